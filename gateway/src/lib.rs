@@ -1,0 +1,1 @@
+//! The embedded REST front: transcodes REST to gRPC by the descriptors.

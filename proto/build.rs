@@ -1,0 +1,169 @@
+//! Compiles the protos without a system protoc, and turns the rules beside the routes into a table that a service can
+//! hold in its binary. An RPC without a rule, or with a rule that contradicts its route, fails here.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Value};
+
+const ROOTS: [&str; 4] = [
+    "therapy/auth/v1/auth.proto",
+    "therapy/auth/v1/account.proto",
+    "therapy/clients/v1/clients.proto",
+    "therapy/therapists/v1/therapists.proto",
+];
+
+/// Details of errors travel as `Any`: both fronts print them only if their types are in the set.
+const DETAILS: [&str; 2] = ["google/rpc/status.proto", "google/rpc/error_details.proto"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+
+    let mut compiler = protox::Compiler::new([&here])?;
+    compiler.include_imports(true).include_source_info(true);
+    compiler.open_files(ROOTS)?.open_files(DETAILS)?;
+    for file in compiler.files() {
+        if let Some(path) = file.path() {
+            println!("cargo:rerun-if-changed={}", path.display());
+        }
+    }
+
+    // `encode_…` keeps the options that are extensions; `file_descriptor_set()` would lose them.
+    let encoded = compiler.encode_file_descriptor_set();
+    fs::write(out.join("descriptors.pb"), &encoded)?;
+    let pool = DescriptorPool::decode(encoded.as_slice())?;
+    fs::write(out.join("rpcs.rs"), rpc_table(&pool)?)?;
+    generate(&compiler, &pool)?;
+    prepare_for_envoy(&pool, &out)
+}
+
+/// The Rust code, clients and servers each behind a feature, so that a crate's manifest says whom it calls.
+fn generate(compiler: &protox::Compiler, pool: &DescriptorPool) -> Result<(), Box<dyn Error>> {
+    let packages: BTreeSet<_> = pool.services().map(|s| s.package_name().to_owned()).collect();
+    let mut config = tonic_prost_build::configure().build_transport(false);
+    for package in packages {
+        let domain = package.split('.').nth(1).ok_or("a package is therapy.<domain>.v1")?.to_owned();
+        config = config
+            .client_mod_attribute(&package, format!("#[cfg(feature = \"{domain}-client\")]"))
+            .server_mod_attribute(&package, format!("#[cfg(feature = \"{domain}-server\")]"));
+    }
+    config.compile_fds(compiler.file_descriptor_set())?;
+    Ok(())
+}
+
+/// Envoy refuses `response_body` on a repeated field when it loads the set, so its copy is made without; its filter
+/// cuts the array out of the answer instead.
+fn prepare_for_envoy(pool: &DescriptorPool, out: &Path) -> Result<(), Box<dyn Error>> {
+    let http = pool.get_extension_by_name("google.api.http").ok_or("google.api.http is not imported")?;
+    let mut files = Vec::new();
+    for file in pool.files() {
+        let mut message = DynamicMessage::decode(file.parent_pool().get_message_by_name("google.protobuf.FileDescriptorProto").ok_or("descriptor.proto is not imported")?, file.encode_to_vec().as_slice())?;
+        strip_response_body(&mut message, &http);
+        files.push(message.encode_to_vec());
+    }
+    let mut set = Vec::new();
+    for file in files {
+        prost::encoding::bytes::encode(1, &file, &mut set);
+    }
+    fs::write(out.join("descriptors.envoy.pb"), set)?;
+    Ok(())
+}
+
+fn strip_response_body(file: &mut DynamicMessage, http: &prost_reflect::ExtensionDescriptor) {
+    for service in messages_mut(file, "service") {
+        for method in messages_mut(service, "method") {
+            if let Some(Value::Message(options)) = method.get_field_by_name_mut("options")
+                && options.has_extension(http)
+                && let Value::Message(rule) = options.get_extension_mut(http)
+            {
+                rule.clear_field_by_name("response_body");
+            }
+        }
+    }
+}
+
+fn messages_mut<'a>(message: &'a mut DynamicMessage, field: &str) -> impl Iterator<Item = &'a mut DynamicMessage> {
+    let list = message.get_field_by_name_mut(field).and_then(Value::as_list_mut);
+    list.into_iter().flatten().filter_map(Value::as_message_mut)
+}
+
+fn rpc_table(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
+    let mut rows = Vec::new();
+    for service in pool.services() {
+        for method in service.methods() {
+            rows.push((format!("/{}/{}", service.full_name(), method.name()), row(pool, &method)?));
+        }
+    }
+    rows.sort();
+    let mut table = String::from("/// Every RPC of the mesh, ordered by path.\npub static RPCS: &[Rpc] = &[\n");
+    for (path, row) in rows {
+        writeln!(table, "    Rpc {{ path: {path:?}, {row} }},")?;
+    }
+    table.push_str("];\n");
+    Ok(table)
+}
+
+fn row(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<String, Box<dyn Error>> {
+    let name = method.full_name();
+    let options = method.options();
+    let extension = |name: &str| {
+        let extension = pool.get_extension_by_name(name)?;
+        options.has_extension(&extension).then(|| options.get_extension(&extension).into_owned())
+    };
+    let http = extension("google.api.http");
+    let Some(Value::Message(rule)) = extension("therapy.options.v1.rule") else {
+        return Err(format!("{name} has no (therapy.options.v1.rule): say who may call it").into());
+    };
+
+    let callers = enum_names(&rule, "callers");
+    let workloads = strings(&rule, "workloads");
+    if callers.is_empty() == workloads.is_empty() {
+        return Err(format!("{name}: a rule names callers or workloads, and not both").into());
+    }
+    if http.is_some() && callers.is_empty() {
+        return Err(format!("{name}: an internal RPC must not have a route").into());
+    }
+    let field = |message: &DynamicMessage, name: &str| message.get_field_by_name(name).map(|v| v.into_owned());
+    let status = match field(&rule, "http_status").and_then(|v| v.as_u32()) {
+        None | Some(0) => 200,
+        Some(status @ (201 | 204)) => status,
+        Some(other) => return Err(format!("{name}: http_status {other} is neither 201 nor 204").into()),
+    };
+    let http = http.as_ref().and_then(Value::as_message);
+    let response_body = http.and_then(|http| Some(field(http, "response_body")?.as_str()?.to_owned())).unwrap_or_default();
+    let safe = http.is_some_and(|http| http.has_field_by_name("get"));
+    Ok(format!(
+        "callers: &[{}], workloads: &{workloads:?}, http_status: {status}, response_body: {response_body:?}, safe: {safe}, streams: {}",
+        callers.iter().map(|c| format!("Caller::{c}")).collect::<Vec<_>>().join(", "),
+        method.is_server_streaming(),
+    ))
+}
+
+fn enum_names(message: &DynamicMessage, field: &str) -> Vec<String> {
+    let Some(kind) = message.descriptor().get_field_by_name(field).and_then(|f| f.kind().as_enum().cloned()) else {
+        return Vec::new();
+    };
+    list(message, field)
+        .iter()
+        .filter_map(|value| kind.get_value(value.as_enum_number()?))
+        .map(|value| match value.name() {
+            "ANYONE" => "Anyone".to_owned(),
+            "CLIENT" => "Client".to_owned(),
+            "THERAPIST" => "Therapist".to_owned(),
+            other => other.to_owned(),
+        })
+        .collect()
+}
+
+fn strings(message: &DynamicMessage, field: &str) -> Vec<String> {
+    list(message, field).iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+}
+
+fn list(message: &DynamicMessage, field: &str) -> Vec<Value> {
+    message.get_field_by_name(field).and_then(|v| v.as_list().map(<[Value]>::to_vec)).unwrap_or_default()
+}

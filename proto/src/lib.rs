@@ -1,0 +1,96 @@
+//! The contracts of the mesh: messages, clients and servers generated from the protos beside this crate, the descriptor
+//! sets that fronts and reflection need, and the table of rules that the protos state beside their routes.
+//!
+//! Clients and servers are behind the features `<domain>-client` and `<domain>-server`, so that the manifest of a crate
+//! says which services it calls.
+
+/// `therapy.auth`: accounts and logins.
+pub mod auth {
+    /// Version 1.
+    #[allow(missing_docs, unreachable_pub, clippy::all, clippy::restriction, clippy::pedantic, reason = "generated code")]
+    pub mod v1 {
+        tonic::include_proto!("therapy.auth.v1");
+    }
+}
+
+/// `therapy.clients`: profiles of clients.
+pub mod clients {
+    /// Version 1.
+    #[allow(missing_docs, unreachable_pub, clippy::all, clippy::restriction, clippy::pedantic, reason = "generated code")]
+    pub mod v1 {
+        tonic::include_proto!("therapy.clients.v1");
+    }
+}
+
+/// `therapy.therapists`: profiles of therapists and the directory.
+pub mod therapists {
+    /// Version 1.
+    #[allow(missing_docs, unreachable_pub, clippy::all, clippy::restriction, clippy::pedantic, reason = "generated code")]
+    pub mod v1 {
+        tonic::include_proto!("therapy.therapists.v1");
+    }
+}
+
+/// Every proto of the mesh with its options, as an encoded `google.protobuf.FileDescriptorSet`.
+pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.pb"));
+
+/// The same set as Envoy's JSON transcoder can load it: without `response_body`, which it refuses on repeated fields.
+pub const ENVOY_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.envoy.pb"));
+
+/// One RPC and the rule that its proto states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rpc {
+    /// The path on the wire: `/<package>.<Service>/<Method>`.
+    pub path: &'static str,
+    /// The kinds of people who may call; empty for an internal RPC.
+    pub callers: &'static [Caller],
+    /// The workloads that may call; empty for any other RPC.
+    pub workloads: &'static [&'static str],
+    /// The HTTP status of a success.
+    pub http_status: u16,
+    /// The field that is the whole body over REST; empty where the message is.
+    pub response_body: &'static str,
+    /// Whether it only reads (it is a GET), so that it may be retried.
+    pub safe: bool,
+    /// Whether it answers with a stream.
+    pub streams: bool,
+}
+
+/// A kind of person that a rule names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// Anyone, without a token.
+    Anyone,
+    /// A person in therapy.
+    Client,
+    /// A therapist.
+    Therapist,
+}
+
+include!(concat!(env!("OUT_DIR"), "/rpcs.rs"));
+
+impl Rpc {
+    /// The rule of a path, or none: and what has no rule, nobody may call.
+    #[must_use]
+    pub fn find(path: &str) -> Option<&'static Self> {
+        RPCS.binary_search_by(|rpc| rpc.path.cmp(path)).ok().map(|at| &RPCS[at])
+    }
+
+    /// Whether only other services may call.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        self.callers.is_empty()
+    }
+
+    /// Whether it may be called without a token.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.callers.contains(&Caller::Anyone)
+    }
+
+    /// The service's full name: what stands between the slashes of the path.
+    #[must_use]
+    pub fn service(&self) -> &'static str {
+        self.path.trim_start_matches('/').split('/').next().unwrap_or_default()
+    }
+}

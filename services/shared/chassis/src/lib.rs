@@ -1,0 +1,1 @@
+//! What every service stands on: listener, ordered layers, identity, errors, health, telemetry, configuration, clients.

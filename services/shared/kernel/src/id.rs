@@ -1,0 +1,142 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Clock, Entropy};
+
+/// The text is not an id of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParseIdError;
+
+impl fmt::Display for ParseIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("is not an id")
+    }
+}
+
+impl std::error::Error for ParseIdError {}
+
+fn uuid_v7(clock: &dyn Clock, entropy: &dyn Entropy) -> Uuid {
+    let millis = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(millis, &entropy.array()).into_uuid()
+}
+
+/// Only the form that we print is accepted: one id has one spelling, so that ids can be compared as text.
+fn parse_uuid(text: &str) -> Result<Uuid, ParseIdError> {
+    let uuid = Uuid::try_parse(text).map_err(|_| ParseIdError)?;
+    let mut buffer = Uuid::encode_buffer();
+    if *uuid.hyphenated().encode_lower(&mut buffer) == *text { Ok(uuid) } else { Err(ParseIdError) }
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new id (UUIDv7, RFC 9562), so that ids sort by when they were made.
+            #[must_use]
+            pub fn generate(clock: &dyn Clock, entropy: &dyn Entropy) -> Self {
+                Self(uuid_v7(clock, entropy))
+            }
+
+            /// The id as its 16 bytes.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+
+            /// The id of these 16 bytes.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseIdError;
+
+            fn from_str(text: &str) -> Result<Self, ParseIdError> {
+                parse_uuid(text).map(Self)
+            }
+        }
+    };
+}
+
+id! {
+    /// An account.
+    UserId
+}
+id! {
+    /// A person in therapy: the id of the person's account.
+    ClientId
+}
+id! {
+    /// A therapist: the id of the therapist's account.
+    TherapistId
+}
+id! {
+    /// One login of an account: a family of refresh tokens.
+    LoginId
+}
+
+impl From<UserId> for ClientId {
+    fn from(id: UserId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<ClientId> for UserId {
+    fn from(id: ClientId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<UserId> for TherapistId {
+    fn from(id: UserId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<TherapistId> for UserId {
+    fn from(id: TherapistId) -> Self {
+        Self(id.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        let text = "01933b5e-7a4c-7def-8abc-0123456789ab";
+        assert_eq!(text.parse::<UserId>().unwrap().to_string(), text);
+        let others = [
+            "01933B5E-7A4C-7DEF-8ABC-0123456789AB",
+            "01933b5e7a4c7def8abc0123456789ab",
+            "{01933b5e-7a4c-7def-8abc-0123456789ab}",
+            "urn:uuid:01933b5e-7a4c-7def-8abc-0123456789ab",
+            " 01933b5e-7a4c-7def-8abc-0123456789ab",
+            "",
+        ];
+        for other in others {
+            assert_eq!(other.parse::<UserId>(), Err(ParseIdError), "{other}");
+        }
+    }
+}

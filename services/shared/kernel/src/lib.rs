@@ -1,0 +1,22 @@
+//! The words every service speaks: typed ids, who is calling, the clock, validated text, pages and errors.
+//!
+//! No transport, no store, no I/O: what is here can be used and tested anywhere.
+
+mod clock;
+mod entropy;
+mod error;
+mod id;
+mod page;
+mod principal;
+mod text;
+mod version;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use entropy::Entropy;
+pub use error::{BoxError, Error, Kind, Result, Violation, Violations};
+pub use id::{ClientId, LoginId, ParseIdError, TherapistId, UserId};
+pub use jiff::Timestamp;
+pub use page::{Page, PageSize};
+pub use principal::{Caller, Person, Role};
+pub use text::{Email, PersonName, Pincode, Specialty, TextError, fold};
+pub use version::Version;

@@ -1,0 +1,63 @@
+/// How many items a page holds: 1 to 200, 50 unless told (AIP-158).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageSize(u16);
+
+impl PageSize {
+    /// What a request gets that does not say.
+    pub const DEFAULT: Self = Self(50);
+    /// What a request gets that asks for more.
+    pub const MAX: Self = Self(200);
+
+    /// The size that a request asks for: zero means unsaid, more than the most is the most, less than zero is none.
+    #[must_use]
+    pub fn from_request(asked: i32) -> Option<Self> {
+        match u16::try_from(asked) {
+            Ok(0) => Some(Self::DEFAULT),
+            Ok(size) => Some(Self(size.min(Self::MAX.0))),
+            Err(_) if asked > 0 => Some(Self::MAX),
+            Err(_) => None,
+        }
+    }
+
+    /// The size as a number.
+    #[must_use]
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// The opaque token of the next page, if there may be one.
+    pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// A page that is the whole list.
+    #[must_use]
+    pub const fn whole(items: Vec<T>) -> Self {
+        Self { items, next: None }
+    }
+
+    /// The same page of other items.
+    #[must_use]
+    pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(f).collect(), next: self.next }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_50_unless_told_and_200_at_most() {
+        let cases = [(0, Some(50)), (1, Some(1)), (200, Some(200)), (201, Some(200)), (i32::MAX, Some(200)), (-1, None), (i32::MIN, None)];
+        for (asked, expected) in cases {
+            assert_eq!(PageSize::from_request(asked).map(PageSize::get), expected, "{asked}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{LoginId, UserId};
+
+/// The two kinds of people who have accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// A person in therapy.
+    Client,
+    /// A therapist.
+    Therapist,
+}
+
+impl Role {
+    /// The name on the wire and in the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "CLIENT",
+            Self::Therapist => "THERAPIST",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "CLIENT" => Ok(Self::Client),
+            "THERAPIST" => Ok(Self::Therapist),
+            _ => Err(()),
+        }
+    }
+}
+
+/// A person, as a verified access token names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Person {
+    /// The account.
+    pub user_id: UserId,
+    /// What the person is.
+    pub role: Role,
+    /// The login that the token belongs to.
+    pub login_id: LoginId,
+}
+
+/// Who is calling, by verified tokens and by nothing else. Both may be there: a service on behalf of a person.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// The person, if an access token came with the call.
+    pub person: Option<Person>,
+    /// The service that calls, if a workload token came with the call.
+    pub workload: Option<String>,
+}

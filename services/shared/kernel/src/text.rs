@@ -1,0 +1,155 @@
+use std::fmt;
+use std::str::FromStr;
+
+use email_address::{EmailAddress, Options};
+use unicode_normalization::UnicodeNormalization as _;
+
+/// What is wrong with a text, as a sentence that follows the name of its field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextError(pub &'static str);
+
+impl fmt::Display for TextError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// A text as it is compared: compatibility forms unified (NFKC), lower case, runs of white space as one space.
+#[must_use]
+pub fn fold(text: &str) -> String {
+    let lower: String = text.nfkc().flat_map(char::to_lowercase).nfkc().collect();
+    lower.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Trimmed, in one canonical form (NFC), without control characters, and not longer than `most` characters.
+fn clean(text: &str, most: usize, required: &'static str, long: &'static str) -> Result<String, TextError> {
+    let clean: String = text.trim().nfc().collect();
+    if clean.is_empty() {
+        return Err(TextError(required));
+    }
+    if clean.chars().count() > most {
+        return Err(TextError(long));
+    }
+    if clean.chars().any(char::is_control) {
+        return Err(TextError("must not contain control characters"));
+    }
+    Ok(clean)
+}
+
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $parse:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text, as it was written.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// The text as it is compared and looked up: whatever its case.
+            #[must_use]
+            pub fn folded(&self) -> String {
+                fold(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = TextError;
+
+            fn from_str(text: &str) -> Result<Self, TextError> {
+                $parse(text).map(Self)
+            }
+        }
+
+        /// What people wrote stays out of logs, also by accident.
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    };
+}
+
+text! {
+    /// An e-mail address (RFC 5321): at most 254 characters, no display name, no address literal.
+    Email, parse_email
+}
+text! {
+    /// A person's name: 1 to 200 characters.
+    PersonName, |text| clean(text, 200, "is required: 1 to 200 characters", "is too long: at most 200 characters")
+}
+text! {
+    /// What a therapist is expert in: 1 to 200 characters.
+    Specialty, |text| clean(text, 200, "is required: 1 to 200 characters", "is too long: at most 200 characters")
+}
+text! {
+    /// A postal code: 3 to 10 letters, digits, spaces or hyphens.
+    Pincode, parse_pincode
+}
+
+fn parse_email(text: &str) -> Result<String, TextError> {
+    const INVALID: TextError = TextError("is not an e-mail address: write it like name@example.org");
+    let text = clean(text, 254, "is required", "is too long: at most 254 characters")?;
+    if text.chars().any(char::is_whitespace) {
+        return Err(INVALID);
+    }
+    let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
+    EmailAddress::parse_with_options(&text, options).map_err(|_| INVALID)?;
+    Ok(text)
+}
+
+fn parse_pincode(text: &str) -> Result<String, TextError> {
+    const INVALID: TextError = TextError("must be 3 to 10 letters, digits, spaces or hyphens");
+    let text = clean(text, 10, "is required: 3 to 10 letters, digits, spaces or hyphens", INVALID.0)?;
+    let fits = text.chars().count() >= 3 && text.chars().all(|c| c.is_alphanumeric() || c == ' ' || c == '-');
+    if fits { Ok(text) } else { Err(INVALID) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn folding_ignores_case_width_and_spacing() {
+        for (one, other) in [("Anna  Meyer", "ANNA MEYER"), ("ＣＢＴ", "cbt"), ("Zoë", "ZOE\u{308}"), ("İ", "i\u{307}")] {
+            assert_eq!(fold(one), fold(other), "{one}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn folding_twice_is_folding_once(text in "\\PC*") {
+            prop_assert_eq!(fold(&fold(&text)), fold(&text));
+        }
+    }
+
+    #[test]
+    fn addresses_are_addresses() {
+        for good in ["a@b.org", "First.Last+tag@Example.ORG", "zoë@exämple.org"] {
+            assert_eq!(good.parse::<Email>().map(|e| e.as_str().to_owned()), Ok(good.to_owned()));
+        }
+        let long = format!("{}@example.org", "a".repeat(250));
+        for bad in ["", "  ", "a", "a@", "@b.org", "a@b", "a b@c.org", "a@b.org, c@d.org", "A <a@b.org>", "a@[127.0.0.1]", "a\0@b.org", &long] {
+            assert!(bad.parse::<Email>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_and_pincodes_have_bounds() {
+        assert!("é".repeat(200).parse::<PersonName>().is_ok());
+        for bad in ["", " \t ", &"x".repeat(201), "a\u{7}b"] {
+            assert!(bad.parse::<PersonName>().is_err(), "{bad}");
+        }
+        for good in ["110001", "SW1A 1AA", "12345-6789"] {
+            assert!(good.parse::<Pincode>().is_ok(), "{good}");
+        }
+        for bad in ["", "12", "12345678901", "12_45", "<script>"] {
+            assert!(bad.parse::<Pincode>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Kind};
+
+/// The version of a resource, shown to callers as an opaque etag (AIP-154).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version(u64);
+
+impl Version {
+    /// The version of a new resource.
+    pub const FIRST: Self = Self(1);
+
+    /// The version after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    /// The number, for a condition of the store.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// What an update expects: nothing when it sent no etag.
+    ///
+    /// # Errors
+    /// ABORTED (`STALE_ETAG`) for a text that was never an etag of ours: no present version can have it.
+    pub fn expected(etag: &str) -> Result<Option<Self>, Error> {
+        if etag.is_empty() {
+            return Ok(None);
+        }
+        let digits = etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"');
+        digits.parse().map(|version| Some(Self(version))).map_err(|_| Self::stale())
+    }
+
+    /// The answer to an update with an old etag.
+    #[must_use]
+    pub fn stale() -> Error {
+        Error::new(Kind::Aborted, "STALE_ETAG", "etag: the resource has changed since; read it again and repeat the change")
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,1 @@
+//! Profiles of therapists and the directory.

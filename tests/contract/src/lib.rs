@@ -1,0 +1,1 @@
+//! Tests of the contract itself: protos, descriptors, access table.
