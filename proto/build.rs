@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Value};
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage as _, Value};
 
 const ROOTS: [&str; 4] = [
     "therapy/auth/v1/auth.proto",
@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pool = DescriptorPool::decode(encoded.as_slice())?;
     fs::write(out.join("rpcs.rs"), rpc_table(&pool)?)?;
     generate(&compiler, &pool)?;
-    prepare_for_envoy(&pool, &out)
+    prepare_for_envoy(&pool, &encoded, &out)
 }
 
 /// The Rust code, clients and servers each behind a feature, so that a crate's manifest says whom it calls.
@@ -58,19 +58,15 @@ fn generate(compiler: &protox::Compiler, pool: &DescriptorPool) -> Result<(), Bo
 
 /// Envoy refuses `response_body` on a repeated field when it loads the set, so its copy is made without; its filter
 /// cuts the array out of the answer instead.
-fn prepare_for_envoy(pool: &DescriptorPool, out: &Path) -> Result<(), Box<dyn Error>> {
+fn prepare_for_envoy(pool: &DescriptorPool, encoded: &[u8], out: &Path) -> Result<(), Box<dyn Error>> {
     let http = pool.get_extension_by_name("google.api.http").ok_or("google.api.http is not imported")?;
-    let mut files = Vec::new();
-    for file in pool.files() {
-        let mut message = DynamicMessage::decode(file.parent_pool().get_message_by_name("google.protobuf.FileDescriptorProto").ok_or("descriptor.proto is not imported")?, file.encode_to_vec().as_slice())?;
-        strip_response_body(&mut message, &http);
-        files.push(message.encode_to_vec());
+    let kind =
+        pool.get_message_by_name("google.protobuf.FileDescriptorSet").ok_or("descriptor.proto is not imported")?;
+    let mut set = DynamicMessage::decode(kind, encoded)?;
+    for file in messages_mut(&mut set, "file") {
+        strip_response_body(file, &http);
     }
-    let mut set = Vec::new();
-    for file in files {
-        prost::encoding::bytes::encode(1, &file, &mut set);
-    }
-    fs::write(out.join("descriptors.envoy.pb"), set)?;
+    fs::write(out.join("descriptors.envoy.pb"), set.encode_to_vec())?;
     Ok(())
 }
 
@@ -135,7 +131,13 @@ fn row(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<String, Box<d
         Some(other) => return Err(format!("{name}: http_status {other} is neither 201 nor 204").into()),
     };
     let http = http.as_ref().and_then(Value::as_message);
-    let response_body = http.and_then(|http| Some(field(http, "response_body")?.as_str()?.to_owned())).unwrap_or_default();
+    let response_body = http
+        .and_then(|http| Some(field(http, "response_body")?.as_str()?.to_owned()))
+        .filter(|name| !name.is_empty())
+        .map(|name| method.output().get_field_by_name(&name).ok_or(format!("{name}: no such field to answer with")))
+        .transpose()?
+        .map(|field| field.json_name().to_owned())
+        .unwrap_or_default();
     let safe = http.is_some_and(|http| http.has_field_by_name("get"));
     Ok(format!(
         "callers: &[{}], workloads: &{workloads:?}, http_status: {status}, response_body: {response_body:?}, safe: {safe}, streams: {}",

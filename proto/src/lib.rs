@@ -7,7 +7,14 @@
 /// `therapy.auth`: accounts and logins.
 pub mod auth {
     /// Version 1.
-    #[allow(missing_docs, unreachable_pub, clippy::all, clippy::restriction, clippy::pedantic, reason = "generated code")]
+    #[allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::restriction,
+        clippy::pedantic,
+        reason = "generated code"
+    )]
     pub mod v1 {
         tonic::include_proto!("therapy.auth.v1");
     }
@@ -16,7 +23,14 @@ pub mod auth {
 /// `therapy.clients`: profiles of clients.
 pub mod clients {
     /// Version 1.
-    #[allow(missing_docs, unreachable_pub, clippy::all, clippy::restriction, clippy::pedantic, reason = "generated code")]
+    #[allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::restriction,
+        clippy::pedantic,
+        reason = "generated code"
+    )]
     pub mod v1 {
         tonic::include_proto!("therapy.clients.v1");
     }
@@ -25,7 +39,14 @@ pub mod clients {
 /// `therapy.therapists`: profiles of therapists and the directory.
 pub mod therapists {
     /// Version 1.
-    #[allow(missing_docs, unreachable_pub, clippy::all, clippy::restriction, clippy::pedantic, reason = "generated code")]
+    #[allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::restriction,
+        clippy::pedantic,
+        reason = "generated code"
+    )]
     pub mod v1 {
         tonic::include_proto!("therapy.therapists.v1");
     }
@@ -48,7 +69,7 @@ pub struct Rpc {
     pub workloads: &'static [&'static str],
     /// The HTTP status of a success.
     pub http_status: u16,
-    /// The field that is the whole body over REST; empty where the message is.
+    /// The field, by its JSON name, that is the whole body over REST; empty where the message is.
     pub response_body: &'static str,
     /// Whether it only reads (it is a GET), so that it may be retried.
     pub safe: bool,

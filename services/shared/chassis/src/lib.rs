@@ -1,1 +1,29 @@
-//! What every service stands on: listener, ordered layers, identity, errors, health, telemetry, configuration, clients.
+//! What every service stands on: one listener, one declared order of layers, identity, errors, health, configuration,
+//! and clients for calling other services.
+//!
+//! A domain crate builds a [`Service`]; [`server::start`] serves it. A request passes, from the wire inwards: the
+//! listener, telemetry, and then [`server::LAYERS`].
+
+mod access;
+mod answer;
+pub mod client;
+pub mod config;
+mod context;
+mod deadline;
+mod health;
+pub mod identity;
+mod limit;
+pub mod listener;
+mod platform;
+pub mod server;
+mod stage;
+pub mod status;
+mod tasks;
+pub mod telemetry;
+
+pub use answer::{HTTP_BODY_FIELD, HTTP_CODE};
+pub use context::{AUTHORIZATION, Context, IDEMPOTENCY_KEY, WORKLOAD_TOKEN};
+pub use health::Probe;
+pub use platform::{Platform, SystemEntropy};
+pub use server::{Running, Service};
+pub use tasks::Tasks;

@@ -1,0 +1,113 @@
+use kernel::{Caller, Error, Kind, Role};
+use proto::Rpc;
+
+use crate::stage::{Inner, Request, Response, Stage, forward};
+use crate::status;
+
+/// What every service answers beside its RPCs, to anyone: health and reflection.
+const INFRASTRUCTURE: [&str; 3] =
+    ["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
+
+/// Whether a path is health or reflection.
+pub(crate) fn is_infrastructure(path: &str) -> bool {
+    INFRASTRUCTURE.iter().any(|prefix| path.starts_with(prefix))
+}
+
+/// Who may call what, by the rule that stands beside each RPC in its proto. Default deny: what has no rule is as if it
+/// did not exist.
+#[derive(Debug, Clone, Copy)]
+pub struct AccessStage;
+
+impl Stage for AccessStage {
+    const NAME: &'static str = "access";
+
+    async fn handle<S: Inner>(self, request: Request, inner: S) -> Response {
+        let path = request.uri().path();
+        if is_infrastructure(path) {
+            return forward(inner, request).await;
+        }
+        let nobody = Caller::default();
+        match check(Rpc::find(path), request.extensions().get().unwrap_or(&nobody)) {
+            Ok(()) => forward(inner, request).await,
+            Err(error) => status::of(error).into_http(),
+        }
+    }
+}
+
+/// The decision for one call.
+fn check(rpc: Option<&Rpc>, caller: &Caller) -> Result<(), Error> {
+    let Some(rpc) = rpc else {
+        return Err(unknown_method());
+    };
+    if rpc.is_public() {
+        return Ok(());
+    }
+    if rpc.is_internal() {
+        return match &caller.workload {
+            Some(name) if rpc.workloads.contains(&name.as_str()) => Ok(()),
+            Some(_) => Err(Error::new(Kind::PermissionDenied, "WORKLOAD_NOT_ALLOWED", "this service may not call this")),
+            None => Err(Error::new(Kind::Unauthenticated, "WORKLOAD_TOKEN_MISSING", "only services may call this")),
+        };
+    }
+    let Some(person) = &caller.person else {
+        return Err(Error::new(
+            Kind::Unauthenticated,
+            "TOKEN_MISSING",
+            "authorization: send `Bearer` and an access token",
+        ));
+    };
+    let (kind, who) = match person.role {
+        Role::Client => (proto::Caller::Client, "clients"),
+        Role::Therapist => (proto::Caller::Therapist, "therapists"),
+    };
+    if rpc.callers.contains(&kind) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", format!("{who} may not do this")))
+}
+
+/// The error for a method that is not there.
+pub(crate) fn unknown_method() -> Error {
+    Error::new(Kind::Unimplemented, "UNKNOWN_METHOD", "there is no such method")
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::{LoginId, Person, UserId};
+
+    use super::*;
+
+    fn person(role: Role) -> Caller {
+        let person = Person { user_id: UserId::from_bytes([1; 16]), role, login_id: LoginId::from_bytes([2; 16]) };
+        Caller { person: Some(person), workload: None }
+    }
+
+    fn workload(name: &str) -> Caller {
+        Caller { person: None, workload: Some(name.to_owned()) }
+    }
+
+    #[test]
+    fn a_method_without_a_rule_does_not_exist_for_anyone() {
+        for caller in [Caller::default(), person(Role::Client), workload("clients")] {
+            assert_eq!(check(Rpc::find("/therapy.auth.v1.AuthService/Nothing"), &caller).unwrap_err().reason(), "UNKNOWN_METHOD");
+        }
+    }
+
+    #[test]
+    fn every_caller_gets_what_the_rules_say() {
+        use Kind::{PermissionDenied as Denied, Unauthenticated as Unknown};
+        let callers =
+            [Caller::default(), person(Role::Client), person(Role::Therapist), workload("clients"), workload("gateway")];
+        let table: [(&str, [Option<Kind>; 5]); 4] = [
+            ("/therapy.auth.v1.AuthService/Login", [None, None, None, None, None]),
+            ("/therapy.auth.v1.AuthService/GetMe", [Some(Unknown), None, None, Some(Unknown), Some(Unknown)]),
+            ("/therapy.clients.v1.ClientService/CreateClient", [Some(Unknown), None, Some(Denied), Some(Unknown), Some(Unknown)]),
+            ("/therapy.auth.v1.AccountService/EndAccount", [Some(Unknown), Some(Unknown), Some(Unknown), None, Some(Denied)]),
+        ];
+        for (path, expected) in table {
+            for (caller, expected) in callers.iter().zip(expected) {
+                assert_eq!(check(Rpc::find(path), caller).err().map(|e| e.kind()), expected, "{path} by {caller:?}");
+            }
+        }
+    }
+}

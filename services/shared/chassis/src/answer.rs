@@ -1,0 +1,79 @@
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
+use http::HeaderValue;
+use kernel::{Error, Kind};
+use proto::Rpc;
+use tonic::{Code, Status};
+
+use crate::access::unknown_method;
+use crate::stage::{Inner, Request, Response, Stage, forward};
+use crate::status;
+
+/// The metadata that tells a front the HTTP status of a success other than 200.
+pub const HTTP_CODE: &str = "x-http-code";
+/// The metadata that tells a front which field of the answer is the whole body.
+pub const HTTP_BODY_FIELD: &str = "x-http-body-field";
+
+const DETAILS: &str = "grpc-status-details-bin";
+
+/// Every answer in the form of the contract: errors with their details, also those that the framework makes by itself
+/// and those of a panic; successes with what a REST front must know.
+#[derive(Debug, Clone, Copy)]
+pub struct AnswerStage;
+
+impl Stage for AnswerStage {
+    const NAME: &'static str = "answer";
+
+    async fn handle<S: Inner>(self, request: Request, inner: S) -> Response {
+        let rpc = Rpc::find(request.uri().path());
+        let Ok(mut response) = AssertUnwindSafe(forward(inner, request)).catch_unwind().await else {
+            return status::of(Error::internal("a handler panicked")).into_http();
+        };
+        match Status::from_header_map(response.headers()) {
+            Some(failed) if failed.code() != Code::Ok => {
+                if response.headers().contains_key(DETAILS) { response } else { status::of(of_framework(&failed)).into_http() }
+            }
+            _ => {
+                if let Some(rpc) = rpc {
+                    describe(rpc, &mut response);
+                }
+                response
+            }
+        }
+    }
+}
+
+fn describe(rpc: &Rpc, response: &mut Response) {
+    let headers = response.headers_mut();
+    if rpc.http_status != 200 {
+        headers.insert(HTTP_CODE, HeaderValue::from(rpc.http_status));
+    }
+    if !rpc.response_body.is_empty() {
+        headers.insert(HTTP_BODY_FIELD, HeaderValue::from_static(rpc.response_body));
+    }
+}
+
+/// What tonic answers before a handler of ours is reached, in our words and our codes.
+fn of_framework(status: &Status) -> Error {
+    match status.code() {
+        Code::Unimplemented => unknown_method(),
+        Code::OutOfRange | Code::ResourceExhausted => {
+            Error::new(Kind::InvalidArgument, "MESSAGE_TOO_LARGE", "the message is larger than the service takes")
+        }
+        // A body that is no message of the method.
+        Code::Internal | Code::DataLoss | Code::InvalidArgument => {
+            Error::new(Kind::InvalidArgument, "MALFORMED_MESSAGE", "the body is not a message of this method")
+        }
+        Code::Cancelled | Code::DeadlineExceeded => crate::deadline::exceeded(),
+        Code::Unavailable => Error::unavailable(status.message().to_owned()),
+        Code::Ok
+        | Code::Unknown
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::Unauthenticated => Error::internal(format!("an answer without details: {status:?}")),
+    }
+}

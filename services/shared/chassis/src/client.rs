@@ -1,0 +1,156 @@
+//! Calls from service to service: a lazily connected channel with keepalive, the service's own token on every call,
+//! the caller's token and the rest of the caller's time with it, and retries in this one place, within a budget.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context as Cx, Poll};
+use std::time::Duration;
+
+use http::HeaderValue;
+use kernel::{BoxError, Error};
+use tokio::time::Instant;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+use tower::retry::budget::{Budget as _, TpsBudget};
+use tower::{Layer as _, Service};
+
+use crate::context::{Context, WORKLOAD_TOKEN};
+use crate::deadline::exceeded;
+use crate::identity::WorkloadTokens;
+use crate::telemetry::layer::{RpcClient, RpcClientTelemetry};
+
+/// Attempts of a call that may be repeated.
+const ATTEMPTS: u32 = 3;
+const BACKOFF: Duration = Duration::from_millis(50);
+
+/// The transport of generated clients.
+pub type Transport = RpcClient<WithToken<Channel>>;
+
+/// Another service.
+#[derive(Clone)]
+pub struct Upstream {
+    transport: Transport,
+    budget: Arc<TpsBudget>,
+}
+
+/// Whether a call may be made twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// It may: it reads, or the callee is idempotent.
+    Safe,
+    /// It may not.
+    Never,
+}
+
+impl Upstream {
+    /// The service at `address` (`http://host:port`). Connects with the first call.
+    ///
+    /// # Errors
+    /// If the address is not one.
+    pub fn new(address: &str, tokens: WorkloadTokens) -> Result<Self, BoxError> {
+        let channel = channel(address)?;
+        let uri: http::Uri = address.parse()?;
+        let telemetry = RpcClientTelemetry::new(uri.host().unwrap_or_default(), uri.port_u16());
+        let transport = telemetry.layer(WithToken { inner: channel, tokens });
+        // At most a fifth more calls than were made, plus ten a second so that a quiet service may retry at all.
+        Ok(Self { transport, budget: Arc::new(TpsBudget::new(Duration::from_secs(10), 10, 0.2)) })
+    }
+
+    /// Calls an RPC within a context.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the service can't be reached or answers that it can't serve; DEADLINE_EXCEEDED when the
+    /// context's time is over; whatever else the callee says is a fault of ours.
+    pub async fn call<T, R, F, Fut>(&self, context: &Context, repeat: Repeat, message: T, rpc: F) -> Result<R, Error>
+    where
+        T: Clone,
+        F: Fn(Transport, tonic::Request<T>) -> Fut,
+        Fut: Future<Output = Result<tonic::Response<R>, Status>>,
+    {
+        self.budget.deposit();
+        let mut attempt = 1;
+        loop {
+            let answer = rpc(self.transport.clone(), context.outgoing(message.clone()));
+            let Ok(answer) = tokio::time::timeout_at(context.deadline, answer).await else {
+                return Err(exceeded());
+            };
+            let status = match answer {
+                Ok(response) => return Ok(response.into_inner()),
+                Err(status) => status,
+            };
+            let again = repeat == Repeat::Safe && status.code() == Code::Unavailable && attempt < ATTEMPTS;
+            let pause = BACKOFF * 2_u32.pow(attempt - 1);
+            if !again || Instant::now() + pause >= context.deadline || !self.budget.withdraw() {
+                return Err(of_upstream(status));
+            }
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Upstream")
+    }
+}
+
+/// A channel to a service of the mesh.
+///
+/// # Errors
+/// If the address is not `http://host:port`.
+pub fn channel(address: &str) -> Result<Channel, BoxError> {
+    let endpoint = Endpoint::from_shared(address.to_owned())
+        .map_err(|error| format!("{address}: is not an address like http://host:port: {error}"))?;
+    Ok(endpoint
+        .connect_timeout(Duration::from_secs(1))
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .keep_alive_while_idle(true)
+        .connect_lazy())
+}
+
+fn of_upstream(status: Status) -> Error {
+    match status.code() {
+        Code::Unavailable | Code::ResourceExhausted | Code::Cancelled => Error::unavailable(status),
+        Code::DeadlineExceeded => exceeded(),
+        _ => Error::internal(status),
+    }
+}
+
+/// Puts the service's own token on every call.
+#[derive(Debug, Clone)]
+pub struct WithToken<S> {
+    inner: S,
+    tokens: WorkloadTokens,
+}
+
+impl<S> WithToken<S> {
+    /// A service whose calls carry a token.
+    pub const fn new(inner: S, tokens: WorkloadTokens) -> Self {
+        Self { inner, tokens }
+    }
+}
+
+impl<S, B> Service<http::Request<B>> for WithToken<S>
+where
+    S: Service<http::Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<B>) -> S::Future {
+        // A token that is no header value was never a token: the callee will say that one is missing.
+        if let Ok(mut value) = HeaderValue::from_str(&self.tokens.current()) {
+            value.set_sensitive(true);
+            request.headers_mut().insert(WORKLOAD_TOKEN, value);
+        }
+        self.inner.call(request)
+    }
+}

@@ -1,0 +1,62 @@
+//! Configuration comes from flags and from the environment, and nothing in the environment is passed over silently.
+
+use clap::{Command, CommandFactory, FromArgMatches};
+
+/// What every variable of ours begins with.
+const PREFIX: &str = "MESH_";
+
+/// Reads the configuration of a process from its flags and its environment. Ends the process, with a sentence that says
+/// what to set, where a value is unknown, empty or malformed.
+#[must_use]
+pub fn read<C: CommandFactory + FromArgMatches>() -> C {
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+    let command = C::command();
+    if let Err(sentence) = check(&command, variables) {
+        C::command().error(clap::error::ErrorKind::InvalidValue, sentence).exit();
+    }
+    C::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+}
+
+/// Refuses variables of ours that are unknown or empty.
+fn check(command: &Command, variables: impl IntoIterator<Item = (String, String)>) -> Result<(), String> {
+    let known = names(command);
+    for (name, value) in variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+        if !known.contains(&name) {
+            return Err(format!("{name} is no setting of this program: unset it, or see --help for those that are"));
+        }
+        if value.is_empty() {
+            return Err(format!("{name} is empty: set it to a value, or unset it to get the default"));
+        }
+    }
+    Ok(())
+}
+
+/// The names of all variables that a command and its subcommands know.
+#[must_use]
+pub fn names(command: &Command) -> Vec<String> {
+    let own = command.get_arguments().filter_map(|arg| Some(arg.get_env()?.to_string_lossy().into_owned()));
+    own.chain(command.get_subcommands().flat_map(names)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[arg(long, env = "MESH_COLOUR")]
+        _colour: Option<String>,
+    }
+
+    #[test]
+    fn a_variable_that_is_unknown_or_empty_is_refused_by_name() {
+        let check = |name: &str, value: &str| check(&Cli::command(), [(name.to_owned(), value.to_owned())]);
+        assert_eq!(check("MESH_COLOUR", "red"), Ok(()));
+        assert_eq!(check("PATH", ""), Ok(()));
+        assert!(check("MESH_COLOUR", "").unwrap_err().contains("MESH_COLOUR is empty"));
+        assert!(check("MESH_COLOR", "red").unwrap_err().contains("MESH_COLOR is no setting"));
+    }
+}

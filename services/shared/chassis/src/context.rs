@@ -1,0 +1,86 @@
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use kernel::{Caller, Error, Kind, Person};
+use tokio::time::Instant;
+use tonic::metadata::{Ascii, MetadataValue};
+
+/// The header in which a person's access token comes (RFC 6750).
+pub const AUTHORIZATION: &str = "authorization";
+/// The header in which a service's own token comes (draft-ietf-wimse-s2s-protocol).
+pub const WORKLOAD_TOKEN: &str = "workload-identity-token";
+/// The header that makes a POST repeatable (draft-ietf-httpapi-idempotency-key-header).
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// What a callee is given less of the remaining time than the caller has, so that it gives up first.
+const HOP: Duration = Duration::from_millis(20);
+
+/// When the caller stops waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline(pub Instant);
+
+/// Where the request came from: the peer, or what a trusted front says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+/// What the layers found out about a request, for the code that answers it.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Who is calling.
+    pub caller: Caller,
+    /// When the caller stops waiting.
+    pub deadline: Instant,
+    /// Where the request came from.
+    pub source: IpAddr,
+    /// The key that makes a POST repeatable, if one was sent.
+    pub idempotency_key: Option<String>,
+    access_token: Option<MetadataValue<Ascii>>,
+}
+
+impl Context {
+    /// The context of a request that came through the layers.
+    #[must_use]
+    pub fn of<T>(request: &tonic::Request<T>) -> Self {
+        let extensions = request.extensions();
+        let key = request.metadata().get(IDEMPOTENCY_KEY);
+        Self {
+            caller: extensions.get::<Caller>().cloned().unwrap_or_default(),
+            deadline: extensions.get::<Deadline>().map_or_else(Instant::now, |deadline| deadline.0),
+            source: extensions.get::<ClientAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.0),
+            idempotency_key: key.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned()),
+            access_token: request.metadata().get(AUTHORIZATION).cloned(),
+        }
+    }
+
+    /// The context of work that no person asked for just now, such as a recovery.
+    #[must_use]
+    pub fn background(patience: Duration) -> Self {
+        Self {
+            caller: Caller::default(),
+            deadline: Instant::now() + patience,
+            source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            idempotency_key: None,
+            access_token: None,
+        }
+    }
+
+    /// The person who calls.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED, where the rule of the RPC lets anyone in.
+    pub fn person(&self) -> Result<Person, Error> {
+        self.caller.person.ok_or_else(|| {
+            Error::new(Kind::Unauthenticated, "TOKEN_MISSING", "authorization: send `Bearer` and an access token")
+        })
+    }
+
+    /// A request to another service within this context: on behalf of the same person, with what is left of the time.
+    pub(crate) fn outgoing<T>(&self, message: T) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(message);
+        request.set_timeout(self.deadline.saturating_duration_since(Instant::now()).saturating_sub(HOP));
+        if let Some(token) = &self.access_token {
+            request.metadata_mut().insert(AUTHORIZATION, token.clone());
+        }
+        request
+    }
+}

@@ -1,0 +1,92 @@
+use std::time::Duration;
+
+use http::HeaderMap;
+use kernel::{Error, Kind};
+use tokio::time::Instant;
+
+use crate::context::Deadline;
+use crate::stage::{Inner, Request, Response, Stage, forward};
+use crate::status;
+
+/// No call without a deadline: the caller's (`grpc-timeout`), bounded, or ours.
+#[derive(Debug, Clone, Copy)]
+pub struct DeadlineStage {
+    /// What a call gets that asks for nothing.
+    pub default: Duration,
+    /// What a call gets that asks for more.
+    pub most: Duration,
+}
+
+impl Stage for DeadlineStage {
+    const NAME: &'static str = "deadline";
+
+    async fn handle<S: Inner>(self, mut request: Request, inner: S) -> Response {
+        let patience = timeout(request.headers()).unwrap_or(self.default).min(self.most);
+        let deadline = Instant::now() + patience;
+        request.extensions_mut().insert(Deadline(deadline));
+        match tokio::time::timeout_at(deadline, forward(inner, request)).await {
+            Ok(response) => response,
+            Err(_) => status::of(exceeded()).into_http(),
+        }
+    }
+}
+
+/// The error of a call whose time is over.
+pub(crate) fn exceeded() -> Error {
+    Error::new(Kind::DeadlineExceeded, "DEADLINE_EXCEEDED", "the time given to the call is over")
+}
+
+/// The time that the caller gives: at most eight digits and a unit (gRPC over HTTP/2). What is malformed is as if it
+/// were not there.
+fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let amount: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_malformed_timeout_is_as_if_it_were_not_there() {
+        let cases: [(&str, Option<Duration>); 12] = [
+            ("1S", Some(Duration::from_secs(1))),
+            ("250m", Some(Duration::from_millis(250))),
+            ("99999999H", Some(Duration::from_secs(99_999_999 * 3600))),
+            ("0n", Some(Duration::ZERO)),
+            ("100000000S", None),
+            ("S", None),
+            ("", None),
+            ("-1S", None),
+            ("+1S", None),
+            ("1", None),
+            ("1 S", None),
+            ("1s", None),
+        ];
+        for (text, expected) in cases {
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static("grpc-timeout"),
+                HeaderValue::from_str(text).unwrap(),
+            )]);
+            assert_eq!(timeout(&headers), expected, "{text}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert("grpc-timeout", HeaderValue::from_bytes("1µ".as_bytes()).unwrap());
+        assert_eq!(timeout(&headers), None);
+    }
+}

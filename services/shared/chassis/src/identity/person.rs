@@ -1,0 +1,143 @@
+use std::str::FromStr as _;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
+use kernel::{Clock, Error, Kind, LoginId, Person, Role, Timestamp, UserId};
+use quick_cache::sync::Cache;
+use serde::{Deserialize, Serialize};
+
+use super::{Config, Keys};
+
+/// The `typ` of an access token (RFC 9068, section 2.1).
+pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
+
+/// How many verified tokens are remembered.
+const REMEMBERED: usize = 10_000;
+/// How far another machine's clock may be ahead of ours.
+const SKEW_SECONDS: i64 = 60;
+
+/// The claims of an access token (RFC 9068, section 2.2).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AccessClaims {
+    /// The issuer.
+    pub iss: String,
+    /// The audience.
+    pub aud: String,
+    /// The account.
+    pub sub: String,
+    /// CLIENT or THERAPIST.
+    pub role: String,
+    /// The login.
+    pub sid: String,
+    /// When the token was issued, in seconds since 1970.
+    pub iat: i64,
+    /// When it ends, in seconds since 1970.
+    pub exp: i64,
+    /// The token's own id.
+    pub jti: String,
+}
+
+/// Verifies access tokens, and remembers those it has verified until they expire.
+#[derive(Clone)]
+pub struct AccessTokens {
+    keys: Keys,
+    clock: Arc<dyn Clock>,
+    validation: Arc<Validation>,
+    verified: Arc<Cache<[u8; 32], Verified>>,
+}
+
+#[derive(Clone, Copy)]
+struct Verified {
+    person: Person,
+    expires: i64,
+}
+
+impl AccessTokens {
+    /// A verifier that trusts `keys`.
+    #[must_use]
+    pub fn new(config: &Config, keys: Keys, clock: Arc<dyn Clock>) -> Self {
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[&config.token_issuer]);
+        validation.set_audience(&[&config.token_audience]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // Time is judged by our clock, below.
+        validation.validate_exp = false;
+        Self { keys, clock, validation: Arc::new(validation), verified: Arc::new(Cache::new(REMEMBERED)) }
+    }
+
+    /// The person that a token speaks for.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED (`TOKEN_INVALID`, `TOKEN_EXPIRED`); UNAVAILABLE while the keys of auth have not been fetched.
+    pub async fn verify(&self, token: &str) -> Result<Person, Error> {
+        let fingerprint = fingerprint(token);
+        let verified = match self.verified.get(&fingerprint) {
+            Some(verified) => verified,
+            None => {
+                let verified = self.verify_anew(token).await?;
+                self.verified.insert(fingerprint, verified);
+                verified
+            }
+        };
+        if verified.expires > self.clock.now().as_second() { Ok(verified.person) } else { Err(expired()) }
+    }
+
+    async fn verify_anew(&self, token: &str) -> Result<Verified, Error> {
+        let header = decode_header(token).map_err(|error| invalid().caused_by(error))?;
+        let kid = acceptable(&header).ok_or_else(invalid)?;
+        let mut keys = self.keys.now();
+        if keys.get(kid).is_none() {
+            keys = self.keys.newer().await;
+        }
+        let Some((_, key)) = keys.get(kid) else {
+            return Err(if self.keys.are_there() {
+                invalid()
+            } else {
+                Error::unavailable("no keys to verify access tokens with yet")
+            });
+        };
+        let claims = decode::<AccessClaims>(token, key, &self.validation).map_err(|error| invalid().caused_by(error))?;
+        self.read(&claims.claims).ok_or_else(invalid)
+    }
+
+    fn read(&self, claims: &AccessClaims) -> Option<Verified> {
+        let now = self.clock.now().as_second();
+        let person = Person {
+            user_id: UserId::from_str(&claims.sub).ok()?,
+            role: Role::from_str(&claims.role).ok()?,
+            login_id: LoginId::from_str(&claims.sid).ok()?,
+        };
+        let plausible = claims.iat <= now.saturating_add(SKEW_SECONDS) && claims.iat < claims.exp;
+        (plausible && Timestamp::from_second(claims.exp).is_ok()).then_some(Verified { person, expires: claims.exp })
+    }
+}
+
+/// The key id of a header that an access token of ours can have. A header that brings its own key, or points to one,
+/// is no such header.
+fn acceptable(header: &Header) -> Option<&str> {
+    let typ = header.typ.as_deref()?;
+    let brings_key = header.jku.is_some() || header.jwk.is_some() || header.x5u.is_some() || header.x5c.is_some();
+    let ours = typ.eq_ignore_ascii_case(ACCESS_TOKEN_TYPE) && header.alg == Algorithm::EdDSA && !brings_key;
+    header.kid.as_deref().filter(|_| ours)
+}
+
+pub(super) fn fingerprint(token: &str) -> [u8; 32] {
+    let mut fingerprint = [0; 32];
+    fingerprint.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    fingerprint
+}
+
+fn invalid() -> Error {
+    Error::new(Kind::Unauthenticated, "TOKEN_INVALID", "authorization: the access token is not valid; log in again")
+}
+
+fn expired() -> Error {
+    Error::new(Kind::Unauthenticated, "TOKEN_EXPIRED", "authorization: the access token has expired; refresh it")
+}
+
+impl std::fmt::Debug for AccessTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccessTokens").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}

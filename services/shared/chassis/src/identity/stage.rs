@@ -1,0 +1,110 @@
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use http::HeaderMap;
+use ipnet::IpNet;
+use kernel::{Caller, Error, Kind, Person, Role};
+use proto::Rpc;
+
+use super::{AccessTokens, WorkloadVerifier};
+use crate::access::is_infrastructure;
+use crate::context::{AUTHORIZATION, ClientAddress, WORKLOAD_TOKEN};
+use crate::stage::{Inner, Request, Response, Stage, forward};
+use crate::status;
+use crate::telemetry::layer::CallerSlot;
+
+/// The service whose word on the client's address is believed.
+const FRONT: &str = "gateway";
+
+/// Finds out who is calling, and from where.
+#[derive(Debug, Clone)]
+pub struct IdentityStage {
+    /// The verifier of access tokens.
+    pub people: AccessTokens,
+    /// The verifier of workload tokens.
+    pub workloads: WorkloadVerifier,
+    /// The networks whose `x-forwarded-for` is believed.
+    pub trusted_proxies: std::sync::Arc<[IpNet]>,
+}
+
+impl Stage for IdentityStage {
+    const NAME: &'static str = "identity";
+
+    async fn handle<S: Inner>(self, mut request: Request, inner: S) -> Response {
+        let path = request.uri().path();
+        if is_infrastructure(path) {
+            return forward(inner, request).await;
+        }
+        // A public RPC never looks at the access token: an app may send its old one when it logs in.
+        let wanted = Rpc::find(path).is_some_and(|rpc| !rpc.is_public());
+        let workload = one(request.headers(), WORKLOAD_TOKEN).ok().flatten().and_then(|token| self.workloads.verify(token));
+        let person = if wanted { self.person(request.headers()).await } else { Ok(None) };
+        let person = match person {
+            Ok(person) => person,
+            Err(error) => return status::of(error).into_http(),
+        };
+        if let Some(slot) = request.extensions().get::<CallerSlot>() {
+            slot.set(kind(person.as_ref(), workload.as_deref()));
+        }
+        let source = self.source(&request, workload.as_deref());
+        let caller = Caller { person, workload: workload.map(|name| name.to_string()) };
+        request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(ClientAddress(source));
+        forward(inner, request).await
+    }
+}
+
+impl IdentityStage {
+    async fn person(&self, headers: &HeaderMap) -> Result<Option<Person>, Error> {
+        let Some(value) = one(headers, AUTHORIZATION)? else {
+            return Ok(None);
+        };
+        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+        if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
+            return Err(Error::new(
+                Kind::Unauthenticated,
+                "TOKEN_MISSING",
+                "authorization: send `Bearer` and an access token",
+            ));
+        }
+        self.people.verify(token.trim()).await.map(Some)
+    }
+
+    /// The peer; or, where the peer is a front of ours, the last address it adds to `x-forwarded-for` that is not
+    /// itself a trusted proxy.
+    fn source(&self, request: &Request, workload: Option<&str>) -> IpAddr {
+        let peer = request.extensions().get::<SocketAddr>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), SocketAddr::ip);
+        if workload != Some(FRONT) && !self.trusts(peer) {
+            return peer;
+        }
+        let forwarded = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+        let hops: Vec<IpAddr> =
+            forwarded.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
+        hops.iter().rev().find(|hop| !self.trusts(**hop)).or(hops.first()).copied().unwrap_or(peer)
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// The kind of caller, for the access log: never who.
+const fn kind(person: Option<&Person>, workload: Option<&str>) -> &'static str {
+    match (person, workload) {
+        (Some(Person { role: Role::Client, .. }), _) => "client",
+        (Some(Person { role: Role::Therapist, .. }), _) => "therapist",
+        (None, Some(_)) => "workload",
+        (None, None) => "anonymous",
+    }
+}
+
+/// The value of a header that may be sent once. Two of them are an attempt to be read differently by two readers.
+fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Error> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    match (values.next(), value.to_str()) {
+        (None, Ok(value)) => Ok(Some(value)),
+        _ => Err(Error::new(Kind::Unauthenticated, "TOKEN_INVALID", "authorization: send exactly one, in plain ASCII")),
+    }
+}

@@ -1,0 +1,180 @@
+//! A running service: its RPCs within the one declared stack of layers, behind the one listener.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use kernel::BoxError;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tower::{Layer as _, ServiceBuilder, ServiceExt as _};
+
+use crate::access::AccessStage;
+use crate::answer::AnswerStage;
+use crate::deadline::DeadlineStage;
+use crate::health::{Probe, Reporter};
+use crate::identity::{self, AccessTokens, IdentityStage, WorkloadVerifier};
+use crate::limit::LimitStage;
+use crate::listener::{self, Protocols};
+use crate::stage::{Inner, Order, StageLayer};
+use crate::telemetry::layer::RpcTelemetry;
+use crate::Platform;
+
+/// The largest message that a service takes (1 MiB).
+pub const MAX_RECEIVE: usize = 1024 * 1024;
+/// The largest message that a service sends (4 MiB: what a gRPC client takes unless told otherwise).
+pub const MAX_SEND: usize = 4 * 1024 * 1024;
+
+/// The order of the layers within [`RpcTelemetry`], from the outermost inwards.
+pub const LAYERS: [&str; 5] = ["deadline", "limit", "answer", "identity", "access"];
+
+/// How every service serves.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Serving")]
+pub struct Config {
+    /// How many requests are answered at once; what comes on top is refused with UNAVAILABLE.
+    #[arg(long, env = "MESH_MAX_CONCURRENT_REQUESTS", default_value_t = 512)]
+    pub max_concurrent_requests: usize,
+
+    /// The deadline of a call that brings none.
+    #[arg(long, env = "MESH_DEFAULT_DEADLINE", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub default_deadline: Duration,
+
+    /// The longest deadline that a call gets.
+    #[arg(long, env = "MESH_MAX_DEADLINE", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub max_deadline: Duration,
+
+    /// How often a service looks whether it can serve.
+    #[arg(long, env = "MESH_HEALTH_INTERVAL", default_value = "5s", value_parser = humantime::parse_duration)]
+    pub health_interval: Duration,
+
+    #[command(flatten)]
+    pub(crate) connections: listener::Config,
+
+    #[command(flatten)]
+    pub(crate) identity: identity::Config,
+}
+
+impl Config {
+    /// How tokens are judged.
+    #[must_use]
+    pub const fn identity(&self) -> &identity::Config {
+        &self.identity
+    }
+
+    /// The bounds of the listener.
+    #[must_use]
+    pub const fn connections(&self) -> &listener::Config {
+        &self.connections
+    }
+}
+
+/// What a domain crate builds: its RPCs and the probe of its health.
+#[derive(Debug)]
+pub struct Service {
+    /// The domain's name: that of its crate, its workload and its upstreams.
+    pub name: &'static str,
+    /// The full names of its gRPC services.
+    pub grpc_services: &'static [&'static str],
+    /// Its RPCs.
+    pub routes: Routes,
+    /// What it looks at to know that it can serve.
+    pub probe: Probe,
+}
+
+/// A service that listens.
+#[derive(Debug)]
+pub struct Running {
+    name: &'static str,
+    address: SocketAddr,
+    stop: CancellationToken,
+    served: JoinHandle<bool>,
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Takes no more connections, and waits for the requests under way. Answers whether all of them ended in time.
+    pub async fn drain(self) -> bool {
+        self.stop.cancel();
+        self.served.await.unwrap_or(false)
+    }
+}
+
+/// Starts a service on a listener.
+///
+/// # Errors
+/// If the listener's address can't be read or the reflection service can't be made.
+pub async fn start(
+    service: Service,
+    listener: TcpListener,
+    config: &Config,
+    people: AccessTokens,
+    workloads: WorkloadVerifier,
+    platform: &Platform,
+) -> Result<Running, BoxError> {
+    let Service { name, grpc_services, routes, probe } = service;
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let names = std::iter::once(String::new()).chain(grpc_services.iter().map(|&name| name.to_owned())).collect();
+    let reporter = Reporter { reporter, services: names };
+    reporter.look(&probe).await;
+    platform.tasks.spawn(reporter.clone().watch(probe, config.health_interval));
+
+    let routes = reflection(routes.add_service(health), grpc_services)?;
+    let identity = IdentityStage { people, workloads, trusted_proxies: config.identity.trusted_proxies.as_slice().into() };
+    let stack = RpcTelemetry.layer(stack(config, identity, routes));
+    let stack = stack.map_request(|request: Request<Incoming>| request.map(tonic::body::Body::new));
+
+    let (address, stop, connections) = (listener.local_addr()?, CancellationToken::new(), config.connections.clone());
+    let told = stop.clone();
+    #[allow(clippy::disallowed_methods, reason = "its owner is the Running that is returned, which waits for it")]
+    let served = tokio::spawn(async move {
+        let stopping = told.clone();
+        let draining = reporter.clone();
+        let announce = async {
+            stopping.cancelled().await;
+            draining.set(false).await;
+        };
+        let serve = listener::serve(listener, stack, Protocols::Http2, &connections, told);
+        tokio::join!(serve, announce).0
+    });
+    tracing::debug!(name, %address, "listening");
+    Ok(Running { name, address, stop, served })
+}
+
+/// The one declared stack: [`LAYERS`], and then the RPCs.
+fn stack(config: &Config, identity: IdentityStage, routes: Routes) -> impl Inner + Order {
+    ServiceBuilder::new()
+        .layer(StageLayer(DeadlineStage { default: config.default_deadline, most: config.max_deadline }))
+        .layer(StageLayer(LimitStage::new(config.max_concurrent_requests)))
+        .layer(StageLayer(AnswerStage))
+        .layer(StageLayer(identity))
+        .layer(StageLayer(AccessStage))
+        .service(routes)
+}
+
+fn reflection(routes: Routes, grpc_services: &[&str]) -> Result<Routes, BoxError> {
+    let builder = || {
+        let own = grpc_services.iter().copied().chain(["grpc.health.v1.Health"]);
+        own.fold(
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET),
+            tonic_reflection::server::Builder::with_service_name,
+        )
+    };
+    Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
+}
