@@ -1,0 +1,142 @@
+//! Log lines on standard error: one readable line, or one JSON object, each with the trace it belongs to.
+
+use std::fmt;
+use std::io;
+
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, TraceContextExt};
+use serde_json::Value;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, Layer};
+use tracing_subscriber::registry::LookupSpan;
+
+type Console<S, F> = Layer<S, DefaultFields, F, fn() -> io::Stderr>;
+
+/// `time LEVEL target: message field=value … trace_id=…`.
+pub(super) fn pretty<S>(ansi: bool) -> Console<S, Pretty>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let layer = Layer::default().event_format(Pretty).with_writer(io::stderr as fn() -> io::Stderr);
+    // Where colours would fit, the layer's own default obeys NO_COLOR.
+    if ansi { layer } else { layer.with_ansi(false) }
+}
+
+/// `{"timestamp", "level", "target", "message", …fields, "trace_id", "span_id"}`.
+pub(super) fn json<S>() -> Console<S, Json>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    Layer::default().event_format(Json).with_ansi(false).with_writer(io::stderr as fn() -> io::Stderr)
+}
+
+/// Runs `with` on the span that the calling task is in, if it is in one.
+fn in_span(with: impl FnOnce(&SpanContext) -> fmt::Result) -> fmt::Result {
+    Context::map_current(|context| match context.span().span_context() {
+        span if span.is_valid() => with(span),
+        _ => Ok(()),
+    })
+}
+
+pub(super) struct Pretty;
+
+impl<S, N> FormatEvent<S, N> for Pretty
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'w> FormatFields<'w> + 'static,
+{
+    fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let metadata = event.metadata();
+        let (dim, plain) = if out.has_ansi_escapes() { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
+        write!(out, "{dim}")?;
+        SystemTime.format_time(&mut out)?;
+        write!(
+            out,
+            "{plain} {} {dim}{}:{plain} ",
+            Coloured(metadata.level(), out.has_ansi_escapes()),
+            metadata.target()
+        )?;
+        ctx.field_format().format_fields(out.by_ref(), event)?;
+        in_span(|span| write!(out, " {dim}trace_id={}{plain}", span.trace_id()))?;
+        writeln!(out)
+    }
+}
+
+struct Coloured<'a>(&'a Level, bool);
+
+impl fmt::Display for Coloured<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(level, ansi) = *self;
+        let colour = match *level {
+            _ if !ansi => return write!(f, "{level:>5}"),
+            Level::ERROR => "\x1b[31m",
+            Level::WARN => "\x1b[33m",
+            Level::INFO => "\x1b[32m",
+            _ => "\x1b[34m",
+        };
+        write!(f, "{colour}{level:>5}\x1b[0m")
+    }
+}
+
+pub(super) struct Json;
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'w> FormatFields<'w> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let metadata = event.metadata();
+        write!(out, "{{\"timestamp\":\"")?;
+        SystemTime.format_time(&mut out)?;
+        write!(out, "\",\"level\":\"{}\",\"target\":\"{}\"", metadata.level(), metadata.target())?;
+        let mut members = Members { out: out.by_ref(), result: Ok(()) };
+        event.record(&mut members);
+        members.result?;
+        in_span(|span| write!(out, ",\"trace_id\":\"{}\",\"span_id\":\"{}\"", span.trace_id(), span.span_id()))?;
+        writeln!(out, "}}")
+    }
+}
+
+/// Writes fields as members of an object that is already open.
+struct Members<'w> {
+    out: Writer<'w>,
+    result: fmt::Result,
+}
+
+impl Members<'_> {
+    fn member(&mut self, field: &Field, value: impl Into<Value>) {
+        if self.result.is_ok() {
+            self.result = write!(self.out, ",\"{}\":{}", field.name(), value.into());
+        }
+    }
+}
+
+impl Visit for Members<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.member(field, format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.member(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.member(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.member(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.member(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.member(field, value);
+    }
+}

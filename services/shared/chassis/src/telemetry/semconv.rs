@@ -1,0 +1,91 @@
+//! The names that OpenTelemetry's semantic conventions 1.45 give (RPC and HTTP, both stable), and the instruments by them.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use opentelemetry::global::{self, BoxedTracer};
+use opentelemetry::metrics::Histogram;
+use tonic::Code;
+
+pub(super) const RPC_SYSTEM_NAME: &str = "rpc.system.name";
+pub(super) const RPC_METHOD: &str = "rpc.method";
+pub(super) const RPC_RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
+pub(super) const SERVER_ADDRESS: &str = "server.address";
+pub(super) const SERVER_PORT: &str = "server.port";
+pub(super) const ERROR_TYPE: &str = "error.type";
+pub(super) const HTTP_REQUEST_METHOD: &str = "http.request.method";
+pub(super) const HTTP_ROUTE: &str = "http.route";
+pub(super) const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+pub(super) const URL_SCHEME: &str = "url.scheme";
+
+/// What stands for every value that isn't one of a known few, so that strangers can't add series.
+pub(super) const OTHER: &str = "_OTHER";
+
+/// The conventions' bounds for durations, in seconds.
+const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// What every layer of this process records with.
+pub(super) struct Instruments {
+    pub(super) tracer: BoxedTracer,
+    pub(super) rpc_server: Histogram<f64>,
+    pub(super) rpc_client: Histogram<f64>,
+    pub(super) http_server: Histogram<f64>,
+}
+
+/// The instruments of the providers that were installed when they were first asked for.
+pub(super) fn instruments() -> &'static Instruments {
+    static INSTRUMENTS: OnceLock<Instruments> = OnceLock::new();
+    INSTRUMENTS.get_or_init(|| {
+        let meter = global::meter("chassis");
+        let seconds = |name: &'static str, what: &'static str| {
+            meter.f64_histogram(name).with_unit("s").with_description(what).with_boundaries(SECONDS.to_vec()).build()
+        };
+        Instruments {
+            tracer: global::tracer("chassis"),
+            rpc_server: seconds("rpc.server.call.duration", "Measures the duration of an incoming RPC."),
+            rpc_client: seconds("rpc.client.call.duration", "Measures the duration of an outgoing RPC."),
+            http_server: seconds("http.server.request.duration", "Duration of HTTP server requests."),
+        }
+    })
+}
+
+/// A status as `rpc.response.status_code` has it.
+pub(super) fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// Whether a status is the fault of the server, by the conventions for gRPC.
+pub(super) fn is_server_fault(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
+
+/// A duration as the log shows it: milliseconds, to the microsecond.
+pub(super) fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
