@@ -1,0 +1,212 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+use crate::Table;
+use crate::def::TableDef;
+
+/// Where DynamoDB is, and how long to wait for it. Every setting is a flag and a variable.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "DynamoDB")]
+pub struct Config {
+    /// The address of DynamoDB, such as `http://127.0.0.1:8000`; AWS' own, by region, unless set
+    #[arg(long = "dynamodb-endpoint", env = "MESH_DYNAMODB_ENDPOINT", value_name = "URL", value_parser = parse_endpoint)]
+    pub endpoint: Option<String>,
+
+    /// The AWS region
+    #[arg(long = "dynamodb-region", env = "MESH_DYNAMODB_REGION", value_name = "REGION",
+        default_value = DEFAULT_REGION, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub region: String,
+
+    /// What the name of every table begins with
+    #[arg(long, env = "MESH_TABLE_PREFIX", value_name = "PREFIX",
+        default_value = DEFAULT_PREFIX, value_parser = parse_prefix)]
+    pub table_prefix: String,
+
+    /// How long one attempt of a call may take
+    #[arg(long = "dynamodb-attempt-timeout", env = "MESH_DYNAMODB_ATTEMPT_TIMEOUT", value_name = "DURATION",
+        default_value = "1s", value_parser = parse_duration)]
+    pub attempt_timeout: Duration,
+
+    /// How long a call may take with all its attempts
+    #[arg(long = "dynamodb-operation-timeout", env = "MESH_DYNAMODB_OPERATION_TIMEOUT", value_name = "DURATION",
+        default_value = "3s", value_parser = parse_duration)]
+    pub operation_timeout: Duration,
+
+    /// How long to wait for a connection
+    #[arg(long = "dynamodb-connect-timeout", env = "MESH_DYNAMODB_CONNECT_TIMEOUT", value_name = "DURATION",
+        default_value = "500ms", value_parser = parse_duration)]
+    pub connect_timeout: Duration,
+
+    /// How often a call is tried when DynamoDB throttles, fails or doesn't answer
+    #[arg(long = "dynamodb-max-attempts", env = "MESH_DYNAMODB_MAX_ATTEMPTS", value_name = "COUNT",
+        default_value_t = DEFAULT_ATTEMPTS, value_parser = clap::value_parser!(u32).range(1..=10))]
+    pub max_attempts: u32,
+}
+
+const DEFAULT_REGION: &str = "us-east-1";
+const DEFAULT_PREFIX: &str = "therapy-";
+const DEFAULT_ATTEMPTS: u32 = 3;
+
+impl Default for Config {
+    /// What an empty command line and an empty environment give.
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            region: DEFAULT_REGION.to_owned(),
+            table_prefix: DEFAULT_PREFIX.to_owned(),
+            attempt_timeout: Duration::from_secs(1),
+            operation_timeout: Duration::from_secs(3),
+            connect_timeout: Duration::from_millis(500),
+            max_attempts: DEFAULT_ATTEMPTS,
+        }
+    }
+}
+
+impl Config {
+    /// A client with these settings. Nothing is sent yet.
+    ///
+    /// An endpoint on the loopback interface is an emulator: it gets made-up credentials. Every other gets those of the
+    /// usual chain: environment, profile, web identity, container, instance.
+    pub async fn connect(&self) -> Client {
+        let http =
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(self.connect_timeout)
+            .operation_attempt_timeout(self.attempt_timeout)
+            .operation_timeout(self.operation_timeout)
+            .build();
+        // The defaults (1 s, 20 s) would spend the operation's time on waiting.
+        let retries = RetryConfig::standard()
+            .with_max_attempts(self.max_attempts)
+            .with_initial_backoff(Duration::from_millis(50))
+            .with_max_backoff(Duration::from_millis(500));
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(self.region.clone()))
+            .http_client(http)
+            .timeout_config(timeouts)
+            .retry_config(retries);
+        if let Some(endpoint) = &self.endpoint {
+            loader = loader.endpoint_url(endpoint);
+            if is_loopback(endpoint) {
+                // DynamoDB Local takes alphanumeric access keys only.
+                loader = loader.credentials_provider(Credentials::new("local", "local", None, None, "loopback"));
+            }
+        }
+        let sdk = aws_sdk_dynamodb::Client::new(&loader.load().await);
+        Client { sdk, prefix: self.table_prefix.as_str().into() }
+    }
+}
+
+/// A connection to DynamoDB. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub(crate) sdk: aws_sdk_dynamodb::Client,
+    prefix: Arc<str>,
+}
+
+impl Client {
+    /// The handle of a table. Nothing is sent.
+    #[must_use]
+    pub fn table(&self, def: &'static TableDef) -> Table {
+        Table { sdk: self.sdk.clone(), name: self.name(def).into(), def }
+    }
+
+    /// The full name of a table: the prefix and its own name.
+    pub(crate) fn name(&self, def: &TableDef) -> String {
+        format!("{}{}", self.prefix, def.name)
+    }
+}
+
+fn parse_endpoint(text: &str) -> Result<String, String> {
+    let told = "must be like http://127.0.0.1:8000; leave it unset for AWS";
+    let uri: http::Uri = text.parse().map_err(|_| told.to_owned())?;
+    let scheme = uri.scheme_str();
+    let bare = uri.path() == "/" && uri.query().is_none();
+    if (scheme == Some("http") || scheme == Some("https")) && uri.host().is_some_and(|host| !host.is_empty()) && bare {
+        Ok(text.to_owned())
+    } else {
+        Err(told.to_owned())
+    }
+}
+
+fn is_loopback(endpoint: &str) -> bool {
+    let Ok(uri) = endpoint.parse::<http::Uri>() else { return false };
+    uri.host().is_some_and(|host| {
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    })
+}
+
+fn parse_prefix(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if (2..=100).contains(&text.len()) && text.chars().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be 2 to 100 letters, digits, '-', '_' or '.', such as therapy-".to_owned())
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("must be longer than nothing, such as 1s".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(_) => Err("must be a duration, such as 500ms or 3s".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        dynamo: Config,
+    }
+
+    fn parse(flags: &[&str]) -> Result<Config, clap::Error> {
+        Flags::try_parse_from([&["test"], flags].concat()).map(|flags| flags.dynamo)
+    }
+
+    #[test]
+    fn the_default_is_what_an_empty_command_line_gives() {
+        assert_eq!(format!("{:?}", parse(&[]).unwrap()), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn a_value_that_makes_no_sense_is_refused() {
+        for (flag, values) in [
+            ("--dynamodb-endpoint", &["", "127.0.0.1:8000", "ftp://x", "http://", "http://x/path", "http://x/?q"][..]),
+            ("--dynamodb-region", &[""]),
+            ("--table-prefix", &["", "a", "with space", "ünï"]),
+            ("--dynamodb-attempt-timeout", &["", "0s", "1", "-1s"]),
+            ("--dynamodb-max-attempts", &["", "0", "11"]),
+        ] {
+            for value in values {
+                assert!(parse(&[&format!("{flag}={value}")]).is_err(), "{flag}={value}");
+            }
+        }
+        assert!(parse(&["--dynamodb-endpoint=http://127.0.0.1:8000"]).is_ok());
+    }
+
+    #[test]
+    fn only_the_loopback_interface_gets_made_up_credentials() {
+        for local in ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "https://127.1.2.3"] {
+            assert!(is_loopback(local), "{local}");
+        }
+        for remote in
+            ["http://dynamodb:8000", "http://10.0.0.1", "http://localhost.example.org", "http://127.0.0.1.example.org"]
+        {
+            assert!(!is_loopback(remote), "{remote}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+use std::error::Error as _;
+use std::fmt;
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::get_item::GetItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::query::QueryError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::CancellationReason;
+use kernel::{Error, Result};
+
+use crate::item::Item;
+
+/// Why a call did not do what was asked.
+pub(crate) enum Rejection {
+    /// The condition does not hold of this item.
+    Unmet(Option<Item>),
+    /// A transaction is just changing the item.
+    Conflict,
+    /// The transaction was cancelled, with a reason per action.
+    Cancelled(Vec<CancellationReason>),
+    /// Anything else, as the caller is told.
+    Fault(Error),
+}
+
+impl Rejection {
+    /// The item that kept a condition from holding; every other rejection is an error.
+    pub(crate) fn unmet(self) -> Result<Option<Item>> {
+        match self {
+            Self::Unmet(old) => Ok(old),
+            other @ (Self::Conflict | Self::Cancelled(_) | Self::Fault(_)) => Err(other.into_error()),
+        }
+    }
+
+    /// The error, where no outcome is expected.
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Self::Fault(error) => error,
+            Self::Unmet(_) => Error::internal("DynamoDB reports a condition where there is none"),
+            Self::Conflict => Error::unavailable("DynamoDB reports a conflict of transactions"),
+            Self::Cancelled(_) => Error::internal("DynamoDB reports a transaction where there is none"),
+        }
+    }
+}
+
+/// The outcomes among the modelled errors of an operation.
+pub(crate) trait Modelled: ProvideErrorMetadata + std::error::Error + 'static {
+    fn outcome(&self) -> Option<Rejection>;
+}
+
+macro_rules! conditional {
+    ($($error:ident),*) => {$(
+        impl Modelled for $error {
+            fn outcome(&self) -> Option<Rejection> {
+                if let Self::ConditionalCheckFailedException(failed) = self {
+                    Some(Rejection::Unmet(failed.item().filter(|item| !item.is_empty()).cloned().map(Item)))
+                } else {
+                    matches!(self, Self::TransactionConflictException(_)).then_some(Rejection::Conflict)
+                }
+            }
+        }
+    )*};
+}
+conditional!(PutItemError, UpdateItemError, DeleteItemError);
+
+impl Modelled for TransactWriteItemsError {
+    fn outcome(&self) -> Option<Rejection> {
+        if let Self::TransactionCanceledException(cancelled) = self {
+            Some(Rejection::Cancelled(cancelled.cancellation_reasons().to_vec()))
+        } else {
+            None
+        }
+    }
+}
+
+macro_rules! unconditional {
+    ($($error:ident),*) => {$(
+        impl Modelled for $error {
+            fn outcome(&self) -> Option<Rejection> {
+                None
+            }
+        }
+    )*};
+}
+unconditional!(GetItemError, QueryError);
+
+/// The public face of a failed call: what will pass is UNAVAILABLE, the rest is INTERNAL.
+pub(crate) fn rejection<E: Modelled>(
+    operation: &'static str,
+    table: &str,
+    error: &SdkError<E, HttpResponse>,
+) -> Rejection {
+    error
+        .as_service_error()
+        .and_then(Modelled::outcome)
+        .unwrap_or_else(|| Rejection::Fault(fault(operation, table, error)))
+}
+
+pub(crate) fn fault<E>(operation: &'static str, table: &str, error: &SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let cause = Fault { operation, table: table.to_owned(), class: class(error).to_owned(), detail: chain(error) };
+    let passing = if let SdkError::ServiceError(answer) = error {
+        answer.raw().status().is_server_error() || answer.err().code().is_some_and(is_passing)
+    } else {
+        !matches!(error, SdkError::ConstructionFailure(_))
+    };
+    if passing { Error::unavailable(cause) } else { Error::internal(cause) }
+}
+
+/// The codes of DynamoDB's that come with status 400 and pass by themselves.
+pub(crate) fn is_passing(code: &str) -> bool {
+    matches!(
+        code,
+        "ProvisionedThroughputExceededException"
+            | "ProvisionedThroughputExceeded"
+            | "ThrottlingException"
+            | "ThrottlingError"
+            | "RequestLimitExceeded"
+            | "LimitExceededException"
+            | "ReplicatedWriteConflictException"
+            | "TransactionConflictException"
+            | "TransactionInProgressException"
+    )
+}
+
+/// The `error.type` of the semantic conventions: a small set of words.
+pub(crate) fn class<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> &str {
+    match error {
+        SdkError::ConstructionFailure(_) => "construction_failure",
+        SdkError::TimeoutError(_) => "timeout",
+        SdkError::DispatchFailure(_) => "dispatch_failure",
+        SdkError::ResponseError(_) => "response_error",
+        SdkError::ServiceError(answer) => answer.err().code().unwrap_or("service_error"),
+        _ => "_OTHER",
+    }
+}
+
+/// What the log learns: not the SDK's error itself, whose debug form holds the raw answer.
+#[derive(Debug)]
+struct Fault {
+    operation: &'static str,
+    table: String,
+    class: String,
+    detail: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}: {}", self.operation, self.table, self.class, self.detail)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+fn chain<E: std::error::Error + 'static>(error: &SdkError<E, HttpResponse>) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,138 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::{digest, hmac};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use kernel::{Clock, Error, Kind, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::condition::Condition;
+use crate::frame::frame;
+use crate::item::{Item, Key};
+use crate::secret::Secrets;
+use crate::table::{Read, Table};
+use crate::transact::{Action, Verdict};
+
+/// How long a key is remembered.
+pub const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The attribute that says when a record expires, in seconds since 1970. The table that holds the records names it as
+/// its [`ttl`](crate::TableDef::ttl).
+pub const EXPIRES_AT: &str = "expires_at";
+
+/// Remembers the requests that brought an `Idempotency-Key`, in the table of what they made.
+///
+/// The record is written in the same transaction as the resource, so that there is never one without the other. It holds
+/// the id of the resource and a keyed MAC of the request: nothing of the request itself.
+#[derive(Clone)]
+pub struct Idempotency {
+    table: Table,
+    /// The first signs; all verify.
+    keys: Arc<[hmac::Key]>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A request that brought a key.
+#[derive(Debug, Clone, Copy)]
+pub struct Keyed<'a> {
+    /// Who calls: the bytes of the caller's id.
+    pub caller: &'a [u8],
+    /// The path of the RPC.
+    pub rpc: &'static str,
+    /// What the `Idempotency-Key` header says: 1 to 255 printable ASCII characters.
+    pub key: &'a str,
+    /// The request as it came, without the key.
+    pub body: &'a [u8],
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    resource: String,
+    #[serde(with = "serde_bytes")]
+    mac: Vec<u8>,
+    expires_at: i64,
+}
+
+impl Idempotency {
+    /// Records in this table, whose definition names [`EXPIRES_AT`] as its `ttl`.
+    ///
+    /// # Errors
+    /// INTERNAL when the cryptographic library fails.
+    pub fn new(table: Table, secrets: &Secrets, clock: Arc<dyn Clock>) -> Result<Self> {
+        let keys = secrets.derive_all("idempotency")?;
+        let keys = keys.iter().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.as_slice())).collect();
+        Ok(Self { table, keys, clock })
+    }
+
+    /// The claim of a request on its key. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT on `Idempotency-Key` when it is not 1 to 255 printable ASCII characters.
+    pub fn claim(&self, request: Keyed<'_>) -> Result<Claim> {
+        let Keyed { caller, rpc, key, body } = request;
+        if !(1..=255).contains(&key.len()) || !key.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Err(Error::invalid("Idempotency-Key", "must be 1 to 255 printable ASCII characters"));
+        }
+        let name = digest::digest(&digest::SHA256, &frame([caller, rpc.as_bytes(), key.as_bytes()]));
+        let partition = format!("IDEM#{}", URL_SAFE_NO_PAD.encode(name));
+        let key =
+            if self.table.def.key.sort.is_some() { Key::new(partition, "IDEM") } else { Key::partition(partition) };
+        Ok(Claim { home: self.clone(), key, body: digest::digest(&digest::SHA256, body) })
+    }
+}
+
+/// A request's claim on its key.
+pub struct Claim {
+    home: Idempotency,
+    key: Key,
+    body: digest::Digest,
+}
+
+impl Claim {
+    /// The id of the resource that this very request has made before, if it has.
+    ///
+    /// # Errors
+    /// ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`) when the key came with another request; UNAVAILABLE or INTERNAL.
+    pub async fn replayed(&self) -> Result<Option<String>> {
+        match self.home.table.get_item(&self.key, Read::Consistent).await? {
+            Some(item) => self.resource(item),
+            None => Ok(None),
+        }
+    }
+
+    /// The record, for the transaction that makes the resource with this id.
+    pub fn action(&self, resource: &str) -> Action {
+        let now = self.home.clock.now().as_second();
+        let expires_at = now.saturating_add_unsigned(REMEMBERED.as_secs());
+        let mac = self.home.keys.first().map(|key| hmac::sign(key, self.body.as_ref()).as_ref().to_vec());
+        let record = Record { resource: resource.to_owned(), mac: mac.unwrap_or_default(), expires_at };
+        let free = Condition::absent().or(Condition::le(EXPIRES_AT, now));
+        self.home.table.put(&self.key, &record).when(free).into()
+    }
+
+    /// What the verdict on [`action`](Self::action) says when the transaction failed: the id of the resource, if the same
+    /// request was faster; nothing, if the claim was not what failed.
+    ///
+    /// # Errors
+    /// ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`) when the key came with another request; INTERNAL.
+    pub fn lost(&self, verdict: &Verdict) -> Result<Option<String>> {
+        match verdict {
+            Verdict::Fine => Ok(None),
+            Verdict::Unmet(Some(item)) => self.resource(item.clone()),
+            Verdict::Unmet(None) => Err(Error::internal("DynamoDB kept the record that exists to itself")),
+        }
+    }
+
+    fn resource(&self, item: Item) -> Result<Option<String>> {
+        let Record { resource, mac, expires_at } = item.parse()?;
+        if expires_at <= self.home.clock.now().as_second() {
+            return Ok(None);
+        }
+        if self.home.keys.iter().any(|key| hmac::verify(key, self.body.as_ref(), &mac).is_ok()) {
+            return Ok(Some(resource));
+        }
+        let message = "Idempotency-Key: this key came with another request; use a new key for a new request";
+        Err(Error::new(Kind::AlreadyExists, "IDEMPOTENCY_KEY_REUSED", message))
+    }
+}

@@ -1,0 +1,179 @@
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use kernel::{Error, Result};
+use serde::de::DeserializeOwned;
+
+use crate::call::traced;
+use crate::condition::Words;
+use crate::def::{IndexDef, KeyDef};
+use crate::fault::Rejection;
+use crate::frame::frame;
+use crate::item::{Cursor, Item};
+use crate::table::{Read, Table};
+
+/// Which sort keys a query answers. Text is ordered by its UTF-8 bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Sort {
+    /// This one.
+    Is(String),
+    /// Those that begin so; the empty beginning is all.
+    BeginsWith(String),
+    /// From the first to the second, both included. DynamoDB refuses a first that comes after the second.
+    Between(String, String),
+    /// Those before.
+    Before(String),
+    /// Those up to this one, included.
+    UpTo(String),
+    /// Those from this one on, included.
+    From(String),
+    /// Those after.
+    After(String),
+}
+
+/// A read of one partition in the order of the sort key. Made by [`Table::query`] and [`Table::query_index`].
+#[must_use]
+#[derive(Clone)]
+pub struct Query {
+    table: Table,
+    index: Option<&'static IndexDef>,
+    partition: String,
+    sort: Option<Sort>,
+    descending: bool,
+    read: Read,
+    limit: Option<u16>,
+    after: Option<Cursor>,
+}
+
+/// What one Query answers.
+#[derive(Debug)]
+pub struct Rows {
+    /// The items, in order.
+    pub items: Vec<Item>,
+    /// Where to go on; nothing when this was the end. May be there though nothing follows.
+    pub next: Option<Cursor>,
+}
+
+impl Rows {
+    /// The items as a type of the domain.
+    ///
+    /// # Errors
+    /// INTERNAL when one has another shape.
+    pub fn parse<T: DeserializeOwned>(self) -> Result<Vec<T>> {
+        self.items.into_iter().map(Item::parse).collect()
+    }
+}
+
+impl Query {
+    pub(crate) const fn new(table: Table, index: Option<&'static IndexDef>, partition: String) -> Self {
+        Self { table, index, partition, sort: None, descending: false, read: Read::Eventual, limit: None, after: None }
+    }
+
+    /// Only those sort keys.
+    pub fn sort(mut self, sort: Sort) -> Self {
+        self.sort = Some(sort).filter(|sort| *sort != Sort::BeginsWith(String::new()));
+        self
+    }
+
+    /// From the last to the first.
+    pub const fn descending(mut self) -> Self {
+        self.descending = true;
+        self
+    }
+
+    /// Sees every acknowledged write. Not for an index: DynamoDB refuses.
+    pub const fn consistent(mut self) -> Self {
+        self.read = Read::Consistent;
+        self
+    }
+
+    /// At most so many items. Without it a page ends at 1 MB alone.
+    pub const fn limit(mut self, limit: u16) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Goes on where a page ended.
+    pub fn after(mut self, cursor: Cursor) -> Self {
+        self.after = Some(cursor);
+        self
+    }
+
+    /// One page, by one Query: it ends at the limit, at 1 MB, or at the end.
+    ///
+    /// # Errors
+    /// UNAVAILABLE or INTERNAL.
+    pub async fn page(self) -> Result<Rows> {
+        let mut words = Words::default();
+        let condition = self.render(&mut words)?;
+        let (names, values) = words.split();
+        let Self { table, index, descending, read, limit, after, partition: _, sort: _ } = self;
+        let call = table
+            .sdk
+            .query()
+            .table_name(&*table.name)
+            .set_index_name(index.map(|index| index.name.to_owned()))
+            .key_condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+            .scan_index_forward(!descending)
+            .consistent_read(read == Read::Consistent)
+            .set_limit(limit.map(i32::from))
+            .set_exclusive_start_key(after.map(Cursor::into_attributes))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send();
+        let output = traced("Query", &table.name, |output| output.consumed_capacity.as_slice(), call)
+            .await
+            .map_err(Rejection::into_error)?;
+        Ok(Rows {
+            items: output.items.unwrap_or_default().into_iter().map(Item).collect(),
+            next: output.last_evaluated_key.filter(|key| !key.is_empty()).map(Cursor::from_attributes).transpose()?,
+        })
+    }
+
+    /// What a page token is bound to: everything that decides which items come in which order.
+    pub(crate) fn binding(&self) -> Vec<u8> {
+        let (word, first, second) = match &self.sort {
+            None => ("", "", ""),
+            Some(Sort::Is(key)) => ("is", &**key, ""),
+            Some(Sort::BeginsWith(prefix)) => ("begins with", &**prefix, ""),
+            Some(Sort::Between(first, last)) => ("between", &**first, &**last),
+            Some(Sort::Before(key)) => ("before", &**key, ""),
+            Some(Sort::UpTo(key)) => ("up to", &**key, ""),
+            Some(Sort::From(key)) => ("from", &**key, ""),
+            Some(Sort::After(key)) => ("after", &**key, ""),
+        };
+        let index = self.index.map_or("", |index| index.name);
+        let order = if self.descending { "descending" } else { "ascending" };
+        frame([self.table.def.name, index, &self.partition, word, first, second, order].map(str::as_bytes))
+    }
+
+    pub(crate) fn accepts(&self, cursor: &Cursor) -> bool {
+        cursor.fits(self.table.def.key, self.index.map(|index| index.key))
+    }
+
+    const fn key(&self) -> KeyDef {
+        match self.index {
+            Some(index) => index.key,
+            None => self.table.def.key,
+        }
+    }
+
+    fn render(&self, words: &mut Words) -> Result<String> {
+        let key = self.key();
+        let partition =
+            format!("{} = {}", words.name(key.partition), words.value(AttributeValue::S(self.partition.clone())));
+        let Some(sort) = &self.sort else { return Ok(partition) };
+        let attribute = key.sort.ok_or_else(|| Error::internal("the query sorts by a key that has no order"))?;
+        let name = words.name(attribute);
+        let mut text = |text: &String| words.value(AttributeValue::S(text.clone()));
+        let sort = match sort {
+            Sort::Is(key) => format!("{name} = {}", text(key)),
+            Sort::BeginsWith(prefix) => format!("begins_with({name}, {})", text(prefix)),
+            Sort::Between(first, last) => format!("{name} BETWEEN {} AND {}", text(first), text(last)),
+            Sort::Before(key) => format!("{name} < {}", text(key)),
+            Sort::UpTo(key) => format!("{name} <= {}", text(key)),
+            Sort::From(key) => format!("{name} >= {}", text(key)),
+            Sort::After(key) => format!("{name} > {}", text(key)),
+        };
+        Ok(format!("{partition} AND {sort}"))
+    }
+}
