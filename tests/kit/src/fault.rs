@@ -1,0 +1,219 @@
+//! A proxy between the SDK and the engine that makes the engine slow, silent, absent or overloaded.
+//!
+//! What the store does is never made up: the proxy only delays, loses or refuses what a real engine answers.
+#![allow(clippy::expect_used, reason = "a test whose proxy does not start has failed")]
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// What the proxy does with a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// Lets it through.
+    Pass,
+    /// Lets it through after a while.
+    Delay(Duration),
+    /// Takes it and never answers.
+    Hang,
+    /// Is not there: connections are refused, and those that exist are closed.
+    Refuse,
+    /// Lets it through and loses the answer: the connection closes.
+    LoseAnswer,
+    /// Answers that the table's throughput is exceeded.
+    Throttle,
+    /// Answers that a transaction is under way on the item.
+    Conflict,
+}
+
+/// A proxy in front of an engine. Ends when dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    listening: watch::Receiver<bool>,
+    _task: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    upstream: Uri,
+    client: Client<HttpConnector, Full<Bytes>>,
+    mode: watch::Sender<Mode>,
+    next: Mutex<VecDeque<Mode>>,
+    calls: Mutex<Vec<String>>,
+}
+
+impl Proxy {
+    /// A proxy on a free loopback port in front of this address. It lets everything through.
+    ///
+    /// # Panics
+    /// If the address is not a URL, or no port is free.
+    pub async fn start(upstream: &str) -> Self {
+        let shared = Arc::new(Shared {
+            upstream: upstream.parse().expect("the address of the engine is a URL"),
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            mode: watch::Sender::new(Mode::Pass),
+            next: Mutex::default(),
+            calls: Mutex::default(),
+        });
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a port is free");
+        let address = listener.local_addr().expect("the port is known");
+        let (tell, listening) = watch::channel(true);
+        let mut task = JoinSet::new();
+        task.spawn(accept(listener, address, Arc::clone(&shared), tell));
+        Self { address, shared, listening, _task: task }
+    }
+
+    /// The address to give to the SDK.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What happens from now on. Calls that hang go on when the mode changes.
+    ///
+    /// # Panics
+    /// If the proxy has ended.
+    pub async fn set(&self, mode: Mode) {
+        let open = mode != Mode::Refuse;
+        self.shared.mode.send_replace(mode);
+        self.listening.clone().wait_for(|listening| *listening == open).await.expect("the proxy runs");
+    }
+
+    /// What happens to the next calls, one each; the mode that is set applies after them.
+    pub fn next(&self, modes: impl IntoIterator<Item = Mode>) {
+        locked(&self.shared.next).extend(modes);
+    }
+
+    /// The operations that have been called since this was last asked, in order: `PutItem`, `Query` and so on.
+    #[must_use]
+    pub fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut locked(&self.shared.calls))
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.set_nodelay(true)?;
+    socket.bind(address)?;
+    socket.listen(1024)
+}
+
+async fn accept(mut listener: TcpListener, address: SocketAddr, shared: Arc<Shared>, listening: watch::Sender<bool>) {
+    let mut modes = shared.mode.subscribe();
+    let mut connections = JoinSet::new();
+    loop {
+        if *modes.borrow_and_update() == Mode::Refuse {
+            drop(listener);
+            connections.shutdown().await;
+            listening.send_replace(false);
+            if modes.wait_for(|mode| *mode != Mode::Refuse).await.is_err() {
+                return;
+            }
+            listener = listen(address).expect("the port is free again");
+            listening.send_replace(true);
+        }
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    connections.spawn(serve(stream, Arc::clone(&shared)));
+                }
+            }
+            changed = modes.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    let service = service_fn(|request| answer(request, Arc::clone(&shared)));
+    // A connection that ends badly is what some modes are for.
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// Closes the connection without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is lost")]
+struct Lost;
+
+async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Full<Bytes>>, Lost> {
+    let operation = operation(&request);
+    locked(&shared.calls).push(operation.clone());
+    let once = locked(&shared.next).pop_front();
+    let mode = once.unwrap_or_else(|| shared.mode.borrow().clone());
+    match mode {
+        Mode::Pass => forward(request, &shared).await,
+        Mode::Delay(wait) => {
+            tokio::time::sleep(wait).await;
+            forward(request, &shared).await
+        }
+        Mode::Hang => {
+            let mut modes = shared.mode.subscribe();
+            modes.wait_for(|mode| *mode != Mode::Hang).await.map_err(|_| Lost)?;
+            forward(request, &shared).await
+        }
+        Mode::Refuse => Err(Lost),
+        Mode::LoseAnswer => {
+            forward(request, &shared).await?;
+            Err(Lost)
+        }
+        Mode::Throttle => Ok(error("ProvisionedThroughputExceededException", "")),
+        Mode::Conflict if operation == "TransactWriteItems" => {
+            Ok(error("TransactionCanceledException", r#","CancellationReasons":[{"Code":"TransactionConflict"}]"#))
+        }
+        Mode::Conflict => Ok(error("TransactionConflictException", "")),
+    }
+}
+
+/// The last part of `x-amz-target: DynamoDB_20120810.PutItem`.
+fn operation(request: &Request<Incoming>) -> String {
+    let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    target.rsplit('.').next().unwrap_or_default().to_owned()
+}
+
+async fn forward(request: Request<Incoming>, shared: &Shared) -> Result<Response<Full<Bytes>>, Lost> {
+    let (mut head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Lost)?.to_bytes();
+    let mut uri = shared.upstream.clone().into_parts();
+    uri.path_and_query = head.uri.path_and_query().cloned();
+    head.uri = Uri::from_parts(uri).map_err(|_| Lost)?;
+    // The connection to the engine is another one, with a length of its own.
+    for hop in [hyper::header::CONNECTION, hyper::header::TRANSFER_ENCODING, hyper::header::CONTENT_LENGTH] {
+        head.headers.remove(hop);
+    }
+    let answered = shared.client.request(Request::from_parts(head, Full::new(body))).await.map_err(|_| Lost)?;
+    let (head, body) = answered.into_parts();
+    let body = body.collect().await.map_err(|_| Lost)?.to_bytes();
+    Ok(Response::from_parts(head, Full::new(body)))
+}
+
+fn error(code: &str, more: &str) -> Response<Full<Bytes>> {
+    let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"injected"{more}}}"#);
+    let response =
+        Response::builder().status(StatusCode::BAD_REQUEST).header("content-type", "application/x-amz-json-1.0");
+    response.body(Full::new(Bytes::from(body))).expect("the response is well formed")
+}
