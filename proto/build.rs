@@ -78,6 +78,7 @@ fn strip_response_body(file: &mut DynamicMessage, http: &prost_reflect::Extensio
                 && let Value::Message(rule) = options.get_extension_mut(http)
             {
                 rule.clear_field_by_name("response_body");
+                messages_mut(rule, "additional_bindings").for_each(|alias| alias.clear_field_by_name("response_body"));
             }
         }
     }

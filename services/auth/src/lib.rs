@@ -1,1 +1,82 @@
-//! Accounts, passwords, access and refresh tokens, signing keys.
+//! auth: who a caller is. Accounts, passwords, logins, the tokens that speak for them and the keys that sign those.
+
+mod config;
+mod ops;
+mod password;
+mod service;
+mod store;
+mod throttle;
+mod token;
+mod wire;
+
+use std::sync::Arc;
+
+use chassis::identity::{self, Keys};
+use chassis::server::{MAX_RECEIVE, MAX_SEND};
+use chassis::{Platform, Probe, Service};
+use dynamo::secret::Secrets;
+use kernel::BoxError;
+use proto::auth::v1::account_service_server::{AccountServiceServer, SERVICE_NAME as ACCOUNTS};
+use proto::auth::v1::auth_service_server::{AuthServiceServer, SERVICE_NAME as AUTH};
+use tonic::service::Routes;
+
+pub use config::Config;
+pub use store::USERS;
+
+use crate::ops::Ops;
+use crate::password::Hasher;
+use crate::service::{People, Services};
+use crate::store::Store;
+use crate::token::{AccessSigner, RefreshTokens, SigningKeys};
+
+/// The name of the service.
+pub const NAME: &str = "auth";
+
+/// What auth is given.
+#[derive(Debug)]
+pub struct Deps {
+    /// The DynamoDB that holds the table [`USERS`].
+    pub dynamodb: dynamo::Client,
+    /// The secrets that seal signing keys and sign refresh tokens.
+    pub secrets: Secrets,
+    /// How tokens are judged, and so how they must be made.
+    pub identity: identity::Config,
+    /// Time, randomness and tasks.
+    pub platform: Platform,
+}
+
+/// Builds the service, and the keys that its own layers verify access tokens with.
+///
+/// # Errors
+/// If the table can't be read, the hashing threads can't be started, or the stored signing keys can't be opened.
+pub async fn build(config: Config, deps: Deps) -> Result<(Service, Keys), BoxError> {
+    let Deps { dynamodb, secrets, identity, platform } = deps;
+    let (clock, entropy) = (platform.clock, platform.entropy);
+    let store = Store::new(dynamodb.table(&USERS));
+    let keys = SigningKeys::new(store.clone(), &secrets, &config, Arc::clone(&clock), Arc::clone(&entropy))?;
+    keys.published().await?;
+    let verifiers = Keys::of_owner(keys.verifiers());
+
+    let probe = Probe::new({
+        let store = store.clone();
+        move || {
+            let store = store.clone();
+            async move { store.ping().await }
+        }
+    });
+    let life = config.access_token_life;
+    let ops = Arc::new(Ops {
+        store,
+        hasher: Hasher::start(&config, Arc::clone(&entropy))?,
+        signer: AccessSigner { keys, identity, life, clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) },
+        refresh_tokens: RefreshTokens::new(&secrets)?,
+        config,
+        clock,
+        entropy,
+    });
+    let people = AuthServiceServer::new(People(Arc::clone(&ops)));
+    let services = AccountServiceServer::new(Services(ops));
+    let routes = Routes::new(people.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
+        .add_service(services.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
+    Ok((Service { name: NAME, grpc_services: &[AUTH, ACCOUNTS], routes, probe }, verifiers))
+}

@@ -1,1 +1,70 @@
-//! Profiles of therapists and the directory.
+//! therapists: the profiles of therapists and the directory of them.
+
+mod model;
+mod ops;
+mod policy;
+mod service;
+mod store;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::client::Upstream;
+use chassis::server::{MAX_RECEIVE, MAX_SEND};
+use chassis::{Platform, Probe, Service};
+use dynamo::{Idempotency, PageTokens};
+use dynamo::secret::Secrets;
+use endings::Endings;
+use kernel::BoxError;
+use proto::therapists::v1::therapist_service_server::{TherapistServiceServer, SERVICE_NAME};
+use tonic::service::Routes;
+
+pub use store::THERAPISTS;
+
+use crate::ops::Ops;
+use crate::service::Therapists;
+use crate::store::{Store, profile_key};
+
+/// The name of the service.
+pub const NAME: &str = "therapists";
+
+/// How often it is looked whether an account is still to be ended.
+const RECOVERY: Duration = Duration::from_secs(10);
+
+/// What the service is given.
+#[derive(Debug)]
+pub struct Deps {
+    /// The DynamoDB that holds the table [`THERAPISTS`].
+    pub dynamodb: dynamo::Client,
+    /// The secrets that page tokens and idempotency records are made with.
+    pub secrets: Secrets,
+    /// The service that ends accounts.
+    pub auth: Upstream,
+    /// Time, randomness and tasks.
+    pub platform: Platform,
+}
+
+/// Builds the service.
+///
+/// # Errors
+/// If a key can't be derived from the secrets.
+pub fn build(deps: Deps) -> Result<Service, BoxError> {
+    let Deps { dynamodb, secrets, auth, platform } = deps;
+    let table = dynamodb.table(&THERAPISTS);
+    let store = Store::new(table.clone());
+    let endings = Endings::new(table.clone(), auth, Arc::clone(&platform.clock), profile_key);
+    platform.tasks.spawn(endings.clone().recover(RECOVERY));
+    let probe = Probe::new({
+        let store = store.clone();
+        move || {
+            let store = store.clone();
+            async move { store.ping().await }
+        }
+    });
+    let tokens = PageTokens::new(&secrets, "therapists/page-tokens", platform.entropy)?;
+    let idempotency = Idempotency::new(table, &secrets, platform.clock)?;
+    let service = TherapistServiceServer::new(Therapists(Arc::new(Ops { store, tokens, idempotency, endings })));
+    let routes = Routes::new(service.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
+    Ok(Service { name: NAME, grpc_services: &[SERVICE_NAME], routes, probe })
+}

@@ -22,6 +22,13 @@ impl KeySet {
         Self(jwks.keys.iter().filter_map(entry).collect())
     }
 
+    /// Ed25519 keys by their ids and their points (base64url, RFC 8037).
+    #[must_use]
+    pub fn ed25519<'a>(keys: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let key = |x| Some((Algorithm::EdDSA, DecodingKey::from_ed_components(x).ok()?));
+        Self(keys.into_iter().filter_map(|(kid, x)| Some((kid.to_owned(), key(x)?))).collect())
+    }
+
     /// The keys of the text of a JSON Web Key Set.
     ///
     /// # Errors

@@ -1,0 +1,57 @@
+use std::time::Duration;
+
+use humantime::parse_duration;
+
+/// The settings of auth.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Config {
+    /// How long an access token lives.
+    #[arg(long, env = "MESH_ACCESS_TOKEN_LIFE", default_value = "15m", value_parser = parse_duration, help_heading = "Tokens")]
+    pub access_token_life: Duration,
+
+    /// How long a refresh token can be traded in: a login that is not used for so long is over.
+    #[arg(long, env = "MESH_REFRESH_TOKEN_LIFE", default_value = "30d", value_parser = parse_duration, help_heading = "Tokens")]
+    pub refresh_token_life: Duration,
+
+    /// How long a key signs before the next one takes over.
+    #[arg(long, env = "MESH_SIGNING_KEY_PERIOD", default_value = "30d", value_parser = parse_period, help_heading = "Tokens")]
+    pub signing_key_period: Duration,
+
+    /// Memory of a password hash (Argon2id), in KiB: at least 19456.
+    #[arg(long, env = "MESH_ARGON2_MEMORY", default_value_t = 19_456, value_parser = clap::value_parser!(u32).range(19_456..=1_048_576), help_heading = "Passwords")]
+    pub argon2_memory: u32,
+
+    /// Passes of a password hash (Argon2id): at least 2.
+    #[arg(long, env = "MESH_ARGON2_ITERATIONS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..=100), help_heading = "Passwords")]
+    pub argon2_iterations: u32,
+
+    /// Threads that hash passwords; half the cores unless told.
+    #[arg(long, env = "MESH_HASH_THREADS", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Passwords")]
+    pub hash_threads: Option<u16>,
+
+    /// How many logins and registrations may wait for a thread; more are refused with UNAVAILABLE.
+    #[arg(long, env = "MESH_HASH_QUEUE", default_value_t = 128, help_heading = "Passwords")]
+    pub hash_queue: u16,
+
+    /// After how many failures an address is throttled.
+    #[arg(long, env = "MESH_ACCOUNT_FAILURES", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Throttling")]
+    pub account_failures: u32,
+
+    /// How long an address is throttled the first time; each further failure doubles it, up to an hour.
+    #[arg(long, env = "MESH_ACCOUNT_THROTTLE", default_value = "30s", value_parser = parse_duration, help_heading = "Throttling")]
+    pub account_throttle: Duration,
+
+    /// After how many failures within the window a source is throttled.
+    #[arg(long, env = "MESH_SOURCE_FAILURES", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Throttling")]
+    pub source_failures: u32,
+
+    /// The window in which the failures of a source are counted.
+    #[arg(long, env = "MESH_SOURCE_WINDOW", default_value = "10m", value_parser = parse_duration, help_heading = "Throttling")]
+    pub source_window: Duration,
+}
+
+/// A key must be known to every verifier before it signs, and verifiers look for new keys every five minutes.
+fn parse_period(text: &str) -> Result<Duration, String> {
+    let period = parse_duration(text).map_err(|error| error.to_string())?;
+    if period < Duration::from_secs(3600) { Err("must be at least 1h".to_owned()) } else { Ok(period) }
+}

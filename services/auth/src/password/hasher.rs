@@ -1,0 +1,129 @@
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::Duration;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
+use kernel::{BoxError, Entropy, Error, Kind};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::Password;
+use crate::Config;
+
+/// How much hashing gives way to everything else on a busy machine (setpriority(2): 0 to 19).
+const NICENESS: i32 = 10;
+
+/// Hashes passwords on threads of its own, one password a thread, with a bounded queue before them.
+#[derive(Clone)]
+pub(crate) struct Hasher {
+    argon2: Argon2<'static>,
+    entropy: Arc<dyn Entropy>,
+    free: Arc<Semaphore>,
+    queue: Arc<Semaphore>,
+    jobs: mpsc::UnboundedSender<Job>,
+    /// What the password of an address without an account is compared with, so that it takes as long as any other.
+    nobody: Arc<str>,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The right to use a thread. Held from before the failures of an address are counted until one more is noted, so that
+/// guesses at once are counted like guesses one after the other.
+pub(crate) struct Slot {
+    hasher: Hasher,
+    _thread: OwnedSemaphorePermit,
+}
+
+impl Hasher {
+    /// Starts the threads.
+    pub(crate) fn start(config: &Config, entropy: Arc<dyn Entropy>) -> Result<Self, BoxError> {
+        let params = Params::new(config.argon2_memory, config.argon2_iterations, 1, None)?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let half = std::thread::available_parallelism().map_or(1, NonZero::get).div_euclid(2).max(1);
+        let threads = config.hash_threads.map_or(half, usize::from);
+        let jobs = spawn(threads)?;
+        let nobody = Arc::from(hash(&argon2, &entropy.array(), &entropy.array::<32>())?);
+        Ok(Self {
+            argon2,
+            entropy,
+            free: Arc::new(Semaphore::new(threads)),
+            queue: Arc::new(Semaphore::new(threads + usize::from(config.hash_queue))),
+            jobs,
+            nobody,
+        })
+    }
+
+    /// Waits for a thread.
+    ///
+    /// # Errors
+    /// UNAVAILABLE (`LOGINS_BUSY`) when the queue is full.
+    pub(crate) async fn slot(&self) -> Result<Slot, Error> {
+        let _place = self.queue.try_acquire().map_err(|_| busy())?;
+        let thread = Arc::clone(&self.free).acquire_owned().await.map_err(|_| busy())?;
+        Ok(Slot { hasher: self.clone(), _thread: thread })
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        let (answer, answered) = oneshot::channel();
+        let job = move || {
+            // Nobody waits any more: the caller's time was over.
+            if !answer.is_closed() {
+                let _ = answer.send(work());
+            }
+        };
+        self.jobs.send(Box::new(job)).map_err(|_| Error::internal("the hashing threads are gone"))?;
+        answered.await.map_err(|_| Error::internal("a hashing thread failed"))
+    }
+}
+
+impl Slot {
+    /// The hash of a password, as a PHC string with its own salt.
+    pub(crate) async fn hash(&self, password: Password) -> Result<String, Error> {
+        let (argon2, salt) = (self.hasher.argon2.clone(), self.hasher.entropy.array::<16>());
+        let hashed = self.hasher.run(move || hash(&argon2, &salt, password.bytes())).await?;
+        hashed.map_err(|error| Error::internal(error.to_string()))
+    }
+
+    /// Whether a hash is of this password. Without a hash it isn't, after the same time.
+    pub(crate) async fn verify(&self, password: Password, hash: Option<&str>) -> Result<bool, Error> {
+        let known = hash.is_some();
+        let hash: Arc<str> = hash.map_or_else(|| Arc::clone(&self.hasher.nobody), Arc::from);
+        let argon2 = self.hasher.argon2.clone();
+        let matches = self.hasher.run(move || {
+            let parsed = PasswordHash::new(&hash).map_err(|error| error.to_string())?;
+            Ok::<_, String>(argon2.verify_password(password.bytes(), &parsed).is_ok())
+        });
+        Ok(matches.await?.map_err(Error::internal)? && known)
+    }
+}
+
+fn hash(argon2: &Argon2<'_>, salt: &[u8; 16], password: &[u8]) -> Result<String, argon2::password_hash::Error> {
+    argon2.hash_password_with_salt(password, salt).map(|hash: PasswordHash| hash.to_string())
+}
+
+/// The queue before the threads holds no more than the slots that are out.
+fn spawn(threads: usize) -> Result<mpsc::UnboundedSender<Job>, BoxError> {
+    let (jobs, queue) = mpsc::unbounded_channel::<Job>();
+    let queue = Arc::new(std::sync::Mutex::new(queue));
+    for _ in 0..threads {
+        let queue = Arc::clone(&queue);
+        std::thread::Builder::new().name("hash".to_owned()).spawn(move || {
+            // Where it isn't allowed, hashing is only less polite.
+            let _ = rustix::process::setpriority_process(None, NICENESS);
+            loop {
+                let job = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).blocking_recv();
+                match job {
+                    Some(job) => job(),
+                    None => break,
+                }
+            }
+        })?;
+    }
+    Ok(jobs)
+}
+
+fn busy() -> Error {
+    Error::new(Kind::Unavailable, "LOGINS_BUSY", "too many logins at once; try again")
+        .retry_after(Duration::from_secs(1))
+}

@@ -1,0 +1,94 @@
+//! The RPCs: a request enters, is translated, handed on, and its answer translated back.
+
+use std::sync::Arc;
+
+use chassis::{Context, status};
+use kernel::{Error, UserId};
+use proto::auth::v1 as pb;
+use proto::auth::v1::account_service_server::AccountService;
+use proto::auth::v1::auth_service_server::AuthService;
+use tonic::{Request, Response, Status};
+
+use crate::ops::{Ops, Tokens};
+use crate::wire;
+
+/// What people ask.
+#[derive(Clone)]
+pub(crate) struct People(pub(crate) Arc<Ops>);
+
+/// What other services ask.
+#[derive(Clone)]
+pub(crate) struct Services(pub(crate) Arc<Ops>);
+
+impl People {
+    fn pair(&self, tokens: &Tokens) -> Result<pb::TokenPair, Error> {
+        let life = i32::try_from(self.0.config.access_token_life.as_secs()).unwrap_or(i32::MAX);
+        wire::token_pair(tokens, life)
+    }
+}
+
+#[tonic::async_trait]
+impl AuthService for People {
+    async fn register(&self, request: Request<pb::RegisterRequest>) -> Result<Response<pb::User>, Status> {
+        let registration = wire::registration(request.into_inner()).map_err(status::of)?;
+        let account = self.0.register(registration).await.map_err(status::of)?;
+        wire::user(&account).map(Response::new).map_err(status::of)
+    }
+
+    async fn login(&self, request: Request<pb::LoginRequest>) -> Result<Response<pb::TokenPair>, Status> {
+        let source = Context::of(&request).source;
+        let (email, password) = wire::login(request.into_inner()).map_err(status::of)?;
+        let tokens = self.0.login(&email, password, source).await.map_err(status::of)?;
+        self.pair(&tokens).map(Response::new).map_err(status::of)
+    }
+
+    async fn refresh(&self, request: Request<pb::RefreshRequest>) -> Result<Response<pb::TokenPair>, Status> {
+        let token = wire::refresh(request.into_inner()).map_err(status::of)?;
+        let tokens = self.0.refresh(&token).await.map_err(status::of)?;
+        self.pair(&tokens).map(Response::new).map_err(status::of)
+    }
+
+    async fn logout(&self, request: Request<pb::LogoutRequest>) -> Result<Response<pb::LogoutResponse>, Status> {
+        let person = Context::of(&request).person().map_err(status::of)?;
+        let pb::LogoutRequest {} = request.into_inner();
+        self.0.logout(person).await.map_err(status::of)?;
+        Ok(Response::new(pb::LogoutResponse {}))
+    }
+
+    async fn get_me(&self, request: Request<pb::GetMeRequest>) -> Result<Response<pb::User>, Status> {
+        let person = Context::of(&request).person().map_err(status::of)?;
+        let pb::GetMeRequest {} = request.into_inner();
+        let account = self.0.me(person).await.map_err(status::of)?;
+        wire::user(&account).map(Response::new).map_err(status::of)
+    }
+
+    async fn change_password(
+        &self,
+        request: Request<pb::ChangePasswordRequest>,
+    ) -> Result<Response<pb::ChangePasswordResponse>, Status> {
+        let context = Context::of(&request);
+        let person = context.person().map_err(status::of)?;
+        let (current, new) = wire::change_password(request.into_inner()).map_err(status::of)?;
+        self.0.change_password(person, current, new, context.source).await.map_err(status::of)?;
+        Ok(Response::new(pb::ChangePasswordResponse {}))
+    }
+
+    async fn get_jwks(&self, request: Request<pb::GetJwksRequest>) -> Result<Response<pb::Jwks>, Status> {
+        let pb::GetJwksRequest {} = request.into_inner();
+        let keys = self.0.signer.keys.published().await.map_err(status::of)?;
+        Ok(Response::new(pb::Jwks { keys: keys.into_iter().map(wire::jwk).collect() }))
+    }
+}
+
+#[tonic::async_trait]
+impl AccountService for Services {
+    async fn end_account(
+        &self,
+        request: Request<pb::EndAccountRequest>,
+    ) -> Result<Response<pb::EndAccountResponse>, Status> {
+        let pb::EndAccountRequest { user_id } = request.into_inner();
+        let user = user_id.parse::<UserId>().map_err(|error| status::of(Error::invalid("userId", error.to_string())))?;
+        self.0.end_account(user).await.map_err(status::of)?;
+        Ok(Response::new(pb::EndAccountResponse {}))
+    }
+}

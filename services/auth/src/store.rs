@@ -1,0 +1,274 @@
+//! The table Users: its keys, its items and the conditions under which they change.
+//!
+//! | pk | sk | item |
+//! |---|---|---|
+//! | `EMAIL#<folded address>` | `ACCOUNT` | the password hash and whose it is; unique by its key |
+//! | `USER#<id>` | `ACCOUNT` | the account |
+//! | `USER#<id>` | `LOGIN#<login>` | one login: which of its refresh tokens is good |
+//! | `FAILURES#<digest>` | `COUNT` | failed logins of an address or a source |
+//! | `SIGNING` | `KEY#<number>` | a signing key, its private half sealed |
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use dynamo::{Condition, EXPIRES_AT, Item, Key, KeyDef, Put, Read, Sort, Table, TableDef, Transact, Update};
+use kernel::{Email, Error, LoginId, Result, Role, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+
+use crate::token::RefreshToken;
+
+/// The table of auth.
+pub static USERS: TableDef = TableDef { name: "Users", key: KeyDef::PK_SK, indexes: &[], ttl: Some(EXPIRES_AT) };
+
+const ACCOUNT: &str = "ACCOUNT";
+const SIGNING: &str = "SIGNING";
+
+/// The handle of the table.
+#[derive(Debug, Clone)]
+pub(crate) struct Store(Table);
+
+/// An account.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Account {
+    pub(crate) user_id: UserId,
+    pub(crate) email: String,
+    role: String,
+    pub(crate) created_at: Timestamp,
+    /// How often the password was changed. A login of another epoch is over.
+    pub(crate) epoch: u64,
+}
+
+/// What proves that somebody is the account's owner.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Credential {
+    pub(crate) user_id: UserId,
+    pub(crate) password_hash: String,
+}
+
+/// A login: which of its refresh tokens is good.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Login {
+    pub(crate) generation: u64,
+    pub(crate) epoch: u64,
+    pub(crate) expires_at: i64,
+}
+
+/// The failures that are counted of an address or a source.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Failures {
+    pub(crate) count: u32,
+    /// Until when the next try is refused; 0 if it isn't.
+    pub(crate) blocked_until: i64,
+    /// When the count is forgotten.
+    pub(crate) expires_at: i64,
+}
+
+/// What failures are counted of.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject(String);
+
+/// A signing key as it is stored.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct KeyRecord {
+    pub(crate) number: u32,
+    pub(crate) kid: String,
+    pub(crate) public: String,
+    #[serde(with = "serde_bytes")]
+    pub(crate) sealed: Vec<u8>,
+    pub(crate) active_from: Timestamp,
+}
+
+impl Account {
+    pub(crate) fn new(user_id: UserId, email: &Email, role: Role, created_at: Timestamp) -> Self {
+        Self { user_id, email: email.as_str().to_owned(), role: role.as_str().to_owned(), created_at, epoch: 1 }
+    }
+
+    pub(crate) fn role(&self) -> Result<Role> {
+        self.role.parse().map_err(|()| Error::internal("an account has no role that there is"))
+    }
+}
+
+impl Subject {
+    /// An address, whether it has an account or not.
+    pub(crate) fn account(email: &Email) -> Self {
+        Self::of("account", &email.folded())
+    }
+
+    /// Where requests come from.
+    pub(crate) fn source(network: &str) -> Self {
+        Self::of("source", network)
+    }
+
+    /// Addresses that have no account here are not kept in the clear.
+    fn of(kind: &str, what: &str) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(digest(&SHA256, format!("{kind}#{what}").as_bytes())))
+    }
+
+    fn key(&self) -> Key {
+        Key::new(format!("FAILURES#{}", self.0), "COUNT")
+    }
+}
+
+fn email_key(email: &str) -> Key {
+    Key::new(format!("EMAIL#{email}"), ACCOUNT)
+}
+
+fn user_key(user: UserId) -> Key {
+    Key::new(format!("USER#{user}"), ACCOUNT)
+}
+
+fn login_key(user: UserId, login: LoginId) -> Key {
+    Key::new(format!("USER#{user}"), format!("LOGIN#{login}"))
+}
+
+fn signing_key(number: u32) -> Key {
+    Key::new(SIGNING, format!("KEY#{number:08}"))
+}
+
+impl Store {
+    pub(crate) const fn new(table: Table) -> Self {
+        Self(table)
+    }
+
+    pub(crate) async fn ping(&self) -> Result<()> {
+        self.0.ping().await
+    }
+
+    /// Stores an account, unless its address has one.
+    pub(crate) async fn add_account(&self, account: &Account, email: &Email, password_hash: String) -> Result<bool> {
+        let credential = Credential { user_id: account.user_id, password_hash };
+        let added = self.0.transact([
+            self.0.put(&email_key(&email.folded()), &credential).when(Condition::absent()).into(),
+            self.0.put(&user_key(account.user_id), account).when(Condition::absent()).into(),
+        ]);
+        match added.await? {
+            Transact::Done => Ok(true),
+            Transact::Failed(verdicts) if verdicts.first().is_some_and(dynamo::Verdict::is_unmet) => Ok(false),
+            Transact::Failed(_) => Err(Error::internal("a new account's id is taken")),
+        }
+    }
+
+    pub(crate) async fn credential(&self, email: &Email) -> Result<Option<Credential>> {
+        self.0.get(&email_key(&email.folded()), Read::Consistent).await
+    }
+
+    pub(crate) async fn account(&self, user: UserId) -> Result<Option<Account>> {
+        self.0.get(&user_key(user), Read::Consistent).await
+    }
+
+    /// Replaces the password of an account and ends every login but one, if nobody else changed it meanwhile.
+    pub(crate) async fn change_password(
+        &self,
+        account: &Account,
+        email: &Email,
+        (old_hash, new_hash): (&str, &str),
+        keep: LoginId,
+    ) -> Result<bool> {
+        let epoch = account.epoch + 1;
+        let changed = self.0.transact([
+            self.0
+                .update(&email_key(&email.folded()))
+                .set("password_hash", new_hash)
+                .when(Condition::eq("password_hash", old_hash))
+                .into(),
+            self.0
+                .update(&user_key(account.user_id))
+                .set("epoch", epoch)
+                .when(Condition::eq("epoch", account.epoch))
+                .into(),
+            self.0.update(&login_key(account.user_id, keep)).set("epoch", epoch).when(Condition::exists()).into(),
+        ]);
+        Ok(matches!(changed.await?, Transact::Done))
+    }
+
+    /// Ends an account: first what lets anyone in, then what is left of it.
+    pub(crate) async fn end_account(&self, user: UserId) -> Result<()> {
+        if let Some(account) = self.account(user).await? {
+            let email: Email = account.email.parse().map_err(|_| Error::internal("an account has no address"))?;
+            let ended = self.0.transact([
+                self.0.delete(&email_key(&email.folded())).when(Condition::eq("user_id", user)).into(),
+                self.0.delete(&user_key(user)).into(),
+            ]);
+            if let Transact::Failed(_) = ended.await? {
+                // Only another call that ends the same account can have been faster.
+                return Err(Error::unavailable("an account was ended twice at once"));
+            }
+            self.forget_failures(&Subject::account(&email)).await?;
+        }
+        loop {
+            let logins = self.0.query(format!("USER#{user}")).sort(Sort::BeginsWith("LOGIN#".to_owned())).consistent();
+            let rows = logins.limit(25).page().await?;
+            for item in &rows.items {
+                let id = item.text("sk").ok_or_else(|| Error::internal("an item has no key"))?;
+                let _ = self.0.delete(&Key::new(format!("USER#{user}"), id)).run().await?;
+            }
+            if rows.next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(crate) async fn add_login(&self, user: UserId, id: LoginId, login: Login) -> Result<()> {
+        match self.0.put_new(&login_key(user, id), &login).await? {
+            Put::Done => Ok(()),
+            Put::Exists(_) => Err(Error::internal("a new login's id is taken")),
+        }
+    }
+
+    /// Moves a login on to its next refresh token, if `used` is the one that is good. Answers the login as it is, if it
+    /// is not, and nothing if the login is over.
+    pub(crate) async fn rotate(
+        &self,
+        used: RefreshToken,
+        next: Login,
+        now: Timestamp,
+    ) -> Result<std::result::Result<(), Option<Login>>> {
+        let good = Condition::eq("generation", used.generation)
+            .and(Condition::eq("epoch", next.epoch))
+            .and(Condition::gt(EXPIRES_AT, now.as_second()));
+        let rotated = self
+            .0
+            .update(&login_key(used.user, used.login))
+            .set("generation", next.generation)
+            .set(EXPIRES_AT, next.expires_at)
+            .when(good);
+        match rotated.run().await? {
+            Update::Done(_) => Ok(Ok(())),
+            Update::Unmet(there) => Ok(Err(there.map(Item::parse).transpose()?)),
+        }
+    }
+
+    pub(crate) async fn end_login(&self, user: UserId, id: LoginId) -> Result<()> {
+        self.0.delete(&login_key(user, id)).run().await.map(|_| ())
+    }
+
+    pub(crate) async fn failures(&self, subject: &Subject) -> Result<Failures> {
+        Ok(self.0.get(&subject.key(), Read::Consistent).await?.unwrap_or_default())
+    }
+
+    /// Counts one more failure. `was` is what was counted before; a count that is forgotten begins anew.
+    pub(crate) async fn count_failure(&self, subject: &Subject, was: Failures, now: Failures) -> Result<()> {
+        let update = self.0.update(&subject.key());
+        let update = if was.count == 0 { update.set("count", now.count) } else { update.add("count", 1) };
+        let update = update.set("blocked_until", now.blocked_until).set(EXPIRES_AT, now.expires_at);
+        update.run().await.map(|_| ())
+    }
+
+    pub(crate) async fn forget_failures(&self, subject: &Subject) -> Result<()> {
+        self.0.delete(&subject.key()).run().await.map(|_| ())
+    }
+
+    /// Every signing key, oldest first.
+    pub(crate) async fn signing_keys(&self) -> Result<Vec<KeyRecord>> {
+        self.0.query(SIGNING).sort(Sort::BeginsWith("KEY#".to_owned())).consistent().page().await?.parse()
+    }
+
+    /// Stores a key under its number, unless another replica was faster.
+    pub(crate) async fn add_signing_key(&self, record: &KeyRecord) -> Result<()> {
+        self.0.put_new(&signing_key(record.number), record).await.map(|_| ())
+    }
+
+    pub(crate) async fn drop_signing_key(&self, record: &KeyRecord) -> Result<()> {
+        self.0.delete(&signing_key(record.number)).run().await.map(|_| ())
+    }
+}

@@ -1,0 +1,134 @@
+//! How failed logins slow down the next ones: by address, whether it has an account or not, with a pause that doubles;
+//! by source, with a number per window.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use kernel::{Error, Kind, Timestamp};
+
+use crate::Config;
+use crate::store::Failures;
+
+const LONGEST_PAUSE: i64 = 3600;
+/// How long the failures of an address count after the last of them.
+const REMEMBERED: i64 = 24 * 3600;
+
+/// What is counted, and what follows from it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Policy {
+    /// An address: `free` failures, and then a pause that doubles.
+    Account { free: u32, pause: i64 },
+    /// A source: `free` failures in a window of so many seconds.
+    Source { free: u32, window: i64 },
+}
+
+impl Policy {
+    pub(crate) fn account(config: &Config) -> Self {
+        Self::Account { free: config.account_failures, pause: seconds(config.account_throttle) }
+    }
+
+    pub(crate) fn source(config: &Config) -> Self {
+        Self::Source { free: config.source_failures, window: seconds(config.source_window) }
+    }
+
+    /// What still counts of what was stored.
+    pub(crate) fn present(was: Failures, now: Timestamp) -> Failures {
+        if was.expires_at <= now.as_second() { Failures::default() } else { was }
+    }
+
+    /// Whether the next try is refused, and for how long.
+    pub(crate) fn check(was: Failures, now: Timestamp) -> Result<(), Error> {
+        let wait = was.blocked_until - now.as_second();
+        let Some(wait) = u64::try_from(wait).ok().filter(|&wait| wait > 0) else {
+            return Ok(());
+        };
+        let error = Error::new(Kind::ResourceExhausted, "TOO_MANY_FAILURES", "too many failed logins; wait before the next try");
+        Err(error.retry_after(Duration::from_secs(wait)))
+    }
+
+    /// What is stored after one more failure.
+    pub(crate) fn failed(self, was: Failures, now: Timestamp) -> Failures {
+        let (now, count) = (now.as_second(), was.count.saturating_add(1));
+        match self {
+            Self::Account { free, pause } => {
+                let over = count.checked_sub(free);
+                let pause = over.map(|over| pause.saturating_mul(1 << over.min(31)).min(LONGEST_PAUSE));
+                Failures { count, blocked_until: pause.map_or(0, |pause| now + pause), expires_at: now + REMEMBERED }
+            }
+            Self::Source { free, window } => {
+                let end = if was.count == 0 { now + window } else { was.expires_at };
+                Failures { count, blocked_until: if count >= free { end } else { 0 }, expires_at: end }
+            }
+        }
+    }
+}
+
+/// What counts as one source: an IPv4 address, or the /64 that an IPv6 subscriber has to himself.
+pub(crate) fn network(source: IpAddr) -> String {
+    match source.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(LONGEST_PAUSE).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    fn wait(failures: Failures, now: Timestamp) -> Option<u64> {
+        Policy::check(Policy::present(failures, now), now).err().map(|error| {
+            assert_eq!(error.kind(), Kind::ResourceExhausted);
+            error.retry_delay().unwrap().as_secs()
+        })
+    }
+
+    #[test]
+    fn after_ten_failures_an_address_waits_for_a_while_that_doubles_up_to_an_hour() {
+        let policy = Policy::Account { free: 10, pause: 30 };
+        let mut failures = Failures::default();
+        for _ in 0..10 {
+            assert_eq!(wait(failures, at(0)), None);
+            failures = policy.failed(failures, at(0));
+        }
+        let mut now = 0;
+        for expected in [30, 60, 120, 240, 480, 960, 1920, 3600, 3600] {
+            assert_eq!(wait(failures, at(now)), Some(expected));
+            now += i64::try_from(expected).unwrap();
+            assert_eq!(wait(failures, at(now)), None);
+            failures = policy.failed(failures, at(now));
+        }
+        assert_eq!(Policy::present(failures, at(now + REMEMBERED)).count, 0);
+    }
+
+    #[test]
+    fn a_source_has_its_failures_per_window() {
+        let policy = Policy::Source { free: 3, window: 600 };
+        let mut failures = Failures::default();
+        for second in 0..3 {
+            assert_eq!(wait(failures, at(second)), None);
+            failures = policy.failed(failures, at(second));
+        }
+        assert_eq!(wait(failures, at(100)), Some(500));
+        assert_eq!(wait(failures, at(600)), None);
+        assert_eq!(policy.failed(Policy::present(failures, at(600)), at(600)).count, 1);
+    }
+
+    #[test]
+    fn an_ipv6_subscriber_is_one_source() {
+        let network = |text: &str| network(text.parse().unwrap());
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+    }
+}

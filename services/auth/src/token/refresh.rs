@@ -1,0 +1,84 @@
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use dynamo::secret::Secrets;
+use kernel::{LoginId, Result, UserId};
+
+const PURPOSE: &str = "auth/refresh-token";
+const BODY: usize = 16 + 16 + 8;
+const TAG: usize = 32;
+
+/// What a refresh token says: which login it belongs to, and the how-manieth token of it this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RefreshToken {
+    pub(crate) user: UserId,
+    pub(crate) login: LoginId,
+    pub(crate) generation: u64,
+}
+
+/// Makes and reads refresh tokens. A token is opaque to its holder and carries a MAC (HMAC-SHA256): so an old token can
+/// be told from an invented one, and nobody can end a login by making tokens up.
+pub(crate) struct RefreshTokens {
+    /// The first signs; all verify.
+    keys: Vec<hmac::Key>,
+}
+
+impl RefreshTokens {
+    pub(crate) fn new(secrets: &Secrets) -> Result<Self> {
+        let keys = secrets.derive_all(PURPOSE)?;
+        Ok(Self { keys: keys.iter().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.as_slice())).collect() })
+    }
+
+    /// The text of a token.
+    pub(crate) fn seal(&self, token: RefreshToken) -> String {
+        let mut bytes = Vec::with_capacity(BODY + TAG);
+        bytes.extend_from_slice(token.user.as_bytes());
+        bytes.extend_from_slice(token.login.as_bytes());
+        bytes.extend_from_slice(&token.generation.to_be_bytes());
+        if let Some(key) = self.keys.first() {
+            let tag = hmac::sign(key, &bytes);
+            bytes.extend_from_slice(tag.as_ref());
+        }
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The token of a text, if it is one of ours.
+    pub(crate) fn open(&self, text: &str) -> Option<RefreshToken> {
+        let bytes: [u8; BODY + TAG] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        let (body, tag) = bytes.split_first_chunk::<BODY>()?;
+        self.keys.iter().find(|key| hmac::verify(key, body, tag).is_ok())?;
+        let (user, rest) = body.split_first_chunk::<16>()?;
+        let (login, rest) = rest.split_first_chunk::<16>()?;
+        let generation = u64::from_be_bytes(*rest.first_chunk::<8>()?);
+        Some(RefreshToken { user: UserId::from_bytes(*user), login: LoginId::from_bytes(*login), generation })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dynamo::secret::Secret;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tokens(current: u8, previous: &[u8]) -> RefreshTokens {
+        let previous = previous.iter().map(|&byte| Secret::new([byte; 32])).collect();
+        RefreshTokens::new(&Secrets::new(Secret::new([current; 32]), previous)).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn opening_undoes_sealing_and_no_changed_token_opens(
+            user: [u8; 16], login: [u8; 16], generation: u64, at in 0_usize..BODY + TAG, flip in 1_u8..,
+        ) {
+            let token = RefreshToken { user: UserId::from_bytes(user), login: LoginId::from_bytes(login), generation };
+            let text = tokens(1, &[]).seal(token);
+            prop_assert_eq!(tokens(1, &[]).open(&text), Some(token));
+            prop_assert_eq!(tokens(2, &[1]).open(&text), Some(token));
+            prop_assert_eq!(tokens(2, &[]).open(&text), None);
+            let mut bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
+            bytes[at] ^= flip;
+            prop_assert_eq!(tokens(1, &[]).open(&URL_SAFE_NO_PAD.encode(bytes)), None);
+        }
+    }
+}

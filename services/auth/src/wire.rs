@@ -1,0 +1,85 @@
+//! Between the messages of the proto and the types of the domain; every field by its name.
+
+use kernel::{Email, Error, Role, Violations};
+use proto::auth::v1 as pb;
+
+use crate::ops::{Registration, Tokens};
+use crate::password::Password;
+use crate::store::Account;
+use crate::token::PublicKey;
+
+pub(crate) fn registration(request: pb::RegisterRequest) -> Result<Registration, Error> {
+    let pb::RegisterRequest { email, password, role } = request;
+    let mut bad = Violations::default();
+    let email = bad.take("email", email.parse::<Email>());
+    let password = bad.take("password", Password::chosen(&password));
+    let role = bad.take("role", role_of(role));
+    match (email, password, role) {
+        (Some(email), Some(password), Some(role)) => Ok(Registration { email, password, role }),
+        _ => Err(bad.into_error()),
+    }
+}
+
+pub(crate) fn login(request: pb::LoginRequest) -> Result<(Email, Password), Error> {
+    let pb::LoginRequest { email, password } = request;
+    let mut bad = Violations::default();
+    let email = bad.take("email", email.parse::<Email>());
+    let password = bad.take("password", Password::offered(&password));
+    email.zip(password).ok_or_else(|| bad.into_error())
+}
+
+pub(crate) fn refresh(request: pb::RefreshRequest) -> Result<String, Error> {
+    let pb::RefreshRequest { refresh_token } = request;
+    if refresh_token.is_empty() { Err(Error::invalid("refreshToken", "is required")) } else { Ok(refresh_token) }
+}
+
+pub(crate) fn change_password(request: pb::ChangePasswordRequest) -> Result<(Password, Password), Error> {
+    let pb::ChangePasswordRequest { current_password, new_password } = request;
+    let mut bad = Violations::default();
+    let current = bad.take("currentPassword", Password::offered(&current_password));
+    let new = bad.take("newPassword", Password::chosen(&new_password));
+    if new.is_some() && current_password == new_password {
+        bad.add("newPassword", "must differ from the current one");
+    }
+    current.zip(new).filter(|_| bad.is_empty()).ok_or_else(|| bad.into_error())
+}
+
+pub(crate) fn user(account: &Account) -> Result<pb::User, Error> {
+    Ok(pb::User {
+        user_id: account.user_id.to_string(),
+        email: account.email.clone(),
+        role: match account.role()? {
+            Role::Client => pb::user::Role::Client,
+            Role::Therapist => pb::user::Role::Therapist,
+        }
+        .into(),
+        created_at: Some(prost_types::Timestamp {
+            seconds: account.created_at.as_second(),
+            nanos: account.created_at.subsec_nanosecond(),
+        }),
+    })
+}
+
+pub(crate) fn token_pair(tokens: &Tokens, expires_in: i32) -> Result<pb::TokenPair, Error> {
+    Ok(pb::TokenPair {
+        access_token: tokens.access.clone(),
+        token_type: "Bearer".to_owned(),
+        expires_in,
+        refresh_token: tokens.refresh.clone(),
+        user: Some(user(&tokens.account)?),
+    })
+}
+
+pub(crate) fn jwk(key: PublicKey) -> pb::Jwk {
+    let PublicKey { kid, x } = key;
+    let [kty, crv, r#use, alg] = ["OKP", "Ed25519", "sig", "EdDSA"].map(str::to_owned);
+    pb::Jwk { kty, crv, x, kid, r#use, alg }
+}
+
+fn role_of(role: i32) -> Result<Role, &'static str> {
+    match pb::user::Role::try_from(role) {
+        Ok(pb::user::Role::Client) => Ok(Role::Client),
+        Ok(pb::user::Role::Therapist) => Ok(Role::Therapist),
+        Ok(pb::user::Role::Unspecified) | Err(_) => Err("is required: CLIENT or THERAPIST"),
+    }
+}

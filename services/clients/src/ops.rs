@@ -1,0 +1,103 @@
+//! What can be done with a client's profile.
+
+use chassis::Context;
+use dynamo::{Claim, Idempotency, Keyed};
+use endings::Endings;
+use kernel::{Error, Kind, Page, Result, Version};
+
+use crate::model::{Client, Profile};
+use crate::policy::{List, Own, Read};
+use crate::store::{Added, Replaced, Slot, Store};
+
+/// How often a change that names no version is tried against others.
+const ATTEMPTS: usize = 5;
+
+/// The use cases and what they need.
+pub(crate) struct Ops {
+    pub(crate) store: Store,
+    pub(crate) idempotency: Idempotency,
+    pub(crate) endings: Endings,
+}
+
+impl Ops {
+    pub(crate) async fn list(&self, which: List) -> Result<Page<Client>> {
+        let found = match which {
+            List::Own(own) => self.profile(own.read()).await?,
+            List::Find(permit, email) => self.store.find(permit, &email).await?,
+            List::Related => None,
+        };
+        Ok(Page::whole(found.into_iter().collect()))
+    }
+
+    pub(crate) async fn get(&self, permit: Read) -> Result<Client> {
+        self.profile(permit).await?.ok_or_else(|| Error::not_found("client"))
+    }
+
+    pub(crate) async fn create(
+        &self,
+        permit: Own,
+        profile: Profile,
+        keyed: Option<Keyed<'_>>,
+    ) -> Result<Client> {
+        let claim = keyed.map(|keyed| self.idempotency.claim(keyed)).transpose()?;
+        if let Some(claim) = &claim
+            && claim.replayed().await?.is_some()
+        {
+            return self.get(permit.read()).await;
+        }
+        self.add(permit, profile, claim.as_ref()).await
+    }
+
+    async fn add(&self, permit: Own, profile: Profile, claim: Option<&Claim>) -> Result<Client> {
+        let client = Client { id: permit.id(), profile: profile.clone(), version: Version::FIRST };
+        match self.store.add(permit, profile, claim).await? {
+            Added::Done => Ok(client),
+            Added::Replayed => self.get(permit.read()).await,
+            Added::Exists => {
+                Err(Error::new(Kind::AlreadyExists, "PROFILE_EXISTS", "you have a profile already: change it with PUT"))
+            }
+            Added::Ended => Err(Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")),
+            Added::EmailTaken => Err(email_taken()),
+        }
+    }
+
+    pub(crate) async fn replace(&self, permit: Own, profile: Profile, expected: Option<Version>) -> Result<Client> {
+        for _ in 0..ATTEMPTS {
+            let old = self.get(permit.read()).await?;
+            if expected.is_some_and(|expected| expected != old.version) {
+                return Err(Version::stale());
+            }
+            match self.store.replace(permit, &old, profile.clone()).await? {
+                Replaced::Done => return Ok(Client { id: permit.id(), profile, version: old.version.next() }),
+                Replaced::Conflict => {}
+                Replaced::EmailTaken => return Err(email_taken()),
+            }
+        }
+        Err(Version::stale())
+    }
+
+    /// Ends the account, whether it has a profile or not.
+    pub(crate) async fn end(&self, context: &Context, permit: Own) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            let there = self.store.read(permit.read()).await?;
+            if matches!(&there, Slot::Ended(tombstone) if !tombstone.is_pending()) {
+                return Err(Error::not_found("client"));
+            }
+            if self.store.bury(permit, &there).await? {
+                return self.endings.carry_out(context, permit.id().into()).await;
+            }
+        }
+        Err(Version::stale())
+    }
+
+    async fn profile(&self, permit: Read) -> Result<Option<Client>> {
+        match self.store.read(permit).await? {
+            Slot::Taken(client) => Ok(Some(client)),
+            Slot::Free | Slot::Ended(_) => Ok(None),
+        }
+    }
+}
+
+fn email_taken() -> Error {
+    Error::new(Kind::AlreadyExists, "EMAIL_TAKEN", "email: another client has this address")
+}

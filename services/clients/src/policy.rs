@@ -1,0 +1,114 @@
+//! Who may do what with a client's profile. Pure: the store takes the permits that are made here and nowhere else.
+
+use kernel::{ClientId, Email, Error, Kind, Person, Role, UserId};
+
+/// The right to make, change and end the own profile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Own(ClientId);
+
+/// The right to read one profile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Read(ClientId);
+
+/// The right to find a client by address.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Find(());
+
+/// Which clients a caller may list.
+#[derive(Debug)]
+pub(crate) enum List {
+    /// The caller's own profile.
+    Own(Own),
+    /// The one with this address.
+    Find(Find, Email),
+    /// Those that are related to the therapist.
+    Related,
+}
+
+impl Own {
+    pub(crate) const fn id(self) -> ClientId {
+        self.0
+    }
+
+    pub(crate) const fn read(self) -> Read {
+        Read(self.0)
+    }
+}
+
+impl Read {
+    pub(crate) const fn id(self) -> ClientId {
+        self.0
+    }
+}
+
+/// The caller's own profile, whatever a path says.
+pub(crate) fn own(person: Person) -> Result<Own, Error> {
+    match person.role {
+        Role::Client => Ok(Own(person.user_id.into())),
+        Role::Therapist => Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients have such a profile")),
+    }
+}
+
+/// The own profile under the id of a path. Another account gets the same answer whether it exists or not.
+pub(crate) fn own_named(person: Person, id: &str) -> Result<Own, Error> {
+    let own = own(person)?;
+    if id.parse::<UserId>() == Ok(own.0.into()) { Ok(own) } else { Err(not_yours()) }
+}
+
+pub(crate) fn read(person: Person, id: &str) -> Result<Read, Error> {
+    match person.role {
+        Role::Client => own_named(person, id).map(Own::read),
+        // A therapist sees related clients. There is no relation yet that a client has agreed to.
+        Role::Therapist => Err(Error::not_found("client")),
+    }
+}
+
+pub(crate) fn list(person: Person, email: Option<Email>) -> Result<List, Error> {
+    match (person.role, email) {
+        (Role::Client, None) => own(person).map(List::Own),
+        (Role::Client, Some(_)) => {
+            Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "email: only therapists may look clients up"))
+        }
+        (Role::Therapist, Some(email)) => Ok(List::Find(Find(()), email)),
+        (Role::Therapist, None) => Ok(List::Related),
+    }
+}
+
+fn not_yours() -> Error {
+    Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", "clientId: you may do this with your own account only")
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::LoginId;
+
+    use super::*;
+
+    fn person(role: Role) -> Person {
+        Person { user_id: UserId::from_bytes([1; 16]), role, login_id: LoginId::from_bytes([9; 16]) }
+    }
+
+    #[test]
+    fn a_client_reaches_the_own_profile_and_no_other_and_a_therapist_none() {
+        let (own_id, other) = (UserId::from_bytes([1; 16]).to_string(), UserId::from_bytes([2; 16]).to_string());
+        let cases = [
+            (Role::Client, own_id.as_str(), None),
+            (Role::Client, other.as_str(), Some(Kind::PermissionDenied)),
+            (Role::Client, "nobody", Some(Kind::PermissionDenied)),
+            (Role::Therapist, own_id.as_str(), Some(Kind::NotFound)),
+            (Role::Therapist, other.as_str(), Some(Kind::NotFound)),
+            (Role::Therapist, "nobody", Some(Kind::NotFound)),
+        ];
+        for (role, id, expected) in cases {
+            assert_eq!(read(person(role), id).err().map(|e| e.kind()), expected, "{role} reads {id}");
+        }
+    }
+
+    #[test]
+    fn only_therapists_look_clients_up_by_address() {
+        let email = || Some("a@b.org".parse::<Email>().unwrap());
+        assert_eq!(list(person(Role::Client), email()).unwrap_err().kind(), Kind::PermissionDenied);
+        assert!(matches!(list(person(Role::Therapist), email()), Ok(List::Find(..))));
+        assert!(matches!(list(person(Role::Client), None), Ok(List::Own(_))));
+    }
+}

@@ -1,0 +1,78 @@
+//! The RPCs: a request enters, is translated, handed on, and its answer translated back.
+
+use std::sync::Arc;
+
+use chassis::{Context, paged, status};
+use dynamo::Keyed;
+use prost::Message as _;
+use proto::clients::v1 as pb;
+use proto::clients::v1::client_service_server::ClientService;
+use tonic::{Request, Response, Status};
+
+use crate::ops::Ops;
+use crate::policy::{self, List};
+use crate::wire;
+
+/// The service of the proto.
+#[derive(Clone)]
+pub(crate) struct Clients(pub(crate) Arc<Ops>);
+
+#[tonic::async_trait]
+impl ClientService for Clients {
+    async fn list_clients(
+        &self,
+        request: Request<pb::ListClientsRequest>,
+    ) -> Result<Response<pb::ListClientsResponse>, Status> {
+        let person = Context::of(&request).person().map_err(status::of)?;
+        let email = wire::list(request.into_inner()).map_err(status::of)?;
+        let which = policy::list(person, email).map_err(status::of)?;
+        let found = matches!(which, List::Find(..));
+        let page = self.0.list(which).await.map_err(status::of)?;
+        let next = page.next.clone();
+        Ok(paged(wire::clients(page, found), next.as_deref()))
+    }
+
+    async fn create_client(&self, request: Request<pb::CreateClientRequest>) -> Result<Response<pb::Client>, Status> {
+        let context = Context::of(&request);
+        let person = context.person().map_err(status::of)?;
+        let permit = policy::own(person).map_err(status::of)?;
+        let request = request.into_inner();
+        let body = request.encode_to_vec();
+        let pb::CreateClientRequest { client } = request;
+        let (profile, _) = wire::profile(client, &person.user_id.to_string()).map_err(status::of)?;
+        let keyed = context.idempotency_key.as_deref().map(|key| Keyed {
+            caller: person.user_id.as_bytes(),
+            rpc: "/therapy.clients.v1.ClientService/CreateClient",
+            key,
+            body: &body,
+        });
+        let client = self.0.create(permit, profile, keyed).await.map_err(status::of)?;
+        Ok(Response::new(wire::client(client)))
+    }
+
+    async fn get_client(&self, request: Request<pb::GetClientRequest>) -> Result<Response<pb::Client>, Status> {
+        let person = Context::of(&request).person().map_err(status::of)?;
+        let pb::GetClientRequest { client_id } = request.into_inner();
+        let permit = policy::read(person, &client_id).map_err(status::of)?;
+        let client = self.0.get(permit).await.map_err(status::of)?;
+        Ok(Response::new(wire::client(client)))
+    }
+
+    async fn update_client(&self, request: Request<pb::UpdateClientRequest>) -> Result<Response<pb::Client>, Status> {
+        let person = Context::of(&request).person().map_err(status::of)?;
+        let pb::UpdateClientRequest { client_id, client } = request.into_inner();
+        let permit = policy::own_named(person, &client_id).map_err(status::of)?;
+        let (profile, expected) = wire::profile(client, &client_id).map_err(status::of)?;
+        let client = self.0.replace(permit, profile, expected).await.map_err(status::of)?;
+        Ok(Response::new(wire::client(client)))
+    }
+
+    async fn delete_client(&self, request: Request<pb::DeleteClientRequest>) -> Result<Response<()>, Status> {
+        let context = Context::of(&request);
+        let person = context.person().map_err(status::of)?;
+        let pb::DeleteClientRequest { client_id } = request.into_inner();
+        let permit = policy::own_named(person, &client_id).map_err(status::of)?;
+        self.0.end(&context, permit).await.map_err(status::of)?;
+        Ok(Response::new(()))
+    }
+}

@@ -1,0 +1,60 @@
+//! Between the messages of the proto and the types of the domain; every field by its name.
+
+use kernel::{Email, Error, Page, PageSize, Version, Violations};
+use proto::clients::v1 as pb;
+
+use crate::model::{Client, Profile};
+
+/// Which list a request asks for.
+pub(crate) fn list(request: pb::ListClientsRequest) -> Result<Option<Email>, Error> {
+    let pb::ListClientsRequest { email, page_size, page_token } = request;
+    let mut bad = Violations::default();
+    let email = if email.is_empty() { None } else { bad.take("email", email.parse::<Email>()) };
+    if PageSize::from_request(page_size).is_none() {
+        bad.add("pageSize", "must not be negative");
+    }
+    // The list fits one page: no token was ever given out for it.
+    if !page_token.is_empty() {
+        bad.add("pageToken", "is not a token of this list; leave it out to start from the first page");
+    }
+    if bad.is_empty() { Ok(email) } else { Err(bad.into_error()) }
+}
+
+/// A whole profile, and the version it shall replace. An id in it must be `id`.
+pub(crate) fn profile(client: Option<pb::Client>, id: &str) -> Result<(Profile, Option<Version>), Error> {
+    let pb::Client { client_id, name, email, pincode, etag } = client.unwrap_or_default();
+    let mut bad = Violations::default();
+    if !client_id.is_empty() && client_id != id {
+        bad.add("clientId", "must be your own id, or be left out");
+    }
+    let name = bad.take("name", name.parse());
+    let email = bad.take("email", email.parse());
+    let pincode = bad.take("pincode", pincode.parse());
+    match (name, email, pincode) {
+        (Some(name), Some(email), Some(pincode)) if bad.is_empty() => {
+            Ok((Profile { name, email, pincode }, Version::expected(&etag)?))
+        }
+        _ => Err(bad.into_error()),
+    }
+}
+
+pub(crate) fn client(client: Client) -> pb::Client {
+    let Client { id, profile: Profile { name, email, pincode }, version } = client;
+    pb::Client {
+        client_id: id.to_string(),
+        name: name.as_str().to_owned(),
+        email: email.as_str().to_owned(),
+        pincode: pincode.as_str().to_owned(),
+        etag: version.to_string(),
+    }
+}
+
+pub(crate) fn clients(page: Page<Client>, found: bool) -> pb::ListClientsResponse {
+    // Who looks a client up learns the id and the name: enough to ask, and nothing to keep.
+    let show = |it| {
+        let shown = client(it);
+        if found { pb::Client { client_id: shown.client_id, name: shown.name, ..pb::Client::default() } } else { shown }
+    };
+    let Page { items, next } = page.map(show);
+    pb::ListClientsResponse { clients: items, next_page_token: next.unwrap_or_default() }
+}

@@ -1,0 +1,117 @@
+//! Ending an account from the service that holds its profile.
+//!
+//! Two tables change, so it is a saga, and its state is one item: the profile is replaced by a [`Tombstone`] that is in
+//! the index [`PENDING`]; auth ends the account; the tombstone leaves the index. A crash between any two steps is
+//! finished by [`Endings::recover`]. Every step can be repeated.
+//!
+//! The tombstone stays for a day, so that an access token that is still good can't make the profile anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::Context;
+use chassis::client::{Repeat, Upstream};
+use dynamo::{Condition, EXPIRES_AT, IndexDef, Key, KeyDef, Projection, Table};
+use kernel::{Clock, Error, Result, UserId};
+use proto::auth::v1::EndAccountRequest;
+use proto::auth::v1::account_service_client::AccountServiceClient;
+use serde::{Deserialize, Serialize};
+
+/// The index of the tombstones whose account auth has not ended yet.
+pub const PENDING: IndexDef = IndexDef {
+    name: "pending",
+    key: KeyDef { partition: "pending", sort: Some("pk") },
+    projection: Projection::Include(&["user_id"]),
+};
+
+const ENDING: &str = "ENDING";
+/// How long a tombstone stays once the account is ended: longer than any access token.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+const PATIENCE: Duration = Duration::from_secs(10);
+const BATCH: u16 = 25;
+
+/// What is left of a profile while and after its account ends: nothing of the person.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Tombstone {
+    user_id: UserId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending: Option<String>,
+}
+
+impl Tombstone {
+    /// A tombstone whose account has still to be ended.
+    #[must_use]
+    pub fn pending(user_id: UserId) -> Self {
+        Self { user_id, pending: Some(ENDING.to_owned()) }
+    }
+
+    /// Whether the account has still to be ended.
+    #[must_use]
+    pub const fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+}
+
+/// The saga of one service.
+#[derive(Clone)]
+pub struct Endings {
+    table: Table,
+    auth: Upstream,
+    clock: Arc<dyn Clock>,
+    key: fn(UserId) -> Key,
+}
+
+impl Endings {
+    /// The saga over a table that has the index [`PENDING`], whose profiles have the key that `key` gives.
+    #[must_use]
+    pub fn new(table: Table, auth: Upstream, clock: Arc<dyn Clock>, key: fn(UserId) -> Key) -> Self {
+        Self { table, auth, clock, key }
+    }
+
+    /// Ends the account whose tombstone is stored. Can be repeated.
+    ///
+    /// # Errors
+    /// UNAVAILABLE or DEADLINE_EXCEEDED when auth or DynamoDB doesn't answer: recovery will finish it.
+    pub async fn carry_out(&self, context: &Context, user: UserId) -> Result<()> {
+        let request = EndAccountRequest { user_id: user.to_string() };
+        let end = |transport, request| async move { AccountServiceClient::new(transport).end_account(request).await };
+        self.auth.call(context, Repeat::Safe, request, end).await?;
+        let over = self.clock.now().saturating_add(KEPT).map_err(Error::internal)?;
+        let finished = self.table.update(&(self.key)(user)).remove(PENDING.key.partition).set(EXPIRES_AT, over.as_second());
+        // A tombstone that is not pending any more was finished by somebody else.
+        finished.when(Condition::has(PENDING.key.partition)).run().await.map(|_| ())
+    }
+
+    /// Finishes, again and again, what a crash or an outage left.
+    pub async fn recover(self, interval: Duration) {
+        loop {
+            tokio::time::sleep(interval).await;
+            if let Err(error) = self.finish_pending().await {
+                tracing::warn!(%error, "accounts that are to be ended wait for the next round");
+            }
+        }
+    }
+
+    /// Finishes what is pending now.
+    ///
+    /// # Errors
+    /// UNAVAILABLE or DEADLINE_EXCEEDED: the rest waits for the next round.
+    pub async fn finish_pending(&self) -> Result<()> {
+        let rows = self.table.query_index(&PENDING, ENDING).limit(BATCH).page().await?;
+        for tombstone in rows.parse::<Left>()? {
+            self.carry_out(&Context::background(PATIENCE), tombstone.user_id).await?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Endings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endings").finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct Left {
+    user_id: UserId,
+}

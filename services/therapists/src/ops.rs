@@ -1,0 +1,90 @@
+//! What can be done with a therapist's profile and with the directory.
+
+use chassis::Context;
+use dynamo::{Idempotency, Keyed, PageRequest, PageTokens};
+use endings::Endings;
+use kernel::{Error, Kind, Page, Result, TherapistId, Version};
+
+use crate::model::{Filter, Profile, Therapist};
+use crate::policy::{Browse, Own};
+use crate::store::{Added, Slot, Store, listed};
+
+/// How often a change that names no version is tried against others.
+const ATTEMPTS: usize = 5;
+
+/// The use cases and what they need.
+pub(crate) struct Ops {
+    pub(crate) store: Store,
+    pub(crate) tokens: PageTokens,
+    pub(crate) idempotency: Idempotency,
+    pub(crate) endings: Endings,
+}
+
+impl Ops {
+    pub(crate) async fn list(
+        &self,
+        permit: Browse,
+        filter: Filter,
+        request: PageRequest<'_>,
+    ) -> Result<Page<Therapist>> {
+        let Page { items, next } = self.tokens.page(self.store.directory(permit, filter), request).await?;
+        Ok(Page { items: items.into_iter().map(listed).collect::<Result<_>>()?, next })
+    }
+
+    pub(crate) async fn get(&self, permit: Browse, id: TherapistId) -> Result<Therapist> {
+        match self.store.read(permit, id).await? {
+            Slot::Taken(therapist) => Ok(therapist),
+            Slot::Free | Slot::Ended(_) => Err(Error::not_found("therapist")),
+        }
+    }
+
+    pub(crate) async fn create(
+        &self,
+        permit: Own,
+        profile: Profile,
+        keyed: Option<Keyed<'_>>,
+    ) -> Result<Therapist> {
+        let claim = keyed.map(|keyed| self.idempotency.claim(keyed)).transpose()?;
+        if let Some(claim) = &claim
+            && claim.replayed().await?.is_some()
+        {
+            return self.get(permit.browse(), permit.id()).await;
+        }
+        let therapist = Therapist { id: permit.id(), profile: profile.clone(), version: Version::FIRST };
+        match self.store.add(permit, profile, claim.as_ref()).await? {
+            Added::Done => Ok(therapist),
+            Added::Replayed => self.get(permit.browse(), permit.id()).await,
+            Added::Exists => {
+                Err(Error::new(Kind::AlreadyExists, "PROFILE_EXISTS", "you have a profile already: change it with PUT"))
+            }
+            Added::Ended => Err(Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")),
+        }
+    }
+
+    pub(crate) async fn replace(&self, permit: Own, profile: Profile, expected: Option<Version>) -> Result<Therapist> {
+        for _ in 0..ATTEMPTS {
+            let old = self.get(permit.browse(), permit.id()).await?;
+            if expected.is_some_and(|expected| expected != old.version) {
+                return Err(Version::stale());
+            }
+            if self.store.replace(permit, &old, profile.clone()).await? {
+                return Ok(Therapist { id: permit.id(), profile, version: old.version.next() });
+            }
+        }
+        Err(Version::stale())
+    }
+
+    /// Ends the account, whether it has a profile or not.
+    pub(crate) async fn end(&self, context: &Context, permit: Own) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            let there = self.store.read(permit.browse(), permit.id()).await?;
+            if matches!(&there, Slot::Ended(tombstone) if !tombstone.is_pending()) {
+                return Err(Error::not_found("therapist"));
+            }
+            if self.store.bury(permit, &there).await? {
+                return self.endings.carry_out(context, permit.id().into()).await;
+            }
+        }
+        Err(Version::stale())
+    }
+}

@@ -1,0 +1,67 @@
+//! Who may do what with a therapist's profile. Pure: the store takes the permits that are made here and nowhere else.
+
+use kernel::{Error, Kind, Person, Role, TherapistId, UserId};
+
+/// The right to make, change and end the own profile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Own(TherapistId);
+
+/// The right to read the directory. Every signed-in person has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Browse(());
+
+impl Own {
+    pub(crate) const fn id(self) -> TherapistId {
+        self.0
+    }
+
+    pub(crate) const fn browse(self) -> Browse {
+        Browse(())
+    }
+}
+
+/// The caller's own profile, whatever a path says.
+pub(crate) fn own(person: Person) -> Result<Own, Error> {
+    match person.role {
+        Role::Therapist => Ok(Own(person.user_id.into())),
+        Role::Client => {
+            Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only therapists have such a profile"))
+        }
+    }
+}
+
+/// The own profile under the id of a path. Another account gets the same answer whether it exists or not.
+pub(crate) fn own_named(person: Person, id: &str) -> Result<Own, Error> {
+    let own = own(person)?;
+    if id.parse::<UserId>() == Ok(own.0.into()) {
+        return Ok(own);
+    }
+    Err(Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", "therapistId: you may do this with your own account only"))
+}
+
+pub(crate) const fn browse(_person: Person) -> Browse {
+    Browse(())
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::LoginId;
+
+    use super::*;
+
+    #[test]
+    fn a_therapist_changes_the_own_profile_and_no_other_and_a_client_none() {
+        let person = |role| Person { user_id: UserId::from_bytes([1; 16]), role, login_id: LoginId::from_bytes([9; 16]) };
+        let (own_id, other) = (UserId::from_bytes([1; 16]).to_string(), UserId::from_bytes([2; 16]).to_string());
+        let denied = Some(Kind::PermissionDenied);
+        let cases = [
+            (Role::Therapist, own_id.as_str(), None),
+            (Role::Therapist, other.as_str(), denied),
+            (Role::Therapist, "nobody", denied),
+            (Role::Client, own_id.as_str(), denied),
+        ];
+        for (role, id, expected) in cases {
+            assert_eq!(own_named(person(role), id).err().map(|e| e.kind()), expected, "{role} changes {id}");
+        }
+    }
+}

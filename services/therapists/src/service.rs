@@ -1,0 +1,87 @@
+//! The RPCs: a request enters, is translated, handed on, and its answer translated back.
+
+use std::sync::Arc;
+
+use chassis::{Context, paged, status};
+use dynamo::{Keyed, PageRequest};
+use kernel::{Error, TherapistId};
+use prost::Message as _;
+use proto::therapists::v1 as pb;
+use proto::therapists::v1::therapist_service_server::TherapistService;
+use tonic::{Request, Response, Status};
+
+use crate::ops::Ops;
+use crate::policy;
+use crate::wire;
+
+/// The service of the proto.
+#[derive(Clone)]
+pub(crate) struct Therapists(pub(crate) Arc<Ops>);
+
+#[tonic::async_trait]
+impl TherapistService for Therapists {
+    async fn list_therapists(
+        &self,
+        request: Request<pb::ListTherapistsRequest>,
+    ) -> Result<Response<pb::ListTherapistsResponse>, Status> {
+        let person = Context::of(&request).person().map_err(status::of)?;
+        let wire::List { filter, size, token } = wire::list(request.into_inner()).map_err(status::of)?;
+        let request = PageRequest { caller: person.user_id.as_bytes(), token: &token, size, filters: &[] };
+        let page = self.0.list(policy::browse(person), filter, request).await.map_err(status::of)?;
+        let next = page.next.clone();
+        Ok(paged(wire::therapists(page), next.as_deref()))
+    }
+
+    async fn create_therapist(
+        &self,
+        request: Request<pb::CreateTherapistRequest>,
+    ) -> Result<Response<pb::Therapist>, Status> {
+        let context = Context::of(&request);
+        let person = context.person().map_err(status::of)?;
+        let permit = policy::own(person).map_err(status::of)?;
+        let request = request.into_inner();
+        let body = request.encode_to_vec();
+        let pb::CreateTherapistRequest { therapist } = request;
+        let (profile, _) = wire::profile(therapist, &person.user_id.to_string()).map_err(status::of)?;
+        let keyed = context.idempotency_key.as_deref().map(|key| Keyed {
+            caller: person.user_id.as_bytes(),
+            rpc: "/therapy.therapists.v1.TherapistService/CreateTherapist",
+            key,
+            body: &body,
+        });
+        let therapist = self.0.create(permit, profile, keyed).await.map_err(status::of)?;
+        Ok(Response::new(wire::therapist(therapist)))
+    }
+
+    async fn get_therapist(
+        &self,
+        request: Request<pb::GetTherapistRequest>,
+    ) -> Result<Response<pb::Therapist>, Status> {
+        let person = Context::of(&request).person().map_err(status::of)?;
+        let pb::GetTherapistRequest { therapist_id } = request.into_inner();
+        let id = therapist_id.parse::<TherapistId>().map_err(|_| status::of(Error::not_found("therapist")))?;
+        let therapist = self.0.get(policy::browse(person), id).await.map_err(status::of)?;
+        Ok(Response::new(wire::therapist(therapist)))
+    }
+
+    async fn update_therapist(
+        &self,
+        request: Request<pb::UpdateTherapistRequest>,
+    ) -> Result<Response<pb::Therapist>, Status> {
+        let person = Context::of(&request).person().map_err(status::of)?;
+        let pb::UpdateTherapistRequest { therapist_id, therapist } = request.into_inner();
+        let permit = policy::own_named(person, &therapist_id).map_err(status::of)?;
+        let (profile, expected) = wire::profile(therapist, &therapist_id).map_err(status::of)?;
+        let therapist = self.0.replace(permit, profile, expected).await.map_err(status::of)?;
+        Ok(Response::new(wire::therapist(therapist)))
+    }
+
+    async fn delete_therapist(&self, request: Request<pb::DeleteTherapistRequest>) -> Result<Response<()>, Status> {
+        let context = Context::of(&request);
+        let person = context.person().map_err(status::of)?;
+        let pb::DeleteTherapistRequest { therapist_id } = request.into_inner();
+        let permit = policy::own_named(person, &therapist_id).map_err(status::of)?;
+        self.0.end(&context, permit).await.map_err(status::of)?;
+        Ok(Response::new(()))
+    }
+}

@@ -1,0 +1,235 @@
+//! The table Therapists: its keys, its items and the conditions under which they change.
+//!
+//! | pk | sk | item |
+//! |---|---|---|
+//! | `THERAPIST#<id>` | `PROFILE` | the profile, or its tombstone |
+//! | `IDEM#<digest>` | `IDEM` | a request that brought an idempotency key |
+//!
+//! The directory is four indexes in the order of the folded name: one for each way to combine the filters, so that every
+//! page of every combination is one Query. They lag behind the table, by milliseconds as a rule.
+
+use dynamo::{
+    Claim, Condition, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read as Fresh, Sort, Table, TableDef,
+    Transact, Update, Verdict,
+};
+use endings::{PENDING, Tombstone};
+use kernel::{Error, Result, TherapistId, UserId, Version};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Filter, Profile, Therapist, fold_pincode};
+use crate::policy::{Browse, Own};
+
+const BY_NAME: IndexDef = index("by_name", "directory");
+const BY_SPECIALTY: IndexDef = index("by_specialty", "specialty_key");
+const BY_PINCODE: IndexDef = index("by_pincode", "pincode_key");
+const BY_SPECIALTY_AND_PINCODE: IndexDef = index("by_specialty_and_pincode", "specialty_pincode_key");
+
+/// The table of therapists.
+pub static THERAPISTS: TableDef = TableDef {
+    name: "Therapists",
+    key: KeyDef::PK_SK,
+    indexes: &[PENDING, BY_NAME, BY_SPECIALTY, BY_PINCODE, BY_SPECIALTY_AND_PINCODE],
+    ttl: Some(EXPIRES_AT),
+};
+
+const fn index(name: &'static str, partition: &'static str) -> IndexDef {
+    let key = KeyDef { partition, sort: Some("name_key") };
+    IndexDef {
+        name,
+        key,
+        projection: Projection::Include(&["therapist_id", "name", "email", "specialty", "pincode", "version"]),
+    }
+}
+
+const PROFILE: &str = "PROFILE";
+const DIRECTORY: &str = "THERAPISTS";
+/// Sorts before everything that a name can hold, so that a name comes before those that it begins.
+const SEPARATOR: char = '\u{1f}';
+
+/// The handle of the table.
+#[derive(Debug, Clone)]
+pub(crate) struct Store(Table);
+
+/// What is there under a therapist's id.
+pub(crate) enum Slot {
+    Free,
+    Taken(Therapist),
+    Ended(Tombstone),
+}
+
+/// What became of a new profile.
+pub(crate) enum Added {
+    Done,
+    /// The same request was faster.
+    Replayed,
+    /// There is a profile.
+    Exists,
+    /// The account is ended.
+    Ended,
+}
+
+/// The profile as the directory shows it.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    therapist_id: TherapistId,
+    name: String,
+    email: String,
+    specialty: String,
+    pincode: String,
+    version: Version,
+}
+
+/// The profile as the table holds it: with the keys of the directory.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    row: Row,
+    directory: &'static str,
+    name_key: String,
+    specialty_key: String,
+    pincode_key: String,
+    specialty_pincode_key: String,
+}
+
+impl From<&Therapist> for Listed {
+    fn from(therapist: &Therapist) -> Self {
+        let Therapist { id, profile, version } = therapist;
+        let Profile { name, email, specialty, pincode } = profile;
+        let (specialty_key, pincode_key) = (specialty.folded(), fold_pincode(pincode));
+        Self {
+            directory: DIRECTORY,
+            name_key: format!("{}{SEPARATOR}{id}", name.folded()),
+            specialty_pincode_key: both(&specialty_key, &pincode_key),
+            specialty_key,
+            pincode_key,
+            row: Row {
+                therapist_id: *id,
+                name: name.as_str().to_owned(),
+                email: email.as_str().to_owned(),
+                specialty: specialty.as_str().to_owned(),
+                pincode: pincode.as_str().to_owned(),
+                version: *version,
+            },
+        }
+    }
+}
+
+impl TryFrom<Row> for Therapist {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let Row { therapist_id, name, email, specialty, pincode, version } = row;
+        let broken = |field: &'static str| move |_| Error::internal(format!("a stored therapist has no valid {field}"));
+        let profile = Profile {
+            name: name.parse().map_err(broken("name"))?,
+            email: email.parse().map_err(broken("email"))?,
+            specialty: specialty.parse().map_err(broken("specialty"))?,
+            pincode: pincode.parse().map_err(broken("pincode"))?,
+        };
+        Ok(Self { id: therapist_id, profile, version })
+    }
+}
+
+/// The key of a profile.
+pub(crate) fn profile_key(user: UserId) -> Key {
+    Key::new(format!("THERAPIST#{user}"), PROFILE)
+}
+
+fn both(specialty: &str, pincode: &str) -> String {
+    format!("{specialty}{SEPARATOR}{pincode}")
+}
+
+/// A therapist of an item of the directory.
+pub(crate) fn listed(item: Item) -> Result<Therapist> {
+    item.parse::<Row>()?.try_into()
+}
+
+fn slot(item: Option<Item>) -> Result<Slot> {
+    match item {
+        None => Ok(Slot::Free),
+        Some(item) if item.text("name").is_some() => listed(item).map(Slot::Taken),
+        Some(item) => item.parse().map(Slot::Ended),
+    }
+}
+
+impl Store {
+    pub(crate) const fn new(table: Table) -> Self {
+        Self(table)
+    }
+
+    pub(crate) async fn ping(&self) -> Result<()> {
+        self.0.ping().await
+    }
+
+    /// The Query that answers a filter: always one, on the index that is made for it.
+    pub(crate) fn directory(&self, _permit: Browse, filter: Filter) -> Query {
+        let Filter { specialty, pincode, name_prefix } = filter;
+        let query = match (specialty, pincode) {
+            (None, None) => self.0.query_index(&BY_NAME, DIRECTORY),
+            (Some(specialty), None) => self.0.query_index(&BY_SPECIALTY, specialty),
+            (None, Some(pincode)) => self.0.query_index(&BY_PINCODE, pincode),
+            (Some(specialty), Some(pincode)) => {
+                self.0.query_index(&BY_SPECIALTY_AND_PINCODE, both(&specialty, &pincode))
+            }
+        };
+        if name_prefix.is_empty() { query } else { query.sort(Sort::BeginsWith(name_prefix)) }
+    }
+
+    pub(crate) async fn read(&self, _permit: Browse, id: TherapistId) -> Result<Slot> {
+        slot(self.0.get_item(&profile_key(id.into()), Fresh::Consistent).await?)
+    }
+
+    /// Stores a new profile, and the record of the request if it brought a key.
+    pub(crate) async fn add(&self, permit: Own, profile: Profile, claim: Option<&Claim>) -> Result<Added> {
+        let therapist = Therapist { id: permit.id(), profile, version: Version::FIRST };
+        let row = Listed::from(&therapist);
+        let put = self.0.put(&profile_key(therapist.id.into()), &row).when(Condition::absent());
+        let Some(claim) = claim else {
+            return match put.run().await? {
+                Update::Done(_) => Ok(Added::Done),
+                Update::Unmet(there) => refused(there),
+            };
+        };
+        let Transact::Failed(verdicts) = self.0.transact([put.into(), claim.action(&therapist.id.to_string())]).await?
+        else {
+            return Ok(Added::Done);
+        };
+        if let Some(verdict) = verdicts.get(1)
+            && claim.lost(verdict)?.is_some()
+        {
+            return Ok(Added::Replayed);
+        }
+        match verdicts.into_iter().next() {
+            Some(Verdict::Unmet(there)) => refused(there),
+            Some(Verdict::Fine) | None => Err(Error::internal("a transaction failed without a reason")),
+        }
+    }
+
+    /// Replaces a profile, if it is still the version that was read. Answers whether it was.
+    pub(crate) async fn replace(&self, permit: Own, old: &Therapist, profile: Profile) -> Result<bool> {
+        let new = Therapist { id: permit.id(), profile, version: old.version.next() };
+        let unchanged = Condition::eq("version", old.version);
+        let put = self.0.put(&profile_key(new.id.into()), &Listed::from(&new)).when(unchanged);
+        Ok(matches!(put.run().await?, Update::Done(_)))
+    }
+
+    /// Puts a tombstone where the profile was, or would have been: so it leaves the directory. Answers whether nobody
+    /// changed the profile meanwhile.
+    pub(crate) async fn bury(&self, permit: Own, slot: &Slot) -> Result<bool> {
+        let user = UserId::from(permit.id());
+        let unchanged = match slot {
+            Slot::Ended(_) => return Ok(true),
+            Slot::Free => Condition::absent(),
+            Slot::Taken(therapist) => Condition::eq("version", therapist.version),
+        };
+        let buried = self.0.put(&profile_key(user), &Tombstone::pending(user)).when(unchanged).run().await?;
+        Ok(matches!(buried, Update::Done(_)))
+    }
+}
+
+fn refused(there: Option<Item>) -> Result<Added> {
+    match slot(there)? {
+        Slot::Ended(_) => Ok(Added::Ended),
+        Slot::Taken(_) | Slot::Free => Ok(Added::Exists),
+    }
+}

@@ -1,0 +1,76 @@
+//! Between the messages of the proto and the types of the domain; every field by its name.
+
+use kernel::{Error, Page, PageSize, Pincode, Specialty, Version, Violations, fold};
+use proto::therapists::v1 as pb;
+
+use crate::model::{Filter, Profile, Therapist, fold_pincode};
+
+/// A page of the directory to read.
+pub(crate) struct List {
+    pub(crate) filter: Filter,
+    pub(crate) size: PageSize,
+    pub(crate) token: String,
+}
+
+pub(crate) fn list(request: pb::ListTherapistsRequest) -> Result<List, Error> {
+    let pb::ListTherapistsRequest { specialty, expertise, pincode, name, page_size, page_token } = request;
+    let mut bad = Violations::default();
+    let mut filter = Filter { name_prefix: fold(&name), ..Filter::default() };
+    if name.chars().any(char::is_control) || name.chars().count() > 200 {
+        bad.add("name", "must be the beginning of a name: at most 200 characters, no control characters");
+    }
+    for (field, text) in [("specialty", &specialty), ("expertise", &expertise)] {
+        if text.is_empty() {
+            continue;
+        }
+        let folded = bad.take(field, text.parse::<Specialty>()).map(|specialty| specialty.folded());
+        if filter.specialty.is_some() && filter.specialty != folded {
+            bad.add("expertise", "means the same as specialty: send one of them");
+        }
+        filter.specialty = folded;
+    }
+    if !pincode.is_empty() {
+        filter.pincode = bad.take("pincode", pincode.parse::<Pincode>()).map(|pincode| fold_pincode(&pincode));
+    }
+    let size = bad.take("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
+    match size {
+        Some(size) if bad.is_empty() => Ok(List { filter, size, token: page_token }),
+        _ => Err(bad.into_error()),
+    }
+}
+
+/// A whole profile, and the version it shall replace. An id in it must be `id`.
+pub(crate) fn profile(therapist: Option<pb::Therapist>, id: &str) -> Result<(Profile, Option<Version>), Error> {
+    let pb::Therapist { therapist_id, name, email, specialty, pincode, etag } = therapist.unwrap_or_default();
+    let mut bad = Violations::default();
+    if !therapist_id.is_empty() && therapist_id != id {
+        bad.add("therapistId", "must be your own id, or be left out");
+    }
+    let name = bad.take("name", name.parse());
+    let email = bad.take("email", email.parse());
+    let specialty = bad.take("specialty", specialty.parse());
+    let pincode = bad.take("pincode", pincode.parse());
+    match (name, email, specialty, pincode) {
+        (Some(name), Some(email), Some(specialty), Some(pincode)) if bad.is_empty() => {
+            Ok((Profile { name, email, specialty, pincode }, Version::expected(&etag)?))
+        }
+        _ => Err(bad.into_error()),
+    }
+}
+
+pub(crate) fn therapist(therapist: Therapist) -> pb::Therapist {
+    let Therapist { id, profile: Profile { name, email, specialty, pincode }, version } = therapist;
+    pb::Therapist {
+        therapist_id: id.to_string(),
+        name: name.as_str().to_owned(),
+        email: email.as_str().to_owned(),
+        specialty: specialty.as_str().to_owned(),
+        pincode: pincode.as_str().to_owned(),
+        etag: version.to_string(),
+    }
+}
+
+pub(crate) fn therapists(page: Page<Therapist>) -> pb::ListTherapistsResponse {
+    let Page { items, next } = page.map(therapist);
+    pb::ListTherapistsResponse { therapists: items, next_page_token: next.unwrap_or_default() }
+}
