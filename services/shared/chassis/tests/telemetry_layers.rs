@@ -1,6 +1,7 @@
 //! What the telemetry layers record of a call, on providers that keep it in memory.
 //!
 //! The providers are global, so each test has a trace of its own and looks at nothing else.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::convert::Infallible;
 use std::sync::LazyLock;
@@ -81,9 +82,11 @@ fn series(metric: &str) -> Vec<(Vec<String>, u64)> {
     let all = RECORDED.metrics.get_finished_metrics().expect("it isn't shut down");
     let latest = all.last().expect("something was measured");
     let metrics = latest.scope_metrics().flat_map(|scope| scope.metrics());
-    let found = metrics.filter(|found| found.name() == metric).flat_map(|found| match found.data() {
-        AggregatedMetrics::F64(MetricData::Histogram(histogram)) => histogram.data_points().collect::<Vec<_>>(),
-        _ => Vec::new(),
+    let found = metrics.filter(|found| found.name() == metric).flat_map(|found| {
+        let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = found.data() else {
+            panic!("{metric} is a histogram of durations, not {:?}", found.data());
+        };
+        histogram.data_points()
     });
     found
         .map(|point| {
@@ -99,10 +102,9 @@ fn status(code: Code) -> HeaderMap {
 }
 
 type Frames = Vec<Result<Frame<Bytes>, Infallible>>;
+type Streamed = StreamBody<stream::Iter<<Frames as IntoIterator>::IntoIter>>;
 
-fn streamed(
-    frames: Frames,
-) -> Response<StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>> {
+fn streamed(frames: Frames) -> Response<Streamed> {
     Response::new(StreamBody::new(stream::iter(frames)))
 }
 
@@ -325,4 +327,10 @@ async fn an_http_answer_that_needs_no_body_is_complete_and_one_that_is_dropped_i
     const DROPPED: &str = "0000000000000000000000000000a00e";
     drop(http_call("GET", DROPPED).wrap(streamed(unary(Code::Ok))));
     assert_eq!(attribute(&span(DROPPED), "error.type").as_deref(), Some("cancelled"));
+
+    const TRAILERS: &str = "0000000000000000000000000000a00f";
+    let mut body = http_call("POST", TRAILERS).wrap(streamed(unary(Code::Ok))).into_body();
+    while body.frame().await.is_some_and(|frame| !frame.expect("no frame fails").is_trailers()) {}
+    drop(body);
+    assert_eq!(attribute(&span(TRAILERS), "error.type"), None);
 }

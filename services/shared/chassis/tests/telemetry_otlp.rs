@@ -1,4 +1,5 @@
 //! What reaches a collector of one call from a client to a server. One test: the pipeline of a process is set up once.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,10 +14,12 @@ use tonic::transport::{Channel, Server};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tower::ServiceBuilder;
+use tower::util::MapFutureLayer;
+use tracing::Instrument;
 
 use otlp::{OtlpReceiver, text};
 
-// The kit depends on the whole mesh, which depends on this crate: so the file, not the crate.
+// The file, not the crate: the kit brings engines and fronts, and a mesh that stands on this crate.
 #[allow(dead_code, unreachable_pub, reason = "the kit's, used here in part")]
 #[path = "../../../../tests/kit/src/otlp.rs"]
 mod otlp;
@@ -24,12 +27,19 @@ mod otlp;
 const METHOD: &str = "grpc.health.v1.Health/Check";
 const SOON: Duration = Duration::from_secs(20);
 
+/// What a service does within a call: a span that asks to be exported, within one that doesn't.
+fn work<F: Future>(answer: F) -> impl Future<Output = F::Output> {
+    let foreign = tracing::info_span!("library", secret = "what someone wrote");
+    answer.instrument(tracing::info_span!("hash", otel.kind = "internal")).instrument(foreign)
+}
+
 async fn serve() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (_, health) = tonic_health::server::health_reporter();
-    let server = Server::builder().layer(RpcTelemetry).add_service(health);
-    tokio::task::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    let server = Server::builder().layer(RpcTelemetry).layer(MapFutureLayer::new(work)).add_service(health);
+    #[allow(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     address
 }
 
@@ -51,11 +61,6 @@ async fn one_call_is_one_trace_with_its_logs_and_its_measures() {
     assert!(again.is_exporting() && telemetry::current().is_some());
 
     let address = serve().await;
-    {
-        let own = tracing::info_span!("hash", otel.kind = "internal");
-        let foreign = tracing::info_span!("library", secret = "what someone wrote");
-        let _entered = (own.entered(), foreign.entered());
-    }
     call(address).await;
     assert!(telemetry.shutdown(SOON).await, "everything is sent");
 
@@ -79,8 +84,9 @@ async fn one_call_is_one_trace_with_its_logs_and_its_measures() {
     assert_eq!(server.trace_id, client.trace_id);
     assert_eq!(server.parent_span_id, client.span_id);
     assert_eq!(text(&server.attributes, "rpc.response.status_code"), Some("OK"));
-    assert_eq!(of_kind(SpanKind::Internal).name, "hash", "spans that don't ask for it stay here");
-    assert_eq!(received.spans.len(), 3);
+    let work = of_kind(SpanKind::Internal);
+    assert_eq!((work.name.as_str(), &work.parent_span_id), ("hash", &server.span_id));
+    assert_eq!(received.spans.len(), 3, "spans that don't ask for it stay here");
 
     let line =
         received.logs.iter().find(|log| text(&log.attributes, "method") == Some(METHOD)).expect("the access log");
@@ -100,6 +106,6 @@ async fn one_call_is_one_trace_with_its_logs_and_its_measures() {
 fn count(metric: &Metric) -> u64 {
     match &metric.data {
         Some(metric::Data::Histogram(histogram)) => histogram.data_points.iter().map(|point| point.count).sum(),
-        _ => 0,
+        other => panic!("a duration is a histogram, not {other:?}"),
     }
 }

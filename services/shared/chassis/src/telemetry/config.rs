@@ -13,6 +13,7 @@ const QUIET: &str = "aws_config=warn,aws_sdk_dynamodb=warn,aws_smithy_http_clien
 
 /// Logs and telemetry.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Telemetry")]
 pub struct Config {
     /// How log lines look: `pretty` for people, `json` for machines.
     #[arg(long, env = "MESH_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
@@ -28,12 +29,13 @@ pub struct Config {
 /// The collector that gets spans, metrics and logs by OTLP over gRPC; what has no endpoint is not exported.
 ///
 /// The names and meanings are those of the OpenTelemetry specification, where an empty variable is one that isn't set.
-/// Of the others that it defines, these are obeyed too: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
-/// `OTEL_TRACES_SAMPLER` and its `_ARG`, `OTEL_EXPORTER_OTLP_HEADERS`, `_TIMEOUT`, `_COMPRESSION` and `_INSECURE` with
-/// their forms per signal, `OTEL_BSP_*`, `OTEL_BLRP_*` and `OTEL_METRIC_EXPORT_INTERVAL`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct Otlp {
     /// The OTLP/gRPC endpoint of the collector, such as http://localhost:4317; nothing is exported without one.
+    ///
+    /// Obeyed too, as OpenTelemetry defines them: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER and its
+    /// _ARG, OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION (gzip) and _INSECURE with their forms per signal,
+    /// OTEL_BSP_*, OTEL_BLRP_* and OTEL_METRIC_EXPORT_INTERVAL.
     #[arg(id = "otlp_endpoint", long = "otlp-endpoint", env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub endpoint: Option<String>,
     /// The endpoint for spans, if it is another.
@@ -46,13 +48,14 @@ pub struct Otlp {
     #[arg(long = "otlp-logs-endpoint", env = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", value_name = "URL")]
     pub logs_endpoint: Option<String>,
     /// The protocol of the collector; only `grpc` is spoken.
-    #[arg(long = "otlp-protocol", env = "OTEL_EXPORTER_OTLP_PROTOCOL", value_name = "PROTOCOL", value_parser = ["grpc", ""])]
+    #[arg(long = "otlp-protocol", env = "OTEL_EXPORTER_OTLP_PROTOCOL", value_name = "PROTOCOL", value_parser = spoken)]
     pub protocol: Option<String>,
     /// `true` switches the export off, whatever the endpoints say.
     #[arg(
         long = "otel-sdk-disabled",
         env = "OTEL_SDK_DISABLED",
         value_name = "BOOLEAN",
+        action = clap::ArgAction::Set,
         default_value = "false",
         value_parser = is_true
     )]
@@ -62,6 +65,13 @@ pub struct Otlp {
 /// By the specification anything but `true`, in any case, is false.
 fn is_true(text: &str) -> Result<bool, Infallible> {
     Ok(text.eq_ignore_ascii_case("true"))
+}
+
+fn spoken(protocol: &str) -> Result<String, String> {
+    match protocol {
+        "grpc" | "" => Ok(protocol.to_owned()),
+        other => Err(format!("only grpc is spoken, not {other}: name the collector's gRPC endpoint")),
+    }
 }
 
 impl Otlp {
@@ -165,6 +175,7 @@ mod tests {
 
     use super::*;
 
+    /// About the program.
     #[derive(Debug, Parser)]
     struct Cli {
         #[command(flatten)]
@@ -219,6 +230,7 @@ mod tests {
     #[test]
     fn a_protocol_that_is_not_spoken_is_refused() {
         assert!(parse(&["--otlp-protocol", "grpc"]).is_ok());
-        assert!(parse(&["--otlp-protocol", "http/protobuf"]).is_err());
+        let refusal = parse(&["--otlp-protocol", "http/protobuf"]).expect_err("another protocol");
+        assert!(refusal.contains("only grpc is spoken"), "{refusal}");
     }
 }

@@ -140,3 +140,68 @@ impl Visit for Members<'_> {
         self.member(field, value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use ::http::HeaderMap;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::super::propagation;
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no writer panicked").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What `log` writes, within the span of a caller.
+    fn logged(
+        format: impl FormatEvent<tracing_subscriber::Registry, DefaultFields> + Send + Sync + 'static,
+        log: fn(),
+    ) -> String {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let layer = Layer::default().event_format(format).with_ansi(false).with_writer(move || writer.clone());
+        let mut headers = HeaderMap::new();
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        headers.insert("traceparent", ::http::HeaderValue::from_static(parent));
+        let _entered = propagation::extract(&headers).attach();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
+        let bytes = sink.0.lock().expect("no writer panicked").clone();
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_json_line_is_one_object_with_its_fields_and_its_trace() {
+        let line = logged(Json, || {
+            tracing::warn!(target: "t", text = "a \"b\"\n", count = 3, share = f64::NAN, ok = true, "it {}", "broke");
+        });
+        let (first, rest) = line.split_once('\n').expect("a line");
+        assert_eq!(rest, "");
+        let mut object: serde_json::Value = serde_json::from_str(first).expect("JSON");
+        let time = object.as_object_mut().and_then(|object| object.remove("timestamp")).expect("a time");
+        assert!(time.as_str().is_some_and(|time| time.ends_with('Z')), "{time}");
+        let expected = serde_json::json!({
+            "level": "WARN", "target": "t", "message": "it broke", "text": "a \"b\"\n", "count": 3, "share": null,
+            "ok": true, "trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "b7ad6b7169203331",
+        });
+        assert_eq!(object, expected);
+    }
+
+    #[test]
+    fn a_pretty_line_ends_with_its_trace() {
+        let line = logged(Pretty, || tracing::info!(target: "t", count = 3, "it works"));
+        let trace = "trace_id=0af7651916cd43dd8448eb211c80319c";
+        assert!(line.ends_with(&format!("  INFO t: it works count=3 {trace}\n")), "{line}");
+    }
+}

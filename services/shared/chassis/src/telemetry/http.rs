@@ -168,11 +168,13 @@ impl<B: Body> Body for HttpBody<B> {
             let _entered = this.call.as_ref().map(|call| call.context.clone().attach());
             ready!(this.inner.as_mut().poll_frame(cx))
         };
-        let broken = matches!(frame, Some(Err(_)));
-        // A server does not ask again after the last frame.
-        if (broken || frame.is_none() || this.inner.is_end_stream())
-            && let Some(mut call) = this.call.take()
-        {
+        let (last, broken) = match &frame {
+            // A server does not ask again after trailers, nor after what the body calls its end.
+            Some(Ok(frame)) => (frame.is_trailers() || this.inner.is_end_stream(), false),
+            Some(Err(_)) => (true, true),
+            None => (true, false),
+        };
+        if last && let Some(mut call) = this.call.take() {
             call.record(broken);
         }
         Poll::Ready(frame)
