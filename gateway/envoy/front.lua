@@ -30,6 +30,11 @@ local GRPC_ONLY = { "grpc-status", "grpc-message", "grpc-status-details-bin", "g
 -- The longest deadline for a service, in milliseconds: a little less than the route's, so that the service gives up first.
 local LONGEST = 14500
 
+-- The name that JSON gives to a field of a message.
+local function json_name(field)
+  return (field:gsub("_(%l)", string.upper))
+end
+
 local function is_grpc(content_type)
   return content_type ~= nil and content_type:find("^application/grpc") ~= nil
 end
@@ -192,7 +197,7 @@ local function refusal(sentence)
   if field == nil then
     return '{"code":3,"message":"The request is malformed.","details":[' .. info:format("MALFORMED_REQUEST") .. "]}"
   end
-  field = field:gsub("_(%l)", string.upper)
+  field = json_name(field)
   return ('{"code":3,"message":"%s %s","details":[%s,{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"%s","description":"%s","reason":""}]}]}'):format(
     field,
     description,
@@ -231,7 +236,7 @@ function envoy_on_response(handle)
     set_body(handle, refusal(body:getBytes(0, body:length())))
   elseif status == "200" and field ~= nil then
     local body = handle:body(true)
-    set_body(handle, array_of(body:getBytes(0, body:length()), field))
+    set_body(handle, array_of(body:getBytes(0, body:length()), json_name(field)))
   elseif status == "200" and code == "204" then
     set_body(handle, "")
     headers = handle:headers()
