@@ -1,0 +1,170 @@
+//! From an HTTP request to the message of its RPC: path, query and body, each into its fields, as `google.api.http`
+//! describes it. Every bad field of all three is named at once.
+
+use std::borrow::Cow;
+
+use kernel::{Error, Kind as ErrorKind, Violations};
+
+use crate::json::Malformed;
+use crate::percent::{decode_parameter, decode_segment};
+use crate::route::{BodyRule, Route, resolve};
+use crate::schema::{Cardinality, MessageId, Schema};
+use crate::transcode::{BadFields, NotOfKind, parse_field, parse_message, put_text, wire_type};
+use crate::wire::{WireType, close_length, put_tag};
+
+/// How much of an unknown parameter's name is echoed, in characters.
+const ECHO: usize = 64;
+
+/// Appends the request's message.
+///
+/// # Errors
+/// INVALID_ARGUMENT: `MALFORMED_JSON`, or `INVALID_FIELDS` with every bad field.
+pub(crate) fn bind(
+    schema: &Schema,
+    route: &Route,
+    segments: &[&str],
+    query: Option<&str>,
+    body: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let mut bad = Violations::default();
+    bind_body(schema, route, body, out, &mut bad)?;
+    // After the body: on the wire the last value of a field wins, and what the path says wins over the body.
+    bind_path(schema, route, segments, out, &mut bad);
+    if let Some(query) = query {
+        bind_query(schema, route, query, out, &mut bad);
+    }
+    if bad.is_empty() { Ok(()) } else { Err(bad.into_error()) }
+}
+
+fn bind_body(
+    schema: &Schema,
+    route: &Route,
+    body: &[u8],
+    out: &mut Vec<u8>,
+    bad: &mut Violations,
+) -> Result<(), Error> {
+    if body.is_empty() || route.body == BodyRule::Ignored {
+        return Ok(());
+    }
+    let json = std::str::from_utf8(body)
+        .map_err(|error| malformed(body, Malformed::new(error.valid_up_to(), "it is not UTF-8")))?;
+    let mut wrong = BadFields::new();
+    let (parsed, whole) = match route.body {
+        BodyRule::Field(slot) => {
+            let field = &schema.message(route.input).fields[slot];
+            (parse_field(schema, field, json, out, &mut wrong), &*field.json)
+        }
+        BodyRule::Whole | BodyRule::Ignored => (parse_message(schema, route.input, json, out, &mut wrong), "body"),
+    };
+    parsed.map_err(|fault| malformed(body, fault))?;
+    for field in wrong {
+        let path = if field.path.is_empty() { whole.to_owned() } else { field.path };
+        bad.add(path, field.must.0);
+    }
+    Ok(())
+}
+
+fn malformed(body: &[u8], fault: Malformed) -> Error {
+    let (line, column) = fault.position(body);
+    let message = format!("the body is not JSON: at line {line}, column {column}, {}", fault.why);
+    Error::new(ErrorKind::InvalidArgument, "MALFORMED_JSON", message)
+}
+
+fn bind_path(schema: &Schema, route: &Route, segments: &[&str], out: &mut Vec<u8>, bad: &mut Violations) {
+    for variable in &route.variables {
+        let mut text = Cow::Borrowed("");
+        for (at, segment) in segments[variable.segments.clone()].iter().enumerate() {
+            match decode_segment(segment) {
+                Ok(decoded) if at == 0 => text = decoded,
+                Ok(decoded) => text = Cow::Owned(format!("{text}/{decoded}")),
+                Err(_) => {
+                    bad.add(variable.name.to_string(), "is badly percent-encoded");
+                    return;
+                }
+            }
+        }
+        if let Err(must) = put_at(schema, route.input, &variable.field, &text, out) {
+            bad.add(variable.name.to_string(), must.0);
+        }
+    }
+}
+
+fn bind_query(schema: &Schema, route: &Route, query: &str, out: &mut Vec<u8>, bad: &mut Violations) {
+    let mut seen: Vec<Vec<usize>> = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let Ok(name) = decode_parameter(name) else {
+            bad.add(echo(name), "is badly percent-encoded");
+            continue;
+        };
+        if let Err(must) = bind_parameter(schema, route, &name, value, &mut seen, out) {
+            bad.add(echo(&name), must.0);
+        }
+    }
+}
+
+fn bind_parameter(
+    schema: &Schema,
+    route: &Route,
+    name: &str,
+    value: &str,
+    seen: &mut Vec<Vec<usize>>,
+    out: &mut Vec<u8>,
+) -> Result<(), NotOfKind> {
+    const UNKNOWN: NotOfKind = NotOfKind::because("is no parameter of this path");
+    if route.body == BodyRule::Whole {
+        return Err(UNKNOWN);
+    }
+    let way = resolve(schema, route.input, name).ok_or(UNKNOWN)?;
+    if route.body == BodyRule::Field(way[0]) {
+        return Err(NotOfKind::because("belongs into the body"));
+    }
+    if route.variables.iter().any(|variable| *variable.field == *way) {
+        return Err(NotOfKind::because("is given by the path"));
+    }
+    let text = decode_parameter(value).map_err(|_| NotOfKind::because("is badly percent-encoded"))?;
+    put_at(schema, route.input, &way, &text, out)?;
+    if seen.contains(&way) {
+        return Err(NotOfKind::because("is given more than once"));
+    }
+    if !repeats(schema, route.input, &way) {
+        seen.push(way);
+    }
+    Ok(())
+}
+
+/// Appends a text as the value of a field: as a message with one field for each step of the way there. Messages that
+/// come in parts are merged by whoever reads them.
+fn put_at(schema: &Schema, id: MessageId, way: &[usize], text: &str, out: &mut Vec<u8>) -> Result<(), NotOfKind> {
+    let Some((first, rest)) = way.split_first() else { return Ok(()) };
+    let field = &schema.message(id).fields[*first];
+    if let crate::schema::Kind::Message(inner) = field.kind
+        && !rest.is_empty()
+    {
+        put_tag(out, field.number, WireType::Bytes);
+        let start = out.len();
+        put_at(schema, inner, rest, text, out)?;
+        close_length(out, start);
+        return Ok(());
+    }
+    put_tag(out, field.number, wire_type(field.kind));
+    put_text(schema, field.kind, text, out)
+}
+
+fn repeats(schema: &Schema, root: MessageId, way: &[usize]) -> bool {
+    let mut id = root;
+    let mut cardinality = Cardinality::Implicit;
+    for slot in way {
+        let field = &schema.message(id).fields[*slot];
+        cardinality = field.cardinality;
+        if let crate::schema::Kind::Message(inner) = field.kind {
+            id = inner;
+        }
+    }
+    cardinality == Cardinality::Repeated
+}
+
+fn echo(name: &str) -> String {
+    name.chars().take(ECHO).collect()
+}

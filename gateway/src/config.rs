@@ -1,0 +1,49 @@
+//! What the front is told by flags and by the environment.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+
+/// The bounds of the front and who may call it from a page.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "REST front")]
+pub struct Config {
+    /// Origins whose pages may call, such as https://app.example.org; * for any. None unless told.
+    #[arg(long, env = "MESH_CORS_ORIGINS", value_delimiter = ',')]
+    pub cors_origins: Vec<HeaderValue>,
+
+    /// The largest body of a request, in bytes.
+    #[arg(long, env = "MESH_MAX_BODY", default_value_t = 1024 * 1024)]
+    pub max_body: usize,
+
+    /// How long a request may take.
+    #[arg(long, env = "MESH_REQUEST_TIMEOUT", default_value = "15s", value_parser = humantime::parse_duration)]
+    pub request_timeout: Duration,
+
+    /// How long a stream may last; its reader then asks again from where it stopped.
+    #[arg(long, env = "MESH_STREAM_TIMEOUT", default_value = "1h", value_parser = humantime::parse_duration)]
+    pub stream_timeout: Duration,
+}
+
+/// Where a service listens, as `name=http://host:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamAddress {
+    /// The domain: the second component of the proto package.
+    pub name: String,
+    /// The address.
+    pub address: String,
+}
+
+impl std::str::FromStr for UpstreamAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FORM: &str = "write it as name=http://host:port, such as auth=http://127.0.0.1:50051";
+        let (name, address) = text.split_once('=').ok_or(FORM)?;
+        let plain = address.starts_with("http://") && address.len() > "http://".len();
+        if name.is_empty() || !plain {
+            return Err(FORM);
+        }
+        Ok(Self { name: name.to_owned(), address: address.to_owned() })
+    }
+}

@@ -1,0 +1,50 @@
+//! Which pages of which origins may call (the Fetch standard, "CORS protocol"). Credentials are bearer tokens, which a
+//! page sends itself, so cookies play no part.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue,
+    ORIGIN, VARY,
+};
+use http::{Method, Response};
+use tonic::body::Body;
+
+/// The origins whose pages may call.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cors(Vec<HeaderValue>);
+
+impl Cors {
+    pub(crate) const fn new(origins: Vec<HeaderValue>) -> Self {
+        Self(origins)
+    }
+
+    /// The origin of a request, if its pages may call.
+    pub(crate) fn allowed<'h>(&self, headers: &'h HeaderMap) -> Option<&'h HeaderValue> {
+        let origin = headers.get(ORIGIN)?;
+        self.0.iter().any(|allowed| allowed == origin || allowed == "*").then_some(origin)
+    }
+
+    /// The answer to a page that asks whether it may call; none if nobody asks, or it may not.
+    pub(crate) fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
+        if method != Method::OPTIONS || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+            return None;
+        }
+        let origin = self.allowed(headers)?;
+        let mut response = Response::new(Body::empty());
+        Self::show(origin, response.headers_mut());
+        let answer = [
+            (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE"),
+            (ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, idempotency-key"),
+            (ACCESS_CONTROL_MAX_AGE, "600"),
+        ];
+        response.headers_mut().extend(answer.map(|(name, value)| (name, HeaderValue::from_static(value))));
+        Some(response)
+    }
+
+    /// Lets a page of this origin read an answer.
+    pub(crate) fn show(origin: &HeaderValue, answer: &mut HeaderMap) {
+        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("x-next-page-token, retry-after"));
+        answer.append(VARY, HeaderValue::from_static("origin"));
+    }
+}

@@ -1,0 +1,184 @@
+//! The front as one tower service: what comes in, and which part of it answers.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use chassis::telemetry::http::{HttpBody, HttpCall};
+use http::header::{CONTENT_TYPE, HeaderMap};
+use http::request::Parts;
+use http::{Extensions, Method, Request, Response};
+use ipnet::IpNet;
+use kernel::BoxError;
+use opentelemetry::trace::FutureExt as _;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
+use tower::{Service, ServiceExt as _};
+
+use crate::config::Config;
+use crate::cors::Cors;
+use crate::health::Readiness;
+use crate::metadata::TrustedProxies;
+use crate::refusal::Refusal;
+use crate::route::{Segments, Table, UnusableDescriptors};
+use crate::upstream::Upstream;
+use crate::{native, reflection, rest};
+
+/// What a front is made of.
+pub struct Setup {
+    /// An encoded `google.protobuf.FileDescriptorSet`, with options and with the details of google.rpc.
+    pub descriptors: &'static [u8],
+    /// Whether people may call the RPC of this path (`/package.Service/Method`). Nothing else is routed.
+    pub is_public: fn(&str) -> bool,
+    /// The services, by domain: the second component of their packages.
+    pub upstreams: HashMap<String, Upstream>,
+    /// Networks whose `x-forwarded-for` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The bounds.
+    pub config: Config,
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup").field("upstreams", &self.upstreams.keys()).finish_non_exhaustive()
+    }
+}
+
+/// The REST front, with gRPC, health and reflection on the same port.
+#[derive(Debug, Clone)]
+pub struct Front(Arc<Shared>);
+
+/// What every request needs.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) table: Arc<Table>,
+    pub(crate) limits: Config,
+    pub(crate) proxies: TrustedProxies,
+    upstreams: HashMap<Arc<str>, Upstream>,
+    cors: Cors,
+    readiness: Readiness,
+    /// The front's own gRPC services.
+    own: Routes,
+}
+
+impl Shared {
+    pub(crate) fn upstream(&self, service: &str) -> Option<&Upstream> {
+        self.upstreams.get(service)
+    }
+}
+
+impl Front {
+    /// Makes a front.
+    ///
+    /// # Errors
+    /// If the descriptors can't be served, or a service in them has no upstream.
+    pub fn new(setup: Setup) -> Result<Self, UnusableDescriptors> {
+        let Setup { descriptors, is_public, upstreams: domains, trusted_proxies, config } = setup;
+        let table = Table::new(descriptors, is_public)?;
+        let mut upstreams = HashMap::new();
+        for service in table.services() {
+            let domain = service.split('.').nth(1).unwrap_or_default();
+            let upstream = domains
+                .get(domain)
+                .ok_or_else(|| UnusableDescriptors::because(format!("{service} has no upstream named {domain}")))?;
+            upstreams.insert(Arc::clone(service), upstream.clone());
+        }
+        let readiness = Readiness::new(domains);
+        let own = Routes::new(HealthServer::new(readiness.clone()));
+        Ok(Self(Arc::new(Shared {
+            table: Arc::new(table),
+            proxies: TrustedProxies::new(trusted_proxies),
+            upstreams,
+            cors: Cors::new(config.cors_origins.clone()),
+            limits: config,
+            readiness,
+            own: reflection::add(own, descriptors, is_public)?,
+        })))
+    }
+}
+
+impl<B> Service<Request<B>> for Front
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response<HttpBody<Body>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let body = Body::new(body);
+            let mut call = HttpCall::start(&parts.method, &parts.headers);
+            let response = if is_grpc(&parts.headers) {
+                grpc(&shared, &mut call, parts, body).await
+            } else {
+                http(&shared, &mut call, &parts, body).await
+            };
+            Ok(call.wrap(response))
+        })
+    }
+}
+
+async fn http(shared: &Arc<Shared>, call: &mut HttpCall, parts: &Parts, body: Body) -> Response<Body> {
+    if let Some(answer) = shared.cors.preflight(&parts.method, &parts.headers) {
+        return answer;
+    }
+    let segments = Segments::of(parts.uri.path());
+    let route = segments.as_ref().and_then(|segments| Some((shared.table.find(&parts.method, segments)?, segments)));
+    let mut response = match route {
+        Some((route, segments)) => {
+            call.route(Arc::clone(&route.template));
+            let context = call.context().clone();
+            rest::answer(shared, route, segments, parts, body).with_context(context).await
+        }
+        None if parts.method == Method::GET && parts.uri.path() == "/healthz" => {
+            call.route("/healthz");
+            shared.readiness.answer().await
+        }
+        None => Refusal::no_route().into_response(&shared.table.schema),
+    };
+    if let Some(origin) = shared.cors.allowed(&parts.headers) {
+        Cors::show(origin, response.headers_mut());
+    }
+    response
+}
+
+async fn grpc(shared: &Arc<Shared>, call: &mut HttpCall, parts: Parts, body: Body) -> Response<Body> {
+    let path = parts.uri.path();
+    if let Some(rpc) = shared.table.rpc(path) {
+        call.route(Arc::clone(&rpc.path));
+        let context = call.context().clone();
+        return native::answer(shared, rpc, &parts, body).with_context(context).await;
+    }
+    if !path.starts_with("/grpc.health.") && !path.starts_with("/grpc.reflection.") {
+        return native::unknown();
+    }
+    match shared.own.clone().oneshot(Request::from_parts(parts, body)).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// Whether a request is a call by gRPC itself; gRPC-Web is another protocol, which nobody here speaks.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return false };
+    let rest = value.as_bytes().strip_prefix(b"application/grpc");
+    matches!(rest, Some([] | [b'+' | b';', ..]))
+}
+
+/// Whose connection a request came on: the listener knows.
+pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+    extensions.get::<SocketAddr>().copied()
+}

@@ -1,0 +1,110 @@
+//! Strings and numbers as JSON writes them.
+
+use std::fmt;
+use std::io::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// Appends a string in quotes.
+pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut start = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        let Some(letter) = escape(*byte) else { continue };
+        out.extend_from_slice(&bytes[start..at]);
+        start = at + 1;
+        out.extend_from_slice(&[b'\\', letter]);
+        if letter == b'u' {
+            const DIGITS: &[u8; 16] = b"0123456789abcdef";
+            let digit = |nibble: u8| DIGITS[usize::from(nibble & 15)];
+            out.extend_from_slice(&[b'0', b'0', digit(byte >> 4), digit(*byte)]);
+        }
+    }
+    out.extend_from_slice(&bytes[start..]);
+    out.push(b'"');
+}
+
+/// What stands behind the backslash of a byte that must be escaped.
+const fn escape(byte: u8) -> Option<u8> {
+    match byte {
+        b'"' | b'\\' => Some(byte),
+        b'\n' => Some(b'n'),
+        b'\r' => Some(b'r'),
+        b'\t' => Some(b't'),
+        0x08 => Some(b'b'),
+        0x0c => Some(b'f'),
+        ..0x20 => Some(b'u'),
+        _ => None,
+    }
+}
+
+/// Appends an integer.
+pub(crate) fn put_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends a floating-point number by the shortest text that reads as the same, or, where JSON has no such number, its
+/// name in quotes.
+pub(crate) fn put_float<T: Into<f64> + Copy + fmt::Debug>(out: &mut Vec<u8>, value: T) {
+    let wide: f64 = value.into();
+    let name = match () {
+        () if wide.is_nan() => "\"NaN\"",
+        () if wide == f64::INFINITY => "\"Infinity\"",
+        () if wide == f64::NEG_INFINITY => "\"-Infinity\"",
+        () => {
+            // Writing to memory can't fail. `Debug` turns to exponents where `Display` would print a page of zeros.
+            let _ = write!(out, "{value:?}");
+            if out.ends_with(b".0") {
+                out.truncate(out.len() - 2);
+            }
+            return;
+        }
+    };
+    out.extend_from_slice(name.as_bytes());
+}
+
+/// Appends bytes in base64, in quotes.
+pub(crate) fn put_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    // The room is exactly what the padded alphabet needs.
+    let written = STANDARD.encode_slice(bytes, &mut out[start..]).unwrap_or_default();
+    out.truncate(start + written);
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_string_reads_back_as_it_was(text in any::<String>()) {
+            let mut out = Vec::new();
+            put_string(&mut out, &text);
+            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+
+        #[test]
+        fn a_float_reads_back_as_it_was(value in any::<f64>()) {
+            prop_assume!(value.is_finite());
+            let mut out = Vec::new();
+            put_float(&mut out, value);
+            let text = String::from_utf8(out).unwrap();
+            prop_assert_eq!(text.parse::<f64>().unwrap().to_bits(), value.to_bits());
+            prop_assert!(crate::json::is_number(&text), "{}", text);
+        }
+
+        #[test]
+        fn bytes_become_padded_base64(bytes in any::<Vec<u8>>()) {
+            let mut out = Vec::new();
+            put_base64(&mut out, &bytes);
+            prop_assert_eq!(out, format!("\"{}\"", STANDARD.encode(&bytes)).into_bytes());
+        }
+    }
+}

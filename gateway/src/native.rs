@@ -1,0 +1,84 @@
+//! Calls that come as gRPC pass through, streamed both ways: to the service that serves them, or to the front's own
+//! health and reflection. What people may not call is answered as if it did not exist.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Request, Response, Uri, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use kernel::Error;
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use crate::front::{Shared, peer};
+use crate::metadata::{self, GRPC_TIMEOUT, timeout_value};
+use crate::refusal::Refusal;
+use crate::route::Rpc;
+
+/// Answers a call of an RPC that people may call.
+pub(crate) async fn answer(front: &Arc<Shared>, rpc: &Rpc, parts: &Parts, body: Body) -> Response<Body> {
+    let most = if rpc.streams { front.limits.stream_timeout } else { front.limits.request_timeout };
+    let patience = metadata::patience(&parts.headers, most);
+    let mut headers = match metadata::of_grpc(&parts.headers, peer(&parts.extensions), &front.proxies) {
+        Ok(headers) => headers,
+        Err(refusal) => return refusal.into_status().into_http(),
+    };
+    headers.insert(GRPC_TIMEOUT, timeout_value(patience));
+    let Some(upstream) = front.upstream(&rpc.service) else {
+        return Refusal::from(Error::internal("a service has no upstream")).into_status().into_http();
+    };
+    let mut request = Request::new(body);
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = parts.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
+    *request.headers_mut() = headers;
+    let failed = match tokio::time::timeout(patience, upstream.call(request)).await {
+        Ok(Ok(response)) => return filtered(response),
+        Ok(Err(error)) => Refusal::from(Error::unavailable(error)),
+        Err(_) => Refusal::out_of_time(),
+    };
+    failed.into_status().into_http()
+}
+
+/// What every path gets that is no RPC for people.
+pub(crate) fn unknown() -> Response<Body> {
+    Status::new(Code::Unimplemented, "").into_http()
+}
+
+fn filtered(response: Response<Body>) -> Response<Body> {
+    let (parts, body) = response.into_parts();
+    let mut filtered = Response::new(Body::new(Filtered(body)));
+    *filtered.status_mut() = parts.status;
+    *filtered.headers_mut() = metadata::outwards(&parts.headers);
+    filtered
+}
+
+/// A body whose trailers show only what may be seen.
+#[derive(Debug)]
+struct Filtered(Body);
+
+impl HttpBody for Filtered {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.0).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| {
+            frame.map(|frame| match frame.into_trailers() {
+                Ok(trailers) => Frame::trailers(metadata::outwards(&trailers)),
+                Err(data) => data,
+            })
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}

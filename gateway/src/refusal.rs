@@ -1,0 +1,208 @@
+//! Errors as REST shows them: google.rpc.Status as JSON, whether a service refused or the front itself.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use kernel::{Error, Kind};
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use crate::json::{put_integer, put_string};
+use crate::schema::Schema;
+use crate::transcode::Printer;
+use crate::wire::{Broken, Cursor, Raw};
+
+/// What the front refuses by itself.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    error: Error,
+    /// The HTTP status, where the code does not decide it.
+    http: Option<StatusCode>,
+}
+
+impl Refusal {
+    /// No RPC has this method and path. Envoy answers alike for a known path with another method.
+    pub(crate) fn no_route() -> Self {
+        Error::new(Kind::NotFound, "ROUTE_NOT_FOUND", "there is nothing at this path for this method").into()
+    }
+
+    pub(crate) fn body_too_large(limit: usize) -> Self {
+        let message = format!("the body is larger than {limit} bytes");
+        let error = Error::new(Kind::InvalidArgument, "BODY_TOO_LARGE", message);
+        Self { error, http: Some(StatusCode::PAYLOAD_TOO_LARGE) }
+    }
+
+    pub(crate) fn not_json() -> Self {
+        let message = "a body is sent as content-type: application/json";
+        Error::new(Kind::InvalidArgument, "UNSUPPORTED_CONTENT_TYPE", message).into()
+    }
+
+    /// The client stopped in the middle of its body; nobody reads this answer.
+    pub(crate) fn broken_body() -> Self {
+        Error::new(Kind::InvalidArgument, "BODY_INCOMPLETE", "the body ended too early").into()
+    }
+
+    pub(crate) fn two_credentials() -> Self {
+        Error::new(Kind::Unauthenticated, "CREDENTIALS_AMBIGUOUS", "send exactly one authorization header").into()
+    }
+
+    pub(crate) fn out_of_time() -> Self {
+        Error::new(Kind::DeadlineExceeded, "DEADLINE_EXCEEDED", "the time given to the request is over").into()
+    }
+
+    /// A service sent what is no answer of its RPC.
+    pub(crate) fn broken_answer() -> Self {
+        Error::internal("a service sent what is no answer of its RPC").into()
+    }
+
+    /// The refusal as gRPC knows it.
+    pub(crate) fn into_status(self) -> Status {
+        chassis::status::of(self.error)
+    }
+
+    /// The refusal as REST shows it.
+    pub(crate) fn into_response(self, schema: &Schema) -> Response<Body> {
+        let http = self.http;
+        let mut response = response(schema, &self.into_status());
+        if let Some(http) = http {
+            *response.status_mut() = http;
+        }
+        response
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self { error, http: None }
+    }
+}
+
+/// A failed call as REST shows it.
+pub(crate) fn response(schema: &Schema, status: &Status) -> Response<Body> {
+    let known;
+    let status = if status.details().is_empty() {
+        known = chassis::status::of(without_details(status));
+        &known
+    } else {
+        status
+    };
+    let mut json = Vec::with_capacity(256);
+    // Details that are no google.rpc.Status, which no service of ours sends, still leave code and message.
+    let wait = print(schema, status, &mut json).unwrap_or_default();
+
+    let mut response = Response::new(Body::new(Full::new(Bytes::from(json))));
+    *response.status_mut() = http_status(status.code());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(seconds) = wait.filter(|_| matches!(status.code(), Code::ResourceExhausted | Code::Unavailable)) {
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
+    if status.code() == Code::Unauthenticated {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// The status of HTTP for a code of gRPC, as Envoy maps them.
+pub(crate) const fn http_status(code: Code) -> StatusCode {
+    match code {
+        Code::Ok => StatusCode::OK,
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Cancelled => CLIENT_CLOSED_REQUEST,
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Not registered, but what proxies answer when the client went away.
+const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+};
+
+/// What a framework answered before any code of ours could describe it. Its words may tell of the inside.
+fn without_details(status: &Status) -> Error {
+    let cause = format!("an answer without details: {status:?}");
+    match status.code() {
+        Code::Unavailable => Error::unavailable(cause),
+        Code::DeadlineExceeded => Refusal::out_of_time().error,
+        Code::Cancelled => Error::new(Kind::DeadlineExceeded, "CANCELLED", "the call was given up"),
+        Code::Unimplemented => Error::new(Kind::Unimplemented, "UNIMPLEMENTED", "this is not served"),
+        Code::InvalidArgument | Code::OutOfRange | Code::FailedPrecondition => {
+            Error::new(Kind::InvalidArgument, "INVALID_ARGUMENT", "the request is not valid").caused_by(cause)
+        }
+        Code::Unauthenticated => Error::new(Kind::Unauthenticated, "UNAUTHENTICATED", "who is calling is not known"),
+        Code::PermissionDenied => Error::new(Kind::PermissionDenied, "PERMISSION_DENIED", "this is not allowed"),
+        Code::NotFound => Error::new(Kind::NotFound, "NOT_FOUND", "there is no such thing"),
+        Code::AlreadyExists => Error::new(Kind::AlreadyExists, "ALREADY_EXISTS", "there is one already"),
+        Code::Aborted => Error::new(Kind::Aborted, "ABORTED", "somebody else was faster"),
+        Code::ResourceExhausted => Error::new(Kind::ResourceExhausted, "RESOURCE_EXHAUSTED", "too much was asked"),
+        Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => Error::internal(cause),
+    }
+}
+
+/// Appends `{code, message, details}`. Answers after how many seconds a retry makes sense, if the details say so.
+fn print(schema: &Schema, status: &Status, out: &mut Vec<u8>) -> Result<Option<u64>, Broken> {
+    out.extend_from_slice(b"{\"code\":");
+    put_integer(out, i32::from(status.code()));
+    out.extend_from_slice(b",\"message\":");
+    put_string(out, status.message());
+    out.extend_from_slice(b",\"details\":[");
+    let wait = print_details(schema, status.details(), out);
+    out.extend_from_slice(b"]}");
+    wait
+}
+
+fn print_details(schema: &Schema, encoded: &[u8], out: &mut Vec<u8>) -> Result<Option<u64>, Broken> {
+    let any = schema.find("google.protobuf.Any").ok_or(Broken)?;
+    let mut wait = None;
+    let mut cursor = Cursor::new(encoded);
+    while !cursor.is_done() {
+        let (number, wire_type) = cursor.tag()?;
+        let Raw::Bytes(detail) = cursor.value(wire_type)? else { continue };
+        if number != DETAILS_FIELD {
+            continue;
+        }
+        let mark = out.len();
+        if out.last() != Some(&b'[') {
+            out.push(b',');
+        }
+        // A detail of a type that is not known here is left out.
+        if Printer::new(schema).message(any, detail, out).is_err() {
+            out.truncate(mark);
+        }
+        wait = wait.or(retry_seconds(detail));
+    }
+    Ok(wait)
+}
+
+/// The number of `google.rpc.Status.details`.
+const DETAILS_FIELD: u32 = 3;
+
+/// The delay of a RetryInfo in whole seconds, rounded up; none if the detail is none.
+fn retry_seconds(any: &[u8]) -> Option<u64> {
+    let field = |wire: &'_ [u8], wanted: u32| -> Option<Vec<u8>> {
+        let mut cursor = Cursor::new(wire);
+        while !cursor.is_done() {
+            let (number, wire_type) = cursor.tag().ok()?;
+            let raw = cursor.value(wire_type).ok()?;
+            if number == wanted {
+                return raw.bytes().ok().map(<[u8]>::to_vec);
+            }
+        }
+        None
+    };
+    if !field(any, 1)?.ends_with(b"/google.rpc.RetryInfo") {
+        return None;
+    }
+    let delay: prost_types::Duration = prost::Message::decode(field(&field(any, 2)?, 1)?.as_slice()).ok()?;
+    u64::try_from(delay.seconds + i64::from(delay.nanos > 0)).ok()
+}

@@ -1,0 +1,199 @@
+//! A REST request, from its bytes to the answer's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use kernel::Error;
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use crate::bind::bind;
+use crate::frames::{Frames, PREFIX, close_frame};
+use crate::front::{Shared, peer};
+use crate::metadata::{self, GRPC_TIMEOUT, NEXT_PAGE_TOKEN, timeout_value};
+use crate::refusal::{self, Refusal};
+use crate::route::{BodyRule, Route, Segments, Success};
+use crate::stream::{EventStream, RawStream, raw};
+use crate::transcode::Printer;
+
+/// How long before its deadline a service may have given up on a call.
+const HOP: Duration = Duration::from_millis(50);
+
+/// Why there is no answer of the RPC.
+pub(crate) enum Failure {
+    /// The front refuses.
+    Refused(Refusal),
+    /// The service does.
+    Failed(Status),
+}
+
+impl<T: Into<Refusal>> From<T> for Failure {
+    fn from(refusal: T) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
+
+/// Answers a request that has a route.
+pub(crate) async fn answer(
+    front: &Arc<Shared>,
+    route: &Route,
+    segments: &Segments<'_>,
+    parts: &Parts,
+    body: Body,
+) -> Response<Body> {
+    let patience = if route.streams { front.limits.stream_timeout } else { front.limits.request_timeout };
+    let deadline = Instant::now() + patience;
+    let answer = tokio::time::timeout_at(deadline, call(front, route, segments, parts, body, patience)).await;
+    let schema = &front.table.schema;
+    match answer.unwrap_or_else(|_| Err(Refusal::out_of_time().into())) {
+        Ok(response) => response,
+        Err(Failure::Refused(refusal)) => refusal.into_response(schema),
+        // Some servers answer CANCELLED where the time of a call is over.
+        Err(Failure::Failed(status)) if status.code() == Code::Cancelled && Instant::now() + HOP >= deadline => {
+            Refusal::out_of_time().into_response(schema)
+        }
+        Err(Failure::Failed(status)) => refusal::response(schema, &status),
+    }
+}
+
+async fn call(
+    front: &Arc<Shared>,
+    route: &Route,
+    segments: &Segments<'_>,
+    parts: &Parts,
+    body: Body,
+    patience: Duration,
+) -> Result<Response<Body>, Failure> {
+    let mut headers = metadata::of_rest(&parts.headers, peer(&parts.extensions), &front.proxies)?;
+    headers.insert(GRPC_TIMEOUT, timeout_value(patience));
+    let body = read_body(route, &parts.headers, body, front.limits.max_body).await?;
+    let mut frame = Vec::with_capacity(PREFIX + body.len() + parts.uri.query().map_or(0, str::len) + 64);
+    frame.resize(PREFIX, 0);
+    bind(&front.table.schema, route, segments.as_slice(), parts.uri.query(), &body, &mut frame)?;
+    close_frame(&mut frame);
+
+    let mut request = Request::new(Body::new(Full::new(Bytes::from(frame))));
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = Uri::from(route.rpc.clone());
+    *request.headers_mut() = headers;
+    let upstream = front.upstream(&route.service).ok_or_else(|| Error::internal("a service has no upstream"))?;
+    let (answered, body) = upstream.call(request).await.map_err(Error::unavailable)?.into_parts();
+
+    if answered.status != StatusCode::OK {
+        return Err(Error::unavailable(format!("a service answered {}", answered.status)).into());
+    }
+    if let Some(status) = Status::from_header_map(&answered.headers)
+        && status.code() != Code::Ok
+    {
+        return Err(Failure::Failed(status));
+    }
+    succeed(front, route, &answered.headers, Frames::new(body)).await
+}
+
+/// The body, where the route takes one.
+async fn read_body(route: &Route, headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Refusal> {
+    if route.body == BodyRule::Ignored || body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > most {
+        return Err(Refusal::body_too_large(most));
+    }
+    let body = Limited::new(body, most).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() { Refusal::body_too_large(most) } else { Refusal::broken_body() }
+    })?;
+    let body = body.to_bytes();
+    if body.is_empty() || is_json(headers) { Ok(body) } else { Err(Refusal::not_json()) }
+}
+
+/// Whether a body is what it should be. A body without a type is taken for JSON.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+async fn succeed(
+    front: &Arc<Shared>,
+    route: &Route,
+    metadata: &HeaderMap,
+    mut frames: Frames,
+) -> Result<Response<Body>, Failure> {
+    let mut response = match route.success {
+        Success::Raw => match first(&mut frames).await? {
+            Some(part) => {
+                let (content_type, data) = raw(&part).map_err(|_| Refusal::broken_answer())?;
+                let rest = if route.streams {
+                    Body::new(RawStream::new(data, frames))
+                } else {
+                    finish(&mut frames).await?;
+                    Body::new(Full::new(data))
+                };
+                with_type(rest, content_type)
+            }
+            None => with_type(Body::empty(), HeaderValue::from_static("application/octet-stream")),
+        },
+        Success::Message(id) if route.streams => {
+            let events = EventStream::new(Arc::clone(&front.table), id, frames);
+            with_type(Body::new(events), HeaderValue::from_static("text/event-stream"))
+        }
+        Success::Message(_) | Success::Field(..) => {
+            let message = first(&mut frames).await?.ok_or_else(Refusal::broken_answer)?;
+            finish(&mut frames).await?;
+            let json = print(front, route.success, &message)?;
+            with_type(Body::new(Full::new(json)), HeaderValue::from_static("application/json"))
+        }
+    };
+    match metadata.get(chassis::HTTP_CODE).map(HeaderValue::as_bytes) {
+        Some(b"201") => *response.status_mut() = StatusCode::CREATED,
+        Some(b"204") => {
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            *response.body_mut() = Body::empty();
+            response.headers_mut().remove(CONTENT_TYPE);
+        }
+        _ => {}
+    }
+    if let Some(token) = metadata.get(NEXT_PAGE_TOKEN) {
+        response.headers_mut().insert(NEXT_PAGE_TOKEN, token.clone());
+    }
+    Ok(response)
+}
+
+async fn first(frames: &mut Frames) -> Result<Option<Bytes>, Failure> {
+    frames.next().await.map_err(Failure::Failed)
+}
+
+/// The end of a unary call: its status, and no second message.
+async fn finish(frames: &mut Frames) -> Result<(), Failure> {
+    match first(frames).await? {
+        None => Ok(()),
+        Some(_) => Err(Refusal::broken_answer().into()),
+    }
+}
+
+fn print(front: &Shared, success: Success, message: &[u8]) -> Result<Bytes, Refusal> {
+    // JSON repeats every name: a list of small objects grows to about twice its size.
+    let mut json = Vec::with_capacity(message.len() * 2 + 256);
+    let mut printer = Printer::new(&front.table.schema);
+    let printed = match success {
+        Success::Message(id) => printer.message(id, message, &mut json),
+        Success::Field(id, slot) => printer.field_of(id, slot, message, &mut json),
+        Success::Raw => Ok(()),
+    };
+    printed.map_err(|_| Refusal::broken_answer())?;
+    Ok(Bytes::from(json))
+}
+
+fn with_type(body: Body, content_type: HeaderValue) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}

@@ -1,0 +1,242 @@
+//! The table of routes, built once from the descriptors.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+use std::str::FromStr as _;
+use std::sync::Arc;
+
+use http::Method;
+use http::uri::PathAndQuery;
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+
+use super::rule::{HttpRule, rules};
+use super::template::Template;
+use super::tree::{Node, Segments};
+use crate::schema::{Cardinality, Compiler, Field, Kind, MessageId, Schema, Shape};
+
+/// The types of error details, which travel as `Any`.
+const DETAILS: &str = "google.rpc";
+const HTTP_BODY: &str = "google.api.HttpBody";
+
+/// Descriptors that no front can be made of.
+#[derive(Debug, thiserror::Error)]
+#[error("the descriptors can't be served: {0}")]
+pub struct UnusableDescriptors(String);
+
+impl UnusableDescriptors {
+    pub(crate) fn because(why: impl std::fmt::Display) -> Self {
+        Self(why.to_string())
+    }
+
+    fn of(method: &MethodDescriptor, why: impl std::fmt::Display) -> Self {
+        Self(format!("{}: {why}", method.full_name()))
+    }
+}
+
+/// Which request is which RPC.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) schema: Schema,
+    routes: Vec<Arc<Route>>,
+    tree: Node,
+    rpcs: HashMap<Arc<str>, Rpc>,
+}
+
+/// An RPC that people may call.
+#[derive(Debug)]
+pub(crate) struct Rpc {
+    /// `/package.Service/Method`.
+    pub(crate) path: Arc<str>,
+    /// The full name of its service.
+    pub(crate) service: Arc<str>,
+    /// Whether either side is a stream.
+    pub(crate) streams: bool,
+}
+
+/// One route.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// The path template: what telemetry calls the route.
+    pub(crate) template: Arc<str>,
+    /// The path of the RPC.
+    pub(crate) rpc: PathAndQuery,
+    /// The full name of its service.
+    pub(crate) service: Arc<str>,
+    pub(crate) input: MessageId,
+    pub(crate) body: BodyRule,
+    pub(crate) variables: Box<[Bound]>,
+    pub(crate) success: Success,
+    /// Whether it answers with a stream.
+    pub(crate) streams: bool,
+}
+
+/// A field that the path fills.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    /// The way to it, by index of field, from the request inwards.
+    pub(crate) field: Box<[usize]>,
+    /// What callers call it.
+    pub(crate) name: Box<str>,
+    pub(crate) segments: Range<usize>,
+}
+
+/// What the body of a request fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyRule {
+    Ignored,
+    Whole,
+    Field(usize),
+}
+
+/// What the body of an answer shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Success {
+    Message(MessageId),
+    Field(MessageId, usize),
+    /// `google.api.HttpBody`: bytes with a content type of their own.
+    Raw,
+}
+
+impl Table {
+    /// Reads an encoded `google.protobuf.FileDescriptorSet`. `is_public` says of an RPC's path whether people may call it;
+    /// nothing else is routed.
+    pub(crate) fn new(descriptors: &[u8], is_public: impl Fn(&str) -> bool) -> Result<Self, UnusableDescriptors> {
+        let pool = DescriptorPool::decode(descriptors).map_err(UnusableDescriptors::because)?;
+        let mut compiler = Compiler::default();
+        for message in pool.all_messages().filter(|message| message.package_name() == DETAILS) {
+            compiler.response(&message).map_err(UnusableDescriptors::because)?;
+        }
+        let mut routed = Vec::new();
+        let mut rpcs = HashMap::new();
+        for service in pool.services() {
+            let service_name: Arc<str> = service.full_name().into();
+            for method in service.methods() {
+                let path = format!("/{}/{}", service.full_name(), method.name());
+                if !is_public(&path) {
+                    continue;
+                }
+                for rule in rules(&pool, &method) {
+                    let unusable = |why| UnusableDescriptors::of(&method, why);
+                    let input = compiler.request(&method.input()).map_err(unusable)?;
+                    let output = compiler.response(&method.output()).map_err(unusable)?;
+                    routed.push((method.clone(), service_name.clone(), path.clone(), rule, input, output));
+                }
+                let path: Arc<str> = path.into();
+                let streams = method.is_server_streaming() || method.is_client_streaming();
+                rpcs.insert(Arc::clone(&path), Rpc { path, service: service_name.clone(), streams });
+            }
+        }
+
+        let mut table = Self { schema: compiler.finish(), routes: Vec::new(), tree: Node::default(), rpcs };
+        for (method, service, path, rule, input, output) in routed {
+            table
+                .add(&method, service, &path, &rule, input, output)
+                .map_err(|why| UnusableDescriptors::of(&method, why))?;
+        }
+        Ok(table)
+    }
+
+    fn add(
+        &mut self,
+        method: &MethodDescriptor,
+        service: Arc<str>,
+        path: &str,
+        rule: &HttpRule,
+        input: MessageId,
+        output: MessageId,
+    ) -> Result<(), String> {
+        if method.is_client_streaming() {
+            return Err("a stream of requests has no route".to_owned());
+        }
+        let template = Template::parse(&rule.path).ok_or_else(|| format!("{:?} is no path template", rule.path))?;
+        let variables = template.variables.iter().map(|variable| {
+            let field = resolve(&self.schema, input, &variable.field)
+                .ok_or_else(|| format!("{:?} is no field that a path can fill", variable.field))?;
+            let name = json_name(&self.schema, input, &field).into_boxed_str();
+            Ok(Bound { field: field.into(), name, segments: variable.segments.clone() })
+        });
+        let variables = variables.collect::<Result<_, String>>()?;
+        let slot = |id, name: &str| {
+            self.schema.message(id).named(name).ok_or_else(|| format!("{name:?} is no field that a body can be"))
+        };
+        let body = match rule.body.as_str() {
+            "" => BodyRule::Ignored,
+            "*" => BodyRule::Whole,
+            field => BodyRule::Field(slot(input, field)?),
+        };
+        let success = match rule.response_body.as_str() {
+            "" if method.output().full_name() == HTTP_BODY => Success::Raw,
+            "" => Success::Message(output),
+            field => Success::Field(output, slot(output, field)?),
+        };
+        if !self.tree.insert(rule.method.clone(), &template, self.routes.len()) {
+            return Err(format!("{} {} is taken or too long", rule.method, rule.path));
+        }
+        self.routes.push(Arc::new(Route {
+            template: rule.path.as_str().into(),
+            rpc: PathAndQuery::from_str(path).map_err(|error| error.to_string())?,
+            service,
+            input,
+            body,
+            variables,
+            success,
+            streams: method.is_server_streaming(),
+        }));
+        Ok(())
+    }
+
+    /// The route of a request.
+    pub(crate) fn find(&self, method: &Method, segments: &Segments<'_>) -> Option<&Arc<Route>> {
+        self.tree.find(method, segments.as_slice()).map(|at| &self.routes[at])
+    }
+
+    /// An RPC that people may call, by its path.
+    pub(crate) fn rpc(&self, path: &str) -> Option<&Rpc> {
+        self.rpcs.get(path)
+    }
+
+    /// The full names of the services with an RPC that people may call.
+    pub(crate) fn services(&self) -> BTreeSet<&Arc<str>> {
+        self.rpcs.values().map(|rpc| &rpc.service).collect()
+    }
+}
+
+/// The way to a field that a text can fill: by names with dots, JSON's or the proto's. Fields inside a list or a map
+/// have no such way, and objects have no text.
+pub(crate) fn resolve(schema: &Schema, root: MessageId, path: &str) -> Option<Vec<usize>> {
+    let mut way = Vec::new();
+    let mut id = root;
+    let mut names = path.split('.').peekable();
+    while let Some(name) = names.next() {
+        let slot = schema.message(id).named(name)?;
+        way.push(slot);
+        let field = &schema.message(id).fields[slot];
+        let inner = object(schema, field);
+        if names.peek().is_none() {
+            return (inner.is_none() && field.cardinality != Cardinality::Map).then_some(way);
+        }
+        id = inner.filter(|_| field.cardinality == Cardinality::Explicit)?;
+    }
+    None
+}
+
+/// The message of a field that is an object in JSON.
+fn object(schema: &Schema, field: &Field) -> Option<MessageId> {
+    match field.kind {
+        Kind::Message(id) if matches!(schema.message(id).shape, Shape::Object | Shape::Any) => Some(id),
+        _ => None,
+    }
+}
+
+fn json_name(schema: &Schema, root: MessageId, way: &[usize]) -> String {
+    let mut id = root;
+    let mut names = Vec::new();
+    for slot in way {
+        let field = &schema.message(id).fields[*slot];
+        names.push(&*field.json);
+        if let Kind::Message(inner) = field.kind {
+            id = inner;
+        }
+    }
+    names.join(".")
+}

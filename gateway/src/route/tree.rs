@@ -1,0 +1,129 @@
+//! The tree in which a path finds its route, segment by segment.
+
+use std::collections::HashMap;
+
+use http::Method;
+
+use super::template::{Segment, Template};
+
+/// No template has so many segments, so a longer path has no route.
+const MOST_SEGMENTS: usize = 16;
+
+/// The segments of a path, still encoded. Slashes that follow each other are one, a slash at the end is none, and dots
+/// are followed (RFC 3986, section 5.2.4), as Envoy normalises a path.
+#[derive(Debug)]
+pub(crate) struct Segments<'p> {
+    segments: [&'p str; MOST_SEGMENTS],
+    count: usize,
+}
+
+impl<'p> Segments<'p> {
+    /// Splits a path; none if it is too long to have a route.
+    pub(crate) fn of(path: &'p str) -> Option<Self> {
+        let mut split = Self { segments: [""; MOST_SEGMENTS], count: 0 };
+        for segment in path.split('/') {
+            match segment {
+                "" | "." => {}
+                ".." => split.count = split.count.saturating_sub(1),
+                other if is_dots(other, ".") => {}
+                other if is_dots(other, "..") => split.count = split.count.saturating_sub(1),
+                other => {
+                    *split.segments.get_mut(split.count)? = other;
+                    split.count += 1;
+                }
+            }
+        }
+        Some(split)
+    }
+
+    pub(crate) fn as_slice(&self) -> &[&'p str] {
+        &self.segments[..self.count]
+    }
+}
+
+/// Whether a segment is these dots, encoded.
+fn is_dots(segment: &str, dots: &str) -> bool {
+    segment.len() <= 6 && segment.contains('%') && segment.replace("%2e", ".").replace("%2E", ".") == dots
+}
+
+/// One segment's place in the tree.
+#[derive(Debug, Default)]
+pub(crate) struct Node {
+    literals: HashMap<Box<str>, Node>,
+    any: Option<Box<Node>>,
+    routes: Vec<(Method, usize)>,
+}
+
+impl Node {
+    /// Enters a route; answers whether its method and path were free.
+    pub(crate) fn insert(&mut self, method: Method, template: &Template, route: usize) -> bool {
+        let mut node = self;
+        for segment in &template.segments {
+            node = match segment {
+                Segment::Literal(text) => node.literals.entry(text.clone()).or_default(),
+                Segment::Any => node.any.get_or_insert_default(),
+            };
+        }
+        let free = node.routes.iter().all(|(taken, _)| *taken != method);
+        node.routes.push((method, route));
+        free && template.segments.len() <= MOST_SEGMENTS
+    }
+
+    /// The route of a request. A literal goes before a variable, segment by segment; where the literal leads nowhere for
+    /// this method, the variable is tried.
+    pub(crate) fn find(&self, method: &Method, segments: &[&str]) -> Option<usize> {
+        let Some((first, rest)) = segments.split_first() else {
+            return self.routes.iter().find(|(known, _)| known == method).map(|(_, route)| *route);
+        };
+        let literal = self.literals.get(*first).and_then(|node| node.find(method, rest));
+        literal.or_else(|| self.any.as_ref().and_then(|node| node.find(method, rest)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree() -> Node {
+        let mut tree = Node::default();
+        let routes = [
+            (Method::GET, "/a"),
+            (Method::GET, "/a/{x}"),
+            (Method::POST, "/a/b"),
+            (Method::GET, "/a/{x}/c"),
+            (Method::GET, "/a/b/d"),
+        ];
+        for (at, (method, template)) in routes.into_iter().enumerate() {
+            assert!(tree.insert(method, &Template::parse(template).unwrap(), at));
+        }
+        tree
+    }
+
+    fn find(method: &Method, path: &str) -> Option<usize> {
+        tree().find(method, Segments::of(path)?.as_slice())
+    }
+
+    #[test]
+    fn a_literal_goes_before_a_variable_unless_it_leads_nowhere() {
+        assert_eq!(find(&Method::POST, "/a/b"), Some(2));
+        assert_eq!(find(&Method::GET, "/a/b"), Some(1));
+        assert_eq!(find(&Method::GET, "/a/b/d"), Some(4));
+        assert_eq!(find(&Method::GET, "/a/b/c"), Some(3));
+        assert_eq!(find(&Method::GET, "/a/b/e"), None);
+        assert_eq!(find(&Method::DELETE, "/a"), None);
+    }
+
+    #[test]
+    fn a_path_is_normalised_as_envoy_does() {
+        for path in ["/a", "/a/", "//a", "/./a", "/x/../a", "/x/%2e%2E/a/", "/../a", "/a/%2e"] {
+            assert_eq!(find(&Method::GET, path), Some(0), "{path}");
+        }
+        assert_eq!(find(&Method::GET, "/a/b%2Fc"), Some(1));
+        assert_eq!(find(&Method::GET, &"/a".repeat(1000)), None);
+    }
+
+    #[test]
+    fn a_second_route_of_the_same_method_and_path_is_noticed() {
+        assert!(!tree().insert(Method::GET, &Template::parse("/a/{other}").unwrap(), 9));
+    }
+}
