@@ -1,0 +1,29 @@
+//! The process of auth.
+
+use std::process::ExitCode;
+
+use chassis::Service;
+use chassis::identity::Keys;
+use dynamo::TableDef;
+use kernel::BoxError;
+use launch::{Domain, Given};
+
+struct This;
+
+impl Domain for This {
+    const NAME: &'static str = auth::NAME;
+    const TABLES: &'static [&'static TableDef] = &[&auth::USERS];
+    type Config = auth::Config;
+
+    async fn build(config: auth::Config, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
+        let Given { dynamodb, secrets, identity, auth: _, platform } = given;
+        let deps = auth::Deps { dynamodb, secrets, identity, platform };
+        let (service, keys) = auth::build(config, deps).await?;
+        Ok((service, Some(keys)))
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    launch::run::<This>().await
+}

@@ -1,0 +1,60 @@
+use std::net::SocketAddr;
+
+use chassis::identity::WorkloadConfig;
+use chassis::{server, telemetry};
+use clap::{Args, Parser, Subcommand};
+
+use crate::SecretsConfig;
+
+/// The command line of a service's own binary.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 110)]
+pub struct Cli<C: Args> {
+    #[command(subcommand)]
+    pub(crate) command: Command<C>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command<C: Args> {
+    /// Serves until told to stop (SIGTERM or Ctrl-C), then lets the requests under way end.
+    Serve(Box<Serve<C>>),
+
+    /// Makes the tables that are missing, and verifies those that are there.
+    CreateTables(dynamo::Config),
+
+    /// Verifies that the tables are there and as they must be.
+    VerifyTables(dynamo::Config),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve<C: Args> {
+    /// Where to listen.
+    #[arg(long, env = "MESH_LISTEN", default_value = "127.0.0.1:50051")]
+    pub(crate) listen: SocketAddr,
+
+    /// Where auth listens, for the keys that verify access tokens and for ending accounts. auth itself needs none.
+    #[arg(long, env = "MESH_AUTH_ADDRESS", default_value = "http://127.0.0.1:50051")]
+    pub(crate) auth_address: String,
+
+    #[command(flatten)]
+    pub(crate) secrets: SecretsConfig,
+
+    #[command(flatten)]
+    pub(crate) domain: C,
+
+    #[command(flatten)]
+    pub(crate) server: server::Config,
+
+    #[command(flatten)]
+    pub(crate) workload: WorkloadConfig,
+
+    #[command(flatten)]
+    pub(crate) dynamodb: dynamo::Config,
+
+    #[command(flatten)]
+    pub(crate) telemetry: telemetry::Config,
+}
+
+/// The settings of a domain that has none of its own.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Nothing {}

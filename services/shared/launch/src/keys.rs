@@ -1,0 +1,26 @@
+use std::time::Duration;
+
+use chassis::client::{Repeat, Upstream};
+use chassis::identity::{KeySet, Keys};
+use chassis::{Context, Platform};
+use proto::auth::v1::GetJwksRequest;
+use proto::auth::v1::auth_service_client::AuthServiceClient;
+
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The keys that verify access tokens, fetched from auth by a background task.
+#[must_use]
+pub fn auth_keys(auth: &Upstream, platform: &Platform) -> Keys {
+    let (keys, refresher) = Keys::fetched();
+    let auth = auth.clone();
+    platform.tasks.spawn(refresher.run(move || {
+        let auth = auth.clone();
+        async move {
+            let context = Context::background(PATIENCE);
+            let fetch = |transport, request| async move { AuthServiceClient::new(transport).get_jwks(request).await };
+            let jwks = auth.call(&context, Repeat::Safe, GetJwksRequest {}, fetch).await?;
+            Ok(KeySet::ed25519(jwks.keys.iter().map(|key| (key.kid.as_str(), key.x.as_str()))))
+        }
+    }));
+    keys
+}

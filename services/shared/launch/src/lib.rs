@@ -1,0 +1,15 @@
+//! What the process of a service does: read its configuration, start, and stop when told.
+//!
+//! A binary of a service is [`run`] of its [`Domain`]. The all-in-one uses the parts.
+
+mod cli;
+mod keys;
+mod secrets;
+mod signal;
+mod standalone;
+
+pub use cli::{Cli, Nothing};
+pub use keys::auth_keys;
+pub use secrets::{SecretsConfig, make_secrets, read_secrets};
+pub use signal::told_to_stop;
+pub use standalone::{Domain, Given, run};

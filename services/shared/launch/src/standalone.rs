@@ -1,0 +1,104 @@
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chassis::client::Upstream;
+use chassis::identity::{self, AccessTokens, Keys, Workload};
+use chassis::{Platform, Service, config, server, telemetry};
+use dynamo::TableDef;
+use dynamo::secret::Secrets;
+use kernel::BoxError;
+use tokio::net::TcpListener;
+
+use crate::cli::{Cli, Command, Serve};
+use crate::{auth_keys, read_secrets, told_to_stop};
+
+const FLUSH: Duration = Duration::from_secs(5);
+const TASKS_END: Duration = Duration::from_secs(5);
+
+/// A domain that has a binary of its own.
+pub trait Domain {
+    /// The name of the service.
+    const NAME: &'static str;
+    /// Its tables.
+    const TABLES: &'static [&'static TableDef];
+    /// Its own settings.
+    type Config: clap::Args + Send;
+
+    /// Builds the service, and the keys that verify access tokens if it has them itself.
+    fn build(
+        config: Self::Config,
+        given: Given,
+    ) -> impl Future<Output = Result<(Service, Option<Keys>), BoxError>> + Send;
+}
+
+/// What a domain is given.
+#[derive(Debug)]
+pub struct Given {
+    /// DynamoDB.
+    pub dynamodb: dynamo::Client,
+    /// The secrets.
+    pub secrets: Secrets,
+    /// How tokens are judged.
+    pub identity: identity::Config,
+    /// The service that holds the accounts.
+    pub auth: Upstream,
+    /// Time, randomness and tasks.
+    pub platform: Platform,
+}
+
+/// The `main` of a service's own binary.
+pub async fn run<D: Domain>() -> ExitCode {
+    let cli = config::read::<Cli<D::Config>>();
+    let done = match cli.command {
+        Command::Serve(serve) => serve_until_told::<D>(*serve).await,
+        Command::CreateTables(config) => {
+            config.connect().await.create_or_verify(D::TABLES).await.map_err(Into::into)
+        }
+        Command::VerifyTables(config) => config.connect().await.verify(D::TABLES).await.map_err(Into::into),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(D::NAME, &*error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "a process that can't start says why where its operator looks")]
+fn complain(name: &str, error: &dyn std::error::Error) {
+    eprintln!("{name}: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprintln!("  because: {cause}");
+        source = cause.source();
+    }
+}
+
+async fn serve_until_told<D: Domain>(serve: Serve<D::Config>) -> Result<(), BoxError> {
+    let Serve { listen, auth_address, secrets, domain, server, workload, dynamodb, telemetry } = serve;
+    let telemetry = telemetry::init(D::NAME, &telemetry)?;
+    let platform = Platform::system();
+    let secrets = read_secrets(&secrets.secrets_file)?;
+    let dynamodb = dynamodb.connect().await;
+    dynamodb.verify(D::TABLES).await?;
+    let workload = Workload::from_files(&workload, &platform).await?;
+    let auth = Upstream::new(&auth_address, workload.tokens)?;
+    let identity = server.identity().clone();
+    let given =
+        Given { dynamodb, secrets, identity: identity.clone(), auth: auth.clone(), platform: platform.clone() };
+    let (service, keys) = D::build(domain, given).await?;
+    let keys = keys.unwrap_or_else(|| auth_keys(&auth, &platform));
+    let people = AccessTokens::new(&identity, keys, platform.clock.clone());
+    let listener = TcpListener::bind(listen).await.map_err(|error| format!("{listen}: {error}: set MESH_LISTEN"))?;
+    let running = server::start(service, listener, &server, people, workload.verifier, &platform).await?;
+    tracing::info!(service = D::NAME, address = %running.address(), "serving");
+
+    told_to_stop().await?;
+    tracing::info!("stopping: the requests under way may end");
+    let drained = running.drain().await;
+    let ended = platform.tasks.shutdown(TASKS_END).await;
+    telemetry.shutdown(FLUSH).await;
+    if drained && ended { Ok(()) } else { Err("some requests or tasks did not end in time".into()) }
+}
