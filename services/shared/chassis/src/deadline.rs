@@ -38,7 +38,7 @@ pub(crate) fn exceeded() -> Error {
 
 /// The time that the caller gives: at most eight digits and a unit (gRPC over HTTP/2). What is malformed is as if it
 /// were not there.
-fn timeout(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {

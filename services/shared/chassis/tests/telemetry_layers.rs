@@ -192,6 +192,22 @@ async fn a_client_that_hangs_up_cancels_the_call() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_dropped_when_its_time_is_over_exceeded_its_deadline() {
+    for (trace, patience, code) in [
+        ("0000000000000000000000000000a010", "0n", "DEADLINE_EXCEEDED"),
+        ("0000000000000000000000000000a011", "1H", "CANCELLED"),
+    ] {
+        let mut service = RpcClientTelemetry::new("auth", None)
+            .layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(streamed(unary(Code::Ok)))));
+        let mut request = request(PATH, trace);
+        request.headers_mut().insert("grpc-timeout", HeaderValue::from_static(patience));
+        let _entered = propagation::extract(request.headers()).attach();
+        drop(service.call(request));
+        assert_eq!(attribute(&span(trace), "rpc.response.status_code").as_deref(), Some(code));
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_breaks_off_is_a_fault() {
     const TRACE: &str = "0000000000000000000000000000a006";
     let service = RpcTelemetry.layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(streamed(Vec::new()))));

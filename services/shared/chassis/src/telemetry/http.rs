@@ -31,6 +31,7 @@ pub struct HttpCall {
     route: Option<StringValue>,
     started: Instant,
     status: Option<StatusCode>,
+    quiet: bool,
     ended: bool,
 }
 
@@ -49,7 +50,7 @@ impl HttpCall {
                 KeyValue::new(semconv::URL_SCHEME, "http"),
             ]);
         let context = parent.with_span(span.start_with_context(tracer, &parent));
-        Self { context, method, route: None, started: Instant::now(), status: None, ended: false }
+        Self { context, method, route: None, started: Instant::now(), status: None, quiet: false, ended: false }
     }
 
     /// Names the route that serves the request: its template, such as `/clients/{clientId}`, never its path.
@@ -61,6 +62,11 @@ impl HttpCall {
             span.set_attribute(KeyValue::new(semconv::HTTP_ROUTE, template.clone()));
         }
         self.route = Some(template);
+    }
+
+    /// Leaves no line in the log, but for debugging: for what orchestrators ask all day.
+    pub fn quiet(&mut self) {
+        self.quiet = true;
     }
 
     /// The context whose span is this request, for what is done on its behalf.
@@ -122,7 +128,11 @@ impl HttpCall {
     fn log(&self, status: Option<i64>, duration_ms: f64) {
         let _entered = self.context.clone().attach();
         let route = self.route.as_ref().map_or(OTHER, StringValue::as_str);
-        tracing::info!(target: "access", method = self.method, route, status, duration_ms, "http");
+        if self.quiet {
+            tracing::debug!(target: "access", method = self.method, route, status, duration_ms, "http");
+        } else {
+            tracing::info!(target: "access", method = self.method, route, status, duration_ms, "http");
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! One call, from its first header to its end, on either side.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, StringValue};
@@ -24,35 +24,50 @@ enum Side {
     Client(Peer),
 }
 
-/// A call in flight. Whoever drops it before it ended, cancelled it.
+/// How much earlier than we count a peer may think that the time is over.
+const TIMER_SLACK: Duration = Duration::from_millis(1);
+
+/// A call in flight. Whoever drops it before it ended, cancelled it, unless the caller's time was over.
 #[derive(Debug)]
 pub(super) struct Call {
     context: Context,
     method: Method,
     side: Side,
     started: Instant,
+    /// The time that the caller gives.
+    patience: Option<Duration>,
     ended: bool,
 }
 
 impl Call {
-    pub(super) fn incoming(parent: &Context, method: Method, caller: CallerSlot) -> Self {
+    pub(super) fn incoming(parent: &Context, method: Method, patience: Option<Duration>, caller: CallerSlot) -> Self {
         let attributes = Vec::from(common_attributes(method));
-        Self::start(parent, method, Side::Server(caller), SpanKind::Server, attributes)
+        Self::start(parent, method, patience, Side::Server(caller), attributes)
     }
 
-    pub(super) fn outgoing(parent: &Context, method: Method, peer: Peer) -> Self {
+    pub(super) fn outgoing(parent: &Context, method: Method, patience: Option<Duration>, peer: Peer) -> Self {
         let mut attributes = Vec::with_capacity(6);
         attributes.extend(common_attributes(method));
         attributes.push(KeyValue::new(semconv::SERVER_ADDRESS, peer.address.clone()));
         attributes.extend(peer.port.map(|port| KeyValue::new(semconv::SERVER_PORT, i64::from(port))));
-        Self::start(parent, method, Side::Client(peer), SpanKind::Client, attributes)
+        Self::start(parent, method, patience, Side::Client(peer), attributes)
     }
 
-    fn start(parent: &Context, method: Method, side: Side, kind: SpanKind, attributes: Vec<KeyValue>) -> Self {
+    fn start(
+        parent: &Context,
+        method: Method,
+        patience: Option<Duration>,
+        side: Side,
+        attributes: Vec<KeyValue>,
+    ) -> Self {
+        let kind = match side {
+            Side::Server(_) => SpanKind::Server,
+            Side::Client(_) => SpanKind::Client,
+        };
         let tracer = &instruments().tracer;
         let span = tracer.span_builder(method.span_name()).with_kind(kind).with_attributes(attributes);
         let context = parent.with_span(span.start_with_context(tracer, parent));
-        Self { context, method, side, started: Instant::now(), ended: false }
+        Self { context, method, side, started: Instant::now(), patience, ended: false }
     }
 
     /// The context whose span is this call.
@@ -87,6 +102,12 @@ impl Call {
         span.end();
     }
 
+    /// Ends a call that has no status: because the caller's time was over, or else for `reason`.
+    pub(super) fn break_off(&mut self, reason: Code) {
+        let late = self.patience.is_some_and(|patience| self.started.elapsed() + TIMER_SLACK >= patience);
+        self.end(if late { Code::DeadlineExceeded } else { reason });
+    }
+
     fn measure(&self, seconds: f64, code: &'static str, failed: bool) {
         let [system, method] = common_attributes(self.method);
         let status = KeyValue::new(semconv::RPC_RESPONSE_STATUS_CODE, code);
@@ -108,7 +129,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.end(if std::thread::panicking() { Code::Internal } else { Code::Cancelled });
+        self.break_off(if std::thread::panicking() { Code::Internal } else { Code::Cancelled });
     }
 }
 

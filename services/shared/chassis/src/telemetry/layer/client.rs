@@ -9,6 +9,8 @@ use opentelemetry::StringValue;
 use tonic::Code;
 use tower::{Layer, Service};
 
+use crate::deadline;
+
 use super::super::propagation;
 use super::body::RpcBody;
 use super::call::{Call, Peer};
@@ -18,8 +20,8 @@ use super::server::ResponseFuture;
 /// Measures each call that goes out: a client span under the caller's current one, `rpc.client.call.duration`, and a
 /// `traceparent` header that makes the server's span a child of it.
 ///
-/// Outside a deadline layer it sees the deadline's DEADLINE_EXCEEDED; inside it would see the call dropped, CANCELLED.
-/// Outside a retry layer it is one span for all attempts, inside it one for each.
+/// A call that is dropped was cancelled, or, where the time in its `grpc-timeout` is over, is DEADLINE_EXCEEDED. Within
+/// retries each attempt is a span.
 #[derive(Debug, Clone)]
 pub struct RpcClientTelemetry {
     peer: Peer,
@@ -64,7 +66,8 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let method = Method::of(request.uri().path());
         let parent = opentelemetry::Context::current();
-        let call = Call::outgoing(&parent, method, self.peer.clone());
+        let patience = deadline::timeout(request.headers());
+        let call = Call::outgoing(&parent, method, patience, self.peer.clone());
         propagation::inject(call.context(), request.headers_mut());
         let _entered = call.context().clone().attach();
         ResponseFuture { inner: self.inner.call(request), call: Some(call), broken: Code::Unavailable }

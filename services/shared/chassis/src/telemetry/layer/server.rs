@@ -11,6 +11,8 @@ use pin_project_lite::pin_project;
 use tonic::Code;
 use tower::{Layer, Service};
 
+use crate::deadline;
+
 use super::super::propagation;
 use super::body::RpcBody;
 use super::call::Call;
@@ -72,7 +74,8 @@ where
         let caller = CallerSlot::default();
         request.extensions_mut().insert(caller.clone());
         let parent = propagation::extract(request.headers());
-        let call = Call::incoming(&parent, Method::of(request.uri().path()), caller);
+        let patience = deadline::timeout(request.headers());
+        let call = Call::incoming(&parent, Method::of(request.uri().path()), patience, caller);
         let _entered = call.context().clone().attach();
         ResponseFuture { inner: self.inner.call(request), call: Some(call), broken: Code::Internal }
     }
@@ -107,7 +110,7 @@ where
         Poll::Ready(match answer {
             Ok(response) => Ok(RpcBody::wrap(response, call)),
             Err(error) => {
-                call.into_iter().for_each(|mut call| call.end(*this.broken));
+                call.into_iter().for_each(|mut call| call.break_off(*this.broken));
                 Err(error)
             }
         })
