@@ -102,8 +102,16 @@ impl Call {
         span.end();
     }
 
+    /// Ends a call that the transport, or whatever stands for it, gave no answer to.
+    pub(super) fn fail(&mut self) {
+        self.break_off(match self.side {
+            Side::Server(_) => Code::Internal,
+            Side::Client(_) => Code::Unavailable,
+        });
+    }
+
     /// Ends a call that has no status: because the caller's time was over, or else for `reason`.
-    pub(super) fn break_off(&mut self, reason: Code) {
+    fn break_off(&mut self, reason: Code) {
         let late = self.patience.is_some_and(|patience| self.started.elapsed() + TIMER_SLACK >= patience);
         self.end(if late { Code::DeadlineExceeded } else { reason });
     }

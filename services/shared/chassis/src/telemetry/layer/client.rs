@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use http_body::Body;
 use opentelemetry::StringValue;
-use tonic::Code;
 use tower::{Layer, Service};
 
 use crate::deadline;
@@ -70,6 +69,6 @@ where
         let call = Call::outgoing(&parent, method, patience, self.peer.clone());
         propagation::inject(call.context(), request.headers_mut());
         let _entered = call.context().clone().attach();
-        ResponseFuture { inner: self.inner.call(request), call: Some(call), broken: Code::Unavailable }
+        ResponseFuture { inner: self.inner.call(request), call: Some(call) }
     }
 }

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tonic::Code;
 use tower::{Layer, Service};
 
 use crate::deadline;
@@ -77,7 +76,7 @@ where
         let patience = deadline::timeout(request.headers());
         let call = Call::incoming(&parent, Method::of(request.uri().path()), patience, caller);
         let _entered = call.context().clone().attach();
-        ResponseFuture { inner: self.inner.call(request), call: Some(call), broken: Code::Internal }
+        ResponseFuture { inner: self.inner.call(request), call: Some(call) }
     }
 }
 
@@ -88,8 +87,6 @@ pin_project! {
         #[pin]
         pub(super) inner: F,
         pub(super) call: Option<Call>,
-        // The status of a call that ends without an answer.
-        pub(super) broken: Code,
     }
 }
 
@@ -110,7 +107,7 @@ where
         Poll::Ready(match answer {
             Ok(response) => Ok(RpcBody::wrap(response, call)),
             Err(error) => {
-                call.into_iter().for_each(|mut call| call.break_off(*this.broken));
+                call.into_iter().for_each(|mut call| call.fail());
                 Err(error)
             }
         })
