@@ -4,7 +4,6 @@
 #![allow(clippy::expect_used, reason = "a test whose proxy does not start has failed")]
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

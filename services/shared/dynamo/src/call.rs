@@ -1,6 +1,6 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
@@ -8,13 +8,15 @@ use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::ConsumedCapacity;
 use kernel::{Error, Kind};
-use opentelemetry::{Array, StringValue, Value};
+use opentelemetry::metrics::Histogram;
+use opentelemetry::{Array, KeyValue, StringValue, Value, global};
 use tracing::{Instrument as _, Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::fault::{Modelled, Rejection, class, rejection};
 
-/// Runs one call in a span of its own, by OpenTelemetry's conventions for DynamoDB. Keys and values stay out of it.
+/// Runs one call in a span of its own and measures it, by OpenTelemetry's conventions for DynamoDB. Keys and values stay
+/// out of it.
 pub(crate) async fn traced<T, E: Modelled>(
     operation: &'static str,
     table: &str,
@@ -26,27 +28,60 @@ pub(crate) async fn traced<T, E: Modelled>(
         otel.name = format!("{operation} {table}"),
         otel.kind = "client",
         otel.status_code = field::Empty,
-        db.system.name = "aws.dynamodb",
+        db.system.name = SYSTEM,
         db.operation.name = operation,
         db.collection.name = table,
         error.type = field::Empty,
     );
-    span.set_attribute("aws.dynamodb.table_names", strings([table.to_owned()]));
-    match call.instrument(span.clone()).await {
+    if !span.is_disabled() {
+        span.set_attribute("aws.dynamodb.table_names", strings([table.to_owned()]));
+    }
+    let started = Instant::now();
+    let outcome = call.instrument(span.clone()).await;
+    let elapsed = started.elapsed();
+    match outcome {
         Ok(output) => {
+            measure(operation, table, elapsed, None);
             note_capacity(&span, capacity(&output));
             Ok(output)
         }
         Err(error) => {
             let rejection = rejection(operation, table, &error);
             // A condition that does not hold is an answer, not an error.
-            if !matches!(rejection, Rejection::Unmet(_) | Rejection::Cancelled(_)) {
-                span.record("error.type", class(&error));
+            let failed = !matches!(rejection, Rejection::Unmet(_) | Rejection::Cancelled(_));
+            let class = failed.then(|| class(&error));
+            if let Some(class) = class {
+                span.record("error.type", class);
                 span.record("otel.status_code", "ERROR");
             }
+            measure(operation, table, elapsed, class);
             Err(rejection)
         }
     }
+}
+
+const SYSTEM: &str = "aws.dynamodb";
+
+/// The conventions' bounds for durations of database calls, in seconds.
+const SECONDS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+
+fn measure(operation: &'static str, table: &str, elapsed: Duration, failure: Option<&str>) {
+    static DURATION: OnceLock<Histogram<f64>> = OnceLock::new();
+    let duration = DURATION.get_or_init(|| {
+        global::meter("dynamo")
+            .f64_histogram("db.client.operation.duration")
+            .with_unit("s")
+            .with_description("Duration of database client operations.")
+            .with_boundaries(SECONDS.to_vec())
+            .build()
+    });
+    let mut attributes = vec![
+        KeyValue::new("db.system.name", SYSTEM),
+        KeyValue::new("db.operation.name", operation),
+        KeyValue::new("db.collection.name", table.to_owned()),
+    ];
+    attributes.extend(failure.map(|class| KeyValue::new("error.type", class.to_owned())));
+    duration.record(elapsed.as_secs_f64(), &attributes);
 }
 
 fn note_capacity(span: &Span, consumed: &[ConsumedCapacity]) {

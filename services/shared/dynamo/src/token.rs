@@ -123,3 +123,91 @@ fn cursor(framed: &[u8]) -> Option<Cursor> {
     let (pairs, []) = parts.as_chunks::<2>() else { return None };
     pairs.iter().map(|[name, value]| Some((text(name)?, text(value)?))).collect::<Option<Vec<_>>>().map(Cursor::new)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    use kernel::Kind;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::secret::Secret;
+
+    #[derive(Default)]
+    struct Counter(AtomicU8);
+
+    impl Entropy for Counter {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill_with(|| self.0.fetch_add(1, Ordering::Relaxed));
+        }
+    }
+
+    fn tokens(secrets: &[u8], purpose: &str) -> PageTokens {
+        let mut secrets = secrets.iter().map(|byte| Secret::new([*byte; 32]));
+        let secrets = Secrets::new(secrets.next().unwrap(), secrets.collect());
+        PageTokens::new(&secrets, purpose, Arc::new(Counter::default())).unwrap()
+    }
+
+    fn refused(outcome: Result<Cursor>) -> bool {
+        outcome.is_err_and(|error| error.kind() == Kind::InvalidArgument && error.violations()[0].field == "pageToken")
+    }
+
+    fn cursor() -> impl Strategy<Value = Cursor> {
+        proptest::collection::vec((".{0,20}", ".{0,100}"), 0..5).prop_map(Cursor::new)
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_sealed_opens_and_nothing_else_does(
+            cursor in cursor(), caller: Vec<u8>, query: Vec<u8>, other: Vec<u8>, bit: proptest::sample::Index,
+        ) {
+            let tokens = tokens(&[1], "list");
+            let token = tokens.seal(&caller, &query, &cursor).unwrap();
+            prop_assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
+            prop_assert_eq!(tokens.open(&caller, &query, &token).unwrap(), cursor);
+            if other != caller {
+                prop_assert!(refused(tokens.open(&other, &query, &token)));
+            }
+            if other != query {
+                prop_assert!(refused(tokens.open(&caller, &other, &token)));
+            }
+            let mut bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();
+            let bit = bit.index(bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(refused(tokens.open(&caller, &query, &URL_SAFE_NO_PAD.encode(bytes))));
+        }
+
+        #[test]
+        fn what_is_no_token_is_refused_and_never_panics(token in ".*") {
+            prop_assert!(refused(tokens(&[1], "list").open(b"caller", b"query", &token)));
+        }
+    }
+
+    #[test]
+    fn the_border_between_caller_and_query_is_part_of_the_binding() {
+        let tokens = tokens(&[1], "list");
+        let token = tokens.seal(b"ab", b"c", &Cursor::new([])).unwrap();
+        assert!(refused(tokens.open(b"a", b"bc", &token)));
+    }
+
+    #[test]
+    fn a_token_of_a_previous_secret_opens_and_one_of_another_purpose_does_not() {
+        let cursor = Cursor::new([("pk".to_owned(), "a".to_owned())]);
+        let token = tokens(&[1], "list").seal(b"caller", b"query", &cursor).unwrap();
+        assert_eq!(tokens(&[2, 1], "list").open(b"caller", b"query", &token).unwrap(), cursor);
+        assert!(refused(tokens(&[2], "list").open(b"caller", b"query", &token)));
+        assert!(refused(tokens(&[1], "other").open(b"caller", b"query", &token)));
+    }
+
+    #[test]
+    fn two_tokens_of_one_place_differ_and_a_token_has_a_longest_length() {
+        let tokens = tokens(&[1], "list");
+        let place = |length| Cursor::new([("pk".to_owned(), "a".repeat(length))]);
+        let seal = |length| tokens.seal(b"caller", b"query", &place(length));
+        assert_ne!(seal(1).unwrap(), seal(1).unwrap());
+        assert!(seal(2900).unwrap().len() <= MAX_TOKEN_LEN);
+        assert_eq!(seal(4000).unwrap_err().kind(), Kind::Internal);
+        assert!(refused(tokens.open(b"caller", b"query", &"A".repeat(MAX_TOKEN_LEN + 1))));
+    }
+}

@@ -1,0 +1,86 @@
+use dynamo::{Condition, Put, Read, Transact, Verdict};
+use futures_util::future::join_all;
+use kernel::Kind;
+use kit::engine::Engine;
+
+use crate::support::{Thing, key, table, thing};
+
+kit::on_each_engine![
+    a_transaction_does_all_of_it,
+    a_failed_transaction_does_nothing_and_has_a_verdict_per_action,
+    of_many_transactions_on_one_item_one_wins,
+    a_transaction_of_a_hundred_actions_is_one,
+    two_actions_on_one_item_are_our_fault,
+];
+
+async fn a_transaction_does_all_of_it(engine: Engine) {
+    let table = table(engine).await;
+    for name in ["updated", "deleted", "checked"] {
+        let _ = table.put_new(&key(name), &thing(name, 1)).await.unwrap();
+    }
+    let outcome = table.transact([
+        table.put(&key("new"), &thing("new", 1)).when(Condition::absent()).into(),
+        table.update(&key("updated")).add("size", 1).when(Condition::eq("size", 1)).into(),
+        table.delete(&key("deleted")).when(Condition::exists()).into(),
+        table.check(&key("checked"), Condition::eq("name", "checked")),
+    ]);
+    assert!(matches!(outcome.await.unwrap(), Transact::Done));
+    let all: Vec<Thing> = table.query("THINGS").consistent().page().await.unwrap().parse().unwrap();
+    assert_eq!(all, [thing("checked", 1), thing("new", 1), thing("updated", 2)]);
+}
+
+async fn a_failed_transaction_does_nothing_and_has_a_verdict_per_action(engine: Engine) {
+    let table = table(engine).await;
+    let _ = table.put_new(&key("there"), &thing("there", 1)).await.unwrap();
+    let outcome = table.transact([
+        table.put(&key("fine"), &thing("fine", 1)).when(Condition::absent()).into(),
+        table.put(&key("there"), &thing("again", 2)).when(Condition::absent()).into(),
+        table.update(&key("missing")).set("name", "x").when(Condition::exists()).into(),
+        table.delete(&key("nothing")).into(),
+        table.check(&key("checked"), Condition::has("name")),
+    ]);
+    let Transact::Failed(verdicts) = outcome.await.unwrap() else { panic!("conditions don't hold") };
+    let [Verdict::Fine, Verdict::Unmet(Some(old)), Verdict::Unmet(None), Verdict::Fine, Verdict::Unmet(None)] =
+        verdicts.as_slice()
+    else {
+        panic!("{verdicts:?}")
+    };
+    assert_eq!(old.clone().parse::<Thing>().unwrap(), thing("there", 1));
+    assert_eq!(table.get::<Thing>(&key("fine"), Read::Consistent).await.unwrap(), None);
+    assert_eq!(table.get(&key("there"), Read::Consistent).await.unwrap(), Some(thing("there", 1)));
+}
+
+async fn of_many_transactions_on_one_item_one_wins(engine: Engine) {
+    let table = table(engine).await;
+    let table = &table;
+    let claim = |n: u64| async move {
+        let own = key(&format!("claimant {n}"));
+        let outcome = table.transact([
+            table.put(&key("prize"), &thing("prize", n)).when(Condition::absent()).into(),
+            table.put(&own, &thing("claimant", n)).into(),
+        ]);
+        matches!(outcome.await.unwrap(), Transact::Done)
+    };
+    let won = join_all((0..16).map(claim)).await;
+    assert_eq!(won.iter().filter(|won| **won).count(), 1);
+    let all: Vec<Thing> = table.query("THINGS").consistent().page().await.unwrap().parse().unwrap();
+    assert_eq!(all.len(), 2, "the losers left nothing: {all:?}");
+    assert_eq!(all[0].size, all[1].size);
+}
+
+async fn a_transaction_of_a_hundred_actions_is_one(engine: Engine) {
+    let table = table(engine).await;
+    let put = |n: u64| table.put(&key(&format!("{n:03}")), &thing("x", n)).when(Condition::absent());
+    assert!(matches!(table.transact((0..100).map(|n| put(n).into())).await.unwrap(), Transact::Done));
+    let Put::Exists(_) = table.put_new(&key("099"), &thing("x", 0)).await.unwrap() else { panic!("it was made") };
+    let Transact::Failed(verdicts) = table.transact((99..199).map(|n| put(n).into())).await.unwrap() else { panic!() };
+    assert_eq!(verdicts.len(), 100);
+    assert!(verdicts[0].is_unmet());
+    assert!(!verdicts[1..].iter().any(Verdict::is_unmet));
+}
+
+async fn two_actions_on_one_item_are_our_fault(engine: Engine) {
+    let table = table(engine).await;
+    let put = || table.put(&key("a"), &thing("a", 1)).into();
+    assert_eq!(table.transact([put(), put()]).await.unwrap_err().kind(), Kind::Internal);
+}
