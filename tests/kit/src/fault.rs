@@ -61,8 +61,9 @@ impl Proxy {
     /// A proxy on a free loopback port in front of this address. It lets everything through.
     ///
     /// # Panics
-    /// If the address is not a URL, or no port is free.
-    pub async fn start(upstream: &str) -> Self {
+    /// If the address is not a URL, no port is free, or outside a tokio runtime.
+    #[must_use]
+    pub fn start(upstream: &str) -> Self {
         let shared = Arc::new(Shared {
             upstream: upstream.parse().expect("the address of the engine is a URL"),
             client: Client::builder(TokioExecutor::new()).build_http(),

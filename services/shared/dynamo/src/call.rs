@@ -17,12 +17,42 @@ use crate::fault::{Modelled, Rejection, class, rejection};
 
 /// Runs one call in a span of its own and measures it, by OpenTelemetry's conventions for DynamoDB. Keys and values stay
 /// out of it.
-pub(crate) async fn traced<T, E: Modelled>(
+pub(crate) fn traced<T, E: Modelled>(
     operation: &'static str,
     table: &str,
     capacity: impl FnOnce(&T) -> &[ConsumedCapacity],
     call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-) -> Result<T, Rejection> {
+) -> impl Future<Output = Result<T, Rejection>> {
+    // The futures of the SDK are large, and would make those of every caller larger still.
+    let call = Box::pin(call);
+    async move {
+        let span = span(operation, table);
+        let started = Instant::now();
+        let outcome = call.instrument(span.clone()).await;
+        let elapsed = started.elapsed();
+        match outcome {
+            Ok(output) => {
+                measure(operation, table, elapsed, None);
+                note_capacity(&span, capacity(&output));
+                Ok(output)
+            }
+            Err(error) => {
+                let rejection = rejection(operation, table, &error);
+                // A condition that does not hold is an answer, not an error.
+                let failed = !matches!(rejection, Rejection::Unmet(_) | Rejection::Cancelled(_));
+                let class = failed.then(|| class(&error));
+                if let Some(class) = class {
+                    span.record("error.type", class);
+                    span.record("otel.status_code", "ERROR");
+                }
+                measure(operation, table, elapsed, class);
+                Err(rejection)
+            }
+        }
+    }
+}
+
+fn span(operation: &'static str, table: &str) -> Span {
     let span = tracing::info_span!(
         "dynamodb",
         otel.name = format!("{operation} {table}"),
@@ -36,28 +66,7 @@ pub(crate) async fn traced<T, E: Modelled>(
     if !span.is_disabled() {
         span.set_attribute("aws.dynamodb.table_names", strings([table.to_owned()]));
     }
-    let started = Instant::now();
-    let outcome = call.instrument(span.clone()).await;
-    let elapsed = started.elapsed();
-    match outcome {
-        Ok(output) => {
-            measure(operation, table, elapsed, None);
-            note_capacity(&span, capacity(&output));
-            Ok(output)
-        }
-        Err(error) => {
-            let rejection = rejection(operation, table, &error);
-            // A condition that does not hold is an answer, not an error.
-            let failed = !matches!(rejection, Rejection::Unmet(_) | Rejection::Cancelled(_));
-            let class = failed.then(|| class(&error));
-            if let Some(class) = class {
-                span.record("error.type", class);
-                span.record("otel.status_code", "ERROR");
-            }
-            measure(operation, table, elapsed, class);
-            Err(rejection)
-        }
-    }
+    span
 }
 
 const SYSTEM: &str = "aws.dynamodb";

@@ -24,7 +24,8 @@ pub const EXPIRES_AT: &str = "expires_at";
 /// Remembers the requests that brought an `Idempotency-Key`, in the table of what they made.
 ///
 /// The record is written in the same transaction as the resource, so that there is never one without the other. It holds
-/// the id of the resource and a keyed MAC of the request: nothing of the request itself.
+/// the id of the resource and a keyed MAC of the request: nothing of the request itself. Its partition key begins with
+/// `IDEM#`, as no other of the table may.
 #[derive(Clone)]
 pub struct Idempotency {
     table: Table,

@@ -36,7 +36,7 @@ async fn a_call_is_one_span_and_one_measurement_without_keys_or_values() {
 
     let mut config = Engine::Embedded.config().await;
     config.connect().await.create_or_verify(&[&SECRETS]).await.unwrap();
-    let proxy = Proxy::start(&Engine::Embedded.endpoint().await).await;
+    let proxy = Proxy::start(&Engine::Embedded.endpoint().await);
     config.endpoint = Some(proxy.endpoint());
     let table = config.connect().await.table(&SECRETS);
     let key = Key::new("anna@example.org", "whisper");

@@ -1,4 +1,5 @@
 //! The life of an engine: start, stop, the lock of its directory, what it keeps.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -120,6 +121,24 @@ async fn stopping_does_not_wait_for_connections_that_are_idle() {
     engine.stop().await.unwrap();
     assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
     drop(idle);
+}
+
+#[tokio::test]
+async fn stopping_does_not_wait_for_ever_for_a_request_that_never_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Engine::start(in_directory(&directory), 0).await.unwrap();
+    let address: SocketAddr = engine.endpoint().strip_prefix("http://").unwrap().parse().unwrap();
+    let mut half = TcpStream::connect(address).unwrap();
+    half.write_all(b"POST / HTTP/1.1\r\nhost: local\r\ncontent-length: 9\r\n\r\nhalf").unwrap();
+    // Another request comes and goes: by then the engine has the half one.
+    let engine = blocking(move || {
+        call(&engine, "ListTables", "{}");
+        engine
+    })
+    .await;
+    let error = engine.stop().await.unwrap_err();
+    assert!(error.to_string().contains("a request did not end"), "{error}");
+    Engine::start(in_directory(&directory), 0).await.unwrap().stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ struct World {
 async fn world(engine: Engine) -> World {
     let config = engine.config().await;
     made(&config.connect().await).await;
-    let proxy = Proxy::start(&engine.endpoint().await).await;
+    let proxy = Proxy::start(&engine.endpoint().await);
     let impatient = Config {
         endpoint: Some(proxy.endpoint()),
         attempt_timeout: Duration::from_millis(500),
@@ -43,7 +43,7 @@ async fn world(engine: Engine) -> World {
 async fn patient(engine: Engine) -> World {
     let config = engine.config().await;
     made(&config.connect().await).await;
-    let proxy = Proxy::start(&engine.endpoint().await).await;
+    let proxy = Proxy::start(&engine.endpoint().await);
     let client: Client = Config { endpoint: Some(proxy.endpoint()), ..config }.connect().await;
     World { proxy, table: client.table(&crate::support::THINGS) }
 }

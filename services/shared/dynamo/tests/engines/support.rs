@@ -11,12 +11,8 @@ pub(crate) const BY_COLOUR: IndexDef = IndexDef {
     projection: Projection::All,
 };
 
-pub(crate) static THINGS: TableDef = TableDef {
-    name: "Things",
-    key: KeyDef::PK_SK,
-    indexes: &[BY_COLOUR],
-    ttl: Some(dynamo::EXPIRES_AT),
-};
+pub(crate) static THINGS: TableDef =
+    TableDef { name: "Things", key: KeyDef::PK_SK, indexes: &[BY_COLOUR], ttl: Some(dynamo::EXPIRES_AT) };
 
 /// Reserved words of DynamoDB's as names, on purpose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -40,6 +40,8 @@ async fn a_new_item_never_replaces_another_and_shows_it(engine: Engine) {
     assert_eq!(old.text("sk"), Some("a"));
     assert_eq!(old.parse::<Thing>().unwrap(), thing("first", 1));
     assert_eq!(read(&table, &key("a")).await, Some(thing("first", 1)));
+    let equal = table.put_new(&key("a"), &thing("first", 1)).await.unwrap();
+    assert!(matches!(equal, Put::Exists(_)), "an equal item is another all the same");
 }
 
 async fn of_many_that_put_the_same_key_one_wins(engine: Engine) {
