@@ -1,1 +1,11 @@
-//! The whole mesh in one process: wiring only.
+//! The whole mesh in one process: every service on its own port with the same listener, layers and clients as in
+//! production, the embedded REST front, and an embedded DynamoDB.
+
+mod config;
+pub mod demo;
+mod front;
+mod mesh;
+mod services;
+
+pub use config::{Config, Storage};
+pub use mesh::Mesh;

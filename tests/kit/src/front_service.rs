@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt as _};
-use tonic::metadata::{KeyAndValueRef, MetadataMap, MetadataValue};
+use tonic::metadata::KeyAndValueRef;
 use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -61,7 +61,10 @@ impl Front {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
+        // A front is ready when its services are.
+        let (_, health) = tonic_health::server::health_reporter();
         let server = Server::builder()
+            .add_service(health)
             .add_service(FrontServiceServer::new(Answers))
             .add_service(FrontInternalServiceServer::new(Answers))
             .serve_with_incoming(TcpListenerStream::new(listener));
@@ -206,7 +209,6 @@ impl FrontService for Answers {
     async fn fail(&self, request: Request<FailRequest>) -> Answer<()> {
         let request = request.into_inner();
         let mut details = ErrorDetails::new();
-        let mut metadata = MetadataMap::new();
         if request.details {
             details.set_error_info("FAILED_ON_PURPOSE", "therapy", HashMap::new());
             details.add_bad_request_violation("item.title", "is required");
@@ -214,10 +216,9 @@ impl FrontService for Answers {
         }
         if let Ok(seconds @ 1..) = u64::try_from(request.retry_after) {
             details.set_retry_info(Some(Duration::from_secs(seconds)));
-            metadata.insert("retry-after", MetadataValue::from(seconds));
         }
         let code = Code::from_i32(request.code);
-        Err(Status::with_error_details_and_metadata(code, request.text, details, metadata))
+        Err(Status::with_error_details(code, request.text, details))
     }
 
     async fn echo_metadata(&self, request: Request<EchoMetadataRequest>) -> Answer<EchoMetadataResponse> {
@@ -230,6 +231,8 @@ impl FrontService for Answers {
                     (name.as_str(), String::from_utf8_lossy(value.as_encoded_bytes()))
                 }
             })
+            // How much of a deadline is left depends on the moment.
+            .map(|(name, value)| (name, if name == "grpc-timeout" { "some".into() } else { value }))
             .map(|(name, value)| echo_metadata_response::Entry { name: name.to_owned(), value: value.into_owned() })
             .collect();
         entries.sort_by(|a, b| (&a.name, &a.value).cmp(&(&b.name, &b.value)));

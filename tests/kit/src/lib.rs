@@ -2,6 +2,8 @@
 
 pub mod engine;
 pub mod envoy;
-pub mod front_service;
 pub mod fault;
+pub mod front_service;
+#[cfg(feature = "mesh")]
+pub mod mesh;
 pub mod otlp;

@@ -108,6 +108,13 @@ impl Keys {
         !self.current.borrow().0.is_empty()
     }
 
+    /// Waits until there are keys, at most so long.
+    pub async fn wait(&self, patience: Duration) {
+        let mut current = self.current.clone();
+        // Who comes too early is told to try again: that is no reason not to start.
+        let _ = tokio::time::timeout(patience, current.wait_for(|keys| !keys.0.is_empty())).await;
+    }
+
     /// The keys after the next fetch, for a key id that is not among the present ones.
     pub(super) async fn newer(&self) -> Arc<KeySet> {
         if let Some(wanted) = &self.wanted {

@@ -1,0 +1,53 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use chassis::server;
+
+/// The settings of the all-in-one.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Config {
+    /// Where the front listens: REST and gRPC on one port.
+    #[arg(long, env = "MESH_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// The port of the first service on 127.0.0.1; the others follow. 0 for any that are free.
+    #[arg(long, env = "MESH_SERVICES_PORT", default_value_t = 50051)]
+    pub services_port: u16,
+
+    #[command(flatten)]
+    pub storage: Storage,
+
+    #[command(flatten)]
+    pub dynamodb: dynamo::Config,
+
+    #[command(flatten)]
+    pub server: server::Config,
+
+    #[command(flatten)]
+    pub front: gateway::Config,
+
+    #[command(flatten)]
+    pub auth: auth::Config,
+}
+
+/// Where the data is.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Data")]
+pub struct Storage {
+    /// The directory of the embedded DynamoDB and of the secrets. It is made if it is not there.
+    #[arg(long, env = "MESH_DATA_DIR", default_value = "therapy-data")]
+    pub data_dir: PathBuf,
+
+    /// Keep everything in memory: it is gone when the process ends.
+    #[arg(long, env = "MESH_MEMORY")]
+    pub memory: bool,
+
+    /// The port of the embedded DynamoDB on 127.0.0.1; 0 for any that is free. Not used with MESH_DYNAMODB_ENDPOINT.
+    #[arg(long, env = "MESH_DYNAMODB_PORT", default_value_t = 8000)]
+    pub dynamodb_port: u16,
+
+    /// The file with the secrets, one a line, the present one first; `secrets` in the data directory unless told, made
+    /// at the first start.
+    #[arg(long, env = "MESH_SECRETS_FILE")]
+    pub secrets_file: Option<PathBuf>,
+}

@@ -1,0 +1,61 @@
+//! The embedded REST front over the services' own ports.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use chassis::Running;
+use chassis::identity::Issuer;
+use chassis::listener::{self, Protocols};
+use gateway::{Front, Setup, Upstream};
+use kernel::BoxError;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::Config;
+
+/// A front that listens.
+#[derive(Debug)]
+pub(crate) struct RunningFront {
+    pub(crate) address: SocketAddr,
+    stop: CancellationToken,
+    served: JoinHandle<bool>,
+}
+
+impl RunningFront {
+    pub(crate) fn start(
+        listener: TcpListener,
+        config: &Config,
+        services: &[Running],
+        issuer: &Arc<Issuer>,
+    ) -> Result<Self, BoxError> {
+        let tokens = issuer.workload("gateway").tokens;
+        let mut upstreams = HashMap::new();
+        for service in services {
+            let upstream = Upstream::remote(&format!("http://{}", service.address()), Some(tokens.clone()))?;
+            upstreams.insert(service.name().to_owned(), upstream);
+        }
+        let front = Front::new(Setup {
+            descriptors: proto::DESCRIPTOR_SET,
+            is_public: gateway::is_public,
+            upstreams,
+            trusted_proxies: config.server.identity().trusted_proxies.clone(),
+            config: config.front.clone(),
+        })?;
+        let (address, stop, connections) =
+            (listener.local_addr()?, CancellationToken::new(), config.server.connections().clone());
+        let told = stop.clone();
+        #[allow(clippy::disallowed_methods, reason = "its owner is the RunningFront, which waits for it")]
+        let served = tokio::spawn(async move {
+            listener::serve(listener, front, Protocols::Http1And2, &connections, told).await
+        });
+        Ok(Self { address, stop, served })
+    }
+
+    /// Takes no more connections, and waits for the requests under way.
+    pub(crate) async fn drain(self) -> bool {
+        self.stop.cancel();
+        self.served.await.unwrap_or(false)
+    }
+}

@@ -1,0 +1,133 @@
+//! The all-in-one: the whole mesh in one process, and the commands around it.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::identity::Issuer;
+use chassis::{Platform, config, telemetry};
+use clap::{Parser, Subcommand};
+use kernel::{BoxError, SystemClock};
+use mesh::{Config, Mesh, demo};
+
+const FLUSH: Duration = Duration::from_secs(5);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Who may be given a token of its own.
+const WORKLOADS: [&str; 4] = [auth::NAME, clients::NAME, therapists::NAME, "gateway"];
+
+/// The therapy-journaling mesh in one process: all services, the REST front, and an embedded DynamoDB.
+///
+/// Without a command it serves. Every setting is a flag and a variable.
+#[derive(Debug, Parser)]
+#[command(name = "mesh", version, max_term_width = 110, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    config: Config,
+
+    #[command(flatten)]
+    telemetry: telemetry::Config,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plays the story against a running mesh, and prints every request and answer.
+    Demo {
+        /// Where the mesh is.
+        #[arg(long, default_value = "http://127.0.0.1:8080")]
+        url: String,
+    },
+
+    /// Writes a token for each service, and the keys that verify them, for where no cluster issues them.
+    WorkloadKeys {
+        /// The directory to write to: `jwks.json` and `<service>.token`.
+        #[arg(long)]
+        dir: PathBuf,
+
+        /// How many days the tokens are good for.
+        #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+    },
+
+    /// Writes the descriptor set that Envoy's JSON transcoder loads.
+    EnvoyDescriptors {
+        /// The file to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Cli { command, config, telemetry } = config::read::<Cli>();
+    let done = match command {
+        None => serve(config, &telemetry).await,
+        Some(Command::Demo { url }) => demo::play(&url, &*Platform::system().entropy).await,
+        Some(Command::WorkloadKeys { dir, days }) => write_workload_keys(&dir, days),
+        Some(Command::EnvoyDescriptors { out }) => {
+            std::fs::write(&out, proto::ENVOY_DESCRIPTOR_SET).map_err(|error| format!("{}: {error}", out.display()).into())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do when even this can't be said.
+            let _ = writeln!(std::io::stderr(), "mesh: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(config: Config, telemetry: &telemetry::Config) -> Result<(), BoxError> {
+    let telemetry = telemetry::init("therapy-mesh", telemetry)?;
+    let storage = config.storage.clone();
+    let mesh = Mesh::start(config, Platform::system()).await?;
+    let data = if storage.memory { "in memory, gone at the end".to_owned() } else { absolute(&storage.data_dir) };
+    say(&announcement(&mesh, &data))?;
+
+    launch::told_to_stop().await?;
+    say("stopping: the requests under way may end")?;
+    let well = mesh.shutdown().await;
+    telemetry.shutdown(FLUSH).await;
+    if well { say("stopped") } else { Err("some requests or tasks did not end in time".into()) }
+}
+
+fn announcement(mesh: &Mesh, data: &str) -> String {
+    let services = mesh.services().map(|(name, address)| format!("{name} {address}")).collect::<Vec<_>>().join(", ");
+    format!(
+        "The mesh is up. Ctrl-C stops it.
+  REST and gRPC  http://{front}
+  services       {services}
+  DynamoDB       {dynamodb}
+  data           {data}
+  try            cargo run -- demo --url http://{front}",
+        front = mesh.address(),
+        dynamodb = mesh.dynamodb(),
+    )
+}
+
+fn absolute(path: &std::path::Path) -> String {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+fn write_workload_keys(dir: &std::path::Path, days: u32) -> Result<(), BoxError> {
+    let issuer = Issuer::generate(Arc::new(SystemClock))?;
+    let write = |name: &str, text: String| {
+        let path = dir.join(name);
+        std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    write("jwks.json", issuer.jwks().to_string())?;
+    for name in WORKLOADS {
+        write(&format!("{name}.token"), issuer.mint(name, DAY * days))?;
+    }
+    say(&format!("wrote jwks.json and a token for each of {} to {}", WORKLOADS.join(", "), dir.display()))
+}
+
+fn say(text: &str) -> Result<(), BoxError> {
+    writeln!(std::io::stdout(), "{text}").map_err(Into::into)
+}

@@ -1,0 +1,112 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::identity::Issuer;
+use chassis::{Platform, Running};
+use dynamo::secret::{Secret, Secrets};
+use engine::Engine;
+use kernel::BoxError;
+
+use crate::front::RunningFront;
+use crate::services::{Starter, TABLES, bind};
+use crate::{Config, Storage};
+
+const TASKS_END: Duration = Duration::from_secs(5);
+
+/// A running mesh.
+#[derive(Debug)]
+pub struct Mesh {
+    front: RunningFront,
+    services: Vec<Running>,
+    engine: Option<Engine>,
+    dynamodb: String,
+    platform: Platform,
+}
+
+impl Mesh {
+    /// Starts everything, and answers when all of it can serve.
+    ///
+    /// # Errors
+    /// If a port, the data directory or DynamoDB can't be had; each with its remedy.
+    pub async fn start(mut config: Config, platform: Platform) -> Result<Self, BoxError> {
+        // Bound first: whoever has the port already is told so before anything else happens.
+        let listener = bind(config.listen, "MESH_LISTEN").await?;
+        let secrets = secrets(&config.storage, &platform)?;
+        let engine = match config.dynamodb.endpoint {
+            Some(_) => None,
+            None => Some(start_engine(&config.storage).await?),
+        };
+        if let Some(engine) = &engine {
+            config.dynamodb.endpoint = Some(engine.endpoint());
+        }
+        let dynamodb = config.dynamodb.connect().await;
+        dynamodb.create_or_verify(TABLES).await?;
+
+        let issuer = Arc::new(Issuer::generate(Arc::clone(&platform.clock))?);
+        let starter =
+            Starter { config: &config, dynamodb, secrets, issuer: Arc::clone(&issuer), platform: platform.clone() };
+        let services = starter.start_all().await?;
+        let front = RunningFront::start(listener, &config, &services, &issuer)?;
+        let dynamodb = config.dynamodb.endpoint.unwrap_or_else(|| format!("AWS, {}", config.dynamodb.region));
+        Ok(Self { front, services, engine, dynamodb, platform })
+    }
+
+    /// Where the front listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.front.address
+    }
+
+    /// The services by name, and where each listens.
+    pub fn services(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        self.services.iter().map(|service| (service.name(), service.address()))
+    }
+
+    /// Where DynamoDB is.
+    #[must_use]
+    pub fn dynamodb(&self) -> &str {
+        &self.dynamodb
+    }
+
+    /// Stops from the front inwards, so that every request under way finds what it needs. Answers whether everything
+    /// ended well and in time.
+    pub async fn shutdown(self) -> bool {
+        let mut well = self.front.drain().await;
+        for service in self.services.into_iter().rev() {
+            well &= service.drain().await;
+        }
+        well &= self.platform.tasks.shutdown(TASKS_END).await;
+        if let Some(engine) = self.engine {
+            well &= engine.stop().await.inspect_err(|error| tracing::warn!(%error, "DynamoDB")).is_ok();
+        }
+        well
+    }
+}
+
+fn secrets(storage: &Storage, platform: &Platform) -> Result<Secrets, BoxError> {
+    if let Some(file) = &storage.secrets_file {
+        return launch::read_secrets(file);
+    }
+    if storage.memory {
+        return Ok(Secrets::new(Secret::new(platform.entropy.array()), Vec::new()));
+    }
+    let directory: &PathBuf = &storage.data_dir;
+    std::fs::create_dir_all(directory).map_err(|error| {
+        format!("the data directory {} can't be made: {error}; set MESH_DATA_DIR to another one", directory.display())
+    })?;
+    launch::make_secrets(&directory.join("secrets"), &*platform.entropy)
+}
+
+async fn start_engine(storage: &Storage) -> Result<Engine, BoxError> {
+    let place = if storage.memory {
+        engine::Storage::Memory
+    } else {
+        engine::Storage::Directory(storage.data_dir.clone())
+    };
+    Engine::start(place, storage.dynamodb_port).await.map_err(|error| match error {
+        engine::StartError::Port(..) => format!("{error}: set MESH_DYNAMODB_PORT").into(),
+        other => other.into(),
+    })
+}

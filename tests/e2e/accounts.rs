@@ -1,0 +1,269 @@
+//! Contract §3, rules 1 to 3: accounts, passwords, logins.
+
+use std::time::Duration;
+
+use kit::engine::Engine;
+use kit::mesh::{PASSWORD, Someone, TestMesh, answer};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+kit::on_each_engine!(
+    a_person_registers_logs_in_and_is_known,
+    an_address_has_one_account_whatever_its_case_also_in_a_race,
+    every_bad_field_of_a_registration_is_named_at_once,
+    an_unknown_address_and_a_wrong_password_get_the_same_answer,
+    after_ten_failures_an_address_waits_whether_it_has_an_account_or_not,
+    guesses_at_once_are_counted_like_guesses_one_after_the_other,
+    a_source_waits_after_its_failures_and_cannot_hide_behind_a_header,
+    a_refresh_token_is_good_once_and_its_reuse_ends_the_login,
+    of_simultaneous_refreshes_one_wins_and_the_login_ends,
+    a_logout_ends_this_login_and_no_other,
+    a_new_password_ends_every_other_login,
+    a_login_that_is_not_used_ends,
+    signing_keys_rotate_and_tokens_stay_good,
+);
+
+fn account(email: &str, password: &str) -> Value {
+    json!({"email": email, "password": password, "role": "CLIENT"})
+}
+
+async fn refresh(mesh: &TestMesh, token: &str) -> kit::mesh::Answer {
+    mesh.ask(Method::POST, "/auth/refresh", None, Some(json!({"refreshToken": token}))).await
+}
+
+async fn try_login(mesh: &TestMesh, email: &str, password: &str) -> kit::mesh::Answer {
+    mesh.ask(Method::POST, "/auth/login", None, Some(json!({"email": email, "password": password}))).await
+}
+
+async fn a_person_registers_logs_in_and_is_known(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let body = json!({"email": "Asha@Example.org", "password": PASSWORD, "role": "CLIENT"});
+    let user = mesh.ask(Method::POST, "/auth/register", None, Some(body)).await.expect(201);
+    assert_eq!(user["email"], "Asha@Example.org");
+    assert_eq!(user["role"], "CLIENT");
+    assert!(user["createdAt"].as_str().unwrap().ends_with('Z'));
+    assert!(user.get("password").is_none());
+
+    let pair = try_login(&mesh, "asha@example.ORG", PASSWORD).await.expect(200);
+    assert_eq!((pair["tokenType"].as_str(), pair["expiresIn"].as_i64()), (Some("Bearer"), Some(900)));
+    assert_eq!(pair["user"], user);
+    let me = mesh.get("/auth/me", &Someone::of(&pair)).await.expect(200);
+    assert_eq!(me, user);
+    mesh.stop().await;
+}
+
+async fn an_address_has_one_account_whatever_its_case_also_in_a_race(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let spellings = ["one@example.org", "ONE@example.org", "One@Example.org", "one@EXAMPLE.ORG"];
+    let tries = spellings.map(|email| {
+        let request = mesh.request(Method::POST, "/auth/register").json(&account(email, PASSWORD));
+        tokio::spawn(answer(request))
+    });
+    let mut made = 0;
+    for each in tries {
+        let answer = each.await.unwrap();
+        if answer.status == 201 {
+            made += 1;
+        } else {
+            answer.refused(409, "EMAIL_TAKEN");
+        }
+    }
+    assert_eq!(made, 1);
+    mesh.stop().await;
+}
+
+async fn every_bad_field_of_a_registration_is_named_at_once(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let register = |body| mesh.ask(Method::POST, "/auth/register", None, Some(body));
+    let empty = register(json!({})).await;
+    empty.refused(400, "INVALID_FIELDS");
+    assert_eq!(empty.bad_fields(), ["email", "password", "role"]);
+    let long = "x".repeat(129);
+    for (email, password, role, bad) in [
+        ("asha", PASSWORD, "CLIENT", "email"),
+        ("a@example.org", "elevenchars", "CLIENT", "password"),
+        ("a@example.org", long.as_str(), "CLIENT", "password"),
+        ("a@example.org", "Password1234", "CLIENT", "password"),
+        ("a@example.org", PASSWORD, "ROLE_UNSPECIFIED", "role"),
+    ] {
+        let answer = register(json!({"email": email, "password": password, "role": role})).await;
+        answer.refused(400, "INVALID_FIELDS");
+        assert_eq!(answer.bad_fields(), [bad]);
+        assert!(!answer.body.to_string().contains(password), "a password is never repeated");
+    }
+    mesh.stop().await;
+}
+
+async fn an_unknown_address_and_a_wrong_password_get_the_same_answer(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let known = mesh.join("CLIENT").await;
+    let wrong = try_login(&mesh, &known.email, "not the password").await;
+    let unknown = try_login(&mesh, "nobody@example.org", PASSWORD).await;
+    wrong.refused(401, "BAD_CREDENTIALS");
+    assert_eq!((wrong.status, &wrong.body), (unknown.status, &unknown.body));
+    mesh.stop().await;
+}
+
+async fn after_ten_failures_an_address_waits_whether_it_has_an_account_or_not(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let known = mesh.join("CLIENT").await;
+    for email in [known.email.as_str(), "nobody@example.org"] {
+        for _ in 0..10 {
+            try_login(&mesh, email, "not the password").await.refused(401, "BAD_CREDENTIALS");
+        }
+        let refused = try_login(&mesh, email, PASSWORD).await;
+        refused.refused(429, "TOO_MANY_FAILURES");
+        assert_eq!(refused.retry_after(), Some(30.0));
+        assert_eq!(refused.headers["retry-after"], "30");
+    }
+    mesh.pass(Duration::from_secs(30));
+    try_login(&mesh, &known.email, "not the password").await.refused(401, "BAD_CREDENTIALS");
+    assert_eq!(try_login(&mesh, &known.email, PASSWORD).await.retry_after(), Some(60.0), "the pause grows");
+    mesh.pass(Duration::from_secs(60));
+    mesh.login(&known.email, PASSWORD).await;
+    for _ in 0..9 {
+        try_login(&mesh, &known.email, "not the password").await.refused(401, "BAD_CREDENTIALS");
+    }
+    mesh.login(&known.email, PASSWORD).await;
+    mesh.stop().await;
+}
+
+async fn guesses_at_once_are_counted_like_guesses_one_after_the_other(engine: Engine) {
+    let mesh = TestMesh::start_with(engine, |config| config.auth.hash_threads = Some(1)).await;
+    let guesses: Vec<_> = (0..32)
+        .map(|guess| {
+            let body = json!({"email": "nobody@example.org", "password": format!("a guess no. {guess}")});
+            tokio::spawn(answer(mesh.request(Method::POST, "/auth/login").json(&body)))
+        })
+        .collect();
+    let mut looked_at = 0;
+    for guess in guesses {
+        looked_at += usize::from(guess.await.unwrap().status == 401);
+    }
+    assert_eq!(looked_at, 10);
+    mesh.stop().await;
+}
+
+async fn a_source_waits_after_its_failures_and_cannot_hide_behind_a_header(engine: Engine) {
+    let mesh = TestMesh::start_with(engine, |config| config.auth.source_failures = 5).await;
+    for number in 0..5 {
+        let body = json!({"email": format!("nobody{number}@example.org"), "password": PASSWORD});
+        let request = mesh.request(Method::POST, "/auth/login").json(&body);
+        answer(request.header("x-forwarded-for", format!("192.0.2.{number}"))).await.refused(401, "BAD_CREDENTIALS");
+    }
+    let refused = try_login(&mesh, "somebody@example.org", PASSWORD).await;
+    refused.refused(429, "TOO_MANY_FAILURES");
+    assert_eq!(refused.retry_after(), Some(600.0));
+    mesh.pass(Duration::from_secs(600));
+    try_login(&mesh, "somebody@example.org", PASSWORD).await.refused(401, "BAD_CREDENTIALS");
+    mesh.stop().await;
+}
+
+async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_login(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let first = mesh.join("CLIENT").await;
+    let elsewhere = mesh.login(&first.email, PASSWORD).await;
+    let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
+    let third = Someone::of(&refresh(&mesh, &second.refresh).await.expect(200));
+    mesh.get("/auth/me", &third).await.expect(200);
+
+    refresh(&mesh, &first.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    refresh(&mesh, &third.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    refresh(&mesh, &elsewhere.refresh).await.expect(200);
+    for forged in ["", "x", third.token.as_str(), &third.refresh[1..]] {
+        let status = refresh(&mesh, forged).await.status;
+        assert!(status == 401 || forged.is_empty() && status == 400, "{forged}: {status}");
+    }
+    mesh.stop().await;
+}
+
+async fn of_simultaneous_refreshes_one_wins_and_the_login_ends(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let who = mesh.join("CLIENT").await;
+    let tries: Vec<_> = (0..8)
+        .map(|_| {
+            let body = json!({"refreshToken": who.refresh});
+            tokio::spawn(answer(mesh.request(Method::POST, "/auth/refresh").json(&body)))
+        })
+        .collect();
+    let mut pairs = Vec::new();
+    for each in tries {
+        let answer = each.await.unwrap();
+        match answer.status {
+            200 => pairs.push(Someone::of(&answer.body)),
+            _ => drop(answer.refused(401, "REFRESH_TOKEN_INVALID")),
+        }
+    }
+    assert_eq!(pairs.len(), 1);
+    refresh(&mesh, &pairs[0].refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    mesh.stop().await;
+}
+
+async fn a_logout_ends_this_login_and_no_other(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let here = mesh.join("CLIENT").await;
+    let elsewhere = mesh.login(&here.email, PASSWORD).await;
+    for _ in 0..2 {
+        mesh.ask(Method::POST, "/auth/logout", Some(&here), None).await.expect(200);
+    }
+    refresh(&mesh, &here.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    refresh(&mesh, &elsewhere.refresh).await.expect(200);
+    mesh.stop().await;
+}
+
+async fn a_new_password_ends_every_other_login(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let here = mesh.join("THERAPIST").await;
+    let elsewhere = mesh.login(&here.email, PASSWORD).await;
+    let change = |current: &str, new: &str| {
+        mesh.ask(Method::PUT, "/auth/password", Some(&here), Some(json!({"currentPassword": current, "newPassword": new})))
+    };
+    let new = "eight loud sparrows";
+    change("not the password", new).await.refused(403, "WRONG_PASSWORD");
+    let same = change(PASSWORD, PASSWORD).await;
+    same.refused(400, "INVALID_FIELDS");
+    assert_eq!(same.bad_fields(), ["newPassword"]);
+    change(PASSWORD, new).await.expect(200);
+
+    refresh(&mesh, &elsewhere.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    refresh(&mesh, &here.refresh).await.expect(200);
+    try_login(&mesh, &here.email, PASSWORD).await.refused(401, "BAD_CREDENTIALS");
+    mesh.login(&here.email, new).await;
+    mesh.stop().await;
+}
+
+async fn a_login_that_is_not_used_ends(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let who = mesh.join("CLIENT").await;
+    mesh.pass(Duration::from_secs(29 * 86_400));
+    let who = Someone::of(&refresh(&mesh, &who.refresh).await.expect(200));
+    mesh.pass(Duration::from_secs(30 * 86_400));
+    refresh(&mesh, &who.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    mesh.stop().await;
+}
+
+async fn signing_keys_rotate_and_tokens_stay_good(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let kids = async || {
+        let jwks = answer(mesh.request(Method::GET, "/.well-known/jwks.json")).await.expect(200);
+        let keys = jwks["keys"].as_array().unwrap().clone();
+        assert!(keys.iter().all(|key| key["kty"] == "OKP" && key["crv"] == "Ed25519" && key.get("d").is_none()));
+        keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let who = mesh.join("CLIENT").await;
+    let first = kids().await;
+    assert_eq!(first.len(), 1);
+    mesh.pass(Duration::from_secs(29 * 86_400 + 60));
+    let both = kids().await;
+    assert_eq!((both.len(), &both[0]), (2, &first[0]), "the next key is published before it signs");
+    let before = mesh.login(&who.email, PASSWORD).await;
+    mesh.pass(Duration::from_secs(86_400 - 300));
+    let before = Someone::of(&refresh(&mesh, &before.refresh).await.expect(200));
+    mesh.pass(Duration::from_secs(600));
+    let after = mesh.login(&who.email, PASSWORD).await;
+    mesh.get("/clients", &before).await.expect(200);
+    mesh.get("/clients", &after).await.expect(200);
+    mesh.pass(Duration::from_secs(2 * 3600));
+    assert_eq!(kids().await, both[1..], "a key that no good token is signed with is gone");
+    mesh.stop().await;
+}

@@ -1,0 +1,66 @@
+//! What bad input gets, over REST: a google.rpc.Status that says what is wrong, never a 5xx.
+
+use kit::engine::Engine;
+use kit::mesh::{TestMesh, answer};
+use reqwest::Method;
+
+#[tokio::test]
+async fn a_malformed_body_is_refused_by_its_form() {
+    let mesh = TestMesh::start(Engine::Embedded).await;
+    let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+    let nested = format!("{}1{}", "{\"email\":".repeat(5_000), "}".repeat(5_000));
+    for body in ["{", "", "nonsense", "[]", "7", "null", "{\"email\": }", &deep, &nested, "{\"email\":\"\\ud800\"}"] {
+        let request = mesh.request(Method::POST, "/auth/login").header("content-type", "application/json");
+        let refused = answer(request.body(body.to_owned())).await;
+        assert_eq!(refused.status, 400, "{}: {}", &body[..body.len().min(40)], refused.body);
+        assert!(!refused.reason().is_empty(), "{}", refused.body);
+    }
+    let utf8 = mesh.request(Method::POST, "/auth/login").header("content-type", "application/json");
+    assert_eq!(answer(utf8.body(b"{\"email\":\"\xff\"}".to_vec())).await.status, 400);
+    let large = mesh.request(Method::POST, "/auth/login").header("content-type", "application/json");
+    assert_eq!(answer(large.body(vec![b' '; 2 * 1024 * 1024])).await.status, 413);
+    let form = mesh.request(Method::POST, "/auth/login").header("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(answer(form.body("email=a&password=b")).await.status, 400);
+    mesh.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_route_is_not_found() {
+    let mesh = TestMesh::start(Engine::Embedded).await;
+    for (method, path) in [
+        (Method::GET, "/nothing"),
+        (Method::POST, "/auth/login/x"),
+        (Method::PATCH, "/clients"),
+        (Method::HEAD, "/therapists"),
+        (Method::GET, "/auth/login"),
+        (Method::GET, "/../etc/passwd"),
+        (Method::GET, "//clients//"),
+    ] {
+        let status = answer(mesh.request(method.clone(), path)).await.status;
+        assert!(status == 404 || status == 401, "{method} {path}: {status}");
+    }
+    for path in ["/clients/%", "/clients/%zz", "/clients/%00", "/clients/%c0%af"] {
+        assert_eq!(answer(mesh.request(Method::GET, path)).await.status, 400, "{path}");
+    }
+    mesh.stop().await;
+}
+
+#[tokio::test]
+async fn strange_metadata_changes_nothing() {
+    let mesh = TestMesh::start(Engine::Embedded).await;
+    let asha = mesh.client("Asha").await;
+    for (name, value) in [
+        ("grpc-timeout", "99999999H"),
+        ("grpc-timeout", "-1S"),
+        ("traceparent", "00-zz"),
+        ("x-http-code", "500"),
+        ("content-length", "0"),
+        ("x-forwarded-for", "not, an, address"),
+        ("workload-identity-token", "forged"),
+    ] {
+        let request = mesh.request(Method::GET, "/clients").bearer_auth(&asha.token).header(name, value);
+        let got = answer(request).await;
+        assert_eq!(got.status, 200, "{name}: {value}: {}", got.body);
+    }
+    mesh.stop().await;
+}

@@ -1,0 +1,166 @@
+//! Contract §2, rows /clients: profiles of clients.
+
+use kit::engine::Engine;
+use kit::mesh::{TestMesh, answer};
+use reqwest::Method;
+use serde_json::json;
+
+kit::on_each_engine!(
+    a_client_makes_reads_and_replaces_the_own_profile,
+    every_bad_field_of_a_profile_is_named_at_once,
+    nobody_else_can_tell_whether_a_client_exists,
+    a_therapist_finds_a_client_by_exact_address_id_and_name_only,
+    an_address_belongs_to_one_client_and_is_free_once_it_is_given_up,
+    a_stale_etag_is_refused_and_no_etag_means_last_write_wins,
+    a_repeated_post_with_its_key_makes_one_profile,
+    of_simultaneous_posts_with_one_key_all_get_the_one_profile,
+);
+
+async fn a_client_makes_reads_and_replaces_the_own_profile(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let asha = mesh.join("CLIENT").await;
+    assert_eq!(mesh.get("/clients", &asha).await.expect(200), json!([]));
+    mesh.get(&format!("/clients/{}", asha.id), &asha).await.refused(404, "NOT_FOUND");
+
+    let profile = json!({"name": "Asha Rao", "email": asha.email, "pincode": "110001"});
+    let made = mesh.ask(Method::POST, "/clients", Some(&asha), Some(profile.clone())).await.expect(201);
+    assert_eq!(made["clientId"], asha.id.as_str());
+    let path = format!("/clients/{}", asha.id);
+    assert_eq!(mesh.get(&path, &asha).await.expect(200), made);
+    assert_eq!(mesh.get("/clients", &asha).await.expect(200), json!([made]));
+    mesh.ask(Method::POST, "/clients", Some(&asha), Some(profile)).await.refused(409, "PROFILE_EXISTS");
+
+    // What was read can be sent back, ids and etag included.
+    let mut changed = made.clone();
+    changed["name"] = "Asha R. Rao".into();
+    let replaced = mesh.ask(Method::PUT, &path, Some(&asha), Some(changed)).await.expect(200);
+    assert_eq!(replaced["name"], "Asha R. Rao");
+    assert_ne!(replaced["etag"], made["etag"]);
+    assert_eq!(mesh.get(&path, &asha).await.expect(200), replaced);
+    mesh.stop().await;
+}
+
+async fn every_bad_field_of_a_profile_is_named_at_once(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let asha = mesh.join("CLIENT").await;
+    let post = |body| mesh.ask(Method::POST, "/clients", Some(&asha), Some(body));
+    let empty = post(json!({})).await;
+    empty.refused(400, "INVALID_FIELDS");
+    assert_eq!(empty.bad_fields(), ["email", "name", "pincode"]);
+    let all = post(json!({"clientId": "someone-else", "name": "\u{7}", "email": "x", "pincode": "!"})).await;
+    all.refused(400, "INVALID_FIELDS");
+    assert_eq!(all.bad_fields(), ["clientId", "email", "name", "pincode"]);
+    let types = post(json!({"name": 7, "email": ["x"], "pincode": {"a": 1}})).await;
+    assert_eq!(types.status, 400);
+    assert_eq!(types.bad_fields(), ["email", "name", "pincode"]);
+    assert_eq!(mesh.get("/clients", &asha).await.expect(200), json!([]), "nothing was written");
+    mesh.stop().await;
+}
+
+async fn nobody_else_can_tell_whether_a_client_exists(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
+    let noor = mesh.therapist("Noor", "Grief", "110001").await;
+    let nobody = "01933b5e-7a4c-7def-8abc-0123456789ab";
+    let profile = json!({"name": "X", "email": "x@example.org", "pincode": "110001"});
+    for (method, body) in [(Method::GET, None), (Method::PUT, Some(profile)), (Method::DELETE, None)] {
+        let of = async |id: &str, who| mesh.ask(method.clone(), &format!("/clients/{id}"), who, body.clone()).await;
+        let there = of(&asha.id, Some(&ben)).await;
+        let absent = of(nobody, Some(&ben)).await;
+        there.refused(403, "NOT_YOUR_ACCOUNT");
+        assert_eq!((there.status, &there.body), (absent.status, &absent.body));
+        let (there, absent) = (of(&asha.id, Some(&noor)).await, of(nobody, Some(&noor)).await);
+        assert_eq!((there.status, &there.body), (absent.status, &absent.body));
+        of(&asha.id, None).await.refused(401, "TOKEN_MISSING");
+    }
+    mesh.stop().await;
+}
+
+async fn a_therapist_finds_a_client_by_exact_address_id_and_name_only(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let (asha, noor) = (mesh.client("Asha Rao").await, mesh.therapist("Noor", "Grief", "110001").await);
+    let found = mesh.get(&format!("/clients?email={}", asha.email.to_uppercase()), &noor).await.expect(200);
+    assert_eq!(found, json!([{"clientId": asha.id, "name": "Asha Rao", "email": "", "pincode": "", "etag": ""}]));
+    let beginning = &asha.email[..asha.email.len() - 1];
+    assert_eq!(mesh.get(&format!("/clients?email={beginning}"), &noor).await.expect(200), json!([]));
+    assert_eq!(mesh.get("/clients", &noor).await.expect(200), json!([]), "no client is related yet");
+    mesh.get(&format!("/clients?email={}", asha.email), &asha).await.refused(403, "ROLE_NOT_ALLOWED");
+    mesh.stop().await;
+}
+
+async fn an_address_belongs_to_one_client_and_is_free_once_it_is_given_up(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
+    let noor = mesh.therapist("Noor", "Grief", "110001").await;
+    let move_to = async |who: &kit::mesh::Someone, email: &str| {
+        let profile = json!({"name": "Moved", "email": email, "pincode": "110001"});
+        mesh.ask(Method::PUT, &format!("/clients/{}", who.id), Some(who), Some(profile)).await
+    };
+    move_to(&ben, &asha.email.to_uppercase()).await.refused(409, "EMAIL_TAKEN");
+    move_to(&asha, "new.home@example.org").await.expect(200);
+    assert_eq!(mesh.get(&format!("/clients?email={}", asha.email), &noor).await.expect(200), json!([]));
+    move_to(&ben, &asha.email).await.expect(200);
+    let found = mesh.get(&format!("/clients?email={}", asha.email), &noor).await.expect(200);
+    assert_eq!(found[0]["clientId"], ben.id.as_str());
+    mesh.stop().await;
+}
+
+async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let asha = mesh.client("Asha").await;
+    let path = format!("/clients/{}", asha.id);
+    let old = mesh.get(&path, &asha).await.expect(200);
+    mesh.ask(Method::PUT, &path, Some(&asha), Some(old.clone())).await.expect(200);
+    mesh.ask(Method::PUT, &path, Some(&asha), Some(old.clone())).await.refused(409, "STALE_ETAG");
+    let mut never = old.clone();
+    never["etag"] = "never an etag".into();
+    mesh.ask(Method::PUT, &path, Some(&asha), Some(never)).await.refused(409, "STALE_ETAG");
+    let mut without = old;
+    without.as_object_mut().unwrap().remove("etag");
+    let writes: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(answer(mesh.request(Method::PUT, &path).bearer_auth(&asha.token).json(&without))))
+        .collect();
+    for write in writes {
+        write.await.unwrap().expect(200);
+    }
+    mesh.stop().await;
+}
+
+async fn a_repeated_post_with_its_key_makes_one_profile(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let asha = mesh.join("CLIENT").await;
+    let profile = json!({"name": "Asha", "email": asha.email, "pincode": "110001"});
+    let post = async |key: &str, body: &serde_json::Value| {
+        let request = mesh.request(Method::POST, "/clients").bearer_auth(&asha.token);
+        answer(request.header("idempotency-key", key).json(body)).await
+    };
+    let first = post("k-1", &profile).await.expect(201);
+    assert_eq!(post("k-1", &profile).await.expect(201), first);
+    let other = json!({"name": "Other", "email": asha.email, "pincode": "110001"});
+    post("k-1", &other).await.refused(409, "IDEMPOTENCY_KEY_REUSED");
+    post("k-2", &profile).await.refused(409, "PROFILE_EXISTS");
+    let bad = post(&"k".repeat(256), &profile).await;
+    bad.refused(400, "INVALID_FIELDS");
+    assert_eq!(bad.bad_fields(), ["Idempotency-Key"]);
+    mesh.pass(std::time::Duration::from_secs(24 * 3600 + 1));
+    let again = mesh.login(&asha.email, kit::mesh::PASSWORD).await;
+    let request = mesh.request(Method::POST, "/clients").bearer_auth(&again.token);
+    answer(request.header("idempotency-key", "k-1").json(&profile)).await.refused(409, "PROFILE_EXISTS");
+    mesh.stop().await;
+}
+
+async fn of_simultaneous_posts_with_one_key_all_get_the_one_profile(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let asha = mesh.join("CLIENT").await;
+    let profile = json!({"name": "Asha", "email": asha.email, "pincode": "110001"});
+    let posts: Vec<_> = (0..8)
+        .map(|_| {
+            let request = mesh.request(Method::POST, "/clients").bearer_auth(&asha.token);
+            tokio::spawn(answer(request.header("idempotency-key", "same").json(&profile)))
+        })
+        .collect();
+    for post in posts {
+        assert_eq!(post.await.unwrap().expect(201)["clientId"], asha.id.as_str());
+    }
+    mesh.stop().await;
+}

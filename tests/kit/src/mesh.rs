@@ -1,0 +1,226 @@
+//! Whole meshes, and people who use them.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test whose mesh does not start or answer has failed")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use chassis::{Platform, SystemEntropy, Tasks};
+use clap::Parser;
+use kernel::{ManualClock, Timestamp};
+use mesh::{Config, Mesh};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::engine::Engine;
+
+/// What every person of the tests has for a password.
+pub const PASSWORD: &str = "seven quiet herons";
+
+static PEOPLE: AtomicU32 = AtomicU32::new(0);
+
+#[derive(Parser)]
+struct Defaults {
+    #[command(flatten)]
+    config: Config,
+}
+
+/// A mesh of its own, on an engine that it shares with other tests, by a clock that stands still.
+pub struct TestMesh {
+    mesh: Mesh,
+    /// The clock that every service goes by.
+    pub clock: ManualClock,
+    /// Where the front is.
+    pub url: String,
+    /// What speaks to it.
+    pub http: reqwest::Client,
+}
+
+/// An answer of the front.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: reqwest::header::HeaderMap,
+    /// The body; null where there is none.
+    pub body: Value,
+}
+
+/// A person with an account who is logged in.
+#[derive(Debug, Clone)]
+pub struct Someone {
+    /// The address.
+    pub email: String,
+    /// The account's id.
+    pub id: String,
+    /// The access token.
+    pub token: String,
+    /// The refresh token.
+    pub refresh: String,
+}
+
+impl TestMesh {
+    /// A mesh on this engine.
+    pub async fn start(engine: Engine) -> Self {
+        Self::start_with(engine, |_| ()).await
+    }
+
+    /// A mesh on this engine, with other settings.
+    pub async fn start_with(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
+        let arguments = ["test", "--listen", "127.0.0.1:0", "--services-port", "0", "--memory"];
+        let mut config = Defaults::parse_from(arguments).config;
+        config.dynamodb = engine.config().await;
+        change(&mut config);
+        let clock = ManualClock::new(Timestamp::from_second(1_790_000_000).expect("a time"));
+        let platform =
+            Platform { clock: Arc::new(clock.clone()), entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
+        let mesh = Mesh::start(config, platform).await.expect("the mesh starts");
+        let url = format!("http://{}", mesh.address());
+        Self { mesh, clock, url, http: reqwest::Client::new() }
+    }
+
+    /// Where a service listens, as `http://host:port`.
+    pub fn service(&self, name: &str) -> String {
+        let (_, address) = self.mesh.services().find(|(known, _)| *known == name).expect("the service is there");
+        format!("http://{address}")
+    }
+
+    /// A request to the front.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    /// Asks as somebody, or as nobody.
+    pub async fn ask(&self, method: Method, path: &str, who: Option<&Someone>, body: Option<Value>) -> Answer {
+        let mut request = self.request(method, path);
+        if let Some(who) = who {
+            request = request.bearer_auth(&who.token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        answer(request).await
+    }
+
+    /// Reads as somebody.
+    pub async fn get(&self, path: &str, who: &Someone) -> Answer {
+        self.ask(Method::GET, path, Some(who), None).await
+    }
+
+    /// Registers somebody new, and logs in.
+    pub async fn join(&self, role: &str) -> Someone {
+        let number = PEOPLE.fetch_add(1, Ordering::Relaxed);
+        let email = format!("{}.{number}@example.org", role.to_lowercase());
+        let account = json!({"email": email, "password": PASSWORD, "role": role});
+        self.ask(Method::POST, "/auth/register", None, Some(account)).await.expect(201);
+        self.login(&email, PASSWORD).await
+    }
+
+    /// Logs somebody in.
+    pub async fn login(&self, email: &str, password: &str) -> Someone {
+        let login = json!({"email": email, "password": password});
+        let pair = self.ask(Method::POST, "/auth/login", None, Some(login)).await.expect(200);
+        Someone::of(&pair)
+    }
+
+    /// A new client with a profile.
+    pub async fn client(&self, name: &str) -> Someone {
+        let who = self.join("CLIENT").await;
+        let profile = json!({"name": name, "email": who.email, "pincode": "110001"});
+        self.ask(Method::POST, "/clients", Some(&who), Some(profile)).await.expect(201);
+        who
+    }
+
+    /// A new therapist with a profile.
+    pub async fn therapist(&self, name: &str, specialty: &str, pincode: &str) -> Someone {
+        let who = self.join("THERAPIST").await;
+        let profile = json!({"name": name, "email": who.email, "specialty": specialty, "pincode": pincode});
+        self.ask(Method::POST, "/therapists", Some(&who), Some(profile)).await.expect(201);
+        who
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+
+    /// Stops the mesh, and holds it to having ended well: no request cut off, no task left.
+    pub async fn stop(self) {
+        drop(self.http);
+        assert!(self.mesh.shutdown().await, "the mesh ends quietly");
+    }
+}
+
+impl Someone {
+    /// The person whom a pair of tokens speaks for.
+    pub fn of(pair: &Value) -> Self {
+        let text = |pointer| pair.pointer(pointer).and_then(Value::as_str).expect("the pair is whole").to_owned();
+        Self {
+            email: text("/user/email"),
+            id: text("/user/userId"),
+            token: text("/accessToken"),
+            refresh: text("/refreshToken"),
+        }
+    }
+}
+
+/// Sends a request.
+pub async fn answer(request: RequestBuilder) -> Answer {
+    let response = request.send().await.expect("the front answers");
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await.expect("the body is text");
+    let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+    Answer { status, headers, body }
+}
+
+impl Answer {
+    /// The body, if the status is this one.
+    ///
+    /// # Panics
+    /// If it is another.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.body);
+        self.body
+    }
+
+    /// Holds a refusal to its status and its reason, and to the form of every refusal.
+    ///
+    /// # Panics
+    /// If it is another answer.
+    #[track_caller]
+    pub fn refused(&self, status: u16, reason: &str) -> &Value {
+        assert_eq!((self.status, self.reason()), (status, reason), "{}", self.body);
+        assert!(self.body["code"].as_i64().is_some_and(|code| code > 0), "{}", self.body);
+        assert!(self.body["message"].as_str().is_some_and(|message| !message.is_empty()), "{}", self.body);
+        &self.body
+    }
+
+    /// The reason of a refusal.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        self.detail("google.rpc.ErrorInfo").and_then(|info| info["reason"].as_str()).unwrap_or_default()
+    }
+
+    /// The fields that a refusal names, sorted.
+    #[must_use]
+    pub fn bad_fields(&self) -> Vec<&str> {
+        let violations = self.detail("google.rpc.BadRequest").and_then(|bad| bad["fieldViolations"].as_array());
+        let mut fields: Vec<_> = violations.into_iter().flatten().filter_map(|v| v["field"].as_str()).collect();
+        fields.sort_unstable();
+        fields
+    }
+
+    /// After how many seconds a refusal says to try again.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<f64> {
+        let delay = self.detail("google.rpc.RetryInfo")?["retryDelay"].as_str()?;
+        delay.strip_suffix('s')?.parse().ok()
+    }
+
+    fn detail(&self, name: &str) -> Option<&Value> {
+        let details = self.body["details"].as_array()?;
+        details.iter().find(|detail| detail["@type"].as_str().is_some_and(|kind| kind.ends_with(name)))
+    }
+}
