@@ -6,6 +6,7 @@ use http::HeaderValue;
 
 /// The bounds of the front and who may call it from a page.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "REST front")]
 pub struct Config {
     /// Origins whose pages may call, such as https://app.example.org; * for any. None unless told.

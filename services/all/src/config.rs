@@ -5,6 +5,7 @@ use chassis::server;
 
 /// The settings of the all-in-one.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Config {
     /// Where the front listens: REST and gRPC on one port.
     #[arg(long, env = "MESH_LISTEN", default_value = "127.0.0.1:8080")]
@@ -32,6 +33,7 @@ pub struct Config {
 
 /// Where the data is.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Data")]
 pub struct Storage {
     /// The directory of the embedded DynamoDB and of the secrets. It is made if it is not there.

@@ -4,6 +4,7 @@ use humantime::parse_duration;
 
 /// The settings of auth.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Config {
     /// How long an access token lives.
     #[arg(long, env = "MESH_ACCESS_TOKEN_LIFE", default_value = "15m", value_parser = parse_duration, help_heading = "Tokens")]

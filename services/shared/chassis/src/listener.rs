@@ -24,6 +24,7 @@ use tower::{Service, ServiceExt as _};
 
 /// The bounds of a listener.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Connections")]
 pub struct Config {
     /// How many connections may be open at once; more wait in the backlog.

@@ -33,6 +33,7 @@ pub const LAYERS: [&str; 5] = ["deadline", "limit", "answer", "identity", "acces
 
 /// How every service serves.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Serving")]
 pub struct Config {
     /// How many requests are answered at once; what comes on top is refused with UNAVAILABLE.

@@ -13,6 +13,7 @@ use crate::def::TableDef;
 
 /// Where DynamoDB is, and how long to wait for it. Every setting is a flag and a variable.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "DynamoDB")]
 pub struct Config {
     /// The address of DynamoDB, such as `http://127.0.0.1:8000`; AWS' own, by region, unless set

@@ -27,6 +27,7 @@ pub(crate) enum Command<C: Args> {
 }
 
 #[derive(Debug, Args)]
+#[group(skip)]
 pub(crate) struct Serve<C: Args> {
     /// Where to listen.
     #[arg(long, env = "MESH_LISTEN", default_value = "127.0.0.1:50051")]
@@ -57,4 +58,5 @@ pub(crate) struct Serve<C: Args> {
 
 /// The settings of a domain that has none of its own.
 #[derive(Debug, Clone, Copy, Args)]
+#[group(skip)]
 pub struct Nothing {}

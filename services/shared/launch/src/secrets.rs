@@ -10,6 +10,7 @@ use kernel::{BoxError, Entropy};
 
 /// Where the secrets are.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct SecretsConfig {
     /// The file with the secrets: one a line, 32 random bytes in base64 (`openssl rand -base64 32`). The first seals and
     /// signs; the others are those that it replaced, still understood.

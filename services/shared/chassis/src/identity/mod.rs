@@ -17,6 +17,7 @@ use ipnet::IpNet;
 
 /// How tokens are judged. The same for every service of one mesh.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Identity")]
 pub struct Config {
     /// The issuer (`iss`) of access tokens.

@@ -21,6 +21,7 @@ const REREAD: Duration = Duration::from_secs(60);
 
 /// Where a service finds its own token and the keys that verify those of others.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Workload identity")]
 pub struct WorkloadConfig {
     /// The file with this service's own token: a projected service-account token, or one that `mesh workload-keys` wrote.

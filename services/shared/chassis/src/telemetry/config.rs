@@ -13,6 +13,7 @@ const QUIET: &str = "aws_config=warn,aws_sdk_dynamodb=warn,aws_smithy_http_clien
 
 /// Logs and telemetry.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Telemetry")]
 pub struct Config {
     /// How log lines look: `pretty` for people, `json` for machines.
@@ -30,6 +31,7 @@ pub struct Config {
 ///
 /// The names and meanings are those of the OpenTelemetry specification, where an empty variable is one that isn't set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+#[group(skip)]
 pub struct Otlp {
     /// The OTLP/gRPC endpoint of the collector, such as http://localhost:4317; nothing is exported without one.
     ///
