@@ -52,7 +52,7 @@ impl Client {
         }
         for def in defs {
             self.until_ready(def).await?;
-            
+            self.set_ttl(def).await?;
         }
         for def in made {
             tracing::info!(table = self.name(def), "made a table");
