@@ -79,7 +79,9 @@ pub(crate) struct KeyRecord {
 }
 
 impl Account {
-    pub(crate) fn new(user_id: UserId, email: &Email, role: Role, created_at: Timestamp) -> Self {
+    pub(crate) fn new(user_id: UserId, email: &Email, role: Role, now: Timestamp) -> Self {
+        // A time that people read needs no nanoseconds; one that can't be cut stays as it is.
+        let created_at = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
         Self { user_id, email: email.as_str().to_owned(), role: role.as_str().to_owned(), created_at, epoch: 1 }
     }
 

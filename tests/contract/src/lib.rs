@@ -1,1 +1,1 @@
-//! Tests of the contract itself: protos, descriptors, access table.
+//! Tests of the contract itself: protos, descriptors, rules.

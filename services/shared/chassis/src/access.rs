@@ -16,7 +16,7 @@ pub(crate) fn is_infrastructure(path: &str) -> bool {
 /// Who may call what, by the rule that stands beside each RPC in its proto. Default deny: what has no rule is as if it
 /// did not exist.
 #[derive(Debug, Clone, Copy)]
-pub struct AccessStage;
+pub(crate) struct AccessStage;
 
 impl Stage for AccessStage {
     const NAME: &'static str = "access";

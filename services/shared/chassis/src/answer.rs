@@ -20,7 +20,7 @@ const DETAILS: &str = "grpc-status-details-bin";
 /// Every answer in the form of the contract: errors with their details, also those that the framework makes by itself
 /// and those of a panic; successes with what a REST front must know.
 #[derive(Debug, Clone, Copy)]
-pub struct AnswerStage;
+pub(crate) struct AnswerStage;
 
 impl Stage for AnswerStage {
     const NAME: &'static str = "answer";

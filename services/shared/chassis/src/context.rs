@@ -17,11 +17,11 @@ const HOP: Duration = Duration::from_millis(20);
 
 /// When the caller stops waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deadline(pub Instant);
+pub(crate) struct Deadline(pub(crate) Instant);
 
 /// Where the request came from: the peer, or what a trusted front says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 /// What the layers found out about a request, for the code that answers it.
 #[derive(Debug, Clone)]

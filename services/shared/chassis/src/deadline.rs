@@ -10,11 +10,11 @@ use crate::status;
 
 /// No call without a deadline: the caller's (`grpc-timeout`), bounded, or ours.
 #[derive(Debug, Clone, Copy)]
-pub struct DeadlineStage {
+pub(crate) struct DeadlineStage {
     /// What a call gets that asks for nothing.
-    pub default: Duration,
+    pub(crate) default: Duration,
     /// What a call gets that asks for more.
-    pub most: Duration,
+    pub(crate) most: Duration,
 }
 
 impl Stage for DeadlineStage {

@@ -10,14 +10,14 @@ use crate::status;
 
 /// At most so many requests at once; what comes on top is refused at once, before it costs anything.
 #[derive(Debug, Clone)]
-pub struct LimitStage {
+pub(crate) struct LimitStage {
     free: Arc<Semaphore>,
 }
 
 impl LimitStage {
     /// A limit of `most` requests at once.
     #[must_use]
-    pub fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self { free: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))) }
     }
 }

@@ -136,7 +136,11 @@ pub async fn start(
 
     let routes = reflection(routes.add_service(health), grpc_services)?;
     let identity = IdentityStage { people, workloads, trusted_proxies: config.identity.trusted_proxies.as_slice().into() };
-    let stack = RpcTelemetry.layer(stack(config, identity, routes));
+    let stack = stack(config, identity, routes);
+    let mut layers = Vec::new();
+    stack.names(&mut layers);
+    tracing::debug!(name, ?layers, "the layers, from the outermost inwards");
+    let stack = RpcTelemetry.layer(stack);
     let stack = stack.map_request(|request: Request<Incoming>| request.map(tonic::body::Body::new));
 
     let (address, stop, connections) = (listener.local_addr()?, CancellationToken::new(), config.connections.clone());
@@ -178,4 +182,35 @@ fn reflection(routes: Routes, grpc_services: &[&str]) -> Result<Routes, BoxError
         )
     };
     Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use clap::Parser;
+    use kernel::SystemClock;
+
+    use super::*;
+    use crate::identity::{Issuer, KeySet, Keys};
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    #[test]
+    fn the_stack_has_the_declared_order() {
+        let config = Cli::parse_from(["test"]).config;
+        let clock = Arc::new(SystemClock);
+        let identity = IdentityStage {
+            people: AccessTokens::new(config.identity(), Keys::fixed(KeySet::default()), clock.clone()),
+            workloads: Arc::new(Issuer::generate(clock).unwrap()).workload("test").verifier,
+            trusted_proxies: [].into(),
+        };
+        let mut order = Vec::new();
+        stack(&config, identity, Routes::default()).names(&mut order);
+        assert_eq!(order, LAYERS);
+    }
 }

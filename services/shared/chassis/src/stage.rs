@@ -8,12 +8,12 @@ use std::task::{Context, Poll};
 use tower::{Layer, Service};
 
 /// A request on its way inwards.
-pub type Request = http::Request<tonic::body::Body>;
+pub(crate) type Request = http::Request<tonic::body::Body>;
 /// An answer on its way outwards.
-pub type Response = http::Response<tonic::body::Body>;
+pub(crate) type Response = http::Response<tonic::body::Body>;
 
 /// What lies inside of a stage.
-pub trait Inner:
+pub(crate) trait Inner:
     Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
 {
 }
@@ -24,7 +24,7 @@ impl<S> Inner for S where
 }
 
 /// One step between the listener and the RPC.
-pub trait Stage: Clone + Send + Sync + 'static {
+pub(crate) trait Stage: Clone + Send + Sync + 'static {
     /// The name by which the declared order knows it.
     const NAME: &'static str;
 
@@ -43,7 +43,7 @@ pub(crate) async fn forward<S: Inner>(mut inner: S, request: Request) -> Respons
 
 /// A stage as a tower layer.
 #[derive(Debug, Clone)]
-pub struct StageLayer<T>(pub T);
+pub(crate) struct StageLayer<T>(pub(crate) T);
 
 impl<T: Stage, S> Layer<S> for StageLayer<T> {
     type Service = Staged<T, S>;
@@ -55,7 +55,7 @@ impl<T: Stage, S> Layer<S> for StageLayer<T> {
 
 /// A stage around an inner service.
 #[derive(Debug, Clone)]
-pub struct Staged<T, S> {
+pub(crate) struct Staged<T, S> {
     stage: T,
     inner: S,
 }
@@ -76,7 +76,7 @@ impl<T: Stage, S: Inner> Service<Request> for Staged<T, S> {
 }
 
 /// The names of the stages, from the outermost inwards.
-pub trait Order {
+pub(crate) trait Order {
     /// Appends the names.
     fn names(&self, order: &mut Vec<&'static str>);
 }

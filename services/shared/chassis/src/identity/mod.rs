@@ -10,7 +10,7 @@ mod workload;
 
 pub use keys::{Jwk, KeySet, Keys, KeysRefresher};
 pub use person::{ACCESS_TOKEN_TYPE, AccessClaims, AccessTokens};
-pub use stage::IdentityStage;
+pub(crate) use stage::IdentityStage;
 pub use workload::{Issuer, Workload, WorkloadConfig, WorkloadTokens, WorkloadVerifier};
 
 use ipnet::IpNet;

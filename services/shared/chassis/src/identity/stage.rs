@@ -17,13 +17,13 @@ const FRONT: &str = "gateway";
 
 /// Finds out who is calling, and from where.
 #[derive(Debug, Clone)]
-pub struct IdentityStage {
+pub(crate) struct IdentityStage {
     /// The verifier of access tokens.
-    pub people: AccessTokens,
+    pub(crate) people: AccessTokens,
     /// The verifier of workload tokens.
-    pub workloads: WorkloadVerifier,
+    pub(crate) workloads: WorkloadVerifier,
     /// The networks whose `x-forwarded-for` is believed.
-    pub trusted_proxies: std::sync::Arc<[IpNet]>,
+    pub(crate) trusted_proxies: std::sync::Arc<[IpNet]>,
 }
 
 impl Stage for IdentityStage {

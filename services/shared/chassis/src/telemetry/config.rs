@@ -8,7 +8,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// Libraries that tell more than an operator wants to know, unless they are asked by name.
 const QUIET: &str = "aws_config=warn,aws_sdk_dynamodb=warn,aws_smithy_http_client=warn,aws_smithy_runtime=warn,\
-                     aws_smithy_runtime_api=warn,h2=warn,hyper=warn,hyper_util=warn,opentelemetry=warn,rustls=warn,\
+                     aws_smithy_runtime_api=warn,dynoxide=error,h2=warn,hyper=warn,hyper_util=warn,opentelemetry=warn,rustls=warn,\
                      tonic=warn,tower=warn";
 
 /// Logs and telemetry.

@@ -1,0 +1,105 @@
+//! What must hold of every proto before any service runs.
+
+use std::collections::BTreeSet;
+
+use prost_reflect::{DescriptorPool, Kind, MessageDescriptor, Value};
+use proto::{Caller, RPCS, Rpc};
+
+fn pool() -> DescriptorPool {
+    DescriptorPool::decode(proto::DESCRIPTOR_SET).unwrap()
+}
+
+/// Every message that can be reached from one.
+fn reach(message: MessageDescriptor, seen: &mut BTreeSet<String>, all: &mut Vec<MessageDescriptor>) {
+    if seen.insert(message.full_name().to_owned()) {
+        for field in message.fields() {
+            if let Kind::Message(inner) = field.kind() {
+                reach(inner, seen, all);
+            }
+        }
+        all.push(message);
+    }
+}
+
+/// Every message that a front shows or takes.
+fn transcoded() -> Vec<MessageDescriptor> {
+    let (mut seen, mut all) = (BTreeSet::new(), Vec::new());
+    for method in pool().services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+        reach(method.input(), &mut seen, &mut all);
+        reach(method.output(), &mut seen, &mut all);
+    }
+    all
+}
+
+#[test]
+fn no_message_that_a_front_shows_has_a_map_a_struct_or_a_64_bit_integer() {
+    for message in transcoded() {
+        assert!(!message.full_name().starts_with("google.protobuf.Struct"), "{}", message.full_name());
+        if message.full_name().starts_with("google.") {
+            continue;
+        }
+        for field in message.fields() {
+            assert!(!field.is_map(), "{}: Envoy dies of an empty key of a map", field.full_name());
+            let wide = matches!(
+                field.kind(),
+                Kind::Int64 | Kind::Uint64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64
+            );
+            assert!(!wide, "{}: JSON prints it as a string", field.full_name());
+        }
+    }
+}
+
+#[test]
+fn every_rpc_has_a_rule_and_every_rule_an_rpc() {
+    let services = pool().services().collect::<Vec<_>>();
+    let methods = services.iter().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let paths: BTreeSet<_> =
+        methods.map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name())).collect();
+    assert_eq!(paths, RPCS.iter().map(|rpc| rpc.path.to_owned()).collect());
+    for path in paths {
+        let rpc = Rpc::find(&path).unwrap();
+        assert_ne!(rpc.callers.is_empty(), rpc.workloads.is_empty(), "{path}");
+    }
+    assert_eq!(Rpc::find("/therapy.auth.v1.AuthService/Nothing"), None);
+}
+
+#[test]
+fn only_what_gives_a_token_or_a_key_is_public() {
+    let public: Vec<_> = RPCS.iter().filter(|rpc| rpc.callers == [Caller::Anyone]).map(|rpc| rpc.path).collect();
+    assert_eq!(
+        public,
+        ["GetJwks", "Login", "Refresh", "Register"].map(|name| format!("/therapy.auth.v1.AuthService/{name}"))
+    );
+}
+
+#[test]
+fn internal_rpcs_have_services_of_their_own_and_no_routes() {
+    for service in RPCS.iter().map(Rpc::service).collect::<BTreeSet<_>>() {
+        let mut kinds = RPCS.iter().filter(|rpc| rpc.service() == service).map(Rpc::is_internal);
+        let first = kinds.next().unwrap();
+        assert!(kinds.all(|kind| kind == first), "{service} mixes internal and public RPCs");
+    }
+}
+
+#[test]
+fn envoys_set_is_the_same_but_for_response_body() {
+    let http = |pool: &DescriptorPool| {
+        let extension = pool.get_extension_by_name("google.api.http").unwrap();
+        let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect::<Vec<_>>();
+        let routes = methods.into_iter().map(|method| match method.options().get_extension(&extension).into_owned() {
+            Value::Message(rule) => {
+                let body = rule.get_field_by_name("response_body").unwrap().as_str().unwrap().to_owned();
+                let mut rest = rule;
+                rest.clear_field_by_name("response_body");
+                (format!("{}{rest:?}", method.full_name()), body)
+            }
+            other => panic!("{other:?}"),
+        });
+        routes.collect::<Vec<_>>()
+    };
+    let (ours, envoys) = (http(&pool()), http(&DescriptorPool::decode(proto::ENVOY_DESCRIPTOR_SET).unwrap()));
+    let routes = |list: &[(String, String)]| list.iter().map(|(route, _)| route.clone()).collect::<Vec<_>>();
+    assert_eq!(routes(&ours), routes(&envoys));
+    assert!(ours.iter().any(|(_, body)| !body.is_empty()));
+    assert!(envoys.iter().all(|(_, body)| body.is_empty()));
+}
