@@ -123,6 +123,9 @@ async fn a_repeated_update_that_lost_to_another_is_not_taken_for_its_own_work(en
     proxy.next([Mode::Throttle]);
     let change = table.update(&key("a")).set("name", "mine").set("size", 2).when(Condition::eq("size", 1));
     assert!(matches!(change.run().await.unwrap(), Update::Unmet(Some(_))));
+    proxy.next([Mode::Throttle]);
+    let change = table.update(&key("a")).set("size", 2).remove("name").when(Condition::eq("size", 1));
+    assert!(matches!(change.run().await.unwrap(), Update::Unmet(Some(_))), "the name is still there");
 }
 
 async fn conflicts_of_transactions_pass_or_are_aborted(engine: Engine) {
