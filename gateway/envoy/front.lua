@@ -1,31 +1,44 @@
 -- What the JSON transcoder cannot do by itself: the success codes 201 and 204, lists as top-level arrays, and a list of
 -- the metadata that may pass. Runs before the transcoder, so it sees requests as they came and answers as they leave.
 
--- What a request may bring to a service. Anything else (x-user-id, workload-identity-token, *-bin, …) stays outside.
-local PASSED = {
-  ["accept"] = true,
-  ["accept-language"] = true,
+-- What passes from a caller to a service. Anything else (identities that somebody claims, tokens of services, binary
+-- metadata) stays outside. Without the lines about framing, Envoy could not read the body.
+local INWARDS = {
   ["authorization"] = true,
-  ["content-length"] = true,
-  ["content-type"] = true,
-  ["expect"] = true,
-  ["grpc-accept-encoding"] = true,
-  ["grpc-encoding"] = true,
-  ["grpc-timeout"] = true,
   ["idempotency-key"] = true,
-  ["last-event-id"] = true,
-  ["te"] = true,
   ["traceparent"] = true,
   ["tracestate"] = true,
+  ["grpc-timeout"] = true,
+  ["grpc-encoding"] = true,
+  ["grpc-accept-encoding"] = true,
+  ["te"] = true,
+  ["content-type"] = true,
+  ["content-length"] = true,
   ["transfer-encoding"] = true,
-  ["user-agent"] = true,
-  -- Envoy's own: it has already replaced what came from outside.
+  ["expect"] = true,
+  -- Envoy's own: it has replaced what came from outside.
   ["x-forwarded-for"] = true,
   ["x-forwarded-proto"] = true,
 }
 
--- What belongs to gRPC and has no meaning over REST.
-local GRPC_ONLY = { "grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-accept-encoding", "grpc-encoding" }
+-- What passes from a service to a caller, over REST and over gRPC.
+local OUTWARDS = {
+  ["x-next-page-token"] = true,
+  ["retry-after"] = true,
+  ["www-authenticate"] = true,
+  ["content-type"] = true,
+  ["content-length"] = true,
+  ["transfer-encoding"] = true,
+  ["connection"] = true,
+  ["date"] = true,
+}
+local OUTWARDS_GRPC = {
+  ["grpc-status"] = true,
+  ["grpc-message"] = true,
+  ["grpc-status-details-bin"] = true,
+  ["grpc-encoding"] = true,
+  ["grpc-accept-encoding"] = true,
+}
 
 -- The longest deadline for a service, in milliseconds: a little less than the route's, so that the service gives up first.
 local LONGEST = 14500
@@ -36,7 +49,20 @@ local function json_name(field)
 end
 
 local function is_grpc(content_type)
-  return content_type ~= nil and content_type:find("^application/grpc") ~= nil
+  return content_type ~= nil and (content_type == "application/grpc" or content_type:find("^application/grpc[+;]") ~= nil)
+end
+
+-- Leaves of the headers the pseudo-headers and what one of the lists names.
+local function keep(headers, list, more)
+  local refused = {}
+  for name, _ in pairs(headers) do
+    if name:byte(1) ~= 58 and not list[name] and not (more and more[name]) then
+      refused[#refused + 1] = name
+    end
+  end
+  for _, name in ipairs(refused) do
+    headers:remove(name)
+  end
 end
 
 -- The position after the JSON string that opens at `at`.
@@ -142,12 +168,16 @@ local function is_decodable(text)
   return more == 0
 end
 
--- Whether the body, if there is one, is JSON as it stands.
+-- Whether the body, if there is one, is JSON as it stands. A body without a type is taken for JSON.
 local function is_json(headers)
+  local length = headers:get("content-length")
+  if (length == nil or length == "0") and headers:get("transfer-encoding") == nil then
+    return true
+  end
   local encoding = headers:get("content-encoding")
-  local kind = headers:get("content-type")
+  local kind = (headers:get("content-type") or ""):lower()
   return (encoding == nil or encoding:lower() == "identity")
-    and (kind == nil or kind == "" or kind:lower():find("^application/json%s*$") or kind:lower():find("^application/json%s*;"))
+    and (kind == "" or kind:find("^application/json%s*$") ~= nil or kind:find("^application/json%s*;") ~= nil)
 end
 
 local MILLISECONDS = { H = 3600000, M = 60000, S = 1000, m = 1, u = 0.001, n = 0.000001 }
@@ -158,93 +188,128 @@ local function is_granted(timeout)
   return amount ~= nil and tonumber(amount) * MILLISECONDS[unit] <= LONGEST
 end
 
+-- A google.rpc.Status as JSON, with an ErrorInfo and, if a field is at fault, a BadRequest. All arguments are ours or
+-- plain names: nothing has to be escaped.
+local function status(code, reason, message, field, description)
+  local details = '{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"' .. reason .. '","domain":"therapy","metadata":{}}'
+  if field ~= nil then
+    details = details
+      .. ',{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"'
+      .. field
+      .. '","description":"'
+      .. description
+      .. '","reason":""}]}'
+  end
+  return '{"code":' .. code .. ',"message":"' .. message .. '","details":[' .. details .. "]}"
+end
+
+-- Answers in place of a service. The mark keeps Envoy from putting words of its own in the body.
+local function refuse(handle, http, code, reason, message)
+  handle:streamInfo():dynamicMetadata():set("front", "refused", true)
+  handle:respond({ [":status"] = http }, status(code, reason, message))
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   local native = is_grpc(headers:get("content-type"))
   handle:streamInfo():dynamicMetadata():set("front", "native", native)
 
-  if not native then
-    if not is_decodable(headers:get(":path")) then
-      return handle:respond({ [":status"] = "400" }, "the path cannot be decoded")
-    elseif not is_json(headers) then
-      return handle:respond({ [":status"] = "415" }, "the body is not JSON")
-    end
+  -- Envoy joins repeated headers with commas, and no token has one.
+  if (headers:get("authorization") or ""):find(",", 1, true) then
+    return refuse(handle, "401", 16, "CREDENTIALS_AMBIGUOUS", "send exactly one authorization header")
+  elseif not native and not is_decodable(headers:get(":path")) then
+    return refuse(handle, "400", 3, "MALFORMED_PATH", "the path or its query is badly percent-encoded")
+  elseif not native and not is_json(headers) then
+    return refuse(handle, "400", 3, "UNSUPPORTED_CONTENT_TYPE", "a body is sent as content-type: application/json")
   end
 
-  local refused = {}
-  for name, _ in pairs(headers) do
-    if name:byte(1) ~= 58 and not PASSED[name] then
-      refused[#refused + 1] = name
-    end
-  end
-  for _, name in ipairs(refused) do
-    headers:remove(name)
-  end
+  keep(headers, INWARDS)
   local timeout = headers:get("grpc-timeout")
-  if timeout ~= nil and not is_granted(timeout) then
+  if timeout ~= nil and not (native and is_granted(timeout)) then
     headers:remove("grpc-timeout")
   end
 end
 
+-- How the transcoder begins its sentences about a field, and what is wrong with the field.
+local FAULTS = {
+  { '^Could not find field "([%w_]+)"', "is no parameter of this path" },
+  { '^Encountered a non%-leaf field "([%w_]+)"', "is no parameter of this path" },
+  { "Cannot set '([%w_]+)' for type oneof", "excludes a field that is set already" },
+  { "Starting an object on a scalar field for type ([%w_]+)$", "has a value of the wrong type" },
+  { "^([%w_%.%[%]]+): ", "has a value of the wrong type" },
+}
+
 -- The transcoder's sentence quotes what was sent, which may be what a person wrote: only the name of the field stays.
 local function refusal(sentence)
-  local field, description = sentence:match('^Could not find field "([%w_]+)"'), "is not a known parameter"
-  if field == nil then
-    field = sentence:match("^([%w_%.%[%]]+): ") or sentence:match("Starting an object on a scalar field for type ([%w_]+)$")
-    description = "has a value of the wrong type"
+  if sentence:find("Root element must be a message", 1, true) then
+    return status(3, "INVALID_FIELDS", "body must be an object", "body", "must be an object")
   end
-  local info = '{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"%s","domain":"therapy","metadata":{}}'
-  if field == nil then
-    return '{"code":3,"message":"The request is malformed.","details":[' .. info:format("MALFORMED_REQUEST") .. "]}"
+  for _, fault in ipairs(FAULTS) do
+    local field = sentence:match(fault[1])
+    if field ~= nil then
+      field = json_name(field)
+      return status(3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault[2])
+    end
   end
-  field = json_name(field)
-  return ('{"code":3,"message":"%s %s","details":[%s,{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"%s","description":"%s","reason":""}]}]}'):format(
-    field,
-    description,
-    info:format("INVALID_FIELDS"),
-    field,
-    description
-  )
+  return status(3, "MALFORMED_JSON", "the body is not JSON, or not of the form that this path takes")
 end
 
-local function set_body(handle, text)
+local function body_of(handle)
+  local body = handle:body(true)
+  return body:getBytes(0, body:length())
+end
+
+-- Replaces the body. What was fetched of the headers before is stale then.
+local function set_body(handle, text, content_type)
   local length = handle:body(true):setBytes(text)
-  -- Reading the body has moved the headers: what was fetched before it is stale.
-  handle:headers():replace("content-length", tostring(length))
+  local headers = handle:headers()
+  headers:replace("content-length", tostring(length))
+  if content_type ~= nil then
+    headers:replace("content-type", content_type)
+  end
+end
+
+-- What HTTP says about an error besides its body.
+local function describe_error(handle, http)
+  if http == "401" then
+    handle:headers():replace("www-authenticate", "Bearer")
+  elseif http == "429" or http == "503" then
+    local whole, part = body_of(handle):match('/google%.rpc%.RetryInfo","retryDelay":"(%d+)%.?(%d*)s"')
+    if whole ~= nil then
+      handle:headers():replace("retry-after", tostring(tonumber(whole) + (part == "" and 0 or 1)))
+    end
+  end
 end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
+  local http = headers:get(":status")
   local code = headers:get("x-http-code")
   local field = headers:get("x-http-body-field")
-  headers:remove("x-http-code")
-  headers:remove("x-http-body-field")
-  headers:remove("x-envoy-upstream-healthchecked-cluster")
+  local is_health = headers:get("x-envoy-upstream-healthchecked-cluster") ~= nil
+  local front = handle:streamInfo():dynamicMetadata():get("front") or {}
+  keep(headers, OUTWARDS, front["native"] and OUTWARDS_GRPC)
 
-  local front = handle:streamInfo():dynamicMetadata():get("front")
-  if front == nil or front["native"] then
+  if front["native"] then
     return
-  end
-  for _, name in ipairs(GRPC_ONLY) do
-    headers:remove(name)
-  end
-
-  local status = headers:get(":status")
-  if status == "400" and headers:get("content-type") == "text/x-refusal" then
-    headers:replace("content-type", "application/json")
-    local body = handle:body(true)
-    set_body(handle, refusal(body:getBytes(0, body:length())))
-  elseif status == "200" and field ~= nil then
-    local body = handle:body(true)
-    set_body(handle, array_of(body:getBytes(0, body:length()), json_name(field)))
-  elseif status == "200" and code == "204" then
+  elseif is_health then
+    set_body(handle, http == "200" and '{"status":"SERVING"}' or '{"status":"NOT_SERVING"}', "application/json")
+  elseif headers:get("content-type") == "text/x-refusal" then
+    set_body(handle, refusal(body_of(handle)), "application/json")
+  elseif http ~= "200" then
+    describe_error(handle, http)
+  elseif code == "204" then
     set_body(handle, "")
     headers = handle:headers()
     headers:replace(":status", "204")
     headers:remove("content-length")
     headers:remove("content-type")
-  end
-  if status == "200" and code == "201" then
-    handle:headers():replace(":status", "201")
+  else
+    if field ~= nil then
+      set_body(handle, array_of(body_of(handle), json_name(field)))
+    end
+    if code == "201" then
+      handle:headers():replace(":status", "201")
+    end
   end
 end

@@ -28,7 +28,15 @@ use self::v1::{
     echo_metadata_response,
 };
 
-#[allow(missing_docs, unreachable_pub, clippy::all, clippy::restriction, clippy::pedantic, reason = "generated code")]
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::restriction,
+    clippy::pedantic,
+    reason = "generated code"
+)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/front.rs"));
 }
@@ -103,7 +111,7 @@ fn refusal(code: Code, reason: &str, message: &str) -> Status {
 fn made_up(id: impl ToString) -> Item {
     Item {
         item_id: id.to_string(),
-        title: "Brackets ]}, a \"quote\", a \\ and <é>".to_owned(),
+        title: "Brackets ]}, a \"quote\", a \\ and é".to_owned(),
         weight: 0,
         state: State::Open.into(),
         labels: vec!["a".to_owned(), "[".to_owned()],
@@ -231,6 +239,8 @@ impl FrontService for Answers {
                     (name.as_str(), String::from_utf8_lossy(value.as_encoded_bytes()))
                 }
             })
+            // What the client's library adds says nothing about the front.
+            .filter(|(name, _)| !matches!(*name, "content-length" | "user-agent"))
             // How much of a deadline is left depends on the moment.
             .map(|(name, value)| (name, if name == "grpc-timeout" { "some".into() } else { value }))
             .map(|(name, value)| echo_metadata_response::Entry { name: name.to_owned(), value: value.into_owned() })
@@ -239,12 +249,12 @@ impl FrontService for Answers {
         Ok(Response::new(EchoMetadataResponse { entries }))
     }
 
-    /// Gives up a little before the deadline, as a service of the mesh does: the framework would say CANCELLED.
+    /// Gives up well before the deadline, as a service of the mesh does: the framework would say CANCELLED.
     async fn hang(&self, request: Request<HangRequest>) -> Answer<()> {
         let milliseconds =
             request.metadata().get("grpc-timeout").and_then(|t| t.to_str().ok()?.strip_suffix('m')?.parse().ok());
         match milliseconds {
-            Some(milliseconds) => tokio::time::sleep(Duration::from_millis(milliseconds) * 9 / 10).await,
+            Some(milliseconds) => tokio::time::sleep(Duration::from_millis(milliseconds) * 2 / 3).await,
             None => std::future::pending().await,
         }
         Err(refusal(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the time that the caller gave is over"))

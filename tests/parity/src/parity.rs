@@ -1,0 +1,107 @@
+//! The same recorded requests through real Envoy and through the embedded gateway, both before the same service. Where
+//! the answers differ, `differences.txt` must say so and why; where they no longer differ, it must not.
+#![cfg(test)]
+
+mod compare;
+mod corpus;
+mod wire;
+
+use std::net::SocketAddr;
+
+use chassis::listener::{self, Protocols};
+use clap::Parser;
+use gateway::{Setup, Upstream};
+use kit::envoy::{Envoy, EnvoySetup};
+use kit::front_service::{DESCRIPTOR_SET, ENVOY_DESCRIPTOR_SET, Front, SERVICE};
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::corpus::Request;
+use crate::wire::Answer;
+
+const REQUESTS: &str = include_str!("../requests.txt");
+const DIFFERENCES: &str = include_str!("../differences.txt");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_fronts_answer_alike_but_for_the_listed_differences() {
+    let service = Front::start().await;
+    let upstreams = [(SERVICE.to_owned(), service.address())].into();
+    let envoy = Envoy::start(EnvoySetup { descriptor_set: ENVOY_DESCRIPTOR_SET.to_vec(), upstreams }).await;
+    let (embedded, _stop) = embedded(&service).await;
+    let pool = DescriptorPool::decode(DESCRIPTOR_SET).unwrap();
+
+    let mut meant = corpus::differences(DIFFERENCES);
+    let mut wrong = Vec::new();
+    for recorded in corpus::requests(REQUESTS) {
+        let name = &recorded.name;
+        let (by_envoy, by_us) = tokio::join!(
+            answer(envoy.address(), &recorded.request, &pool),
+            answer(embedded, &recorded.request, &pool),
+        );
+        if by_envoy.status != recorded.status {
+            wrong.push(format!("{name}: Envoy answers {} instead of {}", by_envoy.status, recorded.status));
+        }
+        let differ = compare::aspects(&by_envoy, &by_us);
+        let meant = meant.remove(name).unwrap_or_default();
+        if differ != meant {
+            wrong.push(format!(
+                "{name}: {differ:?} differ, listed are {meant:?}\n  Envoy: {by_envoy}\n  ours:  {by_us}"
+            ));
+        }
+    }
+    wrong.extend(meant.keys().map(|name| format!("{name}: is listed as a difference, but there is no such request")));
+    assert!(wrong.is_empty(), "{} answers are not as they should be:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The embedded gateway as the binary runs it, on a port of its own until the guard is dropped.
+async fn embedded(service: &Front) -> (SocketAddr, DropGuard) {
+    #[derive(Parser)]
+    struct Defaults {
+        #[command(flatten)]
+        front: gateway::Config,
+        #[command(flatten)]
+        connections: listener::Config,
+    }
+    let Defaults { front: config, connections } = Defaults::parse_from(["parity"]);
+    let upstream = Upstream::remote(&format!("http://{}", service.address()), None).unwrap();
+    let front = gateway::Front::new(Setup {
+        descriptors: DESCRIPTOR_SET,
+        is_public: |path| path.trim_start_matches('/').split('/').next() == Some(SERVICE),
+        upstreams: [("testing".to_owned(), upstream)].into(),
+        trusted_proxies: Vec::new(),
+        config,
+    })
+    .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let guard = stop.clone().drop_guard();
+    let serving = async move { listener::serve(listener, front, Protocols::Http1And2, &connections, stop).await };
+    #[allow(clippy::disallowed_methods, reason = "the task ends with the guard")]
+    tokio::spawn(serving);
+    (address, guard)
+}
+
+async fn answer(front: SocketAddr, request: &Request, pool: &DescriptorPool) -> Answer {
+    if request.method == "GRPC" {
+        wire::call(front, request, &message(request, pool)).await
+    } else {
+        wire::send(front, request).await
+    }
+}
+
+/// The message of a native call: encoded from its JSON, or bytes that are no message as they are.
+fn message(request: &Request, pool: &DescriptorPool) -> Vec<u8> {
+    let path = std::str::from_utf8(&request.target).unwrap().trim_start_matches('/');
+    let (service, method) = path.split_once('/').unwrap();
+    let method = pool.get_service_by_name(service).and_then(|s| s.methods().find(|m| m.name() == method));
+    match method {
+        Some(method) if request.body.starts_with(b"{") => {
+            let mut json = serde_json::Deserializer::from_slice(&request.body);
+            DynamicMessage::deserialize(method.input(), &mut json).unwrap().encode_to_vec()
+        }
+        _ => request.body.clone(),
+    }
+}
