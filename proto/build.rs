@@ -1,5 +1,6 @@
 //! Compiles the protos without a system protoc, and turns the rules beside the routes into a table that a service can
 //! hold in its binary. An RPC without a rule, or with a rule that contradicts its route, fails here.
+#![allow(clippy::disallowed_methods, reason = "cargo configures build scripts by variables")]
 
 use std::collections::BTreeSet;
 use std::error::Error;
