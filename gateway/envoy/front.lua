@@ -1,5 +1,5 @@
 -- What the JSON transcoder cannot do by itself: the success codes 201 and 204, lists as top-level arrays, and a list of
--- the metadata that may pass. Runs before the transcoder, so it sees requests as they came and answers as they leave.
+-- the metadata that may pass. Runs first, so it sees requests as they came and answers as they leave.
 
 -- What passes from a caller to a service. Anything else (identities that somebody claims, tokens of services, binary
 -- metadata) stays outside. Without the lines about framing, Envoy could not read the body.
@@ -203,10 +203,11 @@ local function status(code, reason, message, field, description)
   return '{"code":' .. code .. ',"message":"' .. message .. '","details":[' .. details .. "]}"
 end
 
--- Answers in place of a service. The mark keeps Envoy from putting words of its own in the body.
-local function refuse(handle, http, code, reason, message)
+-- Answers in place of a service. The mark keeps Envoy from putting words of its own in the body; the text for a native
+-- call becomes its grpc-message.
+local function refuse(handle, native, http, code, reason, message)
   handle:streamInfo():dynamicMetadata():set("front", "refused", true)
-  handle:respond({ [":status"] = http }, status(code, reason, message))
+  handle:respond({ [":status"] = http }, native and message or status(code, reason, message))
 end
 
 function envoy_on_request(handle)
@@ -216,11 +217,11 @@ function envoy_on_request(handle)
 
   -- Envoy joins repeated headers with commas, and no token has one.
   if (headers:get("authorization") or ""):find(",", 1, true) then
-    return refuse(handle, "401", 16, "CREDENTIALS_AMBIGUOUS", "send exactly one authorization header")
+    return refuse(handle, native, "401", 16, "CREDENTIALS_AMBIGUOUS", "send exactly one authorization header")
   elseif not native and not is_decodable(headers:get(":path")) then
-    return refuse(handle, "400", 3, "MALFORMED_PATH", "the path or its query is badly percent-encoded")
+    return refuse(handle, native, "400", 3, "MALFORMED_PATH", "the path or its query is badly percent-encoded")
   elseif not native and not is_json(headers) then
-    return refuse(handle, "400", 3, "UNSUPPORTED_CONTENT_TYPE", "a body is sent as content-type: application/json")
+    return refuse(handle, native, "400", 3, "UNSUPPORTED_CONTENT_TYPE", "a body is sent as content-type: application/json")
   end
 
   keep(headers, INWARDS)

@@ -134,7 +134,7 @@ impl FrontService for Answers {
         if id.starts_with("missing") {
             return Err(refusal(Code::NotFound, "NOT_FOUND", "there is no such item"));
         }
-        Ok(Response::new(made_up(id)))
+        Ok(described(made_up(id), &[("x-internal", "not for callers")]))
     }
 
     async fn list_items(&self, request: Request<ListItemsRequest>) -> Answer<ListItemsResponse> {

@@ -4,6 +4,7 @@
 
 mod compare;
 mod corpus;
+mod production;
 mod wire;
 
 use std::net::SocketAddr;

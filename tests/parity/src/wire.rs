@@ -160,5 +160,10 @@ pub(crate) async fn call(front: SocketAddr, request: &Request, message: &[u8]) -
     let (head, body) = tokio::time::timeout(PATIENCE, exchange).await.expect("the front answers");
     let trailers = body.trailers().cloned().unwrap_or_default();
     let headers = head.headers.iter().chain(&trailers).map(|(name, value)| (name.as_str(), value.as_bytes()));
-    Answer::new(head.status.as_u16(), headers, body.to_bytes().to_vec())
+    let mut answer = Answer::new(head.status.as_u16(), headers, body.to_bytes().to_vec());
+    // A space may stand as it is or encoded.
+    if let Some(message) = answer.headers.get_mut("grpc-message") {
+        message.iter_mut().for_each(|text| *text = text.replace("%20", " "));
+    }
+    answer
 }

@@ -1,0 +1,56 @@
+//! What only the production front does, with the descriptors of the mesh itself.
+
+use std::net::{SocketAddr, TcpListener};
+
+use kit::envoy::{Envoy, EnvoySetup};
+use serde_json::Value;
+
+use crate::corpus::Request;
+use crate::wire::{call, send};
+
+/// Envoy before a mesh whose services are all down.
+async fn before_nothing() -> Envoy {
+    let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
+    let people = proto::RPCS.iter().filter(|rpc| !rpc.is_internal());
+    let upstreams = people.map(|rpc| (rpc.service().to_owned(), closed)).collect();
+    Envoy::start(EnvoySetup { descriptor_set: proto::ENVOY_DESCRIPTOR_SET.to_vec(), upstreams }).await
+}
+
+fn request(method: &str, target: &str) -> Request {
+    Request { method: method.to_owned(), target: target.into(), headers: Vec::new(), body: Vec::new() }
+}
+
+async fn native(front: SocketAddr, path: &str) -> (u16, Option<String>) {
+    let answer = call(front, &request("GRPC", path), b"").await;
+    (answer.status, answer.headers.get("grpc-status").map(|values| values.concat()))
+}
+
+#[tokio::test]
+async fn a_service_that_is_down_is_unavailable_with_a_time_to_retry_and_nothing_of_the_inside() {
+    let envoy = before_nothing().await;
+    let answer = send(envoy.address(), &request("GET", "/.well-known/jwks.json")).await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.headers["retry-after"], ["1"]);
+    let status: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(
+        (&status["code"], &status["message"]),
+        (&14.into(), &"the service can't answer right now; try again".into())
+    );
+    assert_eq!(status["details"][0]["reason"], "UNAVAILABLE");
+    assert_eq!(status["details"][1]["retryDelay"], "1s");
+
+    let answer = call(envoy.address(), &request("GRPC", "/therapy.auth.v1.AuthService/GetJwks"), b"").await;
+    assert_eq!(answer.headers["grpc-status"], ["14"]);
+    assert_eq!(answer.headers["grpc-message"], ["the service can't answer right now; try again"]);
+}
+
+#[tokio::test]
+async fn every_rpc_for_people_is_routed_and_no_internal_one() {
+    let envoy = before_nothing().await;
+    for rpc in proto::RPCS {
+        let routed = native(envoy.address(), rpc.path).await;
+        // 14: it went towards a service, and none is there. 12: it went nowhere.
+        let expected = if rpc.is_internal() { "12" } else { "14" };
+        assert_eq!(routed, (200, Some(expected.to_owned())), "{}", rpc.path);
+    }
+}
