@@ -51,7 +51,7 @@ impl Envoy {
 
         let log = fs::File::create(at("log")).expect("the log is created");
         let keeper = Command::new("sh")
-            .args(["-c", "\"$@\" & pid=$!; cat >/dev/null; kill -KILL $pid", "keeper"])
+            .args(["-c", "\"$@\" & pid=$!; cat >/dev/null; kill -KILL $pid; wait $pid", "keeper"])
             .arg(binary())
             .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning", "--config-path"])
             .arg(at("envoy.yaml"))
