@@ -216,7 +216,12 @@ async fn a_new_password_ends_every_other_login(engine: Engine) {
     let here = mesh.join("THERAPIST").await;
     let elsewhere = mesh.login(&here.email, PASSWORD).await;
     let change = |current: &str, new: &str| {
-        mesh.ask(Method::PUT, "/auth/password", Some(&here), Some(json!({"currentPassword": current, "newPassword": new})))
+        mesh.ask(
+            Method::PUT,
+            "/auth/password",
+            Some(&here),
+            Some(json!({"currentPassword": current, "newPassword": new})),
+        )
     };
     let new = "eight loud sparrows";
     change("not the password", new).await.refused(403, "WRONG_PASSWORD");

@@ -166,7 +166,9 @@ async fn a_changed_profile_moves_within_the_directory(engine: Engine) {
     let noor = mesh.therapist("Noor", "Grief", "110001").await;
     let moved = json!({"name": "Aisha", "email": noor.email, "specialty": "Trauma", "pincode": "110002"});
     mesh.ask(Method::PUT, &format!("/therapists/{}", noor.id), Some(&noor), Some(moved)).await.expect(200);
-    for (query, found) in [("specialty=grief", 0), ("pincode=110001", 0), ("name=noor", 0), ("specialty=trauma", 1), ("name=ai", 1)] {
+    for (query, found) in
+        [("specialty=grief", 0), ("pincode=110001", 0), ("name=noor", 0), ("specialty=trauma", 1), ("name=ai", 1)]
+    {
         let list = mesh.get(&format!("/therapists?{query}"), &noor).await.expect(200);
         assert_eq!(list.as_array().unwrap().len(), found, "{query}");
     }

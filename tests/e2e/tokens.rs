@@ -48,13 +48,19 @@ async fn a_forged_token_speaks_for_nobody() {
     };
     let corpus = [
         ("alg none", forge(&json!({"alg": "none", "typ": "at+jwt", "kid": kid}), &claims, "")),
-        ("alg None with the signature", forge(&json!({"alg": "None", "typ": "at+jwt", "kid": kid}), &claims, &signature)),
+        (
+            "alg None with the signature",
+            forge(&json!({"alg": "None", "typ": "at+jwt", "kid": kid}), &claims, &signature),
+        ),
         ("HS256 with the public key", hmac),
         ("another person", with("sub", "01933b5e-7a4c-7def-8abc-0123456789ab".into())),
         ("another role", with("role", "THERAPIST".into())),
         ("a later end", with("exp", 9_999_999_999_u64.into())),
         ("signed by a stranger", by_stranger(&|_, _| ())),
-        ("a stranger's key in the header", by_stranger(&|header, _| header.jku = Some("http://127.0.0.1:1/jwks".into()))),
+        (
+            "a stranger's key in the header",
+            by_stranger(&|header, _| header.jku = Some("http://127.0.0.1:1/jwks".into())),
+        ),
         ("a stranger's key id", by_stranger(&|header, _| header.kid = Some("stranger".into()))),
         ("no signature", who.token.rsplit_once('.').unwrap().0.to_owned()),
         ("an empty signature", format!("{}.", who.token.rsplit_once('.').unwrap().0)),

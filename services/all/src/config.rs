@@ -15,20 +15,28 @@ pub struct Config {
     #[arg(long, env = "MESH_SERVICES_PORT", default_value_t = 50051)]
     pub services_port: u16,
 
+    /// Where the data is.
     #[command(flatten)]
     pub storage: Storage,
 
+    /// Where DynamoDB is, if it is not the embedded one.
     #[command(flatten)]
     pub dynamodb: dynamo::Config,
 
+    /// How every service serves.
     #[command(flatten)]
     pub server: server::Config,
 
+    /// How the front serves.
     #[command(flatten)]
     pub front: gateway::Config,
 
+    /// The settings of auth.
     #[command(flatten)]
     pub auth: auth::Config,
+
+    #[command(flatten)]
+    pub endings: endings::Config,
 }
 
 /// Where the data is.

@@ -86,7 +86,10 @@ impl Stage {
         let status = response.status();
         let text = response.text().await?;
         let answer = if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? };
-        say(&format!("← {status}{}\n", if text.is_empty() { String::new() } else { format!("\n  {}", show(&answer)) }))?;
+        say(&format!(
+            "← {status}{}\n",
+            if text.is_empty() { String::new() } else { format!("\n  {}", show(&answer)) }
+        ))?;
         if status == expected { Ok(answer) } else { Err(format!("{method} {path} should answer {expected}").into()) }
     }
 }

@@ -47,9 +47,10 @@ impl RunningFront {
             (listener.local_addr()?, CancellationToken::new(), config.server.connections().clone());
         let told = stop.clone();
         #[allow(clippy::disallowed_methods, reason = "its owner is the RunningFront, which waits for it")]
-        let served = tokio::spawn(async move {
-            listener::serve(listener, front, Protocols::Http1And2, &connections, told).await
-        });
+        let served =
+            tokio::spawn(
+                async move { listener::serve(listener, front, Protocols::Http1And2, &connections, told).await },
+            );
         Ok(Self { address, stop, served })
     }
 

@@ -68,9 +68,8 @@ async fn main() -> ExitCode {
         None => serve(config, &telemetry).await,
         Some(Command::Demo { url }) => demo::play(&url, &*Platform::system().entropy).await,
         Some(Command::WorkloadKeys { dir, days }) => write_workload_keys(&dir, days),
-        Some(Command::EnvoyDescriptors { out }) => {
-            std::fs::write(&out, proto::ENVOY_DESCRIPTOR_SET).map_err(|error| format!("{}: {error}", out.display()).into())
-        }
+        Some(Command::EnvoyDescriptors { out }) => std::fs::write(&out, proto::ENVOY_DESCRIPTOR_SET)
+            .map_err(|error| format!("{}: {error}", out.display()).into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -100,13 +100,10 @@ fn secrets(storage: &Storage, platform: &Platform) -> Result<Secrets, BoxError> 
 }
 
 async fn start_engine(storage: &Storage) -> Result<Engine, BoxError> {
-    let place = if storage.memory {
-        engine::Storage::Memory
-    } else {
-        engine::Storage::Directory(storage.data_dir.clone())
-    };
-    Engine::start(place, storage.dynamodb_port).await.map_err(|error| match error {
-        engine::StartError::Port(..) => format!("{error}: set MESH_DYNAMODB_PORT").into(),
-        other => other.into(),
+    let place =
+        if storage.memory { engine::Storage::Memory } else { engine::Storage::Directory(storage.data_dir.clone()) };
+    Engine::start(place, storage.dynamodb_port).await.map_err(|error| {
+        let remedy = if matches!(error, engine::StartError::Port(..)) { ": set MESH_DYNAMODB_PORT" } else { "" };
+        format!("{error}{remedy}").into()
     })
 }

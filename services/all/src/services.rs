@@ -46,6 +46,7 @@ impl Starter<'_> {
             dynamodb: self.dynamodb.clone(),
             secrets: self.secrets.clone(),
             auth: upstream,
+            endings: self.config.endings.clone(),
             platform: self.platform.clone(),
         };
         let clients = self.start(1, clients::build(deps)?, keys).await?;
@@ -55,6 +56,7 @@ impl Starter<'_> {
             dynamodb: self.dynamodb.clone(),
             secrets: self.secrets.clone(),
             auth: upstream,
+            endings: self.config.endings.clone(),
             platform: self.platform.clone(),
         };
         let therapists = self.start(2, therapists::build(deps)?, keys).await?;

@@ -52,7 +52,11 @@ impl Ops {
     pub(crate) async fn login(&self, email: &Email, password: Password, source: IpAddr) -> Result<Tokens> {
         let slot = self.hasher.slot().await?;
         let Some(credential) = self.prove(&slot, email, password, source).await? else {
-            return Err(Error::new(Kind::Unauthenticated, "BAD_CREDENTIALS", "the e-mail address or the password is wrong"));
+            return Err(Error::new(
+                Kind::Unauthenticated,
+                "BAD_CREDENTIALS",
+                "the e-mail address or the password is wrong",
+            ));
         };
         drop(slot);
         // Ended between the two reads: as if it had never been there.
@@ -101,8 +105,7 @@ impl Ops {
     pub(crate) async fn refresh(&self, text: &str) -> Result<Tokens> {
         let used = self.refresh_tokens.open(text).ok_or_else(refresh_token_invalid)?;
         let account = self.store.account(used.user).await?.ok_or_else(refresh_token_invalid)?;
-        let next =
-            Login { generation: used.generation + 1, epoch: account.epoch, expires_at: self.login_expiry() };
+        let next = Login { generation: used.generation + 1, epoch: account.epoch, expires_at: self.login_expiry() };
         match self.store.rotate(used, next, self.clock.now()).await? {
             Ok(()) => self.tokens(account, used.login, next).await,
             Err(None) => Err(refresh_token_invalid()),
@@ -136,7 +139,11 @@ impl Ops {
         let email: Email = account.email.parse().map_err(|_| Error::internal("an account has no address"))?;
         let slot = self.hasher.slot().await?;
         let Some(credential) = self.prove(&slot, &email, current, source).await? else {
-            return Err(Error::new(Kind::PermissionDenied, "WRONG_PASSWORD", "currentPassword: is not the password of the account"));
+            return Err(Error::new(
+                Kind::PermissionDenied,
+                "WRONG_PASSWORD",
+                "currentPassword: is not the password of the account",
+            ));
         };
         let hash = slot.hash(new).await?;
         let hashes = (credential.password_hash.as_str(), hash.as_str());

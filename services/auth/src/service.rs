@@ -87,7 +87,8 @@ impl AccountService for Services {
         request: Request<pb::EndAccountRequest>,
     ) -> Result<Response<pb::EndAccountResponse>, Status> {
         let pb::EndAccountRequest { user_id } = request.into_inner();
-        let user = user_id.parse::<UserId>().map_err(|error| status::of(Error::invalid("userId", error.to_string())))?;
+        let user =
+            user_id.parse::<UserId>().map_err(|error| status::of(Error::invalid("userId", error.to_string())))?;
         self.0.end_account(user).await.map_err(status::of)?;
         Ok(Response::new(pb::EndAccountResponse {}))
     }

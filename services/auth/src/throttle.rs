@@ -42,7 +42,11 @@ impl Policy {
         let Some(wait) = u64::try_from(wait).ok().filter(|&wait| wait > 0) else {
             return Ok(());
         };
-        let error = Error::new(Kind::ResourceExhausted, "TOO_MANY_FAILURES", "too many failed logins; wait before the next try");
+        let error = Error::new(
+            Kind::ResourceExhausted,
+            "TOO_MANY_FAILURES",
+            "too many failed logins; wait before the next try",
+        );
         Err(error.retry_after(Duration::from_secs(wait)))
     }
 

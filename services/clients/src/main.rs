@@ -13,11 +13,11 @@ struct This;
 impl Domain for This {
     const NAME: &'static str = clients::NAME;
     const TABLES: &'static [&'static TableDef] = &[&clients::CLIENTS];
-    type Config = launch::Nothing;
+    type Config = endings::Config;
 
-    async fn build(_: launch::Nothing, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
+    async fn build(endings: endings::Config, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
         let Given { dynamodb, secrets, identity: _, auth, platform } = given;
-        Ok((clients::build(clients::Deps { dynamodb, secrets, auth, platform })?, None))
+        Ok((clients::build(clients::Deps { dynamodb, secrets, auth, endings, platform })?, None))
     }
 }
 

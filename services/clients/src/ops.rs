@@ -33,12 +33,7 @@ impl Ops {
         self.profile(permit).await?.ok_or_else(|| Error::not_found("client"))
     }
 
-    pub(crate) async fn create(
-        &self,
-        permit: Own,
-        profile: Profile,
-        keyed: Option<Keyed<'_>>,
-    ) -> Result<Client> {
+    pub(crate) async fn create(&self, permit: Own, profile: Profile, keyed: Option<Keyed<'_>>) -> Result<Client> {
         let claim = keyed.map(|keyed| self.idempotency.claim(keyed)).transpose()?;
         if let Some(claim) = &claim
             && claim.replayed().await?.is_some()

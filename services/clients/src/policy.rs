@@ -45,7 +45,9 @@ impl Read {
 pub(crate) fn own(person: Person) -> Result<Own, Error> {
     match person.role {
         Role::Client => Ok(Own(person.user_id.into())),
-        Role::Therapist => Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients have such a profile")),
+        Role::Therapist => {
+            Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients have such a profile"))
+        }
     }
 }
 

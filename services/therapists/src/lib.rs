@@ -8,16 +8,15 @@ mod store;
 mod wire;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
 use chassis::{Platform, Probe, Service};
-use dynamo::{Idempotency, PageTokens};
 use dynamo::secret::Secrets;
+use dynamo::{Idempotency, PageTokens};
 use endings::Endings;
 use kernel::BoxError;
-use proto::therapists::v1::therapist_service_server::{TherapistServiceServer, SERVICE_NAME};
+use proto::therapists::v1::therapist_service_server::{SERVICE_NAME, TherapistServiceServer};
 use tonic::service::Routes;
 
 pub use store::THERAPISTS;
@@ -29,9 +28,6 @@ use crate::store::{Store, profile_key};
 /// The name of the service.
 pub const NAME: &str = "therapists";
 
-/// How often it is looked whether an account is still to be ended.
-const RECOVERY: Duration = Duration::from_secs(10);
-
 /// What the service is given.
 #[derive(Debug)]
 pub struct Deps {
@@ -41,6 +37,8 @@ pub struct Deps {
     pub secrets: Secrets,
     /// The service that ends accounts.
     pub auth: Upstream,
+    /// How endings are recovered.
+    pub endings: endings::Config,
     /// Time, randomness and tasks.
     pub platform: Platform,
 }
@@ -50,11 +48,11 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let Deps { dynamodb, secrets, auth, platform } = deps;
+    let Deps { dynamodb, secrets, auth, endings: recovery, platform } = deps;
     let table = dynamodb.table(&THERAPISTS);
     let store = Store::new(table.clone());
     let endings = Endings::new(table.clone(), auth, Arc::clone(&platform.clock), profile_key);
-    platform.tasks.spawn(endings.clone().recover(RECOVERY));
+    platform.tasks.spawn(endings.clone().recover(recovery.recovery_interval));
     let probe = Probe::new({
         let store = store.clone();
         move || {

@@ -38,12 +38,7 @@ impl Ops {
         }
     }
 
-    pub(crate) async fn create(
-        &self,
-        permit: Own,
-        profile: Profile,
-        keyed: Option<Keyed<'_>>,
-    ) -> Result<Therapist> {
+    pub(crate) async fn create(&self, permit: Own, profile: Profile, keyed: Option<Keyed<'_>>) -> Result<Therapist> {
         let claim = keyed.map(|keyed| self.idempotency.claim(keyed)).transpose()?;
         if let Some(claim) = &claim
             && claim.replayed().await?.is_some()

@@ -36,7 +36,11 @@ pub(crate) fn own_named(person: Person, id: &str) -> Result<Own, Error> {
     if id.parse::<UserId>() == Ok(own.0.into()) {
         return Ok(own);
     }
-    Err(Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", "therapistId: you may do this with your own account only"))
+    Err(Error::new(
+        Kind::PermissionDenied,
+        "NOT_YOUR_ACCOUNT",
+        "therapistId: you may do this with your own account only",
+    ))
 }
 
 pub(crate) const fn browse(_person: Person) -> Browse {
@@ -51,7 +55,8 @@ mod tests {
 
     #[test]
     fn a_therapist_changes_the_own_profile_and_no_other_and_a_client_none() {
-        let person = |role| Person { user_id: UserId::from_bytes([1; 16]), role, login_id: LoginId::from_bytes([9; 16]) };
+        let person =
+            |role| Person { user_id: UserId::from_bytes([1; 16]), role, login_id: LoginId::from_bytes([9; 16]) };
         let (own_id, other) = (UserId::from_bytes([1; 16]).to_string(), UserId::from_bytes([2; 16]).to_string());
         let denied = Some(Kind::PermissionDenied);
         let cases = [

@@ -1,8 +1,10 @@
 //! What must hold of every proto before any service runs.
 
+#![allow(clippy::unwrap_used, reason = "a test that finds nothing has failed")]
+
 use std::collections::BTreeSet;
 
-use prost_reflect::{DescriptorPool, Kind, MessageDescriptor, Value};
+use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
 use proto::{Caller, RPCS, Rpc};
 
 fn pool() -> DescriptorPool {
@@ -40,10 +42,8 @@ fn no_message_that_a_front_shows_has_a_map_a_struct_or_a_64_bit_integer() {
         }
         for field in message.fields() {
             assert!(!field.is_map(), "{}: Envoy dies of an empty key of a map", field.full_name());
-            let wide = matches!(
-                field.kind(),
-                Kind::Int64 | Kind::Uint64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64
-            );
+            let wide =
+                matches!(field.kind(), Kind::Int64 | Kind::Uint64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64);
             assert!(!wide, "{}: JSON prints it as a string", field.full_name());
         }
     }
@@ -86,14 +86,12 @@ fn envoys_set_is_the_same_but_for_response_body() {
     let http = |pool: &DescriptorPool| {
         let extension = pool.get_extension_by_name("google.api.http").unwrap();
         let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect::<Vec<_>>();
-        let routes = methods.into_iter().map(|method| match method.options().get_extension(&extension).into_owned() {
-            Value::Message(rule) => {
-                let body = rule.get_field_by_name("response_body").unwrap().as_str().unwrap().to_owned();
-                let mut rest = rule;
-                rest.clear_field_by_name("response_body");
-                (format!("{}{rest:?}", method.full_name()), body)
-            }
-            other => panic!("{other:?}"),
+        let routes = methods.into_iter().map(|method| {
+            let options = method.options();
+            let mut rule = options.get_extension(&extension).as_message().unwrap().clone();
+            let body = rule.get_field_by_name("response_body").unwrap().as_str().unwrap().to_owned();
+            rule.clear_field_by_name("response_body");
+            (format!("{}{rule:?}", method.full_name()), body)
         });
         routes.collect::<Vec<_>>()
     };

@@ -45,7 +45,9 @@ fn check(rpc: Option<&Rpc>, caller: &Caller) -> Result<(), Error> {
     if rpc.is_internal() {
         return match &caller.workload {
             Some(name) if rpc.workloads.contains(&name.as_str()) => Ok(()),
-            Some(_) => Err(Error::new(Kind::PermissionDenied, "WORKLOAD_NOT_ALLOWED", "this service may not call this")),
+            Some(_) => {
+                Err(Error::new(Kind::PermissionDenied, "WORKLOAD_NOT_ALLOWED", "this service may not call this"))
+            }
             None => Err(Error::new(Kind::Unauthenticated, "WORKLOAD_TOKEN_MISSING", "only services may call this")),
         };
     }
@@ -89,20 +91,34 @@ mod tests {
     #[test]
     fn a_method_without_a_rule_does_not_exist_for_anyone() {
         for caller in [Caller::default(), person(Role::Client), workload("clients")] {
-            assert_eq!(check(Rpc::find("/therapy.auth.v1.AuthService/Nothing"), &caller).unwrap_err().reason(), "UNKNOWN_METHOD");
+            assert_eq!(
+                check(Rpc::find("/therapy.auth.v1.AuthService/Nothing"), &caller).unwrap_err().reason(),
+                "UNKNOWN_METHOD"
+            );
         }
     }
 
     #[test]
     fn every_caller_gets_what_the_rules_say() {
         use Kind::{PermissionDenied as Denied, Unauthenticated as Unknown};
-        let callers =
-            [Caller::default(), person(Role::Client), person(Role::Therapist), workload("clients"), workload("gateway")];
+        let callers = [
+            Caller::default(),
+            person(Role::Client),
+            person(Role::Therapist),
+            workload("clients"),
+            workload("gateway"),
+        ];
         let table: [(&str, [Option<Kind>; 5]); 4] = [
             ("/therapy.auth.v1.AuthService/Login", [None, None, None, None, None]),
             ("/therapy.auth.v1.AuthService/GetMe", [Some(Unknown), None, None, Some(Unknown), Some(Unknown)]),
-            ("/therapy.clients.v1.ClientService/CreateClient", [Some(Unknown), None, Some(Denied), Some(Unknown), Some(Unknown)]),
-            ("/therapy.auth.v1.AccountService/EndAccount", [Some(Unknown), Some(Unknown), Some(Unknown), None, Some(Denied)]),
+            (
+                "/therapy.clients.v1.ClientService/CreateClient",
+                [Some(Unknown), None, Some(Denied), Some(Unknown), Some(Unknown)],
+            ),
+            (
+                "/therapy.auth.v1.AccountService/EndAccount",
+                [Some(Unknown), Some(Unknown), Some(Unknown), None, Some(Denied)],
+            ),
         ];
         for (path, expected) in table {
             for (caller, expected) in callers.iter().zip(expected) {

@@ -32,7 +32,11 @@ impl Stage for AnswerStage {
         };
         match Status::from_header_map(response.headers()) {
             Some(failed) if failed.code() != Code::Ok => {
-                if response.headers().contains_key(DETAILS) { response } else { status::of(of_framework(&failed)).into_http() }
+                if response.headers().contains_key(DETAILS) {
+                    response
+                } else {
+                    status::of(of_framework(&failed)).into_http()
+                }
             }
             _ => {
                 if let Some(rpc) = rpc {

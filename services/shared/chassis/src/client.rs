@@ -33,15 +33,6 @@ pub struct Upstream {
     budget: Arc<TpsBudget>,
 }
 
-/// Whether a call may be made twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
-    /// It may: it reads, or the callee is idempotent.
-    Safe,
-    /// It may not.
-    Never,
-}
-
 impl Upstream {
     /// The service at `address` (`http://host:port`). Connects with the first call.
     ///
@@ -56,12 +47,12 @@ impl Upstream {
         Ok(Self { transport, budget: Arc::new(TpsBudget::new(Duration::from_secs(10), 10, 0.2)) })
     }
 
-    /// Calls an RPC within a context.
+    /// Calls an RPC within a context. It may be called more than once: the RPCs between services are idempotent.
     ///
     /// # Errors
     /// UNAVAILABLE when the service can't be reached or answers that it can't serve; DEADLINE_EXCEEDED when the
     /// context's time is over; whatever else the callee says is a fault of ours.
-    pub async fn call<T, R, F, Fut>(&self, context: &Context, repeat: Repeat, message: T, rpc: F) -> Result<R, Error>
+    pub async fn call<T, R, F, Fut>(&self, context: &Context, message: T, rpc: F) -> Result<R, Error>
     where
         T: Clone,
         F: Fn(Transport, tonic::Request<T>) -> Fut,
@@ -78,7 +69,7 @@ impl Upstream {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(status) => status,
             };
-            let again = repeat == Repeat::Safe && status.code() == Code::Unavailable && attempt < ATTEMPTS;
+            let again = status.code() == Code::Unavailable && attempt < ATTEMPTS;
             let pause = BACKOFF * 2_u32.pow(attempt - 1);
             if !again || Instant::now() + pause >= context.deadline || !self.budget.withdraw() {
                 return Err(of_upstream(status));
@@ -115,7 +106,19 @@ fn of_upstream(status: Status) -> Error {
     match status.code() {
         Code::Unavailable | Code::ResourceExhausted | Code::Cancelled => Error::unavailable(status),
         Code::DeadlineExceeded => exceeded(),
-        _ => Error::internal(status),
+        Code::Ok
+        | Code::Unknown
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::DataLoss
+        | Code::Unauthenticated => Error::internal(status),
     }
 }
 

@@ -15,7 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a service looks at to know that it can serve: its table.
 #[derive(Clone)]
-pub struct Probe(Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> + Send + Sync>);
+pub struct Probe(Arc<dyn Fn() -> Look + Send + Sync>);
+
+type Look = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 impl Probe {
     /// A probe that runs `look`.

@@ -56,9 +56,18 @@ const BREATH: Duration = Duration::from_millis(50);
 
 /// Serves connections until `stop`, then lets those that are there finish. The requests that `service` gets carry the
 /// peer's `SocketAddr` in their extensions. Answers whether all connections ended within the drain timeout.
-pub async fn serve<S, B>(listener: TcpListener, service: S, protocols: Protocols, config: &Config, stop: CancellationToken) -> bool
+pub async fn serve<S, B>(
+    listener: TcpListener,
+    service: S,
+    protocols: Protocols,
+    config: &Config,
+    stop: CancellationToken,
+) -> bool
 where
-    S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let http = Arc::new(protocol(protocols, config));

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _};
 
+use crate::Platform;
 use crate::access::AccessStage;
 use crate::answer::AnswerStage;
 use crate::deadline::DeadlineStage;
@@ -21,7 +22,6 @@ use crate::limit::LimitStage;
 use crate::listener::{self, Protocols};
 use crate::stage::{Inner, Order, StageLayer};
 use crate::telemetry::layer::RpcTelemetry;
-use crate::Platform;
 
 /// The largest message that a service takes (1 MiB).
 pub const MAX_RECEIVE: usize = 1024 * 1024;
@@ -135,7 +135,8 @@ pub async fn start(
     platform.tasks.spawn(reporter.clone().watch(probe, config.health_interval));
 
     let routes = reflection(routes.add_service(health), grpc_services)?;
-    let identity = IdentityStage { people, workloads, trusted_proxies: config.identity.trusted_proxies.as_slice().into() };
+    let identity =
+        IdentityStage { people, workloads, trusted_proxies: config.identity.trusted_proxies.as_slice().into() };
     let stack = stack(config, identity, routes);
     let mut layers = Vec::new();
     stack.names(&mut layers);

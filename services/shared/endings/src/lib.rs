@@ -10,12 +10,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Context;
-use chassis::client::{Repeat, Upstream};
+use chassis::client::Upstream;
 use dynamo::{Condition, EXPIRES_AT, IndexDef, Key, KeyDef, Projection, Table};
 use kernel::{Clock, Error, Result, UserId};
 use proto::auth::v1::EndAccountRequest;
 use proto::auth::v1::account_service_client::AccountServiceClient;
 use serde::{Deserialize, Serialize};
+
+/// How what was left unfinished is found.
+#[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
+pub struct Config {
+    /// How often it is looked whether an account is still to be ended.
+    #[arg(long, env = "MESH_RECOVERY_INTERVAL", default_value = "10s", value_parser = parse_interval, help_heading = "Ending accounts")]
+    pub recovery_interval: Duration,
+}
+
+fn parse_interval(text: &str) -> std::result::Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("must be longer than nothing, such as 10s".to_owned()),
+        parsed => parsed.map_err(|error| error.to_string()),
+    }
+}
 
 /// The index of the tombstones whose account auth has not ended yet.
 pub const PENDING: IndexDef = IndexDef {
@@ -75,9 +91,10 @@ impl Endings {
     pub async fn carry_out(&self, context: &Context, user: UserId) -> Result<()> {
         let request = EndAccountRequest { user_id: user.to_string() };
         let end = |transport, request| async move { AccountServiceClient::new(transport).end_account(request).await };
-        self.auth.call(context, Repeat::Safe, request, end).await?;
+        self.auth.call(context, request, end).await?;
         let over = self.clock.now().saturating_add(KEPT).map_err(Error::internal)?;
-        let finished = self.table.update(&(self.key)(user)).remove(PENDING.key.partition).set(EXPIRES_AT, over.as_second());
+        let finished =
+            self.table.update(&(self.key)(user)).remove(PENDING.key.partition).set(EXPIRES_AT, over.as_second());
         // A tombstone that is not pending any more was finished by somebody else.
         finished.when(Condition::has(PENDING.key.partition)).run().await.map(|_| ())
     }

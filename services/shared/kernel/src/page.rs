@@ -55,7 +55,15 @@ mod tests {
 
     #[test]
     fn a_page_is_50_unless_told_and_200_at_most() {
-        let cases = [(0, Some(50)), (1, Some(1)), (200, Some(200)), (201, Some(200)), (i32::MAX, Some(200)), (-1, None), (i32::MIN, None)];
+        let cases = [
+            (0, Some(50)),
+            (1, Some(1)),
+            (200, Some(200)),
+            (201, Some(200)),
+            (i32::MAX, Some(200)),
+            (-1, None),
+            (i32::MIN, None),
+        ];
         for (asked, expected) in cases {
             assert_eq!(PageSize::from_request(asked).map(PageSize::get), expected, "{asked}");
         }

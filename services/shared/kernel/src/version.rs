@@ -40,7 +40,11 @@ impl Version {
     /// The answer to an update with an old etag.
     #[must_use]
     pub fn stale() -> Error {
-        Error::new(Kind::Aborted, "STALE_ETAG", "etag: the resource has changed since; read it again and repeat the change")
+        Error::new(
+            Kind::Aborted,
+            "STALE_ETAG",
+            "etag: the resource has changed since; read it again and repeat the change",
+        )
     }
 }
 

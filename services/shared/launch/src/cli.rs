@@ -55,8 +55,3 @@ pub(crate) struct Serve<C: Args> {
     #[command(flatten)]
     pub(crate) telemetry: telemetry::Config,
 }
-
-/// The settings of a domain that has none of its own.
-#[derive(Debug, Clone, Copy, Args)]
-#[group(skip)]
-pub struct Nothing {}

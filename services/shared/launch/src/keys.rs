@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use chassis::client::{Repeat, Upstream};
+use chassis::client::Upstream;
 use chassis::identity::{KeySet, Keys};
 use chassis::{Context, Platform};
 use proto::auth::v1::GetJwksRequest;
@@ -18,7 +18,7 @@ pub fn auth_keys(auth: &Upstream, platform: &Platform) -> Keys {
         async move {
             let context = Context::background(PATIENCE);
             let fetch = |transport, request| async move { AuthServiceClient::new(transport).get_jwks(request).await };
-            let jwks = auth.call(&context, Repeat::Safe, GetJwksRequest {}, fetch).await?;
+            let jwks = auth.call(&context, GetJwksRequest {}, fetch).await?;
             Ok(KeySet::ed25519(jwks.keys.iter().map(|key| (key.kid.as_str(), key.x.as_str()))))
         }
     }));

@@ -8,7 +8,7 @@ mod secrets;
 mod signal;
 mod standalone;
 
-pub use cli::{Cli, Nothing};
+pub use cli::Cli;
 pub use keys::auth_keys;
 pub use secrets::{SecretsConfig, make_secrets, read_secrets};
 pub use signal::told_to_stop;

@@ -52,9 +52,7 @@ pub async fn run<D: Domain>() -> ExitCode {
     let cli = config::read::<Cli<D::Config>>();
     let done = match cli.command {
         Command::Serve(serve) => serve_until_told::<D>(*serve).await,
-        Command::CreateTables(config) => {
-            config.connect().await.create_or_verify(D::TABLES).await.map_err(Into::into)
-        }
+        Command::CreateTables(config) => config.connect().await.create_or_verify(D::TABLES).await.map_err(Into::into),
         Command::VerifyTables(config) => config.connect().await.verify(D::TABLES).await.map_err(Into::into),
     };
     match done {
@@ -86,8 +84,7 @@ async fn serve_until_told<D: Domain>(serve: Serve<D::Config>) -> Result<(), BoxE
     let workload = Workload::from_files(&workload, &platform).await?;
     let auth = Upstream::new(&auth_address, workload.tokens)?;
     let identity = server.identity().clone();
-    let given =
-        Given { dynamodb, secrets, identity: identity.clone(), auth: auth.clone(), platform: platform.clone() };
+    let given = Given { dynamodb, secrets, identity: identity.clone(), auth: auth.clone(), platform: platform.clone() };
     let (service, keys) = D::build(domain, given).await?;
     let keys = keys.unwrap_or_else(|| auth_keys(&auth, &platform));
     let people = AccessTokens::new(&identity, keys, platform.clock.clone());

@@ -97,7 +97,8 @@ impl AccessTokens {
                 Error::unavailable("no keys to verify access tokens with yet")
             });
         };
-        let claims = decode::<AccessClaims>(token, key, &self.validation).map_err(|error| invalid().caused_by(error))?;
+        let claims =
+            decode::<AccessClaims>(token, key, &self.validation).map_err(|error| invalid().caused_by(error))?;
         self.read(&claims.claims).ok_or_else(invalid)
     }
 

@@ -36,7 +36,8 @@ impl Stage for IdentityStage {
         }
         // A public RPC never looks at the access token: an app may send its old one when it logs in.
         let wanted = Rpc::find(path).is_some_and(|rpc| !rpc.is_public());
-        let workload = one(request.headers(), WORKLOAD_TOKEN).ok().flatten().and_then(|token| self.workloads.verify(token));
+        let workload =
+            one(request.headers(), WORKLOAD_TOKEN).ok().flatten().and_then(|token| self.workloads.verify(token));
         let person = if wanted { self.person(request.headers()).await } else { Ok(None) };
         let person = match person {
             Ok(person) => person,

@@ -116,8 +116,11 @@ pub struct WorkloadVerifier {
     issuer: Arc<str>,
     subject_prefix: Arc<str>,
     clock: Arc<dyn Clock>,
-    verified: Arc<Cache<[u8; 32], (Arc<str>, i64)>>,
+    verified: Arc<Cache<[u8; 32], Expiring>>,
 }
+
+/// The name of a service, or a token of it, and until when it is good, in seconds since 1970.
+type Expiring = (Arc<str>, i64);
 
 impl WorkloadVerifier {
     /// A verifier that trusts `keys` of `issuer`; a service's name is its subject without the prefix.
@@ -142,7 +145,7 @@ impl WorkloadVerifier {
         (expires > self.clock.now().as_second()).then_some(name)
     }
 
-    fn verify_anew(&self, token: &str) -> Option<(Arc<str>, i64)> {
+    fn verify_anew(&self, token: &str) -> Option<Expiring> {
         let header = decode_header(token).ok()?;
         let keys = self.keys.now();
         let (algorithm, key) = keys.get(header.kid.as_deref()?)?;
@@ -170,7 +173,7 @@ pub struct WorkloadTokens(Source);
 #[derive(Debug, Clone)]
 enum Source {
     File(tokio::sync::watch::Receiver<Arc<str>>),
-    Issuer { issuer: Arc<Issuer>, name: Arc<str>, minted: Arc<Mutex<Option<(Arc<str>, i64)>>> },
+    Issuer { issuer: Arc<Issuer>, name: Arc<str>, minted: Arc<Mutex<Option<Expiring>>> },
 }
 
 impl WorkloadTokens {
