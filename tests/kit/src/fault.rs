@@ -48,13 +48,39 @@ pub struct Proxy {
     _task: JoinSet<()>,
 }
 
-#[derive(Debug)]
+/// A call as a filter sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// `PutItem`, `Query` and so on.
+    pub operation: &'a str,
+    /// The JSON that is sent.
+    pub body: &'a [u8],
+}
+
+impl Call<'_> {
+    /// Whether the call is about this table, or about others too.
+    #[must_use]
+    pub fn names(&self, table: &str) -> bool {
+        let quoted = format!("\"{table}\"");
+        self.body.windows(quoted.len()).any(|window| window == quoted.as_bytes())
+    }
+}
+
+type Filter = Box<dyn Fn(Call<'_>) -> bool + Send + Sync>;
+
 struct Shared {
     upstream: Uri,
     client: Client<HttpConnector, Full<Bytes>>,
     mode: watch::Sender<Mode>,
     next: Mutex<VecDeque<Mode>>,
+    only: Mutex<Option<Filter>>,
     calls: Mutex<Vec<String>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("mode", &self.mode).finish_non_exhaustive()
+    }
 }
 
 impl Proxy {
@@ -69,6 +95,7 @@ impl Proxy {
             client: Client::builder(TokioExecutor::new()).build_http(),
             mode: watch::Sender::new(Mode::Pass),
             next: Mutex::default(),
+            only: Mutex::default(),
             calls: Mutex::default(),
         });
         let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a port is free");
@@ -98,6 +125,11 @@ impl Proxy {
     /// What happens to the next calls, one each; the mode that is set applies after them.
     pub fn next(&self, modes: impl IntoIterator<Item = Mode>) {
         locked(&self.shared.next).extend(modes);
+    }
+
+    /// Lets every call through from now on that is not one of these, but for what [`Mode::Refuse`] does to connections.
+    pub fn only(&self, these: impl Fn(Call<'_>) -> bool + Send + Sync + 'static) {
+        *locked(&self.shared.only) = Some(Box::new(these));
     }
 
     /// The operations that have been called since this was last asked, in order: `PutItem`, `Query` and so on.
@@ -163,8 +195,10 @@ struct Lost;
 async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Full<Bytes>>, Lost> {
     let operation = operation(&request);
     locked(&shared.calls).push(operation.clone());
-    let once = locked(&shared.next).pop_front();
-    let mode = once.unwrap_or_else(|| shared.mode.borrow().clone());
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Lost)?.to_bytes();
+    let mode = shared.mode_for(Call { operation: &operation, body: &body });
+    let request = Request::from_parts(head, body);
     match mode {
         Mode::Pass => forward(request, &shared).await,
         Mode::Delay(wait) => {
@@ -189,15 +223,24 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
     }
 }
 
+impl Shared {
+    fn mode_for(&self, call: Call<'_>) -> Mode {
+        if locked(&self.only).as_ref().is_some_and(|only| !only(call)) {
+            return Mode::Pass;
+        }
+        let once = locked(&self.next).pop_front();
+        once.unwrap_or_else(|| self.mode.borrow().clone())
+    }
+}
+
 /// The last part of `x-amz-target: DynamoDB_20120810.PutItem`.
 fn operation(request: &Request<Incoming>) -> String {
     let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     target.rsplit('.').next().unwrap_or_default().to_owned()
 }
 
-async fn forward(request: Request<Incoming>, shared: &Shared) -> Result<Response<Full<Bytes>>, Lost> {
+async fn forward(request: Request<Bytes>, shared: &Shared) -> Result<Response<Full<Bytes>>, Lost> {
     let (mut head, body) = request.into_parts();
-    let body = body.collect().await.map_err(|_| Lost)?.to_bytes();
     let mut uri = shared.upstream.clone().into_parts();
     uri.path_and_query = head.uri.path_and_query().cloned();
     head.uri = Uri::from_parts(uri).map_err(|_| Lost)?;

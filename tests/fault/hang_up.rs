@@ -1,0 +1,76 @@
+//! Callers that hang up in the middle of a request leave nothing behind: no place taken, no thread waited for, no task.
+
+use kit::engine::Engine;
+use kit::fault::Mode;
+use kit::mesh::{PASSWORD, answer};
+use reqwest::Method;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::world::{NEVER, World, eventually, serving};
+
+const CALLERS: usize = 8;
+
+#[tokio::test]
+async fn a_place_is_free_again_when_its_caller_hangs_up() {
+    let world = World::start_with(Engine::Embedded, |config| {
+        config.server = serving(&["--max-concurrent-requests", "1", "--health-interval", "1h"]);
+        config.dynamodb.attempt_timeout = NEVER;
+        config.dynamodb.operation_timeout = NEVER;
+    })
+    .await;
+    let mesh = &world.mesh;
+    let who = mesh.join("CLIENT").await;
+    let profile = json!({"name": "Asha", "email": who.email, "pincode": "110001"});
+    world.proxy.set(Mode::Hang).await;
+    for _ in 0..CALLERS {
+        let mut caller = JoinSet::new();
+        // Whoever comes before the place is free is refused and comes back: so the call that hangs had the place.
+        let request = mesh.request(Method::POST, "/clients").bearer_auth(&who.token).json(&profile);
+        caller.spawn(async move {
+            loop {
+                let again = request.try_clone().expect("its body is bytes");
+                answer(again).await.refused(503, "OVERLOADED");
+            }
+        });
+        world.called("TransactWriteItems").await;
+        caller.shutdown().await;
+    }
+    world.proxy.set(Mode::Pass).await;
+    eventually("the profile is there, whoever made it", async || {
+        let made = mesh.ask(Method::POST, "/clients", Some(&who), Some(profile.clone())).await;
+        made.status == 201 || made.status == 409
+    })
+    .await;
+    assert_eq!(mesh.get("/clients", &who).await.expect(200)[0]["name"], "Asha");
+    world.mesh.stop().await;
+}
+
+#[tokio::test]
+async fn a_hashing_thread_is_free_again_when_its_caller_hangs_up() {
+    let world = World::start_with(Engine::Embedded, |config| {
+        (config.auth.hash_threads, config.auth.hash_queue) = (Some(1), 1);
+        config.dynamodb.attempt_timeout = NEVER;
+        config.dynamodb.operation_timeout = NEVER;
+    })
+    .await;
+    let mesh = &world.mesh;
+    let who = mesh.join("CLIENT").await;
+    let login = || mesh.request(Method::POST, "/auth/login").json(&json!({"email": who.email, "password": PASSWORD}));
+    world.proxy.set(Mode::Hang).await;
+    for _ in 0..CALLERS {
+        let mut caller = JoinSet::new();
+        let request = login();
+        caller.spawn(async move {
+            loop {
+                let again = request.try_clone().expect("its body is bytes");
+                answer(again).await.refused(503, "LOGINS_BUSY");
+            }
+        });
+        world.called("GetItem").await;
+        caller.shutdown().await;
+    }
+    world.proxy.set(Mode::Pass).await;
+    eventually("a login works", async || answer(login()).await.status == 200).await;
+    world.mesh.stop().await;
+}

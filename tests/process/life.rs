@@ -1,0 +1,119 @@
+//! How the process starts, ends, and what is there when it starts again.
+
+use std::path::Path;
+
+use kit::mesh::Someone;
+use reqwest::Method;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::process::{Process, mesh, run};
+
+#[tokio::test]
+async fn it_says_where_it_is_and_what_to_do_next() {
+    let data = tempfile::tempdir().unwrap();
+    let mesh = Process::start(data.path());
+    assert_eq!(mesh.ask(Method::GET, "/healthz", None, None).await.expect(200), json!({"status": "SERVING"}));
+    assert!(mesh.told("DynamoDB").starts_with("http://127.0.0.1:"), "{}", mesh.announcement);
+    assert_eq!(Path::new(mesh.told("data")), data.path().canonicalize().unwrap());
+    for service in ["auth 127.0.0.1:", "clients 127.0.0.1:", "therapists 127.0.0.1:"] {
+        assert!(mesh.told("services").contains(service), "{}", mesh.announcement);
+    }
+    assert_eq!(mesh.told("try"), format!("cargo run -- demo --url {}", mesh.url));
+}
+
+#[tokio::test]
+async fn a_signal_to_stop_is_obeyed_and_ends_well() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let data = tempfile::tempdir().unwrap();
+        let mesh = Process::start(data.path());
+        mesh.join("asha@example.org", "CLIENT").await;
+        let (status, said) = mesh.stop(signal);
+        assert!(status.success(), "{signal:?}: {status}");
+        assert!(said.ends_with("stopped"), "{said}");
+    }
+}
+
+/// What people were told is there.
+struct Acknowledged {
+    client: Someone,
+    therapist: Someone,
+    profiles: [Value; 2],
+    keys: Value,
+}
+
+impl Acknowledged {
+    async fn by(mesh: &Process) -> Self {
+        let client = mesh.join("asha@example.org", "CLIENT").await;
+        let therapist = mesh.join("noor@example.org", "THERAPIST").await;
+        let profile = json!({"name": "Asha", "email": client.email, "specialty": "Grief", "pincode": "110001"});
+        let post = async |path, who: &Someone| {
+            mesh.ask(Method::POST, path, Some(&who.token), Some(profile.clone())).await.expect(201)
+        };
+        let keys = mesh.ask(Method::GET, "/.well-known/jwks.json", None, None).await.expect(200);
+        let profiles = [post("/clients", &client).await, post("/therapists", &therapist).await];
+        Self { client, therapist, profiles, keys }
+    }
+
+    async fn assert_kept(&self, mesh: &Process) {
+        let Self { client, therapist, profiles, keys } = self;
+        assert_eq!(mesh.ask(Method::GET, "/.well-known/jwks.json", None, None).await.expect(200), *keys);
+        let rows = [(client, "/clients", &profiles[0]), (therapist, "/therapists", &profiles[1])];
+        for (who, path, profile) in rows {
+            // A token from before is still good: the key that signed it is kept.
+            let path = format!("{path}/{}", who.id);
+            assert_eq!(mesh.ask(Method::GET, &path, Some(&who.token), None).await.expect(200), *profile);
+            let again = mesh.login(&who.email).await;
+            assert_eq!(again.id, who.id);
+            let refresh = json!({"refreshToken": who.refresh});
+            mesh.ask(Method::POST, "/auth/refresh", None, Some(refresh)).await.expect(200);
+        }
+        let found = mesh.ask(Method::GET, "/therapists?specialty=grief", Some(&client.token), None).await.expect(200);
+        assert_eq!(found, json!([profiles[1]]));
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_stop() {
+    let data = tempfile::tempdir().unwrap();
+    let mesh = Process::start(data.path());
+    let there = Acknowledged::by(&mesh).await;
+    assert!(mesh.stop(Signal::TERM).0.success());
+    let mesh = Process::start(data.path());
+    there.assert_kept(&mesh).await;
+    assert!(mesh.stop(Signal::TERM).0.success());
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_kill() {
+    let data = tempfile::tempdir().unwrap();
+    let mesh = Process::start(data.path());
+    let there = Acknowledged::by(&mesh).await;
+    mesh.kill();
+    let mesh = Process::start(data.path());
+    there.assert_kept(&mesh).await;
+}
+
+#[test]
+fn the_demo_plays_against_it_again_and_again() {
+    let data = tempfile::tempdir().unwrap();
+    let process = Process::start(data.path());
+    for _ in 0..2 {
+        let mut demo = mesh(&[]);
+        demo.args(["demo", "--url", &process.url]);
+        let played = run(demo);
+        let told = String::from_utf8(played.stdout).unwrap();
+        assert!(played.status.success(), "{told}\n{}", String::from_utf8_lossy(&played.stderr));
+        assert!(told.contains("→ POST /auth/register") && told.contains("← 204"), "{told}");
+        assert!(!told.contains("seven quiet herons"), "a password is never shown");
+    }
+}
+
+#[test]
+fn a_demo_without_a_mesh_says_how_to_start_one() {
+    let mut demo = mesh(&[]);
+    demo.args(["demo", "--url", "http://127.0.0.1:1"]);
+    let played = run(demo);
+    let told = String::from_utf8(played.stderr).unwrap();
+    assert!(!played.status.success() && told.contains("cargo run"), "{told}");
+}

@@ -1,0 +1,135 @@
+//! The binary as a child process.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use kit::mesh::{Answer, PASSWORD, Someone, answer};
+use reqwest::Method;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+/// How long a start or an end may take on a machine that does other things too.
+const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(20);
+
+/// The binary with these settings and no others.
+pub(crate) fn mesh(settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mesh"));
+    command.env_clear().envs(settings.iter().copied()).stdin(Stdio::null());
+    command
+}
+
+/// A mesh that serves. It is killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    said: Receiver<String>,
+    /// What it said when it was up.
+    pub(crate) announcement: String,
+    /// Where the front is.
+    pub(crate) url: String,
+    http: reqwest::Client,
+}
+
+impl Process {
+    /// A mesh on free ports, with its data in this directory.
+    pub(crate) fn start(data: &Path) -> Self {
+        let settings = [
+            ("MESH_LISTEN", "127.0.0.1:0"),
+            ("MESH_SERVICES_PORT", "0"),
+            ("MESH_DYNAMODB_PORT", "0"),
+            ("MESH_DATA_DIR", data.to_str().expect("a path in UTF-8")),
+            ("MESH_LOG", "warn"),
+        ];
+        let mut child = mesh(&settings).stdout(Stdio::piped()).spawn().expect("the binary runs");
+        let (tell, said) = channel();
+        let lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        let mut mesh =
+            Self { child, said, announcement: String::new(), url: String::new(), http: reqwest::Client::new() };
+        while !mesh.announcement.contains("  try") {
+            let line = mesh.said.recv_timeout(PATIENCE).expect("the mesh starts and says so");
+            mesh.announcement.push_str(&line);
+            mesh.announcement.push('\n');
+        }
+        mesh.url = mesh.told("REST and gRPC").to_owned();
+        mesh
+    }
+
+    /// What the announcement says under this name.
+    pub(crate) fn told(&self, name: &str) -> &str {
+        let line = self.announcement.lines().find_map(|line| line.trim_start().strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} in {}", self.announcement)).trim()
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Sends a signal, and waits for the end. Answers also what was said until then.
+    pub(crate) fn stop(mut self, signal: Signal) -> (ExitStatus, String) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+        let status = ended(&mut self.child);
+        (status, self.said.iter().collect::<Vec<_>>().join("\n"))
+    }
+
+    pub(crate) async fn ask(&self, method: Method, path: &str, token: Option<&str>, body: Option<Value>) -> Answer {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        answer(request).await
+    }
+
+    pub(crate) async fn login(&self, email: &str) -> Someone {
+        let login = json!({"email": email, "password": PASSWORD});
+        Someone::of(&self.ask(Method::POST, "/auth/login", None, Some(login)).await.expect(200))
+    }
+
+    /// Registers somebody, and logs in.
+    pub(crate) async fn join(&self, email: &str, role: &str) -> Someone {
+        let account = json!({"email": email, "password": PASSWORD, "role": role});
+        self.ask(Method::POST, "/auth/register", None, Some(account)).await.expect(201);
+        self.login(email).await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn ended(child: &mut Child) -> ExitStatus {
+    let asked = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("the state of the process") {
+            return status;
+        }
+        assert!(asked.elapsed() < PATIENCE, "the process does not end");
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Runs the binary to its end, which must come by itself.
+pub(crate) fn run(mut command: Command) -> Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    // What it says fits into the pipes: a process that doesn't end is not waited for.
+    let started = Instant::now();
+    while child.try_wait().expect("the state of the process").is_none() {
+        if started.elapsed() > PATIENCE {
+            let _ = child.kill();
+            panic!("it does not end: {:?}", child.wait_with_output());
+        }
+        std::thread::sleep(POLL);
+    }
+    child.wait_with_output().expect("its output")
+}

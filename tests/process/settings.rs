@@ -1,0 +1,131 @@
+//! Every setting is documented, and none is passed over silently.
+
+use std::net::TcpListener;
+
+use clap::{CommandFactory as _, Parser};
+
+use crate::process::{Process, mesh, run};
+
+/// The settings of the binary, as the library has them.
+#[derive(Parser)]
+struct All {
+    #[command(flatten)]
+    _mesh: ::mesh::Config,
+    #[command(flatten)]
+    _telemetry: chassis::telemetry::Config,
+}
+
+#[test]
+fn help_names_every_setting_with_its_default() {
+    let mut command = mesh(&[]);
+    command.arg("--help");
+    let help = run(command);
+    assert!(help.status.success());
+    let help = String::from_utf8(help.stdout).unwrap();
+    let names = chassis::config::names(&All::command());
+    assert!(names.iter().filter(|name| name.starts_with("MESH_")).count() > 30, "{names:?}");
+    for name in names {
+        assert!(help.contains(&format!("[env: {name}=]")), "{name} is not in the help");
+    }
+    for documented in
+        ["[default: 127.0.0.1:8080]", "[default: therapy-data]", "demo", "workload-keys", "envoy-descriptors"]
+    {
+        assert!(help.contains(documented), "{documented}");
+    }
+}
+
+/// Holds a start to being refused by a sentence that names the setting.
+fn assert_refused(name: &str, value: &str, more: &[(&str, &str)]) {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let mut settings = vec![
+        ("MESH_LISTEN", "127.0.0.1:0"),
+        ("MESH_SERVICES_PORT", "0"),
+        ("MESH_DYNAMODB_PORT", "0"),
+        ("MESH_DATA_DIR", data.to_str().unwrap()),
+    ];
+    settings.extend(more);
+    settings.push((name, value));
+    let refused = run(mesh(&settings));
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success(), "{name}={value} was taken");
+    assert!(refused.stdout.is_empty(), "{name}={value}: {}", String::from_utf8_lossy(&refused.stdout));
+    assert!(told.contains(name), "{name}={value}: {told}");
+    assert!(!told.contains("panicked") && told.len() < 1000, "{name}={value}: {told}");
+}
+
+#[test]
+fn a_variable_that_is_unknown_is_refused_by_name() {
+    for name in ["MESH_LISTNE", "MESH_", "MESH_DYNAMODB_TABLE"] {
+        assert_refused(name, "1", &[]);
+    }
+}
+
+#[test]
+fn a_variable_that_is_empty_is_refused_by_name() {
+    for name in chassis::config::names(&All::command()).iter().filter(|name| name.starts_with("MESH_")) {
+        assert_refused(name, "", &[]);
+    }
+}
+
+#[test]
+fn a_variable_that_is_malformed_is_refused_by_name() {
+    for (name, value) in [
+        ("MESH_LISTEN", "nowhere"),
+        ("MESH_SERVICES_PORT", "70000"),
+        ("MESH_MEMORY", "perhaps"),
+        ("MESH_MAX_BODY", "much"),
+        ("MESH_MAX_CONNECTIONS", "-1"),
+        ("MESH_REQUEST_TIMEOUT", "15"),
+        ("MESH_HEALTH_INTERVAL", "soon"),
+        ("MESH_RECOVERY_INTERVAL", "0s"),
+        ("MESH_DYNAMODB_ENDPOINT", "127.0.0.1:8000"),
+        ("MESH_TABLE_PREFIX", "with space"),
+        ("MESH_ARGON2_MEMORY", "1024"),
+        ("MESH_SIGNING_KEY_PERIOD", "1s"),
+        ("MESH_TRUSTED_PROXIES", "10.0.0.0/99"),
+        ("MESH_LOG", "inof"),
+        ("MESH_LOG_FORMAT", "xml"),
+    ] {
+        assert_refused(name, value, &[]);
+    }
+}
+
+#[test]
+fn what_cannot_be_had_is_refused_with_the_setting_that_helps() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    assert_refused("MESH_LISTEN", &address.to_string(), &[]);
+    assert_refused("MESH_SERVICES_PORT", &address.port().to_string(), &[]);
+    assert_refused("MESH_DYNAMODB_PORT", &address.port().to_string(), &[]);
+    assert_refused("MESH_DATA_DIR", "/dev/null/data", &[]);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("secrets");
+    std::fs::write(&file, "not a secret\n").unwrap();
+    let refused = run(mesh(&[
+        ("MESH_SECRETS_FILE", file.to_str().unwrap()),
+        ("MESH_MEMORY", "true"),
+        ("MESH_LISTEN", "127.0.0.1:0"),
+    ]));
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && told.contains("secrets: line 1"), "{told}");
+    assert!(!told.contains("not a secret"), "a secret is never shown");
+}
+
+#[test]
+fn a_directory_that_another_process_has_is_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let first = Process::start(data.path());
+    let settings = [
+        ("MESH_LISTEN", "127.0.0.1:0"),
+        ("MESH_SERVICES_PORT", "0"),
+        ("MESH_DYNAMODB_PORT", "0"),
+        ("MESH_DATA_DIR", data.path().to_str().unwrap()),
+    ];
+    let second = run(mesh(&settings));
+    let told = String::from_utf8(second.stderr).unwrap();
+    assert!(!second.status.success() && told.contains("in use by another process"), "{told}");
+    assert!(told.contains(data.path().to_str().unwrap()), "{told}");
+    first.kill();
+    drop(Process::start(data.path()));
+}

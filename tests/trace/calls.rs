@@ -1,0 +1,178 @@
+//! How often each RPC calls DynamoDB, and how: the price of a request is known, and a change of it is seen.
+
+use std::collections::BTreeSet;
+
+use kit::mesh::{PASSWORD, Someone};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::watched::{Seen, Trace, Watched};
+
+/// What was asked, in which trace, and what DynamoDB is asked for it; the order is that of the calls' beginnings, but for
+/// those at once.
+pub(crate) struct Calls {
+    rows: Vec<(&'static str, Trace, &'static [&'static str])>,
+}
+
+struct Book<'a> {
+    watched: &'a Watched,
+    rows: Vec<(&'static str, Trace, &'static [&'static str])>,
+}
+
+impl Book<'_> {
+    fn request(&self, method: Method, path: &str, who: Option<&Someone>, body: Option<&Value>) -> RequestBuilder {
+        let mut request = self.watched.mesh.request(method, path);
+        if let Some(who) = who {
+            request = request.bearer_auth(&who.token);
+        }
+        match body {
+            Some(body) => request.json(body),
+            None => request,
+        }
+    }
+
+    async fn row(&mut self, what: &'static str, request: RequestBuilder, calls: &'static [&'static str]) -> Value {
+        let (trace, answer) = self.watched.ask(request).await;
+        assert!((200..300).contains(&answer.status), "{what}: {} {}", answer.status, answer.body);
+        self.rows.push((what, trace, calls));
+        answer.body
+    }
+}
+
+pub(crate) async fn play(watched: &Watched) -> Calls {
+    let mut book = Book { watched, rows: Vec::new() };
+    let (client, therapist) = accounts(&mut book).await;
+    profiles_of_clients(&mut book, &client, &therapist).await;
+    profiles_of_therapists(&mut book, &therapist).await;
+    Calls { rows: book.rows }
+}
+
+async fn accounts(book: &mut Book<'_>) -> (Someone, Someone) {
+    let account = json!({"email": "counted@example.org", "password": PASSWORD, "role": "CLIENT"});
+    let request = book.request(Method::POST, "/auth/register", None, Some(&account));
+    book.row("Register", request, &["GetItem Users", "TransactWriteItems Users"]).await;
+
+    let login = json!({"email": "counted@example.org", "password": PASSWORD});
+    let request = book.request(Method::POST, "/auth/login", None, Some(&login));
+    // The failures of the address and of the source, the credential; then the account.
+    let calls = &["GetItem Users", "GetItem Users", "GetItem Users", "GetItem Users", "PutItem Users"];
+    let first = Someone::of(&book.row("Login", request, calls).await);
+
+    let refresh = json!({"refreshToken": first.refresh});
+    let request = book.request(Method::POST, "/auth/refresh", None, Some(&refresh));
+    let client = Someone::of(&book.row("Refresh", request, &["GetItem Users", "UpdateItem Users"]).await);
+
+    let request = book.request(Method::GET, "/auth/me", Some(&client), None);
+    book.row("GetMe", request, &["GetItem Users"]).await;
+    let request = book.request(Method::GET, "/.well-known/jwks.json", None, None);
+    book.row("GetJwks", request, &[]).await;
+
+    let password = json!({"currentPassword": PASSWORD, "newPassword": "eight loud sparrows"});
+    let request = book.request(Method::PUT, "/auth/password", Some(&client), Some(&password));
+    let calls = &["GetItem Users", "GetItem Users", "GetItem Users", "GetItem Users", "TransactWriteItems Users"];
+    book.row("ChangePassword", request, calls).await;
+
+    let leaving = book.watched.mesh.join("CLIENT").await;
+    let request = book.request(Method::POST, "/auth/logout", Some(&leaving), None);
+    book.row("Logout", request, &["DeleteItem Users"]).await;
+    (client, book.watched.mesh.join("THERAPIST").await)
+}
+
+async fn profiles_of_clients(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
+    let mut profile = json!({"name": "Asha", "email": "counted@example.org", "pincode": "110001"});
+    let request = book.request(Method::POST, "/clients", Some(client), Some(&profile));
+    book.row("CreateClient", request, &["TransactWriteItems Clients"]).await;
+
+    let keyed = book.watched.mesh.join("CLIENT").await;
+    let other = json!({"name": "Ben", "email": keyed.email, "pincode": "110001"});
+    let request = || book.request(Method::POST, "/clients", Some(&keyed), Some(&other)).header("idempotency-key", "k");
+    let (first, again) = (request(), request());
+    book.row("CreateClient with a key", first, &["GetItem Clients", "TransactWriteItems Clients"]).await;
+    book.row("CreateClient with a key, again", again, &["GetItem Clients", "GetItem Clients"]).await;
+
+    let path = format!("/clients/{}", client.id);
+    let request = book.request(Method::GET, &path, Some(client), None);
+    book.row("GetClient", request, &["GetItem Clients"]).await;
+    profile["name"] = "Asha Rao".into();
+    let request = book.request(Method::PUT, &path, Some(client), Some(&profile));
+    book.row("UpdateClient", request, &["GetItem Clients", "PutItem Clients"]).await;
+    profile["email"] = "moved@example.org".into();
+    let request = book.request(Method::PUT, &path, Some(client), Some(&profile));
+    book.row("UpdateClient with another address", request, &["GetItem Clients", "TransactWriteItems Clients"]).await;
+
+    let request = book.request(Method::GET, "/clients", Some(client), None);
+    book.row("ListClients, the own", request, &["GetItem Clients"]).await;
+    let request = book.request(Method::GET, "/clients?email=moved@example.org", Some(therapist), None);
+    book.row("ListClients by address", request, &["GetItem Clients", "GetItem Clients"]).await;
+    let request = book.request(Method::GET, "/clients", Some(therapist), None);
+    book.row("ListClients, the related", request, &[]).await;
+
+    let request = book.request(Method::DELETE, &path, Some(client), None);
+    let calls = &[
+        "GetItem Clients",
+        "TransactWriteItems Clients",
+        "GetItem Users",
+        "TransactWriteItems Users",
+        "DeleteItem Users",
+        "Query Users",
+        "DeleteItem Users",
+        "UpdateItem Clients",
+    ];
+    book.row("DeleteClient", request, calls).await;
+}
+
+async fn profiles_of_therapists(book: &mut Book<'_>, therapist: &Someone) {
+    let mut profile = json!({"name": "Noor", "email": therapist.email, "specialty": "Grief", "pincode": "110001"});
+    let request = book.request(Method::POST, "/therapists", Some(therapist), Some(&profile));
+    book.row("CreateTherapist", request, &["PutItem Therapists"]).await;
+
+    let keyed = book.watched.mesh.join("THERAPIST").await;
+    let request =
+        || book.request(Method::POST, "/therapists", Some(&keyed), Some(&profile)).header("idempotency-key", "k");
+    let (first, again) = (request(), request());
+    book.row("CreateTherapist with a key", first, &["GetItem Therapists", "TransactWriteItems Therapists"]).await;
+    book.row("CreateTherapist with a key, again", again, &["GetItem Therapists", "GetItem Therapists"]).await;
+
+    let path = format!("/therapists/{}", therapist.id);
+    let request = book.request(Method::GET, &path, Some(therapist), None);
+    book.row("GetTherapist", request, &["GetItem Therapists"]).await;
+    profile["name"] = "Noor Haddad".into();
+    let request = book.request(Method::PUT, &path, Some(therapist), Some(&profile));
+    book.row("UpdateTherapist", request, &["GetItem Therapists", "PutItem Therapists"]).await;
+
+    for filter in ["", "?specialty=grief", "?pincode=110001", "?name=n", "?specialty=grief&pincode=110001&name=n"] {
+        let request = book.request(Method::GET, &format!("/therapists{filter}"), Some(therapist), None);
+        book.row("ListTherapists", request, &["Query Therapists"]).await;
+    }
+    let first = book.request(Method::GET, "/therapists?pageSize=1", Some(therapist), None);
+    let token = kit::mesh::answer(first).await.headers["x-next-page-token"].to_str().unwrap().to_owned();
+    let path_of_next = format!("/therapists?pageSize=1&pageToken={token}");
+    let request = book.request(Method::GET, &path_of_next, Some(therapist), None);
+    book.row("ListTherapists, the next page", request, &["Query Therapists"]).await;
+
+    let request = book.request(Method::DELETE, &path, Some(therapist), None);
+    let calls = &[
+        "GetItem Therapists",
+        "PutItem Therapists",
+        "GetItem Users",
+        "TransactWriteItems Users",
+        "DeleteItem Users",
+        "Query Users",
+        "DeleteItem Users",
+        "UpdateItem Therapists",
+    ];
+    book.row("DeleteTherapist", request, calls).await;
+}
+
+impl Calls {
+    pub(crate) fn check(&self, seen: &Seen) {
+        for (what, trace, expected) in &self.rows {
+            assert_eq!(seen.dynamodb_calls(*trace), *expected, "{what}");
+        }
+        let counted: BTreeSet<_> =
+            self.rows.iter().flat_map(|(_, trace, _)| seen.spans(*trace)).map(|s| &*s.name).collect();
+        for rpc in proto::RPCS {
+            assert!(counted.contains(&rpc.path[1..]), "nobody counts the calls of {}", rpc.path);
+        }
+    }
+}
