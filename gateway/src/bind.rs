@@ -3,12 +3,12 @@
 
 use std::borrow::Cow;
 
-use kernel::{Error, Kind as ErrorKind, Violations};
+use kernel::{Error, Violations};
 
 use crate::json::Malformed;
 use crate::percent::{decode_parameter, decode_segment};
 use crate::route::{BodyRule, Route, resolve};
-use crate::schema::{Cardinality, MessageId, Schema};
+use crate::schema::{Cardinality, Field, Kind, MessageId, Schema};
 use crate::transcode::{BadFields, NotOfKind, parse_field, parse_message, put_text, wire_type};
 use crate::wire::{WireType, close_length, put_tag};
 
@@ -68,7 +68,7 @@ fn bind_body(
 fn malformed(body: &[u8], fault: Malformed) -> Error {
     let (line, column) = fault.position(body);
     let message = format!("the body is not JSON: at line {line}, column {column}, {}", fault.why);
-    Error::new(ErrorKind::InvalidArgument, "MALFORMED_JSON", message)
+    Error::new(kernel::Kind::InvalidArgument, "MALFORMED_JSON", message)
 }
 
 fn bind_path(schema: &Schema, route: &Route, segments: &[&str], out: &mut Vec<u8>, bad: &mut Violations) {
@@ -125,12 +125,21 @@ fn bind_parameter(
     }
     let text = decode_parameter(value).map_err(|_| NotOfKind::because("is badly percent-encoded"))?;
     put_at(schema, route.input, &way, &text, out)?;
+    let field = field_at(schema, route.input, &way);
+    if field.is_some_and(|field| field.cardinality == Cardinality::Repeated) {
+        return Ok(());
+    }
     if seen.contains(&way) {
         return Err(NotOfKind::because("is given more than once"));
     }
-    if !repeats(schema, route.input, &way) {
-        seen.push(way);
+    let rival = |other: &Vec<usize>| match (other.split_last(), way.split_last(), field) {
+        (Some((other, before)), Some((_, same)), Some(field)) => before == same && field.rivals.contains(other),
+        _ => false,
+    };
+    if seen.iter().any(rival) {
+        return Err(NotOfKind::because("excludes another field that is set as well"));
     }
+    seen.push(way);
     Ok(())
 }
 
@@ -139,7 +148,7 @@ fn bind_parameter(
 fn put_at(schema: &Schema, id: MessageId, way: &[usize], text: &str, out: &mut Vec<u8>) -> Result<(), NotOfKind> {
     let Some((first, rest)) = way.split_first() else { return Ok(()) };
     let field = &schema.message(id).fields[*first];
-    if let crate::schema::Kind::Message(inner) = field.kind
+    if let Kind::Message(inner) = field.kind
         && !rest.is_empty()
     {
         put_tag(out, field.number, WireType::Bytes);
@@ -152,17 +161,13 @@ fn put_at(schema: &Schema, id: MessageId, way: &[usize], text: &str, out: &mut V
     put_text(schema, field.kind, text, out)
 }
 
-fn repeats(schema: &Schema, root: MessageId, way: &[usize]) -> bool {
-    let mut id = root;
-    let mut cardinality = Cardinality::Implicit;
-    for slot in way {
-        let field = &schema.message(id).fields[*slot];
-        cardinality = field.cardinality;
-        if let crate::schema::Kind::Message(inner) = field.kind {
-            id = inner;
-        }
+fn field_at<'s>(schema: &'s Schema, root: MessageId, way: &[usize]) -> Option<&'s Field> {
+    let (first, rest) = way.split_first()?;
+    let field = &schema.message(root).fields[*first];
+    match field.kind {
+        Kind::Message(inner) if !rest.is_empty() => field_at(schema, inner, rest),
+        _ => Some(field),
     }
-    cardinality == Cardinality::Repeated
 }
 
 fn echo(name: &str) -> String {

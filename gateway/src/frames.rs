@@ -37,8 +37,10 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    pub(crate) fn new(body: Body) -> Self {
-        Self { body, piece: Bytes::new(), pieces: BytesMut::new(), trailers: None }
+    /// The answer with these headers, which are its trailers too if it has no messages.
+    pub(crate) fn new(headers: &HeaderMap, body: Body) -> Self {
+        let trailers = headers.contains_key("grpc-status").then(|| headers.clone());
+        Self { body, piece: Bytes::new(), pieces: BytesMut::new(), trailers }
     }
 
     /// The next message; none at the end.
@@ -141,7 +143,7 @@ mod tests {
     async fn messages_are_whole_however_they_are_cut() {
         let data = framed(&[b"one", b"", b"three and more"]);
         for piece in 1..=data.len() {
-            let mut frames = Frames::new(body(&data, piece, Some("0")));
+            let mut frames = Frames::new(&HeaderMap::new(), body(&data, piece, Some("0")));
             for expected in [&b"one"[..], b"", b"three and more"] {
                 assert_eq!(frames.next().await.unwrap().unwrap(), expected, "in pieces of {piece}");
             }
@@ -152,23 +154,23 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_ends_too_early_has_failed() {
         let data = framed(&[b"one"]);
-        let mut cut = Frames::new(body(&data[..6], 2, Some("0")));
+        let mut cut = Frames::new(&HeaderMap::new(), body(&data[..6], 2, Some("0")));
         assert_eq!(cut.next().await.unwrap_err().code(), Code::Unavailable);
-        let mut silent = Frames::new(body(&data, 64, None));
+        let mut silent = Frames::new(&HeaderMap::new(), body(&data, 64, None));
         assert!(silent.next().await.unwrap().is_some());
         assert_eq!(silent.next().await.unwrap_err().code(), Code::Unavailable);
     }
 
     #[tokio::test]
     async fn a_failure_is_told_by_the_trailers() {
-        let mut frames = Frames::new(body(&[], 1, Some("5")));
+        let mut frames = Frames::new(&HeaderMap::new(), body(&[], 1, Some("5")));
         assert_eq!(frames.next().await.unwrap_err().code(), Code::NotFound);
     }
 
     #[tokio::test]
     async fn what_is_compressed_or_too_large_is_refused() {
         for data in [[1, 0, 0, 0, 0], [0, 255, 255, 255, 255]] {
-            let mut frames = Frames::new(body(&data, 64, Some("0")));
+            let mut frames = Frames::new(&HeaderMap::new(), body(&data, 64, Some("0")));
             assert_eq!(frames.next().await.unwrap_err().code(), Code::Unknown);
         }
     }

@@ -37,7 +37,7 @@ pub(crate) async fn answer(front: &Arc<Shared>, rpc: &Rpc, parts: &Parts, body: 
     *request.headers_mut() = headers;
     let failed = match tokio::time::timeout(patience, upstream.call(request)).await {
         Ok(Ok(response)) => return filtered(response),
-        Ok(Err(error)) => Refusal::from(Error::unavailable(error)),
+        Ok(Err(reason)) => Refusal::from(reason),
         Err(_) => Refusal::out_of_time(),
     };
     failed.into_status().into_http()

@@ -85,7 +85,7 @@ async fn call(
     *request.uri_mut() = Uri::from(route.rpc.clone());
     *request.headers_mut() = headers;
     let upstream = front.upstream(&route.service).ok_or_else(|| Error::internal("a service has no upstream"))?;
-    let (answered, body) = upstream.call(request).await.map_err(Error::unavailable)?.into_parts();
+    let (answered, body) = upstream.call(request).await?.into_parts();
 
     if answered.status != StatusCode::OK {
         return Err(Error::unavailable(format!("a service answered {}", answered.status)).into());
@@ -95,7 +95,7 @@ async fn call(
     {
         return Err(Failure::Failed(status));
     }
-    succeed(front, route, &answered.headers, Frames::new(body)).await
+    succeed(front, route, &answered.headers, Frames::new(&answered.headers, body)).await
 }
 
 /// The body, where the route takes one.

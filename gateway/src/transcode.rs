@@ -8,6 +8,8 @@
 mod parse;
 mod print;
 mod scalar;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use parse::{BadFields, parse_field, parse_message};
 pub(crate) use print::Printer;

@@ -5,21 +5,46 @@ use std::fmt;
 use chassis::identity::WorkloadTokens;
 use chassis::telemetry::layer::RpcClientTelemetry;
 use http::{Request, Response, Uri};
-use kernel::BoxError;
+use kernel::{BoxError, Error};
+use tonic::TimeoutExpired;
 use tonic::body::Body;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, Service, ServiceExt as _};
+
+use crate::refusal::Refusal;
 
 /// A service of the mesh, as the front calls it.
 #[derive(Clone)]
 pub struct Upstream(Call);
 
-type Call = BoxCloneSyncService<Request<Body>, Response<Body>, Unreachable>;
+type Call = BoxCloneSyncService<Request<Body>, Response<Body>, NoAnswer>;
 
-/// There was no answer.
+/// Why there was no answer.
 #[derive(Debug, thiserror::Error)]
-#[error("the service can't be reached")]
-pub(crate) struct Unreachable(#[source] BoxError);
+pub(crate) enum NoAnswer {
+    #[error("the service can't be reached")]
+    Unreachable(#[source] BoxError),
+    /// The channel obeys `grpc-timeout` too, and may be the first to say so.
+    #[error("the time given to the call is over")]
+    OutOfTime,
+}
+
+impl NoAnswer {
+    fn of(error: BoxError) -> Self {
+        let first: &(dyn std::error::Error + 'static) = &*error;
+        let late = std::iter::successors(Some(first), |error| error.source()).any(|error| error.is::<TimeoutExpired>());
+        if late { Self::OutOfTime } else { Self::Unreachable(error) }
+    }
+}
+
+impl From<NoAnswer> for Refusal {
+    fn from(reason: NoAnswer) -> Self {
+        match reason {
+            NoAnswer::OutOfTime => Self::out_of_time(),
+            NoAnswer::Unreachable(_) => Error::unavailable(reason).into(),
+        }
+    }
+}
 
 impl Upstream {
     /// The service at `address` (`http://host:port`). Connects with the first call. With `tokens` the front shows who it
@@ -56,15 +81,15 @@ impl Upstream {
         B: http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         Self(BoxCloneSyncService::new(
-            service.map_response(|response| response.map(Body::new)).map_err(|error| Unreachable(error.into())),
+            service.map_response(|response| response.map(Body::new)).map_err(|error| NoAnswer::of(error.into())),
         ))
     }
 
     /// Makes one call.
     ///
     /// # Errors
-    /// If the service can't be reached.
-    pub(crate) async fn call(&self, request: Request<Body>) -> Result<Response<Body>, Unreachable> {
+    /// If the service can't be reached, or not in time.
+    pub(crate) async fn call(&self, request: Request<Body>) -> Result<Response<Body>, NoAnswer> {
         self.0.clone().oneshot(request).await
     }
 

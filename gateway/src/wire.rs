@@ -85,8 +85,28 @@ impl<'a> Cursor<'a> {
         })
     }
 
+    /// Passes over the value behind a tag.
+    #[inline]
+    pub(crate) fn skip(&mut self, wire_type: WireType) -> Result<(), Broken> {
+        let length = match wire_type {
+            WireType::Varint => return self.varint().map(drop),
+            WireType::Fixed64 => 8,
+            WireType::Fixed32 => 4,
+            WireType::Bytes => usize::try_from(self.varint()?).map_err(|_| Broken)?,
+        };
+        self.take(length).map(drop)
+    }
+
     #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, Broken> {
+        if let Some(byte @ ..0x80) = self.bytes.get(self.at) {
+            self.at += 1;
+            return Ok(u64::from(*byte));
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Broken> {
         let mut value = 0_u64;
         for shift in (0..70).step_by(7) {
             let byte = *self.bytes.get(self.at).ok_or(Broken)?;

@@ -9,21 +9,46 @@ use base64::engine::general_purpose::STANDARD;
 /// Appends a string in quotes.
 pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut start = 0;
-    for (at, byte) in bytes.iter().enumerate() {
-        let Some(letter) = escape(*byte) else { continue };
-        out.extend_from_slice(&bytes[start..at]);
-        start = at + 1;
-        out.extend_from_slice(&[b'\\', letter]);
-        if letter == b'u' {
-            const DIGITS: &[u8; 16] = b"0123456789abcdef";
-            let digit = |nibble: u8| DIGITS[usize::from(nibble & 15)];
-            out.extend_from_slice(&[b'0', b'0', digit(byte >> 4), digit(*byte)]);
-        }
+    let mut rest = text.as_bytes();
+    while let Some(at) = first_to_escape(rest) {
+        let (plain, from) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        let Some((&byte, after)) = from.split_first() else { break };
+        put_escaped(out, byte);
+        rest = after;
     }
-    out.extend_from_slice(&bytes[start..]);
+    out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// Where the first byte stands that must be escaped. Nearly all text has none, so eight bytes are looked at at once.
+fn first_to_escape(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut at = 0;
+    for word in words {
+        let word = u64::from_ne_bytes(*word);
+        let zero_in = |word: u64| word.wrapping_sub(ONES) & !word;
+        let control = word.wrapping_sub(ONES * 0x20) & !word;
+        let quote = zero_in(word ^ ONES * u64::from(b'"'));
+        let backslash = zero_in(word ^ ONES * u64::from(b'\\'));
+        if (control | quote | backslash) & HIGH != 0 {
+            break;
+        }
+        at += 8;
+    }
+    bytes[at..].iter().position(|byte| escape(*byte).is_some()).map(|found| at + found)
+}
+
+fn put_escaped(out: &mut Vec<u8>, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let letter = escape(byte).unwrap_or(byte);
+    out.extend_from_slice(&[b'\\', letter]);
+    if letter == b'u' {
+        let digit = |nibble: u8| DIGITS[usize::from(nibble & 15)];
+        out.extend_from_slice(&[b'0', b'0', digit(byte >> 4), digit(byte)]);
+    }
 }
 
 /// What stands behind the backslash of a byte that must be escaped.

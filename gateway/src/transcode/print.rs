@@ -103,7 +103,7 @@ impl<'s> Printer<'s> {
         while !cursor.is_done() {
             let at = cursor.offset();
             let (number, wire_type) = cursor.tag()?;
-            cursor.value(wire_type)?;
+            cursor.skip(wire_type)?;
             let Some(slot) = message.slot(number) else { continue };
             let place = &mut self.places[base + slot];
             if place.is_nowhere() {
@@ -291,9 +291,10 @@ fn each<'w>(
     let mut cursor = Cursor::at(wire, place.first);
     while cursor.offset() <= place.last {
         let (found, wire_type) = cursor.tag()?;
-        let raw = cursor.value(wire_type)?;
         if found == number {
-            visit(wire_type, raw)?;
+            visit(wire_type, cursor.value(wire_type)?)?;
+        } else {
+            cursor.skip(wire_type)?;
         }
     }
     Ok(())

@@ -142,11 +142,8 @@ fn uint64(text: &str) -> Result<u64, NotOfKind> {
 
 /// A whole number within the range of its type; it may be written with a fraction or an exponent, as `1.0` or `1e3`.
 fn integer<T: FromStr + TryFrom<i128>>(text: &str) -> Option<T> {
-    if !is_number(text) {
-        return None;
-    }
     text.parse().ok().or_else(|| {
-        let value: f64 = text.parse().ok()?;
+        let value: f64 = Some(text).filter(|text| is_number(text))?.parse().ok()?;
         #[allow(clippy::cast_possible_truncation, reason = "a whole number of this size fits")]
         let whole = (value.fract() == 0.0 && value.abs() < 1e20).then_some(value as i128)?;
         whole.try_into().ok()

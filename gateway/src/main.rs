@@ -1,0 +1,103 @@
+//! The process of the embedded gateway.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chassis::identity::{Workload, WorkloadConfig};
+use chassis::listener::{self, Protocols};
+use chassis::{Platform, config, telemetry};
+use clap::Parser;
+use gateway::{Front, Setup, Upstream, UpstreamAddress};
+use ipnet::IpNet;
+use kernel::BoxError;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+const NAME: &str = "gateway";
+const FLUSH: Duration = Duration::from_secs(5);
+const TASKS_END: Duration = Duration::from_secs(5);
+
+/// Serves REST, and gRPC on the same port, in front of the services of the mesh.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 110)]
+struct Cli {
+    /// Where to listen.
+    #[arg(long, env = "MESH_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// Where the services listen: name=http://host:port, several with commas between them.
+    #[arg(long, env = "MESH_UPSTREAMS", value_delimiter = ',', required = true)]
+    upstreams: Vec<UpstreamAddress>,
+
+    /// Networks whose `x-forwarded-for` is believed, such as 10.0.0.0/8.
+    #[arg(long, env = "MESH_TRUSTED_PROXIES", value_delimiter = ',')]
+    trusted_proxies: Vec<IpNet>,
+
+    #[command(flatten)]
+    front: gateway::Config,
+
+    #[command(flatten)]
+    connections: listener::Config,
+
+    #[command(flatten)]
+    workload: WorkloadConfig,
+
+    #[command(flatten)]
+    telemetry: telemetry::Config,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(config::read::<Cli>()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "a process that can't start says why where its operator looks")]
+fn complain(error: &(dyn std::error::Error + 'static)) {
+    eprintln!("{NAME}: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprintln!("  because: {cause}");
+        source = cause.source();
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), BoxError> {
+    let telemetry = telemetry::init(NAME, &cli.telemetry)?;
+    let platform = Platform::system();
+    let tokens = Workload::from_files(&cli.workload, &platform).await?.tokens;
+    let upstreams = cli.upstreams.into_iter().map(|UpstreamAddress { name, address }| {
+        Ok::<_, BoxError>((name, Upstream::remote(&address, Some(tokens.clone()))?))
+    });
+    let front = Front::new(Setup {
+        descriptors: proto::DESCRIPTOR_SET,
+        is_public: gateway::is_public,
+        upstreams: upstreams.collect::<Result<_, _>>()?,
+        trusted_proxies: cli.trusted_proxies,
+        config: cli.front,
+    })?;
+
+    let listener = TcpListener::bind(cli.listen).await.map_err(|error| format!("{}: {error}", cli.listen))?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = CancellationToken::new();
+    let told = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    };
+    let serve = listener::serve(listener, front, Protocols::Http1And2, &cli.connections, stop.clone());
+    let (drained, ()) = tokio::join!(serve, told);
+    let ended = platform.tasks.shutdown(TASKS_END).await;
+    telemetry.shutdown(FLUSH).await;
+    if drained && ended { Ok(()) } else { Err("requests were cut off: they took longer than the drain timeout".into()) }
+}

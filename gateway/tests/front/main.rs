@@ -1,0 +1,8 @@
+//! The front before a real service. What it shares with Envoy is tested in `tests/parity`, where the same requests go
+//! through both; here is what only the embedded front promises, and what needs more than one request to see.
+
+mod edge;
+mod native;
+mod robustness;
+mod stand;
+mod streams;

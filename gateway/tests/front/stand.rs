@@ -1,0 +1,99 @@
+//! A front and the service behind it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use chassis::listener::{self, Protocols};
+use clap::Parser;
+use gateway::{Front, Setup, Upstream};
+use kit::front_service::{DESCRIPTOR_SET, SERVICE};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// A front with a test service behind it; both end with this value.
+pub(crate) struct Stand {
+    pub(crate) address: SocketAddr,
+    client: reqwest::Client,
+    _service: Option<kit::front_service::Front>,
+    _stop: DropGuard,
+}
+
+#[derive(Debug, Parser)]
+struct Settings {
+    #[command(flatten)]
+    front: gateway::Config,
+    #[command(flatten)]
+    connections: listener::Config,
+}
+
+pub(crate) fn is_public(path: &str) -> bool {
+    path.split('/').nth(1) == Some(SERVICE)
+}
+
+impl Stand {
+    pub(crate) async fn start(flags: &[&str]) -> Self {
+        let service = kit::front_service::Front::start().await;
+        let upstream = Upstream::remote(&format!("http://{}", service.address()), None).unwrap();
+        Self::before(upstream, Some(service), flags, &[]).await
+    }
+
+    /// A front that trusts the loopback to say where a request came from.
+    pub(crate) async fn behind_a_proxy() -> Self {
+        let service = kit::front_service::Front::start().await;
+        let upstream = Upstream::remote(&format!("http://{}", service.address()), None).unwrap();
+        Self::before(upstream, Some(service), &[], &["127.0.0.0/8"]).await
+    }
+
+    pub(crate) async fn before(
+        upstream: Upstream,
+        service: Option<kit::front_service::Front>,
+        flags: &[&str],
+        trusted: &[&str],
+    ) -> Self {
+        let settings = Settings::parse_from([&["front"], flags].concat());
+        let front = Front::new(Setup {
+            descriptors: DESCRIPTOR_SET,
+            is_public,
+            upstreams: HashMap::from([("testing".to_owned(), upstream)]),
+            trusted_proxies: trusted.iter().map(|network| network.parse().unwrap()).collect(),
+            config: settings.front,
+        })
+        .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let guard = stop.clone().drop_guard();
+        #[allow(clippy::disallowed_methods, reason = "the task ends with the guard")]
+        tokio::spawn(async move {
+            listener::serve(listener, front, Protocols::Http1And2, &settings.connections, stop).await
+        });
+        Self { address, client: reqwest::Client::new(), _service: service, _stop: guard }
+    }
+
+    pub(crate) fn request(&self, method: &str, target: &str) -> reqwest::RequestBuilder {
+        let method = method.parse().unwrap();
+        self.client.request(method, format!("http://{}{target}", self.address))
+    }
+
+    pub(crate) fn get(&self, target: &str) -> reqwest::RequestBuilder {
+        self.request("GET", target)
+    }
+}
+
+/// The JSON of an answer whose status is this one.
+pub(crate) async fn json(request: reqwest::RequestBuilder, status: u16) -> Value {
+    let response = request.send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let (got, text) = (response.status(), response.text().await.unwrap());
+    assert_eq!(got, status, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The reason of an error, from its ErrorInfo.
+pub(crate) fn reason(status: &Value) -> &str {
+    let details = status["details"].as_array().unwrap();
+    let info = details.iter().find(|detail| detail["@type"] == "type.googleapis.com/google.rpc.ErrorInfo").unwrap();
+    assert_eq!(info["domain"], "therapy");
+    info["reason"].as_str().unwrap()
+}

@@ -1,0 +1,47 @@
+//! Answers that come in parts.
+
+use crate::stand::Stand;
+
+#[tokio::test]
+async fn events_are_what_a_browser_reads() {
+    let stand = Stand::start(&[]).await;
+    let response = stand.get("/front/watch?after=4&count=2").send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    assert_eq!(
+        response.text().await.unwrap(),
+        "data: {\"number\":5,\"text\":\"event 1\\nof two lines\"}\n\n\
+         data: {\"number\":6,\"text\":\"event 2\\nof two lines\"}\n\n"
+    );
+}
+
+#[tokio::test]
+async fn events_that_break_off_end_and_those_that_never_began_are_an_error() {
+    let stand = Stand::start(&[]).await;
+    let broken = stand.get("/front/watch?count=3&failAt=2").send().await.unwrap();
+    assert_eq!(broken.status(), 200);
+    assert_eq!(broken.text().await.unwrap().matches("data: ").count(), 1);
+    assert_eq!(stand.get("/front/watch?count=3&failAt=1").send().await.unwrap().status(), 503);
+}
+
+#[tokio::test]
+async fn bytes_keep_their_type_whole_or_in_parts() {
+    let stand = Stand::start(&[]).await;
+    let calendar = stand.get("/front/calendar/secret").send().await.unwrap();
+    assert_eq!(calendar.headers()["content-type"], "text/calendar; charset=utf-8");
+    assert!(calendar.text().await.unwrap().contains("X-TOKEN:secret\r\n"));
+
+    let export = stand.get("/front/export?parts=3").send().await.unwrap();
+    assert_eq!(export.headers()["content-type"], "application/json");
+    assert_eq!(export.text().await.unwrap(), "part 0\npart 1\npart 2\n");
+    assert_eq!(stand.get("/front/export").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_ends_the_call_behind_the_front() {
+    let stand = Stand::start(&[]).await;
+    let mut response = stand.get("/front/watch?count=100000").send().await.unwrap();
+    assert!(response.chunk().await.unwrap().is_some());
+    drop(response);
+    // The front is free again for others.
+    assert_eq!(stand.get("/front/items/a").send().await.unwrap().status(), 200);
+}
