@@ -10,7 +10,7 @@ use http::HeaderValue;
 use kernel::{BoxError, Error};
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Status, TimeoutExpired};
 use tower::retry::budget::{Budget as _, TpsBudget};
 use tower::{Layer as _, Service};
 
@@ -104,6 +104,8 @@ pub fn channel(address: &str) -> Result<Channel, BoxError> {
 
 fn of_upstream(status: Status) -> Error {
     match status.code() {
+        // The channel obeys `grpc-timeout` too, and may be the first to say so.
+        Code::Cancelled if is_out_of_time(&status) => exceeded(),
         Code::Unavailable | Code::ResourceExhausted | Code::Cancelled => Error::unavailable(status),
         Code::DeadlineExceeded => exceeded(),
         Code::Ok
@@ -120,6 +122,19 @@ fn of_upstream(status: Status) -> Error {
         | Code::DataLoss
         | Code::Unauthenticated => Error::internal(status),
     }
+}
+
+/// Whether a channel gave up on a call because the time in its `grpc-timeout` was over.
+#[must_use]
+pub fn is_out_of_time(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<TimeoutExpired>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// Puts the service's own token on every call.

@@ -51,6 +51,8 @@ pub enum Protocols {
 
 const MAX_STREAMS: u32 = 256;
 const MAX_HEADERS: u32 = 32 * 1024;
+/// Also how much of a body is read ahead.
+const MAX_HTTP1_HEAD: usize = 32 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -102,7 +104,11 @@ where
 
 fn protocol(protocols: Protocols, config: &Config) -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(config.first_request_timeout).max_headers(64);
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.first_request_timeout)
+        .max_headers(64)
+        .max_buf_size(MAX_HTTP1_HEAD);
     http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)

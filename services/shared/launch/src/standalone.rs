@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -52,8 +53,8 @@ pub async fn run<D: Domain>() -> ExitCode {
     let cli = config::read::<Cli<D::Config>>();
     let done = match cli.command {
         Command::Serve(serve) => serve_until_told::<D>(*serve).await,
-        Command::CreateTables(config) => config.connect().await.create_or_verify(D::TABLES).await.map_err(Into::into),
-        Command::VerifyTables(config) => config.connect().await.verify(D::TABLES).await.map_err(Into::into),
+        Command::CreateTables(config) => tables::<D>(config.connect().await.create_or_verify(D::TABLES).await),
+        Command::VerifyTables(config) => tables::<D>(config.connect().await.verify(D::TABLES).await),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,6 +63,13 @@ pub async fn run<D: Domain>() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn tables<D: Domain>(looked: Result<(), dynamo::SchemaError>) -> Result<(), BoxError> {
+    looked?;
+    let names = D::TABLES.iter().map(|def| def.name).collect::<Vec<_>>().join(", ");
+    writeln!(std::io::stdout(), "{}: the tables are as they must be: {names}", D::NAME)?;
+    Ok(())
 }
 
 #[allow(clippy::print_stderr, reason = "a process that can't start says why where its operator looks")]
