@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use chassis::client::is_out_of_time;
 use chassis::identity::WorkloadTokens;
 use chassis::telemetry::layer::RpcClientTelemetry;
 use http::{Request, Response, Uri};
 use kernel::{BoxError, Error};
-use tonic::TimeoutExpired;
 use tonic::body::Body;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, Service, ServiceExt as _};
@@ -31,9 +31,7 @@ pub(crate) enum NoAnswer {
 
 impl NoAnswer {
     fn of(error: BoxError) -> Self {
-        let first: &(dyn std::error::Error + 'static) = &*error;
-        let late = std::iter::successors(Some(first), |error| error.source()).any(|error| error.is::<TimeoutExpired>());
-        if late { Self::OutOfTime } else { Self::Unreachable(error) }
+        if is_out_of_time(&*error) { Self::OutOfTime } else { Self::Unreachable(error) }
     }
 }
 

@@ -35,6 +35,7 @@ pub struct Config {
     #[command(flatten)]
     pub auth: auth::Config,
 
+    /// How endings of accounts are recovered.
     #[command(flatten)]
     pub endings: endings::Config,
 }
