@@ -8,7 +8,7 @@ use kernel::{Error, Violations};
 use crate::json::Malformed;
 use crate::percent::{decode_parameter, decode_segment};
 use crate::route::{BodyRule, Route, resolve};
-use crate::schema::{Cardinality, Field, Kind, MessageId, Schema};
+use crate::schema::{Cardinality, Field, MessageId, Schema};
 use crate::transcode::{BadFields, NotOfKind, parse_field, parse_message, put_text, wire_type};
 use crate::wire::{WireType, close_length, put_tag};
 
@@ -148,7 +148,7 @@ fn bind_parameter(
 fn put_at(schema: &Schema, id: MessageId, way: &[usize], text: &str, out: &mut Vec<u8>) -> Result<(), NotOfKind> {
     let Some((first, rest)) = way.split_first() else { return Ok(()) };
     let field = &schema.message(id).fields[*first];
-    if let Kind::Message(inner) = field.kind
+    if let Some(inner) = field.kind.message()
         && !rest.is_empty()
     {
         put_tag(out, field.number, WireType::Bytes);
@@ -164,8 +164,8 @@ fn put_at(schema: &Schema, id: MessageId, way: &[usize], text: &str, out: &mut V
 fn field_at<'s>(schema: &'s Schema, root: MessageId, way: &[usize]) -> Option<&'s Field> {
     let (first, rest) = way.split_first()?;
     let field = &schema.message(root).fields[*first];
-    match field.kind {
-        Kind::Message(inner) if !rest.is_empty() => field_at(schema, inner, rest),
+    match field.kind.message() {
+        Some(inner) if !rest.is_empty() => field_at(schema, inner, rest),
         _ => Some(field),
     }
 }

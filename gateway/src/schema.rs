@@ -127,6 +127,13 @@ pub(crate) enum Kind {
     Message(MessageId),
 }
 
+impl Kind {
+    /// The message that is held, if one is.
+    pub(crate) const fn message(self) -> Option<MessageId> {
+        if let Self::Message(id) = self { Some(id) } else { None }
+    }
+}
+
 /// An enum.
 #[derive(Debug)]
 pub(crate) struct Enum {

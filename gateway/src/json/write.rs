@@ -31,8 +31,8 @@ fn first_to_escape(bytes: &[u8]) -> Option<usize> {
         let word = u64::from_ne_bytes(*word);
         let zero_in = |word: u64| word.wrapping_sub(ONES) & !word;
         let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let quote = zero_in(word ^ ONES * u64::from(b'"'));
-        let backslash = zero_in(word ^ ONES * u64::from(b'\\'));
+        let quote = zero_in(word ^ (ONES * u64::from(b'"')));
+        let backslash = zero_in(word ^ (ONES * u64::from(b'\\')));
         if (control | quote | backslash) & HIGH != 0 {
             break;
         }

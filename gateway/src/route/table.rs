@@ -12,7 +12,7 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 use super::rule::{HttpRule, rules};
 use super::template::Template;
 use super::tree::{Node, Segments};
-use crate::schema::{Cardinality, Compiler, Field, Kind, MessageId, Schema, Shape};
+use crate::schema::{Cardinality, Compiler, Field, MessageId, Schema, Shape};
 
 /// The types of error details, which travel as `Any`.
 const DETAILS: &str = "google.rpc";
@@ -222,10 +222,7 @@ pub(crate) fn resolve(schema: &Schema, root: MessageId, path: &str) -> Option<Ve
 
 /// The message of a field that is an object in JSON.
 fn object(schema: &Schema, field: &Field) -> Option<MessageId> {
-    match field.kind {
-        Kind::Message(id) if matches!(schema.message(id).shape, Shape::Object | Shape::Any) => Some(id),
-        _ => None,
-    }
+    field.kind.message().filter(|id| matches!(schema.message(*id).shape, Shape::Object | Shape::Any))
 }
 
 fn json_name(schema: &Schema, root: MessageId, way: &[usize]) -> String {
@@ -234,9 +231,7 @@ fn json_name(schema: &Schema, root: MessageId, way: &[usize]) -> String {
     for slot in way {
         let field = &schema.message(id).fields[*slot];
         names.push(&*field.json);
-        if let Kind::Message(inner) = field.kind {
-            id = inner;
-        }
+        id = field.kind.message().unwrap_or(id);
     }
     names.join(".")
 }

@@ -154,21 +154,19 @@ impl<'s> Parser<'s, '_, '_> {
     }
 
     fn value(&mut self, kind: Kind) -> Result<(), Malformed> {
-        match kind {
-            Kind::Message(id) => match self.schema.message(id).shape {
-                Shape::Object => {
-                    let start = self.out.len();
-                    self.message_content(id)?;
-                    close_length(self.out, start);
-                    Ok(())
-                }
-                Shape::Wrapper => {
-                    let inner = self.schema.message(id).fields.first().map(|field| field.kind);
-                    self.scalar(kind, inner.unwrap_or(kind))
-                }
-                Shape::Timestamp | Shape::Duration | Shape::Any => self.scalar(kind, Kind::String),
-            },
-            other => self.scalar(other, other),
+        let Some(id) = kind.message() else { return self.scalar(kind, kind) };
+        match self.schema.message(id).shape {
+            Shape::Object => {
+                let start = self.out.len();
+                self.message_content(id)?;
+                close_length(self.out, start);
+                Ok(())
+            }
+            Shape::Wrapper => {
+                let inner = self.schema.message(id).fields.first().map(|field| field.kind);
+                self.scalar(kind, inner.unwrap_or(kind))
+            }
+            Shape::Timestamp | Shape::Duration | Shape::Any => self.scalar(kind, Kind::String),
         }
     }
 
