@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Body as _;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
@@ -34,13 +35,20 @@ pub(crate) struct Frames {
     /// What came in several pieces.
     pieces: BytesMut,
     trailers: Option<HeaderMap>,
+    /// When the answer must have ended.
+    end: Option<Pin<Box<Sleep>>>,
 }
 
 impl Frames {
     /// The answer with these headers, which are its trailers too if it has no messages.
     pub(crate) fn new(headers: &HeaderMap, body: Body) -> Self {
         let trailers = headers.contains_key("grpc-status").then(|| headers.clone());
-        Self { body, piece: Bytes::new(), pieces: BytesMut::new(), trailers }
+        Self { body, piece: Bytes::new(), pieces: BytesMut::new(), trailers, end: None }
+    }
+
+    /// The same answer, which fails with DEADLINE_EXCEEDED if it has not ended by then.
+    pub(crate) fn until(self, deadline: Instant) -> Self {
+        Self { end: Some(Box::pin(sleep_until(deadline))), ..self }
     }
 
     /// The next message; none at the end.
@@ -56,6 +64,11 @@ impl Frames {
         loop {
             if let Some(message) = self.take()? {
                 return Poll::Ready(Ok(Some(message)));
+            }
+            if let Some(end) = &mut self.end
+                && end.as_mut().poll(cx).is_ready()
+            {
+                return Poll::Ready(Err(Status::deadline_exceeded("the stream lasted too long")));
             }
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {

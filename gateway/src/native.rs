@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, Uri, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use kernel::Error;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
@@ -35,8 +36,9 @@ pub(crate) async fn answer(front: &Arc<Shared>, rpc: &Rpc, parts: &Parts, body: 
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = parts.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
     *request.headers_mut() = headers;
-    let failed = match tokio::time::timeout(patience, upstream.call(request)).await {
-        Ok(Ok(response)) => return filtered(response),
+    let deadline = Instant::now() + patience;
+    let failed = match tokio::time::timeout_at(deadline, upstream.call(request)).await {
+        Ok(Ok(response)) => return filtered(response, deadline),
         Ok(Err(reason)) => Refusal::from(reason),
         Err(_) => Refusal::out_of_time(),
     };
@@ -48,24 +50,34 @@ pub(crate) fn unknown() -> Response<Body> {
     Status::new(Code::Unimplemented, "").into_http()
 }
 
-fn filtered(response: Response<Body>) -> Response<Body> {
+fn filtered(response: Response<Body>, deadline: Instant) -> Response<Body> {
     let (parts, body) = response.into_parts();
-    let mut filtered = Response::new(Body::new(Filtered(body)));
+    let mut filtered = Response::new(Body::new(Filtered { body: Some(body), end: Box::pin(sleep_until(deadline)) }));
     *filtered.status_mut() = parts.status;
     *filtered.headers_mut() = metadata::outwards(&parts.headers);
     filtered
 }
 
-/// A body whose trailers show only what may be seen.
+/// A body whose trailers show only what may be seen, and which ends at its deadline.
 #[derive(Debug)]
-struct Filtered(Body);
+struct Filtered {
+    /// None once it has ended.
+    body: Option<Body>,
+    end: Pin<Box<Sleep>>,
+}
 
 impl HttpBody for Filtered {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.0).poll_frame(cx));
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
+            ready!(self.end.as_mut().poll(cx));
+            self.body = None;
+            let late = Refusal::out_of_time().into_status().into_http::<Body>();
+            return Poll::Ready(Some(Ok(Frame::trailers(metadata::outwards(late.headers())))));
+        };
         Poll::Ready(frame.map(|frame| {
             frame.map(|frame| match frame.into_trailers() {
                 Ok(trailers) => Frame::trailers(metadata::outwards(&trailers)),
@@ -75,10 +87,10 @@ impl HttpBody for Filtered {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
     }
 }

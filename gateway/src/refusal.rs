@@ -7,6 +7,7 @@ use http_body_util::Full;
 use kernel::{Error, Kind};
 use tonic::body::Body;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 use crate::json::{put_integer, put_string};
 use crate::schema::Schema;
@@ -88,14 +89,15 @@ pub(crate) fn response(schema: &Schema, status: &Status) -> Response<Body> {
         status
     };
     let mut json = Vec::with_capacity(256);
-    // Details that are no google.rpc.Status, which no service of ours sends, still leave code and message.
-    let wait = print(schema, status, &mut json).unwrap_or_default();
+    print(schema, status, &mut json);
 
     let mut response = Response::new(Body::new(Full::new(Bytes::from(json))));
     *response.status_mut() = http_status(status.code());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(seconds) = wait.filter(|_| matches!(status.code(), Code::ResourceExhausted | Code::Unavailable)) {
+    if matches!(status.code(), Code::ResourceExhausted | Code::Unavailable)
+        && let Some(seconds) = retry_seconds(status)
+    {
         headers.insert(RETRY_AFTER, seconds.into());
     }
     if status.code() == Code::Unauthenticated {
@@ -149,21 +151,20 @@ fn without_details(status: &Status) -> Error {
     }
 }
 
-/// Appends `{code, message, details}`. Answers after how many seconds a retry makes sense, if the details say so.
-fn print(schema: &Schema, status: &Status, out: &mut Vec<u8>) -> Result<Option<u64>, Broken> {
+/// Appends `{code, message, details}`.
+fn print(schema: &Schema, status: &Status, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"code\":");
     put_integer(out, i32::from(status.code()));
     out.extend_from_slice(b",\"message\":");
     put_string(out, status.message());
     out.extend_from_slice(b",\"details\":[");
-    let wait = print_details(schema, status.details(), out);
+    // What is no google.rpc.Status, which no service of ours sends, still leaves code and message.
+    let _ = print_details(schema, status.details(), out);
     out.extend_from_slice(b"]}");
-    wait
 }
 
-fn print_details(schema: &Schema, encoded: &[u8], out: &mut Vec<u8>) -> Result<Option<u64>, Broken> {
+fn print_details(schema: &Schema, encoded: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
     let any = schema.find("google.protobuf.Any").ok_or(Broken)?;
-    let mut wait = None;
     let mut cursor = Cursor::new(encoded);
     while !cursor.is_done() {
         let (number, wire_type) = cursor.tag()?;
@@ -179,30 +180,15 @@ fn print_details(schema: &Schema, encoded: &[u8], out: &mut Vec<u8>) -> Result<O
         if Printer::new(schema).message(any, detail, out).is_err() {
             out.truncate(mark);
         }
-        wait = wait.or(retry_seconds(detail));
     }
-    Ok(wait)
+    Ok(())
 }
 
 /// The number of `google.rpc.Status.details`.
 const DETAILS_FIELD: u32 = 3;
 
-/// The delay of a RetryInfo in whole seconds, rounded up; none if the detail is none.
-fn retry_seconds(any: &[u8]) -> Option<u64> {
-    let field = |wire: &'_ [u8], wanted: u32| -> Option<Vec<u8>> {
-        let mut cursor = Cursor::new(wire);
-        while !cursor.is_done() {
-            let (number, wire_type) = cursor.tag().ok()?;
-            let raw = cursor.value(wire_type).ok()?;
-            if number == wanted {
-                return raw.bytes().ok().map(<[u8]>::to_vec);
-            }
-        }
-        None
-    };
-    if !field(any, 1)?.ends_with(b"/google.rpc.RetryInfo") {
-        return None;
-    }
-    let delay: prost_types::Duration = prost::Message::decode(field(&field(any, 2)?, 1)?.as_slice()).ok()?;
-    u64::try_from(delay.seconds + i64::from(delay.nanos > 0)).ok()
+/// After how many seconds a retry makes sense, rounded up, if the details say so.
+fn retry_seconds(status: &Status) -> Option<u64> {
+    let wait = status.get_details_retry_info()?.retry_delay?;
+    Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
 }

@@ -50,7 +50,7 @@ pub(crate) async fn answer(
 ) -> Response<Body> {
     let patience = if route.streams { front.limits.stream_timeout } else { front.limits.request_timeout };
     let deadline = Instant::now() + patience;
-    let answer = tokio::time::timeout_at(deadline, call(front, route, segments, parts, body, patience)).await;
+    let answer = tokio::time::timeout_at(deadline, call(front, route, segments, parts, body, deadline)).await;
     let schema = &front.table.schema;
     match answer.unwrap_or_else(|_| Err(Refusal::out_of_time().into())) {
         Ok(response) => response,
@@ -69,10 +69,10 @@ async fn call(
     segments: &Segments<'_>,
     parts: &Parts,
     body: Body,
-    patience: Duration,
+    deadline: Instant,
 ) -> Result<Response<Body>, Failure> {
     let mut headers = metadata::of_rest(&parts.headers, peer(&parts.extensions), &front.proxies)?;
-    headers.insert(GRPC_TIMEOUT, timeout_value(patience));
+    headers.insert(GRPC_TIMEOUT, timeout_value(deadline.saturating_duration_since(Instant::now())));
     let body = read_body(route, &parts.headers, body, front.limits.max_body).await?;
     let mut frame = Vec::with_capacity(PREFIX + body.len() + parts.uri.query().map_or(0, str::len) + 64);
     frame.resize(PREFIX, 0);
@@ -95,7 +95,9 @@ async fn call(
     {
         return Err(Failure::Failed(status));
     }
-    succeed(front, route, &answered.headers, Frames::new(&answered.headers, body)).await
+    let frames = Frames::new(&answered.headers, body);
+    let frames = if route.streams { frames.until(deadline) } else { frames };
+    succeed(front, route, &answered.headers, frames).await
 }
 
 /// The body, where the route takes one.

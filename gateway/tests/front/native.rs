@@ -91,6 +91,15 @@ async fn a_call_ends_when_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_when_it_has_lasted_long_enough() {
+    let stand = Stand::start(&["--stream-timeout", "200ms"]).await;
+    let mut client = FrontServiceClient::new(channel(&stand).await);
+    let (_say, said) = tokio::sync::mpsc::channel(1);
+    let mut answers = client.chat(tokio_stream::wrappers::ReceiverStream::new(said)).await.unwrap().into_inner();
+    assert_eq!(answers.next().await.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
+}
+
+#[tokio::test]
 async fn a_service_that_is_not_there_is_unavailable() {
     let upstream = gateway::Upstream::remote("http://127.0.0.1:9", None).unwrap();
     let stand = Stand::before(upstream, None, &[], &[]).await;

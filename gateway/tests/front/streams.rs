@@ -1,5 +1,9 @@
 //! Answers that come in parts.
 
+use std::convert::Infallible;
+
+use gateway::Upstream;
+
 use crate::stand::Stand;
 
 #[tokio::test]
@@ -34,6 +38,18 @@ async fn bytes_keep_their_type_whole_or_in_parts() {
     assert_eq!(export.headers()["content-type"], "application/json");
     assert_eq!(export.text().await.unwrap(), "part 0\npart 1\npart 2\n");
     assert_eq!(stand.get("/front/export").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_it_has_lasted_long_enough() {
+    let service = tower::service_fn(|_: http::Request<tonic::body::Body>| async {
+        let silence = tokio_stream::pending::<Result<http_body::Frame<bytes::Bytes>, Infallible>>();
+        Ok::<_, Infallible>(http::Response::new(tonic::body::Body::new(http_body_util::StreamBody::new(silence))))
+    });
+    let stand = Stand::before(Upstream::local(service), None, &["--stream-timeout", "200ms"], &[]).await;
+    let events = stand.get("/front/watch").send().await.unwrap();
+    assert_eq!(events.status(), 200);
+    assert_eq!(events.text().await.unwrap(), "");
 }
 
 #[tokio::test]
