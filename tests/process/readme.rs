@@ -82,7 +82,8 @@ fn the_tour_of_the_readme_is_as_it_is_told() {
     let complaint = String::from_utf8_lossy(&played.stderr);
     assert_eq!(complaint, "", "the shell complains; the tour needs curl");
 
-    let mut answers = said.split(&format!("\n{MARK}\n"));
+    let mark = format!("\n{MARK}\n");
+    let mut answers = said.split(&mark);
     for Step { command, answer: shown } in &steps {
         let answer = answers.next().expect("an answer to each command");
         assert!(is_answer(shown, answer), "$ {command}\nshould answer\n{shown}\nbut answers\n{answer}");

@@ -50,7 +50,7 @@ pub struct Storage {
     pub data_dir: PathBuf,
 
     /// Keep everything in memory: it is gone when the process ends.
-    #[arg(long, env = "MESH_MEMORY")]
+    #[arg(long, env = "MESH_MEMORY", value_parser = clap::builder::BoolishValueParser::new())]
     pub memory: bool,
 
     /// The port of the embedded DynamoDB on 127.0.0.1; 0 for any that is free. Not used with MESH_DYNAMODB_ENDPOINT.

@@ -1,6 +1,7 @@
 //! Configuration comes from flags and from the environment, and nothing in the environment is passed over silently.
 
-use clap::{Command, CommandFactory, FromArgMatches};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Arg, Command, CommandFactory, Error, FromArgMatches};
 
 /// What every variable of ours begins with.
 const PREFIX: &str = "MESH_";
@@ -11,11 +12,30 @@ const PREFIX: &str = "MESH_";
 pub fn read<C: CommandFactory + FromArgMatches>() -> C {
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
-    let command = C::command();
+    let mut command = C::command();
     if let Err(sentence) = check(&command, variables) {
-        C::command().error(clap::error::ErrorKind::InvalidValue, sentence).exit();
+        command.error(clap::error::ErrorKind::InvalidValue, sentence).exit();
     }
-    C::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    let read = command.try_get_matches_from_mut(std::env::args_os()).and_then(|matches| C::from_arg_matches(&matches));
+    read.unwrap_or_else(|error| name_variable(error, &command).exit())
+}
+
+/// clap names the flag that a value is wrong for; who set the variable looks for that.
+fn name_variable(mut error: Error, command: &Command) -> Error {
+    if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
+        && let Some(variable) = variable(flag, command)
+    {
+        let both = format!("{flag} ({variable})");
+        error.insert(ContextKind::InvalidArg, ContextValue::String(both));
+    }
+    error
+}
+
+/// The variable of a flag, as clap shows flags.
+fn variable(flag: &str, command: &Command) -> Option<String> {
+    let own = command.get_arguments().find(|arg| arg.to_string() == flag).and_then(Arg::get_env);
+    let own = own.map(|variable| variable.to_string_lossy().into_owned());
+    own.or_else(|| command.get_subcommands().find_map(|command| variable(flag, command)))
 }
 
 /// Refuses variables of ours that are unknown or empty.
@@ -49,6 +69,17 @@ mod tests {
     struct Cli {
         #[arg(long, env = "MESH_COLOUR")]
         _colour: Option<String>,
+
+        #[command(subcommand)]
+        _command: Option<Paint>,
+    }
+
+    #[derive(clap::Subcommand)]
+    enum Paint {
+        Serve {
+            #[arg(long, env = "MESH_COATS")]
+            _coats: Option<u8>,
+        },
     }
 
     #[test]
@@ -58,5 +89,13 @@ mod tests {
         assert_eq!(check("PATH", ""), Ok(()));
         assert!(check("MESH_COLOUR", "").unwrap_err().contains("MESH_COLOUR is empty"));
         assert!(check("MESH_COLOR", "red").unwrap_err().contains("MESH_COLOR is no setting"));
+    }
+
+    #[test]
+    fn a_value_that_is_malformed_is_refused_by_flag_and_variable() {
+        let mut command = Cli::command();
+        let error = command.try_get_matches_from_mut(["test", "serve", "--coats", "many"]).unwrap_err();
+        let told = name_variable(error, &command).to_string();
+        assert!(told.contains("'many' for '--coats <COATS> (MESH_COATS)'"), "{told}");
     }
 }
