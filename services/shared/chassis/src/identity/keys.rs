@@ -2,26 +2,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey};
-use kernel::BoxError;
-use tokio::sync::{Notify, watch};
+use kernel::{BoxError, Clock, Timestamp};
+use serde::Deserialize;
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
-
-/// A public key of a JSON Web Key Set (RFC 7517), as jsonwebtoken reads it.
-pub type Jwk = jsonwebtoken::jwk::Jwk;
 
 /// The public keys of one issuer, by key id.
 #[derive(Default)]
 pub struct KeySet(HashMap<String, (Algorithm, DecodingKey)>);
 
 impl KeySet {
-    /// The keys of a JSON Web Key Set that can verify a signature; others are passed over, as RFC 7517 asks.
-    #[must_use]
-    pub fn of(jwks: &JwkSet) -> Self {
-        Self(jwks.keys.iter().filter_map(entry).collect())
-    }
-
     /// Ed25519 keys by their ids and their points (base64url, RFC 8037).
     #[must_use]
     pub fn ed25519<'a>(keys: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
@@ -29,12 +21,25 @@ impl KeySet {
         Self(keys.into_iter().filter_map(|(kid, x)| Some((kid.to_owned(), key(x)?))).collect())
     }
 
-    /// The keys of the text of a JSON Web Key Set.
+    /// The keys of a JSON Web Key Set that can verify a signature. Others, also of kinds that are unknown here, are
+    /// passed over, as RFC 7517 (section 5) asks.
     ///
     /// # Errors
-    /// If the text is not one.
+    /// If the text is no such set.
     pub fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
-        Ok(Self::of(&serde_json::from_slice(json)?))
+        #[derive(Deserialize)]
+        struct Jwks {
+            keys: Vec<serde_json::Value>,
+        }
+        let jwks: Jwks = serde_json::from_slice(json)?;
+        let known = jwks.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
+        Ok(Self(known.filter_map(|key| entry(&key)).collect()))
+    }
+
+    /// Whether it holds no key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(super) fn get(&self, kid: &str) -> Option<&(Algorithm, DecodingKey)> {
@@ -69,35 +74,64 @@ fn entry(jwk: &Jwk) -> Option<(String, (Algorithm, DecodingKey))> {
 #[derive(Debug, Clone)]
 pub struct Keys {
     current: watch::Receiver<Arc<KeySet>>,
-    wanted: Option<Arc<Notify>>,
+    refresh: Option<Arc<Refresh>>,
+}
+
+/// What those who want keys and who fetches them share.
+struct Refresh {
+    wanted: Notify,
+    /// Places for callers that wait for a fetch: each holds a place of a request too.
+    waiters: Semaphore,
+    /// When the fetch began that brought the present keys.
+    fetched: watch::Sender<Option<Timestamp>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Why there is no key of an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// The issuer has no such key.
+    Unknown,
+    /// The issuer could not be asked: it may have one.
+    NotFetched,
 }
 
 /// How long a caller waits for newer keys.
-const PATIENCE: Duration = Duration::from_secs(2);
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often keys are fetched at most, whatever key ids callers make up.
-const SPACING: Duration = Duration::from_secs(1);
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 /// How long keys are used before newer ones are looked for.
-const FRESH: Duration = Duration::from_secs(300);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(300);
+/// How long a key set is taken to hold every key that signs: far less than the time between the publication of a key
+/// and its first signature (15 minutes or more), so that a key id made up costs no fetch and no wait.
+const COMPLETE_FOR: Duration = Duration::from_secs(30);
+/// How many callers wait for newer keys at once; who comes on top is told to try again.
+const MAX_WAITERS: usize = 32;
 
 impl Keys {
     /// Keys that their owner changes.
     #[must_use]
     pub const fn of_owner(current: watch::Receiver<Arc<KeySet>>) -> Self {
-        Self { current, wanted: None }
+        Self { current, refresh: None }
     }
 
     /// Keys that never change.
     #[must_use]
     pub fn fixed(keys: KeySet) -> Self {
-        Self { current: watch::channel(Arc::new(keys)).1, wanted: None }
+        Self { current: watch::channel(Arc::new(keys)).1, refresh: None }
     }
 
-    /// Keys that [`KeysRefresher::run`] fetches; none until it has.
+    /// Keys that [`KeysRefresher::run`] fetches; none until it has. Their age is judged by `clock`.
     #[must_use]
-    pub fn fetched() -> (Self, KeysRefresher) {
+    pub fn fetched(clock: Arc<dyn Clock>) -> (Self, KeysRefresher) {
         let (sender, current) = watch::channel(Arc::default());
-        let wanted = Arc::new(Notify::new());
-        (Self { current, wanted: Some(Arc::clone(&wanted)) }, KeysRefresher { sender, wanted })
+        let refresh = Arc::new(Refresh {
+            wanted: Notify::new(),
+            waiters: Semaphore::new(MAX_WAITERS),
+            fetched: watch::Sender::new(None),
+            clock,
+        });
+        (Self { current, refresh: Some(Arc::clone(&refresh)) }, KeysRefresher { sender, refresh })
     }
 
     /// The present keys.
@@ -105,29 +139,48 @@ impl Keys {
         Arc::clone(&self.current.borrow())
     }
 
-    /// Whether there are any keys yet.
-    #[must_use]
-    pub fn are_there(&self) -> bool {
-        !self.current.borrow().0.is_empty()
-    }
-
     /// Waits until there are keys, at most so long.
-    pub async fn wait(&self, patience: Duration) {
+    pub async fn wait(&self, timeout: Duration) {
         let mut current = self.current.clone();
         // Who comes too early is told to try again: that is no reason not to start.
-        let _ = tokio::time::timeout(patience, current.wait_for(|keys| !keys.0.is_empty())).await;
+        let _ = tokio::time::timeout(timeout, current.wait_for(|keys| !keys.is_empty())).await;
     }
 
-    /// The keys after the next fetch, for a key id that is not among the present ones.
-    pub(super) async fn newer(&self) -> Arc<KeySet> {
-        if let Some(wanted) = &self.wanted {
-            let mut current = self.current.clone();
-            current.mark_unchanged();
-            wanted.notify_one();
-            // Whether the fetch came in time is seen in what is there now.
-            let _ = tokio::time::timeout(PATIENCE, current.changed()).await;
+    /// The keys with the one of that id among them. Where it is not there, waits for the next fetch, unless the last one
+    /// is so young that it would have brought it.
+    pub(super) async fn with(&self, kid: &str) -> Result<Arc<KeySet>, Missing> {
+        let mut current = self.current.clone();
+        let present = Arc::clone(&current.borrow_and_update());
+        if present.get(kid).is_some() {
+            return Ok(present);
         }
-        self.now()
+        if let Some(refresh) = self.refresh.as_ref().filter(|refresh| !refresh.is_complete()) {
+            let _place = refresh.waiters.try_acquire().map_err(|_| Missing::NotFetched)?;
+            refresh.wanted.notify_one();
+            // Whether the fetch came in time is seen in what is there now.
+            let _ = tokio::time::timeout(REFRESH_TIMEOUT, current.changed()).await;
+        }
+        let now = self.now();
+        match &self.refresh {
+            _ if now.get(kid).is_some() => Ok(now),
+            Some(refresh) if !refresh.is_complete() => Err(Missing::NotFetched),
+            _ if now.is_empty() => Err(Missing::NotFetched),
+            _ => Err(Missing::Unknown),
+        }
+    }
+}
+
+impl Refresh {
+    /// Whether the present keys are so young that every key that signs is among them.
+    fn is_complete(&self) -> bool {
+        let until = |fetched: Timestamp| fetched.saturating_add(COMPLETE_FOR).unwrap_or(Timestamp::MAX);
+        self.fetched.borrow().is_some_and(|fetched| self.clock.now() < until(fetched))
+    }
+}
+
+impl std::fmt::Debug for Refresh {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Refresh").field("fetched", &*self.fetched.borrow()).finish_non_exhaustive()
     }
 }
 
@@ -135,7 +188,7 @@ impl Keys {
 #[derive(Debug)]
 pub struct KeysRefresher {
     sender: watch::Sender<Arc<KeySet>>,
-    wanted: Arc<Notify>,
+    refresh: Arc<Refresh>,
 }
 
 impl KeysRefresher {
@@ -146,24 +199,28 @@ impl KeysRefresher {
         Fut: Future<Output = Result<KeySet, BoxError>> + Send,
     {
         loop {
-            let started = Instant::now();
+            let (started, asked) = (Instant::now(), self.refresh.clock.now());
             let fetched = fetch().await;
             let pause = match fetched {
                 Ok(keys) => {
+                    self.refresh.fetched.send_replace(Some(asked));
                     self.sender.send_replace(Arc::new(keys));
-                    FRESH
+                    REFRESH_INTERVAL
                 }
                 Err(error) => {
                     tracing::warn!(error, "the keys that verify access tokens could not be fetched; trying again");
                     // Who waits for newer keys learns that there are none.
                     self.sender.send_modify(|_| ());
-                    SPACING
+                    MIN_REFRESH_INTERVAL
                 }
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.wanted.notified() => tokio::time::sleep_until(started + SPACING).await,
+                () = self.refresh.wanted.notified() => tokio::time::sleep_until(started + MIN_REFRESH_INTERVAL).await,
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

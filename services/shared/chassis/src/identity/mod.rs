@@ -8,7 +8,7 @@ mod person;
 mod stage;
 mod workload;
 
-pub use keys::{Jwk, KeySet, Keys, KeysRefresher};
+pub use keys::{KeySet, Keys, KeysRefresher};
 pub use person::{ACCESS_TOKEN_TYPE, AccessClaims, AccessTokens};
 pub(crate) use stage::IdentityStage;
 pub use workload::{Issuer, Workload, WorkloadConfig, WorkloadTokens, WorkloadVerifier};

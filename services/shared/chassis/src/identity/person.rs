@@ -7,6 +7,7 @@ use kernel::{Clock, Error, Kind, LoginId, Person, Role, Timestamp, UserId};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
+use super::keys::Missing;
 use super::{Config, Keys};
 
 /// The `typ` of an access token (RFC 9068, section 2.1).
@@ -69,7 +70,7 @@ impl AccessTokens {
     /// The person that a token speaks for.
     ///
     /// # Errors
-    /// UNAUTHENTICATED (`TOKEN_INVALID`, `TOKEN_EXPIRED`); UNAVAILABLE while the keys of auth have not been fetched.
+    /// UNAUTHENTICATED (`TOKEN_INVALID`, `TOKEN_EXPIRED`); UNAVAILABLE while the keys of auth can't be fetched.
     pub async fn verify(&self, token: &str) -> Result<Person, Error> {
         let fingerprint = fingerprint(token);
         let verified = match self.verified.get(&fingerprint) {
@@ -86,17 +87,11 @@ impl AccessTokens {
     async fn verify_anew(&self, token: &str) -> Result<Verified, Error> {
         let header = decode_header(token).map_err(|error| invalid().caused_by(error))?;
         let kid = acceptable(&header).ok_or_else(invalid)?;
-        let mut keys = self.keys.now();
-        if keys.get(kid).is_none() {
-            keys = self.keys.newer().await;
-        }
-        let Some((_, key)) = keys.get(kid) else {
-            return Err(if self.keys.are_there() {
-                invalid()
-            } else {
-                Error::unavailable("no keys to verify access tokens with yet")
-            });
-        };
+        let keys = self.keys.with(kid).await.map_err(|missing| match missing {
+            Missing::Unknown => invalid(),
+            Missing::NotFetched => Error::unavailable("the keys that verify access tokens could not be fetched"),
+        })?;
+        let (_, key) = keys.get(kid).ok_or_else(invalid)?;
         let claims =
             decode::<AccessClaims>(token, key, &self.validation).map_err(|error| invalid().caused_by(error))?;
         self.read(&claims.claims).ok_or_else(invalid)
@@ -114,12 +109,13 @@ impl AccessTokens {
     }
 }
 
-/// The key id of a header that an access token of ours can have. A header that brings its own key, or points to one,
-/// is no such header.
+/// The key id of a header that an access token of ours can have. A header that brings its own key, or points to one, is
+/// no such header, nor one with extensions that must be understood (RFC 7515, section 4.1.11): we know none.
 fn acceptable(header: &Header) -> Option<&str> {
     let typ = header.typ.as_deref()?;
     let brings_key = header.jku.is_some() || header.jwk.is_some() || header.x5u.is_some() || header.x5c.is_some();
-    let ours = typ.eq_ignore_ascii_case(ACCESS_TOKEN_TYPE) && header.alg == Algorithm::EdDSA && !brings_key;
+    let plain = !brings_key && header.crit.is_none();
+    let ours = typ.eq_ignore_ascii_case(ACCESS_TOKEN_TYPE) && header.alg == Algorithm::EdDSA && plain;
     header.kid.as_deref().filter(|_| ours)
 }
 

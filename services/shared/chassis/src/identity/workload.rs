@@ -255,7 +255,7 @@ impl Issuer {
     /// The workload of the service of that name, by tokens of this issuer.
     #[must_use]
     pub fn workload(self: &Arc<Self>, name: &str) -> Workload {
-        let keys = serde_json::from_value(self.jwks.clone()).map(|jwks| KeySet::of(&jwks)).unwrap_or_default();
+        let keys = KeySet::parse(self.jwks.to_string().as_bytes()).unwrap_or_default();
         Workload {
             tokens: WorkloadTokens(Source::Issuer {
                 issuer: Arc::clone(self),
