@@ -1,0 +1,188 @@
+//! Calls without pause, and how long they take.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use tokio::task::JoinSet;
+
+use crate::Result;
+use crate::callers::Callers;
+use crate::process::Mesh;
+
+/// Microseconds, to three digits.
+pub(crate) type Times = Histogram<u64>;
+
+const WARM_UP: usize = 500;
+const TURN: Duration = Duration::from_secs(1);
+const CALLERS: usize = 32;
+const LOGGING_IN: usize = 64;
+
+/// How long a read takes by each way.
+pub(crate) struct Latencies {
+    pub(crate) raw: Times,
+    pub(crate) grpc: Times,
+    pub(crate) rest: Times,
+}
+
+/// Calls a second.
+pub(crate) struct Throughput {
+    pub(crate) grpc: f64,
+    pub(crate) rest: f64,
+}
+
+/// What logins do to reads.
+pub(crate) struct UnderLogins {
+    pub(crate) quiet: Times,
+    pub(crate) busy: Times,
+    /// Logins a second.
+    pub(crate) logins: f64,
+    /// The part of all cores that hashing had, from 0 to 1.
+    pub(crate) hashing: f64,
+}
+
+fn times() -> Result<Times> {
+    Ok(Times::new(3)?)
+}
+
+async fn timed(into: &mut Times, call: impl Future<Output = Result<()>>) -> Result<()> {
+    let started = Instant::now();
+    call.await?;
+    into.record(u64::try_from(started.elapsed().as_micros())?)?;
+    Ok(())
+}
+
+pub(crate) async fn latencies(callers: &Callers, time: Duration) -> Result<Latencies> {
+    for _ in 0..WARM_UP {
+        tokio::try_join!(callers.raw(), callers.grpc(), callers.rest())?;
+    }
+    let mut all = Latencies { raw: times()?, grpc: times()?, rest: times()? };
+    let started = Instant::now();
+    while started.elapsed() < time {
+        timed(&mut all.raw, callers.raw()).await?;
+        timed(&mut all.grpc, callers.grpc()).await?;
+        timed(&mut all.rest, callers.rest()).await?;
+    }
+    Ok(all)
+}
+
+pub(crate) async fn throughput(callers: &Callers, time: Duration) -> Result<Throughput> {
+    let (mut grpc, mut rest) = (Vec::new(), Vec::new());
+    let started = Instant::now();
+    while started.elapsed() < time {
+        grpc.push(rate(callers, |callers| async move { callers.grpc().await }).await?);
+        rest.push(rate(callers, |callers| async move { callers.rest().await }).await?);
+    }
+    // The first turns made the connections.
+    Ok(Throughput { grpc: mean(&grpc), rest: mean(&rest) })
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a few turns")]
+fn mean(rates: &[f64]) -> f64 {
+    let warm = rates.get(1..).filter(|warm| !warm.is_empty()).unwrap_or(rates);
+    warm.iter().sum::<f64>() / warm.len() as f64
+}
+
+/// How often 32 callers are answered in a second of one turn.
+#[allow(clippy::cast_precision_loss, reason = "calls within seconds")]
+async fn rate<F>(callers: &Callers, call: impl Fn(Callers) -> F + Copy + Send + 'static) -> Result<f64>
+where
+    F: Future<Output = Result<()>> + Send,
+{
+    let started = Instant::now();
+    let mut calling = JoinSet::new();
+    for _ in 0..CALLERS {
+        let callers = callers.clone();
+        calling.spawn(async move {
+            let mut answered = 0_u64;
+            while started.elapsed() < TURN {
+                call(callers.clone()).await?;
+                answered += 1;
+            }
+            Result::Ok(answered)
+        });
+    }
+    let mut answered = 0;
+    while let Some(one) = calling.join_next().await {
+        answered += one??;
+    }
+    Ok(answered as f64 / started.elapsed().as_secs_f64())
+}
+
+/// Reads in turns without and with people who log in.
+#[allow(clippy::cast_precision_loss, reason = "logins and cores are few")]
+pub(crate) async fn latency_under(mesh: &Mesh, callers: &Callers, time: Duration) -> Result<UnderLogins> {
+    let mut all = UnderLogins { quiet: times()?, busy: times()?, logins: 0.0, hashing: 0.0 };
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get) as f64;
+    let (mut spent, mut hashed, mut logins) = (Duration::ZERO, Duration::ZERO, 0);
+    let started = Instant::now();
+    while started.elapsed() < time {
+        read_for(TURN, callers, &mut all.quiet).await?;
+        let crowd = Crowd::start(callers);
+        crowd.first_answer().await?;
+        let (turn, before) = (Instant::now(), mesh.hashing()?);
+        let logged_in = crowd.logins.load(Ordering::Relaxed);
+        read_for(TURN, callers, &mut all.busy).await?;
+        hashed += mesh.hashing()?.saturating_sub(before);
+        spent += turn.elapsed();
+        logins += crowd.logins.load(Ordering::Relaxed) - logged_in;
+        crowd.end().await?;
+    }
+    all.logins = logins as f64 / spent.as_secs_f64();
+    all.hashing = hashed.as_secs_f64() / (spent.as_secs_f64() * cores);
+    Ok(all)
+}
+
+async fn read_for(time: Duration, callers: &Callers, into: &mut Times) -> Result<()> {
+    let started = Instant::now();
+    while started.elapsed() < time {
+        timed(into, callers.grpc()).await?;
+    }
+    Ok(())
+}
+
+/// People who log in again and again.
+struct Crowd {
+    people: JoinSet<Result<()>>,
+    logins: Arc<AtomicU64>,
+    over: Arc<AtomicBool>,
+}
+
+impl Crowd {
+    fn start(callers: &Callers) -> Self {
+        let crowd = Self { people: JoinSet::new(), logins: Arc::default(), over: Arc::default() };
+        let Self { mut people, logins, over } = crowd;
+        for _ in 0..LOGGING_IN {
+            let (callers, logins, over) = (callers.clone(), Arc::clone(&logins), Arc::clone(&over));
+            people.spawn(async move {
+                while !over.load(Ordering::Relaxed) {
+                    callers.login().await?;
+                    logins.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(())
+            });
+        }
+        Self { people, logins, over }
+    }
+
+    /// Waits until somebody is in: so the flood has come.
+    async fn first_answer(&self) -> Result<()> {
+        let wait = async {
+            while self.logins.load(Ordering::Relaxed) == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        Ok(tokio::time::timeout(Duration::from_secs(30), wait).await?)
+    }
+
+    /// Waits for the logins under way, so that the next turn is quiet.
+    async fn end(mut self) -> Result<()> {
+        self.over.store(true, Ordering::Relaxed);
+        while let Some(person) = self.people.join_next().await {
+            person??;
+        }
+        Ok(())
+    }
+}

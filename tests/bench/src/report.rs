@@ -1,0 +1,102 @@
+//! The figures beside their targets.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use crate::load::{Latencies, Throughput, Times, UnderLogins};
+
+const MEGABYTE: f64 = 1e6;
+
+/// Lines of figures, and whether each that has a target is within it.
+#[derive(Default)]
+pub(crate) struct Report {
+    lines: Vec<Line>,
+}
+
+struct Line {
+    what: String,
+    value: String,
+    target: Option<(String, bool)>,
+}
+
+fn millis(times: &Times, quantile: f64) -> f64 {
+    Duration::from_micros(times.value_at_quantile(quantile)).as_secs_f64() * 1e3
+}
+
+impl Report {
+    fn figure(&mut self, what: impl Into<String>, value: String) {
+        self.lines.push(Line { what: what.into(), value, target: None });
+    }
+
+    fn target(&mut self, what: &str, value: String, target: &str, is_met: bool) {
+        self.lines.push(Line { what: what.to_owned(), value, target: Some((target.to_owned(), is_met)) });
+    }
+
+    pub(crate) fn ready(&mut self, after: Duration) {
+        let value = format!("{:.0} ms", after.as_secs_f64() * 1e3);
+        self.target("ready after its start (median of 5)", value, "≤ 1 s", after <= Duration::from_secs(1));
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "megabytes are shown to one digit")]
+    pub(crate) fn resident(&mut self, bytes: u64) {
+        let megabytes = bytes as f64 / MEGABYTE;
+        self.target("resident when idle (most of 5)", format!("{megabytes:.1} MB"), "≤ 150 MB", megabytes <= 150.0);
+    }
+
+    pub(crate) fn latency(&mut self, latencies: &Latencies) {
+        let Latencies { raw, grpc, rest } = latencies;
+        for (what, times) in [("raw GetItem", raw), ("GetClient by gRPC", grpc), ("GET /clients/{id}", rest)] {
+            let value = format!("p50 {:.3} ms, p99 {:.3} ms", millis(times, 0.5), millis(times, 0.99));
+            self.figure(format!("{what} ({} calls)", times.len()), value);
+        }
+        let over = |times| millis(times, 0.5) - millis(raw, 0.5);
+        self.target(
+            "p50 by gRPC over the raw GetItem",
+            format!("+{:.3} ms", over(grpc)),
+            "≤ +0.5 ms",
+            over(grpc) <= 0.5,
+        );
+        self.target("p50 by REST over the raw GetItem", format!("+{:.3} ms", over(rest)), "≤ +1 ms", over(rest) <= 1.0);
+    }
+
+    pub(crate) fn throughput(&mut self, Throughput { grpc, rest }: &Throughput) {
+        self.figure("GetClient by gRPC, 32 callers", format!("{grpc:.0}/s"));
+        self.figure("GET /clients/{id}, 32 callers", format!("{rest:.0}/s"));
+        let ratio = rest / grpc;
+        self.target("throughput of the front to that of gRPC", format!("{ratio:.2}"), "≥ 0.70", ratio >= 0.7);
+    }
+
+    pub(crate) fn logins(&mut self, under: &UnderLogins) {
+        let UnderLogins { quiet, busy, logins, hashing } = under;
+        for (what, times) in [("GetClient in quiet", quiet), ("GetClient while 64 log in", busy)] {
+            let value = format!("p50 {:.3} ms, p99 {:.3} ms", millis(times, 0.5), millis(times, 0.99));
+            self.figure(format!("{what} ({} calls)", times.len()), value);
+        }
+        self.figure("logins", format!("{logins:.0}/s"));
+        let ratio = millis(busy, 0.99) / millis(quiet, 0.99);
+        self.target("p99 while 64 log in to that in quiet", format!("{ratio:.2}"), "≤ 2.00", ratio <= 2.0);
+        self.target("hashing's share of the cores", format!("{:.0} %", hashing * 1e2), "≤ 50 %", *hashing <= 0.5);
+    }
+
+    /// Prints all, and answers whether a target was missed.
+    pub(crate) fn print(&self) -> bool {
+        let mut shown = String::new();
+        for Line { what, value, target } in &self.lines {
+            let verdict = match target {
+                Some((target, true)) => format!("{target:>10}  met"),
+                Some((target, false)) => format!("{target:>10}  MISSED"),
+                None => String::new(),
+            };
+            shown.push_str(format!("{what:<44}{value:>30}{verdict}").trim_end());
+            shown.push('\n');
+        }
+        // Nothing is left to do when nobody can read it.
+        let _ = std::io::stdout().write_all(shown.as_bytes());
+        self.lines.iter().any(|line| matches!(line.target, Some((_, false))))
+    }
+}
+
+/// Says why there are no figures.
+pub(crate) fn complain(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "bench: {reason}");
+}
