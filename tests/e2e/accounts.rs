@@ -14,11 +14,13 @@ kit::on_each_engine!(
     an_unknown_address_and_a_wrong_password_get_the_same_answer,
     after_ten_failures_an_address_waits_whether_it_has_an_account_or_not,
     guesses_at_once_are_counted_like_guesses_one_after_the_other,
+    a_guess_counts_also_when_its_caller_hangs_up,
     a_source_waits_after_its_failures_and_cannot_hide_behind_a_header,
     a_refresh_token_is_good_once_and_its_reuse_ends_the_login,
     of_simultaneous_refreshes_one_wins_and_the_login_ends,
     a_logout_ends_this_login_and_no_other,
     a_new_password_ends_every_other_login,
+    a_login_that_races_a_new_password_is_ended_by_it,
     a_login_that_is_not_used_ends,
     signing_keys_rotate_and_tokens_stay_good,
 );
@@ -129,7 +131,7 @@ async fn after_ten_failures_an_address_waits_whether_it_has_an_account_or_not(en
 }
 
 async fn guesses_at_once_are_counted_like_guesses_one_after_the_other(engine: Engine) {
-    let mesh = TestMesh::start_with(engine, |config| config.auth.hash_threads = Some(1)).await;
+    let mesh = TestMesh::start_with(engine, |config| config.auth.hash_threads = Some(4)).await;
     let guesses: Vec<_> = (0..32)
         .map(|guess| {
             let body = json!({"email": "nobody@example.org", "password": format!("a guess no. {guess}")});
@@ -141,6 +143,19 @@ async fn guesses_at_once_are_counted_like_guesses_one_after_the_other(engine: En
         looked_at += usize::from(guess.await.unwrap().status == 401);
     }
     assert_eq!(looked_at, 10);
+    mesh.stop().await;
+}
+
+async fn a_guess_counts_also_when_its_caller_hangs_up(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let known = mesh.join("CLIENT").await;
+    for guess in 0..16 {
+        let body = json!({"email": known.email, "password": format!("a guess no. {guess}")});
+        let request = mesh.request(Method::POST, "/auth/login").json(&body).timeout(Duration::from_millis(50));
+        let _ = request.send().await;
+    }
+    // An address has one try at a time, in turn: this one comes after those.
+    try_login(&mesh, &known.email, PASSWORD).await.refused(429, "TOO_MANY_FAILURES");
     mesh.stop().await;
 }
 
@@ -207,6 +222,8 @@ async fn a_logout_ends_this_login_and_no_other(engine: Engine) {
         mesh.ask(Method::POST, "/auth/logout", Some(&here), None).await.expect(200);
     }
     refresh(&mesh, &here.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    let change = json!({"currentPassword": PASSWORD, "newPassword": "eight loud sparrows"});
+    mesh.ask(Method::PUT, "/auth/password", Some(&here), Some(change)).await.refused(401, "LOGIN_ENDED");
     refresh(&mesh, &elsewhere.refresh).await.expect(200);
     mesh.stop().await;
 }
@@ -234,6 +251,30 @@ async fn a_new_password_ends_every_other_login(engine: Engine) {
     refresh(&mesh, &here.refresh).await.expect(200);
     try_login(&mesh, &here.email, PASSWORD).await.refused(401, "BAD_CREDENTIALS");
     mesh.login(&here.email, new).await;
+    mesh.stop().await;
+}
+
+async fn a_login_that_races_a_new_password_is_ended_by_it(engine: Engine) {
+    let mesh = TestMesh::start_with(engine, |config| config.auth.hash_threads = Some(4)).await;
+    for _ in 0..4 {
+        let who = mesh.join("CLIENT").await;
+        let logins: Vec<_> = (0..4)
+            .map(|_| {
+                let body = json!({"email": who.email, "password": PASSWORD});
+                tokio::spawn(answer(mesh.request(Method::POST, "/auth/login").json(&body)))
+            })
+            .collect();
+        let change = json!({"currentPassword": PASSWORD, "newPassword": "eight loud sparrows"});
+        mesh.ask(Method::PUT, "/auth/password", Some(&who), Some(change)).await.expect(200);
+        for login in logins {
+            let login = login.await.unwrap();
+            if login.status == 200 {
+                refresh(&mesh, &Someone::of(&login.body).refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+            } else {
+                login.refused(401, "BAD_CREDENTIALS");
+            }
+        }
+    }
     mesh.stop().await;
 }
 

@@ -74,8 +74,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing is left to do when even this can't be said.
-            let _ = writeln!(std::io::stderr(), "mesh: {error}");
+            launch::complain("mesh", &*error);
             ExitCode::FAILURE
         }
     }

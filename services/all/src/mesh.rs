@@ -1,5 +1,6 @@
+use std::fs::DirBuilder;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,11 +93,18 @@ fn secrets(storage: &Storage, platform: &Platform) -> Result<Secrets, BoxError> 
     if storage.memory {
         return Ok(Secrets::new(Secret::new(platform.entropy.array()), Vec::new()));
     }
-    let directory: &PathBuf = &storage.data_dir;
-    std::fs::create_dir_all(directory).map_err(|error| {
+    let (directory, secrets) = (&storage.data_dir, storage.data_dir.join("secrets"));
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|error| {
         format!("the data directory {} can't be made: {error}; set MESH_DATA_DIR to another one", directory.display())
     })?;
-    launch::make_secrets(&directory.join("secrets"), &*platform.entropy)
+    if engine::has_data(directory) && !secrets.exists() {
+        let missing = secrets.display();
+        return Err(
+            format!("{missing} is missing, without which the data can't be read: restore it from a copy").into()
+        );
+    }
+    launch::make_secrets(&secrets, &*platform.entropy)
 }
 
 async fn start_engine(storage: &Storage) -> Result<Engine, BoxError> {

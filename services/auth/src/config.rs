@@ -6,12 +6,12 @@ use humantime::parse_duration;
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Config {
-    /// How long an access token lives.
-    #[arg(long, env = "MESH_ACCESS_TOKEN_LIFE", default_value = "15m", value_parser = parse_duration, help_heading = "Tokens")]
+    /// How long an access token lives: 1m to 1h.
+    #[arg(long, env = "MESH_ACCESS_TOKEN_LIFE", default_value = "15m", value_parser = parse_access_token_life, help_heading = "Tokens")]
     pub access_token_life: Duration,
 
     /// How long a refresh token can be traded in: a login that is not used for so long is over.
-    #[arg(long, env = "MESH_REFRESH_TOKEN_LIFE", default_value = "30d", value_parser = parse_duration, help_heading = "Tokens")]
+    #[arg(long, env = "MESH_REFRESH_TOKEN_LIFE", default_value = "30d", value_parser = parse_seconds, help_heading = "Tokens")]
     pub refresh_token_life: Duration,
 
     /// How long a key signs before the next one takes over.
@@ -39,7 +39,7 @@ pub struct Config {
     pub account_failures: u32,
 
     /// How long an address is throttled the first time; each further failure doubles it, up to an hour.
-    #[arg(long, env = "MESH_ACCOUNT_THROTTLE", default_value = "30s", value_parser = parse_duration, help_heading = "Throttling")]
+    #[arg(long, env = "MESH_ACCOUNT_THROTTLE", default_value = "30s", value_parser = parse_seconds, help_heading = "Throttling")]
     pub account_throttle: Duration,
 
     /// After how many failures within the window a source is throttled.
@@ -47,7 +47,7 @@ pub struct Config {
     pub source_failures: u32,
 
     /// The window in which the failures of a source are counted.
-    #[arg(long, env = "MESH_SOURCE_WINDOW", default_value = "10m", value_parser = parse_duration, help_heading = "Throttling")]
+    #[arg(long, env = "MESH_SOURCE_WINDOW", default_value = "10m", value_parser = parse_seconds, help_heading = "Throttling")]
     pub source_window: Duration,
 }
 
@@ -55,4 +55,16 @@ pub struct Config {
 fn parse_period(text: &str) -> Result<Duration, String> {
     let period = parse_duration(text).map_err(|error| error.to_string())?;
     if period < Duration::from_secs(3600) { Err("must be at least 1h".to_owned()) } else { Ok(period) }
+}
+
+/// Access tokens can't be called back, and what is left of an ended account is kept for a day.
+fn parse_access_token_life(text: &str) -> Result<Duration, String> {
+    let life = parse_duration(text).map_err(|error| error.to_string())?;
+    let sensible = Duration::from_secs(60)..=Duration::from_secs(3600);
+    if sensible.contains(&life) { Ok(life) } else { Err("must be 1m to 1h".to_owned()) }
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text).map_err(|error| error.to_string())?;
+    if duration < Duration::from_secs(1) { Err("must be at least 1s".to_owned()) } else { Ok(duration) }
 }

@@ -1,6 +1,7 @@
 //! auth: who a caller is. Accounts, passwords, logins, the tokens that speak for them and the keys that sign those.
 
 mod config;
+mod guard;
 mod ops;
 mod password;
 mod service;
@@ -23,10 +24,11 @@ use tonic::service::Routes;
 pub use config::Config;
 pub use store::USERS;
 
+use crate::guard::Guard;
 use crate::ops::Ops;
 use crate::password::Hasher;
 use crate::service::{People, Services};
-use crate::store::Store;
+use crate::store::{Store, Subjects};
 use crate::token::{AccessSigner, RefreshTokens, SigningKeys};
 
 /// The name of the service.
@@ -51,10 +53,11 @@ pub struct Deps {
 /// If the table can't be read, the hashing threads can't be started, or the stored signing keys can't be opened.
 pub async fn build(config: Config, deps: Deps) -> Result<(Service, Keys), BoxError> {
     let Deps { dynamodb, secrets, identity, platform } = deps;
-    let (clock, entropy) = (platform.clock, platform.entropy);
+    let (clock, entropy, tasks) = (platform.clock, platform.entropy, platform.tasks);
     let store = Store::new(dynamodb.table(&USERS));
     let keys = SigningKeys::new(store.clone(), &secrets, &config, Arc::clone(&clock), Arc::clone(&entropy))?;
     keys.published().await?;
+    tasks.spawn(keys.clone().watch());
     let verifiers = Keys::of_owner(keys.verifiers());
 
     let probe = Probe::new({
@@ -65,9 +68,13 @@ pub async fn build(config: Config, deps: Deps) -> Result<(Service, Keys), BoxErr
         }
     });
     let life = config.access_token_life;
+    let hasher = Hasher::start(&config, Arc::clone(&entropy))?;
+    let subjects = Subjects::new(&secrets)?;
+    let guard = Guard::new(store.clone(), hasher.clone(), subjects, &config, Arc::clone(&clock), tasks);
     let ops = Arc::new(Ops {
         store,
-        hasher: Hasher::start(&config, Arc::clone(&entropy))?,
+        hasher,
+        guard,
         signer: AccessSigner { keys, identity, life, clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) },
         refresh_tokens: RefreshTokens::new(&secrets)?,
         config,

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use kernel::{Clock, Email, Entropy, Error, Kind, LoginId, Person, Result, Role, Timestamp, UserId};
 
 use crate::Config;
-use crate::password::{Hasher, Password, Slot};
-use crate::store::{Account, Credential, Login, Store, Subject};
-use crate::throttle::{Policy, network};
+use crate::guard::Guard;
+use crate::password::{Hasher, Password};
+use crate::store::{Account, Changed, Login, Store};
 use crate::token::{AccessSigner, RefreshToken, RefreshTokens};
 
 /// The use cases and what they need.
 pub(crate) struct Ops {
     pub(crate) store: Store,
     pub(crate) hasher: Hasher,
+    pub(crate) guard: Guard,
     pub(crate) signer: AccessSigner,
     pub(crate) refresh_tokens: RefreshTokens,
     pub(crate) config: Config,
@@ -37,77 +38,48 @@ pub(crate) struct Tokens {
 }
 
 impl Ops {
-    pub(crate) async fn register(&self, registration: Registration) -> Result<Account> {
+    pub(crate) async fn register(&self, registration: Registration, source: IpAddr) -> Result<Account> {
         let Registration { email, password, role } = registration;
+        self.guard.admit(source).await?;
         // The condition of the write decides; this only saves the hash.
         if self.store.credential(&email).await?.is_some() {
-            return Err(email_taken());
+            return self.email_taken(source).await;
         }
         let hash = self.hasher.slot().await?.hash(password).await?;
         let id = UserId::generate(&*self.clock, &*self.entropy);
         let account = Account::new(id, &email, role, self.clock.now());
-        if self.store.add_account(&account, &email, hash).await? { Ok(account) } else { Err(email_taken()) }
+        if self.store.add_account(&account, &email, hash).await? { Ok(account) } else { self.email_taken(source).await }
     }
 
-    pub(crate) async fn login(&self, email: &Email, password: Password, source: IpAddr) -> Result<Tokens> {
-        let slot = self.hasher.slot().await?;
-        let Some(credential) = self.prove(&slot, email, password, source).await? else {
-            return Err(Error::new(
-                Kind::Unauthenticated,
-                "BAD_CREDENTIALS",
-                "the e-mail address or the password is wrong",
-            ));
-        };
-        drop(slot);
-        // Ended between the two reads: as if it had never been there.
-        let account = self.store.account(credential.user_id).await?.ok_or_else(account_ended)?;
-        let id = LoginId::generate(&*self.clock, &*self.entropy);
-        let login = Login { generation: 1, epoch: account.epoch, expires_at: self.login_expiry() };
-        self.store.add_login(account.user_id, id, login).await?;
-        self.tokens(account, id, login).await
+    /// Whoever asks for one taken address after the other is counted like one who guesses passwords.
+    async fn email_taken(&self, source: IpAddr) -> Result<Account> {
+        self.guard.blame(source).await?;
+        let message = "email: this address has an account; log in, or use another one";
+        Err(Error::new(Kind::AlreadyExists, "EMAIL_TAKEN", message))
     }
 
-    /// The credential of an address, if the password is its own. Counts a failure, of the address and of the source, if
-    /// it isn't; and refuses to look while either has too many.
-    async fn prove(
-        &self,
-        slot: &Slot,
-        email: &Email,
-        password: Password,
-        source: IpAddr,
-    ) -> Result<Option<Credential>> {
-        let now = self.clock.now();
-        let (of_account, of_source) = (Subject::account(email), Subject::source(&network(source)));
-        let (account, source, credential) = tokio::try_join!(
-            self.store.failures(&of_account),
-            self.store.failures(&of_source),
-            self.store.credential(email)
-        )?;
-        let (account, source) = (Policy::present(account, now), Policy::present(source, now));
-        Policy::check(account, now)?;
-        Policy::check(source, now)?;
-
-        let hash = credential.as_ref().map(|credential| credential.password_hash.as_str());
-        if slot.verify(password, hash).await? {
-            if account.count > 0 {
-                self.store.forget_failures(&of_account).await?;
-            }
-            return Ok(credential);
+    pub(crate) async fn login(&self, email: Email, password: Password, source: IpAddr) -> Result<Tokens> {
+        let credential = self.guard.prove(email, password, source).await?.ok_or_else(bad_credentials)?;
+        let account = self.store.account(credential.user_id).await?.ok_or_else(bad_credentials)?;
+        // The password was changed, or the account ended, while it was proved: it was right a moment ago.
+        if account.epoch != credential.epoch {
+            return Err(bad_credentials());
         }
-        let (by_account, by_source) = (Policy::account(&self.config), Policy::source(&self.config));
-        tokio::try_join!(
-            self.store.count_failure(&of_account, account, by_account.failed(account, now)),
-            self.store.count_failure(&of_source, source, by_source.failed(source, now))
-        )?;
-        Ok(None)
+        let id = LoginId::generate(&*self.clock, &*self.entropy);
+        let login = Login { generation: 1, epoch: credential.epoch, expires_at: self.login_expiry() };
+        let tokens = self.tokens(account, id, login).await?;
+        self.store.add_login(credential.user_id, id, login).await?;
+        Ok(tokens)
     }
 
     pub(crate) async fn refresh(&self, text: &str) -> Result<Tokens> {
         let used = self.refresh_tokens.open(text).ok_or_else(refresh_token_invalid)?;
         let account = self.store.account(used.user).await?.ok_or_else(refresh_token_invalid)?;
         let next = Login { generation: used.generation + 1, epoch: account.epoch, expires_at: self.login_expiry() };
+        // Made before the old token is spent: what fails here can be tried again.
+        let tokens = self.tokens(account, used.login, next).await?;
         match self.store.rotate(used, next, self.clock.now()).await? {
-            Ok(()) => self.tokens(account, used.login, next).await,
+            Ok(()) => Ok(tokens),
             Err(None) => Err(refresh_token_invalid()),
             Err(Some(login)) => {
                 if used.generation < login.generation {
@@ -137,26 +109,30 @@ impl Ops {
     ) -> Result<()> {
         let account = self.me(person).await?;
         let email: Email = account.email.parse().map_err(|_| Error::internal("an account has no address"))?;
-        let slot = self.hasher.slot().await?;
-        let Some(credential) = self.prove(&slot, &email, current, source).await? else {
-            return Err(Error::new(
-                Kind::PermissionDenied,
-                "WRONG_PASSWORD",
-                "currentPassword: is not the password of the account",
-            ));
+        let Some(credential) = self.guard.prove(email.clone(), current, source).await? else {
+            let message = "currentPassword: is not the password of the account";
+            return Err(Error::new(Kind::PermissionDenied, "WRONG_PASSWORD", message));
         };
-        let hash = slot.hash(new).await?;
+        let hash = self.hasher.slot().await?.hash(new).await?;
         let hashes = (credential.password_hash.as_str(), hash.as_str());
-        if self.store.change_password(&account, &email, hashes, person.login_id).await? {
-            return Ok(());
+        match self.store.change_password(&account, &email, hashes, person.login_id).await? {
+            Changed::Done => Ok(()),
+            Changed::Conflict => {
+                let message = "the account was changed at the same time; log in and try again";
+                Err(Error::new(Kind::Aborted, "CONFLICT", message))
+            }
+            Changed::LoggedOut => {
+                Err(Error::new(Kind::Unauthenticated, "LOGIN_ENDED", "this login is over; log in again"))
+            }
         }
-        // The login that asks, or the password that it proved, was ended by somebody else in between.
-        Err(Error::new(Kind::Aborted, "CONFLICT", "the account was changed at the same time; log in and try again"))
     }
 
     /// Ends an account. Idempotent.
     pub(crate) async fn end_account(&self, user: UserId) -> Result<()> {
-        self.store.end_account(user).await
+        if let Some(email) = self.store.end_account(user).await? {
+            self.guard.forget(&email).await?;
+        }
+        Ok(())
     }
 
     async fn tokens(&self, account: Account, login_id: LoginId, login: Login) -> Result<Tokens> {
@@ -172,8 +148,8 @@ impl Ops {
     }
 }
 
-fn email_taken() -> Error {
-    Error::new(Kind::AlreadyExists, "EMAIL_TAKEN", "email: this address has an account; log in, or use another one")
+fn bad_credentials() -> Error {
+    Error::new(Kind::Unauthenticated, "BAD_CREDENTIALS", "the e-mail address or the password is wrong")
 }
 
 fn account_ended() -> Error {

@@ -30,15 +30,16 @@ impl People {
 #[tonic::async_trait]
 impl AuthService for People {
     async fn register(&self, request: Request<pb::RegisterRequest>) -> Result<Response<pb::User>, Status> {
+        let source = Context::of(&request).source;
         let registration = wire::registration(request.into_inner()).map_err(status::of)?;
-        let account = self.0.register(registration).await.map_err(status::of)?;
+        let account = self.0.register(registration, source).await.map_err(status::of)?;
         wire::user(&account).map(Response::new).map_err(status::of)
     }
 
     async fn login(&self, request: Request<pb::LoginRequest>) -> Result<Response<pb::TokenPair>, Status> {
         let source = Context::of(&request).source;
         let (email, password) = wire::login(request.into_inner()).map_err(status::of)?;
-        let tokens = self.0.login(&email, password, source).await.map_err(status::of)?;
+        let tokens = self.0.login(email, password, source).await.map_err(status::of)?;
         self.pair(&tokens).map(Response::new).map_err(status::of)
     }
 

@@ -8,10 +8,11 @@
 //! | `FAILURES#<digest>` | `COUNT` | failed logins of an address or a source |
 //! | `SIGNING` | `KEY#<number>` | a signing key, its private half sealed |
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use dynamo::{Condition, EXPIRES_AT, Item, Key, KeyDef, Put, Read, Sort, Table, TableDef, Transact, Update};
+use dynamo::secret::Secrets;
+use dynamo::{Condition, EXPIRES_AT, Item, Key, KeyDef, Put, Read, Sort, Table, TableDef, Transact, Update, Verdict};
 use kernel::{Email, Error, LoginId, Result, Role, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,8 @@ pub(crate) struct Account {
 pub(crate) struct Credential {
     pub(crate) user_id: UserId,
     pub(crate) password_hash: String,
+    /// That of the account when the password was set.
+    pub(crate) epoch: u64,
 }
 
 /// A login: which of its refresh tokens is good.
@@ -61,6 +64,15 @@ pub(crate) struct Failures {
     pub(crate) blocked_until: i64,
     /// When the count is forgotten.
     pub(crate) expires_at: i64,
+}
+
+/// What became of a new password.
+pub(crate) enum Changed {
+    Done,
+    /// Somebody else changed the account meanwhile.
+    Conflict,
+    /// The login that asks is over.
+    LoggedOut,
 }
 
 /// What failures are counted of.
@@ -90,22 +102,30 @@ impl Account {
     }
 }
 
-impl Subject {
+/// Names subjects by a keyed digest (HMAC-SHA256): addresses that have no account here are not kept in the clear.
+pub(crate) struct Subjects(hmac::Key);
+
+impl Subjects {
+    pub(crate) fn new(secrets: &Secrets) -> Result<Self> {
+        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, secrets.derive("auth/failures")?.as_slice())))
+    }
+
     /// An address, whether it has an account or not.
-    pub(crate) fn account(email: &Email) -> Self {
-        Self::of("account", &email.folded())
+    pub(crate) fn account(&self, email: &Email) -> Subject {
+        self.of("account", &email.folded())
     }
 
     /// Where requests come from.
-    pub(crate) fn source(network: &str) -> Self {
-        Self::of("source", network)
+    pub(crate) fn source(&self, network: &str) -> Subject {
+        self.of("source", network)
     }
 
-    /// Addresses that have no account here are not kept in the clear.
-    fn of(kind: &str, what: &str) -> Self {
-        Self(URL_SAFE_NO_PAD.encode(digest(&SHA256, format!("{kind}#{what}").as_bytes())))
+    fn of(&self, kind: &str, what: &str) -> Subject {
+        Subject(URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, format!("{kind}#{what}").as_bytes())))
     }
+}
 
+impl Subject {
     fn key(&self) -> Key {
         Key::new(format!("FAILURES#{}", self.0), "COUNT")
     }
@@ -138,14 +158,14 @@ impl Store {
 
     /// Stores an account, unless its address has one.
     pub(crate) async fn add_account(&self, account: &Account, email: &Email, password_hash: String) -> Result<bool> {
-        let credential = Credential { user_id: account.user_id, password_hash };
+        let credential = Credential { user_id: account.user_id, password_hash, epoch: account.epoch };
         let added = self.0.transact([
             self.0.put(&email_key(&email.folded()), &credential).when(Condition::absent()).into(),
             self.0.put(&user_key(account.user_id), account).when(Condition::absent()).into(),
         ]);
         match added.await? {
             Transact::Done => Ok(true),
-            Transact::Failed(verdicts) if verdicts.first().is_some_and(dynamo::Verdict::is_unmet) => Ok(false),
+            Transact::Failed(verdicts) if verdicts.first().is_some_and(Verdict::is_unmet) => Ok(false),
             Transact::Failed(_) => Err(Error::internal("a new account's id is taken")),
         }
     }
@@ -165,12 +185,13 @@ impl Store {
         email: &Email,
         (old_hash, new_hash): (&str, &str),
         keep: LoginId,
-    ) -> Result<bool> {
+    ) -> Result<Changed> {
         let epoch = account.epoch + 1;
         let changed = self.0.transact([
             self.0
                 .update(&email_key(&email.folded()))
                 .set("password_hash", new_hash)
+                .set("epoch", epoch)
                 .when(Condition::eq("password_hash", old_hash))
                 .into(),
             self.0
@@ -180,11 +201,16 @@ impl Store {
                 .into(),
             self.0.update(&login_key(account.user_id, keep)).set("epoch", epoch).when(Condition::exists()).into(),
         ]);
-        Ok(matches!(changed.await?, Transact::Done))
+        Ok(match changed.await? {
+            Transact::Done => Changed::Done,
+            Transact::Failed(verdicts) if verdicts.iter().take(2).any(Verdict::is_unmet) => Changed::Conflict,
+            Transact::Failed(_) => Changed::LoggedOut,
+        })
     }
 
-    /// Ends an account: first what lets anyone in, then what is left of it.
-    pub(crate) async fn end_account(&self, user: UserId) -> Result<()> {
+    /// Ends an account: first what lets anyone in, then what is left of it. Answers its address, if it was there.
+    pub(crate) async fn end_account(&self, user: UserId) -> Result<Option<Email>> {
+        let mut address = None;
         if let Some(account) = self.account(user).await? {
             let email: Email = account.email.parse().map_err(|_| Error::internal("an account has no address"))?;
             let ended = self.0.transact([
@@ -195,7 +221,7 @@ impl Store {
                 // Only another call that ends the same account can have been faster.
                 return Err(Error::unavailable("an account was ended twice at once"));
             }
-            self.forget_failures(&Subject::account(&email)).await?;
+            address = Some(email);
         }
         loop {
             let logins = self.0.query(format!("USER#{user}")).sort(Sort::BeginsWith("LOGIN#".to_owned())).consistent();
@@ -205,7 +231,7 @@ impl Store {
                 let _ = self.0.delete(&Key::new(format!("USER#{user}"), id)).run().await?;
             }
             if rows.next.is_none() {
-                return Ok(());
+                return Ok(address);
             }
         }
     }
@@ -248,12 +274,26 @@ impl Store {
         Ok(self.0.get(&subject.key(), Read::Consistent).await?.unwrap_or_default())
     }
 
-    /// Counts one more failure. `was` is what was counted before; a count that is forgotten begins anew.
-    pub(crate) async fn count_failure(&self, subject: &Subject, was: Failures, now: Failures) -> Result<()> {
-        let update = self.0.update(&subject.key());
-        let update = if was.count == 0 { update.set("count", now.count) } else { update.add("count", 1) };
-        let update = update.set("blocked_until", now.blocked_until).set(EXPIRES_AT, now.expires_at);
-        update.run().await.map(|_| ())
+    /// Counts one more failure. `was` is what was counted before; a count that is forgotten begins anew, unless somebody
+    /// else has begun it by now.
+    pub(crate) async fn count_failure(
+        &self,
+        subject: &Subject,
+        was: Failures,
+        more: Failures,
+        now: Timestamp,
+    ) -> Result<()> {
+        let change = || {
+            let update = self.0.update(&subject.key());
+            update.set("blocked_until", more.blocked_until).set(EXPIRES_AT, more.expires_at)
+        };
+        if was.count == 0 {
+            let forgotten = Condition::absent().or(Condition::le(EXPIRES_AT, now.as_second()));
+            if let Update::Done(_) = change().set("count", more.count).when(forgotten).run().await? {
+                return Ok(());
+            }
+        }
+        change().add("count", 1).run().await.map(|_| ())
     }
 
     pub(crate) async fn forget_failures(&self, subject: &Subject) -> Result<()> {

@@ -38,7 +38,7 @@ pub(crate) fn change_password(request: pb::ChangePasswordRequest) -> Result<(Pas
     let mut bad = Violations::default();
     let current = bad.take("currentPassword", Password::offered(&current_password));
     let new = bad.take("newPassword", Password::chosen(&new_password));
-    if new.is_some() && current_password == new_password {
+    if new.is_some() && current == new {
         bad.add("newPassword", "must differ from the current one");
     }
     current.zip(new).filter(|_| bad.is_empty()).ok_or_else(|| bad.into_error())

@@ -1,4 +1,5 @@
 use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,8 +29,7 @@ pub(crate) struct Hasher {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The right to use a thread. Held from before the failures of an address are counted until one more is noted, so that
-/// guesses at once are counted like guesses one after the other.
+/// The right to use a thread.
 pub(crate) struct Slot {
     hasher: Hasher,
     _thread: OwnedSemaphorePermit,
@@ -48,7 +48,7 @@ impl Hasher {
             argon2,
             entropy,
             free: Arc::new(Semaphore::new(threads)),
-            queue: Arc::new(Semaphore::new(threads + usize::from(config.hash_queue))),
+            queue: Arc::new(Semaphore::new(usize::from(config.hash_queue))),
             jobs,
             nobody,
         })
@@ -114,7 +114,8 @@ fn spawn(threads: usize) -> Result<mpsc::UnboundedSender<Job>, BoxError> {
             loop {
                 let job = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).blocking_recv();
                 match job {
-                    Some(job) => job(),
+                    // Whoever waits for the job learns of a panic; the thread goes on.
+                    Some(job) => drop(catch_unwind(AssertUnwindSafe(job))),
                     None => break,
                 }
             }

@@ -3,7 +3,7 @@
 
 mod hasher;
 
-pub(crate) use hasher::{Hasher, Slot};
+pub(crate) use hasher::Hasher;
 
 use kernel::TextError;
 use unicode_normalization::UnicodeNormalization as _;
@@ -14,17 +14,24 @@ const COMMON: &str = include_str!("../common_passwords.txt");
 
 const SHORTEST: usize = 12;
 const LONGEST: usize = 128;
+/// No text of so many bytes has few enough characters, however it is written: looked at before it is normalised.
+const LONGEST_IN_BYTES: usize = 4096;
+const TOO_LONG: TextError = TextError("is too long: at most 128 characters");
 
 /// A password as it is hashed: in one canonical form (NFKC), wiped from memory when dropped.
+#[derive(PartialEq, Eq)]
 pub(crate) struct Password(Zeroizing<String>);
 
 impl Password {
     /// A password that somebody offers: it may be wrong, but not longer than any password.
     pub(crate) fn offered(text: &str) -> Result<Self, TextError> {
+        if text.len() > LONGEST_IN_BYTES {
+            return Err(TOO_LONG);
+        }
         let password = Self(Zeroizing::new(text.nfkc().collect()));
         match password.0.chars().count() {
             0 => Err(TextError("is required")),
-            length if length > LONGEST => Err(TextError("is too long: at most 128 characters")),
+            length if length > LONGEST => Err(TOO_LONG),
             _ => Ok(password),
         }
     }

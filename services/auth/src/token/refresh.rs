@@ -8,7 +8,7 @@ const PURPOSE: &str = "auth/refresh-token";
 const BODY: usize = 16 + 16 + 8;
 const TAG: usize = 32;
 
-/// What a refresh token says: which login it belongs to, and the how-manieth token of it this is.
+/// What a refresh token says: which login it belongs to, and how many came before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RefreshToken {
     pub(crate) user: UserId,

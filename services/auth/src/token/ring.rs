@@ -9,7 +9,7 @@ use chassis::identity::KeySet;
 use dynamo::secret::Secrets;
 use jsonwebtoken::EncodingKey;
 use kernel::{Clock, Entropy, Error, Result, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use zeroize::Zeroizing;
 
 use crate::store::{KeyRecord, Store};
@@ -17,7 +17,7 @@ use crate::store::{KeyRecord, Store};
 const PURPOSE: &str = "auth/signing-keys";
 const NONCE: usize = 12;
 /// How old our picture of the keys may be: another replica may have made one.
-const FRESH: Duration = Duration::from_secs(60);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a key is published before it signs, at most. Verifiers look for new keys every five minutes.
 const LEAD: Duration = Duration::from_secs(24 * 3600);
 /// How long a key stays published after the last token that it may have signed has expired.
@@ -38,6 +38,8 @@ struct Inner {
     token_life: Duration,
     ring: watch::Sender<Arc<Ring>>,
     verifiers: watch::Sender<Arc<KeySet>>,
+    /// Held by whoever reads the keys.
+    reading: Semaphore,
 }
 
 #[derive(Default)]
@@ -80,6 +82,7 @@ impl SigningKeys {
             token_life: config.access_token_life,
             ring: watch::Sender::default(),
             verifiers: watch::Sender::default(),
+            reading: Semaphore::new(1),
         })))
     }
 
@@ -101,18 +104,40 @@ impl SigningKeys {
         Ok(ring.keys.iter().map(|key| PublicKey { kid: key.kid.clone(), x: key.public.clone() }).collect())
     }
 
-    /// The keys, not older than a minute.
+    /// Looks for new keys again and again, so that a replica that signs nothing verifies what the others sign.
+    pub(crate) async fn watch(self) {
+        loop {
+            tokio::time::sleep(REFRESH_INTERVAL).await;
+            if let Err(error) = self.ring().await {
+                tracing::warn!(%error, "the signing keys could not be read");
+            }
+        }
+    }
+
+    /// The keys, as a rule not older than a minute. While they are read, and when they can't be, the ones before serve.
     async fn ring(&self) -> Result<Arc<Ring>> {
         let now = self.0.clock.now();
         let ring = Arc::clone(&self.0.ring.borrow());
-        if !ring.keys.is_empty() && now < after(ring.looked, FRESH) {
+        let known = !ring.keys.is_empty();
+        if known && now < after(ring.looked, REFRESH_INTERVAL) {
             return Ok(ring);
         }
-        let keys = self.look(now).await?;
-        let ring = Arc::new(Ring { keys, looked: now });
-        self.0.verifiers.send_replace(Arc::new(verifiers(&ring.keys)));
-        self.0.ring.send_replace(Arc::clone(&ring));
-        Ok(ring)
+        let Ok(_reading) = self.0.reading.try_acquire() else {
+            return if known { Ok(ring) } else { Err(Error::unavailable("the signing keys are being read")) };
+        };
+        match self.look(now).await {
+            Ok(keys) => {
+                let ring = Arc::new(Ring { keys, looked: now });
+                self.0.verifiers.send_replace(Arc::new(verifiers(&ring.keys)));
+                self.0.ring.send_replace(Arc::clone(&ring));
+                Ok(ring)
+            }
+            Err(error) if known => {
+                tracing::warn!(%error, "the signing keys could not be read; the ones before serve");
+                Ok(ring)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads the keys; makes the next one when its time comes, and drops those that no good token is signed with.

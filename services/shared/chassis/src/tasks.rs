@@ -1,6 +1,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use opentelemetry::trace::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -12,8 +13,7 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Runs a task until it ends or the owner stops, whichever is first. A task that must finish a step before it stops
-    /// watches [`Tasks::stopping`] itself and is started with [`Tasks::spawn_careful`].
+    /// Runs a task until it ends or the owner stops, whichever is first.
     pub fn spawn<F>(&self, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -24,17 +24,13 @@ impl Tasks {
         });
     }
 
-    /// Runs a task to its end; it watches [`Tasks::stopping`] itself.
-    pub fn spawn_careful<F>(&self, task: F)
+    /// Runs what must not stop halfway when its caller hangs up, in the caller's trace. Nothing, if it panics.
+    pub async fn to_completion<T, F>(&self, work: F) -> Option<T>
     where
-        F: Future<Output = ()> + Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
     {
-        self.tracker.spawn(task);
-    }
-
-    /// Resolves once the owner stops.
-    pub async fn stopping(&self) {
-        self.stop.cancelled().await;
+        self.tracker.spawn(work.with_current_context()).await.ok()
     }
 
     /// Tells every task to stop and waits for them, at most `patience`. Answers whether all ended.

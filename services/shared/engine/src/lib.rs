@@ -76,6 +76,12 @@ const BACKLOG: u32 = 1024;
 const DATABASE_FILE: &str = "dynamodb.sqlite";
 const LOCK_FILE: &str = "lock";
 
+/// Whether a directory holds the items of an engine.
+#[must_use]
+pub fn has_data(directory: &Path) -> bool {
+    directory.join(DATABASE_FILE).exists()
+}
+
 impl Engine {
     /// Starts an engine on 127.0.0.1 and waits until it listens. Port 0 is any that is free.
     ///

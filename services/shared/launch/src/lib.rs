@@ -12,4 +12,4 @@ pub use cli::Cli;
 pub use keys::auth_keys;
 pub use secrets::{SecretsConfig, make_secrets, read_secrets};
 pub use signal::told_to_stop;
-pub use standalone::{Domain, Given, run};
+pub use standalone::{Domain, Given, complain, run};

@@ -72,8 +72,9 @@ fn tables<D: Domain>(looked: Result<(), dynamo::SchemaError>) -> Result<(), BoxE
     Ok(())
 }
 
+/// Says on standard error why a process ends, and what that was caused by.
 #[allow(clippy::print_stderr, reason = "a process that can't start says why where its operator looks")]
-fn complain(name: &str, error: &dyn std::error::Error) {
+pub fn complain(name: &str, error: &dyn std::error::Error) {
     eprintln!("{name}: {error}");
     let mut source = error.source();
     while let Some(cause) = source {

@@ -1,0 +1,127 @@
+//! The one way to prove a password: counted, throttled, and on threads that leave room for everything else.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use chassis::Tasks;
+use kernel::{Clock, Email, Error, Result};
+use tokio::sync::Semaphore;
+
+use crate::Config;
+use crate::password::{Hasher, Password};
+use crate::store::{Credential, Failures, Store, Subject, Subjects};
+use crate::throttle::{Policy, network};
+
+/// How many addresses may be tried at once, more or less: some share a turn.
+const TURNS: usize = 1024;
+
+/// Proves passwords.
+#[derive(Clone)]
+pub(crate) struct Guard(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    hasher: Hasher,
+    subjects: Subjects,
+    by_account: Policy,
+    by_source: Policy,
+    /// One try at a time for an address, from before its failures are read until one more is noted: so guesses at once
+    /// are counted like guesses one after the other.
+    turns: Vec<Semaphore>,
+    stripes: RandomState,
+    clock: Arc<dyn Clock>,
+    tasks: Tasks,
+}
+
+impl Guard {
+    pub(crate) fn new(
+        store: Store,
+        hasher: Hasher,
+        subjects: Subjects,
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        tasks: Tasks,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            hasher,
+            subjects,
+            by_account: Policy::account(config),
+            by_source: Policy::source(config),
+            turns: (0..TURNS).map(|_| Semaphore::new(1)).collect(),
+            stripes: RandomState::new(),
+            clock,
+            tasks,
+        }))
+    }
+
+    /// The credential of an address, if the password is its own. Counts a failure, of the address and of the source, if
+    /// it isn't, also when the caller has hung up by then; and refuses to look while either has too many.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED (`TOO_MANY_FAILURES`), UNAVAILABLE.
+    pub(crate) async fn prove(&self, email: Email, password: Password, source: IpAddr) -> Result<Option<Credential>> {
+        let inner = Arc::clone(&self.0);
+        let proved = self.0.tasks.to_completion(async move { inner.prove(&email, password, source).await });
+        proved.await.ok_or_else(|| Error::internal("a password could not be proved to the end"))?
+    }
+
+    /// Refuses a source that has failed too often.
+    pub(crate) async fn admit(&self, source: IpAddr) -> Result<()> {
+        self.0.present(&self.0.subjects.source(&network(source))).await.map(|_| ())
+    }
+
+    /// Counts a failure of a source.
+    pub(crate) async fn blame(&self, source: IpAddr) -> Result<()> {
+        let subject = self.0.subjects.source(&network(source));
+        let now = self.0.clock.now();
+        let was = Policy::present(self.0.store.failures(&subject).await?, now);
+        self.0.store.count_failure(&subject, was, self.0.by_source.failed(was, now), now).await
+    }
+
+    pub(crate) async fn forget(&self, email: &Email) -> Result<()> {
+        self.0.store.forget_failures(&self.0.subjects.account(email)).await
+    }
+}
+
+impl Inner {
+    async fn prove(&self, email: &Email, password: Password, source: IpAddr) -> Result<Option<Credential>> {
+        let (of_account, of_source) = (self.subjects.account(email), self.subjects.source(&network(source)));
+        let _turn = self.turn(email).await?;
+        let (account, credential) = tokio::try_join!(self.present(&of_account), self.store.credential(email))?;
+        // Who is throttled takes no thread from anybody.
+        self.present(&of_source).await?;
+        let slot = self.hasher.slot().await?;
+        let source = self.present(&of_source).await?;
+        let hash = credential.as_ref().map(|credential| credential.password_hash.as_str());
+        let proved = slot.verify(password, hash).await?;
+        drop(slot);
+        if proved {
+            if account.count > 0 {
+                self.store.forget_failures(&of_account).await?;
+            }
+            return Ok(credential);
+        }
+        let now = self.clock.now();
+        tokio::try_join!(
+            self.store.count_failure(&of_account, account, self.by_account.failed(account, now), now),
+            self.store.count_failure(&of_source, source, self.by_source.failed(source, now), now)
+        )?;
+        Ok(None)
+    }
+
+    async fn turn(&self, email: &Email) -> Result<tokio::sync::SemaphorePermit<'_>> {
+        let stripe = usize::try_from(self.stripes.hash_one(email.folded()) % TURNS as u64).unwrap_or_default();
+        let turn = self.turns.get(stripe).ok_or_else(|| Error::internal("an address has no turn"))?;
+        turn.acquire().await.map_err(Error::internal)
+    }
+
+    /// What counts of a subject now.
+    async fn present(&self, subject: &Subject) -> Result<Failures> {
+        let now = self.clock.now();
+        let present = Policy::present(self.store.failures(subject).await?, now);
+        Policy::check(present, now)?;
+        Ok(present)
+    }
+}
