@@ -79,7 +79,7 @@ impl Starter<'_> {
         keys.wait(FIRST_KEYS).await;
         let people = AccessTokens::new(self.config.server.identity(), keys, Arc::clone(&self.platform.clock));
         let workloads = self.issuer.workload(service.name).verifier;
-        server::start(service, listener, &self.config.server, people, workloads, &self.platform).await
+        server::start(service, listener, &self.config.server, people, workloads).await
     }
 }
 

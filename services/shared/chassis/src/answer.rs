@@ -6,7 +6,7 @@ use kernel::{Error, Kind};
 use proto::Rpc;
 use tonic::{Code, Status};
 
-use crate::access::unknown_method;
+use crate::access::{is_infrastructure, unknown_method};
 use crate::stage::{Inner, Request, Response, Stage, forward};
 use crate::status;
 
@@ -17,7 +17,7 @@ pub const HTTP_BODY_FIELD: &str = "x-http-body-field";
 
 const DETAILS: &str = "grpc-status-details-bin";
 
-/// Every answer in the form of the contract: errors with their details, also those that the framework makes by itself
+/// Every answer of an RPC of ours in the form of the contract: errors with their details, also those that the framework makes by itself
 /// and those of a panic; successes with what a REST front must know.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AnswerStage;
@@ -26,7 +26,12 @@ impl Stage for AnswerStage {
     const NAME: &'static str = "answer";
 
     async fn handle<S: Inner>(self, request: Request, inner: S) -> Response {
-        let rpc = Rpc::find(request.uri().path());
+        let path = request.uri().path();
+        if is_infrastructure(path) {
+            // Standard services answer as their standards say: Check of an unknown service is NOT_FOUND.
+            return forward(inner, request).await;
+        }
+        let rpc = Rpc::find(path);
         let Ok(mut response) = AssertUnwindSafe(forward(inner, request)).catch_unwind().await else {
             return status::of(Error::internal("a handler panicked")).into_http();
         };

@@ -11,7 +11,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 /// How long a probe may take before it counts as failed.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a service looks at to know that it can serve: its table.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl Probe {
     }
 
     async fn succeeds(&self) -> bool {
-        match tokio::time::timeout(PATIENCE, (self.0)()).await {
+        match tokio::time::timeout(PROBE_TIMEOUT, (self.0)()).await {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
                 tracing::warn!(%error, cause = std::error::Error::source(&error), "the health probe failed");
@@ -71,7 +71,7 @@ impl Reporter {
     }
 
     /// Probes again and again.
-    pub(crate) async fn watch(self, probe: Probe, interval: Duration) {
+    pub(crate) async fn watch(&self, probe: Probe, interval: Duration) {
         loop {
             tokio::time::sleep(interval).await;
             self.look(&probe).await;

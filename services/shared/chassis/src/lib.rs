@@ -10,6 +10,7 @@ pub mod client;
 pub mod config;
 mod context;
 mod deadline;
+mod drain;
 mod health;
 pub mod identity;
 mod limit;

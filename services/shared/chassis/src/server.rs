@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _};
 
-use crate::Platform;
 use crate::access::AccessStage;
 use crate::answer::AnswerStage;
 use crate::deadline::DeadlineStage;
+use crate::drain::DrainStage;
 use crate::health::{Probe, Reporter};
 use crate::identity::{self, AccessTokens, IdentityStage, WorkloadVerifier};
 use crate::limit::LimitStage;
@@ -29,7 +29,7 @@ pub const MAX_RECEIVE: usize = 1024 * 1024;
 pub const MAX_SEND: usize = 4 * 1024 * 1024;
 
 /// The order of the layers within [`RpcTelemetry`], from the outermost inwards.
-pub const LAYERS: [&str; 5] = ["deadline", "limit", "answer", "identity", "access"];
+pub const LAYERS: [&str; 6] = ["drain", "deadline", "limit", "answer", "identity", "access"];
 
 /// How every service serves.
 #[derive(Debug, Clone, clap::Args)]
@@ -125,19 +125,18 @@ pub async fn start(
     config: &Config,
     people: AccessTokens,
     workloads: WorkloadVerifier,
-    platform: &Platform,
 ) -> Result<Running, BoxError> {
     let Service { name, grpc_services, routes, probe } = service;
     let (reporter, health) = tonic_health::server::health_reporter();
     let names = std::iter::once(String::new()).chain(grpc_services.iter().map(|&name| name.to_owned())).collect();
     let reporter = Reporter { reporter, services: names };
     reporter.look(&probe).await;
-    platform.tasks.spawn(reporter.clone().watch(probe, config.health_interval));
 
     let routes = reflection(routes.add_service(health), grpc_services)?;
     let identity =
         IdentityStage { people, workloads, trusted_proxies: config.identity.trusted_proxies.as_slice().into() };
-    let stack = stack(config, identity, routes);
+    let streams = CancellationToken::new();
+    let stack = stack(config, DrainStage { stop: streams.clone() }, identity, routes);
     let mut layers = Vec::new();
     stack.names(&mut layers);
     tracing::debug!(name, ?layers, "the layers, from the outermost inwards");
@@ -145,25 +144,25 @@ pub async fn start(
     let stack = stack.map_request(|request: Request<Incoming>| request.map(tonic::body::Body::new));
 
     let (address, stop, connections) = (listener.local_addr()?, CancellationToken::new(), config.connections.clone());
-    let told = stop.clone();
+    let (told, interval) = (stop.clone(), config.health_interval);
     #[allow(clippy::disallowed_methods, reason = "its owner is the Running that is returned, which waits for it")]
     let served = tokio::spawn(async move {
-        let stopping = told.clone();
-        let draining = reporter.clone();
-        let announce = async {
-            stopping.cancelled().await;
-            draining.set(false).await;
+        let watch = async {
+            told.run_until_cancelled(reporter.watch(probe, interval)).await;
+            // Who watches hears of the end before its stream ends.
+            reporter.set(false).await;
+            streams.cancel();
         };
-        let serve = listener::serve(listener, stack, Protocols::Http2, &connections, told);
-        tokio::join!(serve, announce).0
+        tokio::join!(listener::serve(listener, stack, Protocols::Http2, &connections, told.clone()), watch).0
     });
     tracing::debug!(name, %address, "listening");
     Ok(Running { name, address, stop, served })
 }
 
 /// The one declared stack: [`LAYERS`], and then the RPCs.
-fn stack(config: &Config, identity: IdentityStage, routes: Routes) -> impl Inner + Order {
+fn stack(config: &Config, drain: DrainStage, identity: IdentityStage, routes: Routes) -> impl Inner + Order {
     ServiceBuilder::new()
+        .layer(StageLayer(drain))
         .layer(StageLayer(DeadlineStage { default: config.default_deadline, most: config.max_deadline }))
         .layer(StageLayer(LimitStage::new(config.max_concurrent_requests)))
         .layer(StageLayer(AnswerStage))
@@ -211,7 +210,7 @@ mod tests {
             trusted_proxies: [].into(),
         };
         let mut order = Vec::new();
-        stack(&config, identity, Routes::default()).names(&mut order);
+        stack(&config, DrainStage { stop: CancellationToken::new() }, identity, Routes::default()).names(&mut order);
         assert_eq!(order, LAYERS);
     }
 }

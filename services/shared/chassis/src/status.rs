@@ -9,11 +9,10 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 /// The `domain` of every google.rpc.ErrorInfo of ours.
-pub const ERROR_DOMAIN: &str = "therapy";
+const ERROR_DOMAIN: &str = "therapy";
 
 /// The gRPC code of a kind.
-#[must_use]
-pub const fn code(kind: Kind) -> Code {
+const fn code(kind: Kind) -> Code {
     match kind {
         Kind::InvalidArgument => Code::InvalidArgument,
         Kind::FailedPrecondition => Code::FailedPrecondition,
@@ -35,6 +34,11 @@ pub const fn code(kind: Kind) -> Code {
 #[allow(clippy::needless_pass_by_value, reason = "the error ends here")]
 pub fn of(error: Error) -> Status {
     log(&error);
+    without_log(&error)
+}
+
+/// The status of an error that is no news to the operator.
+pub(crate) fn without_log(error: &Error) -> Status {
     let mut details = ErrorDetails::new();
     details.set_error_info(error.reason(), ERROR_DOMAIN, HashMap::new());
     if !error.violations().is_empty() {

@@ -1,0 +1,82 @@
+//! How a service stops: told once, with its streams ended, and as unhealthy as it is.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chassis::identity::{AccessTokens, Issuer, KeySet, Keys};
+use chassis::{Platform, Probe, Running, Service, server};
+use clap::Parser;
+use tokio::net::TcpListener;
+use tonic::Code;
+use tonic::service::Routes;
+use tonic::transport::Channel;
+use tonic_health::ServingStatus;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    config: server::Config,
+}
+
+/// A service without RPCs of its own, and a channel to it.
+async fn start() -> (Running, Channel) {
+    let config = Cli::parse_from(["test", "--health-interval", "1ms"]).config;
+    let platform = Platform::system();
+    let keys = Keys::fixed(KeySet::default());
+    let people = AccessTokens::new(config.identity(), keys, Arc::clone(&platform.clock));
+    let issuer = Arc::new(Issuer::generate(Arc::clone(&platform.clock)).expect("a key"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let service = Service {
+        name: "test",
+        grpc_services: &["therapy.auth.v1.AuthService"],
+        routes: Routes::default(),
+        probe: Probe::new(|| async { Ok(()) }),
+    };
+    let workloads = issuer.workload("test").verifier;
+    let running = server::start(service, listener, &config, people, workloads).await.expect("a service");
+    let channel = chassis::client::channel(&format!("http://{}", running.address())).expect("an address");
+    (running, channel)
+}
+
+fn whole_server() -> HealthCheckRequest {
+    HealthCheckRequest { service: String::new() }
+}
+
+#[tokio::test]
+async fn open_streams_hear_of_the_end_and_hold_up_no_stop() {
+    let (running, channel) = start().await;
+    let mut health = HealthClient::new(channel.clone()).watch(whole_server()).await.expect("a stream").into_inner();
+    let first = health.message().await.expect("a message").expect("a status");
+    assert_eq!(first.status, ServingStatus::Serving as i32);
+    let questions = futures_util::stream::pending();
+    let mut reflection =
+        ServerReflectionClient::new(channel).server_reflection_info(questions).await.expect("a stream").into_inner();
+
+    let asked = Instant::now();
+    assert!(running.drain().await, "the streams hold up the stop");
+    assert!(asked.elapsed() < Duration::from_secs(10));
+
+    let mut last = first.status;
+    let end = loop {
+        match health.message().await {
+            Ok(Some(message)) => last = message.status,
+            Ok(None) => break Code::Ok,
+            Err(status) => break status.code(),
+        }
+    };
+    assert_eq!((last, end), (ServingStatus::NotServing as i32, Code::Unavailable));
+    assert_eq!(reflection.message().await.expect_err("an end").code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn the_health_of_an_unknown_service_is_not_found() {
+    let (running, channel) = start().await;
+    let unknown = HealthCheckRequest { service: "nobody".to_owned() };
+    let status = HealthClient::new(channel).check(unknown).await.expect_err("no such service");
+    assert_eq!(status.code(), Code::NotFound);
+    assert!(running.drain().await);
+}
