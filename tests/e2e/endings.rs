@@ -1,6 +1,10 @@
 //! Ending an account: all of it or, for a while, all but the last step.
 
+use std::time::Duration;
+
+use dynamo::{Key, Read};
 use kit::engine::Engine;
+use kit::fault::{Mode, Proxy};
 use kit::mesh::{PASSWORD, TestMesh};
 use reqwest::Method;
 use serde_json::json;
@@ -9,7 +13,11 @@ kit::on_each_engine!(
     ending_an_account_ends_its_logins_its_address_and_its_profile,
     an_ended_account_cannot_come_back_by_a_token_that_is_still_good,
     an_account_without_a_profile_can_be_ended,
+    an_ending_that_always_fails_holds_up_no_other,
 );
+
+/// How long recovery may take on a machine that does other things too.
+const EVENTUALLY: Duration = Duration::from_secs(30);
 
 async fn ending_an_account_ends_its_logins_its_address_and_its_profile(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
@@ -47,6 +55,48 @@ async fn an_account_without_a_profile_can_be_ended(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let asha = mesh.join("CLIENT").await;
     assert_eq!(mesh.ask(Method::DELETE, &format!("/clients/{}", asha.id), Some(&asha), None).await.status, 204);
+    mesh.get("/auth/me", &asha).await.refused(401, "ACCOUNT_ENDED");
+    mesh.stop().await;
+}
+
+async fn an_ending_that_always_fails_holds_up_no_other(engine: Engine) {
+    let proxy = Proxy::start(&engine.endpoint().await);
+    let mut direct = dynamo::Config::default();
+    let mesh = TestMesh::start_with(engine, |config| {
+        direct = config.dynamodb.clone();
+        config.dynamodb.endpoint = Some(proxy.endpoint());
+        config.endings.recovery_interval = Duration::from_millis(50);
+        config.dynamodb.operation_timeout = Duration::from_secs(2);
+    });
+    let mesh = mesh.await;
+    let (stuck, asha) = (mesh.client("Stuck").await, mesh.client("Asha").await);
+    let id = stuck.id.clone();
+    proxy.only(move |call| {
+        call.operation == "UpdateItem" && call.body.windows(id.len()).any(|window| window == id.as_bytes())
+    });
+    proxy.set(Mode::Throttle).await;
+
+    let table = direct.connect().await.table(&clients::CLIENTS);
+    // More than one page of them, and before the others in the order of the index.
+    for number in 0..120 {
+        let unreadable = json!({"pending": "ENDING", "user_id": "of nobody"});
+        table.put(&Key::new(format!("CLIENT#{number:08}"), "PROFILE"), &unreadable).run().await.unwrap();
+    }
+    for who in [&stuck, &asha] {
+        let tombstone = json!({"pending": "ENDING", "user_id": who.id});
+        table.put(&Key::new(format!("CLIENT#{}", who.id), "PROFILE"), &tombstone).run().await.unwrap();
+    }
+    let is_pending = async |id: &str| {
+        let there = table.get_item(&Key::new(format!("CLIENT#{id}"), "PROFILE"), Read::Consistent).await.unwrap();
+        there.expect("a tombstone is there").text("pending").is_some()
+    };
+    let over = async {
+        while is_pending(&asha.id).await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(tokio::time::timeout(EVENTUALLY, over).await.is_ok(), "the ending behind the others is not finished");
+    assert!(is_pending(&stuck.id).await);
     mesh.get("/auth/me", &asha).await.refused(401, "ACCOUNT_ENDED");
     mesh.stop().await;
 }

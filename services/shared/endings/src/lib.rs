@@ -6,12 +6,14 @@
 //!
 //! The tombstone stays for a day, so that an access token that is still good can't make the profile anew.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Context;
 use chassis::client::Upstream;
-use dynamo::{Condition, EXPIRES_AT, IndexDef, Key, KeyDef, Projection, Table};
+use dynamo::{Condition, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Table};
+use futures_util::{StreamExt as _, stream};
 use kernel::{Clock, Error, Result, UserId};
 use proto::auth::v1::EndAccountRequest;
 use proto::auth::v1::account_service_client::AccountServiceClient;
@@ -41,10 +43,15 @@ pub const PENDING: IndexDef = IndexDef {
 };
 
 const ENDING: &str = "ENDING";
-/// How long a tombstone stays once the account is ended: longer than any access token.
+/// How long a tombstone stays once the account is ended. It must outlive every access token of the account: the most that
+/// auth can be configured to let one live is an hour.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
+/// How long recovery waits for one ending.
 const PATIENCE: Duration = Duration::from_secs(10);
-const BATCH: u16 = 25;
+/// How many tombstones recovery holds in memory.
+const BATCH: u16 = 100;
+/// How many endings recovery carries out at a time: few, so that it takes nothing from people who wait.
+const AT_ONCE: usize = 4;
 
 /// What is left of a profile while and after its account ends: nothing of the person.
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,21 +111,31 @@ impl Endings {
         loop {
             tokio::time::sleep(interval).await;
             if let Err(error) = self.finish_pending().await {
-                tracing::warn!(%error, "accounts that are to be ended wait for the next round");
+                tracing::warn!(%error, cause = error.source(), "accounts that are to be ended can't be read");
             }
         }
     }
 
-    /// Finishes what is pending now.
-    ///
-    /// # Errors
-    /// UNAVAILABLE or DEADLINE_EXCEEDED: the rest waits for the next round.
-    pub async fn finish_pending(&self) -> Result<()> {
-        let rows = self.table.query_index(&PENDING, ENDING).limit(BATCH).page().await?;
-        for tombstone in rows.parse::<Left>()? {
-            self.carry_out(&Context::background(PATIENCE), tombstone.user_id).await?;
+    /// Tries everything that is pending once. An ending that fails holds up no other, and is tried again in the next
+    /// round.
+    async fn finish_pending(&self) -> Result<()> {
+        let first = self.table.query_index(&PENDING, ENDING).limit(BATCH);
+        let mut page = first.clone().page().await?;
+        loop {
+            stream::iter(page.items).for_each_concurrent(AT_ONCE, |item| self.finish(item)).await;
+            let Some(cursor) = page.next else { return Ok(()) };
+            page = first.clone().after(cursor).page().await?;
         }
-        Ok(())
+    }
+
+    async fn finish(&self, item: Item) {
+        let ended = match item.parse::<PendingTombstone>() {
+            Ok(PendingTombstone { user_id }) => self.carry_out(&Context::background(PATIENCE), user_id).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            tracing::warn!(%error, cause = error.source(), "an account that is to be ended waits for the next round");
+        }
     }
 }
 
@@ -128,7 +145,8 @@ impl std::fmt::Debug for Endings {
     }
 }
 
+/// A tombstone as the index [`PENDING`] shows it.
 #[derive(Deserialize)]
-struct Left {
+struct PendingTombstone {
     user_id: UserId,
 }
