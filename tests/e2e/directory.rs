@@ -14,6 +14,7 @@ kit::on_each_engine!(
     any_filter_over_pages_of_any_size_gives_what_a_brute_force_search_gives,
     a_page_token_is_good_for_its_caller_and_its_query_alone,
     a_changed_profile_moves_within_the_directory,
+    the_longest_profiles_can_be_listed_page_by_page,
 );
 
 fn names(list: &Value) -> Vec<&str> {
@@ -68,6 +69,11 @@ async fn filters_ignore_case_and_can_be_combined(engine: Engine) {
     for (query, bad) in [
         ("?specialty=trauma&expertise=grief", "expertise"),
         ("?pincode=!", "pincode"),
+        ("?pincode=---", "pincode"),
+        (&*format!("?name={}", "%EF%B7%BA".repeat(200)), "name"),
+        (&*format!("?specialty={}", "%EF%B7%BA".repeat(200)), "specialty"),
+        (&*format!("?expertise={}", "%EF%B7%BA".repeat(200)), "expertise"),
+        ("?name=%07", "name"),
         ("?pageSize=-1", "pageSize"),
         ("?pageSize=many", "pageSize"),
         ("?pageToken=tampered", "pageToken"),
@@ -172,5 +178,22 @@ async fn a_changed_profile_moves_within_the_directory(engine: Engine) {
         let list = mesh.get(&format!("/therapists?{query}"), &noor).await.expect(200);
         assert_eq!(list.as_array().unwrap().len(), found, "{query}");
     }
+    mesh.stop().await;
+}
+
+async fn the_longest_profiles_can_be_listed_page_by_page(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    // 800 bytes each, and as much as a page token ever has to hold.
+    let (bold, pincode) = ("\u{10400}".repeat(200), "\u{10400}".repeat(10));
+    let mut who = None;
+    for _ in 0..2 {
+        who = Some(mesh.therapist(&bold, &bold, &pincode).await);
+    }
+    let who = who.unwrap();
+    let encoded = "%F0%90%90%80";
+    let query = format!("specialty={}&pincode={}", encoded.repeat(200), encoded.repeat(10));
+    assert_eq!(pages(&mesh, &who, &query, 1).await, [bold.clone(), bold.clone()]);
+    let query = format!("{query}&name={}", encoded.repeat(200));
+    assert_eq!(pages(&mesh, &who, &query, 1).await, [bold.clone(), bold]);
     mesh.stop().await;
 }

@@ -1,13 +1,14 @@
 //! Contract §2, rows /clients: profiles of clients.
 
 use kit::engine::Engine;
-use kit::mesh::{TestMesh, answer};
+use kit::mesh::{PASSWORD, TestMesh, answer};
 use reqwest::Method;
 use serde_json::json;
 
 kit::on_each_engine!(
     a_client_makes_reads_and_replaces_the_own_profile,
     every_bad_field_of_a_profile_is_named_at_once,
+    a_text_that_no_key_can_hold_is_refused_by_its_field,
     nobody_else_can_tell_whether_a_client_exists,
     a_therapist_finds_a_client_by_exact_address_id_and_name_only,
     an_address_belongs_to_one_client_and_is_free_once_it_is_given_up,
@@ -54,6 +55,37 @@ async fn every_bad_field_of_a_profile_is_named_at_once(engine: Engine) {
     assert_eq!(types.status, 400);
     assert_eq!(types.bad_fields(), ["email", "name", "pincode"]);
     assert_eq!(mesh.get("/clients", &asha).await.expect(200), json!([]), "nothing was written");
+    mesh.stop().await;
+}
+
+async fn a_text_that_no_key_can_hold_is_refused_by_its_field(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let (asha, noor) = (mesh.join("CLIENT").await, mesh.join("THERAPIST").await);
+    // One character that stands for a phrase of 33 bytes.
+    let phrase = "\u{fdfa}";
+    let (long, address) = (phrase.repeat(200), format!("a@{}.org", vec![phrase; 60].join(".")));
+    let local = format!("{}@example.org", phrase.repeat(60));
+    for (method, path, who, body, bad) in [
+        (Method::POST, "/clients", Some(&asha), json!({"name": long, "email": address, "pincode": "---"}), 3),
+        (Method::POST, "/clients", Some(&asha), json!({"name": "Asha", "email": local, "pincode": "110001"}), 1),
+        (Method::PUT, &*format!("/clients/{}", asha.id), Some(&asha), json!({"name": long, "email": address}), 3),
+        (
+            Method::POST,
+            "/therapists",
+            Some(&noor),
+            json!({"name": long, "email": address, "specialty": long, "pincode": "- -"}),
+            4,
+        ),
+        (Method::POST, "/auth/register", None, json!({"email": address, "password": PASSWORD, "role": "CLIENT"}), 1),
+        (Method::POST, "/auth/login", None, json!({"email": address, "password": PASSWORD}), 1),
+        (Method::POST, "/auth/login", None, json!({"email": local, "password": PASSWORD}), 1),
+    ] {
+        let answer = mesh.ask(method.clone(), path, who, Some(body)).await;
+        answer.refused(400, "INVALID_FIELDS");
+        assert_eq!(answer.bad_fields().len(), bad, "{method} {path}: {}", answer.body);
+    }
+    let answer = mesh.http.get(format!("{}/clients", mesh.url)).query(&[("email", &address)]);
+    kit::mesh::answer(answer.bearer_auth(&noor.token)).await.refused(400, "INVALID_FIELDS");
     mesh.stop().await;
 }
 
@@ -143,7 +175,7 @@ async fn a_repeated_post_with_its_key_makes_one_profile(engine: Engine) {
     bad.refused(400, "INVALID_FIELDS");
     assert_eq!(bad.bad_fields(), ["Idempotency-Key"]);
     mesh.pass(std::time::Duration::from_secs(24 * 3600 + 1));
-    let again = mesh.login(&asha.email, kit::mesh::PASSWORD).await;
+    let again = mesh.login(&asha.email, PASSWORD).await;
     let request = mesh.request(Method::POST, "/clients").bearer_auth(&again.token);
     answer(request.header("idempotency-key", "k-1").json(&profile)).await.refused(409, "PROFILE_EXISTS");
     mesh.stop().await;

@@ -1,4 +1,4 @@
-use kernel::{Email, PersonName, Pincode, Specialty, TherapistId, Version, fold};
+use kernel::{Email, PersonName, Pincode, Specialty, TherapistId, Version};
 
 /// What a therapist says of themself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +23,4 @@ pub(crate) struct Filter {
     pub(crate) specialty: Option<String>,
     pub(crate) pincode: Option<String>,
     pub(crate) name_prefix: String,
-}
-
-/// A postal code as it is compared: whatever its case, spaces and hyphens.
-pub(crate) fn fold_pincode(pincode: &Pincode) -> String {
-    fold(pincode.as_str()).chars().filter(|c| c.is_alphanumeric()).collect()
 }

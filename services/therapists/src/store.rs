@@ -16,7 +16,7 @@ use endings::{PENDING, Tombstone};
 use kernel::{Error, Result, TherapistId, UserId, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Filter, Profile, Therapist, fold_pincode};
+use crate::model::{Filter, Profile, Therapist};
 use crate::policy::{Browse, Own};
 
 const BY_NAME: IndexDef = index("by_name", "directory");
@@ -95,7 +95,7 @@ impl From<&Therapist> for Listed {
     fn from(therapist: &Therapist) -> Self {
         let Therapist { id, profile, version } = therapist;
         let Profile { name, email, specialty, pincode } = profile;
-        let (specialty_key, pincode_key) = (specialty.folded(), fold_pincode(pincode));
+        let (specialty_key, pincode_key) = (specialty.folded(), pincode.folded());
         Self {
             directory: DIRECTORY,
             name_key: format!("{}{SEPARATOR}{id}", name.folded()),

@@ -1,9 +1,9 @@
 //! Between the messages of the proto and the types of the domain; every field by its name.
 
-use kernel::{Error, Page, PageSize, Pincode, Specialty, Version, Violations, fold};
+use kernel::{Error, Page, PageSize, Pincode, Specialty, Version, Violations, fold_prefix};
 use proto::therapists::v1 as pb;
 
-use crate::model::{Filter, Profile, Therapist, fold_pincode};
+use crate::model::{Filter, Profile, Therapist};
 
 /// A page of the directory to read.
 pub(crate) struct List {
@@ -15,10 +15,8 @@ pub(crate) struct List {
 pub(crate) fn list(request: pb::ListTherapistsRequest) -> Result<List, Error> {
     let pb::ListTherapistsRequest { specialty, expertise, pincode, name, page_size, page_token } = request;
     let mut bad = Violations::default();
-    let mut filter = Filter { name_prefix: fold(&name), ..Filter::default() };
-    if name.chars().any(char::is_control) || name.chars().count() > 200 {
-        bad.add("name", "must be the beginning of a name: at most 200 characters, no control characters");
-    }
+    let name_prefix = bad.take("name", fold_prefix(&name)).unwrap_or_default();
+    let mut filter = Filter { name_prefix, ..Filter::default() };
     for (field, text) in [("specialty", &specialty), ("expertise", &expertise)] {
         if text.is_empty() {
             continue;
@@ -30,7 +28,7 @@ pub(crate) fn list(request: pb::ListTherapistsRequest) -> Result<List, Error> {
         filter.specialty = folded;
     }
     if !pincode.is_empty() {
-        filter.pincode = bad.take("pincode", pincode.parse::<Pincode>()).map(|pincode| fold_pincode(&pincode));
+        filter.pincode = bad.take("pincode", pincode.parse::<Pincode>()).map(|pincode| pincode.folded());
     }
     let size = bad.take("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
     match size {

@@ -15,14 +15,22 @@ impl fmt::Display for TextError {
 }
 
 /// A text as it is compared: compatibility forms unified (NFKC), lower case, runs of white space as one space.
-#[must_use]
-pub fn fold(text: &str) -> String {
+fn fold(text: &str) -> String {
     let lower: String = text.nfkc().flat_map(char::to_lowercase).nfkc().collect();
     lower.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// The most bytes of a text before anything is done with it: none that is accepted can come to more.
+const MOST_RAW: usize = 4096;
+/// The most bytes of a folded text: it is part of keys of DynamoDB, and a sort key has 1,024 at most. Some single
+/// characters fold to dozens.
+const MOST_FOLDED: usize = 900;
+
 /// Trimmed, in one canonical form (NFC), without control characters, and not longer than `most` characters.
 fn clean(text: &str, most: usize, required: &'static str, long: &'static str) -> Result<String, TextError> {
+    if text.len() > MOST_RAW {
+        return Err(TextError(long));
+    }
     let clean: String = text.trim().nfc().collect();
     if clean.is_empty() {
         return Err(TextError(required));
@@ -33,11 +41,23 @@ fn clean(text: &str, most: usize, required: &'static str, long: &'static str) ->
     if clean.chars().any(char::is_control) {
         return Err(TextError("must not contain control characters"));
     }
+    if fold(&clean).len() > MOST_FOLDED {
+        return Err(TextError("is too long once its ligatures are spelt out: at most 900 bytes of UTF-8 (NFKC)"));
+    }
     Ok(clean)
 }
 
+/// The beginning of a name as it is looked up: folded; empty for any name.
+///
+/// # Errors
+/// When no name can begin so.
+pub fn fold_prefix(text: &str) -> Result<String, TextError> {
+    const INVALID: &str = "must be the beginning of a name: at most 200 characters, no control characters";
+    if text.trim().is_empty() { Ok(String::new()) } else { clean(text, 200, INVALID, INVALID).map(|text| fold(&text)) }
+}
+
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $parse:expr) => {
+    ($(#[$doc:meta])* $name:ident, $parse:expr, $fold:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash)]
         pub struct $name(String);
@@ -49,10 +69,10 @@ macro_rules! text {
                 &self.0
             }
 
-            /// The text as it is compared and looked up: whatever its case.
+            /// The text as it is compared and looked up: never empty, 900 bytes at most.
             #[must_use]
             pub fn folded(&self) -> String {
-                fold(&self.0)
+                $fold(&self.0)
             }
         }
 
@@ -75,19 +95,24 @@ macro_rules! text {
 
 text! {
     /// An e-mail address (RFC 5321): at most 254 characters, no display name, no address literal.
-    Email, parse_email
+    Email, parse_email, fold
 }
 text! {
     /// A person's name: 1 to 200 characters.
-    PersonName, |text| clean(text, 200, "is required: 1 to 200 characters", "is too long: at most 200 characters")
+    PersonName, parse_line, fold
 }
 text! {
     /// What a therapist is expert in: 1 to 200 characters.
-    Specialty, |text| clean(text, 200, "is required: 1 to 200 characters", "is too long: at most 200 characters")
+    Specialty, parse_line, fold
 }
 text! {
-    /// A postal code: 3 to 10 letters, digits, spaces or hyphens.
-    Pincode, parse_pincode
+    /// A postal code: 3 to 10 letters, digits, spaces or hyphens, of which 3 are letters or digits. Folded, it has no
+    /// spaces and no hyphens.
+    Pincode, parse_pincode, fold_pincode
+}
+
+fn parse_line(text: &str) -> Result<String, TextError> {
+    clean(text, 200, "is required: 1 to 200 characters", "is too long: at most 200 characters")
 }
 
 fn parse_email(text: &str) -> Result<String, TextError> {
@@ -102,10 +127,15 @@ fn parse_email(text: &str) -> Result<String, TextError> {
 }
 
 fn parse_pincode(text: &str) -> Result<String, TextError> {
-    const INVALID: TextError = TextError("must be 3 to 10 letters, digits, spaces or hyphens");
+    const INVALID: TextError =
+        TextError("must be 3 to 10 letters, digits, spaces or hyphens, of which 3 are letters or digits");
     let text = clean(text, 10, "is required: 3 to 10 letters, digits, spaces or hyphens", INVALID.0)?;
-    let fits = text.chars().count() >= 3 && text.chars().all(|c| c.is_alphanumeric() || c == ' ' || c == '-');
-    if fits { Ok(text) } else { Err(INVALID) }
+    let known = text.chars().all(|c| c.is_alphanumeric() || c == ' ' || c == '-');
+    if known && fold_pincode(&text).chars().count() >= 3 { Ok(text) } else { Err(INVALID) }
+}
+
+fn fold_pincode(text: &str) -> String {
+    fold(text).chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
 #[cfg(test)]
@@ -162,8 +192,36 @@ mod tests {
         for good in ["110001", "SW1A 1AA", "12345-6789"] {
             assert!(good.parse::<Pincode>().is_ok(), "{good}");
         }
-        for bad in ["", "12", "12345678901", "12_45", "<script>"] {
+        for bad in ["", "12", "12345678901", "12_45", "<script>", "---", "- -1- -", "1-2"] {
             assert!(bad.parse::<Pincode>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_folds_to_more_than_a_key_can_hold_is_refused() {
+        let ligatures = "\u{fdfa}".repeat(200);
+        assert!(fold(&ligatures).len() > 6_000, "one character is a phrase");
+        assert!(ligatures.parse::<PersonName>().is_err());
+        assert!(ligatures.parse::<Specialty>().is_err());
+        assert!(fold_prefix(&ligatures).is_err());
+        assert!(format!("{}@example.org", "\u{fdfa}".repeat(64)).parse::<Email>().is_err());
+        assert!(format!("a@{}.org", vec!["\u{fdfa}"; 60].join(".")).parse::<Email>().is_err());
+        assert!("\u{1d400}".repeat(200).parse::<PersonName>().is_ok(), "four bytes a character are fine");
+        assert!(" ".repeat(5_000).parse::<PersonName>().is_err(), "refused before anything is done with it");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_fits_a_key(text in "\\PC{1,12}|[\u{fb50}-\u{fdff}]{1,60}|[0-9a-z\u{3164}\u{fe70} -]{3,10}") {
+            let folded = [
+                text.parse::<PersonName>().map(|text| text.folded()),
+                text.parse::<Specialty>().map(|text| text.folded()),
+                text.parse::<Pincode>().map(|text| text.folded()),
+                format!("{text}@example.org").parse::<Email>().map(|text| text.folded()),
+            ];
+            for folded in folded.into_iter().flatten() {
+                prop_assert!((1..=MOST_FOLDED).contains(&folded.len()));
+            }
         }
     }
 }
