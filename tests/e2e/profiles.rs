@@ -23,7 +23,7 @@ async fn a_client_makes_reads_and_replaces_the_own_profile(engine: Engine) {
     assert_eq!(mesh.get("/clients", &asha).await.expect(200), json!([]));
     mesh.get(&format!("/clients/{}", asha.id), &asha).await.refused(404, "NOT_FOUND");
 
-    let profile = json!({"name": "Asha Rao", "email": asha.email, "pincode": "110001"});
+    let profile = json!({"name": "Asha Rao", "email": asha.email, "pincode": "110001", "etag": "of another profile"});
     let made = mesh.ask(Method::POST, "/clients", Some(&asha), Some(profile.clone())).await.expect(201);
     assert_eq!(made["clientId"], asha.id.as_str());
     let path = format!("/clients/{}", asha.id);
@@ -84,8 +84,10 @@ async fn a_text_that_no_key_can_hold_is_refused_by_its_field(engine: Engine) {
         answer.refused(400, "INVALID_FIELDS");
         assert_eq!(answer.bad_fields().len(), bad, "{method} {path}: {}", answer.body);
     }
-    let answer = mesh.http.get(format!("{}/clients", mesh.url)).query(&[("email", &address)]);
-    kit::mesh::answer(answer.bearer_auth(&noor.token)).await.refused(400, "INVALID_FIELDS");
+    let path = format!("/clients?email=a@{}.org", vec!["%EF%B7%BA"; 60].join("."));
+    let answer = mesh.get(&path, &noor).await;
+    answer.refused(400, "INVALID_FIELDS");
+    assert_eq!(answer.bad_fields(), ["email"]);
     mesh.stop().await;
 }
 
@@ -116,7 +118,10 @@ async fn a_therapist_finds_a_client_by_exact_address_id_and_name_only(engine: En
     let beginning = &asha.email[..asha.email.len() - 1];
     assert_eq!(mesh.get(&format!("/clients?email={beginning}"), &noor).await.expect(200), json!([]));
     assert_eq!(mesh.get("/clients", &noor).await.expect(200), json!([]), "no client is related yet");
-    mesh.get(&format!("/clients?email={}", asha.email), &asha).await.refused(403, "ROLE_NOT_ALLOWED");
+    for address in [&*asha.email, "malformed", "%20"] {
+        mesh.get(&format!("/clients?email={address}"), &asha).await.refused(403, "ROLE_NOT_ALLOWED");
+    }
+    assert_eq!(mesh.get("/clients?email=malformed", &noor).await.bad_fields(), ["email"]);
     mesh.stop().await;
 }
 
@@ -174,6 +179,7 @@ async fn a_repeated_post_with_its_key_makes_one_profile(engine: Engine) {
     let bad = post(&"k".repeat(256), &profile).await;
     bad.refused(400, "INVALID_FIELDS");
     assert_eq!(bad.bad_fields(), ["Idempotency-Key"]);
+    assert_eq!(post("", &json!({"email": asha.email})).await.bad_fields(), ["Idempotency-Key", "name", "pincode"]);
     mesh.pass(std::time::Duration::from_secs(24 * 3600 + 1));
     let again = mesh.login(&asha.email, PASSWORD).await;
     let request = mesh.request(Method::POST, "/clients").bearer_auth(&again.token);

@@ -1,13 +1,13 @@
 //! What can be done with a client's profile.
 
 use chassis::Context;
-use dynamo::{Claim, Idempotency, Keyed};
+use dynamo::{Claim, Idempotency};
 use endings::Endings;
-use kernel::{Error, Kind, Page, Result, Version};
+use kernel::{Email, Error, Kind, Page, Result, Version};
 
 use crate::model::{Client, Profile};
 use crate::policy::{List, Own, Read};
-use crate::store::{Added, Replaced, Slot, Store};
+use crate::store::{Added, Replaced, Store};
 
 /// How often a change that names no version is tried against others.
 const ATTEMPTS: usize = 5;
@@ -20,11 +20,11 @@ pub(crate) struct Ops {
 }
 
 impl Ops {
-    pub(crate) async fn list(&self, which: List) -> Result<Page<Client>> {
-        let found = match which {
-            List::Own(own) => self.profile(own.read()).await?,
-            List::Find(permit, email) => self.store.find(permit, &email).await?,
-            List::Related => None,
+    pub(crate) async fn list(&self, which: List, email: Option<Email>) -> Result<Page<Client>> {
+        let found = match (which, email) {
+            (List::Own(own), _) => self.profile(own.read()).await?,
+            (List::Find(permit), Some(email)) => self.store.find(permit, &email).await?,
+            (List::Find(_), None) | (List::Related, _) => None,
         };
         Ok(Page::whole(found.into_iter().collect()))
     }
@@ -33,8 +33,7 @@ impl Ops {
         self.profile(permit).await?.ok_or_else(|| Error::not_found("client"))
     }
 
-    pub(crate) async fn create(&self, permit: Own, profile: Profile, keyed: Option<Keyed<'_>>) -> Result<Client> {
-        let claim = keyed.map(|keyed| self.idempotency.claim(keyed)).transpose()?;
+    pub(crate) async fn create(&self, permit: Own, profile: Profile, claim: Option<Claim>) -> Result<Client> {
         if let Some(claim) = &claim
             && claim.replayed().await?.is_some()
         {
@@ -73,23 +72,12 @@ impl Ops {
 
     /// Ends the account, whether it has a profile or not.
     pub(crate) async fn end(&self, context: &Context, permit: Own) -> Result<()> {
-        for _ in 0..ATTEMPTS {
-            let there = self.store.read(permit.read()).await?;
-            if matches!(&there, Slot::Ended(tombstone) if !tombstone.is_pending()) {
-                return Err(Error::not_found("client"));
-            }
-            if self.store.bury(permit, &there).await? {
-                return self.endings.carry_out(context, permit.id().into()).await;
-            }
-        }
-        Err(Version::stale())
+        let burial = |client: Client| (client.version, Some(self.store.free_address(&client)));
+        self.endings.end(context, permit.id().into(), burial).await
     }
 
     async fn profile(&self, permit: Read) -> Result<Option<Client>> {
-        match self.store.read(permit).await? {
-            Slot::Taken(client) => Ok(Some(client)),
-            Slot::Free | Slot::Ended(_) => Ok(None),
-        }
+        Ok(self.store.read(permit).await?.profile())
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chassis::{Context, paged, status};
 use dynamo::Keyed;
+use kernel::both;
 use prost::Message as _;
 use proto::clients::v1 as pb;
 use proto::clients::v1::client_service_server::ClientService;
@@ -12,6 +13,9 @@ use tonic::{Request, Response, Status};
 use crate::ops::Ops;
 use crate::policy::{self, List};
 use crate::wire;
+
+/// What idempotency keys of this RPC are kept apart by from those of others.
+const CREATE: &str = "/therapy.clients.v1.ClientService/CreateClient";
 
 /// The service of the proto.
 #[derive(Clone)]
@@ -24,10 +28,11 @@ impl ClientService for Clients {
         request: Request<pb::ListClientsRequest>,
     ) -> Result<Response<pb::ListClientsResponse>, Status> {
         let person = Context::of(&request).person().map_err(status::of)?;
-        let email = wire::list(request.into_inner()).map_err(status::of)?;
-        let which = policy::list(person, email).map_err(status::of)?;
-        let found = matches!(which, List::Find(..));
-        let page = self.0.list(which).await.map_err(status::of)?;
+        let request = request.into_inner();
+        let which = policy::list(person, !request.email.is_empty()).map_err(status::of)?;
+        let email = wire::list(request).map_err(status::of)?;
+        let found = matches!(which, List::Find(_));
+        let page = self.0.list(which, email).await.map_err(status::of)?;
         let next = page.next.clone();
         Ok(paged(wire::clients(page, found), next.as_deref()))
     }
@@ -38,15 +43,16 @@ impl ClientService for Clients {
         let permit = policy::own(person).map_err(status::of)?;
         let request = request.into_inner();
         let body = request.encode_to_vec();
-        let pb::CreateClientRequest { client } = request;
-        let (profile, _) = wire::profile(client, &person.user_id.to_string()).map_err(status::of)?;
         let keyed = context.idempotency_key.as_deref().map(|key| Keyed {
             caller: person.user_id.as_bytes(),
-            rpc: "/therapy.clients.v1.ClientService/CreateClient",
+            rpc: CREATE,
             key,
             body: &body,
         });
-        let client = self.0.create(permit, profile, keyed).await.map_err(status::of)?;
+        let claim = keyed.map(|keyed| self.0.idempotency.claim(keyed)).transpose();
+        let profile = wire::profile(request.client.unwrap_or_default(), &person.user_id.to_string());
+        let (profile, claim) = both(profile, claim).map_err(status::of)?;
+        let client = self.0.create(permit, profile, claim).await.map_err(status::of)?;
         Ok(Response::new(wire::client(client)))
     }
 
@@ -62,7 +68,7 @@ impl ClientService for Clients {
         let person = Context::of(&request).person().map_err(status::of)?;
         let pb::UpdateClientRequest { client_id, client } = request.into_inner();
         let permit = policy::own_named(person, &client_id).map_err(status::of)?;
-        let (profile, expected) = wire::profile(client, &client_id).map_err(status::of)?;
+        let (profile, expected) = wire::replacement(client.unwrap_or_default(), &client_id).map_err(status::of)?;
         let client = self.0.replace(permit, profile, expected).await.map_err(status::of)?;
         Ok(Response::new(wire::client(client)))
     }

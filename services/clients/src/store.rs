@@ -6,8 +6,10 @@
 //! | `EMAIL#<folded address>` | `PROFILE` | whose address it is; unique by its key |
 //! | `IDEM#<digest>` | `IDEM` | a request that brought an idempotency key |
 
-use dynamo::{Claim, Condition, EXPIRES_AT, Item, Key, KeyDef, Read as Fresh, Table, TableDef, Transact, Verdict};
-use endings::{PENDING, Tombstone};
+use dynamo::{
+    Action, Claim, Condition, EXPIRES_AT, Item, Key, KeyDef, Read as Fresh, Table, TableDef, Transact, Verdict,
+};
+use endings::{PENDING, Stored};
 use kernel::{ClientId, Email, Error, Result, UserId, Version};
 use serde::{Deserialize, Serialize};
 
@@ -23,13 +25,6 @@ const PROFILE: &str = "PROFILE";
 /// The handle of the table.
 #[derive(Debug, Clone)]
 pub(crate) struct Store(Table);
-
-/// What is there under a client's id.
-pub(crate) enum Slot {
-    Free,
-    Taken(Client),
-    Ended(Tombstone),
-}
 
 /// What became of a new profile.
 pub(crate) enum Added {
@@ -75,11 +70,11 @@ impl From<&Client> for Row {
     }
 }
 
-impl TryFrom<Row> for Client {
+impl TryFrom<Item> for Client {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Self> {
-        let Row { client_id, name, email, pincode, version } = row;
+    fn try_from(item: Item) -> Result<Self> {
+        let Row { client_id, name, email, pincode, version } = item.parse()?;
         let broken = |field: &'static str| move |_| Error::internal(format!("a stored client has no valid {field}"));
         let profile = Profile {
             name: name.parse().map_err(broken("name"))?,
@@ -99,26 +94,14 @@ fn address_key(email: &Email) -> Key {
     Key::new(format!("EMAIL#{}", email.folded()), PROFILE)
 }
 
-fn slot(item: Option<Item>) -> Result<Slot> {
-    match item {
-        None => Ok(Slot::Free),
-        Some(item) if item.text("name").is_some() => item.parse::<Row>()?.try_into().map(Slot::Taken),
-        Some(item) => item.parse().map(Slot::Ended),
-    }
-}
-
 impl Store {
     pub(crate) const fn new(table: Table) -> Self {
         Self(table)
     }
 
-    pub(crate) async fn ping(&self) -> Result<()> {
-        self.0.ping().await
-    }
-
     /// What is there under the id that the permit is for.
-    pub(crate) async fn read(&self, permit: Read) -> Result<Slot> {
-        slot(self.0.get_item(&profile_key(permit.id().into()), Fresh::Consistent).await?)
+    pub(crate) async fn read(&self, permit: Read) -> Result<Stored<Client>> {
+        Stored::of(self.0.get_item(&profile_key(permit.id().into()), Fresh::Consistent).await?)
     }
 
     /// The client with this address.
@@ -126,10 +109,8 @@ impl Store {
         let Some(Address { client_id }) = self.0.get(&address_key(email), Fresh::Consistent).await? else {
             return Ok(None);
         };
-        match slot(self.0.get_item(&profile_key(client_id.into()), Fresh::Consistent).await?)? {
-            Slot::Taken(client) if client.profile.email.folded() == email.folded() => Ok(Some(client)),
-            Slot::Taken(_) | Slot::Free | Slot::Ended(_) => Ok(None),
-        }
+        let there = Stored::of(self.0.get_item(&profile_key(client_id.into()), Fresh::Consistent).await?)?;
+        Ok(there.profile().filter(|client: &Client| client.profile.email.folded() == email.folded()))
     }
 
     /// Stores a new profile with its address, and the record of the request if it brought a key.
@@ -153,9 +134,9 @@ impl Store {
             return Ok(Added::Replayed);
         }
         match verdicts.into_iter().next() {
-            Some(Verdict::Unmet(there)) => match slot(there)? {
-                Slot::Ended(_) => Ok(Added::Ended),
-                Slot::Taken(_) | Slot::Free => Ok(Added::Exists),
+            Some(Verdict::Unmet(there)) => match Stored::<Client>::of(there)? {
+                Stored::Tombstone(_) => Ok(Added::Ended),
+                Stored::Profile(_) | Stored::Nothing => Ok(Added::Exists),
             },
             Some(Verdict::Fine) | None => Ok(Added::EmailTaken),
         }
@@ -172,11 +153,7 @@ impl Store {
                 dynamo::Update::Unmet(_) => Replaced::Conflict,
             });
         }
-        let moved = self.0.transact([
-            put.into(),
-            self.claim_address(&new),
-            self.0.delete(&address_key(&old.profile.email)).into(),
-        ]);
+        let moved = self.0.transact([put.into(), self.claim_address(&new), self.free_address(old)]);
         Ok(match moved.await? {
             Transact::Done => Replaced::Done,
             Transact::Failed(verdicts) if verdicts.first().is_some_and(Verdict::is_unmet) => Replaced::Conflict,
@@ -184,24 +161,12 @@ impl Store {
         })
     }
 
-    /// Puts a tombstone where the profile was, or would have been, and sets its address free. Answers whether nobody
-    /// changed the profile meanwhile.
-    pub(crate) async fn bury(&self, permit: Own, slot: &Slot) -> Result<bool> {
-        let user = UserId::from(permit.id());
-        let tombstone = self.0.put(&profile_key(user), &Tombstone::pending(user));
-        let buried = match slot {
-            Slot::Ended(_) => return Ok(true),
-            Slot::Free => self.0.transact([tombstone.when(Condition::absent()).into()]).await?,
-            Slot::Taken(client) => {
-                let unchanged = Condition::eq("version", client.version);
-                let address = self.0.delete(&address_key(&client.profile.email)).into();
-                self.0.transact([tombstone.when(unchanged).into(), address]).await?
-            }
-        };
-        Ok(matches!(buried, Transact::Done))
+    /// What goes in the transaction that ends the client's account: the address becomes free.
+    pub(crate) fn free_address(&self, client: &Client) -> Action {
+        self.0.delete(&address_key(&client.profile.email)).into()
     }
 
-    fn claim_address(&self, client: &Client) -> dynamo::Action {
+    fn claim_address(&self, client: &Client) -> Action {
         let address = Address { client_id: client.id };
         self.0.put(&address_key(&client.profile.email), &address).when(Condition::absent()).into()
     }

@@ -20,9 +20,9 @@ pub(crate) fn list(request: pb::ListClientsRequest) -> Result<Option<Email>, Err
     if bad.is_empty() { Ok(email) } else { Err(bad.into_error()) }
 }
 
-/// A whole profile, and the version it shall replace. An id in it must be `id`.
-pub(crate) fn profile(client: Option<pb::Client>, id: &str) -> Result<(Profile, Option<Version>), Error> {
-    let pb::Client { client_id, name, email, pincode, etag } = client.unwrap_or_default();
+/// A whole profile. An id in it must be `id`; an etag means nothing to a profile that is not there yet.
+pub(crate) fn profile(client: pb::Client, id: &str) -> Result<Profile, Error> {
+    let pb::Client { client_id, name, email, pincode, etag: _ } = client;
     let mut bad = Violations::default();
     if !client_id.is_empty() && client_id != id {
         bad.add("clientId", "must be your own id, or be left out");
@@ -31,11 +31,15 @@ pub(crate) fn profile(client: Option<pb::Client>, id: &str) -> Result<(Profile, 
     let email = bad.take("email", email.parse());
     let pincode = bad.take("pincode", pincode.parse());
     match (name, email, pincode) {
-        (Some(name), Some(email), Some(pincode)) if bad.is_empty() => {
-            Ok((Profile { name, email, pincode }, Version::expected(&etag)?))
-        }
+        (Some(name), Some(email), Some(pincode)) if bad.is_empty() => Ok(Profile { name, email, pincode }),
         _ => Err(bad.into_error()),
     }
+}
+
+/// A whole profile, and the version that it shall replace.
+pub(crate) fn replacement(client: pb::Client, id: &str) -> Result<(Profile, Option<Version>), Error> {
+    let etag = client.etag.clone();
+    Ok((profile(client, id)?, Version::expected(&etag)?))
 }
 
 pub(crate) fn client(client: Client) -> pb::Client {

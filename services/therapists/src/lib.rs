@@ -54,10 +54,10 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let endings = Endings::new(table.clone(), auth, Arc::clone(&platform.clock), profile_key);
     platform.tasks.spawn(endings.clone().recover(recovery.recovery_interval));
     let probe = Probe::new({
-        let store = store.clone();
+        let table = table.clone();
         move || {
-            let store = store.clone();
-            async move { store.ping().await }
+            let table = table.clone();
+            async move { table.ping().await }
         }
     });
     let tokens = PageTokens::new(&secrets, "therapists/page-tokens", platform.entropy)?;

@@ -1,13 +1,13 @@
 //! What can be done with a therapist's profile and with the directory.
 
 use chassis::Context;
-use dynamo::{Idempotency, Keyed, PageRequest, PageTokens};
+use dynamo::{Claim, Idempotency, PageRequest, PageTokens};
 use endings::Endings;
 use kernel::{Error, Kind, Page, Result, TherapistId, Version};
 
 use crate::model::{Filter, Profile, Therapist};
 use crate::policy::{Browse, Own};
-use crate::store::{Added, Slot, Store, listed};
+use crate::store::{Added, Store};
 
 /// How often a change that names no version is tried against others.
 const ATTEMPTS: usize = 5;
@@ -28,18 +28,14 @@ impl Ops {
         request: PageRequest<'_>,
     ) -> Result<Page<Therapist>> {
         let Page { items, next } = self.tokens.page(self.store.directory(permit, filter), request).await?;
-        Ok(Page { items: items.into_iter().map(listed).collect::<Result<_>>()?, next })
+        Ok(Page { items: items.into_iter().map(Therapist::try_from).collect::<Result<_>>()?, next })
     }
 
     pub(crate) async fn get(&self, permit: Browse, id: TherapistId) -> Result<Therapist> {
-        match self.store.read(permit, id).await? {
-            Slot::Taken(therapist) => Ok(therapist),
-            Slot::Free | Slot::Ended(_) => Err(Error::not_found("therapist")),
-        }
+        self.store.read(permit, id).await?.profile().ok_or_else(|| Error::not_found("therapist"))
     }
 
-    pub(crate) async fn create(&self, permit: Own, profile: Profile, keyed: Option<Keyed<'_>>) -> Result<Therapist> {
-        let claim = keyed.map(|keyed| self.idempotency.claim(keyed)).transpose()?;
+    pub(crate) async fn create(&self, permit: Own, profile: Profile, claim: Option<Claim>) -> Result<Therapist> {
         if let Some(claim) = &claim
             && claim.replayed().await?.is_some()
         {
@@ -71,15 +67,7 @@ impl Ops {
 
     /// Ends the account, whether it has a profile or not.
     pub(crate) async fn end(&self, context: &Context, permit: Own) -> Result<()> {
-        for _ in 0..ATTEMPTS {
-            let there = self.store.read(permit.browse(), permit.id()).await?;
-            if matches!(&there, Slot::Ended(tombstone) if !tombstone.is_pending()) {
-                return Err(Error::not_found("therapist"));
-            }
-            if self.store.bury(permit, &there).await? {
-                return self.endings.carry_out(context, permit.id().into()).await;
-            }
-        }
-        Err(Version::stale())
+        let burial = |therapist: Therapist| (therapist.version, None);
+        self.endings.end(context, permit.id().into(), burial).await
     }
 }

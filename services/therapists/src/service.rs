@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chassis::{Context, paged, status};
 use dynamo::{Keyed, PageRequest};
-use kernel::{Error, TherapistId};
+use kernel::{Error, TherapistId, both};
 use prost::Message as _;
 use proto::therapists::v1 as pb;
 use proto::therapists::v1::therapist_service_server::TherapistService;
@@ -13,6 +13,9 @@ use tonic::{Request, Response, Status};
 use crate::ops::Ops;
 use crate::policy;
 use crate::wire;
+
+/// What idempotency keys of this RPC are kept apart by from those of others.
+const CREATE: &str = "/therapy.therapists.v1.TherapistService/CreateTherapist";
 
 /// The service of the proto.
 #[derive(Clone)]
@@ -41,15 +44,16 @@ impl TherapistService for Therapists {
         let permit = policy::own(person).map_err(status::of)?;
         let request = request.into_inner();
         let body = request.encode_to_vec();
-        let pb::CreateTherapistRequest { therapist } = request;
-        let (profile, _) = wire::profile(therapist, &person.user_id.to_string()).map_err(status::of)?;
         let keyed = context.idempotency_key.as_deref().map(|key| Keyed {
             caller: person.user_id.as_bytes(),
-            rpc: "/therapy.therapists.v1.TherapistService/CreateTherapist",
+            rpc: CREATE,
             key,
             body: &body,
         });
-        let therapist = self.0.create(permit, profile, keyed).await.map_err(status::of)?;
+        let claim = keyed.map(|keyed| self.0.idempotency.claim(keyed)).transpose();
+        let profile = wire::profile(request.therapist.unwrap_or_default(), &person.user_id.to_string());
+        let (profile, claim) = both(profile, claim).map_err(status::of)?;
+        let therapist = self.0.create(permit, profile, claim).await.map_err(status::of)?;
         Ok(Response::new(wire::therapist(therapist)))
     }
 
@@ -71,7 +75,8 @@ impl TherapistService for Therapists {
         let person = Context::of(&request).person().map_err(status::of)?;
         let pb::UpdateTherapistRequest { therapist_id, therapist } = request.into_inner();
         let permit = policy::own_named(person, &therapist_id).map_err(status::of)?;
-        let (profile, expected) = wire::profile(therapist, &therapist_id).map_err(status::of)?;
+        let (profile, expected) =
+            wire::replacement(therapist.unwrap_or_default(), &therapist_id).map_err(status::of)?;
         let therapist = self.0.replace(permit, profile, expected).await.map_err(status::of)?;
         Ok(Response::new(wire::therapist(therapist)))
     }

@@ -12,7 +12,7 @@ use dynamo::{
     Claim, Condition, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read as Fresh, Sort, Table, TableDef,
     Transact, Update, Verdict,
 };
-use endings::{PENDING, Tombstone};
+use endings::{PENDING, Stored};
 use kernel::{Error, Result, TherapistId, UserId, Version};
 use serde::{Deserialize, Serialize};
 
@@ -49,13 +49,6 @@ const SEPARATOR: char = '\u{1f}';
 /// The handle of the table.
 #[derive(Debug, Clone)]
 pub(crate) struct Store(Table);
-
-/// What is there under a therapist's id.
-pub(crate) enum Slot {
-    Free,
-    Taken(Therapist),
-    Ended(Tombstone),
-}
 
 /// What became of a new profile.
 pub(crate) enum Added {
@@ -114,11 +107,11 @@ impl From<&Therapist> for Listed {
     }
 }
 
-impl TryFrom<Row> for Therapist {
+impl TryFrom<Item> for Therapist {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Self> {
-        let Row { therapist_id, name, email, specialty, pincode, version } = row;
+    fn try_from(item: Item) -> Result<Self> {
+        let Row { therapist_id, name, email, specialty, pincode, version } = item.parse()?;
         let broken = |field: &'static str| move |_| Error::internal(format!("a stored therapist has no valid {field}"));
         let profile = Profile {
             name: name.parse().map_err(broken("name"))?,
@@ -139,26 +132,9 @@ fn both(specialty: &str, pincode: &str) -> String {
     format!("{specialty}{SEPARATOR}{pincode}")
 }
 
-/// A therapist of an item of the directory.
-pub(crate) fn listed(item: Item) -> Result<Therapist> {
-    item.parse::<Row>()?.try_into()
-}
-
-fn slot(item: Option<Item>) -> Result<Slot> {
-    match item {
-        None => Ok(Slot::Free),
-        Some(item) if item.text("name").is_some() => listed(item).map(Slot::Taken),
-        Some(item) => item.parse().map(Slot::Ended),
-    }
-}
-
 impl Store {
     pub(crate) const fn new(table: Table) -> Self {
         Self(table)
-    }
-
-    pub(crate) async fn ping(&self) -> Result<()> {
-        self.0.ping().await
     }
 
     /// The Query that answers a filter: always one, on the index that is made for it.
@@ -175,8 +151,8 @@ impl Store {
         if name_prefix.is_empty() { query } else { query.sort(Sort::BeginsWith(name_prefix)) }
     }
 
-    pub(crate) async fn read(&self, _permit: Browse, id: TherapistId) -> Result<Slot> {
-        slot(self.0.get_item(&profile_key(id.into()), Fresh::Consistent).await?)
+    pub(crate) async fn read(&self, _permit: Browse, id: TherapistId) -> Result<Stored<Therapist>> {
+        Stored::of(self.0.get_item(&profile_key(id.into()), Fresh::Consistent).await?)
     }
 
     /// Stores a new profile, and the record of the request if it brought a key.
@@ -212,24 +188,11 @@ impl Store {
         let put = self.0.put(&profile_key(new.id.into()), &Listed::from(&new)).when(unchanged);
         Ok(matches!(put.run().await?, Update::Done(_)))
     }
-
-    /// Puts a tombstone where the profile was, or would have been: so it leaves the directory. Answers whether nobody
-    /// changed the profile meanwhile.
-    pub(crate) async fn bury(&self, permit: Own, slot: &Slot) -> Result<bool> {
-        let user = UserId::from(permit.id());
-        let unchanged = match slot {
-            Slot::Ended(_) => return Ok(true),
-            Slot::Free => Condition::absent(),
-            Slot::Taken(therapist) => Condition::eq("version", therapist.version),
-        };
-        let buried = self.0.put(&profile_key(user), &Tombstone::pending(user)).when(unchanged).run().await?;
-        Ok(matches!(buried, Update::Done(_)))
-    }
 }
 
 fn refused(there: Option<Item>) -> Result<Added> {
-    match slot(there)? {
-        Slot::Ended(_) => Ok(Added::Ended),
-        Slot::Taken(_) | Slot::Free => Ok(Added::Exists),
+    match Stored::<Therapist>::of(there)? {
+        Stored::Tombstone(_) => Ok(Added::Ended),
+        Stored::Profile(_) | Stored::Nothing => Ok(Added::Exists),
     }
 }

@@ -37,9 +37,9 @@ pub(crate) fn list(request: pb::ListTherapistsRequest) -> Result<List, Error> {
     }
 }
 
-/// A whole profile, and the version it shall replace. An id in it must be `id`.
-pub(crate) fn profile(therapist: Option<pb::Therapist>, id: &str) -> Result<(Profile, Option<Version>), Error> {
-    let pb::Therapist { therapist_id, name, email, specialty, pincode, etag } = therapist.unwrap_or_default();
+/// A whole profile. An id in it must be `id`; an etag means nothing to a profile that is not there yet.
+pub(crate) fn profile(therapist: pb::Therapist, id: &str) -> Result<Profile, Error> {
+    let pb::Therapist { therapist_id, name, email, specialty, pincode, etag: _ } = therapist;
     let mut bad = Violations::default();
     if !therapist_id.is_empty() && therapist_id != id {
         bad.add("therapistId", "must be your own id, or be left out");
@@ -50,10 +50,16 @@ pub(crate) fn profile(therapist: Option<pb::Therapist>, id: &str) -> Result<(Pro
     let pincode = bad.take("pincode", pincode.parse());
     match (name, email, specialty, pincode) {
         (Some(name), Some(email), Some(specialty), Some(pincode)) if bad.is_empty() => {
-            Ok((Profile { name, email, specialty, pincode }, Version::expected(&etag)?))
+            Ok(Profile { name, email, specialty, pincode })
         }
         _ => Err(bad.into_error()),
     }
+}
+
+/// A whole profile, and the version that it shall replace.
+pub(crate) fn replacement(therapist: pb::Therapist, id: &str) -> Result<(Profile, Option<Version>), Error> {
+    let etag = therapist.etag.clone();
+    Ok((profile(therapist, id)?, Version::expected(&etag)?))
 }
 
 pub(crate) fn therapist(therapist: Therapist) -> pb::Therapist {

@@ -4,6 +4,8 @@
 //! the index [`PENDING`]; auth ends the account; the tombstone leaves the index. A crash between any two steps is
 //! finished by [`Endings::recover`]. Every step can be repeated.
 //!
+//! [`Stored`] is what a service finds where a profile belongs; a profile has an attribute `version`.
+//!
 //! The tombstone stays for a day, so that an access token that is still good can't make the profile anew.
 
 use std::error::Error as _;
@@ -12,9 +14,9 @@ use std::time::Duration;
 
 use chassis::Context;
 use chassis::client::Upstream;
-use dynamo::{Condition, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Table};
+use dynamo::{Action, Condition, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Read, Table, Transact};
 use futures_util::{StreamExt as _, stream};
-use kernel::{Clock, Error, Result, UserId};
+use kernel::{Clock, Error, Result, UserId, Version};
 use proto::auth::v1::EndAccountRequest;
 use proto::auth::v1::account_service_client::AccountServiceClient;
 use serde::{Deserialize, Serialize};
@@ -39,13 +41,17 @@ fn parse_interval(text: &str) -> std::result::Result<Duration, String> {
 pub const PENDING: IndexDef = IndexDef {
     name: "pending",
     key: KeyDef { partition: "pending", sort: Some("pk") },
-    projection: Projection::Include(&["user_id"]),
+    projection: Projection::Include(&[USER_ID]),
 };
 
+/// The attribute that a tombstone has, and no profile.
+const USER_ID: &str = "user_id";
 const ENDING: &str = "ENDING";
 /// How long a tombstone stays once the account is ended. It must outlive every access token of the account: the most that
 /// auth can be configured to let one live is an hour.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
+/// How often a burial is tried against changes of the profile.
+const ATTEMPTS: usize = 5;
 /// How long recovery waits for one ending.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many tombstones recovery holds in memory.
@@ -61,17 +67,37 @@ pub struct Tombstone {
     pending: Option<String>,
 }
 
-impl Tombstone {
-    /// A tombstone whose account has still to be ended.
-    #[must_use]
-    pub fn pending(user_id: UserId) -> Self {
-        Self { user_id, pending: Some(ENDING.to_owned()) }
+/// What is stored where the profile of an account belongs.
+#[derive(Debug)]
+pub enum Stored<P> {
+    /// There was never a profile.
+    Nothing,
+    /// The profile.
+    Profile(P),
+    /// The account is ended, or about to be.
+    Tombstone(Tombstone),
+}
+
+impl<P: TryFrom<Item, Error = Error>> Stored<P> {
+    /// What this item is.
+    ///
+    /// # Errors
+    /// INTERNAL when it is neither a profile nor a tombstone.
+    pub fn of(item: Option<Item>) -> Result<Self> {
+        match item {
+            None => Ok(Self::Nothing),
+            Some(item) if item.text(USER_ID).is_some() => item.parse().map(Self::Tombstone),
+            Some(item) => item.try_into().map(Self::Profile),
+        }
     }
 
-    /// Whether the account has still to be ended.
+    /// The profile, if there is one.
     #[must_use]
-    pub const fn is_pending(&self) -> bool {
-        self.pending.is_some()
+    pub fn profile(self) -> Option<P> {
+        match self {
+            Self::Profile(profile) => Some(profile),
+            Self::Nothing | Self::Tombstone(_) => None,
+        }
     }
 }
 
@@ -91,11 +117,45 @@ impl Endings {
         Self { table, auth, clock, key }
     }
 
-    /// Ends the account whose tombstone is stored. Can be repeated.
+    /// Ends an account, whether it has a profile or not. `burial` gives the version of the profile, and what else goes in
+    /// the transaction that replaces it.
     ///
     /// # Errors
-    /// UNAVAILABLE or DEADLINE_EXCEEDED when auth or DynamoDB doesn't answer: recovery will finish it.
-    pub async fn carry_out(&self, context: &Context, user: UserId) -> Result<()> {
+    /// NOT_FOUND when the account is ended already; ABORTED (`STALE_ETAG`) when others keep changing the profile;
+    /// UNAVAILABLE or DEADLINE_EXCEEDED when auth or DynamoDB doesn't answer: if the tombstone is there, recovery will
+    /// finish it.
+    pub async fn end<P>(
+        &self,
+        context: &Context,
+        user: UserId,
+        burial: impl Fn(P) -> (Version, Option<Action>),
+    ) -> Result<()>
+    where
+        P: TryFrom<Item, Error = Error>,
+    {
+        let key = (self.key)(user);
+        for _ in 0..ATTEMPTS {
+            let (unchanged, also) = match Stored::of(self.table.get_item(&key, Read::Consistent).await?)? {
+                Stored::Tombstone(Tombstone { pending: None, .. }) => return Err(Error::not_found("account")),
+                Stored::Tombstone(_) => return self.carry_out(context, user).await,
+                Stored::Nothing => (Condition::absent(), None),
+                Stored::Profile(profile) => {
+                    let (version, also) = burial(profile);
+                    (Condition::eq("version", version), also)
+                }
+            };
+            let tombstone = Tombstone { user_id: user, pending: Some(ENDING.to_owned()) };
+            let burial = self.table.put(&key, &tombstone).when(unchanged).into();
+            let buried = self.table.transact(std::iter::once(burial).chain(also)).await?;
+            if matches!(buried, Transact::Done) {
+                return self.carry_out(context, user).await;
+            }
+        }
+        Err(Version::stale())
+    }
+
+    /// The steps after the burial. They can be repeated.
+    async fn carry_out(&self, context: &Context, user: UserId) -> Result<()> {
         let request = EndAccountRequest { user_id: user.to_string() };
         let end = |transport, request| async move { AccountServiceClient::new(transport).end_account(request).await };
         self.auth.call(context, request, end).await?;

@@ -151,6 +151,20 @@ impl std::error::Error for Error {
     }
 }
 
+/// Both values, or one error that names every bad field of both.
+///
+/// # Errors
+/// If either is one: INVALID_ARGUMENT of both together, or else the first.
+pub fn both<A, B>(one: Result<A>, other: Result<B>) -> Result<(A, B)> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(one), Err(other)) if !one.violations.is_empty() && !other.violations.is_empty() => {
+            Err(Violations([one.violations, other.violations].concat()).into_error())
+        }
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    }
+}
+
 /// Collects every bad field of a request, so that all are named at once.
 #[derive(Debug, Default)]
 pub struct Violations(Vec<Violation>);
