@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use chassis::TrustedProxies;
 use chassis::telemetry::http::{HttpBody, HttpCall};
-use http::header::{CONTENT_TYPE, HeaderMap};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
-use http::{Extensions, Method, Request, Response};
+use http::{Extensions, HeaderValue, Method, Request, Response};
 use ipnet::IpNet;
 use kernel::BoxError;
 use opentelemetry::trace::FutureExt as _;
@@ -24,7 +25,6 @@ use tower::{Service, ServiceExt as _};
 use crate::config::Config;
 use crate::cors::Cors;
 use crate::health::Readiness;
-use crate::metadata::TrustedProxies;
 use crate::refusal::Refusal;
 use crate::route::{Segments, Table, UnusableDescriptors};
 use crate::upstream::Upstream;
@@ -93,7 +93,7 @@ impl Front {
         let own = Routes::new(HealthServer::new(readiness.clone()));
         Ok(Self(Arc::new(Shared {
             table: Arc::new(table),
-            proxies: TrustedProxies::new(trusted_proxies),
+            proxies: TrustedProxies::new(&trusted_proxies),
             upstreams,
             cors: Cors::new(config.cors_origins.clone()),
             limits: config,
@@ -149,6 +149,8 @@ async fn http(shared: &Arc<Shared>, call: &mut HttpCall, parts: &Parts, body: Bo
         }
         None => Refusal::no_route().into_response(&shared.table.schema),
     };
+    // Nothing of a person stays in a cache (RFC 6749, section 5.1, for tokens), unless the service says otherwise.
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if let Some(origin) = shared.cors.allowed(&parts.headers) {
         Cors::show(origin, response.headers_mut());
     }

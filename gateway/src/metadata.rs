@@ -1,18 +1,17 @@
 //! Which headers pass. What is not named here does not: neither inwards (identities that somebody claims, tokens of
 //! services, binary metadata) nor outwards (what services tell the front).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use chassis::{FORWARDED_FOR, TrustedProxies};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
-use ipnet::IpNet;
 
 use crate::refusal::Refusal;
 
 /// The token of the next page, which services set and callers read.
 pub(crate) const NEXT_PAGE_TOKEN: HeaderName = HeaderName::from_static("x-next-page-token");
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What passes from a caller to a service.
 const INWARDS: [HeaderName; 4] = [
@@ -36,33 +35,6 @@ const OUTWARDS_GRPC: [HeaderName; 7] = [
     HeaderName::from_static("grpc-accept-encoding"),
     NEXT_PAGE_TOKEN,
 ];
-
-/// Where a request came from and how its origin is found.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct TrustedProxies(Vec<IpNet>);
-
-impl TrustedProxies {
-    pub(crate) const fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
-    }
-
-    /// The address of the caller: the peer, or, where the peer is a trusted proxy, the last address in
-    /// `x-forwarded-for` that is not.
-    fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let trusted = |address: IpAddr| self.0.iter().any(|network| network.contains(&address));
-        let mut origin = peer.to_canonical();
-        let hops = headers.get_all(FORWARDED_FOR).iter().rev();
-        for hop in hops.flat_map(|value| value.to_str().unwrap_or_default().rsplit(',')) {
-            if !trusted(origin) {
-                break;
-            }
-            // What is no address was not written by a proxy of ours, nor is what stands before it.
-            let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
-            origin = address.to_canonical();
-        }
-        origin
-    }
-}
 
 /// The headers of a call to a service, for a request that came by REST.
 ///
@@ -125,25 +97,7 @@ fn copy(names: &[HeaderName], from: &HeaderMap, to: &mut HeaderMap) {
 /// What a call may take: what its caller gives it (gRPC over HTTP/2, `grpc-timeout`), at most `most`. What is malformed
 /// is as if it were not there.
 pub(crate) fn patience(headers: &HeaderMap, most: Duration) -> Duration {
-    given(headers).map_or(most, |given| given.min(most))
-}
-
-fn given(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(GRPC_TIMEOUT)?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let amount: u64 = digits.parse().ok()?;
-    match unit {
-        "H" => Some(Duration::from_secs(amount * 3600)),
-        "M" => Some(Duration::from_secs(amount * 60)),
-        "S" => Some(Duration::from_secs(amount)),
-        "m" => Some(Duration::from_millis(amount)),
-        "u" => Some(Duration::from_micros(amount)),
-        "n" => Some(Duration::from_nanos(amount)),
-        _ => None,
-    }
+    chassis::grpc_timeout(headers).map_or(most, |given| given.min(most))
 }
 
 /// A timeout as `grpc-timeout` writes it, in milliseconds, within its eight digits.
@@ -163,29 +117,6 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         headers
-    }
-
-    fn origin(peer: &str, forwarded: &[&'static str]) -> String {
-        let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
-        let pairs: Vec<_> = forwarded.iter().map(|value| ("x-forwarded-for", *value)).collect();
-        proxies.origin(peer.parse().unwrap(), &headers(&pairs)).to_string()
-    }
-
-    #[test]
-    fn only_a_trusted_proxy_is_believed_where_a_request_came_from() {
-        assert_eq!(origin("192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
-        assert_eq!(origin("10.0.0.1", &[]), "10.0.0.1");
-        assert_eq!(origin("10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
-        assert_eq!(origin("::ffff:10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
-        assert_eq!(origin("10.0.0.1", &["203.0.113.9, 198.51.100.7, 10.0.0.2"]), "198.51.100.7");
-        assert_eq!(origin("10.0.0.1", &["203.0.113.9", "198.51.100.7,10.1.1.1"]), "198.51.100.7");
-        assert_eq!(origin("fd00::1", &["2001:db8::7"]), "2001:db8::7");
-    }
-
-    #[test]
-    fn what_is_no_address_ends_the_search() {
-        assert_eq!(origin("10.0.0.1", &["198.51.100.7, unknown, 10.0.0.2"]), "10.0.0.2");
-        assert_eq!(origin("10.0.0.1", &["\""]), "10.0.0.1");
     }
 
     #[test]

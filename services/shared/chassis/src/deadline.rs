@@ -21,7 +21,7 @@ impl Stage for DeadlineStage {
     const NAME: &'static str = "deadline";
 
     async fn handle<S: Inner>(self, mut request: Request, inner: S) -> Response {
-        let patience = timeout(request.headers()).unwrap_or(self.default).min(self.most);
+        let patience = grpc_timeout(request.headers()).unwrap_or(self.default).min(self.most);
         let deadline = Instant::now() + patience;
         request.extensions_mut().insert(Deadline(deadline));
         match tokio::time::timeout_at(deadline, forward(inner, request)).await {
@@ -36,9 +36,10 @@ pub(crate) fn exceeded() -> Error {
     Error::new(Kind::DeadlineExceeded, "DEADLINE_EXCEEDED", "the time given to the call is over")
 }
 
-/// The time that the caller gives: at most eight digits and a unit (gRPC over HTTP/2). What is malformed is as if it
-/// were not there.
-pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
+/// The time that the caller gives (`grpc-timeout`): at most eight digits and a unit (gRPC over HTTP/2). What is malformed
+/// is as if it were not there.
+#[must_use]
+pub fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -83,10 +84,10 @@ mod tests {
                 http::HeaderName::from_static("grpc-timeout"),
                 HeaderValue::from_str(text).unwrap(),
             )]);
-            assert_eq!(timeout(&headers), expected, "{text}");
+            assert_eq!(grpc_timeout(&headers), expected, "{text}");
         }
         let mut headers = HeaderMap::new();
         headers.insert("grpc-timeout", HeaderValue::from_bytes("1µ".as_bytes()).unwrap());
-        assert_eq!(timeout(&headers), None);
+        assert_eq!(grpc_timeout(&headers), None);
     }
 }

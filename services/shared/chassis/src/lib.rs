@@ -17,6 +17,7 @@ mod limit;
 pub mod listener;
 mod paged;
 mod platform;
+mod proxies;
 pub mod server;
 mod stage;
 pub mod status;
@@ -25,8 +26,10 @@ pub mod telemetry;
 
 pub use answer::{HTTP_BODY_FIELD, HTTP_CODE};
 pub use context::{AUTHORIZATION, Context, IDEMPOTENCY_KEY, WORKLOAD_TOKEN};
+pub use deadline::grpc_timeout;
 pub use health::Probe;
 pub use paged::{NEXT_PAGE_TOKEN, paged};
 pub use platform::{Platform, SystemEntropy};
+pub use proxies::{FORWARDED_FOR, TrustedProxies};
 pub use server::{Running, Service};
 pub use tasks::Tasks;

@@ -54,7 +54,7 @@ const MAX_HEADERS: u32 = 32 * 1024;
 /// Also how much of a body is read ahead.
 const MAX_HTTP1_HEAD: usize = 32 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-const BREATH: Duration = Duration::from_millis(50);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Serves connections until `stop`, then lets those that are there finish. The requests that `service` gets carry the
 /// peer's `SocketAddr` in their extensions. Answers whether all connections ended within the drain timeout.
@@ -139,7 +139,7 @@ async fn accept(
                 // Out of file descriptors, or the peer gave up already: neither ends the listener.
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(BREATH).await;
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
                 }
             }
         }

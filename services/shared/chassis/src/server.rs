@@ -20,6 +20,7 @@ use crate::health::{Probe, Reporter};
 use crate::identity::{self, AccessTokens, IdentityStage, WorkloadVerifier};
 use crate::limit::LimitStage;
 use crate::listener::{self, Protocols};
+use crate::proxies::TrustedProxies;
 use crate::stage::{Inner, Order, StageLayer};
 use crate::telemetry::layer::RpcTelemetry;
 
@@ -134,7 +135,7 @@ pub async fn start(
 
     let routes = reflection(routes.add_service(health), grpc_services)?;
     let identity =
-        IdentityStage { people, workloads, trusted_proxies: config.identity.trusted_proxies.as_slice().into() };
+        IdentityStage { people, workloads, trusted_proxies: TrustedProxies::new(&config.identity.trusted_proxies) };
     let streams = CancellationToken::new();
     let stack = stack(config, DrainStage { stop: streams.clone() }, identity, routes);
     let mut layers = Vec::new();
@@ -207,7 +208,7 @@ mod tests {
         let identity = IdentityStage {
             people: AccessTokens::new(config.identity(), Keys::fixed(KeySet::default()), clock.clone()),
             workloads: Arc::new(Issuer::generate(clock).unwrap()).workload("test").verifier,
-            trusted_proxies: [].into(),
+            trusted_proxies: TrustedProxies::default(),
         };
         let mut order = Vec::new();
         stack(&config, DrainStage { stop: CancellationToken::new() }, identity, Routes::default()).names(&mut order);

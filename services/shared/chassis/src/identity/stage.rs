@@ -1,13 +1,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::HeaderMap;
-use ipnet::IpNet;
 use kernel::{Caller, Error, Kind, Person, Role};
 use proto::Rpc;
 
 use super::{AccessTokens, WorkloadVerifier};
 use crate::access::is_infrastructure;
 use crate::context::{AUTHORIZATION, ClientAddress, WORKLOAD_TOKEN};
+use crate::proxies::TrustedProxies;
 use crate::stage::{Inner, Request, Response, Stage, forward};
 use crate::status;
 use crate::telemetry::layer::CallerSlot;
@@ -23,7 +23,7 @@ pub(crate) struct IdentityStage {
     /// The verifier of workload tokens.
     pub(crate) workloads: WorkloadVerifier,
     /// The networks whose `x-forwarded-for` is believed.
-    pub(crate) trusted_proxies: std::sync::Arc<[IpNet]>,
+    pub(crate) trusted_proxies: TrustedProxies,
 }
 
 impl Stage for IdentityStage {
@@ -34,13 +34,17 @@ impl Stage for IdentityStage {
         if is_infrastructure(path) {
             return forward(inner, request).await;
         }
+        let rpc = Rpc::find(path);
         // A public RPC never looks at the access token: an app may send its old one when it logs in.
-        let wanted = Rpc::find(path).is_some_and(|rpc| !rpc.is_public());
+        let wanted = rpc.is_some_and(|rpc| !rpc.is_public());
+        // Between services the caller is the service: a token that expires on the way ends no call.
+        let needed = rpc.is_some_and(|rpc| !rpc.is_internal());
         let workload =
             one(request.headers(), WORKLOAD_TOKEN).ok().flatten().and_then(|token| self.workloads.verify(token));
         let person = if wanted { self.person(request.headers()).await } else { Ok(None) };
         let person = match person {
             Ok(person) => person,
+            Err(_) if !needed => None,
             Err(error) => return status::of(error).into_http(),
         };
         if let Some(slot) = request.extensions().get::<CallerSlot>() {
@@ -70,21 +74,14 @@ impl IdentityStage {
         self.people.verify(token.trim()).await.map(Some)
     }
 
-    /// The peer; or, where the peer is a front of ours, the last address it adds to `x-forwarded-for` that is not
-    /// itself a trusted proxy.
+    /// Where the request came from, as far as the peer is believed.
     fn source(&self, request: &Request, workload: Option<&str>) -> IpAddr {
         let peer = request.extensions().get::<SocketAddr>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), SocketAddr::ip);
-        if workload != Some(FRONT) && !self.trusts(peer) {
-            return peer;
+        if workload == Some(FRONT) {
+            self.trusted_proxies.origin_behind(peer, request.headers())
+        } else {
+            self.trusted_proxies.origin(peer, request.headers())
         }
-        let forwarded = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-        let hops: Vec<IpAddr> =
-            forwarded.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
-        hops.iter().rev().find(|hop| !self.trusts(**hop)).or(hops.first()).copied().unwrap_or(peer)
-    }
-
-    fn trusts(&self, address: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|network| network.contains(&address))
     }
 }
 

@@ -73,7 +73,7 @@ where
         let caller = CallerSlot::default();
         request.extensions_mut().insert(caller.clone());
         let parent = propagation::extract(request.headers());
-        let patience = deadline::timeout(request.headers());
+        let patience = deadline::grpc_timeout(request.headers());
         let call = Call::incoming(&parent, Method::of(request.uri().path()), patience, caller);
         let _entered = call.context().clone().attach();
         ResponseFuture { inner: self.inner.call(request), call: Some(call) }
