@@ -11,12 +11,13 @@ use kernel::{BoxError, Error};
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, TimeoutExpired};
+use tonic_types::StatusExt as _;
 use tower::retry::budget::{Budget as _, TpsBudget};
 use tower::{Layer as _, Service};
 
 use crate::context::{Context, WORKLOAD_TOKEN};
 use crate::deadline::exceeded;
-use crate::identity::WorkloadTokens;
+use crate::identity::{self, WorkloadTokens};
 use crate::telemetry::layer::{RpcClient, RpcClientTelemetry};
 
 /// Attempts of a call that may be repeated.
@@ -51,7 +52,7 @@ impl Upstream {
     ///
     /// # Errors
     /// UNAVAILABLE when the service can't be reached or answers that it can't serve; DEADLINE_EXCEEDED when the
-    /// context's time is over; whatever else the callee says is a fault of ours.
+    /// context's time is over; UNAUTHENTICATED when the person's token ended on the way; whatever else the callee says is a fault of ours.
     pub async fn call<T, R, F, Fut>(&self, context: &Context, message: T, rpc: F) -> Result<R, Error>
     where
         T: Clone,
@@ -119,8 +120,18 @@ fn of_upstream(status: Status) -> Error {
         | Code::OutOfRange
         | Code::Unimplemented
         | Code::Internal
-        | Code::DataLoss
-        | Code::Unauthenticated => Error::internal(status),
+        | Code::DataLoss => Error::internal(status),
+        Code::Unauthenticated => of_unauthenticated(status),
+    }
+}
+
+/// The person's token was good when it came, and is not any more: that is for the person to know. That a service is not
+/// believed to be itself is a fault of ours.
+fn of_unauthenticated(status: Status) -> Error {
+    match status.get_error_details().error_info().map(|info| info.reason.as_str()) {
+        Some("TOKEN_EXPIRED") => identity::expired(),
+        Some("TOKEN_INVALID") => identity::invalid(),
+        _ => Error::internal(status),
     }
 }
 
@@ -170,5 +181,20 @@ where
             request.headers_mut().insert(WORKLOAD_TOKEN, value);
         }
         self.inner.call(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::Kind;
+
+    use super::*;
+    use crate::status;
+
+    #[test]
+    fn only_what_is_wrong_with_the_persons_token_is_told_to_the_person() {
+        assert_eq!(of_upstream(status::of(identity::expired())).reason(), "TOKEN_EXPIRED");
+        let nobody = Error::new(Kind::Unauthenticated, "WORKLOAD_REQUIRED", "who are you?");
+        assert_eq!(of_upstream(status::of(nobody)).kind(), Kind::Internal);
     }
 }

@@ -13,7 +13,7 @@ pub const WORKLOAD_TOKEN: &str = "workload-identity-token";
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// What a callee is given less of the remaining time than the caller has, so that it gives up first.
-const HOP: Duration = Duration::from_millis(20);
+const HOP_MARGIN: Duration = Duration::from_millis(20);
 
 /// When the caller stops waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(crate) struct Deadline(pub(crate) Instant);
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 /// What the layers found out about a request, for the code that answers it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Context {
     /// Who is calling.
     pub caller: Caller,
@@ -48,7 +48,7 @@ impl Context {
             deadline: extensions.get::<Deadline>().map_or_else(Instant::now, |deadline| deadline.0),
             source: extensions.get::<ClientAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.0),
             idempotency_key: key.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned()),
-            access_token: request.metadata().get(AUTHORIZATION).cloned(),
+            access_token: request.metadata().get(AUTHORIZATION).cloned().map(sensitive),
         }
     }
 
@@ -77,10 +77,25 @@ impl Context {
     /// A request to another service within this context: on behalf of the same person, with what is left of the time.
     pub(crate) fn outgoing<T>(&self, message: T) -> tonic::Request<T> {
         let mut request = tonic::Request::new(message);
-        request.set_timeout(self.deadline.saturating_duration_since(Instant::now()).saturating_sub(HOP));
+        request.set_timeout(self.deadline.saturating_duration_since(Instant::now()).saturating_sub(HOP_MARGIN));
         if let Some(token) = &self.access_token {
             request.metadata_mut().insert(AUTHORIZATION, token.clone());
         }
         request
+    }
+}
+
+/// Neither logs nor the compression of HTTP/2 headers keep it.
+fn sensitive(mut token: MetadataValue<Ascii>) -> MetadataValue<Ascii> {
+    token.set_sensitive(true);
+    token
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("caller", &self.caller)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }

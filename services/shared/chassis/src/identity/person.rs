@@ -8,7 +8,7 @@ use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
 use super::keys::Missing;
-use super::{Config, Keys};
+use super::{Config, KeySet, Keys};
 
 /// The `typ` of an access token (RFC 9068, section 2.1).
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
@@ -39,7 +39,7 @@ pub struct AccessClaims {
     pub jti: String,
 }
 
-/// Verifies access tokens, and remembers those it has verified until they expire.
+/// Verifies access tokens, and remembers those it has verified until they expire or the keys are replaced.
 #[derive(Clone)]
 pub struct AccessTokens {
     keys: Keys,
@@ -48,10 +48,12 @@ pub struct AccessTokens {
     verified: Arc<Cache<[u8; 32], Verified>>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Verified {
     person: Person,
     expires: i64,
+    /// The keys that it was verified with: when they are replaced, the key of the token may be gone.
+    keys: Arc<KeySet>,
 }
 
 impl AccessTokens {
@@ -74,10 +76,10 @@ impl AccessTokens {
     pub async fn verify(&self, token: &str) -> Result<Person, Error> {
         let fingerprint = fingerprint(token);
         let verified = match self.verified.get(&fingerprint) {
-            Some(verified) => verified,
-            None => {
+            Some(verified) if Arc::ptr_eq(&verified.keys, &self.keys.now()) => verified,
+            _ => {
                 let verified = self.verify_anew(token).await?;
-                self.verified.insert(fingerprint, verified);
+                self.verified.insert(fingerprint, verified.clone());
                 verified
             }
         };
@@ -94,10 +96,12 @@ impl AccessTokens {
         let (_, key) = keys.get(kid).ok_or_else(invalid)?;
         let claims =
             decode::<AccessClaims>(token, key, &self.validation).map_err(|error| invalid().caused_by(error))?;
-        self.read(&claims.claims).ok_or_else(invalid)
+        let claims = claims.claims;
+        let person = self.read(&claims).ok_or_else(invalid)?;
+        Ok(Verified { person, expires: claims.exp, keys })
     }
 
-    fn read(&self, claims: &AccessClaims) -> Option<Verified> {
+    fn read(&self, claims: &AccessClaims) -> Option<Person> {
         let now = self.clock.now().as_second();
         let person = Person {
             user_id: UserId::from_str(&claims.sub).ok()?,
@@ -105,7 +109,7 @@ impl AccessTokens {
             login_id: LoginId::from_str(&claims.sid).ok()?,
         };
         let plausible = claims.iat <= now.saturating_add(SKEW_SECONDS) && claims.iat < claims.exp;
-        (plausible && Timestamp::from_second(claims.exp).is_ok()).then_some(Verified { person, expires: claims.exp })
+        (plausible && Timestamp::from_second(claims.exp).is_ok()).then_some(person)
     }
 }
 
@@ -125,11 +129,11 @@ pub(super) fn fingerprint(token: &str) -> [u8; 32] {
     fingerprint
 }
 
-fn invalid() -> Error {
+pub(crate) fn invalid() -> Error {
     Error::new(Kind::Unauthenticated, "TOKEN_INVALID", "authorization: the access token is not valid; log in again")
 }
 
-fn expired() -> Error {
+pub(crate) fn expired() -> Error {
     Error::new(Kind::Unauthenticated, "TOKEN_EXPIRED", "authorization: the access token has expired; refresh it")
 }
 

@@ -17,7 +17,7 @@ use super::{KeySet, Keys};
 const AUDIENCE: &str = "therapy-mesh-internal";
 const REMEMBERED: usize = 1_000;
 /// How often token and key files are read again: the cluster renews them.
-const REREAD: Duration = Duration::from_secs(60);
+const REREAD_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Where a service finds its own token and the keys that verify those of others.
 #[derive(Debug, Clone, clap::Args)]
@@ -54,21 +54,22 @@ impl Workload {
     /// Reads the files that the configuration names, and again every minute in a background task.
     ///
     /// # Errors
-    /// If a file can't be read or holds no keys.
+    /// If a file can't be read, or holds no token or no keys.
     pub async fn from_files(config: &WorkloadConfig, platform: &crate::Platform) -> Result<Self, BoxError> {
         let (jwks, token) = (config.workload_jwks_file.clone(), config.workload_token_file.clone());
         let (keys, keys_now) = tokio::sync::watch::channel(Arc::new(read_keys(&jwks).await?));
         let (own, own_now) = tokio::sync::watch::channel(read_token(&token).await?);
         platform.tasks.spawn(async move {
             loop {
-                tokio::time::sleep(REREAD).await;
-                match (read_keys(&jwks).await, read_token(&token).await) {
-                    (Ok(new_keys), Ok(new_token)) => {
-                        keys.send_replace(Arc::new(new_keys));
-                        own.send_replace(new_token);
-                    }
-                    (Err(error), _) | (_, Err(error)) => {
-                        tracing::warn!(error, "workload token or keys could not be read again; the old ones stay");
+                tokio::time::sleep(REREAD_INTERVAL).await;
+                match read_keys(&jwks).await {
+                    Ok(read) => drop(keys.send_replace(Arc::new(read))),
+                    Err(error) => tracing::warn!(error, "the workload keys could not be read again; the old ones stay"),
+                }
+                match read_token(&token).await {
+                    Ok(read) => drop(own.send_replace(read)),
+                    Err(error) => {
+                        tracing::warn!(error, "the workload token could not be read again; the old one stays")
                     }
                 }
             }
@@ -85,12 +86,17 @@ impl Workload {
 
 async fn read_keys(path: &Path) -> Result<KeySet, BoxError> {
     let json = tokio::fs::read(path).await.map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(KeySet::parse(&json).map_err(|error| format!("{}: is not a JSON Web Key Set: {error}", path.display()))?)
+    let keys =
+        KeySet::parse(&json).map_err(|error| format!("{}: is not a JSON Web Key Set: {error}", path.display()))?;
+    if keys.is_empty() { Err(format!("{}: holds no keys", path.display()).into()) } else { Ok(keys) }
 }
 
 async fn read_token(path: &Path) -> Result<Arc<str>, BoxError> {
     let text = tokio::fs::read_to_string(path).await.map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(Arc::from(text.trim()))
+    match text.trim() {
+        "" => Err(format!("{}: holds no token", path.display()).into()),
+        token => Ok(Arc::from(token)),
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -109,18 +115,25 @@ enum Audience {
     Many(Vec<String>),
 }
 
-/// Verifies workload tokens, and remembers those it has verified until they expire.
+/// Verifies workload tokens, and remembers those it has verified until they expire or the keys are replaced.
 #[derive(Clone)]
 pub struct WorkloadVerifier {
     keys: Keys,
     issuer: Arc<str>,
     subject_prefix: Arc<str>,
     clock: Arc<dyn Clock>,
-    verified: Arc<Cache<[u8; 32], Expiring>>,
+    verified: Arc<Cache<[u8; 32], Verified>>,
 }
 
-/// The name of a service, or a token of it, and until when it is good, in seconds since 1970.
-type Expiring = (Arc<str>, i64);
+#[derive(Clone)]
+struct Verified {
+    /// The name of the service.
+    name: Arc<str>,
+    /// In seconds since 1970.
+    expires: i64,
+    /// The keys that the token was verified with: when they are replaced, its key may be gone.
+    keys: Arc<KeySet>,
+}
 
 impl WorkloadVerifier {
     /// A verifier that trusts `keys` of `issuer`; a service's name is its subject without the prefix.
@@ -134,18 +147,18 @@ impl WorkloadVerifier {
     #[must_use]
     pub fn verify(&self, token: &str) -> Option<Arc<str>> {
         let fingerprint = fingerprint(token);
-        let (name, expires) = match self.verified.get(&fingerprint) {
-            Some(verified) => verified,
-            None => {
+        let verified = match self.verified.get(&fingerprint) {
+            Some(verified) if Arc::ptr_eq(&verified.keys, &self.keys.now()) => verified,
+            _ => {
                 let verified = self.verify_anew(token)?;
                 self.verified.insert(fingerprint, verified.clone());
                 verified
             }
         };
-        (expires > self.clock.now().as_second()).then_some(name)
+        (verified.expires > self.clock.now().as_second()).then_some(verified.name)
     }
 
-    fn verify_anew(&self, token: &str) -> Option<Expiring> {
+    fn verify_anew(&self, token: &str) -> Option<Verified> {
         let header = decode_header(token).ok()?;
         let keys = self.keys.now();
         let (algorithm, key) = keys.get(header.kid.as_deref()?)?;
@@ -156,7 +169,7 @@ impl WorkloadVerifier {
         validation.validate_exp = false;
         let claims = decode::<Claims>(token, key, &validation).ok()?.claims;
         let name = claims.sub.strip_prefix(&*self.subject_prefix)?;
-        Some((Arc::from(name), claims.exp))
+        Some(Verified { name: Arc::from(name), expires: claims.exp, keys })
     }
 }
 
@@ -167,13 +180,22 @@ impl std::fmt::Debug for WorkloadVerifier {
 }
 
 /// A service's own token, renewed in time.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WorkloadTokens(Source);
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Source {
     File(tokio::sync::watch::Receiver<Arc<str>>),
-    Issuer { issuer: Arc<Issuer>, name: Arc<str>, minted: Arc<Mutex<Option<Expiring>>> },
+    Issuer { issuer: Arc<Issuer>, name: Arc<str>, minted: Arc<Mutex<Option<Minted>>> },
+}
+
+/// A token, and when it is to be renewed, in seconds since 1970.
+type Minted = (Arc<str>, i64);
+
+impl std::fmt::Debug for WorkloadTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WorkloadTokens")
+    }
 }
 
 impl WorkloadTokens {
@@ -275,5 +297,34 @@ impl Issuer {
 impl std::fmt::Debug for Issuer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Issuer").field("kid", &self.kid).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::{ManualClock, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_good_no_longer_than_its_key() {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let (old, new) = (Issuer::generate(Arc::clone(&clock)).unwrap(), Issuer::generate(Arc::clone(&clock)).unwrap());
+        let keys = |issuer: &Issuer| Arc::new(KeySet::parse(issuer.jwks().to_string().as_bytes()).unwrap());
+        let (replace, current) = tokio::sync::watch::channel(keys(&old));
+        let verifier = WorkloadVerifier::new(Keys::of_owner(current), Issuer::NAME, Issuer::SUBJECT_PREFIX, clock);
+        let token = old.mint("clients", Duration::from_secs(3600));
+        assert_eq!(verifier.verify(&token).as_deref(), Some("clients"));
+        assert_eq!(verifier.verify(&token).as_deref(), Some("clients"));
+        replace.send_replace(keys(&new));
+        assert_eq!(verifier.verify(&token), None);
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        let issuer = Arc::new(Issuer::generate(Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH))).unwrap());
+        let workload = issuer.workload("clients");
+        let token = workload.tokens.current();
+        assert!(!format!("{workload:?}").contains(&*token));
     }
 }
