@@ -1,6 +1,8 @@
 //! The all-in-one: the whole mesh in one process, and the commands around it.
 
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -118,12 +120,23 @@ fn write_workload_keys(dir: &std::path::Path, days: u32) -> Result<(), BoxError>
         let path = dir.join(name);
         std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
     };
+    let write_token = |name: &str, token: String| {
+        let path = dir.join(format!("{name}.token"));
+        write_secret(&path, &token).map_err(|error| format!("{}: {error}", path.display()))
+    };
     std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     write("jwks.json", issuer.jwks().to_string())?;
     for name in WORKLOADS {
-        write(&format!("{name}.token"), issuer.mint(name, DAY * days))?;
+        write_token(name, issuer.mint(name, DAY * days))?;
     }
     say(&format!("wrote jwks.json and a token for each of {} to {}", WORKLOADS.join(", "), dir.display()))
+}
+
+/// Writes what its owner alone may read, also over a file that others could.
+fn write_secret(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())
 }
 
 fn say(text: &str) -> Result<(), BoxError> {
