@@ -3,10 +3,8 @@
 pub struct PageSize(u16);
 
 impl PageSize {
-    /// What a request gets that does not say.
-    pub const DEFAULT: Self = Self(50);
-    /// What a request gets that asks for more.
-    pub const MAX: Self = Self(200);
+    const DEFAULT: Self = Self(50);
+    const MAX: Self = Self(200);
 
     /// The size that a request asks for: zero means unsaid, more than the most is the most, less than zero is none.
     #[must_use]

@@ -19,12 +19,6 @@ impl Version {
         Self(self.0 + 1)
     }
 
-    /// The number, for a condition of the store.
-    #[must_use]
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
     /// What an update expects: nothing when it sent no etag.
     ///
     /// # Errors
