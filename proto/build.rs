@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use prost::Message as _;
+use prost_reflect::prost_types::MethodOptions;
+use prost_reflect::prost_types::method_options::IdempotencyLevel;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage as _, Value};
 
 const ROOTS: [&str; 4] = [
@@ -126,6 +128,9 @@ fn row(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<String, Box<d
     if http.is_some() && callers.is_empty() {
         return Err(format!("{name}: an internal RPC must not have a route").into());
     }
+    if callers.is_empty() && method.method_descriptor_proto().options.as_ref().is_none_or(may_not_repeat) {
+        return Err(format!("{name}: services repeat the calls between them: say `option idempotency_level`").into());
+    }
     let field = |message: &DynamicMessage, name: &str| message.get_field_by_name(name).map(|v| v.into_owned());
     let status = match field(&rule, "http_status").and_then(|v| v.as_u32()) {
         None | Some(0) => 200,
@@ -140,12 +145,15 @@ fn row(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<String, Box<d
         .transpose()?
         .map(|field| field.json_name().to_owned())
         .unwrap_or_default();
-    let safe = http.is_some_and(|http| http.has_field_by_name("get"));
     Ok(format!(
-        "callers: &[{}], workloads: &{workloads:?}, http_status: {status}, response_body: {response_body:?}, safe: {safe}, streams: {}",
+        "callers: &[{}], workloads: &{workloads:?}, http_status: {status}, response_body: {response_body:?}, streams: {}",
         callers.iter().map(|c| format!("Caller::{c}")).collect::<Vec<_>>().join(", "),
         method.is_server_streaming(),
     ))
+}
+
+fn may_not_repeat(options: &MethodOptions) -> bool {
+    options.idempotency_level() == IdempotencyLevel::IdempotencyUnknown
 }
 
 fn enum_names(message: &DynamicMessage, field: &str) -> Vec<String> {

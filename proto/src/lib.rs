@@ -71,8 +71,6 @@ pub struct Rpc {
     pub http_status: u16,
     /// The field, by its JSON name, that is the whole body over REST; empty where the message is.
     pub response_body: &'static str,
-    /// Whether it only reads (it is a GET), so that it may be retried.
-    pub safe: bool,
     /// Whether it answers with a stream.
     pub streams: bool,
 }

@@ -48,7 +48,8 @@ impl Upstream {
         Ok(Self { transport, budget: Arc::new(TpsBudget::new(Duration::from_secs(10), 10, 0.2)) })
     }
 
-    /// Calls an RPC within a context. It may be called more than once: the RPCs between services are idempotent.
+    /// Calls an RPC within a context. It may be called more than once: every RPC between services states in its proto that it is
+    /// idempotent (`idempotency_level`), or the protos would not build; any other that is called here must only read.
     ///
     /// # Errors
     /// UNAVAILABLE when the service can't be reached or answers that it can't serve; DEADLINE_EXCEEDED when the
