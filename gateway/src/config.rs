@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::config;
 use http::HeaderValue;
 
 /// The bounds of the front and who may call it from a page.
@@ -14,15 +15,15 @@ pub struct Config {
     pub cors_origins: Vec<HeaderValue>,
 
     /// The largest body of a request, in bytes.
-    #[arg(long, env = "MESH_MAX_BODY", default_value_t = 1024 * 1024)]
+    #[arg(long, env = "MESH_MAX_BODY", default_value_t = 1024 * 1024, value_parser = config::count)]
     pub max_body: usize,
 
     /// How long a request may take.
-    #[arg(long, env = "MESH_REQUEST_TIMEOUT", default_value = "15s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "MESH_REQUEST_TIMEOUT", default_value = "15s", value_parser = config::duration)]
     pub request_timeout: Duration,
 
     /// How long a stream may last; its reader then asks again from where it stopped.
-    #[arg(long, env = "MESH_STREAM_TIMEOUT", default_value = "1h", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "MESH_STREAM_TIMEOUT", default_value = "1h", value_parser = config::duration)]
     pub stream_timeout: Duration,
 }
 

@@ -22,21 +22,23 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt as _};
 
+use crate::config;
+
 /// The bounds of a listener.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "Connections")]
 pub struct Config {
     /// How many connections may be open at once; more wait in the backlog.
-    #[arg(long, env = "MESH_MAX_CONNECTIONS", default_value_t = 1024)]
+    #[arg(long, env = "MESH_MAX_CONNECTIONS", default_value_t = 1024, value_parser = config::count)]
     pub max_connections: usize,
 
     /// How long a new connection may take to make its first request, and HTTP/1.1 to send its headers.
-    #[arg(long, env = "MESH_FIRST_REQUEST_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "MESH_FIRST_REQUEST_TIMEOUT", default_value = "10s", value_parser = config::duration)]
     pub first_request_timeout: Duration,
 
     /// How long requests under way may take to end when the process is told to stop.
-    #[arg(long, env = "MESH_DRAIN_TIMEOUT", default_value = "20s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "MESH_DRAIN_TIMEOUT", default_value = "20s", value_parser = config::duration)]
     pub drain_timeout: Duration,
 }
 

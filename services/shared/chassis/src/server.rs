@@ -14,6 +14,7 @@ use tower::{Layer as _, ServiceBuilder, ServiceExt as _};
 
 use crate::access::AccessStage;
 use crate::answer::AnswerStage;
+use crate::config;
 use crate::deadline::DeadlineStage;
 use crate::drain::DrainStage;
 use crate::health::{Probe, Reporter};
@@ -38,19 +39,19 @@ pub const LAYERS: [&str; 6] = ["drain", "deadline", "limit", "answer", "identity
 #[command(next_help_heading = "Serving")]
 pub struct Config {
     /// How many requests are answered at once; what comes on top is refused with UNAVAILABLE.
-    #[arg(long, env = "MESH_MAX_CONCURRENT_REQUESTS", default_value_t = 512)]
+    #[arg(long, env = "MESH_MAX_CONCURRENT_REQUESTS", default_value_t = 512, value_parser = config::count)]
     pub max_concurrent_requests: usize,
 
     /// The deadline of a call that brings none.
-    #[arg(long, env = "MESH_DEFAULT_DEADLINE", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "MESH_DEFAULT_DEADLINE", default_value = "10s", value_parser = config::duration)]
     pub default_deadline: Duration,
 
     /// The longest deadline that a call gets.
-    #[arg(long, env = "MESH_MAX_DEADLINE", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "MESH_MAX_DEADLINE", default_value = "30s", value_parser = config::duration)]
     pub max_deadline: Duration,
 
     /// How often a service looks whether it can serve.
-    #[arg(long, env = "MESH_HEALTH_INTERVAL", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "MESH_HEALTH_INTERVAL", default_value = "5s", value_parser = config::duration)]
     pub health_interval: Duration,
 
     #[command(flatten)]
