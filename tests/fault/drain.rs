@@ -3,10 +3,11 @@
 use kit::engine::Engine;
 use kit::fault::Mode;
 use kit::mesh::answer;
+use kit::wait::until;
 use reqwest::Method;
 use tokio::task::JoinSet;
 
-use crate::world::{NEVER, World, eventually};
+use crate::world::{NEVER, World};
 
 #[tokio::test]
 async fn requests_under_way_get_their_answers_and_new_ones_are_refused() {
@@ -26,13 +27,13 @@ async fn requests_under_way_get_their_answers_and_new_ones_are_refused() {
     let mut under_way = JoinSet::new();
     for request in [read, change.json(&profile)] {
         under_way.spawn(answer(request.bearer_auth(&who.token)));
-        world.called("GetItem").await;
+        world.proxy.called("GetItem").await;
     }
     let World { mesh, proxy, .. } = world;
     let mut stopping = JoinSet::new();
     stopping.spawn(mesh.stop());
     let stranger = reqwest::Client::new();
-    eventually("new connections are refused", async || {
+    until("new connections are refused", async || {
         stranger.get(format!("{url}/healthz")).send().await.is_err_and(|error| error.is_connect())
     })
     .await;

@@ -6,10 +6,11 @@ use dynamo::{Key, Read, TableDef};
 use kit::engine::Engine;
 use kit::fault::Mode;
 use kit::mesh::{Answer, PASSWORD, Someone};
+use kit::wait::until;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::world::{World, eventually};
+use crate::world::World;
 
 kit::on_each_engine!(
     an_ending_that_auth_could_not_carry_out_is_finished_by_asking_again,
@@ -27,8 +28,6 @@ struct Leaving {
     path: String,
     table: &'static TableDef,
     key: Key,
-    /// What replaces the profile by its tombstone.
-    burial: &'static str,
 }
 
 async fn one_of_each(world: &World) -> [Leaving; 2] {
@@ -39,14 +38,12 @@ async fn one_of_each(world: &World) -> [Leaving; 2] {
             path: format!("/clients/{}", client.id),
             table: &clients::CLIENTS,
             key: Key::new(format!("CLIENT#{}", client.id), "PROFILE"),
-            burial: "TransactWriteItems",
             who: client,
         },
         Leaving {
             path: format!("/therapists/{}", therapist.id),
             table: &therapists::THERAPISTS,
             key: Key::new(format!("THERAPIST#{}", therapist.id), "PROFILE"),
-            burial: "PutItem",
             who: therapist,
         },
     ]
@@ -97,7 +94,7 @@ async fn an_ending_that_auth_could_not_carry_out_is_finished_without_being_asked
         world.proxy.set(Mode::Throttle).await;
         leaving.end(&world).await.refused(503, "UNAVAILABLE");
         world.proxy.set(Mode::Pass).await;
-        eventually("the ending is over", async || !leaving.is_pending(&world).await).await;
+        until("the ending is over", async || !leaving.is_pending(&world).await).await;
         leaving.assert_gone(&world).await;
     }
     world.mesh.stop().await;
@@ -112,7 +109,7 @@ async fn an_ending_whose_last_step_failed_is_finished_without_being_asked(engine
         world.mesh.get("/auth/me", &leaving.who).await.refused(401, "ACCOUNT_ENDED");
         assert!(leaving.is_pending(&world).await);
         world.proxy.set(Mode::Pass).await;
-        eventually("the ending is over", async || !leaving.is_pending(&world).await).await;
+        until("the ending is over", async || !leaving.is_pending(&world).await).await;
         leaving.assert_gone(&world).await;
     }
     world.mesh.stop().await;
@@ -121,7 +118,7 @@ async fn an_ending_whose_last_step_failed_is_finished_without_being_asked(engine
 async fn an_ending_whose_answers_are_lost_is_finished_by_asking_again(engine: Engine) {
     let world = World::start(engine).await;
     for leaving in one_of_each(&world).await {
-        world.only(Some(leaving.burial), leaving.table.name);
+        world.only(Some("TransactWriteItems"), leaving.table.name);
         world.proxy.set(Mode::LoseAnswer).await;
         leaving.end(&world).await.refused(503, "UNAVAILABLE");
         assert!(leaving.is_pending(&world).await, "the profile was replaced by its tombstone");

@@ -3,11 +3,12 @@
 use kit::engine::Engine;
 use kit::fault::Mode;
 use kit::mesh::{PASSWORD, answer};
+use kit::wait::until;
 use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::world::{NEVER, World, eventually, serving};
+use crate::world::{NEVER, World, serving};
 
 const CALLERS: usize = 8;
 
@@ -33,11 +34,11 @@ async fn a_place_is_free_again_when_its_caller_hangs_up() {
                 answer(again).await.refused(503, "OVERLOADED");
             }
         });
-        world.called("TransactWriteItems").await;
+        world.proxy.called("TransactWriteItems").await;
         caller.shutdown().await;
     }
     world.proxy.set(Mode::Pass).await;
-    eventually("the profile is there, whoever made it", async || {
+    until("the profile is there, whoever made it", async || {
         let made = mesh.ask(Method::POST, "/clients", Some(&who), Some(profile.clone())).await;
         made.status == 201 || made.status == 409
     })
@@ -67,10 +68,10 @@ async fn a_hashing_thread_is_free_again_when_its_caller_hangs_up() {
                 answer(again).await.refused(503, "LOGINS_BUSY");
             }
         });
-        world.called("GetItem").await;
+        world.proxy.called("GetItem").await;
         caller.shutdown().await;
     }
     world.proxy.set(Mode::Pass).await;
-    eventually("a login works", async || answer(login()).await.status == 200).await;
+    until("a login works", async || answer(login()).await.status == 200).await;
     world.mesh.stop().await;
 }

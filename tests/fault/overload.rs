@@ -38,7 +38,7 @@ async fn what_comes_on_top_is_refused_at_once_and_the_service_is_not_sick() {
     let mut waiting = JoinSet::new();
     for _ in 0..PLACES {
         waiting.spawn(answer(read()));
-        world.called("GetItem").await;
+        world.proxy.called("GetItem").await;
     }
     for _ in 0..10 {
         let refused = answer(read()).await;

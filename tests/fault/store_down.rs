@@ -5,6 +5,7 @@ use std::time::Duration;
 use kit::engine::Engine;
 use kit::fault::Mode;
 use kit::mesh::{Answer, PASSWORD, Someone, TestMesh, answer};
+use kit::wait::until;
 use proto::auth::v1::auth_service_client::AuthServiceClient;
 use proto::auth::v1::{GetMeRequest, LoginRequest};
 use proto::therapists::v1::ListTherapistsRequest;
@@ -18,7 +19,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 
-use crate::world::{World, eventually, patient};
+use crate::world::{World, patient};
 
 /// Words of the inside: tables, the SDK and what it stands on, addresses, what the proxy says.
 const INSIDE: [&str; 12] = [
@@ -90,7 +91,7 @@ fn everything(mesh: &TestMesh, people: &People) -> Vec<(String, RequestBuilder)>
 }
 
 fn assert_told_to_retry(what: &str, answer: &Answer) {
-    println!("{what}: {}", answer.status);
+    assert_eq!((answer.status, answer.reason()), (503, "UNAVAILABLE"), "{what}: {}", answer.body);
     answer.refused(503, "UNAVAILABLE");
     assert!(answer.retry_after().is_some_and(|seconds| seconds > 0.0), "{what}: {}", answer.body);
     assert_eq!(answer.headers["retry-after"], "1", "{what}");
@@ -142,7 +143,7 @@ async fn an_outage(mode: Mode) {
     assert_told_to_retry_by_grpc(&list.await.unwrap_err());
 
     world.proxy.set(Mode::Pass).await;
-    eventually("a login works again", async || {
+    until("a login works again", async || {
         let login = json!({"email": people.client.email, "password": PASSWORD});
         mesh.ask(Method::POST, "/auth/login", None, Some(login)).await.status == 200
     })
@@ -221,11 +222,10 @@ async fn health_turns_with_the_store_and_back() {
                 ("therapists", "therapy.therapists.v1.TherapistService"),
             ] {
                 let what = format!("{domain}'s {service:?} with {mode:?} is {status:?}");
-                eventually(&what, async || of(domain, service).await == status).await;
+                until(&what, async || of(domain, service).await == status).await;
             }
             let expected = (status, code, Some(status.as_str_name().to_owned()));
-            eventually(&format!("the front with {mode:?} is {expected:?}"), async || of_front().await == expected)
-                .await;
+            until(&format!("the front with {mode:?} is {expected:?}"), async || of_front().await == expected).await;
         }
     }
     world.mesh.stop().await;

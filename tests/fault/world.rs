@@ -13,12 +13,8 @@ use kit::mesh::TestMesh;
 use mesh::Config;
 use tonic::body::Body;
 
-/// How long what must happen may take on a machine that does other things too.
-const EVENTUALLY: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(20);
-
 /// How long a call of DynamoDB may take in these tests, with all its attempts.
-pub(crate) const OPERATION: Duration = Duration::from_millis(1500);
+const OPERATION: Duration = Duration::from_millis(1500);
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 
 pub(crate) struct World {
@@ -68,24 +64,6 @@ impl World {
         let table = format!("{}{table}", self.prefix);
         self.proxy.only(move |call| operation.is_none_or(|wanted| wanted == call.operation) && call.names(&table));
     }
-
-    /// Waits until this operation has been called.
-    pub(crate) async fn called(&self, operation: &str) {
-        eventually(operation, async || self.proxy.take_calls().iter().any(|called| called == operation)).await;
-    }
-}
-
-/// Waits until it is so.
-///
-/// # Panics
-/// If it isn't in time.
-pub(crate) async fn eventually(what: &str, so: impl AsyncFn() -> bool) {
-    let wait = async {
-        while !so().await {
-            tokio::time::sleep(POLL).await;
-        }
-    };
-    assert!(tokio::time::timeout(EVENTUALLY, wait).await.is_ok(), "not within {EVENTUALLY:?}: {what}");
 }
 
 /// What carries gRPC without a clock of its own: tonic's channel would give up by itself when the time of a call is over,

@@ -2,10 +2,15 @@
 
 use std::path::Path;
 
-use kit::mesh::Someone;
+use kit::engine::Engine;
+use kit::fault::{Mode, Proxy};
+use kit::mesh::{Someone, answer};
+use kit::wait::until;
 use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::process::{Process, mesh, run};
 
@@ -32,6 +37,35 @@ async fn a_signal_to_stop_is_obeyed_and_ends_well() {
         assert!(status.success(), "{signal:?}: {status}");
         assert!(said.ends_with("stopped"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_request_under_way_gets_its_answer_before_the_end() {
+    let data = tempfile::tempdir().unwrap();
+    let proxy = Proxy::start(&Engine::Embedded.endpoint().await);
+    let endpoint = proxy.endpoint();
+    let settings = [
+        ("MESH_DYNAMODB_ENDPOINT", endpoint.as_str()),
+        ("MESH_TABLE_PREFIX", "life-"),
+        ("MESH_DYNAMODB_ATTEMPT_TIMEOUT", "1m"),
+        ("MESH_DYNAMODB_OPERATION_TIMEOUT", "1m"),
+    ];
+    let mesh = Process::start_with(data.path(), &settings);
+    let who = mesh.join("asha@example.org", "CLIENT").await;
+    proxy.only(|call| call.operation == "GetItem" && call.names("life-Users"));
+    proxy.set(Mode::Hang).await;
+    let _ = proxy.take_calls();
+    let mut under_way = JoinSet::new();
+    under_way.spawn(answer(mesh.request(Method::GET, "/auth/me").bearer_auth(&who.token)));
+    proxy.called("GetItem").await;
+    mesh.send(Signal::TERM);
+    let address = mesh.url.trim_start_matches("http://");
+    until("it takes no more connections", async || TcpStream::connect(address).await.is_err()).await;
+    proxy.set(Mode::Pass).await;
+    let me = under_way.join_next().await.unwrap().unwrap().expect(200);
+    assert_eq!(me["userId"], who.id.as_str());
+    let (status, said) = mesh.ended();
+    assert!(status.success() && said.ends_with("stopped"), "{status}: {said}");
 }
 
 /// What people were told is there.

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use kit::mesh::{Answer, PASSWORD, Someone, answer};
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -36,6 +36,11 @@ pub(crate) struct Process {
 impl Process {
     /// A mesh on free ports, with its data in this directory.
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// The same, with more settings.
+    pub(crate) fn start_with(data: &Path, more: &[(&str, &str)]) -> Self {
         let settings = [
             ("MESH_LISTEN", "127.0.0.1:0"),
             ("MESH_SERVICES_PORT", "0"),
@@ -43,7 +48,7 @@ impl Process {
             ("MESH_DATA_DIR", data.to_str().expect("a path in UTF-8")),
             ("MESH_LOG", "warn"),
         ];
-        let mut child = mesh(&settings).stdout(Stdio::piped()).spawn().expect("the binary runs");
+        let mut child = mesh(&[&settings, more].concat()).stdout(Stdio::piped()).spawn().expect("the binary runs");
         let (tell, said) = channel();
         let lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
@@ -70,14 +75,28 @@ impl Process {
     }
 
     /// Sends a signal, and waits for the end. Answers also what was said until then.
-    pub(crate) fn stop(mut self, signal: Signal) -> (ExitStatus, String) {
+    pub(crate) fn stop(self, signal: Signal) -> (ExitStatus, String) {
+        self.send(signal);
+        self.ended()
+    }
+
+    pub(crate) fn send(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+    }
+
+    /// Waits for the end. Answers also what was said until then.
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
         let status = ended(&mut self.child);
         (status, self.said.iter().collect::<Vec<_>>().join("\n"))
     }
 
+    /// A request to the front.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
     pub(crate) async fn ask(&self, method: Method, path: &str, token: Option<&str>, body: Option<Value>) -> Answer {
-        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        let mut request = self.request(method, path);
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }

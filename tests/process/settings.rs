@@ -99,6 +99,12 @@ fn what_cannot_be_had_is_refused_with_the_setting_that_helps() {
     assert_refused("MESH_SERVICES_PORT", &address.port().to_string(), &[]);
     assert_refused("MESH_DYNAMODB_PORT", &address.port().to_string(), &[]);
     assert_refused("MESH_DATA_DIR", "/dev/null/data", &[]);
+    let nobody =
+        [("MESH_MEMORY", "true"), ("MESH_LISTEN", "127.0.0.1:0"), ("MESH_DYNAMODB_ENDPOINT", "http://127.0.0.1:1")];
+    let refused = run(mesh(&nobody));
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && told.contains("check the endpoint"), "{told}");
+
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("secrets");
     std::fs::write(&file, "not a secret\n").unwrap();

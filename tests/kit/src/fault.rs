@@ -20,6 +20,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::wait;
+
 /// What the proxy does with a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
@@ -130,6 +132,14 @@ impl Proxy {
     /// Lets every call through from now on that is not one of these, but for what [`Mode::Refuse`] does to connections.
     pub fn only(&self, these: impl Fn(Call<'_>) -> bool + Send + Sync + 'static) {
         *locked(&self.shared.only) = Some(Box::new(these));
+    }
+
+    /// Waits until this operation is called. The calls until then are forgotten.
+    ///
+    /// # Panics
+    /// If it isn't called within a minute.
+    pub async fn called(&self, operation: &str) {
+        wait::until(operation, async || self.take_calls().iter().any(|called| called == operation)).await;
     }
 
     /// The operations that have been called since this was last asked, in order: `PutItem`, `Query` and so on.

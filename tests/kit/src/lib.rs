@@ -7,3 +7,4 @@ pub mod front_service;
 #[cfg(feature = "mesh")]
 pub mod mesh;
 pub mod otlp;
+pub mod wait;
