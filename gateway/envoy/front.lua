@@ -23,6 +23,7 @@ local INWARDS = {
 
 -- What passes from a service to a caller, over REST and over gRPC.
 local OUTWARDS = {
+  ["cache-control"] = true,
   ["x-next-page-token"] = true,
   ["retry-after"] = true,
   ["www-authenticate"] = true,
@@ -312,5 +313,10 @@ function envoy_on_response(handle)
     if code == "201" then
       handle:headers():replace(":status", "201")
     end
+  end
+  -- Nothing of a person stays in a cache (RFC 6749, section 5.1, for tokens), unless the service says otherwise.
+  headers = handle:headers()
+  if headers:get("cache-control") == nil then
+    headers:replace("cache-control", "no-store")
   end
 end

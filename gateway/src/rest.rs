@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
@@ -163,8 +163,10 @@ async fn succeed(
         }
         _ => {}
     }
-    if let Some(token) = metadata.get(NEXT_PAGE_TOKEN) {
-        response.headers_mut().insert(NEXT_PAGE_TOKEN, token.clone());
+    for name in [NEXT_PAGE_TOKEN, CACHE_CONTROL] {
+        if let Some(value) = metadata.get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
     }
     Ok(response)
 }

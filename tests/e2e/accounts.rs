@@ -46,7 +46,9 @@ async fn a_person_registers_logs_in_and_is_known(engine: Engine) {
     assert!(user["createdAt"].as_str().unwrap().ends_with('Z'));
     assert!(user.get("password").is_none());
 
-    let pair = try_login(&mesh, "asha@example.ORG", PASSWORD).await.expect(200);
+    let pair = try_login(&mesh, "asha@example.ORG", PASSWORD).await;
+    assert_eq!(pair.headers["cache-control"], "no-store");
+    let pair = pair.expect(200);
     assert_eq!((pair["tokenType"].as_str(), pair["expiresIn"].as_i64()), (Some("Bearer"), Some(900)));
     assert_eq!(pair["user"], user);
     let me = mesh.get("/auth/me", &Someone::of(&pair)).await.expect(200);

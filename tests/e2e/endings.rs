@@ -80,11 +80,11 @@ async fn an_ending_that_always_fails_holds_up_no_other(engine: Engine) {
     // More than one page of them, and before the others in the order of the index.
     for number in 0..120 {
         let unreadable = json!({"pending": "ENDING", "user_id": "of nobody"});
-        table.put(&Key::new(format!("CLIENT#{number:08}"), "PROFILE"), &unreadable).run().await.unwrap();
+        table.put(&Key::new(format!("CLIENT#{number:08}"), "PROFILE"), &unreadable).run().await.map(drop).unwrap();
     }
     for who in [&stuck, &asha] {
         let tombstone = json!({"pending": "ENDING", "user_id": who.id});
-        table.put(&Key::new(format!("CLIENT#{}", who.id), "PROFILE"), &tombstone).run().await.unwrap();
+        table.put(&Key::new(format!("CLIENT#{}", who.id), "PROFILE"), &tombstone).run().await.map(drop).unwrap();
     }
     let is_pending = async |id: &str| {
         let there = table.get_item(&Key::new(format!("CLIENT#{id}"), "PROFILE"), Read::Consistent).await.unwrap();

@@ -1,5 +1,11 @@
 //! The contract, held against whole meshes on each engine, from outside: over REST and over gRPC.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test whose mesh does not answer has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test whose mesh does not answer has failed"
+)]
 
 mod accounts;
 mod directory;

@@ -39,7 +39,7 @@ async fn a_signal_to_stop_is_obeyed_and_ends_well() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_under_way_gets_its_answer_before_the_end() {
     let data = tempfile::tempdir().unwrap();
     let proxy = Proxy::start(&Engine::Embedded.endpoint().await);

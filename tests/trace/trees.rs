@@ -27,8 +27,8 @@ server DELETE /clients/{client_id}
         server therapy.auth.v1.AccountService/EndAccount
           client GetItem Users
           client TransactWriteItems Users
-          client DeleteItem Users
           client Query Users
+          client DeleteItem Users
           client DeleteItem Users
       client UpdateItem Clients
 ";

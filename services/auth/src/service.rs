@@ -7,6 +7,7 @@ use kernel::{Error, UserId};
 use proto::auth::v1 as pb;
 use proto::auth::v1::account_service_server::AccountService;
 use proto::auth::v1::auth_service_server::AuthService;
+use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
 use crate::ops::{Ops, Tokens};
@@ -77,7 +78,9 @@ impl AuthService for People {
     async fn get_jwks(&self, request: Request<pb::GetJwksRequest>) -> Result<Response<pb::Jwks>, Status> {
         let pb::GetJwksRequest {} = request.into_inner();
         let keys = self.0.signer.keys.published().await.map_err(status::of)?;
-        Ok(Response::new(pb::Jwks { keys: keys.into_iter().map(wire::jwk).collect() }))
+        let mut response = Response::new(pb::Jwks { keys: keys.into_iter().map(wire::jwk).collect() });
+        response.metadata_mut().insert("cache-control", MetadataValue::from_static("public, max-age=300"));
+        Ok(response)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The three ways to a profile, and the way to a login.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::config::Credentials;
@@ -15,6 +15,8 @@ use tonic::transport::Channel;
 use crate::Result;
 use crate::process::Mesh;
 
+/// Accounts that log in: the tries of one account are made one after the other.
+const ACCOUNTS: usize = 8;
 const PASSWORD: &str = "seven quiet herons";
 
 /// One client with a profile, and those who ask for it. Cheap to clone.
@@ -26,17 +28,16 @@ pub(crate) struct Callers {
     http: reqwest::Client,
     front: String,
     token: String,
-    email: String,
+    emails: Arc<[String]>,
     id: String,
 }
 
 impl Callers {
     pub(crate) async fn new(mesh: &Mesh) -> Result<Self> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
         let front = mesh.front.clone();
         let http = reqwest::Client::new();
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let email = format!("bench.{number}@example.org");
+        let emails: Vec<String> =
+            (0..ACCOUNTS).map(|number| format!("bench.{number}.{}@example.org", mesh.id())).collect();
         let post = async |path: &str, token: Option<&str>, body: Value| -> Result<Value> {
             let mut request = http.post(format!("{front}{path}")).json(&body);
             if let Some(token) = token {
@@ -44,7 +45,10 @@ impl Callers {
             }
             Ok(request.send().await?.error_for_status()?.json().await?)
         };
-        post("/auth/register", None, json!({"email": email, "password": PASSWORD, "role": "CLIENT"})).await?;
+        for email in &emails {
+            post("/auth/register", None, json!({"email": email, "password": PASSWORD, "role": "CLIENT"})).await?;
+        }
+        let email = emails.first().ok_or("no account")?;
         let pair = post("/auth/login", None, json!({"email": email, "password": PASSWORD})).await?;
         let token = pair["accessToken"].as_str().ok_or("no token")?.to_owned();
         let profile = json!({"name": "Asha Rao", "email": email, "pincode": "110001"});
@@ -58,7 +62,7 @@ impl Callers {
             http,
             front,
             token,
-            email,
+            emails: emails.into(),
             id,
         })
     }
@@ -91,9 +95,10 @@ impl Callers {
         Ok(())
     }
 
-    /// A login.
-    pub(crate) async fn login(&self) -> Result<()> {
-        let login = json!({"email": self.email, "password": PASSWORD});
+    /// A login of one of the accounts, chosen by this number.
+    pub(crate) async fn login(&self, number: usize) -> Result<()> {
+        let email = self.emails.get(number % ACCOUNTS).ok_or("no account")?;
+        let login = json!({"email": email, "password": PASSWORD});
         let request = self.http.post(format!("{}/auth/login", self.front)).json(&login);
         request.send().await?.error_for_status()?.bytes().await?;
         Ok(())

@@ -154,11 +154,11 @@ impl Crowd {
     fn start(callers: &Callers) -> Self {
         let crowd = Self { people: JoinSet::new(), logins: Arc::default(), over: Arc::default() };
         let Self { mut people, logins, over } = crowd;
-        for _ in 0..LOGGING_IN {
+        for number in 0..LOGGING_IN {
             let (callers, logins, over) = (callers.clone(), Arc::clone(&logins), Arc::clone(&over));
             people.spawn(async move {
                 while !over.load(Ordering::Relaxed) {
-                    callers.login().await?;
+                    callers.login(number).await?;
                     logins.fetch_add(1, Ordering::Relaxed);
                 }
                 Ok(())

@@ -74,6 +74,11 @@ impl Mesh {
         Ok(mesh)
     }
 
+    /// The process' id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The resident set, in bytes.
     pub(crate) fn resident(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
