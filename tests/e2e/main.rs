@@ -6,6 +6,7 @@
     clippy::print_stdout,
     reason = "a test whose mesh does not answer has failed"
 )]
+#![allow(clippy::disallowed_methods, reason = "a test waits for what it spawns")]
 
 mod accounts;
 mod directory;

@@ -26,6 +26,7 @@ mod process;
 mod report;
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -51,12 +52,16 @@ struct Cli {
     /// How long each of the three loads runs, in seconds.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
+
+    /// The binary to measure; that of this checkout, which is built first, unless told.
+    #[arg(long)]
+    mesh: Option<PathBuf>,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Cli { check, seconds } = Cli::parse();
-    let missed = match run(Duration::from_secs(seconds)).await {
+    let Cli { check, seconds, mesh } = Cli::parse();
+    let missed = match run(mesh, Duration::from_secs(seconds)).await {
         Ok(report) => report.print(),
         Err(error) => {
             report::complain(&error.to_string());
@@ -66,18 +71,18 @@ async fn main() -> ExitCode {
     if check && missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-async fn run(time: Duration) -> Result<Report> {
-    process::build()?;
+async fn run(mesh: Option<PathBuf>, time: Duration) -> Result<Report> {
+    let binary = mesh.map_or_else(process::build, Ok)?;
     let data = tempfile::tempdir()?;
     let mut report = Report::default();
 
-    let first = Mesh::start(data.path()).await?;
+    let first = Mesh::start(&binary, data.path()).await?;
     Callers::new(&first).await?;
     first.stop()?;
     let mut starts = Vec::new();
     let mut resident = Vec::new();
     for _ in 0..STARTS {
-        let mesh = Mesh::start(data.path()).await?;
+        let mesh = Mesh::start(&binary, data.path()).await?;
         starts.push(mesh.ready_after);
         resident.push(mesh.resident()?);
         mesh.stop()?;
@@ -86,7 +91,7 @@ async fn run(time: Duration) -> Result<Report> {
     report.ready(starts[STARTS / 2]);
     report.resident(resident.into_iter().max().unwrap_or_default());
 
-    let mesh = Mesh::start(data.path()).await?;
+    let mesh = Mesh::start(&binary, data.path()).await?;
     let callers = Callers::new(&mesh).await?;
     report.latency(&latencies(&callers, time).await?);
     report.throughput(&throughput(&callers, time).await?);

@@ -25,24 +25,23 @@ pub(crate) struct Mesh {
     _said: Lines<BufReader<ChildStdout>>,
 }
 
-/// Builds the binary that is measured.
-pub(crate) fn build() -> Result<()> {
-    let built = Command::new(env!("CARGO")).args(["build", "--release", "--quiet", "--package", "mesh"]).status()?;
-    if built.success() { Ok(()) } else { Err("the mesh can't be built".into()) }
-}
-
-/// The binary lies beside this one.
-fn binary() -> Result<PathBuf> {
+/// Builds the binary, which then lies beside this one.
+pub(crate) fn build() -> Result<PathBuf> {
     if cfg!(debug_assertions) {
         return Err("this measures release builds: cargo run --release -p bench".into());
     }
-    Ok(std::env::current_exe()?.with_file_name("mesh"))
+    let built = Command::new(env!("CARGO")).args(["build", "--release", "--quiet", "--package", "mesh"]).status()?;
+    if built.success() {
+        Ok(std::env::current_exe()?.with_file_name("mesh"))
+    } else {
+        Err("the mesh can't be built".into())
+    }
 }
 
 impl Mesh {
-    pub(crate) async fn start(data: &Path) -> Result<Self> {
+    pub(crate) async fn start(binary: &Path, data: &Path) -> Result<Self> {
         let started = Instant::now();
-        let mut child = Command::new(binary()?)
+        let mut child = Command::new(binary)
             .args(["--listen", "127.0.0.1:0", "--services-port", "0", "--dynamodb-port", "0", "--data-dir"])
             .arg(data)
             // What a mesh logs of every request is not what is measured, and would go to the terminal.

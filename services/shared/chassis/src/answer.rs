@@ -40,7 +40,7 @@ impl Stage for AnswerStage {
                 if response.headers().contains_key(DETAILS) {
                     response
                 } else {
-                    status::of(of_framework(&failed)).into_http()
+                    status::of(of_framework(rpc, &failed)).into_http()
                 }
             }
             _ => {
@@ -64,8 +64,12 @@ fn describe(rpc: &Rpc, response: &mut Response) {
 }
 
 /// What tonic answers before a handler of ours is reached, in our words and our codes.
-fn of_framework(status: &Status) -> Error {
+fn of_framework(rpc: Option<&Rpc>, status: &Status) -> Error {
     match status.code() {
+        // The method is there: it is the compression of the message that nobody here knows.
+        Code::Unimplemented if rpc.is_some() => {
+            Error::new(Kind::Unimplemented, "UNKNOWN_ENCODING", "grpc-encoding: send the message without compression")
+        }
         Code::Unimplemented => unknown_method(),
         Code::OutOfRange | Code::ResourceExhausted => {
             Error::new(Kind::InvalidArgument, "MESSAGE_TOO_LARGE", "the message is larger than the service takes")

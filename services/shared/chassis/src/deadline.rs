@@ -23,6 +23,10 @@ impl Stage for DeadlineStage {
     async fn handle<S: Inner>(self, mut request: Request, inner: S) -> Response {
         let patience = grpc_timeout(request.headers()).unwrap_or(self.default).min(self.most);
         let deadline = Instant::now() + patience;
+        // No time at all is over before anything is tried; a timer would try first.
+        if patience.is_zero() {
+            return status::of(exceeded()).into_http();
+        }
         request.extensions_mut().insert(Deadline(deadline));
         match tokio::time::timeout_at(deadline, forward(inner, request)).await {
             Ok(response) => response,
