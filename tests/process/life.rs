@@ -27,6 +27,16 @@ async fn it_says_where_it_is_and_what_to_do_next() {
     assert_eq!(mesh.told("try"), format!("cargo run -- demo --url {}", mesh.url));
 }
 
+/// The announcement is a promise: from then on nothing is cut off.
+#[test]
+fn a_signal_right_after_the_announcement_is_obeyed_too() {
+    let data = tempfile::tempdir().unwrap();
+    for _ in 0..10 {
+        let (status, said) = Process::start(data.path()).stop(Signal::TERM);
+        assert!(status.success() && said.ends_with("stopped"), "{status}: {said}");
+    }
+}
+
 #[tokio::test]
 async fn a_signal_to_stop_is_obeyed_and_ends_well() {
     for signal in [Signal::TERM, Signal::INT] {

@@ -87,9 +87,10 @@ async fn serve(config: Config, telemetry: &telemetry::Config) -> Result<(), BoxE
     let storage = config.storage.clone();
     let mesh = Mesh::start(config, Platform::system()).await?;
     let data = if storage.memory { "in memory, gone at the end".to_owned() } else { absolute(&storage.data_dir) };
+    let told = launch::told_to_stop()?;
     say(&announcement(&mesh, &data))?;
 
-    launch::told_to_stop().await?;
+    told.await;
     say("stopping: the requests under way may end")?;
     let well = mesh.shutdown().await;
     telemetry.shutdown(FLUSH).await;

@@ -98,10 +98,11 @@ async fn serve_until_told<D: Domain>(serve: Serve<D::Config>) -> Result<(), BoxE
     let keys = keys.unwrap_or_else(|| auth_keys(&auth, &platform));
     let people = AccessTokens::new(&identity, keys, platform.clock.clone());
     let listener = TcpListener::bind(listen).await.map_err(|error| format!("{listen}: {error}: set MESH_LISTEN"))?;
+    let told = told_to_stop()?;
     let running = server::start(service, listener, &server, people, workload.verifier).await?;
     tracing::info!(service = D::NAME, address = %running.address(), "serving");
 
-    told_to_stop().await?;
+    told.await;
     tracing::info!("stopping: the requests under way may end");
     let drained = running.drain().await;
     let ended = platform.tasks.shutdown(TASKS_END).await;
