@@ -72,7 +72,8 @@ impl TestMesh {
         let mut config = Defaults::parse_from(arguments).config;
         config.dynamodb = engine.config().await;
         change(&mut config);
-        let clock = ManualClock::new(Timestamp::from_second(1_790_000_000).expect("a time"));
+        // In the year 2100: what expires by this clock must not have expired by the engines' own.
+        let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).expect("a time"));
         let platform =
             Platform { clock: Arc::new(clock.clone()), entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let mesh = Mesh::start(config, platform).await.expect("the mesh starts");
