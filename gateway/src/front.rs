@@ -121,11 +121,16 @@ where
             let (parts, body) = request.into_parts();
             let body = Body::new(body);
             let mut call = HttpCall::start(&parts.method, &parts.headers);
-            let response = if is_grpc(&parts.headers) {
-                grpc(&shared, &mut call, parts, body).await
-            } else {
-                http(&shared, &mut call, &parts, body).await
+            // Whatever is called or logged on the way belongs to the request's trace.
+            let context = call.context().clone();
+            let answer = async {
+                if is_grpc(&parts.headers) {
+                    grpc(&shared, &mut call, parts, body).await
+                } else {
+                    http(&shared, &mut call, &parts, body).await
+                }
             };
+            let response = answer.with_context(context).await;
             Ok(call.wrap(response))
         })
     }
@@ -140,8 +145,7 @@ async fn http(shared: &Arc<Shared>, call: &mut HttpCall, parts: &Parts, body: Bo
     let mut response = match route {
         Some((route, segments)) => {
             call.route(Arc::clone(&route.template));
-            let context = call.context().clone();
-            rest::answer(shared, route, segments, parts, body).with_context(context).await
+            rest::answer(shared, route, segments, parts, body).await
         }
         None if parts.method == Method::GET && parts.uri.path() == "/healthz" => {
             call.route("/healthz");
@@ -161,8 +165,7 @@ async fn grpc(shared: &Arc<Shared>, call: &mut HttpCall, parts: Parts, body: Bod
     let path = parts.uri.path();
     if let Some(rpc) = shared.table.rpc(path) {
         call.route(Arc::clone(&rpc.path));
-        let context = call.context().clone();
-        return native::answer(shared, rpc, &parts, body).with_context(context).await;
+        return native::answer(shared, rpc, &parts, body).await;
     }
     if !path.starts_with("/grpc.health.") && !path.starts_with("/grpc.reflection.") {
         return native::unknown();

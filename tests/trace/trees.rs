@@ -39,6 +39,10 @@ server GET /clients/{client_id}
     server therapy.clients.v1.ClientService/GetClient
 ";
 
+const UNKNOWN: &str = "\
+server GET
+";
+
 const GRPC: &str = "\
 server POST /therapy.auth.v1.AuthService/GetMe
   client therapy.auth.v1.AuthService/GetMe
@@ -61,6 +65,9 @@ pub(crate) async fn play(watched: &Watched) -> Trees {
     let (refused, answer) = watched.ask(mesh.request(Method::GET, &path)).await;
     answer.refused(401, "TOKEN_MISSING");
 
+    let (unknown, answer) = watched.ask(mesh.request(Method::GET, "/nothing")).await;
+    answer.refused(404, "ROUTE_NOT_FOUND");
+
     let (by_grpc, parent) = watched.new_trace();
     let mut auth = AuthServiceClient::new(Channel::from_shared(mesh.url.clone()).unwrap().connect().await.unwrap());
     let mut me = Request::new(GetMeRequest {});
@@ -72,7 +79,7 @@ pub(crate) async fn play(watched: &Watched) -> Trees {
     kit::mesh::answer(mesh.request(Method::GET, "/healthz")).await.expect(200);
     let (deleted, answer) = watched.ask(request(Method::DELETE)).await;
     assert_eq!(answer.status, 204);
-    Trees { expected: vec![(got, GET), (refused, REFUSED), (by_grpc, GRPC), (deleted, DELETE)] }
+    Trees { expected: vec![(got, GET), (refused, REFUSED), (unknown, UNKNOWN), (by_grpc, GRPC), (deleted, DELETE)] }
 }
 
 impl Trees {
@@ -81,13 +88,15 @@ impl Trees {
             assert_eq!(seen.tree(*trace), *expected);
             self.logs_are_joined(seen, *trace);
         }
+        let refusals = seen.received.logs.iter().filter(|log| text(&log.attributes, "reason").is_some());
+        assert!(refusals.clone().count() > 1 && refusals.clone().all(|log| !log.trace_id.is_empty()));
         let begun = seen.received.spans.iter().filter(|span| span.name == "GET /healthz");
         let begun: Vec<_> = begun.collect();
         assert!(!begun.is_empty() && begun.iter().all(|span| span.parent_span_id.is_empty()));
         assert_eq!(seen.received.services.iter().map(String::as_str).collect::<Vec<_>>(), ["mesh"]);
     }
 
-    /// Each server span has its line in the access log, which knows trace and span.
+    /// Each server span has its line in the access log, which knows trace and span; and so has each refusal.
     fn logs_are_joined(&self, seen: &Seen, trace: Trace) {
         let spans = seen.spans(trace);
         for span in spans.iter().filter(|span| span.kind() == SpanKind::Server) {
