@@ -13,11 +13,20 @@ use prost_reflect::prost_types::MethodOptions;
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage as _, Value};
 
-const ROOTS: [&str; 4] = [
-    "therapy/auth/v1/auth.proto",
+const ROOTS: [&str; 13] = [
+    "therapy/audit/v1/audit.proto",
+    "therapy/audit/v1/record.proto",
     "therapy/auth/v1/account.proto",
+    "therapy/auth/v1/auth.proto",
     "therapy/clients/v1/clients.proto",
+    "therapy/clients/v1/names.proto",
+    "therapy/events/v1/events.proto",
+    "therapy/journals/v1/journals.proto",
+    "therapy/mapping/v1/consent.proto",
+    "therapy/mapping/v1/mapping.proto",
+    "therapy/therapists/v1/names.proto",
     "therapy/therapists/v1/therapists.proto",
+    "therapy/vault/v1/vault.proto",
 ];
 
 /// Details of errors travel as `Any`: both fronts print them only if their types are in the set.

@@ -4,6 +4,22 @@
 //! Clients and servers are behind the features `<domain>-client` and `<domain>-server`, so that the manifest of a crate
 //! says which services it calls.
 
+/// `therapy.audit`: who read what of a journal.
+pub mod audit {
+    /// Version 1.
+    #[allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::restriction,
+        clippy::pedantic,
+        reason = "generated code"
+    )]
+    pub mod v1 {
+        tonic::include_proto!("therapy.audit.v1");
+    }
+}
+
 /// `therapy.auth`: accounts and logins.
 pub mod auth {
     /// Version 1.
@@ -36,6 +52,54 @@ pub mod clients {
     }
 }
 
+/// `therapy.events`: what other services must hear of.
+pub mod events {
+    /// Version 1.
+    #[allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::restriction,
+        clippy::pedantic,
+        reason = "generated code"
+    )]
+    pub mod v1 {
+        tonic::include_proto!("therapy.events.v1");
+    }
+}
+
+/// `therapy.journals`: the emotions journals.
+pub mod journals {
+    /// Version 1.
+    #[allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::restriction,
+        clippy::pedantic,
+        reason = "generated code"
+    )]
+    pub mod v1 {
+        tonic::include_proto!("therapy.journals.v1");
+    }
+}
+
+/// `therapy.mapping`: relations and consent.
+pub mod mapping {
+    /// Version 1.
+    #[allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::restriction,
+        clippy::pedantic,
+        reason = "generated code"
+    )]
+    pub mod v1 {
+        tonic::include_proto!("therapy.mapping.v1");
+    }
+}
+
 /// `therapy.therapists`: profiles of therapists and the directory.
 pub mod therapists {
     /// Version 1.
@@ -49,6 +113,22 @@ pub mod therapists {
     )]
     pub mod v1 {
         tonic::include_proto!("therapy.therapists.v1");
+    }
+}
+
+/// `therapy.vault`: the keys that text is sealed with.
+pub mod vault {
+    /// Version 1.
+    #[allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::restriction,
+        clippy::pedantic,
+        reason = "generated code"
+    )]
+    pub mod v1 {
+        tonic::include_proto!("therapy.vault.v1");
     }
 }
 

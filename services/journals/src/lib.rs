@@ -1,0 +1,4 @@
+//! The emotions journals.
+
+/// The name of the service.
+pub const NAME: &str = "journals";

@@ -1,0 +1,1 @@
+//! The data keys of people, as services hold them: fetched from vault, kept briefly, wiped.
