@@ -3,6 +3,7 @@ use std::fmt;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemError;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -85,7 +86,7 @@ macro_rules! unconditional {
         }
     )*};
 }
-unconditional!(GetItemError, QueryError);
+unconditional!(BatchGetItemError, GetItemError, QueryError);
 
 /// The public face of a failed call: what will pass is UNAVAILABLE, the rest is INTERNAL.
 pub(crate) fn rejection<E: Modelled>(

@@ -11,7 +11,7 @@ use crate::def::{KeyDef, TableDef};
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
 /// The primary key of an item.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     partition: String,
     sort: Option<String>,
@@ -28,6 +28,10 @@ impl Key {
     #[must_use]
     pub fn partition(partition: impl Into<String>) -> Self {
         Self { partition: partition.into(), sort: None }
+    }
+
+    pub(crate) fn parts(&self) -> (&str, &str) {
+        (&self.partition, self.sort.as_deref().unwrap_or_default())
     }
 
     /// As the table writes it. DynamoDB refuses a key that has a part too few or too many.

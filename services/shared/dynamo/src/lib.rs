@@ -1,4 +1,4 @@
-//! The DynamoDB table handle: conditions with outcomes, table definitions, page tokens, idempotency records.
+//! The DynamoDB table handle: conditions with outcomes, table definitions, page tokens, idempotency records, sealing.
 //!
 //! There is no storage trait: every service talks to DynamoDB through the AWS SDK, and only the endpoint differs. What
 //! this crate adds is types: a condition that does not hold is an outcome, never an error, and whatever else goes wrong
@@ -53,6 +53,7 @@
 //! # }
 //! ```
 
+mod batch;
 mod call;
 mod condition;
 mod config;
@@ -63,6 +64,7 @@ mod idempotency;
 mod item;
 mod provision;
 mod query;
+pub mod seal;
 pub mod secret;
 mod table;
 mod token;

@@ -5,6 +5,7 @@ use kernel::Result;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::batch;
 use crate::call::traced;
 use crate::condition::Condition;
 use crate::def::{IndexDef, TableDef};
@@ -63,6 +64,15 @@ impl Table {
             .await
             .map(|output| output.item.map(Item))
             .map_err(Rejection::into_error)
+    }
+
+    /// The items with these keys, in no promised order; those that are not there are left out. One call for each hundred
+    /// keys.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, also when DynamoDB keeps leaving keys unprocessed, or INTERNAL.
+    pub async fn batch_get(&self, keys: Vec<Key>, read: Read) -> Result<Vec<Item>> {
+        batch::get(self, keys, read).await
     }
 
     /// Whether the table can be read, by reading a key that no item has.

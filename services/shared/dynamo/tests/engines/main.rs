@@ -6,6 +6,7 @@ mod idempotency;
 mod pages;
 mod provision;
 mod query;
+mod seal;
 mod support;
 mod transact;
 mod write;
