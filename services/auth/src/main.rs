@@ -16,7 +16,7 @@ impl Domain for This {
     type Config = auth::Config;
 
     async fn build(config: auth::Config, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
-        let Given { dynamodb, secrets, identity, auth: _, platform } = given;
+        let Given { dynamodb, secrets, identity, platform, .. } = given;
         let deps = auth::Deps { dynamodb, secrets, identity, platform };
         let (service, keys) = auth::build(config, deps).await?;
         Ok((service, Some(keys)))

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chassis::client::Upstream;
-use chassis::identity::{self, AccessTokens, Keys, Workload};
+use chassis::identity::{self, AccessTokens, Keys, Workload, WorkloadTokens};
 use chassis::{Platform, Service, config, server, telemetry};
 use dynamo::TableDef;
 use dynamo::secret::Secrets;
@@ -44,8 +44,20 @@ pub struct Given {
     pub identity: identity::Config,
     /// The service that holds the accounts.
     pub auth: Upstream,
+    /// The service's own tokens, for the calls that it makes.
+    pub tokens: WorkloadTokens,
     /// Time, randomness and tasks.
     pub platform: Platform,
+}
+
+impl Given {
+    /// Another service that the domain calls.
+    ///
+    /// # Errors
+    /// If the address is not `http://host:port`.
+    pub fn upstream(&self, address: &str) -> Result<Upstream, BoxError> {
+        Upstream::new(address, self.tokens.clone())
+    }
 }
 
 /// The `main` of a service's own binary.
@@ -91,9 +103,16 @@ async fn serve_until_told<D: Domain>(serve: Serve<D::Config>) -> Result<(), BoxE
     let dynamodb = dynamodb.connect().await;
     dynamodb.verify(D::TABLES).await?;
     let workload = Workload::from_files(&workload, &platform).await?;
-    let auth = Upstream::new(&auth_address, workload.tokens)?;
+    let auth = Upstream::new(&auth_address, workload.tokens.clone())?;
     let identity = server.identity().clone();
-    let given = Given { dynamodb, secrets, identity: identity.clone(), auth: auth.clone(), platform: platform.clone() };
+    let given = Given {
+        dynamodb,
+        secrets,
+        identity: identity.clone(),
+        auth: auth.clone(),
+        tokens: workload.tokens,
+        platform: platform.clone(),
+    };
     let (service, keys) = D::build(domain, given).await?;
     let keys = keys.unwrap_or_else(|| auth_keys(&auth, &platform));
     let people = AccessTokens::new(&identity, keys, platform.clock.clone());
