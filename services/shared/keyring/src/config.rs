@@ -1,0 +1,36 @@
+use std::time::Duration;
+
+use chassis::config;
+
+/// The longest that a key may be kept.
+const LONGEST: Duration = Duration::from_secs(5 * 60);
+
+/// How long keys are kept.
+#[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
+#[command(next_help_heading = "Data keys")]
+pub struct Config {
+    /// How long a person's data key is kept in memory, at most 5m. It bounds how long the person's text can still be read
+    /// after the key is destroyed, and how long it can be while vault is down.
+    #[arg(long, env = "MESH_DATA_KEY_LIFE", default_value = "30s", value_parser = life)]
+    pub data_key_life: Duration,
+}
+
+fn life(text: &str) -> Result<Duration, String> {
+    let life = config::duration(text)?;
+    if life <= LONGEST { Ok(life) } else { Err("must not be longer than 5m".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_life_is_bounded() {
+        assert_eq!(life("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(life("5m"), Ok(LONGEST));
+        for refused in ["0s", "301s", "1h", "soon"] {
+            assert!(life(refused).is_err(), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The process of vault.
+
+use std::process::ExitCode;
+
+use chassis::Service;
+use chassis::identity::Keys;
+use dynamo::TableDef;
+use kernel::BoxError;
+use launch::{Domain, Given};
+use vault::Config;
+
+struct This;
+
+impl Domain for This {
+    const NAME: &'static str = vault::NAME;
+    const TABLES: &'static [&'static TableDef] = &[&vault::DATA_KEYS];
+    type Config = Config;
+
+    async fn build(config: Config, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
+        let Given { dynamodb, platform, .. } = given;
+        let key_encryption_keys = launch::read_secrets(&config.key_encryption_keys_file)
+            .map_err(|error| format!("MESH_KEY_ENCRYPTION_KEYS_FILE: {error}"))?;
+        Ok((vault::build(vault::Deps { dynamodb, key_encryption_keys, platform }).await?, None))
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    launch::run::<This>().await
+}

@@ -1,0 +1,62 @@
+//! What can be done with a person's key.
+
+use std::sync::Arc;
+
+use kernel::{Clock, Entropy, Result, UserId};
+
+use crate::kek::{KeyEncryption, missing};
+use crate::model::DataKey;
+use crate::store::{Added, Store, Stored};
+
+/// The use cases and what they need.
+///
+/// Who may ask is decided by the rules beside the RPCs alone: a service that is trusted with one person's key is trusted
+/// with everyone's.
+pub(crate) struct Vault {
+    pub(crate) store: Store,
+    pub(crate) keys: Arc<dyn KeyEncryption>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+impl Vault {
+    /// Makes sure that every stored key can be unwrapped, and notes the key-encryption key that is going to wrap.
+    pub(crate) async fn prepare(&self) -> Result<()> {
+        for id in self.store.keks().await?.iter().filter(|id| !self.keys.has(id)) {
+            if !self.store.wrapped_by(id, 1, None).await?.persons.is_empty() {
+                return Err(missing(id));
+            }
+        }
+        self.store.note_kek(self.keys.current(), self.clock.now()).await
+    }
+
+    /// A person's key, made if there was never one; nothing, if it was destroyed.
+    pub(crate) async fn key(&self, person: UserId) -> Result<Option<DataKey>> {
+        match self.store.read(person).await? {
+            None => self.make(person).await,
+            Some(stored) => self.unwrap(stored, person).await,
+        }
+    }
+
+    /// Destroys a person's key. It can be repeated.
+    pub(crate) async fn destroy(&self, person: UserId) -> Result<()> {
+        self.store.destroy(person, self.clock.now()).await
+    }
+
+    /// Of many who make a person's first key at once, all get the one that was stored.
+    async fn make(&self, person: UserId) -> Result<Option<DataKey>> {
+        let key = DataKey::generate(&*self.entropy);
+        let wrapped = self.keys.wrap(&key, person).await?;
+        match self.store.add(person, &wrapped, self.clock.now()).await? {
+            Added::Done => Ok(Some(key)),
+            Added::There(stored) => self.unwrap(stored, person).await,
+        }
+    }
+
+    async fn unwrap(&self, stored: Stored, person: UserId) -> Result<Option<DataKey>> {
+        match stored {
+            Stored::Key(wrapped) => self.keys.unwrap(&wrapped, person).await.map(Some),
+            Stored::Destroyed => Ok(None),
+        }
+    }
+}

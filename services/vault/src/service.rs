@@ -1,0 +1,57 @@
+//! The RPCs: a request enters, is translated, handed on, and its answer translated back.
+
+use std::sync::Arc;
+
+use chassis::status;
+use kernel::{Error, UserId, Violations};
+use proto::events::v1 as events;
+use proto::events::v1::event::Kind;
+use proto::events::v1::subscriber_service_server::SubscriberService;
+use proto::vault::v1 as pb;
+use proto::vault::v1::vault_service_server::VaultService;
+use tonic::{Request, Response, Status};
+
+use crate::ops::Vault;
+
+/// The services of the protos.
+#[derive(Clone)]
+pub(crate) struct Services(pub(crate) Arc<Vault>);
+
+#[tonic::async_trait]
+impl VaultService for Services {
+    async fn get_data_key(
+        &self,
+        request: Request<pb::GetDataKeyRequest>,
+    ) -> Result<Response<pb::GetDataKeyResponse>, Status> {
+        let pb::GetDataKeyRequest { person_id } = request.into_inner();
+        let person = user("personId", &person_id).map_err(status::of)?;
+        let key = self.0.key(person).await.map_err(status::of)?;
+        // From here on the key is in buffers of prost and hyper, which wipe nothing.
+        Ok(Response::new(pb::GetDataKeyResponse {
+            destroyed: key.is_none(),
+            key: key.map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl SubscriberService for Services {
+    async fn deliver(
+        &self,
+        request: Request<events::DeliverRequest>,
+    ) -> Result<Response<events::DeliverResponse>, Status> {
+        let events::DeliverRequest { event } = request.into_inner();
+        // A kind that is newer than this service is none here, and nothing that it has to hear of.
+        if let Some(Kind::AccountEnded(events::AccountEnded { user_id, role: _ })) = event.and_then(|event| event.kind)
+        {
+            let person = user("event.accountEnded.userId", &user_id).map_err(status::of)?;
+            self.0.destroy(person).await.map_err(status::of)?;
+        }
+        Ok(Response::new(events::DeliverResponse {}))
+    }
+}
+
+fn user(field: &'static str, id: &str) -> Result<UserId, Error> {
+    let mut bad = Violations::default();
+    bad.take(field, id.parse()).ok_or_else(|| bad.into_error())
+}
