@@ -17,7 +17,7 @@ use crate::process::Mesh;
 
 /// Accounts that log in: the tries of one account are made one after the other.
 const ACCOUNTS: usize = 8;
-const PASSWORD: &str = "seven quiet herons";
+pub(crate) const PASSWORD: &str = "seven quiet herons";
 
 /// One client with a profile, and those who ask for it. Cheap to clone.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ impl Callers {
         let profile = json!({"name": "Asha Rao", "email": email, "pincode": "110001"});
         let made = post("/clients", Some(&token), profile).await?;
         let id = made["clientId"].as_str().ok_or("no id")?.to_owned();
-        let channel = Channel::from_shared(mesh.clients.clone())?.tcp_nodelay(true).connect().await?;
+        let channel = Channel::from_shared(mesh.service("clients")?)?.tcp_nodelay(true).connect().await?;
         Ok(Self {
             store: store(&mesh.dynamodb).await,
             grpc: ClientServiceClient::new(channel),
@@ -106,7 +106,7 @@ impl Callers {
 }
 
 /// The SDK as the services use it.
-async fn store(endpoint: &str) -> aws_sdk_dynamodb::Client {
+pub(crate) async fn store(endpoint: &str) -> aws_sdk_dynamodb::Client {
     let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
     let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))

@@ -43,11 +43,11 @@ pub(crate) struct UnderLogins {
     pub(crate) hashing: f64,
 }
 
-fn times() -> Result<Times> {
+pub(crate) fn times() -> Result<Times> {
     Ok(Times::new(3)?)
 }
 
-async fn timed(into: &mut Times, call: impl Future<Output = Result<()>>) -> Result<()> {
+pub(crate) async fn timed(into: &mut Times, call: impl Future<Output = Result<()>>) -> Result<()> {
     let started = Instant::now();
     call.await?;
     into.record(u64::try_from(started.elapsed().as_micros())?)?;
@@ -87,8 +87,9 @@ fn mean(rates: &[f64]) -> f64 {
 
 /// How often 32 callers are answered in a second of one turn.
 #[allow(clippy::cast_precision_loss, reason = "calls within seconds")]
-async fn rate<F>(callers: &Callers, call: impl Fn(Callers) -> F + Copy + Send + 'static) -> Result<f64>
+pub(crate) async fn rate<C, F>(callers: &C, call: impl Fn(C) -> F + Copy + Send + 'static) -> Result<f64>
 where
+    C: Clone + Send + 'static,
     F: Future<Output = Result<()>> + Send,
 {
     let started = Instant::now();

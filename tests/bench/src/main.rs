@@ -1,7 +1,7 @@
 //! What the mesh costs: latency, throughput, memory, time to be ready, and what a flood of logins does to the rest.
 //!
 //! ```sh
-//! cargo run --release -p bench            # about a minute
+//! cargo run --release -p bench            # about four minutes
 //! cargo run --release -p bench -- --check # fails if a target is missed
 //! ```
 //!
@@ -19,8 +19,12 @@
 //!   five. Memory is the resident set when it is idle after its first start, before any load.
 //! - **Logins**: GetClient from one caller, in turns without and with 64 callers that log in without pause. The share of
 //!   hashing is the CPU time of the threads named `hash` over the time that all cores had.
+//! - **Journals**: one of 10^3 and one of 10^5 entries, filled over gRPC. The newest 50 of each in turns, and what DynamoDB
+//!   counts for the same pages; adding an entry over REST in turns with the raw SDK's PutItem of that size; lists of 100
+//!   entries, 32 callers, opened by the service in turns with the same Query by the raw SDK.
 
 mod callers;
+mod journal;
 mod load;
 mod process;
 mod report;
@@ -33,6 +37,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::callers::Callers;
+use crate::journal::journals;
 use crate::load::{latencies, latency_under, throughput};
 use crate::process::Mesh;
 use crate::report::Report;
@@ -49,7 +54,7 @@ struct Cli {
     #[arg(long)]
     check: bool,
 
-    /// How long each of the three loads runs, in seconds.
+    /// How long each load runs, in seconds.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
 
@@ -96,6 +101,7 @@ async fn run(mesh: Option<PathBuf>, time: Duration) -> Result<Report> {
     report.latency(&latencies(&callers, time).await?);
     report.throughput(&throughput(&callers, time).await?);
     report.logins(&latency_under(&mesh, &callers, time).await?);
+    report.journals(&journals(&mesh, time).await?);
     mesh.stop()?;
     Ok(report)
 }

@@ -18,8 +18,8 @@ pub(crate) struct Mesh {
     pub(crate) ready_after: Duration,
     /// The front, `http://host:port`.
     pub(crate) front: String,
-    /// The service clients.
-    pub(crate) clients: String,
+    /// Where each service listens, as the mesh tells it.
+    services: String,
     /// The embedded DynamoDB.
     pub(crate) dynamodb: String,
     _said: Lines<BufReader<ChildStdout>>,
@@ -60,9 +60,7 @@ impl Mesh {
             }
         };
         let (front, services, dynamodb) = (told("REST and gRPC")?, told("services")?, told("DynamoDB")?);
-        let clients = services.split(", ").find_map(|service| service.strip_prefix("clients ")).ok_or("no clients")?;
-        let clients = format!("http://{clients}");
-        let mut mesh = Self { child, ready_after: Duration::ZERO, front, clients, dynamodb, _said: lines };
+        let mut mesh = Self { child, ready_after: Duration::ZERO, front, services, dynamodb, _said: lines };
         while reqwest::get(format!("{}/healthz", mesh.front)).await?.status() != 200 {
             if started.elapsed() > PATIENCE {
                 return Err("the mesh does not get ready".into());
@@ -71,6 +69,12 @@ impl Mesh {
         }
         mesh.ready_after = started.elapsed();
         Ok(mesh)
+    }
+
+    /// A service, `http://host:port`.
+    pub(crate) fn service(&self, name: &str) -> Result<String> {
+        let of = |listed: &str| listed.strip_prefix(name)?.strip_prefix(' ').map(|address| format!("http://{address}"));
+        self.services.split(", ").find_map(of).ok_or_else(|| format!("there is no service {name}").into())
     }
 
     /// The process' id.

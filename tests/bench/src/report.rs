@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use crate::journal::Journals;
 use crate::load::{Latencies, Throughput, Times, UnderLogins};
 
 const MEGABYTE: f64 = 1e6;
@@ -76,6 +77,26 @@ impl Report {
         let ratio = millis(busy, 0.99) / millis(quiet, 0.99);
         self.target("p99 while 64 log in to that in quiet", format!("{ratio:.2}"), "≤ 2.00", ratio <= 2.0);
         self.target("hashing's share of the cores", format!("{:.0} %", hashing * 1e2), "≤ 50 %", *hashing <= 0.5);
+    }
+
+    pub(crate) fn journals(&mut self, journals: &Journals) {
+        let Journals { short, long, units, add, put, opened, queried } = journals;
+        let pages = [("newest 50 of 10^3 entries", short), ("newest 50 of 10^5 entries", long)];
+        for (what, times) in pages.into_iter().chain([("POST /journal/{id}", add), ("raw PutItem", put)]) {
+            let value = format!("p50 {:.3} ms, p99 {:.3} ms", millis(times, 0.5), millis(times, 0.99));
+            self.figure(format!("{what} ({} calls)", times.len()), value);
+        }
+        let (of_short, of_long) = units;
+        let same = (of_short - of_long).abs() <= 0.5;
+        self.target("read units of the two pages", format!("{of_short}, {of_long}"), "the same", same);
+        let ratio = millis(long, 0.5) / millis(short, 0.5);
+        self.target("p50 at 10^5 entries to that at 10^3", format!("{ratio:.2}"), "≤ 1.20", ratio <= 1.2);
+        let over = millis(add, 0.5) - millis(put, 0.5);
+        self.target("p50 of adding over the raw PutItem", format!("+{over:.3} ms"), "≤ +1.5 ms", over <= 1.5);
+        self.figure("lists of 100, opened, 32 callers", format!("{opened:.0}/s"));
+        self.figure("lists of 100, raw Query, 32 callers", format!("{queried:.0}/s"));
+        let ratio = opened / queried;
+        self.target("throughput of opened lists to raw ones", format!("{ratio:.2}"), "≥ 0.60", ratio >= 0.6);
     }
 
     /// Prints all, and answers whether a target was missed.
