@@ -1,4 +1,82 @@
-//! The emotions journals.
+//! journals: what clients felt, when and how strongly.
+
+mod consent;
+mod content;
+mod insights;
+mod model;
+mod ops;
+mod policy;
+mod reads;
+mod search;
+mod service;
+mod store;
+mod vocabulary;
+mod wire;
+
+use std::sync::Arc;
+
+use chassis::client::Upstream;
+use chassis::server::{MAX_RECEIVE, MAX_SEND};
+use chassis::{Platform, Probe, Service};
+use dynamo::secret::Secrets;
+use dynamo::{Idempotency, PageTokens};
+use kernel::BoxError;
+use keyring::Keyring;
+use proto::journals::v1::journal_service_server::{JournalServiceServer, SERVICE_NAME};
+use tonic::service::Routes;
+
+pub use store::JOURNALS;
+
+use crate::consent::Consent;
+use crate::ops::Ops;
+use crate::service::Journals;
+use crate::store::Store;
 
 /// The name of the service.
 pub const NAME: &str = "journals";
+
+/// What the service is given.
+#[derive(Debug)]
+pub struct Deps {
+    /// The DynamoDB that holds the table [`JOURNALS`].
+    pub dynamodb: dynamo::Client,
+    /// The secrets that page tokens and idempotency records are made with.
+    pub secrets: Secrets,
+    /// The service that has the keys which entries are sealed with.
+    pub vault: Upstream,
+    /// How long a key is kept.
+    pub keyring: keyring::Config,
+    /// The service that knows what clients have consented to.
+    pub mapping: Upstream,
+    /// The service that records who read.
+    pub audit: Upstream,
+    /// Time, randomness and tasks.
+    pub platform: Platform,
+}
+
+/// Builds the service.
+///
+/// # Errors
+/// If a key can't be derived from the secrets.
+pub fn build(deps: Deps) -> Result<Service, BoxError> {
+    let Deps { dynamodb, secrets, vault, keyring, mapping, audit, platform } = deps;
+    let table = dynamodb.table(&JOURNALS);
+    let probe = Probe::new({
+        let table = table.clone();
+        move || {
+            let table = table.clone();
+            async move { table.ping().await }
+        }
+    });
+    let ops = Ops {
+        store: Store::new(table.clone(), Arc::clone(&platform.entropy)),
+        tokens: PageTokens::new(&secrets, "journals/page-tokens", Arc::clone(&platform.entropy))?,
+        idempotency: Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?,
+        keyring: Keyring::new(vault, &keyring, &platform),
+        consent: Consent { mapping, audit },
+        platform,
+    };
+    let service = JournalServiceServer::new(Journals(Arc::new(ops)));
+    let routes = Routes::new(service.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
+    Ok(Service { name: NAME, grpc_services: &[SERVICE_NAME], routes, probe })
+}

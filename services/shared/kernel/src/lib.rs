@@ -18,5 +18,5 @@ pub use id::{ClientId, LoginId, ParseIdError, TherapistId, UserId};
 pub use jiff::Timestamp;
 pub use page::{Page, PageSize};
 pub use principal::{Caller, Person, Role};
-pub use text::{Email, PersonName, Pincode, Specialty, TextError, fold_prefix};
+pub use text::{Email, PersonName, Pincode, Specialty, TextError, fold, fold_prefix};
 pub use version::Version;

@@ -15,7 +15,8 @@ impl fmt::Display for TextError {
 }
 
 /// A text as it is compared: compatibility forms unified (NFKC), lower case, runs of white space as one space.
-fn fold(text: &str) -> String {
+#[must_use]
+pub fn fold(text: &str) -> String {
     let lower: String = text.nfkc().flat_map(char::to_lowercase).nfkc().collect();
     lower.split_whitespace().collect::<Vec<_>>().join(" ")
 }

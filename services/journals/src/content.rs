@@ -1,0 +1,83 @@
+//! What is sealed of an entry, as bytes.
+
+use kernel::{Error, Result};
+use prost::Message as _;
+use zeroize::Zeroizing;
+
+use crate::model::{Content, Visibility};
+
+/// The version of the form that contents are written in. It stands beside the content, and the seal vouches for it.
+pub(crate) const FORMAT: u8 = 1;
+
+/// Version 1. Visibility is in it, so that nobody who can write to the table can show a private entry.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+struct Written {
+    #[prost(string, tag = "1")]
+    emotion: String,
+    #[prost(uint32, tag = "2")]
+    intensity: u32,
+    #[prost(string, tag = "3")]
+    note: String,
+    #[prost(bool, tag = "4")]
+    private: bool,
+}
+
+impl std::fmt::Debug for Written {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Written(…)")
+    }
+}
+
+/// The bytes of a content, in the form [`FORMAT`].
+pub(crate) fn encode(content: &Content) -> Zeroizing<Vec<u8>> {
+    let Content { emotion, intensity, note, visibility } = content;
+    let written = Written {
+        emotion: emotion.as_str().to_owned(),
+        intensity: intensity.get().into(),
+        note: note.as_str().to_owned(),
+        private: *visibility == Visibility::Private,
+    };
+    Zeroizing::new(written.encode_to_vec())
+}
+
+/// The content of bytes in a form.
+///
+/// # Errors
+/// INTERNAL when they are no content.
+pub(crate) fn decode(format: u8, bytes: &[u8]) -> Result<Content> {
+    let broken = || Error::internal(format!("what was sealed is no content of form {format}"));
+    if format != FORMAT {
+        return Err(broken());
+    }
+    let Written { emotion, intensity, note, private } = Written::decode(bytes).map_err(|_| broken())?;
+    let intensity = i32::try_from(intensity).map_err(|_| broken())?;
+    Ok(Content {
+        emotion: emotion.parse().map_err(|_| broken())?,
+        intensity: intensity.try_into().map_err(|_| broken())?,
+        note: note.try_into().map_err(|_| broken())?,
+        visibility: if private { Visibility::Private } else { Visibility::Shared },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_comes_back_as_it_was_and_what_is_none_does_not() {
+        for visibility in [Visibility::Shared, Visibility::Private] {
+            let content = Content {
+                emotion: "wistful".parse().unwrap(),
+                intensity: 4.try_into().unwrap(),
+                note: "first line\nsecond".to_owned().try_into().unwrap(),
+                visibility,
+            };
+            let bytes = encode(&content);
+            assert_eq!(decode(FORMAT, &bytes).unwrap(), content);
+            assert!(decode(FORMAT + 1, &bytes).is_err());
+            assert!(decode(FORMAT, &bytes[..5]).is_err());
+        }
+        assert!(decode(FORMAT, &[]).is_err());
+    }
+}

@@ -1,0 +1,56 @@
+//! The process of journals.
+
+use std::process::ExitCode;
+
+use chassis::Service;
+use chassis::identity::Keys;
+use dynamo::TableDef;
+use kernel::BoxError;
+use launch::{Domain, Given};
+
+struct This;
+
+/// The settings of the process.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+struct Config {
+    /// Where vault listens, for the keys that entries are sealed with.
+    #[arg(long, env = "MESH_VAULT_ADDRESS", default_value = "http://127.0.0.1:50054")]
+    vault_address: String,
+
+    /// Where mapping listens, for what clients have consented to.
+    #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = "http://127.0.0.1:50055")]
+    mapping_address: String,
+
+    /// Where audit listens, for the record of who read.
+    #[arg(long, env = "MESH_AUDIT_ADDRESS", default_value = "http://127.0.0.1:50057")]
+    audit_address: String,
+
+    #[command(flatten)]
+    keyring: keyring::Config,
+}
+
+impl Domain for This {
+    const NAME: &'static str = journals::NAME;
+    const TABLES: &'static [&'static TableDef] = &[&journals::JOURNALS];
+    type Config = Config;
+
+    async fn build(config: Config, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
+        let Config { vault_address, mapping_address, audit_address, keyring } = config;
+        let deps = journals::Deps {
+            vault: given.upstream(&vault_address)?,
+            mapping: given.upstream(&mapping_address)?,
+            audit: given.upstream(&audit_address)?,
+            keyring,
+            dynamodb: given.dynamodb,
+            secrets: given.secrets,
+            platform: given.platform,
+        };
+        Ok((journals::build(deps)?, None))
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    launch::run::<This>().await
+}

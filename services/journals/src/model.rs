@@ -1,0 +1,373 @@
+//! The types of the journal: none can hold a value that the contract forbids, and none prints what a client wrote.
+
+use std::fmt;
+use std::str::FromStr;
+
+use kernel::{Entropy, TextError, Timestamp, Version};
+use ulid::Ulid;
+use unicode_normalization::UnicodeNormalization as _;
+
+/// How far a client's clock may be ahead of ours, in milliseconds.
+const SKEW: i64 = 5 * 60 * 1000;
+
+/// A feeling, in a word of the vocabulary or of the client's own: 1 to 100 characters, in NFC.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Emotion(String);
+
+/// How strong a feeling was: 1 to 5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Intensity(u8);
+
+/// What a client says about a feeling: at most 10,000 characters, as they were written.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Note(String);
+
+/// When something was felt, in milliseconds since 1970 and not before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FeltAt(u64);
+
+/// The id of an entry: a ULID whose time is that of the emotion. Ids order entries by that time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct EntryId(Ulid);
+
+/// Who may see an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visibility {
+    /// The client and the therapists with access.
+    Shared,
+    /// The client alone.
+    Private,
+}
+
+/// What is sealed of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Content {
+    pub(crate) emotion: Emotion,
+    pub(crate) intensity: Intensity,
+    pub(crate) note: Note,
+    pub(crate) visibility: Visibility,
+}
+
+/// An entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) id: EntryId,
+    pub(crate) content: Content,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) version: Version,
+}
+
+/// What a correction changes; what is not there stays.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Change {
+    pub(crate) emotion: Option<Emotion>,
+    pub(crate) intensity: Option<Intensity>,
+    pub(crate) note: Option<Note>,
+    pub(crate) visibility: Option<Visibility>,
+}
+
+/// A time: from the first millisecond since 1970 up to the second, which is not in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+}
+
+impl Emotion {
+    const BOUNDS: &'static str = "must be 1 to 100 characters";
+    /// The most bytes that are looked at.
+    const MOST_RAW: usize = 4096;
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The word as it is compared.
+    pub(crate) fn folded(&self) -> String {
+        kernel::fold(&self.0)
+    }
+}
+
+impl FromStr for Emotion {
+    type Err = TextError;
+
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        if text.len() > Self::MOST_RAW {
+            return Err(TextError(Self::BOUNDS));
+        }
+        let text: String = text.trim().nfc().collect();
+        if !(1..=100).contains(&text.chars().count()) {
+            return Err(TextError(Self::BOUNDS));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(TextError("must not contain control characters"));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl fmt::Debug for Emotion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Emotion(…)")
+    }
+}
+
+impl From<Emotion> for String {
+    fn from(emotion: Emotion) -> Self {
+        emotion.0
+    }
+}
+
+impl From<Note> for String {
+    fn from(note: Note) -> Self {
+        note.0
+    }
+}
+
+impl Intensity {
+    pub(crate) const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl TryFrom<i32> for Intensity {
+    type Error = TextError;
+
+    fn try_from(number: i32) -> Result<Self, TextError> {
+        match u8::try_from(number) {
+            Ok(number @ 1..=5) => Ok(Self(number)),
+            Ok(_) | Err(_) => Err(TextError("must be 1 to 5")),
+        }
+    }
+}
+
+impl Note {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Note {
+    type Error = TextError;
+
+    fn try_from(text: String) -> Result<Self, TextError> {
+        if text.chars().count() > 10_000 {
+            return Err(TextError("is too long: at most 10,000 characters"));
+        }
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            return Err(TextError("must not contain control characters other than tabs and the ends of lines"));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl fmt::Debug for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Note(…)")
+    }
+}
+
+impl FeltAt {
+    /// The instant, if something can have been felt then: not before 1970, and not after `now` by more than clocks differ.
+    pub(crate) fn new(millisecond: i64, now: Timestamp) -> Result<Self, TextError> {
+        let Ok(felt) = u64::try_from(millisecond) else {
+            return Err(TextError("must not be before 1970"));
+        };
+        if millisecond > now.as_millisecond().saturating_add(SKEW) {
+            return Err(TextError("must not be in the future: at most five minutes from now, for clocks that differ"));
+        }
+        Ok(Self(felt))
+    }
+}
+
+impl EntryId {
+    /// A new id for an emotion felt at this time.
+    pub(crate) fn generate(felt_at: FeltAt, entropy: &dyn Entropy) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j] = entropy.array::<10>();
+        let random = u128::from_be_bytes([0, 0, 0, 0, 0, 0, a, b, c, d, e, f, g, h, i, j]);
+        Self(Ulid::from_parts(felt_at.0, random))
+    }
+
+    /// The first id of a millisecond since 1970.
+    const fn first(millisecond: u64) -> Self {
+        Self(Ulid::from_parts(millisecond, 0))
+    }
+
+    /// The last id of a millisecond since 1970.
+    pub(crate) const fn last(millisecond: u64) -> Self {
+        Self(Ulid::from_parts(millisecond, u128::MAX))
+    }
+
+    /// When the emotion was felt, in milliseconds since 1970.
+    pub(crate) const fn millisecond(self) -> i64 {
+        self.0.timestamp_ms().cast_signed()
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The text is no entry's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoEntryId;
+
+impl FromStr for EntryId {
+    type Err = NoEntryId;
+
+    /// Only the form that we print is accepted: one id has one spelling.
+    fn from_str(text: &str) -> Result<Self, NoEntryId> {
+        let id = Ulid::from_string(text).map_err(|_| NoEntryId)?;
+        if *id.array_to_str(&mut [0; ulid::ULID_LEN]) == *text { Ok(Self(id)) } else { Err(NoEntryId) }
+    }
+}
+
+impl Content {
+    /// The content with these changes.
+    pub(crate) fn with(self, change: Change) -> Self {
+        let Change { emotion, intensity, note, visibility } = change;
+        Self {
+            emotion: emotion.unwrap_or(self.emotion),
+            intensity: intensity.unwrap_or(self.intensity),
+            note: note.unwrap_or(self.note),
+            visibility: visibility.unwrap_or(self.visibility),
+        }
+    }
+}
+
+impl Range {
+    /// Any time.
+    pub(crate) const ALL: Self = Self { from: i64::MIN, to: i64::MAX };
+
+    /// The part of it that is not before a millisecond.
+    pub(crate) fn not_before(self, millisecond: i64) -> Self {
+        Self { from: self.from.max(millisecond), ..self }
+    }
+
+    /// The first and the last id of this time, if any id can be of it.
+    pub(crate) fn ids(self) -> Option<(EntryId, EntryId)> {
+        /// The time of an id has 48 bits.
+        const LAST: i64 = (1 << 48) - 1;
+        let (first, last) = (self.from.max(0), self.to.saturating_sub(1).min(LAST));
+        let ids = (EntryId::first(first.cast_unsigned()), EntryId::last(last.cast_unsigned()));
+        (first <= last).then_some(ids)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    struct Bytes(u8);
+
+    impl Entropy for Bytes {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(self.0);
+        }
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_millisecond(1_000_000_000_000).unwrap()
+    }
+
+    #[test]
+    fn an_emotion_is_1_to_100_characters_of_one_line() {
+        for (text, expected) in [(" calm ", "calm"), ("Zoe\u{308}", "Zoë"), ("let down", "let down")] {
+            assert_eq!(text.parse::<Emotion>().map(|it| it.as_str().to_owned()), Ok(expected.to_owned()));
+        }
+        assert!("é".repeat(100).parse::<Emotion>().is_ok());
+        for bad in ["", " \t ", &"x".repeat(101), "a\u{7}b", "a\nb", &" ".repeat(5000)] {
+            assert!(bad.parse::<Emotion>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_note_has_lines_and_at_most_10000_characters() {
+        for good in [String::new(), "a\tb\r\nc\n".to_owned(), "\u{1f600}".repeat(10_000), "  as written ".to_owned()] {
+            assert_eq!(Note::try_from(good.clone()).map(|note| note.0), Ok(good));
+        }
+        for bad in ["x".repeat(10_001), "a\u{0}b".to_owned(), "\u{1b}[2J".to_owned(), "\u{85}".to_owned()] {
+            assert!(Note::try_from(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn an_intensity_is_1_to_5() {
+        for number in [i32::MIN, -1, 0, 6, 256 + 3, i32::MAX] {
+            assert!(Intensity::try_from(number).is_err(), "{number}");
+        }
+        for number in 1..=5 {
+            assert_eq!(i32::from(Intensity::try_from(number).unwrap().get()), number);
+        }
+    }
+
+    #[test]
+    fn a_feeling_is_from_1970_to_five_minutes_from_now() {
+        let now_ms = now().as_millisecond();
+        for good in [0, 1, now_ms, now_ms + SKEW] {
+            assert!(FeltAt::new(good, now()).is_ok(), "{good}");
+        }
+        for bad in [-1, i64::MIN, now_ms + SKEW + 1, 253_402_300_800_000, i64::MAX] {
+            assert!(FeltAt::new(bad, now()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_entry_id_has_one_spelling() {
+        let id = EntryId::generate(FeltAt::new(now().as_millisecond(), now()).unwrap(), &Bytes(0xab)).to_string();
+        assert_eq!(id.parse::<EntryId>().unwrap().to_string(), id);
+        for other in [
+            &*id.to_lowercase(),
+            &id[1..],
+            &format!("{id}0"),
+            &format!(" {id}"),
+            "",
+            "8ZZZZZZZZZZZZZZZZZZZZZZZZZ",
+            "nobody",
+        ] {
+            assert_eq!(other.parse::<EntryId>(), Err(NoEntryId), "{other}");
+        }
+        let alias = "01ARZ3NDEKTSV4RRFFQ69G5FAO";
+        assert_eq!(alias.parse::<EntryId>(), Err(NoEntryId), "O is read as 0 by Crockford, and written so");
+    }
+
+    #[test]
+    fn what_a_client_wrote_is_not_printed() {
+        let content = Content {
+            emotion: "canary".parse().unwrap(),
+            intensity: Intensity(3),
+            note: Note::try_from("canary".to_owned()).unwrap(),
+            visibility: Visibility::Private,
+        };
+        assert!(!format!("{content:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_time_is_the_ids_of_its_milliseconds() {
+        let ids = |from, to| Range { from, to }.ids();
+        assert_eq!(ids(5, 6), Some((EntryId::first(5), EntryId::last(5))));
+        assert_eq!(ids(-7, 2), Some((EntryId::first(0), EntryId::last(1))));
+        assert_eq!(Range::ALL.ids(), Some((EntryId(Ulid::nil()), EntryId(Ulid::max()))));
+        for (from, to) in [(5, 5), (6, 5), (-7, 0), (i64::MIN, i64::MIN), (1 << 48, i64::MAX)] {
+            assert_eq!(ids(from, to), None, "{from} to {to}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ids_are_in_the_order_of_the_time_and_within_its_bounds(
+            one in 0_u64..253_402_300_800_000, other in 0_u64..253_402_300_800_000, byte: u8
+        ) {
+            let id = |millisecond: u64| EntryId::generate(FeltAt(millisecond), &Bytes(byte));
+            prop_assert_eq!(one < other, id(one).to_string() < id(other).to_string());
+            prop_assert_eq!(id(one).millisecond(), one.cast_signed());
+            prop_assert!(EntryId::first(one) <= id(one) && id(one) <= EntryId::last(one));
+            prop_assert!(EntryId::last(one).to_string() < EntryId::first(one + 1).to_string());
+        }
+    }
+}

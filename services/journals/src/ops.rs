@@ -1,0 +1,110 @@
+//! What a client can do with the own journal. What can be read is in `reads`.
+
+use chassis::{Context, Platform};
+use dynamo::seal::SealingKey;
+use dynamo::{Claim, Idempotency, PageTokens};
+use kernel::{ClientId, Error, Kind, Result, Timestamp, Version};
+use keyring::Keyring;
+
+use crate::consent::Consent;
+use crate::model::{Change, Content, Entry, EntryId, FeltAt};
+use crate::policy::Write;
+use crate::store::{Added, Store};
+
+/// How often a change that names no version is tried against others.
+const ATTEMPTS: usize = 10;
+
+/// The use cases and what they need.
+pub(crate) struct Ops {
+    pub(crate) store: Store,
+    pub(crate) tokens: PageTokens,
+    pub(crate) idempotency: Idempotency,
+    pub(crate) keyring: Keyring,
+    pub(crate) consent: Consent,
+    pub(crate) platform: Platform,
+}
+
+/// A new entry, as a client writes it.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) felt_at: FeltAt,
+    pub(crate) content: Content,
+}
+
+impl Ops {
+    /// Adds an entry. Nothing is read for it: a repeated request is found out when its record is there already.
+    pub(crate) async fn create(
+        &self,
+        context: &Context,
+        permit: Write,
+        draft: Draft,
+        claim: Option<Claim>,
+    ) -> Result<Entry> {
+        let key = self.own_key(context, permit).await?;
+        let Draft { felt_at, content } = draft;
+        let id = EntryId::generate(felt_at, &*self.platform.entropy);
+        let now = self.now();
+        let entry = Entry { id, content, created_at: now, updated_at: now, version: Version::FIRST };
+        match self.store.add(permit, &key, &entry, claim.as_ref()).await? {
+            Added::Done => Ok(entry),
+            Added::Replayed(id) => self.own_entry(permit, &key, id).await,
+        }
+    }
+
+    /// Corrects an entry.
+    pub(crate) async fn update(
+        &self,
+        context: &Context,
+        permit: Write,
+        id: EntryId,
+        change: Change,
+        expected: Option<Version>,
+    ) -> Result<Entry> {
+        let key = self.own_key(context, permit).await?;
+        for _ in 0..ATTEMPTS {
+            let old = self.own_entry(permit, &key, id).await?;
+            if expected.is_some_and(|expected| expected != old.version) {
+                break;
+            }
+            let version = old.version.next();
+            let new = Entry { content: old.content.with(change.clone()), updated_at: self.now(), version, ..old };
+            if self.store.replace(permit, &key, old.version, &new).await? {
+                return Ok(new);
+            }
+        }
+        Err(Version::stale())
+    }
+
+    /// Removes an entry.
+    pub(crate) async fn delete(&self, permit: Write, id: EntryId) -> Result<()> {
+        if self.store.remove(permit, id).await? { Ok(()) } else { Err(no_entry()) }
+    }
+
+    /// The key of a client's text; none when it was destroyed with the account.
+    pub(crate) async fn key(&self, context: &Context, client: ClientId) -> Result<Option<SealingKey>> {
+        self.keyring.key(context, client.into()).await
+    }
+
+    async fn own_key(&self, context: &Context, permit: Write) -> Result<SealingKey> {
+        self.key(context, permit.client()).await?.ok_or_else(account_ended)
+    }
+
+    async fn own_entry(&self, permit: Write, key: &SealingKey, id: EntryId) -> Result<Entry> {
+        self.store.entry(&permit.read(), key, id).await?.ok_or_else(no_entry)
+    }
+
+    /// The time, to the millisecond that is kept.
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = self.platform.clock.now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    }
+}
+
+/// The answer to a client whose access token has outlived the account.
+pub(crate) fn account_ended() -> Error {
+    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
+}
+
+pub(crate) fn no_entry() -> Error {
+    Error::not_found("entry")
+}

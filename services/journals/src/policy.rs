@@ -1,0 +1,210 @@
+//! Who may do what with a journal. Pure: the store takes the permits that are made here and nowhere else.
+
+use kernel::{ClientId, Error, Kind, Person, Role, UserId};
+
+use crate::model::{Content, EntryId, Range, Visibility};
+
+/// The right to write in the own journal, and in no other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Write(ClientId);
+
+/// The right to read a journal.
+#[derive(Debug, Clone)]
+pub(crate) struct Read(Scope);
+
+#[derive(Debug, Clone)]
+enum Scope {
+    Own(ClientId),
+    Granted(Grant),
+}
+
+/// What a client has granted the therapist who reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Grant {
+    client: ClientId,
+    id: String,
+    /// The grant covers what was felt from this millisecond on.
+    entries_from: i64,
+}
+
+/// How a caller comes to a permit to read.
+#[derive(Debug)]
+pub(crate) enum Reading {
+    /// The client reads.
+    Permitted(Read),
+    /// A therapist reads, if the client has granted it.
+    Ask(Question),
+}
+
+/// Whether a client has granted the calling therapist access to the journal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question(ClientId);
+
+/// The answer to a [`Question`], as it is right now.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) granted: bool,
+    pub(crate) grant_id: String,
+    /// The first millisecond since 1970 that the grant covers.
+    pub(crate) entries_from: i64,
+}
+
+impl Write {
+    pub(crate) const fn client(self) -> ClientId {
+        self.0
+    }
+
+    /// Who writes may read.
+    pub(crate) const fn read(self) -> Read {
+        Read(Scope::Own(self.0))
+    }
+}
+
+impl Read {
+    pub(crate) const fn client(&self) -> ClientId {
+        match &self.0 {
+            Scope::Own(client) => *client,
+            Scope::Granted(grant) => grant.client,
+        }
+    }
+
+    /// The grant that a therapist reads by; none where the client reads.
+    pub(crate) const fn grant(&self) -> Option<&Grant> {
+        match &self.0 {
+            Scope::Own(_) => None,
+            Scope::Granted(grant) => Some(grant),
+        }
+    }
+
+    /// The part of a time that may be read.
+    pub(crate) fn within(&self, range: Range) -> Range {
+        self.grant().map_or(range, |grant| range.not_before(grant.entries_from))
+    }
+
+    /// Whether an entry may be seen.
+    pub(crate) fn shows(&self, id: EntryId, content: &Content) -> bool {
+        self.grant()
+            .is_none_or(|grant| content.visibility == Visibility::Shared && id.millisecond() >= grant.entries_from)
+    }
+}
+
+impl Grant {
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) const fn entries_from(&self) -> i64 {
+        self.entries_from
+    }
+}
+
+impl Question {
+    /// Whose journal it is about.
+    pub(crate) const fn client(self) -> ClientId {
+        self.0
+    }
+
+    /// The permit, if the answer is yes.
+    pub(crate) fn answered(self, answer: Answer) -> Option<Read> {
+        let Answer { granted, grant_id, entries_from } = answer;
+        granted.then(|| Read(Scope::Granted(Grant { client: self.0, id: grant_id, entries_from })))
+    }
+}
+
+/// The right to write in the journal under the id of a path. Another account gets the same answer whether it exists or not.
+pub(crate) fn write(person: Person, client: &str) -> Result<Write, Error> {
+    match person.role {
+        Role::Client if client.parse::<UserId>() == Ok(person.user_id) => Ok(Write(person.user_id.into())),
+        Role::Client => Err(Error::new(
+            Kind::PermissionDenied,
+            "NOT_YOUR_ACCOUNT",
+            "clientId: you may do this with your own account only",
+        )),
+        Role::Therapist => {
+            Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients write in their journals"))
+        }
+    }
+}
+
+/// The way to read the journal under the id of a path. `what` is what is not there for a therapist whose path names no
+/// client: the same as for one who may not read it.
+pub(crate) fn read(person: Person, client: &str, what: &'static str) -> Result<Reading, Error> {
+    match person.role {
+        Role::Client => write(person, client).map(|own| Reading::Permitted(own.read())),
+        Role::Therapist => {
+            client.parse().map(|client| Reading::Ask(Question(client))).map_err(|_| Error::not_found(what))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::LoginId;
+
+    use super::*;
+    use crate::model::Intensity;
+
+    fn person(role: Role) -> Person {
+        Person { user_id: UserId::from_bytes([1; 16]), role, login_id: LoginId::from_bytes([9; 16]) }
+    }
+
+    fn ids() -> (String, String) {
+        (UserId::from_bytes([1; 16]).to_string(), UserId::from_bytes([2; 16]).to_string())
+    }
+
+    #[test]
+    fn only_the_client_of_a_journal_writes_in_it() {
+        let (own, other) = ids();
+        let cases = [
+            (Role::Client, own.as_str(), None),
+            (Role::Client, other.as_str(), Some("NOT_YOUR_ACCOUNT")),
+            (Role::Client, "nobody", Some("NOT_YOUR_ACCOUNT")),
+            (Role::Client, "", Some("NOT_YOUR_ACCOUNT")),
+            (Role::Therapist, own.as_str(), Some("ROLE_NOT_ALLOWED")),
+            (Role::Therapist, other.as_str(), Some("ROLE_NOT_ALLOWED")),
+            (Role::Therapist, "nobody", Some("ROLE_NOT_ALLOWED")),
+        ];
+        for (role, id, expected) in cases {
+            assert_eq!(write(person(role), id).err().map(|e| e.reason()), expected, "{role} writes to {id}");
+        }
+    }
+
+    #[test]
+    fn a_client_reads_the_own_journal_and_a_therapist_what_is_granted() {
+        let (own, other) = ids();
+        assert!(matches!(read(person(Role::Client), &own, "journal"), Ok(Reading::Permitted(_))));
+        for id in [other.as_str(), "nobody"] {
+            assert_eq!(read(person(Role::Client), id, "journal").unwrap_err().reason(), "NOT_YOUR_ACCOUNT");
+        }
+        assert_eq!(read(person(Role::Therapist), "nobody", "journal").unwrap_err().kind(), Kind::NotFound);
+        let Ok(Reading::Ask(question)) = read(person(Role::Therapist), &other, "journal") else { panic!("asked") };
+        let answer = |granted| Answer { granted, grant_id: "g".to_owned(), entries_from: 7 };
+        assert!(question.answered(answer(false)).is_none());
+        let permit = question.answered(answer(true)).unwrap();
+        assert_eq!(permit.client(), question.client());
+        assert_eq!(permit.within(Range::ALL).from, 7);
+    }
+
+    #[test]
+    fn a_therapist_sees_what_is_shared_and_covered_and_the_client_everything() {
+        let own = write(person(Role::Client), &ids().0).unwrap().read();
+        let answer = Answer { granted: true, grant_id: "g".to_owned(), entries_from: 1000 };
+        let granted = Question(own.client()).answered(answer).unwrap();
+        let content = |visibility| Content {
+            emotion: "calm".parse().unwrap(),
+            intensity: Intensity::try_from(3).unwrap(),
+            note: String::new().try_into().unwrap(),
+            visibility,
+        };
+        for (visibility, millisecond, expected) in [
+            (Visibility::Shared, 1000_i64, true),
+            (Visibility::Shared, 999, false),
+            (Visibility::Private, 1000, false),
+            (Visibility::Private, 999, false),
+        ] {
+            let id = EntryId::last(u64::try_from(millisecond).unwrap());
+            assert_eq!(granted.shows(id, &content(visibility)), expected, "{visibility:?} at {millisecond}");
+            assert!(own.shows(id, &content(visibility)));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The RPCs: a request enters, is translated, handed on, and its answer translated back.
+
+use std::sync::Arc;
+
+use chassis::{Context, paged, status};
+use dynamo::Keyed;
+use kernel::both;
+use prost::Message as _;
+use proto::journals::v1 as pb;
+use proto::journals::v1::journal_service_server::JournalService;
+use tonic::{Request, Response, Status};
+
+use crate::model::EntryId;
+use crate::ops::{Ops, no_entry};
+use crate::policy;
+use crate::wire;
+
+/// What idempotency keys of this RPC are kept apart by from those of others.
+const CREATE: &str = "/therapy.journals.v1.JournalService/CreateEntry";
+
+/// The service of the proto.
+#[derive(Clone)]
+pub(crate) struct Journals(pub(crate) Arc<Ops>);
+
+#[tonic::async_trait]
+impl JournalService for Journals {
+    async fn list_entries(
+        &self,
+        request: Request<pb::ListEntriesRequest>,
+    ) -> Result<Response<pb::ListEntriesResponse>, Status> {
+        let context = Context::of(&request);
+        let person = context.person().map_err(status::of)?;
+        let request = request.into_inner();
+        let client = request.client_id.clone();
+        let reading = policy::read(person, &client, "journal").map_err(status::of)?;
+        let search = wire::search(request).map_err(status::of)?;
+        let page = self.0.list(&context, reading, search).await.map_err(status::of)?;
+        let next = page.next.clone();
+        Ok(paged(wire::entries(page, &client), next.as_deref()))
+    }
+
+    async fn create_entry(
+        &self,
+        request: Request<pb::CreateEntryRequest>,
+    ) -> Result<Response<pb::JournalEntry>, Status> {
+        let context = Context::of(&request);
+        let person = context.person().map_err(status::of)?;
+        let request = request.into_inner();
+        let permit = policy::write(person, &request.client_id).map_err(status::of)?;
+        let body = context.idempotency_key.is_some().then(|| request.encode_to_vec()).unwrap_or_default();
+        let keyed = context.idempotency_key.as_deref().map(|key| Keyed {
+            caller: person.user_id.as_bytes(),
+            rpc: CREATE,
+            key,
+            body: &body,
+        });
+        let claim = keyed.map(|keyed| self.0.idempotency.claim(keyed)).transpose();
+        let pb::CreateEntryRequest { client_id, entry } = request;
+        let draft = wire::draft(entry.unwrap_or_default(), permit, self.0.now());
+        let (draft, claim) = both(draft, claim).map_err(status::of)?;
+        let entry = self.0.create(&context, permit, draft, claim).await.map_err(status::of)?;
+        Ok(Response::new(wire::entry(entry, client_id)))
+    }
+
+    async fn get_entry(&self, request: Request<pb::GetEntryRequest>) -> Result<Response<pb::JournalEntry>, Status> {
+        let context = Context::of(&request);
+        let person = context.person().map_err(status::of)?;
+        let pb::GetEntryRequest { client_id, entry_id } = request.into_inner();
+        let reading = policy::read(person, &client_id, "entry").map_err(status::of)?;
+        let entry = self.0.get(&context, reading, entry_id.parse().ok()).await.map_err(status::of)?;
+        Ok(Response::new(wire::entry(entry, client_id)))
+    }
+
+    async fn update_entry(
+        &self,
+        request: Request<pb::UpdateEntryRequest>,
+    ) -> Result<Response<pb::JournalEntry>, Status> {
+        let context = Context::of(&request);
+        let person = context.person().map_err(status::of)?;
+        let pb::UpdateEntryRequest { client_id, entry_id, entry } = request.into_inner();
+        let permit = policy::write(person, &client_id).map_err(status::of)?;
+        let id = entry_id.parse::<EntryId>().map_err(|_| status::of(no_entry()))?;
+        let (change, expected) = wire::change(entry.unwrap_or_default(), permit, id).map_err(status::of)?;
+        let entry = self.0.update(&context, permit, id, change, expected).await.map_err(status::of)?;
+        Ok(Response::new(wire::entry(entry, client_id)))
+    }
+
+    async fn delete_entry(
+        &self,
+        request: Request<pb::DeleteEntryRequest>,
+    ) -> Result<Response<pb::DeleteEntryResponse>, Status> {
+        let person = Context::of(&request).person().map_err(status::of)?;
+        let pb::DeleteEntryRequest { client_id, entry_id } = request.into_inner();
+        let permit = policy::write(person, &client_id).map_err(status::of)?;
+        let id = wire::to_remove(&entry_id).and_then(|id| id.ok_or_else(no_entry)).map_err(status::of)?;
+        self.0.delete(permit, id).await.map_err(status::of)?;
+        Ok(Response::new(pb::DeleteEntryResponse {}))
+    }
+
+    async fn get_insights(&self, request: Request<pb::GetInsightsRequest>) -> Result<Response<pb::Insights>, Status> {
+        let context = Context::of(&request);
+        let person = context.person().map_err(status::of)?;
+        let request = request.into_inner();
+        let reading = policy::read(person, &request.client_id, "journal").map_err(status::of)?;
+        let plan = wire::plan(request, self.0.now()).map_err(status::of)?;
+        let sums = self.0.insights(&context, reading, plan).await.map_err(status::of)?;
+        Ok(Response::new(wire::insights(&sums)))
+    }
+
+    async fn get_vocabulary(
+        &self,
+        _request: Request<pb::GetVocabularyRequest>,
+    ) -> Result<Response<pb::Vocabulary>, Status> {
+        Ok(Response::new(wire::vocabulary()))
+    }
+}

@@ -1,0 +1,296 @@
+//! Between the messages of the proto and the types of the domain; every field by its name.
+
+use jiff::tz::TimeZone;
+use kernel::{Error, Page, PageSize, TextError, Timestamp, Version, Violations};
+use proto::journals::v1 as pb;
+
+use crate::insights::{self, Bucket, Bucketful, MOST_BUCKETS, Plan, Sums, Tally};
+use crate::model::{Change, Content, Emotion, Entry, EntryId, FeltAt, Intensity, Note, Range, Visibility};
+use crate::ops::Draft;
+use crate::policy::Write;
+use crate::search::{Filter, Search};
+use crate::vocabulary::{Family, VERSION, VOCABULARY, Words};
+
+const REQUIRED: TextError = TextError("is required");
+const NO_INSTANT: &str = "is not an instant from the year 1 to the year 9999";
+const NOT_AFTER: &str = "must be later than from, by a millisecond at least";
+
+/// What insights look back on unless told, in milliseconds: 90 days.
+const LOOK_BACK: i64 = 90 * 24 * 60 * 60 * 1000;
+
+/// A new entry of the client's own journal. An entry id and an etag mean nothing to what is not there yet.
+pub(crate) fn draft(entry: pb::JournalEntry, permit: Write, now: Timestamp) -> Result<Draft, Error> {
+    let pb::JournalEntry {
+        entry_id: _,
+        client_id,
+        emotion,
+        intensity,
+        timestamp,
+        note,
+        family: _,
+        visibility,
+        created_at: _,
+        updated_at: _,
+        etag: _,
+    } = entry;
+    let mut bad = Violations::default();
+    own(&mut bad, &client_id, permit);
+    let emotion = bad.take("emotion", emotion.ok_or(REQUIRED).and_then(|text| text.parse::<Emotion>()));
+    let intensity = bad.take("intensity", intensity.ok_or(REQUIRED).and_then(Intensity::try_from));
+    let felt_at = bad.take("timestamp", felt_at(timestamp, now));
+    let note = bad.take("note", Note::try_from(note.unwrap_or_default()));
+    let visibility = bad.take("visibility", told(visibility));
+    match (emotion, intensity, felt_at, note, visibility) {
+        (Some(emotion), Some(intensity), Some(felt_at), Some(note), Some(visibility)) if bad.is_empty() => {
+            let visibility = visibility.unwrap_or(Visibility::Shared);
+            Ok(Draft { felt_at, content: Content { emotion, intensity, note, visibility } })
+        }
+        _ => Err(bad.into_error()),
+    }
+}
+
+/// What a correction of an entry changes, and the version that it expects.
+pub(crate) fn change(entry: pb::JournalEntry, permit: Write, id: EntryId) -> Result<(Change, Option<Version>), Error> {
+    let pb::JournalEntry {
+        entry_id,
+        client_id,
+        emotion,
+        intensity,
+        timestamp,
+        note,
+        family: _,
+        visibility,
+        created_at: _,
+        updated_at: _,
+        etag,
+    } = entry;
+    let mut bad = Violations::default();
+    own(&mut bad, &client_id, permit);
+    if !entry_id.is_empty() && entry_id != id.to_string() {
+        bad.add("entryId", "must be the id of the path, or be left out");
+    }
+    if timestamp.is_some_and(|timestamp| not_after(timestamp) != Some(id.millisecond())) {
+        bad.add("timestamp", "can't be changed: remove the entry and add another one");
+    }
+    let emotion = emotion.map(|text| bad.take("emotion", text.parse::<Emotion>()));
+    let intensity = intensity.map(|number| bad.take("intensity", Intensity::try_from(number)));
+    let note = note.map(|text| bad.take("note", Note::try_from(text)));
+    let visibility = bad.take("visibility", told(visibility));
+    if !bad.is_empty() {
+        return Err(bad.into_error());
+    }
+    let change = Change {
+        emotion: emotion.flatten(),
+        intensity: intensity.flatten(),
+        note: note.flatten(),
+        visibility: visibility.flatten(),
+    };
+    Ok((change, Version::expected(&etag)?))
+}
+
+/// The id of the entry to remove; nothing when the text is none.
+pub(crate) fn to_remove(entry_id: &str) -> Result<Option<EntryId>, Error> {
+    if entry_id.is_empty() { Err(Error::invalid("entryId", "is required")) } else { Ok(entry_id.parse().ok()) }
+}
+
+/// Which page of which entries.
+pub(crate) fn search(request: pb::ListEntriesRequest) -> Result<Search, Error> {
+    let pb::ListEntriesRequest { client_id: _, from, to, emotion, min_intensity, page_size, page_token } = request;
+    let mut bad = Violations::default();
+    let range = range(&mut bad, from, to, |to| Range { to: to.unwrap_or(i64::MAX), ..Range::ALL });
+    let emotion = Some(emotion).filter(|emotion| !emotion.is_empty());
+    let emotion = emotion.map(|emotion| bad.take("emotion", emotion.parse::<Emotion>()));
+    let least = Some(min_intensity).filter(|least| *least != 0);
+    let least = least.map(|least| bad.take("minIntensity", Intensity::try_from(least)));
+    let size = bad.take("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
+    match (range, size) {
+        (Some(range), Some(size)) if bad.is_empty() => {
+            let filter = Filter { emotion: emotion.flatten().map(Into::into), least: least.flatten() };
+            Ok(Search { range, filter, size, token: page_token })
+        }
+        _ => Err(bad.into_error()),
+    }
+}
+
+/// Which time to sum up, in which buckets.
+pub(crate) fn plan(request: pb::GetInsightsRequest, now: Timestamp) -> Result<Plan, Error> {
+    let pb::GetInsightsRequest { client_id: _, from, to, bucket, time_zone } = request;
+    let mut bad = Violations::default();
+    let range = range(&mut bad, from, to, |to| {
+        let to = to.unwrap_or_else(|| now.as_millisecond());
+        Range { from: to.saturating_sub(LOOK_BACK), to }
+    });
+    let bucket = match pb::Bucket::try_from(bucket) {
+        Ok(pb::Bucket::Unspecified | pb::Bucket::Day) => Some(Bucket::Day),
+        Ok(pb::Bucket::Week) => Some(Bucket::Week),
+        Ok(pb::Bucket::Month) => Some(Bucket::Month),
+        Err(_) => bad.take("bucket", Err("must be DAY, WEEK or MONTH")),
+    };
+    let zone = bad.take("timeZone", zone(&time_zone));
+    match (range, bucket, zone) {
+        (Some(range), Some(bucket), Some(zone)) if bad.is_empty() => {
+            let most = || format!("makes more than {MOST_BUCKETS} buckets of this time: choose a longer one");
+            Plan::new(zone, bucket, range).ok_or_else(|| Error::invalid("bucket", most()))
+        }
+        _ => Err(bad.into_error()),
+    }
+}
+
+pub(crate) fn entry(entry: Entry, client_id: String) -> pb::JournalEntry {
+    let Entry { id, content: Content { emotion, intensity, note, visibility }, created_at, updated_at, version } =
+        entry;
+    pb::JournalEntry {
+        entry_id: id.to_string(),
+        client_id,
+        family: Family::of(&emotion).map_or("", Family::name).to_owned(),
+        emotion: Some(emotion.into()),
+        intensity: Some(intensity.get().into()),
+        timestamp: Some(instant(id.millisecond())),
+        note: Some(note.into()),
+        visibility: match visibility {
+            Visibility::Shared => pb::Visibility::Shared,
+            Visibility::Private => pb::Visibility::Private,
+        }
+        .into(),
+        created_at: Some(instant(created_at.as_millisecond())),
+        updated_at: Some(instant(updated_at.as_millisecond())),
+        etag: version.to_string(),
+    }
+}
+
+pub(crate) fn entries(page: Page<Entry>, client_id: &str) -> pb::ListEntriesResponse {
+    let Page { items, next } = page.map(|it| entry(it, client_id.to_owned()));
+    pb::ListEntriesResponse { entries: items, next_page_token: next.unwrap_or_default() }
+}
+
+pub(crate) fn insights(sums: &Sums) -> pb::Insights {
+    let bucket = match sums.plan().bucket() {
+        Bucket::Day => pb::Bucket::Day,
+        Bucket::Week => pb::Bucket::Week,
+        Bucket::Month => pb::Bucket::Month,
+    };
+    pb::Insights {
+        time_zone: sums.plan().zone().to_owned(),
+        bucket: bucket.into(),
+        buckets: sums.buckets().map(bucketful).collect(),
+        changes: sums.changes().into_iter().map(strongest).collect(),
+    }
+}
+
+fn bucketful(Bucketful { start, end, families }: Bucketful) -> pb::InsightBucket {
+    let family = |(family, tally): (&str, Tally)| pb::FamilyInsight {
+        family: family.to_owned(),
+        count: count(tally),
+        mean_intensity: tally.mean(),
+    };
+    pb::InsightBucket {
+        start: Some(instant(start)),
+        end: Some(instant(end)),
+        families: families.into_iter().map(family).collect(),
+    }
+}
+
+fn strongest(change: insights::Change) -> pb::InsightChange {
+    let insights::Change { family, from, to, before, after } = change;
+    pb::InsightChange {
+        family: family.to_owned(),
+        from: Some(instant(from)),
+        to: Some(instant(to)),
+        count_before: count(before),
+        count_after: count(after),
+        mean_intensity_before: before.mean(),
+        mean_intensity_after: after.mean(),
+    }
+}
+
+/// No more than 10,000 entries are ever counted.
+fn count(tally: Tally) -> i32 {
+    i32::try_from(tally.count).unwrap_or(i32::MAX)
+}
+
+pub(crate) fn vocabulary() -> pb::Vocabulary {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let family = |Words { name, light, medium, strong }: &Words| pb::EmotionFamily {
+        family: (*name).to_owned(),
+        light: words(light),
+        medium: words(medium),
+        strong: words(strong),
+    };
+    pb::Vocabulary { version: VERSION.to_owned(), families: VOCABULARY.iter().map(family).collect() }
+}
+
+fn own(bad: &mut Violations, client_id: &str, permit: Write) {
+    if !client_id.is_empty() && client_id != permit.client().to_string() {
+        bad.add("clientId", "must be your own id, or be left out");
+    }
+}
+
+fn felt_at(timestamp: Option<prost_types::Timestamp>, now: Timestamp) -> Result<FeltAt, TextError> {
+    let millisecond = not_after(timestamp.ok_or(REQUIRED)?).ok_or(TextError(NO_INSTANT))?;
+    FeltAt::new(millisecond, now)
+}
+
+/// The visibility that a request tells, if it does.
+fn told(visibility: i32) -> Result<Option<Visibility>, &'static str> {
+    match pb::Visibility::try_from(visibility) {
+        Ok(pb::Visibility::Unspecified) => Ok(None),
+        Ok(pb::Visibility::Shared) => Ok(Some(Visibility::Shared)),
+        Ok(pb::Visibility::Private) => Ok(Some(Visibility::Private)),
+        Err(_) => Err("must be SHARED or PRIVATE"),
+    }
+}
+
+fn zone(name: &str) -> Result<TimeZone, &'static str> {
+    if name.is_empty() {
+        return Ok(TimeZone::UTC);
+    }
+    let zone = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown());
+    zone.ok_or("is not an IANA time zone such as Asia/Kolkata")
+}
+
+/// The time between two instants, each of which may be left out: then `unless_told` says it, given the second.
+///
+/// What was felt is kept to the millisecond: an instant within one stands for the next.
+fn range(
+    bad: &mut Violations,
+    from: Option<prost_types::Timestamp>,
+    to: Option<prost_types::Timestamp>,
+    unless_told: impl FnOnce(Option<i64>) -> Range,
+) -> Option<Range> {
+    let from = from.map(|from| bad.take("from", not_before(from).ok_or(NO_INSTANT)));
+    let to = to.map(|to| bad.take("to", not_before(to).ok_or(NO_INSTANT)));
+    if from == Some(None) || to == Some(None) {
+        return None;
+    }
+    let Range { from: unless_told, to } = unless_told(to.flatten());
+    let from = from.flatten().unwrap_or(unless_told);
+    if from >= to {
+        bad.add("to", NOT_AFTER);
+        return None;
+    }
+    Some(Range { from, to })
+}
+
+/// The first millisecond since 1970 that is not before an instant, if it is one.
+pub(crate) fn not_before(instant: prost_types::Timestamp) -> Option<i64> {
+    let (seconds, nanos) = valid(instant)?;
+    Some(seconds * 1000 + (nanos + 999_999) / 1_000_000)
+}
+
+/// The last millisecond since 1970 that is not after an instant, if it is one.
+fn not_after(instant: prost_types::Timestamp) -> Option<i64> {
+    let (seconds, nanos) = valid(instant)?;
+    Some(seconds * 1000 + nanos / 1_000_000)
+}
+
+/// Seconds and nanoseconds, within the bounds that google.protobuf.Timestamp states.
+fn valid(instant: prost_types::Timestamp) -> Option<(i64, i64)> {
+    let prost_types::Timestamp { seconds, nanos } = instant;
+    let within = (-62_135_596_800..=253_402_300_799).contains(&seconds) && (0..=999_999_999).contains(&nanos);
+    within.then_some((seconds, nanos.into()))
+}
+
+fn instant(millisecond: i64) -> prost_types::Timestamp {
+    let nanos = i32::try_from(millisecond.rem_euclid(1000) * 1_000_000).unwrap_or_default();
+    prost_types::Timestamp { seconds: millisecond.div_euclid(1000), nanos }
+}
