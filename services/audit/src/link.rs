@@ -1,0 +1,174 @@
+//! The linker: links the records that wait into the chains of their clients.
+//!
+//! A record is acknowledged before it is linked, so that accesses of one journal don't contend for one head. The linker
+//! finds what waits by a sparse index, and in one transaction moves a client's head and links up to 99 records before it:
+//! there is never a head without its records. Any number of linkers may run, and may stop at any point: who comes second
+//! finds the head moved, and leaves the client to the next round.
+//!
+//! A head that is not ours is not extended: signing what follows it would hide that it was changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use kernel::{ClientId, Clock, Error, Result};
+
+use crate::chain::{Digest, Signers};
+use crate::model::{Facts, Head, Link};
+use crate::store::{Extended, LINKED_AT_ONCE, Store, Waiting, client_of};
+
+/// How many records that wait a linker holds in memory.
+const BATCH: u16 = 500;
+/// How many chains are extended at a time: few, so that it takes nothing from people who wait.
+const AT_ONCE: usize = 4;
+
+/// Links records.
+#[derive(Clone)]
+pub(crate) struct Linker {
+    store: Store,
+    signers: Arc<Signers>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What one round did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Round {
+    /// How many records it linked.
+    pub(crate) linked: usize,
+    /// How many records it found that still wait: others were faster, or something failed.
+    pub(crate) left: usize,
+}
+
+impl Linker {
+    pub(crate) fn new(store: Store, signers: Arc<Signers>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, signers, clock }
+    }
+
+    /// Links, again and again, what waits.
+    pub(crate) async fn run(self, interval: Duration) {
+        self.renew_heads().await;
+        loop {
+            tokio::time::sleep(interval).await;
+            self.link_once().await;
+        }
+    }
+
+    /// Tries everything that waits once. What fails is logged, holds up no other client, and is tried again in the next round.
+    pub(crate) async fn link_once(&self) -> Round {
+        let mut round = Round::default();
+        for first in self.store.waiting() {
+            let mut query = Some(first.clone().limit(BATCH));
+            while let Some(page) = query.take() {
+                match page.page().await {
+                    Ok(rows) => {
+                        let done = self.link(rows.items).await;
+                        round.linked += done.linked;
+                        round.left += done.left;
+                        query = rows.next.map(|cursor| first.clone().limit(BATCH).after(cursor));
+                    }
+                    Err(error) => warn(&error, "accesses that are to be linked can't be read"),
+                }
+            }
+        }
+        round
+    }
+
+    async fn link(&self, items: Vec<dynamo::Item>) -> Round {
+        let found = items.len();
+        let mut clients: BTreeMap<ClientId, Vec<Facts>> = BTreeMap::new();
+        for item in items {
+            match client_of(&item).and_then(|client| Ok((client, Waiting::try_from(item)?))) {
+                Ok((client, waiting)) => clients.entry(client).or_default().push(waiting.facts),
+                Err(error) => warn(&error, "an access can't be linked"),
+            }
+        }
+        let linked = stream::iter(clients).map(|(client, records)| self.link_client(client, records));
+        let linked = linked.buffer_unordered(AT_ONCE).fold(0, async |sum, linked| sum + linked).await;
+        Round { linked, left: found - linked }
+    }
+
+    /// Links these records of one client. Answers how many.
+    async fn link_client(&self, client: ClientId, records: Vec<Facts>) -> usize {
+        let mut linked = 0;
+        for records in records.chunks(LINKED_AT_ONCE) {
+            match self.extend(client, records).await {
+                Ok(Some(count)) => linked += count,
+                Ok(None) => break,
+                Err(error) => {
+                    warn(&error, "the accesses to a journal wait for the next round");
+                    break;
+                }
+            }
+        }
+        linked
+    }
+
+    /// Links these records by one transaction, without those that turn out to be linked already. Answers how many, or
+    /// nothing when somebody else extends the chain.
+    async fn extend(&self, client: ClientId, records: &[Facts]) -> Result<Option<usize>> {
+        let old = self.store.head(client).await?.transpose()?;
+        if let Some(head) = &old {
+            let foreign = |doubt| Error::internal(format!("the head of a chain is not extended: {doubt:?}"));
+            self.signers.judge(client, head).map_err(foreign)?;
+        }
+        let mut stale = BTreeSet::new();
+        // Each time round at least one record more is left out.
+        loop {
+            let mut end = old.as_ref().map_or((0, Digest::NONE), |head| (head.seq, head.digest));
+            let waiting = records.iter().filter(|facts| !stale.contains(&facts.id));
+            let links: Vec<_> = waiting
+                .map(|facts| {
+                    let link: Link = facts.after(end.0, end.1);
+                    end = (link.seq, link.digest);
+                    (facts.id, link)
+                })
+                .collect();
+            if links.is_empty() {
+                return Ok(Some(0));
+            }
+            let head: Head = self.signers.sign(client, end.0, end.1, self.clock.now())?;
+            match self.store.extend(client, old.as_ref(), head, &links).await? {
+                Extended::Done => return Ok(Some(links.len())),
+                Extended::Conflict => return Ok(None),
+                Extended::Stale(gone) => stale.extend(gone),
+            }
+        }
+    }
+
+    /// Signs anew the heads that a previous key signed, so that the key may be forgotten one day. Secrets change with a
+    /// restart, so once is enough.
+    pub(crate) async fn renew_heads(&self) {
+        let mut query = Some(self.store.chains());
+        while let Some(page) = query.take() {
+            match page.limit(BATCH).page().await {
+                Ok(rows) => {
+                    for client in rows.items.iter().filter_map(|item| client_of(item).ok()) {
+                        if let Err(error) = self.renew_head(client).await {
+                            warn(&error, "the head of a chain is not signed anew");
+                        }
+                    }
+                    query = rows.next.map(|cursor| self.store.chains().after(cursor));
+                }
+                Err(error) => warn(&error, "the heads of chains can't be read"),
+            }
+        }
+    }
+
+    async fn renew_head(&self, client: ClientId) -> Result<()> {
+        let Some(old) = self.store.head(client).await?.transpose()? else { return Ok(()) };
+        if self.signers.is_current(&old) {
+            return Ok(());
+        }
+        let foreign = |doubt| Error::internal(format!("the head of a chain is not signed anew: {doubt:?}"));
+        self.signers.judge(client, &old).map_err(foreign)?;
+        let new = self.signers.sign(client, old.seq, old.digest, self.clock.now())?;
+        // A head that has moved is signed by the present key.
+        self.store.renew(client, &old, new).await.map(drop)
+    }
+}
+
+fn warn(error: &Error, what: &'static str) {
+    tracing::warn!(%error, cause = error.source(), "{what}");
+}

@@ -1,0 +1,45 @@
+//! The process of audit.
+
+use std::process::ExitCode;
+
+use chassis::Service;
+use chassis::identity::Keys;
+use dynamo::TableDef;
+use kernel::BoxError;
+use launch::{Domain, Given};
+
+struct This;
+
+/// The settings of the process.
+#[derive(Debug, clap::Args)]
+struct Settings {
+    /// Where therapists listens.
+    #[arg(
+        long,
+        env = "MESH_THERAPISTS_ADDRESS",
+        default_value = "http://127.0.0.1:50053",
+        help_heading = "Other services"
+    )]
+    therapists_address: String,
+
+    #[command(flatten)]
+    audit: audit::Config,
+}
+
+impl Domain for This {
+    const NAME: &'static str = audit::NAME;
+    const TABLES: &'static [&'static TableDef] = &[&audit::AUDIT];
+    type Config = Settings;
+
+    async fn build(settings: Settings, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
+        let therapists = given.upstream(&settings.therapists_address)?;
+        let Given { dynamodb, secrets, platform, .. } = given;
+        let deps = audit::Deps { dynamodb, secrets, therapists, config: settings.audit, platform };
+        Ok((audit::build(deps)?, None))
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    launch::run::<This>().await
+}

@@ -1,0 +1,116 @@
+//! One access to a journal, and what of it is chained.
+
+use std::fmt;
+
+use kernel::{Clock, Entropy, TherapistId, Timestamp};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::chain::{self, Digest, SALT_LEN};
+
+/// The id of a record (UUIDv7, RFC 9562): records sort by when they were made.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccessId(Uuid);
+
+impl AccessId {
+    pub(crate) fn generate(clock: &dyn Clock, entropy: &dyn Entropy) -> Self {
+        let millis = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &entropy.array()).into_uuid())
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Uuid::try_parse(text).map(Self).ok().filter(|id| id.to_string() == text)
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Display for AccessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for AccessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccessId({})", self.0)
+    }
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum Action {
+    List,
+    Entry,
+    Insight,
+    Search,
+    Export,
+}
+
+impl Action {
+    /// The name in the store and in digests.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::List => "LIST",
+            Self::Entry => "ENTRY",
+            Self::Insight => "INSIGHT",
+            Self::Search => "SEARCH",
+            Self::Export => "EXPORT",
+        }
+    }
+}
+
+/// An access that is to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Access {
+    pub(crate) action: Action,
+    pub(crate) entry_count: u32,
+    /// Empty unless one entry was read.
+    pub(crate) entry_id: String,
+    pub(crate) grant_id: String,
+}
+
+/// What a record says of people. An erasure may remove it as a whole; the chain holds without it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Personal {
+    pub(crate) therapist: TherapistId,
+    pub(crate) entry_id: String,
+    pub(crate) grant_id: String,
+    pub(crate) salt: [u8; SALT_LEN],
+}
+
+/// What the chain is made of: nothing of it names a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) id: AccessId,
+    pub(crate) time: Timestamp,
+    pub(crate) action: Action,
+    pub(crate) entry_count: u32,
+    pub(crate) people: chain::People,
+}
+
+/// The place of a record in the chain of its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// 1 for the first.
+    pub(crate) seq: u64,
+    /// The digest of the record before; [`Digest::NONE`] for the first.
+    pub(crate) previous: Digest,
+    /// The digest of this record in this place.
+    pub(crate) digest: Digest,
+}
+
+/// The end of a client's chain, signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) seq: u64,
+    pub(crate) digest: Digest,
+    /// When it was signed.
+    pub(crate) time: Timestamp,
+    /// Which key signed it.
+    pub(crate) key_id: String,
+    pub(crate) signature: Vec<u8>,
+}

@@ -1,0 +1,178 @@
+//! The items as they are stored.
+
+use dynamo::Item;
+use kernel::{Error, Result, TherapistId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_bytes::{ByteArray, ByteBuf};
+
+use super::{CHAINED, id_of};
+use crate::chain::{Digest, People, SALT_LEN};
+use crate::model::{Action, Facts, Head, Link, Personal};
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Row {
+    time: Timestamp,
+    action: Action,
+    entry_count: u32,
+    client_digest: Digest,
+    therapist_digest: Digest,
+    entry_digest: Digest,
+    grant_digest: Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    therapist_id: Option<TherapistId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    salt: Option<ByteArray<SALT_LEN>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unlinked: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chain: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<Digest>,
+}
+
+impl Row {
+    /// A record that waits to be linked.
+    pub(super) fn new(facts: &Facts, personal: Personal, shard: String) -> Self {
+        let Facts { id: _, time, action, entry_count, people } = *facts;
+        let Personal { therapist, entry_id, grant_id, salt } = personal;
+        Self {
+            time,
+            action,
+            entry_count,
+            client_digest: people.client,
+            therapist_digest: people.therapist,
+            entry_digest: people.entry,
+            grant_digest: people.grant,
+            therapist_id: Some(therapist),
+            entry_id: Some(entry_id),
+            grant_id: Some(grant_id),
+            salt: Some(ByteArray::new(salt)),
+            unlinked: Some(shard),
+            chain: None,
+            seq: None,
+            previous: None,
+            digest: None,
+        }
+    }
+}
+
+/// A record as it is stored.
+pub(crate) struct Record {
+    pub(crate) facts: Facts,
+    /// Nothing once it is erased.
+    pub(crate) personal: Option<Personal>,
+    pub(crate) place: Place,
+}
+
+/// Where a record is.
+pub(crate) enum Place {
+    /// It waits to be linked.
+    Waiting,
+    /// It is linked.
+    Linked(Link),
+    /// What says so contradicts itself.
+    Contradictory,
+}
+
+impl TryFrom<Item> for Record {
+    type Error = Error;
+
+    fn try_from(item: Item) -> Result<Self> {
+        let id = id_of(&item)?;
+        let row: Row = item.parse()?;
+        let people = People {
+            client: row.client_digest,
+            therapist: row.therapist_digest,
+            entry: row.entry_digest,
+            grant: row.grant_digest,
+        };
+        let facts = Facts { id, time: row.time, action: row.action, entry_count: row.entry_count, people };
+        let personal = match (row.therapist_id, row.entry_id, row.grant_id, row.salt) {
+            (Some(therapist), Some(entry_id), Some(grant_id), Some(salt)) => {
+                Some(Personal { therapist, entry_id, grant_id, salt: salt.into_array() })
+            }
+            (None, None, None, None) => None,
+            _ => return Err(Error::internal("a record of the access log is erased in part")),
+        };
+        let place = match (row.unlinked, row.seq, row.previous, row.digest, row.chain.as_deref()) {
+            (Some(_), None, None, None, None) => Place::Waiting,
+            (None, Some(seq @ 1), Some(previous), Some(digest), Some(CHAINED)) => {
+                Place::Linked(Link { seq, previous, digest })
+            }
+            (None, Some(seq @ 2..), Some(previous), Some(digest), None) => {
+                Place::Linked(Link { seq, previous, digest })
+            }
+            _ => Place::Contradictory,
+        };
+        Ok(Self { facts, personal, place })
+    }
+}
+
+/// A record that waits, as the index shows it.
+pub(crate) struct Waiting {
+    pub(crate) facts: Facts,
+}
+
+#[derive(Deserialize)]
+struct WaitingRow {
+    time: Timestamp,
+    action: Action,
+    entry_count: u32,
+    client_digest: Digest,
+    therapist_digest: Digest,
+    entry_digest: Digest,
+    grant_digest: Digest,
+    seq: Option<u64>,
+}
+
+impl TryFrom<Item> for Waiting {
+    type Error = Error;
+
+    fn try_from(item: Item) -> Result<Self> {
+        let id = id_of(&item)?;
+        let row: WaitingRow = item.parse()?;
+        if row.seq.is_some() {
+            return Err(Error::internal("a record of the access log that is linked is marked as waiting"));
+        }
+        let people = People {
+            client: row.client_digest,
+            therapist: row.therapist_digest,
+            entry: row.entry_digest,
+            grant: row.grant_digest,
+        };
+        Ok(Self { facts: Facts { id, time: row.time, action: row.action, entry_count: row.entry_count, people } })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct HeadRow {
+    seq: u64,
+    digest: Digest,
+    time: Timestamp,
+    key_id: String,
+    signature: ByteBuf,
+    chain: String,
+}
+
+impl HeadRow {
+    pub(super) fn new(head: Head) -> Self {
+        let Head { seq, digest, time, key_id, signature } = head;
+        Self { seq, digest, time, key_id, signature: ByteBuf::from(signature), chain: CHAINED.to_owned() }
+    }
+
+    pub(super) fn into_head(self) -> Result<Head> {
+        let Self { seq, digest, time, key_id, signature, chain } = self;
+        if chain != CHAINED {
+            return Err(Error::internal("a head of the access log is not marked as one"));
+        }
+        Ok(Head { seq, digest, time, key_id, signature: signature.into_vec() })
+    }
+}

@@ -1,0 +1,142 @@
+//! What a verification says.
+
+use std::fmt;
+
+use kernel::ClientId;
+
+use crate::model::AccessId;
+
+/// What a verification found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How many chains were verified.
+    pub chains: u64,
+    /// How many records are linked in them.
+    pub linked: u64,
+    /// How many of their records were erased: what they said of people is gone, and their place in the chain holds.
+    pub erased: u64,
+    /// How many records wait to be linked. Of those nothing is known: they could be altered or removed unseen.
+    pub unlinked: u64,
+    /// What is wrong. Of each chain the first record, and the head.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    pub(super) fn add(&mut self, chain: &Chain, findings: Vec<Finding>) {
+        self.chains += 1;
+        self.linked += chain.linked;
+        self.erased += chain.erased;
+        self.findings.extend(findings);
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { chains, linked, erased, unlinked, findings } = self;
+        for finding in findings {
+            writeln!(f, "{finding}")?;
+        }
+        let verdict = if self.is_sound() { "nothing is wrong" } else { "SOMETHING IS WRONG" };
+        write!(
+            f,
+            "{verdict}: {chains} chains of {linked} records, {erased} of them erased; {unlinked} records wait to be linked"
+        )
+    }
+}
+
+/// One client's chain as it was found.
+#[derive(Debug)]
+pub struct Chain {
+    /// Whose log it is.
+    pub client: ClientId,
+    /// How many records are linked.
+    pub linked: u64,
+    /// How many wait.
+    pub unlinked: u64,
+    /// How many were erased.
+    pub erased: u64,
+    /// The number of the last record and its digest in hexadecimal, as signed; nothing if no head of ours is there. Kept
+    /// elsewhere, it shows later whether the whole chain was put back to an earlier state.
+    pub head: Option<(u64, String)>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Whose log it is.
+    pub client: ClientId,
+    /// The place in the chain, 1 for the first, as far as it is known.
+    pub seq: Option<u64>,
+    /// The record, if there is one.
+    pub access_id: Option<AccessId>,
+    /// What is wrong.
+    pub flaw: Flaw,
+}
+
+/// What can be wrong with a record or a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// The record does not say any more what was recorded.
+    Altered,
+    /// Other records follow, and this one is gone.
+    Dropped,
+    /// The record stands in the place of another one.
+    Reordered,
+    /// The head says that there was a record, and no record from here on is there.
+    CutOff,
+    /// The record claims the place of another one.
+    Inserted,
+    /// The record is beyond the signed end: it was put there, or the head was put back to an earlier state.
+    BeyondHead,
+    /// There is an item among the records that has no id of one.
+    NotARecord,
+    /// There are records and no head.
+    HeadMissing,
+    /// The head is none that we would have written.
+    HeadAltered,
+    /// The head was not signed by the key that it names.
+    HeadForged,
+    /// The head names a key that is not derived from the secrets: it is forged, or the secret was taken away too early.
+    HeadOfUnknownKey,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Altered => "was altered",
+            Self::Dropped => "was dropped: it is gone, and others follow",
+            Self::Reordered => "was reordered: it stands in the place of another one",
+            Self::CutOff => "was cut off: it and all after it are gone",
+            Self::Inserted => "was inserted: another one has its place",
+            Self::BeyondHead => {
+                "is beyond the signed end: it was inserted, or the head was put back to an earlier state"
+            }
+            Self::NotARecord => "is no record",
+            Self::HeadMissing => "is missing, and there are records",
+            Self::HeadAltered => "was altered",
+            Self::HeadForged => "is forged: its signature is not that of the key it names",
+            Self::HeadOfUnknownKey => "is signed by a key that is not derived from the secrets",
+        })
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { client, seq, access_id, flaw } = self;
+        write!(f, "client {client}: ")?;
+        match (seq, access_id) {
+            (None, None) if *flaw == Flaw::NotARecord => write!(f, "an item among the records")?,
+            (None, None) => write!(f, "the head")?,
+            (Some(seq), None) => write!(f, "record {seq}")?,
+            (None, Some(id)) => write!(f, "the record {id}")?,
+            (Some(seq), Some(id)) => write!(f, "record {seq} ({id})")?,
+        }
+        write!(f, " {flaw}")
+    }
+}

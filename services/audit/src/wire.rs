@@ -1,0 +1,81 @@
+//! Between the messages of the proto and the types of the domain; every field by its name.
+
+use kernel::{ClientId, Error, Page, PageSize, Timestamp, Violations};
+use proto::audit::v1 as pb;
+use proto::audit::v1::access::Action as PbAction;
+
+use crate::model::{Access, Action};
+use crate::ops::Shown;
+
+/// The longest id of an entry or of a grant, in bytes.
+const MAX_ID_LEN: usize = 64;
+
+/// Which page of a log a request asks for.
+pub(crate) fn page_size(asked: i32) -> Result<PageSize, Error> {
+    PageSize::from_request(asked).ok_or_else(|| Error::invalid("pageSize", "must not be negative"))
+}
+
+/// An access to record, and whose journal it is about.
+pub(crate) fn access(request: pb::RecordAccessRequest) -> Result<(ClientId, Access), Error> {
+    let pb::RecordAccessRequest { client_id, action, entry_count, entry_id, grant_id } = request;
+    let mut bad = Violations::default();
+    let client = bad.take("clientId", client_id.parse::<ClientId>());
+    let action = bad.take("action", self::action(action).ok_or("must be one of the actions"));
+    let entry_count = bad.take("entryCount", u32::try_from(entry_count).map_err(|_| "must not be negative"));
+    for (field, id) in [("entryId", &entry_id), ("grantId", &grant_id)] {
+        if id.len() > MAX_ID_LEN {
+            bad.add(field, "is too long for an id");
+        }
+    }
+    match (client, action, entry_count) {
+        (Some(client), Some(action), Some(entry_count)) if bad.is_empty() => {
+            Ok((client, Access { action, entry_count, entry_id, grant_id }))
+        }
+        _ => Err(bad.into_error()),
+    }
+}
+
+fn action(action: i32) -> Option<Action> {
+    match PbAction::try_from(action).ok()? {
+        PbAction::Unspecified => None,
+        PbAction::List => Some(Action::List),
+        PbAction::Entry => Some(Action::Entry),
+        PbAction::Insight => Some(Action::Insight),
+        PbAction::Search => Some(Action::Search),
+        PbAction::Export => Some(Action::Export),
+    }
+}
+
+fn shown(shown: Shown) -> pb::Access {
+    let Shown { record, therapist_name } = shown;
+    let facts = record.facts;
+    let (therapist_id, entry_id, grant_id) = record.personal.map_or_else(Default::default, |personal| {
+        (personal.therapist.to_string(), personal.entry_id, personal.grant_id)
+    });
+    let action = match facts.action {
+        Action::List => PbAction::List,
+        Action::Entry => PbAction::Entry,
+        Action::Insight => PbAction::Insight,
+        Action::Search => PbAction::Search,
+        Action::Export => PbAction::Export,
+    };
+    pb::Access {
+        access_id: facts.id.to_string(),
+        therapist_id,
+        therapist_name,
+        action: action.into(),
+        entry_count: i32::try_from(facts.entry_count).unwrap_or(i32::MAX),
+        entry_id,
+        grant_id,
+        time: Some(time(facts.time)),
+    }
+}
+
+fn time(time: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() }
+}
+
+pub(crate) fn accesses(page: Page<Shown>) -> pb::ListAccessesResponse {
+    let Page { items, next } = page.map(shown);
+    pb::ListAccessesResponse { accesses: items, next_page_token: next.unwrap_or_default() }
+}
