@@ -18,6 +18,8 @@ mod ops;
 mod rewrap;
 mod service;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -84,3 +84,29 @@ pub(crate) async fn wipe(cache: Arc<Cache>, clock: Arc<dyn Clock>) {
         cache.wipe(clock.now());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_good_from_when_it_was_asked_for_until_its_life_is_over() {
+        let cache = Cache::new(Duration::from_secs(30));
+        let asked = Timestamp::from_second(1_000).unwrap();
+        let cases = [(999, false), (1_000, true), (1_029, true), (1_030, false), (9_000, false)];
+        for (now, good) in cases {
+            assert_eq!(cache.is_good(asked, Timestamp::from_second(now).unwrap()), good, "{now}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_keys_are_held_than_there_is_room_for() {
+        let (cache, clock) = (Cache::new(Duration::from_secs(30)), kernel::SystemClock);
+        let key = SealingKey::new(&[7; 32]).unwrap();
+        for number in 0..CAPACITY as u128 + 2_000 {
+            let place = cache.look(UserId::from_bytes(number.to_be_bytes()), &clock).await.err().unwrap();
+            place.hold(key.clone(), clock.now());
+        }
+        assert!((CAPACITY / 2..=CAPACITY).contains(&cache.len()), "{}", cache.len());
+    }
+}

@@ -5,6 +5,8 @@
 
 mod cache;
 mod config;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

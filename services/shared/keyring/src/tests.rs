@@ -1,0 +1,258 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chassis::client::Upstream;
+use chassis::identity::{AccessTokens, Issuer, KeySet, Keys};
+use chassis::{Context, Platform, Probe, Running, Service, server};
+use clap::Parser;
+use dynamo::seal::{Place, SealingKey};
+use dynamo::{Key, KeyDef, TableDef};
+use kernel::{Kind, ManualClock, Timestamp, UserId};
+use kit::wait::until;
+use proto::vault::v1::vault_service_server::{SERVICE_NAME, VaultService, VaultServiceServer};
+use proto::vault::v1::{GetDataKeyRequest, GetDataKeyResponse};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+use crate::{Config, Keyring};
+
+const LIFE: Duration = Duration::from_secs(30);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    server: server::Config,
+
+    #[command(flatten)]
+    keyring: Config,
+}
+
+/// A vault that answers what it is told to, when it is told to.
+#[derive(Clone)]
+struct Vault(Arc<State>);
+
+struct State {
+    asked: AtomicUsize,
+    open: watch::Sender<bool>,
+    answer: Mutex<GetDataKeyResponse>,
+}
+
+#[tonic::async_trait]
+impl VaultService for Vault {
+    async fn get_data_key(&self, _: Request<GetDataKeyRequest>) -> Result<Response<GetDataKeyResponse>, Status> {
+        self.0.asked.fetch_add(1, Ordering::Relaxed);
+        self.0.open.subscribe().wait_for(|open| *open).await.unwrap();
+        Ok(Response::new(self.0.answer.lock().unwrap().clone()))
+    }
+}
+
+impl Vault {
+    fn asked(&self) -> usize {
+        self.0.asked.load(Ordering::Relaxed)
+    }
+
+    async fn was_asked(&self, times: usize) {
+        until("vault is asked", async || self.asked() >= times).await;
+        assert_eq!(self.asked(), times);
+    }
+
+    fn open(&self, open: bool) {
+        self.0.open.send_replace(open);
+    }
+
+    fn answers(&self, destroyed: bool, key: &[u8]) {
+        *self.0.answer.lock().unwrap() = GetDataKeyResponse { destroyed, key: key.to_vec() };
+    }
+}
+
+struct World {
+    vault: Vault,
+    running: Running,
+    clock: ManualClock,
+    keyring: Keyring,
+}
+
+async fn world() -> World {
+    let config = Cli::parse_from(["test"]);
+    assert_eq!(config.keyring.data_key_life, LIFE);
+    let platform = Platform::system();
+    let vault = Vault(Arc::new(State {
+        asked: AtomicUsize::new(0),
+        open: watch::Sender::new(true),
+        answer: Mutex::new(GetDataKeyResponse { destroyed: false, key: vec![7; 32] }),
+    }));
+    let service = Service {
+        name: "vault",
+        grpc_services: &[SERVICE_NAME],
+        routes: Routes::new(VaultServiceServer::new(vault.clone())),
+        probe: Probe::new(|| async { Ok(()) }),
+    };
+    let people =
+        AccessTokens::new(config.server.identity(), Keys::fixed(KeySet::default()), Arc::clone(&platform.clock));
+    let workload = Arc::new(Issuer::generate(Arc::clone(&platform.clock)).unwrap()).workload("journals");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let running = server::start(service, listener, &config.server, people, workload.verifier).await.unwrap();
+    let upstream = Upstream::new(&format!("http://{}", running.address()), workload.tokens).unwrap();
+    let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap());
+    let platform = Platform { clock: Arc::new(clock.clone()), ..platform };
+    let keyring = Keyring::new(upstream, &config.keyring, &platform);
+    World { vault, running, clock, keyring }
+}
+
+fn person(number: u8) -> UserId {
+    UserId::from_bytes([number; 16])
+}
+
+fn context() -> Context {
+    Context::background(Duration::from_secs(20))
+}
+
+impl Keyring {
+    async fn has(&self, number: u8) -> bool {
+        self.key(&context(), person(number)).await.unwrap().is_some()
+    }
+
+    /// Asks for keys in the background.
+    fn ask(&self, numbers: impl IntoIterator<Item = u8>) -> JoinSet<bool> {
+        let ask = |number| {
+            let keyring = self.clone();
+            async move { keyring.has(number).await }
+        };
+        numbers.into_iter().map(ask).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_key_opens_what_was_sealed_under_it() {
+    static TABLE: TableDef = TableDef { name: "Things", key: KeyDef::PK_SK, indexes: &[], ttl: None };
+    let World { keyring, .. } = world().await;
+    let dynamodb = dynamo::Config { endpoint: Some("http://127.0.0.1:1".to_owned()), ..dynamo::Config::default() };
+    let (table, key) = (dynamodb.connect().await.table(&TABLE), Key::new("a", "b"));
+    let place = Place { table: &table, key: &key, attribute: "note", version: 1 };
+    let sealed = SealingKey::new(&[7; 32]).unwrap().seal(&place, b"text", &*Platform::system().entropy).unwrap();
+    let held = keyring.key(&context(), person(1)).await.unwrap().unwrap();
+    assert_eq!(held.open(&place, &sealed).unwrap().as_slice(), b"text");
+    assert_eq!(format!("{keyring:?}"), "Keyring");
+}
+
+#[tokio::test]
+async fn a_key_is_kept_for_its_life_since_before_vault_was_asked() {
+    let World { vault, clock, keyring, running: _running } = world().await;
+    vault.open(false);
+    let mut asking = keyring.ask([1]);
+    vault.was_asked(1).await;
+    clock.advance(Duration::from_secs(10));
+    vault.open(true);
+    assert!(asking.join_next().await.unwrap().unwrap());
+    clock.advance(Duration::from_secs(20) - MILLISECOND);
+    assert!(keyring.has(1).await);
+    assert_eq!(vault.asked(), 1);
+    vault.answers(true, b"");
+    clock.advance(MILLISECOND);
+    assert!(!keyring.has(1).await, "a destroyed key outlived its bound");
+    assert_eq!(vault.asked(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_took_longer_than_a_key_may_live_is_asked_for_again() {
+    let World { vault, clock, keyring, running: _running } = world().await;
+    vault.open(false);
+    let mut asking = keyring.ask([1]);
+    vault.was_asked(1).await;
+    clock.advance(LIFE);
+    vault.open(true);
+    assert!(asking.join_next().await.unwrap().unwrap());
+    assert_eq!(vault.asked(), 2);
+}
+
+#[tokio::test]
+async fn of_many_who_want_a_key_at_once_one_asks_vault() {
+    let World { vault, clock, keyring, running: _running } = world().await;
+    for round in 1..=3 {
+        vault.open(false);
+        let asking = keyring.ask([1; 32]);
+        vault.was_asked(round).await;
+        vault.open(true);
+        assert!(asking.join_all().await.into_iter().all(|has| has));
+        assert_eq!(vault.asked(), round);
+        clock.advance(LIFE);
+    }
+}
+
+#[tokio::test]
+async fn another_one_asks_when_the_one_who_asked_hangs_up() {
+    let World { vault, keyring, running: _running, clock: _ } = world().await;
+    vault.open(false);
+    let mut first = keyring.ask([1]);
+    vault.was_asked(1).await;
+    let others = keyring.ask([1; 8]);
+    // The others are waiting: the runtime has one thread, and runs them before it comes back to us.
+    tokio::task::yield_now().await;
+    assert_eq!(vault.asked(), 1);
+    first.shutdown().await;
+    vault.was_asked(2).await;
+    vault.open(true);
+    assert!(others.join_all().await.into_iter().all(|has| has));
+    assert_eq!(vault.asked(), 2);
+}
+
+#[tokio::test]
+async fn persons_do_not_wait_for_each_other() {
+    let World { vault, keyring, running: _running, clock: _ } = world().await;
+    vault.open(false);
+    let asking = keyring.ask(1..=8);
+    vault.was_asked(8).await;
+    vault.open(true);
+    assert!(asking.join_all().await.into_iter().all(|has| has));
+}
+
+#[tokio::test]
+async fn a_key_is_wiped_when_its_life_is_over_though_nobody_asks() {
+    let World { clock, keyring, running: _running, .. } = world().await;
+    assert!(keyring.has(1).await);
+    clock.advance(LIFE / 2);
+    assert!(keyring.has(2).await);
+    assert_eq!(keyring.0.cache.len(), 2);
+    clock.advance(LIFE / 2);
+    until("the first key is wiped", async || keyring.0.cache.len() == 1).await;
+    clock.advance(LIFE / 2);
+    until("the second key is wiped", async || keyring.0.cache.len() == 0).await;
+}
+
+#[tokio::test]
+async fn while_vault_is_down_keys_serve_until_their_life_is_over() {
+    let World { clock, keyring, running, .. } = world().await;
+    assert!(keyring.has(1).await);
+    assert!(running.drain().await);
+    clock.advance(LIFE - MILLISECOND);
+    assert!(keyring.has(1).await);
+    let refused = async |number| keyring.key(&context(), person(number)).await.unwrap_err().kind();
+    assert_eq!(refused(2).await, Kind::Unavailable);
+    clock.advance(MILLISECOND);
+    assert_eq!(refused(1).await, Kind::Unavailable);
+}
+
+#[tokio::test]
+async fn that_a_key_is_destroyed_is_asked_each_time() {
+    let World { vault, keyring, running: _running, clock: _ } = world().await;
+    vault.answers(true, b"");
+    for asked in 1..=3 {
+        assert!(!keyring.has(1).await);
+        assert_eq!(vault.asked(), asked);
+    }
+    assert_eq!(keyring.0.cache.len(), 0);
+}
+
+#[tokio::test]
+async fn what_is_no_key_is_a_fault() {
+    let World { vault, keyring, running: _running, clock: _ } = world().await;
+    for key in [&[][..], &[7; 31], &[7; 33]] {
+        vault.answers(false, key);
+        assert_eq!(keyring.key(&context(), person(1)).await.unwrap_err().kind(), Kind::Internal);
+    }
+}

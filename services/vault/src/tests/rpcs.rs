@@ -1,0 +1,73 @@
+//! The RPCs.
+
+use std::sync::Arc;
+
+use kit::engine::Engine;
+use proto::events::v1::account_ended::Role;
+use proto::events::v1::event::Kind;
+use proto::events::v1::subscriber_service_server::SubscriberService as _;
+use proto::events::v1::{AccountEnded, DeliverRequest, Event};
+use proto::vault::v1::vault_service_server::VaultService as _;
+use proto::vault::v1::{GetDataKeyRequest, GetDataKeyResponse};
+use tonic::{Code, Request, Status};
+
+use super::{dynamodb, person, replica};
+use crate::service::Services;
+
+kit::on_each_engine! {
+    the_end_of_an_account_destroys_its_key_whoever_had_it,
+    an_event_of_a_kind_that_is_not_known_changes_nothing,
+    an_id_that_is_none_is_refused,
+}
+
+async fn services(engine: Engine) -> Services {
+    Services(Arc::new(replica(&dynamodb(engine).await, &[1]).await))
+}
+
+async fn get(services: &Services, person_id: &str) -> Result<GetDataKeyResponse, Status> {
+    let request = GetDataKeyRequest { person_id: person_id.to_owned() };
+    services.get_data_key(Request::new(request)).await.map(tonic::Response::into_inner)
+}
+
+async fn deliver(services: &Services, kind: Option<Kind>) -> Result<(), Status> {
+    let event = Event { id: person().to_string(), time: None, kind };
+    services.deliver(Request::new(DeliverRequest { event: Some(event) })).await.map(drop)
+}
+
+fn ended(user_id: &str, role: Role) -> Option<Kind> {
+    Some(Kind::AccountEnded(AccountEnded { user_id: user_id.to_owned(), role: role.into() }))
+}
+
+async fn the_end_of_an_account_destroys_its_key_whoever_had_it(engine: Engine) {
+    let services = services(engine).await;
+    for role in [Role::Client, Role::Therapist] {
+        let id = person().to_string();
+        let made = get(&services, &id).await.unwrap();
+        assert_eq!((made.destroyed, made.key.len()), (false, 32));
+        // At least once: the second delivery is like the first.
+        for _ in 0..2 {
+            deliver(&services, ended(&id, role)).await.unwrap();
+            assert_eq!(get(&services, &id).await.unwrap(), GetDataKeyResponse { destroyed: true, key: vec![] });
+        }
+    }
+}
+
+async fn an_event_of_a_kind_that_is_not_known_changes_nothing(engine: Engine) {
+    let services = services(engine).await;
+    let id = person().to_string();
+    let made = get(&services, &id).await.unwrap();
+    deliver(&services, None).await.unwrap();
+    services.deliver(Request::new(DeliverRequest { event: None })).await.unwrap();
+    assert!(get(&services, &id).await.unwrap() == made, "another key");
+}
+
+async fn an_id_that_is_none_is_refused(engine: Engine) {
+    let services = services(engine).await;
+    for id in ["", "nobody", "01933B5E-7A4C-7DEF-8ABC-0123456789AB"] {
+        let refused = get(&services, id).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{id}");
+        assert!(refused.message().contains("personId"), "{refused}");
+        let refused = deliver(&services, ended(id, Role::Client)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{id}");
+    }
+}
