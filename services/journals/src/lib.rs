@@ -5,11 +5,14 @@ mod content;
 mod insights;
 mod model;
 mod ops;
+mod pages;
 mod policy;
 mod reads;
 mod search;
 mod service;
 mod store;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 mod wire;
 
@@ -29,6 +32,7 @@ pub use store::JOURNALS;
 
 use crate::consent::Consent;
 use crate::ops::Ops;
+use crate::pages::Pages;
 use crate::service::Journals;
 use crate::store::Store;
 
@@ -69,8 +73,10 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
         }
     });
     let ops = Ops {
-        store: Store::new(table.clone(), Arc::clone(&platform.entropy)),
-        tokens: PageTokens::new(&secrets, "journals/page-tokens", Arc::clone(&platform.entropy))?,
+        pages: Pages {
+            store: Store::new(table.clone(), Arc::clone(&platform.entropy)),
+            tokens: PageTokens::new(&secrets, "journals/page-tokens", Arc::clone(&platform.entropy))?,
+        },
         idempotency: Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?,
         keyring: Keyring::new(vault, &keyring, &platform),
         consent: Consent { mapping, audit },

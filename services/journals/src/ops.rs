@@ -2,22 +2,22 @@
 
 use chassis::{Context, Platform};
 use dynamo::seal::SealingKey;
-use dynamo::{Claim, Idempotency, PageTokens};
+use dynamo::{Claim, Idempotency};
 use kernel::{ClientId, Error, Kind, Result, Timestamp, Version};
 use keyring::Keyring;
 
 use crate::consent::Consent;
 use crate::model::{Change, Content, Entry, EntryId, FeltAt};
+use crate::pages::Pages;
 use crate::policy::Write;
-use crate::store::{Added, Store};
+use crate::store::Added;
 
 /// How often a change that names no version is tried against others.
 const ATTEMPTS: usize = 10;
 
 /// The use cases and what they need.
 pub(crate) struct Ops {
-    pub(crate) store: Store,
-    pub(crate) tokens: PageTokens,
+    pub(crate) pages: Pages,
     pub(crate) idempotency: Idempotency,
     pub(crate) keyring: Keyring,
     pub(crate) consent: Consent,
@@ -45,7 +45,7 @@ impl Ops {
         let id = EntryId::generate(felt_at, &*self.platform.entropy);
         let now = self.now();
         let entry = Entry { id, content, created_at: now, updated_at: now, version: Version::FIRST };
-        match self.store.add(permit, &key, &entry, claim.as_ref()).await? {
+        match self.pages.store.add(permit, &key, &entry, claim.as_ref()).await? {
             Added::Done => Ok(entry),
             Added::Replayed(id) => self.own_entry(permit, &key, id).await,
         }
@@ -68,7 +68,7 @@ impl Ops {
             }
             let version = old.version.next();
             let new = Entry { content: old.content.with(change.clone()), updated_at: self.now(), version, ..old };
-            if self.store.replace(permit, &key, old.version, &new).await? {
+            if self.pages.store.replace(permit, &key, old.version, &new).await? {
                 return Ok(new);
             }
         }
@@ -77,7 +77,7 @@ impl Ops {
 
     /// Removes an entry.
     pub(crate) async fn delete(&self, permit: Write, id: EntryId) -> Result<()> {
-        if self.store.remove(permit, id).await? { Ok(()) } else { Err(no_entry()) }
+        if self.pages.store.remove(permit, id).await? { Ok(()) } else { Err(no_entry()) }
     }
 
     /// The key of a client's text; none when it was destroyed with the account.
@@ -90,7 +90,7 @@ impl Ops {
     }
 
     async fn own_entry(&self, permit: Write, key: &SealingKey, id: EntryId) -> Result<Entry> {
-        self.store.entry(&permit.read(), key, id).await?.ok_or_else(no_entry)
+        self.pages.store.entry(&permit.read(), key, id).await?.ok_or_else(no_entry)
     }
 
     /// The time, to the millisecond that is kept.

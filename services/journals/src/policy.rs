@@ -107,7 +107,7 @@ impl Question {
     /// The permit, if the answer is yes.
     pub(crate) fn answered(self, answer: Answer) -> Option<Read> {
         let Answer { granted, grant_id, entries_from } = answer;
-        granted.then(|| Read(Scope::Granted(Grant { client: self.0, id: grant_id, entries_from })))
+        granted.then_some(Read(Scope::Granted(Grant { client: self.0, id: grant_id, entries_from })))
     }
 }
 

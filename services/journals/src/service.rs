@@ -47,7 +47,7 @@ impl JournalService for Journals {
         let person = context.person().map_err(status::of)?;
         let request = request.into_inner();
         let permit = policy::write(person, &request.client_id).map_err(status::of)?;
-        let body = context.idempotency_key.is_some().then(|| request.encode_to_vec()).unwrap_or_default();
+        let body = request.encode_to_vec();
         let keyed = context.idempotency_key.as_deref().map(|key| Keyed {
             caller: person.user_id.as_bytes(),
             rpc: CREATE,

@@ -1,0 +1,275 @@
+//! The store and its pages, on both engines.
+
+use std::sync::Arc;
+
+use chassis::SystemEntropy;
+use dynamo::seal::SealingKey;
+use dynamo::secret::{Secret, Secrets};
+use dynamo::{Key, PageTokens, Table};
+use kernel::{ClientId, Kind, LoginId, PageSize, Person, Role, Timestamp, UserId, Version};
+use kit::engine::Engine;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+use serde::{Deserialize, Serialize};
+
+use crate::JOURNALS;
+use crate::model::{Content, Entry, EntryId, FeltAt, Intensity, Range, Visibility};
+use crate::pages::Pages;
+use crate::policy::{self, Answer, Read, Reading, Write};
+use crate::search::{Filter, Search};
+use crate::store::Store;
+
+kit::on_each_engine!(
+    an_entry_opens_in_its_own_place_alone,
+    entries_of_one_millisecond_are_as_many_as_were_added,
+    pages_of_any_size_are_the_whole_list_for_whoever_reads,
+    what_is_private_shortens_no_page_and_makes_none,
+    a_page_token_is_good_for_its_grant_alone,
+    a_filtered_page_looks_at_500_entries,
+);
+
+const NOW: i64 = 1_800_000_000_000;
+
+struct World {
+    table: Table,
+    pages: Pages,
+    key: SealingKey,
+    permit: Write,
+}
+
+fn person(role: Role, byte: u8) -> Person {
+    Person { user_id: UserId::from_bytes([byte; 16]), role, login_id: LoginId::from_bytes([9; 16]) }
+}
+
+fn write(byte: u8) -> Write {
+    let person = person(Role::Client, byte);
+    policy::write(person, &person.user_id.to_string()).unwrap()
+}
+
+fn caller() -> UserId {
+    UserId::from_bytes([7; 16])
+}
+
+impl World {
+    async fn new(engine: Engine) -> Self {
+        let client = engine.client().await;
+        client.create_or_verify(&[&JOURNALS]).await.unwrap();
+        let table = client.table(&JOURNALS);
+        let secrets = Secrets::new(Secret::new([1; 32]), vec![]);
+        let pages = Pages {
+            store: Store::new(table.clone(), Arc::new(SystemEntropy)),
+            tokens: PageTokens::new(&secrets, "test", Arc::new(SystemEntropy)).unwrap(),
+        };
+        Self { table, pages, key: SealingKey::new(&[2; 32]).unwrap(), permit: write(1) }
+    }
+
+    fn client(&self) -> ClientId {
+        self.permit.client()
+    }
+
+    fn granted(&self, grant: &str, entries_from: i64) -> Read {
+        let reading = policy::read(person(Role::Therapist, 7), &self.client().to_string(), "journal").unwrap();
+        let Reading::Ask(question) = reading else { panic!("a therapist is asked about") };
+        let answer = Answer { granted: true, grant_id: grant.to_owned(), entries_from };
+        question.answered(answer).unwrap()
+    }
+
+    async fn add(&self, millisecond: i64, emotion: &str, intensity: i32, visibility: Visibility) -> Entry {
+        let now = Timestamp::from_millisecond(NOW).unwrap();
+        let id = EntryId::generate(FeltAt::new(millisecond, now).unwrap(), &SystemEntropy);
+        let content = Content {
+            emotion: emotion.parse().unwrap(),
+            intensity: Intensity::try_from(intensity).unwrap(),
+            note: format!("about {emotion}").try_into().unwrap(),
+            visibility,
+        };
+        let entry = Entry { id, content, created_at: now, updated_at: now, version: Version::FIRST };
+        self.pages.store.add(self.permit, &self.key, &entry, None).await.unwrap();
+        entry
+    }
+
+    /// Every page, until there is none.
+    async fn all(&self, permit: &Read, range: Range, filter: (&str, i32), size: i32) -> Vec<Vec<Entry>> {
+        let mut pages = Vec::new();
+        let mut token = String::new();
+        loop {
+            let page = self.pages.page(permit, &self.key, caller(), &search(range, filter, size, token)).await.unwrap();
+            pages.push(page.items);
+            match page.next {
+                Some(next) => token = next,
+                None => return pages,
+            }
+        }
+    }
+}
+
+fn search(range: Range, (emotion, least): (&str, i32), size: i32, token: String) -> Search {
+    let filter = Filter {
+        emotion: emotion.parse::<crate::model::Emotion>().ok().map(Into::into),
+        least: Intensity::try_from(least).ok(),
+    };
+    Search { range, filter, size: PageSize::from_request(size).unwrap(), token }
+}
+
+async fn an_entry_opens_in_its_own_place_alone(engine: Engine) {
+    #[derive(Serialize, Deserialize)]
+    struct Stored {
+        #[serde(with = "serde_bytes")]
+        content: Vec<u8>,
+        format: u8,
+        created_at: String,
+        updated_at: String,
+        version: u64,
+    }
+    let world = World::new(engine).await;
+    let entry = world.add(NOW, "canary", 3, Visibility::Private).await;
+    let place = |client: ClientId, id: EntryId| Key::new(format!("CLIENT#{client}"), format!("ENTRY#{id}"));
+    let home = place(world.client(), entry.id);
+    let stored: Stored = world.table.get(&home, dynamo::Read::Consistent).await.unwrap().unwrap();
+    assert!(!stored.content.windows(6).any(|window| window == b"canary"), "sealed");
+    let opened = async |permit: Write, id| world.pages.store.entry(&permit.read(), &world.key, id).await;
+    assert_eq!(opened(world.permit, entry.id).await.unwrap(), Some(entry.clone()));
+    let another = SealingKey::new(&[3; 32]).unwrap();
+    let foreign = world.pages.store.entry(&world.permit.read(), &another, entry.id).await;
+    assert_eq!(foreign.unwrap_err().kind(), Kind::Internal);
+
+    let elsewhere = world.add(NOW, "other", 1, Visibility::Shared).await;
+    for (permit, id) in [(write(5), entry.id), (world.permit, elsewhere.id)] {
+        let _ = world.table.put(&place(permit.client(), id), &stored).run().await.unwrap();
+        assert_eq!(opened(permit, id).await.unwrap_err().kind(), Kind::Internal);
+    }
+    for (byte, format) in [(stored.content.len() - 1, 1), (0, 1), (20, 1), (usize::MAX, 2)] {
+        let mut changed = Stored { format, content: stored.content.clone(), ..read(&world, &home).await };
+        if let Some(byte) = changed.content.get_mut(byte) {
+            *byte ^= 1;
+        }
+        let _ = world.table.put(&home, &changed).run().await.unwrap();
+        assert_eq!(opened(world.permit, entry.id).await.unwrap_err().kind(), Kind::Internal, "byte {byte}");
+    }
+
+    async fn read(world: &World, home: &Key) -> Stored {
+        world.table.get(home, dynamo::Read::Consistent).await.unwrap().unwrap()
+    }
+}
+
+async fn entries_of_one_millisecond_are_as_many_as_were_added(engine: Engine) {
+    let world = World::new(engine).await;
+    for _ in 0..20 {
+        world.add(NOW, "calm", 3, Visibility::Shared).await;
+    }
+    let range = Range { from: NOW, to: NOW + 1 };
+    let pages = world.all(&world.permit.read(), range, ("", 0), 7).await;
+    let mut ids: Vec<_> = pages.concat().iter().map(|entry| entry.id).collect();
+    assert!(ids.is_sorted_by(|one, other| one > other), "newest first, each once");
+    ids.dedup();
+    assert_eq!(ids.len(), 20);
+}
+
+async fn pages_of_any_size_are_the_whole_list_for_whoever_reads(engine: Engine) {
+    let world = World::new(engine).await;
+    let mut runner = TestRunner::default();
+    println!("seed: {:?}", runner.rng());
+    let mut draw = |most: i64| (0..most).new_tree(&mut runner).unwrap().current();
+    let words = ["furious", "Angry", "saudade", "SAUDADE", "calm", "lonely"];
+    let mut entries = Vec::new();
+    for _ in 0..120 {
+        let visibility = if draw(3) == 0 { Visibility::Private } else { Visibility::Shared };
+        let (emotion, strength) = (words[usize::try_from(draw(6)).unwrap()], i32::try_from(1 + draw(5)).unwrap());
+        entries.push(world.add(NOW - draw(60), emotion, strength, visibility).await);
+    }
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.id));
+    for round in 0..30 {
+        let entries_from = NOW - draw(70);
+        let permit = if round % 2 == 0 { world.permit.read() } else { world.granted("g", entries_from) };
+        let from = NOW - 60 + draw(50);
+        let range = if draw(3) == 0 { Range::ALL } else { Range { from, to: from + 1 + draw(40) } };
+        let filter = [("", 0), ("", 3), ("anger", 0), ("Saudade", 2), ("calm", 0)][usize::try_from(draw(5)).unwrap()];
+        let size = i32::try_from(1 + draw(40)).unwrap();
+        let admitted = |entry: &&Entry| {
+            let word = entry.content.emotion.as_str().to_lowercase();
+            let word = match filter.0 {
+                "" => true,
+                "anger" => word == "furious" || word == "angry",
+                wanted => word == wanted.to_lowercase(),
+            };
+            let time = entry.id.millisecond();
+            let granted =
+                permit.grant().is_none() || (entry.content.visibility == Visibility::Shared && time >= entries_from);
+            word && granted
+                && i32::from(entry.content.intensity.get()) >= filter.1
+                && (range.from..range.to).contains(&time)
+        };
+        let expected: Vec<_> = entries.iter().filter(admitted).cloned().collect();
+        let pages = world.all(&permit, range, filter, size).await;
+        assert!(pages.iter().all(|page| page.len() <= usize::try_from(size).unwrap()));
+        assert!(pages.concat() == expected, "round {round}: {filter:?}, {size} a page, {range:?}");
+    }
+}
+
+async fn what_is_private_shortens_no_page_and_makes_none(engine: Engine) {
+    let world = World::new(engine).await;
+    for number in 0..40 {
+        world.add(NOW - number * 20, "calm", 3, Visibility::Shared).await;
+        for hidden in 1..=number.min(16) {
+            world.add(NOW - number * 20 - hidden, "secret", 5, Visibility::Private).await;
+        }
+    }
+    let permit = world.granted("g", i64::MIN);
+    for size in [1, 3, 10, 20, 40, 50] {
+        let pages = world.all(&permit, Range::ALL, ("", 0), size).await;
+        let lengths: Vec<_> = pages.iter().map(Vec::len).collect();
+        let (size, full) = (usize::try_from(size).unwrap(), 40 / usize::try_from(size).unwrap());
+        let expected: Vec<_> =
+            std::iter::repeat_n(size, full).chain(Some(40 % size).filter(|rest| *rest > 0)).collect();
+        assert_eq!(lengths, expected, "as if there were 40 entries in all");
+        assert!(pages.concat().iter().all(|entry| entry.content.visibility == Visibility::Shared));
+    }
+    // More than one page may look at where a client has chosen the filter.
+    let only_hidden = Range { from: NOW - 40 * 20, to: NOW - 39 * 20 };
+    assert_eq!(world.all(&permit, only_hidden, ("", 0), 1).await, [Vec::new()]);
+}
+
+async fn a_page_token_is_good_for_its_grant_alone(engine: Engine) {
+    let world = World::new(engine).await;
+    for number in 0..6 {
+        world.add(NOW - number, "calm", 3, Visibility::Shared).await;
+    }
+    let page = async |permit: &Read, who: UserId, search: &Search| {
+        world.pages.page(permit, &world.key, who, search).await.map_err(|error| error.kind())
+    };
+    let old = world.granted("one", i64::MIN);
+    let all = |token: &str| search(Range::ALL, ("", 0), 2, token.to_owned());
+    let token = page(&old, caller(), &all("")).await.unwrap().next.unwrap();
+    assert_eq!(page(&old, caller(), &all(&token)).await.unwrap().items.len(), 2);
+    let refused = Some(Kind::InvalidArgument);
+    for (permit, who, search) in [
+        (world.granted("two", i64::MIN), caller(), all(&token)),
+        (world.granted("one", NOW - 3), caller(), all(&token)),
+        (old.clone(), UserId::from_bytes([8; 16]), all(&token)),
+        (world.permit.read(), caller(), all(&token)),
+        (old.clone(), caller(), search(Range::ALL, ("calm", 0), 2, token.clone())),
+        (old.clone(), caller(), search(Range::ALL, ("", 1), 2, token.clone())),
+        (old.clone(), caller(), search(Range { from: 0, ..Range::ALL }, ("", 0), 2, token.clone())),
+        (world.granted("one", NOW + 1), caller(), all(&token)),
+    ] {
+        assert_eq!(page(&permit, who, &search).await.err(), refused, "{search:?}");
+    }
+    let own = page(&world.permit.read(), caller(), &all("")).await.unwrap().next.unwrap();
+    assert_eq!(page(&old, caller(), &all(&own)).await.err(), refused);
+}
+
+async fn a_filtered_page_looks_at_500_entries(engine: Engine) {
+    let world = World::new(engine).await;
+    for number in 0..510 {
+        let visibility = if number == 509 { Visibility::Shared } else { Visibility::Private };
+        world.add(NOW - number, "calm", 3, visibility).await;
+    }
+    let own = world.all(&world.permit.read(), Range::ALL, ("lonely", 0), 50).await;
+    assert_eq!(own, [Vec::new(), Vec::new()], "an empty page that is not the last");
+    let granted = world.granted("g", i64::MIN);
+    let unfiltered = world.all(&granted, Range::ALL, ("", 0), 50).await;
+    assert_eq!(unfiltered.iter().map(Vec::len).collect::<Vec<_>>(), [1], "nothing tells of what is private");
+    let filtered = world.all(&granted, Range::ALL, ("calm", 0), 50).await;
+    assert_eq!(filtered.iter().map(Vec::len).collect::<Vec<_>>(), [0, 1]);
+}
