@@ -91,7 +91,7 @@ impl KeyEncryption for LocalKeys {
 
     async fn unwrap(&self, wrapped: &Wrapped, person: UserId) -> Result<DataKey> {
         let Some(key) = self.find(&wrapped.kek) else {
-            return Err(missing(&wrapped.kek));
+            return Err(Error::internal(missing(&wrapped.kek)));
         };
         let item = key_of(person);
         let place = Place { table: &self.table, key: &item, attribute: WRAPPED, version: VERSION };
@@ -103,10 +103,10 @@ impl KeyEncryption for LocalKeys {
     }
 }
 
-/// The error of a key-encryption key that is needed and not there.
-pub(crate) fn missing(id: &KekId) -> Error {
-    Error::internal(format!(
+/// What to do about a key-encryption key that is needed and not there.
+pub(crate) fn missing(id: &KekId) -> String {
+    format!(
         "data keys are wrapped by the key-encryption key {id}, which MESH_KEY_ENCRYPTION_KEYS_FILE does not hold: put \
          its line back below the first, and keep it there until `rewrap-keys` finds nothing more to do"
-    ))
+    )
 }

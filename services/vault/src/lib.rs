@@ -26,7 +26,7 @@ use std::sync::Arc;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
 use chassis::{Platform, Probe, Service};
 use dynamo::secret::Secrets;
-use kernel::{BoxError, Error};
+use kernel::BoxError;
 use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use proto::vault::v1::vault_service_server::{SERVICE_NAME as KEYS, VaultServiceServer};
 use tonic::service::Routes;
@@ -77,7 +77,7 @@ pub async fn build(deps: Deps) -> Result<Service, BoxError> {
 }
 
 /// The vault over its table, with every key-encryption key that it needs.
-async fn open(dynamodb: &dynamo::Client, keys: &Secrets, platform: &Platform) -> Result<Vault, Error> {
+async fn open(dynamodb: &dynamo::Client, keys: &Secrets, platform: &Platform) -> Result<Vault, BoxError> {
     let table = dynamodb.table(&DATA_KEYS);
     let keys = LocalKeys::new(keys, table.clone(), Arc::clone(&platform.entropy))?;
     let vault = Vault {

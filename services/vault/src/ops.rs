@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kernel::{Clock, Entropy, Result, UserId};
+use kernel::{BoxError, Clock, Entropy, Error, UserId};
 
 use crate::kek::{KeyEncryption, missing};
 use crate::model::DataKey;
@@ -21,17 +21,18 @@ pub(crate) struct Vault {
 
 impl Vault {
     /// Makes sure that every stored key can be unwrapped, and notes the key-encryption key that is going to wrap.
-    pub(crate) async fn prepare(&self) -> Result<()> {
+    pub(crate) async fn prepare(&self) -> Result<(), BoxError> {
         for id in self.store.keks().await?.iter().filter(|id| !self.keys.has(id)) {
             if !self.store.wrapped_by(id, 1, None).await?.persons.is_empty() {
-                return Err(missing(id));
+                return Err(missing(id).into());
             }
         }
-        self.store.note_kek(self.keys.current(), self.clock.now()).await
+        tracing::info!(key_encryption_key = %self.keys.current(), "new data keys are wrapped by it");
+        Ok(self.store.note_kek(self.keys.current(), self.clock.now()).await?)
     }
 
     /// A person's key, made if there was never one; nothing, if it was destroyed.
-    pub(crate) async fn key(&self, person: UserId) -> Result<Option<DataKey>> {
+    pub(crate) async fn key(&self, person: UserId) -> Result<Option<DataKey>, Error> {
         match self.store.read(person).await? {
             None => self.make(person).await,
             Some(stored) => self.unwrap(stored, person).await,
@@ -39,12 +40,12 @@ impl Vault {
     }
 
     /// Destroys a person's key. It can be repeated.
-    pub(crate) async fn destroy(&self, person: UserId) -> Result<()> {
+    pub(crate) async fn destroy(&self, person: UserId) -> Result<(), Error> {
         self.store.destroy(person, self.clock.now()).await
     }
 
     /// Of many who make a person's first key at once, all get the one that was stored.
-    async fn make(&self, person: UserId) -> Result<Option<DataKey>> {
+    async fn make(&self, person: UserId) -> Result<Option<DataKey>, Error> {
         let key = DataKey::generate(&*self.entropy);
         let wrapped = self.keys.wrap(&key, person).await?;
         match self.store.add(person, &wrapped, self.clock.now()).await? {
@@ -53,7 +54,7 @@ impl Vault {
         }
     }
 
-    async fn unwrap(&self, stored: Stored, person: UserId) -> Result<Option<DataKey>> {
+    async fn unwrap(&self, stored: Stored, person: UserId) -> Result<Option<DataKey>, Error> {
         match stored {
             Stored::Key(wrapped) => self.keys.unwrap(&wrapped, person).await.map(Some),
             Stored::Destroyed => Ok(None),

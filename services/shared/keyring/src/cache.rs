@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dynamo::seal::SealingKey;
 use kernel::{Clock, Timestamp, UserId};
 use quick_cache::sync;
 
@@ -12,46 +11,47 @@ const CAPACITY: usize = 10_000;
 /// How often keys that are over are looked for, if their life is not shorter.
 const WIPE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The keys. A key is wiped from memory when it is removed and the last request that uses it has ended.
-pub(crate) struct Cache {
-    held: sync::Cache<UserId, Held>,
+/// The keys, of a type that wipes itself when its last clone is dropped: when it is removed from here and the last request
+/// that uses it has ended.
+pub(crate) struct Cache<K> {
+    held: sync::Cache<UserId, Held<K>>,
     life: Duration,
 }
 
 #[derive(Clone)]
-struct Held {
-    key: SealingKey,
+struct Held<K> {
+    key: K,
     /// When vault was about to be asked: from then on the key may have been destroyed.
     asked: Timestamp,
 }
 
 /// The right to fetch a person's key. While it is there, others who want the key wait; when it is dropped without a key,
 /// one of them gets it.
-pub(crate) struct Place<'a>(Guard<'a>);
+pub(crate) struct Place<'a, K>(Guard<'a, K>);
 
-type Guard<'a> = sync::PlaceholderGuard<
+type Guard<'a, K> = sync::PlaceholderGuard<
     'a,
     UserId,
-    Held,
+    Held<K>,
     quick_cache::UnitWeighter,
     quick_cache::DefaultHashBuilder,
-    sync::DefaultLifecycle<UserId, Held>,
+    sync::DefaultLifecycle<UserId, Held<K>>,
 >;
 
-impl Place<'_> {
-    pub(crate) fn hold(self, key: SealingKey, asked: Timestamp) {
+impl<K: Clone> Place<'_, K> {
+    pub(crate) fn hold(self, key: K, asked: Timestamp) {
         // If the place is gone, the key isn't held, and that is all.
         drop(self.0.insert(Held { key, asked }));
     }
 }
 
-impl Cache {
+impl<K: Clone> Cache<K> {
     pub(crate) fn new(life: Duration) -> Self {
         Self { held: sync::Cache::new(CAPACITY), life }
     }
 
     /// The key of a person; or the right to fetch it, once nobody else does.
-    pub(crate) async fn look(&self, person: UserId, clock: &dyn Clock) -> Result<SealingKey, Place<'_>> {
+    pub(crate) async fn look(&self, person: UserId, clock: &dyn Clock) -> Result<K, Place<'_, K>> {
         loop {
             let Held { key, asked } = self.held.get_value_or_guard_async(&person).await.map_err(Place)?;
             if self.is_good(asked, clock.now()) {
@@ -77,7 +77,7 @@ impl Cache {
 }
 
 /// Wipes keys that are over, also those that nobody asks for any more.
-pub(crate) async fn wipe(cache: Arc<Cache>, clock: Arc<dyn Clock>) {
+pub(crate) async fn wipe<K: Clone>(cache: Arc<Cache<K>>, clock: Arc<dyn Clock>) {
     let interval = WIPE_INTERVAL.min(cache.life);
     loop {
         tokio::time::sleep(interval).await;
@@ -87,11 +87,13 @@ pub(crate) async fn wipe(cache: Arc<Cache>, clock: Arc<dyn Clock>) {
 
 #[cfg(test)]
 mod tests {
+    use kernel::ManualClock;
+
     use super::*;
 
     #[test]
     fn a_key_is_good_from_when_it_was_asked_for_until_its_life_is_over() {
-        let cache = Cache::new(Duration::from_secs(30));
+        let cache = Cache::<()>::new(Duration::from_secs(30));
         let asked = Timestamp::from_second(1_000).unwrap();
         let cases = [(999, false), (1_000, true), (1_029, true), (1_030, false), (9_000, false)];
         for (now, good) in cases {
@@ -102,11 +104,26 @@ mod tests {
     #[tokio::test]
     async fn no_more_keys_are_held_than_there_is_room_for() {
         let (cache, clock) = (Cache::new(Duration::from_secs(30)), kernel::SystemClock);
-        let key = SealingKey::new(&[7; 32]).unwrap();
         for number in 0..CAPACITY as u128 + 2_000 {
             let place = cache.look(UserId::from_bytes(number.to_be_bytes()), &clock).await.err().unwrap();
-            place.hold(key.clone(), clock.now());
+            place.hold((), clock.now());
         }
         assert!((CAPACITY / 2..=CAPACITY).contains(&cache.len()), "{}", cache.len());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_over_is_let_go_of_by_everything_here() {
+        let clock = ManualClock::new(Timestamp::from_second(1_000).unwrap());
+        let (cache, key) = (Cache::new(Duration::from_secs(30)), Arc::new(()));
+        let person = UserId::from_bytes([1; 16]);
+        let place = cache.look(person, &clock).await.err().unwrap();
+        let hold = async { place.hold(Arc::clone(&key), clock.now()) };
+        // The first waits for the second.
+        let (looked, ()) = tokio::join!(cache.look(person, &clock), hold);
+        assert!(looked.is_ok());
+        drop(looked);
+        clock.advance(Duration::from_secs(30));
+        cache.wipe(clock.now());
+        assert_eq!((cache.len(), Arc::strong_count(&key)), (0, 1));
     }
 }

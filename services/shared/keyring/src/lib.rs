@@ -13,7 +13,7 @@ use std::sync::Arc;
 use chassis::client::Upstream;
 use chassis::{Context, Platform};
 use dynamo::seal::SealingKey;
-use kernel::{Clock, Error, Result, UserId};
+use kernel::{Clock, Error, Kind, Result, UserId};
 use proto::vault::v1::vault_service_client::VaultServiceClient;
 use proto::vault::v1::{GetDataKeyRequest, GetDataKeyResponse};
 use zeroize::Zeroizing;
@@ -28,7 +28,7 @@ pub struct Keyring(Arc<Inner>);
 
 struct Inner {
     vault: Upstream,
-    cache: Arc<Cache>,
+    cache: Arc<Cache<SealingKey>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -50,7 +50,8 @@ impl Keyring {
     pub async fn key(&self, context: &Context, person: UserId) -> Result<Option<SealingKey>> {
         let Inner { vault, cache, clock } = &*self.0;
         loop {
-            let place = match cache.look(person, &**clock).await {
+            let looked = tokio::time::timeout_at(context.deadline, cache.look(person, &**clock));
+            let place = match looked.await.map_err(|_| exceeded())? {
                 Ok(key) => return Ok(Some(key)),
                 Err(place) => place,
             };
@@ -83,4 +84,8 @@ async fn fetch(vault: &Upstream, context: &Context, person: UserId) -> Result<Op
     let key =
         key.as_slice().try_into().map_err(|_| Error::internal("vault answered a data key that has not 32 bytes"))?;
     SealingKey::new(key).map(Some)
+}
+
+fn exceeded() -> Error {
+    Error::new(Kind::DeadlineExceeded, "DEADLINE_EXCEEDED", "the time given to the call is over")
 }

@@ -202,6 +202,19 @@ async fn another_one_asks_when_the_one_who_asked_hangs_up() {
 }
 
 #[tokio::test]
+async fn who_waits_for_another_one_to_ask_waits_no_longer_than_given() {
+    let World { vault, keyring, running: _running, clock: _ } = world().await;
+    vault.open(false);
+    let first = keyring.ask([1]);
+    vault.was_asked(1).await;
+    let hurried = keyring.key(&Context::background(MILLISECOND), person(1)).await;
+    assert_eq!(hurried.unwrap_err().kind(), Kind::DeadlineExceeded);
+    vault.open(true);
+    assert_eq!(first.join_all().await, [true]);
+    assert_eq!(vault.asked(), 1);
+}
+
+#[tokio::test]
 async fn persons_do_not_wait_for_each_other() {
     let World { vault, keyring, running: _running, clock: _ } = world().await;
     vault.open(false);

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 
 use chassis::Platform;
+use dynamo::Update;
 use kernel::{Kind, UserId};
 use kit::engine::Engine;
 use kit::fault::Mode;
@@ -10,8 +11,8 @@ use kit::wait::until;
 
 use super::{dynamodb, file, person, persons, replica, through_proxy};
 use crate::ops::Vault;
-use crate::store::Stored;
-use crate::{Deps, Progress, build, rewrap};
+use crate::store::{Stored, WRAPPED, key_of};
+use crate::{DATA_KEYS, Deps, Progress, build, rewrap};
 
 kit::on_each_engine! {
     rewrapped_keys_are_the_same_keys_and_need_the_old_file_no_more,
@@ -19,6 +20,7 @@ kit::on_each_engine! {
     a_key_that_is_destroyed_while_it_is_rewrapped_stays_destroyed,
     rewrappings_at_once_agree,
     a_lost_answer_changes_nothing,
+    a_damaged_key_is_told_of_and_holds_up_no_other,
     a_file_without_a_key_that_is_needed_is_refused_with_its_remedy,
 }
 
@@ -129,6 +131,18 @@ async fn a_lost_answer_changes_nothing(engine: Engine) {
     assert_open(&replica(&direct, &[2]).await, &people, &keys).await;
 }
 
+async fn a_damaged_key_is_told_of_and_holds_up_no_other(engine: Engine) {
+    let dynamodb = dynamodb(engine).await;
+    let (old, people) = (replica(&dynamodb, &[1]).await, persons(3));
+    let keys = old.all_bytes(&people).await;
+    let Some(Stored::Key(foreign)) = old.store.read(people[1]).await.unwrap() else { panic!("no key") };
+    let damaged = dynamodb.table(&DATA_KEYS).update(&key_of(people[0])).set(WRAPPED, &foreign.sealed).run().await;
+    assert!(matches!(damaged.unwrap(), Update::Done(_)));
+    let told = rewrap(&dynamodb, &file(&[2, 1]), &Platform::system(), |_| ()).await.unwrap_err().to_string();
+    assert!(told.starts_with("2 data keys rewrapped, 0 rewrapped or destroyed by others, 1 failed"), "{told}");
+    assert_open(&replica(&dynamodb, &[2, 1]).await, &people[1..], &keys[1..]).await;
+}
+
 async fn a_file_without_a_key_that_is_needed_is_refused_with_its_remedy(engine: Engine) {
     let dynamodb = dynamodb(engine).await;
     let (old, person) = (replica(&dynamodb, &[1]).await, person());
@@ -141,9 +155,9 @@ async fn a_file_without_a_key_that_is_needed_is_refused_with_its_remedy(engine: 
     };
     let deps = Deps { dynamodb: dynamodb.clone(), key_encryption_keys: file(&[2]), platform: Platform::system() };
     let refused = build(deps).await.expect_err("keys that nobody can unwrap");
-    remedy(&refused.source().expect("a cause").to_string());
+    remedy(&refused.to_string());
     let refused = rewrap(&dynamodb, &file(&[2]), &Platform::system(), |_| ()).await.unwrap_err();
-    remedy(&refused.source().expect("a cause").to_string());
+    remedy(&refused.to_string());
 
     let refused = early.key(person).await.err().expect("a key that nobody can unwrap");
     assert_eq!((refused.kind(), refused.message()), (Kind::Internal, "something went wrong on our side"));
