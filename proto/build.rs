@@ -13,10 +13,9 @@ use prost_reflect::prost_types::MethodOptions;
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage as _, Value};
 
-const ROOTS: [&str; 13] = [
+const ROOTS: [&str; 12] = [
     "therapy/audit/v1/audit.proto",
     "therapy/audit/v1/record.proto",
-    "therapy/auth/v1/account.proto",
     "therapy/auth/v1/auth.proto",
     "therapy/clients/v1/clients.proto",
     "therapy/clients/v1/names.proto",

@@ -63,8 +63,8 @@ mod tests {
         let set = public(proto::DESCRIPTOR_SET, crate::is_public).unwrap();
         let names: Vec<_> = set.file.iter().map(FileDescriptorProto::name).collect();
         assert!(names.contains(&"therapy/auth/v1/auth.proto"), "{names:?}");
-        assert!(!names.contains(&"therapy/auth/v1/account.proto"), "{names:?}");
+        assert!(!names.contains(&"therapy/events/v1/events.proto"), "{names:?}");
         let text = format!("{set:?}");
-        assert!(!text.contains("AccountService") && !text.contains("EndAccount"));
+        assert!(!text.contains("SubscriberService") && !text.contains("AccountEnded"));
     }
 }

@@ -217,7 +217,7 @@ async fn health_turns_with_the_store_and_back() {
             for (domain, service) in [
                 ("auth", ""),
                 ("auth", "therapy.auth.v1.AuthService"),
-                ("auth", "therapy.auth.v1.AccountService"),
+                ("auth", "therapy.events.v1.SubscriberService"),
                 ("clients", "therapy.clients.v1.ClientService"),
                 ("therapists", "therapy.therapists.v1.TherapistService"),
             ] {

@@ -17,8 +17,8 @@ use chassis::server::{MAX_RECEIVE, MAX_SEND};
 use chassis::{Platform, Probe, Service};
 use dynamo::secret::Secrets;
 use kernel::BoxError;
-use proto::auth::v1::account_service_server::{AccountServiceServer, SERVICE_NAME as ACCOUNTS};
 use proto::auth::v1::auth_service_server::{AuthServiceServer, SERVICE_NAME as AUTH};
+use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use tonic::service::Routes;
 
 pub use config::Config;
@@ -27,7 +27,7 @@ pub use store::USERS;
 use crate::guard::Guard;
 use crate::ops::Ops;
 use crate::password::Hasher;
-use crate::service::{People, Services};
+use crate::service::{Events, People};
 use crate::store::{Store, Subjects};
 use crate::token::{AccessSigner, RefreshTokens, SigningKeys};
 
@@ -82,8 +82,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<(Service, Keys), BoxErr
         entropy,
     });
     let people = AuthServiceServer::new(People(Arc::clone(&ops)));
-    let services = AccountServiceServer::new(Services(ops));
+    let events = SubscriberServiceServer::new(Events(ops));
     let routes = Routes::new(people.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
-        .add_service(services.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok((Service { name: NAME, grpc_services: &[AUTH, ACCOUNTS], routes, probe }, verifiers))
+        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
+    Ok((Service { name: NAME, grpc_services: &[AUTH, EVENTS], routes, probe }, verifiers))
 }

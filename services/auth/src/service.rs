@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use chassis::{Context, status};
-use kernel::{Error, UserId};
+use kernel::Error;
 use proto::auth::v1 as pb;
-use proto::auth::v1::account_service_server::AccountService;
 use proto::auth::v1::auth_service_server::AuthService;
+use proto::events::v1::subscriber_service_server::SubscriberService;
+use proto::events::v1::{DeliverRequest, DeliverResponse};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
@@ -17,9 +18,9 @@ use crate::wire;
 #[derive(Clone)]
 pub(crate) struct People(pub(crate) Arc<Ops>);
 
-/// What other services ask.
+/// What auth hears of from other services.
 #[derive(Clone)]
-pub(crate) struct Services(pub(crate) Arc<Ops>);
+pub(crate) struct Events(pub(crate) Arc<Ops>);
 
 impl People {
     fn pair(&self, tokens: &Tokens) -> Result<pb::TokenPair, Error> {
@@ -85,15 +86,10 @@ impl AuthService for People {
 }
 
 #[tonic::async_trait]
-impl AccountService for Services {
-    async fn end_account(
-        &self,
-        request: Request<pb::EndAccountRequest>,
-    ) -> Result<Response<pb::EndAccountResponse>, Status> {
-        let pb::EndAccountRequest { user_id } = request.into_inner();
-        let user =
-            user_id.parse::<UserId>().map_err(|error| status::of(Error::invalid("userId", error.to_string())))?;
+impl SubscriberService for Events {
+    async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
+        let user = wire::account_ended(request.into_inner()).map_err(status::of)?;
         self.0.end_account(user).await.map_err(status::of)?;
-        Ok(Response::new(pb::EndAccountResponse {}))
+        Ok(Response::new(DeliverResponse {}))
     }
 }

@@ -1,7 +1,9 @@
 //! Between the messages of the proto and the types of the domain; every field by its name.
 
-use kernel::{Email, Error, Role, Violations};
+use kernel::{Email, Error, Role, UserId, Violations};
 use proto::auth::v1 as pb;
+use proto::events::v1::event::Kind;
+use proto::events::v1::{AccountEnded, DeliverRequest, Event};
 
 use crate::ops::{Registration, Tokens};
 use crate::password::Password;
@@ -82,4 +84,14 @@ fn role_of(role: i32) -> Result<Role, &'static str> {
         Ok(pb::user::Role::Therapist) => Ok(Role::Therapist),
         Ok(pb::user::Role::Unspecified) | Err(_) => Err("is required: CLIENT or THERAPIST"),
     }
+}
+
+/// Whose account an event says is ended. An event of a kind that is not known here is refused, so that the relay keeps it.
+pub(crate) fn account_ended(request: DeliverRequest) -> Result<UserId, Error> {
+    let DeliverRequest { event } = request;
+    let Some(Event { id: _, time: _, kind: Some(Kind::AccountEnded(ended)) }) = event else {
+        return Err(Error::invalid("event", "is of no kind that is known here"));
+    };
+    let AccountEnded { user_id, role: _ } = ended;
+    user_id.parse().map_err(|_| Error::invalid("event.accountEnded.userId", "is not the id of an account"))
 }

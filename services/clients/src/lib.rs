@@ -3,6 +3,7 @@
 mod model;
 mod ops;
 mod policy;
+mod relations;
 mod service;
 mod store;
 mod wire;
@@ -15,14 +16,17 @@ use chassis::{Platform, Probe, Service};
 use dynamo::Idempotency;
 use dynamo::secret::Secrets;
 use endings::Endings;
-use kernel::BoxError;
-use proto::clients::v1::client_service_server::{ClientServiceServer, SERVICE_NAME};
+use kernel::{BoxError, Role};
+use proto::clients::v1::client_name_service_server::{ClientNameServiceServer, SERVICE_NAME as NAMES};
+use proto::clients::v1::client_service_server::{ClientServiceServer, SERVICE_NAME as PROFILES};
+use relay::Subscriber;
 use tonic::service::Routes;
 
 pub use store::CLIENTS;
 
 use crate::ops::Ops;
-use crate::service::Clients;
+use crate::relations::Relations;
+use crate::service::{Clients, Names};
 use crate::store::{Store, profile_key};
 
 /// The name of the service.
@@ -35,8 +39,10 @@ pub struct Deps {
     pub dynamodb: dynamo::Client,
     /// The secrets that idempotency records are made with.
     pub secrets: Secrets,
-    /// The service that ends accounts.
-    pub auth: Upstream,
+    /// The service that knows of relations.
+    pub mapping: Upstream,
+    /// Those who are told that an account is ended, in this order: auth first, so that its logins end first.
+    pub subscribers: Vec<Subscriber>,
     /// How endings are recovered.
     pub endings: endings::Config,
     /// Time, randomness and tasks.
@@ -48,10 +54,10 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let Deps { dynamodb, secrets, auth, endings: recovery, platform } = deps;
+    let Deps { dynamodb, secrets, mapping, subscribers, endings: recovery, platform } = deps;
     let table = dynamodb.table(&CLIENTS);
     let store = Store::new(table.clone());
-    let endings = Endings::new(table.clone(), auth, Arc::clone(&platform.clock), profile_key);
+    let endings = Endings::new(table.clone(), subscribers, Role::Client, platform.clone(), profile_key);
     platform.tasks.spawn(endings.clone().recover(recovery.recovery_interval));
     let probe = Probe::new({
         let table = table.clone();
@@ -61,7 +67,10 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
         }
     });
     let idempotency = Idempotency::new(table, &secrets, platform.clock)?;
-    let service = ClientServiceServer::new(Clients(Arc::new(Ops { store, idempotency, endings })));
-    let routes = Routes::new(service.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok(Service { name: NAME, grpc_services: &[SERVICE_NAME], routes, probe })
+    let ops = Arc::new(Ops { store, relations: Relations::new(mapping), idempotency, endings });
+    let profiles = ClientServiceServer::new(Clients(Arc::clone(&ops)));
+    let names = ClientNameServiceServer::new(Names(ops));
+    let routes = Routes::new(profiles.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
+        .add_service(names.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
+    Ok(Service { name: NAME, grpc_services: &[PROFILES, NAMES], routes, probe })
 }

@@ -7,17 +7,47 @@ use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
 use launch::{Domain, Given};
+use relay::Subscriber;
+
+/// The settings of the process.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+struct Settings {
+    /// Where mapping listens.
+    #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = "http://127.0.0.1:50055")]
+    mapping_address: String,
+
+    /// Where vault listens.
+    #[arg(long, env = "MESH_VAULT_ADDRESS", default_value = "http://127.0.0.1:50054")]
+    vault_address: String,
+
+    #[command(flatten)]
+    endings: endings::Config,
+}
 
 struct This;
 
 impl Domain for This {
     const NAME: &'static str = clients::NAME;
     const TABLES: &'static [&'static TableDef] = &[&clients::CLIENTS];
-    type Config = endings::Config;
+    type Config = Settings;
 
-    async fn build(endings: endings::Config, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
-        let Given { dynamodb, secrets, identity: _, auth, platform } = given;
-        Ok((clients::build(clients::Deps { dynamodb, secrets, auth, endings, platform })?, None))
+    async fn build(settings: Settings, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
+        let mapping = given.upstream(&settings.mapping_address)?;
+        let subscribers = vec![
+            Subscriber { name: "auth", upstream: given.auth.clone() },
+            Subscriber { name: "mapping", upstream: mapping.clone() },
+            Subscriber { name: "vault", upstream: given.upstream(&settings.vault_address)? },
+        ];
+        let deps = clients::Deps {
+            dynamodb: given.dynamodb,
+            secrets: given.secrets,
+            mapping,
+            subscribers,
+            endings: settings.endings,
+            platform: given.platform,
+        };
+        Ok((clients::build(deps)?, None))
     }
 }
 

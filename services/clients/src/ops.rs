@@ -1,13 +1,17 @@
 //! What can be done with a client's profile.
 
+use std::collections::BTreeSet;
+
 use chassis::Context;
 use dynamo::{Claim, Idempotency};
 use endings::Endings;
-use kernel::{Email, Error, Kind, Page, Result, Version};
+use kernel::{ClientId, Error, Kind, Page, PageSize, Result, Version};
 
 use crate::model::{Client, Profile};
-use crate::policy::{List, Own, Read};
+use crate::policy::{self, Names, Own, Read, Sight};
+use crate::relations::Relations;
 use crate::store::{Added, Replaced, Store};
+use crate::wire;
 
 /// How often a change that names no version is tried against others.
 const ATTEMPTS: usize = 5;
@@ -15,29 +19,46 @@ const ATTEMPTS: usize = 5;
 /// The use cases and what they need.
 pub(crate) struct Ops {
     pub(crate) store: Store,
+    pub(crate) relations: Relations,
     pub(crate) idempotency: Idempotency,
     pub(crate) endings: Endings,
 }
 
 impl Ops {
-    pub(crate) async fn list(&self, which: List, email: Option<Email>) -> Result<Page<Client>> {
+    pub(crate) async fn list(&self, context: &Context, which: policy::List, list: wire::List) -> Result<Page<Client>> {
+        let wire::List { email, size, token } = list;
         let found = match (which, email) {
-            (List::Own(own), _) => self.profile(own.read()).await?,
-            (List::Find(permit), Some(email)) => self.store.find(permit, &email).await?,
-            (List::Find(_), None) | (List::Related, _) => None,
+            (policy::List::Own(own), _) => self.profile(own.read()).await?,
+            (policy::List::Find(permit), Some(email)) => self.store.find(permit, &email).await?,
+            (policy::List::Find(_), None) => None,
+            (policy::List::Related, _) => return self.related(context, size, token).await,
         };
         Ok(Page::whole(found.into_iter().collect()))
     }
 
-    pub(crate) async fn get(&self, permit: Read) -> Result<Client> {
-        self.profile(permit).await?.ok_or_else(|| Error::not_found("client"))
+    async fn related(&self, context: &Context, size: PageSize, token: String) -> Result<Page<Client>> {
+        let Page { items, next } = self.relations.page(context, size, token).await?;
+        let permits: Vec<_> = items.into_iter().map(policy::related).collect();
+        Ok(Page { items: self.store.read_all(&permits).await?, next })
+    }
+
+    pub(crate) async fn get(&self, context: &Context, sight: Sight) -> Result<Client> {
+        let permit = match sight {
+            Sight::Own(own) => Some(own.read()),
+            Sight::IfAgreed(client) => self.relations.with(context, client).await?.map(policy::related),
+        };
+        self.existing(permit.ok_or_else(no_such_client)?).await
+    }
+
+    pub(crate) async fn names(&self, permit: Names, wanted: BTreeSet<ClientId>) -> Result<Vec<Client>> {
+        self.store.named(permit, wanted).await
     }
 
     pub(crate) async fn create(&self, permit: Own, profile: Profile, claim: Option<Claim>) -> Result<Client> {
         if let Some(claim) = &claim
             && claim.replayed().await?.is_some()
         {
-            return self.get(permit.read()).await;
+            return self.existing(permit.read()).await;
         }
         self.add(permit, profile, claim.as_ref()).await
     }
@@ -46,7 +67,7 @@ impl Ops {
         let client = Client { id: permit.id(), profile: profile.clone(), version: Version::FIRST };
         match self.store.add(permit, profile, claim).await? {
             Added::Done => Ok(client),
-            Added::Replayed => self.get(permit.read()).await,
+            Added::Replayed => self.existing(permit.read()).await,
             Added::Exists => {
                 Err(Error::new(Kind::AlreadyExists, "PROFILE_EXISTS", "you have a profile already: change it with PUT"))
             }
@@ -57,7 +78,7 @@ impl Ops {
 
     pub(crate) async fn replace(&self, permit: Own, profile: Profile, expected: Option<Version>) -> Result<Client> {
         for _ in 0..ATTEMPTS {
-            let old = self.get(permit.read()).await?;
+            let old = self.existing(permit.read()).await?;
             if expected.is_some_and(|expected| expected != old.version) {
                 return Err(Version::stale());
             }
@@ -76,9 +97,17 @@ impl Ops {
         self.endings.end(context, permit.id().into(), burial).await
     }
 
+    async fn existing(&self, permit: Read) -> Result<Client> {
+        self.profile(permit).await?.ok_or_else(no_such_client)
+    }
+
     async fn profile(&self, permit: Read) -> Result<Option<Client>> {
         Ok(self.store.read(permit).await?.profile())
     }
+}
+
+fn no_such_client() -> Error {
+    Error::not_found("client")
 }
 
 fn email_taken() -> Error {

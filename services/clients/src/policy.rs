@@ -2,6 +2,8 @@
 
 use kernel::{ClientId, Error, Kind, Person, Role, UserId};
 
+use crate::relations::Agreed;
+
 /// The right to make, change and end the own profile.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Own(ClientId);
@@ -9,6 +11,19 @@ pub(crate) struct Own(ClientId);
 /// The right to read one profile.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Read(ClientId);
+
+/// The right to read the names of clients. The rules of the protos let services alone ask for them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names(());
+
+/// Whose profile a caller asks for.
+#[derive(Debug)]
+pub(crate) enum Sight {
+    /// The own one.
+    Own(Own),
+    /// That of a client who must have agreed to be related to the therapist who asks.
+    IfAgreed(ClientId),
+}
 
 /// The right to find a client by address.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +36,7 @@ pub(crate) enum List {
     Own(Own),
     /// The one with an address.
     Find(Find),
-    /// Those that are related to the therapist.
+    /// Those that have agreed to be related to the therapist.
     Related,
 }
 
@@ -57,12 +72,21 @@ pub(crate) fn own_named(person: Person, id: &str) -> Result<Own, Error> {
     if id.parse::<UserId>() == Ok(own.0.into()) { Ok(own) } else { Err(not_yours()) }
 }
 
-pub(crate) fn read(person: Person, id: &str) -> Result<Read, Error> {
+/// What a caller may see under the id of a path.
+pub(crate) fn sight(person: Person, id: &str) -> Result<Sight, Error> {
     match person.role {
-        Role::Client => own_named(person, id).map(Own::read),
-        // A therapist sees related clients. There is no relation yet that a client has agreed to.
-        Role::Therapist => Err(Error::not_found("client")),
+        Role::Client => own_named(person, id).map(Sight::Own),
+        Role::Therapist => id.parse().map(Sight::IfAgreed).map_err(|_| Error::not_found("client")),
     }
+}
+
+/// A therapist reads the profile of a client who has agreed to be related.
+pub(crate) const fn related(fact: Agreed) -> Read {
+    Read(fact.client())
+}
+
+pub(crate) const fn names() -> Names {
+    Names(())
 }
 
 /// The list of who names an address or doesn't: decided before the address is read, so that who may not look anybody up
@@ -93,19 +117,32 @@ mod tests {
     }
 
     #[test]
-    fn a_client_reaches_the_own_profile_and_no_other_and_a_therapist_none() {
+    fn a_client_reaches_the_own_profile_and_no_other_and_a_therapist_that_of_one_who_agreed() {
         let (own_id, other) = (UserId::from_bytes([1; 16]).to_string(), UserId::from_bytes([2; 16]).to_string());
+        let (own, if_agreed) = (Ok("own"), Ok("if agreed"));
         let cases = [
-            (Role::Client, own_id.as_str(), None),
-            (Role::Client, other.as_str(), Some(Kind::PermissionDenied)),
-            (Role::Client, "nobody", Some(Kind::PermissionDenied)),
-            (Role::Therapist, own_id.as_str(), Some(Kind::NotFound)),
-            (Role::Therapist, other.as_str(), Some(Kind::NotFound)),
-            (Role::Therapist, "nobody", Some(Kind::NotFound)),
+            (Role::Client, own_id.as_str(), own),
+            (Role::Client, other.as_str(), Err(Kind::PermissionDenied)),
+            (Role::Client, "nobody", Err(Kind::PermissionDenied)),
+            (Role::Therapist, own_id.as_str(), if_agreed),
+            (Role::Therapist, other.as_str(), if_agreed),
+            (Role::Therapist, "nobody", Err(Kind::NotFound)),
         ];
         for (role, id, expected) in cases {
-            assert_eq!(read(person(role), id).err().map(|e| e.kind()), expected, "{role} reads {id}");
+            let seen = match sight(person(role), id) {
+                Ok(Sight::Own(own)) => Ok(("own", own.id())),
+                Ok(Sight::IfAgreed(client)) => Ok(("if agreed", client)),
+                Err(error) => Err(error.kind()),
+            };
+            let expected = expected.map(|how| (how, id.parse().unwrap()));
+            assert_eq!(seen, expected, "{role} reads {id}");
         }
+    }
+
+    #[test]
+    fn the_fact_that_a_client_agreed_is_good_for_that_client_alone() {
+        let client = ClientId::from_bytes([2; 16]);
+        assert_eq!(related(Agreed::by(client)).id(), client);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use chassis::{Context, paged, status};
-use dynamo::Keyed;
 use kernel::both;
 use prost::Message as _;
 use proto::clients::v1 as pb;
+use proto::clients::v1::client_name_service_server::ClientNameService;
 use proto::clients::v1::client_service_server::ClientService;
 use tonic::{Request, Response, Status};
 
@@ -17,9 +17,13 @@ use crate::wire;
 /// What idempotency keys of this RPC are kept apart by from those of others.
 const CREATE: &str = "/therapy.clients.v1.ClientService/CreateClient";
 
-/// The service of the proto.
+/// What people ask.
 #[derive(Clone)]
 pub(crate) struct Clients(pub(crate) Arc<Ops>);
+
+/// What other services ask.
+#[derive(Clone)]
+pub(crate) struct Names(pub(crate) Arc<Ops>);
 
 #[tonic::async_trait]
 impl ClientService for Clients {
@@ -27,12 +31,13 @@ impl ClientService for Clients {
         &self,
         request: Request<pb::ListClientsRequest>,
     ) -> Result<Response<pb::ListClientsResponse>, Status> {
-        let person = Context::of(&request).person().map_err(status::of)?;
+        let context = Context::of(&request);
+        let person = context.person().map_err(status::of)?;
         let request = request.into_inner();
         let which = policy::list(person, !request.email.is_empty()).map_err(status::of)?;
-        let email = wire::list(request).map_err(status::of)?;
+        let list = wire::list(request, !matches!(which, List::Related)).map_err(status::of)?;
         let found = matches!(which, List::Find(_));
-        let page = self.0.list(which, email).await.map_err(status::of)?;
+        let page = self.0.list(&context, which, list).await.map_err(status::of)?;
         let next = page.next.clone();
         Ok(paged(wire::clients(page, found), next.as_deref()))
     }
@@ -43,13 +48,8 @@ impl ClientService for Clients {
         let permit = policy::own(person).map_err(status::of)?;
         let request = request.into_inner();
         let body = request.encode_to_vec();
-        let keyed = context.idempotency_key.as_deref().map(|key| Keyed {
-            caller: person.user_id.as_bytes(),
-            rpc: CREATE,
-            key,
-            body: &body,
-        });
-        let claim = keyed.map(|keyed| self.0.idempotency.claim(keyed)).transpose();
+        let key = context.idempotency_key.as_deref();
+        let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
         let profile = wire::profile(request.client.unwrap_or_default(), &person.user_id.to_string());
         let (profile, claim) = both(profile, claim).map_err(status::of)?;
         let client = self.0.create(permit, profile, claim).await.map_err(status::of)?;
@@ -57,10 +57,11 @@ impl ClientService for Clients {
     }
 
     async fn get_client(&self, request: Request<pb::GetClientRequest>) -> Result<Response<pb::Client>, Status> {
-        let person = Context::of(&request).person().map_err(status::of)?;
+        let context = Context::of(&request);
+        let person = context.person().map_err(status::of)?;
         let pb::GetClientRequest { client_id } = request.into_inner();
-        let permit = policy::read(person, &client_id).map_err(status::of)?;
-        let client = self.0.get(permit).await.map_err(status::of)?;
+        let sight = policy::sight(person, &client_id).map_err(status::of)?;
+        let client = self.0.get(&context, sight).await.map_err(status::of)?;
         Ok(Response::new(wire::client(client)))
     }
 
@@ -80,5 +81,17 @@ impl ClientService for Clients {
         let permit = policy::own_named(person, &client_id).map_err(status::of)?;
         self.0.end(&context, permit).await.map_err(status::of)?;
         Ok(Response::new(()))
+    }
+}
+
+#[tonic::async_trait]
+impl ClientNameService for Names {
+    async fn batch_get_client_names(
+        &self,
+        request: Request<pb::BatchGetClientNamesRequest>,
+    ) -> Result<Response<pb::BatchGetClientNamesResponse>, Status> {
+        let wanted = wire::wanted(request.into_inner()).map_err(status::of)?;
+        let found = self.0.names(policy::names(), wanted).await.map_err(status::of)?;
+        Ok(Response::new(wire::names(found)))
     }
 }

@@ -1,23 +1,59 @@
 //! Between the messages of the proto and the types of the domain; every field by its name.
 
-use kernel::{Email, Error, Page, PageSize, Version, Violations};
+use std::collections::BTreeSet;
+
+use kernel::{ClientId, Email, Error, Page, PageSize, Version, Violations};
 use proto::clients::v1 as pb;
 
 use crate::model::{Client, Profile};
 
+/// How many names are asked for at once at most.
+const MOST_NAMES: usize = 200;
+
+const NO_TOKEN_OF_THIS_LIST: &str = "is not a token of this list; leave it out to start from the first page";
+
 /// Which list a request asks for.
-pub(crate) fn list(request: pb::ListClientsRequest) -> Result<Option<Email>, Error> {
-    let pb::ListClientsRequest { email, page_size, page_token } = request;
+pub(crate) struct List {
+    pub(crate) email: Option<Email>,
+    pub(crate) size: PageSize,
+    pub(crate) token: String,
+}
+
+/// A list that is `whole` fits one page: no token was ever given out for it.
+pub(crate) fn list(request: pb::ListClientsRequest, whole: bool) -> Result<List, Error> {
+    let pb::ListClientsRequest { email, page_size, page_token: token } = request;
     let mut bad = Violations::default();
     let email = if email.is_empty() { None } else { bad.take("email", email.parse::<Email>()) };
-    if PageSize::from_request(page_size).is_none() {
-        bad.add("pageSize", "must not be negative");
+    let size = bad.take("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
+    if whole && !token.is_empty() {
+        bad.add("pageToken", NO_TOKEN_OF_THIS_LIST);
     }
-    // The list fits one page: no token was ever given out for it.
-    if !page_token.is_empty() {
-        bad.add("pageToken", "is not a token of this list; leave it out to start from the first page");
+    match size {
+        Some(size) if bad.is_empty() => Ok(List { email, size, token }),
+        _ => Err(bad.into_error()),
     }
-    if bad.is_empty() { Ok(email) } else { Err(bad.into_error()) }
+}
+
+/// The answer to a page token that mapping doesn't know.
+pub(crate) fn bad_page_token() -> Error {
+    Error::invalid("pageToken", NO_TOKEN_OF_THIS_LIST)
+}
+
+/// The clients whose names are asked for. An id that is none names nobody.
+pub(crate) fn wanted(request: pb::BatchGetClientNamesRequest) -> Result<BTreeSet<ClientId>, Error> {
+    let pb::BatchGetClientNamesRequest { client_ids } = request;
+    if client_ids.len() > MOST_NAMES {
+        return Err(Error::invalid("clientIds", "must be 200 at most"));
+    }
+    Ok(client_ids.iter().filter_map(|id| id.parse().ok()).collect())
+}
+
+pub(crate) fn names(clients: Vec<Client>) -> pb::BatchGetClientNamesResponse {
+    let name = |client: Client| pb::ClientName {
+        client_id: client.id.to_string(),
+        name: client.profile.name.as_str().to_owned(),
+    };
+    pb::BatchGetClientNamesResponse { names: clients.into_iter().map(name).collect() }
 }
 
 /// A whole profile. An id in it must be `id`; an etag means nothing to a profile that is not there yet.

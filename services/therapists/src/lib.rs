@@ -9,20 +9,21 @@ mod wire;
 
 use std::sync::Arc;
 
-use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
 use chassis::{Platform, Probe, Service};
 use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use endings::Endings;
-use kernel::BoxError;
-use proto::therapists::v1::therapist_service_server::{SERVICE_NAME, TherapistServiceServer};
+use kernel::{BoxError, Role};
+use proto::therapists::v1::therapist_name_service_server::{SERVICE_NAME as NAMES, TherapistNameServiceServer};
+use proto::therapists::v1::therapist_service_server::{SERVICE_NAME as PROFILES, TherapistServiceServer};
+use relay::Subscriber;
 use tonic::service::Routes;
 
 pub use store::THERAPISTS;
 
 use crate::ops::Ops;
-use crate::service::Therapists;
+use crate::service::{Names, Therapists};
 use crate::store::{Store, profile_key};
 
 /// The name of the service.
@@ -35,8 +36,8 @@ pub struct Deps {
     pub dynamodb: dynamo::Client,
     /// The secrets that page tokens and idempotency records are made with.
     pub secrets: Secrets,
-    /// The service that ends accounts.
-    pub auth: Upstream,
+    /// Those who are told that an account is ended, in this order: auth first, so that its logins end first.
+    pub subscribers: Vec<Subscriber>,
     /// How endings are recovered.
     pub endings: endings::Config,
     /// Time, randomness and tasks.
@@ -48,10 +49,10 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let Deps { dynamodb, secrets, auth, endings: recovery, platform } = deps;
+    let Deps { dynamodb, secrets, subscribers, endings: recovery, platform } = deps;
     let table = dynamodb.table(&THERAPISTS);
     let store = Store::new(table.clone());
-    let endings = Endings::new(table.clone(), auth, Arc::clone(&platform.clock), profile_key);
+    let endings = Endings::new(table.clone(), subscribers, Role::Therapist, platform.clone(), profile_key);
     platform.tasks.spawn(endings.clone().recover(recovery.recovery_interval));
     let probe = Probe::new({
         let table = table.clone();
@@ -62,7 +63,10 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     });
     let tokens = PageTokens::new(&secrets, "therapists/page-tokens", platform.entropy)?;
     let idempotency = Idempotency::new(table, &secrets, platform.clock)?;
-    let service = TherapistServiceServer::new(Therapists(Arc::new(Ops { store, tokens, idempotency, endings })));
-    let routes = Routes::new(service.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok(Service { name: NAME, grpc_services: &[SERVICE_NAME], routes, probe })
+    let ops = Arc::new(Ops { store, tokens, idempotency, endings });
+    let profiles = TherapistServiceServer::new(Therapists(Arc::clone(&ops)));
+    let names = TherapistNameServiceServer::new(Names(ops));
+    let routes = Routes::new(profiles.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
+        .add_service(names.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
+    Ok(Service { name: NAME, grpc_services: &[PROFILES, NAMES], routes, probe })
 }

@@ -1,12 +1,14 @@
 //! What can be done with a therapist's profile and with the directory.
 
+use std::collections::BTreeSet;
+
 use chassis::Context;
 use dynamo::{Claim, Idempotency, PageRequest, PageTokens};
 use endings::Endings;
 use kernel::{Error, Kind, Page, Result, TherapistId, Version};
 
 use crate::model::{Filter, Profile, Therapist};
-use crate::policy::{Browse, Own};
+use crate::policy::{Browse, Names, Own};
 use crate::store::{Added, Store};
 
 /// How often a change that names no version is tried against others.
@@ -33,6 +35,10 @@ impl Ops {
 
     pub(crate) async fn get(&self, permit: Browse, id: TherapistId) -> Result<Therapist> {
         self.store.read(permit, id).await?.profile().ok_or_else(|| Error::not_found("therapist"))
+    }
+
+    pub(crate) async fn names(&self, permit: Names, wanted: BTreeSet<TherapistId>) -> Result<Vec<Therapist>> {
+        self.store.named(permit, wanted).await
     }
 
     pub(crate) async fn create(&self, permit: Own, profile: Profile, claim: Option<Claim>) -> Result<Therapist> {

@@ -10,6 +10,10 @@ pub(crate) struct Own(TherapistId);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Browse(());
 
+/// The right to read the names of therapists. The rules of the protos let services alone ask for them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names(());
+
 impl Own {
     pub(crate) const fn id(self) -> TherapistId {
         self.0
@@ -45,6 +49,10 @@ pub(crate) fn own_named(person: Person, id: &str) -> Result<Own, Error> {
 
 pub(crate) const fn browse(_person: Person) -> Browse {
     Browse(())
+}
+
+pub(crate) const fn names() -> Names {
+    Names(())
 }
 
 #[cfg(test)]

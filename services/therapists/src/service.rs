@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use chassis::{Context, paged, status};
-use dynamo::{Keyed, PageRequest};
+use dynamo::PageRequest;
 use kernel::{Error, TherapistId, both};
 use prost::Message as _;
 use proto::therapists::v1 as pb;
+use proto::therapists::v1::therapist_name_service_server::TherapistNameService;
 use proto::therapists::v1::therapist_service_server::TherapistService;
 use tonic::{Request, Response, Status};
 
@@ -17,9 +18,13 @@ use crate::wire;
 /// What idempotency keys of this RPC are kept apart by from those of others.
 const CREATE: &str = "/therapy.therapists.v1.TherapistService/CreateTherapist";
 
-/// The service of the proto.
+/// What people ask.
 #[derive(Clone)]
 pub(crate) struct Therapists(pub(crate) Arc<Ops>);
+
+/// What other services ask.
+#[derive(Clone)]
+pub(crate) struct Names(pub(crate) Arc<Ops>);
 
 #[tonic::async_trait]
 impl TherapistService for Therapists {
@@ -44,13 +49,8 @@ impl TherapistService for Therapists {
         let permit = policy::own(person).map_err(status::of)?;
         let request = request.into_inner();
         let body = request.encode_to_vec();
-        let keyed = context.idempotency_key.as_deref().map(|key| Keyed {
-            caller: person.user_id.as_bytes(),
-            rpc: CREATE,
-            key,
-            body: &body,
-        });
-        let claim = keyed.map(|keyed| self.0.idempotency.claim(keyed)).transpose();
+        let key = context.idempotency_key.as_deref();
+        let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
         let profile = wire::profile(request.therapist.unwrap_or_default(), &person.user_id.to_string());
         let (profile, claim) = both(profile, claim).map_err(status::of)?;
         let therapist = self.0.create(permit, profile, claim).await.map_err(status::of)?;
@@ -88,5 +88,17 @@ impl TherapistService for Therapists {
         let permit = policy::own_named(person, &therapist_id).map_err(status::of)?;
         self.0.end(&context, permit).await.map_err(status::of)?;
         Ok(Response::new(()))
+    }
+}
+
+#[tonic::async_trait]
+impl TherapistNameService for Names {
+    async fn batch_get_therapist_names(
+        &self,
+        request: Request<pb::BatchGetTherapistNamesRequest>,
+    ) -> Result<Response<pb::BatchGetTherapistNamesResponse>, Status> {
+        let wanted = wire::wanted(request.into_inner()).map_err(status::of)?;
+        let found = self.0.names(policy::names(), wanted).await.map_err(status::of)?;
+        Ok(Response::new(wire::names(found)))
     }
 }

@@ -8,6 +8,8 @@
 //! The directory is four indexes in the order of the folded name: one for each way to combine the filters, so that every
 //! page of every combination is one Query. They lag behind the table, by milliseconds as a rule.
 
+use std::collections::BTreeSet;
+
 use dynamo::{
     Claim, Condition, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read as Fresh, Sort, Table, TableDef,
     Transact, Update, Verdict,
@@ -17,7 +19,7 @@ use kernel::{Error, Result, TherapistId, UserId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Filter, Profile, Therapist};
-use crate::policy::{Browse, Own};
+use crate::policy::{Browse, Names, Own};
 
 const BY_NAME: IndexDef = index("by_name", "directory");
 const BY_SPECIALTY: IndexDef = index("by_specialty", "specialty_key");
@@ -153,6 +155,13 @@ impl Store {
 
     pub(crate) async fn read(&self, _permit: Browse, id: TherapistId) -> Result<Stored<Therapist>> {
         Stored::of(self.0.get_item(&profile_key(id.into()), Fresh::Consistent).await?)
+    }
+
+    /// The profiles of those of these therapists who have one, for their names.
+    pub(crate) async fn named(&self, _permit: Names, ids: BTreeSet<TherapistId>) -> Result<Vec<Therapist>> {
+        let keys = ids.into_iter().map(|id| profile_key(id.into())).collect();
+        let stored = self.0.batch_get(keys, Fresh::Eventual).await?.into_iter().map(|item| Stored::of(Some(item)));
+        stored.filter_map(|stored| stored.map(Stored::profile).transpose()).collect()
     }
 
     /// Stores a new profile, and the record of the request if it brought a key.

@@ -1,9 +1,14 @@
 //! Between the messages of the proto and the types of the domain; every field by its name.
 
-use kernel::{Error, Page, PageSize, Pincode, Specialty, Version, Violations, fold_prefix};
+use std::collections::BTreeSet;
+
+use kernel::{Error, Page, PageSize, Pincode, Specialty, TherapistId, Version, Violations, fold_prefix};
 use proto::therapists::v1 as pb;
 
 use crate::model::{Filter, Profile, Therapist};
+
+/// How many names are asked for at once at most.
+const MOST_NAMES: usize = 200;
 
 /// A page of the directory to read.
 pub(crate) struct List {
@@ -35,6 +40,24 @@ pub(crate) fn list(request: pb::ListTherapistsRequest) -> Result<List, Error> {
         Some(size) if bad.is_empty() => Ok(List { filter, size, token: page_token }),
         _ => Err(bad.into_error()),
     }
+}
+
+/// The therapists whose names are asked for. An id that is none names nobody.
+pub(crate) fn wanted(request: pb::BatchGetTherapistNamesRequest) -> Result<BTreeSet<TherapistId>, Error> {
+    let pb::BatchGetTherapistNamesRequest { therapist_ids } = request;
+    if therapist_ids.len() > MOST_NAMES {
+        return Err(Error::invalid("therapistIds", "must be 200 at most"));
+    }
+    Ok(therapist_ids.iter().filter_map(|id| id.parse().ok()).collect())
+}
+
+pub(crate) fn names(therapists: Vec<Therapist>) -> pb::BatchGetTherapistNamesResponse {
+    let name = |Therapist { id, profile, version: _ }| pb::TherapistName {
+        therapist_id: id.to_string(),
+        name: profile.name.as_str().to_owned(),
+        specialty: profile.specialty.as_str().to_owned(),
+    };
+    pb::BatchGetTherapistNamesResponse { names: therapists.into_iter().map(name).collect() }
 }
 
 /// A whole profile. An id in it must be `id`; an etag means nothing to a profile that is not there yet.

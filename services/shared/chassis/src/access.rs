@@ -116,7 +116,7 @@ mod tests {
                 [Some(Unknown), None, Some(Denied), Some(Unknown), Some(Unknown)],
             ),
             (
-                "/therapy.auth.v1.AccountService/EndAccount",
+                "/therapy.events.v1.SubscriberService/Deliver",
                 [Some(Unknown), Some(Unknown), Some(Unknown), None, Some(Denied)],
             ),
         ];

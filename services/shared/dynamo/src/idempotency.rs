@@ -66,6 +66,20 @@ impl Idempotency {
         Ok(Self { table, keys, clock })
     }
 
+    /// The claim of a request that may have brought a key: none without one.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim).
+    pub fn claim_if_keyed(
+        &self,
+        key: Option<&str>,
+        caller: &[u8],
+        rpc: &'static str,
+        body: &[u8],
+    ) -> Result<Option<Claim>> {
+        key.map(|key| self.claim(Keyed { caller, rpc, key, body })).transpose()
+    }
+
     /// The claim of a request on its key. Nothing is sent yet.
     ///
     /// # Errors

@@ -94,6 +94,10 @@ id! {
     /// One login of an account: a family of refresh tokens.
     LoginId
 }
+id! {
+    /// Something that happened, which other services hear of: the same each time they do.
+    EventId
+}
 
 impl From<UserId> for ClientId {
     fn from(id: UserId) -> Self {

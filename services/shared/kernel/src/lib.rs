@@ -14,7 +14,7 @@ mod version;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entropy::Entropy;
 pub use error::{BoxError, Error, Kind, Result, Violation, Violations, both};
-pub use id::{ClientId, LoginId, ParseIdError, TherapistId, UserId};
+pub use id::{ClientId, EventId, LoginId, ParseIdError, TherapistId, UserId};
 pub use jiff::Timestamp;
 pub use page::{Page, PageSize};
 pub use principal::{Caller, Person, Role};

@@ -1,0 +1,108 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use dynamo::{EXPIRES_AT, IndexDef, Item, Projection, UpdateRequest};
+use kernel::{Clock, Error, Result, Role, UserId};
+use proto::events::v1::event::Kind;
+use proto::events::v1::{AccountEnded, Event, account_ended};
+use relay::{Events, Mark};
+use serde::{Deserialize, Serialize};
+
+/// The index of the tombstones whose event some subscriber has not taken yet.
+pub const PENDING: IndexDef = relay::pending(Projection::Include(&[USER_ID]));
+
+/// The attribute that a tombstone has, and no profile.
+const USER_ID: &str = "user_id";
+/// How long a tombstone stays once the account is ended. It must outlive every access token of the account: the most that
+/// auth can be configured to let one live is an hour.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// What is left of a profile while and after its account ends: nothing of the person.
+#[derive(Debug, Serialize)]
+pub struct Tombstone {
+    #[serde(flatten)]
+    buried: Buried,
+    #[serde(flatten)]
+    mark: Option<Mark>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Buried {
+    user_id: UserId,
+    role: String,
+}
+
+/// What is stored where the profile of an account belongs.
+#[derive(Debug)]
+pub enum Stored<P> {
+    /// There was never a profile.
+    Nothing,
+    /// The profile.
+    Profile(P),
+    /// The account is ended, or about to be.
+    Tombstone(Tombstone),
+}
+
+impl<P: TryFrom<Item, Error = Error>> Stored<P> {
+    /// What this item is.
+    ///
+    /// # Errors
+    /// INTERNAL when it is neither a profile nor a tombstone.
+    pub fn of(item: Option<Item>) -> Result<Self> {
+        match item {
+            None => Ok(Self::Nothing),
+            Some(item) if item.text(USER_ID).is_some() => Tombstone::of(item).map(Self::Tombstone),
+            Some(item) => item.try_into().map(Self::Profile),
+        }
+    }
+
+    /// The profile, if there is one.
+    #[must_use]
+    pub fn profile(self) -> Option<P> {
+        match self {
+            Self::Profile(profile) => Some(profile),
+            Self::Nothing | Self::Tombstone(_) => None,
+        }
+    }
+}
+
+impl Tombstone {
+    pub(crate) fn new(user_id: UserId, role: Role, mark: Mark) -> Self {
+        Self { buried: Buried { user_id, role: role.as_str().to_owned() }, mark: Some(mark) }
+    }
+
+    fn of(item: Item) -> Result<Self> {
+        let mark = Mark::of(&item)?;
+        Ok(Self { buried: item.parse()?, mark })
+    }
+
+    /// The event, while it is pending.
+    pub(crate) fn event(&self) -> Result<Option<Event>> {
+        self.mark.map(|mark| Ok(mark.event(self.kind()?))).transpose()
+    }
+
+    /// What happened.
+    pub(crate) fn kind(&self) -> Result<Kind> {
+        let Buried { user_id, role } = &self.buried;
+        let role = match role.parse() {
+            Ok(Role::Client) => account_ended::Role::Client,
+            Ok(Role::Therapist) => account_ended::Role::Therapist,
+            Err(()) => return Err(Error::internal("a tombstone has no valid role")),
+        };
+        Ok(Kind::AccountEnded(AccountEnded { user_id: user_id.to_string(), role: role.into() }))
+    }
+}
+
+/// What the relay asks of tombstones.
+pub(crate) struct Burials(pub(crate) Arc<dyn Clock>);
+
+impl Events for Burials {
+    fn pending(&self, item: Item) -> Result<Option<Event>> {
+        Tombstone::of(item)?.event()
+    }
+
+    fn taken(&self, update: UpdateRequest) -> Result<UpdateRequest> {
+        let over = self.0.now().saturating_add(KEPT).map_err(Error::internal)?;
+        Ok(update.set(EXPIRES_AT, over.as_second()))
+    }
+}
