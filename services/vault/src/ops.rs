@@ -27,7 +27,7 @@ impl Vault {
                 return Err(missing(id).into());
             }
         }
-        tracing::info!(key_encryption_key = %self.keys.current(), "new data keys are wrapped by it");
+        tracing::debug!(key_encryption_key = %self.keys.current(), "new data keys are wrapped by it");
         Ok(self.store.note_kek(self.keys.current(), self.clock.now()).await?)
     }
 
