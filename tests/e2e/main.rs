@@ -8,11 +8,13 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a test waits for what it spawns")]
 
+mod access_log;
 mod accounts;
 mod directory;
 mod endings;
 mod envoy;
 mod hostile;
 mod internal;
+mod journals;
 mod profiles;
 mod tokens;

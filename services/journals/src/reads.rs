@@ -11,7 +11,7 @@ use crate::model::{Entry, EntryId};
 use crate::ops::{Ops, account_ended, no_entry};
 use crate::policy::{Read, Reading};
 use crate::search::Search;
-use crate::store::Chunk;
+use crate::store::{Chunk, Store};
 use crate::vocabulary::Family;
 
 const JOURNAL: &str = "journal";
@@ -44,21 +44,7 @@ impl Ops {
     pub(crate) async fn insights(&self, context: &Context, reading: Reading, plan: Plan) -> Result<Sums> {
         let permit = self.consent.permit(context, reading, JOURNAL).await?;
         let key = self.reading_key(context, &permit, JOURNAL).await?;
-        let query = self.pages.store.query(&permit, plan.range());
-        let (mut sums, mut count) = (Sums::new(plan), 0);
-        let mut next = query.clone();
-        while let (Some(query), Some(page)) = (&query, next.take()) {
-            let Chunk { looked_at, next: more } = self.pages.store.chunk(&permit, &key, page, u16::MAX).await?;
-            for (id, entry) in looked_at {
-                let Some(Entry { content, .. }) = entry else { continue };
-                sums.add(id.millisecond(), Family::of(&content.emotion), content.intensity.get());
-                count += 1;
-            }
-            if count > MOST_SUMMED {
-                return Err(too_many());
-            }
-            next = more.map(|cursor| query.clone().after(cursor));
-        }
+        let (sums, count) = sum(&self.pages.store, &permit, &key, plan, MOST_SUMMED).await?;
         self.consent.disclose(context, &permit, Undisclosed::new(sums, Action::Insight, count)).await
     }
 
@@ -67,6 +53,35 @@ impl Ops {
         let gone = || if permit.grant().is_some() { Error::not_found(what) } else { account_ended() };
         self.key(context, permit.client()).await?.ok_or_else(gone)
     }
+}
+
+/// What the entries that the permit shows come to, and how many they are: at most `most`.
+///
+/// # Errors
+/// FAILED_PRECONDITION (`TOO_MANY_ENTRIES`) when they are more. What is not shown does not count: the answer would tell of it.
+pub(crate) async fn sum(
+    store: &Store,
+    permit: &Read,
+    key: &SealingKey,
+    plan: Plan,
+    most: usize,
+) -> Result<(Sums, usize)> {
+    let query = store.query(permit, plan.range());
+    let (mut sums, mut count) = (Sums::new(plan), 0);
+    let mut next = query.clone();
+    while let (Some(query), Some(page)) = (&query, next.take()) {
+        let Chunk { looked_at, next: more } = store.chunk(permit, key, page, u16::MAX).await?;
+        for (id, entry) in looked_at {
+            let Some(Entry { content, .. }) = entry else { continue };
+            sums.add(id.millisecond(), Family::of(&content.emotion), content.intensity.get());
+            count += 1;
+        }
+        if count > most {
+            return Err(too_many());
+        }
+        next = more.map(|cursor| query.clone().after(cursor));
+    }
+    Ok((sums, count))
 }
 
 fn too_many() -> Error {

@@ -14,9 +14,11 @@ use proptest::test_runner::TestRunner;
 use serde::{Deserialize, Serialize};
 
 use crate::JOURNALS;
+use crate::insights::{Bucket, Plan};
 use crate::model::{Content, Entry, EntryId, FeltAt, Intensity, Range, Visibility};
 use crate::pages::Pages;
 use crate::policy::{self, Answer, Read, Reading, Write};
+use crate::reads::sum;
 use crate::search::{Filter, Search};
 use crate::store::Store;
 
@@ -27,6 +29,7 @@ kit::on_each_engine!(
     what_is_private_shortens_no_page_and_makes_none,
     a_page_token_is_good_for_its_grant_alone,
     a_filtered_page_looks_at_500_entries,
+    sums_are_over_what_is_shown_and_over_so_many_at_most,
 );
 
 const NOW: i64 = 1_800_000_000_000;
@@ -225,7 +228,6 @@ async fn what_is_private_shortens_no_page_and_makes_none(engine: Engine) {
         assert_eq!(lengths, expected, "as if there were 40 entries in all");
         assert!(pages.concat().iter().all(|entry| entry.content.visibility == Visibility::Shared));
     }
-    // More than one page may look at where a client has chosen the filter.
     let only_hidden = Range { from: NOW - 40 * 20, to: NOW - 39 * 20 };
     assert_eq!(world.all(&permit, only_hidden, ("", 0), 1).await, [Vec::new()]);
 }
@@ -272,4 +274,30 @@ async fn a_filtered_page_looks_at_500_entries(engine: Engine) {
     assert_eq!(unfiltered.iter().map(Vec::len).collect::<Vec<_>>(), [1], "nothing tells of what is private");
     let filtered = world.all(&granted, Range::ALL, ("calm", 0), 50).await;
     assert_eq!(filtered.iter().map(Vec::len).collect::<Vec<_>>(), [0, 1]);
+}
+
+async fn sums_are_over_what_is_shown_and_over_so_many_at_most(engine: Engine) {
+    let world = World::new(engine).await;
+    for number in 0..20 {
+        let visibility = if number % 2 == 0 { Visibility::Shared } else { Visibility::Private };
+        world.add(NOW - number, "calm", 3, visibility).await;
+    }
+    let plan = || Plan::new(jiff::tz::TimeZone::UTC, Bucket::Day, Range { from: NOW - 100, to: NOW }).unwrap();
+    let counted = async |permit: &Read, most: usize| {
+        sum(&world.pages.store, permit, &world.key, plan(), most).await.map(|(sums, count)| {
+            let told = sums.buckets().flat_map(|bucket| bucket.families).map(|(_, tally)| tally.count).sum::<u32>();
+            (told, count)
+        })
+    };
+    assert_eq!(
+        counted(&world.permit.read(), 19).await.unwrap(),
+        (19, 19),
+        "the last one is felt at the end, which is not in it"
+    );
+    assert_eq!(counted(&world.permit.read(), 18).await.unwrap_err().reason(), "TOO_MANY_ENTRIES");
+    let granted = world.granted("g", i64::MIN);
+    assert_eq!(counted(&granted, 9).await.unwrap(), (9, 9), "what is hidden neither counts nor is too many");
+    assert_eq!(counted(&granted, 8).await.unwrap_err().reason(), "TOO_MANY_ENTRIES");
+    assert_eq!(counted(&world.granted("g", NOW - 4), 9).await.unwrap(), (2, 2));
+    assert_eq!(counted(&world.granted("g", NOW), 9).await.unwrap(), (0, 0));
 }
