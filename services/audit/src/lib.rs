@@ -17,6 +17,8 @@ mod ops;
 mod policy;
 mod service;
 mod store;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod wire;
 
@@ -39,7 +41,7 @@ pub use verify::{Chain, Finding, Flaw, Report, verify};
 
 use crate::chain::Signers;
 use crate::link::Linker;
-use crate::ops::Ops;
+use crate::ops::{Ops, Recorder};
 use crate::service::Audit;
 use crate::store::Store;
 
@@ -93,7 +95,8 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
         async move { table.ping().await }
     });
     let tokens = PageTokens::new(&secrets, "audit/page-tokens", Arc::clone(&entropy))?;
-    let audit = Audit(Arc::new(Ops { store, tokens, therapists, clock, entropy }));
+    let audit =
+        Audit(Arc::new(Ops { recorder: Recorder { store: store.clone(), clock, entropy }, store, tokens, therapists }));
     let log = AccessLogServiceServer::new(audit.clone());
     let record = AuditServiceServer::new(audit);
     let routes = Routes::new(log.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));

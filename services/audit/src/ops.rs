@@ -1,5 +1,6 @@
 //! What can be done with an access log.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chassis::Context;
@@ -8,7 +9,6 @@ use dynamo::{PageRequest, PageTokens};
 use kernel::{Clock, Entropy, Page, Result, TherapistId};
 use proto::therapists::v1::BatchGetTherapistNamesRequest;
 use proto::therapists::v1::therapist_name_service_client::TherapistNameServiceClient;
-use std::collections::{BTreeMap, BTreeSet};
 
 use crate::chain::People;
 use crate::model::{Access, AccessId, Facts, Personal};
@@ -18,8 +18,14 @@ use crate::store::{Record, Store};
 /// The use cases and what they need.
 pub(crate) struct Ops {
     pub(crate) store: Store,
+    pub(crate) recorder: Recorder,
     pub(crate) tokens: PageTokens,
     pub(crate) therapists: Upstream,
+}
+
+/// What records accesses.
+pub(crate) struct Recorder {
+    pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
 }
@@ -31,17 +37,20 @@ pub(crate) struct Shown {
     pub(crate) therapist_name: String,
 }
 
-impl Ops {
-    /// Records an access. It is durable when this returns.
-    pub(crate) async fn record(&self, permit: Append, access: Access) -> Result<()> {
+impl Recorder {
+    /// Records an access, and answers its id. It is durable when this returns.
+    pub(crate) async fn record(&self, permit: Append, access: Access) -> Result<AccessId> {
         let Access { action, entry_count, entry_id, grant_id } = access;
         let id = AccessId::generate(&*self.clock, &*self.entropy);
         let personal = Personal { therapist: permit.therapist(), entry_id, grant_id, salt: self.entropy.array() };
         let people = People::of(permit.client(), &personal);
         let facts = Facts { id, time: self.clock.now(), action, entry_count, people };
-        self.store.append(permit, &facts, personal).await
+        self.store.append(permit, &facts, personal).await?;
+        Ok(id)
     }
+}
 
+impl Ops {
     /// One page of a log, by one Query and one call for names.
     pub(crate) async fn list(&self, context: &Context, permit: Read, request: PageRequest<'_>) -> Result<Page<Shown>> {
         let Page { items, next } = self.tokens.page(self.store.log(permit), request).await?;

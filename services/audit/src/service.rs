@@ -43,7 +43,7 @@ impl AuditService for Audit {
         let person = Context::of(&request).person().map_err(status::of)?;
         let (client, access) = wire::access(request.into_inner()).map_err(status::of)?;
         let permit = policy::append(person, client).map_err(status::of)?;
-        self.0.record(permit, access).await.map_err(status::of)?;
+        self.0.recorder.record(permit, access).await.map_err(status::of)?;
         Ok(Response::new(pb::RecordAccessResponse {}))
     }
 }

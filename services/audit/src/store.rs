@@ -19,7 +19,11 @@ use kernel::{ClientId, Error, Kind, Result};
 use crate::model::{AccessId, Facts, Head, Link, Personal};
 use crate::policy::{Append, Read};
 
-use row::{HeadRow, Row};
+use row::HeadRow;
+#[cfg(test)]
+pub(crate) use row::Row;
+#[cfg(not(test))]
+use row::Row;
 pub(crate) use row::{Place, Record, Waiting};
 
 /// The table of accesses.

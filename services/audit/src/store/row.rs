@@ -10,7 +10,7 @@ use crate::chain::{Digest, People, SALT_LEN};
 use crate::model::{Action, Facts, Head, Link, Personal};
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Row {
+pub(crate) struct Row {
     time: Timestamp,
     action: Action,
     entry_count: u32,

@@ -38,7 +38,9 @@ pub(super) fn walk(linked: &[Linked], broken: &[Option<AccessId>], head: Option<
         if first.link.seq != seq {
             return Some(gap(linked, broken, seq, &previous, Flaw::Dropped));
         }
-        let Some(right) = group.iter().find(|record| record.follows(seq, &previous)) else {
+        // Of two that both follow, the right one is that which what comes next follows.
+        let right = group.iter().filter(|record| record.follows(seq, &previous));
+        let Some(right) = right.max_by_key(|record| is_borne_out(linked, head, &record.link)) else {
             return Some(blame(linked, head, first, &previous));
         };
         if let Some(other) = group.iter().find(|record| record.facts.id != right.facts.id) {
@@ -75,11 +77,10 @@ fn blame(linked: &[Linked], head: Option<&Head>, record: &Linked, previous: &Dig
         // It was digested behind another record than the one that is there. If what follows bears it out, the one before
         // was altered and digested anew.
         let before = linked.iter().find(|other| Some(other.link.seq) == seq.checked_sub(1));
-        let next = linked.iter().find(|other| Some(other.link.seq) == seq.checked_add(1));
-        let borne_out = next.is_some_and(|next| next.link.previous == link.digest)
-            || head.is_some_and(|head| head.seq == seq && head.digest == link.digest);
         return match before {
-            Some(before) if borne_out => (Some(before.link.seq), Some(before.facts.id), Flaw::Altered),
+            Some(before) if is_borne_out(linked, head, link) => {
+                (Some(before.link.seq), Some(before.facts.id), Flaw::Altered)
+            }
             _ => altered,
         };
     }
@@ -90,4 +91,10 @@ fn blame(linked: &[Linked], head: Option<&Head>, record: &Linked, previous: &Dig
         there == other.link.digest || there == link.digest || renamed.digest(seq, previous) == link.digest
     });
     if swapped { (Some(seq), Some(facts.id), Flaw::Reordered) } else { altered }
+}
+
+/// Whether the record after this place, or the signed end, says that this is what was there.
+fn is_borne_out(linked: &[Linked], head: Option<&Head>, link: &Link) -> bool {
+    linked.iter().any(|next| Some(next.link.seq) == link.seq.checked_add(1) && next.link.previous == link.digest)
+        || head.is_some_and(|head| head.seq == link.seq && head.digest == link.digest)
 }

@@ -1,0 +1,6 @@
+//! The access log on both engines: linking, and what a verification finds.
+#![allow(clippy::disallowed_methods, reason = "a test waits for what it starts")]
+
+mod linking;
+mod support;
+mod tampering;
