@@ -9,13 +9,13 @@ use crate::policy::Read;
 use crate::search::Search;
 use crate::store::{Store, cursor};
 
-/// The most entries that are read at once.
-const CHUNK: u16 = 500;
-/// The most entries that are looked at for one page, where the client chose what not to see.
+/// The most entries that are read at once, and the fewest but for the first time.
+const CHUNK: (u16, u16) = (500, 100);
+/// The most entries that a filter looks at for one page.
 const MOST_FILTERED: u16 = 500;
-/// The most entries that are looked at for one page, where only what is private is left out: a page shorter than was asked
-/// for would tell of it.
-const MOST_HIDDEN: u16 = 10_000;
+/// The most entries that are read for one page, those too that the permit doesn't show. The reader doesn't learn how many
+/// they are: up to here, what is on a page and whether there is a next one depends on what is shown alone.
+const MOST_READ: u16 = 10_000;
 /// When a page is full however few entries it has, in bytes of notes: an answer has 4 MB at most.
 const FULL: usize = 1024 * 1024;
 
@@ -64,25 +64,24 @@ impl Pages {
             token => Some(self.tokens.open(caller.as_bytes(), &binding, token)?),
         };
         let Some(query) = self.store.query(permit, search.range) else { return Ok(Page::whole(Vec::new())) };
-        let most = if search.filter.is_none() { MOST_HIDDEN } else { MOST_FILTERED };
         let mut limit = search.size.get().saturating_mul(2).saturating_add(20);
-        let mut page = Filling { search, items: Vec::new(), bytes: 0, last: None };
-        let mut looked_at: u16 = 0;
-        while looked_at < most {
+        let mut page = Filling { search, items: Vec::new(), bytes: 0, looked_at: 0, last: None };
+        let mut read: u16 = 0;
+        while read < MOST_READ {
             let query = query.clone();
             let query = match after.take() {
                 Some(cursor) => query.after(cursor),
                 None => query,
             };
-            let chunk = self.store.chunk(permit, key, query, limit.min(CHUNK).min(most - looked_at)).await?;
-            looked_at = looked_at.saturating_add(u16::try_from(chunk.looked_at.len()).unwrap_or(u16::MAX));
+            let chunk = self.store.chunk(permit, key, query, limit).await?;
+            read = read.saturating_add(u16::try_from(chunk.looked_at.len()).unwrap_or(u16::MAX));
             let over = !chunk.looked_at.into_iter().all(|(id, entry)| page.take(id, entry));
             if over {
                 break;
             }
             let Some(next) = chunk.next else { return Ok(Page::whole(page.items)) };
             after = Some(next);
-            limit = CHUNK;
+            limit = page.left().clamp(CHUNK.1, CHUNK.0);
         }
         let place = page.last.map(|id| cursor(permit.client(), id)).or(after);
         let next = place.map(|place: Cursor| self.tokens.seal(caller.as_bytes(), &binding, &place)).transpose()?;
@@ -95,21 +94,34 @@ struct Filling<'a> {
     search: &'a Search,
     items: Vec<Entry>,
     bytes: usize,
-    /// The last entry that was looked at, whether it is on the page or not: the next page goes on after it.
+    /// How many entries the permit shows of those that were read.
+    looked_at: u16,
+    /// The last entry that was read, whether it is on the page or not: the next page goes on after it.
     last: Option<EntryId>,
 }
 
 impl Filling<'_> {
-    /// Takes what was looked at, if anything, on the page. Answers false when it belongs on the next one.
+    /// Takes what was read, if anything, on the page. Answers false when it is for the next one.
     fn take(&mut self, id: EntryId, entry: Option<Entry>) -> bool {
-        if let Some(entry) = entry.filter(|entry| self.search.filter.admits(&entry.content)) {
-            if self.items.len() >= usize::from(self.search.size.get()) || self.bytes >= FULL {
+        if let Some(entry) = entry {
+            if self.left() == 0 {
                 return false;
             }
-            self.bytes += entry.content.note.as_str().len();
-            self.items.push(entry);
+            if self.search.filter.admits(&entry.content) {
+                if self.items.len() >= usize::from(self.search.size.get()) || self.bytes >= FULL {
+                    return false;
+                }
+                self.bytes += entry.content.note.as_str().len();
+                self.items.push(entry);
+            }
+            self.looked_at = self.looked_at.saturating_add(1);
         }
         self.last = Some(id);
         true
+    }
+
+    /// How many more entries may be looked at.
+    fn left(&self) -> u16 {
+        MOST_FILTERED.saturating_sub(self.looked_at)
     }
 }
