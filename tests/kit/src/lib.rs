@@ -7,4 +7,5 @@ pub mod front_service;
 #[cfg(feature = "mesh")]
 pub mod mesh;
 pub mod otlp;
+pub mod subscriber;
 pub mod wait;

@@ -1,0 +1,191 @@
+//! Endings on each engine, with subscribers that fail: what the tombstone says, to whom, and for how long.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
+#![allow(clippy::disallowed_methods, reason = "a test waits for what it spawns")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use chassis::client::Upstream;
+use chassis::identity::Issuer;
+use chassis::{Context, Platform, SystemEntropy, Tasks};
+use dynamo::{Condition, EXPIRES_AT, Item, Key, KeyDef, Read, Table, TableDef};
+use endings::{Endings, PENDING};
+use kernel::{Error, Kind, ManualClock, Result, Role, Timestamp, UserId, Version};
+use kit::engine::Engine;
+use kit::subscriber::Reaction::{Fail, Take};
+use kit::subscriber::{Subscriber, Told};
+use kit::wait::until;
+use proto::events::v1::event::Kind as What;
+use proto::events::v1::{AccountEnded, account_ended};
+use serde::{Deserialize, Serialize};
+
+kit::on_each_engine!(
+    an_ending_tells_all_once_and_leaves_nothing_of_the_person,
+    an_ending_that_fails_is_asked_for_again_with_the_same_event,
+    an_ending_that_fails_is_finished_without_being_asked,
+    two_endings_of_one_account_at_once_tell_one_event,
+    an_ending_never_buries_a_profile_that_it_has_not_read,
+);
+
+static PEOPLE: TableDef = TableDef { name: "People", key: KeyDef::PK_SK, indexes: &[PENDING], ttl: Some(EXPIRES_AT) };
+const NAMES: [&str; 2] = ["auth", "vault"];
+const USER: UserId = UserId::from_bytes([7; 16]);
+const SECRET: &str = "a name that nobody may find";
+
+#[derive(Serialize, Deserialize)]
+struct Profile {
+    name: String,
+    version: Version,
+}
+
+impl TryFrom<Item> for Profile {
+    type Error = Error;
+
+    fn try_from(item: Item) -> Result<Self> {
+        item.parse()
+    }
+}
+
+struct World {
+    table: Table,
+    told: Told,
+    down: Arc<AtomicBool>,
+    endings: Endings,
+    _subscribers: Vec<Subscriber>,
+}
+
+fn key(user: UserId) -> Key {
+    Key::new(format!("PERSON#{user}"), "PROFILE")
+}
+
+impl World {
+    /// The last subscriber fails while it is down.
+    async fn new(engine: Engine, role: Role) -> Self {
+        let client = engine.client().await;
+        client.create_or_verify(&[&PEOPLE]).await.unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap()));
+        let tokens = Arc::new(Issuer::generate(clock.clone()).unwrap()).workload("people").tokens;
+        let (told, down) = (Told::default(), Arc::new(AtomicBool::new(false)));
+        let (mut listening, mut subscribers) = (Vec::new(), Vec::new());
+        for name in NAMES {
+            let down = Arc::clone(&down);
+            let fails = move || name == "vault" && down.load(Ordering::Relaxed);
+            let subscriber = told.subscriber(name, move |_| if fails() { Fail } else { Take }).await;
+            let upstream = Upstream::new(&subscriber.url(), tokens.clone()).unwrap();
+            subscribers.push(relay::Subscriber { name, upstream });
+            listening.push(subscriber);
+        }
+        let platform = Platform { clock, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
+        let table = client.table(&PEOPLE);
+        let endings = Endings::new(table.clone(), subscribers, role, platform, key);
+        Self { table, told, down, endings, _subscribers: listening }
+    }
+
+    async fn profile(&self) {
+        let profile = Profile { name: SECRET.to_owned(), version: Version::FIRST };
+        let _ = self.table.put(&key(USER), &profile).run().await.unwrap();
+    }
+
+    async fn end(&self) -> Result<()> {
+        let context = Context::background(Duration::from_secs(20));
+        self.endings.end(&context, USER, |profile: Profile| (profile.version, None)).await
+    }
+
+    async fn there(&self) -> Item {
+        self.table.get_item(&key(USER), Read::Consistent).await.unwrap().expect("something is there")
+    }
+
+    /// The one event that was told, whoever was told it and how often.
+    fn the_event(&self) -> AccountEnded {
+        let told = self.told.all();
+        let (_, first, _) = &told[0];
+        assert!(first.id.parse::<kernel::EventId>().is_ok() && first.time.is_some());
+        assert!(told.iter().all(|(_, event, _)| event == first), "{told:?}");
+        let Some(What::AccountEnded(ended)) = first.kind.clone() else { unreachable!("there is no other kind") };
+        ended
+    }
+}
+
+async fn an_ending_tells_all_once_and_leaves_nothing_of_the_person(engine: Engine) {
+    for (role, shown) in
+        [(Role::Client, account_ended::Role::Client), (Role::Therapist, account_ended::Role::Therapist)]
+    {
+        let world = World::new(engine, role).await;
+        world.profile().await;
+        world.end().await.unwrap();
+        let order: Vec<_> = world.told.all().into_iter().map(|(who, ..)| who).collect();
+        assert_eq!(order, NAMES);
+        assert_eq!(world.the_event(), AccountEnded { user_id: USER.to_string(), role: shown.into() });
+        let left = world.there().await;
+        let mut attributes = format!("{left:?}");
+        for expected in ["\"pk\"", "\"sk\"", "\"user_id\"", "\"role\"", "\"expires_at\""] {
+            assert!(attributes.contains(expected), "{attributes}");
+            attributes = attributes.replace(expected, "");
+        }
+        assert!(!attributes.contains('"'), "there is more: {attributes}");
+        #[derive(Deserialize)]
+        struct Expiry {
+            expires_at: i64,
+        }
+        assert_eq!(left.parse::<Expiry>().unwrap().expires_at, 4_102_444_800 + 24 * 3600);
+        assert_eq!(world.end().await.unwrap_err().kind(), Kind::NotFound);
+        assert_eq!(world.told.all().len(), NAMES.len());
+    }
+}
+
+async fn an_ending_that_fails_is_asked_for_again_with_the_same_event(engine: Engine) {
+    let world = World::new(engine, Role::Client).await;
+    world.profile().await;
+    world.down.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        assert_eq!(world.end().await.unwrap_err().kind(), Kind::Internal);
+        assert!(world.there().await.text("pending").is_some());
+        assert!(world.there().await.text("name").is_none(), "the profile is gone with the first step");
+    }
+    world.down.store(false, Ordering::Relaxed);
+    world.end().await.unwrap();
+    assert_eq!(world.the_event().user_id, USER.to_string());
+    assert_eq!(world.end().await.unwrap_err().kind(), Kind::NotFound);
+}
+
+async fn an_ending_that_fails_is_finished_without_being_asked(engine: Engine) {
+    let world = World::new(engine, Role::Therapist).await;
+    world.down.store(true, Ordering::Relaxed);
+    world.end().await.unwrap_err();
+    world.down.store(false, Ordering::Relaxed);
+    let recovery = tokio::spawn(world.endings.clone().recover(Duration::from_millis(20)));
+    until("the ending is over", async || world.there().await.text("pending").is_none()).await;
+    recovery.abort();
+    assert_eq!(world.told.taken_by("vault").len(), 1);
+    assert_eq!(world.the_event().role(), account_ended::Role::Therapist);
+    assert_eq!(world.end().await.unwrap_err().kind(), Kind::NotFound);
+}
+
+async fn two_endings_of_one_account_at_once_tell_one_event(engine: Engine) {
+    let world = World::new(engine, Role::Client).await;
+    world.profile().await;
+    let (one, other) = tokio::join!(world.end(), world.end());
+    for outcome in [&one, &other] {
+        assert!(outcome.is_ok() || outcome.as_ref().is_err_and(|error| error.kind() == Kind::NotFound), "{outcome:?}");
+    }
+    assert!(one.is_ok() || other.is_ok());
+    assert_eq!(world.the_event().user_id, USER.to_string());
+    assert!(world.there().await.text("pending").is_none());
+}
+
+async fn an_ending_never_buries_a_profile_that_it_has_not_read(engine: Engine) {
+    let world = World::new(engine, Role::Client).await;
+    world.profile().await;
+    let (table, changes) = (&world.table, Arc::new(AtomicBool::new(false)));
+    let changed = Arc::clone(&changes);
+    // What the burial says of the version is older than what is there, the first time.
+    let stale = move |profile: Profile| {
+        let seen = if changed.swap(true, Ordering::Relaxed) { profile.version } else { profile.version.next() };
+        (seen, Some(table.check(&Key::new("NOBODY", "NOTHING"), Condition::absent())))
+    };
+    let context = Context::background(Duration::from_secs(20));
+    world.endings.end(&context, USER, stale).await.unwrap();
+    assert!(changes.load(Ordering::Relaxed));
+    assert_eq!(world.told.all().len(), NAMES.len());
+}

@@ -1,0 +1,97 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use dynamo::Key;
+use kernel::Kind;
+use kit::engine::Engine;
+use kit::subscriber::Reaction::{Fail, Take};
+use kit::wait::until;
+use serde::Serialize;
+
+use crate::world::{NAMES, SOON, World, subject};
+
+kit::on_each_engine!(
+    an_event_is_taken_by_all_in_their_order_and_its_mark_is_gone,
+    a_subscriber_that_fails_twice_is_told_the_same_event_until_it_takes_it,
+    a_subscriber_that_fails_keeps_the_event_from_no_other,
+    an_event_that_always_fails_holds_up_no_other,
+    an_event_that_is_written_while_another_is_delivered_is_delivered_too,
+);
+
+async fn an_event_is_taken_by_all_in_their_order_and_its_mark_is_gone(engine: Engine) {
+    let world = World::new(engine, |_, _| Take).await;
+    let event = world.write("a").await;
+    assert!(world.is_pending("a").await);
+    world.deliver(&world.relay(), "a", event.clone()).await.unwrap();
+    assert_eq!(world.told.all(), NAMES.map(|name| (name, event.clone(), Take)));
+    world.assert_finished("a").await;
+}
+
+async fn a_subscriber_that_fails_twice_is_told_the_same_event_until_it_takes_it(engine: Engine) {
+    let failures = Arc::new(AtomicU32::new(0));
+    let world =
+        World::new(
+            engine,
+            move |number, _| {
+                if number == 1 && failures.fetch_add(1, Ordering::Relaxed) < 2 { Fail } else { Take }
+            },
+        );
+    let world = world.await;
+    let (relay, event) = (world.relay(), world.write("a").await);
+    assert_eq!(world.deliver(&relay, "a", event.clone()).await.unwrap_err().kind(), Kind::Internal);
+    assert!(world.is_pending("a").await);
+    let recovery = tokio::spawn(relay.recover(SOON));
+    until("the event is taken by all", async || !world.is_pending("a").await).await;
+    recovery.abort();
+    world.assert_finished("a").await;
+    let told = world.told.all();
+    assert!(told.iter().all(|(_, again, _)| *again == event), "{told:?}");
+    let of_second: Vec<_> = told.iter().filter(|(who, ..)| *who == NAMES[1]).map(|(.., reaction)| *reaction).collect();
+    assert_eq!(of_second, [Fail, Fail, Take]);
+}
+
+async fn a_subscriber_that_fails_keeps_the_event_from_no_other(engine: Engine) {
+    let world = World::new(engine, |number, _| if number == 0 { Fail } else { Take }).await;
+    let event = world.write("a").await;
+    world.deliver(&world.relay(), "a", event).await.unwrap_err();
+    let reactions: Vec<_> = world.story().into_iter().map(|(who, _, reaction)| (who, reaction)).collect();
+    assert_eq!(reactions, [(NAMES[0], Fail), (NAMES[1], Take), (NAMES[2], Take)]);
+    assert!(world.is_pending("a").await);
+}
+
+async fn an_event_that_always_fails_holds_up_no_other(engine: Engine) {
+    #[derive(Serialize)]
+    struct Unreadable {
+        pending: &'static str,
+        event_id: &'static str,
+    }
+    let world = World::new(engine, |_, event| if subject(event) == "m" { Fail } else { Take }).await;
+    // More than one page of them, and before the others in the order of the index.
+    for number in 0..120 {
+        let unreadable = Unreadable { pending: "EVENT", event_id: "of nothing" };
+        let _ = world.table.put(&Key::new("A", format!("{number:03}")), &unreadable).run().await.unwrap();
+    }
+    for name in ["m", "z"] {
+        world.write(name).await;
+    }
+    let recovery = tokio::spawn(world.relay().recover(SOON));
+    until("the event behind the others is taken", async || !world.is_pending("z").await).await;
+    recovery.abort();
+    world.assert_finished("z").await;
+    assert!(world.is_pending("m").await);
+}
+
+async fn an_event_that_is_written_while_another_is_delivered_is_delivered_too(engine: Engine) {
+    let world = World::new(engine, |_, _| Take).await;
+    let relay = world.relay();
+    let (first, second) = (world.write("a").await, world.write("a").await);
+    assert!(first.id < second.id);
+    // A delivery of the first comes to its end late.
+    world.deliver(&relay, "a", first.clone()).await.unwrap();
+    assert!(world.is_pending("a").await, "the end of the first took the mark of the second away");
+    let recovery = tokio::spawn(relay.recover(SOON));
+    until("the second is taken", async || !world.is_pending("a").await).await;
+    recovery.abort();
+    world.assert_finished("a").await;
+    assert_eq!(world.told.taken_by(NAMES[2]), [first, second]);
+}
