@@ -1,4 +1,87 @@
-//! The relation of each client and therapist: mapping, access to the journal, consent history.
+//! mapping: the relation of each client and therapist, which is all that a therapist's permissions rest on: the mapping,
+//! access to the journal, requests, contact, and the history of the client's consent.
+
+mod internal;
+mod list;
+mod model;
+mod ops;
+mod peers;
+mod policy;
+mod service;
+mod store;
+#[cfg(test)]
+mod tests;
+mod transition;
+mod wire;
+
+use std::sync::Arc;
+
+use chassis::client::Upstream;
+use chassis::server::{MAX_RECEIVE, MAX_SEND};
+use chassis::{Platform, Probe, Service};
+use dynamo::secret::Secrets;
+use dynamo::{Idempotency, PageTokens};
+use kernel::BoxError;
+use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
+use proto::mapping::v1::consent_service_server::{ConsentServiceServer, SERVICE_NAME as CONSENT};
+use proto::mapping::v1::mapping_service_server::{MappingServiceServer, SERVICE_NAME as MAPPING};
+use tonic::service::Routes;
+
+pub use store::MAPPINGS;
+
+use crate::ops::Ops;
+use crate::peers::Peers;
+use crate::service::Services;
+use crate::store::Store;
 
 /// The name of the service.
 pub const NAME: &str = "mapping";
+
+/// What the service is given.
+#[derive(Debug)]
+pub struct Deps {
+    /// The DynamoDB that holds the table [`MAPPINGS`].
+    pub dynamodb: dynamo::Client,
+    /// The secrets that page tokens and idempotency records are made with.
+    pub secrets: Secrets,
+    /// The service that knows the names of clients.
+    pub clients: Upstream,
+    /// The service that knows the names of therapists.
+    pub therapists: Upstream,
+    /// Time, randomness and tasks.
+    pub platform: Platform,
+}
+
+/// Builds the service.
+///
+/// # Errors
+/// If a key can't be derived from the secrets.
+pub fn build(deps: Deps) -> Result<Service, BoxError> {
+    let probe = Probe::new({
+        let table = deps.dynamodb.table(&MAPPINGS);
+        move || {
+            let table = table.clone();
+            async move { table.ping().await }
+        }
+    });
+    let services = Services(Arc::new(ops(deps)?));
+    let mapping = MappingServiceServer::new(services.clone());
+    let consent = ConsentServiceServer::new(services.clone());
+    let events = SubscriberServiceServer::new(services);
+    let routes = Routes::new(mapping.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
+        .add_service(consent.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
+        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
+    Ok(Service { name: NAME, grpc_services: &[MAPPING, CONSENT, EVENTS], routes, probe })
+}
+
+fn ops(deps: Deps) -> Result<Ops, BoxError> {
+    let Deps { dynamodb, secrets, clients, therapists, platform } = deps;
+    let table = dynamodb.table(&MAPPINGS);
+    Ok(Ops {
+        store: Store::new(table.clone()),
+        tokens: PageTokens::new(&secrets, "mapping/page-tokens", Arc::clone(&platform.entropy))?,
+        idempotency: Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?,
+        peers: Peers { clients, therapists },
+        platform,
+    })
+}

@@ -1,0 +1,135 @@
+//! The RPCs that other services call. They answer with facts: an error is a fault, or a request that no service sends.
+
+use chassis::{Context, status};
+use kernel::{Error, Role, UserId, Violations};
+use proto::events::v1 as events;
+use proto::events::v1::account_ended::Role as EndedRole;
+use proto::events::v1::event::Kind;
+use proto::events::v1::subscriber_service_server::SubscriberService;
+use proto::mapping::v1 as pb;
+use proto::mapping::v1::consent_service_server::ConsentService;
+use tonic::{Request, Response, Status};
+
+use crate::model::{Grant, Intent};
+use crate::policy::{self, Act, Side, Undertaker};
+use crate::service::Services;
+use crate::wire;
+
+#[tonic::async_trait]
+impl ConsentService for Services {
+    async fn check_journal_access(
+        &self,
+        request: Request<pb::CheckJournalAccessRequest>,
+    ) -> Result<Response<pb::CheckJournalAccessResponse>, Status> {
+        let context = Context::of(&request);
+        let pb::CheckJournalAccessRequest { client_id } = request.into_inner();
+        let grant = match towards(&context, &client_id).map_err(status::of)? {
+            Some(permit) => self.0.journal_access(permit).await.map_err(status::of)?,
+            None => None,
+        };
+        Ok(Response::new(grant.map(granted).unwrap_or_default()))
+    }
+
+    async fn check_relation(
+        &self,
+        request: Request<pb::CheckRelationRequest>,
+    ) -> Result<Response<pb::CheckRelationResponse>, Status> {
+        let context = Context::of(&request);
+        let pb::CheckRelationRequest { client_id } = request.into_inner();
+        let agreed = match towards(&context, &client_id).map_err(status::of)? {
+            Some(permit) => self.0.is_agreed(permit).await.map_err(status::of)?,
+            None => false,
+        };
+        Ok(Response::new(pb::CheckRelationResponse { agreed }))
+    }
+
+    async fn list_agreed_clients(
+        &self,
+        request: Request<pb::ListAgreedClientsRequest>,
+    ) -> Result<Response<pb::ListAgreedClientsResponse>, Status> {
+        let context = Context::of(&request);
+        let pb::ListAgreedClientsRequest { page_size, page_token } = request.into_inner();
+        let Side::Therapist(own) = policy::side(context.person().map_err(status::of)?) else {
+            return Ok(Response::new(pb::ListAgreedClientsResponse::default()));
+        };
+        let wanted = wire::wanted(page_size, &page_token).map_err(status::of)?;
+        let page = match self.0.agreed(own, wanted).await {
+            Ok(page) => page,
+            // The size is right: what the caller sent wrong is the token.
+            Err(error) if error.kind() == kernel::Kind::InvalidArgument => {
+                let bad_token = pb::ListAgreedClientsResponse { bad_page_token: true, ..Default::default() };
+                return Ok(Response::new(bad_token));
+            }
+            Err(error) => return Err(status::of(error)),
+        };
+        let (client_ids, next_page_token) = wire::page(page, |relation| relation.client_id.to_string());
+        Ok(Response::new(pb::ListAgreedClientsResponse { bad_page_token: false, client_ids, next_page_token }))
+    }
+
+    async fn record_contact(
+        &self,
+        request: Request<pb::RecordContactRequest>,
+    ) -> Result<Response<pb::RecordContactResponse>, Status> {
+        let context = Context::of(&request);
+        let pb::RecordContactRequest { peer_id, kind } = request.into_inner();
+        let permit = with_peer(&context, &peer_id).map_err(status::of)?;
+        let channel = wire::channel(kind).map_err(status::of)?;
+        self.0.act(permit, Intent::RecordContact(channel), None).await.map_err(status::of)?;
+        Ok(Response::new(pb::RecordContactResponse {}))
+    }
+}
+
+#[tonic::async_trait]
+impl SubscriberService for Services {
+    async fn deliver(
+        &self,
+        request: Request<events::DeliverRequest>,
+    ) -> Result<Response<events::DeliverResponse>, Status> {
+        let events::DeliverRequest { event } = request.into_inner();
+        // A kind that is newer than this service is none here, and nothing that it has to hear of.
+        if let Some(Kind::AccountEnded(ended)) = event.and_then(|event| event.kind) {
+            self.0.bury(undertaker(&ended).map_err(status::of)?).await.map_err(status::of)?;
+        }
+        Ok(Response::new(events::DeliverResponse {}))
+    }
+}
+
+fn undertaker(ended: &events::AccountEnded) -> Result<Undertaker, Error> {
+    let mut bad = Violations::default();
+    let id = bad.take("event.accountEnded.userId", ended.user_id.parse::<UserId>());
+    let role = match ended.role() {
+        EndedRole::Client => Some(Role::Client),
+        EndedRole::Therapist => Some(Role::Therapist),
+        EndedRole::Unspecified => {
+            bad.add("event.accountEnded.role", "must be CLIENT or THERAPIST");
+            None
+        }
+    };
+    let (role, id) = role.zip(id).ok_or_else(|| bad.into_error())?;
+    Ok(Undertaker::of(role, id))
+}
+
+/// The relation of the therapist who calls with a client; none for anybody else who calls, or what is no id.
+fn towards(context: &Context, client_id: &str) -> Result<Option<Act>, Error> {
+    match policy::side(context.person()?) {
+        Side::Therapist(own) => Ok(client_id.parse().ok().map(|client| own.towards(client))),
+        Side::Client(_) => Ok(None),
+    }
+}
+
+fn with_peer(context: &Context, peer_id: &str) -> Result<Act, Error> {
+    let bad = |_| Error::invalid("peerId", "is not an id");
+    match policy::side(context.person()?) {
+        Side::Client(own) => Ok(own.towards(peer_id.parse().map_err(bad)?)),
+        Side::Therapist(own) => Ok(own.towards(peer_id.parse().map_err(bad)?)),
+    }
+}
+
+fn granted(grant: Grant) -> pb::CheckJournalAccessResponse {
+    let Grant { id, limits } = grant;
+    pb::CheckJournalAccessResponse {
+        granted: true,
+        grant_id: id.to_string(),
+        entries_from: limits.entries_from.map(wire::time),
+    }
+}

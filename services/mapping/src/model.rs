@@ -1,0 +1,277 @@
+//! A relation, its steps, and what they leave behind.
+
+use std::time::Duration;
+
+use kernel::{ClientId, Clock, Entropy, TherapistId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::transition::{Access, Action, Actor, Mapping, Refusal, State, Step, step};
+
+/// How long a request waits for an answer.
+pub(crate) const REQUEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The two whom a relation is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) client: ClientId,
+    pub(crate) therapist: TherapistId,
+}
+
+/// What a grant covers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Limits {
+    /// Entries whose emotion was felt at or after this instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) entries_from: Option<Timestamp>,
+    /// The grant ends by itself at this instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+/// The id of a grant (UUIDv7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GrantId(uuid::Uuid);
+
+impl GrantId {
+    pub(crate) fn generate(clock: &dyn Clock, entropy: &dyn Entropy) -> Self {
+        let millis = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &entropy.array()).into_uuid())
+    }
+}
+
+impl std::fmt::Display for GrantId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The client's permission to read the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Grant {
+    pub(crate) id: GrantId,
+    #[serde(flatten)]
+    pub(crate) limits: Limits,
+}
+
+/// By what somebody made contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum Channel {
+    Message,
+    Appointment,
+}
+
+/// The first time that one of the two made contact by a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Contact {
+    pub(crate) by: Actor,
+    pub(crate) channel: Channel,
+    pub(crate) at: Timestamp,
+}
+
+/// What somebody wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Intent {
+    Map,
+    RequestMapping,
+    Accept,
+    Reject,
+    End,
+    RequestAccess,
+    Grant(Limits),
+    RejectAccess,
+    RevokeAccess,
+    RecordContact(Channel),
+    AccountEnded,
+}
+
+impl Intent {
+    pub(crate) const fn action(self) -> Action {
+        match self {
+            Self::Map => Action::Map,
+            Self::RequestMapping => Action::RequestMapping,
+            Self::Accept => Action::Accept,
+            Self::Reject => Action::Reject,
+            Self::End => Action::End,
+            Self::RequestAccess => Action::RequestAccess,
+            Self::Grant(_) => Action::Grant,
+            Self::RejectAccess => Action::RejectAccess,
+            Self::RevokeAccess => Action::RevokeAccess,
+            Self::RecordContact(_) => Action::RecordContact,
+            Self::AccountEnded => Action::AccountEnded,
+        }
+    }
+
+    /// Whether it can be the first thing that happens between two.
+    pub(crate) const fn begins(self) -> bool {
+        matches!(self, Self::Map | Self::RequestMapping | Self::RecordContact(_))
+    }
+}
+
+/// What is between a client and a therapist.
+///
+/// The states are as they were last written: [`Relation::at`] tells what they are now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Relation {
+    pub(crate) client_id: ClientId,
+    pub(crate) therapist_id: TherapistId,
+    pub(crate) mapping: Mapping,
+    pub(crate) mapping_since: Timestamp,
+    pub(crate) access: Access,
+    pub(crate) access_since: Timestamp,
+    /// There exactly while access is ACCEPTED.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) grant: Option<Grant>,
+    /// Whether the two were ever mapped.
+    pub(crate) was_mapped: bool,
+    pub(crate) contacts: Vec<Contact>,
+    /// How many changes there were: 0 is nothing that is stored.
+    pub(crate) version: u64,
+}
+
+/// One change of a relation: what the consent history keeps of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Change {
+    pub(crate) actor: Actor,
+    pub(crate) action: Action,
+    pub(crate) before: State,
+    pub(crate) after: State,
+    /// The grant after the change, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) grant: Option<Grant>,
+    /// The contact that was noted, if that was the change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) channel: Option<Channel>,
+    pub(crate) time: Timestamp,
+}
+
+/// What an intent comes to.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Changed(Relation, Change),
+    Unchanged,
+}
+
+impl Relation {
+    /// Two between whom there was never anything.
+    pub(crate) const fn new(pair: Pair, now: Timestamp) -> Self {
+        Self {
+            client_id: pair.client,
+            therapist_id: pair.therapist,
+            mapping: Mapping::None,
+            mapping_since: now,
+            access: Access::None,
+            access_since: now,
+            grant: None,
+            was_mapped: false,
+            contacts: Vec::new(),
+            version: 0,
+        }
+    }
+
+    pub(crate) const fn pair(&self) -> Pair {
+        Pair { client: self.client_id, therapist: self.therapist_id }
+    }
+
+    /// The states at an instant: requests and grants expire by the clock alone.
+    pub(crate) fn at(&self, now: Timestamp) -> State {
+        let mapping = match self.mapping {
+            Mapping::Requested if request_ends(self.mapping_since) <= now => Mapping::Expired,
+            stored => stored,
+        };
+        let ends = self.grant.and_then(|grant| grant.limits.expires_at);
+        let access = match self.access {
+            Access::Pending if request_ends(self.access_since) <= now => Access::Expired,
+            Access::Accepted if ends.is_some_and(|ends| ends <= now) => Access::Expired,
+            stored => stored,
+        };
+        State { mapping, access }
+    }
+
+    /// The grant that lets the therapist read at an instant.
+    pub(crate) fn grant_at(&self, now: Timestamp) -> Option<Grant> {
+        let open = State { mapping: Mapping::Active, access: Access::Accepted };
+        self.grant.filter(|_| self.at(now) == open)
+    }
+
+    /// Whether the client has agreed to be related: is mapped, or has made contact.
+    pub(crate) fn is_agreed(&self, now: Timestamp) -> bool {
+        self.at(now).mapping == Mapping::Active || self.has_contact_by_client()
+    }
+
+    /// Whether the therapist may know the client's name: the client has agreed to something, now or before.
+    pub(crate) fn is_acquainted(&self) -> bool {
+        self.was_mapped || self.has_contact_by_client()
+    }
+
+    fn has_contact_by_client(&self) -> bool {
+        self.contacts.iter().any(|contact| contact.by == Actor::Client)
+    }
+
+    /// What the relation becomes when somebody does this now. `grant` is the id of the grant, should one be made.
+    pub(crate) fn after(
+        &self,
+        actor: Actor,
+        intent: Intent,
+        now: Timestamp,
+        grant: impl FnOnce() -> GrantId,
+    ) -> Result<Outcome, Refusal> {
+        let before = self.at(now);
+        let after = match step(actor, intent.action(), before) {
+            Step::To(_) if self.has(actor, intent, now) => return Ok(Outcome::Unchanged),
+            Step::To(after) => after,
+            Step::Unchanged => return Ok(Outcome::Unchanged),
+            Step::Refused(refusal) => return Err(refusal),
+        };
+        let grant = match intent {
+            Intent::Grant(limits) => Some(Grant { id: grant(), limits }),
+            _ if after.access == Access::Accepted => self.grant,
+            _ => None,
+        };
+        let channel = if let Intent::RecordContact(channel) = intent { Some(channel) } else { None };
+        let change = Change { actor, action: intent.action(), before, after, grant, channel, time: now };
+        Ok(Outcome::Changed(self.changed(&change), change))
+    }
+
+    /// The relation after a change. Folding a history gives the relation that it is of.
+    pub(crate) fn changed(&self, change: &Change) -> Self {
+        let Change { actor, action: _, before, after, grant, channel, time } = *change;
+        let since = |same, old| if same { old } else { time };
+        let contact = channel.map(|channel| Contact { by: actor, channel, at: time });
+        Self {
+            mapping: after.mapping,
+            mapping_since: since(after.mapping == before.mapping, self.mapping_since),
+            access: after.access,
+            access_since: since(after.access == before.access && grant == self.grant, self.access_since),
+            grant,
+            was_mapped: self.was_mapped || after.mapping == Mapping::Active,
+            contacts: self.contacts.iter().copied().chain(contact).collect(),
+            version: self.version + 1,
+            ..*self
+        }
+    }
+
+    /// Whether the very thing is there already that the intent would make.
+    fn has(&self, actor: Actor, intent: Intent, now: Timestamp) -> bool {
+        match intent {
+            Intent::Grant(limits) => self.grant_at(now).is_some_and(|grant| grant.limits == limits),
+            Intent::RecordContact(channel) => {
+                self.contacts.iter().any(|contact| contact.by == actor && contact.channel == channel)
+            }
+            Intent::Map
+            | Intent::RequestMapping
+            | Intent::Accept
+            | Intent::Reject
+            | Intent::End
+            | Intent::RequestAccess
+            | Intent::RejectAccess
+            | Intent::RevokeAccess
+            | Intent::AccountEnded => false,
+        }
+    }
+}
+
+/// When a request expires.
+pub(crate) fn request_ends(since: Timestamp) -> Timestamp {
+    since.saturating_add(REQUEST_LIFE).unwrap_or(Timestamp::MAX)
+}

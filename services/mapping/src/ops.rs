@@ -1,0 +1,249 @@
+//! What can be done with relations.
+
+use chassis::{Context, Platform};
+use dynamo::{Claim, Cursor, Idempotency, PageTokens, Query};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use kernel::{Error, Kind, Page, Result, Timestamp};
+
+use crate::list::{self, List, Wanted};
+use crate::model::{Grant, GrantId, Intent, Outcome, Relation};
+use crate::peers::{Clients, Peers, Therapists};
+use crate::policy::{Act, AsClient, AsTherapist, Undertaker};
+use crate::store::{Store, Written};
+use crate::transition::{Access, Actor, Mapping, State};
+
+/// How often a change is tried against others of the same relation.
+const ATTEMPTS: usize = 8;
+/// How many relations of an ended account are ended at a time: few, so that it takes nothing from people who wait.
+const AT_ONCE: usize = 4;
+
+/// The use cases and what they need.
+pub(crate) struct Ops {
+    pub(crate) store: Store,
+    pub(crate) tokens: PageTokens,
+    pub(crate) idempotency: Idempotency,
+    pub(crate) peers: Peers,
+    pub(crate) platform: Platform,
+}
+
+/// Which of a client's relations a list shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Shown {
+    /// Mapped therapists, if told only those with access or only those without.
+    Mapped(Option<bool>),
+    /// Those who wait for the client's answer.
+    Waiting,
+    All,
+}
+
+/// A request that may be repeated, or an answer that was given before.
+type Repeatable<'a> = Option<&'a Claim>;
+
+impl Ops {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.platform.clock.now()
+    }
+
+    /// A client maps a therapist.
+    pub(crate) async fn map(&self, context: &Context, permit: Act, claim: Repeatable<'_>) -> Result<Relation> {
+        if let Some(relation) = self.replayed(permit, claim).await? {
+            return Ok(relation);
+        }
+        self.peers.must_have_therapist(context, permit.pair().therapist).await?;
+        self.act(permit, Intent::Map, claim).await
+    }
+
+    /// A therapist asks for a mapping.
+    pub(crate) async fn request_mapping(
+        &self,
+        context: &Context,
+        permit: Act,
+        claim: Repeatable<'_>,
+    ) -> Result<Relation> {
+        if let Some(relation) = self.replayed(permit, claim).await? {
+            return Ok(relation);
+        }
+        self.peers.must_have_client(context, permit.pair().client).await?;
+        self.act(permit, Intent::RequestMapping, claim).await
+    }
+
+    /// A therapist asks for access to the journal.
+    pub(crate) async fn request_access(&self, permit: Act, claim: Repeatable<'_>) -> Result<Relation> {
+        if let Some(relation) = self.replayed(permit, claim).await? {
+            return Ok(relation);
+        }
+        self.act(permit, Intent::RequestAccess, claim).await
+    }
+
+    /// Does this to a relation, in whatever state it is by the time that it is done.
+    ///
+    /// # Errors
+    /// NOT_FOUND when there is no relation, for what can't begin one; the refusal of the present state; UNAUTHENTICATED or
+    /// NOT_FOUND when an account is ended; ABORTED when others keep changing the relation.
+    pub(crate) async fn act(&self, permit: Act, intent: Intent, claim: Repeatable<'_>) -> Result<Relation> {
+        for _ in 0..ATTEMPTS {
+            let now = self.now();
+            let old = match self.store.read(permit).await? {
+                Some(there) => there,
+                None if intent.begins() => Relation::new(permit.pair(), now),
+                None => return Err(Error::not_found("relation")),
+            };
+            let grant = || GrantId::generate(&*self.platform.clock, &*self.platform.entropy);
+            let outcome = old.after(permit.actor(), intent, now, grant).map_err(|refusal| refusal.into_error())?;
+            let Outcome::Changed(new, change) = outcome else { return Ok(old) };
+            match self.store.write(permit, &old, &new, &change, claim).await {
+                Ok(Written::Done) => return Ok(new),
+                Ok(Written::Conflict) => {}
+                Ok(Written::Replayed) => return self.there(permit).await,
+                Ok(Written::Ended(own)) if is_own(permit, own) => return Err(account_ended()),
+                Ok(Written::Ended(_)) => return Err(Error::not_found(other_side(permit))),
+                // Whoever is in the way may have decided the matter: that is for the next look to tell.
+                Err(error) if error.kind() == Kind::Aborted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let message = "somebody else is changing the same relation right now; repeat the request";
+        Err(Error::new(Kind::Aborted, "CONFLICT", message))
+    }
+
+    /// A page of a client's relations.
+    pub(crate) async fn of_client(&self, permit: AsClient, shown: Shown, wanted: Wanted<'_>) -> Result<Page<Relation>> {
+        let now = self.now();
+        let list = List {
+            query: self.store.of_client(permit),
+            place: Store::place_of_client,
+            shown: shown.filter().map(|is_shown| move |relation: &Relation| is_shown(relation.at(now))),
+            binding: shown.binding(),
+            caller: *permit.id().as_bytes(),
+        };
+        list::page(&self.tokens, list, wanted).await
+    }
+
+    /// A page of a therapist's relations.
+    pub(crate) async fn of_therapist(&self, permit: AsTherapist, wanted: Wanted<'_>) -> Result<Page<Relation>> {
+        let list = self.therapists_list(permit, None::<fn(&Relation) -> bool>, "related-clients");
+        list::page(&self.tokens, list, wanted).await
+    }
+
+    /// A page of the relations that the therapist's clients have agreed to.
+    pub(crate) async fn agreed(&self, permit: AsTherapist, wanted: Wanted<'_>) -> Result<Page<Relation>> {
+        let now = self.now();
+        let list = self.therapists_list(permit, Some(move |it: &Relation| it.is_agreed(now)), "agreed-clients");
+        list::page(&self.tokens, list, wanted).await
+    }
+
+    fn therapists_list<F>(&self, permit: AsTherapist, shown: Option<F>, binding: &'static str) -> List<F> {
+        let (query, caller) = (self.store.of_therapist(permit), *permit.id().as_bytes());
+        List { query, place: Store::place_of_therapist, shown, binding, caller }
+    }
+
+    /// The names of the therapists of a page.
+    pub(crate) async fn names_of_therapists(&self, context: &Context, page: &Page<Relation>) -> Result<Therapists> {
+        self.peers.therapists(context, page.items.iter().map(|relation| relation.therapist_id)).await
+    }
+
+    /// The names of those clients of a page whose names the therapist may know.
+    pub(crate) async fn names_of_clients(&self, context: &Context, page: &Page<Relation>) -> Result<Clients> {
+        let known = page.items.iter().filter(|relation| relation.is_acquainted());
+        self.peers.clients(context, known.map(|relation| relation.client_id)).await
+    }
+
+    /// The grant on which the therapist may read the client's journal right now.
+    pub(crate) async fn journal_access(&self, permit: Act) -> Result<Option<Grant>> {
+        let there = self.store.read(permit).await?;
+        Ok(there.and_then(|relation| relation.grant_at(self.now())))
+    }
+
+    /// Whether the client has agreed to be related.
+    pub(crate) async fn is_agreed(&self, permit: Act) -> Result<bool> {
+        Ok(self.store.read(permit).await?.is_some_and(|relation| relation.is_agreed(self.now())))
+    }
+
+    /// Ends every relation of somebody whose account is ended, and lets none begin. Can be repeated, and goes on where it
+    /// was interrupted.
+    ///
+    /// The index of a therapist's relations lags: one that began just before the marker was written may be missing in it,
+    /// so it is read until nothing is left to end.
+    pub(crate) async fn bury(&self, permit: Undertaker) -> Result<()> {
+        self.store.mark_ended(permit, self.now()).await?;
+        while self.end_all(permit).await? {}
+        Ok(())
+    }
+
+    /// Ends what is found. Answers whether there was anything to end.
+    async fn end_all(&self, permit: Undertaker) -> Result<bool> {
+        let (mut any, mut after) = (false, None::<Cursor>);
+        loop {
+            let query: Query = self.store.of_ended(permit);
+            let rows = if let Some(after) = after { query.after(after) } else { query }.page().await?;
+            after = rows.next.clone();
+            let theirs = rows.parse::<Relation>()?.into_iter().filter_map(|it| permit.towards(it.pair()));
+            let ended = stream::iter(theirs).map(|act| self.end_one(act)).buffer_unordered(AT_ONCE);
+            any |= ended.try_fold(false, |any, one| async move { Ok(any || one) }).await?;
+            if after.is_none() {
+                return Ok(any);
+            }
+        }
+    }
+
+    async fn end_one(&self, permit: Act) -> Result<bool> {
+        let open = |it: &Relation| matches!(it.at(self.now()).mapping, Mapping::Active | Mapping::Requested);
+        if !self.store.read(permit).await?.as_ref().is_some_and(open) {
+            return Ok(false);
+        }
+        self.act(permit, Intent::AccountEnded, None).await.map(|_| true)
+    }
+
+    async fn replayed(&self, permit: Act, claim: Repeatable<'_>) -> Result<Option<Relation>> {
+        let Some(claim) = claim else { return Ok(None) };
+        if claim.replayed().await?.is_some() { self.there(permit).await.map(Some) } else { Ok(None) }
+    }
+
+    async fn there(&self, permit: Act) -> Result<Relation> {
+        self.store.read(permit).await?.ok_or_else(|| Error::not_found("relation"))
+    }
+}
+
+impl Shown {
+    /// What tells the lists apart. A token of one is none of another.
+    const fn binding(self) -> &'static str {
+        match self {
+            Self::Mapped(None) => "mappings",
+            Self::Mapped(Some(true)) => "mappings-with-access",
+            Self::Mapped(Some(false)) => "mappings-without-access",
+            Self::Waiting => "consent-requests",
+            Self::All => "related-therapists",
+        }
+    }
+
+    fn filter(self) -> Option<impl Fn(State) -> bool> {
+        let shows = move |State { mapping, access }: State| match self {
+            Self::Mapped(with_access) => {
+                let has = access == Access::Accepted;
+                mapping == Mapping::Active && with_access.is_none_or(|wanted| wanted == has)
+            }
+            Self::Waiting => mapping == Mapping::Requested || access == Access::Pending,
+            Self::All => true,
+        };
+        (!matches!(self, Self::All)).then_some(shows)
+    }
+}
+
+fn is_own(permit: Act, user: kernel::UserId) -> bool {
+    match permit.actor() {
+        Actor::Client => user == permit.pair().client.into(),
+        Actor::Therapist => user == permit.pair().therapist.into(),
+        Actor::System => false,
+    }
+}
+
+const fn other_side(permit: Act) -> &'static str {
+    match permit.actor() {
+        Actor::Client => "therapist",
+        Actor::Therapist | Actor::System => "client",
+    }
+}
+
+fn account_ended() -> Error {
+    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
+}

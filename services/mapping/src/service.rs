@@ -1,0 +1,268 @@
+//! The RPCs that people call: a request enters, is translated, handed on, and its answer translated back.
+
+use std::sync::Arc;
+
+use chassis::{Context, paged, status};
+use dynamo::{Claim, Keyed};
+use kernel::{Error, both};
+use prost::Message as _;
+use proto::mapping::v1 as pb;
+use proto::mapping::v1::mapping_service_server::MappingService;
+use tonic::{Request, Response, Status};
+
+use crate::list::Wanted;
+use crate::model::{Intent, Relation};
+use crate::ops::{Ops, Shown};
+use crate::policy::{self, Act, AsClient, Side};
+use crate::wire;
+
+/// What idempotency keys of each RPC are kept apart by from those of others.
+const CREATE: &str = "/therapy.mapping.v1.MappingService/CreateMapping";
+const MAP: &str = "/therapy.mapping.v1.MappingService/MapClient";
+const REQUEST: &str = "/therapy.mapping.v1.MappingService/RequestConsent";
+
+/// The services of the protos.
+#[derive(Clone)]
+pub(crate) struct Services(pub(crate) Arc<Ops>);
+
+impl Services {
+    /// The claim of a request that brought an idempotency key.
+    fn claim(&self, context: &Context, rpc: &'static str, body: &[u8]) -> Result<Option<Claim>, Error> {
+        let Some(key) = context.idempotency_key.as_deref() else { return Ok(None) };
+        let person = context.person()?;
+        let keyed = Keyed { caller: person.user_id.as_bytes(), rpc, key, body };
+        self.0.idempotency.claim(keyed).map(Some)
+    }
+
+    async fn create(&self, context: Context, request: pb::CreateMappingRequest) -> Result<Relation, Error> {
+        let own = policy::client(context.person()?, &request.client_id)?;
+        let claim = self.claim(&context, CREATE, &request.encode_to_vec());
+        let (therapist, claim) = both(wire::therapist_id(&request.therapist_id), claim)?;
+        self.0.map(&context, own.towards(therapist), claim.as_ref()).await
+    }
+
+    async fn map(&self, context: Context, request: pb::MapClientRequest) -> Result<Relation, Error> {
+        let person = context.person()?;
+        let claim = self.claim(&context, MAP, &request.encode_to_vec());
+        let pb::MapClientRequest { client_id, therapist_id } = &request;
+        match policy::side(person) {
+            Side::Client(_) => {
+                let own = policy::client(person, client_id)?;
+                let (therapist, claim) = both(wire::therapist_id(therapist_id), claim)?;
+                self.0.map(&context, own.towards(therapist), claim.as_ref()).await
+            }
+            Side::Therapist(_) => {
+                let own = policy::therapist(person, therapist_id)?;
+                let (client, claim) = both(wire::client_id(client_id), claim)?;
+                self.0.request_mapping(&context, own.towards(client), claim.as_ref()).await
+            }
+        }
+    }
+
+    async fn request(&self, context: Context, request: pb::RequestConsentRequest) -> Result<Relation, Error> {
+        let person = context.person()?;
+        let pb::RequestConsentRequest { client_id, therapist_id, request_type } = &request;
+        let own = match policy::side(person) {
+            Side::Therapist(own) if therapist_id.is_empty() => own,
+            Side::Therapist(_) | Side::Client(_) => policy::therapist(person, therapist_id)?,
+        };
+        let claim = self.claim(&context, REQUEST, &request.encode_to_vec());
+        let (asked, claim) = both(wire::request_type(*request_type), claim)?;
+        let for_mapping = asked == pb::RequestType::Mapping;
+        let missing = if for_mapping { "client" } else { "relation" };
+        let permit = own.towards(client_id.parse().map_err(|_| Error::not_found(missing))?);
+        if for_mapping {
+            self.0.request_mapping(&context, permit, claim.as_ref()).await
+        } else {
+            self.0.request_access(permit, claim.as_ref()).await
+        }
+    }
+
+    async fn answer(&self, context: Context, request: pb::AnswerMappingRequestRequest) -> Result<Relation, Error> {
+        let pb::AnswerMappingRequestRequest { client_id, therapist_id, answer } = request;
+        let own = policy::client(context.person()?, &client_id)?;
+        let (therapist, intent) = wire::answer(&therapist_id, answer)?;
+        self.0.act(own.towards(therapist), intent, None).await
+    }
+
+    async fn end(&self, context: Context, request: pb::EndMappingRequest) -> Result<Relation, Error> {
+        let pb::EndMappingRequest { client_id, therapist_id } = request;
+        let permit = end_permit(&context, &client_id, &therapist_id)?;
+        self.0.act(permit, Intent::End, None).await
+    }
+
+    async fn end_access(&self, context: Context, request: pb::EndJournalAccessRequest) -> Result<Relation, Error> {
+        let pb::EndJournalAccessRequest { client_id, therapist_id } = request;
+        let own = policy::client(context.person()?, &client_id)?;
+        let permit = own.towards(wire::therapist_id(&therapist_id)?);
+        self.0.act(permit, Intent::RevokeAccess, None).await
+    }
+
+    async fn change_access(
+        &self,
+        context: Context,
+        request: pb::UpdateJournalAccessRequest,
+    ) -> Result<Relation, Error> {
+        let pb::UpdateJournalAccessRequest { client_id, therapist_id, change } = request;
+        let own = policy::client(context.person()?, &client_id)?;
+        let (therapist, intent) = wire::access_change(&therapist_id, change, self.0.now())?;
+        self.0.act(own.towards(therapist), intent, None).await
+    }
+
+    fn shown(&self, relation: Result<Relation, Error>) -> Result<Response<pb::Relation>, Status> {
+        relation.map(|relation| Response::new(wire::relation(&relation, self.0.now()))).map_err(status::of)
+    }
+
+    async fn list_of_client<T>(
+        &self,
+        context: &Context,
+        own: AsClient,
+        which: Shown,
+        wanted: Wanted<'_>,
+        show: impl Fn(&Relation, &crate::peers::Therapists, kernel::Timestamp) -> T,
+    ) -> Result<(Vec<T>, String), Error> {
+        let page = self.0.of_client(own, which, wanted).await?;
+        let names = self.0.names_of_therapists(context, &page).await?;
+        let now = self.0.now();
+        Ok(wire::page(page, |relation| show(relation, &names, now)))
+    }
+
+    async fn list_of_therapist(
+        &self,
+        context: Context,
+        request: pb::ListRelatedClientsRequest,
+    ) -> Result<(Vec<pb::ClientRelation>, String), Error> {
+        let pb::ListRelatedClientsRequest { therapist_id, page_size, page_token } = request;
+        let own = policy::therapist(context.person()?, &therapist_id)?;
+        let page = self.0.of_therapist(own, wire::wanted(page_size, &page_token)?).await?;
+        let names = self.0.names_of_clients(&context, &page).await?;
+        let now = self.0.now();
+        Ok(wire::page(page, |relation| wire::client_relation(relation, &names, now)))
+    }
+}
+
+/// Either side ends; each names itself.
+fn end_permit(context: &Context, client_id: &str, therapist_id: &str) -> Result<Act, Error> {
+    let person = context.person()?;
+    match policy::side(person) {
+        Side::Client(_) => Ok(policy::client(person, client_id)?.towards(wire::therapist_id(therapist_id)?)),
+        Side::Therapist(_) => {
+            if therapist_id.is_empty() {
+                wire::therapist_id(therapist_id)?;
+            }
+            let own = policy::therapist(person, therapist_id)?;
+            Ok(own.towards(client_id.parse().map_err(|_| Error::not_found("relation"))?))
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl MappingService for Services {
+    async fn create_mapping(
+        &self,
+        request: Request<pb::CreateMappingRequest>,
+    ) -> Result<Response<pb::Relation>, Status> {
+        let context = Context::of(&request);
+        self.shown(self.create(context, request.into_inner()).await)
+    }
+
+    async fn map_client(&self, request: Request<pb::MapClientRequest>) -> Result<Response<pb::Relation>, Status> {
+        let context = Context::of(&request);
+        self.shown(self.map(context, request.into_inner()).await)
+    }
+
+    async fn request_consent(
+        &self,
+        request: Request<pb::RequestConsentRequest>,
+    ) -> Result<Response<pb::Relation>, Status> {
+        let context = Context::of(&request);
+        self.shown(self.request(context, request.into_inner()).await)
+    }
+
+    async fn answer_mapping_request(
+        &self,
+        request: Request<pb::AnswerMappingRequestRequest>,
+    ) -> Result<Response<pb::Relation>, Status> {
+        let context = Context::of(&request);
+        self.shown(self.answer(context, request.into_inner()).await)
+    }
+
+    async fn end_mapping(&self, request: Request<pb::EndMappingRequest>) -> Result<Response<pb::Relation>, Status> {
+        let context = Context::of(&request);
+        self.shown(self.end(context, request.into_inner()).await)
+    }
+
+    async fn end_journal_access(
+        &self,
+        request: Request<pb::EndJournalAccessRequest>,
+    ) -> Result<Response<pb::Relation>, Status> {
+        let context = Context::of(&request);
+        self.shown(self.end_access(context, request.into_inner()).await)
+    }
+
+    async fn update_journal_access(
+        &self,
+        request: Request<pb::UpdateJournalAccessRequest>,
+    ) -> Result<Response<pb::Relation>, Status> {
+        let context = Context::of(&request);
+        self.shown(self.change_access(context, request.into_inner()).await)
+    }
+
+    async fn list_mappings(
+        &self,
+        request: Request<pb::ListMappingsRequest>,
+    ) -> Result<Response<pb::ListMappingsResponse>, Status> {
+        let context = Context::of(&request);
+        let pb::ListMappingsRequest { client_id, journal_access, page_size, page_token } = request.into_inner();
+        let own = context.person().and_then(|person| policy::client(person, &client_id)).map_err(status::of)?;
+        let wanted = wire::wanted(page_size, &page_token).map_err(status::of)?;
+        let which = Shown::Mapped(journal_access);
+        let page = self.list_of_client(&context, own, which, wanted, wire::therapist_relation).await;
+        let (mappings, next_page_token) = page.map_err(status::of)?;
+        let next = next_page_token.clone();
+        Ok(paged(pb::ListMappingsResponse { mappings, next_page_token }, some(&next)))
+    }
+
+    async fn list_consent_requests(
+        &self,
+        request: Request<pb::ListConsentRequestsRequest>,
+    ) -> Result<Response<pb::ListConsentRequestsResponse>, Status> {
+        let context = Context::of(&request);
+        let pb::ListConsentRequestsRequest { client_id, page_size, page_token } = request.into_inner();
+        let own = context.person().and_then(|person| policy::client(person, &client_id)).map_err(status::of)?;
+        let wanted = wire::wanted(page_size, &page_token).map_err(status::of)?;
+        let page = self.list_of_client(&context, own, Shown::Waiting, wanted, wire::consent_request).await;
+        let (requests, next_page_token) = page.map_err(status::of)?;
+        let next = next_page_token.clone();
+        Ok(paged(pb::ListConsentRequestsResponse { requests, next_page_token }, some(&next)))
+    }
+
+    async fn list_related_therapists(
+        &self,
+        request: Request<pb::ListRelatedTherapistsRequest>,
+    ) -> Result<Response<pb::ListRelatedTherapistsResponse>, Status> {
+        let context = Context::of(&request);
+        let pb::ListRelatedTherapistsRequest { client_id, page_size, page_token } = request.into_inner();
+        let own = context.person().and_then(|person| policy::client(person, &client_id)).map_err(status::of)?;
+        let wanted = wire::wanted(page_size, &page_token).map_err(status::of)?;
+        let page = self.list_of_client(&context, own, Shown::All, wanted, wire::therapist_relation).await;
+        let (therapists, next_page_token) = page.map_err(status::of)?;
+        let next = next_page_token.clone();
+        Ok(paged(pb::ListRelatedTherapistsResponse { therapists, next_page_token }, some(&next)))
+    }
+
+    async fn list_related_clients(
+        &self,
+        request: Request<pb::ListRelatedClientsRequest>,
+    ) -> Result<Response<pb::ListRelatedClientsResponse>, Status> {
+        let context = Context::of(&request);
+        let page = self.list_of_therapist(context, request.into_inner()).await;
+        let (clients, next_page_token) = page.map_err(status::of)?;
+        let next = next_page_token.clone();
+        Ok(paged(pb::ListRelatedClientsResponse { clients, next_page_token }, some(&next)))
+    }
+}
+
+fn some(token: &str) -> Option<&str> {
+    Some(token).filter(|token| !token.is_empty())
+}

@@ -1,0 +1,190 @@
+//! The table Mappings: its keys, its items and the conditions under which they change.
+//!
+//! | pk | sk | item |
+//! |---|---|---|
+//! | `CLIENT#<id>` | `THERAPIST#<id>` | the relation of the two, with mapping and access: both change in one write |
+//! | `HISTORY#<client>#<therapist>` | version, 20 digits | one change of the relation |
+//! | `ENDED#<user id>` | `ENDED` | the account is ended: nothing begins with it any more |
+//! | `IDEM#<digest>` | `IDEM` | a request that brought an idempotency key |
+//!
+//! A client's relations are one partition; a therapist's are one of the index `by_therapist`, which lags behind by
+//! milliseconds as a rule. Permissions are read from the table, consistently.
+
+use dynamo::{
+    Action, Claim, Condition, Cursor, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read, Table,
+    TableDef, Transact, Verdict,
+};
+use kernel::{Error, Result, TherapistId, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Change, Pair, Relation};
+use crate::policy::{Act, AsClient, AsTherapist, Undertaker};
+use crate::transition::Mapping;
+
+const BY_THERAPIST: IndexDef = IndexDef {
+    name: "by_therapist",
+    key: KeyDef { partition: "therapist_id", sort: Some("client_id") },
+    projection: Projection::All,
+};
+
+/// The table of relations.
+pub static MAPPINGS: TableDef =
+    TableDef { name: "Mappings", key: KeyDef::PK_SK, indexes: &[BY_THERAPIST], ttl: Some(EXPIRES_AT) };
+
+const ENDED: &str = "ENDED";
+const THERAPIST: &str = "THERAPIST#";
+
+/// The handle of the table.
+#[derive(Debug, Clone)]
+pub(crate) struct Store(Table);
+
+/// What became of a change.
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum Written {
+    Done,
+    /// Somebody else changed the relation meanwhile.
+    Conflict,
+    /// The same request was faster.
+    Replayed,
+    /// The account of this person is ended.
+    Ended(UserId),
+}
+
+/// That an account is ended.
+#[derive(Serialize, Deserialize)]
+struct Marker {
+    ended_at: Timestamp,
+}
+
+fn key(pair: Pair) -> Key {
+    Key::new(partition(pair), format!("{THERAPIST}{}", pair.therapist))
+}
+
+fn partition(pair: Pair) -> String {
+    format!("CLIENT#{}", pair.client)
+}
+
+fn history_partition(pair: Pair) -> String {
+    format!("HISTORY#{}#{}", pair.client, pair.therapist)
+}
+
+fn marker_key(user: UserId) -> Key {
+    Key::new(format!("ENDED#{user}"), ENDED)
+}
+
+impl TryFrom<Item> for Relation {
+    type Error = Error;
+
+    fn try_from(item: Item) -> Result<Self> {
+        item.parse()
+    }
+}
+
+impl Store {
+    pub(crate) const fn new(table: Table) -> Self {
+        Self(table)
+    }
+
+    /// The relation that the permit is for, as it is right now.
+    pub(crate) async fn read(&self, permit: Act) -> Result<Option<Relation>> {
+        self.0.get(&key(permit.pair()), Read::Consistent).await
+    }
+
+    /// Stores a changed relation with its history, and the record of the request if it brought a key, if the relation is
+    /// still what was read. Nothing begins with an account that is ended.
+    pub(crate) async fn write(
+        &self,
+        permit: Act,
+        old: &Relation,
+        new: &Relation,
+        change: &Change,
+        claim: Option<&Claim>,
+    ) -> Result<Written> {
+        let pair = permit.pair();
+        let unchanged = if old.version == 0 { Condition::absent() } else { Condition::eq("version", old.version) };
+        let history = Key::new(history_partition(pair), format!("{:020}", new.version));
+        let begins = change.after.mapping != change.before.mapping
+            && matches!(change.after.mapping, Mapping::Requested | Mapping::Active);
+        let people: &[UserId] = if begins { &[pair.client.into(), pair.therapist.into()] } else { &[] };
+        let mut actions: Vec<Action> =
+            vec![self.0.put(&key(pair), new).when(unchanged).into(), self.0.put(&history, change).into()];
+        actions.extend(people.iter().map(|user| self.0.check(&marker_key(*user), Condition::absent())));
+        actions.extend(claim.map(|claim| claim.action(&new.therapist_id.to_string())));
+        let Transact::Failed(verdicts) = self.0.transact(actions).await? else {
+            return Ok(Written::Done);
+        };
+        if let (Some(claim), Some(verdict)) = (claim, verdicts.last())
+            && claim.lost(verdict)?.is_some()
+        {
+            return Ok(Written::Replayed);
+        }
+        let ended = people.iter().zip(verdicts.iter().skip(2)).find(|(_, verdict)| verdict.is_unmet());
+        if let Some((user, _)) = ended {
+            return Ok(Written::Ended(*user));
+        }
+        match verdicts.first() {
+            Some(Verdict::Unmet(_)) => Ok(Written::Conflict),
+            Some(Verdict::Fine) | None => Err(Error::internal("a transaction failed without a reason")),
+        }
+    }
+
+    /// Notes that an account is ended: from here on nothing begins with it.
+    pub(crate) async fn mark_ended(&self, permit: Undertaker, now: Timestamp) -> Result<()> {
+        self.0.put_new(&marker_key(permit.id()), &Marker { ended_at: now }).await.map(drop)
+    }
+
+    /// The relations of a client, in the order of the therapists' ids, without delay.
+    pub(crate) fn of_client(&self, permit: AsClient) -> Query {
+        self.0.query(format!("CLIENT#{}", permit.id())).consistent()
+    }
+
+    /// The relations of a therapist, in the order of the clients' ids.
+    pub(crate) fn of_therapist(&self, permit: AsTherapist) -> Query {
+        self.in_index(permit.id())
+    }
+
+    /// The relations of somebody whose account is ended.
+    pub(crate) fn of_ended(&self, permit: Undertaker) -> Query {
+        match permit {
+            Undertaker::Client(id) => self.0.query(format!("CLIENT#{id}")).consistent(),
+            Undertaker::Therapist(id) => self.in_index(id),
+        }
+    }
+
+    /// The place after a relation in its client's list.
+    pub(crate) fn place_of_client(pair: Pair) -> Cursor {
+        let sort = format!("{THERAPIST}{}", pair.therapist);
+        Cursor::new([("pk".to_owned(), partition(pair)), ("sk".to_owned(), sort)])
+    }
+
+    /// The place after a relation in its therapist's list.
+    pub(crate) fn place_of_therapist(pair: Pair) -> Cursor {
+        Cursor::new([
+            ("pk".to_owned(), partition(pair)),
+            ("sk".to_owned(), format!("{THERAPIST}{}", pair.therapist)),
+            ("therapist_id".to_owned(), pair.therapist.to_string()),
+            ("client_id".to_owned(), pair.client.to_string()),
+        ])
+    }
+
+    fn in_index(&self, therapist: TherapistId) -> Query {
+        self.0.query_index(&BY_THERAPIST, therapist.to_string())
+    }
+
+    /// Every change of a relation, the first first.
+    #[cfg(test)]
+    pub(crate) async fn history(&self, pair: Pair) -> Result<Vec<Change>> {
+        let (mut changes, mut after) = (Vec::new(), None);
+        loop {
+            let query = self.0.query(history_partition(pair)).consistent();
+            let query = if let Some(after) = after { query.after(after) } else { query };
+            let rows = query.page().await?;
+            after = rows.next.clone();
+            changes.extend(rows.parse::<Change>()?);
+            if after.is_none() {
+                return Ok(changes);
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The rules of mapping, on both engines.

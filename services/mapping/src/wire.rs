@@ -1,0 +1,246 @@
+//! Between the messages of the protos and the types of the domain; every field by its name.
+
+use kernel::{ClientId, Error, Page, PageSize, TherapistId, Timestamp, Violations};
+use proto::mapping::v1 as pb;
+
+use crate::list::Wanted;
+use crate::model::{Channel, Grant, Intent, Limits, Relation, request_ends};
+use crate::peers::{Clients, Therapists};
+use crate::transition::{Access, Mapping};
+
+/// The id of the therapist whom a client names.
+pub(crate) fn therapist_id(id: &str) -> Result<TherapistId, Error> {
+    let mut bad = Violations::default();
+    let parsed = take_id(&mut bad, "therapistId", id);
+    parsed.ok_or_else(|| bad.into_error())
+}
+
+/// The id of the client whom a therapist names.
+pub(crate) fn client_id(id: &str) -> Result<ClientId, Error> {
+    let mut bad = Violations::default();
+    let parsed = take_id(&mut bad, "clientId", id);
+    parsed.ok_or_else(|| bad.into_error())
+}
+
+fn take_id<T: std::str::FromStr<Err = kernel::ParseIdError>>(
+    bad: &mut Violations,
+    field: &'static str,
+    id: &str,
+) -> Option<T> {
+    if id.is_empty() {
+        bad.add(field, "is required");
+        return None;
+    }
+    bad.take(field, id.parse())
+}
+
+/// What a therapist asks for.
+pub(crate) fn request_type(request_type: i32) -> Result<pb::RequestType, Error> {
+    match pb::RequestType::try_from(request_type) {
+        Ok(asked @ (pb::RequestType::Mapping | pb::RequestType::JournalAccess)) => Ok(asked),
+        Ok(pb::RequestType::Unspecified) | Err(_) => {
+            Err(Error::invalid("requestType", "must be MAPPING or JOURNAL_ACCESS"))
+        }
+    }
+}
+
+/// What a client answers to a mapping request of this therapist.
+pub(crate) fn answer(therapist: &str, answer: Option<pb::MappingAnswer>) -> Result<(TherapistId, Intent), Error> {
+    let mut bad = Violations::default();
+    let therapist = take_id(&mut bad, "therapistId", therapist);
+    let pb::MappingAnswer { status } = answer.unwrap_or_default();
+    let intent = match pb::mapping_answer::Status::try_from(status) {
+        Ok(pb::mapping_answer::Status::Accepted) => Some(Intent::Accept),
+        Ok(pb::mapping_answer::Status::Rejected) => Some(Intent::Reject),
+        Ok(pb::mapping_answer::Status::Unspecified) | Err(_) => {
+            bad.add("status", "must be ACCEPTED or REJECTED");
+            None
+        }
+    };
+    therapist.zip(intent).ok_or_else(|| bad.into_error())
+}
+
+/// What becomes of this therapist's access.
+pub(crate) fn access_change(
+    therapist: &str,
+    change: Option<pb::JournalAccessChange>,
+    now: Timestamp,
+) -> Result<(TherapistId, Intent), Error> {
+    use pb::journal_access::Status;
+    let mut bad = Violations::default();
+    let therapist = take_id(&mut bad, "therapistId", therapist);
+    let pb::JournalAccessChange { access, entries_from, expires_at } = change.unwrap_or_default();
+    let access = Status::try_from(access);
+    let limited = [("entriesFrom", entries_from.is_some()), ("expiresAt", expires_at.is_some())];
+    if access != Ok(Status::Accepted) {
+        for (field, _) in limited.iter().filter(|(_, is_there)| *is_there) {
+            bad.add(*field, "is only for access ACCEPTED: leave it out");
+        }
+    }
+    let entries_from = entries_from.and_then(|from| bad.take("entriesFrom", timestamp(from)));
+    let expires_at = expires_at.and_then(|at| bad.take("expiresAt", timestamp(at)));
+    if access == Ok(Status::Accepted) && expires_at.is_some_and(|at| at <= now) {
+        bad.add("expiresAt", "must be in the future");
+    }
+    let intent = match access {
+        Ok(Status::Accepted) => Some(Intent::Grant(Limits { entries_from, expires_at })),
+        Ok(Status::Rejected) => Some(Intent::RejectAccess),
+        Ok(Status::Revoked) => Some(Intent::RevokeAccess),
+        Ok(Status::Unspecified | Status::None | Status::Pending | Status::Expired) | Err(_) => {
+            bad.add("access", "must be ACCEPTED, REJECTED or REVOKED");
+            None
+        }
+    };
+    match therapist.zip(intent) {
+        Some(change) if bad.is_empty() => Ok(change),
+        _ => Err(bad.into_error()),
+    }
+}
+
+/// How contact was made.
+pub(crate) fn channel(kind: i32) -> Result<Channel, Error> {
+    use pb::record_contact_request::Kind;
+    match Kind::try_from(kind) {
+        Ok(Kind::Message) => Ok(Channel::Message),
+        Ok(Kind::Appointment) => Ok(Channel::Appointment),
+        Ok(Kind::Unspecified) | Err(_) => Err(Error::invalid("kind", "must be MESSAGE or APPOINTMENT")),
+    }
+}
+
+/// Which page a request asks for.
+pub(crate) fn wanted(page_size: i32, token: &str) -> Result<Wanted<'_>, Error> {
+    let size = PageSize::from_request(page_size).ok_or_else(|| Error::invalid("pageSize", "must not be negative"))?;
+    Ok(Wanted { size, token })
+}
+
+pub(crate) fn time(time: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() }
+}
+
+fn timestamp(time: prost_types::Timestamp) -> Result<Timestamp, &'static str> {
+    let sentence = "must be a time in RFC 3339, such as 2026-01-05T21:30:00Z";
+    let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000).ok_or(sentence)?;
+    Timestamp::new(time.seconds, i32::try_from(nanos).map_err(|_| sentence)?).map_err(|_| sentence)
+}
+
+const fn mapping_status(mapping: Mapping) -> pb::mapping::Status {
+    use pb::mapping::Status;
+    match mapping {
+        Mapping::None => Status::None,
+        Mapping::Requested => Status::Requested,
+        Mapping::Active => Status::Active,
+        Mapping::Rejected => Status::Rejected,
+        Mapping::Expired => Status::Expired,
+        Mapping::Ended => Status::Ended,
+    }
+}
+
+const fn access_status(access: Access) -> pb::journal_access::Status {
+    use pb::journal_access::Status;
+    match access {
+        Access::None => Status::None,
+        Access::Pending => Status::Pending,
+        Access::Accepted => Status::Accepted,
+        Access::Rejected => Status::Rejected,
+        Access::Expired => Status::Expired,
+        Access::Revoked => Status::Revoked,
+    }
+}
+
+pub(crate) fn relation(relation: &Relation, now: Timestamp) -> pb::Relation {
+    let state = relation.at(now);
+    let grant = relation.grant_at(now);
+    let (entries_from, expires_at) = limits(grant);
+    pb::Relation {
+        client_id: relation.client_id.to_string(),
+        therapist_id: relation.therapist_id.to_string(),
+        mapping_status: mapping_status(state.mapping).into(),
+        journal_access: access_status(state.access).into(),
+        mapped_since: (state.mapping == Mapping::Active).then(|| time(relation.mapping_since)),
+        access_since: grant.is_some().then(|| time(relation.access_since)),
+        grant_id: grant.map(|grant| grant.id.to_string()).unwrap_or_default(),
+        entries_from,
+        expires_at,
+    }
+}
+
+fn limits(grant: Option<Grant>) -> (Option<prost_types::Timestamp>, Option<prost_types::Timestamp>) {
+    let limits = grant.map(|grant| grant.limits).unwrap_or_default();
+    (limits.entries_from.map(time), limits.expires_at.map(time))
+}
+
+pub(crate) fn therapist_relation(it: &Relation, names: &Therapists, now: Timestamp) -> pb::TherapistRelation {
+    let (therapist_name, specialty) = names.get(it.therapist_id);
+    let pb::Relation {
+        client_id: _,
+        therapist_id,
+        mapping_status,
+        journal_access,
+        mapped_since,
+        access_since,
+        grant_id,
+        entries_from,
+        expires_at,
+    } = relation(it, now);
+    pb::TherapistRelation {
+        therapist_id,
+        therapist_name,
+        specialty,
+        mapping_status,
+        journal_access,
+        mapped_since,
+        access_since,
+        grant_id,
+        entries_from,
+        expires_at,
+    }
+}
+
+pub(crate) fn client_relation(it: &Relation, names: &Clients, now: Timestamp) -> pb::ClientRelation {
+    let pb::Relation {
+        client_id,
+        therapist_id: _,
+        mapping_status,
+        journal_access,
+        mapped_since,
+        access_since,
+        grant_id,
+        entries_from,
+        expires_at,
+    } = relation(it, now);
+    pb::ClientRelation {
+        client_id,
+        client_name: names.get(it.client_id),
+        mapping_status,
+        journal_access,
+        mapped_since,
+        access_since,
+        grant_id,
+        entries_from,
+        expires_at,
+    }
+}
+
+/// What a relation's therapist waits for. A relation that is listed has exactly one of the two requests.
+pub(crate) fn consent_request(it: &Relation, names: &Therapists, now: Timestamp) -> pb::ConsentRequest {
+    let (therapist_name, specialty) = names.get(it.therapist_id);
+    let (request_type, requested_at) = if it.at(now).mapping == Mapping::Requested {
+        (pb::RequestType::Mapping, it.mapping_since)
+    } else {
+        (pb::RequestType::JournalAccess, it.access_since)
+    };
+    pb::ConsentRequest {
+        therapist_id: it.therapist_id.to_string(),
+        therapist_name,
+        specialty,
+        request_type: request_type.into(),
+        requested_at: Some(time(requested_at)),
+        expires_at: Some(time(request_ends(requested_at))),
+    }
+}
+
+/// The items of a page as the wire shows them, and the next token, empty on the last page.
+pub(crate) fn page<T>(page: Page<Relation>, show: impl Fn(&Relation) -> T) -> (Vec<T>, String) {
+    let Page { items, next } = page.map(|relation| show(&relation));
+    (items, next.unwrap_or_default())
+}
