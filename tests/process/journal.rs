@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kit::mesh::Someone;
 use kit::wait::until;
-use proptest::prelude::RngCore as _;
+use proptest::prelude::Rng as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use reqwest::Method;
 use rustix::process::Signal;

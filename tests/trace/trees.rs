@@ -23,13 +23,20 @@ server DELETE /clients/{client_id}
     server therapy.clients.v1.ClientService/DeleteClient
       client GetItem Clients
       client TransactWriteItems Clients
-      client therapy.auth.v1.AccountService/EndAccount
-        server therapy.auth.v1.AccountService/EndAccount
+      client therapy.events.v1.SubscriberService/Deliver
+        server therapy.events.v1.SubscriberService/Deliver
           client GetItem Users
           client TransactWriteItems Users
           client Query Users
           client DeleteItem Users
           client DeleteItem Users
+      client therapy.events.v1.SubscriberService/Deliver
+        server therapy.events.v1.SubscriberService/Deliver
+          client PutItem Mappings
+          client Query Mappings
+      client therapy.events.v1.SubscriberService/Deliver
+        server therapy.events.v1.SubscriberService/Deliver
+          client PutItem DataKeys
       client UpdateItem Clients
 ";
 

@@ -38,6 +38,14 @@ pub struct Config {
     /// How endings of accounts are recovered.
     #[command(flatten)]
     pub endings: endings::Config,
+
+    /// How long data keys are kept in memory.
+    #[command(flatten)]
+    pub keyring: keyring::Config,
+
+    /// How accesses to journals are linked.
+    #[command(flatten)]
+    pub audit: audit::Config,
 }
 
 /// Where the data is.
@@ -61,4 +69,9 @@ pub struct Storage {
     /// at the first start.
     #[arg(long, env = "MESH_SECRETS_FILE")]
     pub secrets_file: Option<PathBuf>,
+
+    /// The file with the key-encryption keys, one a line, the present one first; `key-encryption-keys` in the data directory
+    /// unless told, made at the first start.
+    #[arg(long, env = "MESH_KEY_ENCRYPTION_KEYS_FILE")]
+    pub key_encryption_keys_file: Option<PathBuf>,
 }

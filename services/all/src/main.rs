@@ -3,7 +3,7 @@
 use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use std::time::Duration;
 use chassis::identity::Issuer;
 use chassis::{Platform, config, telemetry};
 use clap::{Parser, Subcommand};
-use kernel::{BoxError, SystemClock};
-use mesh::{Config, Mesh, demo};
+use kernel::{BoxError, ClientId, SystemClock};
+use mesh::{Config, Mesh, SERVICES, demo};
 
 const FLUSH: Duration = Duration::from_secs(5);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// Who may be given a token of its own.
-const WORKLOADS: [&str; 4] = [auth::NAME, clients::NAME, therapists::NAME, "gateway"];
+/// The one workload that is no service.
+const FRONT: &str = "gateway";
 
 /// The therapy-journaling mesh in one process: all services, the REST front, and an embedded DynamoDB.
 ///
@@ -55,6 +55,32 @@ enum Command {
         days: u32,
     },
 
+    /// Wraps every data key by the present key-encryption key, after a new one was made the first of the file. Services may
+    /// run meanwhile.
+    RewrapKeys {
+        #[command(flatten)]
+        dynamodb: dynamo::Config,
+
+        /// The file with the key-encryption keys.
+        #[arg(long, env = "MESH_KEY_ENCRYPTION_KEYS_FILE", default_value = "therapy-data/key-encryption-keys")]
+        key_encryption_keys_file: PathBuf,
+    },
+
+    /// Verifies the log of who read which journal, and names the first record of each client that was altered, dropped,
+    /// reordered or cut off.
+    VerifyAudit {
+        #[command(flatten)]
+        dynamodb: dynamo::Config,
+
+        /// The file with the secrets.
+        #[arg(long, env = "MESH_SECRETS_FILE", default_value = "therapy-data/secrets")]
+        secrets_file: PathBuf,
+
+        /// One client alone, by id.
+        #[arg(long)]
+        client: Option<ClientId>,
+    },
+
     /// Writes the descriptor set that Envoy's JSON transcoder loads.
     EnvoyDescriptors {
         /// The file to write.
@@ -70,6 +96,12 @@ async fn main() -> ExitCode {
         None => serve(config, &telemetry).await,
         Some(Command::Demo { url }) => demo::play(&url, &*Platform::system().entropy).await,
         Some(Command::WorkloadKeys { dir, days }) => write_workload_keys(&dir, days),
+        Some(Command::RewrapKeys { dynamodb, key_encryption_keys_file }) => {
+            rewrap_keys(dynamodb, &key_encryption_keys_file).await
+        }
+        Some(Command::VerifyAudit { dynamodb, secrets_file, client }) => {
+            verify_audit(dynamodb, &secrets_file, client).await
+        }
         Some(Command::EnvoyDescriptors { out }) => std::fs::write(&out, proto::ENVOY_DESCRIPTOR_SET)
             .map_err(|error| format!("{}: {error}", out.display()).into()),
     };
@@ -111,11 +143,11 @@ fn announcement(mesh: &Mesh, data: &str) -> String {
     )
 }
 
-fn absolute(path: &std::path::Path) -> String {
+fn absolute(path: &Path) -> String {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-fn write_workload_keys(dir: &std::path::Path, days: u32) -> Result<(), BoxError> {
+fn write_workload_keys(dir: &Path, days: u32) -> Result<(), BoxError> {
     let issuer = Issuer::generate(Arc::new(SystemClock))?;
     let write = |name: &str, text: String| {
         let path = dir.join(name);
@@ -127,14 +159,30 @@ fn write_workload_keys(dir: &std::path::Path, days: u32) -> Result<(), BoxError>
     };
     std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     write("jwks.json", issuer.jwks().to_string())?;
-    for name in WORKLOADS {
+    let names: Vec<&str> = SERVICES.into_iter().chain([FRONT]).collect();
+    for name in &names {
         write_token(name, issuer.mint(name, DAY * days))?;
     }
-    say(&format!("wrote jwks.json and a token for each of {} to {}", WORKLOADS.join(", "), dir.display()))
+    say(&format!("wrote jwks.json and a token for each of {} to {}", names.join(", "), dir.display()))
+}
+
+async fn rewrap_keys(dynamodb: dynamo::Config, keys: &Path) -> Result<(), BoxError> {
+    let keys = launch::read_secrets(keys)?;
+    let dynamodb = dynamodb.connect().await;
+    let tell = |progress: vault::Progress| drop(say(&progress.to_string()));
+    let progress = vault::rewrap(&dynamodb, &keys, &Platform::system(), tell).await?;
+    say(&format!("done: {progress}"))
+}
+
+async fn verify_audit(dynamodb: dynamo::Config, secrets: &Path, client: Option<ClientId>) -> Result<(), BoxError> {
+    let secrets = launch::read_secrets(secrets)?;
+    let report = audit::verify(&dynamodb.connect().await, &secrets, client, |_| ()).await?;
+    say(&report.to_string())?;
+    if report.is_sound() { Ok(()) } else { Err("the log of accesses was tampered with".into()) }
 }
 
 /// Writes what its owner alone may read, also over a file that others could.
-fn write_secret(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())

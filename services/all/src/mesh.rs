@@ -1,6 +1,7 @@
 use std::fs::DirBuilder;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub struct Mesh {
     services: Vec<Running>,
     engine: Option<Engine>,
     dynamodb: String,
+    issuer: Arc<Issuer>,
     platform: Platform,
 }
 
@@ -34,7 +36,7 @@ impl Mesh {
     pub async fn start(mut config: Config, platform: Platform) -> Result<Self, BoxError> {
         // Bound first: whoever has the port already is told so before anything else happens.
         let listener = bind(config.listen, "MESH_LISTEN").await?;
-        let secrets = secrets(&config.storage, &platform)?;
+        let (secrets, key_encryption_keys) = secrets(&config.storage, &platform)?;
         let engine = match config.dynamodb.endpoint {
             Some(_) => None,
             None => Some(start_engine(&config.storage).await?),
@@ -46,12 +48,18 @@ impl Mesh {
         dynamodb.create_or_verify(TABLES).await?;
 
         let issuer = Arc::new(Issuer::generate(Arc::clone(&platform.clock))?);
-        let starter =
-            Starter { config: &config, dynamodb, secrets, issuer: Arc::clone(&issuer), platform: platform.clone() };
+        let starter = Starter {
+            config: &config,
+            dynamodb,
+            secrets,
+            key_encryption_keys,
+            issuer: Arc::clone(&issuer),
+            platform: platform.clone(),
+        };
         let services = starter.start_all().await?;
         let front = RunningFront::start(listener, &config, &services, &issuer)?;
         let dynamodb = config.dynamodb.endpoint.unwrap_or_else(|| format!("AWS, {}", config.dynamodb.region));
-        Ok(Self { front, services, engine, dynamodb, platform })
+        Ok(Self { front, services, engine, dynamodb, issuer, platform })
     }
 
     /// Where the front listens.
@@ -63,6 +71,12 @@ impl Mesh {
     /// The services by name, and where each listens.
     pub fn services(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
         self.services.iter().map(|service| (service.name(), service.address()))
+    }
+
+    /// The issuer of the services' tokens: who has it can call a service as another one does.
+    #[must_use]
+    pub const fn issuer(&self) -> &Arc<Issuer> {
+        &self.issuer
     }
 
     /// Where DynamoDB is.
@@ -86,25 +100,30 @@ impl Mesh {
     }
 }
 
-fn secrets(storage: &Storage, platform: &Platform) -> Result<Secrets, BoxError> {
-    if let Some(file) = &storage.secrets_file {
-        return launch::read_secrets(file);
-    }
-    if storage.memory {
-        return Ok(Secrets::new(Secret::new(platform.entropy.array()), Vec::new()));
-    }
-    let (directory, secrets) = (&storage.data_dir, storage.data_dir.join("secrets"));
+/// The secrets and the key-encryption keys: from the files that are named, or else made at the first start.
+fn secrets(storage: &Storage, platform: &Platform) -> Result<(Secrets, Secrets), BoxError> {
+    let of = |named: &Option<PathBuf>, usual| match named {
+        Some(file) => launch::read_secrets(file),
+        None if storage.memory => Ok(Secrets::new(Secret::new(platform.entropy.array()), Vec::new())),
+        None => own_secrets(&storage.data_dir, usual, platform),
+    };
+    Ok((of(&storage.secrets_file, "secrets")?, of(&storage.key_encryption_keys_file, "key-encryption-keys")?))
+}
+
+/// The secrets in the data directory, made where there are none and nothing yet that they could be needed for.
+fn own_secrets(directory: &Path, name: &str, platform: &Platform) -> Result<Secrets, BoxError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
     made.map_err(|error| {
         format!("the data directory {} can't be made: {error}; set MESH_DATA_DIR to another one", directory.display())
     })?;
-    if engine::has_data(directory) && !secrets.exists() {
-        let missing = secrets.display();
+    let file = directory.join(name);
+    if engine::has_data(directory) && !file.exists() {
+        let missing = file.display();
         return Err(
             format!("{missing} is missing, without which the data can't be read: restore it from a copy").into()
         );
     }
-    launch::make_secrets(&secrets, &*platform.entropy)
+    launch::make_secrets(&file, &*platform.entropy)
 }
 
 async fn start_engine(storage: &Storage) -> Result<Engine, BoxError> {

@@ -10,12 +10,28 @@ use chassis::{Platform, Running, Service, server};
 use dynamo::TableDef;
 use dynamo::secret::Secrets;
 use kernel::BoxError;
+use relay::Subscriber;
 use tokio::net::TcpListener;
 
 use crate::Config;
 
+/// Every service, in the order of their ports. auth is the first to start: the others ask it for keys.
+pub const SERVICES: [&str; 7] =
+    [auth::NAME, clients::NAME, therapists::NAME, vault::NAME, mapping::NAME, journals::NAME, audit::NAME];
+
 /// Every table of the mesh.
-pub(crate) const TABLES: &[&TableDef] = &[&auth::USERS, &clients::CLIENTS, &therapists::THERAPISTS];
+pub(crate) const TABLES: &[&TableDef] = &[
+    &auth::USERS,
+    &clients::CLIENTS,
+    &therapists::THERAPISTS,
+    &vault::DATA_KEYS,
+    &mapping::MAPPINGS,
+    &journals::JOURNALS,
+    &audit::AUDIT,
+];
+
+/// Who hears of the end of an account, logins first.
+const HEARS_OF_ENDINGS: [&str; 3] = [auth::NAME, mapping::NAME, vault::NAME];
 
 /// How long verifiers may take to fetch the first keys.
 const FIRST_KEYS: Duration = Duration::from_secs(10);
@@ -25,57 +41,156 @@ pub(crate) struct Starter<'a> {
     pub(crate) config: &'a Config,
     pub(crate) dynamodb: dynamo::Client,
     pub(crate) secrets: Secrets,
+    pub(crate) key_encryption_keys: Secrets,
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) platform: Platform,
 }
 
+/// The listeners of all services, bound before any of them starts: services call each other both ways.
+struct Listeners(Vec<(&'static str, SocketAddr, TcpListener)>);
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Self, BoxError> {
+        let mut bound = Vec::new();
+        for (number, name) in (0_u16..).zip(SERVICES) {
+            let port = match config.services_port {
+                0 => 0,
+                first => first.saturating_add(number),
+            };
+            let listener = bind((Ipv4Addr::LOCALHOST, port).into(), "MESH_SERVICES_PORT").await?;
+            bound.push((name, listener.local_addr()?, listener));
+        }
+        Ok(Self(bound))
+    }
+
+    fn addresses(&self) -> Addresses {
+        Addresses(self.0.iter().map(|(name, address, _)| (*name, *address)).collect())
+    }
+
+    fn take(&mut self, name: &str) -> Result<TcpListener, BoxError> {
+        let at = self.0.iter().position(|(bound, _, _)| *bound == name);
+        let at = at.ok_or_else(|| format!("no port was bound for {name}"))?;
+        Ok(self.0.swap_remove(at).2)
+    }
+}
+
+/// Where each service listens.
+struct Addresses(Vec<(&'static str, SocketAddr)>);
+
+impl Addresses {
+    fn of(&self, name: &str) -> Result<SocketAddr, BoxError> {
+        let found = self.0.iter().find(|(known, _)| *known == name);
+        found.map(|(_, address)| *address).ok_or_else(|| format!("there is no service {name}").into())
+    }
+}
+
 impl Starter<'_> {
-    /// Starts all of them, auth first: the others ask it for keys.
+    /// Starts all of them.
     pub(crate) async fn start_all(&self) -> Result<Vec<Running>, BoxError> {
+        let mut listeners = Listeners::bind(self.config).await?;
+        let addresses = listeners.addresses();
+
+        let (service, keys) = self.auth().await?;
+        let mut running = vec![self.start(listeners.take(auth::NAME)?, service, keys).await?];
+        let services = [
+            self.clients(&addresses)?,
+            self.therapists(&addresses)?,
+            self.vault().await?,
+            self.mapping(&addresses)?,
+            self.journals(&addresses)?,
+            self.audit(&addresses)?,
+        ];
+        for service in services {
+            let auth = self.upstream(service.name, auth::NAME, &addresses)?;
+            let keys = launch::auth_keys(&auth, &self.platform);
+            running.push(self.start(listeners.take(service.name)?, service, keys).await?);
+        }
+        Ok(running)
+    }
+
+    async fn auth(&self) -> Result<(Service, Keys), BoxError> {
         let deps = auth::Deps {
             dynamodb: self.dynamodb.clone(),
             secrets: self.secrets.clone(),
             identity: self.config.server.identity().clone(),
             platform: self.platform.clone(),
         };
-        let (service, keys) = auth::build(self.config.auth.clone(), deps).await?;
-        let auth = self.start(0, service, keys).await?;
-
-        let (upstream, keys) = self.auth_for(clients::NAME, auth.address())?;
-        let deps = clients::Deps {
-            dynamodb: self.dynamodb.clone(),
-            secrets: self.secrets.clone(),
-            auth: upstream,
-            endings: self.config.endings.clone(),
-            platform: self.platform.clone(),
-        };
-        let clients = self.start(1, clients::build(deps)?, keys).await?;
-
-        let (upstream, keys) = self.auth_for(therapists::NAME, auth.address())?;
-        let deps = therapists::Deps {
-            dynamodb: self.dynamodb.clone(),
-            secrets: self.secrets.clone(),
-            auth: upstream,
-            endings: self.config.endings.clone(),
-            platform: self.platform.clone(),
-        };
-        let therapists = self.start(2, therapists::build(deps)?, keys).await?;
-        Ok(vec![auth, clients, therapists])
+        auth::build(self.config.auth.clone(), deps).await
     }
 
-    /// auth as the service of that name calls it, and the keys that the service fetches from it.
-    fn auth_for(&self, name: &str, address: SocketAddr) -> Result<(Upstream, Keys), BoxError> {
-        let auth = Upstream::new(&format!("http://{address}"), self.issuer.workload(name).tokens)?;
-        let keys = launch::auth_keys(&auth, &self.platform);
-        Ok((auth, keys))
+    fn clients(&self, addresses: &Addresses) -> Result<Service, BoxError> {
+        clients::build(clients::Deps {
+            dynamodb: self.dynamodb.clone(),
+            secrets: self.secrets.clone(),
+            mapping: self.upstream(clients::NAME, mapping::NAME, addresses)?,
+            subscribers: self.hear_of_endings(clients::NAME, addresses)?,
+            endings: self.config.endings.clone(),
+            platform: self.platform.clone(),
+        })
     }
 
-    async fn start(&self, number: u16, service: Service, keys: Keys) -> Result<Running, BoxError> {
-        let port = match self.config.services_port {
-            0 => 0,
-            first => first.saturating_add(number),
+    fn therapists(&self, addresses: &Addresses) -> Result<Service, BoxError> {
+        therapists::build(therapists::Deps {
+            dynamodb: self.dynamodb.clone(),
+            secrets: self.secrets.clone(),
+            subscribers: self.hear_of_endings(therapists::NAME, addresses)?,
+            endings: self.config.endings.clone(),
+            platform: self.platform.clone(),
+        })
+    }
+
+    async fn vault(&self) -> Result<Service, BoxError> {
+        let deps = vault::Deps {
+            dynamodb: self.dynamodb.clone(),
+            key_encryption_keys: self.key_encryption_keys.clone(),
+            platform: self.platform.clone(),
         };
-        let listener = bind((Ipv4Addr::LOCALHOST, port).into(), "MESH_SERVICES_PORT").await?;
+        vault::build(deps).await
+    }
+
+    fn mapping(&self, addresses: &Addresses) -> Result<Service, BoxError> {
+        mapping::build(mapping::Deps {
+            dynamodb: self.dynamodb.clone(),
+            secrets: self.secrets.clone(),
+            clients: self.upstream(mapping::NAME, clients::NAME, addresses)?,
+            therapists: self.upstream(mapping::NAME, therapists::NAME, addresses)?,
+            platform: self.platform.clone(),
+        })
+    }
+
+    fn journals(&self, addresses: &Addresses) -> Result<Service, BoxError> {
+        journals::build(journals::Deps {
+            dynamodb: self.dynamodb.clone(),
+            secrets: self.secrets.clone(),
+            vault: self.upstream(journals::NAME, vault::NAME, addresses)?,
+            keyring: self.config.keyring.clone(),
+            mapping: self.upstream(journals::NAME, mapping::NAME, addresses)?,
+            audit: self.upstream(journals::NAME, audit::NAME, addresses)?,
+            platform: self.platform.clone(),
+        })
+    }
+
+    fn audit(&self, addresses: &Addresses) -> Result<Service, BoxError> {
+        audit::build(audit::Deps {
+            dynamodb: self.dynamodb.clone(),
+            secrets: self.secrets.clone(),
+            therapists: self.upstream(audit::NAME, therapists::NAME, addresses)?,
+            config: self.config.audit.clone(),
+            platform: self.platform.clone(),
+        })
+    }
+
+    /// One service as another one calls it.
+    fn upstream(&self, caller: &str, callee: &str, addresses: &Addresses) -> Result<Upstream, BoxError> {
+        Upstream::new(&format!("http://{}", addresses.of(callee)?), self.issuer.workload(caller).tokens)
+    }
+
+    fn hear_of_endings(&self, caller: &str, addresses: &Addresses) -> Result<Vec<Subscriber>, BoxError> {
+        let subscriber = |name| Ok(Subscriber { name, upstream: self.upstream(caller, name, addresses)? });
+        HEARS_OF_ENDINGS.into_iter().map(subscriber).collect()
+    }
+
+    async fn start(&self, listener: TcpListener, service: Service, keys: Keys) -> Result<Running, BoxError> {
         keys.wait(FIRST_KEYS).await;
         let people = AccessTokens::new(self.config.server.identity(), keys, Arc::clone(&self.platform.clock));
         let workloads = self.issuer.workload(service.name).verifier;

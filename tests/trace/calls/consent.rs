@@ -1,0 +1,116 @@
+//! What consent and journals cost.
+
+use kit::mesh::Someone;
+use reqwest::Method;
+use serde_json::json;
+
+use super::Book;
+
+pub(super) async fn play(book: &mut Book<'_>) {
+    let client = book.watched.mesh.client("Asha").await;
+    let therapist = book.watched.mesh.therapist("Noor", "Grief", "110001").await;
+    requests(book, &client, &therapist).await;
+    let entry = entries(book, &client).await;
+    reads(book, &client, &therapist, &entry).await;
+    lists(book, &client, &therapist).await;
+    endings(book, &client, &therapist).await;
+}
+
+/// The name of the other side, the relation, and the transition with its history.
+const ASK_CLIENT: &[&str] = &["BatchGetItem Clients", "GetItem Mappings", "TransactWriteItems Mappings"];
+const ASK_THERAPIST: &[&str] = &["BatchGetItem Therapists", "GetItem Mappings", "TransactWriteItems Mappings"];
+/// The relation, and the transition with its history.
+const ANSWER: &[&str] = &["GetItem Mappings", "TransactWriteItems Mappings"];
+
+async fn requests(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
+    let ask = format!("/mapping/{}/request", client.id);
+    let request = book.request(Method::POST, &ask, Some(therapist), Some(&json!({"requestType": "MAPPING"})));
+    book.row("RequestConsent", request, ASK_CLIENT).await;
+    let answer = format!("/mapping/{}?therapistId={}", client.id, therapist.id);
+    let request = book.request(Method::PUT, &answer, Some(client), Some(&json!({"status": "ACCEPTED"})));
+    book.row("AnswerMappingRequest", request, ANSWER).await;
+    let access = format!("/journal/{}/access?therapistId={}", client.id, therapist.id);
+    let request = book.request(Method::PUT, &access, Some(client), Some(&json!({"access": "ACCEPTED"})));
+    book.row("UpdateJournalAccess", request, ANSWER).await;
+
+    let other = book.watched.mesh.therapist("Ravi", "Sleep", "110001").await;
+    let mapping = json!({"therapistId": other.id});
+    let request = book.request(Method::POST, &format!("/mapping/{}", client.id), Some(client), Some(&mapping));
+    book.row("CreateMapping", request, ASK_THERAPIST).await;
+    let third = book.watched.mesh.therapist("Mira", "Sleep", "110001").await;
+    let both = json!({"clientId": client.id, "therapistId": third.id});
+    let request = book.request(Method::POST, "/therapists/map-client", Some(client), Some(&both));
+    book.row("MapClient", request, ASK_THERAPIST).await;
+}
+
+async fn entries(book: &mut Book<'_>, client: &Someone) -> String {
+    let journal = format!("/journal/{}", client.id);
+    let entry = json!({"emotion": "lonely", "intensity": 3, "timestamp": "2026-01-05T21:30:00+05:30", "note": "quiet"});
+    let request = book.request(Method::POST, &journal, Some(client), Some(&entry));
+    book.row("CreateEntry, the first", request, &["GetItem DataKeys", "PutItem DataKeys", "PutItem Journals"]).await;
+    let request = book.request(Method::POST, &journal, Some(client), Some(&entry));
+    let made = book.row("CreateEntry", request, &["PutItem Journals"]).await;
+    let keyed = || book.request(Method::POST, &journal, Some(client), Some(&entry)).header("idempotency-key", "k");
+    let (first, again) = (keyed(), keyed());
+    book.row("CreateEntry with a key", first, &["TransactWriteItems Journals"]).await;
+    book.row("CreateEntry with a key, again", again, &["TransactWriteItems Journals", "GetItem Journals"]).await;
+
+    let id = made["entryId"].as_str().unwrap().to_owned();
+    let path = format!("{journal}/entries/{id}");
+    let request = book.request(Method::PUT, &path, Some(client), Some(&json!({"intensity": 4})));
+    book.row("UpdateEntry", request, &["GetItem Journals", "PutItem Journals"]).await;
+    let request = book.request(Method::DELETE, &format!("{journal}?entryId={id}"), Some(client), None);
+    book.row("DeleteEntry", request, &["DeleteItem Journals"]).await;
+    let request = book.request(Method::POST, &journal, Some(client), Some(&entry));
+    book.row("CreateEntry, once more", request, &["PutItem Journals"]).await["entryId"].as_str().unwrap().to_owned()
+}
+
+/// What a therapist reads costs the permission before and the record after.
+const READ: &[&str] = &["GetItem Mappings", "Query Journals", "PutItem Audit"];
+
+async fn reads(book: &mut Book<'_>, client: &Someone, therapist: &Someone, entry: &str) {
+    let journal = format!("/journal/{}", client.id);
+    let (one, insights) = (format!("{journal}/entries/{entry}"), format!("{journal}/insights?to=2026-01-31T00:00:00Z"));
+    for filter in ["", "?pageSize=1", "?emotion=lonely&minIntensity=2", "?from=2026-01-01T00:00:00Z"] {
+        let request = book.request(Method::GET, &format!("{journal}{filter}"), Some(client), None);
+        book.row("ListEntries by the client", request, &["Query Journals"]).await;
+        let request = book.request(Method::GET, &format!("{journal}{filter}"), Some(therapist), None);
+        book.row("ListEntries by a therapist", request, READ).await;
+    }
+    let request = book.request(Method::GET, &one, Some(client), None);
+    book.row("GetEntry by the client", request, &["GetItem Journals"]).await;
+    let request = book.request(Method::GET, &one, Some(therapist), None);
+    book.row("GetEntry by a therapist", request, &["GetItem Mappings", "GetItem Journals", "PutItem Audit"]).await;
+    let request = book.request(Method::GET, &insights, Some(client), None);
+    book.row("GetInsights by the client", request, &["Query Journals"]).await;
+    let request = book.request(Method::GET, &insights, Some(therapist), None);
+    book.row("GetInsights by a therapist", request, READ).await;
+    let request = book.request(Method::GET, "/emotions", Some(client), None);
+    book.row("GetVocabulary", request, &[]).await;
+    let request = book.request(Method::GET, &format!("/clients/{}/access-log", client.id), Some(client), None);
+    book.row("ListAccesses", request, &["Query Audit", "BatchGetItem Therapists"]).await;
+}
+
+/// A page is one Query and one batch of names, however many relations there are.
+async fn lists(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
+    for path in ["/mapping/{}", "/mapping/{}?journalAccess=true", "/clients/{}/therapists"] {
+        let request = book.request(Method::GET, &path.replace("{}", &client.id), Some(client), None);
+        book.row("a list of therapists", request, &["Query Mappings", "BatchGetItem Therapists"]).await;
+    }
+    let request = book.request(Method::GET, &format!("/mapping/{}/requests", client.id), Some(client), None);
+    book.row("ListConsentRequests: none", request, &["Query Mappings"]).await;
+    let request = book.request(Method::GET, &format!("/therapists/{}/clients", therapist.id), Some(therapist), None);
+    book.row("ListRelatedClients", request, &["Query Mappings", "BatchGetItem Clients"]).await;
+    let request = book.request(Method::GET, "/clients", Some(therapist), None);
+    book.row("ListClients, the related", request, &["Query Mappings", "BatchGetItem Clients"]).await;
+    let request = book.request(Method::GET, &format!("/clients/{}", client.id), Some(therapist), None);
+    book.row("GetClient by a therapist", request, &["GetItem Mappings", "GetItem Clients"]).await;
+}
+
+async fn endings(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
+    let of = |path: &str| format!("/mapping/{}{path}?therapistId={}", client.id, therapist.id);
+    let request = book.request(Method::DELETE, &of("/access"), Some(client), None);
+    book.row("EndJournalAccess", request, ANSWER).await;
+    let request = book.request(Method::DELETE, &of(""), Some(therapist), None);
+    book.row("EndMapping", request, ANSWER).await;
+}
