@@ -248,27 +248,25 @@ fn zone(name: &str) -> Result<TimeZone, &'static str> {
     zone.ok_or("is not an IANA time zone such as Asia/Kolkata")
 }
 
-/// The time between two instants, each of which may be left out: then `unless_told` says it, given the second.
+/// The time between two instants, each of which may be left out: then `default` says it, given the second if it is told.
 ///
 /// What was felt is kept to the millisecond: an instant within one stands for the next.
 fn range(
     bad: &mut Violations,
     from: Option<prost_types::Timestamp>,
     to: Option<prost_types::Timestamp>,
-    unless_told: impl FnOnce(Option<i64>) -> Range,
+    default: impl FnOnce(Option<i64>) -> Range,
 ) -> Option<Range> {
-    let from = from.map(|from| bad.take("from", not_before(from).ok_or(NO_INSTANT)));
-    let to = to.map(|to| bad.take("to", not_before(to).ok_or(NO_INSTANT)));
-    if from == Some(None) || to == Some(None) {
-        return None;
-    }
-    let Range { from: unless_told, to } = unless_told(to.flatten());
-    let from = from.flatten().unwrap_or(unless_told);
-    if from >= to {
-        bad.add("to", NOT_AFTER);
-        return None;
-    }
-    Some(Range { from, to })
+    let mut told = |field, instant: Option<prost_types::Timestamp>| match instant.map(not_before) {
+        None => Some(None),
+        Some(Some(millisecond)) => Some(Some(millisecond)),
+        Some(None) => bad.take(field, Err(NO_INSTANT)),
+    };
+    let (from, to) = (told("from", from), told("to", to));
+    let (from, to) = (from?, to?);
+    let default = default(to);
+    let range = Range { from: from.unwrap_or(default.from), to: default.to };
+    if range.from < range.to { Some(range) } else { bad.take("to", Err(NOT_AFTER)) }
 }
 
 /// The first millisecond since 1970 that is not before an instant, if it is one.
