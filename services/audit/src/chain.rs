@@ -167,9 +167,9 @@ impl Signers {
         key.verify(said.as_bytes(), &head.signature).map_err(|_| Doubt::Forged)
     }
 
-    /// Whether the present key signed it.
-    pub(crate) fn is_current(&self, head: &Head) -> bool {
-        self.0.first().is_some_and(|signer| signer.id == head.key_id)
+    /// Whether this is the key that signs.
+    pub(crate) fn is_current(&self, key_id: &str) -> bool {
+        self.0.first().is_some_and(|signer| signer.id == key_id)
     }
 }
 

@@ -12,12 +12,14 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dynamo::Item;
+use futures_util::future::join;
 use futures_util::{StreamExt as _, stream};
 use kernel::{ClientId, Clock, Error, Result};
 
 use crate::chain::{Digest, Signers};
 use crate::model::{Facts, Head, Link};
-use crate::store::{Extended, LINKED_AT_ONCE, Store, Waiting, client_of};
+use crate::store::{Extended, LINKED_AT_ONCE, Store, Waiting, client_of, signed_by};
 
 /// How many records that wait a linker holds in memory.
 const BATCH: u16 = 500;
@@ -48,11 +50,13 @@ impl Linker {
 
     /// Links, again and again, what waits.
     pub(crate) async fn run(self, interval: Duration) {
-        self.renew_heads().await;
-        loop {
-            tokio::time::sleep(interval).await;
-            self.link_once().await;
-        }
+        let link = async {
+            loop {
+                tokio::time::sleep(interval).await;
+                self.link_once().await;
+            }
+        };
+        join(self.renew_heads(), link).await;
     }
 
     /// Tries everything that waits once. What fails is logged, holds up no other client, and is tried again in the next round.
@@ -75,7 +79,7 @@ impl Linker {
         round
     }
 
-    async fn link(&self, items: Vec<dynamo::Item>) -> Round {
+    async fn link(&self, items: Vec<Item>) -> Round {
         let found = items.len();
         let mut clients: BTreeMap<ClientId, Vec<Facts>> = BTreeMap::new();
         for item in items {
@@ -144,7 +148,8 @@ impl Linker {
         while let Some(page) = query.take() {
             match page.limit(BATCH).page().await {
                 Ok(rows) => {
-                    for client in rows.items.iter().filter_map(|item| client_of(item).ok()) {
+                    let old = |item: &&Item| signed_by(item).is_some_and(|key| !self.signers.is_current(key));
+                    for client in rows.items.iter().filter(old).filter_map(|item| client_of(item).ok()) {
                         if let Err(error) = self.renew_head(client).await {
                             warn(&error, "the head of a chain is not signed anew");
                         }
@@ -158,7 +163,7 @@ impl Linker {
 
     async fn renew_head(&self, client: ClientId) -> Result<()> {
         let Some(old) = self.store.head(client).await?.transpose()? else { return Ok(()) };
-        if self.signers.is_current(&old) {
+        if self.signers.is_current(&old.key_id) {
             return Ok(());
         }
         let foreign = |doubt| Error::internal(format!("the head of a chain is not signed anew: {doubt:?}"));

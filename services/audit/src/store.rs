@@ -20,11 +20,7 @@ use crate::model::{AccessId, Facts, Head, Link, Personal};
 use crate::policy::{Append, Read};
 
 use row::HeadRow;
-#[cfg(test)]
-pub(crate) use row::Row;
-#[cfg(not(test))]
-use row::Row;
-pub(crate) use row::{Place, Record, Waiting};
+pub(crate) use row::{Place, Record, Row, Waiting};
 
 /// The table of accesses.
 pub static AUDIT: TableDef = TableDef { name: "Audit", key: KeyDef::PK_SK, indexes: &[UNLINKED, CHAINS], ttl: None };
@@ -46,14 +42,18 @@ const UNLINKED: IndexDef = IndexDef {
 };
 
 /// Where each chain begins and ends. A head that moves changes nothing in it.
-const CHAINS: IndexDef =
-    IndexDef { name: "chains", key: KeyDef { partition: CHAIN, sort: Some("pk") }, projection: Projection::KeysOnly };
+const CHAINS: IndexDef = IndexDef {
+    name: "chains",
+    key: KeyDef { partition: CHAIN, sort: Some("pk") },
+    projection: Projection::Include(&[KEY_ID]),
+};
 
 const MARK: &str = "unlinked";
 const CHAIN: &str = "chain";
 const SEQ: &str = "seq";
 const PREVIOUS: &str = "previous";
 const DIGEST: &str = "digest";
+const KEY_ID: &str = "key_id";
 
 const RECORD: &str = "RECORD#";
 const CLIENT: &str = "CLIENT#";
@@ -101,6 +101,11 @@ fn shard(client: ClientId) -> String {
 pub(crate) fn client_of(item: &Item) -> Result<ClientId> {
     let client = item.text("pk").and_then(|pk| pk.strip_prefix(CLIENT)).and_then(|id| id.parse().ok());
     client.ok_or_else(|| Error::internal("an item of the access log is in no client's partition"))
+}
+
+/// The key that signed a head; nothing for what is no head.
+pub(crate) fn signed_by(item: &Item) -> Option<&str> {
+    item.text(KEY_ID)
 }
 
 /// The id of a record, by its key.

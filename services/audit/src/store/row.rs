@@ -5,7 +5,7 @@ use kernel::{Error, Result, TherapistId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf};
 
-use super::{CHAINED, id_of};
+use super::{CHAINED, client_of, id_of, shard};
 use crate::chain::{Digest, People, SALT_LEN};
 use crate::model::{Action, Facts, Head, Link, Personal};
 
@@ -86,7 +86,7 @@ impl TryFrom<Item> for Record {
     type Error = Error;
 
     fn try_from(item: Item) -> Result<Self> {
-        let id = id_of(&item)?;
+        let (id, shard) = (id_of(&item)?, shard(client_of(&item)?));
         let row: Row = item.parse()?;
         let people = People {
             client: row.client_digest,
@@ -103,7 +103,7 @@ impl TryFrom<Item> for Record {
             _ => return Err(Error::internal("a record of the access log is erased in part")),
         };
         let place = match (row.unlinked, row.seq, row.previous, row.digest, row.chain.as_deref()) {
-            (Some(_), None, None, None, None) => Place::Waiting,
+            (Some(mark), None, None, None, None) if mark == shard => Place::Waiting,
             (None, Some(seq @ 1), Some(previous), Some(digest), Some(CHAINED)) => {
                 Place::Linked(Link { seq, previous, digest })
             }

@@ -292,6 +292,23 @@ async fn whatever_is_done_to_the_head_is_told(engine: Engine) {
     chained.put_head(&old).await;
     chained.finds("put back", Some(LENGTH + 1), Some(LENGTH + 1), Flaw::BeyondHead).await;
 
+    // Whatever is linked behind a head that was put back or deleted has a place that was taken.
+    for (place, back) in [(LENGTH + 1, true), (1, false)] {
+        let mut chained = Chained::new(&world).await;
+        let old = chained.head().await;
+        chained.grow(3).await;
+        if back {
+            chained.put_head(&old).await;
+        } else {
+            world.delete(&head_key(chained.client)).await;
+        }
+        world.read_by_therapist(chained.client, 11).await;
+        world.linker(&[1]).link_once().await;
+        let report = chained.verify().await;
+        let first = &report.findings[0];
+        assert_eq!((first.seq, first.flaw), (Some(place), Flaw::Inserted), "{:?}", findings(&report));
+    }
+
     let (one, other) = (Chained::new(&world).await, Chained::new(&world).await);
     one.put_head(&other.head().await).await;
     one.finds("of another client", None, None, Flaw::HeadForged).await;
@@ -338,4 +355,9 @@ async fn what_waits_to_be_linked_is_counted_and_not_vouched_for(engine: Engine) 
     assert!(report.is_sound());
     assert_eq!((report.linked, report.unlinked), (LENGTH, 0));
     assert_eq!(world.verify(&[1], Some(world.client())).await.linked, 0, "of nobody there is nothing to say");
+
+    let hidden = world.read_by_therapist(chained.client, 9).await;
+    world.table.update(&record_key(chained.client, hidden)).set("unlinked", "9").run().await.map(drop).unwrap();
+    let found = findings(&chained.verify().await);
+    assert_eq!(found, [format!("client {}: the record {hidden} was altered", chained.client)], "no linker finds it");
 }
