@@ -34,6 +34,8 @@ pub struct TestMesh {
     pub url: String,
     /// What speaks to it.
     pub http: reqwest::Client,
+    /// Where its tables are.
+    pub dynamodb: dynamo::Config,
 }
 
 /// An answer of the front.
@@ -72,19 +74,25 @@ impl TestMesh {
         let mut config = Defaults::parse_from(arguments).config;
         config.dynamodb = engine.config().await;
         change(&mut config);
+        let dynamodb = config.dynamodb.clone();
         // In the year 2100: what expires by this clock must not have expired by the engines' own.
         let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).expect("a time"));
         let platform =
             Platform { clock: Arc::new(clock.clone()), entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let mesh = Mesh::start(config, platform).await.expect("the mesh starts");
         let url = format!("http://{}", mesh.address());
-        Self { mesh, clock, url, http: reqwest::Client::new() }
+        Self { mesh, clock, url, http: reqwest::Client::new(), dynamodb }
     }
 
     /// Where a service listens, as `http://host:port`.
     pub fn service(&self, name: &str) -> String {
         let (_, address) = self.mesh.services().find(|(known, _)| *known == name).expect("the service is there");
         format!("http://{address}")
+    }
+
+    /// A token with which a call is that of the service of this name.
+    pub fn workload_token(&self, name: &str) -> String {
+        self.mesh.issuer().mint(name, Duration::from_secs(3600))
     }
 
     /// A request to the front.

@@ -1,0 +1,161 @@
+//! Rule 16 and 17's other half: what people write in a journal is in no table readable, in no form.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use kit::engine::Engine;
+use kit::mesh::{Someone, TestMesh, answer};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::raw::{Tables, bytes_of};
+use crate::steps::{Pair, entry};
+
+kit::on_each_engine!(what_is_written_in_a_journal_is_in_no_table_readable);
+
+/// Words that are in emotions and notes, and nowhere else.
+const EMOTION: &str = "xanthoemotion";
+const NOTE: &str = "xanthonote";
+
+async fn what_is_written_in_a_journal_is_in_no_table_readable(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let pair = Pair::with_access(&mesh).await;
+    let written = entry(&mesh, EMOTION, &format!("{NOTE} and what came of it"));
+    let made = pair.write(&mesh, written.clone()).await.expect(201);
+    assert_eq!((&made["emotion"], &made["note"]), (&written["emotion"], &written["note"]));
+
+    for (what, request) in requests(&mesh, &pair, &made) {
+        let status = answer(request).await.status;
+        assert!((200..500).contains(&status), "{what}: {status}");
+    }
+    // An idempotency record, a page token and a deletion may keep no text either.
+    let gone = pair.write(&mesh, written).await.expect(201);
+    let path = pair.journal(&format!("?entryId={}", gone["entryId"].as_str().unwrap()));
+    mesh.ask(Method::DELETE, &path, Some(&pair.client), None).await.expect(200);
+    mesh.pass(Duration::from_secs(60));
+
+    let tables = Tables::of(&mesh);
+    let forms: Vec<_> = [EMOTION, NOTE].iter().flat_map(|word| forms(word)).collect();
+    let names = tables.names().await;
+    for table in ["Journals", "Mappings", "Audit", "DataKeys", "Users", "Clients", "Therapists"] {
+        assert!(names.iter().any(|name| name == table), "{table} is not among {names:?}");
+    }
+    for table in &names {
+        let items = tables.dump(table).await;
+        assert!(!items.is_empty() || table != "Journals", "the dump sees what is there");
+        for item in &items {
+            for bytes in bytes_of(item) {
+                let found = forms.iter().find(|(_, form)| contains(&bytes, form));
+                assert!(found.is_none(), "{table} holds a canary as {:?}: {item:?}", found.map(|(how, _)| how));
+            }
+        }
+    }
+    // The canaries are there for whoever may read them: the search above was for something that exists.
+    let page = mesh.get(&pair.journal(""), &pair.therapist).await.expect(200);
+    assert!(page.to_string().contains(EMOTION) && page.to_string().contains(NOTE), "{page}");
+    mesh.stop().await;
+}
+
+/// Every RPC that takes or gives text of a journal, and others with canaries where they don't belong; good and bad.
+fn requests(mesh: &TestMesh, pair: &Pair, made: &Value) -> Vec<(&'static str, RequestBuilder)> {
+    let ask = |method, path: &str, who: &Someone| mesh.request(method, path).bearer_auth(&who.token);
+    let (client, therapist) = (&pair.client, &pair.therapist);
+    let id = made["entryId"].as_str().unwrap();
+    let (all, one) = (pair.journal(""), pair.journal(&format!("/entries/{id}")));
+    let good = entry(mesh, EMOTION, NOTE);
+    let with = |field: &str, value: Value| {
+        let mut bad = good.clone();
+        bad[field] = value;
+        bad
+    };
+    let private = with("visibility", "PRIVATE".into());
+    let (long, word) = (with("note", NOTE.repeat(1_001).into()), with("intensity", EMOTION.into()));
+    let keyed = |body: &Value| ask(Method::POST, &all, client).json(body).header("idempotency-key", "k");
+    let access = pair.journal(&format!("/access?therapistId={}", therapist.id));
+    vec![
+        ("an entry", ask(Method::POST, &all, client).json(&good)),
+        ("a private entry", ask(Method::POST, &format!("/clients/{}/journals", client.id), client).json(&private)),
+        ("an entry with a key", keyed(&good)),
+        ("an entry with a key, again", keyed(&good)),
+        ("another entry with that key", keyed(&private)),
+        ("an entry with a canary for a key", {
+            ask(Method::POST, &all, client).json(&good).header("idempotency-key", format!("{NOTE}-key"))
+        }),
+        ("an intensity of 6", ask(Method::POST, &all, client).json(&with("intensity", 6.into()))),
+        ("an intensity that is a word", ask(Method::POST, &all, client).json(&word)),
+        ("a note that is too long", ask(Method::POST, &all, client).json(&long)),
+        ("a time to come", ask(Method::POST, &all, client).json(&with("timestamp", "2200-01-01T00:00:00Z".into()))),
+        ("a time that is none", ask(Method::POST, &all, client).json(&with("timestamp", NOTE.into()))),
+        ("JSON that ends early", {
+            let body = format!("{{\"emotion\": \"{EMOTION}\", \"note\": \"{NOTE}");
+            ask(Method::POST, &all, client).header("content-type", "application/json").body(body)
+        }),
+        ("an entry by a therapist", ask(Method::POST, &all, therapist).json(&good)),
+        ("an entry by nobody", mesh.request(Method::POST, &all).json(&good)),
+        ("a list", ask(Method::GET, &all, client)),
+        ("a list by the therapist", ask(Method::GET, &all, therapist)),
+        ("a list by emotion", ask(Method::GET, &format!("{all}?emotion={EMOTION}&pageSize=1"), therapist)),
+        ("a list by nonsense", ask(Method::GET, &format!("{all}?from={NOTE}&pageToken={NOTE}"), therapist)),
+        ("a parameter that is none", ask(Method::GET, &format!("{all}?{NOTE}={EMOTION}"), client)),
+        ("one entry", ask(Method::GET, &one, therapist)),
+        ("an entry that is none", ask(Method::GET, &pair.journal(&format!("/entries/{NOTE}")), therapist)),
+        ("a correction", {
+            let body = json!({"emotion": format!("{EMOTION} corrected"), "note": format!("{NOTE} corrected")});
+            ask(Method::PUT, &one, client).json(&body)
+        }),
+        ("a correction with a stale etag", ask(Method::PUT, &one, client).json(&with("etag", NOTE.into()))),
+        ("a correction of the time", ask(Method::PUT, &one, client).json(&with("timestamp", "2000-01-01T00:00:00Z".into()))),
+        ("insights", ask(Method::GET, &pair.journal("/insights"), therapist)),
+        ("insights for nowhere", ask(Method::GET, &pair.journal(&format!("/insights?timeZone={NOTE}")), therapist)),
+        ("a grant with text", ask(Method::PUT, &access, client).json(&json!({"access": "ACCEPTED", "note": NOTE}))),
+        ("a grant that is text", ask(Method::PUT, &access, client).json(&json!({"access": NOTE}))),
+        ("the access log", ask(Method::GET, &format!("/clients/{}/access-log", client.id), client)),
+        ("the related", ask(Method::GET, &format!("/clients/{}/therapists", client.id), client)),
+    ]
+}
+
+/// The word in every form in which it would still be the word.
+fn forms(word: &str) -> Vec<(String, Vec<u8>)> {
+    let hex: String = word.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut forms = vec![
+        (format!("{word}, plain"), word.as_bytes().to_vec()),
+        (format!("{word}, upper case"), word.to_uppercase().into_bytes()),
+        (format!("{word}, hex"), hex.clone().into_bytes()),
+        (format!("{word}, upper hex"), hex.to_uppercase().into_bytes()),
+        (format!("{word}, UTF-16 LE"), word.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+        (format!("{word}, UTF-16 BE"), word.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+        (format!("{word}, reversed"), word.bytes().rev().collect()),
+    ];
+    // In base64 a word looks different by where it begins among three bytes; its first and last digits depend on what
+    // stands around it.
+    for before in 0..3_usize {
+        let padded = [vec![0; before], word.as_bytes().to_vec()].concat();
+        for (name, engine) in [("base64", &STANDARD), ("base64url", &URL_SAFE)] {
+            let text = engine.encode(&padded);
+            let inner = &text[(before * 8).div_ceil(6)..(padded.len() * 8) / 6];
+            forms.push((format!("{word}, {name} at {before}"), inner.as_bytes().to_vec()));
+        }
+    }
+    forms
+}
+
+/// Whether the needle is there, in any case of ASCII letters where it is the plain word.
+fn contains(hay: &[u8], needle: &[u8]) -> bool {
+    hay.windows(needle.len()).any(|window| window == needle)
+}
+
+#[test]
+fn a_word_is_found_in_each_of_its_forms() {
+    let forms = forms(NOTE);
+    let found = |hay: &[u8]| forms.iter().any(|(_, form)| contains(hay, form));
+    for before in 0..6 {
+        let text = format!("{}{NOTE} and more", "-".repeat(before));
+        assert!(found(text.as_bytes()));
+        assert!(found(STANDARD.encode(&text).as_bytes()), "at {before}");
+        assert!(found(URL_SAFE.encode(&text).as_bytes()), "at {before}");
+        let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        assert!(found(&utf16));
+    }
+    assert!(!found(b"nothing of the kind"));
+}

@@ -1,0 +1,18 @@
+//! The rules that always hold (consent, revocation, who may call what, text that nobody reads), held against whole
+//! meshes on each engine.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test whose mesh does not answer has failed"
+)]
+#![allow(clippy::disallowed_methods, reason = "a test waits for what it spawns, and takes its seed from a variable")]
+
+mod canaries;
+mod matrix;
+mod model;
+mod races;
+mod raw;
+mod seals;
+mod steps;

@@ -1,0 +1,223 @@
+//! The kinds of callers, and the people whom each one's calls are about.
+
+use kit::mesh::{Someone, TestMesh};
+use proto::Caller;
+
+use crate::matrix::rows::Row;
+use crate::matrix::wire::Call;
+use crate::steps::{Pair, entry};
+
+/// A kind of caller. Those of therapists are named by their relation to the client of the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Column {
+    /// The client whom the call names.
+    Client,
+    /// A client whom the call doesn't name.
+    OtherClient,
+    /// Mapped, with access to the journal.
+    Access,
+    /// Mapped, without access.
+    Mapped,
+    /// Once mapped and with access.
+    Formerly,
+    /// With a mapping request that the client has not answered.
+    Requested,
+    /// Of whom the client has never heard.
+    Unrelated,
+    /// Mapped, with access; but the therapist whom the call names is another one, who has both too.
+    OtherTherapist,
+    /// Without any token.
+    Nobody,
+    /// A service that the rule doesn't name, on nobody's behalf.
+    OtherService,
+    /// A service that the rule names, on behalf of a therapist with access.
+    NamedService,
+}
+
+/// The columns of the table.
+pub(crate) const COLUMNS: [Column; 11] = [
+    Column::Client,
+    Column::OtherClient,
+    Column::Access,
+    Column::Mapped,
+    Column::Formerly,
+    Column::Requested,
+    Column::Unrelated,
+    Column::OtherTherapist,
+    Column::Nobody,
+    Column::OtherService,
+    Column::NamedService,
+];
+
+/// How the client and the therapist of a call are related.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relation {
+    Unrelated,
+    Requested,
+    Mapped,
+    Access,
+    Formerly,
+}
+
+/// Whom a call is about.
+#[derive(Clone)]
+pub(crate) struct Cast {
+    pub(crate) client: Someone,
+    pub(crate) therapist: Someone,
+    /// Who calls, if it is a person.
+    pub(crate) caller: Option<Someone>,
+    /// Somebody with an account and nothing else; there in the rows that are about newcomers.
+    pub(crate) newcomer: Option<Someone>,
+    /// An entry of the client.
+    pub(crate) entry_id: String,
+    /// An entry that the client could add.
+    pub(crate) new_entry: serde_json::Value,
+    relation: Relation,
+}
+
+/// One kind of caller with its cast, which lives for as long as no call changes it.
+pub(crate) struct Stage<'a> {
+    mesh: &'a TestMesh,
+    column: Column,
+    cast: Option<Cast>,
+}
+
+impl Column {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::OtherClient => "other client",
+            Self::Access => "access",
+            Self::Mapped => "mapped",
+            Self::Formerly => "formerly",
+            Self::Requested => "requested",
+            Self::Unrelated => "unrelated",
+            Self::OtherTherapist => "other therapist",
+            Self::Nobody => "nobody",
+            Self::OtherService => "other service",
+            Self::NamedService => "named service",
+        }
+    }
+
+    const fn relation(self, row: &Row) -> Relation {
+        match self {
+            Self::Client | Self::OtherClient | Self::Nobody | Self::OtherService => row.relation,
+            Self::Access | Self::OtherTherapist | Self::NamedService => Relation::Access,
+            Self::Mapped => Relation::Mapped,
+            Self::Formerly => Relation::Formerly,
+            Self::Requested => Relation::Requested,
+            Self::Unrelated => Relation::Unrelated,
+        }
+    }
+
+    /// The kind of person that calls; none where a service or nobody does.
+    const fn person(self) -> Option<Caller> {
+        match self {
+            Self::Client | Self::OtherClient => Some(Caller::Client),
+            Self::Access | Self::Mapped | Self::Formerly | Self::Requested | Self::Unrelated | Self::OtherTherapist => {
+                Some(Caller::Therapist)
+            }
+            Self::Nobody | Self::OtherService | Self::NamedService => None,
+        }
+    }
+}
+
+impl<'a> Stage<'a> {
+    pub(crate) const fn new(mesh: &'a TestMesh, column: Column) -> Self {
+        Self { mesh, column, cast: None }
+    }
+
+    /// The call of a row; none where there is no such caller.
+    pub(crate) async fn call(&mut self, row: &Row) -> Option<Call> {
+        let workload = match self.column {
+            Column::OtherService => Some("stranger"),
+            Column::NamedService => Some(*row.rpc.workloads.first()?),
+            _ => None,
+        };
+        let relation = self.column.relation(row);
+        let mut cast = match self.cast.take().filter(|cast| cast.relation == relation) {
+            Some(cast) => cast,
+            None => self.make(relation).await,
+        };
+        self.cast = Some(cast.clone());
+        if row.newcomer {
+            self.add_newcomer(row, &mut cast).await;
+        }
+        let person = match self.column {
+            Column::NamedService => Some(&cast.therapist),
+            _ => cast.caller.as_ref(),
+        };
+        Some(Call {
+            request: (row.request)(&cast),
+            person: person.map(|person| person.token.clone()),
+            workload: workload.map(|name| self.mesh.workload_token(name)),
+        })
+    }
+
+    /// The cast is not what it was.
+    pub(crate) fn spent(&mut self) {
+        self.cast = None;
+    }
+
+    async fn make(&self, relation: Relation) -> Cast {
+        let mesh = self.mesh;
+        let pair = Pair::strangers(mesh).await;
+        let made = pair.write(mesh, entry(mesh, "calm", "written for the matrix")).await.expect(201);
+        relate(mesh, &pair, relation).await;
+        let caller = match self.column {
+            Column::Client => Some(pair.client.clone()),
+            Column::OtherClient => Some(mesh.client("Ben").await),
+            Column::OtherTherapist => {
+                let other = mesh.therapist("Omar", "Sleep", "110001").await;
+                let with_other = Pair { therapist: other.clone(), ..pair.clone() };
+                relate(mesh, &with_other, Relation::Access).await;
+                Some(other)
+            }
+            _ => self.column.person().map(|_| pair.therapist.clone()),
+        };
+        Cast {
+            client: pair.client,
+            therapist: pair.therapist,
+            caller,
+            newcomer: None,
+            entry_id: made["entryId"].as_str().unwrap().to_owned(),
+            new_entry: entry(mesh, "calm", "another one"),
+            relation,
+        }
+    }
+
+    /// In a row about newcomers who calls is one, where the RPC is for such people at all.
+    async fn add_newcomer(&self, row: &Row, cast: &mut Cast) {
+        let role = match self.column.person() {
+            Some(kind) if !row.rpc.callers.contains(&kind) => return,
+            Some(Caller::Therapist) => "THERAPIST",
+            _ => "CLIENT",
+        };
+        let newcomer = self.mesh.join(role).await;
+        if self.column.person().is_some() {
+            cast.caller = Some(newcomer.clone());
+        }
+        cast.newcomer = Some(newcomer);
+    }
+}
+
+async fn relate(mesh: &TestMesh, pair: &Pair, relation: Relation) {
+    match relation {
+        Relation::Unrelated => {}
+        Relation::Requested => {
+            pair.request(mesh, "MAPPING").await.expect(201);
+        }
+        Relation::Mapped => {
+            pair.map(mesh).await.expect(201);
+        }
+        Relation::Access => {
+            pair.map(mesh).await.expect(201);
+            pair.grant(mesh).await.expect(200);
+        }
+        Relation::Formerly => {
+            pair.map(mesh).await.expect(201);
+            pair.grant(mesh).await.expect(200);
+            pair.end(mesh, &pair.client).await.expect(200);
+        }
+    }
+}

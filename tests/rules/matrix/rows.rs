@@ -1,0 +1,231 @@
+//! What is called: one row per RPC, or several where one RPC answers by different rules.
+
+use kit::mesh::PASSWORD;
+use proto::Rpc;
+use serde_json::{Value, json};
+
+use crate::matrix::casts::{Cast, Relation};
+
+/// One row of the table.
+pub(crate) struct Row {
+    pub(crate) rpc: &'static Rpc,
+    /// What tells it from other rows of the same RPC.
+    with: &'static str,
+    /// How client and therapist are related where the column doesn't say.
+    pub(crate) relation: Relation,
+    /// Whether a success changes the people whom it is about.
+    pub(crate) changes: bool,
+    /// Whether it is about somebody who has an account and nothing else.
+    pub(crate) newcomer: bool,
+    /// The message, as JSON.
+    pub(crate) request: fn(&Cast) -> Value,
+}
+
+impl Row {
+    pub(crate) fn name(&self) -> String {
+        let rpc = self.rpc.path.trim_start_matches("/therapy.");
+        if self.with.is_empty() { rpc.to_owned() } else { format!("{rpc}, {}", self.with) }
+    }
+
+    fn with(self, with: &'static str) -> Self {
+        Self { with, ..self }
+    }
+
+    fn changes(self) -> Self {
+        Self { changes: true, ..self }
+    }
+
+    fn between(self, relation: Relation) -> Self {
+        Self { relation, ..self }
+    }
+
+    fn newcomer(self) -> Self {
+        Self { newcomer: true, ..self }
+    }
+}
+
+fn row(rpc: &'static str, request: fn(&Cast) -> Value) -> Row {
+    let rpc = Rpc::find(rpc).unwrap_or_else(|| panic!("there is no RPC {rpc}: take its row out of the matrix"));
+    Row { rpc, with: "", relation: Relation::Access, changes: false, newcomer: false, request }
+}
+
+/// All of them, in the order in which they are played.
+pub(crate) fn rows() -> Vec<Row> {
+    [audit(), clients(), journals(), mapping(), consent(), therapists(), internal(), auth()].into_iter().flatten().collect()
+}
+
+fn client(cast: &Cast) -> Value {
+    json!({"clientId": cast.client.id})
+}
+
+fn therapist(cast: &Cast) -> Value {
+    json!({"therapistId": cast.therapist.id})
+}
+
+fn both(cast: &Cast) -> Value {
+    json!({"clientId": cast.client.id, "therapistId": cast.therapist.id})
+}
+
+fn both_and(cast: &Cast, field: &str, value: Value) -> Value {
+    let mut message = both(cast);
+    message[field] = value;
+    message
+}
+
+fn entry(cast: &Cast) -> Value {
+    json!({"clientId": cast.client.id, "entryId": cast.entry_id})
+}
+
+fn nothing(_: &Cast) -> Value {
+    json!({})
+}
+
+fn email(cast: &Cast) -> &str {
+    let caller = cast.newcomer.as_ref().or(cast.caller.as_ref());
+    caller.map_or("nobody@example.org", |caller| &caller.email)
+}
+
+fn audit() -> Vec<Row> {
+    vec![
+        row("/therapy.audit.v1.AccessLogService/ListAccesses", client),
+        row("/therapy.audit.v1.AuditService/RecordAccess", |cast| {
+            json!({"clientId": cast.client.id, "action": "LIST", "entryCount": 1, "grantId": "a grant"})
+        }),
+    ]
+}
+
+fn clients() -> Vec<Row> {
+    vec![
+        row("/therapy.clients.v1.ClientService/CreateClient", |cast| {
+            json!({"client": {"name": "Asha", "email": email(cast), "pincode": "110001"}})
+        })
+        .newcomer(),
+        row("/therapy.clients.v1.ClientService/GetClient", client),
+        row("/therapy.clients.v1.ClientService/ListClients", nothing),
+        row("/therapy.clients.v1.ClientService/ListClients", |cast| json!({"email": cast.client.email}))
+            .with("by address"),
+        row("/therapy.clients.v1.ClientService/UpdateClient", |cast| {
+            let profile = json!({"name": "Asha Rao", "email": cast.client.email, "pincode": "110001"});
+            json!({"clientId": cast.client.id, "client": profile})
+        }),
+        row("/therapy.clients.v1.ClientService/DeleteClient", client).changes(),
+        row("/therapy.clients.v1.ClientNameService/BatchGetClientNames", |cast| json!({"clientIds": [cast.client.id]})),
+    ]
+}
+
+fn journals() -> Vec<Row> {
+    vec![
+        row("/therapy.journals.v1.JournalService/GetVocabulary", nothing),
+        row("/therapy.journals.v1.JournalService/ListEntries", client),
+        row("/therapy.journals.v1.JournalService/GetEntry", entry),
+        row("/therapy.journals.v1.JournalService/GetInsights", client),
+        row("/therapy.journals.v1.JournalService/CreateEntry", |cast| {
+            json!({"clientId": cast.client.id, "entry": cast.new_entry})
+        })
+        .changes(),
+        row("/therapy.journals.v1.JournalService/UpdateEntry", |cast| {
+            json!({"clientId": cast.client.id, "entryId": cast.entry_id, "entry": {"note": "corrected"}})
+        }),
+        row("/therapy.journals.v1.JournalService/DeleteEntry", entry).changes(),
+    ]
+}
+
+fn mapping() -> Vec<Row> {
+    vec![
+        row("/therapy.mapping.v1.MappingService/ListMappings", client),
+        row("/therapy.mapping.v1.MappingService/ListConsentRequests", client),
+        row("/therapy.mapping.v1.MappingService/ListRelatedTherapists", client),
+        row("/therapy.mapping.v1.MappingService/ListRelatedClients", therapist),
+        row("/therapy.mapping.v1.MappingService/CreateMapping", both).between(Relation::Unrelated).changes(),
+        row("/therapy.mapping.v1.MappingService/MapClient", both).between(Relation::Unrelated).changes(),
+        row("/therapy.mapping.v1.MappingService/RequestConsent", |cast| {
+            both_and(cast, "requestType", "MAPPING".into())
+        })
+        .with("a mapping")
+        .changes(),
+        row("/therapy.mapping.v1.MappingService/RequestConsent", |cast| {
+            both_and(cast, "requestType", "JOURNAL_ACCESS".into())
+        })
+        .with("access")
+        .changes(),
+        row("/therapy.mapping.v1.MappingService/AnswerMappingRequest", |cast| {
+            both_and(cast, "answer", json!({"status": "ACCEPTED"}))
+        })
+        .between(Relation::Requested)
+        .changes(),
+        row("/therapy.mapping.v1.MappingService/UpdateJournalAccess", |cast| {
+            both_and(cast, "change", json!({"access": "ACCEPTED"}))
+        })
+        .between(Relation::Mapped)
+        .changes(),
+        row("/therapy.mapping.v1.MappingService/EndJournalAccess", both).changes(),
+        row("/therapy.mapping.v1.MappingService/EndMapping", both).changes(),
+    ]
+}
+
+fn consent() -> Vec<Row> {
+    vec![
+        row("/therapy.mapping.v1.ConsentService/CheckJournalAccess", client),
+        row("/therapy.mapping.v1.ConsentService/CheckRelation", client),
+        row("/therapy.mapping.v1.ConsentService/ListAgreedClients", |_| json!({"pageSize": 10})),
+        row("/therapy.mapping.v1.ConsentService/RecordContact", |cast| {
+            json!({"peerId": cast.client.id, "kind": "MESSAGE"})
+        })
+        .changes(),
+    ]
+}
+
+fn therapists() -> Vec<Row> {
+    vec![
+        row("/therapy.therapists.v1.TherapistService/CreateTherapist", |cast| {
+            let profile = json!({"name": "Noor", "email": email(cast), "specialty": "Grief", "pincode": "110001"});
+            json!({"therapist": profile})
+        })
+        .newcomer(),
+        row("/therapy.therapists.v1.TherapistService/GetTherapist", therapist),
+        row("/therapy.therapists.v1.TherapistService/ListTherapists", |_| json!({"pageSize": 1})),
+        row("/therapy.therapists.v1.TherapistService/UpdateTherapist", |cast| {
+            let email = &cast.therapist.email;
+            let profile = json!({"name": "Noor Haddad", "email": email, "specialty": "Grief", "pincode": "110001"});
+            json!({"therapistId": cast.therapist.id, "therapist": profile})
+        }),
+        row("/therapy.therapists.v1.TherapistService/DeleteTherapist", therapist).changes(),
+        row("/therapy.therapists.v1.TherapistNameService/BatchGetTherapistNames", |cast| {
+            json!({"therapistIds": [cast.therapist.id]})
+        }),
+    ]
+}
+
+fn internal() -> Vec<Row> {
+    vec![
+        row("/therapy.vault.v1.VaultService/GetDataKey", |cast| json!({"personId": cast.client.id})),
+        row("/therapy.auth.v1.AccountService/EndAccount", |cast| json!({"userId": newcomer_id(cast)})).newcomer(),
+        row("/therapy.events.v1.SubscriberService/Deliver", |cast| {
+            let ended = json!({"userId": newcomer_id(cast), "role": "CLIENT"});
+            let id = "01933b5e-7a4c-7def-8abc-0123456789ab";
+            json!({"event": {"id": id, "time": "2100-01-01T00:00:00Z", "accountEnded": ended}})
+        })
+        .newcomer(),
+    ]
+}
+
+fn newcomer_id(cast: &Cast) -> &str {
+    &cast.newcomer.as_ref().unwrap_or(&cast.client).id
+}
+
+/// Last: they change the logins of those who call.
+fn auth() -> Vec<Row> {
+    vec![
+        row("/therapy.auth.v1.AuthService/GetJwks", nothing),
+        row("/therapy.auth.v1.AuthService/GetMe", nothing),
+        row("/therapy.auth.v1.AuthService/Register", |cast| {
+            json!({"email": format!("new.{}", cast.client.email), "password": PASSWORD, "role": "CLIENT"})
+        }),
+        row("/therapy.auth.v1.AuthService/Login", |cast| json!({"email": cast.client.email, "password": PASSWORD})),
+        row("/therapy.auth.v1.AuthService/Refresh", |cast| json!({"refreshToken": cast.client.refresh})),
+        row("/therapy.auth.v1.AuthService/ChangePassword", |_| {
+            json!({"currentPassword": PASSWORD, "newPassword": "eight loud sparrows"})
+        }),
+        row("/therapy.auth.v1.AuthService/Logout", nothing),
+    ]
+}

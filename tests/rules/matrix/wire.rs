@@ -1,0 +1,145 @@
+//! Calls of any RPC by its descriptor, at the port of its service.
+
+use std::collections::BTreeMap;
+
+use bytes::{Buf, BufMut};
+use http::uri::PathAndQuery;
+use kit::mesh::TestMesh;
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
+use proto::Rpc;
+use serde_json::Value;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt as _;
+
+/// One call.
+pub(crate) struct Call {
+    /// The message, as JSON.
+    pub(crate) request: Value,
+    /// The access token that comes with it.
+    pub(crate) person: Option<String>,
+    /// The workload token that comes with it.
+    pub(crate) workload: Option<String>,
+}
+
+/// The services.
+pub(crate) struct Callee {
+    channels: BTreeMap<&'static str, Channel>,
+    pool: DescriptorPool,
+}
+
+/// What cells say for the answers that are common, so that the table fits a screen.
+pub(crate) const SHORT: [(&str, Code, &str); 6] = [
+    ("role", Code::PermissionDenied, "ROLE_NOT_ALLOWED"),
+    ("own", Code::PermissionDenied, "NOT_YOUR_ACCOUNT"),
+    ("none", Code::NotFound, "NOT_FOUND"),
+    ("token", Code::Unauthenticated, "TOKEN_MISSING"),
+    ("internal", Code::Unauthenticated, "WORKLOAD_TOKEN_MISSING"),
+    ("service", Code::PermissionDenied, "WORKLOAD_NOT_ALLOWED"),
+];
+
+impl Callee {
+    pub(crate) async fn of(mesh: &TestMesh) -> Self {
+        let mut channels = BTreeMap::new();
+        for name in proto::RPCS.iter().map(service) {
+            if !channels.contains_key(name) {
+                let channel = Channel::from_shared(mesh.service(name)).unwrap().connect().await.unwrap();
+                channels.insert(name, channel);
+            }
+        }
+        Self { channels, pool: DescriptorPool::decode(proto::DESCRIPTOR_SET).unwrap() }
+    }
+
+    /// The cell for a call: `ok`, with how many items where it is a list, or why not.
+    pub(crate) async fn call(&self, rpc: &Rpc, call: &Call) -> String {
+        let method = self.method(rpc);
+        let message = DynamicMessage::deserialize(method.input(), &call.request)
+            .unwrap_or_else(|error| panic!("the request of {} in the matrix: {error}", rpc.path));
+        let mut request = Request::new(message.encode_to_vec());
+        let metadata = request.metadata_mut();
+        if let Some(token) = &call.person {
+            metadata.insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        if let Some(token) = &call.workload {
+            metadata.insert("workload-identity-token", token.parse().unwrap());
+        }
+        let mut grpc = tonic::client::Grpc::new(self.channels[service(rpc)].clone());
+        grpc.ready().await.expect("the service is there");
+        match grpc.unary(request, PathAndQuery::from_static(rpc.path), Bytes).await {
+            Ok(answer) => success(&method, &answer.into_inner()),
+            Err(status) => refusal(&status),
+        }
+    }
+
+    fn method(&self, rpc: &Rpc) -> MethodDescriptor {
+        let (service, name) = rpc.path[1..].split_once('/').unwrap();
+        let service = self.pool.get_service_by_name(service).unwrap();
+        service.methods().find(|method| method.name() == name).unwrap()
+    }
+}
+
+/// Where an RPC is served: by the service of its package, but for events, whose subscribers have one rule.
+fn service(rpc: &Rpc) -> &'static str {
+    match rpc.path.split('.').nth(1).unwrap() {
+        "events" => "vault",
+        domain => domain,
+    }
+}
+
+fn success(method: &MethodDescriptor, answer: &[u8]) -> String {
+    let output = method.output();
+    let Some(list) = output.fields().find(|field| field.is_list()) else {
+        return "ok".to_owned();
+    };
+    if output.get_field_by_name("next_page_token").is_none() {
+        return "ok".to_owned();
+    }
+    let answer = DynamicMessage::decode(output, answer).unwrap();
+    format!("ok({})", answer.get_field(&list).as_list().unwrap().len())
+}
+
+fn refusal(status: &Status) -> String {
+    let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
+    let short = SHORT.iter().find(|(_, code, known)| *code == status.code() && *known == reason);
+    short.map_or_else(|| format!("{:?} {reason}", status.code()), |(short, ..)| (*short).to_owned())
+}
+
+/// Messages as their bytes.
+#[derive(Clone, Copy)]
+struct Bytes;
+
+impl Codec for Bytes {
+    type Encode = Vec<u8>;
+    type Decode = Vec<u8>;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Bytes {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, item: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put_slice(&item);
+        Ok(())
+    }
+}
+
+impl Decoder for Bytes {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining()).to_vec()))
+    }
+}

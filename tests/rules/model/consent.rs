@@ -1,0 +1,342 @@
+//! What people do to their relations, and how they see them.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::model::Ms;
+use crate::model::relation::{Act, Grant, Refusal, Relation};
+use crate::model::world::{EACH, SPECIALTY, Who, World, at, name, own};
+
+const NOT_FOUND: Refusal = (404, "NOT_FOUND");
+const DAY: Ms = 86_400_000;
+/// How long a request waits for an answer.
+const WAIT: Ms = 30 * DAY;
+
+#[derive(Debug, Clone, Copy)]
+enum Deed {
+    Map,
+    MapClient,
+    RequestMapping,
+    RequestAccess,
+    Answer,
+    End,
+    EndAccess,
+    Change,
+}
+
+const DEEDS: [(usize, Deed); 8] = [
+    (6, Deed::Map),
+    (5, Deed::MapClient),
+    (5, Deed::RequestMapping),
+    (6, Deed::RequestAccess),
+    (6, Deed::Answer),
+    (3, Deed::End),
+    (3, Deed::EndAccess),
+    (14, Deed::Change),
+];
+
+/// A request that changes a relation.
+struct Step {
+    caller: Who,
+    method: Method,
+    path: String,
+    body: Option<Value>,
+    success: u16,
+    /// Whether the caller may do such a thing at all.
+    allowed: Result<(), Refusal>,
+    act: Act,
+}
+
+impl World<'_> {
+    /// One step of somebody towards somebody else, or away.
+    pub(crate) async fn relate(&mut self) {
+        let (client, therapist) = self.pair();
+        let step = match self.random.weighted(&DEEDS) {
+            Deed::Map => self.map(client, therapist),
+            Deed::MapClient => self.map_client(client, therapist),
+            Deed::RequestMapping => self.request(client, therapist, "MAPPING", Act::RequestMapping),
+            Deed::RequestAccess => self.request(client, therapist, "JOURNAL_ACCESS", Act::RequestAccess),
+            Deed::Answer => self.answer(client, therapist),
+            Deed::End => self.end_mapping(client, therapist),
+            Deed::EndAccess => self.end_access(client, therapist),
+            Deed::Change => self.change(client, therapist),
+        };
+        self.take(client, therapist, step).await;
+    }
+
+    async fn take(&mut self, client: usize, therapist: usize, step: Step) {
+        let Step { caller, method, path, body, success, allowed, act } = step;
+        let (now, pair) = (self.now(), (client, therapist));
+        let begins = matches!(act, Act::Map | Act::RequestMapping);
+        let before = self.relations.get(&pair).cloned();
+        let after = allowed.and_then(|()| {
+            let mut relation = before.or(begins.then(Relation::default)).ok_or(NOT_FOUND)?;
+            relation.play(act.clone(), now)?;
+            Ok(relation)
+        });
+        let answer = self.ask(caller, method, &path, body).await;
+        self.hold(&answer, after.as_ref().map(|_| success).map_err(|refusal| *refusal));
+        let Ok(mut relation) = after else { return };
+        if let Act::Grant(_) = act {
+            let id = answer.body["grantId"].as_str().unwrap_or_default();
+            if id.is_empty() {
+                self.fail("a grant has an id");
+            }
+            relation.name_grant(id);
+        }
+        let mut expected = facts(&relation, now);
+        expected["clientId"] = self.client_id(client).into();
+        expected["therapistId"] = self.therapist_id(therapist).into();
+        self.same("the relation", &answer.body, &expected);
+        self.relations.insert(pair, relation);
+    }
+
+    fn map(&mut self, client: usize, therapist: usize) -> Step {
+        let caller = self.caller(Who::Client(client));
+        let mut target = json!({"therapistId": self.therapist_id(therapist)});
+        let mut allowed = own(caller, client);
+        let mut act = Act::Map;
+        // Who isn't there can't be mapped; a client's id is no therapist's.
+        if self.random.percent(4) {
+            target["therapistId"] = self.client_id(client).into();
+            allowed = allowed.and(Err(NOT_FOUND));
+            act = Act::Map;
+        }
+        let path = format!("/mapping/{}", self.client_id(client));
+        Step { caller, method: Method::POST, path, body: Some(target), success: 201, allowed, act }
+    }
+
+    fn map_client(&mut self, client: usize, therapist: usize) -> Step {
+        let usual = if self.random.percent(50) { Who::Client(client) } else { Who::Therapist(therapist) };
+        let caller = self.caller(usual);
+        let body = json!({"clientId": self.client_id(client), "therapistId": self.therapist_id(therapist)});
+        let (allowed, act) = match caller {
+            Who::Client(_) => (own(caller, client), Act::Map),
+            Who::Therapist(_) => (own_side(caller, therapist), Act::RequestMapping),
+        };
+        let path = "/therapists/map-client".to_owned();
+        Step { caller, method: Method::POST, path, body: Some(body), success: 201, allowed, act }
+    }
+
+    fn request(&mut self, client: usize, therapist: usize, kind: &str, act: Act) -> Step {
+        let caller = self.caller(Who::Therapist(therapist));
+        let body = json!({"therapistId": self.therapist_id(therapist), "requestType": kind});
+        let path = format!("/mapping/{}/request", self.client_id(client));
+        let allowed = own_side(caller, therapist);
+        Step { caller, method: Method::POST, path, body: Some(body), success: 201, allowed, act }
+    }
+
+    fn answer(&mut self, client: usize, therapist: usize) -> Step {
+        let caller = self.caller(Who::Client(client));
+        let (status, act) =
+            if self.random.percent(60) { ("ACCEPTED", Act::AcceptMapping) } else { ("REJECTED", Act::RejectMapping) };
+        let path = format!("/mapping/{}?therapistId={}", self.client_id(client), self.therapist_id(therapist));
+        let (body, allowed) = (Some(json!({"status": status})), own(caller, client));
+        Step { caller, method: Method::PUT, path, body, success: 200, allowed, act }
+    }
+
+    fn end_mapping(&mut self, client: usize, therapist: usize) -> Step {
+        let usual = if self.random.percent(50) { Who::Client(client) } else { Who::Therapist(therapist) };
+        let caller = self.caller(usual);
+        let (allowed, act) = match caller {
+            Who::Client(_) => (own(caller, client), Act::End(true)),
+            Who::Therapist(_) => (own_side(caller, therapist), Act::End(false)),
+        };
+        let path = format!("/mapping/{}?therapistId={}", self.client_id(client), self.therapist_id(therapist));
+        Step { caller, method: Method::DELETE, path, body: None, success: 200, allowed, act }
+    }
+
+    fn end_access(&mut self, client: usize, therapist: usize) -> Step {
+        let caller = self.caller(Who::Client(client));
+        let path = format!("/mapping/{}/access?therapistId={}", self.client_id(client), self.therapist_id(therapist));
+        let allowed = own(caller, client);
+        Step { caller, method: Method::DELETE, path, body: None, success: 200, allowed, act: Act::EndAccess }
+    }
+
+    fn change(&mut self, client: usize, therapist: usize) -> Step {
+        let caller = self.caller(Who::Client(client));
+        let (client_id, therapist_id) = (self.client_id(client), self.therapist_id(therapist));
+        let path = if self.random.percent(50) {
+            format!("/journal/{client_id}/access?therapistId={therapist_id}")
+        } else {
+            format!("/therapists/{therapist_id}/clients/{client_id}/journal-access")
+        };
+        let (body, act) = match self.random.below(10) {
+            0 => (json!({"access": "REJECTED"}), Act::RejectAccess),
+            1 => (json!({"access": "REVOKED"}), Act::EndAccess),
+            _ => {
+                let now = self.now();
+                let from = self.random.percent(40).then(|| now - self.random.between(0, 70 * DAY));
+                let until = self.random.percent(30).then(|| now + self.random.between(1000, 50 * DAY));
+                let mut body = json!({"access": "ACCEPTED"});
+                if let Some(from) = from {
+                    body["entriesFrom"] = at(from).into();
+                }
+                if let Some(until) = until {
+                    body["expiresAt"] = at(until).into();
+                }
+                (body, Act::Grant(Grant { id: String::new(), since: now, entries_from: from, expires_at: until }))
+            }
+        };
+        let allowed = own(caller, client);
+        Step { caller, method: Method::PUT, path, body: Some(body), success: 200, allowed, act }
+    }
+
+    /// One of the lists of relations, by whose it is or by another.
+    pub(crate) async fn list_relations(&mut self) {
+        let (client, therapist) = self.pair();
+        let id = self.client_id(client);
+        match self.random.below(5) {
+            0 => self.mappings(client, None).await,
+            1 => {
+                let wanted = self.random.percent(50);
+                self.mappings(client, Some(wanted)).await;
+            }
+            2 => {
+                let caller = self.caller(Who::Client(client));
+                let expected = own(caller, client).map(|()| self.requests_of(client));
+                self.whole_list(caller, &format!("/mapping/{id}/requests"), expected).await;
+            }
+            3 => {
+                let caller = self.caller(Who::Client(client));
+                let expected = own(caller, client).map(|()| self.therapists_of(client, |_, _| true));
+                self.whole_list(caller, &format!("/clients/{id}/therapists"), expected).await;
+            }
+            _ => {
+                let caller = self.caller(Who::Therapist(therapist));
+                let expected = own_side(caller, therapist).map(|()| self.clients_of(therapist));
+                let path = format!("/therapists/{}/clients", self.therapist_id(therapist));
+                self.whole_list(caller, &path, expected).await;
+            }
+        }
+    }
+
+    async fn mappings(&mut self, client: usize, wanted: Option<bool>) {
+        let caller = self.caller(Who::Client(client));
+        let now = self.now();
+        let takes = |relation: &Relation, _: usize| {
+            relation.is_active() && wanted.is_none_or(|wanted| relation.grant(now).is_some() == wanted)
+        };
+        let expected = own(caller, client).map(|()| self.therapists_of(client, takes));
+        let filter = wanted.map_or(String::new(), |wanted| format!("?journalAccess={wanted}"));
+        self.whole_list(caller, &format!("/mapping/{}{filter}", self.client_id(client)), expected).await;
+    }
+
+    /// Every page of a list of relations, put together.
+    async fn whole_list(&mut self, caller: Who, path: &str, expected: Result<Vec<Value>, Refusal>) {
+        let size = *self.random.pick(&[1, 2, 50]);
+        let (mut found, mut token) = (Vec::new(), None::<String>);
+        loop {
+            let more = if path.contains('?') { '&' } else { '?' };
+            let token_told = token.map_or(String::new(), |token| format!("&pageToken={token}"));
+            let answer = self.ask(caller, Method::GET, &format!("{path}{more}pageSize={size}{token_told}"), None).await;
+            self.hold(&answer, expected.as_ref().map(|_| 200).map_err(|refusal| *refusal));
+            let Some(items) = answer.body.as_array().filter(|_| answer.status == 200) else { return };
+            if items.len() > size || found.len() > EACH {
+                self.fail("a page is longer than was asked for");
+            }
+            found.extend(items.iter().cloned());
+            token = answer.headers.get("x-next-page-token").map(|token| token.to_str().unwrap().to_owned());
+            if token.is_none() {
+                break;
+            }
+        }
+        self.same(path, &found.into(), &expected.unwrap_or_default().into());
+    }
+
+    fn therapists_of(&self, client: usize, takes: impl Fn(&Relation, usize) -> bool) -> Vec<Value> {
+        let now = self.now();
+        let relations = (0..EACH).filter_map(|therapist| Some((therapist, self.relations.get(&(client, therapist))?)));
+        let relations = relations.filter(|(therapist, relation)| takes(relation, *therapist));
+        in_order(relations.map(|(therapist, relation)| (self.therapist_id(therapist), self.seen(therapist, facts(relation, now)))))
+    }
+
+    fn seen(&self, therapist: usize, mut facts: Value) -> Value {
+        facts["therapistId"] = self.therapist_id(therapist).into();
+        facts["therapistName"] = name(Who::Therapist(therapist)).into();
+        facts["specialty"] = SPECIALTY.into();
+        facts
+    }
+
+    fn clients_of(&self, therapist: usize) -> Vec<Value> {
+        let now = self.now();
+        let relations = (0..EACH).filter_map(|client| Some((client, self.relations.get(&(client, therapist))?)));
+        in_order(relations.map(|(client, relation)| {
+            let mut facts = facts(relation, now);
+            facts["clientId"] = self.client_id(client).into();
+            // A name is for those therapists to whom the client has said yes.
+            let name = if relation.was_mapped() { name(Who::Client(client)) } else { String::new() };
+            facts["clientName"] = name.into();
+            (self.client_id(client), facts)
+        }))
+    }
+
+    fn requests_of(&self, client: usize) -> Vec<Value> {
+        let now = self.now();
+        let relations = (0..EACH).filter_map(|therapist| Some((therapist, self.relations.get(&(client, therapist))?)));
+        in_order(relations.filter_map(|(therapist, relation)| {
+            let (kind, since) = relation.pending(now)?;
+            let asked = json!({"requestType": kind, "requestedAt": at(since), "expiresAt": at(since + WAIT)});
+            Some((self.therapist_id(therapist), self.seen(therapist, asked)))
+        }))
+    }
+
+    /// Profiles of clients: their own, and those of clients who have agreed to a relation that lasts.
+    pub(crate) async fn read_profiles(&mut self) {
+        let (client, therapist) = self.pair();
+        let usual = if self.random.percent(70) { Who::Therapist(therapist) } else { Who::Client(client) };
+        let caller = self.caller(usual);
+        let expected = match caller {
+            Who::Client(_) => own(caller, client),
+            Who::Therapist(number) if self.is_mapped(client, number) => Ok(()),
+            Who::Therapist(_) => Err(NOT_FOUND),
+        };
+        let answer = self.ask(caller, Method::GET, &format!("/clients/{}", self.client_id(client)), None).await;
+        self.hold(&answer, expected.map(|()| 200));
+        let answer = self.ask(caller, Method::GET, "/clients", None).await;
+        self.hold(&answer, Ok(200));
+        let expected = match caller {
+            Who::Client(number) => vec![self.client_id(number)],
+            Who::Therapist(number) => {
+                let clients = (0..EACH).filter(|client| self.is_mapped(*client, number));
+                in_order(clients.map(|client| (self.client_id(client), self.client_id(client))))
+            }
+        };
+        let found: Value = answer.body.as_array().into_iter().flatten().map(|client| client["clientId"].clone()).collect();
+        self.same("the clients", &found, &expected.into());
+    }
+
+    fn is_mapped(&self, client: usize, therapist: usize) -> bool {
+        self.relations.get(&(client, therapist)).is_some_and(Relation::is_active)
+    }
+}
+
+/// Only a therapist may, and only for the own account.
+fn own_side(caller: Who, therapist: usize) -> Result<(), Refusal> {
+    match caller {
+        Who::Therapist(number) if number == therapist => Ok(()),
+        Who::Therapist(_) => Err((403, "NOT_YOUR_ACCOUNT")),
+        Who::Client(_) => Err((403, "ROLE_NOT_ALLOWED")),
+    }
+}
+
+/// What is shown of a relation to either side.
+fn facts(relation: &Relation, now: Ms) -> Value {
+    let grant = relation.grant(now);
+    json!({
+        "mappingStatus": relation.mapping_status(now),
+        "journalAccess": relation.access_status(now),
+        "mappedSince": relation.mapped_since().map(at),
+        "accessSince": grant.map(|grant| at(grant.since)),
+        "grantId": grant.map_or("", |grant| &grant.id),
+        "entriesFrom": grant.and_then(|grant| grant.entries_from).map(at),
+        "expiresAt": grant.and_then(|grant| grant.expires_at).map(at),
+    })
+}
+
+/// The items in the order of the ids beside them.
+fn in_order<T>(items: impl Iterator<Item = (String, T)>) -> Vec<T> {
+    let mut items: Vec<_> = items.collect();
+    items.sort_by(|one, other| one.0.cmp(&other.0));
+    items.into_iter().map(|(_, item)| item).collect()
+}

@@ -1,0 +1,172 @@
+//! The rules of the relation between one client and one therapist, as the contract states them.
+
+use crate::model::Ms;
+
+const DAY: Ms = 24 * 60 * 60 * 1000;
+/// How long a request waits for an answer.
+const WAIT: Ms = 30 * DAY;
+
+/// What stands between a client and a therapist who have had anything to do with each other.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Relation {
+    mapping: Mapping,
+    access: Access,
+    was_mapped: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Mapping {
+    #[default]
+    None,
+    Requested(Ms),
+    Active(Ms),
+    Rejected,
+    Ended,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Access {
+    #[default]
+    None,
+    Pending(Ms),
+    Accepted(Grant),
+    Rejected,
+    Revoked,
+}
+
+/// What a client grants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Grant {
+    /// As the mesh has named it.
+    pub(crate) id: String,
+    pub(crate) since: Ms,
+    pub(crate) entries_from: Option<Ms>,
+    pub(crate) expires_at: Option<Ms>,
+}
+
+/// Why not.
+pub(crate) type Refusal = (u16, &'static str);
+
+/// What somebody does to a relation.
+#[derive(Debug, Clone)]
+pub(crate) enum Act {
+    Map,
+    RequestMapping,
+    RequestAccess,
+    AcceptMapping,
+    RejectMapping,
+    /// By the client or not.
+    End(bool),
+    EndAccess,
+    Grant(Grant),
+    RejectAccess,
+}
+
+impl Relation {
+    pub(crate) fn mapping_status(&self, now: Ms) -> &'static str {
+        match self.mapping {
+            Mapping::None => "NONE",
+            Mapping::Requested(at) if now >= at + WAIT => "EXPIRED",
+            Mapping::Requested(_) => "REQUESTED",
+            Mapping::Active(_) => "ACTIVE",
+            Mapping::Rejected => "REJECTED",
+            Mapping::Ended => "ENDED",
+        }
+    }
+
+    pub(crate) fn access_status(&self, now: Ms) -> &'static str {
+        match &self.access {
+            Access::None => "NONE",
+            Access::Pending(at) if now >= at + WAIT => "EXPIRED",
+            Access::Pending(_) => "PENDING",
+            Access::Accepted(grant) if grant.expires_at.is_some_and(|end| now >= end) => "EXPIRED",
+            Access::Accepted(_) => "ACCEPTED",
+            Access::Rejected => "REJECTED",
+            Access::Revoked => "REVOKED",
+        }
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        matches!(self.mapping, Mapping::Active(_))
+    }
+
+    /// Whether the two were ever mapped.
+    pub(crate) const fn was_mapped(&self) -> bool {
+        self.was_mapped
+    }
+
+    pub(crate) fn mapped_since(&self) -> Option<Ms> {
+        if let Mapping::Active(since) = self.mapping { Some(since) } else { None }
+    }
+
+    /// What may be read right now.
+    pub(crate) fn grant(&self, now: Ms) -> Option<&Grant> {
+        match &self.access {
+            Access::Accepted(grant) if self.access_status(now) == "ACCEPTED" => Some(grant),
+            _ => None,
+        }
+    }
+
+    /// What is asked for, and since when.
+    pub(crate) fn pending(&self, now: Ms) -> Option<(&'static str, Ms)> {
+        match (&self.mapping, &self.access) {
+            (Mapping::Requested(at), _) if now < at + WAIT => Some(("MAPPING", *at)),
+            (_, Access::Pending(at)) if now < at + WAIT => Some(("JOURNAL_ACCESS", *at)),
+            _ => None,
+        }
+    }
+
+    /// The mesh names a grant when it is made.
+    pub(crate) fn name_grant(&mut self, id: &str) {
+        if let Access::Accepted(grant) = &mut self.access {
+            id.clone_into(&mut grant.id);
+        }
+    }
+
+    /// Does it, if the present state allows it.
+    pub(crate) fn play(&mut self, act: Act, now: Ms) -> Result<(), Refusal> {
+        const NOT_MAPPED: Refusal = (400, "NOT_MAPPED");
+        const NO_PENDING_REQUEST: Refusal = (400, "NO_PENDING_REQUEST");
+        let (mapping, access) = (self.mapping_status(now), self.access_status(now));
+        match (act, mapping, access) {
+            (Act::Map | Act::RequestMapping, "ACTIVE", _) => return Err((409, "MAPPING_EXISTS")),
+            (Act::RequestMapping, "REQUESTED", _) => return Err((409, "REQUEST_PENDING")),
+            (Act::Map, ..) => self.mapping = Mapping::Active(now),
+            (Act::RequestMapping, ..) => self.mapping = Mapping::Requested(now),
+
+            (Act::AcceptMapping, "REQUESTED", _) => self.mapping = Mapping::Active(now),
+            (Act::RejectMapping, "REQUESTED", _) => self.mapping = Mapping::Rejected,
+            (Act::AcceptMapping, "ACTIVE", _) | (Act::RejectMapping, "REJECTED", _) => {}
+            (Act::AcceptMapping | Act::RejectMapping, ..) => return Err(NO_PENDING_REQUEST),
+
+            (Act::End(_), "ACTIVE", access) => {
+                self.mapping = Mapping::Ended;
+                if matches!(access, "ACCEPTED" | "PENDING") {
+                    self.access = Access::Revoked;
+                }
+            }
+            // Who asked takes the request back; who was asked refuses it.
+            (Act::End(by_client), "REQUESTED", _) => {
+                self.mapping = if by_client { Mapping::Rejected } else { Mapping::Ended };
+            }
+            (Act::End(_), "ENDED", _) => {}
+            (Act::End(_), ..) => return Err(NOT_MAPPED),
+
+            (Act::RequestAccess | Act::Grant(_), "NONE" | "REQUESTED" | "REJECTED" | "EXPIRED" | "ENDED", _) => {
+                return Err(NOT_MAPPED);
+            }
+            (Act::RequestAccess, _, "PENDING") => return Err((409, "REQUEST_PENDING")),
+            (Act::RequestAccess, _, "ACCEPTED") => return Err((409, "JOURNAL_ACCESS_EXISTS")),
+            (Act::RequestAccess, ..) => self.access = Access::Pending(now),
+            (Act::Grant(grant), ..) => self.access = Access::Accepted(grant),
+            (Act::RejectAccess, _, "PENDING") => self.access = Access::Rejected,
+            (Act::RejectAccess, _, "REJECTED") => {}
+            (Act::RejectAccess, ..) => return Err(NO_PENDING_REQUEST),
+            (Act::EndAccess, _, "ACCEPTED" | "EXPIRED") => self.access = Access::Revoked,
+            (Act::EndAccess, _, "REVOKED") => {}
+            (Act::EndAccess, ..) => return Err((400, "NO_JOURNAL_ACCESS")),
+        }
+        self.was_mapped |= self.is_active();
+        Ok(())
+    }
+}

@@ -1,0 +1,274 @@
+//! Rule 6 and its like: what is acknowledged holds for everything that starts after it, whoever else is under way.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::join_all;
+use kit::engine::Engine;
+use kit::mesh::{Answer, TestMesh};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::steps::{Pair, entry};
+
+kit::on_each_engine!(
+    after_a_revocation_is_acknowledged_nothing_shows_the_journal,
+    after_an_entry_is_private_no_therapist_sees_counts_or_finds_it,
+    of_opposite_answers_at_once_one_wins_and_the_others_are_told,
+    a_request_taken_back_and_accepted_at_once_ends_as_the_winner_was_told,
+    access_granted_and_rejected_at_once_ends_granted,
+    an_entry_added_many_times_at_once_with_one_key_is_one_entry,
+);
+
+/// How often each race is run with every change to the tables.
+const ROUNDS: usize = 20;
+const SOAK_ROUNDS: usize = 1_000;
+const READERS: usize = 32;
+/// How often each reader reads once it knows that access is over.
+const READS_AFTER: usize = 2;
+
+/// The ways of taking a journal away from a therapist.
+const REVOCATIONS: [Revocation; 4] =
+    [Revocation::EndAccess, Revocation::Revoke, Revocation::EndMapping, Revocation::EndMappingByTherapist];
+
+#[derive(Debug, Clone, Copy)]
+enum Revocation {
+    /// DELETE /mapping/{clientId}/access
+    EndAccess,
+    /// PUT /journal/{clientId}/access {access: REVOKED}
+    Revoke,
+    /// DELETE /mapping/{clientId} by the client
+    EndMapping,
+    /// DELETE /mapping/{clientId} by the therapist
+    EndMappingByTherapist,
+}
+
+/// What a therapist reads.
+struct Reads {
+    paths: Vec<String>,
+}
+
+async fn after_a_revocation_is_acknowledged_nothing_shows_the_journal(engine: Engine) {
+    revocations(engine, ROUNDS).await;
+}
+
+async fn after_an_entry_is_private_no_therapist_sees_counts_or_finds_it(engine: Engine) {
+    hidings(engine, ROUNDS).await;
+}
+
+#[tokio::test]
+#[ignore = "a soak: cargo test -p mesh --test rules soak -- --ignored"]
+async fn soak_revocations() {
+    for engine in [Engine::Embedded, Engine::DynamoDbLocal] {
+        revocations(engine, SOAK_ROUNDS).await;
+        hidings(engine, SOAK_ROUNDS).await;
+    }
+}
+
+async fn revocations(engine: Engine, rounds: usize) {
+    let mesh = TestMesh::start(engine).await;
+    let pair = Pair::strangers(&mesh).await;
+    pair.map(&mesh).await.expect(201);
+    let ids = [write(&mesh, &pair).await, write(&mesh, &pair).await, write(&mesh, &pair).await];
+    for round in 0..rounds {
+        let how = REVOCATIONS[round % REVOCATIONS.len()];
+        pair.grant(&mesh).await.expect(200);
+        let reads = Reads::of(&mesh, &pair, &ids[0]).await;
+        for path in &reads.paths {
+            mesh.get(path, &pair.therapist).await.expect(200);
+        }
+        race(&mesh, &pair, &reads, how.play(&mesh, &pair), |path, answer| {
+            assert_eq!((answer.status, answer.reason()), (404, "NOT_FOUND"), "{how:?}, {path}: {}", answer.body);
+        })
+        .await;
+        if matches!(how, Revocation::EndMapping | Revocation::EndMappingByTherapist) {
+            pair.map(&mesh).await.expect(201);
+        }
+        // A mapping alone, also a new one, gives nothing back.
+        for path in &reads.paths {
+            mesh.get(path, &pair.therapist).await.refused(404, "NOT_FOUND");
+        }
+    }
+    mesh.stop().await;
+}
+
+async fn hidings(engine: Engine, rounds: usize) {
+    let mesh = TestMesh::start(engine).await;
+    let pair = Pair::with_access(&mesh).await;
+    let ids = [write(&mesh, &pair).await, write(&mesh, &pair).await, write(&mesh, &pair).await];
+    // Entries of one millisecond have no order that is promised: the one that the second page shows is hidden.
+    let all = mesh.get(&pair.journal(""), &pair.client).await.expect(200);
+    let hidden = all[1]["entryId"].as_str().unwrap().to_owned();
+    assert!(ids.contains(&hidden));
+    let path = pair.journal(&format!("/entries/{hidden}"));
+    let become_visible = async |visibility: &str| {
+        mesh.ask(Method::PUT, &path, Some(&pair.client), Some(json!({"visibility": visibility}))).await.expect(200);
+    };
+    for _ in 0..rounds {
+        become_visible("SHARED").await;
+        let reads = Reads::of(&mesh, &pair, &hidden).await;
+        for path in &reads.paths {
+            let seen = mesh.get(path, &pair.therapist).await.expect(200);
+            assert!(seen.to_string().contains(&hidden) || counted(&seen) == 3, "{path}: {seen}");
+        }
+        race(&mesh, &pair, &reads, become_visible("PRIVATE"), |path, answer| {
+            let body = &answer.body;
+            assert!(!body.to_string().contains(&hidden), "{path}: {body}");
+            assert!(counted(body) <= 2, "{path}: {body}");
+            assert!(answer.status == 200 || path.contains("/entries/") && answer.status == 404, "{path}: {body}");
+        })
+        .await;
+    }
+    mesh.stop().await;
+}
+
+/// Readers read all the while that the change is made; what starts after its acknowledgement is held to `gone`.
+async fn race(mesh: &TestMesh, pair: &Pair, reads: &Reads, change: impl Future<Output = ()>, gone: impl Fn(&str, &Answer)) {
+    let over = AtomicBool::new(false);
+    let reader = async |number: usize| {
+        let path = &reads.paths[number % reads.paths.len()];
+        let mut after = 0;
+        while after < READS_AFTER {
+            let started_after = over.load(Ordering::SeqCst);
+            let answer = mesh.get(path, &pair.therapist).await;
+            if started_after {
+                gone(path, &answer);
+                after += 1;
+            } else {
+                assert!(matches!(answer.status, 200 | 404), "{path}: {} {}", answer.status, answer.body);
+            }
+        }
+    };
+    let change = async {
+        change.await;
+        over.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(join_all((0..READERS).map(reader)), change);
+}
+
+impl Revocation {
+    async fn play(self, mesh: &TestMesh, pair: &Pair) {
+        let answer = match self {
+            Self::EndAccess => pair.end_access(mesh).await,
+            Self::Revoke => pair.access(mesh, json!({"access": "REVOKED"})).await,
+            Self::EndMapping => pair.end(mesh, &pair.client).await,
+            Self::EndMappingByTherapist => pair.end(mesh, &pair.therapist).await,
+        };
+        assert_eq!(answer.expect(200)["journalAccess"], "REVOKED");
+    }
+}
+
+impl Reads {
+    /// A list, an entry, insights, and the page after a first one: by a token of before.
+    async fn of(mesh: &TestMesh, pair: &Pair, entry: &str) -> Self {
+        let first = mesh.get(&pair.journal("?pageSize=1"), &pair.therapist).await;
+        let token = first.headers["x-next-page-token"].to_str().unwrap().to_owned();
+        let paths = ["", &*format!("/entries/{entry}"), "/insights", &*format!("?pageSize=1&pageToken={token}")];
+        Self { paths: paths.map(|rest| pair.journal(rest)).into() }
+    }
+}
+
+async fn write(mesh: &TestMesh, pair: &Pair) -> String {
+    let made = pair.write(mesh, entry(mesh, "calm", "between the two of us")).await.expect(201);
+    made["entryId"].as_str().unwrap().to_owned()
+}
+
+/// How many entries insights have counted; 0 in any other answer.
+fn counted(answer: &Value) -> i64 {
+    let buckets = answer["buckets"].as_array().into_iter().flatten();
+    buckets.flat_map(|bucket| bucket["families"].as_array().into_iter().flatten()).filter_map(|f| f["count"].as_i64()).sum()
+}
+
+async fn of_opposite_answers_at_once_one_wins_and_the_others_are_told(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let pair = Pair::strangers(&mesh).await;
+    for round in 0..ROUNDS {
+        pair.request(&mesh, "MAPPING").await.expect(201);
+        let answers = join_all((0..16).map(async |number: usize| {
+            let status = if (number + round).is_multiple_of(2) { "ACCEPTED" } else { "REJECTED" };
+            (status, pair.answer(&mesh, status).await)
+        }))
+        .await;
+        let won: Vec<_> = answers.iter().filter(|(_, answer)| answer.status == 200).collect();
+        let (winner, told) = won.first().expect("one of them wins");
+        let state = if *winner == "ACCEPTED" { "ACTIVE" } else { "REJECTED" };
+        assert_eq!(told.body["mappingStatus"], state);
+        for (status, answer) in &answers {
+            if status == winner {
+                assert_eq!((answer.status, &answer.body), (200, &told.body), "the same answer changes nothing");
+            } else {
+                answer.refused(400, "NO_PENDING_REQUEST");
+            }
+        }
+        let path = format!("/clients/{}/therapists", pair.client.id);
+        assert_eq!(mesh.get(&path, &pair.client).await.expect(200)[0]["mappingStatus"], state);
+        if state == "ACTIVE" {
+            pair.end(&mesh, &pair.client).await.expect(200);
+        }
+    }
+    mesh.stop().await;
+}
+
+async fn a_request_taken_back_and_accepted_at_once_ends_as_the_winner_was_told(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let pair = Pair::strangers(&mesh).await;
+    for _ in 0..ROUNDS {
+        pair.request(&mesh, "MAPPING").await.expect(201);
+        let (accepted, ended) = tokio::join!(pair.answer(&mesh, "ACCEPTED"), pair.end(&mesh, &pair.therapist));
+        // Whichever comes first, the end comes last: it takes back the request or ends the mapping.
+        assert_eq!(ended.expect(200)["mappingStatus"], "ENDED");
+        if accepted.status != 200 {
+            accepted.refused(400, "NO_PENDING_REQUEST");
+        }
+        let path = format!("/therapists/{}/clients", pair.therapist.id);
+        assert_eq!(mesh.get(&path, &pair.therapist).await.expect(200)[0]["mappingStatus"], "ENDED");
+    }
+    mesh.stop().await;
+}
+
+/// A grant needs no request: so it holds whether the request was rejected before it or not, and a rejection after it finds
+/// nothing to reject.
+async fn access_granted_and_rejected_at_once_ends_granted(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let pair = Pair::strangers(&mesh).await;
+    pair.map(&mesh).await.expect(201);
+    for _ in 0..ROUNDS {
+        pair.request(&mesh, "JOURNAL_ACCESS").await.expect(201);
+        let answers = join_all((0..8).map(async |number: usize| {
+            let access = if number == 3 { "ACCEPTED" } else { "REJECTED" };
+            (access, pair.access(&mesh, json!({"access": access})).await)
+        }))
+        .await;
+        for (access, answer) in &answers {
+            if *access == "ACCEPTED" {
+                assert_eq!((answer.status, &answer.body["journalAccess"]), (200, &json!("ACCEPTED")), "{}", answer.body);
+            } else if answer.status == 200 {
+                assert_eq!(answer.body["journalAccess"], "REJECTED", "{}", answer.body);
+            } else {
+                answer.refused(400, "NO_PENDING_REQUEST");
+            }
+        }
+        mesh.get(&pair.journal(""), &pair.therapist).await.expect(200);
+        pair.end_access(&mesh).await.expect(200);
+    }
+    mesh.stop().await;
+}
+
+async fn an_entry_added_many_times_at_once_with_one_key_is_one_entry(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let pair = Pair::strangers(&mesh).await;
+    for round in 1..=ROUNDS {
+        let body = entry(&mesh, "calm", "once");
+        let answers = join_all((0..16).map(async |_| {
+            let request = mesh.request(Method::POST, &pair.journal("")).bearer_auth(&pair.client.token);
+            kit::mesh::answer(request.header("idempotency-key", format!("round {round}")).json(&body)).await
+        }))
+        .await;
+        let first = &answers[0].body;
+        for answer in &answers {
+            assert_eq!((answer.status, &answer.body), (201, first));
+        }
+        let all = mesh.get(&pair.journal(""), &pair.client).await.expect(200);
+        assert_eq!(all.as_array().unwrap().len(), round);
+    }
+    mesh.stop().await;
+}

@@ -1,0 +1,83 @@
+//! Text that people wrote is sealed for its place: whoever can write the tables can destroy it, but not move it.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use kit::engine::Engine;
+use kit::mesh::{Answer, TestMesh};
+
+use crate::raw::{RawItem, Tables};
+use crate::steps::{Pair, entry};
+
+kit::on_each_engine!(a_sealed_entry_opens_in_its_own_place_and_in_no_other);
+
+const TABLE: &str = "Journals";
+const SEALED: &str = "content";
+
+async fn a_sealed_entry_opens_in_its_own_place_and_in_no_other(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let (one, other) = (Pair::with_access(&mesh).await, Pair::with_access(&mesh).await);
+    let write = async |pair: &Pair, note: &str| {
+        let made = pair.write(&mesh, entry(&mesh, "calm", note)).await.expect(201);
+        made["entryId"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = (write(&one, "the first note").await, write(&one, "a second note").await);
+    let others = write(&other, "a note of somebody else").await;
+
+    let tables = Tables::of(&mesh);
+    let items = tables.dump(TABLE).await;
+    let item = |id: &str| items.iter().find(|item| mentions(item, id)).expect("the entry is stored").clone();
+    let read = async |pair: &Pair, id: &str| mesh.get(&pair.journal(&format!("/entries/{id}")), &pair.client).await;
+    let intact = [read(&one, &first).await, read(&one, &second).await, read(&other, &others).await];
+    let intact = intact.map(|answer| answer.expect(200));
+
+    // Two of one client change places; then one is copied to another client's entry.
+    let swapped = [with_content(item(&first), &item(&second)), with_content(item(&second), &item(&first))];
+    for item in swapped {
+        tables.put(TABLE, item).await;
+    }
+    for id in [&first, &second] {
+        unreadable(&read(&one, id).await);
+        unreadable(&mesh.get(&one.journal(&format!("/entries/{id}")), &one.therapist).await);
+    }
+    unreadable(&mesh.get(&one.journal(""), &one.client).await);
+    unreadable(&mesh.get(&one.journal("/insights"), &one.therapist).await);
+    tables.put(TABLE, with_content(item(&others), &item(&first))).await;
+    unreadable(&read(&other, &others).await);
+    unreadable(&mesh.get(&other.journal(""), &other.therapist).await);
+
+    // One bit is enough.
+    let mut bent = item(&others);
+    let Some(AttributeValue::B(bytes)) = bent.get_mut(SEALED) else { panic!("{SEALED} is binary") };
+    let mut changed = bytes.as_ref().to_vec();
+    *changed.last_mut().unwrap() ^= 1;
+    *bytes = changed.into();
+    tables.put(TABLE, bent).await;
+    unreadable(&read(&other, &others).await);
+
+    // In their own places they open again.
+    for id in [&first, &second, &others] {
+        tables.put(TABLE, item(id)).await;
+    }
+    let again = [read(&one, &first).await, read(&one, &second).await, read(&other, &others).await];
+    assert_eq!(again.map(|answer| answer.expect(200)), intact);
+    mesh.stop().await;
+}
+
+/// An error that tells nothing of what does not open.
+#[track_caller]
+fn unreadable(answer: &Answer) {
+    assert_eq!(answer.status, 500, "{}", answer.body);
+    let body = answer.body.to_string();
+    for word in ["note", "calm", "content", "Journals", "seal"] {
+        assert!(!body.contains(word), "{word} in {body}");
+    }
+}
+
+fn mentions(item: &RawItem, id: &str) -> bool {
+    let key = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).is_some_and(|text| text.contains(id));
+    key("sk") && item.contains_key(SEALED)
+}
+
+fn with_content(mut item: RawItem, from: &RawItem) -> RawItem {
+    item.insert(SEALED.to_owned(), from[SEALED].clone());
+    item
+}
