@@ -2,5 +2,5 @@
 #![allow(clippy::disallowed_methods, reason = "a test waits for what it starts")]
 
 mod linking;
-mod support;
+pub(crate) mod support;
 mod tampering;

@@ -98,3 +98,132 @@ fn is_borne_out(linked: &[Linked], head: Option<&Head>, link: &Link) -> bool {
     linked.iter().any(|next| Some(next.link.seq) == link.seq.checked_add(1) && next.link.previous == link.digest)
         || head.is_some_and(|head| head.seq == link.seq && head.digest == link.digest)
 }
+
+#[cfg(test)]
+mod tests {
+    use kernel::{ClientId, Entropy, ManualClock, TherapistId, Timestamp};
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    use super::*;
+    use crate::chain::People;
+    use crate::model::{Action, Personal};
+    use crate::tests::support::SeededEntropy;
+
+    #[derive(Debug, Clone)]
+    enum Tampering {
+        Drop(Index),
+        ExchangeSeq(Index, Index),
+        ExchangeLinks(Index, Index),
+        ExchangeFacts(Index, Index),
+        Count(Index),
+        CountDigestedAnew(Index, usize),
+        Copy(Index),
+    }
+
+    fn tampering() -> impl Strategy<Value = Tampering> {
+        let index = any::<Index>;
+        prop_oneof![
+            index().prop_map(Tampering::Drop),
+            (index(), index()).prop_map(|(one, other)| Tampering::ExchangeSeq(one, other)),
+            (index(), index()).prop_map(|(one, other)| Tampering::ExchangeLinks(one, other)),
+            (index(), index()).prop_map(|(one, other)| Tampering::ExchangeFacts(one, other)),
+            index().prop_map(Tampering::Count),
+            (index(), 0..5_usize).prop_map(|(index, more)| Tampering::CountDigestedAnew(index, more)),
+            index().prop_map(Tampering::Copy),
+        ]
+    }
+
+    fn facts(entropy: &dyn Entropy) -> Facts {
+        let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
+        let therapist = TherapistId::from_bytes(entropy.array());
+        let personal =
+            Personal { therapist, entry_id: String::new(), grant_id: "grant".to_owned(), salt: entropy.array() };
+        let people = People::of(ClientId::from_bytes([1; 16]), &personal);
+        let id = AccessId::generate(&clock, entropy);
+        Facts { id, time: Timestamp::UNIX_EPOCH, action: Action::List, entry_count: 1, people }
+    }
+
+    fn chain(length: usize, entropy: &dyn Entropy) -> (Vec<Linked>, Head) {
+        let (mut linked, mut end) = (Vec::new(), (0, Digest::NONE));
+        for _ in 0..length {
+            let facts = facts(entropy);
+            let link = facts.after(end.0, end.1);
+            end = (link.seq, link.digest);
+            linked.push(Linked { facts, link, intact: true });
+        }
+        let (seq, digest) = end;
+        (linked, Head { seq, digest, time: Timestamp::UNIX_EPOCH, key_id: String::new(), signature: Vec::new() })
+    }
+
+    /// Does it, and answers the place where it must be found: none if it changed nothing.
+    fn tamper(linked: &mut Vec<Linked>, tampering: &Tampering, entropy: &dyn Entropy) -> Option<usize> {
+        let length = linked.len();
+        let pair = |one: &Index, other: &Index| (one.index(length), other.index(length));
+        let first = |(one, other): (usize, usize)| (one != other).then(|| one.min(other));
+        match tampering {
+            Tampering::Drop(index) => {
+                let place = index.index(length);
+                linked.remove(place);
+                Some(place)
+            }
+            Tampering::ExchangeSeq(one, other) => {
+                let (one, other) = pair(one, other);
+                let (seq, of_other) = (linked[one].link.seq, linked[other].link.seq);
+                (linked[one].link.seq, linked[other].link.seq) = (of_other, seq);
+                first((one, other))
+            }
+            Tampering::ExchangeLinks(one, other) => {
+                let (one, other) = pair(one, other);
+                let (link, of_other) = (linked[one].link, linked[other].link);
+                (linked[one].link, linked[other].link) = (of_other, link);
+                first((one, other))
+            }
+            Tampering::ExchangeFacts(one, other) => {
+                let (one, other) = pair(one, other);
+                let (facts, of_other) = (linked[one].facts, linked[other].facts);
+                (linked[one].facts, linked[other].facts) = (of_other, facts);
+                first((one, other))
+            }
+            Tampering::Count(index) => {
+                let place = index.index(length);
+                linked[place].facts.entry_count += 1;
+                Some(place)
+            }
+            Tampering::CountDigestedAnew(index, more) => {
+                let place = index.index(length);
+                let last = (place + more).min(length - 1);
+                linked[place].facts.entry_count += 1;
+                for number in place..=last {
+                    let before = number
+                        .checked_sub(1)
+                        .map_or((0, Digest::NONE), |before| (linked[before].link.seq, linked[before].link.digest));
+                    linked[number].link = linked[number].facts.after(before.0, before.1);
+                }
+                Some(last)
+            }
+            Tampering::Copy(index) => {
+                let place = index.index(length);
+                let facts = Facts { id: facts(entropy).id, ..linked[place].facts };
+                let Link { seq, previous, .. } = linked[place].link;
+                linked.push(Linked { facts, link: facts.after(seq - 1, previous), intact: true });
+                Some(place)
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_done_to_a_chain_is_found_where_it_was_done(
+            seed: u64, length in 1..12_usize, tampering in tampering(),
+        ) {
+            let entropy = SeededEntropy::new(seed);
+            let (mut linked, head) = chain(length, &entropy);
+            prop_assert!(walk(&linked, &[], Some(&head)).is_none());
+            let place = tamper(&mut linked, &tampering, &entropy);
+            linked.sort_by_key(|record| (record.link.seq, record.facts.id));
+            let found = walk(&linked, &[], Some(&head));
+            prop_assert_eq!(found.map(|(seq, ..)| seq), place.map(|place| Some(place as u64 + 1)), "{:?}", found);
+        }
+    }
+}
