@@ -79,11 +79,15 @@ async fn an_ending_that_always_fails_holds_up_no_other(engine: Engine) {
     let table = direct.connect().await.table(&clients::CLIENTS);
     // More than one page of them, and before the others in the order of the index.
     for number in 0..120 {
-        let unreadable = json!({"pending": "ENDING", "user_id": "of nobody"});
+        let unreadable = json!({"pending": "EVENT", "user_id": "of nobody"});
         table.put(&Key::new(format!("CLIENT#{number:08}"), "PROFILE"), &unreadable).run().await.map(drop).unwrap();
     }
     for who in [&stuck, &asha] {
-        let tombstone = json!({"pending": "ENDING", "user_id": who.id});
+        // An account's id stands in for the event's: it has the same form.
+        let tombstone = json!({
+            "user_id": who.id, "role": "CLIENT",
+            "pending": "EVENT", "event_id": who.id, "event_time": "2100-01-01T00:00:00Z",
+        });
         table.put(&Key::new(format!("CLIENT#{}", who.id), "PROFILE"), &tombstone).run().await.map(drop).unwrap();
     }
     let is_pending = async |id: &str| {

@@ -1,11 +1,15 @@
 //! Internal RPCs: only services call them, by their own tokens, and no front leads to them.
 
 use kit::engine::Engine;
-use kit::mesh::TestMesh;
-use proto::auth::v1::EndAccountRequest;
-use proto::auth::v1::account_service_client::AccountServiceClient;
+use kit::mesh::{Someone, TestMesh};
+use proto::clients::v1::client_name_service_client::ClientNameServiceClient;
 use proto::clients::v1::client_service_client::ClientServiceClient;
-use proto::clients::v1::{GetClientRequest, ListClientsRequest};
+use proto::clients::v1::{BatchGetClientNamesRequest, GetClientRequest, ListClientsRequest};
+use proto::events::v1::event::Kind;
+use proto::events::v1::subscriber_service_client::SubscriberServiceClient;
+use proto::events::v1::{AccountEnded, DeliverRequest, Event, account_ended};
+use proto::therapists::v1::BatchGetTherapistNamesRequest;
+use proto::therapists::v1::therapist_name_service_client::TherapistNameServiceClient;
 use reqwest::Method;
 use serde_json::json;
 use tonic::transport::Channel;
@@ -21,18 +25,93 @@ fn bearer<T>(message: T, token: &str) -> Request<T> {
     request
 }
 
+/// A call as the service of this name makes it.
+fn of_service<T>(mesh: &TestMesh, name: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("workload-identity-token", mesh.workload_token(name).parse().unwrap());
+    request
+}
+
+/// The event that a client's account is ended.
+fn ended(who: &Someone) -> DeliverRequest {
+    let ended = AccountEnded { user_id: who.id.clone(), role: account_ended::Role::Client.into() };
+    let event = Event { id: who.id.clone(), time: None, kind: Some(Kind::AccountEnded(ended)) };
+    DeliverRequest { event: Some(event) }
+}
+
 #[tokio::test]
 async fn an_internal_rpc_wants_the_token_of_a_service() {
     let mesh = TestMesh::start(Engine::Embedded).await;
     let who = mesh.client("Asha").await;
-    let mut auth = AccountServiceClient::new(channel(&mesh.service("auth")).await);
-    let end = || EndAccountRequest { user_id: who.id.clone() };
-    assert_eq!(auth.end_account(end()).await.unwrap_err().code(), Code::Unauthenticated);
-    assert_eq!(auth.end_account(bearer(end(), &who.token)).await.unwrap_err().code(), Code::Unauthenticated);
-    let mut forged = Request::new(end());
-    forged.metadata_mut().insert("workload-identity-token", who.token.parse().unwrap());
-    assert_eq!(auth.end_account(forged).await.unwrap_err().code(), Code::Unauthenticated);
+    for service in ["auth", "mapping", "vault"] {
+        let mut subscriber = SubscriberServiceClient::new(channel(&mesh.service(service)).await);
+        let refused = subscriber.deliver(ended(&who)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated, "{service}");
+        let refused = subscriber.deliver(bearer(ended(&who), &who.token)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated, "{service}");
+        let mut forged = Request::new(ended(&who));
+        forged.metadata_mut().insert("workload-identity-token", who.token.parse().unwrap());
+        assert_eq!(subscriber.deliver(forged).await.unwrap_err().code(), Code::Unauthenticated, "{service}");
+        let other = of_service(&mesh, "journals", ended(&who));
+        assert_eq!(subscriber.deliver(other).await.unwrap_err().code(), Code::PermissionDenied, "{service}");
+    }
     mesh.get("/auth/me", &who).await.expect(200);
+    mesh.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_none_is_refused_so_that_it_is_not_lost() {
+    let mesh = TestMesh::start(Engine::Embedded).await;
+    let who = mesh.client("Asha").await;
+    let mut nobody = ended(&who);
+    if let Some(Event { kind: Some(Kind::AccountEnded(ended)), .. }) = &mut nobody.event {
+        ended.user_id = "nobody".to_owned();
+    }
+    let unknown = DeliverRequest { event: Some(Event { id: who.id.clone(), time: None, kind: None }) };
+    let mut auth = SubscriberServiceClient::new(channel(&mesh.service("auth")).await);
+    for bad in [DeliverRequest { event: None }, unknown, nobody] {
+        let refused = auth.deliver(of_service(&mesh, "clients", bad)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+    }
+    mesh.get("/auth/me", &who).await.expect(200);
+    mesh.stop().await;
+}
+
+#[tokio::test]
+async fn services_learn_the_names_of_those_who_have_a_profile_and_of_no_other() {
+    let mesh = TestMesh::start(Engine::Embedded).await;
+    let (asha, ben, noor) =
+        (mesh.client("Asha").await, mesh.client("Ben").await, mesh.therapist("Noor", "Grief", "110001").await);
+    let (gone, left) = (mesh.client("Gone").await, mesh.therapist("Left", "Grief", "110001").await);
+    let (no_profile, nobody) = (mesh.join("CLIENT").await.id, "01933b5e-7a4c-7def-8abc-0123456789ab".to_owned());
+    for (who, path) in [(&gone, format!("/clients/{}", gone.id)), (&left, format!("/therapists/{}", left.id))] {
+        assert_eq!(mesh.ask(Method::DELETE, &path, Some(who), None).await.status, 204);
+    }
+    let rest = [no_profile, nobody, "no id".to_owned(), gone.id.clone(), left.id.clone()];
+
+    let mut clients = ClientNameServiceClient::new(channel(&mesh.service("clients")).await);
+    let ids = [&[asha.id.clone(), ben.id.clone(), asha.id.clone(), noor.id.clone()], &rest[..]].concat();
+    let wanted = || BatchGetClientNamesRequest { client_ids: ids.clone() };
+    let found = clients.batch_get_client_names(of_service(&mesh, "mapping", wanted())).await.unwrap().into_inner();
+    let mut names: Vec<_> = found.names.into_iter().map(|it| (it.client_id, it.name)).collect();
+    names.sort();
+    assert_eq!(names, [(asha.id.clone(), "Asha".to_owned()), (ben.id.clone(), "Ben".to_owned())]);
+    let refused = clients.batch_get_client_names(of_service(&mesh, "audit", wanted())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let refused = clients.batch_get_client_names(bearer(wanted(), &asha.token)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let many = BatchGetClientNamesRequest { client_ids: vec![asha.id.clone(); 201] };
+    let refused = clients.batch_get_client_names(of_service(&mesh, "mapping", many)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+
+    let mut therapists = TherapistNameServiceClient::new(channel(&mesh.service("therapists")).await);
+    let ids = [&[noor.id.clone(), asha.id.clone()], &rest[..]].concat();
+    for service in ["mapping", "audit"] {
+        let wanted = of_service(&mesh, service, BatchGetTherapistNamesRequest { therapist_ids: ids.clone() });
+        let found = therapists.batch_get_therapist_names(wanted).await.unwrap().into_inner().names;
+        let names: Vec<_> = found.into_iter().map(|it| (it.therapist_id, it.name, it.specialty)).collect();
+        assert_eq!(names, [(noor.id.clone(), "Noor".to_owned(), "Grief".to_owned())], "{service}");
+    }
     mesh.stop().await;
 }
 
@@ -40,11 +119,12 @@ async fn an_internal_rpc_wants_the_token_of_a_service() {
 async fn no_front_leads_to_an_internal_rpc() {
     let mesh = TestMesh::start(Engine::Embedded).await;
     let who = mesh.client("Asha").await;
-    let mut front = AccountServiceClient::new(channel(&mesh.url).await);
-    let refused = front.end_account(bearer(EndAccountRequest { user_id: who.id.clone() }, &who.token)).await;
+    let mut front = SubscriberServiceClient::new(channel(&mesh.url).await);
+    let refused = front.deliver(bearer(ended(&who), &who.token)).await;
     assert_eq!(refused.unwrap_err().code(), Code::Unimplemented);
-    let path = "/therapy.auth.v1.AccountService/EndAccount";
-    let rest = mesh.ask(Method::POST, path, Some(&who), Some(json!({"userId": who.id}))).await;
+    let path = "/therapy.events.v1.SubscriberService/Deliver";
+    let event = json!({"event": {"accountEnded": {"userId": who.id, "role": "CLIENT"}}});
+    let rest = mesh.ask(Method::POST, path, Some(&who), Some(event)).await;
     rest.refused(404, "ROUTE_NOT_FOUND");
     mesh.get("/auth/me", &who).await.expect(200);
     mesh.stop().await;

@@ -17,4 +17,5 @@ mod hostile;
 mod internal;
 mod journals;
 mod profiles;
+mod related;
 mod tokens;

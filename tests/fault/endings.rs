@@ -18,6 +18,7 @@ kit::on_each_engine!(
     an_ending_whose_last_step_failed_is_finished_without_being_asked,
     an_ending_whose_answers_are_lost_is_finished_by_asking_again,
     an_ending_that_auth_did_without_an_answer_is_asked_of_it_again,
+    an_ending_that_one_could_not_take_is_taken_by_the_others_and_finished_later,
 );
 
 const SOON: Duration = Duration::from_millis(50);
@@ -139,6 +140,23 @@ async fn an_ending_that_auth_did_without_an_answer_is_asked_of_it_again(engine: 
         assert_eq!(leaving.end(&world).await.status, 204);
         world.proxy.set(Mode::Pass).await;
         leaving.assert_gone(&world).await;
+    }
+    world.mesh.stop().await;
+}
+
+async fn an_ending_that_one_could_not_take_is_taken_by_the_others_and_finished_later(engine: Engine) {
+    let world = World::start_with(engine, |config| config.endings.recovery_interval = SOON).await;
+    for table in ["Mappings", "DataKeys"] {
+        for leaving in one_of_each(&world).await {
+            world.only(None, table);
+            world.proxy.set(Mode::Throttle).await;
+            leaving.end(&world).await.refused(503, "UNAVAILABLE");
+            assert!(leaving.is_pending(&world).await, "{table}");
+            world.mesh.get("/auth/me", &leaving.who).await.refused(401, "ACCOUNT_ENDED");
+            world.proxy.set(Mode::Pass).await;
+            until("the ending is over", async || !leaving.is_pending(&world).await).await;
+            leaving.assert_gone(&world).await;
+        }
     }
     world.mesh.stop().await;
 }

@@ -1,7 +1,5 @@
 //! What can be done with a client's profile.
 
-use std::collections::BTreeSet;
-
 use chassis::Context;
 use dynamo::{Claim, Idempotency};
 use endings::Endings;
@@ -50,7 +48,7 @@ impl Ops {
         self.existing(permit.ok_or_else(no_such_client)?).await
     }
 
-    pub(crate) async fn names(&self, permit: Names, wanted: BTreeSet<ClientId>) -> Result<Vec<Client>> {
+    pub(crate) async fn names(&self, permit: Names, wanted: Vec<ClientId>) -> Result<Vec<Client>> {
         self.store.named(permit, wanted).await
     }
 

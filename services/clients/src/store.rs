@@ -6,7 +6,7 @@
 //! | `EMAIL#<folded address>` | `PROFILE` | whose address it is; unique by its key |
 //! | `IDEM#<digest>` | `IDEM` | a request that brought an idempotency key |
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use dynamo::{
     Action, Claim, Condition, EXPIRES_AT, Item, Key, KeyDef, Read as Fresh, Table, TableDef, Transact, Verdict,
@@ -108,19 +108,17 @@ impl Store {
 
     /// The profiles that these permits are for, in their order. Who has none is left out.
     pub(crate) async fn read_all(&self, permits: &[Read]) -> Result<Vec<Client>> {
-        let ids: BTreeSet<ClientId> = permits.iter().map(|permit| permit.id()).collect();
-        let found = self.batch(ids, Fresh::Consistent).await?;
+        let found = self.batch(permits.iter().map(|permit| permit.id()).collect(), Fresh::Consistent).await?;
         let mut found: HashMap<ClientId, Client> = found.into_iter().map(|client| (client.id, client)).collect();
         Ok(permits.iter().filter_map(|permit| found.remove(&permit.id())).collect())
     }
 
     /// The profiles of those of these clients who have one, for their names.
-    pub(crate) async fn named(&self, _permit: Names, ids: BTreeSet<ClientId>) -> Result<Vec<Client>> {
+    pub(crate) async fn named(&self, _permit: Names, ids: Vec<ClientId>) -> Result<Vec<Client>> {
         self.batch(ids, Fresh::Eventual).await
     }
 
-    /// Each id once, as DynamoDB demands.
-    async fn batch(&self, ids: BTreeSet<ClientId>, fresh: Fresh) -> Result<Vec<Client>> {
+    async fn batch(&self, ids: Vec<ClientId>, fresh: Fresh) -> Result<Vec<Client>> {
         let keys = ids.into_iter().map(|id| profile_key(id.into())).collect();
         let stored = self.0.batch_get(keys, fresh).await?.into_iter().map(|item| Stored::of(Some(item)));
         stored.filter_map(|stored| stored.map(Stored::profile).transpose()).collect()

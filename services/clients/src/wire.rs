@@ -1,7 +1,5 @@
 //! Between the messages of the proto and the types of the domain; every field by its name.
 
-use std::collections::BTreeSet;
-
 use kernel::{ClientId, Email, Error, Page, PageSize, Version, Violations};
 use proto::clients::v1 as pb;
 
@@ -40,7 +38,7 @@ pub(crate) fn bad_page_token() -> Error {
 }
 
 /// The clients whose names are asked for. An id that is none names nobody.
-pub(crate) fn wanted(request: pb::BatchGetClientNamesRequest) -> Result<BTreeSet<ClientId>, Error> {
+pub(crate) fn wanted(request: pb::BatchGetClientNamesRequest) -> Result<Vec<ClientId>, Error> {
     let pb::BatchGetClientNamesRequest { client_ids } = request;
     if client_ids.len() > MOST_NAMES {
         return Err(Error::invalid("clientIds", "must be 200 at most"));

@@ -1,7 +1,5 @@
 //! What can be done with a therapist's profile and with the directory.
 
-use std::collections::BTreeSet;
-
 use chassis::Context;
 use dynamo::{Claim, Idempotency, PageRequest, PageTokens};
 use endings::Endings;
@@ -37,7 +35,7 @@ impl Ops {
         self.store.read(permit, id).await?.profile().ok_or_else(|| Error::not_found("therapist"))
     }
 
-    pub(crate) async fn names(&self, permit: Names, wanted: BTreeSet<TherapistId>) -> Result<Vec<Therapist>> {
+    pub(crate) async fn names(&self, permit: Names, wanted: Vec<TherapistId>) -> Result<Vec<Therapist>> {
         self.store.named(permit, wanted).await
     }
 

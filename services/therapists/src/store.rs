@@ -8,8 +8,6 @@
 //! The directory is four indexes in the order of the folded name: one for each way to combine the filters, so that every
 //! page of every combination is one Query. They lag behind the table, by milliseconds as a rule.
 
-use std::collections::BTreeSet;
-
 use dynamo::{
     Claim, Condition, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read as Fresh, Sort, Table, TableDef,
     Transact, Update, Verdict,
@@ -158,7 +156,7 @@ impl Store {
     }
 
     /// The profiles of those of these therapists who have one, for their names.
-    pub(crate) async fn named(&self, _permit: Names, ids: BTreeSet<TherapistId>) -> Result<Vec<Therapist>> {
+    pub(crate) async fn named(&self, _permit: Names, ids: Vec<TherapistId>) -> Result<Vec<Therapist>> {
         let keys = ids.into_iter().map(|id| profile_key(id.into())).collect();
         let stored = self.0.batch_get(keys, Fresh::Eventual).await?.into_iter().map(|item| Stored::of(Some(item)));
         stored.filter_map(|stored| stored.map(Stored::profile).transpose()).collect()

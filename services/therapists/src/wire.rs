@@ -1,7 +1,5 @@
 //! Between the messages of the proto and the types of the domain; every field by its name.
 
-use std::collections::BTreeSet;
-
 use kernel::{Error, Page, PageSize, Pincode, Specialty, TherapistId, Version, Violations, fold_prefix};
 use proto::therapists::v1 as pb;
 
@@ -43,7 +41,7 @@ pub(crate) fn list(request: pb::ListTherapistsRequest) -> Result<List, Error> {
 }
 
 /// The therapists whose names are asked for. An id that is none names nobody.
-pub(crate) fn wanted(request: pb::BatchGetTherapistNamesRequest) -> Result<BTreeSet<TherapistId>, Error> {
+pub(crate) fn wanted(request: pb::BatchGetTherapistNamesRequest) -> Result<Vec<TherapistId>, Error> {
     let pb::BatchGetTherapistNamesRequest { therapist_ids } = request;
     if therapist_ids.len() > MOST_NAMES {
         return Err(Error::invalid("therapistIds", "must be 200 at most"));

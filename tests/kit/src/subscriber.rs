@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 /// What a subscriber does with an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +23,20 @@ pub enum Reaction {
     Hang,
 }
 
-/// What several subscribers were told, in order: who, what, and what became of it.
+/// One telling of one event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// The subscriber that was told.
+    pub to: &'static str,
+    /// What it was told.
+    pub event: Event,
+    /// What it did.
+    pub reaction: Reaction,
+}
+
+/// What several subscribers were told, in order.
 #[derive(Debug, Clone, Default)]
-pub struct Told(Arc<Mutex<Vec<(&'static str, Event, Reaction)>>>);
+pub struct Told(Arc<Mutex<Vec<Delivery>>>);
 
 /// A subscriber on a port of its own; it ends with this value.
 #[derive(Debug)]
@@ -45,6 +56,7 @@ impl Told {
     ///
     /// # Panics
     /// If no port can be had.
+    #[allow(clippy::disallowed_methods, reason = "the task ends with the subscriber")]
     pub async fn subscriber<F>(&self, name: &'static str, react: F) -> Subscriber
     where
         F: Fn(&Event) -> Reaction + Send + Sync + 'static,
@@ -58,15 +70,15 @@ impl Told {
 
     /// All of it.
     #[must_use]
-    pub fn all(&self) -> Vec<(&'static str, Event, Reaction)> {
+    pub fn all(&self) -> Vec<Delivery> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The events that a subscriber has taken.
     #[must_use]
     pub fn taken_by(&self, name: &str) -> Vec<Event> {
-        let taken = |(who, event, reaction)| (who == name && reaction == Reaction::Take).then_some(event);
-        self.all().into_iter().filter_map(taken).collect()
+        let taken = |it: &Delivery| it.to == name && it.reaction == Reaction::Take;
+        self.all().into_iter().filter(taken).map(|it| it.event).collect()
     }
 }
 
@@ -87,12 +99,12 @@ impl Drop for Subscriber {
 #[tonic::async_trait]
 impl<F: Fn(&Event) -> Reaction + Send + Sync + 'static> SubscriberService for Service<F> {
     async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
-        let event = request.into_inner().event.ok_or_else(|| Status::invalid_argument("no event"))?;
+        let event = request.into_inner().event.ok_or_else(|| Status::new(Code::InvalidArgument, "no event"))?;
         let reaction = (self.react)(&event);
-        self.told.0.lock().unwrap_or_else(PoisonError::into_inner).push((self.name, event, reaction));
+        self.told.0.lock().unwrap_or_else(PoisonError::into_inner).push(Delivery { to: self.name, event, reaction });
         match reaction {
             Reaction::Take => Ok(Response::new(DeliverResponse {})),
-            Reaction::Fail => Err(Status::internal("the test says so")),
+            Reaction::Fail => Err(Status::new(Code::Internal, "the test says so")),
             Reaction::Hang => std::future::pending().await,
         }
     }

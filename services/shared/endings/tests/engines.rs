@@ -99,9 +99,9 @@ impl World {
     /// The one event that was told, whoever was told it and how often.
     fn the_event(&self) -> AccountEnded {
         let told = self.told.all();
-        let (_, first, _) = &told[0];
+        let first = &told[0].event;
         assert!(first.id.parse::<kernel::EventId>().is_ok() && first.time.is_some());
-        assert!(told.iter().all(|(_, event, _)| event == first), "{told:?}");
+        assert!(told.iter().all(|it| it.event == *first), "{told:?}");
         let Some(What::AccountEnded(ended)) = first.kind.clone() else { unreachable!("there is no other kind") };
         ended
     }
@@ -114,7 +114,7 @@ async fn an_ending_tells_all_once_and_leaves_nothing_of_the_person(engine: Engin
         let world = World::new(engine, role).await;
         world.profile().await;
         world.end().await.unwrap();
-        let order: Vec<_> = world.told.all().into_iter().map(|(who, ..)| who).collect();
+        let order: Vec<_> = world.told.all().into_iter().map(|it| it.to).collect();
         assert_eq!(order, NAMES);
         assert_eq!(world.the_event(), AccountEnded { user_id: USER.to_string(), role: shown.into() });
         let left = world.there().await;

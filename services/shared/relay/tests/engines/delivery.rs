@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use dynamo::Key;
 use kernel::Kind;
 use kit::engine::Engine;
+use kit::subscriber::Delivery;
 use kit::subscriber::Reaction::{Fail, Take};
 use kit::wait::until;
 use serde::Serialize;
@@ -23,7 +24,7 @@ async fn an_event_is_taken_by_all_in_their_order_and_its_mark_is_gone(engine: En
     let event = world.write("a").await;
     assert!(world.is_pending("a").await);
     world.deliver(&world.relay(), "a", event.clone()).await.unwrap();
-    assert_eq!(world.told.all(), NAMES.map(|name| (name, event.clone(), Take)));
+    assert_eq!(world.told.all(), NAMES.map(|to| Delivery { to, event: event.clone(), reaction: Take }));
     world.assert_finished("a").await;
 }
 
@@ -45,8 +46,8 @@ async fn a_subscriber_that_fails_twice_is_told_the_same_event_until_it_takes_it(
     recovery.abort();
     world.assert_finished("a").await;
     let told = world.told.all();
-    assert!(told.iter().all(|(_, again, _)| *again == event), "{told:?}");
-    let of_second: Vec<_> = told.iter().filter(|(who, ..)| *who == NAMES[1]).map(|(.., reaction)| *reaction).collect();
+    assert!(told.iter().all(|it| it.event == event), "{told:?}");
+    let of_second: Vec<_> = told.iter().filter(|it| it.to == NAMES[1]).map(|it| it.reaction).collect();
     assert_eq!(of_second, [Fail, Fail, Take]);
 }
 
@@ -54,7 +55,7 @@ async fn a_subscriber_that_fails_keeps_the_event_from_no_other(engine: Engine) {
     let world = World::new(engine, |number, _| if number == 0 { Fail } else { Take }).await;
     let event = world.write("a").await;
     world.deliver(&world.relay(), "a", event).await.unwrap_err();
-    let reactions: Vec<_> = world.story().into_iter().map(|(who, _, reaction)| (who, reaction)).collect();
+    let reactions: Vec<_> = world.told.all().into_iter().map(|it| (it.to, it.reaction)).collect();
     assert_eq!(reactions, [(NAMES[0], Fail), (NAMES[1], Take), (NAMES[2], Take)]);
     assert!(world.is_pending("a").await);
 }

@@ -128,9 +128,4 @@ impl World {
         let shown = self.table.query_index(&NOTES.indexes[0], "EVENT").page().await.unwrap();
         assert!(shown.items.iter().all(|item| item.text("sk") != Some(name)), "the index shows it no more");
     }
-
-    /// What was told, in order: to whom, about whom, and what became of it.
-    pub(crate) fn story(&self) -> Vec<(&'static str, String, Reaction)> {
-        self.told.all().iter().map(|(who, event, reaction)| (*who, subject(event).to_owned(), *reaction)).collect()
-    }
 }
