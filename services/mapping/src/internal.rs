@@ -1,10 +1,10 @@
 //! The RPCs that other services call. They answer with facts: an error is a fault, or a request that no service sends.
 
 use chassis::{Context, status};
-use kernel::{Error, Role, UserId, Violations};
+use kernel::{Error, Kind, Role, UserId, Violations};
 use proto::events::v1 as events;
 use proto::events::v1::account_ended::Role as EndedRole;
-use proto::events::v1::event::Kind;
+use proto::events::v1::event::Kind as EventKind;
 use proto::events::v1::subscriber_service_server::SubscriberService;
 use proto::mapping::v1 as pb;
 use proto::mapping::v1::consent_service_server::ConsentService;
@@ -56,7 +56,7 @@ impl ConsentService for Services {
         let page = match self.0.agreed(own, wanted).await {
             Ok(page) => page,
             // The size is right: what the caller sent wrong is the token.
-            Err(error) if error.kind() == kernel::Kind::InvalidArgument => {
+            Err(error) if error.kind() == Kind::InvalidArgument => {
                 let bad_token = pb::ListAgreedClientsResponse { bad_page_token: true, ..Default::default() };
                 return Ok(Response::new(bad_token));
             }
@@ -87,7 +87,7 @@ impl SubscriberService for Services {
     ) -> Result<Response<events::DeliverResponse>, Status> {
         let events::DeliverRequest { event } = request.into_inner();
         // A kind that is newer than this service is none here, and nothing that it has to hear of.
-        if let Some(Kind::AccountEnded(ended)) = event.and_then(|event| event.kind) {
+        if let Some(EventKind::AccountEnded(ended)) = event.and_then(|event| event.kind) {
             self.0.bury(undertaker(&ended).map_err(status::of)?).await.map_err(status::of)?;
         }
         Ok(Response::new(events::DeliverResponse {}))

@@ -145,13 +145,6 @@ pub(crate) struct Change {
     pub(crate) time: Timestamp,
 }
 
-/// What an intent comes to.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    Changed(Relation, Change),
-    Unchanged,
-}
-
 impl Relation {
     /// Two between whom there was never anything.
     pub(crate) const fn new(pair: Pair, now: Timestamp) -> Self {
@@ -175,16 +168,15 @@ impl Relation {
 
     /// The states at an instant: requests and grants expire by the clock alone.
     pub(crate) fn at(&self, now: Timestamp) -> State {
-        let mapping = match self.mapping {
-            Mapping::Requested if request_ends(self.mapping_since) <= now => Mapping::Expired,
-            stored => stored,
+        let is_over = |end: Timestamp| end <= now;
+        let asked = self.mapping == Mapping::Requested;
+        let mapping = if asked && is_over(request_ends(self.mapping_since)) { Mapping::Expired } else { self.mapping };
+        let access_ends = match self.access {
+            Access::Pending => Some(request_ends(self.access_since)),
+            Access::Accepted => self.grant.and_then(|grant| grant.limits.expires_at),
+            Access::None | Access::Rejected | Access::Expired | Access::Revoked => None,
         };
-        let ends = self.grant.and_then(|grant| grant.limits.expires_at);
-        let access = match self.access {
-            Access::Pending if request_ends(self.access_since) <= now => Access::Expired,
-            Access::Accepted if ends.is_some_and(|ends| ends <= now) => Access::Expired,
-            stored => stored,
-        };
+        let access = if access_ends.is_some_and(is_over) { Access::Expired } else { self.access };
         State { mapping, access }
     }
 
@@ -208,29 +200,30 @@ impl Relation {
         self.contacts.iter().any(|contact| contact.by == Actor::Client)
     }
 
-    /// What the relation becomes when somebody does this now. `grant` is the id of the grant, should one be made.
+    /// What the relation becomes when somebody does this now; nothing, if that changes nothing. `grant` makes the id of a
+    /// grant.
     pub(crate) fn after(
         &self,
         actor: Actor,
         intent: Intent,
         now: Timestamp,
         grant: impl FnOnce() -> GrantId,
-    ) -> Result<Outcome, Refusal> {
+    ) -> Result<Option<(Self, Change)>, Refusal> {
         let before = self.at(now);
         let after = match step(actor, intent.action(), before) {
-            Step::To(_) if self.has(actor, intent, now) => return Ok(Outcome::Unchanged),
+            Step::To(_) if self.has(actor, intent, now) => return Ok(None),
             Step::To(after) => after,
-            Step::Unchanged => return Ok(Outcome::Unchanged),
+            Step::Unchanged => return Ok(None),
             Step::Refused(refusal) => return Err(refusal),
         };
-        let grant = match intent {
-            Intent::Grant(limits) => Some(Grant { id: grant(), limits }),
-            _ if after.access == Access::Accepted => self.grant,
-            _ => None,
+        let grant = if let Intent::Grant(limits) = intent {
+            Some(Grant { id: grant(), limits })
+        } else {
+            self.grant.filter(|_| after.access == Access::Accepted)
         };
         let channel = if let Intent::RecordContact(channel) = intent { Some(channel) } else { None };
         let change = Change { actor, action: intent.action(), before, after, grant, channel, time: now };
-        Ok(Outcome::Changed(self.changed(&change), change))
+        Ok(Some((self.changed(&change), change)))
     }
 
     /// The relation after a change. Folding a history gives the relation that it is of.

@@ -3,10 +3,10 @@
 use chassis::{Context, Platform};
 use dynamo::{Claim, Cursor, Idempotency, PageTokens, Query};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use kernel::{Error, Kind, Page, Result, Timestamp};
+use kernel::{Error, Kind, Page, Result, Timestamp, UserId};
 
 use crate::list::{self, List, Wanted};
-use crate::model::{Grant, GrantId, Intent, Outcome, Relation};
+use crate::model::{Grant, GrantId, Intent, Relation};
 use crate::peers::{Clients, Peers, Therapists};
 use crate::policy::{Act, AsClient, AsTherapist, Undertaker};
 use crate::store::{Store, Written};
@@ -90,7 +90,7 @@ impl Ops {
             };
             let grant = || GrantId::generate(&*self.platform.clock, &*self.platform.entropy);
             let outcome = old.after(permit.actor(), intent, now, grant).map_err(|refusal| refusal.into_error())?;
-            let Outcome::Changed(new, change) = outcome else { return Ok(old) };
+            let Some((new, change)) = outcome else { return Ok(old) };
             match self.store.write(permit, &old, &new, &change, claim).await {
                 Ok(Written::Done) => return Ok(new),
                 Ok(Written::Conflict) => {}
@@ -229,7 +229,7 @@ impl Shown {
     }
 }
 
-fn is_own(permit: Act, user: kernel::UserId) -> bool {
+fn is_own(permit: Act, user: UserId) -> bool {
     match permit.actor() {
         Actor::Client => user == permit.pair().client.into(),
         Actor::Therapist => user == permit.pair().therapist.into(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chassis::{Context, paged, status};
 use dynamo::{Claim, Keyed};
-use kernel::{Error, both};
+use kernel::{Error, Timestamp, both};
 use prost::Message as _;
 use proto::mapping::v1 as pb;
 use proto::mapping::v1::mapping_service_server::MappingService;
@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 use crate::list::Wanted;
 use crate::model::{Intent, Relation};
 use crate::ops::{Ops, Shown};
+use crate::peers::Therapists;
 use crate::policy::{self, Act, AsClient, Side};
 use crate::wire;
 
@@ -119,7 +120,7 @@ impl Services {
         own: AsClient,
         which: Shown,
         wanted: Wanted<'_>,
-        show: impl Fn(&Relation, &crate::peers::Therapists, kernel::Timestamp) -> T,
+        show: impl Fn(&Relation, &Therapists, Timestamp) -> T,
     ) -> Result<(Vec<T>, String), Error> {
         let page = self.0.of_client(own, which, wanted).await?;
         let names = self.0.names_of_therapists(context, &page).await?;
