@@ -89,8 +89,14 @@ impl Ops {
                 None => return Err(Error::not_found("relation")),
             };
             let grant = || GrantId::generate(&*self.platform.clock, &*self.platform.entropy);
-            let outcome = old.after(permit.actor(), intent, now, grant).map_err(|refusal| refusal.into_error())?;
-            let Some((new, change)) = outcome else { return Ok(old) };
+            let (new, change) = match old.after(permit.actor(), intent, now, grant) {
+                Ok(Some(changed)) => changed,
+                Ok(None) => return Ok(old),
+                // What stands in the way may be the work of this very request, sent twice at once.
+                Err(refusal) => {
+                    return self.replayed(permit, claim).await?.ok_or_else(|| refusal.into_error());
+                }
+            };
             match self.store.write(permit, &old, &new, &change, claim).await {
                 Ok(Written::Done) => return Ok(new),
                 Ok(Written::Conflict) => {}

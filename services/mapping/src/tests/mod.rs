@@ -1,1 +1,99 @@
 //! The rules of mapping, on both engines.
+
+mod endings;
+mod expiry;
+mod history;
+mod lists;
+mod races;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::client::Upstream;
+use chassis::identity::Issuer;
+use chassis::{Platform, SystemEntropy, Tasks};
+use dynamo::secret::{Secret, Secrets};
+use kernel::{ClientId, Error, LoginId, ManualClock, Person, Role, TherapistId, Timestamp, UserId};
+use kit::engine::Engine;
+
+use crate::model::{Intent, Limits, Pair, Relation};
+use crate::ops::Ops;
+use crate::policy::{self, Act, AsClient, AsTherapist, Side};
+use crate::transition::State;
+use crate::{Deps, MAPPINGS, ops};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const UNLIMITED: Intent = Intent::Grant(Limits { entries_from: None, expires_at: None });
+
+/// The use cases over a table of their own, by a clock that stands still. Nobody is asked for names.
+struct World {
+    ops: Arc<Ops>,
+    clock: ManualClock,
+}
+
+impl World {
+    async fn new(engine: Engine) -> Self {
+        let dynamodb = engine.client().await;
+        dynamodb.create_or_verify(&[&MAPPINGS]).await.unwrap();
+        // In the year 2100: what expires by this clock must not have expired by the engines' own.
+        let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap());
+        let shared = Arc::new(clock.clone());
+        let tokens = Arc::new(Issuer::generate(shared.clone()).unwrap()).workload("mapping").tokens;
+        let nobody = Upstream::new("http://127.0.0.1:9", tokens).unwrap();
+        let platform = Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
+        let secrets = Secrets::new(Secret::new([7; 32]), vec![]);
+        let deps = Deps { dynamodb, secrets, clients: nobody.clone(), therapists: nobody, platform };
+        Self { ops: Arc::new(ops(deps).unwrap()), clock }
+    }
+
+    fn user(&self) -> UserId {
+        UserId::generate(&self.clock, &SystemEntropy)
+    }
+
+    /// A client and a therapist who have never met.
+    fn strangers(&self) -> Pair {
+        Pair { client: self.user().into(), therapist: self.user().into() }
+    }
+
+    async fn client(&self, pair: Pair, intent: Intent) -> Result<Relation, Error> {
+        self.ops.act(as_client(pair.client).towards(pair.therapist), intent, None).await
+    }
+
+    async fn therapist(&self, pair: Pair, intent: Intent) -> Result<Relation, Error> {
+        self.ops.act(as_therapist(pair.therapist).towards(pair.client), intent, None).await
+    }
+
+    async fn stored(&self, pair: Pair) -> Relation {
+        self.ops.store.read(by_client(pair)).await.unwrap().unwrap()
+    }
+
+    async fn state(&self, pair: Pair) -> State {
+        self.stored(pair).await.at(self.ops.now())
+    }
+}
+
+fn person(role: Role, user_id: UserId) -> Person {
+    Person { user_id, role, login_id: LoginId::from_bytes([9; 16]) }
+}
+
+fn as_client(id: ClientId) -> AsClient {
+    match policy::side(person(Role::Client, id.into())) {
+        Side::Client(own) => own,
+        Side::Therapist(_) => panic!("a client is a client"),
+    }
+}
+
+fn as_therapist(id: TherapistId) -> AsTherapist {
+    match policy::side(person(Role::Therapist, id.into())) {
+        Side::Therapist(own) => own,
+        Side::Client(_) => panic!("a therapist is a therapist"),
+    }
+}
+
+fn by_client(pair: Pair) -> Act {
+    as_client(pair.client).towards(pair.therapist)
+}
+
+fn reason<T>(outcome: &Result<T, Error>) -> &'static str {
+    outcome.as_ref().err().map_or("", Error::reason)
+}
