@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
+use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, Value};
 use proto::{Caller, RPCS, Rpc};
 
 fn pool() -> DescriptorPool {
@@ -89,8 +89,7 @@ fn envoys_set_is_the_same_but_for_response_body() {
         let routes = methods.into_iter().map(|method| {
             let options = method.options();
             let mut rule = options.get_extension(&extension).as_message().unwrap().clone();
-            let body = rule.get_field_by_name("response_body").unwrap().as_str().unwrap().to_owned();
-            rule.clear_field_by_name("response_body");
+            let body = without_response_body(&mut rule);
             (format!("{}{rule:?}", method.full_name()), body)
         });
         routes.collect::<Vec<_>>()
@@ -100,4 +99,15 @@ fn envoys_set_is_the_same_but_for_response_body() {
     assert_eq!(routes(&ours), routes(&envoys));
     assert!(ours.iter().any(|(_, body)| !body.is_empty()));
     assert!(envoys.iter().all(|(_, body)| body.is_empty()));
+}
+
+/// Takes `response_body` out of a route and its aliases, which must name the same; answers what they named.
+fn without_response_body(rule: &mut DynamicMessage) -> String {
+    let body = rule.get_field_by_name("response_body").unwrap().as_str().unwrap().to_owned();
+    rule.clear_field_by_name("response_body");
+    let aliases = rule.get_field_by_name_mut("additional_bindings").and_then(Value::as_list_mut);
+    for alias in aliases.into_iter().flatten().filter_map(Value::as_message_mut) {
+        assert_eq!(without_response_body(alias), body, "an alias answers alike");
+    }
+    body
 }
