@@ -91,3 +91,51 @@ impl Consent {
         Ok(Answer { granted, grant_id, entries_from })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use chassis::identity::Issuer;
+    use kernel::{Kind, LoginId, Person, Role, SystemClock, UserId};
+
+    use super::*;
+    use crate::policy;
+
+    /// Services that nobody runs.
+    fn unreachable() -> Consent {
+        let issuer = Arc::new(Issuer::generate(Arc::new(SystemClock)).unwrap());
+        let tokens = issuer.workload("journals").tokens;
+        // Port 1 of this machine belongs to nobody who answers.
+        let upstream = Upstream::new("http://127.0.0.1:1", tokens).unwrap();
+        Consent { mapping: upstream.clone(), audit: upstream }
+    }
+
+    fn reading(role: Role) -> Reading {
+        let user_id = UserId::from_bytes([1; 16]);
+        let person = Person { user_id, role, login_id: LoginId::from_bytes([9; 16]) };
+        policy::read(person, &user_id.to_string(), "journal").unwrap()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_disclosed_to_a_therapist_that_could_not_be_recorded() {
+        let (consent, context) = (unreachable(), Context::background(Duration::from_secs(5)));
+        let Reading::Ask(question) = reading(Role::Therapist) else { panic!("a therapist is asked about") };
+        let answer = Answer { granted: true, grant_id: "g".to_owned(), entries_from: i64::MIN };
+        let granted = question.answered(answer).unwrap();
+        let read = Undisclosed::new("what was written", access::Action::List, 1);
+        assert_eq!(consent.disclose(&context, &granted, read).await.unwrap_err().kind(), Kind::Unavailable);
+        let Reading::Permitted(own) = reading(Role::Client) else { panic!("a client reads the own journal") };
+        let read = Undisclosed::new("what was written", access::Action::List, 1);
+        assert_eq!(consent.disclose(&context, &own, read).await.unwrap(), "what was written");
+    }
+
+    #[tokio::test]
+    async fn without_an_answer_there_is_no_consent() {
+        let (consent, context) = (unreachable(), Context::background(Duration::from_secs(5)));
+        let refused = consent.permit(&context, reading(Role::Therapist), "journal").await;
+        assert_eq!(refused.unwrap_err().kind(), Kind::Unavailable);
+        assert!(consent.permit(&context, reading(Role::Client), "journal").await.is_ok());
+    }
+}

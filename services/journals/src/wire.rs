@@ -292,3 +292,82 @@ fn instant(millisecond: i64) -> prost_types::Timestamp {
     let nanos = i32::try_from(millisecond.rem_euclid(1000) * 1_000_000).unwrap_or_default();
     prost_types::Timestamp { seconds: millisecond.div_euclid(1000), nanos }
 }
+
+#[cfg(test)]
+mod tests {
+    use kernel::{LoginId, Person, Role, UserId};
+
+    use super::*;
+    use crate::policy;
+
+    fn permit() -> Write {
+        let user_id = UserId::from_bytes([1; 16]);
+        let person = Person { user_id, role: Role::Client, login_id: LoginId::from_bytes([9; 16]) };
+        policy::write(person, &user_id.to_string()).unwrap()
+    }
+
+    fn timestamp(seconds: i64, nanos: i32) -> prost_types::Timestamp {
+        prost_types::Timestamp { seconds, nanos }
+    }
+
+    fn fields(error: &Error) -> Vec<&str> {
+        error.violations().iter().map(|violation| &*violation.field).collect()
+    }
+
+    #[test]
+    fn what_no_front_would_let_through_is_refused_by_its_field() {
+        let entry = |timestamp, visibility| pb::JournalEntry {
+            emotion: Some("calm".to_owned()),
+            intensity: Some(3),
+            timestamp: Some(timestamp),
+            visibility,
+            ..pb::JournalEntry::default()
+        };
+        let now = Timestamp::from_second(1_000).unwrap();
+        assert!(draft(entry(timestamp(1_000, 999_999_999), 0), permit(), now).is_ok());
+        for (bad, visibility, expected) in [
+            (timestamp(0, -1), 0, &["timestamp"][..]),
+            (timestamp(0, 1_000_000_000), 0, &["timestamp"]),
+            (timestamp(i64::MAX, 0), 0, &["timestamp"]),
+            (timestamp(i64::MIN, 0), 0, &["timestamp"]),
+            (timestamp(-1, 999_999_999), 0, &["timestamp"]),
+            (timestamp(253_402_300_800, 0), 7, &["timestamp", "visibility"]),
+            (timestamp(0, 0), -1, &["visibility"]),
+        ] {
+            let refused = draft(entry(bad, visibility), permit(), now).unwrap_err();
+            assert_eq!(fields(&refused), expected, "{bad:?}");
+        }
+        let id = EntryId::generate(FeltAt::new(5, now).unwrap(), &chassis::SystemEntropy);
+        let refused = change(entry(timestamp(0, -1), 3), permit(), id).unwrap_err();
+        assert_eq!(fields(&refused), ["timestamp", "visibility"]);
+        assert!(change(entry(timestamp(0, 5_999_999), 0), permit(), id).is_ok());
+    }
+
+    #[test]
+    fn an_instant_within_a_millisecond_stands_for_the_next_where_a_time_begins_or_ends() {
+        let list = |from, to| {
+            search(pb::ListEntriesRequest { from: Some(from), to: Some(to), ..pb::ListEntriesRequest::default() })
+        };
+        let range = |from, to| list(from, to).map(|search| (search.range.from, search.range.to));
+        assert_eq!(range(timestamp(1, 0), timestamp(2, 0)).unwrap(), (1_000, 2_000));
+        assert_eq!(range(timestamp(1, 1), timestamp(2, 1)).unwrap(), (1_001, 2_001));
+        assert_eq!(range(timestamp(-1, 999_999_999), timestamp(1, 1_000_001)).unwrap(), (0, 1_002));
+        assert_eq!(fields(&range(timestamp(1, 1), timestamp(1, 2)).unwrap_err()), ["to"]);
+        assert_eq!(fields(&range(timestamp(1, -1), timestamp(i64::MAX, 0)).unwrap_err()), ["from", "to"]);
+    }
+
+    #[test]
+    fn insights_look_back_90_days_from_now_or_from_the_end_that_is_asked_for() {
+        let now = Timestamp::from_second(100 * 86_400).unwrap();
+        let range = |from, to| {
+            let request = pb::GetInsightsRequest { from, to, ..pb::GetInsightsRequest::default() };
+            plan(request, now).unwrap().range()
+        };
+        let day = |day: i64| timestamp(day * 86_400, 0);
+        let days = |from: i64, to: i64| Range { from: from * 86_400_000, to: to * 86_400_000 };
+        assert_eq!(range(None, None), days(10, 100));
+        assert_eq!(range(None, Some(day(95))), days(5, 95));
+        assert_eq!(range(Some(day(99)), None), days(99, 100));
+        assert_eq!(range(Some(day(-9)), Some(day(9))), days(-9, 9));
+    }
+}

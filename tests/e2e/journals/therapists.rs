@@ -18,6 +18,7 @@ kit::on_each_engine!(
     a_revocation_ends_every_read_and_every_page_token,
     the_client_sees_every_read,
     a_grant_for_one_journal_opens_no_other,
+    an_ended_account_leaves_no_journal_that_anybody_reads,
 );
 
 async fn map(mesh: &TestMesh, client: &Someone, therapist: &Someone) {
@@ -271,5 +272,25 @@ async fn a_grant_for_one_journal_opens_no_other(engine: Engine) {
     mesh.get(&at(&journal(&asha), &of_ben), &noor).await.refused(404, "NOT_FOUND");
     let page = mesh.get(&format!("{}?pageSize=1", journal(&asha)), &noor).await;
     assert_eq!(next(&page), None, "one entry is one page");
+    mesh.stop().await;
+}
+
+async fn an_ended_account_leaves_no_journal_that_anybody_reads(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let (asha, noor) = pair(&mesh).await;
+    let entry = add(&mesh, &asha, "calm", 3, NOW).await;
+    mesh.get(&journal(&asha), &noor).await.expect(200);
+    let ended = mesh.ask(Method::DELETE, &format!("/clients/{}", asha.id), Some(&asha), None).await;
+    assert_eq!(ended.status, 204, "{}", ended.body);
+    // Longer than a key is held.
+    mesh.pass(Duration::from_secs(31));
+    for path in reads(&asha, &entry) {
+        assert_eq!(mesh.get(&path, &noor).await.status, 404, "{path}");
+        mesh.get(&path, &asha).await.refused(401, "ACCOUNT_ENDED");
+    }
+    let another = json!({"emotion": "calm", "intensity": 1, "timestamp": NOW});
+    mesh.ask(Method::POST, &journal(&asha), Some(&asha), Some(another)).await.refused(401, "ACCOUNT_ENDED");
+    let change = json!({"intensity": 1});
+    mesh.ask(Method::PUT, &at(&journal(&asha), &entry), Some(&asha), Some(change)).await.refused(401, "ACCOUNT_ENDED");
     mesh.stop().await;
 }
