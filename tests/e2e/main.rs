@@ -16,6 +16,7 @@ mod envoy;
 mod hostile;
 mod internal;
 mod journals;
+mod mapping;
 mod profiles;
 mod related;
 mod tokens;

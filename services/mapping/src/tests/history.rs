@@ -9,7 +9,7 @@ use crate::transition::{Step, step};
 
 kit::on_each_engine!(replaying_the_history_gives_the_present_state);
 
-const STEPS: usize = 150;
+const STEPS: usize = 400;
 const SEED: [u8; 32] = *b"consent is what the client says.";
 
 /// What a side does after how many days have passed.

@@ -1,0 +1,554 @@
+//! Contract §2, rows /mapping, and rules 4, 5, 7 and 14: relations and consent.
+
+use std::time::Duration;
+
+use kit::engine::Engine;
+use kit::mesh::{Answer, PASSWORD, Someone, TestMesh, answer};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+kit::on_each_engine!(
+    a_client_maps_a_therapist_and_each_sees_the_other,
+    a_therapist_asks_and_the_client_answers,
+    a_mapping_gives_nothing_of_the_journal_until_the_client_grants_it,
+    ending_a_mapping_by_either_side_ends_access_in_the_same_step,
+    a_request_that_nobody_answers_expires_after_30_days,
+    what_the_present_state_does_not_allow_is_refused_with_its_reason,
+    every_bad_field_is_named_at_once,
+    a_path_of_another_account_is_refused_alike_whether_it_exists_or_not,
+    who_is_not_there_cannot_be_mapped_or_asked,
+    a_therapist_learns_a_name_from_the_agreement_on,
+    a_repeated_post_with_its_key_gives_the_same_relation,
+    of_simultaneous_posts_with_one_key_all_get_the_one_relation,
+    the_pages_of_any_size_are_the_whole_list,
+);
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const NOBODY: &str = "01933b5e-7a4c-7def-8abc-0123456789ab";
+
+/// A client and a therapist, and what they do with each other.
+struct Two<'a> {
+    mesh: &'a TestMesh,
+    client: Someone,
+    therapist: Someone,
+}
+
+impl<'a> Two<'a> {
+    async fn join(mesh: &'a TestMesh) -> Self {
+        Self { mesh, client: mesh.client("Asha").await, therapist: mesh.therapist("Noor", "Grief", "110001").await }
+    }
+
+    async fn client(&self, method: Method, path: &str, body: Value) -> Answer {
+        self.mesh.ask(method, path, Some(&self.client), Some(body).filter(|body| !body.is_null())).await
+    }
+
+    async fn therapist(&self, method: Method, path: &str, body: Value) -> Answer {
+        self.mesh.ask(method, path, Some(&self.therapist), Some(body).filter(|body| !body.is_null())).await
+    }
+
+    fn mapping(&self) -> String {
+        format!("/mapping/{}", self.client.id)
+    }
+
+    /// A path about the two.
+    fn of_both(&self, path: &str) -> String {
+        format!("{path}?therapistId={}", self.therapist.id)
+    }
+
+    async fn map(&self) -> Answer {
+        self.client(Method::POST, &self.mapping(), json!({"therapistId": self.therapist.id})).await
+    }
+
+    async fn request(&self, what: &str) -> Answer {
+        let body = json!({"therapistId": self.therapist.id, "requestType": what});
+        self.therapist(Method::POST, &format!("{}/request", self.mapping()), body).await
+    }
+
+    async fn reply(&self, status: &str) -> Answer {
+        self.client(Method::PUT, &self.of_both(&self.mapping()), json!({"status": status})).await
+    }
+
+    async fn end(&self, who: &Someone) -> Answer {
+        self.mesh.ask(Method::DELETE, &self.of_both(&self.mapping()), Some(who), None).await
+    }
+
+    async fn end_access(&self) -> Answer {
+        self.client(Method::DELETE, &self.of_both(&format!("{}/access", self.mapping())), Value::Null).await
+    }
+
+    async fn access(&self, change: Value) -> Answer {
+        self.client(Method::PUT, &self.of_both(&format!("/journal/{}/access", self.client.id)), change).await
+    }
+
+    async fn grant(&self) -> Answer {
+        self.access(json!({"access": "ACCEPTED"})).await
+    }
+
+    async fn requests(&self) -> Value {
+        self.mesh.get(&format!("{}/requests", self.mapping()), &self.client).await.expect(200)
+    }
+
+    /// The relation as each side sees it.
+    async fn seen(&self) -> (Value, Value) {
+        let by_client = format!("/clients/{}/therapists", self.client.id);
+        let by_therapist = format!("/therapists/{}/clients", self.therapist.id);
+        let by_client = self.mesh.get(&by_client, &self.client).await.expect(200);
+        let by_therapist = self.mesh.get(&by_therapist, &self.therapist).await.expect(200);
+        (by_client[0].clone(), by_therapist[0].clone())
+    }
+
+    /// Both log in again: time has passed.
+    async fn log_in(&mut self) {
+        self.client = self.mesh.login(&self.client.email, PASSWORD).await;
+        self.therapist = self.mesh.login(&self.therapist.email, PASSWORD).await;
+    }
+}
+
+#[track_caller]
+fn states(relation: &Value, mapping: &str, access: &str) {
+    assert_eq!((&relation["mappingStatus"], &relation["journalAccess"]), (&json!(mapping), &json!(access)));
+    assert_eq!(relation["mappedSince"].is_string(), mapping == "ACTIVE", "{relation}");
+    assert_eq!(relation["accessSince"].is_string(), access == "ACCEPTED", "{relation}");
+    assert_eq!(relation["grantId"] != "", access == "ACCEPTED", "{relation}");
+}
+
+async fn a_client_maps_a_therapist_and_each_sees_the_other(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let two = Two::join(&mesh).await;
+    assert_eq!(mesh.get(&two.mapping(), &two.client).await.expect(200), json!([]));
+    let made = two.map().await.expect(201);
+    assert_eq!((&made["clientId"], &made["therapistId"]), (&json!(two.client.id), &json!(two.therapist.id)));
+    states(&made, "ACTIVE", "NONE");
+    assert_eq!(made["mappedSince"], "2100-01-01T00:00:00Z");
+    let (by_client, by_therapist) = two.seen().await;
+    states(&by_client, "ACTIVE", "NONE");
+    assert_eq!((&by_client["therapistName"], &by_client["specialty"]), (&json!("Noor"), &json!("Grief")));
+    states(&by_therapist, "ACTIVE", "NONE");
+    assert_eq!((&by_therapist["clientId"], &by_therapist["clientName"]), (&json!(two.client.id), &json!("Asha")));
+    let list = async |filter| mesh.get(&format!("{}{filter}", two.mapping()), &two.client).await.expect(200);
+    assert_eq!(list("").await, json!([by_client]));
+    assert_eq!(list("?journalAccess=false").await, json!([by_client]));
+    assert_eq!(list("?journalAccess=true").await, json!([]));
+    two.grant().await.expect(200);
+    assert_eq!(list("?journalAccess=true").await, json!([two.seen().await.0]));
+    assert_eq!(list("?journalAccess=false").await, json!([]));
+    mesh.get(&two.mapping(), &two.therapist).await.refused(403, "ROLE_NOT_ALLOWED");
+    mesh.stop().await;
+}
+
+async fn a_therapist_asks_and_the_client_answers(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let two = Two::join(&mesh).await;
+    states(&two.request("MAPPING").await.expect(201), "REQUESTED", "NONE");
+    let waiting = json!([{
+        "therapistId": two.therapist.id, "therapistName": "Noor", "specialty": "Grief", "requestType": "MAPPING",
+        "requestedAt": "2100-01-01T00:00:00Z", "expiresAt": "2100-01-31T00:00:00Z",
+    }]);
+    assert_eq!(two.requests().await, waiting);
+    assert_eq!(mesh.get(&two.mapping(), &two.client).await.expect(200), json!([]), "a request is no mapping");
+    for _ in 0..2 {
+        states(&two.reply("REJECTED").await.expect(200), "REJECTED", "NONE");
+    }
+    two.reply("ACCEPTED").await.refused(400, "NO_PENDING_REQUEST");
+    assert_eq!(two.requests().await, json!([]));
+
+    // The other way to ask, without naming oneself, and the answer that is given again.
+    let body = json!({"requestType": "MAPPING"});
+    two.therapist(Method::POST, &format!("{}/request", two.mapping()), body).await.expect(201);
+    for _ in 0..2 {
+        states(&two.reply("ACCEPTED").await.expect(200), "ACTIVE", "NONE");
+    }
+    two.reply("REJECTED").await.refused(400, "NO_PENDING_REQUEST");
+
+    states(&two.request("JOURNAL_ACCESS").await.expect(201), "ACTIVE", "PENDING");
+    assert_eq!(two.requests().await[0]["requestType"], "JOURNAL_ACCESS");
+    for _ in 0..2 {
+        states(&two.access(json!({"access": "REJECTED"})).await.expect(200), "ACTIVE", "REJECTED");
+    }
+    assert_eq!(two.requests().await, json!([]));
+
+    // The mapping by the client accepts what the therapist has asked for.
+    two.end(&two.therapist).await.expect(200);
+    let both = json!({"clientId": two.client.id, "therapistId": two.therapist.id});
+    states(
+        &two.therapist(Method::POST, "/therapists/map-client", both.clone()).await.expect(201),
+        "REQUESTED",
+        "REJECTED",
+    );
+    states(&two.client(Method::POST, "/therapists/map-client", both).await.expect(201), "ACTIVE", "REJECTED");
+    assert_eq!(two.requests().await, json!([]));
+    mesh.stop().await;
+}
+
+async fn a_mapping_gives_nothing_of_the_journal_until_the_client_grants_it(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let mut two = Two::join(&mesh).await;
+    two.map().await.expect(201);
+    let first = two.grant().await.expect(200);
+    states(&first, "ACTIVE", "ACCEPTED");
+    assert_eq!(two.grant().await.expect(200), first, "the same said again is the same grant");
+    let limits =
+        json!({"access": "ACCEPTED", "entriesFrom": "2099-06-01T00:00:00+02:00", "expiresAt": "2100-02-01T00:00:00Z"});
+    let alias = format!("/therapists/{}/clients/{}/journal-access", two.therapist.id, two.client.id);
+    let second = two.client(Method::PUT, &alias, limits).await.expect(200);
+    states(&second, "ACTIVE", "ACCEPTED");
+    assert_ne!(second["grantId"], first["grantId"]);
+    assert_eq!(
+        (&second["entriesFrom"], &second["expiresAt"]),
+        (&json!("2099-05-31T22:00:00Z"), &json!("2100-02-01T00:00:00Z"))
+    );
+    let (by_client, by_therapist) = two.seen().await;
+    for field in ["grantId", "entriesFrom", "expiresAt", "accessSince"] {
+        assert_eq!((&by_client[field], &by_therapist[field]), (&second[field], &second[field]), "{field}");
+    }
+    mesh.pass(DAY * 31);
+    two.log_in().await;
+    let (by_client, by_therapist) = two.seen().await;
+    states(&by_client, "ACTIVE", "EXPIRED");
+    states(&by_therapist, "ACTIVE", "EXPIRED");
+    two.grant().await.expect(200);
+    for _ in 0..2 {
+        states(&two.end_access().await.expect(200), "ACTIVE", "REVOKED");
+    }
+    states(&two.access(json!({"access": "REVOKED"})).await.expect(200), "ACTIVE", "REVOKED");
+    mesh.stop().await;
+}
+
+async fn ending_a_mapping_by_either_side_ends_access_in_the_same_step(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let two = Two::join(&mesh).await;
+    for (number, who) in [&two.client, &two.therapist].into_iter().enumerate() {
+        states(&two.map().await.expect(201), "ACTIVE", if number == 0 { "NONE" } else { "REVOKED" });
+        two.grant().await.expect(200);
+        for _ in 0..2 {
+            states(&two.end(who).await.expect(200), "ENDED", "REVOKED");
+        }
+        let (by_client, by_therapist) = two.seen().await;
+        states(&by_client, "ENDED", "REVOKED");
+        states(&by_therapist, "ENDED", "REVOKED");
+        assert_eq!(mesh.get(&two.mapping(), &two.client).await.expect(200), json!([]));
+        two.grant().await.refused(400, "NOT_MAPPED");
+    }
+    // What is asked for ends with the mapping too; and a request is taken back by one and refused by the other.
+    two.map().await.expect(201);
+    two.request("JOURNAL_ACCESS").await.expect(201);
+    states(&two.end(&two.client).await.expect(200), "ENDED", "REVOKED");
+    assert_eq!(two.requests().await, json!([]));
+    two.request("MAPPING").await.expect(201);
+    states(&two.end(&two.therapist).await.expect(200), "ENDED", "REVOKED");
+    two.request("MAPPING").await.expect(201);
+    states(&two.end(&two.client).await.expect(200), "REJECTED", "REVOKED");
+    mesh.stop().await;
+}
+
+async fn a_request_that_nobody_answers_expires_after_30_days(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let mut two = Two::join(&mesh).await;
+    two.request("MAPPING").await.expect(201);
+    mesh.pass(DAY * 30 - Duration::from_secs(1));
+    two.log_in().await;
+    states(&two.seen().await.0, "REQUESTED", "NONE");
+    two.request("MAPPING").await.refused(409, "REQUEST_PENDING");
+    mesh.pass(Duration::from_secs(1));
+    let (by_client, by_therapist) = two.seen().await;
+    states(&by_client, "EXPIRED", "NONE");
+    states(&by_therapist, "EXPIRED", "NONE");
+    assert_eq!(two.requests().await, json!([]));
+    two.reply("ACCEPTED").await.refused(400, "NO_PENDING_REQUEST");
+    two.request("MAPPING").await.expect(201);
+    two.reply("ACCEPTED").await.expect(200);
+    two.request("JOURNAL_ACCESS").await.expect(201);
+    mesh.pass(DAY * 30);
+    two.log_in().await;
+    states(&two.seen().await.0, "ACTIVE", "EXPIRED");
+    two.access(json!({"access": "REJECTED"})).await.refused(400, "NO_PENDING_REQUEST");
+    states(&two.grant().await.expect(200), "ACTIVE", "ACCEPTED");
+    mesh.stop().await;
+}
+
+async fn what_the_present_state_does_not_allow_is_refused_with_its_reason(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let two = Two::join(&mesh).await;
+    // No relation at all.
+    two.reply("ACCEPTED").await.refused(404, "NOT_FOUND");
+    two.end(&two.client).await.refused(404, "NOT_FOUND");
+    two.end(&two.therapist).await.refused(404, "NOT_FOUND");
+    two.end_access().await.refused(404, "NOT_FOUND");
+    two.grant().await.refused(404, "NOT_FOUND");
+    two.request("JOURNAL_ACCESS").await.refused(404, "NOT_FOUND");
+
+    two.request("MAPPING").await.expect(201);
+    two.request("MAPPING").await.refused(409, "REQUEST_PENDING");
+    two.request("JOURNAL_ACCESS").await.refused(400, "NOT_MAPPED");
+    two.grant().await.refused(400, "NOT_MAPPED");
+    two.access(json!({"access": "REJECTED"})).await.refused(400, "NO_PENDING_REQUEST");
+    two.access(json!({"access": "REVOKED"})).await.refused(400, "NO_JOURNAL_ACCESS");
+    two.end_access().await.refused(400, "NO_JOURNAL_ACCESS");
+    two.reply("REJECTED").await.expect(200);
+    two.end(&two.client).await.refused(400, "NOT_MAPPED");
+    two.end(&two.therapist).await.refused(400, "NOT_MAPPED");
+
+    two.map().await.expect(201);
+    two.map().await.refused(409, "MAPPING_EXISTS");
+    two.request("MAPPING").await.refused(409, "MAPPING_EXISTS");
+    two.request("JOURNAL_ACCESS").await.expect(201);
+    two.request("JOURNAL_ACCESS").await.refused(409, "REQUEST_PENDING");
+    two.end_access().await.refused(400, "NO_JOURNAL_ACCESS");
+    two.grant().await.expect(200);
+    two.request("JOURNAL_ACCESS").await.refused(409, "JOURNAL_ACCESS_EXISTS");
+    two.access(json!({"access": "REJECTED"})).await.refused(400, "NO_PENDING_REQUEST");
+    mesh.stop().await;
+}
+
+async fn every_bad_field_is_named_at_once(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let two = Two::join(&mesh).await;
+    two.map().await.expect(201);
+    let named = |answer: Answer, fields: &[&str]| {
+        answer.refused(400, "INVALID_FIELDS");
+        assert_eq!(answer.bad_fields(), fields, "{}", answer.body);
+    };
+    for bad in [json!({}), json!({"therapistId": ""}), json!({"therapistId": "nobody"})] {
+        named(two.client(Method::POST, &two.mapping(), bad).await, &["therapistId"]);
+    }
+    let none = json!({"clientId": "x", "therapistId": two.therapist.id});
+    named(two.therapist(Method::POST, "/therapists/map-client", none).await, &["clientId"]);
+    let unsaid = json!({"therapistId": two.therapist.id});
+    named(two.therapist(Method::POST, &format!("{}/request", two.mapping()), unsaid).await, &["requestType"]);
+    named(two.client(Method::PUT, &two.mapping(), json!({})).await, &["status", "therapistId"]);
+    named(two.client(Method::DELETE, &two.mapping(), Value::Null).await, &["therapistId"]);
+    named(two.therapist(Method::DELETE, &two.mapping(), Value::Null).await, &["therapistId"]);
+    named(two.client(Method::DELETE, &format!("{}/access", two.mapping()), Value::Null).await, &["therapistId"]);
+
+    for access in ["NONE", "PENDING", "EXPIRED"] {
+        named(two.access(json!({"access": access})).await, &["access"]);
+    }
+    let limits = |access: &str, until: &str| json!({"access": access, "entriesFrom": "2099-01-01T00:00:00Z", "expiresAt": until});
+    named(two.access(limits("REVOKED", "2101-01-01T00:00:00Z")).await, &["entriesFrom", "expiresAt"]);
+    named(two.access(limits("PENDING", "2101-01-01T00:00:00Z")).await, &["access", "entriesFrom", "expiresAt"]);
+    named(two.access(limits("ACCEPTED", "2100-01-01T00:00:00Z")).await, &["expiresAt"]);
+    let path = format!("/journal/{}/access?therapistId=nobody", two.client.id);
+    named(two.client(Method::PUT, &path, json!({})).await, &["access", "therapistId"]);
+    states(&two.seen().await.0, "ACTIVE", "NONE");
+
+    let (of_client, of_therapist) =
+        (format!("/clients/{}/therapists", two.client.id), format!("/therapists/{}/clients", two.therapist.id));
+    for (list, who) in [
+        (two.mapping(), &two.client),
+        (format!("{}/requests", two.mapping()), &two.client),
+        (of_client, &two.client),
+        (of_therapist, &two.therapist),
+    ] {
+        named(mesh.get(&format!("{list}?pageSize=-1"), who).await, &["pageSize"]);
+        named(mesh.get(&format!("{list}?pageToken=forged"), who).await, &["pageToken"]);
+    }
+    mesh.stop().await;
+}
+
+async fn a_path_of_another_account_is_refused_alike_whether_it_exists_or_not(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let two = Two::join(&mesh).await;
+    let (ben, omar) = (mesh.client("Ben").await, mesh.therapist("Omar", "Grief", "110001").await);
+    two.map().await.expect(201);
+    let (noor, asha) = (&two.therapist.id, &two.client.id);
+    let mut cases = Vec::new();
+    for id in [asha.as_str(), NOBODY, "nonsense"] {
+        let by_ben = [
+            (Method::POST, format!("/mapping/{id}"), json!({"therapistId": noor})),
+            (Method::POST, "/therapists/map-client".to_owned(), json!({"clientId": id, "therapistId": noor})),
+            (Method::PUT, format!("/mapping/{id}?therapistId={noor}"), json!({"status": "ACCEPTED"})),
+            (Method::DELETE, format!("/mapping/{id}?therapistId={noor}"), Value::Null),
+            (Method::DELETE, format!("/mapping/{id}/access?therapistId={noor}"), Value::Null),
+            (Method::PUT, format!("/journal/{id}/access?therapistId={noor}"), json!({"access": "ACCEPTED"})),
+            (Method::PUT, format!("/therapists/{noor}/clients/{id}/journal-access"), json!({"access": "ACCEPTED"})),
+            (Method::GET, format!("/mapping/{id}"), Value::Null),
+            (Method::GET, format!("/mapping/{id}/requests"), Value::Null),
+            (Method::GET, format!("/clients/{id}/therapists"), Value::Null),
+        ];
+        cases.extend(by_ben.map(|case| (&ben, case)));
+    }
+    for id in [noor.as_str(), NOBODY, "nonsense"] {
+        let by_omar = [
+            (Method::POST, "/therapists/map-client".to_owned(), json!({"clientId": asha, "therapistId": id})),
+            (Method::POST, format!("/mapping/{asha}/request"), json!({"therapistId": id, "requestType": "MAPPING"})),
+            (Method::DELETE, format!("/mapping/{asha}?therapistId={id}"), Value::Null),
+            (Method::GET, format!("/therapists/{id}/clients"), Value::Null),
+        ];
+        cases.extend(by_omar.map(|case| (&omar, case)));
+    }
+    let mut messages = Vec::new();
+    for (who, (method, path, body)) in cases {
+        let answer = mesh.ask(method, &path, Some(who), Some(body).filter(|body| !body.is_null())).await;
+        messages.push(answer.refused(403, "NOT_YOUR_ACCOUNT").clone());
+    }
+    messages.sort_by_key(Value::to_string);
+    messages.dedup();
+    assert_eq!(messages.len(), 2, "one answer for clients and one for therapists: {messages:?}");
+
+    // A therapist who isn't related gets the same answer of a client who is there and of one who isn't.
+    for (method, path, body) in [
+        (Method::POST, "/request", json!({"requestType": "JOURNAL_ACCESS"})),
+        (Method::DELETE, &*format!("?therapistId={}", omar.id), Value::Null),
+    ] {
+        let body = Some(body).filter(|body| !body.is_null());
+        let of =
+            async |id: &str| mesh.ask(method.clone(), &format!("/mapping/{id}{path}"), Some(&omar), body.clone()).await;
+        let there = of(asha).await;
+        there.refused(404, "NOT_FOUND");
+        assert_eq!((&of(NOBODY).await.body, &of("nonsense").await.body), (&there.body, &there.body));
+    }
+    mesh.stop().await;
+}
+
+async fn who_is_not_there_cannot_be_mapped_or_asked(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let two = Two::join(&mesh).await;
+    let (without_client, without_therapist) = (mesh.join("CLIENT").await, mesh.join("THERAPIST").await);
+    for id in [NOBODY, &without_therapist.id, &two.client.id] {
+        two.client(Method::POST, &two.mapping(), json!({"therapistId": id})).await.refused(404, "NOT_FOUND");
+    }
+    for id in [NOBODY, &without_client.id, &two.therapist.id, "nonsense"] {
+        let path = format!("/mapping/{id}/request");
+        two.therapist(Method::POST, &path, json!({"requestType": "MAPPING"})).await.refused(404, "NOT_FOUND");
+    }
+    // The own profile isn't asked for.
+    let pair = json!({"therapistId": two.therapist.id});
+    let path = format!("/mapping/{}", without_client.id);
+    mesh.ask(Method::POST, &path, Some(&without_client), Some(pair)).await.expect(201);
+    let path = format!("/mapping/{}/request", two.client.id);
+    let request = json!({"requestType": "MAPPING"});
+    mesh.ask(Method::POST, &path, Some(&without_therapist), Some(request)).await.expect(201);
+    mesh.stop().await;
+}
+
+async fn a_therapist_learns_a_name_from_the_agreement_on(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let two = Two::join(&mesh).await;
+    let name = async || two.seen().await.1["clientName"].clone();
+    two.request("MAPPING").await.expect(201);
+    assert_eq!(name().await, "");
+    two.reply("REJECTED").await.expect(200);
+    assert_eq!(name().await, "");
+    two.map().await.expect(201);
+    assert_eq!(name().await, "Asha");
+    two.end(&two.client).await.expect(200);
+    assert_eq!(name().await, "Asha", "they know each other");
+    mesh.stop().await;
+}
+
+async fn a_repeated_post_with_its_key_gives_the_same_relation(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let two = Two::join(&mesh).await;
+    let post = async |who: &Someone, path: &str, key: &str, body: &Value| {
+        let request = mesh.request(Method::POST, path).bearer_auth(&who.token);
+        answer(request.header("idempotency-key", key).json(body)).await
+    };
+    let both = json!({"clientId": two.client.id, "therapistId": two.therapist.id});
+    let request = |what: &str| json!({"requestType": what});
+    let asks = format!("{}/request", two.mapping());
+    let rounds = [
+        (&two.therapist, asks.clone(), request("MAPPING"), "REQUEST_PENDING"),
+        (&two.client, two.mapping(), json!({"therapistId": two.therapist.id}), "MAPPING_EXISTS"),
+        (&two.therapist, asks, request("JOURNAL_ACCESS"), "REQUEST_PENDING"),
+    ];
+    for (who, path, body, without) in &rounds {
+        let first = post(who, path, &format!("k-{body}"), body).await.expect(201);
+        assert_eq!(post(who, path, &format!("k-{body}"), body).await.expect(201), first);
+        post(who, path, "another", body).await.refused(409, without);
+    }
+    let mut other = both.clone();
+    other["therapistId"] = NOBODY.into();
+    two.end(&two.client).await.expect(200);
+    let map = "/therapists/map-client";
+    let first = post(&two.client, map, "m", &both).await.expect(201);
+    assert_eq!(post(&two.client, map, "m", &both).await.expect(201), first);
+    post(&two.client, map, "m", &other).await.refused(409, "IDEMPOTENCY_KEY_REUSED");
+    assert_eq!(
+        post(&two.client, map, "", &json!({"clientId": two.client.id})).await.bad_fields(),
+        ["Idempotency-Key", "therapistId"]
+    );
+    // The relation is told as it is now.
+    two.end(&two.client).await.expect(200);
+    states(&post(&two.client, map, "m", &both).await.expect(201), "ENDED", "REVOKED");
+    mesh.stop().await;
+}
+
+async fn of_simultaneous_posts_with_one_key_all_get_the_one_relation(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let two = Two::join(&mesh).await;
+    let posts: Vec<_> = (0..8)
+        .map(|_| {
+            let request = mesh.request(Method::POST, &two.mapping()).bearer_auth(&two.client.token);
+            let body = json!({"therapistId": two.therapist.id});
+            tokio::spawn(answer(request.header("idempotency-key", "same").json(&body)))
+        })
+        .collect();
+    for post in posts {
+        states(&post.await.unwrap().expect(201), "ACTIVE", "NONE");
+    }
+    mesh.stop().await;
+}
+
+/// The ids of every page, one page after another.
+async fn pages(mesh: &TestMesh, who: &Someone, path: &str, size: usize, id: &str) -> Vec<Vec<String>> {
+    let (mut all, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = mesh.get(&format!("{path}?pageSize={size}&pageToken={token}"), who).await;
+        let next = page.headers.get("x-next-page-token").map(|token| token.to_str().unwrap().to_owned());
+        let ids = page.expect(200).as_array().unwrap().iter().map(|it| it[id].as_str().unwrap().to_owned()).collect();
+        all.push(ids);
+        match next {
+            Some(next) => token = next,
+            None => return all,
+        }
+    }
+}
+
+async fn the_pages_of_any_size_are_the_whole_list(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let two = Two::join(&mesh).await;
+    let (mut therapists, mut mapped, mut asking) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..7 {
+        let other = Two {
+            mesh: &mesh,
+            client: two.client.clone(),
+            therapist: mesh.therapist(&format!("T{number}"), "Grief", "110001").await,
+        };
+        therapists.push(other.therapist.id.clone());
+        if number % 2 == 0 {
+            other.map().await.expect(201);
+            mapped.push(other.therapist.id);
+        } else {
+            other.request("MAPPING").await.expect(201);
+            asking.push(other.therapist.id);
+        }
+    }
+    let all = format!("/clients/{}/therapists", two.client.id);
+    for (path, expected) in
+        [(two.mapping(), &mut mapped), (format!("{}/requests", two.mapping()), &mut asking), (all, &mut therapists)]
+    {
+        expected.sort();
+        for size in [1, 3, 200] {
+            let pages = pages(&mesh, &two.client, &path, size, "therapistId").await;
+            assert_eq!(pages.concat(), *expected, "{path} by {size}");
+        }
+    }
+    // The same from the other side, and a token of one caller is none of another's.
+    let mut clients = Vec::new();
+    for number in 0..3 {
+        let client = mesh.client(&format!("C{number}")).await;
+        let other = Two { mesh: &mesh, client, therapist: two.therapist.clone() };
+        other.map().await.expect(201);
+        clients.push(other.client.id);
+    }
+    clients.sort();
+    let path = format!("/therapists/{}/clients", two.therapist.id);
+    for size in [1, 2, 200] {
+        assert_eq!(pages(&mesh, &two.therapist, &path, size, "clientId").await.concat(), clients, "by {size}");
+    }
+    let page = mesh.get(&format!("{path}?pageSize=1"), &two.therapist).await;
+    let token = page.headers["x-next-page-token"].to_str().unwrap().to_owned();
+    let foreign = mesh.get(&format!("{}?pageToken={token}", two.mapping()), &two.client).await;
+    assert_eq!(foreign.bad_fields(), ["pageToken"]);
+    mesh.stop().await;
+}
