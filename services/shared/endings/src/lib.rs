@@ -21,7 +21,7 @@ use relay::{Mark, Relay, Subscriber};
 pub use relay::Config;
 pub use tombstone::{PENDING, Stored, Tombstone};
 
-use crate::tombstone::Burials;
+use crate::tombstone::{Burial, Burials};
 
 /// How often a burial is tried against changes of the profile.
 const ATTEMPTS: usize = 5;
@@ -70,8 +70,8 @@ impl Endings {
         let key = (self.key)(user);
         for _ in 0..ATTEMPTS {
             let (unchanged, also) = match Stored::of(self.table.get_item(&key, Read::Consistent).await?)? {
-                Stored::Tombstone(tombstone) => {
-                    let event = tombstone.event()?.ok_or_else(|| Error::not_found("account"))?;
+                Stored::Tombstone(Tombstone { pending: None }) => return Err(Error::not_found("account")),
+                Stored::Tombstone(Tombstone { pending: Some(event) }) => {
                     return self.relay.deliver(context, &key, event).await;
                 }
                 Stored::Nothing => (Condition::absent(), None),
@@ -81,11 +81,11 @@ impl Endings {
                 }
             };
             let mark = Mark::new(&*self.platform.clock, &*self.platform.entropy);
-            let tombstone = Tombstone::new(user, self.role, mark);
+            let tombstone = Burial::new(user, self.role, mark);
             let burial = self.table.put(&key, &tombstone).when(unchanged).into();
             let buried = self.table.transact(std::iter::once(burial).chain(also)).await?;
             if matches!(buried, Transact::Done) {
-                return self.relay.deliver(context, &key, mark.event(tombstone.kind()?)).await;
+                return self.relay.deliver(context, &key, tombstone.event()?).await;
             }
         }
         Err(Version::stale())

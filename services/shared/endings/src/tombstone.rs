@@ -18,16 +18,23 @@ const USER_ID: &str = "user_id";
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// What is left of a profile while and after its account ends: nothing of the person.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Tombstone {
-    #[serde(flatten)]
-    buried: Buried,
-    #[serde(flatten)]
-    mark: Option<Mark>,
+    /// What some subscriber has not taken yet.
+    pub(crate) pending: Option<Event>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Buried {
+/// A tombstone as it is written.
+#[derive(Serialize)]
+pub(crate) struct Burial {
+    #[serde(flatten)]
+    ended: Ended,
+    #[serde(flatten)]
+    mark: Mark,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Ended {
     user_id: UserId,
     role: String,
 }
@@ -67,29 +74,33 @@ impl<P: TryFrom<Item, Error = Error>> Stored<P> {
 }
 
 impl Tombstone {
-    pub(crate) fn new(user_id: UserId, role: Role, mark: Mark) -> Self {
-        Self { buried: Buried { user_id, role: role.as_str().to_owned() }, mark: Some(mark) }
-    }
-
     fn of(item: Item) -> Result<Self> {
-        let mark = Mark::of(&item)?;
-        Ok(Self { buried: item.parse()?, mark })
+        let pending = match Mark::of(&item)? {
+            None => None,
+            Some(mark) => Some(mark.event(item.parse::<Ended>()?.kind()?)),
+        };
+        Ok(Self { pending })
+    }
+}
+
+impl Burial {
+    pub(crate) fn new(user_id: UserId, role: Role, mark: Mark) -> Self {
+        Self { ended: Ended { user_id, role: role.as_str().to_owned() }, mark }
     }
 
-    /// The event, while it is pending.
-    pub(crate) fn event(&self) -> Result<Option<Event>> {
-        self.mark.map(|mark| Ok(mark.event(self.kind()?))).transpose()
+    pub(crate) fn event(&self) -> Result<Event> {
+        Ok(self.mark.event(self.ended.kind()?))
     }
+}
 
-    /// What happened.
-    pub(crate) fn kind(&self) -> Result<Kind> {
-        let Buried { user_id, role } = &self.buried;
-        let role = match role.parse() {
+impl Ended {
+    fn kind(&self) -> Result<Kind> {
+        let role = match self.role.parse() {
             Ok(Role::Client) => account_ended::Role::Client,
             Ok(Role::Therapist) => account_ended::Role::Therapist,
             Err(()) => return Err(Error::internal("a tombstone has no valid role")),
         };
-        Ok(Kind::AccountEnded(AccountEnded { user_id: user_id.to_string(), role: role.into() }))
+        Ok(Kind::AccountEnded(AccountEnded { user_id: self.user_id.to_string(), role: role.into() }))
     }
 }
 
@@ -98,7 +109,7 @@ pub(crate) struct Burials(pub(crate) Arc<dyn Clock>);
 
 impl Events for Burials {
     fn pending(&self, item: Item) -> Result<Option<Event>> {
-        Tombstone::of(item)?.event()
+        Ok(Tombstone::of(item)?.pending)
     }
 
     fn taken(&self, update: UpdateRequest) -> Result<UpdateRequest> {
