@@ -105,7 +105,10 @@ fn requests(mesh: &TestMesh, pair: &Pair, made: &Value) -> Vec<(&'static str, Re
             ask(Method::PUT, &one, client).json(&body)
         }),
         ("a correction with a stale etag", ask(Method::PUT, &one, client).json(&with("etag", NOTE.into()))),
-        ("a correction of the time", ask(Method::PUT, &one, client).json(&with("timestamp", "2000-01-01T00:00:00Z".into()))),
+        (
+            "a correction of the time",
+            ask(Method::PUT, &one, client).json(&with("timestamp", "2000-01-01T00:00:00Z".into())),
+        ),
         ("insights", ask(Method::GET, &pair.journal("/insights"), therapist)),
         ("insights for nowhere", ask(Method::GET, &pair.journal(&format!("/insights?timeZone={NOTE}")), therapist)),
         ("a grant with text", ask(Method::PUT, &access, client).json(&json!({"access": "ACCEPTED", "note": NOTE}))),

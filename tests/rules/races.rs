@@ -122,7 +122,13 @@ async fn hidings(engine: Engine, rounds: usize) {
 }
 
 /// Readers read all the while that the change is made; what starts after its acknowledgement is held to `gone`.
-async fn race(mesh: &TestMesh, pair: &Pair, reads: &Reads, change: impl Future<Output = ()>, gone: impl Fn(&str, &Answer)) {
+async fn race(
+    mesh: &TestMesh,
+    pair: &Pair,
+    reads: &Reads,
+    change: impl Future<Output = ()>,
+    gone: impl Fn(&str, &Answer),
+) {
     let over = AtomicBool::new(false);
     let reader = async |number: usize| {
         let path = &reads.paths[number % reads.paths.len()];
@@ -175,7 +181,10 @@ async fn write(mesh: &TestMesh, pair: &Pair) -> String {
 /// How many entries insights have counted; 0 in any other answer.
 fn counted(answer: &Value) -> i64 {
     let buckets = answer["buckets"].as_array().into_iter().flatten();
-    buckets.flat_map(|bucket| bucket["families"].as_array().into_iter().flatten()).filter_map(|f| f["count"].as_i64()).sum()
+    buckets
+        .flat_map(|bucket| bucket["families"].as_array().into_iter().flatten())
+        .filter_map(|f| f["count"].as_i64())
+        .sum()
 }
 
 async fn of_opposite_answers_at_once_one_wins_and_the_others_are_told(engine: Engine) {
@@ -240,7 +249,12 @@ async fn access_granted_and_rejected_at_once_ends_granted(engine: Engine) {
         .await;
         for (access, answer) in &answers {
             if *access == "ACCEPTED" {
-                assert_eq!((answer.status, &answer.body["journalAccess"]), (200, &json!("ACCEPTED")), "{}", answer.body);
+                assert_eq!(
+                    (answer.status, &answer.body["journalAccess"]),
+                    (200, &json!("ACCEPTED")),
+                    "{}",
+                    answer.body
+                );
             } else if answer.status == 200 {
                 assert_eq!(answer.body["journalAccess"], "REJECTED", "{}", answer.body);
             } else {

@@ -3,7 +3,7 @@
 use kit::fault::Mode;
 use kit::mesh::{Someone, answer};
 use reqwest::{Method, RequestBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::watched::{Seen, Watched};
 
@@ -11,23 +11,43 @@ use crate::watched::{Seen, Watched};
 const CANARY: &str = "xanthocanary";
 
 pub(crate) struct Canaries {
-    /// What the mesh made for these people: ids and tokens.
+    /// What the mesh made for these people: ids, of entries and grants too, and tokens.
     made: Vec<String>,
+}
+
+/// A client who has let a therapist read an entry.
+struct Pair<'a> {
+    client: &'a Someone,
+    therapist: &'a Someone,
+    entry_id: String,
+    grant_id: String,
+}
+
+fn profile(who: &Someone) -> Value {
+    json!({"name": format!("{CANARY} name"), "email": who.email, "specialty": format!("{CANARY} specialty"),
+        "pincode": "110001"})
+}
+
+fn entry() -> Value {
+    json!({"emotion": CANARY, "intensity": 3, "timestamp": "2099-12-31T23:00:00Z", "note": format!("{CANARY} note")})
 }
 
 fn requests(watched: &Watched, who: &Someone, table: &str) -> Vec<RequestBuilder> {
     let mesh = &watched.mesh;
     let request = |method, path: &str| mesh.request(method, path).bearer_auth(&who.token);
-    let profile = json!({"name": format!("{CANARY} name"), "email": format!("{CANARY}.mail@example.org"),
-        "specialty": format!("{CANARY} specialty"), "pincode": CANARY});
+    let profile = profile(who);
+    let mut bad = profile.clone();
+    bad["pincode"] = CANARY.into();
     let login = json!({"email": who.email, "password": format!("{CANARY} guess")});
     let twice = json!({"email": who.email, "password": format!("{CANARY} password"), "role": "CLIENT"});
     let own = format!("/{table}/{}", who.id);
     vec![
         request(Method::POST, &format!("/{table}")).json(&profile).header("idempotency-key", format!("{CANARY} key")),
         request(Method::POST, &format!("/{table}")).json(&profile),
+        request(Method::POST, &format!("/{table}")).json(&bad),
         request(Method::GET, &own),
         request(Method::PUT, &own).json(&profile),
+        request(Method::PUT, &own).json(&bad),
         request(Method::GET, &format!("/{table}?{CANARY}=1")),
         request(Method::GET, &format!("/therapists?specialty={CANARY}&name={CANARY}&pageToken={CANARY}")),
         request(Method::GET, &format!("/clients?email={CANARY}.mail@example.org")),
@@ -48,8 +68,68 @@ fn requests(watched: &Watched, who: &Someone, table: &str) -> Vec<RequestBuilder
             .header(CANARY, CANARY)
             .header("tracestate", CANARY),
         request(Method::GET, "/auth/me").header("x-forwarded-for", "203.0.113.77"),
-        request(Method::DELETE, &own),
     ]
+}
+
+impl<'a> Pair<'a> {
+    async fn make(watched: &Watched, client: &'a Someone, therapist: &'a Someone) -> Self {
+        let mesh = &watched.mesh;
+        let (map, journal) = (format!("/mapping/{}", client.id), format!("/journal/{}", client.id));
+        let target = json!({"therapistId": therapist.id});
+        mesh.ask(Method::POST, &map, Some(client), Some(target)).await.expect(201);
+        let grant = format!("{journal}/access?therapistId={}", therapist.id);
+        let grant = mesh.ask(Method::PUT, &grant, Some(client), Some(json!({"access": "ACCEPTED"}))).await.expect(200);
+        let made = mesh.ask(Method::POST, &journal, Some(client), Some(entry())).await.expect(201);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        Self { client, therapist, entry_id: text(&made["entryId"]), grant_id: text(&grant["grantId"]) }
+    }
+
+    /// What both ask of journals, mappings and the access log, well and badly.
+    fn requests(&self, watched: &Watched) -> Vec<RequestBuilder> {
+        let Self { client, therapist, entry_id, .. } = self;
+        let ask = |method, path: &str, who: &Someone| watched.mesh.request(method, path).bearer_auth(&who.token);
+        let (journal, mapping) = (format!("/journal/{}", client.id), format!("/mapping/{}", client.id));
+        let one = format!("{journal}/entries/{entry_id}");
+        let of_therapist = format!("therapistId={}", therapist.id);
+        let access = format!("{journal}/access?{of_therapist}");
+        let with = |field: &str, value: Value| {
+            let mut entry = entry();
+            entry[field] = value;
+            entry
+        };
+        vec![
+            ask(Method::POST, &journal, client).json(&entry()).header("idempotency-key", format!("{CANARY} entry")),
+            ask(Method::POST, &journal, client).json(&with("intensity", 6.into())),
+            ask(Method::POST, &journal, client).json(&with("intensity", CANARY.into())),
+            ask(Method::POST, &journal, client).json(&with("note", CANARY.repeat(1_000).into())),
+            ask(Method::POST, &journal, client).json(&with("timestamp", CANARY.into())),
+            ask(Method::POST, &journal, therapist).json(&entry()),
+            ask(Method::PUT, &one, client).json(&json!({"note": format!("{CANARY} corrected")})),
+            ask(Method::PUT, &one, client).json(&with("etag", CANARY.into())),
+            ask(Method::GET, &one, therapist),
+            ask(Method::GET, &format!("{journal}/entries/{CANARY}"), therapist),
+            ask(Method::GET, &journal, client),
+            ask(Method::GET, &format!("{journal}?emotion={CANARY}"), therapist),
+            ask(Method::GET, &format!("{journal}?pageToken={CANARY}&from={CANARY}"), therapist),
+            ask(Method::GET, &format!("{journal}/insights"), therapist),
+            ask(Method::GET, &format!("{journal}/insights?timeZone={CANARY}"), therapist),
+            ask(Method::DELETE, &format!("{journal}?entryId={CANARY}"), client),
+            ask(Method::DELETE, &format!("{journal}?entryId={entry_id}"), client),
+            ask(Method::PUT, &access, client).json(&json!({"access": CANARY, "entriesFrom": CANARY})),
+            ask(Method::PUT, &access, client).json(&json!({"access": "REVOKED"})),
+            ask(Method::POST, &format!("{mapping}/request"), therapist).json(&json!({"requestType": CANARY})),
+            ask(Method::POST, &format!("{mapping}/request"), therapist).json(&json!({"requestType": "JOURNAL_ACCESS"})),
+            ask(Method::POST, &mapping, client).json(&json!({"therapistId": CANARY})),
+            ask(Method::PUT, &format!("{mapping}?{of_therapist}"), client).json(&json!({"status": CANARY})),
+            ask(Method::GET, &format!("{mapping}?pageToken={CANARY}"), client),
+            ask(Method::GET, &format!("{mapping}/requests"), client),
+            ask(Method::GET, &format!("/clients/{}/therapists", client.id), client),
+            ask(Method::GET, &format!("/therapists/{}/clients", therapist.id), therapist),
+            ask(Method::GET, &format!("/clients/{}/access-log", client.id), client),
+            ask(Method::GET, &format!("/clients/{}/access-log?pageToken={CANARY}", client.id), client),
+            ask(Method::DELETE, &format!("{mapping}?{of_therapist}"), client),
+        ]
+    }
 }
 
 pub(crate) async fn play(watched: &Watched) -> Canaries {
@@ -61,15 +141,37 @@ pub(crate) async fn play(watched: &Watched) -> Canaries {
             let account = json!({"email": email, "password": password, "role": role});
             watched.mesh.ask(Method::POST, "/auth/register", None, Some(account)).await.expect(201);
             let who = watched.mesh.login(&email, &password).await;
-            watched.proxy.set(mode).await;
-            for request in requests(watched, &who, table) {
-                answer(request).await;
+            let other = if role == "CLIENT" {
+                watched.mesh.therapist("Noor", "Grief", "110001").await
+            } else {
+                watched.mesh.client("Asha").await
+            };
+            send(watched, &mode, requests(watched, &who, table)).await;
+            // Whether or not it was made in the fault: whom nobody knows by name, nobody is mapped to.
+            watched.mesh.ask(Method::POST, &format!("/{table}"), Some(&who), Some(profile(&who))).await;
+            let (client, therapist) = if role == "CLIENT" { (&who, &other) } else { (&other, &who) };
+            let pair = Pair::make(watched, client, therapist).await;
+            send(watched, &mode, pair.requests(watched)).await;
+            made.extend([pair.entry_id, pair.grant_id]);
+            let end = |who: &Someone| {
+                let own = format!("/{table}/{}", who.id);
+                watched.mesh.request(Method::DELETE, &own).bearer_auth(&who.token)
+            };
+            send(watched, &mode, vec![end(&who)]).await;
+            for person in [who, other] {
+                made.extend([person.id, person.token, person.refresh]);
             }
-            watched.proxy.set(Mode::Pass).await;
-            made.extend([who.id, who.token, who.refresh]);
         }
     }
     Canaries { made }
+}
+
+async fn send(watched: &Watched, mode: &Mode, requests: Vec<RequestBuilder>) {
+    watched.proxy.set(mode.clone()).await;
+    for request in requests {
+        answer(request).await;
+    }
+    watched.proxy.set(Mode::Pass).await;
 }
 
 impl Canaries {

@@ -2,6 +2,7 @@
 
 use kit::mesh::{Someone, TestMesh};
 use proto::Caller;
+use serde_json::Value;
 
 use crate::matrix::rows::Row;
 use crate::matrix::wire::Call;
@@ -71,7 +72,7 @@ pub(crate) struct Cast {
     /// An entry of the client.
     pub(crate) entry_id: String,
     /// An entry that the client could add.
-    pub(crate) new_entry: serde_json::Value,
+    pub(crate) new_entry: Value,
     relation: Relation,
 }
 
@@ -147,8 +148,10 @@ impl<'a> Stage<'a> {
             Column::NamedService => Some(&cast.therapist),
             _ => cast.caller.as_ref(),
         };
+        let request = (row.request)(&cast);
         Some(Call {
-            request: (row.request)(&cast),
+            about_nobody: about_nobody(&request, &cast),
+            request,
             person: person.map(|person| person.token.clone()),
             workload: workload.map(|name| self.mesh.workload_token(name)),
         })
@@ -199,6 +202,20 @@ impl<'a> Stage<'a> {
         }
         cast.newcomer = Some(newcomer);
     }
+}
+
+/// A message about people who don't exist, where it names others than the caller.
+fn about_nobody(request: &Value, cast: &Cast) -> Option<Value> {
+    const NOBODY: [&str; 2] = ["01933b5e-7a4c-7def-8abc-0123456789ab", "01933b5e-7a4c-7def-8abc-0123456789ac"];
+    let caller = cast.caller.as_ref().map(|caller| &caller.id);
+    let mut text = request.to_string();
+    for (id, nobody) in [&cast.client.id, &cast.therapist.id].into_iter().zip(NOBODY) {
+        if caller != Some(id) {
+            text = text.replace(id.as_str(), nobody);
+        }
+    }
+    let other = serde_json::from_str(&text).unwrap();
+    (other != *request).then_some(other)
 }
 
 async fn relate(mesh: &TestMesh, pair: &Pair, relation: Relation) {

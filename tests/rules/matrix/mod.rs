@@ -23,7 +23,7 @@ kit::on_each_engine!(every_rpc_answers_every_kind_of_caller_as_the_table_says);
 async fn every_rpc_answers_every_kind_of_caller_as_the_table_says(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let rows = rows();
-    let callee = Callee::of(&mesh).await;
+    let callee = Callee::of(&mesh, rows.iter().map(|row| row.service)).await;
     let columns = join_all(COLUMNS.map(|column| cells(&mesh, &callee, column, &rows))).await;
     let mut table = Table::new(COLUMNS.map(Column::name));
     for (number, row) in rows.iter().enumerate() {
@@ -42,7 +42,7 @@ async fn cells(mesh: &TestMesh, callee: &Callee, column: Column, rows: &[Row]) -
             cells.push("-".to_owned());
             continue;
         };
-        let cell = callee.call(row.rpc, &call).await;
+        let cell = callee.cell(row, &call).await;
         if row.changes && cell.starts_with("ok") {
             stage.spent();
         }

@@ -9,6 +9,8 @@ use crate::matrix::casts::{Cast, Relation};
 /// One row of the table.
 pub(crate) struct Row {
     pub(crate) rpc: &'static Rpc,
+    /// The service that is called.
+    pub(crate) service: &'static str,
     /// What tells it from other rows of the same RPC.
     with: &'static str,
     /// How client and therapist are related where the column doesn't say.
@@ -22,6 +24,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// What stands before its cells.
     pub(crate) fn name(&self) -> String {
         let rpc = self.rpc.path.trim_start_matches("/therapy.");
         if self.with.is_empty() { rpc.to_owned() } else { format!("{rpc}, {}", self.with) }
@@ -29,6 +32,11 @@ impl Row {
 
     fn with(self, with: &'static str) -> Self {
         Self { with, ..self }
+    }
+
+    /// For what more than one service serves.
+    fn at(self, service: &'static str) -> Self {
+        Self { service, with: service, ..self }
     }
 
     fn changes(self) -> Self {
@@ -46,12 +54,16 @@ impl Row {
 
 fn row(rpc: &'static str, request: fn(&Cast) -> Value) -> Row {
     let rpc = Rpc::find(rpc).unwrap_or_else(|| panic!("there is no RPC {rpc}: take its row out of the matrix"));
-    Row { rpc, with: "", relation: Relation::Access, changes: false, newcomer: false, request }
+    let service = rpc.path.split('.').nth(1).unwrap_or_default();
+    Row { rpc, service, with: "", relation: Relation::Access, changes: false, newcomer: false, request }
 }
 
 /// All of them, in the order in which they are played.
 pub(crate) fn rows() -> Vec<Row> {
-    [audit(), clients(), journals(), mapping(), consent(), therapists(), internal(), auth()].into_iter().flatten().collect()
+    [audit(), clients(), journals(), mapping(), consent(), therapists(), internal(), auth()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn client(cast: &Cast) -> Value {
@@ -88,17 +100,19 @@ fn email(cast: &Cast) -> &str {
 fn audit() -> Vec<Row> {
     vec![
         row("/therapy.audit.v1.AccessLogService/ListAccesses", client),
-        row("/therapy.audit.v1.AuditService/RecordAccess", |cast| {
-            json!({"clientId": cast.client.id, "action": "LIST", "entryCount": 1, "grantId": "a grant"})
-        }),
+        row(
+            "/therapy.audit.v1.AuditService/RecordAccess",
+            |cast| json!({"clientId": cast.client.id, "action": "LIST", "entryCount": 1, "grantId": "a grant"}),
+        ),
     ]
 }
 
 fn clients() -> Vec<Row> {
     vec![
-        row("/therapy.clients.v1.ClientService/CreateClient", |cast| {
-            json!({"client": {"name": "Asha", "email": email(cast), "pincode": "110001"}})
-        })
+        row(
+            "/therapy.clients.v1.ClientService/CreateClient",
+            |cast| json!({"client": {"name": "Asha", "email": email(cast), "pincode": "110001"}}),
+        )
         .newcomer(),
         row("/therapy.clients.v1.ClientService/GetClient", client),
         row("/therapy.clients.v1.ClientService/ListClients", nothing),
@@ -119,13 +133,15 @@ fn journals() -> Vec<Row> {
         row("/therapy.journals.v1.JournalService/ListEntries", client),
         row("/therapy.journals.v1.JournalService/GetEntry", entry),
         row("/therapy.journals.v1.JournalService/GetInsights", client),
-        row("/therapy.journals.v1.JournalService/CreateEntry", |cast| {
-            json!({"clientId": cast.client.id, "entry": cast.new_entry})
-        })
+        row(
+            "/therapy.journals.v1.JournalService/CreateEntry",
+            |cast| json!({"clientId": cast.client.id, "entry": cast.new_entry}),
+        )
         .changes(),
-        row("/therapy.journals.v1.JournalService/UpdateEntry", |cast| {
-            json!({"clientId": cast.client.id, "entryId": cast.entry_id, "entry": {"note": "corrected"}})
-        }),
+        row(
+            "/therapy.journals.v1.JournalService/UpdateEntry",
+            |cast| json!({"clientId": cast.client.id, "entryId": cast.entry_id, "entry": {"note": "corrected"}}),
+        ),
         row("/therapy.journals.v1.JournalService/DeleteEntry", entry).changes(),
     ]
 }
@@ -168,9 +184,10 @@ fn consent() -> Vec<Row> {
         row("/therapy.mapping.v1.ConsentService/CheckJournalAccess", client),
         row("/therapy.mapping.v1.ConsentService/CheckRelation", client),
         row("/therapy.mapping.v1.ConsentService/ListAgreedClients", |_| json!({"pageSize": 10})),
-        row("/therapy.mapping.v1.ConsentService/RecordContact", |cast| {
-            json!({"peerId": cast.client.id, "kind": "MESSAGE"})
-        })
+        row(
+            "/therapy.mapping.v1.ConsentService/RecordContact",
+            |cast| json!({"peerId": cast.client.id, "kind": "MESSAGE"}),
+        )
         .changes(),
     ]
 }
@@ -190,22 +207,27 @@ fn therapists() -> Vec<Row> {
             json!({"therapistId": cast.therapist.id, "therapist": profile})
         }),
         row("/therapy.therapists.v1.TherapistService/DeleteTherapist", therapist).changes(),
-        row("/therapy.therapists.v1.TherapistNameService/BatchGetTherapistNames", |cast| {
-            json!({"therapistIds": [cast.therapist.id]})
-        }),
+        row(
+            "/therapy.therapists.v1.TherapistNameService/BatchGetTherapistNames",
+            |cast| json!({"therapistIds": [cast.therapist.id]}),
+        ),
     ]
 }
 
 fn internal() -> Vec<Row> {
-    vec![
-        row("/therapy.vault.v1.VaultService/GetDataKey", |cast| json!({"personId": cast.client.id})),
-        row("/therapy.auth.v1.AccountService/EndAccount", |cast| json!({"userId": newcomer_id(cast)})).newcomer(),
+    let deliver = || {
         row("/therapy.events.v1.SubscriberService/Deliver", |cast| {
             let ended = json!({"userId": newcomer_id(cast), "role": "CLIENT"});
             let id = "01933b5e-7a4c-7def-8abc-0123456789ab";
             json!({"event": {"id": id, "time": "2100-01-01T00:00:00Z", "accountEnded": ended}})
         })
-        .newcomer(),
+        .newcomer()
+    };
+    vec![
+        row("/therapy.vault.v1.VaultService/GetDataKey", |cast| json!({"personId": cast.client.id})),
+        deliver().at("auth"),
+        deliver().at("mapping"),
+        deliver().at("vault"),
     ]
 }
 
@@ -218,14 +240,16 @@ fn auth() -> Vec<Row> {
     vec![
         row("/therapy.auth.v1.AuthService/GetJwks", nothing),
         row("/therapy.auth.v1.AuthService/GetMe", nothing),
-        row("/therapy.auth.v1.AuthService/Register", |cast| {
-            json!({"email": format!("new.{}", cast.client.email), "password": PASSWORD, "role": "CLIENT"})
-        }),
+        row(
+            "/therapy.auth.v1.AuthService/Register",
+            |cast| json!({"email": format!("new.{}", cast.client.email), "password": PASSWORD, "role": "CLIENT"}),
+        ),
         row("/therapy.auth.v1.AuthService/Login", |cast| json!({"email": cast.client.email, "password": PASSWORD})),
         row("/therapy.auth.v1.AuthService/Refresh", |cast| json!({"refreshToken": cast.client.refresh})),
-        row("/therapy.auth.v1.AuthService/ChangePassword", |_| {
-            json!({"currentPassword": PASSWORD, "newPassword": "eight loud sparrows"})
-        }),
+        row(
+            "/therapy.auth.v1.AuthService/ChangePassword",
+            |_| json!({"currentPassword": PASSWORD, "newPassword": "eight loud sparrows"}),
+        ),
         row("/therapy.auth.v1.AuthService/Logout", nothing),
     ]
 }

@@ -69,7 +69,8 @@ impl Table {
             let _ = writeln!(text, "{short:<9} {code:?} {reason}");
         }
         text.push('\n');
-        let width = |column: usize| self.lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
+        let width =
+            |column: usize| self.lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
         let widths: Vec<_> = (0..self.lines[0].len()).map(width).collect();
         for line in &self.lines {
             let cells: Vec<_> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();

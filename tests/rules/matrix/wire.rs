@@ -14,10 +14,15 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
+use crate::matrix::rows::Row;
+
 /// One call.
 pub(crate) struct Call {
     /// The message, as JSON.
     pub(crate) request: Value,
+    /// The message with ids of people who don't exist for those of the others whom it names, if it names any: a refusal
+    /// must be the same.
+    pub(crate) about_nobody: Option<Value>,
     /// The access token that comes with it.
     pub(crate) person: Option<String>,
     /// The workload token that comes with it.
@@ -31,19 +36,23 @@ pub(crate) struct Callee {
 }
 
 /// What cells say for the answers that are common, so that the table fits a screen.
-pub(crate) const SHORT: [(&str, Code, &str); 6] = [
+pub(crate) const SHORT: [(&str, Code, &str); 10] = [
     ("role", Code::PermissionDenied, "ROLE_NOT_ALLOWED"),
     ("own", Code::PermissionDenied, "NOT_YOUR_ACCOUNT"),
     ("none", Code::NotFound, "NOT_FOUND"),
+    ("mapped", Code::AlreadyExists, "MAPPING_EXISTS"),
+    ("granted", Code::AlreadyExists, "JOURNAL_ACCESS_EXISTS"),
+    ("asked", Code::AlreadyExists, "REQUEST_PENDING"),
+    ("unmapped", Code::FailedPrecondition, "NOT_MAPPED"),
     ("token", Code::Unauthenticated, "TOKEN_MISSING"),
     ("internal", Code::Unauthenticated, "WORKLOAD_TOKEN_MISSING"),
     ("service", Code::PermissionDenied, "WORKLOAD_NOT_ALLOWED"),
 ];
 
 impl Callee {
-    pub(crate) async fn of(mesh: &TestMesh) -> Self {
+    pub(crate) async fn of(mesh: &TestMesh, services: impl Iterator<Item = &'static str>) -> Self {
         let mut channels = BTreeMap::new();
-        for name in proto::RPCS.iter().map(service) {
+        for name in services {
             if !channels.contains_key(name) {
                 let channel = Channel::from_shared(mesh.service(name)).unwrap().connect().await.unwrap();
                 channels.insert(name, channel);
@@ -53,9 +62,30 @@ impl Callee {
     }
 
     /// The cell for a call: `ok`, with how many items where it is a list, or why not.
-    pub(crate) async fn call(&self, rpc: &Rpc, call: &Call) -> String {
-        let method = self.method(rpc);
-        let message = DynamicMessage::deserialize(method.input(), &call.request)
+    pub(crate) async fn cell(&self, row: &Row, call: &Call) -> String {
+        let method = self.method(row.rpc);
+        let refused = match self.call(row, &method, call, &call.request).await {
+            Ok(answer) => return success(&method, &answer),
+            Err(refused) => refused,
+        };
+        let tells = [Code::AlreadyExists, Code::FailedPrecondition].contains(&refused.code());
+        if !tells && let Some(about_nobody) = &call.about_nobody {
+            let other = self.call(row, &method, call, about_nobody).await.expect_err("there is nobody to do this to");
+            let seen = |status: &Status| (status.code(), status.message().to_owned(), status.details().to_vec());
+            assert_eq!(seen(&refused), seen(&other), "{} tells that somebody exists", row.name());
+        }
+        refusal(&refused)
+    }
+
+    async fn call(
+        &self,
+        row: &Row,
+        method: &MethodDescriptor,
+        call: &Call,
+        request: &Value,
+    ) -> Result<Vec<u8>, Status> {
+        let rpc = row.rpc;
+        let message = DynamicMessage::deserialize(method.input(), request)
             .unwrap_or_else(|error| panic!("the request of {} in the matrix: {error}", rpc.path));
         let mut request = Request::new(message.encode_to_vec());
         let metadata = request.metadata_mut();
@@ -65,26 +95,15 @@ impl Callee {
         if let Some(token) = &call.workload {
             metadata.insert("workload-identity-token", token.parse().unwrap());
         }
-        let mut grpc = tonic::client::Grpc::new(self.channels[service(rpc)].clone());
+        let mut grpc = tonic::client::Grpc::new(self.channels[row.service].clone());
         grpc.ready().await.expect("the service is there");
-        match grpc.unary(request, PathAndQuery::from_static(rpc.path), Bytes).await {
-            Ok(answer) => success(&method, &answer.into_inner()),
-            Err(status) => refusal(&status),
-        }
+        grpc.unary(request, PathAndQuery::from_static(rpc.path), Bytes).await.map(tonic::Response::into_inner)
     }
 
     fn method(&self, rpc: &Rpc) -> MethodDescriptor {
         let (service, name) = rpc.path[1..].split_once('/').unwrap();
         let service = self.pool.get_service_by_name(service).unwrap();
         service.methods().find(|method| method.name() == name).unwrap()
-    }
-}
-
-/// Where an RPC is served: by the service of its package, but for events, whose subscribers have one rule.
-fn service(rpc: &Rpc) -> &'static str {
-    match rpc.path.split('.').nth(1).unwrap() {
-        "events" => "vault",
-        domain => domain,
     }
 }
 

@@ -248,7 +248,11 @@ impl World<'_> {
         let now = self.now();
         let relations = (0..EACH).filter_map(|therapist| Some((therapist, self.relations.get(&(client, therapist))?)));
         let relations = relations.filter(|(therapist, relation)| takes(relation, *therapist));
-        in_order(relations.map(|(therapist, relation)| (self.therapist_id(therapist), self.seen(therapist, facts(relation, now)))))
+        in_order(
+            relations.map(|(therapist, relation)| {
+                (self.therapist_id(therapist), self.seen(therapist, facts(relation, now)))
+            }),
+        )
     }
 
     fn seen(&self, therapist: usize, mut facts: Value) -> Value {
@@ -302,7 +306,8 @@ impl World<'_> {
                 in_order(clients.map(|client| (self.client_id(client), self.client_id(client))))
             }
         };
-        let found: Value = answer.body.as_array().into_iter().flatten().map(|client| client["clientId"].clone()).collect();
+        let found: Value =
+            answer.body.as_array().into_iter().flatten().map(|client| client["clientId"].clone()).collect();
         self.same("the clients", &found, &expected.into());
     }
 

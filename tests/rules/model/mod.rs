@@ -72,7 +72,8 @@ async fn whatever_people_do_every_answer_is_what_the_rules_say(engine: Engine) {
     let mut seen = BTreeMap::new();
     for world in 0..worlds {
         let random = Random::new(seed.wrapping_add(world));
-        let mut world = World::new(&mesh, &words, random, format!("{SEED}={seed} {WORLDS}={worlds}, world {world}")).await;
+        let mut world =
+            World::new(&mesh, &words, random, format!("{SEED}={seed} {WORLDS}={worlds}, world {world}")).await;
         for _ in 0..STEPS {
             step(&mut world).await;
         }

@@ -60,7 +60,11 @@ impl World<'_> {
     }
 
     fn reader(&mut self) -> (Who, usize) {
-        let (client, therapist) = self.pair();
+        let (mut client, mut therapist) = self.pair();
+        let granted: Vec<_> = self.relations.keys().filter(|(c, t)| self.grant(*c, *t).is_some()).copied().collect();
+        if !granted.is_empty() && self.random.percent(60) {
+            (client, therapist) = *self.random.pick(&granted);
+        }
         let usual = if self.random.percent(75) { Who::Therapist(therapist) } else { Who::Client(client) };
         (self.caller(usual), client)
     }
@@ -82,7 +86,8 @@ impl World<'_> {
         let query = format!("?pageSize={size}{}", told(&filter));
         let (mut pages, mut token) = (Vec::new(), None);
         loop {
-            let Some(page) = self.page(caller, client, &query, token.as_deref(), permit.as_ref().err().copied()).await else {
+            let Some(page) = self.page(caller, client, &query, token.as_deref(), permit.as_ref().err().copied()).await
+            else {
                 return;
             };
             if page.entries.len() > size || pages.len() > 300 {
@@ -207,8 +212,7 @@ impl World<'_> {
         let id = self.some_entry(client);
         let permit = self.permit(caller, client);
         let entry = self.journals[client].iter().find(|entry| entry.id == id).cloned();
-        let expected = permit
-            .and_then(|permit| entry.filter(|entry| shows(entry, permit.as_ref())).ok_or(NOT_FOUND));
+        let expected = permit.and_then(|permit| entry.filter(|entry| shows(entry, permit.as_ref())).ok_or(NOT_FOUND));
         let path = format!("/journal/{}/entries/{id}", self.client_id(client));
         let answer = self.ask(caller, Method::GET, &path, None).await;
         self.hold(&answer, expected.as_ref().map(|_| 200).map_err(|refusal| *refusal));
@@ -342,7 +346,9 @@ impl World<'_> {
             let missing: Vec<_> = expected.iter().filter(|access| !found.contains(access)).collect();
             let wrong: Vec<_> = found.iter().filter(|access| !expected.contains(access)).collect();
             let counts = (expected.len(), found.len());
-            self.fail(&format!("the log of client {client}, {counts:?}:\nmissing {missing:#?}\nnever happened {wrong:#?}"));
+            self.fail(&format!(
+                "the log of client {client}, {counts:?}:\nmissing {missing:#?}\nnever happened {wrong:#?}"
+            ));
         }
     }
 
@@ -358,7 +364,10 @@ impl World<'_> {
             time: time(&item["time"]),
             therapist,
             action: action.unwrap_or_else(|| self.fail(&format!("nobody did this: {item}"))),
-            entry_count: item["entryCount"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX),
+            entry_count: item["entryCount"]
+                .as_u64()
+                .and_then(|count| usize::try_from(count).ok())
+                .unwrap_or(usize::MAX),
             entry_id: text("entryId"),
             grant_id: text("grantId"),
         }

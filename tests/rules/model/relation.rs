@@ -62,6 +62,12 @@ pub(crate) enum Act {
     RejectAccess,
 }
 
+impl Grant {
+    fn covers_as(&self, other: &Self) -> bool {
+        (self.entries_from, self.expires_at) == (other.entries_from, other.expires_at)
+    }
+}
+
 impl Relation {
     pub(crate) fn mapping_status(&self, now: Ms) -> &'static str {
         match self.mapping {
@@ -116,9 +122,11 @@ impl Relation {
         }
     }
 
-    /// The mesh names a grant when it is made.
+    /// The mesh names a grant when it is made, and never again.
     pub(crate) fn name_grant(&mut self, id: &str) {
-        if let Access::Accepted(grant) = &mut self.access {
+        if let Access::Accepted(grant) = &mut self.access
+            && grant.id.is_empty()
+        {
             id.clone_into(&mut grant.id);
         }
     }
@@ -158,6 +166,8 @@ impl Relation {
             (Act::RequestAccess, _, "PENDING") => return Err((409, "REQUEST_PENDING")),
             (Act::RequestAccess, _, "ACCEPTED") => return Err((409, "JOURNAL_ACCESS_EXISTS")),
             (Act::RequestAccess, ..) => self.access = Access::Pending(now),
+            // The same again is the same grant; with other limits it is another one.
+            (Act::Grant(new), _, "ACCEPTED") if self.grant(now).is_some_and(|grant| grant.covers_as(&new)) => {}
             (Act::Grant(grant), ..) => self.access = Access::Accepted(grant),
             (Act::RejectAccess, _, "PENDING") => self.access = Access::Rejected,
             (Act::RejectAccess, _, "REJECTED") => {}

@@ -160,10 +160,11 @@ impl<'a> World<'a> {
         let told = body.as_ref().map_or(String::new(), Value::to_string);
         let answer = self.mesh.ask(method.clone(), path, Some(&self.person(who).someone), body).await;
         self.note(format!("{who:?}: {method} {path} {told} → {} {}", answer.status, answer.reason()));
-        let route: String = path.split(['?', '/']).filter(|part| !part.is_empty() && !is_id(part)).take(2).fold(
-            String::new(),
-            |route, part| if part.contains('=') { route } else { format!("{route}/{part}") },
-        );
+        let route: String = path
+            .split(['?', '/'])
+            .filter(|part| !part.is_empty() && !is_id(part))
+            .take(2)
+            .fold(String::new(), |route, part| if part.contains('=') { route } else { format!("{route}/{part}") });
         let side = if matches!(who, Who::Client(_)) { "client" } else { "therapist" };
         *self.seen.entry(format!("{side} {method} {route} {} {}", answer.status, answer.reason())).or_default() += 1;
         answer
@@ -216,9 +217,16 @@ impl<'a> World<'a> {
     #[track_caller]
     pub(crate) fn same(&self, what: &str, found: &Value, expected: &Value) {
         let (found, expected) = (normal(found), normal(expected));
-        if found != expected {
-            self.fail(&format!("{what}\nexpected {expected:#}\nfound {found:#}"));
+        if found == expected {
+            return;
         }
+        let (mut lists, mut differ) = (String::new(), (&found, &expected));
+        if let (Some(ours), Some(theirs)) = (found.as_array(), expected.as_array()) {
+            lists = format!("{} items instead of {}; ", ours.len(), theirs.len());
+            let first = ours.iter().zip(theirs).find(|(one, other)| one != other);
+            differ = first.unwrap_or(differ);
+        }
+        self.fail(&format!("{what}: {lists}expected {:#}\nfound {:#}", differ.1, differ.0));
     }
 }
 
@@ -251,7 +259,7 @@ fn is_id(part: &str) -> bool {
     part.len() >= 26 && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
-/// Times in milliseconds, and what is not set not there: so that forms of one meaning are equal.
+/// Times in milliseconds, numbers whole or not, and what is not set not there: so that forms of one meaning are equal.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -259,6 +267,7 @@ fn normal(value: &Value) -> Value {
             Value::Object(fields.map(|(name, value)| (name.clone(), normal_field(name, value))).collect::<Map<_, _>>())
         }
         Value::Array(items) => items.iter().map(normal).collect(),
+        Value::Number(number) => number.as_f64().into(),
         other => other.clone(),
     }
 }
@@ -268,7 +277,7 @@ fn normal_field(name: &str, value: &Value) -> Value {
         Some(text) if TIMES.contains(&name) => {
             let time: Timestamp = text.parse().unwrap_or_else(|error| panic!("{name} is {text:?}: {error}"));
             assert!(text.ends_with('Z'), "{name} is not in UTC: {text}");
-            time.as_millisecond().into()
+            json!(time.as_millisecond())
         }
         _ => normal(value),
     }

@@ -26,7 +26,8 @@ impl World<'_> {
             _ => now - self.random.between(0, 60 * DAY),
         };
         let mut body = json!({"emotion": emotion, "intensity": intensity, "timestamp": at(felt_at)});
-        let note = if self.random.percent(70) { format!("note {}", self.random.below(1_000_000)) } else { String::new() };
+        let note =
+            if self.random.percent(70) { format!("note {}", self.random.below(1_000_000)) } else { String::new() };
         if !note.is_empty() {
             body["note"] = note.as_str().into();
         }
