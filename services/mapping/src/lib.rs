@@ -1,5 +1,6 @@
-//! mapping: the relation of each client and therapist, which is all that a therapist's permissions rest on: the mapping,
-//! access to the journal, requests, contact, and the history of the client's consent.
+//! mapping: the relation of each client and therapist, which is all that a therapist's permissions rest on.
+//!
+//! It is the mapping, access to the journal, requests, contact, and the history of the client's consent.
 
 mod internal;
 mod list;

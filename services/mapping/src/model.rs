@@ -200,8 +200,8 @@ impl Relation {
         self.contacts.iter().any(|contact| contact.by == Actor::Client)
     }
 
-    /// What the relation becomes when somebody does this now; nothing, if that changes nothing. `grant` makes the id of a
-    /// grant.
+    /// What the relation becomes when somebody does this now; nothing, if that changes nothing. `grant` makes
+    /// the id of a grant.
     pub(crate) fn after(
         &self,
         actor: Actor,

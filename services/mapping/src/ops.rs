@@ -78,8 +78,8 @@ impl Ops {
     /// Does this to a relation, in whatever state it is by the time that it is done.
     ///
     /// # Errors
-    /// NOT_FOUND when there is no relation, for what can't begin one; the refusal of the present state; UNAUTHENTICATED or
-    /// NOT_FOUND when an account is ended; ABORTED when others keep changing the relation.
+    /// NOT_FOUND when there is no relation, for what can't begin one; the refusal of the present state; UNAUTHENTICATED
+    /// or NOT_FOUND when an account is ended; ABORTED when others keep changing the relation.
     pub(crate) async fn act(&self, permit: Act, intent: Intent, claim: Repeatable<'_>) -> Result<Relation> {
         for _ in 0..ATTEMPTS {
             let now = self.now();
@@ -165,11 +165,12 @@ impl Ops {
         Ok(self.store.read(permit).await?.is_some_and(|relation| relation.is_agreed(self.now())))
     }
 
-    /// Ends every relation of somebody whose account is ended, and lets none begin. Can be repeated, and goes on where it
-    /// was interrupted.
+    /// Ends every relation of somebody whose account is ended, and lets none begin. Can be repeated, and goes on where
+    /// it was interrupted.
     ///
-    /// The index of a therapist's relations lags: one that began just before the marker was written may be missing in it,
-    /// so it is read until nothing is left to end.
+    /// The index of a therapist's relations lags, so it is read until a reading finds nothing left to end. One that began
+    /// just before the marker was written can still be missed: its therapist can't log in any more, and its client ends
+    /// it.
     pub(crate) async fn bury(&self, permit: Undertaker) -> Result<()> {
         self.store.mark_ended(permit, self.now()).await?;
         while self.end_all(permit).await? {}

@@ -91,8 +91,8 @@ impl Store {
         self.0.get(&key(permit.pair()), Read::Consistent).await
     }
 
-    /// Stores a changed relation with its history, and the record of the request if it brought a key, if the relation is
-    /// still what was read. Nothing begins with an account that is ended.
+    /// Stores a changed relation with its history, and the record of the request if it brought a key, if the relation
+    /// is still what was read. Nothing begins with an account that is ended.
     pub(crate) async fn write(
         &self,
         permit: Act,

@@ -116,7 +116,8 @@ const fn rule(
     Rule { actor, action, mapping, access, then }
 }
 
-/// For each actor and action exactly one line holds of each state; an actor and an action without lines don't go together.
+/// For each actor and action exactly one line holds of each state; an actor and an action without lines don't go
+/// together.
 const TABLE: &[Rule] = {
     use Access as A;
     use Action as D;

@@ -71,7 +71,10 @@ async fn every_bad_field_is_named_at_once(engine: Engine) {
     for access in ["NONE", "PENDING", "EXPIRED"] {
         named(two.access(json!({"access": access})).await, &["access"]);
     }
-    let limits = |access: &str, until: &str| json!({"access": access, "entriesFrom": "2099-01-01T00:00:00Z", "expiresAt": until});
+    let limits = |access: &str, until: &str| {
+        let from = "2099-01-01T00:00:00Z";
+        json!({"access": access, "entriesFrom": from, "expiresAt": until})
+    };
     named(two.access(limits("REVOKED", "2101-01-01T00:00:00Z")).await, &["entriesFrom", "expiresAt"]);
     named(two.access(limits("PENDING", "2101-01-01T00:00:00Z")).await, &["access", "entriesFrom", "expiresAt"]);
     named(two.access(limits("ACCEPTED", "2100-01-01T00:00:00Z")).await, &["expiresAt"]);
