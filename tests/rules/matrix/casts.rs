@@ -130,10 +130,10 @@ impl<'a> Stage<'a> {
 
     /// The call of a row; none where there is no such caller.
     pub(crate) async fn call(&mut self, row: &Row) -> Option<Call> {
-        let workload = match self.column {
-            Column::OtherService => Some("stranger"),
-            Column::NamedService => Some(*row.rpc.workloads.first()?),
-            _ => None,
+        let workload = if self.column == Column::NamedService {
+            Some(*row.rpc.workloads.first()?)
+        } else {
+            (self.column == Column::OtherService).then_some("stranger")
         };
         let relation = self.column.relation(row);
         let mut cast = match self.cast.take().filter(|cast| cast.relation == relation) {
@@ -144,10 +144,8 @@ impl<'a> Stage<'a> {
         if row.newcomer {
             self.add_newcomer(row, &mut cast).await;
         }
-        let person = match self.column {
-            Column::NamedService => Some(&cast.therapist),
-            _ => cast.caller.as_ref(),
-        };
+        let on_behalf = (self.column == Column::NamedService).then_some(&cast.therapist);
+        let person = cast.caller.as_ref().or(on_behalf);
         let request = (row.request)(&cast);
         Some(Call {
             about_nobody: about_nobody(&request, &cast),
@@ -176,7 +174,10 @@ impl<'a> Stage<'a> {
                 relate(mesh, &with_other, Relation::Access).await;
                 Some(other)
             }
-            _ => self.column.person().map(|_| pair.therapist.clone()),
+            Column::Access | Column::Mapped | Column::Formerly | Column::Requested | Column::Unrelated => {
+                Some(pair.therapist.clone())
+            }
+            Column::Nobody | Column::OtherService | Column::NamedService => None,
         };
         Cast {
             client: pair.client,

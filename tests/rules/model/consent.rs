@@ -3,14 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::model::Ms;
-use crate::model::relation::{Act, Grant, Refusal, Relation};
+use crate::model::relation::{Act, Grant, Relation, WAIT};
 use crate::model::world::{EACH, SPECIALTY, Who, World, at, name, own};
-
-const NOT_FOUND: Refusal = (404, "NOT_FOUND");
-const DAY: Ms = 86_400_000;
-/// How long a request waits for an answer.
-const WAIT: Ms = 30 * DAY;
+use crate::model::{DAY, Ms, NOT_FOUND, Refusal};
 
 #[derive(Debug, Clone, Copy)]
 enum Deed {

@@ -25,6 +25,11 @@ kit::on_each_engine!(whatever_people_do_every_answer_is_what_the_rules_say);
 
 /// Milliseconds since 1970.
 type Ms = i64;
+const DAY: Ms = 24 * 60 * 60 * 1000;
+
+/// Why not: the HTTP status and the reason.
+type Refusal = (u16, &'static str);
+const NOT_FOUND: Refusal = (404, "NOT_FOUND");
 
 /// Set to a number, every choice is made by it: a run is repeated.
 const SEED: &str = "MODEL_SEED";

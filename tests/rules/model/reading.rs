@@ -7,13 +7,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::model::Ms;
 use crate::model::journal::{Entry, Filter, shows, sums, visible};
-use crate::model::relation::{Grant, Refusal};
-use crate::model::world::{Who, World, at, name, own};
+use crate::model::relation::Grant;
+use crate::model::world::{EACH, Who, World, at, name, own};
+use crate::model::{DAY, Ms, NOT_FOUND, Refusal};
 
-const NOT_FOUND: Refusal = (404, "NOT_FOUND");
-const DAY: Ms = 86_400_000;
 const ZONES: [&str; 5] = ["UTC", "Asia/Kolkata", "Europe/Berlin", "America/New_York", "Pacific/Auckland"];
 const BUCKETS: [&str; 3] = ["DAY", "WEEK", "MONTH"];
 /// How many changes insights tell.
@@ -354,7 +352,7 @@ impl World<'_> {
 
     fn access(&self, item: &Value) -> Access {
         let text = |field: &str| item[field].as_str().unwrap_or_default().to_owned();
-        let therapist = (0..3).find(|number| self.therapist_id(*number) == text("therapistId"));
+        let therapist = (0..EACH).find(|number| self.therapist_id(*number) == text("therapistId"));
         let therapist = therapist.unwrap_or_else(|| self.fail(&format!("who is this: {item}")));
         if text("therapistName") != name(Who::Therapist(therapist)) || text("accessId").is_empty() {
             self.fail(&format!("an access has an id and a name: {item}"));

@@ -1,10 +1,9 @@
 //! The rules of the relation between one client and one therapist, as the contract states them.
 
-use crate::model::Ms;
+use crate::model::{DAY, Ms, Refusal};
 
-const DAY: Ms = 24 * 60 * 60 * 1000;
 /// How long a request waits for an answer.
-const WAIT: Ms = 30 * DAY;
+pub(crate) const WAIT: Ms = 30 * DAY;
 
 /// What stands between a client and a therapist who have had anything to do with each other.
 #[derive(Debug, Clone, Default)]
@@ -43,9 +42,6 @@ pub(crate) struct Grant {
     pub(crate) entries_from: Option<Ms>,
     pub(crate) expires_at: Option<Ms>,
 }
-
-/// Why not.
-pub(crate) type Refusal = (u16, &'static str);
 
 /// What somebody does to a relation.
 #[derive(Debug, Clone)]
@@ -107,10 +103,8 @@ impl Relation {
 
     /// What may be read right now.
     pub(crate) fn grant(&self, now: Ms) -> Option<&Grant> {
-        match &self.access {
-            Access::Accepted(grant) if self.access_status(now) == "ACCEPTED" => Some(grant),
-            _ => None,
-        }
+        let Access::Accepted(grant) = &self.access else { return None };
+        (self.access_status(now) == "ACCEPTED").then_some(grant)
     }
 
     /// What is asked for, and since when.

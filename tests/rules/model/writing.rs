@@ -3,14 +3,11 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::model::Ms;
 use crate::model::journal::{Entry, time_of};
-use crate::model::relation::Refusal;
 use crate::model::world::{Who, World, at, own};
+use crate::model::{DAY, NOT_FOUND, Refusal};
 
-const NOT_FOUND: Refusal = (404, "NOT_FOUND");
 const BAD: Refusal = (400, "INVALID_FIELDS");
-const DAY: Ms = 86_400_000;
 
 /// Words that no vocabulary has.
 pub(crate) const OWN_WORDS: [&str; 3] = ["verklempt", "Sunday blues", "außer mir"];
