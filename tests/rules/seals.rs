@@ -1,16 +1,28 @@
 //! Text that people wrote is sealed for its place: whoever can write the tables can destroy it, but not move it.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use kit::engine::Engine;
 use kit::mesh::{Answer, TestMesh};
+use reqwest::Method;
 
 use crate::raw::{RawItem, Tables};
 use crate::steps::{Pair, entry};
 
-kit::on_each_engine!(a_sealed_entry_opens_in_its_own_place_and_in_no_other);
+kit::on_each_engine!(
+    a_sealed_entry_opens_in_its_own_place_and_in_no_other,
+    a_data_key_opens_for_its_own_person_and_for_no_other,
+    an_ended_account_leaves_no_key_and_nothing_to_read,
+);
 
 const TABLE: &str = "Journals";
 const SEALED: &str = "content";
+const KEYS: &str = "DataKeys";
+const WRAPPED: &str = "wrapped";
+
+/// Longer than a data key is held in memory.
+const FORGOTTEN: Duration = Duration::from_secs(60);
 
 async fn a_sealed_entry_opens_in_its_own_place_and_in_no_other(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
@@ -60,6 +72,59 @@ async fn a_sealed_entry_opens_in_its_own_place_and_in_no_other(engine: Engine) {
     let again = [read(&one, &first).await, read(&one, &second).await, read(&other, &others).await];
     assert_eq!(again.map(|answer| answer.expect(200)), intact);
     mesh.stop().await;
+}
+
+async fn a_data_key_opens_for_its_own_person_and_for_no_other(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let (one, other) = (Pair::with_access(&mesh).await, Pair::with_access(&mesh).await);
+    for pair in [&one, &other] {
+        pair.write(&mesh, entry(&mesh, "calm", "a note")).await.expect(201);
+    }
+    let tables = Tables::of(&mesh);
+    let keys = tables.dump(KEYS).await;
+    let key = |pair: &Pair| key_of(&keys, &pair.client.id).clone();
+    let with_key_of = |mut item: RawItem, from: &RawItem| {
+        item.insert(WRAPPED.to_owned(), from[WRAPPED].clone());
+        item
+    };
+    tables.put(KEYS, with_key_of(key(&one), &key(&other))).await;
+    tables.put(KEYS, with_key_of(key(&other), &key(&one))).await;
+    mesh.pass(FORGOTTEN);
+    for pair in [&one, &other] {
+        unreadable(&mesh.get(&pair.journal(""), &pair.client).await);
+        unreadable(&mesh.get(&pair.journal(""), &pair.therapist).await);
+        unreadable(&pair.write(&mesh, entry(&mesh, "calm", "a note")).await);
+    }
+    for pair in [&one, &other] {
+        tables.put(KEYS, key(pair)).await;
+        let journal = mesh.get(&pair.journal(""), &pair.client).await.expect(200);
+        assert_eq!(journal.as_array().unwrap().len(), 1, "nothing was written under a key of somebody else");
+    }
+    mesh.stop().await;
+}
+
+async fn an_ended_account_leaves_no_key_and_nothing_to_read(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let pair = Pair::with_access(&mesh).await;
+    let made = pair.write(&mesh, entry(&mesh, "calm", "a note")).await.expect(201);
+    let one = pair.journal(&format!("/entries/{}", made["entryId"].as_str().unwrap()));
+    mesh.get(&one, &pair.therapist).await.expect(200);
+    let own = format!("/clients/{}", pair.client.id);
+    assert_eq!(mesh.ask(Method::DELETE, &own, Some(&pair.client), None).await.status, 204);
+    mesh.get(&one, &pair.therapist).await.refused(404, "NOT_FOUND");
+    mesh.get(&pair.journal(""), &pair.therapist).await.refused(404, "NOT_FOUND");
+    mesh.pass(FORGOTTEN);
+    mesh.get(&one, &pair.client).await.refused(401, "ACCOUNT_ENDED");
+    pair.write(&mesh, entry(&mesh, "calm", "too late")).await.refused(401, "ACCOUNT_ENDED");
+    let keys = Tables::of(&mesh).dump(KEYS).await;
+    let tombstone = key_of(&keys, &pair.client.id);
+    assert!(!tombstone.values().any(AttributeValue::is_b), "{tombstone:?}");
+    mesh.stop().await;
+}
+
+fn key_of<'a>(keys: &'a [RawItem], person: &str) -> &'a RawItem {
+    let of = |item: &&RawItem| item["pk"].as_s().is_ok_and(|key| key.contains(person));
+    keys.iter().find(of).expect("the person has a key, or had one")
 }
 
 /// An error that tells nothing of what does not open.
