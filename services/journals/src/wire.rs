@@ -17,6 +17,8 @@ const NOT_AFTER: &str = "must be later than from, by a millisecond at least";
 
 /// What insights look back on unless told, in milliseconds: 90 days.
 const LOOK_BACK: i64 = 90 * 24 * 60 * 60 * 1000;
+/// The first instant that a message can tell, in milliseconds since 1970: the year 1.
+const FIRST_INSTANT: i64 = -62_135_596_800_000;
 
 /// A new entry of the client's own journal. An entry id and an etag mean nothing to what is not there yet.
 pub(crate) fn draft(entry: pb::JournalEntry, permit: Write, now: Timestamp) -> Result<Draft, Error> {
@@ -118,7 +120,7 @@ pub(crate) fn plan(request: pb::GetInsightsRequest, now: Timestamp) -> Result<Pl
     let mut bad = Violations::default();
     let range = range(&mut bad, from, to, |to| {
         let to = to.unwrap_or_else(|| now.as_millisecond());
-        Range { from: to.saturating_sub(LOOK_BACK), to }
+        Range { from: to.saturating_sub(LOOK_BACK).max(FIRST_INSTANT), to }
     });
     let bucket = match pb::Bucket::try_from(bucket) {
         Ok(pb::Bucket::Unspecified | pb::Bucket::Day) => Some(Bucket::Day),
@@ -369,5 +371,7 @@ mod tests {
         assert_eq!(range(None, Some(day(95))), days(5, 95));
         assert_eq!(range(Some(day(99)), None), days(99, 100));
         assert_eq!(range(Some(day(-9)), Some(day(9))), days(-9, 9));
+        // There is no instant before the year 1, neither to look back to nor to answer.
+        assert_eq!(range(None, Some(day(-719_161))), days(-719_162, -719_161));
     }
 }
