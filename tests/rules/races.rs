@@ -8,6 +8,7 @@ use kit::engine::Engine;
 use kit::mesh::{Answer, TestMesh};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::steps::{Pair, entry};
 
@@ -25,6 +26,8 @@ kit::on_each_engine!(
 const ROUNDS: usize = 20;
 const SOAK_ROUNDS: usize = 1_000;
 const READERS: usize = 32;
+/// How many reads are answered before the change begins, so that others are under way.
+const FIRST: u32 = 16;
 /// How often each reader reads once it knows that access is over.
 const READS_AFTER: usize = 2;
 
@@ -61,7 +64,7 @@ async fn after_an_entry_is_private_no_therapist_sees_counts_or_finds_it(engine: 
     hidings(engine, ROUNDS).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "a soak: cargo test -p mesh --test rules soak -- --ignored"]
 async fn soak_revocations() {
     for engine in [Engine::Embedded, Engine::DynamoDbLocal] {
@@ -160,13 +163,14 @@ async fn race(
     change: impl Future<Output = ()>,
     gone: impl Fn(&str, &Answer),
 ) {
-    let over = AtomicBool::new(false);
+    let (over, under_way) = (AtomicBool::new(false), Semaphore::new(0));
     let reader = async |number: usize| {
         let path = &reads.paths[number % reads.paths.len()];
         let mut after = 0;
         while after < READS_AFTER {
             let started_after = over.load(Ordering::SeqCst);
             let answer = mesh.get(path, &pair.therapist).await;
+            under_way.add_permits(1);
             if started_after {
                 gone(path, &answer);
                 after += 1;
@@ -176,6 +180,7 @@ async fn race(
         }
     };
     let change = async {
+        let _ = under_way.acquire_many(FIRST).await.expect("it is never closed");
         change.await;
         over.store(true, Ordering::SeqCst);
     };
