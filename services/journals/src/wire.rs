@@ -17,8 +17,9 @@ const NOT_AFTER: &str = "must be later than from, by a millisecond at least";
 
 /// What insights look back on unless told, in milliseconds: 90 days.
 const LOOK_BACK: i64 = 90 * 24 * 60 * 60 * 1000;
-/// The first instant that a message can tell, in milliseconds since 1970: the year 1.
+/// The first and the last instant that a message can tell, in milliseconds since 1970: the years 1 to 9999.
 const FIRST_INSTANT: i64 = -62_135_596_800_000;
+const LAST_INSTANT: i64 = 253_402_300_799_999;
 
 /// A new entry of the client's own journal. An entry id and an etag mean nothing to what is not there yet.
 pub(crate) fn draft(entry: pb::JournalEntry, permit: Write, now: Timestamp) -> Result<Draft, Error> {
@@ -274,7 +275,7 @@ fn range(
 /// The first millisecond since 1970 that is not before an instant, if it is one.
 pub(crate) fn not_before(instant: prost_types::Timestamp) -> Option<i64> {
     let (seconds, nanos) = valid(instant)?;
-    Some(seconds * 1000 + (nanos + 999_999) / 1_000_000)
+    Some((seconds * 1000 + (nanos + 999_999) / 1_000_000).min(LAST_INSTANT))
 }
 
 /// The last millisecond since 1970 that is not after an instant, if it is one.
@@ -373,5 +374,7 @@ mod tests {
         assert_eq!(range(Some(day(-9)), Some(day(9))), days(-9, 9));
         // There is no instant before the year 1, neither to look back to nor to answer.
         assert_eq!(range(None, Some(day(-719_161))), days(-719_162, -719_161));
+        let ends = |nanos| Some(prost_types::Timestamp { seconds: 253_402_300_799, nanos });
+        assert_eq!(range(ends(0), ends(999_999_999)).to, LAST_INSTANT);
     }
 }
