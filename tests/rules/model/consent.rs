@@ -156,7 +156,12 @@ impl World<'_> {
         } else {
             format!("/therapists/{therapist_id}/clients/{client_id}/journal-access")
         };
-        let (body, act) = match self.random.below(10) {
+        let mut allowed = own(caller, client);
+        let (body, act) = match self.random.below(14) {
+            number @ 10.. => {
+                allowed = allowed.and(Err((400, "INVALID_FIELDS")));
+                (self.bad_change(number), Act::EndAccess)
+            }
             0 => (json!({"access": "REJECTED"}), Act::RejectAccess),
             1 => (json!({"access": "REVOKED"}), Act::EndAccess),
             _ => {
@@ -173,8 +178,17 @@ impl World<'_> {
                 (body, Act::Grant(Grant { id: String::new(), since: now, entries_from: from, expires_at: until }))
             }
         };
-        let allowed = own(caller, client);
         Step { caller, method: Method::PUT, path, body: Some(body), success: 200, allowed, act }
+    }
+
+    /// A change that can't be, whatever the state.
+    fn bad_change(&self, number: usize) -> Value {
+        match number {
+            10 => json!({}),
+            11 => json!({"access": "PENDING"}),
+            12 => json!({"access": "ACCEPTED", "expiresAt": at(self.now())}),
+            _ => json!({"access": "REVOKED", "entriesFrom": at(self.now())}),
+        }
     }
 
     /// One of the lists of relations, by whose it is or by another.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use kernel::{Clock as _, Timestamp};
-use kit::mesh::{Answer, PASSWORD, Someone, TestMesh};
+use kit::mesh::{Answer, PASSWORD, Someone, TestMesh, answer};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -158,16 +158,34 @@ impl<'a> World<'a> {
     pub(crate) async fn ask(&mut self, who: Who, method: Method, path: &str, body: Option<Value>) -> Answer {
         self.renew(who).await;
         let told = body.as_ref().map_or(String::new(), Value::to_string);
-        let answer = self.mesh.ask(method.clone(), path, Some(&self.person(who).someone), body).await;
-        self.note(format!("{who:?}: {method} {path} {told} → {} {}", answer.status, answer.reason()));
+        let mut request = self.mesh.request(method.clone(), path).bearer_auth(&self.person(who).someone.token);
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        // Some requests are sent twice, by an app that didn't hear the answer: they have the effect of one.
+        let again = if method == Method::POST && self.random.percent(20) {
+            let key = format!("key {}", self.random.below(usize::MAX));
+            request = request.header("idempotency-key", key);
+            request.try_clone()
+        } else {
+            None
+        };
+        let first = answer(request).await;
+        if let Some(again) = again {
+            let again = answer(again).await;
+            if (again.status, &again.body) != (first.status, &first.body) {
+                self.fail(&format!("{method} {path} {told}: {first:?}\nagain, with its key: {again:?}"));
+            }
+        }
+        self.note(format!("{who:?}: {method} {path} {told} → {} {}", first.status, first.reason()));
         let route: String = path
             .split(['?', '/'])
             .filter(|part| !part.is_empty() && !is_id(part))
             .take(2)
             .fold(String::new(), |route, part| if part.contains('=') { route } else { format!("{route}/{part}") });
         let side = if matches!(who, Who::Client(_)) { "client" } else { "therapist" };
-        *self.seen.entry(format!("{side} {method} {route} {} {}", answer.status, answer.reason())).or_default() += 1;
-        answer
+        *self.seen.entry(format!("{side} {method} {route} {} {}", first.status, first.reason())).or_default() += 1;
+        first
     }
 
     async fn renew(&mut self, who: Who) {
