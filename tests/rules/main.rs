@@ -14,5 +14,6 @@ mod matrix;
 mod model;
 mod races;
 mod raw;
+mod records;
 mod seals;
 mod steps;

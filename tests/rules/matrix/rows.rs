@@ -228,6 +228,7 @@ fn internal() -> Vec<Row> {
         deliver().at("auth"),
         deliver().at("mapping"),
         deliver().at("vault"),
+        deliver().at("journals"),
     ]
 }
 

@@ -1,0 +1,59 @@
+//! Rule 15, when the access log can't be written: what is not recorded is not shown.
+
+use kit::engine::Engine;
+use kit::fault::{Mode, Proxy};
+use kit::mesh::{Answer, TestMesh};
+use serde_json::Value;
+
+use crate::steps::{Pair, entry};
+
+kit::on_each_engine!(what_cannot_be_recorded_is_not_shown);
+
+async fn what_cannot_be_recorded_is_not_shown(engine: Engine) {
+    let proxy = Proxy::start(&engine.endpoint().await);
+    let mut audit = String::new();
+    let mesh = TestMesh::start_with(engine, |config| {
+        config.dynamodb.endpoint = Some(proxy.endpoint());
+        audit = format!("{}Audit", config.dynamodb.table_prefix);
+    });
+    let mesh = mesh.await;
+    let pair = Pair::with_access(&mesh).await;
+    let made = pair.write(&mesh, entry(&mesh, "calm", "a note")).await.expect(201);
+    let id = made["entryId"].as_str().unwrap();
+    let reads = ["", &*format!("/entries/{id}"), "/insights"].map(|rest| pair.journal(rest));
+    let log = async || {
+        let log = mesh.get(&format!("/clients/{}/access-log", pair.client.id), &pair.client).await;
+        log.expect(200).as_array().unwrap().len()
+    };
+    for path in &reads {
+        mesh.get(path, &pair.therapist).await.expect(200);
+    }
+    assert_eq!(log().await, 3);
+
+    proxy.only(move |call| call.operation == "PutItem" && call.names(&audit));
+    for mode in [Mode::Throttle, Mode::LoseAnswer] {
+        proxy.set(mode).await;
+        for path in &reads {
+            shows_nothing(&mesh.get(path, &pair.therapist).await, id);
+            // Whose journal it is needs no record.
+            mesh.get(path, &pair.client).await.expect(200);
+        }
+    }
+    proxy.set(Mode::Pass).await;
+    // An access too many in the log does no harm; one too few would.
+    let before = log().await;
+    assert!(before >= 3, "{before}");
+    for path in &reads {
+        mesh.get(path, &pair.therapist).await.expect(200);
+    }
+    assert_eq!(log().await, before + 3);
+    mesh.stop().await;
+}
+
+#[track_caller]
+fn shows_nothing(answer: &Answer, id: &str) {
+    assert!(matches!(answer.status, 503 | 504), "{}: {}", answer.status, answer.body);
+    let Value::Object(_) = &answer.body else { panic!("{}", answer.body) };
+    let body = answer.body.to_string();
+    assert!(!body.contains(id) && !body.contains("calm") && !body.contains("note"), "{body}");
+}
