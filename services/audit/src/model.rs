@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kernel::{Clock, Entropy, TherapistId, Timestamp};
+use kernel::{Entropy, TherapistId, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -13,8 +13,9 @@ use crate::chain::{self, Digest, SALT_LEN};
 pub struct AccessId(Uuid);
 
 impl AccessId {
-    pub(crate) fn generate(clock: &dyn Clock, entropy: &dyn Entropy) -> Self {
-        let millis = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
+    /// The id of a record that is made now.
+    pub(crate) fn generate(now: Timestamp, entropy: &dyn Entropy) -> Self {
+        let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &entropy.array()).into_uuid())
     }
 

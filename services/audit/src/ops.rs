@@ -41,10 +41,12 @@ impl Recorder {
     /// Records an access, and answers its id. It is durable when this returns.
     pub(crate) async fn record(&self, permit: Append, access: Access) -> Result<AccessId> {
         let Access { action, entry_count, entry_id, grant_id } = access;
-        let id = AccessId::generate(&*self.clock, &*self.entropy);
+        // The id and the time are of one moment: records sort by the one and show the other.
+        let time = self.clock.now();
+        let id = AccessId::generate(time, &*self.entropy);
         let personal = Personal { therapist: permit.therapist(), entry_id, grant_id, salt: self.entropy.array() };
         let people = People::of(permit.client(), &personal);
-        let facts = Facts { id, time: self.clock.now(), action, entry_count, people };
+        let facts = Facts { id, time, action, entry_count, people };
         self.store.append(permit, &facts, personal).await?;
         Ok(id)
     }

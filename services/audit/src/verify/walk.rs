@@ -54,7 +54,7 @@ pub(super) fn walk(linked: &[Linked], broken: &[Option<AccessId>], head: Option<
         }
         if previous != head.digest {
             // All of it fits together, and is not what was signed: the last at least was digested anew.
-            let last = linked.iter().find(|record| record.link.seq == seq).map(|record| record.facts.id);
+            let last = in_place(linked, seq).first().map(|record| record.facts.id);
             return Some((Some(seq), last, Flaw::Altered));
         }
     }
@@ -76,7 +76,7 @@ fn blame(linked: &[Linked], head: Option<&Head>, record: &Linked, previous: &Dig
     if *intact && facts.digest(seq, &link.previous) == link.digest {
         // It was digested behind another record than the one that is there. If what follows bears it out, the one before
         // was altered and digested anew.
-        let before = linked.iter().find(|other| Some(other.link.seq) == seq.checked_sub(1));
+        let before = seq.checked_sub(1).and_then(|before| in_place(linked, before).first());
         return match before {
             Some(before) if is_borne_out(linked, head, link) => {
                 (Some(before.link.seq), Some(before.facts.id), Flaw::Altered)
@@ -95,13 +95,21 @@ fn blame(linked: &[Linked], head: Option<&Head>, record: &Linked, previous: &Dig
 
 /// Whether the record after this place, or the signed end, says that this is what was there.
 fn is_borne_out(linked: &[Linked], head: Option<&Head>, link: &Link) -> bool {
-    linked.iter().any(|next| Some(next.link.seq) == link.seq.checked_add(1) && next.link.previous == link.digest)
+    let next = link.seq.checked_add(1).map_or(&[][..], |next| in_place(linked, next));
+    next.iter().any(|next| next.link.previous == link.digest)
         || head.is_some_and(|head| head.seq == link.seq && head.digest == link.digest)
+}
+
+/// The records that claim a place.
+fn in_place(linked: &[Linked], seq: u64) -> &[Linked] {
+    let from = linked.partition_point(|record| record.link.seq < seq);
+    let rest = linked.get(from..).unwrap_or_default();
+    rest.get(..rest.partition_point(|record| record.link.seq == seq)).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use kernel::{ClientId, Entropy, ManualClock, TherapistId, Timestamp};
+    use kernel::{ClientId, Entropy, TherapistId, Timestamp};
     use proptest::prelude::*;
     use proptest::sample::Index;
 
@@ -135,12 +143,11 @@ mod tests {
     }
 
     fn facts(entropy: &dyn Entropy) -> Facts {
-        let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
         let therapist = TherapistId::from_bytes(entropy.array());
         let personal =
             Personal { therapist, entry_id: String::new(), grant_id: "grant".to_owned(), salt: entropy.array() };
         let people = People::of(ClientId::from_bytes([1; 16]), &personal);
-        let id = AccessId::generate(&clock, entropy);
+        let id = AccessId::generate(Timestamp::UNIX_EPOCH, entropy);
         Facts { id, time: Timestamp::UNIX_EPOCH, action: Action::List, entry_count: 1, people }
     }
 
