@@ -12,10 +12,10 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dynamo::Item;
+use dynamo::{Cursor, Item, Query};
 use futures_util::future::join;
 use futures_util::{StreamExt as _, stream};
-use kernel::{ClientId, Clock, Error, Result};
+use kernel::{ClientId, Clock, Error, Kind, Result};
 
 use crate::chain::{Digest, Signers};
 use crate::model::{Facts, Head, Link};
@@ -25,6 +25,9 @@ use crate::store::{Extended, LINKED_AT_ONCE, Store, Waiting, client_of, signed_b
 const BATCH: u16 = 500;
 /// How many chains are extended at a time: few, so that it takes nothing from people who wait.
 const AT_ONCE: usize = 4;
+/// How often it is looked for heads that a previous key signed. They come up after a start too: while replicas are replaced,
+/// the old ones sign by the previous key.
+const RENEWAL: Duration = Duration::from_secs(3600);
 
 /// Links records.
 #[derive(Clone)]
@@ -56,7 +59,13 @@ impl Linker {
                 self.link_once().await;
             }
         };
-        join(self.renew_heads(), link).await;
+        let renew = async {
+            loop {
+                self.renew_heads(interval).await;
+                tokio::time::sleep(RENEWAL).await;
+            }
+        };
+        join(renew, link).await;
     }
 
     /// Tries everything that waits once. What fails is logged, holds up no other client, and is tried again in the next round.
@@ -141,24 +150,34 @@ impl Linker {
         }
     }
 
-    /// Signs anew the heads that a previous key signed, so that the key may be forgotten one day. Secrets change with a
-    /// restart, so once is enough.
-    pub(crate) async fn renew_heads(&self) {
-        let mut query = Some(self.store.chains());
+    /// Signs anew the heads that a previous key signed, so that the key may be forgotten one day. What fails is logged, and is
+    /// tried again after a pause; a head that is not ours is left as it is.
+    pub(crate) async fn renew_heads(&self, pause: Duration) {
+        let mut query = Some(self.store.chains().limit(BATCH));
         while let Some(page) = query.take() {
-            match page.limit(BATCH).page().await {
-                Ok(rows) => {
-                    let old = |item: &&Item| signed_by(item).is_some_and(|key| !self.signers.is_current(key));
-                    for client in rows.items.iter().filter(old).filter_map(|item| client_of(item).ok()) {
-                        if let Err(error) = self.renew_head(client).await {
-                            warn(&error, "the head of a chain is not signed anew");
-                        }
-                    }
-                    query = rows.next.map(|cursor| self.store.chains().after(cursor));
+            match self.renew_page(page.clone()).await {
+                Ok(next) => query = next.map(|cursor| page.after(cursor)),
+                Err(error) => {
+                    warn(&error, "not all heads of chains that a previous key signed are signed anew yet");
+                    tokio::time::sleep(pause).await;
+                    query = Some(page);
                 }
-                Err(error) => warn(&error, "the heads of chains can't be read"),
             }
         }
+    }
+
+    /// Of one page of chains. Answers where the next begins.
+    async fn renew_page(&self, page: Query) -> Result<Option<Cursor>> {
+        let rows = page.page().await?;
+        let old = |item: &&Item| signed_by(item).is_some_and(|key| !self.signers.is_current(key));
+        for item in rows.items.iter().filter(old) {
+            let renewed = async { self.renew_head(client_of(item)?).await };
+            match renewed.await {
+                Err(error) if error.kind() == Kind::Internal => warn(&error, "the head of a chain is not signed anew"),
+                renewed => renewed?,
+            }
+        }
+        Ok(rows.next)
     }
 
     async fn renew_head(&self, client: ClientId) -> Result<()> {

@@ -1,9 +1,12 @@
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use kernel::Entropy;
 use kit::engine::Engine;
+use kit::fault::{Mode, Proxy};
+use kit::wait::until;
 
 use super::support::{SeededEntropy, World, findings};
 use crate::link::Round;
@@ -15,10 +18,12 @@ kit::on_each_engine!(
     a_chain_whose_head_is_not_ours_is_not_extended_and_holds_up_no_other,
     a_record_that_is_marked_as_waiting_again_holds_up_no_other,
     heads_of_a_previous_secret_are_signed_anew,
+    heads_are_signed_anew_though_the_table_was_away,
 );
 
 const RECORDS: u32 = 1000;
 const WRITERS: u32 = 16;
+const PAUSE: Duration = Duration::from_millis(1);
 
 async fn a_thousand_records_of_many_writers_are_linked_by_two_linkers_into_gapless_chains(engine: Engine) {
     let world = World::new(engine).await;
@@ -128,8 +133,37 @@ async fn heads_of_a_previous_secret_are_signed_anew(engine: Engine) {
     assert!(world.verify(&[2, 1], None).await.is_sound());
     let unknown = findings(&world.verify(&[2], None).await);
     assert_eq!(unknown, [format!("client {client}: the head is signed by a key that is not derived from the secrets")]);
-    world.linker(&[2, 1]).renew_heads().await;
+    world.linker(&[2, 1]).renew_heads(PAUSE).await;
     assert!(world.verify(&[2], None).await.is_sound());
-    world.linker(&[3]).renew_heads().await;
+    world.linker(&[3]).renew_heads(PAUSE).await;
     assert!(world.verify(&[2], None).await.is_sound(), "who doesn't know the key signs nothing");
+}
+
+async fn heads_are_signed_anew_though_the_table_was_away(engine: Engine) {
+    let config = engine.config().await;
+    let world = World::over(config.clone().connect().await).await;
+    let client = world.client();
+    world.read_by_therapist(client, 1).await;
+    world.link_all(&world.linker(&[1])).await;
+    let proxy = Proxy::start(&engine.endpoint().await);
+    let proxied = dynamo::Config { endpoint: Some(proxy.endpoint()), ..config }.connect().await;
+    let linker = World::over(proxied).await.linker(&[2, 1]);
+    for operation in ["Query", "GetItem", "PutItem"] {
+        drop(proxy.take_calls());
+        proxy.only(move |call| call.operation == operation);
+        proxy.set(Mode::Throttle).await;
+        let refused = Cell::new(0);
+        let back = async {
+            // More than the SDK tries of one call: at least one call has failed for good.
+            let enough = until("calls are refused", async || {
+                let more = proxy.take_calls().iter().filter(|call| *call == operation).count();
+                refused.replace(refused.get() + more) > 6
+            });
+            enough.await;
+            proxy.set(Mode::Pass).await;
+        };
+        join(linker.renew_heads(PAUSE), back).await;
+        assert!(world.verify(&[2], None).await.is_sound(), "{operation}");
+        world.linker(&[1, 2]).renew_heads(PAUSE).await;
+    }
 }

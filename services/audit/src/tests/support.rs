@@ -29,7 +29,10 @@ pub(crate) fn secrets(numbers: &[u8]) -> Secrets {
 
 impl World {
     pub(crate) async fn new(engine: Engine) -> Self {
-        let dynamodb = engine.client().await;
+        Self::over(engine.client().await).await
+    }
+
+    pub(crate) async fn over(dynamodb: dynamo::Client) -> Self {
         dynamodb.create_or_verify(&[&AUDIT]).await.unwrap();
         let table = dynamodb.table(&AUDIT);
         let store = Store::new(table.clone());
