@@ -7,8 +7,13 @@
 //! What the chain can't tell:
 //! - A record that waits to be linked can be removed or changed unseen. It waits for `--audit-link-interval` and the time
 //!   of a round; [`Report::unlinked`] says how many wait.
+//! - A record that was never an access, put there to wait, is linked like the others.
+//! - An erasure is an erasure, whoever did it: what a record says of people is taken out without a flaw, as a whole.
+//!   [`Report::erased`] says how many times.
 //! - The whole of a client's items put back to what they were at an earlier moment is a chain that holds, and so is no
 //!   chain at all where all of a client's items are gone. Who fears that keeps the heads ([`Chain::head`]) elsewhere.
+//! - All chains are found by an index, which shows a chain by its head and by its first record. One whose head and first
+//!   record have both lost their place in it is missing among all; it is found wanting when its client is asked for.
 
 mod chain;
 mod link;
@@ -27,7 +32,7 @@ use std::time::Duration;
 
 use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
-use chassis::{Platform, Probe, Service};
+use chassis::{Platform, Probe, Service, config};
 use dynamo::PageTokens;
 use dynamo::secret::Secrets;
 use kernel::BoxError;
@@ -53,15 +58,8 @@ pub const NAME: &str = "audit";
 #[group(skip)]
 pub struct Config {
     /// How often accesses are linked into the chains of their clients. What is not linked can be removed unseen.
-    #[arg(long, env = "MESH_AUDIT_LINK_INTERVAL", default_value = "2s", value_parser = parse_interval, help_heading = "Access log")]
+    #[arg(long, env = "MESH_AUDIT_LINK_INTERVAL", default_value = "2s", value_parser = config::duration, help_heading = "Access log")]
     pub audit_link_interval: Duration,
-}
-
-fn parse_interval(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("must be longer than nothing, such as 2s".to_owned()),
-        parsed => parsed.map_err(|error| error.to_string()),
-    }
 }
 
 /// What the service is given.

@@ -10,7 +10,7 @@ use crate::ops::Shown;
 /// The longest id of an entry or of a grant, in bytes.
 const MAX_ID_LEN: usize = 64;
 
-/// Which page of a log a request asks for.
+/// How many accesses a page may have.
 pub(crate) fn page_size(asked: i32) -> Result<PageSize, Error> {
     PageSize::from_request(asked).ok_or_else(|| Error::invalid("pageSize", "must not be negative"))
 }
