@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 /// A person's key: 32 bytes for AES-256-GCM. Wiped from memory when dropped; has no Debug.
-pub(crate) struct DataKey(Zeroizing<[u8; 32]>);
+///
+/// It is on the heap: what moves with a value leaves copies behind, which nobody wipes.
+pub(crate) struct DataKey(Box<Zeroizing<[u8; 32]>>);
 
 impl DataKey {
     /// A new key.
     pub(crate) fn generate(entropy: &dyn Entropy) -> Self {
-        let mut bytes = Zeroizing::new([0; 32]);
+        let mut bytes = Box::new(Zeroizing::new([0; 32]));
         entropy.fill(bytes.as_mut_slice());
         Self(bytes)
     }
@@ -25,7 +27,7 @@ impl TryFrom<&[u8]> for DataKey {
     type Error = Error;
 
     fn try_from(bytes: &[u8]) -> Result<Self> {
-        let mut key = Zeroizing::new([0; 32]);
+        let mut key = Box::new(Zeroizing::new([0; 32]));
         if bytes.len() != key.len() {
             return Err(Error::internal("an unwrapped data key has not 32 bytes"));
         }
