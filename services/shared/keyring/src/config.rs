@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use chassis::config;
 
+/// The shortest that a key may be kept: an answer of vault that takes longer is no answer.
+const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest that a key may be kept.
 const LONGEST: Duration = Duration::from_secs(5 * 60);
 
@@ -10,7 +12,7 @@ const LONGEST: Duration = Duration::from_secs(5 * 60);
 #[group(skip)]
 #[command(next_help_heading = "Data keys")]
 pub struct Config {
-    /// How long a person's data key is kept in memory, at most 5m. It bounds how long the person's text can still be read
+    /// How long a person's data key is kept in memory, from 1s to 5m. It bounds how long the person's text can still be read
     /// after the key is destroyed, and how long it can be while vault is down.
     #[arg(long, env = "MESH_DATA_KEY_LIFE", default_value = "30s", value_parser = life)]
     pub data_key_life: Duration,
@@ -18,7 +20,7 @@ pub struct Config {
 
 fn life(text: &str) -> Result<Duration, String> {
     let life = config::duration(text)?;
-    if life <= LONGEST { Ok(life) } else { Err("must not be longer than 5m".to_owned()) }
+    if (SHORTEST..=LONGEST).contains(&life) { Ok(life) } else { Err("must be from 1s to 5m".to_owned()) }
 }
 
 #[cfg(test)]
@@ -28,8 +30,9 @@ mod tests {
     #[test]
     fn a_life_is_bounded() {
         assert_eq!(life("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(life("1s"), Ok(SHORTEST));
         assert_eq!(life("5m"), Ok(LONGEST));
-        for refused in ["0s", "301s", "1h", "soon"] {
+        for refused in ["0s", "999ms", "301s", "1h", "soon"] {
             assert!(life(refused).is_err(), "{refused}");
         }
     }
