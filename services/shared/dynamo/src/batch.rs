@@ -3,15 +3,15 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
 use kernel::{Error, Result};
 
-use crate::call::traced;
+use crate::call::{backoff, traced};
 use crate::fault::Rejection;
 use crate::item::{Attributes, Item, Key};
 use crate::table::{Read, Table};
 
 /// The most keys that one BatchGetItem takes.
 const MOST: usize = 100;
-/// How often what DynamoDB left unprocessed is asked for again.
-const ROUNDS: usize = 5;
+/// How often a key is asked for that DynamoDB leaves unprocessed. The largest items need three.
+const ROUNDS: u32 = 5;
 
 /// The items with these keys, in no promised order; those that are not there are left out. One call for each hundred.
 pub(crate) async fn get(table: &Table, mut keys: Vec<Key>, read: Read) -> Result<Vec<Item>> {
@@ -21,7 +21,11 @@ pub(crate) async fn get(table: &Table, mut keys: Vec<Key>, read: Read) -> Result
     let mut items = Vec::with_capacity(keys.len());
     for chunk in keys.chunks(MOST) {
         let mut left = chunk.iter().map(|key| key.attributes(table.def)).collect();
-        for _ in 0..ROUNDS {
+        for again in 0..ROUNDS {
+            // It leaves keys when there is too much in them for one answer, and when the table is busy: then it wants rest.
+            if again > 0 {
+                tokio::time::sleep(backoff(again)).await;
+            }
             left = round(table, left, read, &mut items).await?;
             if left.is_empty() {
                 break;

@@ -161,8 +161,8 @@ where
     Err(Rejection::Fault(Error::new(Kind::Aborted, "CONFLICT", message).retry_after(Duration::from_secs(1))))
 }
 
-/// 10 ms, 20 ms, 40 ms, each shortened at random by up to half, so that those who collided don't meet again.
-fn backoff(round: u32) -> Duration {
+/// 10 ms, 20 ms, 40 ms and so on, each shortened at random by up to half, so that those who collided don't meet again.
+pub(crate) fn backoff(round: u32) -> Duration {
     let full = Duration::from_millis(5) * 2_u32.saturating_pow(round);
     let mut byte = [0_u8];
     // Without randomness the wait is merely less well spread.
