@@ -132,8 +132,9 @@ async fn profiles_of_clients(book: &mut Book<'_>, client: &Someone, therapist: &
         // The relations: a marker, and those that there are.
         "PutItem Mappings",
         "Query Mappings",
-        // The data key.
+        // The data key, and what it sealed: nothing.
         "PutItem DataKeys",
+        "Query Journals",
         "UpdateItem Clients",
     ];
     book.row("DeleteClient", request, calls).await;
@@ -180,8 +181,9 @@ async fn profiles_of_therapists(book: &mut Book<'_>, therapist: &Someone) {
         // The relations: a marker, and those that there are.
         "PutItem Mappings",
         "Query Mappings",
-        // The data key.
+        // The data key, and what it sealed: nothing.
         "PutItem DataKeys",
+        "Query Journals",
         "UpdateItem Therapists",
     ];
     book.row("DeleteTherapist", request, calls).await;

@@ -37,6 +37,9 @@ server DELETE /clients/{client_id}
       client therapy.events.v1.SubscriberService/Deliver
         server therapy.events.v1.SubscriberService/Deliver
           client PutItem DataKeys
+      client therapy.events.v1.SubscriberService/Deliver
+        server therapy.events.v1.SubscriberService/Deliver
+          client Query Journals
       client UpdateItem Clients
 ";
 

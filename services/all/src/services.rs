@@ -30,8 +30,8 @@ pub(crate) const TABLES: &[&TableDef] = &[
     &audit::AUDIT,
 ];
 
-/// Who hears of the end of an account, logins first.
-const HEARS_OF_ENDINGS: [&str; 3] = [auth::NAME, mapping::NAME, vault::NAME];
+/// Who hears of the end of an account: logins end first, and who holds keys hears of it after vault has destroyed them.
+const HEARS_OF_ENDINGS: [&str; 4] = [auth::NAME, mapping::NAME, vault::NAME, journals::NAME];
 
 /// How long verifiers may take to fetch the first keys.
 const FIRST_KEYS: Duration = Duration::from_secs(10);

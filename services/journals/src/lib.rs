@@ -2,6 +2,7 @@
 
 mod consent;
 mod content;
+mod events;
 mod insights;
 mod model;
 mod ops;
@@ -25,7 +26,8 @@ use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use keyring::Keyring;
-use proto::journals::v1::journal_service_server::{JournalServiceServer, SERVICE_NAME};
+use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
+use proto::journals::v1::journal_service_server::{JournalServiceServer, SERVICE_NAME as JOURNAL};
 use tonic::service::Routes;
 
 pub use store::JOURNALS;
@@ -82,7 +84,10 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
         consent: Consent { mapping, audit },
         platform,
     };
-    let service = JournalServiceServer::new(Journals(Arc::new(ops)));
-    let routes = Routes::new(service.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok(Service { name: NAME, grpc_services: &[SERVICE_NAME], routes, probe })
+    let services = Journals(Arc::new(ops));
+    let journal = JournalServiceServer::new(services.clone());
+    let events = SubscriberServiceServer::new(services);
+    let routes = Routes::new(journal.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
+        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
+    Ok(Service { name: NAME, grpc_services: &[JOURNAL, EVENTS], routes, probe })
 }

@@ -8,6 +8,10 @@ use crate::model::{Content, EntryId, Range, Visibility};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Write(ClientId);
 
+/// The right, and the duty, to erase a journal whose client's account is ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Erase(ClientId);
+
 /// The right to read a journal.
 #[derive(Debug, Clone)]
 pub(crate) struct Read(Scope);
@@ -57,6 +61,17 @@ impl Write {
     /// Who writes may read.
     pub(crate) const fn read(self) -> Read {
         Read(Scope::Own(self.0))
+    }
+}
+
+impl Erase {
+    /// For the end of this account: nobody has a journal but who wrote one.
+    pub(crate) fn of_ended(account: UserId) -> Self {
+        Self(account.into())
+    }
+
+    pub(crate) const fn client(self) -> ClientId {
+        self.0
     }
 }
 

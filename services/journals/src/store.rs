@@ -14,12 +14,13 @@ use dynamo::{
     Claim, Condition, Cursor, Delete, EXPIRES_AT, Item, Key, KeyDef, Put, Query, Read as Fresh, Sort, Table, TableDef,
     Transact, Update,
 };
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kernel::{ClientId, Entropy, Error, Result, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::content;
 use crate::model::{Entry, EntryId, Range};
-use crate::policy::{Read, Write};
+use crate::policy::{Erase, Read, Write};
 
 /// The table of journals.
 pub static JOURNALS: TableDef = TableDef { name: "Journals", key: KeyDef::PK_SK, indexes: &[], ttl: Some(EXPIRES_AT) };
@@ -28,6 +29,9 @@ const ENTRY: &str = "ENTRY#";
 
 /// The attribute that is sealed.
 const CONTENT: &str = "content";
+
+/// How many entries are read to be erased, and how many of them are removed at a time.
+const ERASED_AT_ONCE: (u16, usize) = (200, 8);
 
 /// The handle of the table.
 pub(crate) struct Store {
@@ -128,6 +132,22 @@ impl Store {
     pub(crate) async fn remove(&self, permit: Write, id: EntryId) -> Result<bool> {
         let delete = self.table.delete(&key_of(permit.client(), id)).when(Condition::exists());
         Ok(matches!(delete.run().await?, Delete::Done(_)))
+    }
+
+    /// Removes every entry. Can be repeated, and goes on where it was interrupted.
+    pub(crate) async fn erase(&self, permit: Erase) -> Result<()> {
+        loop {
+            let rows = self.table.query(partition(permit.client())).consistent().limit(ERASED_AT_ONCE.0).page().await?;
+            let remove = async |item: Item| {
+                let sort = item.text("sk").ok_or_else(|| Error::internal("an item of a journal has no key"))?;
+                self.table.delete(&Key::new(partition(permit.client()), sort)).run().await.map(drop)
+            };
+            let removed = stream::iter(rows.items).map(remove).buffer_unordered(ERASED_AT_ONCE.1);
+            removed.try_collect::<()>().await?;
+            if rows.next.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     /// The entry with this id, if the permit shows it.

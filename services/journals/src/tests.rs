@@ -17,7 +17,7 @@ use crate::JOURNALS;
 use crate::insights::{Bucket, Plan};
 use crate::model::{Content, Entry, EntryId, FeltAt, Intensity, Range, Visibility};
 use crate::pages::Pages;
-use crate::policy::{self, Answer, Read, Reading, Write};
+use crate::policy::{self, Answer, Erase, Read, Reading, Write};
 use crate::reads::sum;
 use crate::search::{Filter, Search};
 use crate::store::Store;
@@ -30,6 +30,7 @@ kit::on_each_engine!(
     a_page_token_is_good_for_its_grant_alone,
     a_filtered_page_looks_at_500_entries,
     sums_are_over_what_is_shown_and_over_so_many_at_most,
+    an_ended_account_leaves_no_entry_and_takes_nobody_elses,
 );
 
 const NOW: i64 = 1_800_000_000_000;
@@ -167,6 +168,24 @@ async fn entries_of_one_millisecond_are_as_many_as_were_added(engine: Engine) {
     assert!(ids.is_sorted_by(|one, other| one > other), "newest first, each once");
     ids.dedup();
     assert_eq!(ids.len(), 20);
+}
+
+async fn an_ended_account_leaves_no_entry_and_takes_nobody_elses(engine: Engine) {
+    let mut world = World::new(engine).await;
+    for millisecond in 0..450 {
+        world.add(NOW - millisecond, "calm", 3, Visibility::Shared).await;
+    }
+    let ended = world.permit;
+    world.permit = write(2);
+    world.add(NOW, "calm", 3, Visibility::Private).await;
+    // As often as the relay likes.
+    for _ in 0..2 {
+        world.pages.store.erase(Erase::of_ended(ended.client().into())).await.unwrap();
+        for (permit, left) in [(ended, 0), (world.permit, 1)] {
+            let pages = world.all(&permit.read(), Range::ALL, ("", 0), 200).await;
+            assert_eq!(pages.concat().len(), left);
+        }
+    }
 }
 
 async fn pages_of_any_size_are_the_whole_list_for_whoever_reads(engine: Engine) {

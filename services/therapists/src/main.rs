@@ -21,6 +21,10 @@ struct Settings {
     #[arg(long, env = "MESH_VAULT_ADDRESS", default_value = "http://127.0.0.1:50054")]
     vault_address: String,
 
+    /// Where journals listens.
+    #[arg(long, env = "MESH_JOURNALS_ADDRESS", default_value = "http://127.0.0.1:50056")]
+    journals_address: String,
+
     #[command(flatten)]
     endings: endings::Config,
 }
@@ -37,6 +41,7 @@ impl Domain for This {
             Subscriber { name: "auth", upstream: given.auth.clone() },
             Subscriber { name: "mapping", upstream: given.upstream(&settings.mapping_address)? },
             Subscriber { name: "vault", upstream: given.upstream(&settings.vault_address)? },
+            Subscriber { name: "journals", upstream: given.upstream(&settings.journals_address)? },
         ];
         let deps = therapists::Deps {
             dynamodb: given.dynamodb,

@@ -226,6 +226,7 @@ fn internal() -> Vec<Row> {
     vec![
         row("/therapy.vault.v1.VaultService/GetDataKey", |cast| json!({"personId": cast.client.id})),
         deliver().at("auth"),
+        deliver().at("journals"),
         deliver().at("mapping"),
         deliver().at("vault"),
         deliver().at("journals"),

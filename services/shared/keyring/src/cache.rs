@@ -66,6 +66,11 @@ impl<K: Clone> Cache<K> {
         asked <= now && now.duration_since(asked).unsigned_abs() < self.life
     }
 
+    /// Removes a key. One that is just being fetched is not held either.
+    pub(crate) fn forget(&self, person: UserId) {
+        drop(self.held.remove(&person));
+    }
+
     fn wipe(&self, now: Timestamp) {
         self.held.retain(|_, held| self.is_good(held.asked, now));
     }

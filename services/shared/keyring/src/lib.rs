@@ -1,7 +1,8 @@
 //! The data keys of people, as services hold them: fetched from vault, kept briefly, wiped.
 //!
 //! How long a key is kept bounds how long text can be read after vault has destroyed its key: nothing is opened by a key
-//! that vault was asked for longer ago than [`Config::data_key_life`], but for what a request under way holds already.
+//! that vault was asked for longer ago than [`Config::data_key_life`], but for what a request under way holds already. That is
+//! as long by the system's clock: one that is set back lengthens a life by as much, and at most by another life each time.
 
 mod cache;
 mod config;
@@ -63,6 +64,13 @@ impl Keyring {
                 return Ok(Some(key));
             }
         }
+    }
+}
+
+impl Keyring {
+    /// Lets go of a person's key before its life is over: it was destroyed.
+    pub fn forget(&self, person: UserId) {
+        self.0.cache.forget(person);
     }
 }
 
