@@ -2,13 +2,18 @@ use dynamo::seal::{Place, Sealed, SealingKey};
 use dynamo::{Key, Read, TableDef};
 use kernel::{Entropy, Kind};
 use kit::engine::Engine;
+use kit::fault::Proxy;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde::{Deserialize, Serialize};
 
 use crate::support::{SeededEntropy, THINGS, key};
 
-kit::on_each_engine![what_was_sealed_opens_in_its_place_and_nowhere_else, a_batch_answers_what_is_there];
+kit::on_each_engine![
+    what_was_sealed_opens_in_its_place_and_nowhere_else,
+    a_batch_answers_what_is_there,
+    a_batch_that_is_too_much_for_one_answer_is_whole,
+];
 
 static OTHERS: TableDef = TableDef { name: "Others", key: dynamo::KeyDef::PK_SK, indexes: &[], ttl: None };
 
@@ -88,4 +93,22 @@ async fn a_batch_answers_what_is_there(engine: Engine) {
         assert_eq!(things, expected);
     }
     assert!(table.batch_get(Vec::new(), Read::Consistent).await.unwrap().is_empty());
+}
+
+async fn a_batch_that_is_too_much_for_one_answer_is_whole(engine: Engine) {
+    let config = engine.config().await;
+    let table = crate::support::made(&config.connect().await).await;
+    let proxy = Proxy::start(&engine.endpoint().await);
+    let proxied = dynamo::Config { endpoint: Some(proxy.endpoint()), ..config }.connect().await;
+    let keys: Vec<_> = (0..60).map(|number| key(&format!("{number:02}"))).collect();
+    // 20 MB: one answer holds 16.
+    let name = "n".repeat(350_000);
+    for key in &keys {
+        let _ = table.put_new(key, &crate::support::thing(&name, 1)).await.unwrap();
+    }
+    let items = proxied.table(&crate::support::THINGS).batch_get(keys, Read::Consistent).await.unwrap();
+    let found: std::collections::BTreeSet<_> = items.iter().filter_map(|item| item.text("sk")).collect();
+    assert_eq!((items.len(), found.len()), (60, 60));
+    let calls = proxy.take_calls();
+    assert!(calls.len() > 1 && calls.iter().all(|call| call == "BatchGetItem"), "{calls:?}");
 }
