@@ -65,9 +65,7 @@ impl Keyring {
             }
         }
     }
-}
 
-impl Keyring {
     /// Lets go of a person's key before its life is over: it was destroyed.
     pub fn forget(&self, person: UserId) {
         self.0.cache.forget(person);

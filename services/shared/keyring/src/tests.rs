@@ -262,6 +262,24 @@ async fn that_a_key_is_destroyed_is_asked_each_time() {
 }
 
 #[tokio::test]
+async fn what_is_forgotten_is_asked_for_again_and_not_held_by_who_asked_before() {
+    let World { vault, keyring, running: _running, clock: _ } = world().await;
+    assert!(keyring.has(1).await && keyring.has(2).await);
+    keyring.forget(person(1));
+    assert!(keyring.has(2).await, "another person's key is still held");
+    assert_eq!(vault.asked(), 2);
+    vault.open(false);
+    let before = keyring.ask([1]);
+    vault.was_asked(3).await;
+    keyring.forget(person(1));
+    vault.open(true);
+    assert_eq!(before.join_all().await, [true]);
+    vault.answers(true, b"");
+    assert!(!keyring.has(1).await, "the answer from before is held");
+    assert_eq!(vault.asked(), 4);
+}
+
+#[tokio::test]
 async fn what_is_no_key_is_a_fault() {
     let World { vault, keyring, running: _running, clock: _ } = world().await;
     for key in [&[][..], &[7; 31], &[7; 33]] {
