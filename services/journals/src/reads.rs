@@ -40,12 +40,16 @@ impl Ops {
         self.consent.disclose(context, &permit, Undisclosed::entry(entry, id)).await
     }
 
-    /// What entries come to, over time.
+    /// What entries come to, over time. That they are too many is something to know of them: it is recorded too.
+    ///
+    /// # Errors
+    /// FAILED_PRECONDITION (`TOO_MANY_ENTRIES`) when they are.
     pub(crate) async fn insights(&self, context: &Context, reading: Reading, plan: Plan) -> Result<Sums> {
         let permit = self.consent.permit(context, reading, JOURNAL).await?;
         let key = self.reading_key(context, &permit, JOURNAL).await?;
         let (sums, count) = sum(&self.pages.store, &permit, &key, plan, MOST_SUMMED).await?;
-        self.consent.disclose(context, &permit, Undisclosed::new(sums, Action::Insight, count)).await
+        let sums = self.consent.disclose(context, &permit, Undisclosed::new(sums, Action::Insight, count)).await?;
+        sums.ok_or_else(too_many)
     }
 
     /// The key that opens what the permit shows. A journal whose key was destroyed is none any more.
@@ -55,17 +59,18 @@ impl Ops {
     }
 }
 
-/// What the entries that the permit shows come to, and how many they are: at most `most`.
+/// What the entries that the permit shows come to, and how many they are; nothing when they are more than `most`, and
+/// then not all of them are counted. What is not shown does not count: the answer would tell of it.
 ///
 /// # Errors
-/// FAILED_PRECONDITION (`TOO_MANY_ENTRIES`) when they are more. What is not shown does not count: the answer would tell of it.
+/// UNAVAILABLE or INTERNAL.
 pub(crate) async fn sum(
     store: &Store,
     permit: &Read,
     key: &SealingKey,
     plan: Plan,
     most: usize,
-) -> Result<(Sums, usize)> {
+) -> Result<(Option<Sums>, usize)> {
     let query = store.query(permit, plan.range());
     let (mut sums, mut count) = (Sums::new(plan), 0);
     let mut next = query.clone();
@@ -77,11 +82,11 @@ pub(crate) async fn sum(
             count += 1;
         }
         if count > most {
-            return Err(too_many());
+            return Ok((None, count));
         }
         next = more.map(|cursor| query.clone().after(cursor));
     }
-    Ok((sums, count))
+    Ok((Some(sums), count))
 }
 
 fn too_many() -> Error {
