@@ -132,10 +132,17 @@ impl Ops {
     }
 
     /// A page of the relations that the therapist's clients have agreed to.
+    ///
+    /// Profiles are shown on what it says. So the index only finds them, and what they are is read from the table: one
+    /// that has ended is not there any more, though the index may not have heard of it.
     pub(crate) async fn agreed(&self, permit: AsTherapist, wanted: Wanted<'_>) -> Result<Page<Relation>> {
         let now = self.now();
         let list = self.therapists_list(permit, Some(move |it: &Relation| it.is_agreed(now)), "agreed-clients");
-        list::page(&self.tokens, list, wanted).await
+        let Page { items, next } = list::page(&self.tokens, list, wanted).await?;
+        let found = items.iter().map(|it| permit.towards(it.client_id)).collect();
+        let mut items = self.store.read_all(found).await?;
+        items.retain(|it| it.is_agreed(self.now()));
+        Ok(Page { items, next })
     }
 
     fn therapists_list<F>(&self, permit: AsTherapist, shown: Option<F>, binding: &'static str) -> List<F> {

@@ -91,6 +91,15 @@ impl Store {
         self.0.get(&key(permit.pair()), Read::Consistent).await
     }
 
+    /// The relations that these permits are for, as they are right now, in the order of the clients' ids.
+    pub(crate) async fn read_all(&self, permits: Vec<Act>) -> Result<Vec<Relation>> {
+        let keys = permits.into_iter().map(|permit| key(permit.pair())).collect();
+        let items = self.0.batch_get(keys, Read::Consistent).await?;
+        let mut relations = items.into_iter().map(Relation::try_from).collect::<Result<Vec<_>>>()?;
+        relations.sort_unstable_by_key(|relation| relation.client_id);
+        Ok(relations)
+    }
+
     /// Stores a changed relation with its history, and the record of the request if it brought a key, if the relation
     /// is still what was read. Nothing begins with an account that is ended.
     pub(crate) async fn write(
