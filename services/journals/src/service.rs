@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use chassis::{Context, paged, status};
-use dynamo::Keyed;
 use kernel::both;
 use prost::Message as _;
 use proto::journals::v1 as pb;
@@ -48,13 +47,8 @@ impl JournalService for Journals {
         let request = request.into_inner();
         let permit = policy::write(person, &request.client_id).map_err(status::of)?;
         let body = request.encode_to_vec();
-        let keyed = context.idempotency_key.as_deref().map(|key| Keyed {
-            caller: person.user_id.as_bytes(),
-            rpc: CREATE,
-            key,
-            body: &body,
-        });
-        let claim = keyed.map(|keyed| self.0.idempotency.claim(keyed)).transpose();
+        let key = context.idempotency_key.as_deref();
+        let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
         let pb::CreateEntryRequest { client_id, entry } = request;
         let draft = wire::draft(entry.unwrap_or_default(), permit, self.0.now());
         let (draft, claim) = both(draft, claim).map_err(status::of)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chassis::{Context, paged, status};
-use dynamo::{Claim, Keyed};
+use dynamo::Claim;
 use kernel::{Error, Timestamp, both};
 use prost::Message as _;
 use proto::mapping::v1 as pb;
@@ -29,10 +29,8 @@ pub(crate) struct Services(pub(crate) Arc<Ops>);
 impl Services {
     /// The claim of a request that brought an idempotency key.
     fn claim(&self, context: &Context, rpc: &'static str, body: &[u8]) -> Result<Option<Claim>, Error> {
-        let Some(key) = context.idempotency_key.as_deref() else { return Ok(None) };
         let person = context.person()?;
-        let keyed = Keyed { caller: person.user_id.as_bytes(), rpc, key, body };
-        self.0.idempotency.claim(keyed).map(Some)
+        self.0.idempotency.claim_if_keyed(context.idempotency_key.as_deref(), person.user_id.as_bytes(), rpc, body)
     }
 
     async fn create(&self, context: Context, request: pb::CreateMappingRequest) -> Result<Relation, Error> {
