@@ -7,10 +7,11 @@ use serde_bytes::{ByteArray, ByteBuf};
 
 use super::{CHAINED, client_of, id_of, shard};
 use crate::chain::{Digest, People, SALT_LEN};
-use crate::model::{Action, Facts, Head, Link, Personal};
+use crate::model::{AccessId, Action, Facts, Head, Link, Personal};
 
+/// What of a record is chained, but for its id: that is the key.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Row {
+struct FactsRow {
     time: Timestamp,
     action: Action,
     entry_count: u32,
@@ -18,6 +19,35 @@ pub(crate) struct Row {
     therapist_digest: Digest,
     entry_digest: Digest,
     grant_digest: Digest,
+}
+
+impl FactsRow {
+    const fn new(facts: &Facts) -> Self {
+        let Facts { id: _, time, action, entry_count, people } = *facts;
+        let People { client, therapist, entry, grant } = people;
+        Self {
+            time,
+            action,
+            entry_count,
+            client_digest: client,
+            therapist_digest: therapist,
+            entry_digest: entry,
+            grant_digest: grant,
+        }
+    }
+
+    const fn into_facts(self, id: AccessId) -> Facts {
+        let Self { time, action, entry_count, client_digest, therapist_digest, entry_digest, grant_digest } = self;
+        let people =
+            People { client: client_digest, therapist: therapist_digest, entry: entry_digest, grant: grant_digest };
+        Facts { id, time, action, entry_count, people }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Row {
+    #[serde(flatten)]
+    facts: FactsRow,
     #[serde(skip_serializing_if = "Option::is_none")]
     therapist_id: Option<TherapistId>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,16 +71,9 @@ pub(crate) struct Row {
 impl Row {
     /// A record that waits to be linked.
     pub(super) fn new(facts: &Facts, personal: Personal, shard: String) -> Self {
-        let Facts { id: _, time, action, entry_count, people } = *facts;
         let Personal { therapist, entry_id, grant_id, salt } = personal;
         Self {
-            time,
-            action,
-            entry_count,
-            client_digest: people.client,
-            therapist_digest: people.therapist,
-            entry_digest: people.entry,
-            grant_digest: people.grant,
+            facts: FactsRow::new(facts),
             therapist_id: Some(therapist),
             entry_id: Some(entry_id),
             grant_id: Some(grant_id),
@@ -88,13 +111,7 @@ impl TryFrom<Item> for Record {
     fn try_from(item: Item) -> Result<Self> {
         let (id, shard) = (id_of(&item)?, shard(client_of(&item)?));
         let row: Row = item.parse()?;
-        let people = People {
-            client: row.client_digest,
-            therapist: row.therapist_digest,
-            entry: row.entry_digest,
-            grant: row.grant_digest,
-        };
-        let facts = Facts { id, time: row.time, action: row.action, entry_count: row.entry_count, people };
+        let facts = row.facts.into_facts(id);
         let personal = match (row.therapist_id, row.entry_id, row.grant_id, row.salt) {
             (Some(therapist), Some(entry_id), Some(grant_id), Some(salt)) => {
                 Some(Personal { therapist, entry_id, grant_id, salt: salt.into_array() })
@@ -123,13 +140,8 @@ pub(crate) struct Waiting {
 
 #[derive(Deserialize)]
 struct WaitingRow {
-    time: Timestamp,
-    action: Action,
-    entry_count: u32,
-    client_digest: Digest,
-    therapist_digest: Digest,
-    entry_digest: Digest,
-    grant_digest: Digest,
+    #[serde(flatten)]
+    facts: FactsRow,
     seq: Option<u64>,
 }
 
@@ -142,13 +154,7 @@ impl TryFrom<Item> for Waiting {
         if row.seq.is_some() {
             return Err(Error::internal("a record of the access log that is linked is marked as waiting"));
         }
-        let people = People {
-            client: row.client_digest,
-            therapist: row.therapist_digest,
-            entry: row.entry_digest,
-            grant: row.grant_digest,
-        };
-        Ok(Self { facts: Facts { id, time: row.time, action: row.action, entry_count: row.entry_count, people } })
+        Ok(Self { facts: row.facts.into_facts(id) })
     }
 }
 
