@@ -127,8 +127,7 @@ async fn key_encryption_keys_rotate_and_the_text_stays() {
     let mesh = Process::start(data.path());
     let endpoint = mesh.told("DynamoDB").to_owned();
     let rewrap = || {
-        let settings =
-            [("MESH_DYNAMODB_ENDPOINT", &*endpoint), ("MESH_KEY_ENCRYPTION_KEYS_FILE", keys.to_str().unwrap())];
+        let settings = [("MESH_DYNAMODB_ENDPOINT", &*endpoint), ("MESH_DATA_DIR", data.path().to_str().unwrap())];
         let mut command = command(&settings);
         command.arg("rewrap-keys");
         let done = run(command);
@@ -166,9 +165,8 @@ async fn the_log_of_accesses_is_verified_by_a_command() {
     }
 
     let endpoint = mesh.told("DynamoDB").to_owned();
-    let secrets = data.path().join("secrets");
     let verify = || {
-        let settings = [("MESH_DYNAMODB_ENDPOINT", &*endpoint), ("MESH_SECRETS_FILE", secrets.to_str().unwrap())];
+        let settings = [("MESH_DYNAMODB_ENDPOINT", &*endpoint), ("MESH_DATA_DIR", data.path().to_str().unwrap())];
         let mut command = command(&settings);
         command.args(["verify-audit", "--client", &client.id]);
         let done = run(command);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use chassis::identity::Issuer;
 use chassis::{Platform, config, telemetry};
 use clap::{Parser, Subcommand};
+use dynamo::secret::Secrets;
 use kernel::{BoxError, ClientId, SystemClock};
 use mesh::{Config, Mesh, SERVICES, demo};
 
@@ -61,9 +62,12 @@ enum Command {
         #[command(flatten)]
         dynamodb: dynamo::Config,
 
-        /// The file with the key-encryption keys.
-        #[arg(long, env = "MESH_KEY_ENCRYPTION_KEYS_FILE", default_value = "therapy-data/key-encryption-keys")]
-        key_encryption_keys_file: PathBuf,
+        #[command(flatten)]
+        place: DataDir,
+
+        /// The file with the key-encryption keys; `key-encryption-keys` in the data directory unless told.
+        #[arg(long, env = "MESH_KEY_ENCRYPTION_KEYS_FILE")]
+        key_encryption_keys_file: Option<PathBuf>,
     },
 
     /// Verifies the log of who read which journal, and names the first record of each client that was altered, dropped,
@@ -72,9 +76,12 @@ enum Command {
         #[command(flatten)]
         dynamodb: dynamo::Config,
 
-        /// The file with the secrets.
-        #[arg(long, env = "MESH_SECRETS_FILE", default_value = "therapy-data/secrets")]
-        secrets_file: PathBuf,
+        #[command(flatten)]
+        place: DataDir,
+
+        /// The file with the secrets; `secrets` in the data directory unless told.
+        #[arg(long, env = "MESH_SECRETS_FILE")]
+        secrets_file: Option<PathBuf>,
 
         /// One client alone, by id.
         #[arg(long)]
@@ -89,6 +96,23 @@ enum Command {
     },
 }
 
+/// Where the all-in-one keeps its secrets.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+struct DataDir {
+    /// The data directory of the mesh.
+    #[arg(long, env = "MESH_DATA_DIR", default_value = "therapy-data")]
+    data_dir: PathBuf,
+}
+
+impl DataDir {
+    /// The secrets of the file that is named, or else of the one that the data directory has.
+    fn secrets(&self, named: Option<PathBuf>, usual: &str, setting: &str) -> Result<Secrets, BoxError> {
+        let file = named.unwrap_or_else(|| self.data_dir.join(usual));
+        launch::read_secrets(&file).map_err(|error| format!("{error}; set {setting} or MESH_DATA_DIR").into())
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let Cli { command, config, telemetry } = config::read::<Cli>();
@@ -96,11 +120,11 @@ async fn main() -> ExitCode {
         None => serve(config, &telemetry).await,
         Some(Command::Demo { url }) => demo::play(&url, &*Platform::system().entropy).await,
         Some(Command::WorkloadKeys { dir, days }) => write_workload_keys(&dir, days),
-        Some(Command::RewrapKeys { dynamodb, key_encryption_keys_file }) => {
-            rewrap_keys(dynamodb, &key_encryption_keys_file).await
+        Some(Command::RewrapKeys { dynamodb, place, key_encryption_keys_file }) => {
+            rewrap_keys(dynamodb, &place, key_encryption_keys_file).await
         }
-        Some(Command::VerifyAudit { dynamodb, secrets_file, client }) => {
-            verify_audit(dynamodb, &secrets_file, client).await
+        Some(Command::VerifyAudit { dynamodb, place, secrets_file, client }) => {
+            verify_audit(dynamodb, &place, secrets_file, client).await
         }
         Some(Command::EnvoyDescriptors { out }) => std::fs::write(&out, proto::ENVOY_DESCRIPTOR_SET)
             .map_err(|error| format!("{}: {error}", out.display()).into()),
@@ -115,6 +139,8 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(config: Config, telemetry: &telemetry::Config) -> Result<(), BoxError> {
+    // What the process makes, the database too, is for its owner alone.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let telemetry = telemetry::init("therapy-mesh", telemetry)?;
     let storage = config.storage.clone();
     let mesh = Mesh::start(config, Platform::system()).await?;
@@ -166,16 +192,21 @@ fn write_workload_keys(dir: &Path, days: u32) -> Result<(), BoxError> {
     say(&format!("wrote jwks.json and a token for each of {} to {}", names.join(", "), dir.display()))
 }
 
-async fn rewrap_keys(dynamodb: dynamo::Config, keys: &Path) -> Result<(), BoxError> {
-    let keys = launch::read_secrets(keys)?;
+async fn rewrap_keys(dynamodb: dynamo::Config, place: &DataDir, file: Option<PathBuf>) -> Result<(), BoxError> {
+    let keys = place.secrets(file, "key-encryption-keys", "MESH_KEY_ENCRYPTION_KEYS_FILE")?;
     let dynamodb = dynamodb.connect().await;
     let tell = |progress: vault::Progress| drop(say(&progress.to_string()));
     let progress = vault::rewrap(&dynamodb, &keys, &Platform::system(), tell).await?;
     say(&format!("done: {progress}"))
 }
 
-async fn verify_audit(dynamodb: dynamo::Config, secrets: &Path, client: Option<ClientId>) -> Result<(), BoxError> {
-    let secrets = launch::read_secrets(secrets)?;
+async fn verify_audit(
+    dynamodb: dynamo::Config,
+    place: &DataDir,
+    file: Option<PathBuf>,
+    client: Option<ClientId>,
+) -> Result<(), BoxError> {
+    let secrets = place.secrets(file, "secrets", "MESH_SECRETS_FILE")?;
     let report = audit::verify(&dynamodb.connect().await, &secrets, client, |_| ()).await?;
     say(&report.to_string())?;
     if report.is_sound() { Ok(()) } else { Err("the log of accesses was tampered with".into()) }
