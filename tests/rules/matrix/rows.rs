@@ -225,11 +225,14 @@ fn internal() -> Vec<Row> {
     };
     vec![
         row("/therapy.vault.v1.VaultService/GetDataKey", |cast| json!({"personId": cast.client.id})),
+        // Served by whoever subscribes: the others say that they don't know it.
+        deliver().at("audit"),
         deliver().at("auth"),
+        deliver().at("clients"),
         deliver().at("journals"),
         deliver().at("mapping"),
+        deliver().at("therapists"),
         deliver().at("vault"),
-        deliver().at("journals"),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! Calls of any RPC by its descriptor, at the port of its service.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::{Buf, BufMut};
 use http::uri::PathAndQuery;
@@ -88,6 +89,8 @@ impl Callee {
         let message = DynamicMessage::deserialize(method.input(), request)
             .unwrap_or_else(|error| panic!("the request of {} in the matrix: {error}", rpc.path));
         let mut request = Request::new(message.encode_to_vec());
+        // A machine that does other things too takes its time to hash passwords.
+        request.set_timeout(Duration::from_secs(60));
         let metadata = request.metadata_mut();
         if let Some(token) = &call.person {
             metadata.insert("authorization", format!("Bearer {token}").parse().unwrap());
