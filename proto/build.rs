@@ -11,7 +11,9 @@ use std::{env, fs};
 use prost::Message as _;
 use prost_reflect::prost_types::MethodOptions;
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
-use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage as _, Value};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, ReflectMessage as _, Value,
+};
 
 const ROOTS: [&str; 12] = [
     "therapy/audit/v1/audit.proto",
@@ -49,14 +51,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("descriptors.pb"), &encoded)?;
     let pool = DescriptorPool::decode(encoded.as_slice())?;
     fs::write(out.join("rpcs.rs"), rpc_table(&pool)?)?;
-    generate(&compiler, &pool)?;
+    let redacted = redacted(&pool);
+    fs::write(out.join("redacted.rs"), debug_of(&redacted)?)?;
+    generate(&compiler, &pool, &redacted)?;
     prepare_for_envoy(&pool, &encoded, &out)
 }
 
 /// The Rust code, clients and servers each behind a feature, so that a crate's manifest says whom it calls.
-fn generate(compiler: &protox::Compiler, pool: &DescriptorPool) -> Result<(), Box<dyn Error>> {
+fn generate(
+    compiler: &protox::Compiler,
+    pool: &DescriptorPool,
+    redacted: &[MessageDescriptor],
+) -> Result<(), Box<dyn Error>> {
     let packages: BTreeSet<_> = pool.services().map(|s| s.package_name().to_owned()).collect();
-    let mut config = tonic_prost_build::configure().build_transport(false);
+    let without_debug = redacted.iter().map(|message| format!(".{}", message.full_name()));
+    let mut config = tonic_prost_build::configure().build_transport(false).skip_debug(without_debug);
     for package in packages {
         let domain = package.split('.').nth(1).ok_or("a package is therapy.<domain>.v1")?.to_owned();
         config = config
@@ -65,6 +74,34 @@ fn generate(compiler: &protox::Compiler, pool: &DescriptorPool) -> Result<(), Bo
     }
     config.compile_fds(compiler.file_descriptor_set())?;
     Ok(())
+}
+
+/// The messages with a field that must not be printed (`debug_redact`).
+fn redacted(pool: &DescriptorPool) -> Vec<MessageDescriptor> {
+    let secret = |field: FieldDescriptor| {
+        let told = field.options().get_field_by_name("debug_redact").and_then(|told| told.as_bool());
+        told == Some(true)
+    };
+    pool.all_messages().filter(|message| message.fields().any(secret)).collect()
+}
+
+/// What `Debug` prints of them: the name.
+fn debug_of(redacted: &[MessageDescriptor]) -> Result<String, Box<dyn Error>> {
+    let mut code = String::new();
+    for message in redacted {
+        let name = message.name();
+        let path = message.full_name().strip_prefix("therapy.").ok_or("only our own messages are redacted")?;
+        let path = path.replace('.', "::");
+        writeln!(
+            code,
+            "impl ::core::fmt::Debug for crate::{path} {{
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {{
+        f.debug_struct({name:?}).finish_non_exhaustive()
+    }}
+}}"
+        )?;
+    }
+    Ok(code)
 }
 
 /// Envoy refuses `response_body` on a repeated field when it loads the set, so its copy is made without; its filter

@@ -168,6 +168,9 @@ pub enum Caller {
 
 include!(concat!(env!("OUT_DIR"), "/rpcs.rs"));
 
+// What must not be printed isn't, wherever a message is: `debug_redact` in the protos says what.
+include!(concat!(env!("OUT_DIR"), "/redacted.rs"));
+
 impl Rpc {
     /// The rule of a path, or none: and what has no rule, nobody may call.
     #[must_use]
@@ -191,5 +194,20 @@ impl Rpc {
     #[must_use]
     pub fn service(&self) -> &'static str {
         self.path.trim_start_matches('/').split('/').next().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{clients, journals, vault};
+
+    #[test]
+    fn what_people_wrote_and_what_opens_it_is_not_printed() {
+        let entry = journals::v1::JournalEntry { note: Some("canary".to_owned()), ..Default::default() };
+        let entries = journals::v1::ListEntriesResponse { entries: vec![entry], ..Default::default() };
+        let key = vault::v1::GetDataKeyResponse { destroyed: false, key: b"canary".to_vec() };
+        let client = clients::v1::Client { name: "canary".to_owned(), ..Default::default() };
+        let printed = format!("{entries:?} {key:?} {client:?}");
+        assert!(!printed.contains("canary") && !printed.contains("99, 97, 110"), "{printed}");
     }
 }
