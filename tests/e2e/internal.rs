@@ -94,7 +94,7 @@ async fn services_learn_the_names_of_those_who_have_a_profile_and_of_no_other() 
     let wanted = || BatchGetClientNamesRequest { client_ids: ids.clone() };
     let found = clients.batch_get_client_names(of_service(&mesh, "mapping", wanted())).await.unwrap().into_inner();
     let mut names: Vec<_> = found.names.into_iter().map(|it| (it.client_id, it.name)).collect();
-    names.sort();
+    names.sort_by(|one, other| one.1.cmp(&other.1));
     assert_eq!(names, [(asha.id.clone(), "Asha".to_owned()), (ben.id.clone(), "Ben".to_owned())]);
     let refused = clients.batch_get_client_names(of_service(&mesh, "audit", wanted())).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);

@@ -163,7 +163,7 @@ impl Ops {
 
     /// The grant on which the therapist may read the client's journal right now.
     pub(crate) async fn journal_access(&self, permit: Act) -> Result<Option<Grant>> {
-        let there = self.store.read(permit).await?;
+        let there = self.store.read_of_living(permit).await?;
         Ok(there.and_then(|relation| relation.grant_at(self.now())))
     }
 

@@ -144,8 +144,8 @@ const TABLE: &[Rule] = {
         rule(Client, D::End, &[M::Active], ON, Both(M::Ended, A::Revoked)),
         rule(Client, D::End, &[M::Active], OFF, To(M::Ended)),
         rule(Client, D::End, &[M::Requested], &[], To(M::Rejected)),
-        rule(Client, D::End, &[M::Ended], &[], Unchanged),
-        rule(Client, D::End, &[M::None, M::Rejected, M::Expired], &[], Refused(R::NotMapped)),
+        rule(Client, D::End, &[M::Rejected, M::Ended], &[], Unchanged),
+        rule(Client, D::End, &[M::None, M::Expired], &[], Refused(R::NotMapped)),
         rule(Therapist, D::End, &[M::Active], ON, Both(M::Ended, A::Revoked)),
         rule(Therapist, D::End, &[M::Active], OFF, To(M::Ended)),
         rule(Therapist, D::End, &[M::Requested], &[], To(M::Ended)),
@@ -326,7 +326,6 @@ mod tests {
                 continue;
             }
             if let Step::To(after) = step(actor, action, state) {
-                // A client who takes a request back has rejected it, and ends nothing by doing so again.
                 assert!(!matches!(step(actor, action, after), Step::To(_)), "{actor:?} {action:?} {state:?}");
             }
         }

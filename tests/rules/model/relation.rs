@@ -151,7 +151,7 @@ impl Relation {
             (Act::End(by_client), "REQUESTED", _) => {
                 self.mapping = if by_client { Mapping::Rejected } else { Mapping::Ended };
             }
-            (Act::End(_), "ENDED", _) => {}
+            (Act::End(_), "ENDED", _) | (Act::End(true), "REJECTED", _) => {}
             (Act::End(_), ..) => return Err(NOT_MAPPED),
 
             (Act::RequestAccess | Act::Grant(_), "NONE" | "REQUESTED" | "REJECTED" | "EXPIRED" | "ENDED", _) => {

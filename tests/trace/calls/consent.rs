@@ -66,7 +66,7 @@ async fn entries(book: &mut Book<'_>, client: &Someone) -> String {
 }
 
 /// What a therapist reads costs the permission before and the record after.
-const READ: &[&str] = &["GetItem Mappings", "Query Journals", "PutItem Audit"];
+const READ: &[&str] = &["BatchGetItem Mappings", "Query Journals", "PutItem Audit"];
 
 async fn reads(book: &mut Book<'_>, client: &Someone, therapist: &Someone, entry: &str) {
     let journal = format!("/journal/{}", client.id);
@@ -80,7 +80,7 @@ async fn reads(book: &mut Book<'_>, client: &Someone, therapist: &Someone, entry
     let request = book.request(Method::GET, &one, Some(client), None);
     book.row("GetEntry by the client", request, &["GetItem Journals"]).await;
     let request = book.request(Method::GET, &one, Some(therapist), None);
-    book.row("GetEntry by a therapist", request, &["GetItem Mappings", "GetItem Journals", "PutItem Audit"]).await;
+    book.row("GetEntry by a therapist", request, &["BatchGetItem Mappings", "GetItem Journals", "PutItem Audit"]).await;
     let request = book.request(Method::GET, &insights, Some(client), None);
     book.row("GetInsights by the client", request, &["Query Journals"]).await;
     let request = book.request(Method::GET, &insights, Some(therapist), None);

@@ -1,7 +1,7 @@
 use kernel::{Role, UserId};
 use kit::engine::Engine;
 
-use super::{UNLIMITED, World, reason};
+use super::{UNLIMITED, World, as_therapist, reason};
 use crate::model::{Intent, Pair};
 use crate::policy::Undertaker;
 use crate::transition::{Access, Mapping, State};
@@ -11,6 +11,7 @@ kit::on_each_engine!(
     the_end_of_a_client_ends_every_mapping_and_access,
     an_ending_that_was_interrupted_goes_on,
     nothing_begins_with_an_account_that_is_ended,
+    a_therapist_whose_account_is_ended_reads_nothing_also_by_a_relation_that_was_missed,
 );
 
 const MANY: usize = 9;
@@ -104,4 +105,17 @@ async fn nothing_begins_with_an_account_that_is_ended(engine: Engine) {
     assert_eq!(reason(&world.client(ended_client, Intent::Map).await), "ACCOUNT_ENDED");
     assert_eq!(reason(&world.client(ended_therapist, Intent::Map).await), "NOT_FOUND");
     assert_eq!(reason(&world.therapist(ended_therapist, Intent::RequestMapping).await), "ACCOUNT_ENDED");
+}
+
+async fn a_therapist_whose_account_is_ended_reads_nothing_also_by_a_relation_that_was_missed(engine: Engine) {
+    let world = World::new(engine).await;
+    let pair = world.strangers();
+    world.client(pair, Intent::Map).await.unwrap();
+    world.client(pair, UNLIMITED).await.unwrap();
+    let reader = as_therapist(pair.therapist).towards(pair.client);
+    assert!(world.ops.journal_access(reader).await.unwrap().is_some());
+    let end = Undertaker::of(Role::Therapist, pair.therapist.into());
+    world.ops.store.mark_ended(end, world.ops.now()).await.unwrap();
+    assert_eq!(world.state(pair).await.access, Access::Accepted);
+    assert!(world.ops.journal_access(reader).await.unwrap().is_none());
 }
