@@ -191,7 +191,8 @@ async fn accesses_are_linked_within_seconds_into_a_chain_that_holds(engine: Engi
     let secrets = Secrets::new(Secret::new([1; 32]), Vec::new());
     let linked = async {
         loop {
-            let report = audit::verify(&dynamodb, &secrets, Some(client), |_| ()).await.unwrap();
+            let report =
+                audit::verify(&dynamodb, &secrets, Some(client), &audit::Heads::default(), |_| ()).await.unwrap();
             if report.unlinked == 0 {
                 return report;
             }

@@ -165,13 +165,24 @@ async fn the_log_of_accesses_is_verified_by_a_command() {
     }
 
     let endpoint = mesh.told("DynamoDB").to_owned();
+    let heads = data.path().join("heads");
     let verify = || {
         let settings = [("MESH_DYNAMODB_ENDPOINT", &*endpoint), ("MESH_DATA_DIR", data.path().to_str().unwrap())];
         let mut command = command(&settings);
-        command.args(["verify-audit", "--client", &client.id]);
+        command.args(["verify-audit", "--client", &client.id, "--heads", heads.to_str().unwrap()]);
         let done = run(command);
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap()
     };
     until("the records are linked", async || verify().contains("chains of 3 records")).await;
+    let kept = std::fs::read_to_string(&heads).unwrap();
+    assert!(kept.starts_with(&format!("{} 3 ", client.id)), "{kept}");
+
+    // Of another client whose log is gone, nothing but what was kept can tell.
+    std::fs::write(&heads, kept.replace(&client.id, "01933b5e-7a4c-7def-8abc-0123456789ab")).unwrap();
+    let settings = [("MESH_DYNAMODB_ENDPOINT", &*endpoint), ("MESH_DATA_DIR", data.path().to_str().unwrap())];
+    let mut command = command(&settings);
+    command.args(["verify-audit", "--heads", heads.to_str().unwrap()]);
+    let told = run(command);
+    assert!(!told.status.success() && String::from_utf8_lossy(&told.stdout).contains("record 1 was cut off"));
 }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use audit::Heads;
 use chassis::identity::Issuer;
 use chassis::{Platform, config, telemetry};
 use clap::{Parser, Subcommand};
@@ -86,6 +87,11 @@ enum Command {
         /// One client alone, by id.
         #[arg(long)]
         client: Option<ClientId>,
+
+        /// A file where the ends of the logs are kept from one verification to the next, made by the first. Kept where who
+        /// writes the table can't reach, it shows a log that was put back to what it was before.
+        #[arg(long)]
+        heads: Option<PathBuf>,
     },
 
     /// Writes the descriptor set that Envoy's JSON transcoder loads.
@@ -123,8 +129,8 @@ async fn main() -> ExitCode {
         Some(Command::RewrapKeys { dynamodb, place, key_encryption_keys_file }) => {
             rewrap_keys(dynamodb, &place, key_encryption_keys_file).await
         }
-        Some(Command::VerifyAudit { dynamodb, place, secrets_file, client }) => {
-            verify_audit(dynamodb, &place, secrets_file, client).await
+        Some(Command::VerifyAudit { dynamodb, place, secrets_file, client, heads }) => {
+            verify_audit(dynamodb, &place, secrets_file, client, heads.as_deref()).await
         }
         Some(Command::EnvoyDescriptors { out }) => std::fs::write(&out, proto::ENVOY_DESCRIPTOR_SET)
             .map_err(|error| format!("{}: {error}", out.display()).into()),
@@ -205,11 +211,34 @@ async fn verify_audit(
     place: &DataDir,
     file: Option<PathBuf>,
     client: Option<ClientId>,
+    heads: Option<&Path>,
 ) -> Result<(), BoxError> {
     let secrets = place.secrets(file, "secrets", "MESH_SECRETS_FILE")?;
-    let report = audit::verify(&dynamodb.connect().await, &secrets, client, |_| ()).await?;
+    let known = heads.map(read_heads).transpose()?.unwrap_or_default();
+    let mut now = known.clone();
+    let note = |chain: &audit::Chain| now.note(chain);
+    let report = audit::verify(&dynamodb.connect().await, &secrets, client, &known, note).await?;
     say(&report.to_string())?;
-    if report.is_sound() { Ok(()) } else { Err("the log of accesses was tampered with".into()) }
+    if !report.is_sound() {
+        return Err("the log of accesses was tampered with".into());
+    }
+    heads.map_or(Ok(()), |file| write_whole(file, &now.to_string()))
+}
+
+/// What was kept of an earlier verification: nothing before the first.
+fn read_heads(file: &Path) -> Result<Heads, BoxError> {
+    let text = match std::fs::read_to_string(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        read => read.map_err(|error| format!("{}: {error}", file.display()))?,
+    };
+    text.parse().map_err(|error| format!("{}: {error}", file.display()).into())
+}
+
+/// Replaces a file as a whole or not at all.
+fn write_whole(file: &Path, text: &str) -> Result<(), BoxError> {
+    let new = file.with_added_extension("new");
+    let written = write_secret(&new, text).and_then(|()| std::fs::rename(&new, file));
+    written.map_err(|error| format!("{}: {error}", file.display()).into())
 }
 
 /// Writes what its owner alone may read, also over a file that others could.

@@ -102,21 +102,33 @@ impl Mesh {
 
 /// The secrets and the key-encryption keys: from the files that are named, or else made at the first start.
 fn secrets(storage: &Storage, platform: &Platform) -> Result<(Secrets, Secrets), BoxError> {
-    let of = |named: &Option<PathBuf>, usual| match named {
+    if !storage.memory {
+        make_directory(&storage.data_dir)?;
+    }
+    let of = |named: &Option<PathBuf>, usual: fn(&Path, &Platform) -> Result<Secrets, BoxError>| match named {
         Some(file) => launch::read_secrets(file),
         None if storage.memory => Ok(Secrets::new(Secret::new(platform.entropy.array()), Vec::new())),
-        None => own_secrets(&storage.data_dir, usual, platform),
+        None => usual(&storage.data_dir, platform),
     };
-    Ok((of(&storage.secrets_file, "secrets")?, of(&storage.key_encryption_keys_file, "key-encryption-keys")?))
+    Ok((of(&storage.secrets_file, own_secrets)?, of(&storage.key_encryption_keys_file, own_keys)?))
+}
+
+fn make_directory(directory: &Path) -> Result<(), BoxError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|error| {
+        let directory = directory.display();
+        format!("the data directory {directory} can't be made: {error}; set MESH_DATA_DIR to another one").into()
+    })
+}
+
+/// The key-encryption keys in the data directory, made where there are none: vault refuses them if it needs others.
+fn own_keys(directory: &Path, platform: &Platform) -> Result<Secrets, BoxError> {
+    launch::make_secrets(&directory.join("key-encryption-keys"), &*platform.entropy)
 }
 
 /// The secrets in the data directory, made where there are none and nothing yet that they could be needed for.
-fn own_secrets(directory: &Path, name: &str, platform: &Platform) -> Result<Secrets, BoxError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    made.map_err(|error| {
-        format!("the data directory {} can't be made: {error}; set MESH_DATA_DIR to another one", directory.display())
-    })?;
-    let file = directory.join(name);
+fn own_secrets(directory: &Path, platform: &Platform) -> Result<Secrets, BoxError> {
+    let file = directory.join("secrets");
     if engine::has_data(directory) && !file.exists() {
         let missing = file.display();
         return Err(

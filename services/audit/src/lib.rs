@@ -11,7 +11,7 @@
 //! - An erasure is an erasure, whoever did it: what a record says of people is taken out without a flaw, as a whole.
 //!   [`Report::erased`] says how many times.
 //! - The whole of a client's items put back to what they were at an earlier moment is a chain that holds, and so is no
-//!   chain at all where all of a client's items are gone. Who fears that keeps the heads ([`Chain::head`]) elsewhere.
+//!   chain at all where all of a client's items are gone. [`Heads`] kept elsewhere show both.
 //! - All chains are found by an index, which shows a chain by its head and by its first record. One whose head and first
 //!   record have both lost their place in it is missing among all; it is found wanting when its client is asked for.
 
@@ -42,7 +42,7 @@ use tonic::service::Routes;
 
 pub use model::AccessId;
 pub use store::AUDIT;
-pub use verify::{Chain, Finding, Flaw, Report, verify};
+pub use verify::{Chain, Finding, Flaw, Heads, Report, verify};
 
 use crate::chain::Signers;
 use crate::link::Linker;

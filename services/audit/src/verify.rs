@@ -1,11 +1,15 @@
 //! Verification: whether the chains in the table are the ones that were signed.
 
+mod heads;
 mod report;
 mod walk;
+
+use std::collections::BTreeSet;
 
 use dynamo::secret::Secrets;
 use kernel::{ClientId, Result};
 
+pub use heads::Heads;
 pub use report::{Chain, Finding, Flaw, Report};
 
 use crate::AUDIT;
@@ -21,6 +25,9 @@ const BATCH: u16 = 500;
 /// cut off, and every head that is not as it was signed. Reads by Query and GetItem alone, and may run while the mesh does:
 /// what it finds, it looks at twice.
 ///
+/// A chain that is whole, but doesn't hold what is `known` of it from before, was put back to an earlier state: then the first
+/// record that is gone is named.
+///
 /// `progress` is called after each client. It takes about 300 bytes of memory for each record of one client at a time.
 ///
 /// # Errors
@@ -29,9 +36,10 @@ pub async fn verify(
     dynamodb: &dynamo::Client,
     secrets: &Secrets,
     client: Option<ClientId>,
+    known: &Heads,
     mut progress: impl FnMut(&Chain),
 ) -> Result<Report> {
-    let verifier = Verifier { store: Store::new(dynamodb.table(&AUDIT)), signers: Signers::new(secrets)? };
+    let verifier = Verifier { store: Store::new(dynamodb.table(&AUDIT)), signers: Signers::new(secrets)?, known };
     let mut report = Report::default();
     if let Some(client) = client {
         let (chain, findings) = verifier.client(client).await?;
@@ -40,6 +48,7 @@ pub async fn verify(
         report.add(&chain, findings);
         return Ok(report);
     }
+    let mut unseen: BTreeSet<ClientId> = known.clients().collect();
     let mut last = None;
     let mut query = Some(verifier.store.chains());
     while let Some(page) = query.take() {
@@ -48,6 +57,7 @@ pub async fn verify(
             let client = client_of(item)?;
             // The head and the first record of a client are beside each other.
             if last.replace(client) != Some(client) {
+                unseen.remove(&client);
                 let (chain, findings) = verifier.client(client).await?;
                 progress(&chain);
                 report.add(&chain, findings);
@@ -55,13 +65,19 @@ pub async fn verify(
         }
         query = rows.next.map(|cursor| verifier.store.chains().after(cursor));
     }
+    for client in unseen {
+        let (chain, findings) = verifier.client(client).await?;
+        progress(&chain);
+        report.add(&chain, findings);
+    }
     report.unlinked = verifier.waiting().await?;
     Ok(report)
 }
 
-struct Verifier {
+struct Verifier<'a> {
     store: Store,
     signers: Signers,
+    known: &'a Heads,
 }
 
 /// What is in the partition of a client.
@@ -74,7 +90,7 @@ struct Seen {
     broken: Vec<Option<AccessId>>,
 }
 
-impl Verifier {
+impl Verifier<'_> {
     /// What was found is looked at again: while records are being linked, a Query may see half of a transaction.
     async fn client(&self, client: ClientId) -> Result<(Chain, Vec<Finding>)> {
         let first = self.look_at(client).await?;
@@ -108,6 +124,9 @@ impl Verifier {
             if !moved {
                 flaws.push((Some(beyond.link.seq), Some(beyond.facts.id), Flaw::BeyondHead));
             }
+        }
+        if flaws.is_empty() {
+            flaws.extend(self.known.missing(client, &linked));
         }
         let chain = Chain {
             client,

@@ -10,7 +10,7 @@ use crate::link::Linker;
 use crate::model::{Access, AccessId, Action};
 use crate::ops::Recorder;
 use crate::store::{Place, Record, Store, record_key};
-use crate::{AUDIT, Chain, Finding, Report, policy, verify};
+use crate::{AUDIT, Chain, Finding, Heads, Report, policy, verify};
 
 /// A table, and what works on it.
 pub(crate) struct World {
@@ -80,10 +80,24 @@ impl World {
     }
 
     pub(crate) async fn verify(&self, numbers: &[u8], client: Option<ClientId>) -> Report {
-        let mut chains = 0;
-        let report = verify(&self.dynamodb, &secrets(numbers), client, |_: &Chain| chains += 1).await.unwrap();
+        self.verify_knowing(&Heads::default(), numbers, client).await.0
+    }
+
+    /// Verifies by what is known of the chains from before; answers also what is known of them now.
+    pub(crate) async fn verify_knowing(
+        &self,
+        known: &Heads,
+        numbers: &[u8],
+        client: Option<ClientId>,
+    ) -> (Report, Heads) {
+        let (mut chains, mut heads) = (0, known.clone());
+        let note = |chain: &Chain| {
+            chains += 1;
+            heads.note(chain);
+        };
+        let report = verify(&self.dynamodb, &secrets(numbers), client, known, note).await.unwrap();
         assert_eq!(chains, report.chains);
-        report
+        (report, heads)
     }
 
     /// The ids of a client's records that are linked, in the order of the chain.

@@ -7,7 +7,7 @@ use super::support::{World, findings};
 use crate::chain::Digest;
 use crate::model::{AccessId, Head, Link};
 use crate::store::{Place, Row, head_key, record_key};
-use crate::{Flaw, Report};
+use crate::{Flaw, Heads, Report};
 
 kit::on_each_engine!(
     whatever_attribute_of_a_record_is_changed_the_record_is_named,
@@ -16,6 +16,7 @@ kit::on_each_engine!(
     what_is_inserted_is_named,
     what_is_digested_anew_is_named,
     whatever_is_done_to_the_head_is_told,
+    a_chain_that_was_put_back_is_told_by_the_heads_that_were_kept,
     what_a_record_says_of_people_can_be_erased_as_a_whole,
     what_waits_to_be_linked_is_counted_and_not_vouched_for,
 );
@@ -326,6 +327,40 @@ async fn whatever_is_done_to_the_head_is_told(engine: Engine) {
     let found = all.findings.iter().filter(|found| found.client == chained.client).collect::<Vec<_>>();
     assert_eq!(found.len(), 1, "a chain without its head is found among all");
     assert_eq!(found[0].flaw, Flaw::HeadMissing);
+}
+
+async fn a_chain_that_was_put_back_is_told_by_the_heads_that_were_kept(engine: Engine) {
+    let world = World::new(engine).await;
+    let found = |report: &Report| report.findings.iter().map(|it| (it.seq, it.access_id, it.flaw)).collect::<Vec<_>>();
+    let mut chained = Chained::new(&world).await;
+    let (client, old) = (chained.client, chained.head().await);
+    chained.grow(3).await;
+    let (report, kept) = world.verify_knowing(&Heads::default(), &[1], Some(client)).await;
+    assert!(report.is_sound());
+
+    for seq in LENGTH + 1..=LENGTH + 3 {
+        world.delete(&chained.key(seq)).await;
+    }
+    chained.put_head(&old).await;
+    assert!(chained.verify().await.is_sound(), "the table alone can't tell");
+    let (report, _) = world.verify_knowing(&kept, &[1], Some(client)).await;
+    assert_eq!(found(&report), [(Some(LENGTH + 1), None, Flaw::CutOff)]);
+
+    // Others have taken the places.
+    chained.grow(5).await;
+    let (report, _) = world.verify_knowing(&kept, &[1], None).await;
+    let of_client: Vec<_> = report.findings.iter().filter(|it| it.client == client).collect();
+    assert_eq!(of_client.len(), 1, "{:?}", findings(&report));
+    assert_eq!((of_client[0].seq, of_client[0].flaw), (Some(LENGTH + 3), Flaw::Altered));
+
+    let chained = Chained::new(&world).await;
+    let (_, kept) = world.verify_knowing(&Heads::default(), &[1], Some(chained.client)).await;
+    for seq in 1..=LENGTH {
+        world.delete(&chained.key(seq)).await;
+    }
+    world.delete(&head_key(chained.client)).await;
+    let (report, _) = world.verify_knowing(&kept, &[1], None).await;
+    assert_eq!(found(&report), [(Some(1), None, Flaw::CutOff)], "also where nothing at all is left");
 }
 
 async fn what_a_record_says_of_people_can_be_erased_as_a_whole(engine: Engine) {

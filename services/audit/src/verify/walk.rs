@@ -101,7 +101,7 @@ fn is_borne_out(linked: &[Linked], head: Option<&Head>, link: &Link) -> bool {
 }
 
 /// The records that claim a place.
-fn in_place(linked: &[Linked], seq: u64) -> &[Linked] {
+pub(super) fn in_place(linked: &[Linked], seq: u64) -> &[Linked] {
     let from = linked.partition_point(|record| record.link.seq < seq);
     let rest = linked.get(from..).unwrap_or_default();
     rest.get(..rest.partition_point(|record| record.link.seq == seq)).unwrap_or_default()
