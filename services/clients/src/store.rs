@@ -108,19 +108,19 @@ impl Store {
 
     /// The profiles that these permits are for, in their order. Who has none is left out.
     pub(crate) async fn read_all(&self, permits: &[Read]) -> Result<Vec<Client>> {
-        let found = self.batch(permits.iter().map(|permit| permit.id()).collect(), Fresh::Consistent).await?;
+        let found = self.batch(permits.iter().map(|permit| permit.id()).collect()).await?;
         let mut found: HashMap<ClientId, Client> = found.into_iter().map(|client| (client.id, client)).collect();
         Ok(permits.iter().filter_map(|permit| found.remove(&permit.id())).collect())
     }
 
-    /// The profiles of those of these clients who have one, for their names.
+    /// The profiles of those of these clients who have one, for their names: by them others also know who is there.
     pub(crate) async fn named(&self, _permit: Names, ids: Vec<ClientId>) -> Result<Vec<Client>> {
-        self.batch(ids, Fresh::Eventual).await
+        self.batch(ids).await
     }
 
-    async fn batch(&self, ids: Vec<ClientId>, fresh: Fresh) -> Result<Vec<Client>> {
+    async fn batch(&self, ids: Vec<ClientId>) -> Result<Vec<Client>> {
         let keys = ids.into_iter().map(|id| profile_key(id.into())).collect();
-        let stored = self.0.batch_get(keys, fresh).await?.into_iter().map(|item| Stored::of(Some(item)));
+        let stored = self.0.batch_get(keys, Fresh::Consistent).await?.into_iter().map(|item| Stored::of(Some(item)));
         stored.filter_map(|stored| stored.map(Stored::profile).transpose()).collect()
     }
 

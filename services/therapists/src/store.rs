@@ -158,7 +158,7 @@ impl Store {
     /// The profiles of those of these therapists who have one, for their names.
     pub(crate) async fn named(&self, _permit: Names, ids: Vec<TherapistId>) -> Result<Vec<Therapist>> {
         let keys = ids.into_iter().map(|id| profile_key(id.into())).collect();
-        let stored = self.0.batch_get(keys, Fresh::Eventual).await?.into_iter().map(|item| Stored::of(Some(item)));
+        let stored = self.0.batch_get(keys, Fresh::Consistent).await?.into_iter().map(|item| Stored::of(Some(item)));
         stored.filter_map(|stored| stored.map(Stored::profile).transpose()).collect()
     }
 
