@@ -4,132 +4,58 @@
 //! Clients and servers are behind the features `<domain>-client` and `<domain>-server`, so that the manifest of a crate
 //! says which services it calls.
 
-/// `therapy.audit`: who read what of a journal.
-pub mod audit {
-    /// Version 1.
-    #[allow(
-        missing_docs,
-        unreachable_pub,
-        clippy::all,
-        clippy::restriction,
-        clippy::pedantic,
-        reason = "generated code"
-    )]
-    pub mod v1 {
-        tonic::include_proto!("therapy.audit.v1");
-    }
+/// A package of the protos, with the code that is generated from it.
+macro_rules! package {
+    ($(#[$doc:meta])* $domain:ident, $package:literal) => {
+        $(#[$doc])*
+        pub mod $domain {
+            /// Version 1.
+            #[allow(
+                missing_docs,
+                unreachable_pub,
+                clippy::all,
+                clippy::restriction,
+                clippy::pedantic,
+                reason = "generated code"
+            )]
+            pub mod v1 {
+                tonic::include_proto!($package);
+            }
+        }
+    };
 }
 
-/// `therapy.auth`: accounts and logins.
-pub mod auth {
-    /// Version 1.
-    #[allow(
-        missing_docs,
-        unreachable_pub,
-        clippy::all,
-        clippy::restriction,
-        clippy::pedantic,
-        reason = "generated code"
-    )]
-    pub mod v1 {
-        tonic::include_proto!("therapy.auth.v1");
-    }
+package! {
+    /// `therapy.audit`: who read what of a journal.
+    audit, "therapy.audit.v1"
 }
-
-/// `therapy.clients`: profiles of clients.
-pub mod clients {
-    /// Version 1.
-    #[allow(
-        missing_docs,
-        unreachable_pub,
-        clippy::all,
-        clippy::restriction,
-        clippy::pedantic,
-        reason = "generated code"
-    )]
-    pub mod v1 {
-        tonic::include_proto!("therapy.clients.v1");
-    }
+package! {
+    /// `therapy.auth`: accounts and logins.
+    auth, "therapy.auth.v1"
 }
-
-/// `therapy.events`: what other services must hear of.
-pub mod events {
-    /// Version 1.
-    #[allow(
-        missing_docs,
-        unreachable_pub,
-        clippy::all,
-        clippy::restriction,
-        clippy::pedantic,
-        reason = "generated code"
-    )]
-    pub mod v1 {
-        tonic::include_proto!("therapy.events.v1");
-    }
+package! {
+    /// `therapy.clients`: profiles of clients.
+    clients, "therapy.clients.v1"
 }
-
-/// `therapy.journals`: the emotions journals.
-pub mod journals {
-    /// Version 1.
-    #[allow(
-        missing_docs,
-        unreachable_pub,
-        clippy::all,
-        clippy::restriction,
-        clippy::pedantic,
-        reason = "generated code"
-    )]
-    pub mod v1 {
-        tonic::include_proto!("therapy.journals.v1");
-    }
+package! {
+    /// `therapy.events`: what other services must hear of.
+    events, "therapy.events.v1"
 }
-
-/// `therapy.mapping`: relations and consent.
-pub mod mapping {
-    /// Version 1.
-    #[allow(
-        missing_docs,
-        unreachable_pub,
-        clippy::all,
-        clippy::restriction,
-        clippy::pedantic,
-        reason = "generated code"
-    )]
-    pub mod v1 {
-        tonic::include_proto!("therapy.mapping.v1");
-    }
+package! {
+    /// `therapy.journals`: the emotions journals.
+    journals, "therapy.journals.v1"
 }
-
-/// `therapy.therapists`: profiles of therapists and the directory.
-pub mod therapists {
-    /// Version 1.
-    #[allow(
-        missing_docs,
-        unreachable_pub,
-        clippy::all,
-        clippy::restriction,
-        clippy::pedantic,
-        reason = "generated code"
-    )]
-    pub mod v1 {
-        tonic::include_proto!("therapy.therapists.v1");
-    }
+package! {
+    /// `therapy.mapping`: relations and consent.
+    mapping, "therapy.mapping.v1"
 }
-
-/// `therapy.vault`: the keys that text is sealed with.
-pub mod vault {
-    /// Version 1.
-    #[allow(
-        missing_docs,
-        unreachable_pub,
-        clippy::all,
-        clippy::restriction,
-        clippy::pedantic,
-        reason = "generated code"
-    )]
-    pub mod v1 {
-        tonic::include_proto!("therapy.vault.v1");
-    }
+package! {
+    /// `therapy.therapists`: profiles of therapists and the directory.
+    therapists, "therapy.therapists.v1"
+}
+package! {
+    /// `therapy.vault`: the keys that text is sealed with.
+    vault, "therapy.vault.v1"
 }
 
 /// Every proto of the mesh with its options, as an encoded `google.protobuf.FileDescriptorSet`.

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
-use chassis::{Platform, Probe, Service, config};
+use chassis::{Platform, Service, config};
 use dynamo::PageTokens;
 use dynamo::secret::Secrets;
 use kernel::BoxError;
@@ -88,10 +88,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let store = Store::new(table.clone());
     let signers = Arc::new(Signers::new(&secrets)?);
     tasks.spawn(Linker::new(store.clone(), signers, Arc::clone(&clock)).run(config.audit_link_interval));
-    let probe = Probe::new(move || {
-        let table = table.clone();
-        async move { table.ping().await }
-    });
+    let probe = launch::probe(&table);
     let tokens = PageTokens::new(&secrets, "audit/page-tokens", Arc::clone(&entropy))?;
     let audit =
         Audit(Arc::new(Ops { recorder: Recorder { store: store.clone(), clock, entropy }, store, tokens, therapists }));

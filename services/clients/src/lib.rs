@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
-use chassis::{Platform, Probe, Service};
+use chassis::{Platform, Service};
 use dynamo::Idempotency;
 use dynamo::secret::Secrets;
 use endings::Endings;
@@ -59,13 +59,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let store = Store::new(table.clone());
     let endings = Endings::new(table.clone(), subscribers, Role::Client, platform.clone(), profile_key);
     platform.tasks.spawn(endings.clone().recover(recovery.recovery_interval));
-    let probe = Probe::new({
-        let table = table.clone();
-        move || {
-            let table = table.clone();
-            async move { table.ping().await }
-        }
-    });
+    let probe = launch::probe(&table);
     let idempotency = Idempotency::new(table, &secrets, platform.clock)?;
     let ops = Arc::new(Ops { store, relations: Relations::new(mapping), idempotency, endings });
     let profiles = ClientServiceServer::new(Clients(Arc::clone(&ops)));

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
-use chassis::{Platform, Probe, Service};
+use chassis::{Platform, Service};
 use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
@@ -67,13 +67,7 @@ pub struct Deps {
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let Deps { dynamodb, secrets, vault, keyring, mapping, audit, platform } = deps;
     let table = dynamodb.table(&JOURNALS);
-    let probe = Probe::new({
-        let table = table.clone();
-        move || {
-            let table = table.clone();
-            async move { table.ping().await }
-        }
-    });
+    let probe = launch::probe(&table);
     let ops = Ops {
         pages: Pages {
             store: Store::new(table.clone(), Arc::clone(&platform.entropy)),

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
-use chassis::{Platform, Probe, Service};
+use chassis::{Platform, Service};
 use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
@@ -58,13 +58,7 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let probe = Probe::new({
-        let table = deps.dynamodb.table(&MAPPINGS);
-        move || {
-            let table = table.clone();
-            async move { table.ping().await }
-        }
-    });
+    let probe = launch::probe(&deps.dynamodb.table(&MAPPINGS));
     let services = Services(Arc::new(ops(deps)?));
     let mapping = MappingServiceServer::new(services.clone());
     let consent = ConsentServiceServer::new(services.clone());

@@ -45,13 +45,13 @@ impl Services {
         let claim = self.claim(&context, MAP, &request.encode_to_vec());
         let pb::MapClientRequest { client_id, therapist_id } = &request;
         match policy::side(person) {
-            Side::Client(_) => {
-                let own = policy::client(person, client_id)?;
+            Side::Client(own) => {
+                let own = if client_id.is_empty() { own } else { policy::client(person, client_id)? };
                 let (therapist, claim) = both(wire::therapist_id(therapist_id), claim)?;
                 self.0.map(&context, own.towards(therapist), claim.as_ref()).await
             }
-            Side::Therapist(_) => {
-                let own = policy::therapist(person, therapist_id)?;
+            Side::Therapist(own) => {
+                let own = if therapist_id.is_empty() { own } else { policy::therapist(person, therapist_id)? };
                 let (client, claim) = both(wire::client_id(client_id), claim)?;
                 self.0.request_mapping(&context, own.towards(client), claim.as_ref()).await
             }

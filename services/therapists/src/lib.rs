@@ -10,7 +10,7 @@ mod wire;
 use std::sync::Arc;
 
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
-use chassis::{Platform, Probe, Service};
+use chassis::{Platform, Service};
 use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use endings::Endings;
@@ -54,13 +54,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let store = Store::new(table.clone());
     let endings = Endings::new(table.clone(), subscribers, Role::Therapist, platform.clone(), profile_key);
     platform.tasks.spawn(endings.clone().recover(recovery.recovery_interval));
-    let probe = Probe::new({
-        let table = table.clone();
-        move || {
-            let table = table.clone();
-            async move { table.ping().await }
-        }
-    });
+    let probe = launch::probe(&table);
     let tokens = PageTokens::new(&secrets, "therapists/page-tokens", platform.entropy)?;
     let idempotency = Idempotency::new(table, &secrets, platform.clock)?;
     let ops = Arc::new(Ops { store, tokens, idempotency, endings });

@@ -24,7 +24,7 @@ mod tests;
 use std::sync::Arc;
 
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
-use chassis::{Platform, Probe, Service};
+use chassis::{Platform, Service};
 use dynamo::secret::Secrets;
 use kernel::BoxError;
 use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
@@ -61,13 +61,7 @@ pub struct Deps {
 pub async fn build(deps: Deps) -> Result<Service, BoxError> {
     let Deps { dynamodb, key_encryption_keys, platform } = deps;
     let vault = open(&dynamodb, &key_encryption_keys, &platform).await?;
-    let probe = Probe::new({
-        let store = vault.store.clone();
-        move || {
-            let store = store.clone();
-            async move { store.ping().await }
-        }
-    });
+    let probe = launch::probe(&dynamodb.table(&DATA_KEYS));
     let services = Services(Arc::new(vault));
     let keys = VaultServiceServer::new(services.clone());
     let events = SubscriberServiceServer::new(services);

@@ -85,10 +85,6 @@ impl Store {
         Self(table)
     }
 
-    pub(crate) async fn ping(&self) -> Result<()> {
-        self.0.ping().await
-    }
-
     /// What there is of a person; nothing, if there was never a key.
     pub(crate) async fn read(&self, person: UserId) -> Result<Option<Stored>> {
         self.0.get_item(&key_of(person), Read::Consistent).await?.map(Stored::try_from).transpose()

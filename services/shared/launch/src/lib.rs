@@ -4,12 +4,14 @@
 
 mod cli;
 mod keys;
+mod probe;
 mod secrets;
 mod signal;
 mod standalone;
 
 pub use cli::Cli;
 pub use keys::auth_keys;
+pub use probe::probe;
 pub use secrets::{SecretsConfig, make_secrets, read_secrets};
 pub use signal::told_to_stop;
 pub use standalone::{Domain, Given, complain, run};
