@@ -76,7 +76,7 @@ struct Shared {
     mode: watch::Sender<Mode>,
     next: Mutex<VecDeque<Mode>>,
     only: Mutex<Option<Filter>>,
-    calls: Mutex<Vec<String>>,
+    calls: Mutex<Vec<(String, Bytes)>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -145,7 +145,16 @@ impl Proxy {
     /// The operations that have been called since this was last asked, in order: `PutItem`, `Query` and so on.
     #[must_use]
     pub fn take_calls(&self) -> Vec<String> {
-        std::mem::take(&mut locked(&self.shared.calls))
+        self.take_calls_that(|_| true)
+    }
+
+    /// Of the calls since this was last asked, the operations of those that are meant: what runs in the background calls too.
+    /// The others are forgotten.
+    #[must_use]
+    pub fn take_calls_that(&self, are_meant: impl Fn(Call<'_>) -> bool) -> Vec<String> {
+        let calls = std::mem::take(&mut *locked(&self.shared.calls)).into_iter();
+        let meant = calls.filter(|(operation, body)| are_meant(Call { operation, body }));
+        meant.map(|(operation, _)| operation).collect()
     }
 }
 
@@ -204,9 +213,9 @@ struct Lost;
 
 async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Full<Bytes>>, Lost> {
     let operation = operation(&request);
-    locked(&shared.calls).push(operation.clone());
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Lost)?.to_bytes();
+    locked(&shared.calls).push((operation.clone(), body.clone()));
     let mode = shared.mode_for(Call { operation: &operation, body: &body });
     let request = Request::from_parts(head, body);
     match mode {
