@@ -15,16 +15,21 @@ use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, ReflectMessage as _, Value,
 };
 
-const ROOTS: [&str; 12] = [
+const ROOTS: [&str; 17] = [
+    "therapy/appointments/v1/appointments.proto",
     "therapy/audit/v1/audit.proto",
     "therapy/audit/v1/record.proto",
     "therapy/auth/v1/auth.proto",
+    "therapy/auth/v1/logins.proto",
     "therapy/clients/v1/clients.proto",
     "therapy/clients/v1/names.proto",
     "therapy/events/v1/events.proto",
     "therapy/journals/v1/journals.proto",
     "therapy/mapping/v1/consent.proto",
     "therapy/mapping/v1/mapping.proto",
+    "therapy/messages/v1/messages.proto",
+    "therapy/sessions/v1/sessions.proto",
+    "therapy/sessions/v1/slots.proto",
     "therapy/therapists/v1/names.proto",
     "therapy/therapists/v1/therapists.proto",
     "therapy/vault/v1/vault.proto",

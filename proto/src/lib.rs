@@ -26,6 +26,10 @@ macro_rules! package {
 }
 
 package! {
+    /// `therapy.appointments`: requests for sessions.
+    appointments, "therapy.appointments.v1"
+}
+package! {
     /// `therapy.audit`: who read what of a journal.
     audit, "therapy.audit.v1"
 }
@@ -48,6 +52,14 @@ package! {
 package! {
     /// `therapy.mapping`: relations and consent.
     mapping, "therapy.mapping.v1"
+}
+package! {
+    /// `therapy.messages`: conversations.
+    messages, "therapy.messages.v1"
+}
+package! {
+    /// `therapy.sessions`: slots and their notes.
+    sessions, "therapy.sessions.v1"
 }
 package! {
     /// `therapy.therapists`: profiles of therapists and the directory.

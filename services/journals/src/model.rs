@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use kernel::{Entropy, TextError, Timestamp, Version};
+use kernel::{Entropy, FreeText, TextError, Timestamp, Version};
 use ulid::Ulid;
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -17,10 +17,6 @@ pub(crate) struct Emotion(String);
 /// How strong a feeling was: 1 to 5.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Intensity(u8);
-
-/// What a client says about a feeling: at most 10,000 characters, as they were written.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Note(String);
 
 /// When something was felt, in milliseconds since 1970 and not before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +40,7 @@ pub(crate) enum Visibility {
 pub(crate) struct Content {
     pub(crate) emotion: Emotion,
     pub(crate) intensity: Intensity,
-    pub(crate) note: Note,
+    pub(crate) note: FreeText,
     pub(crate) visibility: Visibility,
 }
 
@@ -63,7 +59,7 @@ pub(crate) struct Entry {
 pub(crate) struct Change {
     pub(crate) emotion: Option<Emotion>,
     pub(crate) intensity: Option<Intensity>,
-    pub(crate) note: Option<Note>,
+    pub(crate) note: Option<FreeText>,
     pub(crate) visibility: Option<Visibility>,
 }
 
@@ -119,12 +115,6 @@ impl From<Emotion> for String {
     }
 }
 
-impl From<Note> for String {
-    fn from(note: Note) -> Self {
-        note.0
-    }
-}
-
 impl Intensity {
     pub(crate) const fn get(self) -> u8 {
         self.0
@@ -146,32 +136,6 @@ impl TryFrom<i32> for Intensity {
 impl fmt::Debug for Intensity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Intensity(…)")
-    }
-}
-
-impl Note {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Note {
-    type Error = TextError;
-
-    fn try_from(text: String) -> Result<Self, TextError> {
-        if text.chars().count() > 10_000 {
-            return Err(TextError("is too long: at most 10,000 characters"));
-        }
-        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-            return Err(TextError("must not contain control characters other than tabs and the ends of lines"));
-        }
-        Ok(Self(text))
-    }
-}
-
-impl fmt::Debug for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Note(…)")
     }
 }
 
@@ -294,16 +258,6 @@ mod tests {
     }
 
     #[test]
-    fn a_note_has_lines_and_at_most_10000_characters() {
-        for good in [String::new(), "a\tb\r\nc\n".to_owned(), "\u{1f600}".repeat(10_000), "  as written ".to_owned()] {
-            assert_eq!(Note::try_from(good.clone()).map(|note| note.0), Ok(good));
-        }
-        for bad in ["x".repeat(10_001), "a\u{0}b".to_owned(), "\u{1b}[2J".to_owned(), "\u{85}".to_owned()] {
-            assert!(Note::try_from(bad).is_err());
-        }
-    }
-
-    #[test]
     fn an_intensity_is_1_to_5() {
         for number in [i32::MIN, -1, 0, 6, 256 + 3, i32::MAX] {
             assert!(Intensity::try_from(number).is_err(), "{number}");
@@ -348,7 +302,7 @@ mod tests {
         let content = Content {
             emotion: "canary".parse().unwrap(),
             intensity: Intensity(3),
-            note: Note::try_from("canary".to_owned()).unwrap(),
+            note: FreeText::try_from("canary".to_owned()).unwrap(),
             visibility: Visibility::Private,
         };
         let printed = format!("{content:?}");

@@ -1,11 +1,11 @@
 //! Between the messages of the proto and the types of the domain; every field by its name.
 
 use jiff::tz::TimeZone;
-use kernel::{Error, Page, PageSize, TextError, Timestamp, Version, Violations};
+use kernel::{Error, FreeText, Page, PageSize, TextError, Timestamp, Version, Violations};
 use proto::journals::v1 as pb;
 
 use crate::insights::{self, Bucket, Bucketful, MOST_BUCKETS, Plan, Sums, Tally};
-use crate::model::{Change, Content, Emotion, Entry, EntryId, FeltAt, Intensity, Note, Range, Visibility};
+use crate::model::{Change, Content, Emotion, Entry, EntryId, FeltAt, Intensity, Range, Visibility};
 use crate::ops::Draft;
 use crate::policy::Write;
 use crate::search::{Filter, Search};
@@ -41,7 +41,7 @@ pub(crate) fn draft(entry: pb::JournalEntry, permit: Write, now: Timestamp) -> R
     let emotion = bad.take("emotion", emotion.ok_or(REQUIRED).and_then(|text| text.parse::<Emotion>()));
     let intensity = bad.take("intensity", intensity.ok_or(REQUIRED).and_then(Intensity::try_from));
     let felt_at = bad.take("timestamp", felt_at(timestamp, now));
-    let note = bad.take("note", Note::try_from(note.unwrap_or_default()));
+    let note = bad.take("note", FreeText::try_from(note.unwrap_or_default()));
     let visibility = bad.take("visibility", told(visibility));
     match (emotion, intensity, felt_at, note, visibility) {
         (Some(emotion), Some(intensity), Some(felt_at), Some(note), Some(visibility)) if bad.is_empty() => {
@@ -77,7 +77,7 @@ pub(crate) fn change(entry: pb::JournalEntry, permit: Write, id: EntryId) -> Res
     }
     let emotion = emotion.map(|text| bad.take("emotion", text.parse::<Emotion>()));
     let intensity = intensity.map(|number| bad.take("intensity", Intensity::try_from(number)));
-    let note = note.map(|text| bad.take("note", Note::try_from(text)));
+    let note = note.map(|text| bad.take("note", FreeText::try_from(text)));
     let visibility = bad.take("visibility", told(visibility));
     if !bad.is_empty() {
         return Err(bad.into_error());

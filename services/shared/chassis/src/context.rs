@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use kernel::{Caller, Error, Kind, Person};
+use kernel::{Caller, Error, Kind, Person, Timestamp};
 use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
 
@@ -23,6 +23,10 @@ pub(crate) struct Deadline(pub(crate) Instant);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
+/// When the access token that came with the request expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TokenExpiry(pub(crate) Timestamp);
+
 /// What the layers found out about a request, for the code that answers it.
 #[derive(Clone)]
 pub struct Context {
@@ -34,6 +38,8 @@ pub struct Context {
     pub source: IpAddr,
     /// The key that makes a POST repeatable, if one was sent.
     pub idempotency_key: Option<String>,
+    /// When the person's access token expires, if one came with the call: an answer that is a stream ends then.
+    pub token_expires: Option<Timestamp>,
     access_token: Option<MetadataValue<Ascii>>,
 }
 
@@ -48,6 +54,7 @@ impl Context {
             deadline: extensions.get::<Deadline>().map_or_else(Instant::now, |deadline| deadline.0),
             source: extensions.get::<ClientAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.0),
             idempotency_key: key.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned()),
+            token_expires: extensions.get::<TokenExpiry>().map(|expiry| expiry.0),
             access_token: request.metadata().get(AUTHORIZATION).cloned().map(sensitive),
         }
     }
@@ -60,8 +67,16 @@ impl Context {
             deadline: Instant::now() + patience,
             source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             idempotency_key: None,
+            token_expires: None,
             access_token: None,
         }
+    }
+
+    /// The same caller with another deadline, for the next part of an answer that is a stream: it outlives the deadline of its
+    /// request.
+    #[must_use]
+    pub fn renewed(&self, patience: Duration) -> Self {
+        Self { deadline: Instant::now() + patience, ..self.clone() }
     }
 
     /// The person who calls.

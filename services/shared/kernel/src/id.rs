@@ -95,6 +95,14 @@ id! {
     LoginId
 }
 id! {
+    /// A session of a therapist: a slot and its notes.
+    SessionId
+}
+id! {
+    /// What a client asked for, or got: a session for that client.
+    AppointmentId
+}
+id! {
     /// Something that happened, which other services hear of: the same each time they do.
     EventId
 }

@@ -3,8 +3,10 @@
 //! No transport, no store, no I/O: what is here can be used and tested anywhere.
 
 mod clock;
+mod date_time;
 mod entropy;
 mod error;
+mod free_text;
 mod id;
 mod page;
 mod principal;
@@ -12,9 +14,11 @@ mod text;
 mod version;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use date_time::OffsetDateTime;
 pub use entropy::Entropy;
 pub use error::{BoxError, Error, Kind, Result, Violation, Violations, both};
-pub use id::{ClientId, EventId, LoginId, ParseIdError, TherapistId, UserId};
+pub use free_text::FreeText;
+pub use id::{AppointmentId, ClientId, EventId, LoginId, ParseIdError, SessionId, TherapistId, UserId};
 pub use jiff::Timestamp;
 pub use page::{Page, PageSize};
 pub use principal::{Caller, Person, Role};

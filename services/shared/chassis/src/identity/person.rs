@@ -51,7 +51,7 @@ pub struct AccessTokens {
 #[derive(Clone)]
 struct Verified {
     person: Person,
-    expires: i64,
+    expires: Timestamp,
     /// The keys that it was verified with: when they are replaced, the key of the token may be gone.
     keys: Arc<KeySet>,
 }
@@ -69,11 +69,11 @@ impl AccessTokens {
         Self { keys, clock, validation: Arc::new(validation), verified: Arc::new(Cache::new(REMEMBERED)) }
     }
 
-    /// The person that a token speaks for.
+    /// The person that a token speaks for, and when it expires.
     ///
     /// # Errors
     /// UNAUTHENTICATED (`TOKEN_INVALID`, `TOKEN_EXPIRED`); UNAVAILABLE while the keys of auth can't be fetched.
-    pub async fn verify(&self, token: &str) -> Result<Person, Error> {
+    pub async fn verify(&self, token: &str) -> Result<(Person, Timestamp), Error> {
         let fingerprint = fingerprint(token);
         let verified = match self.verified.get(&fingerprint) {
             Some(verified) if Arc::ptr_eq(&verified.keys, &self.keys.now()) => verified,
@@ -83,7 +83,8 @@ impl AccessTokens {
                 verified
             }
         };
-        if verified.expires > self.clock.now().as_second() { Ok(verified.person) } else { Err(expired()) }
+        let Verified { person, expires, .. } = verified;
+        if expires > self.clock.now() { Ok((person, expires)) } else { Err(expired()) }
     }
 
     async fn verify_anew(&self, token: &str) -> Result<Verified, Error> {
@@ -97,11 +98,11 @@ impl AccessTokens {
         let claims =
             decode::<AccessClaims>(token, key, &self.validation).map_err(|error| invalid().caused_by(error))?;
         let claims = claims.claims;
-        let person = self.read(&claims).ok_or_else(invalid)?;
-        Ok(Verified { person, expires: claims.exp, keys })
+        let (person, expires) = self.read(&claims).ok_or_else(invalid)?;
+        Ok(Verified { person, expires, keys })
     }
 
-    fn read(&self, claims: &AccessClaims) -> Option<Person> {
+    fn read(&self, claims: &AccessClaims) -> Option<(Person, Timestamp)> {
         let now = self.clock.now().as_second();
         let person = Person {
             user_id: UserId::from_str(&claims.sub).ok()?,
@@ -109,7 +110,8 @@ impl AccessTokens {
             login_id: LoginId::from_str(&claims.sid).ok()?,
         };
         let plausible = claims.iat <= now.saturating_add(SKEW_SECONDS) && claims.iat < claims.exp;
-        (plausible && Timestamp::from_second(claims.exp).is_ok()).then_some(person)
+        let expires = Timestamp::from_second(claims.exp).ok()?;
+        plausible.then_some((person, expires))
     }
 }
 

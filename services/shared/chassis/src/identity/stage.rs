@@ -1,12 +1,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::HeaderMap;
-use kernel::{Caller, Error, Kind, Person, Role};
+use kernel::{Caller, Error, Kind, Person, Role, Timestamp};
 use proto::Rpc;
 
 use super::{AccessTokens, WorkloadVerifier};
 use crate::access::is_infrastructure;
-use crate::context::{AUTHORIZATION, ClientAddress, WORKLOAD_TOKEN};
+use crate::context::{AUTHORIZATION, ClientAddress, WORKLOAD_TOKEN, TokenExpiry};
 use crate::proxies::TrustedProxies;
 use crate::stage::{Inner, Request, Response, Stage, forward};
 use crate::status;
@@ -48,9 +48,13 @@ impl Stage for IdentityStage {
             Err(error) => return status::of(error).into_http(),
         };
         if let Some(slot) = request.extensions().get::<CallerSlot>() {
-            slot.set(kind(person.as_ref(), workload.as_deref()));
+            slot.set(kind(person.as_ref().map(|(person, _)| person), workload.as_deref()));
         }
         let source = self.source(&request, workload.as_deref());
+        let (person, expires) = person.unzip();
+        if let Some(expires) = expires {
+            request.extensions_mut().insert(TokenExpiry(expires));
+        }
         let caller = Caller { person, workload: workload.map(|name| name.to_string()) };
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(ClientAddress(source));
@@ -59,7 +63,7 @@ impl Stage for IdentityStage {
 }
 
 impl IdentityStage {
-    async fn person(&self, headers: &HeaderMap) -> Result<Option<Person>, Error> {
+    async fn person(&self, headers: &HeaderMap) -> Result<Option<(Person, Timestamp)>, Error> {
         let Some(value) = one(headers, AUTHORIZATION)? else {
             return Ok(None);
         };

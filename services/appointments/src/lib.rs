@@ -1,0 +1,4 @@
+//! appointments.
+
+/// The name of the service.
+pub const NAME: &str = "appointments";

@@ -1,0 +1,4 @@
+//! messages.
+
+/// The name of the service.
+pub const NAME: &str = "messages";

@@ -1,0 +1,4 @@
+//! sessions.
+
+/// The name of the service.
+pub const NAME: &str = "sessions";
