@@ -10,7 +10,8 @@ use proto::mapping::v1 as pb;
 use proto::mapping::v1::consent_service_server::ConsentService;
 use tonic::{Request, Response, Status};
 
-use crate::model::{Grant, Intent};
+use crate::model::Grant;
+use crate::ops::Contacted;
 use crate::policy::{self, Act, Side, Undertaker};
 use crate::service::Services;
 use crate::wire;
@@ -72,10 +73,12 @@ impl ConsentService for Services {
     ) -> Result<Response<pb::RecordContactResponse>, Status> {
         let context = Context::of(&request);
         let pb::RecordContactRequest { peer_id, kind } = request.into_inner();
-        let permit = with_peer(&context, &peer_id).map_err(status::of)?;
         let channel = wire::channel(kind).map_err(status::of)?;
-        self.0.act(permit, Intent::RecordContact(channel), None).await.map_err(status::of)?;
-        Ok(Response::new(pb::RecordContactResponse {}))
+        let outcome = match with_peer(&context, &peer_id).map_err(status::of)? {
+            Some(permit) => self.0.record_contact(&context, permit, channel).await.map_err(status::of)?,
+            None => Contacted::NoSuchPeer,
+        };
+        Ok(Response::new(wire::contacted(outcome)))
     }
 }
 
@@ -117,12 +120,12 @@ fn towards(context: &Context, client_id: &str) -> Result<Option<Act>, Error> {
     }
 }
 
-fn with_peer(context: &Context, peer_id: &str) -> Result<Act, Error> {
-    let bad = |_| Error::invalid("peerId", "is not an id");
-    match policy::side(context.person()?) {
-        Side::Client(own) => Ok(own.towards(peer_id.parse().map_err(bad)?)),
-        Side::Therapist(own) => Ok(own.towards(peer_id.parse().map_err(bad)?)),
-    }
+/// The relation of whoever calls with somebody on the other side; none for what is no id.
+fn with_peer(context: &Context, peer_id: &str) -> Result<Option<Act>, Error> {
+    Ok(match policy::side(context.person()?) {
+        Side::Client(own) => peer_id.parse().ok().map(|therapist| own.towards(therapist)),
+        Side::Therapist(own) => peer_id.parse().ok().map(|client| own.towards(client)),
+    })
 }
 
 fn granted(grant: Grant) -> pb::CheckJournalAccessResponse {

@@ -196,6 +196,11 @@ impl Relation {
         self.was_mapped || self.has_contact_by_client()
     }
 
+    /// Whether it is noted that this side made contact by this channel.
+    pub(crate) fn has_contact(&self, by: Actor, channel: Channel) -> bool {
+        self.contacts.iter().any(|contact| contact.by == by && contact.channel == channel)
+    }
+
     fn has_contact_by_client(&self) -> bool {
         self.contacts.iter().any(|contact| contact.by == Actor::Client)
     }
@@ -210,6 +215,10 @@ impl Relation {
         grant: impl FnOnce() -> GrantId,
     ) -> Result<Option<(Self, Change)>, Refusal> {
         let before = self.at(now);
+        let is_contact_by_therapist = actor == Actor::Therapist && matches!(intent, Intent::RecordContact(_));
+        if is_contact_by_therapist && !self.is_agreed(now) {
+            return Err(Refusal::NotAgreed);
+        }
         let after = match step(actor, intent.action(), before) {
             Step::To(_) if self.has(actor, intent, now) => return Ok(None),
             Step::To(after) => after,
@@ -248,9 +257,7 @@ impl Relation {
     fn has(&self, actor: Actor, intent: Intent, now: Timestamp) -> bool {
         match intent {
             Intent::Grant(limits) => self.grant_at(now).is_some_and(|grant| grant.limits == limits),
-            Intent::RecordContact(channel) => {
-                self.contacts.iter().any(|contact| contact.by == actor && contact.channel == channel)
-            }
+            Intent::RecordContact(channel) => self.has_contact(actor, channel),
             Intent::Map
             | Intent::RequestMapping
             | Intent::Accept

@@ -6,11 +6,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kernel::{Error, Kind, Page, Result, Timestamp, UserId};
 
 use crate::list::{self, List, Wanted};
-use crate::model::{Grant, GrantId, Intent, Relation};
+use crate::model::{Channel, Grant, GrantId, Intent, Relation};
 use crate::peers::{Clients, Peers, Therapists};
 use crate::policy::{Act, AsClient, AsTherapist, Undertaker};
-use crate::store::{Store, Written};
-use crate::transition::{Access, Actor, Mapping, State};
+use crate::store::{Living, Store, Written};
+use crate::transition::{Access, Actor, Mapping, Refusal, State};
 
 /// How often a change is tried against others of the same relation.
 const ATTEMPTS: usize = 8;
@@ -34,6 +34,27 @@ pub(crate) enum Shown {
     /// Those who wait for the client's answer.
     Waiting,
     All,
+}
+
+/// What became of contact that somebody makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contacted {
+    /// It is noted, now or before.
+    Recorded,
+    /// There is nobody with this id with whom the caller may make contact.
+    NoSuchPeer,
+    /// The caller's own account has ended.
+    CallerEnded,
+}
+
+/// What became of what somebody wants to do.
+enum Acted {
+    Done(Relation),
+    /// There is no relation, and this can't begin one.
+    Absent,
+    Refused(Refusal),
+    /// The account of this person is ended.
+    Ended(UserId),
 }
 
 /// A request that may be repeated, or an answer that was given before.
@@ -75,34 +96,66 @@ impl Ops {
         self.act(permit, Intent::RequestAccess, claim).await
     }
 
+    /// Notes that somebody makes contact with the other side. What was noted before costs one read.
+    pub(crate) async fn record_contact(&self, context: &Context, permit: Act, channel: Channel) -> Result<Contacted> {
+        let there = match self.store.read_of_living(permit).await? {
+            Living::Both(there) => there,
+            Living::Ended(user) => return Ok(Contacted::with_ended(permit, user)),
+        };
+        let is_noted = there.as_ref().is_some_and(|it| it.has_contact(permit.actor(), channel));
+        let may = match permit.actor() {
+            Actor::Client => is_noted || self.peers.has_therapist(context, permit.pair().therapist).await?,
+            Actor::Therapist => there.is_some_and(|it| it.is_agreed(self.now())),
+            Actor::System => false,
+        };
+        if is_noted || !may {
+            return Ok(if may { Contacted::Recorded } else { Contacted::NoSuchPeer });
+        }
+        Ok(match self.attempt(permit, Intent::RecordContact(channel), None).await? {
+            Acted::Done(_) => Contacted::Recorded,
+            Acted::Absent | Acted::Refused(_) => Contacted::NoSuchPeer,
+            Acted::Ended(user) => Contacted::with_ended(permit, user),
+        })
+    }
+
     /// Does this to a relation, in whatever state it is by the time that it is done.
     ///
     /// # Errors
     /// NOT_FOUND when there is no relation, for what can't begin one; the refusal of the present state; UNAUTHENTICATED
     /// or NOT_FOUND when an account is ended; ABORTED when others keep changing the relation.
     pub(crate) async fn act(&self, permit: Act, intent: Intent, claim: Repeatable<'_>) -> Result<Relation> {
+        match self.attempt(permit, intent, claim).await? {
+            Acted::Done(relation) => Ok(relation),
+            Acted::Absent => Err(Error::not_found("relation")),
+            Acted::Refused(refusal) => Err(refusal.into_error()),
+            Acted::Ended(own) if is_own(permit, own) => Err(account_ended()),
+            Acted::Ended(_) => Err(Error::not_found(other_side(permit))),
+        }
+    }
+
+    async fn attempt(&self, permit: Act, intent: Intent, claim: Repeatable<'_>) -> Result<Acted> {
         for _ in 0..ATTEMPTS {
             let now = self.now();
             let old = match self.store.read(permit).await? {
                 Some(there) => there,
                 None if intent.begins() => Relation::new(permit.pair(), now),
-                None => return Err(Error::not_found("relation")),
+                None => return Ok(Acted::Absent),
             };
             let grant = || GrantId::generate(&*self.platform.clock, &*self.platform.entropy);
             let (new, change) = match old.after(permit.actor(), intent, now, grant) {
                 Ok(Some(changed)) => changed,
-                Ok(None) => return Ok(old),
+                Ok(None) => return Ok(Acted::Done(old)),
                 // What stands in the way may be the work of this very request, sent twice at once.
                 Err(refusal) => {
-                    return self.replayed(permit, claim).await?.ok_or_else(|| refusal.into_error());
+                    let replayed = self.replayed(permit, claim).await?;
+                    return Ok(replayed.map_or(Acted::Refused(refusal), Acted::Done));
                 }
             };
             match self.store.write(permit, &old, &new, &change, claim).await {
-                Ok(Written::Done) => return Ok(new),
+                Ok(Written::Done) => return Ok(Acted::Done(new)),
                 Ok(Written::Conflict) => {}
-                Ok(Written::Replayed) => return self.there(permit).await,
-                Ok(Written::Ended(own)) if is_own(permit, own) => return Err(account_ended()),
-                Ok(Written::Ended(_)) => return Err(Error::not_found(other_side(permit))),
+                Ok(Written::Replayed) => return self.there(permit).await.map(Acted::Done),
+                Ok(Written::Ended(user)) => return Ok(Acted::Ended(user)),
                 // Whoever is in the way may have decided the matter: that is for the next look to tell.
                 Err(error) if error.kind() == Kind::Aborted => {}
                 Err(error) => return Err(error),
@@ -163,8 +216,10 @@ impl Ops {
 
     /// The grant on which the therapist may read the client's journal right now.
     pub(crate) async fn journal_access(&self, permit: Act) -> Result<Option<Grant>> {
-        let there = self.store.read_of_living(permit).await?;
-        Ok(there.and_then(|relation| relation.grant_at(self.now())))
+        Ok(match self.store.read_of_living(permit).await? {
+            Living::Both(there) => there.and_then(|relation| relation.grant_at(self.now())),
+            Living::Ended(_) => None,
+        })
     }
 
     /// Whether the client has agreed to be related.
@@ -215,6 +270,13 @@ impl Ops {
 
     async fn there(&self, permit: Act) -> Result<Relation> {
         self.store.read(permit).await?.ok_or_else(|| Error::not_found("relation"))
+    }
+}
+
+impl Contacted {
+    /// Contact of two of whom this one's account has ended.
+    fn with_ended(permit: Act, user: UserId) -> Self {
+        if is_own(permit, user) { Self::CallerEnded } else { Self::NoSuchPeer }
     }
 }
 

@@ -75,8 +75,13 @@ impl Peers {
     /// # Errors
     /// NOT_FOUND when no therapist with this id has a profile; UNAVAILABLE or INTERNAL.
     pub(crate) async fn must_have_therapist(&self, context: &Context, id: TherapistId) -> Result<()> {
+        if self.has_therapist(context, id).await? { Ok(()) } else { Err(Error::not_found("therapist")) }
+    }
+
+    /// Whether a therapist with this id has a profile.
+    pub(crate) async fn has_therapist(&self, context: &Context, id: TherapistId) -> Result<bool> {
         let found = self.therapists(context, std::iter::once(id)).await?;
-        if found.0.contains_key(&id.to_string()) { Ok(()) } else { Err(Error::not_found("therapist")) }
+        Ok(found.0.contains_key(&id.to_string()))
     }
 
     /// # Errors

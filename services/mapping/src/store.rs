@@ -51,6 +51,14 @@ pub(crate) enum Written {
     Ended(UserId),
 }
 
+/// A relation, if the accounts of both are there.
+#[derive(Debug)]
+pub(crate) enum Living {
+    Both(Option<Relation>),
+    /// The account of this person is ended.
+    Ended(UserId),
+}
+
 /// That an account is ended.
 #[derive(Serialize, Deserialize)]
 struct Marker {
@@ -69,8 +77,12 @@ fn history_partition(pair: Pair) -> String {
     format!("HISTORY#{}#{}", pair.client, pair.therapist)
 }
 
+fn marker_partition(user: UserId) -> String {
+    format!("ENDED#{user}")
+}
+
 fn marker_key(user: UserId) -> Key {
-    Key::new(format!("ENDED#{user}"), ENDED)
+    Key::new(marker_partition(user), ENDED)
 }
 
 impl TryFrom<Item> for Relation {
@@ -91,15 +103,19 @@ impl Store {
         self.0.get(&key(permit.pair()), Read::Consistent).await
     }
 
-    /// The same, but nothing of a therapist whose account is ended: the index by which its relations are ended lags, and may
-    /// have missed one. Both are read by one call.
-    pub(crate) async fn read_of_living(&self, permit: Act) -> Result<Option<Relation>> {
+    /// The same, but only while both accounts are there: the index by which a therapist's relations are ended lags, and may
+    /// have missed one. All of it is read by one call.
+    pub(crate) async fn read_of_living(&self, permit: Act) -> Result<Living> {
         let pair = permit.pair();
-        let items = self.0.batch_get(vec![key(pair), marker_key(pair.therapist.into())], Read::Consistent).await?;
-        if items.iter().any(|item| item.text("sk") == Some(ENDED)) {
-            return Ok(None);
+        let people: [UserId; 2] = [pair.client.into(), pair.therapist.into()];
+        let keys = people.map(marker_key).into_iter().chain([key(pair)]).collect();
+        let items = self.0.batch_get(keys, Read::Consistent).await?;
+        let (markers, relation): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.text("sk") == Some(ENDED));
+        let is_ended = |user: &&UserId| markers.iter().any(|item| item.text("pk") == Some(&marker_partition(**user)));
+        if let Some(ended) = people.iter().find(is_ended) {
+            return Ok(Living::Ended(*ended));
         }
-        items.into_iter().next().map(Relation::try_from).transpose()
+        relation.into_iter().next().map(Relation::try_from).transpose().map(Living::Both)
     }
 
     /// The relations that these permits are for, as they are right now, in the order of the clients' ids.
@@ -124,8 +140,9 @@ impl Store {
         let pair = permit.pair();
         let unchanged = if old.version == 0 { Condition::absent() } else { Condition::eq("version", old.version) };
         let history = Key::new(history_partition(pair), format!("{:020}", new.version));
-        let begins = change.after.mapping != change.before.mapping
+        let is_mapping = change.after.mapping != change.before.mapping
             && matches!(change.after.mapping, Mapping::Requested | Mapping::Active);
+        let begins = is_mapping || change.channel.is_some();
         let people: &[UserId] = if begins { &[pair.client.into(), pair.therapist.into()] } else { &[] };
         let mut actions: Vec<Action> =
             vec![self.0.put(&key(pair), new).when(unchanged).into(), self.0.put(&history, change).into()];

@@ -73,6 +73,7 @@ pub(crate) enum Refusal {
     JournalAccessExists,
     NoPendingRequest,
     NotMapped,
+    NotAgreed,
     NoJournalAccess,
 }
 
@@ -222,6 +223,7 @@ impl Refusal {
             Self::NotMapped => {
                 (Kind::FailedPrecondition, "NOT_MAPPED", "the two are not mapped: the mapping comes first")
             }
+            Self::NotAgreed => (Kind::FailedPrecondition, "NOT_AGREED", "the client has not agreed to be related"),
             Self::NoJournalAccess => {
                 (Kind::FailedPrecondition, "NO_JOURNAL_ACCESS", "this therapist has no access to the journal")
             }

@@ -5,6 +5,7 @@ use proto::mapping::v1 as pb;
 
 use crate::list::Wanted;
 use crate::model::{Channel, Grant, Intent, Limits, Relation, request_ends};
+use crate::ops::Contacted;
 use crate::peers::{Clients, Therapists};
 use crate::transition::{Access, Mapping};
 
@@ -105,6 +106,16 @@ pub(crate) fn channel(kind: i32) -> Result<Channel, Error> {
         Ok(Kind::Appointment) => Ok(Channel::Appointment),
         Ok(Kind::Unspecified) | Err(_) => Err(Error::invalid("kind", "must be MESSAGE or APPOINTMENT")),
     }
+}
+
+pub(crate) fn contacted(contacted: Contacted) -> pb::RecordContactResponse {
+    use pb::record_contact_response::Outcome;
+    let outcome = match contacted {
+        Contacted::Recorded => Outcome::Recorded,
+        Contacted::NoSuchPeer => Outcome::NoSuchPeer,
+        Contacted::CallerEnded => Outcome::CallerEnded,
+    };
+    pb::RecordContactResponse { outcome: outcome.into() }
 }
 
 /// Which page a request asks for.

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kernel::{BoxError, Clock, Entropy, Error, UserId};
 
 use crate::kek::{KeyEncryption, missing};
 use crate::model::DataKey;
 use crate::store::{Added, Store, Stored};
+
+/// How many first keys are made at once: few, so that it takes nothing from people who wait.
+const AT_ONCE: usize = 16;
 
 /// The use cases and what they need.
 ///
@@ -37,6 +41,20 @@ impl Vault {
             None => self.make(person).await,
             Some(stored) => self.unwrap(stored, person).await,
         }
+    }
+
+    /// The keys of these people, in their order, each as [`Vault::key`] gives it. Those that there are cost one read for each
+    /// hundred people.
+    pub(crate) async fn keys(&self, persons: &[UserId]) -> Result<Vec<Option<DataKey>>, Error> {
+        let stored = self.store.read_all(persons).await?;
+        let found: Vec<_> = persons.iter().map(|person| (*person, stored.get(person).cloned())).collect();
+        let keys = stream::iter(found).map(|(person, stored)| async move {
+            match stored {
+                None => self.make(person).await,
+                Some(stored) => self.unwrap(stored, person).await,
+            }
+        });
+        keys.buffered(AT_ONCE).try_collect().await
     }
 
     /// Destroys a person's key. It can be repeated.

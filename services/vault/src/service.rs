@@ -11,7 +11,11 @@ use proto::vault::v1 as pb;
 use proto::vault::v1::vault_service_server::VaultService;
 use tonic::{Request, Response, Status};
 
+use crate::model::DataKey;
 use crate::ops::Vault;
+
+/// How many keys can be asked for at once.
+const MOST_KEYS: usize = 200;
 
 /// The services of the protos.
 #[derive(Clone)]
@@ -25,12 +29,17 @@ impl VaultService for Services {
     ) -> Result<Response<pb::GetDataKeyResponse>, Status> {
         let pb::GetDataKeyRequest { person_id } = request.into_inner();
         let person = user("personId", &person_id).map_err(status::of)?;
-        let key = self.0.key(person).await.map_err(status::of)?;
-        // From here on the key is in buffers of prost and hyper, which wipe nothing.
-        Ok(Response::new(pb::GetDataKeyResponse {
-            destroyed: key.is_none(),
-            key: key.map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
-        }))
+        self.0.key(person).await.map(answer).map(Response::new).map_err(status::of)
+    }
+
+    async fn batch_get_data_keys(
+        &self,
+        request: Request<pb::BatchGetDataKeysRequest>,
+    ) -> Result<Response<pb::BatchGetDataKeysResponse>, Status> {
+        let pb::BatchGetDataKeysRequest { person_ids } = request.into_inner();
+        let persons = users(&person_ids).map_err(status::of)?;
+        let keys = self.0.keys(&persons).await.map_err(status::of)?;
+        Ok(Response::new(pb::BatchGetDataKeysResponse { keys: keys.into_iter().map(answer).collect() }))
     }
 }
 
@@ -49,6 +58,19 @@ impl SubscriberService for Services {
         }
         Ok(Response::new(events::DeliverResponse {}))
     }
+}
+
+/// From here on the key is in buffers of prost and hyper, which wipe nothing.
+fn answer(key: Option<DataKey>) -> pb::GetDataKeyResponse {
+    pb::GetDataKeyResponse { destroyed: key.is_none(), key: key.map(|key| key.as_bytes().to_vec()).unwrap_or_default() }
+}
+
+fn users(ids: &[String]) -> Result<Vec<UserId>, Error> {
+    if ids.len() > MOST_KEYS {
+        return Err(Error::invalid("personIds", "must be 200 at most"));
+    }
+    let parsed = ids.iter().map(|id| id.parse());
+    parsed.collect::<Result<_, _>>().map_err(|_| Error::invalid("personIds", "must be ids of people"))
 }
 
 fn user(field: &'static str, id: &str) -> Result<UserId, Error> {

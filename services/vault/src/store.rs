@@ -5,6 +5,8 @@
 //! | `PERSON#<user id>` | `KEY` | the person's key, wrapped; or, for ever, the tombstone of a destroyed one |
 //! | `KEKS` | id of a key-encryption key | that it may have wrapped a key: written before it wraps the first |
 
+use std::collections::HashMap;
+
 use dynamo::seal::Sealed;
 use dynamo::{Condition, IndexDef, Item, Key, KeyDef, Projection, Put, Read, Rows, Table, TableDef, Update};
 use kernel::{Error, Result, Timestamp, UserId};
@@ -45,7 +47,7 @@ struct Kek {
 }
 
 /// What is stored where a person's key belongs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Stored {
     Key(Wrapped),
     Destroyed,
@@ -80,6 +82,11 @@ pub(crate) fn key_of(person: UserId) -> Key {
     Key::new(format!("{PERSON}{person}"), "KEY")
 }
 
+fn person_of(item: &Item) -> Result<UserId> {
+    let person = || item.text("pk")?.strip_prefix(PERSON)?.parse().ok();
+    person().ok_or_else(|| Error::internal("a data key is nobody's"))
+}
+
 impl Store {
     pub(crate) const fn new(table: Table) -> Self {
         Self(table)
@@ -88,6 +95,13 @@ impl Store {
     /// What there is of a person; nothing, if there was never a key.
     pub(crate) async fn read(&self, person: UserId) -> Result<Option<Stored>> {
         self.0.get_item(&key_of(person), Read::Consistent).await?.map(Stored::try_from).transpose()
+    }
+
+    /// What there is of these people. Who never had a key is not in it.
+    pub(crate) async fn read_all(&self, persons: &[UserId]) -> Result<HashMap<UserId, Stored>> {
+        let keys = persons.iter().copied().map(key_of).collect();
+        let items = self.0.batch_get(keys, Read::Consistent).await?;
+        items.into_iter().map(|item| Ok((person_of(&item)?, item.try_into()?))).collect()
     }
 
     /// Stores a person's first key, unless there is one or was one.
@@ -138,9 +152,7 @@ impl Store {
             None => query,
         };
         let Rows { items, next } = query.page().await?;
-        let person = |item: &Item| item.text("pk")?.strip_prefix(PERSON)?.parse().ok();
-        let persons = items.iter().map(|item| person(item).ok_or_else(|| Error::internal("a data key is nobody's")));
-        Ok(Wards { persons: persons.collect::<Result<_>>()?, next })
+        Ok(Wards { persons: items.iter().map(person_of).collect::<Result<_>>()?, next })
     }
 }
 

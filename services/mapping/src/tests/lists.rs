@@ -127,7 +127,7 @@ async fn a_therapists_list_of_agreed_clients_follows_what_the_clients_did(engine
         (&[(false, Intent::RequestMapping), (true, Intent::Accept)], true, true),
         (&[(true, Intent::Map), (true, Intent::End)], false, true),
         (&[(true, Intent::RecordContact(Channel::Appointment))], true, true),
-        (&[(false, Intent::RecordContact(Channel::Appointment))], false, false),
+        (&[(true, Intent::Map), (false, Intent::RecordContact(Channel::Message)), (true, Intent::End)], false, true),
     ];
     let mut expected = Vec::new();
     for (deeds, agreed, acquainted) in deeds {
