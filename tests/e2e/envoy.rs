@@ -14,8 +14,8 @@ async fn the_story_plays_through_envoy_and_through_the_embedded_front() {
     });
     let setup = EnvoySetup { descriptor_set: proto::ENVOY_DESCRIPTOR_SET.to_vec(), upstreams: upstreams.collect() };
     let envoy = Envoy::start(setup).await;
-    mesh::demo::play(&mesh.url, &SystemEntropy).await.unwrap();
-    mesh::demo::play(&envoy.url(), &SystemEntropy).await.unwrap();
+    mesh::demo::play(&mesh.url, &mesh.clock, &SystemEntropy).await.unwrap();
+    mesh::demo::play(&envoy.url(), &mesh.clock, &SystemEntropy).await.unwrap();
     drop(envoy);
     mesh.stop().await;
 }

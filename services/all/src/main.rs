@@ -124,7 +124,10 @@ async fn main() -> ExitCode {
     let Cli { command, config, telemetry } = config::read::<Cli>();
     let done = match command {
         None => serve(config, &telemetry).await,
-        Some(Command::Demo { url }) => demo::play(&url, &*Platform::system().entropy).await,
+        Some(Command::Demo { url }) => {
+            let Platform { clock, entropy, .. } = Platform::system();
+            demo::play(&url, &*clock, &*entropy).await
+        }
         Some(Command::WorkloadKeys { dir, days }) => write_workload_keys(&dir, days),
         Some(Command::RewrapKeys { dynamodb, place, key_encryption_keys_file }) => {
             rewrap_keys(dynamodb, &place, key_encryption_keys_file).await

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use proto::journals::v1::journal_service_client::JournalServiceClient;
 use proto::journals::v1::{CreateEntryRequest, JournalEntry, ListEntriesRequest};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
-use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 
 use crate::Result;
-use crate::callers::{self, PASSWORD};
+use crate::account::{self, Account};
+use crate::callers;
 use crate::load::{Times, rate, timed, times};
 use crate::process::Mesh;
 
@@ -46,12 +46,8 @@ pub(crate) struct Journals {
 /// A client with a journal. Cheap to clone.
 #[derive(Clone)]
 struct Author {
-    http: reqwest::Client,
-    front: String,
-    token: String,
-    id: String,
+    account: Account,
     grpc: JournalServiceClient<Channel>,
-    bearer: MetadataValue<Ascii>,
     store: aws_sdk_dynamodb::Client,
 }
 
@@ -86,31 +82,10 @@ pub(crate) async fn journals(mesh: &Mesh, time: Duration) -> Result<Journals> {
 
 impl Author {
     async fn new(mesh: &Mesh, name: &str) -> Result<Self> {
-        let (http, front) = (reqwest::Client::new(), mesh.front.clone());
-        let post = async |path: &str, body: Value| -> Result<Value> {
-            Ok(http.post(format!("{front}{path}")).json(&body).send().await?.error_for_status()?.json().await?)
-        };
-        let email = format!("{name}.journal.{}@example.org", mesh.id());
-        let account = json!({"email": email, "password": PASSWORD, "role": "CLIENT"});
-        let user = post("/auth/register", account).await?;
-        let pair = post("/auth/login", json!({"email": email, "password": PASSWORD})).await?;
-        let token = pair["accessToken"].as_str().ok_or("no token")?.to_owned();
-        let channel = Channel::from_shared(mesh.service("journals")?)?.tcp_nodelay(true).connect().await?;
-        Ok(Self {
-            bearer: format!("Bearer {token}").parse()?,
-            id: user["userId"].as_str().ok_or("no id")?.to_owned(),
-            grpc: JournalServiceClient::new(channel).max_decoding_message_size(16 * 1024 * 1024),
-            store: callers::store(&mesh.dynamodb).await,
-            http,
-            front,
-            token,
-        })
-    }
-
-    fn request<T>(&self, message: T) -> tonic::Request<T> {
-        let mut request = tonic::Request::new(message);
-        request.metadata_mut().insert("authorization", self.bearer.clone());
-        request
+        let account = Account::join(mesh, &reqwest::Client::new(), &format!("{name}.journal"), "CLIENT").await?;
+        let channel = account::channel(mesh, "journals").await?;
+        let grpc = JournalServiceClient::new(channel).max_decoding_message_size(16 * 1024 * 1024);
+        Ok(Self { account, grpc, store: callers::store(&mesh.dynamodb).await })
     }
 
     async fn fill(&self, entries: u32) -> Result<()> {
@@ -138,17 +113,15 @@ impl Author {
             ..JournalEntry::default()
         };
         entry.timestamp.get_or_insert_default().seconds = second;
-        let message = CreateEntryRequest { client_id: self.id.clone(), entry: Some(entry) };
-        self.grpc.clone().create_entry(self.request(message)).await?;
+        let message = CreateEntryRequest { client_id: self.account.id.clone(), entry: Some(entry) };
+        self.grpc.clone().create_entry(self.account.request(message)).await?;
         Ok(())
     }
 
     /// An entry, added through the front.
     async fn add(&self) -> Result<()> {
         let entry = json!({"emotion": "lonely", "intensity": 3, "timestamp": "2023-11-01T12:00:00Z", "note": NOTE});
-        let request = self.http.post(format!("{}/journal/{}", self.front, self.id)).bearer_auth(&self.token);
-        request.json(&entry).send().await?.error_for_status()?.bytes().await?;
-        Ok(())
+        self.account.post(&format!("/journal/{}", self.account.id), &entry).await
     }
 
     /// An item of the size of an entry, by the raw SDK, in a partition of nobody.
@@ -172,11 +145,11 @@ impl Author {
     /// The newest entries, opened by the service.
     async fn list(&self, entries: u16) -> Result<()> {
         let message = ListEntriesRequest {
-            client_id: self.id.clone(),
+            client_id: self.account.id.clone(),
             page_size: i32::from(entries),
             ..ListEntriesRequest::default()
         };
-        let page = self.grpc.clone().list_entries(self.request(message)).await?.into_inner();
+        let page = self.grpc.clone().list_entries(self.account.request(message)).await?.into_inner();
         if page.entries.len() == usize::from(entries) { Ok(()) } else { Err("the page is short".into()) }
     }
 
@@ -187,7 +160,7 @@ impl Author {
             .query()
             .table_name(TABLE)
             .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-            .expression_attribute_values(":pk", AttributeValue::S(format!("CLIENT#{}", self.id)))
+            .expression_attribute_values(":pk", AttributeValue::S(format!("CLIENT#{}", self.account.id)))
             .expression_attribute_values(":sk", AttributeValue::S("ENTRY#".to_owned()))
             .scan_index_forward(false)
             .consistent_read(true)

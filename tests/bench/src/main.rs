@@ -1,7 +1,7 @@
 //! What the mesh costs: latency, throughput, memory, time to be ready, and what a flood of logins does to the rest.
 //!
 //! ```sh
-//! cargo run --release -p bench            # about four minutes
+//! cargo run --release -p bench            # about six minutes
 //! cargo run --release -p bench -- --check # fails if a target is missed
 //! ```
 //!
@@ -22,10 +22,16 @@
 //! - **Journals**: one of 10^3 and one of 10^5 entries, filled over gRPC. The newest 50 of each in turns, and what DynamoDB
 //!   counts for the same pages; adding an entry over REST in turns with the raw SDK's PutItem of that size; lists of 100
 //!   entries, 32 callers, opened by the service in turns with the same Query by the raw SDK.
+//! - **Practice**: conversations of 10^2 and of 10^5 messages, filled over gRPC, and the newest 50 of each in turns; sending
+//!   over REST in turns with the raw SDK's PutItem of that size; 200 clients who watch over REST, and how long after its
+//!   acknowledgement a message is there; the free slots of a week, of a therapist who offers that week and of one who
+//!   offers 10^4 slots, in turns.
 
+mod account;
 mod callers;
 mod journal;
 mod load;
+mod practice;
 mod process;
 mod report;
 
@@ -39,6 +45,7 @@ use clap::Parser;
 use crate::callers::Callers;
 use crate::journal::journals;
 use crate::load::{latencies, latency_under, throughput};
+use crate::practice::practice;
 use crate::process::Mesh;
 use crate::report::Report;
 
@@ -102,6 +109,7 @@ async fn run(mesh: Option<PathBuf>, time: Duration) -> Result<Report> {
     report.throughput(&throughput(&callers, time).await?);
     report.logins(&latency_under(&mesh, &callers, time).await?);
     report.journals(&journals(&mesh, time).await?);
+    report.practice(&practice(&mesh, time).await?);
     mesh.stop()?;
     Ok(report)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::journal::Journals;
 use crate::load::{Latencies, Throughput, Times, UnderLogins};
+use crate::practice::Practice;
 
 const MEGABYTE: f64 = 1e6;
 
@@ -97,6 +98,30 @@ impl Report {
         self.figure("lists of 100, raw Query, 32 callers", format!("{queried:.0}/s"));
         let ratio = opened / queried;
         self.target("throughput of opened lists to raw ones", format!("{ratio:.2}"), "≥ 0.60", ratio >= 0.6);
+    }
+
+    pub(crate) fn practice(&mut self, practice: &Practice) {
+        let Practice { send, put, short, long, seen, few, many } = practice;
+        for (what, times) in [
+            ("POST /messages", send),
+            ("raw PutItem", put),
+            ("newest 50 of 10^2 messages", short),
+            ("newest 50 of 10^5 messages", long),
+            ("acknowledged to seen, 200 watchers", seen),
+            ("free slots of the only week", few),
+            ("free slots of a week, 10^4 others", many),
+        ] {
+            let value = format!("p50 {:.3} ms, p99 {:.3} ms", millis(times, 0.5), millis(times, 0.99));
+            self.figure(format!("{what} ({} calls)", times.len()), value);
+        }
+        let over = millis(send, 0.5) - millis(put, 0.5);
+        self.target("p50 of sending over the raw PutItem", format!("+{over:.3} ms"), "≤ +3 ms", over <= 3.0);
+        let ratio = millis(long, 0.5) / millis(short, 0.5);
+        self.target("p50 at 10^5 messages to that at 10^2", format!("{ratio:.2}"), "≤ 1.20", ratio <= 1.2);
+        let late = millis(seen, 0.5);
+        self.target("p50 from acknowledged to seen", format!("{late:.3} ms"), "≤ 250 ms", late <= 250.0);
+        let ratio = millis(many, 0.5) / millis(few, 0.5);
+        self.target("p50 at 10^4 other sessions to that at none", format!("{ratio:.2}"), "≤ 1.20", ratio <= 1.2);
     }
 
     /// Prints all, and answers whether a target was missed.

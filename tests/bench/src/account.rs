@@ -1,0 +1,71 @@
+//! Somebody who is logged in.
+
+use serde_json::{Value, json};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::Channel;
+
+use crate::Result;
+use crate::callers::PASSWORD;
+use crate::process::Mesh;
+
+/// An account with a login. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Account {
+    pub(crate) id: String,
+    http: reqwest::Client,
+    front: String,
+    token: String,
+    bearer: MetadataValue<Ascii>,
+}
+
+impl Account {
+    /// Registers somebody whose address begins with `name`, and logs in.
+    pub(crate) async fn join(mesh: &Mesh, http: &reqwest::Client, name: &str, role: &str) -> Result<Self> {
+        let post = async |path: &str, body: Value| -> Result<Value> {
+            let sent = http.post(format!("{}{path}", mesh.front)).json(&body).send().await?;
+            Ok(sent.error_for_status()?.json().await?)
+        };
+        let email = format!("{name}.{}@example.org", mesh.id());
+        let user = post("/auth/register", json!({"email": email, "password": PASSWORD, "role": role})).await?;
+        let pair = post("/auth/login", json!({"email": email, "password": PASSWORD})).await?;
+        let token = pair["accessToken"].as_str().ok_or("no token")?.to_owned();
+        Ok(Self {
+            id: user["userId"].as_str().ok_or("no id")?.to_owned(),
+            bearer: format!("Bearer {token}").parse()?,
+            http: http.clone(),
+            front: mesh.front.clone(),
+            token,
+        })
+    }
+
+    /// Makes a therapist's profile.
+    pub(crate) async fn practise(&self, name: &str) -> Result<()> {
+        let profile = json!({"name": name, "email": "noor@example.org", "specialty": "Grief", "pincode": "110001"});
+        self.post("/therapists", &profile).await
+    }
+
+    /// Posts through the front.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<()> {
+        let request = self.http.post(format!("{}{path}", self.front)).bearer_auth(&self.token);
+        request.json(body).send().await?.error_for_status()?.bytes().await?;
+        Ok(())
+    }
+
+    /// Reads a stream of events through the front.
+    pub(crate) async fn watch(&self, path: &str) -> Result<reqwest::Response> {
+        let request = self.http.get(format!("{}{path}", self.front)).bearer_auth(&self.token);
+        Ok(request.send().await?.error_for_status()?)
+    }
+
+    /// A call of a service itself.
+    pub(crate) fn request<T>(&self, message: T) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(message);
+        request.metadata_mut().insert("authorization", self.bearer.clone());
+        request
+    }
+}
+
+/// A connection to a service itself, as another service has one.
+pub(crate) async fn channel(mesh: &Mesh, service: &str) -> Result<Channel> {
+    Ok(Channel::from_shared(mesh.service(service)?)?.tcp_nodelay(true).connect().await?)
+}
