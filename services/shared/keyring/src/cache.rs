@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{Clock, Timestamp, UserId};
-use quick_cache::sync;
+use quick_cache::sync::{self, GuardResult};
 
 /// How many keys are held.
 const CAPACITY: usize = 10_000;
@@ -28,6 +28,15 @@ struct Held<K> {
 /// The right to fetch a person's key. While it is there, others who want the key wait; when it is dropped without a key,
 /// one of them gets it.
 pub(crate) struct Place<'a, K>(Guard<'a, K>);
+
+/// What there is of a person's key.
+pub(crate) enum Looked<'a, K> {
+    Held(K),
+    /// Nobody fetches it.
+    Free(Place<'a, K>),
+    /// Somebody else fetches it.
+    Taken,
+}
 
 type Guard<'a, K> = sync::PlaceholderGuard<
     'a,
@@ -58,6 +67,24 @@ impl<K: Clone> Cache<K> {
                 return Ok(key);
             }
             drop(self.held.remove_if(&person, |held| held.asked == asked));
+        }
+    }
+
+    /// The key of a person, or the right to fetch it, unless somebody else has that right.
+    ///
+    /// Who holds places waits for no other: two who waited for each other's would wait for ever.
+    pub(crate) fn try_look(&self, person: UserId, clock: &dyn Clock) -> Looked<'_, K> {
+        loop {
+            match self.held.get_value_or_guard(&person, Some(Duration::ZERO)) {
+                GuardResult::Value(Held { key, asked }) if self.is_good(asked, clock.now()) => {
+                    return Looked::Held(key);
+                }
+                GuardResult::Value(Held { key: _, asked: then }) => {
+                    drop(self.held.remove_if(&person, |held| held.asked == then));
+                }
+                GuardResult::Guard(place) => return Looked::Free(Place(place)),
+                GuardResult::Timeout => return Looked::Taken,
+            }
         }
     }
 

@@ -9,6 +9,7 @@ mod config;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chassis::client::Upstream;
@@ -16,12 +17,15 @@ use chassis::{Context, Platform};
 use dynamo::seal::SealingKey;
 use kernel::{Clock, Error, Kind, Result, UserId};
 use proto::vault::v1::vault_service_client::VaultServiceClient;
-use proto::vault::v1::{GetDataKeyRequest, GetDataKeyResponse};
+use proto::vault::v1::{BatchGetDataKeysRequest, BatchGetDataKeysResponse, GetDataKeyRequest, GetDataKeyResponse};
 use zeroize::Zeroizing;
 
 pub use config::Config;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Looked, Place};
+
+/// The most keys that vault gives by one call.
+const MOST_AT_ONCE: usize = 200;
 
 /// The keys that this process holds. Cheap to clone.
 #[derive(Clone)]
@@ -66,6 +70,71 @@ impl Keyring {
         }
     }
 
+    /// The keys of several people, each as [`Keyring::key`] gives it. Whose key was destroyed is not in it.
+    ///
+    /// Vault is asked by one call for each 200 whose keys are neither held nor just being fetched by somebody else.
+    ///
+    /// # Errors
+    /// As of [`Keyring::key`].
+    pub async fn keys(
+        &self,
+        context: &Context,
+        people: impl IntoIterator<Item = UserId>,
+    ) -> Result<HashMap<UserId, SealingKey>> {
+        let Inner { vault: _, cache, clock } = &*self.0;
+        let (mut wanted, mut keys) = (people.into_iter().collect::<HashSet<_>>(), HashMap::new());
+        loop {
+            let mut places = Vec::new();
+            wanted.retain(|person| match cache.try_look(*person, &**clock) {
+                Looked::Held(key) => {
+                    keys.insert(*person, key);
+                    false
+                }
+                Looked::Free(place) => {
+                    places.push((*person, place));
+                    false
+                }
+                Looked::Taken => true,
+            });
+            if !places.is_empty() {
+                wanted.extend(self.fetch_all(context, places, &mut keys).await?);
+                continue;
+            }
+            let Some(person) = wanted.iter().next().copied() else { return Ok(keys) };
+            wanted.remove(&person);
+            keys.extend(self.key(context, person).await?.map(|key| (person, key)));
+        }
+    }
+
+    /// Fetches keys, and answers whose key came so late that it may be destroyed by now.
+    async fn fetch_all(
+        &self,
+        context: &Context,
+        places: Vec<(UserId, Place<'_, SealingKey>)>,
+        keys: &mut HashMap<UserId, SealingKey>,
+    ) -> Result<Vec<UserId>> {
+        let Inner { vault, cache, clock } = &*self.0;
+        let (mut late, mut places) = (Vec::new(), places.into_iter());
+        loop {
+            let chunk: Vec<_> = places.by_ref().take(MOST_AT_ONCE).collect();
+            if chunk.is_empty() {
+                return Ok(late);
+            }
+            let asked = clock.now();
+            let fetched = fetch_many(vault, context, chunk.iter().map(|(person, _)| *person)).await?;
+            for ((person, place), key) in chunk.into_iter().zip(fetched) {
+                match key {
+                    Some(key) if cache.is_good(asked, clock.now()) => {
+                        place.hold(key.clone(), asked);
+                        keys.insert(person, key);
+                    }
+                    Some(_) => late.push(person),
+                    None => {}
+                }
+            }
+        }
+    }
+
     /// Lets go of a person's key before its life is over: it was destroyed.
     pub fn forget(&self, person: UserId) {
         self.0.cache.forget(person);
@@ -81,7 +150,28 @@ impl std::fmt::Debug for Keyring {
 async fn fetch(vault: &Upstream, context: &Context, person: UserId) -> Result<Option<SealingKey>> {
     let request = GetDataKeyRequest { person_id: person.to_string() };
     let get = |transport, request| async move { VaultServiceClient::new(transport).get_data_key(request).await };
-    let GetDataKeyResponse { destroyed, key } = vault.call(context, request, get).await?;
+    opened(vault.call(context, request, get).await?)
+}
+
+/// The keys of these people, in their order.
+async fn fetch_many(
+    vault: &Upstream,
+    context: &Context,
+    people: impl ExactSizeIterator<Item = UserId>,
+) -> Result<Vec<Option<SealingKey>>> {
+    let person_ids: Vec<_> = people.map(|person| person.to_string()).collect();
+    let asked = person_ids.len();
+    let request = BatchGetDataKeysRequest { person_ids };
+    let get = |transport, request| async move { VaultServiceClient::new(transport).batch_get_data_keys(request).await };
+    let BatchGetDataKeysResponse { keys } = vault.call(context, request, get).await?;
+    if keys.len() != asked {
+        return Err(Error::internal("vault answered another number of data keys than it was asked for"));
+    }
+    keys.into_iter().map(opened).collect()
+}
+
+fn opened(answer: GetDataKeyResponse) -> Result<Option<SealingKey>> {
+    let GetDataKeyResponse { destroyed, key } = answer;
     // The buffers that it came in are hyper's and prost's, which wipe nothing; this copy is ours.
     let key = Zeroizing::new(key);
     if destroyed {

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,10 +12,10 @@ use dynamo::{Key, KeyDef, TableDef};
 use kernel::{Kind, ManualClock, Timestamp, UserId};
 use kit::wait::until;
 use proto::vault::v1::vault_service_server::{SERVICE_NAME, VaultService, VaultServiceServer};
-use proto::vault::v1::{GetDataKeyRequest, GetDataKeyResponse};
+use proto::vault::v1::{BatchGetDataKeysRequest, BatchGetDataKeysResponse, GetDataKeyRequest, GetDataKeyResponse};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
@@ -40,6 +41,10 @@ struct State {
     asked: AtomicUsize,
     open: watch::Sender<bool>,
     answer: Mutex<GetDataKeyResponse>,
+    /// For how many keys at a time it was asked.
+    batches: Mutex<Vec<usize>>,
+    /// Whose keys are destroyed, for who asks for many.
+    destroyed: Mutex<Vec<UserId>>,
 }
 
 #[tonic::async_trait]
@@ -48,6 +53,21 @@ impl VaultService for Vault {
         self.0.asked.fetch_add(1, Ordering::Relaxed);
         self.0.open.subscribe().wait_for(|open| *open).await.unwrap();
         Ok(Response::new(self.0.answer.lock().unwrap().clone()))
+    }
+
+    async fn batch_get_data_keys(
+        &self,
+        request: Request<BatchGetDataKeysRequest>,
+    ) -> Result<Response<BatchGetDataKeysResponse>, Status> {
+        let BatchGetDataKeysRequest { person_ids } = request.into_inner();
+        self.0.batches.lock().unwrap().push(person_ids.len());
+        self.0.open.subscribe().wait_for(|open| *open).await.unwrap();
+        let (answer, destroyed) = (self.0.answer.lock().unwrap().clone(), self.0.destroyed.lock().unwrap().clone());
+        let key = |id: &String| match destroyed.contains(&id.parse().unwrap()) {
+            true => GetDataKeyResponse { destroyed: true, key: vec![] },
+            false => answer.clone(),
+        };
+        Ok(Response::new(BatchGetDataKeysResponse { keys: person_ids.iter().map(key).collect() }))
     }
 }
 
@@ -59,6 +79,15 @@ impl Vault {
     async fn was_asked(&self, times: usize) {
         until("vault is asked", async || self.asked() >= times).await;
         assert_eq!(self.asked(), times);
+    }
+
+    fn batches(&self) -> Vec<usize> {
+        self.0.batches.lock().unwrap().clone()
+    }
+
+    async fn was_asked_for_many(&self, batches: &[usize]) {
+        until("vault is asked", async || self.batches().len() >= batches.len()).await;
+        assert_eq!(self.batches(), batches);
     }
 
     fn open(&self, open: bool) {
@@ -85,6 +114,8 @@ async fn world() -> World {
         asked: AtomicUsize::new(0),
         open: watch::Sender::new(true),
         answer: Mutex::new(GetDataKeyResponse { destroyed: false, key: vec![7; 32] }),
+        batches: Mutex::default(),
+        destroyed: Mutex::default(),
     }));
     let service = Service {
         name: "vault",
@@ -94,7 +125,7 @@ async fn world() -> World {
     };
     let people =
         AccessTokens::new(config.server.identity(), Keys::fixed(KeySet::default()), Arc::clone(&platform.clock));
-    let workload = Arc::new(Issuer::generate(Arc::clone(&platform.clock)).unwrap()).workload("journals");
+    let workload = Arc::new(Issuer::generate(Arc::clone(&platform.clock)).unwrap()).workload("sessions");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let running = server::start(service, listener, &config.server, people, workload.verifier).await.unwrap();
     let upstream = Upstream::new(&format!("http://{}", running.address()), workload.tokens).unwrap();
@@ -113,6 +144,18 @@ fn context() -> Context {
 }
 
 impl Keyring {
+    /// Of these, whose key there is.
+    async fn have(&self, numbers: impl IntoIterator<Item = u8>) -> BTreeSet<u8> {
+        let keys = self.keys(&context(), numbers.into_iter().map(person)).await.unwrap();
+        keys.into_keys().map(|person| person.as_bytes()[0]).collect()
+    }
+
+    /// Asks for many keys at once, in the background.
+    fn ask_for_many(&self, numbers: impl IntoIterator<Item = u8> + Send + 'static) -> JoinHandle<BTreeSet<u8>> {
+        let keyring = self.clone();
+        tokio::spawn(async move { keyring.have(numbers.into_iter().collect::<Vec<_>>()).await })
+    }
+
     async fn has(&self, number: u8) -> bool {
         self.key(&context(), person(number)).await.unwrap().is_some()
     }
@@ -286,4 +329,108 @@ async fn what_is_no_key_is_a_fault() {
         vault.answers(false, key);
         assert_eq!(keyring.key(&context(), person(1)).await.unwrap_err().kind(), Kind::Internal);
     }
+}
+
+#[tokio::test]
+async fn of_many_keys_those_that_are_held_are_not_asked_for() {
+    let World { vault, keyring, running: _running, clock: _ } = world().await;
+    assert!(keyring.has(1).await);
+    assert_eq!(keyring.have([1, 2, 3, 3]).await, BTreeSet::from([1, 2, 3]));
+    assert_eq!((vault.asked(), vault.batches()), (1, vec![2]));
+    assert_eq!(keyring.have([1, 2, 3]).await, BTreeSet::from([1, 2, 3]));
+    assert!(keyring.has(2).await);
+    assert!(keyring.have([]).await.is_empty());
+    assert_eq!((vault.asked(), vault.batches()), (1, vec![2]));
+}
+
+#[tokio::test]
+async fn many_keys_are_asked_for_200_at_a_time() {
+    let World { vault, keyring, running: _running, clock: _ } = world().await;
+    let people = (0..401_u128).map(|number| UserId::from_bytes(number.to_be_bytes()));
+    assert_eq!(keyring.keys(&context(), people).await.unwrap().len(), 401);
+    assert_eq!(vault.batches(), [200, 200, 1]);
+}
+
+#[tokio::test]
+async fn of_many_keys_those_that_are_destroyed_are_missing_and_asked_for_each_time() {
+    let World { vault, keyring, running: _running, clock: _ } = world().await;
+    *vault.0.destroyed.lock().unwrap() = vec![person(2)];
+    assert_eq!(keyring.have(1..=3).await, BTreeSet::from([1, 3]));
+    assert_eq!(keyring.have(1..=3).await, BTreeSet::from([1, 3]));
+    assert_eq!(vault.batches(), [3, 1]);
+}
+
+#[tokio::test]
+async fn many_keys_are_kept_for_their_life_since_before_vault_was_asked() {
+    let World { vault, clock, keyring, running: _running } = world().await;
+    vault.open(false);
+    let asking = keyring.ask_for_many([1, 2]);
+    vault.was_asked_for_many(&[2]).await;
+    clock.advance(Duration::from_secs(10));
+    vault.open(true);
+    assert_eq!(asking.await.unwrap().len(), 2);
+    clock.advance(Duration::from_secs(20) - MILLISECOND);
+    assert_eq!(keyring.have([1, 2]).await.len(), 2);
+    assert_eq!(vault.batches(), [2]);
+    vault.answers(true, b"");
+    clock.advance(MILLISECOND);
+    assert!(keyring.have([1, 2]).await.is_empty(), "destroyed keys outlived their bound");
+}
+
+#[tokio::test]
+async fn many_answers_that_took_longer_than_a_key_may_live_are_asked_for_again() {
+    let World { vault, clock, keyring, running: _running } = world().await;
+    vault.open(false);
+    let asking = keyring.ask_for_many([1, 2]);
+    vault.was_asked_for_many(&[2]).await;
+    clock.advance(LIFE);
+    vault.open(true);
+    assert_eq!(asking.await.unwrap().len(), 2);
+    assert_eq!(vault.batches(), [2, 2]);
+}
+
+#[tokio::test]
+async fn who_wants_many_keys_waits_for_those_that_others_ask_for_and_they_for_theirs() {
+    let World { vault, keyring, running: _running, clock: _ } = world().await;
+    vault.open(false);
+    let one = keyring.ask_for_many([1, 2]);
+    vault.was_asked_for_many(&[2]).await;
+    // Each holds a place that the other one wants.
+    let other = keyring.ask_for_many([3, 2, 1]);
+    vault.was_asked_for_many(&[2, 1]).await;
+    let third = keyring.ask_for_many([1, 2, 3]);
+    tokio::task::yield_now().await;
+    vault.open(true);
+    for asking in [one, other, third] {
+        assert!(asking.await.unwrap().len() >= 2);
+    }
+    assert_eq!((vault.asked(), vault.batches()), (0, vec![2, 1]));
+}
+
+#[tokio::test]
+async fn who_waited_for_many_keys_asks_when_the_one_who_asked_hangs_up() {
+    let World { vault, keyring, running: _running, clock: _ } = world().await;
+    vault.open(false);
+    let first = keyring.ask_for_many(1..=4);
+    vault.was_asked_for_many(&[4]).await;
+    let other = keyring.ask_for_many(1..=4);
+    tokio::task::yield_now().await;
+    first.abort();
+    vault.was_asked(1).await;
+    vault.open(true);
+    assert_eq!(other.await.unwrap().len(), 4);
+    assert_eq!((vault.asked(), vault.batches()), (1, vec![4, 3]));
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_not_held_by_who_asked_for_many_before() {
+    let World { vault, keyring, running: _running, clock: _ } = world().await;
+    vault.open(false);
+    let before = keyring.ask_for_many([1, 2]);
+    vault.was_asked_for_many(&[2]).await;
+    keyring.forget(person(1));
+    vault.open(true);
+    assert_eq!(before.await.unwrap().len(), 2);
+    vault.answers(true, b"");
+    assert_eq!(keyring.have([1, 2]).await, BTreeSet::from([2]));
 }
