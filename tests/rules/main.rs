@@ -12,6 +12,7 @@
 mod canaries;
 mod matrix;
 mod model;
+mod practice;
 mod races;
 mod raw;
 mod records;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::matrix::rows::Row;
 use crate::matrix::wire::Call;
+use crate::practice::{Slot, change, decide, id_of};
 use crate::steps::{Pair, entry};
 
 /// A kind of caller. Those of therapists are named by their relation to the client of the call.
@@ -60,6 +61,33 @@ pub(crate) enum Relation {
     Formerly,
 }
 
+/// What there is between the client and the therapist besides their relation: a session of the therapist, or a
+/// conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setting {
+    Nothing,
+    /// A session that is AVAILABLE.
+    Available,
+    /// One that the client has asked for.
+    Asked,
+    /// One that is BOOKED for the client.
+    Booked,
+    /// One that was BOOKED for the client until the client revoked the appointment.
+    FormerlyBooked,
+    /// One that was BOOKED for the client until the therapist cancelled it.
+    Cancelled,
+    /// A message that the client has sent.
+    Thread,
+}
+
+/// What there is in a setting. Ids of what there is not are empty.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scene {
+    pub(crate) session_id: String,
+    pub(crate) appointment_id: String,
+    pub(crate) message_id: String,
+}
+
 /// Whom a call is about.
 #[derive(Clone)]
 pub(crate) struct Cast {
@@ -73,7 +101,14 @@ pub(crate) struct Cast {
     pub(crate) entry_id: String,
     /// An entry that the client could add.
     pub(crate) new_entry: Value,
+    pub(crate) scene: Scene,
+    /// When the session of the scene is.
+    pub(crate) slot: Slot,
+    /// When the therapist, and every other one, has time.
+    pub(crate) free: Slot,
     relation: Relation,
+    /// Whether contact may have been made: a setting is more than a relation.
+    met: bool,
 }
 
 /// One kind of caller with its cast, which lives for as long as no call changes it.
@@ -81,6 +116,10 @@ pub(crate) struct Stage<'a> {
     mesh: &'a TestMesh,
     column: Column,
     cast: Option<Cast>,
+    /// The setting that the cast is in.
+    setting: Setting,
+    /// How many times for sessions have been used.
+    slots: usize,
 }
 
 impl Column {
@@ -125,7 +164,7 @@ impl Column {
 
 impl<'a> Stage<'a> {
     pub(crate) const fn new(mesh: &'a TestMesh, column: Column) -> Self {
-        Self { mesh, column, cast: None }
+        Self { mesh, column, cast: None, setting: Setting::Nothing, slots: 0 }
     }
 
     /// The call of a row; none where there is no such caller.
@@ -135,11 +174,18 @@ impl<'a> Stage<'a> {
         } else {
             (self.column == Column::OtherService).then_some("stranger")
         };
-        let relation = self.column.relation(row);
-        let mut cast = match self.cast.take().filter(|cast| cast.relation == relation) {
+        let (relation, meets) = (self.column.relation(row), row.setting != Setting::Nothing);
+        let mut cast = match self.cast.take().filter(|cast| cast.relation == relation && cast.met == meets) {
             Some(cast) => cast,
-            None => self.make(relation).await,
+            None => {
+                self.setting = Setting::Nothing;
+                Cast { met: meets, ..self.make(relation).await }
+            }
         };
+        if self.setting != row.setting {
+            self.set(row.setting, &mut cast).await;
+        }
+        cast.free = self.next_slot();
         self.cast = Some(cast.clone());
         if row.newcomer {
             self.add_newcomer(row, &mut cast).await;
@@ -155,9 +201,50 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// The cast is not what it was.
-    pub(crate) fn spent(&mut self) {
-        self.cast = None;
+    /// What the call of a row was about is not what it was: in a setting the people stay, and another one is made.
+    pub(crate) fn spent(&mut self, row: &Row) {
+        if row.setting == Setting::Nothing {
+            self.cast = None;
+        }
+        self.setting = Setting::Nothing;
+    }
+
+    fn next_slot(&mut self) -> Slot {
+        self.slots += 1;
+        Slot::new(self.mesh, self.slots)
+    }
+
+    async fn set(&mut self, setting: Setting, cast: &mut Cast) {
+        let (mesh, slot) = (self.mesh, self.next_slot());
+        let pair = Pair { client: cast.client.clone(), therapist: cast.therapist.clone() };
+        let (mut scene, book) = (Scene::default(), async |id: &str| pair.book(mesh, id, &slot).await);
+        match setting {
+            Setting::Nothing | Setting::Thread => {}
+            _ => scene.session_id = pair.offer(mesh, &slot).await,
+        }
+        let session = scene.session_id.as_str();
+        match setting {
+            Setting::Nothing | Setting::Available => {}
+            Setting::Asked => {
+                let asked = pair.ask_for(mesh, session, &slot).await.expect(201);
+                scene.appointment_id = id_of(&asked, "appointmentId");
+            }
+            Setting::Booked => scene.appointment_id = book(session).await,
+            Setting::FormerlyBooked => {
+                scene.appointment_id = book(session).await;
+                decide(mesh, &pair.client, &scene.appointment_id, "REVOKED").await.expect(200);
+            }
+            Setting::Cancelled => {
+                scene.appointment_id = book(session).await;
+                let cancelled = serde_json::json!({"status": "CANCELLED"});
+                change(mesh, &pair.therapist, session, cancelled).await.expect(200);
+            }
+            Setting::Thread => {
+                let said = pair.say(mesh, &pair.client, "written for the matrix").await.expect(201);
+                scene.message_id = id_of(&said, "messageId");
+            }
+        }
+        (cast.scene, cast.slot, self.setting) = (scene, slot, setting);
     }
 
     async fn make(&self, relation: Relation) -> Cast {
@@ -186,7 +273,11 @@ impl<'a> Stage<'a> {
             newcomer: None,
             entry_id: made["entryId"].as_str().unwrap().to_owned(),
             new_entry: entry(mesh, "calm", "another one"),
+            scene: Scene::default(),
+            slot: Slot::new(mesh, 0),
+            free: Slot::new(mesh, 0),
             relation,
+            met: false,
         }
     }
 
@@ -205,13 +296,20 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// A message about people who don't exist, where it names others than the caller.
+/// A message about people and things that don't exist, where it names others than the caller.
 fn about_nobody(request: &Value, cast: &Cast) -> Option<Value> {
-    const NOBODY: [&str; 2] = ["01933b5e-7a4c-7def-8abc-0123456789ab", "01933b5e-7a4c-7def-8abc-0123456789ac"];
+    let Scene { session_id, appointment_id, message_id } = &cast.scene;
+    let named = [
+        (&cast.client.id, "01933b5e-7a4c-7def-8abc-0123456789ab"),
+        (&cast.therapist.id, "01933b5e-7a4c-7def-8abc-0123456789ac"),
+        (session_id, "01933b5e-7a4c-7def-8abc-0123456789ad"),
+        (appointment_id, "01933b5e-7a4c-7def-8abc-0123456789ae"),
+        (message_id, "01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+    ];
     let caller = cast.caller.as_ref().map(|caller| &caller.id);
     let mut text = request.to_string();
-    for (id, nobody) in [&cast.client.id, &cast.therapist.id].into_iter().zip(NOBODY) {
-        if caller != Some(id) {
+    for (id, nobody) in named {
+        if caller != Some(id) && !id.is_empty() {
             text = text.replace(id.as_str(), nobody);
         }
     }

@@ -2,6 +2,7 @@
 //! person can read. What the table says is what the contract says; a change of it is a decision.
 
 mod casts;
+mod practice;
 mod rows;
 mod table;
 mod wire;
@@ -48,7 +49,7 @@ async fn cells(mesh: &TestMesh, callee: &Callee, column: Column, rows: &[Row]) -
         };
         let cell = callee.cell(row, &call).await;
         if row.changes && cell.starts_with("ok") {
-            stage.spent();
+            stage.spent(row);
         }
         cells.push(cell);
     }

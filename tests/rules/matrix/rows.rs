@@ -4,7 +4,8 @@ use kit::mesh::PASSWORD;
 use proto::Rpc;
 use serde_json::{Value, json};
 
-use crate::matrix::casts::{Cast, Relation};
+use crate::matrix::casts::{Cast, Relation, Setting};
+use crate::matrix::practice;
 
 /// One row of the table.
 pub(crate) struct Row {
@@ -15,6 +16,8 @@ pub(crate) struct Row {
     with: &'static str,
     /// How client and therapist are related where the column doesn't say.
     pub(crate) relation: Relation,
+    /// What there is between the two besides.
+    pub(crate) setting: Setting,
     /// Whether a success changes the people whom it is about.
     pub(crate) changes: bool,
     /// Whether it is about somebody who has an account and nothing else.
@@ -30,16 +33,20 @@ impl Row {
         if self.with.is_empty() { rpc.to_owned() } else { format!("{rpc}, {}", self.with) }
     }
 
-    fn with(self, with: &'static str) -> Self {
+    pub(crate) fn with(self, with: &'static str) -> Self {
         Self { with, ..self }
     }
 
+    pub(crate) fn setting(self, setting: Setting) -> Self {
+        Self { setting, ..self }
+    }
+
     /// For what more than one service serves.
-    fn at(self, service: &'static str) -> Self {
+    pub(crate) fn at(self, service: &'static str) -> Self {
         Self { service, with: service, ..self }
     }
 
-    fn changes(self) -> Self {
+    pub(crate) fn changes(self) -> Self {
         Self { changes: true, ..self }
     }
 
@@ -47,30 +54,29 @@ impl Row {
         Self { relation, ..self }
     }
 
-    fn newcomer(self) -> Self {
+    pub(crate) fn newcomer(self) -> Self {
         Self { newcomer: true, ..self }
     }
 }
 
-fn row(rpc: &'static str, request: fn(&Cast) -> Value) -> Row {
+pub(crate) fn row(rpc: &'static str, request: fn(&Cast) -> Value) -> Row {
     let rpc = Rpc::find(rpc).unwrap_or_else(|| panic!("there is no RPC {rpc}: take its row out of the matrix"));
     let service = rpc.path.split('.').nth(1).unwrap_or_default();
-    Row { rpc, service, with: "", relation: Relation::Access, changes: false, newcomer: false, request }
+    let (relation, setting) = (Relation::Access, Setting::Nothing);
+    Row { rpc, service, with: "", relation, setting, changes: false, newcomer: false, request }
 }
 
 /// All of them, in the order in which they are played.
 pub(crate) fn rows() -> Vec<Row> {
-    [audit(), clients(), journals(), mapping(), consent(), therapists(), internal(), auth()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let before = [audit(), clients(), journals(), mapping(), consent(), therapists(), internal()];
+    before.into_iter().flatten().chain(practice::rows()).chain(auth()).collect()
 }
 
-fn client(cast: &Cast) -> Value {
+pub(crate) fn client(cast: &Cast) -> Value {
     json!({"clientId": cast.client.id})
 }
 
-fn therapist(cast: &Cast) -> Value {
+pub(crate) fn therapist(cast: &Cast) -> Value {
     json!({"therapistId": cast.therapist.id})
 }
 
@@ -88,7 +94,7 @@ fn entry(cast: &Cast) -> Value {
     json!({"clientId": cast.client.id, "entryId": cast.entry_id})
 }
 
-fn nothing(_: &Cast) -> Value {
+pub(crate) fn nothing(_: &Cast) -> Value {
     json!({})
 }
 
@@ -225,12 +231,20 @@ fn internal() -> Vec<Row> {
     };
     vec![
         row("/therapy.vault.v1.VaultService/GetDataKey", |cast| json!({"personId": cast.client.id})),
+        row("/therapy.vault.v1.VaultService/BatchGetDataKeys", |cast| json!({"personIds": [cast.client.id]})),
+        row(
+            "/therapy.auth.v1.LoginService/ListEndedLogins",
+            |cast| json!({"logins": [{"userId": cast.client.id, "loginId": "01933b5e-7a4c-7def-8abc-0123456789ab"}]}),
+        ),
         // Served by whoever subscribes: the others say that they don't know it.
+        deliver().at("appointments"),
         deliver().at("audit"),
         deliver().at("auth"),
         deliver().at("clients"),
         deliver().at("journals"),
         deliver().at("mapping"),
+        deliver().at("messages"),
+        deliver().at("sessions"),
         deliver().at("therapists"),
         deliver().at("vault"),
     ]
