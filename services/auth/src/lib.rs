@@ -6,6 +6,8 @@ mod ops;
 mod password;
 mod service;
 mod store;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod token;
 mod wire;
@@ -14,10 +16,11 @@ use std::sync::Arc;
 
 use chassis::identity::{self, Keys};
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
-use chassis::{Platform, Probe, Service};
+use chassis::{Platform, Service};
 use dynamo::secret::Secrets;
 use kernel::BoxError;
 use proto::auth::v1::auth_service_server::{AuthServiceServer, SERVICE_NAME as AUTH};
+use proto::auth::v1::login_service_server::{LoginServiceServer, SERVICE_NAME as LOGINS};
 use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use tonic::service::Routes;
 
@@ -27,7 +30,7 @@ pub use store::USERS;
 use crate::guard::Guard;
 use crate::ops::Ops;
 use crate::password::Hasher;
-use crate::service::{Events, People};
+use crate::service::{Events, Logins, People};
 use crate::store::{Store, Subjects};
 use crate::token::{AccessSigner, RefreshTokens, SigningKeys};
 
@@ -52,26 +55,31 @@ pub struct Deps {
 /// # Errors
 /// If the table can't be read, the hashing threads can't be started, or the stored signing keys can't be opened.
 pub async fn build(config: Config, deps: Deps) -> Result<(Service, Keys), BoxError> {
+    let probe = launch::probe(&deps.dynamodb.table(&USERS));
+    let ops = Arc::new(ops(config, deps).await?);
+    let verifiers = Keys::of_owner(ops.signer.keys.verifiers());
+    let people = AuthServiceServer::new(People(Arc::clone(&ops)));
+    let logins = LoginServiceServer::new(Logins(Arc::clone(&ops)));
+    let events = SubscriberServiceServer::new(Events(ops));
+    let routes = Routes::new(people.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
+        .add_service(logins.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
+        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
+    Ok((Service { name: NAME, grpc_services: &[AUTH, LOGINS, EVENTS], routes, probe }, verifiers))
+}
+
+/// The use cases, with signing keys that are there and are watched.
+async fn ops(config: Config, deps: Deps) -> Result<Ops, BoxError> {
     let Deps { dynamodb, secrets, identity, platform } = deps;
     let (clock, entropy, tasks) = (platform.clock, platform.entropy, platform.tasks);
     let store = Store::new(dynamodb.table(&USERS));
     let keys = SigningKeys::new(store.clone(), &secrets, &config, Arc::clone(&clock), Arc::clone(&entropy))?;
     keys.published().await?;
     tasks.spawn(keys.clone().watch());
-    let verifiers = Keys::of_owner(keys.verifiers());
-
-    let probe = Probe::new({
-        let store = store.clone();
-        move || {
-            let store = store.clone();
-            async move { store.ping().await }
-        }
-    });
     let life = config.access_token_life;
     let hasher = Hasher::start(&config, Arc::clone(&entropy))?;
     let subjects = Subjects::new(&secrets)?;
     let guard = Guard::new(store.clone(), hasher.clone(), subjects, &config, Arc::clone(&clock), tasks);
-    let ops = Arc::new(Ops {
+    Ok(Ops {
         store,
         hasher,
         guard,
@@ -80,10 +88,5 @@ pub async fn build(config: Config, deps: Deps) -> Result<(Service, Keys), BoxErr
         config,
         clock,
         entropy,
-    });
-    let people = AuthServiceServer::new(People(Arc::clone(&ops)));
-    let events = SubscriberServiceServer::new(Events(ops));
-    let routes = Routes::new(people.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
-        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok((Service { name: NAME, grpc_services: &[AUTH, EVENTS], routes, probe }, verifiers))
+    })
 }

@@ -96,6 +96,14 @@ impl Ops {
         self.store.end_login(person.user_id, person.login_id).await
     }
 
+    /// Of these logins, those that have ended.
+    pub(crate) async fn ended_logins(&self, logins: Vec<(UserId, LoginId)>) -> Result<Vec<(UserId, LoginId)>> {
+        let ended = self.store.ended_logins(logins, self.clock.now()).await?;
+        // A new password changes the account and the login that stays in one transaction, and a batch may read one of the two
+        // before it and the other after. So what seems to have ended is looked at again.
+        self.store.ended_logins(ended, self.clock.now()).await
+    }
+
     pub(crate) async fn me(&self, person: Person) -> Result<Account> {
         self.store.account(person.user_id).await?.ok_or_else(account_ended)
     }

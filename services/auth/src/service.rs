@@ -6,6 +6,7 @@ use chassis::{Context, status};
 use kernel::Error;
 use proto::auth::v1 as pb;
 use proto::auth::v1::auth_service_server::AuthService;
+use proto::auth::v1::login_service_server::LoginService;
 use proto::events::v1::subscriber_service_server::SubscriberService;
 use proto::events::v1::{DeliverRequest, DeliverResponse};
 use tonic::metadata::MetadataValue;
@@ -17,6 +18,10 @@ use crate::wire;
 /// What people ask.
 #[derive(Clone)]
 pub(crate) struct People(pub(crate) Arc<Ops>);
+
+/// What other services ask of logins.
+#[derive(Clone)]
+pub(crate) struct Logins(pub(crate) Arc<Ops>);
 
 /// What auth hears of from other services.
 #[derive(Clone)]
@@ -82,6 +87,19 @@ impl AuthService for People {
         let mut response = Response::new(pb::Jwks { keys: keys.into_iter().map(wire::jwk).collect() });
         response.metadata_mut().insert("cache-control", MetadataValue::from_static("public, max-age=300"));
         Ok(response)
+    }
+}
+
+#[tonic::async_trait]
+impl LoginService for Logins {
+    async fn list_ended_logins(
+        &self,
+        request: Request<pb::ListEndedLoginsRequest>,
+    ) -> Result<Response<pb::ListEndedLoginsResponse>, Status> {
+        let (asked, mut login_ids) = wire::logins(request.into_inner()).map_err(status::of)?;
+        let ended = self.0.ended_logins(asked).await.map_err(status::of)?;
+        login_ids.extend(ended.into_iter().map(|(_, login)| login.to_string()));
+        Ok(Response::new(pb::ListEndedLoginsResponse { login_ids }))
     }
 }
 

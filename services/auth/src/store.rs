@@ -8,6 +8,8 @@
 //! | `FAILURES#<digest>` | `COUNT` | failed logins of an address or a source |
 //! | `SIGNING` | `KEY#<number>` | a signing key, its private half sealed |
 
+use std::collections::HashMap;
+
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -90,6 +92,18 @@ pub(crate) struct KeyRecord {
     pub(crate) active_from: Timestamp,
 }
 
+impl Login {
+    /// The condition under which a login goes on, in an account of this epoch.
+    fn goes_on(epoch: u64, now: Timestamp) -> Condition {
+        Condition::eq("epoch", epoch).and(Condition::gt(EXPIRES_AT, now.as_second()))
+    }
+
+    /// Whether that condition holds of what was read.
+    pub(crate) fn is_going_on(self, epoch: u64, now: Timestamp) -> bool {
+        self.epoch == epoch && self.expires_at > now.as_second()
+    }
+}
+
 impl Account {
     pub(crate) fn new(user_id: UserId, email: &Email, role: Role, now: Timestamp) -> Self {
         // A time that people read needs no nanoseconds; one that can't be cut stays as it is.
@@ -150,10 +164,6 @@ fn signing_key(number: u32) -> Key {
 impl Store {
     pub(crate) const fn new(table: Table) -> Self {
         Self(table)
-    }
-
-    pub(crate) async fn ping(&self) -> Result<()> {
-        self.0.ping().await
     }
 
     /// Stores an account, unless its address has one.
@@ -251,9 +261,7 @@ impl Store {
         next: Login,
         now: Timestamp,
     ) -> Result<std::result::Result<(), Option<Login>>> {
-        let good = Condition::eq("generation", used.generation)
-            .and(Condition::eq("epoch", next.epoch))
-            .and(Condition::gt(EXPIRES_AT, now.as_second()));
+        let good = Condition::eq("generation", used.generation).and(Login::goes_on(next.epoch, now));
         let rotated = self
             .0
             .update(&login_key(used.user, used.login))
@@ -264,6 +272,30 @@ impl Store {
             Update::Done(_) => Ok(Ok(())),
             Update::Unmet(there) => Ok(Err(there.map(Item::parse).transpose()?)),
         }
+    }
+
+    /// Of these logins, those that are over. They and their accounts are read by one call for each hundred items.
+    pub(crate) async fn ended_logins(
+        &self,
+        mut logins: Vec<(UserId, LoginId)>,
+        now: Timestamp,
+    ) -> Result<Vec<(UserId, LoginId)>> {
+        let keys = logins.iter().flat_map(|(user, login)| [user_key(*user), login_key(*user, *login)]).collect();
+        let (mut epochs, mut there) = (HashMap::new(), HashMap::new());
+        for item in self.0.batch_get(keys, Read::Consistent).await? {
+            let (Some(pk), Some(sk)) = (item.text("pk"), item.text("sk")) else { continue };
+            if sk == ACCOUNT {
+                let Account { user_id, epoch, .. } = item.parse()?;
+                epochs.insert(user_id, epoch);
+            } else {
+                there.insert(Key::new(pk, sk), item.parse::<Login>()?);
+            }
+        }
+        logins.retain(|(user, login)| {
+            let both = epochs.get(user).zip(there.get(&login_key(*user, *login)));
+            !both.is_some_and(|(epoch, login)| login.is_going_on(*epoch, now))
+        });
+        Ok(logins)
     }
 
     pub(crate) async fn end_login(&self, user: UserId, id: LoginId) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Between the messages of the proto and the types of the domain; every field by its name.
 
-use kernel::{Email, Error, Role, UserId, Violations};
+use kernel::{Email, Error, LoginId, Role, UserId, Violations};
 use proto::auth::v1 as pb;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{AccountEnded, DeliverRequest, Event};
@@ -9,6 +9,9 @@ use crate::ops::{Registration, Tokens};
 use crate::password::Password;
 use crate::store::Account;
 use crate::token::PublicKey;
+
+/// How many logins can be asked about at once.
+const MOST_LOGINS: usize = 200;
 
 pub(crate) fn registration(request: pb::RegisterRequest) -> Result<Registration, Error> {
     let pb::RegisterRequest { email, password, role } = request;
@@ -44,6 +47,22 @@ pub(crate) fn change_password(request: pb::ChangePasswordRequest) -> Result<(Pas
         bad.add("newPassword", "must differ from the current one");
     }
     current.zip(new).filter(|_| bad.is_empty()).ok_or_else(|| bad.into_error())
+}
+
+/// The logins that are asked about, and the ids of those that never were: what is no id names none.
+pub(crate) fn logins(request: pb::ListEndedLoginsRequest) -> Result<(Vec<(UserId, LoginId)>, Vec<String>), Error> {
+    let pb::ListEndedLoginsRequest { logins } = request;
+    if logins.len() > MOST_LOGINS {
+        return Err(Error::invalid("logins", "must be 200 at most"));
+    }
+    let (mut asked, mut nobodys) = (Vec::with_capacity(logins.len()), Vec::new());
+    for pb::Login { user_id, login_id } in logins {
+        match (user_id.parse(), login_id.parse()) {
+            (Ok(user), Ok(login)) => asked.push((user, login)),
+            _ => nobodys.push(login_id),
+        }
+    }
+    Ok((asked, nobodys))
 }
 
 pub(crate) fn user(account: &Account) -> Result<pb::User, Error> {

@@ -1,0 +1,175 @@
+//! Which logins have ended, on both engines.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::{Platform, SystemEntropy, Tasks, server};
+use clap::Parser;
+use dynamo::secret::{Secret, Secrets};
+use kernel::{Email, LoginId, ManualClock, Role, Timestamp, UserId};
+use kit::engine::Engine;
+use proto::auth::v1 as pb;
+use proto::auth::v1::login_service_server::LoginService as _;
+use tonic::{Code, Request, Status};
+
+use crate::service::Logins;
+use crate::store::{Account, Changed, Login};
+use crate::token::RefreshToken;
+use crate::{Config, Deps, USERS, ops};
+
+kit::on_each_engine!(
+    a_login_goes_on_until_its_person_logs_out_or_does_not_use_it,
+    a_refreshed_login_goes_on_and_one_whose_token_was_used_twice_has_ended,
+    a_new_password_ends_every_login_but_the_one_that_asked_for_it,
+    the_logins_of_an_ended_account_have_ended,
+    a_login_that_never_was_has_ended,
+    at_most_200_logins_can_be_asked_about,
+);
+
+const LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    server: server::Config,
+
+    #[command(flatten)]
+    config: Config,
+}
+
+struct World {
+    logins: Logins,
+    clock: ManualClock,
+}
+
+/// Somebody with logins.
+struct Somebody {
+    account: Account,
+    email: Email,
+    logins: Vec<LoginId>,
+}
+
+impl Somebody {
+    fn asked(&self) -> Vec<(String, String)> {
+        self.logins.iter().map(|login| (self.account.user_id.to_string(), login.to_string())).collect()
+    }
+}
+
+impl World {
+    async fn new(engine: Engine) -> Self {
+        let dynamodb = engine.client().await;
+        dynamodb.create_or_verify(&[&USERS]).await.unwrap();
+        // In the year 2100: what expires by this clock must not have expired by the engines' own.
+        let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap());
+        let platform =
+            Platform { clock: Arc::new(clock.clone()), entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
+        let Cli { server, config } = Cli::parse_from(["test"]);
+        let (secrets, identity) = (Secrets::new(Secret::new([7; 32]), vec![]), server.identity().clone());
+        let ops = ops(config, Deps { dynamodb, secrets, identity, platform }).await.unwrap();
+        Self { logins: Logins(Arc::new(ops)), clock }
+    }
+
+    /// A new account, logged in so often.
+    async fn somebody(&self, logins: usize) -> Somebody {
+        let id = UserId::generate(&self.clock, &SystemEntropy);
+        let email: Email = format!("{id}@example.org").parse().unwrap();
+        let account = Account::new(id, &email, Role::Client, self.logins.0.clock.now());
+        assert!(self.logins.0.store.add_account(&account, &email, "a hash".to_owned()).await.unwrap());
+        let mut somebody = Somebody { account, email, logins: vec![] };
+        for _ in 0..logins {
+            let login = LoginId::generate(&self.clock, &SystemEntropy);
+            let expires_at = self.logins.0.clock.now().saturating_add(LIFE).unwrap().as_second();
+            let new = Login { generation: 1, epoch: 1, expires_at };
+            self.logins.0.store.add_login(id, login, new).await.unwrap();
+            somebody.logins.push(login);
+        }
+        somebody
+    }
+
+    async fn ask(&self, asked: Vec<(String, String)>) -> Result<Vec<String>, Status> {
+        let login = |(user_id, login_id)| pb::Login { user_id, login_id };
+        let request = pb::ListEndedLoginsRequest { logins: asked.into_iter().map(login).collect() };
+        Ok(self.logins.list_ended_logins(Request::new(request)).await?.into_inner().login_ids)
+    }
+
+    /// Which of somebody's logins have ended, by their numbers.
+    async fn ended(&self, somebody: &Somebody) -> Vec<usize> {
+        let ended = self.ask(somebody.asked()).await.unwrap();
+        let number = |id: &String| somebody.logins.iter().position(|login| login.to_string() == *id).unwrap();
+        let mut numbers: Vec<_> = ended.iter().map(number).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+}
+
+async fn a_login_goes_on_until_its_person_logs_out_or_does_not_use_it(engine: Engine) {
+    let world = World::new(engine).await;
+    let asha = world.somebody(3).await;
+    assert_eq!(world.ended(&asha).await, [0; 0]);
+    world.logins.0.store.end_login(asha.account.user_id, asha.logins[1]).await.unwrap();
+    assert_eq!(world.ended(&asha).await, [1]);
+    world.clock.advance(LIFE - Duration::from_secs(1));
+    assert_eq!(world.ended(&asha).await, [1]);
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(world.ended(&asha).await, [0, 1, 2]);
+}
+
+async fn a_refreshed_login_goes_on_and_one_whose_token_was_used_twice_has_ended(engine: Engine) {
+    let world = World::new(engine).await;
+    let asha = world.somebody(2).await;
+    let (ops, user) = (&world.logins.0, asha.account.user_id);
+    let token = |login| ops.refresh_tokens.seal(RefreshToken { user, login, generation: 1 });
+    world.clock.advance(LIFE / 2);
+    for login in &asha.logins {
+        assert!(ops.refresh(&token(*login)).await.is_ok());
+    }
+    world.clock.advance(LIFE / 2);
+    assert_eq!(world.ended(&asha).await, [0; 0]);
+    assert!(ops.refresh(&token(asha.logins[0])).await.is_err());
+    assert_eq!(world.ended(&asha).await, [0]);
+}
+
+async fn a_new_password_ends_every_login_but_the_one_that_asked_for_it(engine: Engine) {
+    let world = World::new(engine).await;
+    let (asha, ravi) = (world.somebody(3).await, world.somebody(1).await);
+    let hashes = ("a hash", "another hash");
+    let changed = world.logins.0.store.change_password(&asha.account, &asha.email, hashes, asha.logins[2]).await;
+    assert!(matches!(changed, Ok(Changed::Done)));
+    assert_eq!(world.ended(&asha).await, [0, 1]);
+    assert_eq!(world.ended(&ravi).await, [0; 0]);
+}
+
+async fn the_logins_of_an_ended_account_have_ended(engine: Engine) {
+    let world = World::new(engine).await;
+    let (asha, ravi) = (world.somebody(2).await, world.somebody(1).await);
+    world.logins.0.end_account(asha.account.user_id).await.unwrap();
+    assert_eq!(world.ended(&asha).await, [0, 1]);
+    // One that was stored while the account ended.
+    let late = Login { generation: 1, epoch: 1, expires_at: i64::MAX };
+    world.logins.0.store.add_login(asha.account.user_id, asha.logins[0], late).await.unwrap();
+    assert_eq!(world.ended(&asha).await, [0, 1]);
+    assert_eq!(world.ended(&ravi).await, [0; 0]);
+}
+
+async fn a_login_that_never_was_has_ended(engine: Engine) {
+    let world = World::new(engine).await;
+    let (asha, ravi) = (world.somebody(1).await, world.somebody(1).await);
+    let (her, her_login) = asha.asked().remove(0);
+    let (_, his_login) = ravi.asked().remove(0);
+    let never = LoginId::generate(&world.clock, &SystemEntropy).to_string();
+    for (user, login) in
+        [(&her, &never), (&her, &his_login), (&her, &"none".to_owned()), (&"nobody".to_owned(), &her_login)]
+    {
+        let asked = vec![(user.clone(), login.clone())];
+        assert_eq!(world.ask(asked).await.unwrap(), [login.clone()], "{user} {login}");
+    }
+    assert!(world.ask(vec![]).await.unwrap().is_empty());
+}
+
+async fn at_most_200_logins_can_be_asked_about(engine: Engine) {
+    let world = World::new(engine).await;
+    let asha = world.somebody(200).await;
+    assert_eq!(world.ended(&asha).await, [0; 0]);
+    let one_more = asha.asked().into_iter().chain([("nobody".to_owned(), "none".to_owned())]).collect();
+    assert_eq!(world.ask(one_more).await.unwrap_err().code(), Code::InvalidArgument);
+}
