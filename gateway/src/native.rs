@@ -37,7 +37,8 @@ pub(crate) async fn answer(front: &Arc<Shared>, rpc: &Rpc, parts: &Parts, body: 
     *request.uri_mut() = parts.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
     *request.headers_mut() = headers;
     let deadline = Instant::now() + patience;
-    let failed = match tokio::time::timeout_at(deadline, upstream.call(request)).await {
+    let call = async { if rpc.streams { upstream.stream(request).await } else { upstream.call(request).await } };
+    let failed = match tokio::time::timeout_at(deadline, call).await {
         Ok(Ok(response)) => return filtered(response, deadline),
         Ok(Err(reason)) => Refusal::from(reason),
         Err(_) => Refusal::out_of_time(),

@@ -85,7 +85,8 @@ async fn call(
     *request.uri_mut() = Uri::from(route.rpc.clone());
     *request.headers_mut() = headers;
     let upstream = front.upstream(&route.service).ok_or_else(|| Error::internal("a service has no upstream"))?;
-    let (answered, body) = upstream.call(request).await?.into_parts();
+    let answered = if route.streams { upstream.stream(request).await } else { upstream.call(request).await };
+    let (answered, body) = answered?.into_parts();
 
     if answered.status != StatusCode::OK {
         return Err(Error::unavailable(format!("a service answered {}", answered.status)).into());

@@ -61,3 +61,16 @@ async fn a_reader_that_leaves_ends_the_call_behind_the_front() {
     // The front is free again for others.
     assert_eq!(stand.get("/front/items/a").send().await.unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn readers_who_stay_keep_nobody_from_calling_however_many_they_are() {
+    let stand = Stand::start(&[]).await;
+    let mut staying = Vec::new();
+    // More than a connection to the service takes, and none of them reads on.
+    for _ in 0..250 {
+        let mut response = stand.get("/front/watch?count=4000").send().await.unwrap();
+        assert!(response.chunk().await.unwrap().is_some());
+        staying.push(response);
+    }
+    assert_eq!(stand.get("/front/items/a").send().await.unwrap().status(), 200);
+}

@@ -93,6 +93,21 @@ impl std::fmt::Debug for Upstream {
 /// # Errors
 /// If the address is not `http://host:port`.
 pub fn channel(address: &str) -> Result<Channel, BoxError> {
+    Ok(endpoint(address)?.connect_lazy())
+}
+
+/// A channel for so many answers at once that are streams, whose readers may be slow, or stop reading: each holds back itself
+/// alone, because the connection has room for what all of them leave unread.
+///
+/// # Errors
+/// As [`channel`].
+pub fn channel_of_streams(address: &str, most: u32) -> Result<Channel, BoxError> {
+    const UNREAD: u32 = 64 * 1024;
+    let endpoint = endpoint(address)?.initial_stream_window_size(UNREAD);
+    Ok(endpoint.initial_connection_window_size(UNREAD.saturating_mul(most.saturating_add(1))).connect_lazy())
+}
+
+fn endpoint(address: &str) -> Result<Endpoint, BoxError> {
     let endpoint = Endpoint::from_shared(address.to_owned())
         .map_err(|error| format!("{address}: is not an address like http://host:port: {error}"))?;
     Ok(endpoint
@@ -100,8 +115,7 @@ pub fn channel(address: &str) -> Result<Channel, BoxError> {
         .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10))
-        .keep_alive_while_idle(true)
-        .connect_lazy())
+        .keep_alive_while_idle(true))
 }
 
 fn of_upstream(status: Status) -> Error {
