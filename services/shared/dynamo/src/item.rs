@@ -103,6 +103,12 @@ impl Cursor {
         Self(attributes.into_iter().collect())
     }
 
+    /// The value of an attribute.
+    #[must_use]
+    pub fn text(&self, attribute: &str) -> Option<&str> {
+        self.0.get(attribute).map(String::as_str)
+    }
+
     pub(crate) fn from_attributes(attributes: Attributes) -> Result<Self> {
         attributes
             .into_iter()

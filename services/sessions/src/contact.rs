@@ -1,0 +1,42 @@
+//! The contact of a therapist and a client, which mapping notes before a session brings the two together.
+
+use chassis::Context;
+use chassis::client::Upstream;
+use kernel::{ClientId, Error, Kind, Result};
+use proto::mapping::v1::consent_service_client::ConsentServiceClient;
+use proto::mapping::v1::record_contact_response::Outcome;
+use proto::mapping::v1::{RecordContactRequest, RecordContactResponse, record_contact_request};
+
+/// The service that knows who is related.
+#[derive(Debug)]
+pub(crate) struct Contact(pub(crate) Upstream);
+
+impl Contact {
+    /// Notes that the therapist who calls books a client.
+    ///
+    /// # Errors
+    /// NOT_FOUND when the client has not agreed to be related; UNAUTHENTICATED (`ACCOUNT_ENDED`); UNAVAILABLE,
+    /// DEADLINE_EXCEEDED or INTERNAL.
+    pub(crate) async fn record(&self, context: &Context, client: ClientId) -> Result<()> {
+        let kind = record_contact_request::Kind::Appointment;
+        let request = RecordContactRequest { peer_id: client.to_string(), kind: kind.into() };
+        let record =
+            |transport, request| async move { ConsentServiceClient::new(transport).record_contact(request).await };
+        let RecordContactResponse { outcome } = self.0.call(context, request, record).await?;
+        match Outcome::try_from(outcome) {
+            Ok(Outcome::Recorded) => Ok(()),
+            Ok(Outcome::NoSuchPeer) => Err(no_client()),
+            Ok(Outcome::CallerEnded) => Err(account_ended()),
+            Ok(Outcome::Unspecified) | Err(_) => Err(Error::internal("mapping doesn't say whether contact is noted")),
+        }
+    }
+}
+
+/// The answer to somebody whose access token has outlived the account.
+pub(crate) fn account_ended() -> Error {
+    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
+}
+
+pub(crate) fn no_client() -> Error {
+    Error::not_found("client")
+}

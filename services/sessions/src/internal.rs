@@ -1,0 +1,140 @@
+//! The RPCs that other services call. They answer with facts: an error is a fault, or a request that no service sends.
+
+use chassis::{Context, status};
+use kernel::{Error, Role, UserId, Violations};
+use proto::events::v1 as events;
+use proto::events::v1::account_ended::Role as EndedRole;
+use proto::events::v1::event::Kind as EventKind;
+use proto::events::v1::subscriber_service_server::SubscriberService;
+use proto::sessions::v1 as pb;
+use proto::sessions::v1::find_slot_response::Outcome as FindOutcome;
+use proto::sessions::v1::reserve_slot_response::Outcome as ReserveOutcome;
+use proto::sessions::v1::slot_service_server::SlotService;
+use tonic::{Request, Response, Status};
+
+use crate::model::Booking;
+use crate::policy::{Slots, Undertaker};
+use crate::service::Sessions;
+use crate::slots::{Found, Reservation, Reserved, Which};
+use crate::wire;
+
+#[tonic::async_trait]
+impl SlotService for Sessions {
+    async fn find_slot(&self, request: Request<pb::FindSlotRequest>) -> Result<Response<pb::FindSlotResponse>, Status> {
+        let found = self.find(request.into_inner()).await.map_err(status::of)?;
+        let (outcome, slot) = match found {
+            Found::Available(id, start) => (FindOutcome::Available, Some((id, start))),
+            Found::None => (FindOutcome::None, None),
+            Found::Taken => (FindOutcome::Taken, None),
+            Found::Past => (FindOutcome::Past, None),
+            Found::OtherTime => (FindOutcome::OtherTime, None),
+            Found::Ambiguous => (FindOutcome::Ambiguous, None),
+        };
+        Ok(Response::new(pb::FindSlotResponse {
+            outcome: outcome.into(),
+            session_id: slot.map(|(id, _)| id.to_string()).unwrap_or_default(),
+            start: slot.map(|(_, start)| wire::timestamp(start)),
+        }))
+    }
+
+    async fn reserve_slot(
+        &self,
+        request: Request<pb::ReserveSlotRequest>,
+    ) -> Result<Response<pb::ReserveSlotResponse>, Status> {
+        let context = Context::of(&request);
+        let reserved = match reservation(request.into_inner()).map_err(status::of)? {
+            Some(wanted) => self.0.reserve(&context, Slots::of_appointments(), wanted).await.map_err(status::of)?,
+            None => Reserved::Gone,
+        };
+        let outcome = match reserved {
+            Reserved::Booked => ReserveOutcome::Booked,
+            Reserved::Taken => ReserveOutcome::Taken,
+            Reserved::Gone => ReserveOutcome::Gone,
+            Reserved::Moved => ReserveOutcome::Moved,
+            Reserved::ClientEnded => ReserveOutcome::ClientEnded,
+        };
+        Ok(Response::new(pb::ReserveSlotResponse { outcome: outcome.into() }))
+    }
+
+    async fn release_slot(
+        &self,
+        request: Request<pb::ReleaseSlotRequest>,
+    ) -> Result<Response<pb::ReleaseSlotResponse>, Status> {
+        let pb::ReleaseSlotRequest { session_id, appointment_id } = request.into_inner();
+        self.release(&session_id, &appointment_id).await.map_err(status::of)?;
+        Ok(Response::new(pb::ReleaseSlotResponse {}))
+    }
+}
+
+#[tonic::async_trait]
+impl SubscriberService for Sessions {
+    async fn deliver(
+        &self,
+        request: Request<events::DeliverRequest>,
+    ) -> Result<Response<events::DeliverResponse>, Status> {
+        let context = Context::of(&request);
+        match request.into_inner().event.and_then(|event| event.kind) {
+            Some(EventKind::AccountEnded(ended)) => {
+                let permit = ended_account(&ended).map_err(status::of)?;
+                self.0.bury(&context, permit).await.map_err(status::of)?;
+            }
+            Some(EventKind::AppointmentRevoked(events::AppointmentRevoked { appointment_id, session_id })) => {
+                self.release(&session_id, &appointment_id).await.map_err(status::of)?;
+            }
+            // What is told of sessions was told from here; a kind that is newer than this service is none here.
+            Some(EventKind::SessionBooked(_) | EventKind::SessionWithdrawn(_)) | None => {}
+        }
+        Ok(Response::new(events::DeliverResponse {}))
+    }
+}
+
+impl Sessions {
+    async fn find(&self, request: pb::FindSlotRequest) -> Result<Found, Error> {
+        let pb::FindSlotRequest { session_id, therapist_id, time } = request;
+        let time = time.map(|time| wire::instant("time", time)).transpose()?;
+        let Ok(therapist) = therapist_id.parse() else { return Ok(Found::None) };
+        let which = match (session_id.is_empty(), time) {
+            (true, None) => return Err(Error::invalid("time", "is required where no session is named")),
+            (true, Some(time)) => Which::At(time),
+            (false, time) => match session_id.parse() {
+                Ok(id) => Which::Session(id, time),
+                Err(_) => return Ok(Found::None),
+            },
+        };
+        self.0.find(Slots::of_appointments(), therapist, which).await
+    }
+
+    /// Ids that are none name no slot that any appointment has.
+    async fn release(&self, session: &str, appointment: &str) -> Result<(), Error> {
+        match (session.parse(), appointment.parse()) {
+            (Ok(session), Ok(appointment)) => self.0.release(Slots::of_appointments(), session, appointment).await,
+            (Err(_), _) | (_, Err(_)) => Ok(()),
+        }
+    }
+}
+
+/// Which slot to book; nothing, when no session can have such an id.
+fn reservation(request: pb::ReserveSlotRequest) -> Result<Option<Reservation>, Error> {
+    let pb::ReserveSlotRequest { session_id, therapist_id, appointment_id, client_id, start } = request;
+    let mut bad = Violations::default();
+    let appointment = bad.take("appointmentId", appointment_id.parse());
+    let client = bad.take("clientId", client_id.parse());
+    let (Some(appointment), Some(client)) = (appointment, client) else { return Err(bad.into_error()) };
+    let start = wire::instant("start", start.ok_or_else(|| Error::invalid("start", "is required"))?)?;
+    let (Ok(session), Ok(therapist)) = (session_id.parse(), therapist_id.parse()) else { return Ok(None) };
+    Ok(Some(Reservation { session, therapist, booking: Booking { client, appointment }, start }))
+}
+
+fn ended_account(ended: &events::AccountEnded) -> Result<Undertaker, Error> {
+    let mut bad = Violations::default();
+    let account = bad.take("event.accountEnded.userId", ended.user_id.parse::<UserId>());
+    let role = match ended.role() {
+        EndedRole::Client => Some(Role::Client),
+        EndedRole::Therapist => Some(Role::Therapist),
+        EndedRole::Unspecified => bad.take("event.accountEnded.role", Err("is required")),
+    };
+    match (account, role) {
+        (Some(account), Some(role)) => Ok(Undertaker::of_ended(account, role)),
+        (None, _) | (_, None) => Err(bad.into_error()),
+    }
+}

@@ -1,0 +1,60 @@
+//! The process of sessions.
+
+use std::process::ExitCode;
+
+use chassis::Service;
+use chassis::identity::Keys;
+use dynamo::TableDef;
+use kernel::BoxError;
+use launch::{Domain, Given};
+
+struct This;
+
+/// The settings of the process.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+struct Config {
+    /// Where vault listens, for the keys that notes are sealed with.
+    #[arg(long, env = "MESH_VAULT_ADDRESS", default_value = "http://127.0.0.1:50054")]
+    vault_address: String,
+
+    /// Where mapping listens, for who is related.
+    #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = "http://127.0.0.1:50055")]
+    mapping_address: String,
+
+    /// Where appointments listens, which is told what becomes of slots.
+    #[arg(long, env = "MESH_APPOINTMENTS_ADDRESS", default_value = "http://127.0.0.1:50059")]
+    appointments_address: String,
+
+    #[command(flatten)]
+    keyring: keyring::Config,
+
+    #[command(flatten)]
+    events: relay::Config,
+}
+
+impl Domain for This {
+    const NAME: &'static str = sessions::NAME;
+    const TABLES: &'static [&'static TableDef] = &[&sessions::SESSIONS];
+    type Config = Config;
+
+    async fn build(config: Config, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
+        let Config { vault_address, mapping_address, appointments_address, keyring, events } = config;
+        let deps = sessions::Deps {
+            vault: given.upstream(&vault_address)?,
+            mapping: given.upstream(&mapping_address)?,
+            appointments: given.upstream(&appointments_address)?,
+            keyring,
+            events,
+            dynamodb: given.dynamodb,
+            secrets: given.secrets,
+            platform: given.platform,
+        };
+        Ok((sessions::build(deps)?, None))
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    launch::run::<This>().await
+}

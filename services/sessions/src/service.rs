@@ -1,0 +1,121 @@
+//! The RPCs that people call: a request enters, is translated, handed on, and its answer translated back.
+
+use std::sync::Arc;
+
+use chassis::{Context, paged, status};
+use kernel::{Error, Page, both};
+use prost::Message as _;
+use proto::sessions::v1 as pb;
+use proto::sessions::v1::session_service_server::SessionService;
+use tonic::{Request, Response, Status};
+
+use crate::ops::Ops;
+use crate::policy::{self, Side};
+use crate::wire;
+
+/// What idempotency keys of this RPC are kept apart by from those of others.
+const CREATE: &str = "/therapy.sessions.v1.SessionService/CreateSession";
+
+/// The services of the protos.
+#[derive(Clone)]
+pub(crate) struct Sessions(pub(crate) Arc<Ops>);
+
+impl Sessions {
+    async fn list(&self, context: Context, request: pb::ListSessionsRequest) -> Result<Page<pb::Session>, Error> {
+        let side = policy::side_of(context.person()?, &request.therapist_id, &request.client_id)?;
+        let wire::List { therapist, client, search } = wire::list(request)?;
+        match side {
+            Side::Therapist(own) => Ok(self.0.list_own(&context, own, client, &search).await?.map(wire::own)),
+            Side::Client(visit) => Ok(self.0.list_seen(&context, visit, therapist, &search).await?.map(wire::seen)),
+        }
+    }
+
+    async fn create(&self, context: Context, request: pb::CreateSessionRequest) -> Result<pb::Session, Error> {
+        let person = context.person()?;
+        let body = request.encode_to_vec();
+        let session = request.session.unwrap_or_default();
+        let permit = policy::own(person, &session.therapist_id)?;
+        let key = context.idempotency_key.as_deref();
+        let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
+        // What was made already may be in the past by now: it is looked for before the request is judged.
+        if let Ok(claim) = &claim
+            && let Some(made) = self.0.replayed(&context, permit, claim.as_ref()).await?
+        {
+            return Ok(wire::own(made));
+        }
+        let (draft, claim) = both(wire::draft(session, self.0.now()), claim)?;
+        self.0.create(&context, permit, draft, claim.as_ref()).await.map(wire::own)
+    }
+
+    async fn get(&self, context: Context, request: pb::GetSessionRequest) -> Result<pb::Session, Error> {
+        let id = wire::session_id(&request.session_id)?;
+        match policy::side(context.person()?) {
+            Side::Therapist(own) => self.0.own(&context, own, id).await.map(wire::own),
+            Side::Client(visit) => self.0.seen(&context, visit, id).await.map(wire::seen),
+        }
+    }
+
+    async fn update(&self, context: Context, request: pb::UpdateSessionRequest) -> Result<pb::Session, Error> {
+        let pb::UpdateSessionRequest { session_id, session } = request;
+        let session = session.unwrap_or_default();
+        let permit = policy::own(context.person()?, &session.therapist_id)?;
+        let id = wire::session_id(&session_id)?;
+        let change = wire::change(session, &session_id)?;
+        self.0.update(&context, permit, id, &change).await.map(wire::own)
+    }
+
+    async fn update_notes(&self, context: Context, request: pb::UpdateNotesRequest) -> Result<pb::Session, Error> {
+        let pb::UpdateNotesRequest { session_id, notes } = request;
+        let permit = policy::own(context.person()?, "")?;
+        let id = wire::session_id(&session_id)?;
+        let change = wire::notes(notes.unwrap_or_default())?;
+        self.0.update(&context, permit, id, &change).await.map(wire::own)
+    }
+
+    async fn delete(&self, context: Context, request: pb::DeleteSessionRequest) -> Result<(), Error> {
+        let permit = policy::own(context.person()?, "")?;
+        let id = wire::session_id(&request.session_id)?;
+        self.0.delete(&context, permit, id).await
+    }
+}
+
+#[tonic::async_trait]
+impl SessionService for Sessions {
+    async fn list_sessions(
+        &self,
+        request: Request<pb::ListSessionsRequest>,
+    ) -> Result<Response<pb::ListSessionsResponse>, Status> {
+        let page = self.list(Context::of(&request), request.into_inner()).await.map_err(status::of)?;
+        let next = page.next.clone();
+        Ok(paged(wire::page(page), next.as_deref()))
+    }
+
+    async fn create_session(
+        &self,
+        request: Request<pb::CreateSessionRequest>,
+    ) -> Result<Response<pb::Session>, Status> {
+        let created = self.create(Context::of(&request), request.into_inner()).await;
+        created.map(Response::new).map_err(status::of)
+    }
+
+    async fn get_session(&self, request: Request<pb::GetSessionRequest>) -> Result<Response<pb::Session>, Status> {
+        self.get(Context::of(&request), request.into_inner()).await.map(Response::new).map_err(status::of)
+    }
+
+    async fn update_session(
+        &self,
+        request: Request<pb::UpdateSessionRequest>,
+    ) -> Result<Response<pb::Session>, Status> {
+        let updated = self.update(Context::of(&request), request.into_inner()).await;
+        updated.map(Response::new).map_err(status::of)
+    }
+
+    async fn update_notes(&self, request: Request<pb::UpdateNotesRequest>) -> Result<Response<pb::Session>, Status> {
+        let updated = Self::update_notes(self, Context::of(&request), request.into_inner()).await;
+        updated.map(Response::new).map_err(status::of)
+    }
+
+    async fn delete_session(&self, request: Request<pb::DeleteSessionRequest>) -> Result<Response<()>, Status> {
+        self.delete(Context::of(&request), request.into_inner()).await.map(Response::new).map_err(status::of)
+    }
+}

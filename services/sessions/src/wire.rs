@@ -1,0 +1,233 @@
+//! Between the messages of the proto and the types of the domain; every field by its name.
+
+use kernel::{
+    ClientId, Error, FreeText, OffsetDateTime, Page, PageSize, Result, SessionId, TextError, TherapistId, Timestamp,
+};
+use kernel::{Version, Violations};
+use proto::sessions::v1 as pb;
+
+use crate::change::ahead;
+use crate::contact::no_client;
+use crate::list::{Range, Search};
+use crate::model::{Change, ClientSession, Draft, NotesChange, OwnSession, Session, Status};
+use crate::slot::{HourMinute, Slot, Told};
+
+const REQUIRED: TextError = TextError("is required");
+const NO_INSTANT: &str = "is not an instant from the year 1 to the year 9999";
+
+/// A new session. What the server says itself means nothing here.
+///
+/// # Errors
+/// INVALID_ARGUMENT names every bad field; NOT_FOUND for a client's id that is none.
+pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
+    let pb::Session {
+        session_id: _,
+        therapist_id: _,
+        client_id,
+        session_date,
+        start_time,
+        end_time,
+        status: _,
+        shared_notes,
+        private_notes,
+        etag: _,
+    } = session;
+    let mut bad = Violations::default();
+    let date = bad.take("sessionDate", session_date.ok_or(REQUIRED).and_then(|text| text.parse::<OffsetDateTime>()));
+    let start = times(&mut bad, "startTime", start_time);
+    let end = bad.take("endTime", end_time.ok_or(REQUIRED).and_then(|text| text.parse::<HourMinute>()));
+    let slot = match (date, start, end) {
+        (Some(date), Some(start), Some(end)) => {
+            Slot::new(Told { date, start, end }).map_err(|(field, wrong)| bad.add(field, wrong.to_string())).ok()
+        }
+        _ => None,
+    };
+    if let Some(slot) = slot {
+        ahead(slot, now, &mut bad);
+    }
+    let shared_notes = bad.take("sharedNotes", FreeText::try_from(shared_notes.unwrap_or_default()));
+    let private_notes = bad.take("privateNotes", FreeText::try_from(private_notes.unwrap_or_default()));
+    match (slot, shared_notes, private_notes) {
+        (Some(slot), Some(shared_notes), Some(private_notes)) if bad.is_empty() => {
+            let client = if client_id.is_empty() { None } else { Some(client_id.parse().map_err(|_| no_client())?) };
+            Ok(Draft { slot, client, shared_notes, private_notes })
+        }
+        _ => Err(bad.into_error()),
+    }
+}
+
+/// What is to change of the session of a path.
+///
+/// # Errors
+/// INVALID_ARGUMENT names every bad field; ABORTED (`STALE_ETAG`).
+pub(crate) fn change(session: pb::Session, id: &str) -> Result<Change> {
+    let pb::Session {
+        session_id,
+        therapist_id: _,
+        client_id,
+        session_date,
+        start_time,
+        end_time,
+        status,
+        shared_notes,
+        private_notes,
+        etag,
+    } = session;
+    let mut bad = Violations::default();
+    if !session_id.is_empty() && session_id != id {
+        bad.add("sessionId", "must be the id of the path, or be left out");
+    }
+    let date = session_date.map(|text| bad.take("sessionDate", text.parse::<OffsetDateTime>()));
+    let start = times(&mut bad, "startTime", start_time);
+    let end = times(&mut bad, "endTime", end_time);
+    let status = bad.take("status", told(status));
+    let notes = notes_change(&mut bad, shared_notes, private_notes);
+    if !bad.is_empty() {
+        return Err(bad.into_error());
+    }
+    Ok(Change {
+        date: date.flatten(),
+        start: start.flatten(),
+        end: end.flatten(),
+        status: status.flatten(),
+        client: Some(client_id).filter(|id| !id.is_empty()),
+        notes,
+        expected: Version::expected(&etag)?,
+    })
+}
+
+/// What is to change of the notes of a session.
+///
+/// # Errors
+/// As [`change`].
+pub(crate) fn notes(notes: pb::Notes) -> Result<Change> {
+    let pb::Notes { private_notes, shared_notes, etag } = notes;
+    let mut bad = Violations::default();
+    let notes = notes_change(&mut bad, shared_notes, private_notes);
+    if !bad.is_empty() {
+        return Err(bad.into_error());
+    }
+    Ok(Change { notes, expected: Version::expected(&etag)?, ..Change::default() })
+}
+
+fn notes_change(bad: &mut Violations, shared: Option<String>, private: Option<String>) -> NotesChange {
+    let shared = shared.map(|text| bad.take("sharedNotes", FreeText::try_from(text)));
+    let private = private.map(|text| bad.take("privateNotes", FreeText::try_from(text)));
+    NotesChange { shared: shared.flatten(), private: private.flatten() }
+}
+
+/// A time that may be left out; nothing if it is wrong.
+#[allow(clippy::option_option, reason = "not told and wrong are two things")]
+fn times(bad: &mut Violations, field: &'static str, text: Option<String>) -> Option<Option<HourMinute>> {
+    match text {
+        None => Some(None),
+        Some(text) => bad.take(field, text.parse()).map(Some),
+    }
+}
+
+/// Whose sessions are asked for, and which page of them.
+#[derive(Debug)]
+pub(crate) struct List {
+    pub(crate) therapist: Option<TherapistId>,
+    pub(crate) client: Option<ClientId>,
+    pub(crate) search: Search,
+}
+
+/// Which page of which sessions.
+///
+/// # Errors
+/// INVALID_ARGUMENT names every bad field.
+pub(crate) fn list(request: pb::ListSessionsRequest) -> Result<List> {
+    let pb::ListSessionsRequest { therapist_id, client_id, status, after_date, before_date, page_size, page_token } =
+        request;
+    let mut bad = Violations::default();
+    let therapist = (!therapist_id.is_empty()).then(|| bad.take("therapistId", therapist_id.parse()));
+    let client = (!client_id.is_empty()).then(|| bad.take("clientId", client_id.parse()));
+    let status = bad.take("status", told(status));
+    let from = after_date.and_then(|instant| bad.take("afterDate", not_before(instant).ok_or(NO_INSTANT)));
+    let to = before_date.and_then(|instant| bad.take("beforeDate", not_before(instant).ok_or(NO_INSTANT)));
+    if from.zip(to).is_some_and(|(from, to)| from >= to) {
+        bad.add("beforeDate", "must be later than afterDate");
+    }
+    let size = bad.take("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
+    match size {
+        Some(size) if bad.is_empty() => {
+            let search = Search { status: status.flatten(), range: Range { from, to }, size, token: page_token };
+            Ok(List { therapist: therapist.flatten(), client: client.flatten(), search })
+        }
+        Some(_) | None => Err(bad.into_error()),
+    }
+}
+
+/// The id of the session that a path names.
+pub(crate) fn session_id(text: &str) -> Result<SessionId> {
+    text.parse().map_err(|_| crate::ops::no_session())
+}
+
+/// A session as its therapist sees it: the one place where an answer gets private notes.
+pub(crate) fn own(OwnSession { session, shared_notes, private_notes }: OwnSession) -> pb::Session {
+    pb::Session { private_notes: Some(private_notes.into()), ..message(&session, shared_notes) }
+}
+
+/// A session as a client sees it.
+pub(crate) fn seen(ClientSession { session, shared_notes }: ClientSession) -> pb::Session {
+    message(&session, shared_notes)
+}
+
+fn message(session: &Session, shared_notes: FreeText) -> pb::Session {
+    let Session { id, therapist, slot, state, version } = session;
+    pb::Session {
+        session_id: id.to_string(),
+        therapist_id: therapist.to_string(),
+        client_id: state.client().map(|client| client.to_string()).unwrap_or_default(),
+        session_date: Some(slot.told().date.to_string()),
+        start_time: Some(slot.start_time().to_string()),
+        end_time: Some(slot.told().end.to_string()),
+        status: match state.status() {
+            Status::Available => pb::SessionStatus::Available,
+            Status::Booked => pb::SessionStatus::Booked,
+            Status::Cancelled => pb::SessionStatus::Cancelled,
+        }
+        .into(),
+        shared_notes: Some(shared_notes.into()),
+        private_notes: Some(String::new()),
+        etag: version.to_string(),
+    }
+}
+
+pub(crate) fn page(page: Page<pb::Session>) -> pb::ListSessionsResponse {
+    let Page { items, next } = page;
+    pb::ListSessionsResponse { sessions: items, next_page_token: next.unwrap_or_default() }
+}
+
+/// The status that a request tells, if it does.
+fn told(status: i32) -> std::result::Result<Option<Status>, &'static str> {
+    match pb::SessionStatus::try_from(status) {
+        Ok(pb::SessionStatus::Unspecified) => Ok(None),
+        Ok(pb::SessionStatus::Available) => Ok(Some(Status::Available)),
+        Ok(pb::SessionStatus::Booked) => Ok(Some(Status::Booked)),
+        Ok(pb::SessionStatus::Cancelled) => Ok(Some(Status::Cancelled)),
+        Err(_) => Err("must be AVAILABLE, BOOKED or CANCELLED"),
+    }
+}
+
+/// The first whole second that is not before an instant: sessions start at whole minutes. Nothing starts after the last.
+fn not_before(instant: prost_types::Timestamp) -> Option<Timestamp> {
+    let prost_types::Timestamp { seconds, nanos } = instant;
+    let valid = (-62_135_596_800..=253_402_300_799).contains(&seconds) && (0..=999_999_999).contains(&nanos);
+    let second = seconds + i64::from(nanos > 0);
+    valid.then(|| Timestamp::from_second(second.min(Timestamp::MAX.as_second())).unwrap_or(Timestamp::MAX))
+}
+
+/// An instant of a message between services.
+///
+/// # Errors
+/// INVALID_ARGUMENT when it is none.
+pub(crate) fn instant(field: &'static str, instant: prost_types::Timestamp) -> Result<Timestamp> {
+    let prost_types::Timestamp { seconds, nanos } = instant;
+    Timestamp::new(seconds, nanos).map_err(|_| Error::invalid(field, NO_INSTANT))
+}
+
+pub(crate) fn timestamp(instant: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: instant.as_second(), nanos: instant.subsec_nanosecond() }
+}
