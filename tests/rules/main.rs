@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a test waits for what it spawns, and takes its seed from a variable")]
 
+mod bookings;
 mod canaries;
 mod matrix;
 mod model;
@@ -16,5 +17,6 @@ mod practice;
 mod races;
 mod raw;
 mod records;
+mod register;
 mod seals;
 mod steps;

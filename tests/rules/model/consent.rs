@@ -7,6 +7,9 @@ use crate::model::relation::{Act, Grant, Relation, WAIT};
 use crate::model::world::{EACH, SPECIALTY, Who, World, at, name, own};
 use crate::model::{DAY, Ms, NOT_FOUND, Refusal};
 
+/// More than any list of the model has.
+const MOST_PAGES: usize = 400;
+
 #[derive(Debug, Clone, Copy)]
 enum Deed {
     Map,
@@ -231,26 +234,39 @@ impl World<'_> {
         self.whole_list(caller, &format!("/mapping/{}{filter}", self.client_id(client)), expected).await;
     }
 
-    /// Every page of a list of relations, put together.
+    /// Holds a list, page by page, to what is expected.
     async fn whole_list(&mut self, caller: Who, path: &str, expected: Result<Vec<Value>, Refusal>) {
         let size = *self.random.pick(&[1, 2, 50]);
+        let refusal = expected.as_ref().err().copied();
+        let Some(found) = self.pages(caller, path, size, refusal).await else { return };
+        self.same(path, &found.into(), &expected.unwrap_or_default().into());
+    }
+
+    /// Every page of a list, put together; none where it is refused, as it should be.
+    pub(crate) async fn pages(
+        &mut self,
+        caller: Who,
+        path: &str,
+        size: usize,
+        refusal: Option<Refusal>,
+    ) -> Option<Vec<Value>> {
         let (mut found, mut token) = (Vec::new(), None::<String>);
-        loop {
+        for _ in 0..MOST_PAGES {
             let more = if path.contains('?') { '&' } else { '?' };
             let token_told = token.map_or(String::new(), |token| format!("&pageToken={token}"));
             let answer = self.ask(caller, Method::GET, &format!("{path}{more}pageSize={size}{token_told}"), None).await;
-            self.hold(&answer, expected.as_ref().map(|_| 200).map_err(|refusal| *refusal));
-            let Some(items) = answer.body.as_array().filter(|_| answer.status == 200) else { return };
-            if items.len() > size || found.len() > EACH {
+            self.hold(&answer, refusal.map_or(Ok(200), Err));
+            let items = answer.body.as_array().filter(|_| answer.status == 200)?;
+            if items.len() > size {
                 self.fail("a page is longer than was asked for");
             }
             found.extend(items.iter().cloned());
             token = answer.headers.get("x-next-page-token").map(|token| token.to_str().unwrap().to_owned());
             if token.is_none() {
-                break;
+                return Some(found);
             }
         }
-        self.same(path, &found.into(), &expected.unwrap_or_default().into());
+        self.fail("a list goes on and on")
     }
 
     fn therapists_of(&self, client: usize, takes: impl Fn(&Relation, usize) -> bool) -> Vec<Value> {
@@ -278,7 +294,7 @@ impl World<'_> {
             let mut facts = facts(relation, now);
             facts["clientId"] = self.client_id(client).into();
             // A name is for those therapists to whom the client has said yes.
-            let name = if relation.was_mapped() { name(Who::Client(client)) } else { String::new() };
+            let name = if relation.is_acquainted() { name(Who::Client(client)) } else { String::new() };
             facts["clientName"] = name.into();
             (self.client_id(client), facts)
         }))
@@ -301,7 +317,7 @@ impl World<'_> {
         let caller = self.caller(usual);
         let expected = match caller {
             Who::Client(_) => own(caller, client),
-            Who::Therapist(number) if self.is_mapped(client, number) => Ok(()),
+            Who::Therapist(number) if self.is_agreed(client, number) => Ok(()),
             Who::Therapist(_) => Err(NOT_FOUND),
         };
         let answer = self.ask(caller, Method::GET, &format!("/clients/{}", self.client_id(client)), None).await;
@@ -311,7 +327,7 @@ impl World<'_> {
         let expected = match caller {
             Who::Client(number) => vec![self.client_id(number)],
             Who::Therapist(number) => {
-                let clients = (0..EACH).filter(|client| self.is_mapped(*client, number));
+                let clients = (0..EACH).filter(|client| self.is_agreed(*client, number));
                 in_order(clients.map(|client| (self.client_id(client), self.client_id(client))))
             }
         };
@@ -320,13 +336,19 @@ impl World<'_> {
         self.same("the clients", &found, &expected.into());
     }
 
-    fn is_mapped(&self, client: usize, therapist: usize) -> bool {
-        self.relations.get(&(client, therapist)).is_some_and(Relation::is_active)
+    /// Whether the client has agreed to be related to the therapist.
+    pub(crate) fn is_agreed(&self, client: usize, therapist: usize) -> bool {
+        self.relations.get(&(client, therapist)).is_some_and(Relation::is_agreed)
+    }
+
+    /// A client writes to a therapist, or asks for an appointment: each is in the other's list from then on.
+    pub(crate) fn contact(&mut self, client: usize, therapist: usize) {
+        self.relations.entry((client, therapist)).or_default().contact();
     }
 }
 
 /// Only a therapist may, and only for the own account.
-fn own_side(caller: Who, therapist: usize) -> Result<(), Refusal> {
+pub(crate) fn own_side(caller: Who, therapist: usize) -> Result<(), Refusal> {
     match caller {
         Who::Therapist(number) if number == therapist => Ok(()),
         Who::Therapist(_) => Err((403, "NOT_YOUR_ACCOUNT")),

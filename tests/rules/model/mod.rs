@@ -1,11 +1,15 @@
 //! Random actions of three clients and three therapists over REST, each answer compared with what the rules say: a model
 //! in memory that was written from the contract. A world that fails prints its seed and its last steps.
 
+mod asking;
+mod booking;
 mod consent;
 mod journal;
-mod random;
+mod practice;
+pub(crate) mod random;
 mod reading;
 mod relation;
+mod talking;
 mod world;
 mod writing;
 
@@ -35,7 +39,7 @@ const NOT_FOUND: Refusal = (404, "NOT_FOUND");
 const SEED: &str = "MODEL_SEED";
 /// Set to a number, that many worlds are played.
 const WORLDS: &str = "MODEL_WORLDS";
-const STEPS: usize = 400;
+const STEPS: usize = 700;
 
 #[derive(Debug, Clone, Copy)]
 enum Deed {
@@ -51,9 +55,12 @@ enum Deed {
     Get,
     Insights,
     Log,
+    Practise,
+    Apply,
+    Talk,
 }
 
-const DEEDS: [(usize, Deed); 12] = [
+const DEEDS: [(usize, Deed); 15] = [
     (5, Deed::PassTime),
     (34, Deed::Relate),
     (8, Deed::Lists),
@@ -66,6 +73,9 @@ const DEEDS: [(usize, Deed); 12] = [
     (7, Deed::Get),
     (5, Deed::Insights),
     (2, Deed::Log),
+    (26, Deed::Practise),
+    (26, Deed::Apply),
+    (20, Deed::Talk),
 ];
 
 async fn whatever_people_do_every_answer_is_what_the_rules_say(engine: Engine) {
@@ -104,6 +114,9 @@ async fn step(world: &mut World<'_>) {
         Deed::Get => world.get_entry().await,
         Deed::Insights => world.read_insights().await,
         Deed::Log => world.read_log().await,
+        Deed::Practise => world.practise().await,
+        Deed::Apply => world.apply().await,
+        Deed::Talk => world.talk().await,
     }
 }
 

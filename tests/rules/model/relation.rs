@@ -11,6 +11,8 @@ pub(crate) struct Relation {
     mapping: Mapping,
     access: Access,
     was_mapped: bool,
+    /// Whether the client has written, or asked for an appointment.
+    contacted: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -92,9 +94,19 @@ impl Relation {
         matches!(self.mapping, Mapping::Active(_))
     }
 
-    /// Whether the two were ever mapped.
-    pub(crate) const fn was_mapped(&self) -> bool {
-        self.was_mapped
+    /// Whether the client has agreed to be related.
+    pub(crate) fn is_agreed(&self) -> bool {
+        self.is_active() || self.contacted
+    }
+
+    /// Whether the client has ever agreed to anything: the therapist knows the name.
+    pub(crate) const fn is_acquainted(&self) -> bool {
+        self.was_mapped || self.contacted
+    }
+
+    /// The client makes contact.
+    pub(crate) const fn contact(&mut self) {
+        self.contacted = true;
     }
 
     pub(crate) fn mapped_since(&self) -> Option<Ms> {

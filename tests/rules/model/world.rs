@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use crate::model::journal::{Entry, Words};
+use crate::model::practice::{Practice, Threads};
 use crate::model::random::Random;
 use crate::model::reading::{Access, OldToken};
 use crate::model::relation::{Grant, Relation};
@@ -61,6 +62,8 @@ pub(crate) struct World<'a> {
     pub(crate) removed: [Vec<String>; EACH],
     pub(crate) accesses: [Vec<Access>; EACH],
     pub(crate) tokens: Vec<OldToken>,
+    pub(crate) practice: Practice,
+    pub(crate) threads: Threads,
     what: String,
     trail: VecDeque<String>,
     seen: BTreeMap<String, usize>,
@@ -79,6 +82,8 @@ impl<'a> World<'a> {
             removed: [const { Vec::new() }; EACH],
             accesses: [const { Vec::new() }; EACH],
             tokens: Vec::new(),
+            practice: Practice::default(),
+            threads: Threads::default(),
             what,
             trail: VecDeque::new(),
             seen: BTreeMap::new(),
@@ -229,6 +234,18 @@ impl<'a> World<'a> {
         if found != expected {
             self.fail(&format!("expected {expected:?}, found {found:?}: {}", answer.body));
         }
+    }
+
+    /// Holds an answer to success, or to any of the refusals that there are reasons for. Answers whether it is the success.
+    #[track_caller]
+    pub(crate) fn hold_any(&self, answer: &Answer, success: u16, refusals: &[Refusal]) -> bool {
+        let found = (answer.status, answer.reason());
+        if refusals.is_empty() {
+            self.hold(answer, Ok(success));
+        } else if !refusals.contains(&found) {
+            self.fail(&format!("expected one of {refusals:?}, found {found:?}: {}", answer.body));
+        }
+        refusals.is_empty()
     }
 
     /// Holds what is seen to what the model shows.

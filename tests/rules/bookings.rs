@@ -1,0 +1,327 @@
+//! Rules 10 and 11 under races: of any number of acceptances one wins, and whatever many people do to one session at once
+//! looks as if they had done it one after another.
+
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
+use kit::engine::Engine;
+use kit::mesh::{Answer, Someone, TestMesh};
+use reqwest::Method;
+use serde_json::{Value, json};
+use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester};
+
+use crate::model::random::Random;
+use crate::practice::{Slot as Time, change, decide, id_of};
+use crate::register::{Number, Op, Register, Request, Slot, Told};
+use crate::steps::Pair;
+
+kit::on_each_engine!(
+    of_a_hundred_acceptances_at_once_one_wins,
+    whatever_races_for_a_session_looks_as_if_done_one_after_another,
+    of_sixty_four_overlapping_sessions_at_once_no_two_overlap,
+);
+
+const ROUNDS: usize = 20;
+const SOAK_ROUNDS: usize = 1_000;
+const CLIENTS: usize = 100;
+/// How many people join at once: passwords are dear.
+const JOINING: usize = 4;
+/// How many clients race in the histories that are checked: the checker's search grows with every one.
+const FEW: usize = 5;
+
+async fn of_a_hundred_acceptances_at_once_one_wins(engine: Engine) {
+    hundreds(engine, ROUNDS).await;
+}
+
+async fn whatever_races_for_a_session_looks_as_if_done_one_after_another(engine: Engine) {
+    histories(engine, 3 * ROUNDS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a soak: cargo test -p mesh --test rules soak -- --ignored"]
+async fn soak_bookings() {
+    for engine in [Engine::Embedded, Engine::DynamoDbLocal] {
+        hundreds(engine, SOAK_ROUNDS).await;
+        histories(engine, SOAK_ROUNDS).await;
+    }
+}
+
+/// A therapist, and many clients of whom each could get the session.
+async fn pairs(mesh: &TestMesh, clients: usize) -> Vec<Pair> {
+    let therapist = mesh.therapist("Noor", "Grief", "110001").await;
+    let joined = stream::iter(0..clients).map(|_| mesh.join("CLIENT")).buffer_unordered(JOINING);
+    joined.map(|client| Pair { client, therapist: therapist.clone() }).collect().await
+}
+
+/// A hundred operations at once are too many for the checker's search: these races are held to what must be true at the end.
+async fn hundreds(engine: Engine, rounds: usize) {
+    let mesh = TestMesh::start(engine).await;
+    let pairs = pairs(&mesh, CLIENTS).await;
+    let therapist = &pairs[0].therapist;
+    for round in 0..rounds {
+        let time = Time::new(&mesh, round);
+        let session = pairs[0].offer(&mesh, &time).await;
+        // Now all have asked before the first is accepted, now each is accepted as soon as it has asked.
+        let accepted = if round % 2 == 0 {
+            let asked = join_all(pairs.iter().map(|pair| pair.ask_for(&mesh, &session, &time))).await;
+            let asked: Vec<_> = asked.into_iter().map(|asked| id_of(&asked.expect(201), "appointmentId")).collect();
+            let accepting = asked.into_iter().map(|id| accept(&mesh, therapist, id));
+            join_all(accepting).await
+        } else {
+            let both = pairs.iter().map(async |pair| {
+                let asked = pair.ask_for(&mesh, &session, &time).await;
+                if asked.status != 201 {
+                    asked.refused(409, "SLOT_TAKEN");
+                    return None;
+                }
+                Some(accept(&mesh, therapist, id_of(&asked.body, "appointmentId")).await)
+            });
+            join_all(both).await.into_iter().flatten().collect()
+        };
+        one_has_it(&mesh, &pairs, &session, accepted).await;
+    }
+    mesh.stop().await;
+}
+
+async fn accept(mesh: &TestMesh, therapist: &Someone, appointment: String) -> (String, Answer) {
+    let answer = decide(mesh, therapist, &appointment, "ACCEPTED").await;
+    (appointment, answer)
+}
+
+/// One is ACCEPTED, the session is BOOKED for that one, and all others are REJECTED, whatever they were told on the way.
+async fn one_has_it(mesh: &TestMesh, pairs: &[Pair], session: &str, accepted: Vec<(String, Answer)>) {
+    let therapist = &pairs[0].therapist;
+    let (won, lost): (Vec<_>, Vec<_>) = accepted.into_iter().partition(|(_, answer)| answer.status == 200);
+    let [(winner, told)] = won.as_slice() else { panic!("{} have won: {won:?}", won.len()) };
+    assert_eq!(told.body["status"], "ACCEPTED");
+    let booked = mesh.get(&format!("/sessions/{session}"), therapist).await.expect(200);
+    assert_eq!((&booked["status"], &booked["clientId"]), (&json!("BOOKED"), &told.body["clientId"]));
+    for (_, answer) in &lost {
+        let told = (answer.status, answer.reason());
+        assert!(matches!(told, (409, "SLOT_TAKEN") | (400, "NOT_PENDING")), "{told:?}: {}", answer.body);
+    }
+    let looks = lost.iter().map(async |(id, _)| status(mesh, therapist, id).await);
+    for status in join_all(looks).await {
+        assert_eq!(status, "REJECTED");
+    }
+    assert_eq!(status(mesh, therapist, winner).await, "ACCEPTED");
+    let waiting = mesh.get("/appointments?status=PENDING&pageSize=200", therapist).await.expect(200);
+    assert_eq!(waiting, json!([]), "nobody waits for a session that is taken");
+}
+
+async fn status(mesh: &TestMesh, who: &Someone, appointment: &str) -> String {
+    let answer = mesh.get(&format!("/appointments/{appointment}/status"), who).await.expect(200);
+    id_of(&answer, "status")
+}
+
+type History = Arc<Mutex<LinearizabilityTester<Number, Register>>>;
+
+/// One race for one session.
+struct Race<'a> {
+    mesh: &'a TestMesh,
+    pairs: &'a [Pair],
+    session: String,
+    time: Time,
+    history: History,
+}
+
+/// Each client asks and, with the therapist, does one thing after another to the own request, while the therapist cancels the
+/// session and opens it again. The requests of a client are touched by one caller at a time: what others can see of them
+/// before it is acknowledged goes through the session alone, which is what decides.
+async fn histories(engine: Engine, rounds: usize) {
+    let mesh = TestMesh::start(engine).await;
+    let pairs = pairs(&mesh, FEW).await;
+    for round in 0..rounds {
+        let time = Time::new(&mesh, round);
+        let session = pairs[0].offer(&mesh, &time).await;
+        let history = Arc::new(Mutex::new(LinearizabilityTester::new(Register::new(FEW))));
+        let race = Race { mesh: &mesh, pairs: &pairs, session, time, history };
+        let mut random = Random::new(u64::try_from(round).unwrap());
+        let clients: Vec<_> = (0..FEW).map(|number| (number, plan(&mut random))).collect();
+        let therapist = random.percent(60).then(|| [Op::Cancel, Op::Reopen].map(|op| random.percent(60).then_some(op)));
+        let therapist = async {
+            for op in therapist.into_iter().flatten().flatten() {
+                race.play(FEW, op, None).await;
+            }
+        };
+        let clients = join_all(clients.into_iter().map(|(number, plan)| race.client(number, plan)));
+        let (requests, ()) = tokio::join!(clients, therapist);
+        // Once all is acknowledged, everything is as somebody was told.
+        race.play(FEW, Op::LookAtSlot, None).await;
+        for (number, request) in requests.iter().enumerate() {
+            race.play(number, Op::Look(number), request.as_deref()).await;
+        }
+        let history = race.history.lock().unwrap().clone();
+        assert!(history.is_consistent(), "round {round}: no order of these steps explains what was told: {history:#?}");
+    }
+    mesh.stop().await;
+}
+
+/// What becomes of one request.
+#[derive(Debug, Clone, Copy)]
+enum Plan {
+    Accept,
+    AcceptAndRevoke,
+    AcceptRevokeAndAskAgain,
+    Reject,
+    Withdraw,
+}
+
+fn plan(random: &mut Random) -> Plan {
+    random.weighted(&[
+        (4, Plan::Accept),
+        (3, Plan::AcceptAndRevoke),
+        (3, Plan::AcceptRevokeAndAskAgain),
+        (1, Plan::Reject),
+        (2, Plan::Withdraw),
+    ])
+}
+
+impl Race<'_> {
+    /// Answers the id of the client's last request.
+    async fn client(&self, number: Number, plan: Plan) -> Option<String> {
+        let mut request = self.ask(number, None).await?;
+        let steps: &[Op] = match plan {
+            Plan::Accept => &[Op::Accept(number)],
+            Plan::AcceptAndRevoke | Plan::AcceptRevokeAndAskAgain => &[Op::Accept(number), Op::Revoke(number)],
+            Plan::Reject => &[Op::Reject(number)],
+            Plan::Withdraw => &[Op::Withdraw(number)],
+        };
+        for step in steps {
+            self.play(number, *step, Some(&request)).await;
+        }
+        if let Plan::AcceptRevokeAndAskAgain = plan
+            && let Some(again) = self.ask(number, Some(&request)).await
+        {
+            request = again;
+            self.play(number, Op::Accept(number), Some(&request)).await;
+        }
+        Some(request)
+    }
+
+    /// The id of the request, if there is one now.
+    async fn ask(&self, number: Number, before: Option<&str>) -> Option<String> {
+        let body = self.play(number, Op::Ask(number), before).await;
+        body["appointmentId"].as_str().map(str::to_owned)
+    }
+
+    /// Does it, and puts down when it began, when it was over, and what was told.
+    async fn play(&self, thread: Number, op: Op, request: Option<&str>) -> Value {
+        self.history.lock().unwrap().on_invoke(thread, op).unwrap();
+        let answer = self.send(op, request).await;
+        let told = self.told(op, &answer);
+        self.history.lock().unwrap().on_return(thread, told).unwrap();
+        if told == Told::Done { answer.body } else { Value::Null }
+    }
+
+    async fn send(&self, op: Op, request: Option<&str>) -> Answer {
+        let (mesh, therapist) = (self.mesh, &self.pairs[0].therapist);
+        let client = |number: Number| &self.pairs[number].client;
+        let request = request.unwrap_or("01933b5e-7a4c-7def-8abc-0123456789ae");
+        match op {
+            Op::Ask(number) => self.pairs[number].ask_for(mesh, &self.session, &self.time).await,
+            Op::Accept(_) => decide(mesh, therapist, request, "ACCEPTED").await,
+            Op::Reject(_) => decide(mesh, therapist, request, "REJECTED").await,
+            Op::Revoke(number) if number % 2 == 0 => decide(mesh, client(number), request, "REVOKED").await,
+            Op::Revoke(_) => decide(mesh, therapist, request, "REVOKED").await,
+            Op::Withdraw(number) => {
+                mesh.ask(Method::DELETE, &format!("/appointments/{request}"), Some(client(number)), None).await
+            }
+            Op::Cancel => change(mesh, therapist, &self.session, json!({"status": "CANCELLED"})).await,
+            Op::Reopen => change(mesh, therapist, &self.session, json!({"status": "AVAILABLE"})).await,
+            Op::LookAtSlot => mesh.get(&format!("/sessions/{}", self.session), therapist).await,
+            Op::Look(number) => mesh.get(&format!("/appointments/{request}/status"), client(number)).await,
+        }
+    }
+
+    fn told(&self, op: Op, answer: &Answer) -> Told {
+        let status = answer.body["status"].as_str().unwrap_or_default();
+        match (op, answer.status, answer.reason()) {
+            (Op::LookAtSlot, 200, _) => Told::Slot(match status {
+                "AVAILABLE" => Slot::Available,
+                "CANCELLED" => Slot::Cancelled,
+                _ => Slot::Booked(self.number(&answer.body["clientId"])),
+            }),
+            (Op::Look(_), 200, _) => Told::Request(match status {
+                "PENDING" => Request::Pending,
+                "ACCEPTED" => Request::Accepted,
+                "REJECTED" => Request::Rejected,
+                "REVOKED" => Request::Revoked,
+                other => panic!("{other} in the middle of a race"),
+            }),
+            (Op::Look(_), 404, _) => Told::Request(Request::None),
+            // It was taken while the client asked.
+            (Op::Ask(_), 201, _) if status == "REJECTED" => Told::Taken,
+            (_, 200 | 201 | 204, _) => Told::Done,
+            (Op::Ask(_) | Op::Accept(_), 409, "SLOT_TAKEN") => Told::Taken,
+            (_, 400, "NOT_PENDING" | "NOT_ACCEPTED" | "SESSION_GONE") => Told::Refused,
+            (_, 404, _) => Told::Absent,
+            (_, status, reason) => panic!("{op:?}: {status} {reason}: {}", answer.body),
+        }
+    }
+
+    fn number(&self, client: &Value) -> Number {
+        self.pairs.iter().position(|pair| *client == pair.client.id.as_str()).expect("one of the race")
+    }
+}
+
+/// Rule 9: whatever is added, moved and made available at once.
+async fn of_sixty_four_overlapping_sessions_at_once_no_two_overlap(engine: Engine) {
+    const CALLERS: usize = 64;
+    let mesh = TestMesh::start(engine).await;
+    let therapist = mesh.therapist("Noor", "Grief", "110001").await;
+    let mut random = Random::new(9);
+    for round in 0..ROUNDS / 2 {
+        // All within six hours of one day.
+        let time = Time::new(&mesh, 24 * round);
+        let sessions = (0..CALLERS).map(|_| {
+            let start = random.below(360);
+            let end = start + 5 + random.below(90);
+            let clock = |minute: usize| format!("{:02}:{:02}", minute / 60, minute % 60);
+            json!({"sessionDate": time.date, "startTime": clock(start), "endTime": clock(end)})
+        });
+        let sessions: Vec<_> = sessions.collect();
+        let add = async |session: &Value| {
+            let answer = mesh.ask(Method::POST, "/sessions", Some(&therapist), Some(session.clone())).await;
+            if answer.status != 201 {
+                answer.refused(409, "SESSION_OVERLAPS");
+                return None;
+            }
+            Some(id_of(&answer.body, "sessionId"))
+        };
+        let added: Vec<_> = join_all(sessions.iter().map(add)).await.into_iter().flatten().collect();
+        assert!(!added.is_empty(), "one of them has no other in its way");
+        no_two_overlap(&mesh, &therapist, &time).await;
+        // Each to where another one might be, now.
+        let moves = added.iter().zip(&sessions).enumerate().map(async |(number, (id, session))| {
+            if number % 5 == 0 {
+                change(&mesh, &therapist, id, json!({"status": "CANCELLED"})).await.expect(200);
+                let reopened = change(&mesh, &therapist, id, json!({"status": "AVAILABLE"})).await;
+                assert!(reopened.status == 200 || reopened.reason() == "SESSION_OVERLAPS", "{}", reopened.body);
+                return;
+            }
+            let moved = change(&mesh, &therapist, id, session.clone()).await;
+            assert!(moved.status == 200 || moved.reason() == "SESSION_OVERLAPS", "{}", moved.body);
+        });
+        join_all(moves).await;
+        no_two_overlap(&mesh, &therapist, &time).await;
+    }
+    mesh.stop().await;
+}
+
+async fn no_two_overlap(mesh: &TestMesh, therapist: &Someone, time: &Time) {
+    let path = format!("/sessions?afterDate={}&pageSize=200", time.date);
+    let sessions = mesh.get(&path, therapist).await.expect(200);
+    let minutes = |clock: &Value| {
+        let clock = clock.as_str().expect("a time");
+        clock[..2].parse::<u32>().unwrap() * 60 + clock[3..].parse::<u32>().unwrap()
+    };
+    let standing = sessions.as_array().unwrap().iter().filter(|session| session["status"] != "CANCELLED");
+    let times: Vec<_> =
+        standing.map(|session| (minutes(&session["startTime"]), minutes(&session["endTime"]))).collect();
+    assert!(times.is_sorted(), "in the order of their starts: {sessions}");
+    for pair in times.windows(2) {
+        assert!(pair[0].1 <= pair[1].0, "two overlap: {pair:?}");
+    }
+}
