@@ -13,7 +13,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
 use crate::ops::{Ops, Tokens};
-use crate::wire;
+use crate::wire::{self, Asked};
 
 /// What people ask.
 #[derive(Clone)]
@@ -96,9 +96,9 @@ impl LoginService for Logins {
         &self,
         request: Request<pb::ListEndedLoginsRequest>,
     ) -> Result<Response<pb::ListEndedLoginsResponse>, Status> {
-        let (asked, mut login_ids) = wire::logins(request.into_inner()).map_err(status::of)?;
-        let ended = self.0.ended_logins(asked).await.map_err(status::of)?;
-        login_ids.extend(ended.into_iter().map(|(_, login)| login.to_string()));
+        let Asked { logins, never } = wire::asked(request.into_inner()).map_err(status::of)?;
+        let ended = self.0.ended_logins(logins).await.map_err(status::of)?;
+        let login_ids = ended.into_iter().map(|(_, login)| login.to_string()).chain(never).collect();
         Ok(Response::new(pb::ListEndedLoginsResponse { login_ids }))
     }
 }

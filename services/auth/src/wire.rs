@@ -49,20 +49,26 @@ pub(crate) fn change_password(request: pb::ChangePasswordRequest) -> Result<(Pas
     current.zip(new).filter(|_| bad.is_empty()).ok_or_else(|| bad.into_error())
 }
 
-/// The logins that are asked about, and the ids of those that never were: what is no id names none.
-pub(crate) fn logins(request: pb::ListEndedLoginsRequest) -> Result<(Vec<(UserId, LoginId)>, Vec<String>), Error> {
+/// Logins that are asked about.
+pub(crate) struct Asked {
+    pub(crate) logins: Vec<(UserId, LoginId)>,
+    /// What can't be the id of a login, or is said to be somebody's who can't be.
+    pub(crate) never: Vec<String>,
+}
+
+pub(crate) fn asked(request: pb::ListEndedLoginsRequest) -> Result<Asked, Error> {
     let pb::ListEndedLoginsRequest { logins } = request;
     if logins.len() > MOST_LOGINS {
         return Err(Error::invalid("logins", "must be 200 at most"));
     }
-    let (mut asked, mut nobodys) = (Vec::with_capacity(logins.len()), Vec::new());
+    let mut asked = Asked { logins: Vec::with_capacity(logins.len()), never: Vec::new() };
     for pb::Login { user_id, login_id } in logins {
         match (user_id.parse(), login_id.parse()) {
-            (Ok(user), Ok(login)) => asked.push((user, login)),
-            _ => nobodys.push(login_id),
+            (Ok(user), Ok(login)) => asked.logins.push((user, login)),
+            _ => asked.never.push(login_id),
         }
     }
-    Ok((asked, nobodys))
+    Ok(asked)
 }
 
 pub(crate) fn user(account: &Account) -> Result<pb::User, Error> {

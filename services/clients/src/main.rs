@@ -7,23 +7,13 @@ use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
 use launch::{Domain, Given};
-use relay::Subscriber;
 
 /// The settings of the process.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 struct Settings {
-    /// Where mapping listens.
-    #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = "http://127.0.0.1:50055")]
-    mapping_address: String,
-
-    /// Where vault listens.
-    #[arg(long, env = "MESH_VAULT_ADDRESS", default_value = "http://127.0.0.1:50054")]
-    vault_address: String,
-
-    /// Where journals listens.
-    #[arg(long, env = "MESH_JOURNALS_ADDRESS", default_value = "http://127.0.0.1:50056")]
-    journals_address: String,
+    #[command(flatten)]
+    subscribers: endings::Addresses,
 
     #[command(flatten)]
     endings: endings::Config,
@@ -37,13 +27,8 @@ impl Domain for This {
     type Config = Settings;
 
     async fn build(settings: Settings, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
-        let mapping = given.upstream(&settings.mapping_address)?;
-        let subscribers = vec![
-            Subscriber { name: "auth", upstream: given.auth.clone() },
-            Subscriber { name: "mapping", upstream: mapping.clone() },
-            Subscriber { name: "vault", upstream: given.upstream(&settings.vault_address)? },
-            Subscriber { name: "journals", upstream: given.upstream(&settings.journals_address)? },
-        ];
+        let mapping = given.upstream(&settings.subscribers.mapping_address)?;
+        let subscribers = settings.subscribers.subscribers(given.auth.clone(), |address| given.upstream(address))?;
         let deps = clients::Deps {
             dynamodb: given.dynamodb,
             secrets: given.secrets,

@@ -8,6 +8,7 @@
 //!
 //! The tombstone stays for a day, so that an access token that is still good can't make the profile anew.
 
+mod subscribers;
 mod tombstone;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use kernel::{Error, Result, Role, UserId, Version};
 use relay::{Mark, Relay, Subscriber};
 
 pub use relay::Config;
+pub use subscribers::{Addresses, SUBSCRIBERS};
 pub use tombstone::{PENDING, Stored, Tombstone};
 
 use crate::tombstone::{Burial, Burials};
@@ -38,7 +40,7 @@ pub struct Endings {
 
 impl Endings {
     /// Endings over a table that has the index [`PENDING`] and holds the profiles of people of this role, each by the key that
-    /// `key` gives. The subscribers are told in this order.
+    /// `key` gives. The subscribers are told in the order of [`SUBSCRIBERS`], those at once whose order doesn't matter.
     #[must_use]
     pub fn new(
         table: Table,
@@ -47,7 +49,8 @@ impl Endings {
         platform: Platform,
         key: fn(UserId) -> Key,
     ) -> Self {
-        let relay = Relay::new(table.clone(), subscribers, Burials(Arc::clone(&platform.clock)));
+        let events = Burials(Arc::clone(&platform.clock));
+        let relay = Relay::in_stages(table.clone(), subscribers::in_stages(subscribers), events);
         Self { table, relay, role, platform, key }
     }
 

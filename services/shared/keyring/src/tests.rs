@@ -395,7 +395,7 @@ async fn who_wants_many_keys_waits_for_those_that_others_ask_for_and_they_for_th
     vault.open(false);
     let one = keyring.ask_for_many([1, 2]);
     vault.was_asked_for_many(&[2]).await;
-    // Each holds a place that the other one wants.
+    // The other one has a place too, and wants what the first one has; the third wants everything.
     let other = keyring.ask_for_many([3, 2, 1]);
     vault.was_asked_for_many(&[2, 1]).await;
     let third = keyring.ask_for_many([1, 2, 3]);

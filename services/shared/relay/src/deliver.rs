@@ -5,6 +5,7 @@ use std::time::Duration;
 use chassis::Context;
 use chassis::client::Upstream;
 use dynamo::{Item, Key, Read, Table, UpdateRequest};
+use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use kernel::Result;
 use proto::events::v1::subscriber_service_client::SubscriberServiceClient;
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::mark::{find, key_of, remove};
 
-/// How long the background task waits for one subscriber.
+/// How long the background task waits for the subscribers of one stage.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many keys of pending items it holds in memory.
 const BATCH: u16 = 100;
@@ -50,15 +51,23 @@ pub trait Events: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct Relay {
     table: Table,
-    subscribers: Arc<[Subscriber]>,
+    /// Who is told at once, and after them who is told next.
+    stages: Arc<[Vec<Subscriber>]>,
     events: Arc<dyn Events>,
 }
 
 impl Relay {
-    /// The relay of a table that has the index [`pending`](crate::pending). The subscribers are told in this order.
+    /// The relay of a table that has the index [`pending`](crate::pending). The subscribers are told at once.
     #[must_use]
     pub fn new(table: Table, subscribers: Vec<Subscriber>, events: impl Events) -> Self {
-        Self { table, subscribers: subscribers.into(), events: Arc::new(events) }
+        Self::in_stages(table, vec![subscribers], events)
+    }
+
+    /// The same for subscribers whose order matters: those of one stage are told at once, and those of the next when each of
+    /// them has taken the event or failed.
+    #[must_use]
+    pub fn in_stages(table: Table, stages: Vec<Vec<Subscriber>>, events: impl Events) -> Self {
+        Self { table, stages: stages.into(), events: Arc::new(events) }
     }
 
     /// Delivers the event of the item with this key, within a context. It can be repeated. The relay speaks for itself: the
@@ -107,12 +116,13 @@ impl Relay {
         self.carry_out(|| PATIENCE, &key, event).await
     }
 
-    /// Tells every subscriber in turn, also past one that fails, and removes the mark when all have taken the event.
+    /// Tells every subscriber, also past one that fails, and removes the mark when all have taken the event.
     async fn carry_out(&self, patience: impl Fn() -> Duration, key: &Key, event: Event) -> Result<()> {
         let mut first = Ok(());
-        for subscriber in &*self.subscribers {
-            let told = tell(subscriber, &Context::background(patience()), &event).await;
-            first = first.and(told);
+        for stage in &*self.stages {
+            let context = Context::background(patience());
+            let told = join_all(stage.iter().map(|subscriber| tell(subscriber, &context, &event))).await;
+            first = told.into_iter().fold(first, Result::and);
         }
         first?;
         let finished = self.events.taken(remove(self.table.update(key), &event))?;
@@ -132,6 +142,6 @@ async fn tell(Subscriber { name, upstream }: &Subscriber, context: &Context, eve
 
 impl std::fmt::Debug for Relay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Relay").field("subscribers", &self.subscribers).finish_non_exhaustive()
+        f.debug_struct("Relay").field("stages", &self.stages).finish_non_exhaustive()
     }
 }

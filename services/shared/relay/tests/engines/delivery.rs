@@ -5,27 +5,47 @@ use dynamo::Key;
 use kernel::Kind;
 use kit::engine::Engine;
 use kit::subscriber::Delivery;
-use kit::subscriber::Reaction::{Fail, Take};
+use kit::subscriber::Reaction::{Fail, Hang, Take};
 use kit::wait::until;
 use serde::Serialize;
 
 use crate::world::{NAMES, SOON, World, subject};
 
 kit::on_each_engine!(
-    an_event_is_taken_by_all_in_their_order_and_its_mark_is_gone,
+    an_event_is_taken_by_all_and_its_mark_is_gone,
+    those_of_a_stage_are_told_after_those_of_the_one_before_and_do_not_wait_for_each_other,
     a_subscriber_that_fails_twice_is_told_the_same_event_until_it_takes_it,
     a_subscriber_that_fails_keeps_the_event_from_no_other,
     an_event_that_always_fails_holds_up_no_other,
     an_event_that_is_written_while_another_is_delivered_is_delivered_too,
 );
 
-async fn an_event_is_taken_by_all_in_their_order_and_its_mark_is_gone(engine: Engine) {
+async fn an_event_is_taken_by_all_and_its_mark_is_gone(engine: Engine) {
     let world = World::new(engine, |_, _| Take).await;
     let event = world.write("a").await;
     assert!(world.is_pending("a").await);
     world.deliver(&world.relay(), "a", event.clone()).await.unwrap();
-    assert_eq!(world.told.all(), NAMES.map(|to| Delivery { to, event: event.clone(), reaction: Take }));
+    let mut told = world.told.all();
+    // The last two are told at once.
+    told.sort_by_key(|it| NAMES.iter().position(|name| *name == it.to));
+    assert_eq!(told, NAMES.map(|to| Delivery { to, event: event.clone(), reaction: Take }));
     world.assert_finished("a").await;
+}
+
+async fn those_of_a_stage_are_told_after_those_of_the_one_before_and_do_not_wait_for_each_other(engine: Engine) {
+    for slow in 0..NAMES.len() {
+        let world = World::new(engine, move |number, _| if number == slow { Hang } else { Take }).await;
+        let (event, relay) = (world.write("a").await, world.relay());
+        let expected: &[&str] = if slow == 0 { &NAMES[..1] } else { &NAMES };
+        tokio::select! {
+            done = world.deliver(&relay, "a", event) => panic!("{slow} hangs: {done:?}"),
+            () = until("they are told", async || expected.iter().all(|name| world.was_told(name))) => (),
+        }
+        let told: Vec<_> = world.told.all().into_iter().map(|it| it.to).collect();
+        assert_eq!(told.len(), expected.len(), "{told:?}");
+        assert_eq!(told.first(), NAMES.first());
+        assert!(world.is_pending("a").await);
+    }
 }
 
 async fn a_subscriber_that_fails_twice_is_told_the_same_event_until_it_takes_it(engine: Engine) {
@@ -55,7 +75,8 @@ async fn a_subscriber_that_fails_keeps_the_event_from_no_other(engine: Engine) {
     let world = World::new(engine, |number, _| if number == 0 { Fail } else { Take }).await;
     let event = world.write("a").await;
     world.deliver(&world.relay(), "a", event).await.unwrap_err();
-    let reactions: Vec<_> = world.told.all().into_iter().map(|it| (it.to, it.reaction)).collect();
+    let mut reactions: Vec<_> = world.told.all().into_iter().map(|it| (it.to, it.reaction)).collect();
+    reactions.sort_by_key(|(to, _)| NAMES.iter().position(|name| name == to));
     assert_eq!(reactions, [(NAMES[0], Fail), (NAMES[1], Take), (NAMES[2], Take)]);
     assert!(world.is_pending("a").await);
 }

@@ -84,12 +84,14 @@ impl World {
         Self { table: client.table(&NOTES), told, clock, tokens, subscribers }
     }
 
+    /// The first subscriber is told before the other two, which are told at once.
     pub(crate) fn relay(&self) -> Relay {
-        let named = NAMES.into_iter().zip(&self.subscribers).map(|(name, subscriber)| relay::Subscriber {
+        let mut named = NAMES.into_iter().zip(&self.subscribers).map(|(name, subscriber)| relay::Subscriber {
             name,
             upstream: Upstream::new(&subscriber.url(), self.tokens.clone()).unwrap(),
         });
-        Relay::new(self.table.clone(), named.collect(), Notes)
+        let first = named.by_ref().take(1).collect();
+        Relay::in_stages(self.table.clone(), vec![first, named.collect()], Notes)
     }
 
     /// Writes an item with its event, and goes no further.
@@ -110,6 +112,10 @@ impl World {
 
     pub(crate) async fn deliver(&self, relay: &Relay, name: &str, event: Event) -> Result<()> {
         relay.deliver(&Context::background(Duration::from_secs(20)), &key(name), event).await
+    }
+
+    pub(crate) fn was_told(&self, name: &str) -> bool {
+        self.told.all().iter().any(|it| it.to == name)
     }
 
     pub(crate) async fn item(&self, name: &str) -> Item {
