@@ -1,6 +1,7 @@
 //! The mesh while something fails: DynamoDB, a caller, the network, or everything at once by too much of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod bookings;
 mod deadlines;
 mod drain;
 mod endings;

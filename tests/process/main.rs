@@ -3,6 +3,7 @@
 
 mod journal;
 mod life;
+mod messages;
 mod process;
 mod readme;
 mod settings;

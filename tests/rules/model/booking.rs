@@ -217,7 +217,7 @@ impl World<'_> {
         let Some(place) = self.some_session() else { return };
         let session = self.practice.sessions[place].clone();
         let when = self.when(session.therapist);
-        let body = self.told(&when);
+        let body = json!({"sessionDate": when.date, "startTime": when.start_time, "endTime": when.end_time});
         let mut refusals = Vec::new();
         if matches!(session.state, State::Booked(_)) && when.start != session.when.start {
             refusals.push((400, "SESSION_BOOKED"));

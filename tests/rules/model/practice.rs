@@ -158,8 +158,11 @@ impl Practice {
 
     fn free(&mut self, session: usize) {
         let session = &mut self.sessions[session];
-        (session.state, session.client) = (State::Available, None);
-        session.shared.clear();
+        session.state = State::Available;
+        // What was written for a client goes with the client.
+        if session.client.take().is_some() {
+            session.shared.clear();
+        }
     }
 
     fn reject_all(&mut self, session: usize) {
