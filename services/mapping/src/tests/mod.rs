@@ -1,5 +1,6 @@
 //! The rules of mapping, on both engines.
 
+mod contacts;
 mod endings;
 mod expiry;
 mod history;
@@ -25,7 +26,7 @@ use crate::{Deps, MAPPINGS, ops};
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const UNLIMITED: Intent = Intent::Grant(Limits { entries_from: None, expires_at: None });
 
-/// The use cases over a table of their own, by a clock that stands still. Nobody is asked for names.
+/// The use cases over a table of their own, by a clock that stands still. Unless a test says so, nobody is asked for names.
 struct World {
     ops: Arc<Ops>,
     clock: ManualClock,
@@ -35,14 +36,20 @@ impl World {
     async fn new(engine: Engine) -> Self {
         let dynamodb = engine.client().await;
         dynamodb.create_or_verify(&[&MAPPINGS]).await.unwrap();
+        Self::over(dynamodb, "http://127.0.0.1:9")
+    }
+
+    /// Over tables that are there, with therapists who are known at this address.
+    fn over(dynamodb: dynamo::Client, therapists: &str) -> Self {
         // In the year 2100: what expires by this clock must not have expired by the engines' own.
         let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap());
         let shared = Arc::new(clock.clone());
         let tokens = Arc::new(Issuer::generate(shared.clone()).unwrap()).workload("mapping").tokens;
-        let nobody = Upstream::new("http://127.0.0.1:9", tokens).unwrap();
+        let clients = Upstream::new("http://127.0.0.1:9", tokens.clone()).unwrap();
+        let therapists = Upstream::new(therapists, tokens).unwrap();
         let platform = Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let secrets = Secrets::new(Secret::new([7; 32]), vec![]);
-        let deps = Deps { dynamodb, secrets, clients: nobody.clone(), therapists: nobody, platform };
+        let deps = Deps { dynamodb, secrets, clients, therapists, platform };
         Self { ops: Arc::new(ops(deps).unwrap()), clock }
     }
 

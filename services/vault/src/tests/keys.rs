@@ -6,7 +6,7 @@ use kernel::Kind;
 use kit::engine::Engine;
 use kit::fault::Mode;
 
-use super::{dynamodb, person, replica, through_proxy};
+use super::{dynamodb, person, persons, replica, through_proxy};
 use crate::DATA_KEYS;
 use crate::store::{Stored, WRAPPED, key_of};
 
@@ -19,6 +19,9 @@ kit::on_each_engine! {
     a_first_key_that_comes_after_the_destruction_is_nobodys,
     a_wrapped_key_in_another_persons_item_does_not_unwrap,
     a_known_key_costs_one_read,
+    the_keys_of_many_are_those_of_each_in_their_order,
+    first_keys_of_many_at_once_are_one_for_each,
+    many_known_keys_cost_one_read_for_each_hundred_and_first_ones_a_write_more,
 }
 
 async fn first_uses_at_once_give_one_key(engine: Engine) {
@@ -128,4 +131,45 @@ async fn a_known_key_costs_one_read(engine: Engine) {
     assert_eq!(proxy.take_calls(), ["GetItem"]);
     vault.destroy(person).await.unwrap();
     assert_eq!(proxy.take_calls(), ["PutItem"]);
+}
+
+async fn the_keys_of_many_are_those_of_each_in_their_order(engine: Engine) {
+    let vault = replica(&dynamodb(engine).await, &[1]).await;
+    let mut many = persons(6);
+    vault.bytes(many[0]).await.unwrap();
+    vault.bytes(many[3]).await.unwrap();
+    vault.destroy(many[1]).await.unwrap();
+    vault.destroy(many[3]).await.unwrap();
+    // Somebody who is asked for twice, known and unknown.
+    many.extend([many[0], many[1], many[2]]);
+    let keys = vault.many_bytes(&many).await;
+    assert_eq!(keys, vault.all_bytes(&many).await);
+    assert_eq!(
+        keys.iter().map(Option::is_some).collect::<Vec<_>>(),
+        [true, false, true, false, true, true, true, false, true]
+    );
+    assert!(keys[0] != keys[2] && keys[2] != keys[4]);
+    assert_eq!(vault.many_bytes(&many).await, keys);
+    assert!(vault.many_bytes(&[]).await.is_empty());
+}
+
+async fn first_keys_of_many_at_once_are_one_for_each(engine: Engine) {
+    let dynamodb = dynamodb(engine).await;
+    let replicas = [replica(&dynamodb, &[1]).await, replica(&dynamodb, &[1]).await];
+    let many = persons(20);
+    let keys = join_all((0..8).map(|at| replicas[at % 2].many_bytes(&many))).await;
+    assert!(keys.iter().all(|of_one| *of_one == keys[0]), "two keys for one person");
+    assert!(keys[0].iter().all(Option::is_some));
+}
+
+async fn many_known_keys_cost_one_read_for_each_hundred_and_first_ones_a_write_more(engine: Engine) {
+    let (proxy, dynamodb, _direct) = through_proxy(engine).await;
+    let (vault, mut many) = (replica(&dynamodb, &[1]).await, persons(100));
+    vault.many_bytes(&many).await;
+    drop(proxy.take_calls());
+    vault.many_bytes(&many).await;
+    assert_eq!(proxy.take_calls(), ["BatchGetItem"]);
+    many.extend(persons(2));
+    vault.many_bytes(&many).await;
+    assert_eq!(proxy.take_calls(), ["BatchGetItem", "BatchGetItem", "PutItem", "PutItem"]);
 }

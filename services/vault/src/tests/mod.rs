@@ -56,6 +56,12 @@ impl Vault {
         self.key(person).await.unwrap().map(|key| key.as_bytes().to_vec())
     }
 
+    /// The same, asked for at once.
+    async fn many_bytes(&self, persons: &[UserId]) -> Vec<Option<Vec<u8>>> {
+        let keys = self.keys(persons).await.unwrap();
+        keys.into_iter().map(|key| key.map(|key| key.as_bytes().to_vec())).collect()
+    }
+
     async fn all_bytes(&self, persons: &[UserId]) -> Vec<Option<Vec<u8>>> {
         futures_util::future::join_all(persons.iter().map(|person| self.bytes(*person))).await
     }

@@ -8,7 +8,7 @@ use proto::events::v1::event::Kind;
 use proto::events::v1::subscriber_service_server::SubscriberService as _;
 use proto::events::v1::{AccountEnded, DeliverRequest, Event};
 use proto::vault::v1::vault_service_server::VaultService as _;
-use proto::vault::v1::{GetDataKeyRequest, GetDataKeyResponse};
+use proto::vault::v1::{BatchGetDataKeysRequest, GetDataKeyRequest, GetDataKeyResponse};
 use tonic::{Code, Request, Status};
 
 use super::{dynamodb, person, replica};
@@ -18,6 +18,7 @@ kit::on_each_engine! {
     the_end_of_an_account_destroys_its_key_whoever_had_it,
     an_event_of_a_kind_that_is_not_known_changes_nothing,
     an_id_that_is_none_is_refused,
+    many_are_answered_in_their_order_and_more_than_200_are_refused,
 }
 
 async fn services(engine: Engine) -> Services {
@@ -27,6 +28,11 @@ async fn services(engine: Engine) -> Services {
 async fn get(services: &Services, person_id: &str) -> Result<GetDataKeyResponse, Status> {
     let request = GetDataKeyRequest { person_id: person_id.to_owned() };
     services.get_data_key(Request::new(request)).await.map(tonic::Response::into_inner)
+}
+
+async fn get_many(services: &Services, person_ids: &[String]) -> Result<Vec<GetDataKeyResponse>, Status> {
+    let request = BatchGetDataKeysRequest { person_ids: person_ids.to_vec() };
+    services.batch_get_data_keys(Request::new(request)).await.map(|response| response.into_inner().keys)
 }
 
 async fn deliver(services: &Services, kind: Option<Kind>) -> Result<(), Status> {
@@ -59,6 +65,24 @@ async fn an_event_of_a_kind_that_is_not_known_changes_nothing(engine: Engine) {
     deliver(&services, None).await.unwrap();
     services.deliver(Request::new(DeliverRequest { event: None })).await.unwrap();
     assert!(get(&services, &id).await.unwrap() == made, "another key");
+}
+
+async fn many_are_answered_in_their_order_and_more_than_200_are_refused(engine: Engine) {
+    let services = services(engine).await;
+    let mut ids: Vec<_> = super::persons(200).iter().map(ToString::to_string).collect();
+    deliver(&services, ended(&ids[7], Role::Client)).await.unwrap();
+    let keys = get_many(&services, &ids).await.unwrap();
+    assert_eq!(keys.len(), 200);
+    for at in [0, 7, 199] {
+        assert!(keys[at] == get(&services, &ids[at]).await.unwrap(), "another person's key");
+        assert_eq!(keys[at].destroyed, at == 7);
+    }
+    ids.push(person().to_string());
+    for bad in [ids, vec!["nobody".to_owned()], vec![person().to_string(), String::new()]] {
+        let refused = get_many(&services, &bad).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().contains("personIds"), "{refused}");
+    }
 }
 
 async fn an_id_that_is_none_is_refused(engine: Engine) {
