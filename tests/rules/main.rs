@@ -13,6 +13,7 @@ mod bookings;
 mod canaries;
 mod matrix;
 mod model;
+mod notes;
 mod practice;
 mod races;
 mod raw;

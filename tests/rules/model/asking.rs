@@ -267,7 +267,7 @@ impl World<'_> {
     }
 
     /// Whether there is such an appointment for somebody.
-    fn is_of(&self, caller: Who, asked: &Appointment) -> bool {
+    pub(crate) fn is_of(&self, caller: Who, asked: &Appointment) -> bool {
         let own = match caller {
             Who::Client(number) => asked.client == number,
             Who::Therapist(number) => asked.therapist == number,
@@ -275,7 +275,7 @@ impl World<'_> {
         own && asked.stands != Stands::Gone
     }
 
-    fn shown_appointment(&self, place: usize) -> Value {
+    pub(crate) fn shown_appointment(&self, place: usize) -> Value {
         let asked = &self.practice.appointments[place];
         json!({
             "appointmentId": asked.id,

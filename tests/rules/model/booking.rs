@@ -330,7 +330,7 @@ impl World<'_> {
     }
 
     /// A session as somebody sees it who may.
-    fn shown_session(&self, caller: Who, place: usize) -> Value {
+    pub(crate) fn shown_session(&self, caller: Who, place: usize) -> Value {
         let session = &self.practice.sessions[place];
         let is_own = match caller {
             Who::Therapist(_) => true,

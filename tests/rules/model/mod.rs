@@ -5,6 +5,7 @@ mod asking;
 mod booking;
 mod consent;
 mod journal;
+mod parting;
 mod practice;
 pub(crate) mod random;
 mod reading;

@@ -191,6 +191,9 @@ pub(crate) struct Thread {
 }
 
 impl Thread {
+    /// One that has not begun.
+    pub(crate) const NONE: Self = Self { said: Vec::new(), read: [0; 2] };
+
     /// How many of the other one's messages come after what was read.
     pub(crate) fn unread(&self, by_client: bool) -> usize {
         let after = &self.said[self.read[usize::from(!by_client)]..];

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::model::booking::text;
 use crate::model::practice::{Said, Thread};
-use crate::model::world::{EACH, Who, World, at, name};
+use crate::model::world::{Who, World, at};
 use crate::model::{NOT_FOUND, Refusal};
 
 const BAD: Refusal = (400, "INVALID_FIELDS");
@@ -103,21 +103,7 @@ impl World<'_> {
         let (caller, _) = self.sides();
         let size = *self.random.pick(&[1, 2, 50]);
         let Some(mut found) = self.pages(caller, "/messages/conversations", size, None).await else { return };
-        let mut expected = Vec::new();
-        for peer in 0..EACH {
-            let (client, therapist, peer) = match caller {
-                Who::Client(client) => (client, peer, Who::Therapist(peer)),
-                Who::Therapist(therapist) => (peer, therapist, Who::Client(peer)),
-            };
-            let thread = &self.threads[client][therapist];
-            let Some(last) = thread.said.last() else { continue };
-            expected.push(json!({
-                "peerId": self.id(peer),
-                "peerName": name(peer),
-                "lastMessage": self.shown_message(client, therapist, last),
-                "unreadCount": thread.unread(matches!(caller, Who::Client(_))),
-            }));
-        }
+        let mut expected = self.conversations_of(caller);
         let time = |shown: &Value| {
             let time: kernel::Timestamp = text(&shown["lastMessage"], "timestamp").parse().expect("a time");
             (-time.as_millisecond(), text(shown, "peerId"))
@@ -156,7 +142,7 @@ impl World<'_> {
         self.same("the read mark", &answer.body, &expected);
     }
 
-    fn shown_message(&self, client: usize, therapist: usize, said: &Said) -> Value {
+    pub(crate) fn shown_message(&self, client: usize, therapist: usize, said: &Said) -> Value {
         let both = [self.client_id(client), self.therapist_id(therapist)];
         let [from, to] = if said.by_client { [&both[0], &both[1]] } else { [&both[1], &both[0]] };
         json!({

@@ -103,6 +103,7 @@ impl<'a> World<'a> {
         for client in 0..EACH {
             self.compare_log(client).await;
         }
+        self.part().await;
         self.seen
     }
 
