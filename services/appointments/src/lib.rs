@@ -1,4 +1,86 @@
-//! appointments.
+//! appointments: the sessions that clients ask for, and what became of that.
+
+mod ended;
+mod list;
+mod model;
+mod ops;
+mod policy;
+mod saga;
+mod service;
+mod slots;
+mod store;
+mod transition;
+mod wire;
+
+use std::sync::Arc;
+
+use chassis::client::Upstream;
+use chassis::server::{MAX_RECEIVE, MAX_SEND};
+use chassis::{Platform, Service};
+use dynamo::secret::Secrets;
+use dynamo::{Idempotency, PageTokens};
+use kernel::BoxError;
+use proto::appointments::v1::appointment_service_server::{AppointmentServiceServer, SERVICE_NAME as APPOINTMENT};
+use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
+use relay::{Relay, Subscriber};
+use tonic::service::Routes;
+
+pub use store::APPOINTMENTS;
+
+use crate::ops::Ops;
+use crate::saga::Revocations;
+use crate::service::Services;
+use crate::slots::{Mapping, Sessions};
+use crate::store::Store;
 
 /// The name of the service.
 pub const NAME: &str = "appointments";
+
+/// What the service is given.
+#[derive(Debug)]
+pub struct Deps {
+    /// The DynamoDB that holds the table [`APPOINTMENTS`].
+    pub dynamodb: dynamo::Client,
+    /// The secrets that page tokens and idempotency records are made with.
+    pub secrets: Secrets,
+    /// The service that notes who knows whom.
+    pub mapping: Upstream,
+    /// The service that has the slots, and is told when one is given back.
+    pub sessions: Upstream,
+    /// How events that a crash left are found.
+    pub events: relay::Config,
+    /// Time, randomness and tasks.
+    pub platform: Platform,
+}
+
+/// Builds the service.
+///
+/// # Errors
+/// If a key can't be derived from the secrets.
+pub fn build(deps: Deps) -> Result<Service, BoxError> {
+    let probe = launch::probe(&deps.dynamodb.table(&APPOINTMENTS));
+    let (tasks, interval) = (deps.platform.tasks.clone(), deps.events.recovery_interval);
+    let ops = ops(deps)?;
+    tasks.spawn(ops.relay.clone().recover(interval));
+    let services = Services(Arc::new(ops));
+    let appointments = AppointmentServiceServer::new(services.clone());
+    let events = SubscriberServiceServer::new(services);
+    let routes = Routes::new(appointments.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
+        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
+    Ok(Service { name: NAME, grpc_services: &[APPOINTMENT, EVENTS], routes, probe })
+}
+
+fn ops(deps: Deps) -> Result<Ops, BoxError> {
+    let Deps { dynamodb, secrets, mapping, sessions, events: _, platform } = deps;
+    let table = dynamodb.table(&APPOINTMENTS);
+    let subscribers = vec![Subscriber { name: "sessions", upstream: sessions.clone() }];
+    Ok(Ops {
+        store: Store::new(table.clone()),
+        tokens: PageTokens::new(&secrets, "appointments/page-tokens", Arc::clone(&platform.entropy))?,
+        idempotency: Idempotency::new(table.clone(), &secrets, Arc::clone(&platform.clock))?,
+        sessions: Sessions(sessions),
+        mapping: Mapping(mapping),
+        relay: Relay::new(table, subscribers, Revocations),
+        platform,
+    })
+}

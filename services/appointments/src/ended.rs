@@ -1,0 +1,69 @@
+//! What the end of an account does to appointments.
+
+use chassis::Context;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use kernel::{AppointmentId, Result};
+
+use crate::model::Appointment;
+use crate::ops::{Ops, Stepped};
+use crate::policy::Undertaker;
+use crate::store::Written;
+use crate::transition::{Action, Standing, Status};
+
+/// How many appointments are ended at a time: few, so that it takes nothing from people who wait.
+const AT_ONCE: usize = 4;
+
+impl Ops {
+    /// Ends every appointment of somebody whose account is ended, and lets none begin: a client's are removed, those of a
+    /// therapist REJECTED or REVOKED, but for what has taken place. It can be repeated, and goes on where it was interrupted.
+    ///
+    /// An index lags, so it is read until a reading finds nothing left to end.
+    pub(crate) async fn bury(&self, context: &Context, permit: Undertaker) -> Result<()> {
+        self.store.mark_ended(permit, self.now()).await?;
+        while self.end_all(context, permit).await? {}
+        Ok(())
+    }
+
+    /// Ends what is found. Answers whether there was anything to end.
+    async fn end_all(&self, context: &Context, permit: Undertaker) -> Result<bool> {
+        let (mut any, mut after) = (false, None);
+        loop {
+            let (theirs, next) = self.store.of_ended(permit, after).await?;
+            let ended = stream::iter(theirs).map(|id| self.end_one(context, permit, id)).buffer_unordered(AT_ONCE);
+            any |= ended.try_fold(false, |any, one| std::future::ready(Ok(any || one))).await?;
+            after = next;
+            if after.is_none() {
+                return Ok(any);
+            }
+        }
+    }
+
+    async fn end_one(&self, context: &Context, permit: Undertaker, id: AppointmentId) -> Result<bool> {
+        let Some(old) = self.store.read(permit.permit(), id).await? else { return Ok(false) };
+        match permit {
+            Undertaker::Client(_) => self.remove(context, &old).await.map(|()| true),
+            Undertaker::Therapist(_) => self.close(context, permit, &old).await,
+        }
+    }
+
+    /// Gives back the slot, if it has one, and removes it. What changes meanwhile is found again.
+    async fn remove(&self, context: &Context, old: &Appointment) -> Result<()> {
+        if old.standing == Standing::Accepted || old.mark.is_some() {
+            self.give_back(context, old.session, old.id).await?;
+        }
+        match self.store.remove(old).await? {
+            Written::Done | Written::Conflict => Ok(()),
+        }
+    }
+
+    async fn close(&self, context: &Context, permit: Undertaker, old: &Appointment) -> Result<bool> {
+        let is_open = matches!(old.status_at(self.now()), Status::Pending | Status::Accepted);
+        if !is_open || old.has_begun(self.now()) {
+            return Ok(false);
+        }
+        if let Stepped::Done(now) = self.step(permit.permit(), old.id, Action::AccountEnded, None).await? {
+            self.announce(context, &now).await;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,46 @@
+//! The process of appointments.
+
+use std::process::ExitCode;
+
+use chassis::Service;
+use chassis::identity::Keys;
+use dynamo::TableDef;
+use kernel::BoxError;
+use launch::{Domain, Given};
+
+struct This;
+
+/// The settings of the process.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Other services")]
+struct Settings {
+    /// Where mapping listens.
+    #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = "http://127.0.0.1:50055")]
+    mapping_address: String,
+
+    /// Where sessions listens.
+    #[arg(long, env = "MESH_SESSIONS_ADDRESS", default_value = "http://127.0.0.1:50058")]
+    sessions_address: String,
+
+    #[command(flatten)]
+    events: relay::Config,
+}
+
+impl Domain for This {
+    const NAME: &'static str = appointments::NAME;
+    const TABLES: &'static [&'static TableDef] = &[&appointments::APPOINTMENTS];
+    type Config = Settings;
+
+    async fn build(settings: Settings, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
+        let mapping = given.upstream(&settings.mapping_address)?;
+        let sessions = given.upstream(&settings.sessions_address)?;
+        let Given { dynamodb, secrets, platform, .. } = given;
+        let deps = appointments::Deps { dynamodb, secrets, mapping, sessions, events: settings.events, platform };
+        Ok((appointments::build(deps)?, None))
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    launch::run::<This>().await
+}

@@ -1,0 +1,68 @@
+//! What an appointment is.
+
+use kernel::{AppointmentId, ClientId, OffsetDateTime, SessionId, TherapistId, Timestamp, Version};
+use proto::events::v1::event::Kind;
+use proto::events::v1::{AppointmentRevoked, Event};
+use relay::Mark;
+
+use crate::transition::{Standing, Status};
+
+/// When a session starts, to the second: text of it sorts as the instants do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Start(Timestamp);
+
+impl Start {
+    /// The second in which an instant lies.
+    pub(crate) fn of(instant: Timestamp) -> Self {
+        Self(Timestamp::from_second(instant.as_second()).unwrap_or(instant))
+    }
+
+    pub(crate) const fn instant(self) -> Timestamp {
+        self.0
+    }
+}
+
+/// Who asks whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) client: ClientId,
+    pub(crate) therapist: TherapistId,
+}
+
+/// One appointment.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Appointment {
+    pub(crate) id: AppointmentId,
+    pub(crate) pair: Pair,
+    pub(crate) session: SessionId,
+    /// When, as the client asked.
+    pub(crate) date: OffsetDateTime,
+    pub(crate) starts: Start,
+    pub(crate) standing: Standing,
+    pub(crate) created_at: Timestamp,
+    pub(crate) version: Version,
+    /// While sessions is still to hear that it is revoked.
+    pub(crate) mark: Option<Mark>,
+}
+
+impl Appointment {
+    /// Where it stands: a request that nobody has answered when the session begins is EXPIRED.
+    pub(crate) fn status_at(&self, now: Timestamp) -> Status {
+        if self.standing == Standing::Pending && self.has_begun(now) { Status::Expired } else { self.standing.into() }
+    }
+
+    pub(crate) fn has_begun(&self, now: Timestamp) -> bool {
+        self.starts.instant() <= now
+    }
+
+    /// The same appointment, after a step that `mark` tells sessions of.
+    pub(crate) fn after(&self, standing: Standing, mark: Option<Mark>) -> Self {
+        Self { standing, mark, version: self.version.next(), ..self.clone() }
+    }
+
+    /// The event that is pending.
+    pub(crate) fn event(&self) -> Option<Event> {
+        let revoked = AppointmentRevoked { appointment_id: self.id.to_string(), session_id: self.session.to_string() };
+        self.mark.map(|mark| mark.event(Kind::AppointmentRevoked(revoked)))
+    }
+}

@@ -1,0 +1,156 @@
+//! Who may do what with appointments. Pure: the store takes the permits that are made here and nowhere else.
+
+use kernel::{ClientId, Error, Kind, Person, Role, SessionId, TherapistId, UserId};
+
+use crate::model::{Appointment, Pair};
+use crate::transition::{Action, Actor, Refusal, is_theirs};
+
+/// The right to appointments, as one of those whom they concern.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Permit(Side);
+
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Client(ClientId),
+    Therapist(TherapistId),
+    Session(SessionId),
+    Ended(Undertaker),
+}
+
+/// The right to list the own appointments.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Own {
+    Client(ClientId),
+    Therapist(TherapistId),
+}
+
+/// The right to ask for sessions as this client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking(ClientId);
+
+/// The right to end every appointment of somebody whose account is ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Undertaker {
+    Client(ClientId),
+    Therapist(TherapistId),
+}
+
+impl Permit {
+    pub(crate) const fn actor(self) -> Actor {
+        match self.0 {
+            Side::Client(_) => Actor::Client,
+            Side::Therapist(_) => Actor::Therapist,
+            Side::Session(_) | Side::Ended(_) => Actor::System,
+        }
+    }
+
+    /// Whether it is for this appointment.
+    pub(crate) fn covers(self, appointment: &Appointment) -> bool {
+        let Pair { client, therapist } = appointment.pair;
+        match self.0 {
+            Side::Client(id) | Side::Ended(Undertaker::Client(id)) => id == client,
+            Side::Therapist(id) | Side::Ended(Undertaker::Therapist(id)) => id == therapist,
+            Side::Session(id) => id == appointment.session,
+        }
+    }
+}
+
+impl Own {
+    /// The bytes of the caller's id.
+    pub(crate) const fn caller(&self) -> &[u8; 16] {
+        match self {
+            Self::Client(id) => id.as_bytes(),
+            Self::Therapist(id) => id.as_bytes(),
+        }
+    }
+}
+
+impl Asking {
+    pub(crate) const fn towards(self, therapist: TherapistId) -> Pair {
+        Pair { client: self.0, therapist }
+    }
+
+    /// The right to what was asked for.
+    pub(crate) const fn permit(self) -> Permit {
+        Permit(Side::Client(self.0))
+    }
+}
+
+impl Undertaker {
+    /// The right of the service that is told of the end of an account.
+    pub(crate) fn of(role: Role, id: UserId) -> Self {
+        match role {
+            Role::Client => Self::Client(id.into()),
+            Role::Therapist => Self::Therapist(id.into()),
+        }
+    }
+
+    pub(crate) fn id(self) -> UserId {
+        match self {
+            Self::Client(id) => id.into(),
+            Self::Therapist(id) => id.into(),
+        }
+    }
+
+    pub(crate) const fn permit(self) -> Permit {
+        Permit(Side::Ended(self))
+    }
+}
+
+/// The right of what happens to a session over the appointments that ask for it.
+pub(crate) const fn session(id: SessionId) -> Permit {
+    Permit(Side::Session(id))
+}
+
+/// The right of a person to read the own appointments.
+pub(crate) fn read(person: Person) -> Permit {
+    Permit(match person.role {
+        Role::Client => Side::Client(person.user_id.into()),
+        Role::Therapist => Side::Therapist(person.user_id.into()),
+    })
+}
+
+/// The right of a person to do this with the own appointments.
+///
+/// # Errors
+/// PERMISSION_DENIED (`ROLE_NOT_ALLOWED`) when this kind of person never does this, whatever appointment is meant.
+pub(crate) fn act(person: Person, action: Action) -> Result<Permit, Error> {
+    let permit = read(person);
+    if is_theirs(permit.actor(), action) { Ok(permit) } else { Err(Refusal::NotTheirs.into_error()) }
+}
+
+/// The right of a client to ask, under the id that the request names, if it names one.
+///
+/// # Errors
+/// PERMISSION_DENIED for another account, the same whether it exists or not, and for a therapist.
+pub(crate) fn ask(person: Person, client_id: &str) -> Result<Asking, Error> {
+    match person.role {
+        Role::Client if is_own(person, client_id) => Ok(Asking(person.user_id.into())),
+        Role::Client => Err(not_yours("clientId")),
+        Role::Therapist => {
+            Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients ask for appointments"))
+        }
+    }
+}
+
+/// The right of a person to list the own appointments, under the ids that the request names, if it names any.
+///
+/// # Errors
+/// PERMISSION_DENIED (`NOT_YOUR_ACCOUNT`) for another account of the caller's own kind.
+pub(crate) fn list(person: Person, client_id: &str, therapist_id: &str) -> Result<Own, Error> {
+    match person.role {
+        Role::Client if is_own(person, client_id) => Ok(Own::Client(person.user_id.into())),
+        Role::Client => Err(not_yours("clientId")),
+        Role::Therapist if is_own(person, therapist_id) => Ok(Own::Therapist(person.user_id.into())),
+        Role::Therapist => Err(not_yours("therapistId")),
+    }
+}
+
+fn is_own(person: Person, id: &str) -> bool {
+    id.is_empty() || id.parse::<UserId>() == Ok(person.user_id)
+}
+
+fn not_yours(field: &'static str) -> Error {
+    let message = format!("{field}: you may do this with your own account only");
+    Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", message)
+}

@@ -1,0 +1,138 @@
+//! The RPCs: a request enters, is translated, handed on, and its answer translated back.
+
+use std::sync::Arc;
+
+use chassis::{Context, paged, status};
+use kernel::{Error, Page, Result as Outcome, Version, both};
+use prost::Message as _;
+use proto::appointments::v1 as pb;
+use proto::appointments::v1::appointment_service_server::AppointmentService;
+use proto::events::v1::subscriber_service_server::SubscriberService;
+use proto::events::v1::{DeliverRequest, DeliverResponse};
+use tonic::{Request, Response, Status};
+
+use crate::model::Appointment;
+use crate::ops::Ops;
+use crate::policy;
+use crate::transition::Action;
+use crate::wire::{self, Event};
+
+/// What idempotency keys of this RPC are kept apart by from those of others.
+const CREATE: &str = "/therapy.appointments.v1.AppointmentService/CreateAppointment";
+
+/// The services of the protos.
+#[derive(Clone)]
+pub(crate) struct Services(pub(crate) Arc<Ops>);
+
+impl Services {
+    async fn list(&self, context: &Context, request: pb::ListAppointmentsRequest) -> Outcome<Page<Appointment>> {
+        let person = context.person()?;
+        let own = policy::list(person, &request.client_id, &request.therapist_id)?;
+        self.0.list(own, &wire::wanted(person.role, request)?).await
+    }
+
+    async fn create(&self, context: &Context, request: pb::CreateAppointmentRequest) -> Outcome<Appointment> {
+        let person = context.person()?;
+        let asking = policy::ask(person, &request.client_id)?;
+        let (key, caller) = (context.idempotency_key.as_deref(), person.user_id.as_bytes());
+        let claim = self.0.idempotency.claim_if_keyed(key, caller, CREATE, &request.encode_to_vec());
+        let (wanted, claim) = both(wire::request(&person.user_id.to_string(), &request), claim)?;
+        self.0.create(context, asking, wanted, claim.as_ref()).await
+    }
+
+    async fn get(&self, context: &Context, id: &str) -> Outcome<Appointment> {
+        self.0.get(policy::read(context.person()?), wire::id(id)?).await
+    }
+
+    async fn update(&self, context: &Context, request: pb::UpdateAppointmentStatusRequest) -> Outcome<Appointment> {
+        let pb::UpdateAppointmentStatusRequest { appointment_id, status } = request;
+        let pb::StatusChange { status, etag } = status.unwrap_or_default();
+        let action = wire::action(status)?;
+        let permit = policy::act(context.person()?, action)?;
+        let expected = Version::expected(&etag)?;
+        self.0.act(context, permit, wire::id(&appointment_id)?, action, expected).await
+    }
+
+    async fn cancel(&self, context: &Context, id: &str) -> Outcome<()> {
+        let permit = policy::act(context.person()?, Action::Cancel)?;
+        self.0.cancel(permit, wire::id(id)?).await
+    }
+
+    async fn take(&self, context: &Context, request: DeliverRequest) -> Outcome<()> {
+        match wire::event(request.event)? {
+            Some(Event::AccountEnded(permit)) => self.0.bury(context, permit).await,
+            Some(Event::Booked(booked)) => self.0.settle(context, &booked).await,
+            Some(Event::Withdrawn(withdrawn)) => self.0.withdraw(withdrawn).await,
+            None => Ok(()),
+        }
+    }
+
+    fn shown(&self, appointment: Result<Appointment, Error>) -> Result<Response<pb::Appointment>, Status> {
+        let appointment = appointment.map_err(status::of)?;
+        Ok(Response::new(wire::appointment(&appointment, self.0.now())))
+    }
+}
+
+#[tonic::async_trait]
+impl AppointmentService for Services {
+    async fn list_appointments(
+        &self,
+        request: Request<pb::ListAppointmentsRequest>,
+    ) -> Result<Response<pb::ListAppointmentsResponse>, Status> {
+        let context = Context::of(&request);
+        let page = self.list(&context, request.into_inner()).await.map_err(status::of)?;
+        let next = page.next.clone();
+        Ok(paged(wire::appointments(page, self.0.now()), next.as_deref()))
+    }
+
+    async fn create_appointment(
+        &self,
+        request: Request<pb::CreateAppointmentRequest>,
+    ) -> Result<Response<pb::Appointment>, Status> {
+        let context = Context::of(&request);
+        self.shown(self.create(&context, request.into_inner()).await)
+    }
+
+    async fn get_appointment(
+        &self,
+        request: Request<pb::GetAppointmentRequest>,
+    ) -> Result<Response<pb::Appointment>, Status> {
+        let context = Context::of(&request);
+        self.shown(self.get(&context, &request.into_inner().appointment_id).await)
+    }
+
+    async fn get_appointment_status(
+        &self,
+        request: Request<pb::GetAppointmentStatusRequest>,
+    ) -> Result<Response<pb::AppointmentStatus>, Status> {
+        let context = Context::of(&request);
+        let there = self.get(&context, &request.into_inner().appointment_id).await.map_err(status::of)?;
+        Ok(Response::new(wire::status(&there, self.0.now())))
+    }
+
+    async fn update_appointment_status(
+        &self,
+        request: Request<pb::UpdateAppointmentStatusRequest>,
+    ) -> Result<Response<pb::Appointment>, Status> {
+        let context = Context::of(&request);
+        self.shown(self.update(&context, request.into_inner()).await)
+    }
+
+    async fn cancel_appointment(
+        &self,
+        request: Request<pb::CancelAppointmentRequest>,
+    ) -> Result<Response<pb::CancelAppointmentResponse>, Status> {
+        let context = Context::of(&request);
+        self.cancel(&context, &request.into_inner().appointment_id).await.map_err(status::of)?;
+        Ok(Response::new(pb::CancelAppointmentResponse {}))
+    }
+}
+
+#[tonic::async_trait]
+impl SubscriberService for Services {
+    async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
+        let context = Context::of(&request);
+        self.take(&context, request.into_inner()).await.map_err(status::of)?;
+        Ok(Response::new(DeliverResponse {}))
+    }
+}

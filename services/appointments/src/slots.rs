@@ -1,0 +1,134 @@
+//! What sessions and mapping are asked before and after an appointment changes.
+
+use chassis::Context;
+use chassis::client::Upstream;
+use kernel::{Error, Kind, Result, SessionId, TherapistId, Timestamp};
+use proto::mapping::v1::consent_service_client::ConsentServiceClient;
+use proto::mapping::v1::record_contact_request::Kind as ContactKind;
+use proto::mapping::v1::record_contact_response::Outcome as Contact;
+use proto::mapping::v1::{RecordContactRequest, RecordContactResponse};
+use proto::sessions::v1::find_slot_response::Outcome as Find;
+use proto::sessions::v1::reserve_slot_response::Outcome as Reserve;
+use proto::sessions::v1::slot_service_client::SlotServiceClient;
+use proto::sessions::v1::{FindSlotRequest, FindSlotResponse, ReleaseSlotRequest, ReserveSlotRequest};
+
+use crate::model::{Appointment, Start};
+use crate::wire;
+
+/// The service that has the slots.
+#[derive(Debug)]
+pub(crate) struct Sessions(pub(crate) Upstream);
+
+/// The service that notes who knows whom.
+#[derive(Debug)]
+pub(crate) struct Mapping(pub(crate) Upstream);
+
+/// Which slot is meant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Which {
+    pub(crate) therapist: TherapistId,
+    /// Not told, it is the therapist's session at the time.
+    pub(crate) session: Option<SessionId>,
+    /// Not told, the session is meant whenever it is.
+    pub(crate) time: Option<Timestamp>,
+}
+
+/// What can be said of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    Available(SessionId, Start),
+    None,
+    Taken,
+    Past,
+    OtherTime,
+    Ambiguous,
+}
+
+/// Whether a slot was booked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reserved {
+    Booked,
+    Taken,
+    Gone,
+    Moved,
+    ClientEnded,
+}
+
+impl Sessions {
+    pub(crate) async fn find(&self, context: &Context, which: Which) -> Result<Found> {
+        let request = FindSlotRequest {
+            session_id: which.session.map(|id| id.to_string()).unwrap_or_default(),
+            therapist_id: which.therapist.to_string(),
+            time: which.time.map(wire::time),
+        };
+        let find = |transport, request| async move { SlotServiceClient::new(transport).find_slot(request).await };
+        let FindSlotResponse { outcome, session_id, start } = self.0.call(context, request, find).await?;
+        match Find::try_from(outcome) {
+            Ok(Find::Available) => {
+                let start = start.ok_or_else(|| Error::internal("a slot has no start"))?;
+                let start = wire::instant(start).map_err(|_| Error::internal("a slot starts at no instant"))?;
+                let session = session_id.parse().map_err(|_| Error::internal("a slot is of no session"))?;
+                Ok(Found::Available(session, Start::of(start)))
+            }
+            Ok(Find::None) => Ok(Found::None),
+            Ok(Find::Taken) => Ok(Found::Taken),
+            Ok(Find::Past) => Ok(Found::Past),
+            Ok(Find::OtherTime) => Ok(Found::OtherTime),
+            Ok(Find::Ambiguous) => Ok(Found::Ambiguous),
+            Ok(Find::Unspecified) | Err(_) => Err(Error::internal("sessions doesn't say what it found")),
+        }
+    }
+
+    pub(crate) async fn reserve(&self, context: &Context, appointment: &Appointment) -> Result<Reserved> {
+        let request = ReserveSlotRequest {
+            session_id: appointment.session.to_string(),
+            therapist_id: appointment.pair.therapist.to_string(),
+            appointment_id: appointment.id.to_string(),
+            client_id: appointment.pair.client.to_string(),
+            start: Some(wire::time(appointment.starts.instant())),
+        };
+        let reserve = |transport, request| async move { SlotServiceClient::new(transport).reserve_slot(request).await };
+        match Reserve::try_from(self.0.call(context, request, reserve).await?.outcome) {
+            Ok(Reserve::Booked) => Ok(Reserved::Booked),
+            Ok(Reserve::Taken) => Ok(Reserved::Taken),
+            Ok(Reserve::Gone) => Ok(Reserved::Gone),
+            Ok(Reserve::Moved) => Ok(Reserved::Moved),
+            Ok(Reserve::ClientEnded) => Ok(Reserved::ClientEnded),
+            Ok(Reserve::Unspecified) | Err(_) => Err(Error::internal("sessions doesn't say whether it booked")),
+        }
+    }
+
+    /// Gives a slot back, if this appointment has it.
+    pub(crate) async fn release(&self, context: &Context, session_id: String, appointment_id: String) -> Result<()> {
+        let request = ReleaseSlotRequest { session_id, appointment_id };
+        let release = |transport, request| async move { SlotServiceClient::new(transport).release_slot(request).await };
+        self.0.call(context, request, release).await.map(drop)
+    }
+}
+
+impl Mapping {
+    /// Notes that the client who calls asks this therapist for an appointment.
+    ///
+    /// # Errors
+    /// NOT_FOUND when there is no such therapist, and so none of the sessions; UNAUTHENTICATED (`ACCOUNT_ENDED`).
+    pub(crate) async fn record(&self, context: &Context, therapist: TherapistId) -> Result<()> {
+        let request = RecordContactRequest { peer_id: therapist.to_string(), kind: ContactKind::Appointment.into() };
+        let record =
+            |transport, request| async move { ConsentServiceClient::new(transport).record_contact(request).await };
+        let RecordContactResponse { outcome } = self.0.call(context, request, record).await?;
+        match Contact::try_from(outcome) {
+            Ok(Contact::Recorded) => Ok(()),
+            Ok(Contact::NoSuchPeer) => Err(no_session()),
+            Ok(Contact::CallerEnded) => Err(account_ended()),
+            Ok(Contact::Unspecified) | Err(_) => Err(Error::internal("mapping doesn't say what it noted")),
+        }
+    }
+}
+
+pub(crate) fn no_session() -> Error {
+    Error::not_found("session")
+}
+
+pub(crate) fn account_ended() -> Error {
+    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
+}

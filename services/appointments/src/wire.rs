@@ -1,0 +1,222 @@
+//! Between the messages of the proto and the types of the domain; every field by its name.
+
+use kernel::{AppointmentId, ClientId, Error, OffsetDateTime, PageSize, SessionId, TherapistId, Timestamp, Violations};
+use kernel::{Page, ParseIdError, Role};
+use proto::appointments::v1 as pb;
+use proto::appointments::v1::appointment::Status as Shown;
+use proto::events::v1 as events;
+
+use crate::list::{Peer, Wanted};
+use crate::model::{Appointment, Pair, Start};
+use crate::policy::Undertaker;
+use crate::saga::{Booked, Withdrawn};
+use crate::transition::{Action, Status};
+
+/// What a client asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request {
+    pub(crate) therapist: TherapistId,
+    pub(crate) date: OffsetDateTime,
+    pub(crate) session: Option<SessionId>,
+}
+
+/// An event that concerns appointments.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Event {
+    AccountEnded(Undertaker),
+    Booked(Booked),
+    Withdrawn(Withdrawn),
+}
+
+/// What a client asks for.
+///
+/// # Errors
+/// INVALID_ARGUMENT names every bad field.
+pub(crate) fn request(caller: &str, request: &pb::CreateAppointmentRequest) -> Result<Request, Error> {
+    let pb::CreateAppointmentRequest { therapist_id, appointment_date, session_id, client_id: _ } = request;
+    let mut bad = Violations::default();
+    let therapist = required(&mut bad, "therapistId", therapist_id);
+    if therapist_id == caller {
+        bad.add("therapistId", "must be a therapist, and not you");
+    }
+    let date = if appointment_date.is_empty() {
+        bad.add("appointmentDate", "is required");
+        None
+    } else {
+        bad.take("appointmentDate", appointment_date.parse())
+    };
+    let session = optional(&mut bad, "sessionId", session_id);
+    match therapist.zip(date) {
+        Some((therapist, date)) if bad.is_empty() => Ok(Request { therapist, date, session }),
+        _ => Err(bad.into_error()),
+    }
+}
+
+fn required<T: std::str::FromStr<Err = ParseIdError>>(
+    bad: &mut Violations,
+    field: &'static str,
+    id: &str,
+) -> Option<T> {
+    if id.is_empty() {
+        bad.add(field, "is required");
+        return None;
+    }
+    bad.take(field, id.parse())
+}
+
+fn optional<T: std::str::FromStr<Err = ParseIdError>>(
+    bad: &mut Violations,
+    field: &'static str,
+    id: &str,
+) -> Option<T> {
+    if id.is_empty() { None } else { bad.take(field, id.parse()) }
+}
+
+/// What an appointment is to become.
+pub(crate) fn action(status: i32) -> Result<Action, Error> {
+    match Shown::try_from(status) {
+        Ok(Shown::Accepted) => Ok(Action::Accept),
+        Ok(Shown::Rejected) => Ok(Action::Reject),
+        Ok(Shown::Revoked) => Ok(Action::Revoke),
+        Ok(Shown::Unspecified | Shown::Pending | Shown::Expired) | Err(_) => {
+            Err(Error::invalid("status", "must be ACCEPTED, REJECTED or REVOKED"))
+        }
+    }
+}
+
+/// The appointment of a path. What is no id is no appointment's.
+pub(crate) fn id(id: &str) -> Result<AppointmentId, Error> {
+    id.parse().map_err(|_| Error::not_found("appointment"))
+}
+
+/// Which page of which appointments a request asks for.
+///
+/// # Errors
+/// INVALID_ARGUMENT names every bad filter.
+pub(crate) fn wanted(role: Role, request: pb::ListAppointmentsRequest) -> Result<Wanted, Error> {
+    let pb::ListAppointmentsRequest { client_id, therapist_id, status, page_size, page_token: token } = request;
+    let mut bad = Violations::default();
+    let peer = match role {
+        Role::Client => optional(&mut bad, "therapistId", &therapist_id).map(Peer::Therapist),
+        Role::Therapist => optional(&mut bad, "clientId", &client_id).map(Peer::Client),
+    };
+    let status = match Shown::try_from(status) {
+        Ok(Shown::Unspecified) => None,
+        Ok(Shown::Pending) => Some(Status::Pending),
+        Ok(Shown::Accepted) => Some(Status::Accepted),
+        Ok(Shown::Rejected) => Some(Status::Rejected),
+        Ok(Shown::Expired) => Some(Status::Expired),
+        Ok(Shown::Revoked) => Some(Status::Revoked),
+        Err(_) => {
+            bad.add("status", "must be PENDING, ACCEPTED, REJECTED, EXPIRED or REVOKED");
+            None
+        }
+    };
+    let size = bad.take("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
+    match size {
+        Some(size) if bad.is_empty() => Ok(Wanted { peer, status, size, token }),
+        _ => Err(bad.into_error()),
+    }
+}
+
+/// The event, if it is one that concerns appointments.
+///
+/// # Errors
+/// INVALID_ARGUMENT when it is not whole.
+pub(crate) fn event(event: Option<events::Event>) -> Result<Option<Event>, Error> {
+    use events::event::Kind;
+    match event.and_then(|event| event.kind) {
+        Some(Kind::AccountEnded(ended)) => account_ended(&ended).map(Event::AccountEnded).map(Some),
+        Some(Kind::SessionBooked(booked)) => session_booked(&booked).map(Event::Booked).map(Some),
+        Some(Kind::SessionWithdrawn(withdrawn)) => session_withdrawn(&withdrawn).map(Event::Withdrawn).map(Some),
+        Some(Kind::AppointmentRevoked(_)) | None => Ok(None),
+    }
+}
+
+fn account_ended(ended: &events::AccountEnded) -> Result<Undertaker, Error> {
+    use events::account_ended::Role as Ended;
+    let mut bad = Violations::default();
+    let user = required(&mut bad, "event.accountEnded.userId", &ended.user_id);
+    let role = match Ended::try_from(ended.role) {
+        Ok(Ended::Client) => Some(Role::Client),
+        Ok(Ended::Therapist) => Some(Role::Therapist),
+        Ok(Ended::Unspecified) | Err(_) => {
+            bad.add("event.accountEnded.role", "must be CLIENT or THERAPIST");
+            None
+        }
+    };
+    role.zip(user).map(|(role, user)| Undertaker::of(role, user)).ok_or_else(|| bad.into_error())
+}
+
+fn session_booked(booked: &events::SessionBooked) -> Result<Booked, Error> {
+    let mut bad = Violations::default();
+    let session = required::<SessionId>(&mut bad, "event.sessionBooked.sessionId", &booked.session_id);
+    let therapist = required::<TherapistId>(&mut bad, "event.sessionBooked.therapistId", &booked.therapist_id);
+    let client = required::<ClientId>(&mut bad, "event.sessionBooked.clientId", &booked.client_id);
+    let appointment = required(&mut bad, "event.sessionBooked.appointmentId", &booked.appointment_id);
+    let start = bad.take("event.sessionBooked.start", booked.start.ok_or(NO_TIME).and_then(instant));
+    let date = bad.take("event.sessionBooked.startDate", booked.start_date.parse());
+    match (session, therapist.zip(client), appointment, start.zip(date)) {
+        (Some(session), Some((therapist, client)), Some(appointment), Some((start, date))) => Ok(Booked {
+            session,
+            appointment,
+            pair: Pair { client, therapist },
+            starts: Start::of(start),
+            date,
+            unasked: booked.unasked,
+        }),
+        _ => Err(bad.into_error()),
+    }
+}
+
+fn session_withdrawn(withdrawn: &events::SessionWithdrawn) -> Result<Withdrawn, Error> {
+    let mut bad = Violations::default();
+    let session = required(&mut bad, "event.sessionWithdrawn.sessionId", &withdrawn.session_id);
+    let appointment = optional(&mut bad, "event.sessionWithdrawn.appointmentId", &withdrawn.appointment_id);
+    match session {
+        Some(session) if bad.is_empty() => Ok(Withdrawn { session, appointment, available: withdrawn.available }),
+        _ => Err(bad.into_error()),
+    }
+}
+
+const NO_TIME: &str = "is no time";
+
+pub(crate) fn instant(time: prost_types::Timestamp) -> Result<Timestamp, &'static str> {
+    Timestamp::new(time.seconds, time.nanos).map_err(|_| NO_TIME)
+}
+
+pub(crate) fn time(time: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() }
+}
+
+const fn shown(status: Status) -> Shown {
+    match status {
+        Status::Pending => Shown::Pending,
+        Status::Accepted => Shown::Accepted,
+        Status::Rejected => Shown::Rejected,
+        Status::Expired => Shown::Expired,
+        Status::Revoked => Shown::Revoked,
+    }
+}
+
+pub(crate) fn appointment(it: &Appointment, now: Timestamp) -> pb::Appointment {
+    pb::Appointment {
+        appointment_id: it.id.to_string(),
+        client_id: it.pair.client.to_string(),
+        therapist_id: it.pair.therapist.to_string(),
+        session_id: it.session.to_string(),
+        appointment_date: it.date.to_string(),
+        status: shown(it.status_at(now)).into(),
+        created_at: Some(time(it.created_at)),
+        etag: it.version.to_string(),
+    }
+}
+
+pub(crate) fn status(it: &Appointment, now: Timestamp) -> pb::AppointmentStatus {
+    pb::AppointmentStatus { appointment_id: it.id.to_string(), status: shown(it.status_at(now)).into() }
+}
+
+pub(crate) fn appointments(page: Page<Appointment>, now: Timestamp) -> pb::ListAppointmentsResponse {
+    let Page { items, next } = page.map(|it| appointment(&it, now));
+    pb::ListAppointmentsResponse { appointments: items, next_page_token: next.unwrap_or_default() }
+}
