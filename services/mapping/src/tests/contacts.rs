@@ -65,6 +65,7 @@ struct Known {
 }
 
 impl Known {
+    #[allow(clippy::disallowed_methods, reason = "the task ends with this value")]
     async fn new(engine: Engine) -> Self {
         let names = Names::default();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -210,7 +211,7 @@ async fn a_client_who_ends_the_relation_meanwhile_is_not_reached(engine: Engine)
     let pair = known.strangers();
     known.direct.client(pair, Intent::Map).await.unwrap();
     let permit = as_therapist(pair.therapist).towards(pair.client);
-    let noted = known.note_while(permit, known.direct.client(pair, Intent::End)).await;
+    let noted = known.note_while(permit, Box::pin(known.direct.client(pair, Intent::End))).await;
     assert_eq!((noted, known.contacts(pair).await), (NoSuchPeer, 0));
 }
 

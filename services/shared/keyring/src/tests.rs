@@ -151,6 +151,7 @@ impl Keyring {
     }
 
     /// Asks for many keys at once, in the background.
+    #[allow(clippy::disallowed_methods, reason = "a test waits for what it spawns")]
     fn ask_for_many(&self, numbers: impl IntoIterator<Item = u8> + Send + 'static) -> JoinHandle<BTreeSet<u8>> {
         let keyring = self.clone();
         tokio::spawn(async move { keyring.have(numbers.into_iter().collect::<Vec<_>>()).await })
