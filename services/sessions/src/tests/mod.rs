@@ -1,1 +1,235 @@
 //! The rules of sessions, on both engines.
+
+mod endings;
+mod lists;
+mod model;
+mod notes;
+mod peers;
+mod races;
+mod saga;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::client::Upstream;
+use chassis::identity::Issuer;
+use chassis::{Context, Platform, SystemEntropy, Tasks};
+use dynamo::Table;
+use dynamo::secret::{Secret, Secrets};
+use kernel::{AppointmentId, ClientId, Error, LoginId, ManualClock, Person, Role, SessionId, TherapistId, Timestamp};
+use kernel::{FreeText, UserId};
+use kit::engine::Engine;
+use kit::subscriber::{Reaction, Subscriber, Told as Deliveries};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+use proto::events::v1::Event;
+
+use crate::model::{Booking, Change, Draft, NotesChange, OwnSession, Status};
+use crate::ops::Ops;
+use crate::policy::{self, Own, Side, Slots, Visit};
+use crate::slot::{Slot, Told};
+use crate::slots::{Reservation, Reserved};
+use crate::tests::peers::Peers;
+use crate::{Deps, SESSIONS, ops};
+
+/// In the year 2100: what expires by this clock must not have expired by the engines' own.
+const NOW: i64 = 4_102_444_800;
+
+/// The use cases over a table of their own, by a clock that stands still, with a vault, a mapping and an appointments that do
+/// what a test says.
+struct World {
+    ops: Arc<Ops>,
+    table: Table,
+    clock: ManualClock,
+    peers: Peers,
+    deliveries: Deliveries,
+    reaction: Arc<std::sync::Mutex<Reaction>>,
+    _appointments: Subscriber,
+}
+
+impl World {
+    async fn new(engine: Engine) -> Self {
+        let dynamodb = engine.client().await;
+        dynamodb.create_or_verify(&[&SESSIONS]).await.unwrap();
+        let clock = ManualClock::new(Timestamp::from_second(NOW).unwrap());
+        let shared = Arc::new(clock.clone());
+        let tokens = Arc::new(Issuer::generate(shared.clone()).unwrap()).workload("sessions").tokens;
+        let upstream = |url: &str| Upstream::new(url, tokens.clone()).unwrap();
+        let peers = Peers::start().await;
+        let (deliveries, reaction) = (Deliveries::default(), Arc::new(std::sync::Mutex::new(Reaction::Take)));
+        let react = Arc::clone(&reaction);
+        let appointments = deliveries.subscriber("appointments", move |_| *react.lock().unwrap()).await;
+        let deps = Deps {
+            dynamodb: dynamodb.clone(),
+            secrets: Secrets::new(Secret::new([7; 32]), vec![]),
+            vault: upstream(&peers.url()),
+            keyring: keyring::Config { data_key_life: Duration::from_secs(30) },
+            mapping: upstream(&peers.url()),
+            appointments: upstream(&appointments.url()),
+            events: relay::Config { recovery_interval: Duration::from_secs(10) },
+            platform: Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() },
+        };
+        let table = dynamodb.table(&SESSIONS);
+        Self {
+            ops: Arc::new(ops(deps).unwrap()),
+            table,
+            clock,
+            peers,
+            deliveries,
+            reaction,
+            _appointments: appointments,
+        }
+    }
+
+    fn user(&self) -> UserId {
+        UserId::generate(&self.clock, &SystemEntropy)
+    }
+
+    fn therapist(&self) -> Own {
+        own(self.user().into())
+    }
+
+    /// A client whom therapists may book.
+    fn client(&self) -> Visit {
+        let client = self.user();
+        self.peers.relate(client);
+        visit(client.into())
+    }
+
+    fn appointments(&self, reaction: Reaction) {
+        *self.reaction.lock().unwrap() = reaction;
+    }
+
+    /// What appointments has taken.
+    fn taken(&self) -> Vec<Event> {
+        self.deliveries.taken_by("appointments")
+    }
+
+    async fn add(&self, permit: Own, slot: Slot, client: Option<Visit>) -> Result<OwnSession, Error> {
+        self.ops.create(&context(), permit, draft(slot, client, "", ""), None).await
+    }
+
+    async fn update(&self, permit: Own, id: SessionId, change: Change) -> Result<OwnSession, Error> {
+        self.ops.update(&context(), permit, id, &change).await
+    }
+
+    async fn set(&self, permit: Own, id: SessionId, status: Status) -> Result<OwnSession, Error> {
+        self.update(permit, id, Change { status: Some(status), ..Change::default() }).await
+    }
+
+    async fn reserve(&self, session: &OwnSession, client: Visit, appointment: AppointmentId) -> Reserved {
+        let wanted = Reservation {
+            session: session.session.id,
+            therapist: session.session.therapist,
+            booking: Booking { client: client.client(), appointment },
+            start: session.session.slot.start(),
+        };
+        self.ops.reserve(&context(), Slots::of_appointments(), wanted).await.unwrap()
+    }
+
+    async fn book(&self, session: &OwnSession, client: Visit) -> AppointmentId {
+        let appointment = self.appointment();
+        assert_eq!(self.reserve(session, client, appointment).await, Reserved::Booked);
+        appointment
+    }
+
+    async fn release(&self, session: &OwnSession, appointment: AppointmentId) {
+        self.ops.release(Slots::of_appointments(), session.session.id, appointment).await.unwrap();
+    }
+
+    fn appointment(&self) -> AppointmentId {
+        AppointmentId::generate(&self.clock, &SystemEntropy)
+    }
+
+    async fn read(&self, permit: Own, session: &OwnSession) -> Result<OwnSession, Error> {
+        self.ops.own(&context(), permit, session.session.id).await
+    }
+
+    /// Every own session, by the index.
+    async fn all(&self, permit: Own) -> Vec<OwnSession> {
+        let (mut all, mut token) = (Vec::new(), String::new());
+        loop {
+            let search = lists::search(None, crate::list::Range::default(), 200, &token);
+            let page = self.ops.list_own(&context(), permit, None, &search).await.unwrap();
+            all.extend(page.items);
+            match page.next {
+                Some(next) => token = next,
+                None => return all,
+            }
+        }
+    }
+}
+
+fn context() -> Context {
+    Context::background(Duration::from_secs(60))
+}
+
+fn person(role: Role, user_id: UserId) -> Person {
+    Person { user_id, role, login_id: LoginId::from_bytes([9; 16]) }
+}
+
+fn own(id: TherapistId) -> Own {
+    policy::own(person(Role::Therapist, id.into()), "").unwrap()
+}
+
+fn visit(id: ClientId) -> Visit {
+    match policy::side(person(Role::Client, id.into())) {
+        Side::Client(visit) => visit,
+        Side::Therapist(_) => panic!("a client is a client"),
+    }
+}
+
+/// A slot that starts so many minutes after the clock's beginning, which is a midnight of UTC.
+fn slot(start: i64, minutes: i64) -> Slot {
+    let at = |minute: i64| Timestamp::from_second(NOW + minute * 60).unwrap();
+    let end = at(start + minutes).to_string();
+    let slot = Slot::new(Told {
+        date: at(start).to_string().parse().unwrap(),
+        start: None,
+        end: end[11..16].parse().unwrap(),
+    });
+    slot.unwrap_or_else(|(field, wrong)| panic!("{start} {minutes}: {field} {wrong}"))
+}
+
+/// The change of a session's time to that of a slot.
+fn at(slot: Slot) -> Change {
+    let Told { date, start: _, end } = slot.told();
+    Change { date: Some(date), start: Some(slot.start_time()), end: Some(end), ..Change::default() }
+}
+
+fn text(text: &str) -> FreeText {
+    FreeText::try_from(text.to_owned()).unwrap()
+}
+
+fn draft(slot: Slot, client: Option<Visit>, shared: &str, private: &str) -> Draft {
+    Draft { slot, client: client.map(Visit::client), shared_notes: text(shared), private_notes: text(private) }
+}
+
+fn noted(shared: Option<&str>, private: Option<&str>) -> Change {
+    Change { notes: NotesChange { shared: shared.map(text), private: private.map(text) }, ..Change::default() }
+}
+
+fn reason<T>(outcome: &Result<T, Error>) -> &'static str {
+    outcome.as_ref().err().map_or("", Error::reason)
+}
+
+/// A source of chance that a failure can be repeated by.
+struct Chance(TestRunner);
+
+impl Chance {
+    fn new() -> Self {
+        let runner = TestRunner::default();
+        println!("seed: {:?}", runner.clone().rng());
+        Self(runner)
+    }
+
+    /// A number from 0 to `most`, which is not in it.
+    fn below(&mut self, most: i64) -> i64 {
+        (0..most).new_tree(&mut self.0).unwrap().current()
+    }
+
+    fn of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[usize::try_from(self.below(i64::try_from(all.len()).unwrap())).unwrap()]
+    }
+}

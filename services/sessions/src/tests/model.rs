@@ -1,0 +1,77 @@
+use std::collections::BTreeMap;
+
+use kernel::SessionId;
+use kit::engine::Engine;
+
+use super::{Chance, World, at, context, reason, slot};
+use crate::calendar::{self, Busy};
+use crate::model::Status;
+use crate::slot::Slot;
+
+kit::on_each_engine!(the_calendar_is_a_plain_list_of_sessions_that_do_not_overlap);
+
+/// What the calendar must be.
+#[derive(Default)]
+struct Plain(BTreeMap<SessionId, (Slot, bool)>);
+
+impl Plain {
+    fn is_free(&self, slot: Slot, but: Option<SessionId>) -> bool {
+        let overlaps = |other: &Slot| slot.start() < other.end() && other.start() < slot.end();
+        !self.0.iter().any(|(id, (other, takes))| *takes && Some(*id) != but && overlaps(other))
+    }
+}
+
+async fn the_calendar_is_a_plain_list_of_sessions_that_do_not_overlap(engine: Engine) {
+    let world = World::new(engine).await;
+    let (permit, mut plain, mut chance) = (world.therapist(), Plain::default(), Chance::new());
+    let drawn = |chance: &mut Chance| {
+        let start = 1440 + chance.below(3 * 1440 - 1);
+        slot(start, 1 + chance.below((1439 - start % 1440).clamp(1, 180)).min(1438 - start % 1440).max(0))
+    };
+    for step in 0..220 {
+        let ids: Vec<_> = plain.0.keys().copied().collect();
+        let kind = if ids.is_empty() { 0 } else { chance.below(6) };
+        let one = (kind > 1).then(|| *chance.of(&ids));
+        match (kind, one) {
+            (2 | 3, Some(id)) => {
+                let (_, takes) = plain.0[&id];
+                let wanted = drawn(&mut chance);
+                let moved = world.update(permit, id, at(wanted)).await;
+                let expected = if takes && !plain.is_free(wanted, Some(id)) { "SESSION_OVERLAPS" } else { "" };
+                assert_eq!(reason(&moved), expected, "step {step}: {wanted:?}");
+                if moved.is_ok() {
+                    plain.0.insert(id, (wanted, takes));
+                }
+            }
+            (4, Some(id)) => {
+                let (slot, takes) = plain.0[&id];
+                let asked = if takes { Status::Cancelled } else { Status::Available };
+                let changed = world.set(permit, id, asked).await;
+                let expected = if !takes && !plain.is_free(slot, Some(id)) { "SESSION_OVERLAPS" } else { "" };
+                assert_eq!(reason(&changed), expected, "step {step}: {asked:?} of {slot:?}");
+                if changed.is_ok() {
+                    plain.0.insert(id, (slot, !takes));
+                }
+            }
+            (5, Some(id)) => {
+                world.ops.delete(&context(), permit, id).await.unwrap();
+                plain.0.remove(&id);
+            }
+            _ => {
+                let wanted = drawn(&mut chance);
+                let added = world.add(permit, wanted, None).await;
+                let expected = if plain.is_free(wanted, None) { "" } else { "SESSION_OVERLAPS" };
+                assert_eq!(reason(&added), expected, "step {step}: {wanted:?}");
+                plain.0.extend(added.ok().map(|it| (it.session.id, (wanted, true))));
+            }
+        }
+    }
+    let mut expected: Vec<_> = plain.0.iter().map(|(id, (slot, takes))| (slot.start(), *id, *takes)).collect();
+    expected.sort_unstable();
+    let all = world.all(permit).await;
+    let there = all.iter().map(|it| (it.session.slot.start(), it.session.id, it.session.state.takes_time()));
+    assert_eq!(there.collect::<Vec<_>>(), expected);
+    let busy: Vec<_> = all.iter().filter_map(|it| Busy::of(&it.session)).collect();
+    let days = calendar::days(busy.iter().copied());
+    assert_eq!(world.ops.store.calendar(permit, days).await.unwrap().sessions(), busy);
+}

@@ -1,0 +1,117 @@
+use dynamo::Item;
+use kernel::Kind;
+use kit::engine::Engine;
+
+use super::{World, context, draft, noted, reason, slot};
+use crate::model::{Change, OwnSession, Status};
+use crate::policy::{Own, Visit};
+
+kit::on_each_engine!(
+    notes_are_sealed_each_for_its_reader,
+    who_gets_a_freed_slot_next_reads_nothing_of_the_one_before,
+    notes_change_by_themselves_and_empty_ones_are_gone,
+    notes_whose_key_is_destroyed_are_empty_and_nothing_is_written_without_the_own_key,
+);
+
+const SHARED: &str = "canary-shared";
+const PRIVATE: &str = "canary-private";
+
+fn texts(own: &OwnSession) -> (&str, &str) {
+    (own.shared_notes.as_str(), own.private_notes.as_str())
+}
+
+async fn prepared(world: &World, permit: Own, start: i64, client: Option<Visit>) -> OwnSession {
+    let draft = draft(slot(start, 30), client, SHARED, PRIVATE);
+    world.ops.create(&context(), permit, draft, None).await.unwrap()
+}
+
+/// What the client reads.
+async fn read(world: &World, client: Visit, session: &OwnSession) -> Result<String, kernel::Error> {
+    let seen = world.ops.seen(&context(), client, session.session.id).await;
+    seen.map(|seen| seen.shared_notes.as_str().to_owned())
+}
+
+async fn notes_are_sealed_each_for_its_reader(engine: Engine) {
+    let world = World::new(engine).await;
+    let (permit, client, stranger) = (world.therapist(), world.client(), world.client());
+    let session = prepared(&world, permit, 1440, None).await;
+    assert_eq!(texts(&session), (SHARED, PRIVATE));
+    for anyone in [client, stranger] {
+        assert_eq!(read(&world, anyone, &session).await.unwrap(), "", "an available session shows no notes");
+    }
+    world.book(&session, client).await;
+    assert_eq!(read(&world, client, &session).await.unwrap(), SHARED);
+    assert_eq!(read(&world, stranger, &session).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(texts(&world.read(permit, &session).await.unwrap()), (SHARED, PRIVATE));
+    let unasked = prepared(&world, permit, 1500, Some(client)).await;
+    assert_eq!(read(&world, client, &unasked).await.unwrap(), SHARED);
+    let other = world.therapist();
+    assert_eq!(world.read(other, &session).await.unwrap_err().kind(), Kind::NotFound);
+    let key = crate::store::place(session.session.id);
+    let item: Item = world.table.get_item(&key, dynamo::Read::Consistent).await.unwrap().unwrap();
+    let plain = format!("{item:?}{:?}{:?}", item.text("private_notes"), item.text("shared_notes"));
+    assert!(!plain.contains("canary"), "neither is text: {plain}");
+}
+
+async fn who_gets_a_freed_slot_next_reads_nothing_of_the_one_before(engine: Engine) {
+    let world = World::new(engine).await;
+    let (permit, before, next) = (world.therapist(), world.client(), world.client());
+    for (number, by_release) in [(0, true), (1, false)] {
+        let session = prepared(&world, permit, 1440 + number * 60, Some(before)).await;
+        if by_release {
+            world.release(&session, session.session.state.appointment().unwrap()).await;
+        } else {
+            // With the notes sent back, as a program does that changes the status of what it has read.
+            let sent = noted(Some(SHARED), Some(PRIVATE));
+            let change = Change { status: Some(Status::Available), ..sent };
+            world.update(permit, session.session.id, change).await.unwrap();
+        }
+        let freed = world.read(permit, &session).await.unwrap();
+        assert_eq!((texts(&freed), freed.session.state.client()), (("", PRIVATE), None));
+        world.book(&freed, next).await;
+        assert_eq!(read(&world, next, &session).await.unwrap(), "");
+        assert_eq!(read(&world, before, &session).await.unwrap_err().kind(), Kind::NotFound);
+    }
+    let cancelled = prepared(&world, permit, 1600, Some(before)).await;
+    world.set(permit, cancelled.session.id, Status::Cancelled).await.unwrap();
+    assert_eq!(read(&world, before, &cancelled).await.unwrap(), SHARED, "whose session was cancelled still sees it");
+    world.set(permit, cancelled.session.id, Status::Available).await.unwrap();
+    assert_eq!(read(&world, before, &cancelled).await.unwrap(), "", "as anybody does");
+}
+
+async fn notes_change_by_themselves_and_empty_ones_are_gone(engine: Engine) {
+    let world = World::new(engine).await;
+    let (permit, client) = (world.therapist(), world.client());
+    let session = prepared(&world, permit, 1440, Some(client)).await;
+    let id = session.session.id;
+    let changed = world.update(permit, id, noted(Some("new"), None)).await.unwrap();
+    assert_eq!((texts(&changed), changed.session.state), (("new", PRIVATE), session.session.state));
+    assert_eq!(read(&world, client, &session).await.unwrap(), "new");
+    let changed = world.update(permit, id, noted(None, Some(""))).await.unwrap();
+    assert_eq!(texts(&changed), ("new", ""));
+    let stale = Change { expected: Some(session.session.version), ..noted(Some("late"), None) };
+    assert_eq!(reason(&world.update(permit, id, stale).await), "STALE_ETAG");
+    let present = Change { expected: Some(changed.session.version), ..noted(Some("in time"), None) };
+    assert_eq!(texts(&world.update(permit, id, present).await.unwrap()), ("in time", ""));
+    let other = world.therapist();
+    assert_eq!(world.update(other, id, noted(Some("x"), None)).await.unwrap_err().kind(), Kind::NotFound);
+}
+
+async fn notes_whose_key_is_destroyed_are_empty_and_nothing_is_written_without_the_own_key(engine: Engine) {
+    let world = World::new(engine).await;
+    let (permit, client) = (world.therapist(), world.client());
+    let session = prepared(&world, permit, 1440, Some(client)).await;
+    let destroy = |person: kernel::UserId| {
+        world.peers.destroy(person);
+        world.ops.keyring.forget(person);
+    };
+    destroy(client.client().into());
+    assert_eq!(texts(&world.read(permit, &session).await.unwrap()), ("", PRIVATE));
+    assert_eq!(texts(&world.all(permit).await[0]), ("", PRIVATE));
+    assert_eq!(read(&world, client, &session).await.unwrap(), "");
+    destroy(permit.therapist().into());
+    assert_eq!(texts(&world.read(permit, &session).await.unwrap()), ("", ""));
+    let refused = world.add(permit, slot(3000, 30), None).await;
+    assert_eq!(reason(&refused), "ACCOUNT_ENDED", "also without notes");
+    assert_eq!(reason(&world.update(permit, session.session.id, noted(None, Some("x"))).await), "ACCOUNT_ENDED");
+}

@@ -1,0 +1,129 @@
+use std::collections::BTreeSet;
+
+use futures_util::future::{join, join_all};
+use kit::engine::Engine;
+use proto::events::v1::event::Kind;
+use proto::events::v1::{SessionBooked, SessionWithdrawn};
+
+use super::{Chance, World, at, reason, slot};
+use crate::calendar::{self, Busy};
+use crate::model::{OwnSession, State, Status};
+use crate::policy::Own;
+use crate::slots::Reserved;
+
+kit::on_each_engine!(
+    of_64_overlapping_sessions_added_at_once_no_two_stay,
+    of_moves_and_reopenings_into_the_same_time_at_once_no_two_overlap,
+    of_many_reservations_of_one_slot_one_gets_it,
+    a_reservation_and_a_cancellation_at_once_leave_nobody_with_a_slot_that_is_none,
+);
+
+/// What is there, as it is stored: by brute force no two overlap, and the calendar says the same.
+async fn checked(world: &World, permit: Own) -> Vec<OwnSession> {
+    let all = world.all(permit).await;
+    let busy: Vec<Busy> = all.iter().filter_map(|it| Busy::of(&it.session)).collect();
+    for (number, one) in busy.iter().enumerate() {
+        for other in busy.iter().skip(number + 1) {
+            assert!(one.end <= other.start || other.end <= one.start, "{one:?} and {other:?}");
+        }
+    }
+    let days = calendar::days(all.iter().filter_map(|it| Busy::of(&it.session)));
+    let calendar = world.ops.store.calendar(permit, days).await.unwrap().sessions();
+    assert_eq!(calendar, busy, "the calendar is what is there");
+    all
+}
+
+async fn of_64_overlapping_sessions_added_at_once_no_two_stay(engine: Engine) {
+    let world = World::new(engine).await;
+    let mut chance = Chance::new();
+    for _ in 0..3 {
+        let permit = world.therapist();
+        // Around a midnight of UTC, each overlaps many others.
+        let slots: Vec<_> = (0..64)
+            .map(|_| {
+                let start = 1440 + 1200 + chance.below(480);
+                let most = if start < 2880 { 2880 - start } else { 4320 - start };
+                slot(start, (5 + chance.below(60)).min(most - 1).max(1))
+            })
+            .collect();
+        let added = join_all(slots.into_iter().map(|slot| world.add(permit, slot, None))).await;
+        let there: BTreeSet<_> = checked(&world, permit).await.iter().map(|it| it.session.id).collect();
+        let acknowledged: BTreeSet<_> = added.iter().flatten().map(|it| it.session.id).collect();
+        assert_eq!(there, acknowledged, "each that was acknowledged, and no other");
+        assert!(acknowledged.len() > 1);
+        for refused in added.iter().filter(|added| added.is_err()) {
+            assert!(matches!(reason(refused), "SESSION_OVERLAPS" | "CONFLICT"), "{refused:?}");
+        }
+    }
+}
+
+async fn of_moves_and_reopenings_into_the_same_time_at_once_no_two_overlap(engine: Engine) {
+    let world = World::new(engine).await;
+    let permit = world.therapist();
+    let mut sessions = Vec::new();
+    for number in 0..12 {
+        let added = world.add(permit, slot(1440 + number * 30, 20), None).await.unwrap();
+        if number % 3 == 0 {
+            world.set(permit, added.session.id, Status::Cancelled).await.unwrap();
+        }
+        sessions.push(added.session.id);
+    }
+    let tried = join_all(sessions.iter().enumerate().map(async |(number, id)| {
+        let change = at(slot(5000 + i64::try_from(number).unwrap(), 15));
+        let change = crate::model::Change { status: Some(Status::Available), ..change };
+        world.update(permit, *id, change).await
+    }))
+    .await;
+    assert_eq!(checked(&world, permit).await.len(), 12);
+    assert_eq!(tried.iter().filter(|it| it.is_ok()).count(), 1, "they all overlap");
+}
+
+async fn of_many_reservations_of_one_slot_one_gets_it(engine: Engine) {
+    let world = World::new(engine).await;
+    let permit = world.therapist();
+    for round in 0..4 {
+        let session = world.add(permit, slot(1440 + round * 60, 30), None).await.unwrap();
+        let wanted: Vec<_> = (0..16).map(|_| (world.client(), world.appointment())).collect();
+        let outcomes =
+            join_all(wanted.iter().map(|(client, appointment)| world.reserve(&session, *client, *appointment))).await;
+        let booked: Vec<_> = outcomes.iter().zip(&wanted).filter(|(it, _)| **it == Reserved::Booked).collect();
+        let [(_, (client, appointment))] = booked[..] else { panic!("{outcomes:?}") };
+        assert!(outcomes.iter().all(|it| matches!(it, Reserved::Booked | Reserved::Taken)), "{outcomes:?}");
+        let State::Booked(Some(booking)) = world.read(permit, &session).await.unwrap().session.state else {
+            panic!("it is booked")
+        };
+        assert_eq!((booking.client, booking.appointment), (client.client(), *appointment));
+        let told: BTreeSet<String> = world.taken().into_iter().filter_map(|event| booked_for(event.kind)).collect();
+        assert_eq!(told.len(), usize::try_from(round).unwrap() + 1, "others hear of the one, however often");
+        assert!(told.contains(&appointment.to_string()));
+    }
+
+    fn booked_for(kind: Option<Kind>) -> Option<String> {
+        match kind {
+            Some(Kind::SessionBooked(SessionBooked { appointment_id, .. })) => Some(appointment_id),
+            _ => None,
+        }
+    }
+}
+
+async fn a_reservation_and_a_cancellation_at_once_leave_nobody_with_a_slot_that_is_none(engine: Engine) {
+    let world = World::new(engine).await;
+    let permit = world.therapist();
+    for round in 0..24 {
+        let session = world.add(permit, slot(1440 + round * 60, 30), None).await.unwrap();
+        let (client, appointment) = (world.client(), world.appointment());
+        let cancel = world.set(permit, session.session.id, Status::Cancelled);
+        let (reserved, cancelled) = join(world.reserve(&session, client, appointment), cancel).await;
+        cancelled.unwrap();
+        let withdrawn = world.taken().into_iter().any(|event| {
+            matches!(event.kind, Some(Kind::SessionWithdrawn(SessionWithdrawn { appointment_id, .. }))
+                if appointment_id == appointment.to_string())
+        });
+        match reserved {
+            Reserved::Booked => assert!(withdrawn, "round {round}: whoever had it hears of it"),
+            Reserved::Gone => assert!(!withdrawn, "round {round}"),
+            Reserved::Taken | Reserved::Moved | Reserved::ClientEnded => panic!("round {round}: {reserved:?}"),
+        }
+        assert_eq!(world.read(permit, &session).await.unwrap().session.state.status(), Status::Cancelled);
+    }
+}
