@@ -154,7 +154,7 @@ impl World<'_> {
             return;
         }
         match (status, asked.stands) {
-            ("ACCEPTED", Stands::Pending) => self.practice.book(place),
+            ("ACCEPTED", Stands::Pending) => self.practice.book(place, now),
             ("REJECTED", Stands::Pending) => self.practice.appointments[place].stands = Stands::Rejected,
             ("REVOKED", Stands::Accepted) => self.practice.revoke(place),
             // Doing it again changes nothing.
@@ -172,7 +172,6 @@ impl World<'_> {
             ("ACCEPTED", "PENDING") if session.when.start != asked.start => vec![(400, "SESSION_MOVED")],
             ("ACCEPTED" | "REJECTED", "PENDING") | ("REVOKED", "ACCEPTED") => Vec::new(),
             (asked, now) if asked == now => Vec::new(),
-            ("REVOKED", "EXPIRED") => vec![EXPIRED, (400, "NOT_ACCEPTED")],
             ("REVOKED", _) => vec![(400, "NOT_ACCEPTED")],
             (_, "EXPIRED") => vec![EXPIRED],
             _ => vec![(400, "NOT_PENDING")],

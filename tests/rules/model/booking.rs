@@ -118,7 +118,7 @@ impl World<'_> {
             stands: Stands::Pending,
             created_at: self.now(),
         });
-        self.practice.book(self.practice.appointments.len() - 1);
+        self.practice.book(self.practice.appointments.len() - 1, self.now());
     }
 
     async fn get_session(&mut self) {
@@ -253,7 +253,7 @@ impl World<'_> {
         };
         let change = |world: &mut World<'_>| {
             if let Some(to) = to {
-                world.practice.withdraw(place, to);
+                world.practice.withdraw(place, to, world.now());
             }
         };
         self.change_session(place, json!({"status": status}), "", refusals, change).await;
@@ -325,7 +325,7 @@ impl World<'_> {
         let answer = self.ask(caller, Method::DELETE, &format!("/sessions/{}", session.id), None).await;
         self.hold(&answer, expected);
         if expected.is_ok() {
-            self.practice.remove(place);
+            self.practice.remove(place, self.now());
         }
     }
 

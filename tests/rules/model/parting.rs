@@ -57,8 +57,8 @@ impl World<'_> {
                 continue;
             }
             match session.state {
-                State::Available => self.practice.remove(place),
-                State::Booked(_) if !session.has_begun(now) => self.practice.withdraw(place, State::Cancelled),
+                State::Available => self.practice.remove(place, now),
+                State::Booked(_) if !session.has_begun(now) => self.practice.withdraw(place, State::Cancelled, now),
                 State::Booked(_) | State::Cancelled => {}
             }
         }

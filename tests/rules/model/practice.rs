@@ -121,9 +121,9 @@ impl Practice {
     }
 
     /// A request is accepted: it gets the session, and the others are rejected.
-    pub(crate) fn book(&mut self, appointment: usize) {
+    pub(crate) fn book(&mut self, appointment: usize, now: Ms) {
         let Appointment { session, client, .. } = self.appointments[appointment];
-        self.reject_all(session);
+        self.reject_all(session, now);
         self.appointments[appointment].stands = Stands::Accepted;
         self.sessions[session].state = State::Booked(appointment);
         self.sessions[session].client = Some(client);
@@ -139,20 +139,20 @@ impl Practice {
     }
 
     /// The session takes no place, or is for anybody again.
-    pub(crate) fn withdraw(&mut self, session: usize, to: State) {
+    pub(crate) fn withdraw(&mut self, session: usize, to: State, now: Ms) {
         if let State::Booked(appointment) = self.sessions[session].state {
             self.appointments[appointment].stands = Stands::Revoked;
         }
         if to == State::Available {
             self.free(session);
         } else {
-            self.reject_all(session);
+            self.reject_all(session, now);
             self.sessions[session].state = to;
         }
     }
 
-    pub(crate) fn remove(&mut self, session: usize) {
-        self.withdraw(session, State::Cancelled);
+    pub(crate) fn remove(&mut self, session: usize, now: Ms) {
+        self.withdraw(session, State::Cancelled, now);
         self.sessions[session].gone = true;
     }
 
@@ -165,10 +165,11 @@ impl Practice {
         }
     }
 
-    fn reject_all(&mut self, session: usize) {
-        // What has expired by the clock is seen as that, whatever is written.
-        for it in self.appointments.iter_mut().filter(|it| it.session == session && it.stands == Stands::Pending) {
-            it.stands = Stands::Rejected;
+    /// What has expired stays that.
+    fn reject_all(&mut self, session: usize, now: Ms) {
+        let of_it = self.appointments.iter_mut().filter(|it| it.session == session);
+        for waiting in of_it.filter(|it| it.status(now) == "PENDING") {
+            waiting.stands = Stands::Rejected;
         }
     }
 }
