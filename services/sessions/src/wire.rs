@@ -231,3 +231,114 @@ pub(crate) fn instant(field: &'static str, instant: prost_types::Timestamp) -> R
 pub(crate) fn timestamp(instant: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: instant.as_second(), nanos: instant.subsec_nanosecond() }
 }
+
+#[cfg(test)]
+mod tests {
+    use kernel::{AppointmentId, Kind};
+
+    use super::*;
+    use crate::model::{Booking, State};
+
+    fn now() -> Timestamp {
+        "2026-12-01T08:00:00Z".parse().unwrap()
+    }
+
+    fn fields(error: &Error) -> Vec<&str> {
+        error.violations().iter().map(|violation| &*violation.field).collect()
+    }
+
+    fn sent(date: &str, start: &str, end: &str) -> pb::Session {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let (session_date, start_time, end_time) = (some(date), some(start), some(end));
+        pb::Session { session_date, start_time, end_time, ..pb::Session::default() }
+    }
+
+    #[test]
+    fn every_bad_field_of_a_new_session_is_named_at_once() {
+        let long = || Some("x".repeat(10_001));
+        let noted = |session| pb::Session { shared_notes: long(), private_notes: long(), ..session };
+        for (session, expected) in [
+            (sent("", "", ""), &["sessionDate", "endTime"][..]),
+            (sent("2026-12-02T09:00:00", "", "10:00"), &["sessionDate"]),
+            (sent("2026-12-02", "9:00", "24:00"), &["sessionDate", "startTime", "endTime"]),
+            (sent("2026-12-02T00:00:00Z", "10:00", "09:00"), &["endTime"]),
+            (sent("2026-12-01T07:59:00Z", "", "09:00"), &["sessionDate"]),
+            (sent("2026-12-01T00:00:00Z", "07:59", "09:00"), &["startTime"]),
+            (noted(sent("2026-12-02T09:00:01Z", "", "10:00")), &["sessionDate", "sharedNotes", "privateNotes"]),
+            (noted(sent("2026-11-02T09:00:00Z", "", "10:00")), &["sessionDate", "sharedNotes", "privateNotes"]),
+        ] {
+            assert_eq!(fields(&draft(session.clone(), now()).unwrap_err()), expected, "{session:?}");
+        }
+        assert!(draft(sent("2026-12-01T08:00:00Z", "", "09:00"), now()).is_ok(), "now is not in the past");
+        let nobody = pb::Session { client_id: "nobody".to_owned(), ..sent("2026-12-01T08:00:00Z", "", "09:00") };
+        assert_eq!(draft(nobody, now()).unwrap_err().kind(), Kind::NotFound);
+    }
+
+    #[test]
+    fn every_bad_field_of_a_change_and_every_bad_filter_is_named_at_once() {
+        let session = pb::Session {
+            session_id: "other".to_owned(),
+            status: 7,
+            private_notes: Some("\u{0}".to_owned()),
+            ..sent("now", "soon", "later")
+        };
+        let expected = ["sessionId", "sessionDate", "startTime", "endTime", "status", "privateNotes"];
+        assert_eq!(fields(&change(session, "id").unwrap_err()), expected);
+        let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let request = pb::ListSessionsRequest {
+            therapist_id: "x".to_owned(),
+            client_id: "y".to_owned(),
+            status: -1,
+            after_date: at(i64::MAX),
+            before_date: at(-62_135_596_801),
+            page_size: -1,
+            page_token: String::new(),
+        };
+        let expected = ["therapistId", "clientId", "status", "afterDate", "beforeDate", "pageSize"];
+        assert_eq!(fields(&list(request).unwrap_err()), expected);
+        let backwards =
+            pb::ListSessionsRequest { after_date: at(60), before_date: at(60), ..pb::ListSessionsRequest::default() };
+        assert_eq!(fields(&list(backwards).unwrap_err()), ["beforeDate"]);
+    }
+
+    #[test]
+    fn an_instant_within_a_second_stands_for_the_next() {
+        let second = |seconds, nanos| not_before(prost_types::Timestamp { seconds, nanos }).map(Timestamp::as_second);
+        assert_eq!(second(60, 0), Some(60));
+        assert_eq!(second(60, 1), Some(61));
+        assert_eq!(second(-1, 999_999_999), Some(0));
+        assert_eq!(second(253_402_300_799, 999_999_999), Some(Timestamp::MAX.as_second()));
+        assert_eq!((second(0, -1), second(0, 1_000_000_000), second(253_402_300_800, 0)), (None, None, None));
+    }
+
+    #[test]
+    fn a_client_is_answered_every_field_and_never_a_private_note() {
+        let client = ClientId::from_bytes([1; 16]);
+        let told =
+            Told { date: "2026-12-01T00:00:00+05:30".parse().unwrap(), start: None, end: "10:00".parse().unwrap() };
+        let session = Session {
+            id: SessionId::from_bytes([2; 16]),
+            therapist: TherapistId::from_bytes([3; 16]),
+            slot: Slot::new(told).unwrap(),
+            state: State::Booked(Some(Booking { client, appointment: AppointmentId::from_bytes([4; 16]) })),
+            version: Version::FIRST,
+        };
+        let notes = |text: &str| FreeText::try_from(text.to_owned()).unwrap();
+        let shown = seen(ClientSession { session, shared_notes: notes("shared") });
+        let whole = own(OwnSession { session, shared_notes: notes("shared"), private_notes: notes("private") });
+        let expected = pb::Session {
+            session_id: session.id.to_string(),
+            therapist_id: session.therapist.to_string(),
+            client_id: client.to_string(),
+            session_date: Some("2026-12-01T00:00:00+05:30".to_owned()),
+            start_time: Some("00:00".to_owned()),
+            end_time: Some("10:00".to_owned()),
+            status: pb::SessionStatus::Booked.into(),
+            shared_notes: Some("shared".to_owned()),
+            private_notes: Some(String::new()),
+            etag: Version::FIRST.to_string(),
+        };
+        assert_eq!(shown, expected);
+        assert_eq!(whole, pb::Session { private_notes: Some("private".to_owned()), ..expected });
+    }
+}

@@ -16,13 +16,14 @@ use chassis::identity::Issuer;
 use chassis::{Context, Platform, SystemEntropy, Tasks};
 use dynamo::Table;
 use dynamo::secret::{Secret, Secrets};
+use jiff::tz::Offset;
 use kernel::{AppointmentId, ClientId, Error, LoginId, ManualClock, Person, Role, SessionId, TherapistId, Timestamp};
-use kernel::{FreeText, UserId};
+use kernel::{Entropy, FreeText, UserId};
 use kit::engine::Engine;
 use kit::subscriber::{Reaction, Subscriber, Told as Deliveries};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proto::events::v1::Event;
 
 use crate::model::{Booking, Change, Draft, NotesChange, OwnSession, Status};
@@ -180,15 +181,16 @@ fn visit(id: ClientId) -> Visit {
     }
 }
 
-/// A slot that starts so many minutes after the clock's beginning, which is a midnight of UTC.
+/// A slot that starts so many minutes after the clock's beginning, which is a midnight of UTC; told in an offset in which it is
+/// on one day.
 fn slot(start: i64, minutes: i64) -> Slot {
     let at = |minute: i64| Timestamp::from_second(NOW + minute * 60).unwrap();
-    let end = at(start + minutes).to_string();
-    let slot = Slot::new(Told {
-        date: at(start).to_string().parse().unwrap(),
-        start: None,
-        end: end[11..16].parse().unwrap(),
-    });
+    let within_day = start.rem_euclid(1440) + minutes < 1440;
+    let offset = Offset::constant(if within_day { 0 } else { 12 });
+    let told = |instant: Timestamp| instant.display_with_offset(offset).to_string();
+    let end = told(at(start + minutes));
+    let slot =
+        Slot::new(Told { date: told(at(start)).parse().unwrap(), start: None, end: end[11..16].parse().unwrap() });
     slot.unwrap_or_else(|(field, wrong)| panic!("{start} {minutes}: {field} {wrong}"))
 }
 
@@ -219,9 +221,11 @@ struct Chance(TestRunner);
 
 impl Chance {
     fn new() -> Self {
-        let runner = TestRunner::default();
-        println!("seed: {:?}", runner.clone().rng());
-        Self(runner)
+        let entropy: &dyn Entropy = &SystemEntropy;
+        let seed = entropy.array::<32>();
+        println!("seed: {seed:?}");
+        let chance = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+        Self(TestRunner::new_with_rng(Config::default(), chance))
     }
 
     /// A number from 0 to `most`, which is not in it.

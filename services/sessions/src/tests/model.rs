@@ -24,10 +24,7 @@ impl Plain {
 async fn the_calendar_is_a_plain_list_of_sessions_that_do_not_overlap(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, mut plain, mut chance) = (world.therapist(), Plain::default(), Chance::new());
-    let drawn = |chance: &mut Chance| {
-        let start = 1440 + chance.below(3 * 1440 - 1);
-        slot(start, 1 + chance.below((1439 - start % 1440).clamp(1, 180)).min(1438 - start % 1440).max(0))
-    };
+    let drawn = |chance: &mut Chance| slot(1440 + chance.below(3 * 1440), 1 + chance.below(180));
     for step in 0..220 {
         let ids: Vec<_> = plain.0.keys().copied().collect();
         let kind = if ids.is_empty() { 0 } else { chance.below(6) };

@@ -12,6 +12,8 @@ use crate::policy::Own;
 use crate::slots::Reserved;
 
 kit::on_each_engine!(
+    of_one_request_sent_many_times_at_once_one_session_is_made,
+    sessions_of_one_day_that_do_not_overlap_are_all_added,
     of_64_overlapping_sessions_added_at_once_no_two_stay,
     of_moves_and_reopenings_into_the_same_time_at_once_no_two_overlap,
     of_many_reservations_of_one_slot_one_gets_it,
@@ -39,13 +41,7 @@ async fn of_64_overlapping_sessions_added_at_once_no_two_stay(engine: Engine) {
     for _ in 0..3 {
         let permit = world.therapist();
         // Around a midnight of UTC, each overlaps many others.
-        let slots: Vec<_> = (0..64)
-            .map(|_| {
-                let start = 1440 + 1200 + chance.below(480);
-                let most = if start < 2880 { 2880 - start } else { 4320 - start };
-                slot(start, (5 + chance.below(60)).min(most - 1).max(1))
-            })
-            .collect();
+        let slots: Vec<_> = (0..64).map(|_| slot(1440 + 1200 + chance.below(480), 5 + chance.below(60))).collect();
         let added = join_all(slots.into_iter().map(|slot| world.add(permit, slot, None))).await;
         let there: BTreeSet<_> = checked(&world, permit).await.iter().map(|it| it.session.id).collect();
         let acknowledged: BTreeSet<_> = added.iter().flatten().map(|it| it.session.id).collect();
@@ -126,4 +122,36 @@ async fn a_reservation_and_a_cancellation_at_once_leave_nobody_with_a_slot_that_
         }
         assert_eq!(world.read(permit, &session).await.unwrap().session.state.status(), Status::Cancelled);
     }
+}
+
+async fn sessions_of_one_day_that_do_not_overlap_are_all_added(engine: Engine) {
+    let world = World::new(engine).await;
+    let permit = world.therapist();
+    let added = join_all((0..12).map(|number| world.add(permit, slot(1440 + number * 60, 60), None))).await;
+    for added in added {
+        added.unwrap();
+    }
+    assert_eq!(checked(&world, permit).await.len(), 12);
+}
+
+async fn of_one_request_sent_many_times_at_once_one_session_is_made(engine: Engine) {
+    let world = World::new(engine).await;
+    let (permit, caller) = (world.therapist(), world.user());
+    let claim =
+        |body: &[u8]| world.ops.idempotency.claim_if_keyed(Some("key"), caller.as_bytes(), "rpc", body).unwrap();
+    let send = async |body: &'static [u8]| {
+        let draft = super::draft(slot(1440, 30), None, "", "");
+        world.ops.create(&super::context(), permit, draft, claim(body).as_ref()).await
+    };
+    let sent = join_all((0..8).map(|_| send(b"the request"))).await;
+    let ids: BTreeSet<_> = sent.into_iter().map(|it| it.unwrap().session.id).collect();
+    assert_eq!((ids.len(), checked(&world, permit).await.len()), (1, 1));
+    assert_eq!(reason(&send(b"another one").await), "IDEMPOTENCY_KEY_REUSED");
+    let (id, replayed) = (*ids.first().unwrap(), async || {
+        world.ops.replayed(&super::context(), permit, claim(b"the request").as_ref()).await
+    });
+    world.set(permit, id, Status::Cancelled).await.unwrap();
+    assert_eq!(replayed().await.unwrap().unwrap().session.state, State::Cancelled(None), "as it is now");
+    world.ops.delete(&super::context(), permit, id).await.unwrap();
+    assert_eq!(reason(&replayed().await), "NOT_FOUND");
 }
