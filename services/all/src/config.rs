@@ -46,6 +46,10 @@ pub struct Config {
     /// How accesses to journals are linked.
     #[command(flatten)]
     pub audit: audit::Config,
+
+    /// How conversations are watched.
+    #[command(flatten)]
+    pub messages: messages::Config,
 }
 
 /// Where the data is.

@@ -16,8 +16,18 @@ use tokio::net::TcpListener;
 use crate::Config;
 
 /// Every service, in the order of their ports. auth is the first to start: the others ask it for keys.
-pub const SERVICES: [&str; 7] =
-    [auth::NAME, clients::NAME, therapists::NAME, vault::NAME, mapping::NAME, journals::NAME, audit::NAME];
+pub const SERVICES: [&str; 10] = [
+    auth::NAME,
+    clients::NAME,
+    therapists::NAME,
+    vault::NAME,
+    mapping::NAME,
+    journals::NAME,
+    audit::NAME,
+    sessions::NAME,
+    appointments::NAME,
+    messages::NAME,
+];
 
 /// Every table of the mesh.
 pub(crate) const TABLES: &[&TableDef] = &[
@@ -28,10 +38,10 @@ pub(crate) const TABLES: &[&TableDef] = &[
     &mapping::MAPPINGS,
     &journals::JOURNALS,
     &audit::AUDIT,
+    &sessions::SESSIONS,
+    &appointments::APPOINTMENTS,
+    &messages::MESSAGES,
 ];
-
-/// Who hears of the end of an account: logins end first, and who holds keys hears of it after vault has destroyed them.
-const HEARS_OF_ENDINGS: [&str; 4] = [auth::NAME, mapping::NAME, vault::NAME, journals::NAME];
 
 /// How long verifiers may take to fetch the first keys.
 const FIRST_KEYS: Duration = Duration::from_secs(10);
@@ -99,6 +109,9 @@ impl Starter<'_> {
             self.mapping(&addresses)?,
             self.journals(&addresses)?,
             self.audit(&addresses)?,
+            self.sessions(&addresses)?,
+            self.appointments(&addresses)?,
+            self.messages(&addresses)?,
         ];
         for service in services {
             let auth = self.upstream(service.name, auth::NAME, &addresses)?;
@@ -180,6 +193,45 @@ impl Starter<'_> {
         })
     }
 
+    fn sessions(&self, addresses: &Addresses) -> Result<Service, BoxError> {
+        sessions::build(sessions::Deps {
+            dynamodb: self.dynamodb.clone(),
+            secrets: self.secrets.clone(),
+            vault: self.upstream(sessions::NAME, vault::NAME, addresses)?,
+            keyring: self.config.keyring.clone(),
+            mapping: self.upstream(sessions::NAME, mapping::NAME, addresses)?,
+            appointments: self.upstream(sessions::NAME, appointments::NAME, addresses)?,
+            events: self.config.endings.clone(),
+            platform: self.platform.clone(),
+        })
+    }
+
+    fn appointments(&self, addresses: &Addresses) -> Result<Service, BoxError> {
+        appointments::build(appointments::Deps {
+            dynamodb: self.dynamodb.clone(),
+            secrets: self.secrets.clone(),
+            mapping: self.upstream(appointments::NAME, mapping::NAME, addresses)?,
+            sessions: self.upstream(appointments::NAME, sessions::NAME, addresses)?,
+            events: self.config.endings.clone(),
+            platform: self.platform.clone(),
+        })
+    }
+
+    fn messages(&self, addresses: &Addresses) -> Result<Service, BoxError> {
+        messages::build(messages::Deps {
+            dynamodb: self.dynamodb.clone(),
+            secrets: self.secrets.clone(),
+            vault: self.upstream(messages::NAME, vault::NAME, addresses)?,
+            keyring: self.config.keyring.clone(),
+            mapping: self.upstream(messages::NAME, mapping::NAME, addresses)?,
+            auth: self.upstream(messages::NAME, auth::NAME, addresses)?,
+            clients: self.upstream(messages::NAME, clients::NAME, addresses)?,
+            therapists: self.upstream(messages::NAME, therapists::NAME, addresses)?,
+            config: self.config.messages.clone(),
+            platform: self.platform.clone(),
+        })
+    }
+
     /// One service as another one calls it.
     fn upstream(&self, caller: &str, callee: &str, addresses: &Addresses) -> Result<Upstream, BoxError> {
         Upstream::new(&format!("http://{}", addresses.of(callee)?), self.issuer.workload(caller).tokens)
@@ -187,7 +239,7 @@ impl Starter<'_> {
 
     fn hear_of_endings(&self, caller: &str, addresses: &Addresses) -> Result<Vec<Subscriber>, BoxError> {
         let subscriber = |name| Ok(Subscriber { name, upstream: self.upstream(caller, name, addresses)? });
-        HEARS_OF_ENDINGS.into_iter().map(subscriber).collect()
+        endings::SUBSCRIBERS.into_iter().map(subscriber).collect()
     }
 
     async fn start(&self, listener: TcpListener, service: Service, keys: Keys) -> Result<Running, BoxError> {
