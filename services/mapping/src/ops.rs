@@ -170,7 +170,6 @@ impl Ops {
         let now = self.now();
         let list = List {
             query: self.store.of_client(permit),
-            place: Store::place_of_client,
             shown: shown.filter().map(|is_shown| move |relation: &Relation| is_shown(relation.at(now))),
             binding: shown.binding(),
             caller: *permit.id().as_bytes(),
@@ -200,7 +199,7 @@ impl Ops {
 
     fn therapists_list<F>(&self, permit: AsTherapist, shown: Option<F>, binding: &'static str) -> List<F> {
         let (query, caller) = (self.store.of_therapist(permit), *permit.id().as_bytes());
-        List { query, place: Store::place_of_therapist, shown, binding, caller }
+        List { query, shown, binding, caller }
     }
 
     /// The names of the therapists of a page.

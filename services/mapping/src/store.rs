@@ -11,10 +11,10 @@
 //! milliseconds as a rule. Permissions are read from the table, consistently.
 
 use dynamo::{
-    Action, Claim, Condition, Cursor, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read, Table,
-    TableDef, Transact, Verdict,
+    Action, Claim, Condition, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read, Table, TableDef,
+    Transact, Verdict,
 };
-use kernel::{Error, Result, TherapistId, Timestamp, UserId};
+use kernel::{ClientId, Error, Result, TherapistId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Change, Pair, Relation};
@@ -66,11 +66,11 @@ struct Marker {
 }
 
 fn key(pair: Pair) -> Key {
-    Key::new(partition(pair), format!("{THERAPIST}{}", pair.therapist))
+    Key::new(partition(pair.client), format!("{THERAPIST}{}", pair.therapist))
 }
 
-fn partition(pair: Pair) -> String {
-    format!("CLIENT#{}", pair.client)
+fn partition(client: ClientId) -> String {
+    format!("CLIENT#{client}")
 }
 
 fn history_partition(pair: Pair) -> String {
@@ -173,7 +173,7 @@ impl Store {
 
     /// The relations of a client, in the order of the therapists' ids, without delay.
     pub(crate) fn of_client(&self, permit: AsClient) -> Query {
-        self.0.query(format!("CLIENT#{}", permit.id())).consistent()
+        self.0.query(partition(permit.id())).consistent()
     }
 
     /// The relations of a therapist, in the order of the clients' ids.
@@ -184,25 +184,9 @@ impl Store {
     /// The relations of somebody whose account is ended.
     pub(crate) fn of_ended(&self, permit: Undertaker) -> Query {
         match permit {
-            Undertaker::Client(id) => self.0.query(format!("CLIENT#{id}")).consistent(),
+            Undertaker::Client(id) => self.0.query(partition(id)).consistent(),
             Undertaker::Therapist(id) => self.in_index(id),
         }
-    }
-
-    /// The place after a relation in its client's list.
-    pub(crate) fn place_of_client(pair: Pair) -> Cursor {
-        let sort = format!("{THERAPIST}{}", pair.therapist);
-        Cursor::new([("pk".to_owned(), partition(pair)), ("sk".to_owned(), sort)])
-    }
-
-    /// The place after a relation in its therapist's list.
-    pub(crate) fn place_of_therapist(pair: Pair) -> Cursor {
-        Cursor::new([
-            ("pk".to_owned(), partition(pair)),
-            ("sk".to_owned(), format!("{THERAPIST}{}", pair.therapist)),
-            ("therapist_id".to_owned(), pair.therapist.to_string()),
-            ("client_id".to_owned(), pair.client.to_string()),
-        ])
     }
 
     fn in_index(&self, therapist: TherapistId) -> Query {

@@ -97,6 +97,20 @@ impl Query {
         self
     }
 
+    /// Goes on there, if that is said.
+    pub(crate) fn going_on(self, place: Option<Cursor>) -> Self {
+        Self { after: place, ..self }
+    }
+
+    /// The place right after an item that it found.
+    pub(crate) fn place_of(&self, item: &Item) -> Result<Cursor> {
+        let names =
+            self.table.def.key.attributes().chain(self.index.into_iter().flat_map(|index| index.key.attributes()));
+        let parts = names.map(|name| Some((name.to_owned(), item.text(name)?.to_owned())));
+        let parts: Option<Vec<_>> = parts.collect();
+        parts.map(Cursor::new).ok_or_else(|| Error::internal("an item has no text where its key belongs"))
+    }
+
     /// One page, by one Query: it ends at the limit, at 1 MB, or at the end.
     ///
     /// # Errors

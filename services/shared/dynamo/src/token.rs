@@ -22,6 +22,11 @@ pub struct PageTokens {
 /// The longest token that is made or looked at, in characters: it travels in a header.
 pub const MAX_TOKEN_LEN: usize = 4096;
 
+/// How many items a filter looks at for one page.
+const MOST_FILTERED: u16 = 500;
+/// How many items are read at first beyond twice as many as are wanted.
+const SPARE: u16 = 20;
+
 /// What a caller asked of a list.
 #[derive(Debug, Clone, Copy)]
 pub struct PageRequest<'a> {
@@ -78,20 +83,60 @@ impl PageTokens {
     /// # Errors
     /// INVALID_ARGUMENT for a token that is not of this caller and query; UNAVAILABLE or INTERNAL of the Query.
     pub async fn page(&self, query: Query, request: PageRequest<'_>) -> Result<Page<Item>> {
-        let PageRequest { caller, token, size, filters } = request;
-        let binding = frame([query.binding().as_slice(), filters]);
-        let query = if token.is_empty() {
-            query
-        } else {
-            let cursor = self.open(caller, &binding, token)?;
-            if !query.accepts(&cursor) {
-                return Err(refused());
-            }
-            query.after(cursor)
-        };
-        let rows = query.limit(size.get()).page().await?;
-        let next = rows.next.map(|cursor| self.seal(caller, &binding, &cursor)).transpose()?;
+        let (binding, after) = self.start(&query, request)?;
+        let rows = query.limit(request.size.get()).going_on(after).page().await?;
+        let next = rows.next.map(|cursor| self.seal(request.caller, &binding, &cursor)).transpose()?;
         Ok(Page { items: rows.items, next })
+    }
+
+    /// One page of what `shown` leaves of a query: as many as asked for, unless the list ends or 500 items were read. So a page
+    /// may be short, or empty, and not be the last. What `shown` does belongs in the filters of the request.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for a token that is not of this caller, query and filters; those of `shown`; UNAVAILABLE or INTERNAL of
+    /// the Queries.
+    pub async fn filtered<T>(
+        &self,
+        query: Query,
+        request: PageRequest<'_>,
+        mut shown: impl FnMut(Item) -> Result<Option<T>>,
+    ) -> Result<Page<T>> {
+        let (binding, mut after) = self.start(&query, request)?;
+        let size = usize::from(request.size.get());
+        let (mut items, mut left) = (Vec::new(), MOST_FILTERED);
+        let mut limit = request.size.get().saturating_mul(2).saturating_add(SPARE);
+        while left > 0 && items.len() < size {
+            let rows = query.clone().limit(limit.min(left)).going_on(after).page().await?;
+            left = left.saturating_sub(u16::try_from(rows.items.len()).unwrap_or(u16::MAX));
+            limit = MOST_FILTERED;
+            after = rows.next;
+            let mut read = rows.items.into_iter();
+            while items.len() < size
+                && let Some(item) = read.next()
+            {
+                let place = if items.len() + 1 == size { Some(query.place_of(&item)?) } else { None };
+                items.extend(shown(item)?);
+                if items.len() == size && !read.as_slice().is_empty() {
+                    after = place;
+                }
+            }
+            if after.is_none() {
+                break;
+            }
+        }
+        let next = after.map(|place| self.seal(request.caller, &binding, &place)).transpose()?;
+        Ok(Page { items, next })
+    }
+
+    /// What a request's tokens are bound to, and the place where its page begins, if that is not the start.
+    fn start(&self, query: &Query, request: PageRequest<'_>) -> Result<(Vec<u8>, Option<Cursor>)> {
+        let PageRequest { caller, token, size: _, filters } = request;
+        let binding = frame([query.binding().as_slice(), filters]);
+        if token.is_empty() {
+            return Ok((binding, None));
+        }
+        let place = self.open(caller, &binding, token)?;
+        if query.accepts(&place) { Ok((binding, Some(place))) } else { Err(refused()) }
     }
 
     fn unseal(&self, caller: &[u8], query: &[u8], token: &str) -> Option<Cursor> {

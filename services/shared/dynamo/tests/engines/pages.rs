@@ -1,13 +1,20 @@
 use std::sync::Arc;
 
 use dynamo::secret::{Secret, Secrets};
-use dynamo::{PageRequest, PageTokens, Sort, Table};
+use dynamo::{Item, PageRequest, PageTokens, Query, Sort, Table};
+use futures_util::{StreamExt as _, stream};
 use kernel::{Kind, PageSize};
 use kit::engine::Engine;
 
 use crate::support::{BY_COLOUR, SeededEntropy, Thing, key, table, thing};
 
-kit::on_each_engine![following_the_tokens_gives_each_item_once, a_token_is_good_for_its_own_caller_and_query_alone,];
+kit::on_each_engine![
+    following_the_tokens_gives_each_item_once,
+    a_token_is_good_for_its_own_caller_and_query_alone,
+    pages_of_what_a_filter_leaves_are_full_but_the_last_and_show_each_item_once_in_order,
+    a_filter_looks_at_500_items_for_a_page_and_goes_on_after_the_last_of_them,
+    a_token_of_a_filtered_list_is_good_for_its_filter_alone,
+];
 
 fn tokens() -> PageTokens {
     let secrets = Secrets::new(Secret::new([1; 32]), vec![]);
@@ -15,9 +22,31 @@ fn tokens() -> PageTokens {
 }
 
 async fn fill(table: &Table) {
-    for n in 0..7 {
+    fill_with(table, 7).await;
+}
+
+async fn fill_with(table: &Table, count: u64) {
+    let put = |n| async move {
         let coloured = Thing { colour_pk: Some("red".to_owned()), colour_sk: Some("same".to_owned()), ..thing("x", n) };
         let _ = table.put_new(&key(&format!("{n}")), &coloured).await.unwrap();
+    };
+    stream::iter(0..count).map(put).buffer_unordered(8).collect::<()>().await;
+}
+
+/// Everything that a filter leaves, page by page.
+async fn filtered(tokens: &PageTokens, query: &Query, size: i32, shown: impl Fn(u64) -> bool) -> Vec<Vec<u64>> {
+    let (mut pages, mut token) = (Vec::new(), String::new());
+    loop {
+        let mut looked_at = 0;
+        let show = |item: Item| {
+            looked_at += 1;
+            Ok(Some(item.parse::<Thing>()?.size).filter(|size| shown(*size)))
+        };
+        let page = tokens.filtered(query.clone(), request(&token, size), show).await.unwrap();
+        assert!(looked_at <= 500, "{looked_at} items for one page");
+        pages.push(page.items);
+        let Some(next) = page.next else { return pages };
+        token = next;
     }
 }
 
@@ -69,4 +98,52 @@ async fn a_token_is_good_for_its_own_caller_and_query_alone(engine: Engine) {
             "case {number}"
         );
     }
+}
+
+async fn pages_of_what_a_filter_leaves_are_full_but_the_last_and_show_each_item_once_in_order(engine: Engine) {
+    let (table, tokens) = (table(engine).await, tokens());
+    fill_with(&table, 97).await;
+    for query in [table.query("THINGS"), table.query_index(&BY_COLOUR, "red").descending()] {
+        let all = query.clone().page().await.unwrap().parse::<Thing>().unwrap();
+        for (size, modulus) in [(1, 1), (1, 10), (3, 1), (3, 2), (7, 5), (50, 1), (50, 3), (200, 1), (7, 98)] {
+            let shown = |size: u64| size % modulus == modulus - 1;
+            let expected: Vec<_> = all.iter().map(|thing| thing.size).filter(|size| shown(*size)).collect();
+            let pages = filtered(&tokens, &query, size, shown).await;
+            let (last, full) = pages.split_last().unwrap();
+            assert!(full.iter().all(|page| page.len() == usize::try_from(size).unwrap()), "{size} {modulus}");
+            assert!(last.len() <= usize::try_from(size).unwrap());
+            assert_eq!(pages.concat(), expected, "{size} {modulus}");
+        }
+    }
+}
+
+async fn a_filter_looks_at_500_items_for_a_page_and_goes_on_after_the_last_of_them(engine: Engine) {
+    let (table, tokens) = (table(engine).await, tokens());
+    fill_with(&table, 1_001).await;
+    let query = table.query("THINGS");
+    let all = query.clone().page().await.unwrap().parse::<Thing>().unwrap();
+    let only = |numbers: &[usize]| -> Vec<u64> { numbers.iter().map(|number| all[*number].size).collect() };
+    for numbers in [&[499, 500][..], &[0, 999, 1_000], &[1_000], &[]] {
+        let expected = only(numbers);
+        let pages = filtered(&tokens, &query, 50, |size| expected.contains(&size)).await;
+        let of_page = |page: usize| only(&numbers.iter().copied().filter(|it| it / 500 == page).collect::<Vec<_>>());
+        assert_eq!(pages, [of_page(0), of_page(1), of_page(2)], "{numbers:?}");
+    }
+}
+
+async fn a_token_of_a_filtered_list_is_good_for_its_filter_alone(engine: Engine) {
+    let (table, tokens) = (table(engine).await, tokens());
+    fill(&table).await;
+    let ask =
+        async |request: PageRequest<'_>| tokens.filtered(table.query("THINGS"), request, |item| Ok(Some(item))).await;
+    let red = PageRequest { filters: b"red", ..request("", 3) };
+    let token = ask(red).await.unwrap().next.unwrap();
+    assert_eq!(ask(PageRequest { token: &token, ..red }).await.unwrap().items.len(), 3);
+    for foreign in
+        [PageRequest { token: &token, filters: b"blue", ..red }, PageRequest { caller: b"otto", token: &token, ..red }]
+    {
+        assert_eq!(ask(foreign).await.unwrap_err().violations()[0].field, "pageToken");
+    }
+    let fails = tokens.filtered(table.query("THINGS"), red, |_| Err::<Option<()>, _>(kernel::Error::internal("no")));
+    assert_eq!(fails.await.unwrap_err().kind(), Kind::Internal);
 }
