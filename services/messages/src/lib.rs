@@ -1,4 +1,104 @@
-//! messages.
+//! messages: the conversations between clients and therapists, live.
+
+mod append;
+mod config;
+mod content;
+mod events;
+mod hub;
+mod lists;
+mod model;
+mod ops;
+mod people;
+mod policy;
+mod service;
+mod store;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod wire;
+mod writers;
+
+use std::sync::Arc;
+
+use chassis::client::Upstream;
+use chassis::server::{MAX_RECEIVE, MAX_SEND};
+use chassis::{Platform, Service};
+use dynamo::secret::Secrets;
+use dynamo::{Idempotency, PageTokens};
+use kernel::BoxError;
+use keyring::Keyring;
+use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
+use proto::messages::v1::message_service_server::{MessageServiceServer, SERVICE_NAME as MESSAGE};
+use tonic::service::Routes;
+
+pub use config::Config;
+pub use store::MESSAGES;
+
+use crate::hub::Hub;
+use crate::ops::Ops;
+use crate::people::People;
+use crate::service::Messages;
+use crate::store::Store;
+use crate::writers::Writers;
 
 /// The name of the service.
 pub const NAME: &str = "messages";
+
+/// What the service is given.
+#[derive(Debug)]
+pub struct Deps {
+    /// The DynamoDB that holds the table [`MESSAGES`].
+    pub dynamodb: dynamo::Client,
+    /// The secrets that page tokens and idempotency records are made with.
+    pub secrets: Secrets,
+    /// The service that has the keys which messages are sealed with.
+    pub vault: Upstream,
+    /// How long a key is kept.
+    pub keyring: keyring::Config,
+    /// The service that knows who may write to whom.
+    pub mapping: Upstream,
+    /// The service that knows whose login has ended.
+    pub auth: Upstream,
+    /// The service that knows the names of clients.
+    pub clients: Upstream,
+    /// The service that knows the names of therapists.
+    pub therapists: Upstream,
+    /// How those who watch are served.
+    pub config: Config,
+    /// Time, randomness and tasks.
+    pub platform: Platform,
+}
+
+/// Builds the service, and begins the background tasks behind those who watch.
+///
+/// # Errors
+/// If a key can't be derived from the secrets.
+pub fn build(deps: Deps) -> Result<Service, BoxError> {
+    let probe = launch::probe(&deps.dynamodb.table(&MESSAGES));
+    let services = Messages(Arc::new(ops(deps)?));
+    let messages = MessageServiceServer::new(services.clone());
+    let events = SubscriberServiceServer::new(services);
+    let routes = Routes::new(messages.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
+        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
+    Ok(Service { name: NAME, grpc_services: &[MESSAGE, EVENTS], routes, probe })
+}
+
+fn ops(deps: Deps) -> Result<Ops, BoxError> {
+    let Deps { dynamodb, secrets, vault, keyring, mapping, auth, clients, therapists, config, platform } = deps;
+    let table = dynamodb.table(&MESSAGES);
+    let store = Arc::new(Store { table: table.clone(), entropy: Arc::clone(&platform.entropy) });
+    let hub = Hub::new(config.max_watchers);
+    let look = watch::look(hub.clone(), Arc::clone(&store), Arc::clone(&platform.clock), config.clone());
+    platform.tasks.spawn(look);
+    platform.tasks.spawn(watch::check_logins(hub.clone(), auth, config));
+    Ok(Ops {
+        writers: Writers::new(Arc::clone(&store), hub.clone(), platform.clone()),
+        store,
+        hub,
+        tokens: PageTokens::new(&secrets, "messages/page-tokens", Arc::clone(&platform.entropy))?,
+        idempotency: Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?,
+        keyring: Keyring::new(vault, &keyring, &platform),
+        people: People { mapping, clients, therapists },
+        platform,
+    })
+}

@@ -1,0 +1,128 @@
+//! How messages are added: all of a batch by one transaction, or none of them.
+
+use dynamo::seal::SealingKey;
+use dynamo::{Action, Claim, Condition, Item, Read, Transact, Verdict};
+use kernel::{Error, Result, Timestamp};
+
+use crate::content;
+use crate::model::{MessageId, Pair, Side, Tally, Text};
+use crate::store::{ACTIVE, NewRow, Store, head_key, message_key};
+
+/// The end of a conversation: what the next message comes after.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tail {
+    pub(crate) tally: Tally,
+    /// When the last message was stored.
+    pub(crate) at: Timestamp,
+}
+
+/// Messages that come after a tail, in their order.
+pub(crate) struct Batch<'a> {
+    pub(crate) pair: Pair,
+    pub(crate) from: Tally,
+    /// At least one.
+    pub(crate) messages: Vec<New<'a>>,
+}
+
+/// A message that is to be added.
+pub(crate) struct New<'a> {
+    pub(crate) id: MessageId,
+    pub(crate) sender: Side,
+    pub(crate) text: &'a Text,
+    /// The client's key.
+    pub(crate) key: &'a SealingKey,
+    /// The request's claim on its idempotency key, which no other of the batch may share.
+    pub(crate) claim: Option<&'a Claim>,
+    /// How many messages there are with this one.
+    pub(crate) tally: Tally,
+}
+
+/// What became of a batch.
+pub(crate) enum Appended {
+    /// It is stored, by this call or by one before it.
+    Done,
+    /// Nothing is stored: the conversation doesn't end where the batch begins.
+    Moved,
+    /// Nothing is stored: some of the messages, by their places in the batch, came with keys that were used before. For the
+    /// same request, this is the message that it has made; for another one, it is an error.
+    Claimed(Vec<(usize, Result<MessageId>)>),
+}
+
+impl Batch<'_> {
+    /// The tail when the batch is stored.
+    pub(crate) fn tail(&self) -> Tail {
+        let end = self.messages.last().map(|last| Tail { tally: last.tally, at: last.id.at() });
+        end.unwrap_or(Tail { tally: self.from, at: Timestamp::default() })
+    }
+}
+
+impl Store {
+    /// The end of a conversation, as it is right now.
+    pub(crate) async fn tail(&self, pair: Pair) -> Result<Tail> {
+        let head = self.head(pair).await?;
+        Ok(head.map(|head| Tail { tally: head.tally(), at: head.at }).unwrap_or_default())
+    }
+
+    /// Adds a batch. It can be repeated after an error that leaves open what became of it: it is never stored twice.
+    ///
+    /// # Errors
+    /// UNAVAILABLE or INTERNAL, and then nobody knows; ABORTED (`CONFLICT`) when nothing is stored because others keep
+    /// writing.
+    pub(crate) async fn append(&self, batch: &Batch<'_>) -> Result<Appended> {
+        let Batch { pair, from, messages } = batch;
+        let mut actions = messages.iter().map(|new| self.put(*pair, new)).collect::<Result<Vec<_>>>()?;
+        let at = actions.len();
+        actions.push(self.advance(batch));
+        actions.extend(messages.iter().filter_map(|new| new.claim.map(|claim| claim.action(&new.id.to_string()))));
+        let Transact::Failed(verdicts) = self.table.transact(actions).await? else { return Ok(Appended::Done) };
+        // It may have failed because it was done before, by an attempt whose answer got lost.
+        let Some(first) = messages.first() else { return Ok(Appended::Done) };
+        let there = match verdicts.first() {
+            Some(Verdict::Unmet(Some(item))) => Some(item.clone()),
+            Some(Verdict::Unmet(None) | Verdict::Fine) | None => {
+                self.table.get_item(&message_key(*pair, from.last.after(1)), Read::Consistent).await?
+            }
+        };
+        if there.as_ref().and_then(|item: &Item| item.text("message_id")) == Some(&first.id.to_string()) {
+            return Ok(Appended::Done);
+        }
+        let claimed = claimed(messages, verdicts.get(at + 1..).unwrap_or_default());
+        Ok(if claimed.is_empty() { Appended::Moved } else { Appended::Claimed(claimed) })
+    }
+
+    fn put(&self, pair: Pair, new: &New<'_>) -> Result<Action> {
+        let home = message_key(pair, new.tally.last);
+        let content = &self.seal(&home, new.key, &content::encode(new.sender, new.text))?;
+        let message_id = new.id.to_string();
+        let row = NewRow { message_id, content, format: content::FORMAT, by_client: new.tally.by_client };
+        Ok(self.table.put(&home, &row).when(Condition::absent()).into())
+    }
+
+    /// The head, moved to the end of the batch, if the conversation still ends where the batch begins.
+    fn advance(&self, batch: &Batch<'_>) -> Action {
+        let Batch { pair, from, messages: _ } = batch;
+        let Tail { tally, at } = batch.tail();
+        let unmoved = if from.last.0 == 0 { Condition::absent() } else { Condition::eq("last", from.last) };
+        self.table
+            .update(&head_key(*pair))
+            .set("client_id", pair.client)
+            .set("therapist_id", pair.therapist)
+            .set("last", tally.last)
+            .set("by_client", tally.by_client)
+            .set("at", at)
+            .set(ACTIVE, format!("{:020}", at.as_millisecond()))
+            .when(unmoved)
+            .into()
+    }
+}
+
+/// The messages whose keys were used before, by the verdicts on their claims.
+fn claimed(messages: &[New<'_>], verdicts: &[Verdict]) -> Vec<(usize, Result<MessageId>)> {
+    let claims = messages.iter().enumerate().filter_map(|(at, new)| new.claim.map(|claim| (at, claim)));
+    let lost = |((at, claim), verdict): ((usize, &dynamo::Claim), &Verdict)| match claim.lost(verdict) {
+        Ok(None) => None,
+        Ok(Some(id)) => Some((at, id.parse().map_err(|_| Error::internal("a record names no message")))),
+        Err(error) => Some((at, Err(error))),
+    };
+    claims.zip(verdicts).filter_map(lost).collect()
+}

@@ -1,0 +1,86 @@
+//! What messages hears of from others.
+
+use chassis::status;
+use dynamo::{Item, Key};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use kernel::{Error, UserId};
+use proto::events::v1 as pb;
+use proto::events::v1::account_ended::Role;
+use proto::events::v1::event::Kind;
+use proto::events::v1::subscriber_service_server::SubscriberService;
+use tonic::{Request, Response, Status};
+
+use crate::ops::Ops;
+use crate::policy::Erase;
+use crate::service::Messages;
+use crate::store::{Head, Store, head_key, heads, thread};
+
+/// How many messages are read to be erased, and how many of them are removed at a time.
+const ERASED_AT_ONCE: (u16, usize) = (200, 8);
+
+#[tonic::async_trait]
+impl SubscriberService for Messages {
+    async fn deliver(&self, request: Request<pb::DeliverRequest>) -> Result<Response<pb::DeliverResponse>, Status> {
+        let pb::DeliverRequest { event } = request.into_inner();
+        // A kind that is newer than this service is none here, and nothing that it has to hear of.
+        if let Some(Kind::AccountEnded(ended)) = event.and_then(|event| event.kind) {
+            let invalid = |_| status::of(Error::invalid("event.accountEnded.userId", "is not an id"));
+            let account = ended.user_id.parse().map_err(invalid)?;
+            self.0.bury(account, ended.role()).await.map_err(status::of)?;
+        }
+        Ok(Response::new(pb::DeliverResponse {}))
+    }
+}
+
+impl Ops {
+    /// Lets go of the key of an ended account, which vault has destroyed by now. The conversations of a client go with it;
+    /// those of a therapist are their clients'.
+    ///
+    /// Another replica may hold the key until its life is over, and a message that it is just adding meanwhile stays:
+    /// unreadable then.
+    pub(crate) async fn bury(&self, account: UserId, role: Role) -> kernel::Result<()> {
+        self.keyring.forget(account);
+        if role == Role::Therapist {
+            return Ok(());
+        }
+        let permit = Erase::of_ended(account);
+        self.hub.end_threads_of(permit.client());
+        self.store.erase(permit).await
+    }
+}
+
+impl Store {
+    /// Removes every conversation of a client. Can be repeated, and goes on where it was interrupted: a head goes after its
+    /// messages.
+    pub(crate) async fn erase(&self, permit: Erase) -> kernel::Result<()> {
+        loop {
+            let query = self.table.query(heads(permit.client())).consistent().limit(ERASED_AT_ONCE.0);
+            let rows = query.page().await?;
+            let is_last = rows.next.is_none();
+            for head in rows.parse::<Head>()? {
+                self.erase_messages(&thread(head.pair())).await?;
+                self.table.delete(&head_key(head.pair())).run().await.map(drop)?;
+                // Nothing is added where the head is gone; but before it was, something may have been.
+                self.erase_messages(&thread(head.pair())).await?;
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn erase_messages(&self, partition: &str) -> kernel::Result<()> {
+        loop {
+            let rows = self.table.query(partition).consistent().limit(ERASED_AT_ONCE.0).page().await?;
+            let remove = async |item: Item| {
+                let sort = item.text("sk").ok_or_else(|| Error::internal("a stored message has no key"))?;
+                self.table.delete(&Key::new(partition, sort)).run().await.map(drop)
+            };
+            let removed = stream::iter(rows.items).map(remove).buffer_unordered(ERASED_AT_ONCE.1);
+            removed.try_collect::<()>().await?;
+            if rows.next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}

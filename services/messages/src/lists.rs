@@ -1,0 +1,143 @@
+//! Lists: the messages of a conversation, and the conversations of somebody, newest first.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chassis::Context;
+use dynamo::{Item, PageRequest};
+use kernel::{Error, Page, PageSize, Result};
+
+use crate::model::{Message, Pair, Side};
+use crate::ops::{Ops, account_ended};
+use crate::policy::{Member, Own};
+use crate::store::{Head, Row, place_of, thread};
+
+/// How often a page is read that shows a part of a batch which is just being stored.
+const READS: u32 = 10;
+/// When a page of conversations is full however few it has, in bytes of text: an answer has 4 MB at most.
+const FULL: usize = 1024 * 1024;
+/// What the tokens of pages of conversations are bound to.
+const CONVERSATIONS: &[u8] = b"conversations";
+
+/// Which page of a list.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) size: PageSize,
+    /// Empty for the first.
+    pub(crate) token: String,
+}
+
+/// A conversation, as one of its two sees it.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    pub(crate) permit: Member,
+    /// Empty for somebody who has no profile any more.
+    pub(crate) peer_name: String,
+    pub(crate) last: Message,
+    /// How many messages of the other one come after what the caller has read.
+    pub(crate) unread: u64,
+}
+
+impl Ops {
+    /// One page of a conversation.
+    pub(crate) async fn list(&self, context: &Context, permit: Member, wanted: &Wanted) -> Result<Page<Message>> {
+        let Page { items: rows, next } = self.rows(permit, wanted).await?;
+        // A key is asked for where there is something to open: vault makes one for whom there is none.
+        if rows.is_empty() {
+            return Ok(Page { items: Vec::new(), next });
+        }
+        let Some(key) = self.key(context, permit).await? else {
+            return match permit.side() {
+                Side::Client => Err(account_ended()),
+                Side::Therapist => Ok(Page::whole(Vec::new())),
+            };
+        };
+        let opened = rows.into_iter().map(|row| self.store.open(permit, &key, row)).collect::<Result<_>>()?;
+        Ok(Page { items: opened, next })
+    }
+
+    /// One page of a conversation, by one Query, as it is stored.
+    ///
+    /// A Query may run while a batch is being stored, and see a later message of it without an earlier one. Then it is asked
+    /// again: nothing ever appears below what somebody has seen.
+    async fn rows(&self, permit: Member, wanted: &Wanted) -> Result<Page<Row>> {
+        let caller = permit.pair().of(permit.side());
+        let Wanted { size, token } = wanted;
+        for attempt in 0..READS {
+            tokio::time::sleep(Duration::from_millis(5) * attempt).await;
+            let request = PageRequest { caller: caller.as_bytes(), token, size: *size, filters: &[] };
+            let page = self.tokens.page(self.store.history(permit), request).await?;
+            let rows = page.items.into_iter().map(Item::parse).collect::<Result<Vec<Row>>>()?;
+            if is_dense(&rows)? {
+                return Ok(Page { items: rows, next: page.next });
+            }
+        }
+        Err(Error::unavailable("a conversation has gaps, and they don't close"))
+    }
+
+    /// One page of the caller's conversations.
+    pub(crate) async fn conversations(
+        &self,
+        context: &Context,
+        permit: Own,
+        wanted: &Wanted,
+    ) -> Result<Page<Conversation>> {
+        let (caller, Wanted { size, token }) = (permit.id(), wanted);
+        let query = self.store.conversations(permit).limit(size.get());
+        let query = match token.as_str() {
+            "" => query,
+            token => query.after(self.tokens.open(caller.as_bytes(), CONVERSATIONS, token)?),
+        };
+        let rows = query.page().await?;
+        let mut next = rows.next.clone();
+        let heads = rows.parse::<Head>()?;
+        if heads.is_empty() {
+            return Ok(Page::whole(Vec::new()));
+        }
+        let peer_side = permit.side().other();
+        let peers = heads.iter().map(|head| head.pair().of(peer_side));
+        let (newest, keys, mut names) = tokio::try_join!(
+            self.store.newest(&heads),
+            self.keyring.keys(context, heads.iter().map(|head| head.pair().client.into())),
+            self.people.names(context, peer_side, peers),
+        )?;
+        if permit.side() == Side::Client && keys.is_empty() {
+            return Err(account_ended());
+        }
+        let mut newest = by_pair(&heads, newest);
+        let (mut conversations, mut bytes) = (Vec::with_capacity(heads.len()), 0);
+        for (at, head) in heads.iter().enumerate() {
+            let member = permit.of(head.pair())?;
+            // What has been erased since the index was written is not there any more.
+            let Some((row, key)) = newest.remove(&head.pair()).zip(keys.get(&head.pair().client.into())) else {
+                continue;
+            };
+            let last = self.store.open(member, key, row)?;
+            bytes += last.text.as_str().len();
+            let peer_name = names.remove(&member.peer().to_string()).unwrap_or_default();
+            conversations.push(Conversation { permit: member, peer_name, last, unread: head.unread(permit.side()) });
+            if bytes >= FULL && at + 1 < heads.len() {
+                next = Some(place_of(head, permit.side()));
+                break;
+            }
+        }
+        let seal = |place| self.tokens.seal(caller.as_bytes(), CONVERSATIONS, &place);
+        Ok(Page { items: conversations, next: next.map(seal).transpose()? })
+    }
+}
+
+/// Whether no position is left out between the first row and the last.
+pub(crate) fn is_dense(rows: &[Row]) -> Result<bool> {
+    let positions = rows.iter().map(Row::position).collect::<Result<Vec<_>>>()?;
+    Ok(positions.windows(2).all(|pair| matches!(pair, [one, next] if one.0.abs_diff(next.0) == 1)))
+}
+
+/// The newest messages of conversations, by whose they are.
+fn by_pair(heads: &[Head], items: Vec<Item>) -> HashMap<Pair, Row> {
+    let pairs: HashMap<_, _> = heads.iter().map(|head| (thread(head.pair()), head.pair())).collect();
+    let row = |item: Item| {
+        let pair = item.text("pk").and_then(|pk| pairs.get(pk)).copied();
+        item.parse().ok().and_then(|row| Some((pair?, row)))
+    };
+    items.into_iter().filter_map(row).collect()
+}

@@ -1,0 +1,192 @@
+//! The types of a conversation: none can hold a value that the contract forbids, and none prints what people wrote.
+
+use std::fmt;
+use std::str::FromStr;
+
+use kernel::{ClientId, Entropy, FreeText, TextError, TherapistId, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+/// The two of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Pair {
+    pub(crate) client: ClientId,
+    pub(crate) therapist: TherapistId,
+}
+
+/// One of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Side {
+    Client,
+    Therapist,
+}
+
+/// The number of a message in its conversation: 1 is the first, 0 is before it. No number is left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Position(pub(crate) u64);
+
+/// The id of a message: a ULID whose time is the message's, whose next 40 bits are its position, and whose last 40 are random.
+/// So an id says where to look for its message, and nobody can tell an id from a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct MessageId(Ulid);
+
+/// What somebody wrote: 1 to 10,000 characters, not only white space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Text(FreeText);
+
+/// A message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) id: MessageId,
+    pub(crate) sender: Side,
+    pub(crate) text: Text,
+}
+
+/// How many messages of a conversation, up to one of them, are of which side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// All of them.
+    pub(crate) last: Position,
+    /// Those of the client.
+    pub(crate) by_client: u64,
+}
+
+impl Pair {
+    pub(crate) fn of(self, side: Side) -> UserId {
+        match side {
+            Side::Client => self.client.into(),
+            Side::Therapist => self.therapist.into(),
+        }
+    }
+}
+
+impl Side {
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Therapist,
+            Self::Therapist => Self::Client,
+        }
+    }
+}
+
+impl Position {
+    /// The one after so many more.
+    pub(crate) const fn after(self, more: u64) -> Self {
+        Self(self.0.saturating_add(more))
+    }
+}
+
+impl Tally {
+    /// With one more message of a side.
+    pub(crate) const fn plus(self, sender: Side) -> Self {
+        let by_client = match sender {
+            Side::Client => self.by_client.saturating_add(1),
+            Side::Therapist => self.by_client,
+        };
+        Self { last: self.last.after(1), by_client }
+    }
+
+    /// How many are of this side.
+    pub(crate) const fn by(self, side: Side) -> u64 {
+        match side {
+            Side::Client => self.by_client,
+            Side::Therapist => self.last.0.saturating_sub(self.by_client),
+        }
+    }
+}
+
+impl MessageId {
+    const POSITION_BITS: u32 = 40;
+    const LOW: u128 = (1 << Self::POSITION_BITS) - 1;
+
+    /// The id of a new message.
+    pub(crate) fn generate(at: Timestamp, position: Position, entropy: &dyn Entropy) -> Self {
+        let [a, b, c, d, e] = entropy.array::<5>();
+        let random = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);
+        let low = ((u128::from(position.0) & Self::LOW) << Self::POSITION_BITS) | u128::from(random);
+        let millisecond = u64::try_from(at.as_millisecond()).unwrap_or_default();
+        Self(Ulid::from_parts(millisecond, low))
+    }
+
+    /// When the message was stored, to the millisecond.
+    pub(crate) fn at(self) -> Timestamp {
+        Timestamp::from_millisecond(self.0.timestamp_ms().cast_signed()).unwrap_or_default()
+    }
+
+    /// Where the message is, if there is one with this id.
+    pub(crate) fn position(self) -> Position {
+        let position = (self.0.random() >> Self::POSITION_BITS) & Self::LOW;
+        Position(u64::try_from(position).unwrap_or_default())
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = TextError;
+
+    /// Only the form that we print is accepted: one id has one spelling.
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        let id = Ulid::from_string(text).ok().filter(|id| *id.array_to_str(&mut [0; ulid::ULID_LEN]) == *text);
+        id.map(Self).ok_or(TextError("is not the id of a message"))
+    }
+}
+
+impl Text {
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl TryFrom<String> for Text {
+    type Error = TextError;
+
+    fn try_from(text: String) -> Result<Self, TextError> {
+        if text.trim().is_empty() {
+            return Err(TextError("is required: 1 to 10,000 characters, not only white space"));
+        }
+        FreeText::try_from(text).map(Self)
+    }
+}
+
+impl From<Text> for String {
+    fn from(text: Text) -> Self {
+        text.0.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::SystemEntropy;
+
+    use super::*;
+
+    #[test]
+    fn an_id_says_where_its_message_is_and_ids_order_as_messages_do() {
+        let at = |millisecond| Timestamp::from_millisecond(millisecond).unwrap();
+        let mut last = None;
+        for (millisecond, position) in [(5, 1), (5, 2), (5, 1_000), (6, 1_001), (9_999_999_999_999, (1 << 40) - 1)] {
+            let id = MessageId::generate(at(millisecond), Position(position), &SystemEntropy);
+            assert_eq!((id.position().0, id.at(), id.to_string().parse()), (position, at(millisecond), Ok(id)));
+            assert!(Some(id) > last, "{id}");
+            last = Some(id);
+        }
+        for text in ["", "1", "01arz3ndektsv4rrffq69g5fav", "81ARZ3NDEKTSV4RRFFQ69G5FAV"] {
+            assert!(text.parse::<MessageId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_says_something_in_10_000_characters_at_most() {
+        let is_text = |text: String| Text::try_from(text).is_ok();
+        assert!(is_text("é".repeat(10_000)) && is_text(" a\n".to_owned()));
+        for refused in ["é".repeat(10_001), String::new(), " \n\t\u{2003}".to_owned(), "a\u{0}".to_owned()] {
+            assert!(!is_text(refused));
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Who may do what with a conversation. Pure: the store takes the permits that are made here and nowhere else.
+
+use kernel::{ClientId, Error, Kind, Person, Role, UserId};
+
+use crate::model::{Pair, Side};
+
+/// The right to a conversation as one of its two.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Member {
+    pair: Pair,
+    side: Side,
+}
+
+/// The right to the list of the own conversations.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Own {
+    id: UserId,
+    side: Side,
+}
+
+/// The right, and the duty, to erase the conversations of a client whose account is ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Erase(ClientId);
+
+impl Member {
+    pub(crate) const fn pair(self) -> Pair {
+        self.pair
+    }
+
+    /// The side that the caller is on.
+    pub(crate) const fn side(self) -> Side {
+        self.side
+    }
+
+    pub(crate) fn peer(self) -> UserId {
+        self.pair.of(self.side.other())
+    }
+}
+
+impl Own {
+    pub(crate) const fn id(self) -> UserId {
+        self.id
+    }
+
+    pub(crate) const fn side(self) -> Side {
+        self.side
+    }
+
+    /// The conversation of the caller with somebody of the other side. Where there is nobody of the kind, none ever begins.
+    pub(crate) fn with(self, peer: UserId) -> Member {
+        let pair = match self.side {
+            Side::Client => Pair { client: self.id.into(), therapist: peer.into() },
+            Side::Therapist => Pair { client: peer.into(), therapist: self.id.into() },
+        };
+        Member { pair, side: self.side }
+    }
+
+    /// The right to a conversation of the list.
+    ///
+    /// # Errors
+    /// INTERNAL when it is somebody else's.
+    pub(crate) fn of(self, pair: Pair) -> Result<Member, Error> {
+        let own = pair.of(self.side) == self.id;
+        own.then_some(Member { pair, side: self.side })
+            .ok_or_else(|| Error::internal("the list of conversations holds one of somebody else"))
+    }
+}
+
+impl Erase {
+    pub(crate) fn of_ended(account: UserId) -> Self {
+        Self(account.into())
+    }
+
+    pub(crate) const fn client(self) -> ClientId {
+        self.0
+    }
+}
+
+/// The caller's own side.
+pub(crate) const fn own(person: Person) -> Own {
+    let side = match person.role {
+        Role::Client => Side::Client,
+        Role::Therapist => Side::Therapist,
+    };
+    Own { id: person.user_id, side }
+}
+
+/// The other one of two, each with its field, of whom one must be the caller. Another account gets the same answer whether it
+/// exists or not.
+pub(crate) fn other<'a>(
+    person: Person,
+    one: (&'static str, &'a str),
+    another: (&'static str, &'a str),
+) -> Result<(&'static str, &'a str), Error> {
+    let is_caller = |(_, id): (&str, &str)| id.parse() == Ok(person.user_id);
+    match (is_caller(one), is_caller(another)) {
+        (true, _) => Ok(another),
+        (false, true) => Ok(one),
+        (false, false) => Err(not_yours("senderId, receiverId: one of the two must be your own id")),
+    }
+}
+
+/// That a named sender is the caller.
+pub(crate) fn sender(person: Person, sender: &str) -> Result<(), Error> {
+    if sender.is_empty() || sender.parse() == Ok(person.user_id) {
+        Ok(())
+    } else {
+        Err(not_yours("senderId: you may send from your own account only"))
+    }
+}
+
+fn not_yours(message: &'static str) -> Error {
+    Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::LoginId;
+
+    use super::*;
+
+    fn person(role: Role) -> Person {
+        Person { user_id: UserId::from_bytes([1; 16]), role, login_id: LoginId::from_bytes([9; 16]) }
+    }
+
+    #[test]
+    fn a_conversation_is_the_callers_with_somebody_of_the_other_side() {
+        let (me, peer) = (UserId::from_bytes([1; 16]), UserId::from_bytes([2; 16]));
+        for (role, client, therapist) in [(Role::Client, me, peer), (Role::Therapist, peer, me)] {
+            let own = own(person(role));
+            let member = own.with(peer);
+            let pair = Pair { client: client.into(), therapist: therapist.into() };
+            assert_eq!((member.pair(), member.peer()), (pair, peer), "{role}");
+            assert!(own.of(pair).is_ok());
+            let foreign = Pair { client: peer.into(), therapist: peer.into() };
+            assert_eq!(own.of(foreign).unwrap_err().kind(), Kind::Internal);
+        }
+    }
+
+    #[test]
+    fn who_is_neither_of_two_learns_nothing_of_them() {
+        let (me, peer) = (UserId::from_bytes([1; 16]).to_string(), UserId::from_bytes([2; 16]).to_string());
+        let (me, peer) = (me.as_str(), peer.as_str());
+        for (one, another, expected) in [
+            (me, peer, Ok(peer)),
+            (peer, me, Ok(peer)),
+            (me, me, Ok(me)),
+            (me, "", Ok("")),
+            (peer, peer, Err("NOT_YOUR_ACCOUNT")),
+            (peer, "nobody", Err("NOT_YOUR_ACCOUNT")),
+            ("", "", Err("NOT_YOUR_ACCOUNT")),
+        ] {
+            for role in [Role::Client, Role::Therapist] {
+                let found = other(person(role), ("senderId", one), ("receiverId", another));
+                assert_eq!(found.map(|(_, id)| id).map_err(|e| e.reason()), expected, "{one} {another}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sender_who_is_named_is_the_caller() {
+        let named = |id: &str| sender(person(Role::Client), id).map_err(|error| error.reason());
+        assert_eq!((named(""), named(&UserId::from_bytes([1; 16]).to_string())), (Ok(()), Ok(())));
+        for refused in [UserId::from_bytes([2; 16]).to_string(), "nobody".to_owned()] {
+            assert_eq!(named(&refused), Err("NOT_YOUR_ACCOUNT"));
+        }
+    }
+}

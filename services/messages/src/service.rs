@@ -1,0 +1,127 @@
+//! The RPCs: a request enters, is translated, handed on, and its answer translated back.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use chassis::{Context, paged, status};
+use futures_util::{Stream, stream};
+use kernel::{Error, both};
+use prost::Message as _;
+use proto::messages::v1 as pb;
+use proto::messages::v1::message_service_server::MessageService;
+use tonic::{Request, Response, Status};
+
+use crate::ops::Ops;
+use crate::policy;
+use crate::watch::Watching;
+use crate::wire::{self, Wanting};
+
+/// What idempotency keys of this RPC are kept apart by from those of others.
+const SEND: &str = "/therapy.messages.v1.MessageService/SendMessage";
+
+/// The services of the protos.
+#[derive(Clone)]
+pub(crate) struct Messages(pub(crate) Arc<Ops>);
+
+impl Messages {
+    async fn send(&self, context: Context, request: pb::SendMessageRequest) -> Result<pb::Message, Error> {
+        let person = context.person()?;
+        policy::sender(person, &request.sender_id)?;
+        let key = context.idempotency_key.as_deref();
+        let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), SEND, &request.encode_to_vec());
+        let ((permit, text), claim) = both(wire::letter(request, policy::own(person)), claim)?;
+        let claim = key.map(str::to_owned).zip(claim);
+        let message = self.0.send(&context, permit, text, claim).await?;
+        Ok(wire::message(message, permit.pair()))
+    }
+
+    async fn list(
+        &self,
+        context: Context,
+        request: pb::ListMessagesRequest,
+    ) -> Result<pb::ListMessagesResponse, Error> {
+        let person = context.person()?;
+        let pb::ListMessagesRequest { sender_id, receiver_id, page_size, page_token } = request;
+        let (field, peer) = policy::other(person, ("senderId", &sender_id), ("receiverId", &receiver_id))?;
+        let (permit, wanted) = wire::history(policy::own(person), field, peer, Wanting { page_size, page_token })?;
+        let page = self.0.list(&context, permit, &wanted).await?;
+        Ok(wire::messages(page, permit.pair()))
+    }
+
+    async fn conversations(
+        &self,
+        context: Context,
+        request: pb::ListConversationsRequest,
+    ) -> Result<pb::ListConversationsResponse, Error> {
+        let own = policy::own(context.person()?);
+        let pb::ListConversationsRequest { page_size, page_token } = request;
+        let wanted = wire::conversations(Wanting { page_size, page_token })?;
+        self.0.conversations(&context, own, &wanted).await.map(wire::listed)
+    }
+
+    async fn mark(&self, context: Context, request: pb::MarkReadRequest) -> Result<pb::ReadMark, Error> {
+        let (permit, id) = wire::mark(&request, policy::own(context.person()?))?;
+        self.0.mark_read(permit, id).await.map(|read| wire::read(read, permit))
+    }
+
+    async fn watch(&self, context: Context, request: pb::WatchConversationRequest) -> Result<Watching, Error> {
+        let (permit, after) = wire::watch(&request, policy::own(context.person()?))?;
+        self.0.watch(context, permit, after).await
+    }
+}
+
+#[tonic::async_trait]
+impl MessageService for Messages {
+    async fn send_message(&self, request: Request<pb::SendMessageRequest>) -> Result<Response<pb::Message>, Status> {
+        let context = Context::of(&request);
+        self.send(context, request.into_inner()).await.map(Response::new).map_err(status::of)
+    }
+
+    async fn list_messages(
+        &self,
+        request: Request<pb::ListMessagesRequest>,
+    ) -> Result<Response<pb::ListMessagesResponse>, Status> {
+        let context = Context::of(&request);
+        let page = self.list(context, request.into_inner()).await.map_err(status::of)?;
+        let next = Some(page.next_page_token.clone()).filter(|next| !next.is_empty());
+        Ok(paged(page, next.as_deref()))
+    }
+
+    async fn list_conversations(
+        &self,
+        request: Request<pb::ListConversationsRequest>,
+    ) -> Result<Response<pb::ListConversationsResponse>, Status> {
+        let context = Context::of(&request);
+        let page = self.conversations(context, request.into_inner()).await.map_err(status::of)?;
+        let next = Some(page.next_page_token.clone()).filter(|next| !next.is_empty());
+        Ok(paged(page, next.as_deref()))
+    }
+
+    async fn mark_read(&self, request: Request<pb::MarkReadRequest>) -> Result<Response<pb::ReadMark>, Status> {
+        let context = Context::of(&request);
+        self.mark(context, request.into_inner()).await.map(Response::new).map_err(status::of)
+    }
+
+    type WatchConversationStream = Pin<Box<dyn Stream<Item = Result<pb::Message, Status>> + Send>>;
+
+    async fn watch_conversation(
+        &self,
+        request: Request<pb::WatchConversationRequest>,
+    ) -> Result<Response<Self::WatchConversationStream>, Status> {
+        let context = Context::of(&request);
+        let watching = self.watch(context, request.into_inner()).await.map_err(status::of)?;
+        Ok(Response::new(Box::pin(stream::unfold(Some(watching), step))))
+    }
+}
+
+/// The next part of the answer to somebody who watches, which reads no faster than it is asked for. An error is the last one.
+async fn step(watching: Option<Watching>) -> Option<(Result<pb::Message, Status>, Option<Watching>)> {
+    let mut watching = watching?;
+    match watching.next().await {
+        Ok(message) => {
+            let message = wire::message(message, watching.permit().pair());
+            Some((Ok(message), Some(watching)))
+        }
+        Err(error) => Some((Err(status::of(error)), None)),
+    }
+}

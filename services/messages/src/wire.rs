@@ -1,0 +1,123 @@
+//! Between the messages of the proto and the types of the domain; every field by its name.
+
+use kernel::{Error, Page, PageSize, Result, TextError, Timestamp, UserId, Violations};
+use proto::messages::v1 as pb;
+
+use crate::lists::{Conversation, Wanted};
+use crate::model::{Message, MessageId, Pair, Text};
+use crate::ops::Read;
+use crate::policy::{Member, Own};
+
+/// To whom to send what.
+pub(crate) fn letter(request: pb::SendMessageRequest, own: Own) -> Result<(Member, Text)> {
+    let pb::SendMessageRequest { receiver_id, message, sender_id: _ } = request;
+    let mut bad = Violations::default();
+    let permit = bad.take("receiverId", with(own, &receiver_id));
+    let text = bad.take("message", Text::try_from(message));
+    permit.zip(text).ok_or_else(|| bad.into_error())
+}
+
+/// Which conversation to list, by the other one's id and by what the caller calls it.
+pub(crate) fn history(own: Own, field: &'static str, peer: &str, wanted: Wanting) -> Result<(Member, Wanted)> {
+    let mut bad = Violations::default();
+    let permit = bad.take(field, with(own, peer));
+    let wanted = wanted.check(&mut bad);
+    permit.zip(wanted).ok_or_else(|| bad.into_error())
+}
+
+/// Which page of conversations.
+pub(crate) fn conversations(wanted: Wanting) -> Result<Wanted> {
+    let mut bad = Violations::default();
+    wanted.check(&mut bad).ok_or_else(|| bad.into_error())
+}
+
+/// Which page, as a request says it.
+#[derive(Debug)]
+pub(crate) struct Wanting {
+    pub(crate) page_size: i32,
+    pub(crate) page_token: String,
+}
+
+impl Wanting {
+    fn check(self, bad: &mut Violations) -> Option<Wanted> {
+        let size = bad.take("pageSize", PageSize::from_request(self.page_size).ok_or("must not be negative"));
+        size.map(|size| Wanted { size, token: self.page_token })
+    }
+}
+
+/// Up to which message of which conversation.
+pub(crate) fn mark(request: &pb::MarkReadRequest, own: Own) -> Result<(Member, MessageId)> {
+    let pb::MarkReadRequest { peer_id, message_id } = request;
+    let mut bad = Violations::default();
+    let permit = bad.take("peerId", with(own, peer_id));
+    let id = bad.take("messageId", message_id.parse());
+    permit.zip(id).ok_or_else(|| bad.into_error())
+}
+
+/// Which conversation to watch, and after which message.
+pub(crate) fn watch(request: &pb::WatchConversationRequest, own: Own) -> Result<(Member, Option<MessageId>)> {
+    let pb::WatchConversationRequest { peer_id, after } = request;
+    let mut bad = Violations::default();
+    let permit = bad.take("peerId", with(own, peer_id));
+    let after = Some(after).filter(|after| !after.is_empty()).map(|after| after.parse()).transpose();
+    let after = bad.take("after", after);
+    permit.zip(after).ok_or_else(|| bad.into_error())
+}
+
+fn with(own: Own, peer: &str) -> std::result::Result<Member, TextError> {
+    match peer.parse::<UserId>() {
+        Ok(peer) if peer == own.id() => Err(TextError("must be somebody else's id, not your own")),
+        Ok(peer) => Ok(own.with(peer)),
+        Err(_) if peer.is_empty() => Err(TextError("is required")),
+        Err(_) => Err(TextError("is not an id")),
+    }
+}
+
+pub(crate) fn message(message: Message, pair: Pair) -> pb::Message {
+    let Message { id, sender, text } = message;
+    pb::Message {
+        message_id: id.to_string(),
+        sender_id: pair.of(sender).to_string(),
+        receiver_id: pair.of(sender.other()).to_string(),
+        message: text.into(),
+        timestamp: Some(instant(id.at())),
+    }
+}
+
+pub(crate) fn messages(page: Page<Message>, pair: Pair) -> pb::ListMessagesResponse {
+    let Page { items, next } = page.map(|it| message(it, pair));
+    pb::ListMessagesResponse { messages: items, next_page_token: next.unwrap_or_default() }
+}
+
+pub(crate) fn listed(page: Page<Conversation>) -> pb::ListConversationsResponse {
+    let Page { items, next } = page.map(conversation);
+    pb::ListConversationsResponse { conversations: items, next_page_token: next.unwrap_or_default() }
+}
+
+fn conversation(conversation: Conversation) -> pb::Conversation {
+    let Conversation { permit, peer_name, last, unread } = conversation;
+    pb::Conversation {
+        peer_id: permit.peer().to_string(),
+        peer_name,
+        last_message: Some(message(last, permit.pair())),
+        unread_count: count(unread),
+    }
+}
+
+pub(crate) fn read(read: Read, permit: Member) -> pb::ReadMark {
+    let Read { message_id, unread } = read;
+    pb::ReadMark { peer_id: permit.peer().to_string(), message_id, unread_count: count(unread) }
+}
+
+fn count(messages: u64) -> i32 {
+    i32::try_from(messages).unwrap_or(i32::MAX)
+}
+
+fn instant(at: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
+}
+
+/// The error of a watcher who names a message that is none of the conversation.
+pub(crate) fn no_such_after() -> Error {
+    Error::invalid("after", "is no message of this conversation; leave it out to get those from now on")
+}
