@@ -9,6 +9,8 @@ mod saga;
 mod service;
 mod slots;
 mod store;
+#[cfg(test)]
+mod tests;
 mod transition;
 mod wire;
 

@@ -219,10 +219,8 @@ impl Ops {
     /// The client takes a request back. An acceptance that has booked the session meanwhile finds no appointment, and gives
     /// it back.
     pub(crate) async fn cancel(&self, permit: Permit, id: AppointmentId) -> Result<()> {
-        match self.step(permit, id, Action::Cancel, None).await? {
-            Stepped::Removed => Ok(()),
-            other => other.into_result().map(drop),
-        }
+        let stepped = self.step(permit, id, Action::Cancel, None).await?;
+        if matches!(stepped, Stepped::Removed) { Ok(()) } else { stepped.into_result().map(drop) }
     }
 
     /// Takes a step with an appointment, in whatever state it is by the time that it is taken.

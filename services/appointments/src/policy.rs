@@ -154,3 +154,86 @@ fn not_yours(field: &'static str) -> Error {
     let message = format!("{field}: you may do this with your own account only");
     Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", message)
 }
+
+#[cfg(test)]
+mod tests {
+    use kernel::{AppointmentId, LoginId, OffsetDateTime, Timestamp, Version};
+
+    use super::*;
+    use crate::model::Start;
+    use crate::transition::Standing;
+
+    fn person(role: Role, byte: u8) -> Person {
+        Person { user_id: UserId::from_bytes([byte; 16]), role, login_id: LoginId::from_bytes([9; 16]) }
+    }
+
+    /// Of the client 1 with the therapist 2, about the session 3.
+    fn appointment() -> Appointment {
+        let date: OffsetDateTime = "2026-12-01T09:00:00Z".parse().unwrap();
+        Appointment {
+            id: AppointmentId::from_bytes([4; 16]),
+            pair: Pair { client: ClientId::from_bytes([1; 16]), therapist: TherapistId::from_bytes([2; 16]) },
+            session: SessionId::from_bytes([3; 16]),
+            date,
+            starts: Start::of(date.instant()),
+            standing: Standing::Pending,
+            created_at: Timestamp::UNIX_EPOCH,
+            version: Version::FIRST,
+            mark: None,
+        }
+    }
+
+    #[test]
+    fn an_appointment_is_of_its_two_people_and_its_session_alone() {
+        let ended = |role, byte| Undertaker::of(role, UserId::from_bytes([byte; 16])).permit();
+        for (permit, actor, covers) in [
+            (read(person(Role::Client, 1)), Actor::Client, true),
+            (read(person(Role::Client, 2)), Actor::Client, false),
+            (read(person(Role::Client, 7)), Actor::Client, false),
+            (read(person(Role::Therapist, 2)), Actor::Therapist, true),
+            (read(person(Role::Therapist, 1)), Actor::Therapist, false),
+            (read(person(Role::Therapist, 7)), Actor::Therapist, false),
+            (session(SessionId::from_bytes([3; 16])), Actor::System, true),
+            (session(SessionId::from_bytes([7; 16])), Actor::System, false),
+            (ended(Role::Client, 1), Actor::System, true),
+            (ended(Role::Client, 2), Actor::System, false),
+            (ended(Role::Therapist, 2), Actor::System, true),
+            (ended(Role::Therapist, 1), Actor::System, false),
+        ] {
+            assert_eq!((permit.actor(), permit.covers(&appointment())), (actor, covers), "{permit:?}");
+        }
+    }
+
+    #[test]
+    fn each_does_what_is_theirs_whatever_appointment_is_meant() {
+        for (role, action, denied) in [
+            (Role::Client, Action::Accept, true),
+            (Role::Client, Action::Reject, true),
+            (Role::Client, Action::Revoke, false),
+            (Role::Client, Action::Cancel, false),
+            (Role::Therapist, Action::Accept, false),
+            (Role::Therapist, Action::Reject, false),
+            (Role::Therapist, Action::Revoke, false),
+            (Role::Therapist, Action::Cancel, true),
+            (Role::Client, Action::Booked, true),
+            (Role::Therapist, Action::Withdrawn, true),
+        ] {
+            let refused = act(person(role, 1), action).err().map(|error| error.reason());
+            assert_eq!(refused, denied.then_some("ROLE_NOT_ALLOWED"), "{role} {action:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_asks_or_lists_for_another_existing_or_not() {
+        let (own, other) = (UserId::from_bytes([1; 16]).to_string(), UserId::from_bytes([2; 16]).to_string());
+        let foreign = Some("NOT_YOUR_ACCOUNT");
+        for (id, refused) in [(own.as_str(), None), ("", None), (&other, foreign), ("nobody", foreign)] {
+            let reason = |error: Error| error.reason();
+            assert_eq!(ask(person(Role::Client, 1), id).err().map(reason), refused, "{id}");
+            assert_eq!(ask(person(Role::Therapist, 1), id).err().map(reason), Some("ROLE_NOT_ALLOWED"), "{id}");
+            // The other person's id is a filter.
+            assert_eq!(list(person(Role::Client, 1), id, &other).err().map(reason), refused, "{id}");
+            assert_eq!(list(person(Role::Therapist, 1), &other, id).err().map(reason), refused, "{id}");
+        }
+    }
+}

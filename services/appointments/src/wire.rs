@@ -220,3 +220,84 @@ pub(crate) fn appointments(page: Page<Appointment>, now: Timestamp) -> pb::ListA
     let Page { items, next } = page.map(|it| appointment(&it, now));
     pb::ListAppointmentsResponse { appointments: items, next_page_token: next.unwrap_or_default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use kernel::UserId;
+
+    use super::*;
+
+    fn fields(error: &Error) -> Vec<&str> {
+        error.violations().iter().map(|bad| &*bad.field).collect()
+    }
+
+    #[test]
+    fn a_request_names_every_bad_field_at_once() {
+        let [caller, other] = [1, 2].map(|byte| UserId::from_bytes([byte; 16]).to_string());
+        let date = "2026-12-01T09:00:00+05:30";
+        for (therapist, date, session, bad) in [
+            (other.as_str(), date, "", vec![]),
+            (&other, date, &other, vec![]),
+            ("", "", "", vec!["therapistId", "appointmentDate"]),
+            ("x", "2026-12-01T09:00:00", "x", vec!["therapistId", "appointmentDate", "sessionId"]),
+            (&caller, "2026-12-01", &other, vec!["therapistId", "appointmentDate"]),
+            (&caller, date, "", vec!["therapistId"]),
+        ] {
+            let asked = pb::CreateAppointmentRequest {
+                therapist_id: therapist.to_owned(),
+                appointment_date: date.to_owned(),
+                session_id: session.to_owned(),
+                client_id: String::new(),
+            };
+            match request(&caller, &asked) {
+                Ok(request) => {
+                    assert_eq!(bad, Vec::<&str>::new());
+                    assert_eq!(request.date.to_string(), date);
+                    assert_eq!(request.session.is_some(), !session.is_empty());
+                }
+                Err(error) => assert_eq!(fields(&error), bad, "{therapist} {date} {session}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_names_every_bad_filter_at_once() {
+        let asked = pb::ListAppointmentsRequest {
+            client_id: "x".to_owned(),
+            therapist_id: "y".to_owned(),
+            status: 99,
+            page_size: -1,
+            page_token: String::new(),
+        };
+        for (role, peer) in [(Role::Client, "therapistId"), (Role::Therapist, "clientId")] {
+            let refused = wanted(role, asked.clone()).unwrap_err();
+            assert_eq!(fields(&refused), [peer, "status", "pageSize"], "{role}");
+        }
+    }
+
+    #[test]
+    fn an_appointment_becomes_accepted_rejected_or_revoked_and_nothing_else() {
+        for (status, expected) in [
+            (Shown::Accepted, Some(Action::Accept)),
+            (Shown::Rejected, Some(Action::Reject)),
+            (Shown::Revoked, Some(Action::Revoke)),
+            (Shown::Pending, None),
+            (Shown::Expired, None),
+            (Shown::Unspecified, None),
+        ] {
+            assert_eq!(action(status.into()).ok(), expected, "{status:?}");
+        }
+        assert_eq!(fields(&action(99).unwrap_err()), ["status"]);
+    }
+
+    #[test]
+    fn an_event_that_is_not_whole_is_refused_and_one_of_others_means_nothing() {
+        use events::event::Kind;
+        let of = |kind| event(Some(events::Event { id: String::new(), time: None, kind: Some(kind) }));
+        assert!(of(Kind::SessionBooked(events::SessionBooked::default())).is_err());
+        assert!(of(Kind::SessionWithdrawn(events::SessionWithdrawn::default())).is_err());
+        assert!(of(Kind::AccountEnded(events::AccountEnded::default())).is_err());
+        assert!(of(Kind::AppointmentRevoked(events::AppointmentRevoked::default())).unwrap().is_none());
+        assert!(event(None).unwrap().is_none());
+    }
+}

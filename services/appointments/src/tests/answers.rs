@@ -1,0 +1,176 @@
+use futures_util::future::join_all;
+use kernel::{Kind, Role, Version};
+use kit::engine::Engine;
+use proto::sessions::v1::reserve_slot_response::Outcome as Reserve;
+
+use super::{HOUR, State, World, as_client, context, person, reason};
+use crate::model::Appointment;
+use crate::policy;
+use crate::transition::{Action, Status};
+
+kit::on_each_engine!(
+    a_therapist_accepts_and_the_others_are_rejected,
+    what_sessions_says_decides_whether_a_request_is_accepted,
+    repeating_a_change_changes_nothing,
+    either_side_revokes_and_the_slot_is_free_again,
+    a_request_is_expired_once_its_session_begins,
+    a_client_takes_back_what_waits_and_nothing_else,
+    an_etag_must_be_the_present_one,
+    nobody_else_sees_or_changes_an_appointment,
+    of_many_acceptances_at_once_one_wins,
+);
+
+async fn a_therapist_accepts_and_the_others_are_rejected(engine: Engine) {
+    let world = World::new(engine).await;
+    let (slot, elsewhere) = (world.slot(1), world.slot(2));
+    let mut asked = Vec::new();
+    for _ in 0..12 {
+        asked.push(world.asked(slot).await);
+    }
+    let other = world.asked(elsewhere).await;
+    let accepted = world.therapist(asked[3].id, Action::Accept).await.unwrap();
+    assert_eq!(accepted.status_at(world.ops.now()), Status::Accepted);
+    assert_eq!(world.practice.state(slot), State::Booked(accepted.id));
+    for (number, it) in asked.iter().enumerate() {
+        let expected = if number == 3 { Status::Accepted } else { Status::Rejected };
+        assert_eq!(world.status(it).await, Some(expected), "{number}");
+    }
+    assert_eq!(world.status(&other).await, Some(Status::Pending));
+    assert_eq!(reason(&world.therapist(asked[4].id, Action::Accept).await), "NOT_PENDING");
+}
+
+async fn what_sessions_says_decides_whether_a_request_is_accepted(engine: Engine) {
+    let world = World::new(engine).await;
+    for (outcome, kind, expected, after) in [
+        (Reserve::Taken, Kind::AlreadyExists, "SLOT_TAKEN", Some(Status::Rejected)),
+        (Reserve::Gone, Kind::FailedPrecondition, "SESSION_GONE", Some(Status::Rejected)),
+        (Reserve::Moved, Kind::FailedPrecondition, "SESSION_MOVED", Some(Status::Pending)),
+        (Reserve::ClientEnded, Kind::NotFound, "NOT_FOUND", None),
+    ] {
+        let asked = world.asked(world.slot(1)).await;
+        world.practice.facts().reserve.push(outcome);
+        let refused = world.therapist(asked.id, Action::Accept).await;
+        assert_eq!((reason(&refused), refused.unwrap_err().kind()), (expected, kind), "{outcome:?}");
+        assert_eq!(world.status(&asked).await, after, "{outcome:?}");
+    }
+}
+
+async fn repeating_a_change_changes_nothing(engine: Engine) {
+    let world = World::new(engine).await;
+    let accepted = world.accepted(world.slot(1)).await;
+    assert_eq!(world.therapist(accepted.id, Action::Accept).await.unwrap(), accepted);
+    let revoked = world.client(&accepted, Action::Revoke).await.unwrap();
+    assert_eq!(revoked.version, accepted.version.next());
+    for again in [world.client(&accepted, Action::Revoke).await, world.therapist(accepted.id, Action::Revoke).await] {
+        assert_eq!(again.unwrap().version, revoked.version);
+    }
+    assert_eq!(reason(&world.therapist(accepted.id, Action::Accept).await), "NOT_PENDING");
+    let asked = world.asked(world.slot(2)).await;
+    let rejected = world.therapist(asked.id, Action::Reject).await.unwrap();
+    assert_eq!(world.therapist(asked.id, Action::Reject).await.unwrap(), rejected);
+    assert_eq!(reason(&world.therapist(asked.id, Action::Accept).await), "NOT_PENDING");
+    assert_eq!(reason(&world.client(&asked, Action::Revoke).await), "NOT_ACCEPTED");
+}
+
+async fn either_side_revokes_and_the_slot_is_free_again(engine: Engine) {
+    let world = World::new(engine).await;
+    for by_client in [true, false] {
+        let slot = world.slot(1);
+        let accepted = world.accepted(slot).await;
+        let revoked = match by_client {
+            true => world.client(&accepted, Action::Revoke).await,
+            false => world.therapist(accepted.id, Action::Revoke).await,
+        };
+        assert_eq!(revoked.unwrap().status_at(world.ops.now()), Status::Revoked);
+        assert_eq!(world.practice.state(slot), State::Available);
+        assert_eq!(world.stored(&accepted).await.unwrap().mark, None, "sessions has heard of it");
+        assert_eq!(world.practice.state(world.accepted(slot).await.session), world.practice.state(slot));
+    }
+}
+
+async fn a_request_is_expired_once_its_session_begins(engine: Engine) {
+    let world = World::new(engine).await;
+    let slot = world.slot(2);
+    let (asked, accepted) = (world.asked(slot).await, world.accepted(world.slot(2)).await);
+    world.advance(HOUR);
+    assert_eq!(world.status(&asked).await, Some(Status::Pending));
+    world.advance(HOUR);
+    assert_eq!(world.status(&asked).await, Some(Status::Expired));
+    assert_eq!(world.status(&accepted).await, Some(Status::Accepted));
+    for action in [Action::Accept, Action::Reject] {
+        assert_eq!(reason(&world.therapist(asked.id, action).await), "APPOINTMENT_EXPIRED");
+    }
+    assert_eq!(reason(&world.client(&asked, Action::Revoke).await), "NOT_ACCEPTED");
+    assert_eq!(reason(&world.ops.cancel(as_client(&asked), asked.id).await), "NOT_PENDING");
+    assert_eq!(world.practice.state(slot), State::Available);
+}
+
+async fn a_client_takes_back_what_waits_and_nothing_else(engine: Engine) {
+    let world = World::new(engine).await;
+    let cancel = async |it: &Appointment| world.ops.cancel(as_client(it), it.id).await;
+    let asked = world.asked(world.slot(1)).await;
+    cancel(&asked).await.unwrap();
+    assert_eq!(world.stored(&asked).await, None);
+    assert_eq!(reason(&cancel(&asked).await), "NOT_FOUND");
+    assert_eq!(reason(&world.therapist(asked.id, Action::Accept).await), "NOT_FOUND");
+    let accepted = world.accepted(world.slot(1)).await;
+    assert_eq!(reason(&cancel(&accepted).await), "NOT_PENDING");
+}
+
+async fn an_etag_must_be_the_present_one(engine: Engine) {
+    let world = World::new(engine).await;
+    let asked = world.asked(world.slot(1)).await;
+    let act = async |action, expected| {
+        world.ops.act(&context(), world.as_therapist(), asked.id, action, Some(expected)).await
+    };
+    for action in [Action::Accept, Action::Reject] {
+        assert_eq!(reason(&act(action, asked.version.next()).await), "STALE_ETAG");
+    }
+    let accepted = act(Action::Accept, Version::FIRST).await.unwrap();
+    assert_eq!(reason(&act(Action::Revoke, asked.version).await), "STALE_ETAG");
+    assert!(act(Action::Revoke, accepted.version).await.is_ok());
+}
+
+async fn nobody_else_sees_or_changes_an_appointment(engine: Engine) {
+    let world = World::new(engine).await;
+    let accepted = world.accepted(world.slot(1)).await;
+    for role in [Role::Client, Role::Therapist] {
+        let permit = policy::read(person(role, world.user()));
+        assert_eq!(reason(&world.ops.get(permit, accepted.id).await), "NOT_FOUND");
+        assert_eq!(reason(&world.ops.cancel(permit, accepted.id).await), "NOT_FOUND");
+        for action in [Action::Accept, Action::Reject, Action::Revoke] {
+            assert_eq!(reason(&world.ops.act(&context(), permit, accepted.id, action, None).await), "NOT_FOUND");
+        }
+    }
+    assert_eq!(world.ops.get(as_client(&accepted), accepted.id).await.unwrap().id, accepted.id);
+    assert_eq!(world.ops.get(world.as_therapist(), accepted.id).await.unwrap().id, accepted.id);
+}
+
+async fn of_many_acceptances_at_once_one_wins(engine: Engine) {
+    let world = World::new(engine).await;
+    for round in 0..5 {
+        let slot = world.slot(1);
+        let mut asked = Vec::new();
+        for _ in 0..12 {
+            asked.push(world.asked(slot).await);
+        }
+        let accept = |it: &Appointment| {
+            let id = it.id;
+            let world = &world;
+            async move { world.therapist(id, Action::Accept).await }
+        };
+        let outcomes = join_all(asked.iter().map(accept)).await;
+        let won: Vec<_> = outcomes.iter().flatten().collect();
+        assert_eq!(won.len(), 1, "round {round}");
+        assert_eq!(world.practice.state(slot), State::Booked(won[0].id));
+        for (it, outcome) in asked.iter().zip(&outcomes) {
+            let is_winner = it.id == won[0].id;
+            assert_eq!(
+                world.status(it).await,
+                Some(if is_winner { Status::Accepted } else { Status::Rejected }),
+                "round {round}"
+            );
+            assert!(is_winner || matches!(reason(outcome), "SLOT_TAKEN" | "NOT_PENDING"), "{outcome:?}");
+        }
+    }
+}

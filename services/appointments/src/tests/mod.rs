@@ -1,0 +1,162 @@
+//! The rules of appointments, on both engines, against sessions that live in memory.
+
+mod answers;
+mod endings;
+mod interleavings;
+mod lists;
+mod practice;
+mod requests;
+mod saga;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::client::Upstream;
+use chassis::identity::Issuer;
+use chassis::{Context, Platform, SystemEntropy, Tasks};
+use dynamo::secret::{Secret, Secrets};
+use kernel::{
+    AppointmentId, ClientId, Error, LoginId, ManualClock, Person, Result, Role, SessionId, TherapistId, Timestamp,
+    UserId,
+};
+use kit::engine::Engine;
+use proto::events::v1::Event;
+use proto::events::v1::event::Kind;
+
+use crate::model::Appointment;
+use crate::ops::Ops;
+use crate::policy::{self, Permit};
+use crate::tests::practice::{Practice, State};
+use crate::transition::{Action, Status};
+use crate::wire::{self, Request};
+use crate::{APPOINTMENTS, Deps, ops};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The use cases over a table of their own, by a clock that stands still, with one therapist.
+struct World {
+    ops: Arc<Ops>,
+    clock: ManualClock,
+    practice: Practice,
+    therapist: TherapistId,
+}
+
+impl World {
+    async fn new(engine: Engine) -> Self {
+        let dynamodb = engine.client().await;
+        dynamodb.create_or_verify(&[&APPOINTMENTS]).await.unwrap();
+        // In the year 2100: what expires by this clock must not have expired by the engines' own.
+        let now = Timestamp::from_second(4_102_444_800).unwrap();
+        let clock = ManualClock::new(now);
+        let shared = Arc::new(clock.clone());
+        let practice = Practice::start(now).await;
+        let tokens = Arc::new(Issuer::generate(shared.clone()).unwrap()).workload("appointments").tokens;
+        let upstream = Upstream::new(&practice.url(), tokens).unwrap();
+        let platform = Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
+        let secrets = Secrets::new(Secret::new([7; 32]), vec![]);
+        let events = relay::Config { recovery_interval: HOUR };
+        let deps = Deps { dynamodb, secrets, mapping: upstream.clone(), sessions: upstream, events, platform };
+        let therapist = UserId::generate(&clock, &SystemEntropy).into();
+        Self { ops: Arc::new(ops(deps).unwrap()), clock, practice, therapist }
+    }
+
+    fn user(&self) -> UserId {
+        UserId::generate(&self.clock, &SystemEntropy)
+    }
+
+    /// A slot of the therapist's, so many hours from now.
+    fn slot(&self, hours: u32) -> SessionId {
+        let id = SessionId::generate(&self.clock, &SystemEntropy);
+        self.practice.add(id, self.therapist, self.ops.now() + HOUR * hours);
+        id
+    }
+
+    fn request(&self, session: SessionId) -> Request {
+        let start = self.practice.facts().slots[&session].start;
+        Request { therapist: self.therapist, date: start.to_string().parse().unwrap(), session: Some(session) }
+    }
+
+    async fn ask(&self, client: ClientId, session: SessionId) -> Result<Appointment> {
+        let asking = policy::ask(person(Role::Client, client.into()), "").unwrap();
+        self.ops.create(&context(), asking, self.request(session), None).await
+    }
+
+    /// A request of a new client that waits.
+    async fn asked(&self, session: SessionId) -> Appointment {
+        self.ask(self.user().into(), session).await.unwrap()
+    }
+
+    /// An appointment of a new client that is ACCEPTED, as sessions knows.
+    async fn accepted(&self, session: SessionId) -> Appointment {
+        let asked = self.asked(session).await;
+        let accepted = self.therapist(asked.id, Action::Accept).await.unwrap();
+        self.deliver_all().await;
+        accepted
+    }
+
+    async fn therapist(&self, id: AppointmentId, action: Action) -> Result<Appointment> {
+        self.ops.act(&context(), self.as_therapist(), id, action, None).await
+    }
+
+    async fn client(&self, it: &Appointment, action: Action) -> Result<Appointment> {
+        self.ops.act(&context(), as_client(it), it.id, action, None).await
+    }
+
+    fn as_therapist(&self) -> Permit {
+        policy::read(person(Role::Therapist, self.therapist.into()))
+    }
+
+    async fn stored(&self, it: &Appointment) -> Option<Appointment> {
+        self.ops.store.read(as_client(it), it.id).await.unwrap()
+    }
+
+    async fn status(&self, it: &Appointment) -> Option<Status> {
+        self.stored(it).await.map(|it| it.status_at(self.ops.now()))
+    }
+
+    fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        self.practice.facts().now = self.ops.now();
+    }
+
+    /// What sessions tells of this.
+    async fn deliver(&self, kind: Kind) -> Result<()> {
+        let event = Event { id: String::new(), time: None, kind: Some(kind.clone()) };
+        match wire::event(Some(event))? {
+            Some(wire::Event::Booked(booked)) => self.ops.settle(&context(), &booked).await?,
+            Some(wire::Event::Withdrawn(withdrawn)) => self.ops.withdraw(withdrawn).await?,
+            Some(wire::Event::AccountEnded(permit)) => self.ops.bury(&context(), permit).await?,
+            None => {}
+        }
+        if let Kind::SessionBooked(booked) = &kind {
+            self.practice.facts().heard(booked);
+        }
+        Ok(())
+    }
+
+    /// Everything that has happened in sessions.
+    async fn deliver_all(&self) {
+        loop {
+            let kind = self.practice.facts().events.pop();
+            let Some(kind) = kind else { return };
+            self.deliver(kind).await.unwrap();
+        }
+    }
+}
+
+fn context() -> Context {
+    Context::background(PATIENCE)
+}
+
+fn person(role: Role, user_id: UserId) -> Person {
+    Person { user_id, role, login_id: LoginId::from_bytes([9; 16]) }
+}
+
+fn as_client(it: &Appointment) -> Permit {
+    policy::read(person(Role::Client, it.pair.client.into()))
+}
+
+fn reason<T>(outcome: &Result<T>) -> &'static str {
+    outcome.as_ref().err().map_or("", Error::reason)
+}

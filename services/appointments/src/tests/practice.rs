@@ -1,0 +1,278 @@
+//! The sessions of a test, and a mapping: slots in memory, whose events are taken and delivered by the test.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use kernel::{AppointmentId, SessionId, TherapistId, Timestamp};
+use proto::events::v1::event::Kind;
+use proto::events::v1::subscriber_service_server::{SubscriberService, SubscriberServiceServer};
+use proto::events::v1::{DeliverRequest, DeliverResponse, SessionBooked, SessionWithdrawn};
+use proto::mapping::v1 as mapping;
+use proto::mapping::v1::consent_service_server::{ConsentService, ConsentServiceServer};
+use proto::mapping::v1::record_contact_response::Outcome as Contact;
+use proto::sessions::v1 as sessions;
+use proto::sessions::v1::find_slot_response::Outcome as Find;
+use proto::sessions::v1::reserve_slot_response::Outcome as Reserve;
+use proto::sessions::v1::slot_service_server::{SlotService, SlotServiceServer};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic::{Code, Request, Response, Status};
+
+/// Where a slot stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    Available,
+    /// By this appointment, of which appointments may be still to hear.
+    Booked(AppointmentId),
+    Cancelled,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
+    therapist: TherapistId,
+    pub(super) start: Timestamp,
+    pub(super) state: State,
+    /// The booking that nobody has heard of.
+    pub(super) news: Option<SessionBooked>,
+}
+
+pub(super) struct Facts {
+    pub(super) slots: HashMap<SessionId, Slot>,
+    /// Everything that happened and has not been delivered.
+    pub(super) events: Vec<Kind>,
+    pub(super) contact: Contact,
+    /// What mapping was asked, in order.
+    pub(super) contacts: Vec<String>,
+    /// What the next calls for a slot are told, whatever is there.
+    pub(super) find: Vec<Find>,
+    pub(super) reserve: Vec<Reserve>,
+    /// Whether nobody here can be told anything.
+    pub(super) deaf: bool,
+    pub(super) now: Timestamp,
+}
+
+/// Both services, on a port of their own; they end with this value.
+pub(super) struct Practice {
+    facts: Shared,
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Facts>>);
+
+impl Practice {
+    #[allow(clippy::disallowed_methods, reason = "the task ends with the practice")]
+    pub(super) async fn start(now: Timestamp) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let facts = Shared(Arc::new(Mutex::new(Facts {
+            slots: HashMap::new(),
+            events: vec![],
+            contact: Contact::Recorded,
+            contacts: vec![],
+            find: vec![],
+            reserve: vec![],
+            deaf: false,
+            now,
+        })));
+        let serve = Server::builder()
+            .add_service(SlotServiceServer::new(facts.clone()))
+            .add_service(ConsentServiceServer::new(facts.clone()))
+            .add_service(SubscriberServiceServer::new(facts.clone()))
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        Self { facts, address, task: tokio::spawn(async move { serve.await.unwrap() }) }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(super) fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.0.lock().unwrap()
+    }
+
+    pub(super) fn add(&self, id: SessionId, therapist: TherapistId, start: Timestamp) {
+        self.facts().slots.insert(id, Slot { therapist, start, state: State::Available, news: None });
+    }
+
+    pub(super) fn state(&self, id: SessionId) -> State {
+        self.facts().slots[&id].state.clone()
+    }
+}
+
+impl Drop for Practice {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Facts {
+    pub(super) fn reserve(&mut self, request: &sessions::ReserveSlotRequest) -> Reserve {
+        if !self.reserve.is_empty() {
+            return self.reserve.remove(0);
+        }
+        let appointment = request.appointment_id.parse().unwrap();
+        let slot = self.slots.get_mut(&request.session_id.parse().unwrap());
+        let Some(slot) = slot.filter(|slot| slot.therapist.to_string() == request.therapist_id) else {
+            return Reserve::Gone;
+        };
+        let start = prost_types::Timestamp { seconds: slot.start.as_second(), nanos: 0 };
+        match slot.state {
+            State::Cancelled => return Reserve::Gone,
+            State::Booked(by) if by == appointment => return Reserve::Booked,
+            State::Booked(_) => return Reserve::Taken,
+            State::Available if request.start != Some(start) => return Reserve::Moved,
+            State::Available => {}
+        }
+        let booked = SessionBooked {
+            session_id: request.session_id.clone(),
+            therapist_id: request.therapist_id.clone(),
+            client_id: request.client_id.clone(),
+            appointment_id: request.appointment_id.clone(),
+            start: Some(start),
+            start_date: slot.start.to_string(),
+            unasked: false,
+        };
+        slot.state = State::Booked(appointment);
+        slot.news = Some(booked.clone());
+        self.events.push(Kind::SessionBooked(booked));
+        Reserve::Booked
+    }
+
+    fn release(&mut self, session: &str, appointment: &str) {
+        let Some(slot) = self.slots.get_mut(&session.parse().unwrap()) else { return };
+        if slot.state == State::Booked(appointment.parse().unwrap()) {
+            (slot.state, slot.news) = (State::Available, None);
+        }
+    }
+
+    /// The therapist takes a session back. A booking that nobody has heard of is told before.
+    pub(super) fn withdraw(&mut self, session: SessionId, available: bool) {
+        let Some(slot) = self.slots.get_mut(&session).filter(|slot| slot.news.is_none()) else { return };
+        let appointment_id = match slot.state {
+            State::Booked(by) => by.to_string(),
+            State::Available if !available => String::new(),
+            State::Available | State::Cancelled => return,
+        };
+        slot.state = if available { State::Available } else { State::Cancelled };
+        let session_id = session.to_string();
+        self.events.push(Kind::SessionWithdrawn(SessionWithdrawn { session_id, appointment_id, available }));
+    }
+
+    /// The news of a booking was taken.
+    pub(super) fn heard(&mut self, booked: &SessionBooked) {
+        let slot = self.slots.get_mut(&booked.session_id.parse().unwrap());
+        if let Some(slot) = slot.filter(|slot| slot.news.as_ref() == Some(booked)) {
+            slot.news = None;
+        }
+    }
+
+    fn must_hear(&self) -> Result<(), Status> {
+        // Of those codes, one that is not repeated at once.
+        if self.deaf { Err(Status::new(Code::ResourceExhausted, "the test says so")) } else { Ok(()) }
+    }
+}
+
+#[tonic::async_trait]
+impl SlotService for Shared {
+    async fn find_slot(
+        &self,
+        request: Request<sessions::FindSlotRequest>,
+    ) -> Result<Response<sessions::FindSlotResponse>, Status> {
+        let sessions::FindSlotRequest { session_id, therapist_id, time } = request.into_inner();
+        let mut facts = self.0.lock().unwrap();
+        let told = if facts.find.is_empty() { None } else { Some(facts.find.remove(0)) };
+        let meant = |(id, slot): &(&SessionId, &Slot)| match session_id.parse::<SessionId>() {
+            Ok(session) => session == **id,
+            Err(_) => time.is_some_and(|time| time.seconds == slot.start.as_second()),
+        };
+        let mut theirs = facts.slots.iter().filter(|(_, slot)| slot.therapist.to_string() == therapist_id);
+        let (outcome, session_id, start) = match theirs.find(meant) {
+            None | Some((_, Slot { state: State::Cancelled, .. })) => (Find::None, String::new(), None),
+            Some((_, slot)) if slot.start <= facts.now => (Find::Past, String::new(), None),
+            Some((_, Slot { state: State::Booked(_), .. })) => (Find::Taken, String::new(), None),
+            Some((_, slot)) if time.is_some_and(|time| time.seconds != slot.start.as_second()) => {
+                (Find::OtherTime, String::new(), None)
+            }
+            Some((id, slot)) => {
+                let start = prost_types::Timestamp { seconds: slot.start.as_second(), nanos: 0 };
+                (Find::Available, id.to_string(), Some(start))
+            }
+        };
+        let outcome = told.unwrap_or(outcome).into();
+        Ok(Response::new(sessions::FindSlotResponse { outcome, session_id, start }))
+    }
+
+    async fn reserve_slot(
+        &self,
+        request: Request<sessions::ReserveSlotRequest>,
+    ) -> Result<Response<sessions::ReserveSlotResponse>, Status> {
+        let outcome = self.0.lock().unwrap().reserve(request.get_ref()).into();
+        Ok(Response::new(sessions::ReserveSlotResponse { outcome }))
+    }
+
+    async fn release_slot(
+        &self,
+        request: Request<sessions::ReleaseSlotRequest>,
+    ) -> Result<Response<sessions::ReleaseSlotResponse>, Status> {
+        let mut facts = self.0.lock().unwrap();
+        facts.must_hear()?;
+        let sessions::ReleaseSlotRequest { session_id, appointment_id } = request.into_inner();
+        facts.release(&session_id, &appointment_id);
+        Ok(Response::new(sessions::ReleaseSlotResponse {}))
+    }
+}
+
+#[tonic::async_trait]
+impl SubscriberService for Shared {
+    async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
+        let mut facts = self.0.lock().unwrap();
+        facts.must_hear()?;
+        match request.into_inner().event.and_then(|event| event.kind) {
+            Some(Kind::AppointmentRevoked(revoked)) => facts.release(&revoked.session_id, &revoked.appointment_id),
+            other => panic!("sessions is told of {other:?}"),
+        }
+        Ok(Response::new(DeliverResponse {}))
+    }
+}
+
+fn unasked<T>() -> Result<T, Status> {
+    Err(Status::new(Code::Unimplemented, "appointments doesn't ask this"))
+}
+
+#[tonic::async_trait]
+impl ConsentService for Shared {
+    async fn check_journal_access(
+        &self,
+        _: Request<mapping::CheckJournalAccessRequest>,
+    ) -> Result<Response<mapping::CheckJournalAccessResponse>, Status> {
+        unasked()
+    }
+
+    async fn check_relation(
+        &self,
+        _: Request<mapping::CheckRelationRequest>,
+    ) -> Result<Response<mapping::CheckRelationResponse>, Status> {
+        unasked()
+    }
+
+    async fn list_agreed_clients(
+        &self,
+        _: Request<mapping::ListAgreedClientsRequest>,
+    ) -> Result<Response<mapping::ListAgreedClientsResponse>, Status> {
+        unasked()
+    }
+
+    async fn record_contact(
+        &self,
+        request: Request<mapping::RecordContactRequest>,
+    ) -> Result<Response<mapping::RecordContactResponse>, Status> {
+        let mut facts = self.0.lock().unwrap();
+        facts.contacts.push(request.into_inner().peer_id);
+        Ok(Response::new(mapping::RecordContactResponse { outcome: facts.contact.into() }))
+    }
+}

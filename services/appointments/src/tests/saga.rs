@@ -1,0 +1,146 @@
+use chassis::SystemEntropy;
+use kernel::{AppointmentId, SessionId};
+use kit::engine::Engine;
+use kit::wait::until;
+use proto::events::v1::event::Kind;
+use proto::events::v1::{SessionBooked, SessionWithdrawn};
+
+use super::{HOUR, PATIENCE, State, World, as_client, context};
+use crate::model::Appointment;
+use crate::slots::Reserved;
+use crate::transition::{Action, Status};
+
+kit::on_each_engine!(
+    a_booking_that_finds_its_appointment_ended_is_given_back,
+    a_booking_that_comes_again_changes_nothing,
+    a_booking_that_nobody_asked_for_makes_its_appointment_once,
+    a_session_that_is_withdrawn_ends_its_appointment_and_its_requests,
+    a_revocation_that_sessions_could_not_be_told_is_told_by_recovery,
+    a_booking_of_another_session_takes_no_appointment,
+);
+
+fn withdrawn(session: SessionId, appointment: Option<AppointmentId>, available: bool) -> Kind {
+    let appointment_id = appointment.map(|id| id.to_string()).unwrap_or_default();
+    Kind::SessionWithdrawn(SessionWithdrawn { session_id: session.to_string(), appointment_id, available })
+}
+
+fn unasked(world: &World, session: SessionId, id: AppointmentId) -> SessionBooked {
+    let start = world.practice.facts().slots[&session].start;
+    SessionBooked {
+        session_id: session.to_string(),
+        therapist_id: world.therapist.to_string(),
+        client_id: world.user().to_string(),
+        appointment_id: id.to_string(),
+        start: Some(crate::wire::time(start)),
+        start_date: "2100-01-01T06:30:00+05:30".to_owned(),
+        unasked: true,
+    }
+}
+
+async fn a_booking_that_finds_its_appointment_ended_is_given_back(engine: Engine) {
+    let world = World::new(engine).await;
+    for end in [Action::Cancel, Action::Reject, Action::Withdrawn, Action::Revoke, Action::AccountEnded] {
+        let slot = world.slot(1);
+        let asked = world.asked(slot).await;
+        match end {
+            Action::Cancel => world.ops.cancel(as_client(&asked), asked.id).await.unwrap(),
+            Action::Reject => drop(world.therapist(asked.id, Action::Reject).await.unwrap()),
+            Action::Withdrawn => world.deliver(withdrawn(slot, Some(asked.id), true)).await.unwrap(),
+            Action::Revoke => {
+                world.therapist(asked.id, Action::Accept).await.unwrap();
+                world.client(&asked, Action::Revoke).await.unwrap();
+                world.deliver_all().await;
+            }
+            // The session begins, and nobody has answered.
+            _ => world.advance(HOUR),
+        }
+        // A reservation that comes late, of which appointments hears as it is.
+        assert_eq!(world.ops.sessions.reserve(&context(), &asked).await.unwrap(), Reserved::Booked);
+        assert_eq!(world.practice.state(slot), State::Booked(asked.id), "{end:?}");
+        world.deliver_all().await;
+        assert_eq!(world.practice.state(slot), State::Available, "{end:?}");
+        assert_ne!(world.status(&asked).await, Some(Status::Accepted), "{end:?}");
+    }
+}
+
+async fn a_booking_that_comes_again_changes_nothing(engine: Engine) {
+    let world = World::new(engine).await;
+    let slot = world.slot(1);
+    let asked = world.asked(slot).await;
+    let accepted = world.therapist(asked.id, Action::Accept).await.unwrap();
+    let events = world.practice.facts().events.clone();
+    for _ in 0..3 {
+        world.deliver(events[0].clone()).await.unwrap();
+        assert_eq!(world.stored(&asked).await, Some(accepted.clone()));
+        assert_eq!(world.practice.state(slot), State::Booked(asked.id));
+    }
+    world.client(&asked, Action::Revoke).await.unwrap();
+    let waits = world.asked(slot).await;
+    world.deliver(events[0].clone()).await.unwrap();
+    assert_eq!(world.practice.state(slot), State::Available);
+    assert_eq!(world.status(&waits).await, Some(Status::Pending), "what was asked for since is not rejected");
+}
+
+async fn a_booking_that_nobody_asked_for_makes_its_appointment_once(engine: Engine) {
+    let world = World::new(engine).await;
+    let (slot, id) = (world.slot(1), AppointmentId::generate(&world.clock, &SystemEntropy));
+    let booked = unasked(&world, slot, id);
+    world.practice.facts().slots.get_mut(&slot).unwrap().state = State::Booked(id);
+    for _ in 0..3 {
+        world.deliver(Kind::SessionBooked(booked.clone())).await.unwrap();
+    }
+    let made = world.ops.get(world.as_therapist(), id).await.unwrap();
+    assert_eq!(made.status_at(world.ops.now()), Status::Accepted);
+    assert_eq!((made.session, made.date.to_string()), (slot, booked.start_date.clone()));
+    assert_eq!(made.pair.client.to_string(), booked.client_id);
+    world.client(&made, Action::Revoke).await.unwrap();
+    world.deliver(Kind::SessionBooked(booked)).await.unwrap();
+    assert_eq!(world.status(&made).await, Some(Status::Revoked));
+    assert_eq!(world.practice.state(slot), State::Available);
+}
+
+async fn a_session_that_is_withdrawn_ends_its_appointment_and_its_requests(engine: Engine) {
+    let world = World::new(engine).await;
+    for (available, others) in [(true, Status::Pending), (false, Status::Rejected)] {
+        let slot = world.slot(1);
+        let accepted = world.accepted(slot).await;
+        // Sessions is asked in between, so that the request is there though the slot is booked.
+        world.practice.facts().slots.get_mut(&slot).unwrap().state = State::Available;
+        let waits = world.asked(slot).await;
+        for _ in 0..2 {
+            world.deliver(withdrawn(slot, Some(accepted.id), available)).await.unwrap();
+            assert_eq!(world.status(&accepted).await, Some(Status::Revoked));
+            assert_eq!(world.stored(&accepted).await.unwrap().mark, None, "sessions knows");
+            assert_eq!(world.status(&waits).await, Some(others), "{available}");
+        }
+    }
+    let slot = world.slot(1);
+    let waits = world.asked(slot).await;
+    world.deliver(withdrawn(slot, None, false)).await.unwrap();
+    assert_eq!(world.status(&waits).await, Some(Status::Rejected));
+}
+
+async fn a_revocation_that_sessions_could_not_be_told_is_told_by_recovery(engine: Engine) {
+    let world = World::new(engine).await;
+    let slot = world.slot(1);
+    let accepted = world.accepted(slot).await;
+    world.practice.facts().deaf = true;
+    let revoked = world.client(&accepted, Action::Revoke).await.unwrap();
+    assert_eq!(revoked.status_at(world.ops.now()), Status::Revoked);
+    assert_eq!(world.practice.state(slot), State::Booked(accepted.id), "sessions has not heard of it");
+    world.practice.facts().deaf = false;
+    let tasks = &world.ops.platform.tasks;
+    tasks.spawn(world.ops.relay.clone().recover(std::time::Duration::from_millis(1)));
+    until("recovery", async || world.practice.state(slot) == State::Available).await;
+    until("the mark is gone", async || world.stored(&accepted).await.unwrap().mark.is_none()).await;
+    assert!(tasks.shutdown(PATIENCE).await);
+}
+
+async fn a_booking_of_another_session_takes_no_appointment(engine: Engine) {
+    let world = World::new(engine).await;
+    let (one, other) = (world.slot(1), world.slot(2));
+    let asked = world.asked(one).await;
+    let foreign = Appointment { session: other, ..asked.clone() };
+    world.ops.settle(&context(), &foreign.booked()).await.unwrap();
+    assert_eq!(world.status(&asked).await, Some(Status::Pending));
+}
