@@ -174,7 +174,7 @@ async fn the_log_of_accesses_is_verified_by_a_command() {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap()
     };
-    until("the records are linked", async || verify().contains("chains of 3 records")).await;
+    until("the records are linked", async || verify().contains("1 chain of 3 records")).await;
     let kept = std::fs::read_to_string(&heads).unwrap();
     assert!(kept.starts_with(&format!("{} 3 ", client.id)), "{kept}");
 

@@ -1,6 +1,7 @@
 //! What the tests share: engines, fronts, meshes, callers.
 
 pub mod engine;
+pub mod entropy;
 pub mod envoy;
 pub mod fault;
 pub mod front_service;

@@ -5,10 +5,11 @@ use std::time::Duration;
 use futures_util::future::{join, join_all};
 use kernel::Entropy;
 use kit::engine::Engine;
+use kit::entropy::SeededEntropy;
 use kit::fault::{Mode, Proxy};
 use kit::wait::until;
 
-use super::support::{SeededEntropy, World, findings};
+use super::support::{World, findings};
 use crate::link::Round;
 use crate::store::{head_key, record_key};
 

@@ -1,9 +1,10 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use dynamo::secret::{Secret, Secrets};
 use dynamo::{Key, Read, Table};
-use kernel::{ClientId, Entropy, LoginId, ManualClock, Person, Role, Timestamp, UserId};
+use kernel::{ClientId, LoginId, ManualClock, Person, Role, Timestamp, UserId};
 use kit::engine::Engine;
+use kit::entropy::SeededEntropy;
 
 use crate::chain::Signers;
 use crate::link::Linker;
@@ -132,27 +133,4 @@ impl World {
 
 pub(crate) fn findings(report: &Report) -> Vec<String> {
     report.findings.iter().map(Finding::to_string).collect()
-}
-
-/// Splitmix64: the same bytes in every run.
-#[derive(Default)]
-pub(crate) struct SeededEntropy(Mutex<u64>);
-
-impl SeededEntropy {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(Mutex::new(seed))
-    }
-}
-
-impl Entropy for SeededEntropy {
-    fn fill(&self, bytes: &mut [u8]) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for chunk in bytes.chunks_mut(8) {
-            *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = *state;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            chunk.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..chunk.len()]);
-        }
-    }
 }

@@ -43,11 +43,15 @@ impl fmt::Display for Report {
             writeln!(f, "{finding}")?;
         }
         let verdict = if self.is_sound() { "nothing is wrong" } else { "SOMETHING IS WRONG" };
-        write!(
-            f,
-            "{verdict}: {chains} chains of {linked} records, {erased} of them erased; {unlinked} records wait to be linked"
-        )
+        let (chains, linked) = (counted(*chains, "chain"), counted(*linked, "record"));
+        let (waiting, wait) = (counted(*unlinked, "record"), if *unlinked == 1 { "waits" } else { "wait" });
+        write!(f, "{verdict}: {chains} of {linked}, {erased} of them erased; {waiting} {wait} to be linked")
     }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 /// One client's chain as it was found.
@@ -138,5 +142,22 @@ impl fmt::Display for Finding {
             (Some(seq), Some(id)) => write!(f, "record {seq} ({id})")?,
         }
         write!(f, " {flaw}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_counts_one_as_one() {
+        let many = Report { chains: 2, linked: 3, erased: 1, unlinked: 0, findings: vec![] };
+        let one = Report { chains: 1, linked: 1, erased: 0, unlinked: 1, findings: vec![] };
+        for (report, text) in [
+            (many, "nothing is wrong: 2 chains of 3 records, 1 of them erased; 0 records wait to be linked"),
+            (one, "nothing is wrong: 1 chain of 1 record, 0 of them erased; 1 record waits to be linked"),
+        ] {
+            assert_eq!(report.to_string(), text);
+        }
     }
 }

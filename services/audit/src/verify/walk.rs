@@ -110,13 +110,13 @@ pub(super) fn in_place(linked: &[Linked], seq: u64) -> &[Linked] {
 #[cfg(test)]
 mod tests {
     use kernel::{ClientId, Entropy, TherapistId, Timestamp};
+    use kit::entropy::SeededEntropy;
     use proptest::prelude::*;
     use proptest::sample::Index;
 
     use super::*;
     use crate::chain::People;
     use crate::model::{Action, Personal};
-    use crate::tests::support::SeededEntropy;
 
     #[derive(Debug, Clone)]
     enum Tampering {

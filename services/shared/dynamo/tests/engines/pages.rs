@@ -5,8 +5,9 @@ use dynamo::{Item, PageRequest, PageTokens, Query, Sort, Table};
 use futures_util::{StreamExt as _, stream};
 use kernel::{Kind, PageSize};
 use kit::engine::Engine;
+use kit::entropy::SeededEntropy;
 
-use crate::support::{BY_COLOUR, SeededEntropy, Thing, key, table, thing};
+use crate::support::{BY_COLOUR, Thing, key, table, thing};
 
 kit::on_each_engine![
     following_the_tokens_gives_each_item_once,

@@ -2,12 +2,13 @@ use dynamo::seal::{Place, Sealed, SealingKey};
 use dynamo::{Key, Read, TableDef};
 use kernel::{Entropy, Kind};
 use kit::engine::Engine;
+use kit::entropy::SeededEntropy;
 use kit::fault::Proxy;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{SeededEntropy, THINGS, key};
+use crate::support::{THINGS, key};
 
 kit::on_each_engine![
     what_was_sealed_opens_in_its_place_and_nowhere_else,

@@ -1,7 +1,4 @@
-use std::sync::{Mutex, PoisonError};
-
 use dynamo::{Client, IndexDef, Key, KeyDef, Projection, Table, TableDef};
-use kernel::Entropy;
 use kit::engine::Engine;
 use serde::{Deserialize, Serialize};
 
@@ -40,21 +37,4 @@ pub(crate) async fn table(engine: Engine) -> Table {
 pub(crate) async fn made(client: &Client) -> Table {
     client.create_or_verify(&[&THINGS]).await.unwrap();
     client.table(&THINGS)
-}
-
-/// Splitmix64: the same bytes in every run.
-#[derive(Default)]
-pub(crate) struct SeededEntropy(Mutex<u64>);
-
-impl Entropy for SeededEntropy {
-    fn fill(&self, bytes: &mut [u8]) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for chunk in bytes.chunks_mut(8) {
-            *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = *state;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            chunk.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..chunk.len()]);
-        }
-    }
 }
