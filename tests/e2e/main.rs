@@ -10,6 +10,7 @@
 
 mod access_log;
 mod accounts;
+mod appointments;
 mod directory;
 mod endings;
 mod envoy;
@@ -19,4 +20,5 @@ mod journals;
 mod mapping;
 mod profiles;
 mod related;
+mod sessions;
 mod tokens;

@@ -63,9 +63,12 @@ struct History<'a> {
 }
 
 impl History<'_> {
+    fn all(&self) -> Vec<Appointment> {
+        self.asked.lock().unwrap().clone()
+    }
+
     fn last(&self, client: usize) -> Option<Appointment> {
-        let asked = self.asked.lock().unwrap();
-        asked.iter().rev().find(|it| it.pair.client == self.clients[client]).cloned()
+        self.all().into_iter().rev().find(|it| it.pair.client == self.clients[client])
     }
 
     async fn happen(&self, deed: Deed) {
@@ -117,7 +120,7 @@ impl History<'_> {
     /// What recovery does on both sides.
     async fn recover(&self) {
         self.world.practice.facts().deaf = false;
-        for it in self.asked.lock().unwrap().clone() {
+        for it in self.all() {
             if let Some(now) = self.world.stored(&it).await {
                 self.world.ops.announce(&context(), &now).await;
             }
@@ -127,7 +130,7 @@ impl History<'_> {
 
     async fn check(&self, deeds: &[Vec<Deed>]) {
         let state = self.world.practice.state(self.session);
-        for it in self.asked.lock().unwrap().clone() {
+        for it in self.all() {
             let now = self.world.status(&it).await;
             let has_slot = state == State::Booked(it.id);
             assert_eq!(now == Some(Status::Accepted), has_slot, "{it:?} is {now:?}, {state:?}: {deeds:?}");

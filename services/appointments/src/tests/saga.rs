@@ -19,6 +19,16 @@ kit::on_each_engine!(
     a_booking_of_another_session_takes_no_appointment,
 );
 
+/// How an appointment ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Cancelled,
+    Rejected,
+    Withdrawn,
+    Revoked,
+    Expired,
+}
+
 fn withdrawn(session: SessionId, appointment: Option<AppointmentId>, available: bool) -> Kind {
     let appointment_id = appointment.map(|id| id.to_string()).unwrap_or_default();
     Kind::SessionWithdrawn(SessionWithdrawn { session_id: session.to_string(), appointment_id, available })
@@ -39,20 +49,19 @@ fn unasked(world: &World, session: SessionId, id: AppointmentId) -> SessionBooke
 
 async fn a_booking_that_finds_its_appointment_ended_is_given_back(engine: Engine) {
     let world = World::new(engine).await;
-    for end in [Action::Cancel, Action::Reject, Action::Withdrawn, Action::Revoke, Action::AccountEnded] {
+    for end in [End::Cancelled, End::Rejected, End::Withdrawn, End::Revoked, End::Expired] {
         let slot = world.slot(1);
         let asked = world.asked(slot).await;
         match end {
-            Action::Cancel => world.ops.cancel(as_client(&asked), asked.id).await.unwrap(),
-            Action::Reject => drop(world.therapist(asked.id, Action::Reject).await.unwrap()),
-            Action::Withdrawn => world.deliver(withdrawn(slot, Some(asked.id), true)).await.unwrap(),
-            Action::Revoke => {
+            End::Cancelled => world.ops.cancel(as_client(&asked), asked.id).await.unwrap(),
+            End::Rejected => drop(world.therapist(asked.id, Action::Reject).await.unwrap()),
+            End::Withdrawn => world.deliver(withdrawn(slot, Some(asked.id), true)).await.unwrap(),
+            End::Revoked => {
                 world.therapist(asked.id, Action::Accept).await.unwrap();
                 world.client(&asked, Action::Revoke).await.unwrap();
                 world.deliver_all().await;
             }
-            // The session begins, and nobody has answered.
-            _ => world.advance(HOUR),
+            End::Expired => world.advance(HOUR),
         }
         // A reservation that comes late, of which appointments hears as it is.
         assert_eq!(world.ops.sessions.reserve(&context(), &asked).await.unwrap(), Reserved::Booked);

@@ -1,0 +1,156 @@
+//! What is refused of appointments, and how.
+
+use kit::engine::Engine;
+use kit::mesh::{Answer, TestMesh};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{NOBODY, Practice, at, id};
+
+kit::on_each_engine!(
+    every_bad_field_is_named_at_once,
+    what_cannot_be_asked_for_is_refused_with_its_reason,
+    five_requests_wait_for_one_therapist_at_most,
+    who_is_neither_of_the_two_is_told_that_there_is_none,
+    each_does_what_is_theirs_alone,
+    an_etag_must_be_the_present_one,
+);
+
+async fn every_bad_field_is_named_at_once(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let practice = Practice::open(&mesh).await;
+    let client = mesh.client("Asha").await;
+    let post = async |body: Value| mesh.ask(Method::POST, "/appointments", Some(&client), Some(body)).await;
+    let named = |answer: Answer, fields: &[&str]| {
+        answer.refused(400, "INVALID_FIELDS");
+        assert_eq!(answer.bad_fields(), fields, "{}", answer.body);
+    };
+    let therapist = practice.therapist.id.as_str();
+    named(post(json!({})).await, &["appointmentDate", "therapistId"]);
+    named(
+        post(json!({"therapistId": "x", "appointmentDate": "tomorrow", "sessionId": "y"})).await,
+        &["appointmentDate", "sessionId", "therapistId"],
+    );
+    for date in ["2100-01-02T10:00:00", "2100-01-02", "2100-01-02 10:00:00Z", "2100-02-30T10:00:00Z"] {
+        named(post(json!({"therapistId": therapist, "appointmentDate": date})).await, &["appointmentDate"]);
+    }
+    named(post(json!({"therapistId": client.id, "appointmentDate": at(10)})).await, &["therapistId"]);
+    let request = mesh.request(Method::POST, "/appointments").bearer_auth(&client.token);
+    let keyed = kit::mesh::answer(request.header("idempotency-key", "").json(&json!({}))).await;
+    named(keyed, &["Idempotency-Key", "appointmentDate", "therapistId"]);
+    named(mesh.get("/appointments?therapistId=x&pageSize=-1", &client).await, &["pageSize", "therapistId"]);
+    named(mesh.get("/appointments?clientId=x", &practice.therapist).await, &["clientId"]);
+    named(mesh.get("/appointments?pageToken=x", &client).await, &["pageToken"]);
+    let path = format!("/appointments/{NOBODY}/status");
+    for status in [json!({}), json!({"status": "PENDING"}), json!({"status": "EXPIRED"})] {
+        named(mesh.ask(Method::PUT, &path, Some(&practice.therapist), Some(status)).await, &["status"]);
+    }
+    mesh.stop().await;
+}
+
+async fn what_cannot_be_asked_for_is_refused_with_its_reason(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let practice = Practice::open(&mesh).await;
+    let another = Practice::open(&mesh).await;
+    let client = mesh.client("Asha").await;
+    let session = practice.session(10).await;
+    practice.ask(&client, NOBODY, 10).await.refused(404, "NOT_FOUND");
+    another.ask(&client, &session, 10).await.refused(404, "NOT_FOUND");
+    let nobody = json!({"therapistId": NOBODY, "appointmentDate": at(10), "sessionId": session});
+    mesh.ask(Method::POST, "/appointments", Some(&client), Some(nobody)).await.refused(404, "NOT_FOUND");
+    let elsewhere = practice.ask(&client, &session, 11).await;
+    elsewhere.refused(400, "INVALID_FIELDS");
+    assert_eq!(elsewhere.bad_fields(), ["appointmentDate"]);
+    for other in [NOBODY, &mesh.client("Bo").await.id, "x"] {
+        let mut body = practice.request(&session, 10);
+        body["clientId"] = json!(other);
+        let refused = mesh.ask(Method::POST, "/appointments", Some(&client), Some(body)).await;
+        refused.refused(403, "NOT_YOUR_ACCOUNT");
+    }
+    practice.ask(&practice.therapist, &session, 10).await.refused(403, "ROLE_NOT_ALLOWED");
+    practice.ask(&client, &session, 10).await.expect(201);
+    practice.ask(&client, &session, 10).await.refused(409, "REQUEST_PENDING");
+    mesh.stop().await;
+}
+
+async fn five_requests_wait_for_one_therapist_at_most(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let practice = Practice::open(&mesh).await;
+    let client = mesh.client("Asha").await;
+    let mut asked = Vec::new();
+    for hour in 10..15 {
+        let session = practice.session(hour).await;
+        asked.push(id(&practice.ask(&client, &session, hour).await.expect(201), "appointmentId"));
+    }
+    let session = practice.session(15).await;
+    practice.ask(&client, &session, 15).await.refused(429, "TOO_MANY_REQUESTS_PENDING");
+    practice.change(&practice.therapist, &asked[0], "REJECTED").await.expect(200);
+    practice.ask(&client, &session, 15).await.expect(201);
+    let another = Practice::open(&mesh).await;
+    let session = another.session(10).await;
+    another.ask(&client, &session, 10).await.expect(201);
+    mesh.stop().await;
+}
+
+async fn who_is_neither_of_the_two_is_told_that_there_is_none(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let practice = Practice::open(&mesh).await;
+    let (client, other) = (mesh.client("Bo").await, mesh.therapist("Kim", "Grief", "110001").await);
+    let (_, appointment) = practice.booked(&practice.session(10).await, 10).await;
+    for who in [&client, &other] {
+        let bodies: Vec<_> = [appointment.as_str(), NOBODY, "x"].into();
+        let mut told = Vec::new();
+        for id in bodies {
+            let paths = [format!("/appointments/{id}"), format!("/appointments/{id}/status")];
+            for path in &paths {
+                told.push(mesh.get(path, who).await.refused(404, "NOT_FOUND").clone());
+            }
+            told.push(practice.change(who, id, "REVOKED").await.refused(404, "NOT_FOUND").clone());
+        }
+        told.dedup();
+        assert_eq!(told.len(), 1, "the same, whether it exists or not");
+        assert_eq!(mesh.get("/appointments", who).await.expect(200), json!([]));
+    }
+    for id in [&client.id, &practice.therapist.id, NOBODY] {
+        mesh.get(&format!("/appointments?therapistId={id}"), &other).await.refused(403, "NOT_YOUR_ACCOUNT");
+    }
+    mesh.stop().await;
+}
+
+async fn each_does_what_is_theirs_alone(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let practice = Practice::open(&mesh).await;
+    let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
+    let asked = id(&practice.ask(&client, &session, 10).await.expect(201), "appointmentId");
+    for appointment in [asked.as_str(), NOBODY, "x"] {
+        for status in ["ACCEPTED", "REJECTED"] {
+            practice.change(&client, appointment, status).await.refused(403, "ROLE_NOT_ALLOWED");
+        }
+        let path = format!("/appointments/{appointment}");
+        mesh.ask(Method::DELETE, &path, Some(&practice.therapist), None).await.refused(403, "ROLE_NOT_ALLOWED");
+    }
+    for who in [&client, &practice.therapist] {
+        practice.change(who, &asked, "REVOKED").await.refused(400, "NOT_ACCEPTED");
+    }
+    practice.change(&practice.therapist, &asked, "REJECTED").await.expect(200);
+    practice.change(&practice.therapist, &asked, "REJECTED").await.expect(200);
+    practice.accept(&asked).await.refused(400, "NOT_PENDING");
+    mesh.stop().await;
+}
+
+async fn an_etag_must_be_the_present_one(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let practice = Practice::open(&mesh).await;
+    let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
+    let asked = practice.ask(&client, &session, 10).await.expect(201);
+    let path = format!("/appointments/{}/status", id(&asked, "appointmentId"));
+    let change = async |status: &str, etag: &Value| {
+        let body = json!({"status": status, "etag": etag});
+        mesh.ask(Method::PUT, &path, Some(&practice.therapist), Some(body)).await
+    };
+    let accepted = change("ACCEPTED", &asked["etag"]).await.expect(200);
+    change("REVOKED", &asked["etag"]).await.refused(409, "STALE_ETAG");
+    change("REVOKED", &json!("never one of ours")).await.refused(409, "STALE_ETAG");
+    change("REVOKED", &accepted["etag"]).await.expect(200);
+    mesh.stop().await;
+}
