@@ -14,10 +14,6 @@ struct This;
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 struct Config {
-    /// Where auth listens, for whose login has ended.
-    #[arg(long, env = "MESH_AUTH_ADDRESS", default_value = "http://127.0.0.1:50051")]
-    auth_address: String,
-
     /// Where clients listens, for their names.
     #[arg(long, env = "MESH_CLIENTS_ADDRESS", default_value = "http://127.0.0.1:50052")]
     clients_address: String,
@@ -47,17 +43,9 @@ impl Domain for This {
     type Config = Config;
 
     async fn build(config: Config, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
-        let Config {
-            auth_address,
-            clients_address,
-            therapists_address,
-            vault_address,
-            mapping_address,
-            keyring,
-            watching,
-        } = config;
+        let Config { clients_address, therapists_address, vault_address, mapping_address, keyring, watching } = config;
         let deps = messages::Deps {
-            auth: given.upstream(&auth_address)?,
+            auth: given.auth,
             clients: given.upstream(&clients_address)?,
             therapists: given.upstream(&therapists_address)?,
             vault: given.upstream(&vault_address)?,
@@ -75,4 +63,12 @@ impl Domain for This {
 #[tokio::main]
 async fn main() -> ExitCode {
     launch::run::<This>().await
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_setting_is_there_twice() {
+        launch::check::<super::This>();
+    }
 }

@@ -58,3 +58,11 @@ impl Domain for This {
 async fn main() -> ExitCode {
     launch::run::<This>().await
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_setting_is_there_twice() {
+        launch::check::<super::This>();
+    }
+}

@@ -60,6 +60,15 @@ impl Given {
     }
 }
 
+/// Whether the command line of a service's own binary can be: for a test of each, because clap says it only when the process
+/// starts.
+///
+/// # Panics
+/// If two settings have one name.
+pub fn check<D: Domain>() {
+    <Cli<D::Config> as clap::CommandFactory>::command().debug_assert();
+}
+
 /// The `main` of a service's own binary.
 pub async fn run<D: Domain>() -> ExitCode {
     let cli = config::read::<Cli<D::Config>>();
