@@ -1,7 +1,7 @@
 //! The RPCs that other services call. They answer with facts: an error is a fault, or a request that no service sends.
 
 use chassis::{Context, status};
-use kernel::{Error, Kind, Role, UserId, Violations};
+use kernel::{Error, Kind, Page, Role, UserId, Violations};
 use proto::events::v1 as events;
 use proto::events::v1::account_ended::Role as EndedRole;
 use proto::events::v1::event::Kind as EventKind;
@@ -54,7 +54,7 @@ impl ConsentService for Services {
             return Ok(Response::new(pb::ListAgreedClientsResponse::default()));
         };
         let wanted = wire::wanted(page_size, &page_token).map_err(status::of)?;
-        let page = match self.0.agreed(own, wanted).await {
+        let Page { items, next } = match self.0.agreed(own, wanted).await {
             Ok(page) => page,
             // The size is right: what the caller sent wrong is the token.
             Err(error) if error.kind() == Kind::InvalidArgument => {
@@ -63,7 +63,8 @@ impl ConsentService for Services {
             }
             Err(error) => return Err(status::of(error)),
         };
-        let (client_ids, next_page_token) = wire::page(page, |relation| relation.client_id.to_string());
+        let client_ids = items.iter().map(|relation| relation.client_id.to_string()).collect();
+        let next_page_token = next.unwrap_or_default();
         Ok(Response::new(pb::ListAgreedClientsResponse { bad_page_token: false, client_ids, next_page_token }))
     }
 

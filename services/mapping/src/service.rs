@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chassis::{Context, paged, status};
 use dynamo::Claim;
-use kernel::{Error, Timestamp, both};
+use kernel::{Error, Page, Timestamp, both};
 use prost::Message as _;
 use proto::mapping::v1 as pb;
 use proto::mapping::v1::mapping_service_server::MappingService;
@@ -14,7 +14,7 @@ use crate::list::Wanted;
 use crate::model::{Intent, Relation};
 use crate::ops::{Ops, Shown};
 use crate::peers::Therapists;
-use crate::policy::{self, Act, AsClient, Side};
+use crate::policy::{self, Act, Side};
 use crate::wire;
 
 /// What idempotency keys of each RPC are kept apart by from those of others.
@@ -115,28 +115,36 @@ impl Services {
     async fn list_of_client<T>(
         &self,
         context: &Context,
-        own: AsClient,
+        asked: Asked,
         which: Shown,
-        wanted: Wanted<'_>,
         show: impl Fn(&Relation, &Therapists, Timestamp) -> T,
-    ) -> Result<(Vec<T>, String), Error> {
-        let page = self.0.of_client(own, which, wanted).await?;
+    ) -> Result<Page<T>, Error> {
+        let own = policy::client(context.person()?, &asked.person_id)?;
+        let page = self.0.of_client(own, which, asked.wanted()?).await?;
         let names = self.0.names_of_therapists(context, &page).await?;
         let now = self.0.now();
-        Ok(wire::page(page, |relation| show(relation, &names, now)))
+        Ok(page.map(|relation| show(&relation, &names, now)))
     }
 
-    async fn list_of_therapist(
-        &self,
-        context: Context,
-        request: pb::ListRelatedClientsRequest,
-    ) -> Result<(Vec<pb::ClientRelation>, String), Error> {
-        let pb::ListRelatedClientsRequest { therapist_id, page_size, page_token } = request;
-        let own = policy::therapist(context.person()?, &therapist_id)?;
-        let page = self.0.of_therapist(own, wire::wanted(page_size, &page_token)?).await?;
-        let names = self.0.names_of_clients(&context, &page).await?;
+    async fn list_of_therapist(&self, context: &Context, asked: Asked) -> Result<Page<pb::ClientRelation>, Error> {
+        let own = policy::therapist(context.person()?, &asked.person_id)?;
+        let page = self.0.of_therapist(own, asked.wanted()?).await?;
+        let names = self.0.names_of_clients(context, &page).await?;
         let now = self.0.now();
-        Ok(wire::page(page, |relation| wire::client_relation(relation, &names, now)))
+        Ok(page.map(|relation| wire::client_relation(&relation, &names, now)))
+    }
+}
+
+/// Which page is asked for, of whose relations.
+struct Asked {
+    person_id: String,
+    page_size: i32,
+    page_token: String,
+}
+
+impl Asked {
+    fn wanted(&self) -> Result<Wanted<'_>, Error> {
+        wire::wanted(self.page_size, &self.page_token)
     }
 }
 
@@ -212,14 +220,14 @@ impl MappingService for Services {
         request: Request<pb::ListMappingsRequest>,
     ) -> Result<Response<pb::ListMappingsResponse>, Status> {
         let context = Context::of(&request);
-        let pb::ListMappingsRequest { client_id, journal_access, page_size, page_token } = request.into_inner();
-        let own = context.person().and_then(|person| policy::client(person, &client_id)).map_err(status::of)?;
-        let wanted = wire::wanted(page_size, &page_token).map_err(status::of)?;
-        let which = Shown::Mapped(journal_access);
-        let page = self.list_of_client(&context, own, which, wanted, wire::therapist_relation).await;
-        let (mappings, next_page_token) = page.map_err(status::of)?;
-        let next = next_page_token.clone();
-        Ok(paged(pb::ListMappingsResponse { mappings, next_page_token }, some(&next)))
+        let pb::ListMappingsRequest { client_id: person_id, journal_access, page_size, page_token } =
+            request.into_inner();
+        let asked = Asked { person_id, page_size, page_token };
+        let page = self
+            .list_of_client(&context, asked, Shown::Mapped(journal_access), wire::therapist_relation)
+            .await
+            .map_err(status::of)?;
+        Ok(listed(page, |mappings, next_page_token| pb::ListMappingsResponse { mappings, next_page_token }))
     }
 
     async fn list_consent_requests(
@@ -227,13 +235,11 @@ impl MappingService for Services {
         request: Request<pb::ListConsentRequestsRequest>,
     ) -> Result<Response<pb::ListConsentRequestsResponse>, Status> {
         let context = Context::of(&request);
-        let pb::ListConsentRequestsRequest { client_id, page_size, page_token } = request.into_inner();
-        let own = context.person().and_then(|person| policy::client(person, &client_id)).map_err(status::of)?;
-        let wanted = wire::wanted(page_size, &page_token).map_err(status::of)?;
-        let page = self.list_of_client(&context, own, Shown::Waiting, wanted, wire::consent_request).await;
-        let (requests, next_page_token) = page.map_err(status::of)?;
-        let next = next_page_token.clone();
-        Ok(paged(pb::ListConsentRequestsResponse { requests, next_page_token }, some(&next)))
+        let pb::ListConsentRequestsRequest { client_id: person_id, page_size, page_token } = request.into_inner();
+        let asked = Asked { person_id, page_size, page_token };
+        let page =
+            self.list_of_client(&context, asked, Shown::Waiting, wire::consent_request).await.map_err(status::of)?;
+        Ok(listed(page, |requests, next_page_token| pb::ListConsentRequestsResponse { requests, next_page_token }))
     }
 
     async fn list_related_therapists(
@@ -241,13 +247,14 @@ impl MappingService for Services {
         request: Request<pb::ListRelatedTherapistsRequest>,
     ) -> Result<Response<pb::ListRelatedTherapistsResponse>, Status> {
         let context = Context::of(&request);
-        let pb::ListRelatedTherapistsRequest { client_id, page_size, page_token } = request.into_inner();
-        let own = context.person().and_then(|person| policy::client(person, &client_id)).map_err(status::of)?;
-        let wanted = wire::wanted(page_size, &page_token).map_err(status::of)?;
-        let page = self.list_of_client(&context, own, Shown::All, wanted, wire::therapist_relation).await;
-        let (therapists, next_page_token) = page.map_err(status::of)?;
-        let next = next_page_token.clone();
-        Ok(paged(pb::ListRelatedTherapistsResponse { therapists, next_page_token }, some(&next)))
+        let pb::ListRelatedTherapistsRequest { client_id: person_id, page_size, page_token } = request.into_inner();
+        let asked = Asked { person_id, page_size, page_token };
+        let page =
+            self.list_of_client(&context, asked, Shown::All, wire::therapist_relation).await.map_err(status::of)?;
+        Ok(listed(page, |therapists, next_page_token| pb::ListRelatedTherapistsResponse {
+            therapists,
+            next_page_token,
+        }))
     }
 
     async fn list_related_clients(
@@ -255,13 +262,15 @@ impl MappingService for Services {
         request: Request<pb::ListRelatedClientsRequest>,
     ) -> Result<Response<pb::ListRelatedClientsResponse>, Status> {
         let context = Context::of(&request);
-        let page = self.list_of_therapist(context, request.into_inner()).await;
-        let (clients, next_page_token) = page.map_err(status::of)?;
-        let next = next_page_token.clone();
-        Ok(paged(pb::ListRelatedClientsResponse { clients, next_page_token }, some(&next)))
+        let pb::ListRelatedClientsRequest { therapist_id: person_id, page_size, page_token } = request.into_inner();
+        let asked = Asked { person_id, page_size, page_token };
+        let page = self.list_of_therapist(&context, asked).await.map_err(status::of)?;
+        Ok(listed(page, |clients, next_page_token| pb::ListRelatedClientsResponse { clients, next_page_token }))
     }
 }
 
-fn some(token: &str) -> Option<&str> {
-    Some(token).filter(|token| !token.is_empty())
+/// An answer that is a page, whose token stands beside it too.
+fn listed<T, R>(page: Page<T>, answer: impl FnOnce(Vec<T>, String) -> R) -> Response<R> {
+    let Page { items, next } = page;
+    paged(answer(items, next.clone().unwrap_or_default()), next.as_deref())
 }

@@ -1,6 +1,6 @@
 //! Between the messages of the protos and the types of the domain; every field by its name.
 
-use kernel::{ClientId, Error, Page, PageSize, TherapistId, Timestamp, Violations};
+use kernel::{ClientId, Error, PageSize, TherapistId, Timestamp, Violations};
 use proto::mapping::v1 as pb;
 
 use crate::list::Wanted;
@@ -248,10 +248,4 @@ pub(crate) fn consent_request(it: &Relation, names: &Therapists, now: Timestamp)
         requested_at: Some(time(requested_at)),
         expires_at: Some(time(request_ends(requested_at))),
     }
-}
-
-/// The items of a page as the wire shows them, and the next token, empty on the last page.
-pub(crate) fn page<T>(page: Page<Relation>, show: impl Fn(&Relation) -> T) -> (Vec<T>, String) {
-    let Page { items, next } = page.map(|relation| show(&relation));
-    (items, next.unwrap_or_default())
 }
