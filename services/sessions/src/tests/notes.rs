@@ -1,4 +1,3 @@
-use dynamo::Item;
 use kernel::Kind;
 use kit::engine::Engine;
 
@@ -48,9 +47,26 @@ async fn notes_are_sealed_each_for_its_reader(engine: Engine) {
     let other = world.therapist();
     assert_eq!(world.read(other, &session).await.unwrap_err().kind(), Kind::NotFound);
     let key = crate::store::place(session.session.id);
-    let item: Item = world.table.get_item(&key, dynamo::Read::Consistent).await.unwrap().unwrap();
-    let plain = format!("{item:?}{:?}{:?}", item.text("private_notes"), item.text("shared_notes"));
-    assert!(!plain.contains("canary"), "neither is text: {plain}");
+    let stored: Notes = world.table.get(&key, dynamo::Read::Consistent).await.unwrap().unwrap();
+    for (sealed, plain) in [(&stored.shared_notes, SHARED), (&stored.private_notes, PRIVATE)] {
+        assert!(sealed.len() > plain.len() && !sealed.windows(6).any(|window| window == b"canary"), "sealed");
+    }
+    // Each opens in its own attribute alone.
+    let swapped = world.table.update(&key).set("shared_notes", Bytes(stored.private_notes));
+    let _ = swapped.run().await.unwrap();
+    assert_eq!(read(&world, client, &session).await.unwrap_err().kind(), Kind::Internal);
+    assert_eq!(world.read(permit, &session).await.unwrap_err().kind(), Kind::Internal);
+
+    #[derive(serde::Deserialize)]
+    struct Notes {
+        #[serde(with = "serde_bytes")]
+        shared_notes: Vec<u8>,
+        #[serde(with = "serde_bytes")]
+        private_notes: Vec<u8>,
+    }
+
+    #[derive(serde::Serialize)]
+    struct Bytes(#[serde(with = "serde_bytes")] Vec<u8>);
 }
 
 async fn who_gets_a_freed_slot_next_reads_nothing_of_the_one_before(engine: Engine) {

@@ -59,7 +59,11 @@ async fn a_slot_is_reserved_again_for_the_same_appointment_alone(engine: Engine)
     let session = world.add(permit, slot(1440, 30), None).await.unwrap();
     let appointment = world.book(&session, client).await;
     assert_eq!(world.reserve(&session, client, appointment).await, Reserved::Booked);
-    assert_eq!(kinds(&world).len(), 1, "what was taken is not told again");
+    let told = kinds(&world);
+    let [Kind::SessionBooked(SessionBooked { appointment_id, unasked: false, .. })] = &told[..] else {
+        panic!("what was taken is not told again: {told:?}")
+    };
+    assert_eq!(appointment_id, &appointment.to_string());
     assert_eq!(world.reserve(&session, client, world.appointment()).await, Reserved::Taken);
     assert_eq!(world.reserve(&session, world.client(), appointment).await, Reserved::Taken);
     let mut elsewhere = session.clone();
