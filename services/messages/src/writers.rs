@@ -19,7 +19,7 @@ use crate::policy::Member;
 use crate::store::Store;
 
 /// How many messages of a conversation wait to be stored at most.
-const QUEUE: usize = 256;
+const QUEUE: usize = 1024;
 /// How many messages are stored at a time: with their keys, 65 of the 100 writes that a transaction takes, and 1.3 MB of its 4.
 const MOST_AT_ONCE: usize = 32;
 /// How often a batch is tried: others write too, and answers get lost.
@@ -68,7 +68,7 @@ impl Writers {
         Self::idling(store, hub, platform, IDLE)
     }
 
-    fn idling(store: Arc<Store>, hub: Hub, platform: Platform, idle: Duration) -> Self {
+    pub(crate) fn idling(store: Arc<Store>, hub: Hub, platform: Platform, idle: Duration) -> Self {
         Self(Arc::new(Shared { store, hub, platform, tasks: Mutex::default(), idle }))
     }
 
@@ -81,6 +81,18 @@ impl Writers {
         let (answer, answered) = oneshot::channel();
         self.hand_over((job, answer))?;
         answered.await.unwrap_or_else(|_| Err(Error::unavailable("the task that stores a message has ended")))
+    }
+
+    /// How many tasks there are.
+    #[cfg(test)]
+    pub(crate) fn tasks(&self) -> usize {
+        self.0.tasks().len()
+    }
+
+    /// Whether there is no room for another message of a conversation.
+    #[cfg(test)]
+    pub(crate) fn refused(&self, pair: Pair) -> bool {
+        self.0.tasks().get(&pair).is_some_and(|task| task.capacity() == 0)
     }
 
     fn hand_over(&self, waiting: Waiting) -> Result<()> {

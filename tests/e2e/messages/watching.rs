@@ -1,0 +1,176 @@
+//! GET /messages/watch: messages as server-sent events, as they are stored.
+
+use std::time::Duration;
+
+use kit::engine::Engine;
+use kit::mesh::{Someone, TestMesh};
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+
+use super::{NOBODY, Two, send};
+
+kit::on_each_engine!(
+    a_watcher_sees_what_both_write_and_goes_on_where_it_was,
+    what_cannot_be_watched_is_refused_before_anything_comes,
+    watching_ends_with_the_login,
+    watching_ends_with_the_account,
+    watching_ends_with_the_token,
+);
+
+/// A stream of server-sent events.
+struct Events {
+    response: Response,
+    read: String,
+}
+
+impl Events {
+    async fn begin(mesh: &TestMesh, who: &Someone, peer: &Someone, after: Option<&Value>) -> Self {
+        let after = after.and_then(|message| message["messageId"].as_str()).map(|id| format!("&after={id}"));
+        let path = format!("/messages/watch?peerId={}{}", peer.id, after.unwrap_or_default());
+        let response = mesh.request(Method::GET, &path).bearer_auth(&who.token).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { response, read: String::new() }
+    }
+
+    /// The data of the next event; nothing at the end.
+    async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some((event, rest)) = self.read.split_once("\n\n") {
+                let data: String = event.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+                self.read = rest.to_owned();
+                if !data.is_empty() {
+                    return Some(serde_json::from_str(&data).unwrap());
+                }
+                continue;
+            }
+            let chunk = tokio::time::timeout(Duration::from_secs(60), self.response.chunk()).await;
+            match chunk.expect("something comes, or it ends").unwrap() {
+                Some(chunk) => self.read.push_str(std::str::from_utf8(&chunk).unwrap()),
+                None => return None,
+            }
+        }
+    }
+
+    async fn take(&mut self, count: usize) -> Vec<Value> {
+        let mut taken = Vec::new();
+        for _ in 0..count {
+            taken.push(self.next().await.expect("another message"));
+        }
+        taken
+    }
+}
+
+fn quickly(config: &mut mesh::Config) {
+    config.messages.login_check_interval = Duration::from_millis(100);
+    config.messages.watch_poll_interval = Duration::from_millis(100);
+}
+
+async fn a_watcher_sees_what_both_write_and_goes_on_where_it_was(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let Two { client, therapist, .. } = &Two::join(&mesh).await;
+    // The conversation need not have begun.
+    let mut by_client = Events::begin(&mesh, client, therapist, None).await;
+    let first = send(&mesh, client, therapist, "Hello,\nNoor").await.expect(201);
+    let mut by_therapist = Events::begin(&mesh, therapist, client, None).await;
+    let mut sent = vec![first];
+    for number in 0..5 {
+        sent.push(send(&mesh, therapist, client, &format!("answer {number}")).await.expect(201));
+        sent.push(send(&mesh, client, therapist, &format!("question {number}")).await.expect(201));
+    }
+    assert_eq!(by_client.take(11).await, sent);
+    assert_eq!(by_therapist.take(10).await, sent[1..], "from now on");
+    drop(by_client);
+    for seen in [0, 4, 10] {
+        let mut again = Events::begin(&mesh, client, therapist, Some(&sent[seen])).await;
+        assert_eq!(again.take(10 - seen).await, sent[seen + 1..]);
+        if seen == 10 {
+            let next = send(&mesh, therapist, client, "next").await.expect(201);
+            assert_eq!((again.take(1).await, by_therapist.take(1).await), (vec![next.clone()], vec![next]));
+        }
+    }
+    drop(by_therapist);
+    mesh.stop().await;
+}
+
+async fn what_cannot_be_watched_is_refused_before_anything_comes(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let Two { client, therapist, .. } = &Two::join(&mesh).await;
+    let other = mesh.therapist("Omar", "Grief", "110001").await;
+    let foreign = send(&mesh, client, &other, "Hello.").await.expect(201);
+    let foreign = foreign["messageId"].as_str().unwrap();
+    for (query, fields) in [
+        (String::new(), &["peerId"][..]),
+        ("peerId=x&after=y".to_owned(), &["after", "peerId"]),
+        (format!("peerId={}", client.id), &["peerId"]),
+        (format!("peerId={}&after={foreign}", therapist.id), &["after"]),
+        (format!("peerId={NOBODY}&after={foreign}"), &["after"]),
+    ] {
+        let refused = mesh.get(&format!("/messages/watch?{query}"), client).await;
+        refused.refused(400, "INVALID_FIELDS");
+        assert_eq!(refused.bad_fields(), fields, "{query}");
+    }
+    let mut watching = Vec::new();
+    for _ in 0..16 {
+        watching.push(Events::begin(&mesh, client, therapist, None).await);
+    }
+    let path = format!("/messages/watch?peerId={}", therapist.id);
+    mesh.get(&path, client).await.refused(429, "TOO_MANY_WATCHERS");
+    drop(watching);
+    // Their places are free again.
+    kit::wait::until("there is room", async || {
+        let asked = mesh.request(Method::GET, &path).bearer_auth(&client.token).send().await.unwrap();
+        asked.status() == 200
+    })
+    .await;
+    mesh.stop().await;
+}
+
+async fn watching_ends_with_the_login(engine: Engine) {
+    let mesh = TestMesh::start_with(engine, quickly).await;
+    let Two { client, therapist, .. } = &Two::join(&mesh).await;
+    let elsewhere = mesh.login(&client.email, kit::mesh::PASSWORD).await;
+    let mut ends = Events::begin(&mesh, client, therapist, None).await;
+    let mut stays = Events::begin(&mesh, &elsewhere, therapist, None).await;
+    let body = json!({"refreshToken": client.refresh});
+    mesh.ask(Method::POST, "/auth/logout", Some(client), Some(body)).await.expect(200);
+    assert_eq!(ends.next().await, None);
+    let sent = send(&mesh, &elsewhere, therapist, "Still here.").await.expect(201);
+    assert_eq!(stays.take(1).await, [sent]);
+    drop(stays);
+    mesh.stop().await;
+}
+
+async fn watching_ends_with_the_account(engine: Engine) {
+    let mesh = TestMesh::start_with(engine, quickly).await;
+    let Two { client, therapist, .. } = &Two::join(&mesh).await;
+    let sent = send(&mesh, client, therapist, "Goodbye.").await.expect(201);
+    let (mut own, mut peers) =
+        (Events::begin(&mesh, client, therapist, None).await, Events::begin(&mesh, therapist, client, None).await);
+    mesh.ask(Method::DELETE, &format!("/clients/{}", client.id), Some(client), None).await.expect(204);
+    assert_eq!((own.next().await, peers.next().await), (None, None));
+    let id = sent["messageId"].as_str().unwrap();
+    let gone = mesh.get(&format!("/messages/watch?peerId={}&after={id}", client.id), therapist).await;
+    assert_eq!(gone.bad_fields(), ["after"]);
+    mesh.stop().await;
+}
+
+async fn watching_ends_with_the_token(engine: Engine) {
+    let mesh = TestMesh::start_with(engine, quickly).await;
+    let Two { client, therapist, .. } = &Two::join(&mesh).await;
+    let mut events = Events::begin(&mesh, client, therapist, None).await;
+    let sent = send(&mesh, client, therapist, "Hello.").await.expect(201);
+    assert_eq!(events.take(1).await, std::slice::from_ref(&sent));
+    mesh.pass(Duration::from_secs(15 * 60));
+    assert_eq!(events.next().await, None);
+    let path = format!("/messages/watch?peerId={}", therapist.id);
+    mesh.get(&path, client).await.refused(401, "TOKEN_EXPIRED");
+    // Who refreshes goes on where the stream ended.
+    let client = mesh.login(&client.email, kit::mesh::PASSWORD).await;
+    let therapist = mesh.login(&therapist.email, kit::mesh::PASSWORD).await;
+    let next = send(&mesh, &therapist, &client, "Hello again.").await.expect(201);
+    let mut events = Events::begin(&mesh, &client, &therapist, Some(&sent)).await;
+    assert_eq!(events.take(1).await, [next]);
+    drop(events);
+    mesh.stop().await;
+}
