@@ -45,7 +45,7 @@ impl Domain for This {
     async fn build(config: Config, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
         let Config { clients_address, therapists_address, vault_address, mapping_address, keyring, watching } = config;
         let deps = messages::Deps {
-            auth: given.auth,
+            auth: given.auth.clone(),
             clients: given.upstream(&clients_address)?,
             therapists: given.upstream(&therapists_address)?,
             vault: given.upstream(&vault_address)?,
