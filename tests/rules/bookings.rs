@@ -1,7 +1,7 @@
 //! Rules 10 and 11 under races: of any number of acceptances one wins, and whatever many people do to one session at once
 //! looks as if they had done it one after another.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
@@ -115,7 +115,11 @@ async fn status(mesh: &TestMesh, who: &Someone, appointment: &str) -> String {
     id_of(&answer, "status")
 }
 
-type History = Arc<Mutex<LinearizabilityTester<Number, Register>>>;
+/// What was recorded, for the checker and for whoever reads why it fails.
+struct History {
+    checked: LinearizabilityTester<Number, Register>,
+    steps: Vec<(Number, Op, Option<Told>)>,
+}
 
 /// One race for one session.
 struct Race<'a> {
@@ -123,7 +127,7 @@ struct Race<'a> {
     pairs: &'a [Pair],
     session: String,
     time: Time,
-    history: History,
+    history: Mutex<History>,
 }
 
 /// Each client asks and, with the therapist, does one thing after another to the own request, while the therapist cancels the
@@ -135,7 +139,8 @@ async fn histories(engine: Engine, rounds: usize) {
     for round in 0..rounds {
         let time = Time::new(&mesh, round);
         let session = pairs[0].offer(&mesh, &time).await;
-        let history = Arc::new(Mutex::new(LinearizabilityTester::new(Register::new(FEW))));
+        let history = History { checked: LinearizabilityTester::new(Register::new(FEW)), steps: Vec::new() };
+        let history = Mutex::new(history);
         let race = Race { mesh: &mesh, pairs: &pairs, session, time, history };
         let mut random = Random::new(u64::try_from(round).unwrap());
         let clients: Vec<_> = (0..FEW).map(|number| (number, plan(&mut random))).collect();
@@ -152,10 +157,23 @@ async fn histories(engine: Engine, rounds: usize) {
         for (number, request) in requests.iter().enumerate() {
             race.play(number, Op::Look(number), request.as_deref()).await;
         }
-        let history = race.history.lock().unwrap().clone();
-        assert!(history.is_consistent(), "round {round}: no order of these steps explains what was told: {history:#?}");
+        let History { checked, steps } = race.history.into_inner().unwrap();
+        let lines = || steps.iter().map(|step| format!("{step:?}")).collect::<Vec<_>>().join("\n");
+        assert!(checked.is_consistent(), "round {round}: no order of these explains what was told:\n{}", lines());
     }
     mesh.stop().await;
+}
+
+impl History {
+    fn begins(&mut self, thread: Number, op: Op) {
+        self.checked.on_invoke(thread, op).unwrap();
+        self.steps.push((thread, op, None));
+    }
+
+    fn ends(&mut self, thread: Number, op: Op, told: Told) {
+        self.checked.on_return(thread, told).unwrap();
+        self.steps.push((thread, op, Some(told)));
+    }
 }
 
 /// What becomes of one request.
@@ -208,11 +226,11 @@ impl Race<'_> {
 
     /// Does it, and puts down when it began, when it was over, and what was told.
     async fn play(&self, thread: Number, op: Op, request: Option<&str>) -> Value {
-        self.history.lock().unwrap().on_invoke(thread, op).unwrap();
+        self.history.lock().unwrap().begins(thread, op);
         let answer = self.send(op, request).await;
         let told = self.told(op, &answer);
-        self.history.lock().unwrap().on_return(thread, told).unwrap();
-        if told == Told::Done { answer.body } else { Value::Null }
+        self.history.lock().unwrap().ends(thread, op, told);
+        if matches!(told, Told::Done | Told::Rejected) { answer.body } else { Value::Null }
     }
 
     async fn send(&self, op: Op, request: Option<&str>) -> Answer {
@@ -251,8 +269,7 @@ impl Race<'_> {
                 other => panic!("{other} in the middle of a race"),
             }),
             (Op::Look(_), 404, _) => Told::Request(Request::None),
-            // It was taken while the client asked.
-            (Op::Ask(_), 201, _) if status == "REJECTED" => Told::Taken,
+            (Op::Ask(_), 201, _) if status == "REJECTED" => Told::Rejected,
             (_, 200 | 201 | 204, _) => Told::Done,
             (Op::Ask(_) | Op::Accept(_), 409, "SLOT_TAKEN") => Told::Taken,
             (_, 400, "NOT_PENDING" | "NOT_ACCEPTED" | "SESSION_GONE") => Told::Refused,

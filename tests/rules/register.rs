@@ -35,6 +35,8 @@ pub(crate) enum Told {
     Done,
     /// Another one has the session.
     Taken,
+    /// It was asked for, and rejected at once: while that was stored the session was taken or cancelled.
+    Rejected,
     /// Where it stands doesn't allow that.
     Refused,
     /// There is no such thing.
@@ -154,6 +156,10 @@ impl SequentialSpec for Register {
 
     /// A request that is rejected because another one won may be told so in either way.
     fn is_valid_step(&mut self, op: &Op, told: &Told) -> bool {
+        if let (Op::Ask(number), Told::Rejected) = (op, told) {
+            self.requests[*number] = Request::Rejected;
+            return self.slot != Slot::Available;
+        }
         let told_here = self.invoke(op);
         told_here == *told || matches!(op, Op::Accept(_)) && told_here == Told::Refused && *told == Told::Taken
     }

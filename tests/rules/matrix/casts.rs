@@ -217,6 +217,11 @@ impl<'a> Stage<'a> {
     async fn set(&mut self, setting: Setting, cast: &mut Cast) {
         let (mesh, slot) = (self.mesh, self.next_slot());
         let pair = Pair { client: cast.client.clone(), therapist: cast.therapist.clone() };
+        if !cast.scene.session_id.is_empty() {
+            // Whoever still waits for it is rejected: five may wait at a time.
+            let before = format!("/sessions/{}", cast.scene.session_id);
+            mesh.ask(reqwest::Method::DELETE, &before, Some(&pair.therapist), None).await;
+        }
         let (mut scene, book) = (Scene::default(), async |id: &str| pair.book(mesh, id, &slot).await);
         match setting {
             Setting::Nothing | Setting::Thread => {}

@@ -25,6 +25,11 @@ other therapist  like 'access', but the therapist whom the call names is another
 nobody           no token at all
 other service    a service that the rule doesn't name
 named service    a service that the rule names, on behalf of a therapist with access
+
+Rows of sessions, appointments and messages are played with something between the client and the named therapist: 'asked for'
+is a session of the therapist that the client has asked for, 'booked' one that the client has, 'formerly booked' one whose
+appointment the client has revoked, 'cancelled' one that the therapist has cancelled after that. Contact is part of these, so
+that every therapist is related there. The 'other therapist' and the 'other client' have nothing to do with it.
 ";
 
 /// A table of cells.

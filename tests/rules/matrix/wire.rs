@@ -40,7 +40,7 @@ pub(crate) struct Callee {
 const OPEN: Duration = Duration::from_secs(1);
 
 /// What cells say for the answers that are common, so that the table fits a screen.
-pub(crate) const SHORT: [(&str, Code, &str); 10] = [
+pub(crate) const SHORT: [(&str, Code, &str); 14] = [
     ("role", Code::PermissionDenied, "ROLE_NOT_ALLOWED"),
     ("own", Code::PermissionDenied, "NOT_YOUR_ACCOUNT"),
     ("none", Code::NotFound, "NOT_FOUND"),
@@ -48,6 +48,10 @@ pub(crate) const SHORT: [(&str, Code, &str); 10] = [
     ("granted", Code::AlreadyExists, "JOURNAL_ACCESS_EXISTS"),
     ("asked", Code::AlreadyExists, "REQUEST_PENDING"),
     ("unmapped", Code::FailedPrecondition, "NOT_MAPPED"),
+    ("taken", Code::AlreadyExists, "SLOT_TAKEN"),
+    ("answered", Code::FailedPrecondition, "NOT_PENDING"),
+    ("unbooked", Code::FailedPrecondition, "NOT_ACCEPTED"),
+    ("bad", Code::InvalidArgument, "INVALID_FIELDS"),
     ("token", Code::Unauthenticated, "TOKEN_MISSING"),
     ("internal", Code::Unauthenticated, "WORKLOAD_TOKEN_MISSING"),
     ("service", Code::PermissionDenied, "WORKLOAD_NOT_ALLOWED"),
