@@ -78,28 +78,31 @@ impl Ops {
         self.page(caller, &binding, opened.collect::<Result<_>>()?, place)
     }
 
-    /// What a client sees: the own sessions, or what is the client's or available of a therapist.
+    /// What a client sees: the own sessions, or what is the client's or available of a therapist; only the own ones, where
+    /// those of a client are asked for.
     pub(crate) async fn list_seen(
         &self,
         context: &Context,
         permit: Visit,
         therapist: Option<TherapistId>,
+        client: Option<ClientId>,
         search: &Search,
     ) -> Result<Page<ClientSession>> {
         let caller = permit.client().into();
-        let binding = search.binding("seen", therapist.map(UserId::from));
+        let list = if client.is_some() { "seen-own" } else { "seen" };
+        let binding = search.binding(list, therapist.map(UserId::from));
         let after = self.after(caller, &binding, search)?;
         let shown = |seen: &Seen| {
             search.has_status(seen.session()) && therapist.is_none_or(|therapist| seen.session().therapist == therapist)
         };
         let open = |item| Ok(Seen::of(permit, item)?.filter(shown));
         let mut legs = Vec::new();
-        if let (Some(therapist), None | Some(Status::Available)) = (therapist, search.status) {
+        if let (Some(therapist), None, None | Some(Status::Available)) = (therapist, client, search.status) {
             let range = search.range.after(self.now());
             let query = self.store.available(permit, therapist).limit(search.size.get());
             legs.push(read(query, range, after.as_deref(), open).await?);
         }
-        if therapist.is_none() || search.status != Some(Status::Available) {
+        if legs.is_empty() || search.status != Some(Status::Available) {
             let filtered = therapist.is_some() || search.status.is_some();
             let limit = if filtered { MOST_FILTERED } else { search.size.get() };
             legs.push(read(self.store.visited(permit).limit(limit), search.range, after.as_deref(), open).await?);

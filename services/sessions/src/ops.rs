@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chassis::{Context, Platform};
-use dynamo::seal::Sealed;
 use dynamo::{Claim, Idempotency, PageTokens};
 use kernel::{AppointmentId, Error, Kind, Result, SessionId, Timestamp, UserId, Version};
 use keyring::Keyring;
@@ -16,7 +15,7 @@ use crate::contact::{Contact, account_ended, no_client};
 use crate::model::{Booking, Change, ClientSession, Draft, OwnSession, Session, State};
 use crate::policy::{Own, Visit};
 use crate::store::{Store, Written, place};
-use crate::stored::{self, Keys, Sealings, Stored, reader};
+use crate::stored::{Keys, Note, Sealings, Stored, Vessel, reader};
 use crate::transition::{self, Happened, Step};
 
 /// How often a change is tried against others of the same session, or the same day.
@@ -107,10 +106,9 @@ impl Ops {
         let session = Session { id, therapist: permit.therapist(), slot: *slot, state, version: Version::FIRST };
         let own = keys.of(permit.therapist()).ok_or_else(account_ended)?;
         let readers = keys.of(reader(&session)).ok_or_else(no_client)?;
-        let table = self.store.table();
         let sealings = Sealings {
-            private: stored::seal_private(table, id, own, private_notes, &**entropy)?,
-            shared: stored::seal_shared(table, id, readers, shared_notes, &**entropy)?,
+            private: self.vessel(id, Note::Private).seal(own, private_notes, &**entropy)?,
+            shared: self.vessel(id, Note::Shared).seal(readers, shared_notes, &**entropy)?,
         };
         Ok(Stored::new(session, sealings, self.marked(step)))
     }
@@ -161,22 +159,21 @@ impl Ops {
     /// The notes of a changed session. What becomes available again loses those that its client could read, whatever comes
     /// with the change: they must not reach the next one.
     fn changed_notes(&self, old: &Stored, new: &Session, change: &Change, keys: &Keys) -> Result<Sealings> {
-        let (table, entropy) = (self.store.table(), &*self.platform.entropy);
+        let entropy = &*self.platform.entropy;
         let Sealings { private, shared } = old.sealings().clone();
         let private = match &change.notes.private {
             None => private,
             Some(notes) => {
                 let key = keys.of(new.therapist).ok_or_else(account_ended)?;
-                stored::seal_private(table, new.id, key, notes, entropy)?
+                self.vessel(new.id, Note::Private).seal(key, notes, entropy)?
             }
         };
         let shared = match &change.notes.shared {
-            _ if reader(new) != reader(old.session()) => None::<Sealed>,
+            _ if reader(new) != reader(old.session()) => None,
             None => shared,
             Some(notes) => {
-                let key =
-                    keys.of(reader(new)).ok_or_else(|| Error::unavailable("the client's account is just ending"))?;
-                stored::seal_shared(table, new.id, key, notes, entropy)?
+                let ending = || Error::unavailable("the client's account is just ending");
+                self.vessel(new.id, Note::Shared).seal(keys.of(reader(new)).ok_or_else(ending)?, notes, entropy)?
             }
         };
         Ok(Sealings { private, shared })
@@ -218,6 +215,11 @@ impl Ops {
         let client = permit.client();
         let keys = self.keys(context, seen.is_sealed().then_some(client.into())).await?;
         seen.open(self.store.table(), keys.of(client))
+    }
+
+    /// Where notes of a session are sealed for.
+    pub(crate) const fn vessel(&self, id: SessionId, note: Note) -> Vessel<'_> {
+        Vessel { table: self.store.table(), id, note }
     }
 
     fn shown(&self, permit: Own, stored: &Stored, keys: &Keys) -> Result<OwnSession> {

@@ -26,7 +26,9 @@ impl Sessions {
         let wire::List { therapist, client, search } = wire::list(request)?;
         match side {
             Side::Therapist(own) => Ok(self.0.list_own(&context, own, client, &search).await?.map(wire::own)),
-            Side::Client(visit) => Ok(self.0.list_seen(&context, visit, therapist, &search).await?.map(wire::seen)),
+            Side::Client(visit) => {
+                Ok(self.0.list_seen(&context, visit, therapist, client, &search).await?.map(wire::seen))
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use crate::ops::{Ops, attempts, contended};
 use crate::policy::Slots;
 use crate::slot::day;
 use crate::store::Written;
-use crate::stored::{self, Sealings, Stored};
+use crate::stored::{Note, Sealings, Stored};
 use crate::transition;
 
 /// Which slot a client asks for.
@@ -137,10 +137,12 @@ impl Ops {
         let owner = sealings.shared.is_some().then_some(therapist);
         let keys = self.keys(context, owner.into_iter().chain([client])).await?;
         let Some(to) = keys.of(client) else { return Ok(Err(Reserved::ClientEnded)) };
-        let shared = match (sealings.shared.is_some(), keys.of(therapist)) {
-            (false, _) => None,
-            (true, None) => return Ok(Err(Reserved::Gone)),
-            (true, Some(from)) => stored::reseal_shared(self.store.table(), old, from, to, &*self.platform.entropy)?,
+        let shared = match (&sealings.shared, keys.of(therapist)) {
+            (None, _) => None,
+            (Some(_), None) => return Ok(Err(Reserved::Gone)),
+            (Some(sealed), Some(from)) => {
+                self.vessel(old.session().id, Note::Shared).reseal(sealed, from, to, &*self.platform.entropy)?
+            }
         };
         Ok(Ok(Sealings { shared, ..sealings }))
     }

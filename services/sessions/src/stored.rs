@@ -20,8 +20,6 @@ use crate::wire;
 
 /// The version of the form that notes are sealed in: the text, as UTF-8.
 const FORMAT: u8 = 1;
-const PRIVATE: &str = "private_notes";
-const SHARED: &str = "shared_notes";
 
 /// The keys of some people, as far as they have one that was not destroyed.
 pub(crate) struct Keys(pub(crate) HashMap<UserId, SealingKey>);
@@ -133,13 +131,12 @@ impl Stored {
         if !permit.owns(session) {
             return Ok(None);
         }
-        let open = |attribute, key, sealed: &Option<Sealed>| {
-            Vessel { table, id: session.id, attribute }.open(key, sealed.as_ref())
-        };
+        let open =
+            |note, key, sealed: &Option<Sealed>| Vessel { table, id: session.id, note }.open(key, sealed.as_ref());
         Ok(Some(OwnSession {
             session: *session,
-            shared_notes: open(SHARED, keys.of(reader(session)), shared)?,
-            private_notes: open(PRIVATE, keys.of(session.therapist), private)?,
+            shared_notes: open(Note::Shared, keys.of(reader(session)), shared)?,
+            private_notes: open(Note::Private, keys.of(session.therapist), private)?,
         }))
     }
 }
@@ -164,70 +161,62 @@ impl Seen {
         let Self(Stored { session, sealings, .. }, sight) = self;
         let shared_notes = match sight {
             Sight::Slot => FreeText::default(),
-            Sight::Shared => Vessel { table, id: session.id, attribute: SHARED }.open(key, sealings.shared.as_ref())?,
+            Sight::Shared => {
+                Vessel { table, id: session.id, note: Note::Shared }.open(key, sealings.shared.as_ref())?
+            }
         };
         Ok(ClientSession { session: *session, shared_notes })
     }
 }
 
-/// Private notes, sealed for a session.
-pub(crate) fn seal_private(
-    table: &Table,
-    id: SessionId,
-    key: &SealingKey,
-    notes: &FreeText,
-    entropy: &dyn Entropy,
-) -> Result<Option<Sealed>> {
-    Vessel { table, id, attribute: PRIVATE }.seal(key, notes, entropy)
+/// Which notes of a session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Note {
+    Private,
+    Shared,
 }
 
-/// Shared notes, sealed for a session under the key of its [`reader`].
-pub(crate) fn seal_shared(
-    table: &Table,
-    id: SessionId,
-    key: &SealingKey,
-    notes: &FreeText,
-    entropy: &dyn Entropy,
-) -> Result<Option<Sealed>> {
-    Vessel { table, id, attribute: SHARED }.seal(key, notes, entropy)
-}
-
-/// The shared notes of a session, under another key.
-pub(crate) fn reseal_shared(
-    table: &Table,
-    stored: &Stored,
-    from: &SealingKey,
-    to: &SealingKey,
-    entropy: &dyn Entropy,
-) -> Result<Option<Sealed>> {
-    let vessel = Vessel { table, id: stored.session.id, attribute: SHARED };
-    vessel.seal(to, &vessel.open(Some(from), stored.sealings.shared.as_ref())?, entropy)
-}
-
-/// Where notes are.
+/// Where notes of a session are sealed for.
 #[derive(Clone, Copy)]
-struct Vessel<'a> {
-    table: &'a Table,
-    id: SessionId,
-    attribute: &'static str,
+pub(crate) struct Vessel<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) id: SessionId,
+    pub(crate) note: Note,
 }
 
 impl Vessel<'_> {
-    /// Empty notes are not stored.
-    fn seal(self, key: &SealingKey, notes: &FreeText, entropy: &dyn Entropy) -> Result<Option<Sealed>> {
+    /// Seals notes. Empty ones are not stored.
+    pub(crate) fn seal(self, key: &SealingKey, notes: &FreeText, entropy: &dyn Entropy) -> Result<Option<Sealed>> {
         if notes.as_str().is_empty() {
             return Ok(None);
         }
-        let (item, Self { table, attribute, .. }) = (place(self.id), self);
-        key.seal(&Place { table, key: &item, attribute, version: FORMAT }, notes.as_str().as_bytes(), entropy).map(Some)
+        self.at(|place| key.seal(&place, notes.as_str().as_bytes(), entropy)).map(Some)
+    }
+
+    /// Seals under another key what is sealed under one.
+    pub(crate) fn reseal(
+        self,
+        sealed: &Sealed,
+        from: &SealingKey,
+        to: &SealingKey,
+        entropy: &dyn Entropy,
+    ) -> Result<Option<Sealed>> {
+        self.seal(to, &self.open(Some(from), Some(sealed))?, entropy)
     }
 
     fn open(self, key: Option<&SealingKey>, sealed: Option<&Sealed>) -> Result<FreeText> {
         let Some((key, sealed)) = key.zip(sealed) else { return Ok(FreeText::default()) };
-        let (item, Self { table, attribute, .. }) = (place(self.id), self);
-        let opened = key.open(&Place { table, key: &item, attribute, version: FORMAT }, sealed)?;
+        let opened = self.at(|place| key.open(&place, sealed))?;
         let text = std::str::from_utf8(&opened).ok().map(str::to_owned);
         let notes = text.and_then(|text| FreeText::try_from(text).ok());
         notes.ok_or_else(|| Error::internal("what was sealed is no notes"))
+    }
+
+    fn at<T>(self, work: impl FnOnce(Place<'_>) -> T) -> T {
+        let attribute = match self.note {
+            Note::Private => "private_notes",
+            Note::Shared => "shared_notes",
+        };
+        work(Place { table: self.table, key: &place(self.id), attribute, version: FORMAT })
     }
 }

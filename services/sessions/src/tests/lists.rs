@@ -1,4 +1,4 @@
-use kernel::{PageSize, SessionId, Timestamp};
+use kernel::{Page, PageSize, SessionId, Timestamp};
 use kit::engine::Engine;
 
 use super::{Chance, NOW, World, context, slot};
@@ -53,18 +53,13 @@ impl Practice {
         range: Range,
         size: i32,
     ) -> Vec<SessionId> {
-        let (mut all, mut token) = (Vec::new(), String::new());
-        loop {
+        let client = client.map(Visit::client);
+        let page = async |token: String| {
             let search = search(status, range, size, &token);
-            let client = client.map(Visit::client);
             let page = self.world.ops.list_own(&context(), permit, client, &search).await.unwrap();
-            assert!(page.items.len() <= usize::try_from(size).unwrap());
-            all.extend(page.items.iter().map(|it| it.session.id));
-            match page.next {
-                Some(next) => token = next,
-                None => return all,
-            }
-        }
+            page.map(|own| own.session.id)
+        };
+        all(page, size).await
     }
 
     async fn seen(
@@ -75,18 +70,13 @@ impl Practice {
         range: Range,
         size: i32,
     ) -> Vec<SessionId> {
-        let (mut all, mut token) = (Vec::new(), String::new());
-        loop {
+        let therapist = therapist.map(Own::therapist);
+        let page = async |token: String| {
             let search = search(status, range, size, &token);
-            let therapist = therapist.map(Own::therapist);
             let page = self.world.ops.list_seen(&context(), permit, therapist, &search).await.unwrap();
-            assert!(page.items.len() <= usize::try_from(size).unwrap());
-            all.extend(page.items.iter().map(|it| it.session.id));
-            match page.next {
-                Some(next) => token = next,
-                None => return all,
-            }
-        }
+            page.map(|seen| seen.session.id)
+        };
+        all(page, size).await
     }
 
     fn expected(&self, shown: impl Fn(&OwnSession) -> bool, status: Option<Status>, range: Range) -> Vec<SessionId> {
@@ -97,6 +87,20 @@ impl Practice {
                 && range.to.is_none_or(|to| start < to)
         };
         self.sessions.iter().filter(asked).filter(|it| shown(it)).map(|it| it.session.id).collect()
+    }
+}
+
+/// What is on all pages, one after the other.
+async fn all(page: impl AsyncFn(String) -> Page<SessionId>, size: i32) -> Vec<SessionId> {
+    let (mut all, mut token) = (Vec::new(), String::new());
+    loop {
+        let Page { items, next } = page(token).await;
+        assert!(items.len() <= usize::try_from(size).unwrap());
+        all.extend(items);
+        match next {
+            Some(next) => token = next,
+            None => return all,
+        }
     }
 }
 
