@@ -73,7 +73,7 @@ impl Ops {
             return self.give_back(context, session, appointment).await;
         }
         match self.step(permit, appointment, Action::Booked, None).await? {
-            Stepped::Done(_) => self.reject_others(session, Some(appointment)).await,
+            Stepped::Done(_) => self.reject_waiting(session).await,
             Stepped::Refused(_) | Stepped::Absent | Stepped::Removed => {
                 self.give_back(context, session, appointment).await
             }
@@ -107,17 +107,16 @@ impl Ops {
         if let Some(appointment) = appointment {
             self.step(policy::session(session), appointment, Action::Withdrawn, None).await?;
         }
-        if available { Ok(()) } else { self.reject_others(session, None).await }
+        if available { Ok(()) } else { self.reject_waiting(session).await }
     }
 
-    /// Rejects the requests for a session that wait, but for this one. One that the index doesn't show yet is stored so late
+    /// Rejects the requests for a session that wait. One that the index doesn't show yet is stored so late
     /// that whoever stores it looks at the slot again, and rejects it.
-    async fn reject_others(&self, session: SessionId, but: Option<AppointmentId>) -> Result<()> {
+    async fn reject_waiting(&self, session: SessionId) -> Result<()> {
         let mut after = None;
         loop {
             let (asking, next) = self.store.asking(session, after).await?;
-            let others = asking.into_iter().filter(|id| Some(*id) != but);
-            let rejected = others.map(|id| self.step(policy::session(session), id, Action::Lost, None));
+            let rejected = asking.into_iter().map(|id| self.step(policy::session(session), id, Action::Lost, None));
             stream::iter(rejected).buffer_unordered(AT_ONCE).try_for_each(|_| std::future::ready(Ok(()))).await?;
             after = next;
             if after.is_none() {

@@ -1,4 +1,5 @@
 use chassis::SystemEntropy;
+use futures_util::future::join;
 use kernel::{AppointmentId, SessionId};
 use kit::engine::Engine;
 use kit::wait::until;
@@ -17,6 +18,7 @@ kit::on_each_engine!(
     a_session_that_is_withdrawn_ends_its_appointment_and_its_requests,
     a_revocation_that_sessions_could_not_be_told_is_told_by_recovery,
     a_booking_of_another_session_takes_no_appointment,
+    of_a_booking_and_what_ends_the_request_at_once_one_wins,
 );
 
 /// How an appointment ends.
@@ -152,4 +154,30 @@ async fn a_booking_of_another_session_takes_no_appointment(engine: Engine) {
     let foreign = Appointment { session: other, ..asked.clone() };
     world.ops.settle(&context(), &foreign.booked()).await.unwrap();
     assert_eq!(world.status(&asked).await, Some(Status::Pending));
+}
+
+async fn of_a_booking_and_what_ends_the_request_at_once_one_wins(engine: Engine) {
+    let world = World::new(engine).await;
+    for round in 0..40 {
+        let slot = world.slot(1);
+        let asked = world.asked(slot).await;
+        assert_eq!(world.ops.sessions.reserve(&context(), &asked).await.unwrap(), Reserved::Booked);
+        let cancels = round % 2 == 0;
+        let end = async || {
+            if cancels {
+                return world.ops.cancel(as_client(&asked), asked.id).await.is_ok();
+            }
+            world.therapist(asked.id, Action::Reject).await.is_ok()
+        };
+        let booked = asked.booked();
+        let ended = if round % 4 < 2 {
+            join(world.ops.settle(&context(), &booked), end()).await.1
+        } else {
+            join(end(), world.ops.settle(&context(), &booked)).await.0
+        };
+        world.deliver_all().await;
+        let left = if cancels { None } else { Some(Status::Rejected) };
+        let expected = if ended { (left, State::Available) } else { (Some(Status::Accepted), State::Booked(asked.id)) };
+        assert_eq!((world.status(&asked).await, world.practice.state(slot)), expected, "round {round}");
+    }
 }
