@@ -24,8 +24,11 @@ struct Shared {
 
 #[derive(Default)]
 struct Watchers {
+    /// By their numbers.
     all: HashMap<u64, Watcher>,
     threads: HashMap<Pair, Thread>,
+    /// How many there are of each account.
+    accounts: HashMap<UserId, usize>,
     last_number: u64,
 }
 
@@ -33,8 +36,7 @@ struct Watcher {
     pair: Pair,
     person: Person,
     expires: Timestamp,
-    /// Taken when the watcher was told to stop.
-    end: Option<oneshot::Sender<Ending>>,
+    end: oneshot::Sender<Ending>,
 }
 
 /// A conversation that somebody watches.
@@ -57,7 +59,8 @@ pub(crate) enum Ending {
     Unsure,
 }
 
-/// A watcher's place in the hub. It is free again when this is dropped.
+/// A watcher's place in the hub. It is free again when this is dropped, or as soon as the watcher must stop: who doesn't read on
+/// keeps nobody out.
 pub(crate) struct Subscription {
     hub: Hub,
     number: u64,
@@ -80,14 +83,15 @@ impl Hub {
     pub(crate) fn subscribe(&self, pair: Pair, person: Person, expires: Timestamp) -> Result<Subscription, Error> {
         let mut guard = self.watchers();
         let watchers = &mut *guard;
-        let own = watchers.all.values().filter(|watcher| watcher.person.user_id == person.user_id).count();
+        let own = watchers.accounts.get(&person.user_id).copied().unwrap_or_default();
         if own >= MOST_OF_ACCOUNT || watchers.all.len() >= self.0.most {
             return Err(too_many());
         }
         watchers.last_number += 1;
         let number = watchers.last_number;
         let (end, ended) = oneshot::channel();
-        watchers.all.insert(number, Watcher { pair, person, expires, end: Some(end) });
+        watchers.all.insert(number, Watcher { pair, person, expires, end });
+        watchers.accounts.insert(person.user_id, own + 1);
         let new = || Thread { newest: watch::Sender::new(Position::default()), watchers: 0 };
         let thread = watchers.threads.entry(pair).or_insert_with(new);
         thread.watchers += 1;
@@ -155,12 +159,15 @@ impl Hub {
     }
 
     fn end(&self, why: Ending, whose: impl Fn(&Watcher) -> bool) {
-        for watcher in self.watchers().all.values_mut().filter(|watcher| whose(watcher)) {
-            if let Some(end) = watcher.end.take() {
+        let mut watchers = self.watchers();
+        let numbers = watchers.all.iter().filter(|(_, watcher)| whose(watcher)).map(|(number, _)| *number);
+        for number in numbers.collect::<Vec<_>>() {
+            if let Some(watcher) = watchers.remove(number) {
                 // Who has gone away in the meantime needs no reason.
-                let _ = end.send(why);
+                let _ = watcher.end.send(why);
             }
         }
+        self.0.count.send_replace(watchers.all.len());
     }
 
     fn watchers(&self) -> MutexGuard<'_, Watchers> {
@@ -168,18 +175,31 @@ impl Hub {
     }
 }
 
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        let mut guard = self.hub.watchers();
-        let Watchers { all, threads, last_number: _ } = &mut *guard;
-        let Some(watcher) = all.remove(&self.number) else { return };
-        if let Some(thread) = threads.get_mut(&watcher.pair) {
+impl Watchers {
+    fn remove(&mut self, number: u64) -> Option<Watcher> {
+        let watcher = self.all.remove(&number)?;
+        if let Some(thread) = self.threads.get_mut(&watcher.pair) {
             thread.watchers -= 1;
             if thread.watchers == 0 {
-                threads.remove(&watcher.pair);
+                self.threads.remove(&watcher.pair);
             }
         }
-        self.hub.0.count.send_replace(all.len());
+        let account = watcher.person.user_id;
+        if let Some(own) = self.accounts.get_mut(&account) {
+            *own -= 1;
+            if *own == 0 {
+                self.accounts.remove(&account);
+            }
+        }
+        Some(watcher)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut watchers = self.hub.watchers();
+        watchers.remove(self.number);
+        self.hub.0.count.send_replace(watchers.all.len());
     }
 }
 

@@ -86,7 +86,11 @@ impl Watching {
             tokio::select! {
                 biased;
                 why = &mut self.subscription.end => return Err(self.error(why.unwrap_or(Ending::Unsure))),
-                changed = self.subscription.newest.changed() => changed.map_err(Error::internal)?,
+                // It fails when the watcher's place is gone, and then it is just being said why.
+                changed = self.subscription.newest.changed() => if changed.is_err() {
+                    let why = (&mut self.subscription.end).await;
+                    return Err(self.error(why.unwrap_or(Ending::Unsure)));
+                },
             }
             self.behind = *self.subscription.newest.borrow_and_update() > self.position;
         }

@@ -9,6 +9,7 @@ use chassis::Platform;
 use dynamo::Claim;
 use dynamo::seal::SealingKey;
 use kernel::{Error, Kind, Result, Timestamp};
+use opentelemetry::trace::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -47,8 +48,13 @@ pub(crate) enum Stored {
     Before(MessageId),
 }
 
-type Answer = oneshot::Sender<Result<Stored>>;
-type Waiting = (Job, Answer);
+/// A job, and who waits for it.
+struct Waiting {
+    job: Job,
+    answer: oneshot::Sender<Result<Stored>>,
+    /// The trace of the request, in which the write shows: of several, in that of the first.
+    trace: opentelemetry::Context,
+}
 
 /// The tasks that write. Cheap to clone.
 #[derive(Clone)]
@@ -79,7 +85,7 @@ impl Writers {
     /// INTERNAL, and then nobody knows whether it is stored.
     pub(crate) async fn append(&self, job: Job) -> Result<Stored> {
         let (answer, answered) = oneshot::channel();
-        self.hand_over((job, answer))?;
+        self.hand_over(Waiting { job, answer, trace: opentelemetry::Context::current() })?;
         answered.await.unwrap_or_else(|_| Err(Error::unavailable("the task that stores a message has ended")))
     }
 
@@ -96,7 +102,7 @@ impl Writers {
     }
 
     fn hand_over(&self, waiting: Waiting) -> Result<()> {
-        let pair = waiting.0.permit.pair();
+        let pair = waiting.job.permit.pair();
         let mut tasks = self.0.tasks();
         let waiting = match tasks.get(&pair) {
             None => waiting,
@@ -139,7 +145,8 @@ impl Shared {
                 waiting.push_back(next);
             }
             let batch = take(&mut waiting);
-            self.write(pair, &mut tail, batch).await;
+            let trace = batch.first().map(|first| first.trace.clone()).unwrap_or_default();
+            self.write(pair, &mut tail, batch).with_context(trace).await;
         }
     }
 
@@ -217,8 +224,8 @@ impl Shared {
         // A clock that went back, or another one, makes no message older than the one before.
         let at = now.max(from.at);
         let mut tally = from.tally;
-        let new = |(job, _): &'a Waiting| {
-            let Job { permit, text, key, claim, deadline: _ } = job;
+        let new = |waiting: &'a Waiting| {
+            let Job { permit, text, key, claim, deadline: _ } = &waiting.job;
             let sender = permit.side();
             tally = tally.plus(sender);
             let id = MessageId::generate(at, tally.last, &*self.platform.entropy);
@@ -240,7 +247,7 @@ impl Shared {
 /// What is stored next: as much as fits of what waits, but no two messages that came with one idempotency key. A transaction
 /// writes an item once.
 fn take(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
-    let key = |(job, _): &Waiting| job.claim.as_ref().map(|(key, _)| (job.permit.side(), key.clone()));
+    let key = |it: &Waiting| it.job.claim.as_ref().map(|(key, _)| (it.job.permit.side(), key.clone()));
     let mut batch: Vec<Waiting> = Vec::new();
     while let Some(next) = waiting.front()
         && batch.len() < MOST_AT_ONCE
@@ -251,12 +258,12 @@ fn take(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
     batch
 }
 
-fn is_wanted((job, answer): &Waiting) -> bool {
-    !answer.is_closed() && Instant::now() < job.deadline
+fn is_wanted(waiting: &Waiting) -> bool {
+    !waiting.answer.is_closed() && Instant::now() < waiting.job.deadline
 }
 
 fn answer(jobs: impl IntoIterator<Item = Waiting>, outcomes: impl IntoIterator<Item = Result<Stored>>) {
-    for ((_, answer), outcome) in jobs.into_iter().zip(outcomes) {
+    for (Waiting { answer, .. }, outcome) in jobs.into_iter().zip(outcomes) {
         // Who has given up in the meantime gets nothing.
         let _ = answer.send(outcome);
     }

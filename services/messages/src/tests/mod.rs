@@ -139,7 +139,8 @@ impl World {
         assert!(messages.is_sorted_by(|one, next| one.id < next.id && one.id.at() <= next.id.at()));
         let mut found: Vec<_> = messages.into_iter().map(|message| String::from(message.text)).collect();
         let mut texts: Vec<_> = texts.into_iter().collect();
-        (found.sort_unstable(), texts.sort_unstable());
+        found.sort_unstable();
+        texts.sort_unstable();
         assert_eq!(found, texts);
     }
 

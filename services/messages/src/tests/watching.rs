@@ -193,6 +193,13 @@ async fn no_more_watch_than_there_is_room_for(engine: Engine) {
     drop(watching.remove(0));
     watching.push(of(pair).await.unwrap());
     assert_eq!(reason(&of(pair).await), "TOO_MANY_WATCHERS");
+    // Who must stop leaves room, also without reading that it must.
+    world.clock.advance(TOKEN_LIFE);
+    wait::until("the tokens are found to have expired", async || ops.hub.logins().is_empty()).await;
+    assert!(of(pair).await.is_ok());
+    for mut ended in watching {
+        assert_eq!(ending(&mut ended).await, "TOKEN_EXPIRED");
+    }
 }
 
 async fn nothing_is_left_of_a_watcher_who_goes_away(engine: Engine) {
