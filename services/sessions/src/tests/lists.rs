@@ -65,15 +65,16 @@ impl Practice {
     async fn seen(
         &self,
         permit: Visit,
-        therapist: Option<Own>,
+        (therapist, only_own): (Option<Own>, bool),
         status: Option<Status>,
         range: Range,
         size: i32,
     ) -> Vec<SessionId> {
+        let only = only_own.then_some(permit.client());
         let therapist = therapist.map(Own::therapist);
         let page = async |token: String| {
             let search = search(status, range, size, &token);
-            let page = self.world.ops.list_seen(&context(), permit, therapist, &search).await.unwrap();
+            let page = self.world.ops.list_seen(&context(), permit, therapist, only, &search).await.unwrap();
             page.map(|seen| seen.session.id)
         };
         all(page, size).await
@@ -129,9 +130,11 @@ async fn pages_of_any_size_are_all_that_is_asked_for_and_may_be_seen(engine: Eng
         assert_eq!(own, practice.expected(owned, status, range), "own: {why}");
         let with = practice.own(therapist, Some(client), status, range, size).await;
         assert_eq!(with, practice.expected(|it| owned(it) && visited(it), status, range), "with: {why}");
-        let seen = practice.seen(client, None, status, range, size).await;
+        let seen = practice.seen(client, (None, false), status, range, size).await;
         assert_eq!(seen, practice.expected(visited, status, range), "seen: {why}");
-        let both = practice.seen(client, Some(therapist), status, range, size).await;
+        let mine = practice.seen(client, (Some(therapist), true), status, range, size).await;
+        assert_eq!(mine, practice.expected(|it| owned(it) && visited(it), status, range), "mine: {why}");
+        let both = practice.seen(client, (Some(therapist), false), status, range, size).await;
         let may = |it: &OwnSession| owned(it) && client.sees(&it.session).is_some();
         assert_eq!(both, practice.expected(may, status, range), "both: {why}");
     }
@@ -157,11 +160,13 @@ async fn a_page_token_is_good_for_its_list_and_its_caller_alone(engine: Engine) 
         assert_eq!(refused.violations()[0].field, "pageToken", "{search:?}");
     }
     let seen = async |therapist: Option<Own>, token: &str| {
-        ops.list_seen(&context(), client, therapist.map(Own::therapist), &all(token)).await
+        ops.list_seen(&context(), client, therapist.map(Own::therapist), None, &all(token)).await
     };
     assert!(seen(None, &token).await.is_err());
     let token = seen(Some(therapist), "").await.unwrap().next.unwrap();
     assert!(seen(Some(other), &token).await.is_err() && seen(None, &token).await.is_err());
+    let (of, only) = (Some(therapist.therapist()), Some(client.client()));
+    assert!(ops.list_seen(&context(), client, of, only, &all(&token)).await.is_err());
     // Time goes on between two pages.
     practice.world.clock.advance(std::time::Duration::from_secs(1440 * 60));
     assert!(seen(Some(therapist), &token).await.is_ok());
@@ -176,7 +181,7 @@ async fn a_client_never_sees_what_has_begun_of_what_is_available(engine: Engine)
     }
     let seen = async |status| {
         let search = search(status, Range::default(), 50, "");
-        world.ops.list_seen(&context(), client, Some(permit.therapist()), &search).await.unwrap().items
+        world.ops.list_seen(&context(), client, Some(permit.therapist()), None, &search).await.unwrap().items
     };
     assert_eq!((seen(None).await.len(), seen(Some(Status::Available)).await.len()), (6, 5));
     world.clock.advance(std::time::Duration::from_secs((1440 + 120) * 60));
