@@ -169,13 +169,12 @@ async fn of_a_booking_and_what_ends_the_request_at_once_one_wins(engine: Engine)
             }
             world.therapist(asked.id, Action::Reject).await.is_ok()
         };
-        let booked = asked.booked();
+        let booked = world.practice.facts().events.remove(0);
         let ended = if round % 4 < 2 {
-            join(world.ops.settle(&context(), &booked), end()).await.1
+            join(world.deliver(booked), end()).await.1
         } else {
-            join(end(), world.ops.settle(&context(), &booked)).await.0
+            join(end(), world.deliver(booked)).await.0
         };
-        world.deliver_all().await;
         let left = if cancels { None } else { Some(Status::Rejected) };
         let expected = if ended { (left, State::Available) } else { (Some(Status::Accepted), State::Booked(asked.id)) };
         assert_eq!((world.status(&asked).await, world.practice.state(slot)), expected, "round {round}");
