@@ -25,6 +25,10 @@ pub struct Config {
     /// How long a stream may last; its reader then asks again from where it stopped.
     #[arg(long, env = "MESH_STREAM_TIMEOUT", default_value = "1h", value_parser = config::duration)]
     pub stream_timeout: Duration,
+
+    /// How long a stream of server-sent events may be silent: a comment comes then.
+    #[arg(long, env = "MESH_STREAM_SILENCE", default_value = "15s", value_parser = config::duration)]
+    pub stream_silence: Duration,
 }
 
 /// Where a service listens, as `name=http://host:port`.

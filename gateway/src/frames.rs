@@ -9,9 +9,10 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Body as _;
-use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::body::Body;
 use tonic::{Code, Status};
+
+use crate::end::End;
 
 /// The bytes before a message.
 pub(crate) const PREFIX: usize = 5;
@@ -36,7 +37,7 @@ pub(crate) struct Frames {
     pieces: BytesMut,
     trailers: Option<HeaderMap>,
     /// When the answer must have ended.
-    end: Option<Pin<Box<Sleep>>>,
+    end: Option<End>,
 }
 
 impl Frames {
@@ -46,9 +47,9 @@ impl Frames {
         Self { body, piece: Bytes::new(), pieces: BytesMut::new(), trailers, end: None }
     }
 
-    /// The same answer, which fails with DEADLINE_EXCEEDED if it has not ended by then.
-    pub(crate) fn until(self, deadline: Instant) -> Self {
-        Self { end: Some(Box::pin(sleep_until(deadline))), ..self }
+    /// The same answer, which fails if it has not ended by then.
+    pub(crate) fn until(self, end: End) -> Self {
+        Self { end: Some(end), ..self }
     }
 
     /// The next message; none at the end.
@@ -66,9 +67,9 @@ impl Frames {
                 return Poll::Ready(Ok(Some(message)));
             }
             if let Some(end) = &mut self.end
-                && end.as_mut().poll(cx).is_ready()
+                && let Poll::Ready(why) = end.poll(cx)
             {
-                return Poll::Ready(Err(Status::deadline_exceeded("the stream lasted too long")));
+                return Poll::Ready(Err(why.into_status()));
             }
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {

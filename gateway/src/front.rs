@@ -17,6 +17,7 @@ use http::{Extensions, HeaderValue, Method, Request, Response};
 use ipnet::IpNet;
 use kernel::BoxError;
 use opentelemetry::trace::FutureExt as _;
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
@@ -42,6 +43,8 @@ pub struct Setup {
     pub trusted_proxies: Vec<IpNet>,
     /// The bounds.
     pub config: Config,
+    /// Cancelled when the front stops: its streams end then, and nothing waits for them.
+    pub stop: CancellationToken,
 }
 
 impl fmt::Debug for Setup {
@@ -59,6 +62,7 @@ pub struct Front(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) table: Arc<Table>,
     pub(crate) limits: Config,
+    pub(crate) stop: CancellationToken,
     pub(crate) proxies: TrustedProxies,
     upstreams: HashMap<Arc<str>, Upstream>,
     cors: Cors,
@@ -79,7 +83,7 @@ impl Front {
     /// # Errors
     /// If the descriptors can't be served, or a service in them has no upstream.
     pub fn new(setup: Setup) -> Result<Self, UnusableDescriptors> {
-        let Setup { descriptors, is_public, upstreams: domains, trusted_proxies, config } = setup;
+        let Setup { descriptors, is_public, upstreams: domains, trusted_proxies, config, stop } = setup;
         let table = Table::new(descriptors, is_public)?;
         let mut upstreams = HashMap::new();
         for service in table.services() {
@@ -97,6 +101,7 @@ impl Front {
             upstreams,
             cors: Cors::new(config.cors_origins.clone()),
             limits: config,
+            stop,
             readiness,
             own: reflection::add(own, descriptors, is_public)?,
         })))

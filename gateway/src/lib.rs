@@ -9,6 +9,7 @@
 mod bind;
 mod config;
 mod cors;
+mod end;
 mod frames;
 mod front;
 mod health;

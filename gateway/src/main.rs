@@ -76,18 +76,19 @@ async fn run(cli: Cli) -> Result<(), BoxError> {
     let upstreams = cli.upstreams.into_iter().map(|UpstreamAddress { name, address }| {
         Ok::<_, BoxError>((name, Upstream::remote(&address, Some(tokens.clone()))?))
     });
+    let stop = CancellationToken::new();
     let front = Front::new(Setup {
         descriptors: proto::DESCRIPTOR_SET,
         is_public: gateway::is_public,
         upstreams: upstreams.collect::<Result<_, _>>()?,
         trusted_proxies: cli.trusted_proxies,
         config: cli.front,
+        stop: stop.clone(),
     })?;
 
     let listener = TcpListener::bind(cli.listen).await.map_err(|error| format!("{}: {error}", cli.listen))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let stop = CancellationToken::new();
     let told = async {
         tokio::select! {
             _ = terminate.recv() => {}

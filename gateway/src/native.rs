@@ -10,10 +10,11 @@ use http::request::Parts;
 use http::{Method, Request, Response, Uri, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use kernel::Error;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use crate::end::End;
 use crate::front::{Shared, peer};
 use crate::metadata::{self, GRPC_TIMEOUT, timeout_value};
 use crate::refusal::Refusal;
@@ -39,7 +40,8 @@ pub(crate) async fn answer(front: &Arc<Shared>, rpc: &Rpc, parts: &Parts, body: 
     let deadline = Instant::now() + patience;
     let call = async { if rpc.streams { upstream.stream(request).await } else { upstream.call(request).await } };
     let failed = match tokio::time::timeout_at(deadline, call).await {
-        Ok(Ok(response)) => return filtered(response, deadline),
+        Ok(Ok(response)) if rpc.streams => return filtered(response, End::of_stream(deadline, &front.stop)),
+        Ok(Ok(response)) => return filtered(response, End::at(deadline)),
         Ok(Err(reason)) => Refusal::from(reason),
         Err(_) => Refusal::out_of_time(),
     };
@@ -51,9 +53,9 @@ pub(crate) fn unknown() -> Response<Body> {
     Status::new(Code::Unimplemented, "").into_http()
 }
 
-fn filtered(response: Response<Body>, deadline: Instant) -> Response<Body> {
+fn filtered(response: Response<Body>, end: End) -> Response<Body> {
     let (parts, body) = response.into_parts();
-    let mut filtered = Response::new(Body::new(Filtered { body: Some(body), end: Box::pin(sleep_until(deadline)) }));
+    let mut filtered = Response::new(Body::new(Filtered { body: Some(body), end }));
     *filtered.status_mut() = parts.status;
     *filtered.headers_mut() = metadata::outwards(&parts.headers);
     filtered
@@ -64,7 +66,7 @@ fn filtered(response: Response<Body>, deadline: Instant) -> Response<Body> {
 struct Filtered {
     /// None once it has ended.
     body: Option<Body>,
-    end: Pin<Box<Sleep>>,
+    end: End,
 }
 
 impl HttpBody for Filtered {
@@ -74,10 +76,10 @@ impl HttpBody for Filtered {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
-            ready!(self.end.as_mut().poll(cx));
+            let why = ready!(self.end.poll(cx));
             self.body = None;
-            let late = Refusal::out_of_time().into_status().into_http::<Body>();
-            return Poll::Ready(Some(Ok(Frame::trailers(metadata::outwards(late.headers())))));
+            let last = why.into_status().into_http::<Body>();
+            return Poll::Ready(Some(Ok(Frame::trailers(metadata::outwards(last.headers())))));
         };
         Poll::Ready(frame.map(|frame| {
             frame.map(|frame| match frame.into_trailers() {

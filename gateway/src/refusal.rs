@@ -52,6 +52,11 @@ impl Refusal {
         Error::new(Kind::DeadlineExceeded, "DEADLINE_EXCEEDED", "the time given to the request is over").into()
     }
 
+    /// The front stops, and its streams with it.
+    pub(crate) fn stopping() -> Self {
+        Error::unavailable("the front stops").into()
+    }
+
     /// A service sent what is no answer of its RPC.
     pub(crate) fn broken_answer() -> Self {
         Error::internal("a service sent what is no answer of its RPC").into()

@@ -15,6 +15,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use crate::bind::bind;
+use crate::end::End;
 use crate::frames::{Frames, PREFIX, close_frame};
 use crate::front::{Shared, peer};
 use crate::metadata::{self, GRPC_TIMEOUT, NEXT_PAGE_TOKEN, timeout_value};
@@ -97,7 +98,7 @@ async fn call(
         return Err(Failure::Failed(status));
     }
     let frames = Frames::new(&answered.headers, body);
-    let frames = if route.streams { frames.until(deadline) } else { frames };
+    let frames = if route.streams { frames.until(End::of_stream(deadline, &front.stop)) } else { frames };
     succeed(front, route, &answered.headers, frames).await
 }
 
@@ -145,7 +146,7 @@ async fn succeed(
             None => with_type(Body::empty(), HeaderValue::from_static("application/octet-stream")),
         },
         Success::Message(id) if route.streams => {
-            let events = EventStream::new(Arc::clone(&front.table), id, frames);
+            let events = EventStream::new(Arc::clone(&front.table), id, frames, front.limits.stream_silence);
             with_type(Body::new(events), HeaderValue::from_static("text/event-stream"))
         }
         Success::Message(_) | Success::Field(..) => {

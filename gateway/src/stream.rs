@@ -3,10 +3,12 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
 use http_body::{Body, Frame};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tonic::Status;
 
 use crate::frames::Frames;
@@ -15,7 +17,11 @@ use crate::schema::MessageId;
 use crate::transcode::Printer;
 use crate::wire::{Broken, Cursor};
 
-/// Messages as server-sent events, each with its JSON as data.
+/// A comment (WHATWG HTML, section 9.2.6), which readers of events skip.
+const ALIVE: &[u8] = b":\n\n";
+
+/// Messages as server-sent events, each with its JSON as data. While there are none a comment comes now and then: boxes on
+/// the way forget connections that are silent, and only writing tells that the reader is gone.
 ///
 /// Where the call fails after its first headers, the stream ends as if it were complete: as Envoy does it, and enough
 /// for a reader of events, who asks again from the last one on.
@@ -24,11 +30,15 @@ pub(crate) struct EventStream {
     table: Arc<Table>,
     message: MessageId,
     frames: Frames,
+    silence: Interval,
 }
 
 impl EventStream {
-    pub(crate) const fn new(table: Arc<Table>, message: MessageId, frames: Frames) -> Self {
-        Self { table, message, frames }
+    /// Events with a comment after each `silence`, which is not zero.
+    pub(crate) fn new(table: Arc<Table>, message: MessageId, frames: Frames, silence: Duration) -> Self {
+        let mut silence = interval_at(Instant::now() + silence, silence);
+        silence.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { table, message, frames, silence }
     }
 
     fn event(&self, message: &[u8]) -> Result<Bytes, Broken> {
@@ -46,10 +56,17 @@ impl Body for EventStream {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
-        let event = match ready!(this.frames.poll_next(cx)) {
-            Ok(Some(message)) => this.event(&message).ok(),
-            Ok(None) => None,
-            Err(status) => {
+        let event = match this.frames.poll_next(cx) {
+            Poll::Pending => {
+                ready!(this.silence.poll_tick(cx));
+                Some(Bytes::from_static(ALIVE))
+            }
+            Poll::Ready(Ok(Some(message))) => {
+                this.silence.reset();
+                this.event(&message).ok()
+            }
+            Poll::Ready(Ok(None)) => None,
+            Poll::Ready(Err(status)) => {
                 tracing::debug!(code = ?status.code(), "a stream of events broke off");
                 None
             }

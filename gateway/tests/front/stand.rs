@@ -52,17 +52,18 @@ impl Stand {
         trusted: &[&str],
     ) -> Self {
         let settings = Settings::parse_from([&["front"], flags].concat());
+        let stop = CancellationToken::new();
         let front = Front::new(Setup {
             descriptors: DESCRIPTOR_SET,
             is_public,
             upstreams: HashMap::from([("testing".to_owned(), upstream)]),
             trusted_proxies: trusted.iter().map(|network| network.parse().unwrap()).collect(),
             config: settings.front,
+            stop: stop.clone(),
         })
         .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
         let guard = stop.clone().drop_guard();
         #[allow(clippy::disallowed_methods, reason = "the task ends with the guard")]
         tokio::spawn(async move {

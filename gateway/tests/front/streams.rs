@@ -1,8 +1,10 @@
 //! Answers that come in parts.
 
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
 
 use gateway::Upstream;
+use tokio_stream::StreamExt as _;
 
 use crate::stand::Stand;
 
@@ -40,16 +42,57 @@ async fn bytes_keep_their_type_whole_or_in_parts() {
     assert_eq!(stand.get("/front/export").send().await.unwrap().status(), 200);
 }
 
+/// A service that begins a stream and says nothing; what the stream holds is dropped with it.
+fn silent<T: Send + 'static>(hold: impl Fn() -> T + Clone + Send + Sync + 'static) -> Upstream {
+    Upstream::local(tower::service_fn(move |_: http::Request<tonic::body::Body>| {
+        let held = hold();
+        async move {
+            let silence = tokio_stream::pending::<Result<http_body::Frame<bytes::Bytes>, Infallible>>();
+            let silence = silence.map(move |frame| {
+                let _until_the_end = &held;
+                frame
+            });
+            Ok::<_, Infallible>(http::Response::new(tonic::body::Body::new(http_body_util::StreamBody::new(silence))))
+        }
+    }))
+}
+
 #[tokio::test]
 async fn a_stream_ends_when_it_has_lasted_long_enough() {
-    let service = tower::service_fn(|_: http::Request<tonic::body::Body>| async {
-        let silence = tokio_stream::pending::<Result<http_body::Frame<bytes::Bytes>, Infallible>>();
-        Ok::<_, Infallible>(http::Response::new(tonic::body::Body::new(http_body_util::StreamBody::new(silence))))
-    });
-    let stand = Stand::before(Upstream::local(service), None, &["--stream-timeout", "200ms"], &[]).await;
+    let stand = Stand::before(silent(|| ()), None, &["--stream-timeout", "200ms"], &[]).await;
     let events = stand.get("/front/watch").send().await.unwrap();
     assert_eq!(events.status(), 200);
     assert_eq!(events.text().await.unwrap(), "");
+}
+
+#[tokio::test]
+async fn a_silent_stream_begins_at_once_and_shows_that_it_is_alive() {
+    let stand = Stand::before(silent(|| ()), None, &["--stream-silence", "50ms"], &[]).await;
+    let mut events = stand.get("/front/watch").send().await.unwrap();
+    assert_eq!(events.headers()["cache-control"], "no-store");
+    assert_eq!(events.headers().get("content-length"), None);
+    for _ in 0..3 {
+        assert_eq!(events.chunk().await.unwrap().unwrap(), ":\n\n");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_front_and_nothing_waits_for_it() {
+    let stand = Stand::before(silent(|| ()), None, &[], &[]).await;
+    let events = stand.get("/front/watch").send().await.unwrap();
+    drop(stand);
+    assert_eq!(events.text().await.unwrap(), "");
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_a_silent_stream_ends_the_call_behind_the_front() {
+    let (held, mut ended) = tokio::sync::mpsc::channel::<Infallible>(1);
+    let held = Arc::new(Mutex::new(Some(held)));
+    let stand = Stand::before(silent(move || held.lock().unwrap().take()), None, &[], &[]).await;
+    let events = stand.get("/front/watch").send().await.unwrap();
+    assert_eq!(events.status(), 200);
+    drop(events);
+    assert!(ended.recv().await.is_none());
 }
 
 #[tokio::test]

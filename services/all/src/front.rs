@@ -36,15 +36,16 @@ impl RunningFront {
             let upstream = Upstream::remote(&format!("http://{}", service.address()), Some(tokens.clone()))?;
             upstreams.insert(service.name().to_owned(), upstream);
         }
+        let stop = CancellationToken::new();
         let front = Front::new(Setup {
             descriptors: proto::DESCRIPTOR_SET,
             is_public: gateway::is_public,
             upstreams,
             trusted_proxies: config.server.identity().trusted_proxies.clone(),
             config: config.front.clone(),
+            stop: stop.clone(),
         })?;
-        let (address, stop, connections) =
-            (listener.local_addr()?, CancellationToken::new(), config.server.connections().clone());
+        let (address, connections) = (listener.local_addr()?, config.server.connections().clone());
         let told = stop.clone();
         #[allow(clippy::disallowed_methods, reason = "its owner is the RunningFront, which waits for it")]
         let served =

@@ -67,17 +67,18 @@ async fn embedded(service: &Front) -> (SocketAddr, DropGuard) {
     }
     let Defaults { front: config, connections } = Defaults::parse_from(["parity"]);
     let upstream = Upstream::remote(&format!("http://{}", service.address()), None).unwrap();
+    let stop = CancellationToken::new();
     let front = gateway::Front::new(Setup {
         descriptors: DESCRIPTOR_SET,
         is_public: |path| path.trim_start_matches('/').split('/').next() == Some(SERVICE),
         upstreams: [("testing".to_owned(), upstream)].into(),
         trusted_proxies: Vec::new(),
         config,
+        stop: stop.clone(),
     })
     .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let stop = CancellationToken::new();
     let guard = stop.clone().drop_guard();
     let serving = async move { listener::serve(listener, front, Protocols::Http1And2, &connections, stop).await };
     #[allow(clippy::disallowed_methods, reason = "the task ends with the guard")]
