@@ -5,7 +5,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kernel::{AppointmentId, Result};
 
 use crate::model::Appointment;
-use crate::ops::{Ops, Stepped};
+use crate::ops::Ops;
 use crate::policy::Undertaker;
 use crate::store::Written;
 use crate::transition::{Action, Standing, Status};
@@ -42,13 +42,14 @@ impl Ops {
         let Some(old) = self.store.read(permit.permit(), id).await? else { return Ok(false) };
         match permit {
             Undertaker::Client(_) => self.remove(context, &old).await.map(|()| true),
-            Undertaker::Therapist(_) => self.close(context, permit, &old).await,
+            Undertaker::Therapist(_) => self.close(permit, &old).await,
         }
     }
 
-    /// Gives back the slot, if it has one, and removes it. What changes meanwhile is found again.
+    /// Gives back the slot, if it has one that others can still have, and removes it. What changes meanwhile is found again.
     async fn remove(&self, context: &Context, old: &Appointment) -> Result<()> {
-        if old.standing == Standing::Accepted || old.mark.is_some() {
+        let holds = old.standing == Standing::Accepted && !old.has_begun(self.now());
+        if holds || old.mark.is_some() {
             self.give_back(context, old.session, old.id).await?;
         }
         match self.store.remove(old).await? {
@@ -56,14 +57,12 @@ impl Ops {
         }
     }
 
-    async fn close(&self, context: &Context, permit: Undertaker, old: &Appointment) -> Result<bool> {
+    /// Sessions hears of the end too: it cancels what is booked, and removes what is not.
+    async fn close(&self, permit: Undertaker, old: &Appointment) -> Result<bool> {
         let is_open = matches!(old.status_at(self.now()), Status::Pending | Status::Accepted);
         if !is_open || old.has_begun(self.now()) {
             return Ok(false);
         }
-        if let Stepped::Done(now) = self.step(permit.permit(), old.id, Action::AccountEnded, None).await? {
-            self.announce(context, &now).await;
-        }
-        Ok(true)
+        self.step(permit.permit(), old.id, Action::AccountEnded, None).await.map(|_| true)
     }
 }

@@ -259,9 +259,10 @@ impl Ops {
         Err(contended())
     }
 
-    /// What sessions does not know yet is marked: that an appointment is revoked on this side.
+    /// What sessions does not know yet is marked: that an appointment is revoked on this side. Of the end of an account it hears
+    /// itself, and cancels what a slot that is given back would have become available.
     fn mark(&self, standing: Standing, action: Action) -> Option<Mark> {
-        let is_news = standing == Standing::Revoked && action != Action::Withdrawn;
+        let is_news = standing == Standing::Revoked && !matches!(action, Action::Withdrawn | Action::AccountEnded);
         is_news.then(|| Mark::new(&*self.platform.clock, &*self.platform.entropy))
     }
 

@@ -129,9 +129,7 @@ impl World {
             Some(wire::Event::AccountEnded(permit)) => self.ops.bury(&context(), permit).await?,
             None => {}
         }
-        if let Kind::SessionBooked(booked) = &kind {
-            self.practice.facts().heard(booked);
-        }
+        self.practice.facts().heard(&kind);
         Ok(())
     }
 

@@ -35,8 +35,8 @@ pub(super) struct Slot {
     therapist: TherapistId,
     pub(super) start: Timestamp,
     pub(super) state: State,
-    /// The booking that nobody has heard of.
-    pub(super) news: Option<SessionBooked>,
+    /// What appointments has not heard of: until then nothing else happens to the slot.
+    pub(super) news: Option<Kind>,
 }
 
 pub(super) struct Facts {
@@ -111,21 +111,22 @@ impl Drop for Practice {
 }
 
 impl Facts {
-    pub(super) fn reserve(&mut self, request: &sessions::ReserveSlotRequest) -> Reserve {
+    pub(super) fn reserve(&mut self, request: &sessions::ReserveSlotRequest) -> Result<Reserve, Status> {
         if !self.reserve.is_empty() {
-            return self.reserve.remove(0);
+            return Ok(self.reserve.remove(0));
         }
         let appointment = request.appointment_id.parse().unwrap();
         let slot = self.slots.get_mut(&request.session_id.parse().unwrap());
         let Some(slot) = slot.filter(|slot| slot.therapist.to_string() == request.therapist_id) else {
-            return Reserve::Gone;
+            return Ok(Reserve::Gone);
         };
         let start = prost_types::Timestamp { seconds: slot.start.as_second(), nanos: 0 };
         match slot.state {
-            State::Cancelled => return Reserve::Gone,
-            State::Booked(by) if by == appointment => return Reserve::Booked,
-            State::Booked(_) => return Reserve::Taken,
-            State::Available if request.start != Some(start) => return Reserve::Moved,
+            State::Cancelled => return Ok(Reserve::Gone),
+            State::Booked(by) if by == appointment => return Ok(Reserve::Booked),
+            State::Booked(_) => return Ok(Reserve::Taken),
+            State::Available if request.start != Some(start) => return Ok(Reserve::Moved),
+            State::Available if slot.news.is_some() => return Err(unavailable()),
             State::Available => {}
         }
         let booked = SessionBooked {
@@ -138,9 +139,9 @@ impl Facts {
             unasked: false,
         };
         slot.state = State::Booked(appointment);
-        slot.news = Some(booked.clone());
-        self.events.push(Kind::SessionBooked(booked));
-        Reserve::Booked
+        slot.news = Some(Kind::SessionBooked(booked));
+        self.events.extend(slot.news.clone());
+        Ok(Reserve::Booked)
     }
 
     fn release(&mut self, session: &str, appointment: &str) {
@@ -150,7 +151,7 @@ impl Facts {
         }
     }
 
-    /// The therapist takes a session back. A booking that nobody has heard of is told before.
+    /// The therapist takes a session back.
     pub(super) fn withdraw(&mut self, session: SessionId, available: bool) {
         let Some(slot) = self.slots.get_mut(&session).filter(|slot| slot.news.is_none()) else { return };
         let appointment_id = match slot.state {
@@ -160,20 +161,19 @@ impl Facts {
         };
         slot.state = if available { State::Available } else { State::Cancelled };
         let session_id = session.to_string();
-        self.events.push(Kind::SessionWithdrawn(SessionWithdrawn { session_id, appointment_id, available }));
+        slot.news = Some(Kind::SessionWithdrawn(SessionWithdrawn { session_id, appointment_id, available }));
+        self.events.extend(slot.news.clone());
     }
 
-    /// The news of a booking was taken.
-    pub(super) fn heard(&mut self, booked: &SessionBooked) {
-        let slot = self.slots.get_mut(&booked.session_id.parse().unwrap());
-        if let Some(slot) = slot.filter(|slot| slot.news.as_ref() == Some(booked)) {
+    /// This was taken.
+    pub(super) fn heard(&mut self, kind: &Kind) {
+        for slot in self.slots.values_mut().filter(|slot| slot.news.as_ref() == Some(kind)) {
             slot.news = None;
         }
     }
 
     fn must_hear(&self) -> Result<(), Status> {
-        // Of those codes, one that is not repeated at once.
-        if self.deaf { Err(Status::new(Code::ResourceExhausted, "the test says so")) } else { Ok(()) }
+        if self.deaf { Err(unavailable()) } else { Ok(()) }
     }
 }
 
@@ -211,7 +211,7 @@ impl SlotService for Shared {
         &self,
         request: Request<sessions::ReserveSlotRequest>,
     ) -> Result<Response<sessions::ReserveSlotResponse>, Status> {
-        let outcome = self.0.lock().unwrap().reserve(request.get_ref()).into();
+        let outcome = self.0.lock().unwrap().reserve(request.get_ref())?.into();
         Ok(Response::new(sessions::ReserveSlotResponse { outcome }))
     }
 
@@ -238,6 +238,11 @@ impl SubscriberService for Shared {
         }
         Ok(Response::new(DeliverResponse {}))
     }
+}
+
+/// Of the codes that say so, one that is not repeated at once.
+fn unavailable() -> Status {
+    Status::new(Code::ResourceExhausted, "the test says so")
 }
 
 fn unasked<T>() -> Result<T, Status> {
