@@ -18,7 +18,7 @@ use dynamo::{
     TableDef, Transact, Update, UpdateRequest, Verdict,
 };
 use jiff::civil::Date;
-use kernel::{ClientId, Error, Result, SessionId, TherapistId, Timestamp};
+use kernel::{ClientId, Error, Kind, Result, SessionId, TherapistId, Timestamp};
 use proto::events::v1::Event;
 
 use crate::calendar::{Calendar, Day};
@@ -168,6 +168,14 @@ impl Store {
 
     /// Replaces a session that is still as it was read, and with it the days that it takes time of, or took.
     pub(crate) async fn replace(&self, old: &Stored, new: &Stored, days: Option<&Calendar>) -> Result<Written> {
+        match self.replace_unless_contended(old, new, days).await {
+            // Another transaction is under way on the same item: who is in the way decides, and is seen by the next look.
+            Err(error) if error.kind() == Kind::Aborted => Ok(Written::Conflict),
+            written => written,
+        }
+    }
+
+    async fn replace_unless_contended(&self, old: &Stored, new: &Stored, days: Option<&Calendar>) -> Result<Written> {
         let put = self.0.put(&place(new.session().id), &Row::written(new)).when(unchanged(old)?);
         let Some(days) = days else {
             return Ok(match put.run().await? {
