@@ -175,6 +175,11 @@ impl World<'_> {
         query.extend(after.map(|after| format!("afterDate={}", at(after))));
         let before = self.random.percent(30).then(|| now + self.random.between(-2 * DAY, 12 * DAY));
         query.extend(before.map(|before| format!("beforeDate={}", at(before))));
+        if let (Some(after), Some(before)) = (after, before)
+            && before <= after
+        {
+            refusal = refusal.or(Some(BAD));
+        }
         let size = *self.random.pick(&[1, 3, 50, 200]);
         let path = format!("/sessions?{}", query.join("&"));
         let Some(found) = self.pages(caller, path.trim_end_matches('?'), size, refusal).await else { return };

@@ -40,7 +40,7 @@ const NOT_FOUND: Refusal = (404, "NOT_FOUND");
 const SEED: &str = "MODEL_SEED";
 /// Set to a number, that many worlds are played.
 const WORLDS: &str = "MODEL_WORLDS";
-const STEPS: usize = 700;
+const STEPS: usize = 600;
 
 #[derive(Debug, Clone, Copy)]
 enum Deed {
@@ -82,7 +82,7 @@ const DEEDS: [(usize, Deed); 15] = [
 async fn whatever_people_do_every_answer_is_what_the_rules_say(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let seed = number(SEED).unwrap_or_else(|| u64::from_be_bytes((&SystemEntropy as &dyn Entropy).array()) >> 16);
-    let worlds = number(WORLDS).unwrap_or(8);
+    let worlds = number(WORLDS).unwrap_or(6);
     println!("{SEED}={seed} repeats this run");
     let words = vocabulary(&mesh).await;
     let mut seen = BTreeMap::new();
