@@ -18,6 +18,7 @@ mod hostile;
 mod internal;
 mod journals;
 mod mapping;
+mod messages;
 mod profiles;
 mod related;
 mod sessions;
