@@ -104,7 +104,7 @@ impl Ops {
         if permit.side() == Side::Client && keys.is_empty() {
             return Err(account_ended());
         }
-        let mut newest = by_pair(&heads, newest);
+        let mut newest = by_pair(&heads, newest)?;
         let (mut conversations, mut bytes) = (Vec::with_capacity(heads.len()), 0);
         for (at, head) in heads.iter().enumerate() {
             let member = permit.of(head.pair())?;
@@ -133,11 +133,12 @@ pub(crate) fn is_dense(rows: &[Row]) -> Result<bool> {
 }
 
 /// The newest messages of conversations, by whose they are.
-fn by_pair(heads: &[Head], items: Vec<Item>) -> HashMap<Pair, Row> {
+fn by_pair(heads: &[Head], items: Vec<Item>) -> Result<HashMap<Pair, Row>> {
     let pairs: HashMap<_, _> = heads.iter().map(|head| (thread(head.pair()), head.pair())).collect();
     let row = |item: Item| {
         let pair = item.text("pk").and_then(|pk| pairs.get(pk)).copied();
-        item.parse().ok().and_then(|row| Some((pair?, row)))
+        let pair = pair.ok_or_else(|| Error::internal("a message was read that nobody asked for"))?;
+        Ok((pair, item.parse()?))
     };
-    items.into_iter().filter_map(row).collect()
+    items.into_iter().map(row).collect()
 }
