@@ -156,8 +156,8 @@ impl Ops {
         self.store.replace(old, new, Some(&days)).await
     }
 
-    /// The notes of a changed session. What becomes available again loses those that its client could read, whatever comes
-    /// with the change: they must not reach the next one.
+    /// The notes of a changed session. What becomes available again loses those that its client could read, also if they are
+    /// sent back with the change: they must not reach the next one. Others that come with it are for that one.
     fn changed_notes(&self, old: &Stored, new: &Session, change: &Change, keys: &Keys) -> Result<Sealings> {
         let entropy = &*self.platform.entropy;
         let Sealings { private, shared } = old.sealings().clone();
@@ -168,9 +168,11 @@ impl Ops {
                 self.vessel(new.id, Note::Private).seal(key, notes, entropy)?
             }
         };
+        let is_handed_back = reader(new) != reader(old.session());
         let shared = match &change.notes.shared {
-            _ if reader(new) != reader(old.session()) => None,
+            None if is_handed_back => None,
             None => shared,
+            Some(notes) if is_handed_back && *notes == old.shared_notes(self.store.table(), keys)? => None,
             Some(notes) => {
                 let ending = || Error::unavailable("the client's account is just ending");
                 self.vessel(new.id, Note::Shared).seal(keys.of(reader(new)).ok_or_else(ending)?, notes, entropy)?

@@ -127,17 +127,22 @@ impl Stored {
 
     /// The session as its therapist sees it; nothing of another one's. Notes whose key was destroyed are empty.
     pub(crate) fn own(&self, permit: Own, table: &Table, keys: &Keys) -> Result<Option<OwnSession>> {
-        let Self { session, sealings: Sealings { private, shared }, .. } = self;
+        let Self { session, sealings: Sealings { private, shared: _ }, .. } = self;
         if !permit.owns(session) {
             return Ok(None);
         }
-        let open =
-            |note, key, sealed: &Option<Sealed>| Vessel { table, id: session.id, note }.open(key, sealed.as_ref());
+        let vessel = Vessel { table, id: session.id, note: Note::Private };
         Ok(Some(OwnSession {
             session: *session,
-            shared_notes: open(Note::Shared, keys.of(reader(session)), shared)?,
-            private_notes: open(Note::Private, keys.of(session.therapist), private)?,
+            shared_notes: self.shared_notes(table, keys)?,
+            private_notes: vessel.open(keys.of(session.therapist), private.as_ref())?,
         }))
+    }
+
+    /// The shared notes; empty when their key was destroyed.
+    pub(crate) fn shared_notes(&self, table: &Table, keys: &Keys) -> Result<FreeText> {
+        let vessel = Vessel { table, id: self.session.id, note: Note::Shared };
+        vessel.open(keys.of(reader(&self.session)), self.sealings.shared.as_ref())
     }
 }
 

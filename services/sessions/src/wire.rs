@@ -166,16 +166,17 @@ pub(crate) fn session_id(text: &str) -> Result<SessionId> {
 
 /// A session as its therapist sees it: the one place where an answer gets private notes.
 pub(crate) fn own(OwnSession { session, shared_notes, private_notes }: OwnSession) -> pb::Session {
-    pb::Session { private_notes: Some(private_notes.into()), ..message(&session, shared_notes) }
+    let (private_notes, etag) = (Some(private_notes.into()), session.version.to_string());
+    pb::Session { private_notes, etag, ..message(&session, shared_notes) }
 }
 
-/// A session as a client sees it.
+/// A session as a client sees it: without its version, which would tell how often the therapist wrote private notes.
 pub(crate) fn seen(ClientSession { session, shared_notes }: ClientSession) -> pb::Session {
     message(&session, shared_notes)
 }
 
 fn message(session: &Session, shared_notes: FreeText) -> pb::Session {
-    let Session { id, therapist, slot, state, version } = session;
+    let Session { id, therapist, slot, state, version: _ } = session;
     pb::Session {
         session_id: id.to_string(),
         therapist_id: therapist.to_string(),
@@ -191,7 +192,7 @@ fn message(session: &Session, shared_notes: FreeText) -> pb::Session {
         .into(),
         shared_notes: Some(shared_notes.into()),
         private_notes: Some(String::new()),
-        etag: version.to_string(),
+        etag: String::new(),
     }
 }
 
@@ -336,9 +337,10 @@ mod tests {
             status: pb::SessionStatus::Booked.into(),
             shared_notes: Some("shared".to_owned()),
             private_notes: Some(String::new()),
-            etag: Version::FIRST.to_string(),
+            etag: String::new(),
         };
         assert_eq!(shown, expected);
-        assert_eq!(whole, pb::Session { private_notes: Some("private".to_owned()), ..expected });
+        let (private_notes, etag) = (Some("private".to_owned()), Version::FIRST.to_string());
+        assert_eq!(whole, pb::Session { private_notes, etag, ..expected });
     }
 }

@@ -88,6 +88,13 @@ async fn who_gets_a_freed_slot_next_reads_nothing_of_the_one_before(engine: Engi
         assert_eq!(read(&world, next, &session).await.unwrap(), "");
         assert_eq!(read(&world, before, &session).await.unwrap_err().kind(), Kind::NotFound);
     }
+    let rewritten = prepared(&world, permit, 1560, Some(before)).await;
+    let change = Change { status: Some(Status::Available), ..noted(Some("for the next"), None) };
+    let freed = world.update(permit, rewritten.session.id, change).await.unwrap();
+    assert_eq!(texts(&freed), ("for the next", PRIVATE), "what is new comes with the change");
+    world.book(&freed, next).await;
+    assert_eq!(read(&world, next, &rewritten).await.unwrap(), "for the next");
+
     let cancelled = prepared(&world, permit, 1600, Some(before)).await;
     world.set(permit, cancelled.session.id, Status::Cancelled).await.unwrap();
     assert_eq!(read(&world, before, &cancelled).await.unwrap(), SHARED, "whose session was cancelled still sees it");
