@@ -49,7 +49,8 @@ async fn a_therapist_who_goes_leaves_no_request_and_no_session_to_come(engine: E
         assert_eq!(world.status(&expires).await, Some(Status::Expired));
         assert_eq!(world.status(&accepted).await, Some(Status::Revoked));
         assert_eq!(world.status(&waits).await, Some(Status::Rejected));
-        assert_eq!(world.practice.state(coming), State::Available);
+        assert_eq!(world.stored(&accepted).await.unwrap().mark, None);
+        assert_eq!(world.practice.state(coming), State::Booked(accepted.id), "sessions hears of the end itself");
         assert_eq!(world.practice.state(past), State::Booked(took_place.id));
     }
 }
