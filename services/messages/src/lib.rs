@@ -6,6 +6,7 @@ mod content;
 mod events;
 mod hub;
 mod lists;
+mod logins;
 mod model;
 mod ops;
 mod people;
@@ -35,6 +36,7 @@ pub use config::Config;
 pub use store::MESSAGES;
 
 use crate::hub::Hub;
+use crate::logins::Logins;
 use crate::ops::Ops;
 use crate::people::People;
 use crate::service::Messages;
@@ -90,7 +92,8 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
     let hub = Hub::new(config.max_watchers);
     let look = watch::look(hub.clone(), Arc::clone(&store), Arc::clone(&platform.clock), config.clone());
     platform.tasks.spawn(look);
-    platform.tasks.spawn(watch::check_logins(hub.clone(), auth, config));
+    let logins = Logins(auth);
+    platform.tasks.spawn(watch::check_logins(hub.clone(), logins.clone(), config));
     Ok(Ops {
         writers: Writers::new(Arc::clone(&store), hub.clone(), platform.clone()),
         store,
@@ -99,6 +102,7 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
         idempotency: Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?,
         keyring: Keyring::new(vault, &keyring, &platform),
         people: People { mapping, clients, therapists },
+        logins,
         platform,
     })
 }

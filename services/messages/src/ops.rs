@@ -9,6 +9,7 @@ use kernel::{Error, Kind, Result};
 use keyring::Keyring;
 
 use crate::hub::Hub;
+use crate::logins::Logins;
 use crate::model::{Message, MessageId, Side, Text};
 use crate::people::{Contact, People};
 use crate::policy::Member;
@@ -24,6 +25,7 @@ pub(crate) struct Ops {
     pub(crate) idempotency: Idempotency,
     pub(crate) keyring: Keyring,
     pub(crate) people: People,
+    pub(crate) logins: Logins,
     pub(crate) platform: Platform,
 }
 

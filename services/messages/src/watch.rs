@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Context;
-use chassis::client::Upstream;
 use kernel::{Clock, Error, Kind, Person, Result, Timestamp};
-use proto::auth::v1::login_service_client::LoginServiceClient;
-use proto::auth::v1::{ListEndedLoginsRequest, Login};
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::hub::{Ending, Hub, Subscription};
+use crate::logins::Logins;
 use crate::model::{Message, MessageId, Position, Side};
 use crate::ops::{Ops, account_ended};
 use crate::policy::Member;
@@ -26,8 +24,6 @@ const PAGE: u16 = 50;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a page is read that begins with a part of a batch which is just being stored.
 const READS: u32 = 10;
-/// About how many logins auth is asked at once.
-const MOST_LOGINS: usize = 200;
 /// For how many intervals nobody may know whether a login has ended.
 const UNSURE: u32 = 6;
 
@@ -58,6 +54,10 @@ impl Ops {
         let person: Person = context.person()?;
         let expires = context.token_expires.ok_or_else(|| Error::internal("a person's token never expires"))?;
         let subscription = self.hub.subscribe(permit.pair(), person, expires)?;
+        // Whoever asks again after the end of the login must not be let in for as long as until the next check.
+        if !self.logins.ended(&context, &[(person.user_id, person.login_id)]).await?.is_empty() {
+            return Err(login_ended());
+        }
         let position = match after {
             Some(after) => self.store.row(permit, after).await?.ok_or_else(wire::no_such_after)?.position()?,
             None => self.store.tail(permit.pair()).await?.tally.last,
@@ -152,12 +152,16 @@ impl Watching {
             (Ending::TokenExpired, _) => {
                 unauthenticated("TOKEN_EXPIRED", "the access token has expired: use the refresh token to get a new one")
             }
-            (Ending::LoginEnded, _) => unauthenticated("LOGIN_ENDED", "this login has ended: log in again"),
+            (Ending::LoginEnded, _) => login_ended(),
             (Ending::Gone, Side::Client) => account_ended(),
             (Ending::Gone, Side::Therapist) => Error::not_found("conversation"),
             (Ending::Unsure, _) => Error::unavailable("nobody says whether the logins of those who watch have ended"),
         }
     }
+}
+
+fn login_ended() -> Error {
+    unauthenticated("LOGIN_ENDED", "this login has ended: log in again")
 }
 
 fn unauthenticated(reason: &'static str, message: &'static str) -> Error {
@@ -193,7 +197,7 @@ async fn look_once(hub: &Hub, store: &Store) -> Result<()> {
 }
 
 /// Asks auth whether the logins of those who watch have ended.
-pub(crate) async fn check_logins(hub: Hub, auth: Upstream, config: Config) {
+pub(crate) async fn check_logins(hub: Hub, logins: Logins, config: Config) {
     let interval = config.login_check_interval;
     let mut answered = Instant::now();
     loop {
@@ -202,8 +206,11 @@ pub(crate) async fn check_logins(hub: Hub, auth: Upstream, config: Config) {
             answered = Instant::now();
         }
         tokio::time::sleep(interval).await;
-        match check_once(&hub, &auth, interval).await {
-            Ok(()) => answered = Instant::now(),
+        match logins.ended(&Context::background(interval), &hub.logins()).await {
+            Ok(ended) => {
+                answered = Instant::now();
+                hub.end_logins(&ended);
+            }
             Err(error) => {
                 tracing::warn!(reason = error.reason(), "auth doesn't say whose login has ended");
                 if answered.elapsed() >= interval * UNSURE {
@@ -212,20 +219,4 @@ pub(crate) async fn check_logins(hub: Hub, auth: Upstream, config: Config) {
             }
         }
     }
-}
-
-async fn check_once(hub: &Hub, auth: &Upstream, patience: Duration) -> Result<()> {
-    for logins in hub.logins().chunks(MOST_LOGINS) {
-        let login = |(user, login): &(kernel::UserId, kernel::LoginId)| Login {
-            user_id: user.to_string(),
-            login_id: login.to_string(),
-        };
-        let request = ListEndedLoginsRequest { logins: logins.iter().map(login).collect() };
-        let list =
-            |transport, request| async move { LoginServiceClient::new(transport).list_ended_logins(request).await };
-        let answer = auth.call(&Context::background(patience), request, list).await?;
-        let ended: Vec<_> = answer.login_ids.iter().filter_map(|id| id.parse().ok()).collect();
-        hub.end_logins(&ended);
-    }
-    Ok(())
 }

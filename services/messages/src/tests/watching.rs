@@ -137,6 +137,8 @@ async fn a_watcher_ends_with_the_login(engine: Engine) {
     let mut stays = watch(&world, &ops, pair, Side::Therapist, None).await;
     world.others.known().logged_out.insert(pair.client.to_string());
     assert_eq!(ending(&mut ended).await, "LOGIN_ENDED");
+    let again = ops.watch(world.context(pair, Side::Client), member(pair, Side::Client), None).await;
+    assert_eq!(reason(&again), "LOGIN_ENDED", "and is not let in again");
     let sent = world.send(&ops, pair, Side::Client, "hello").await.unwrap();
     assert_eq!(take(&mut stays, 1).await, [sent]);
 }
