@@ -198,6 +198,9 @@ impl FrontService for Answers {
 
     async fn watch(&self, request: Request<WatchRequest>) -> Answer<Self::WatchStream> {
         let request = request.into_inner();
+        if request.count < 0 {
+            return Ok(Response::new(Box::pin(tokio_stream::pending())));
+        }
         let events = (1..=request.count).map(|n| {
             if n == request.fail_at {
                 return Err(refusal(Code::Unavailable, "BROKEN", "the stream broke"));

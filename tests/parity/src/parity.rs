@@ -56,6 +56,21 @@ async fn both_fronts_answer_alike_but_for_the_listed_differences() {
     assert!(wrong.is_empty(), "{} answers are not as they should be:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_begins_before_its_first_event() {
+    let service = Front::start().await;
+    let upstreams = [(SERVICE.to_owned(), service.address())].into();
+    let envoy = Envoy::start(EnvoySetup { descriptor_set: ENVOY_DESCRIPTOR_SET.to_vec(), upstreams }).await;
+    let (embedded, _stop) = embedded(&service).await;
+    for front in [envoy.address(), embedded] {
+        let head = wire::head(front, "/front/watch?count=-1").await.to_lowercase();
+        assert!(head.starts_with("http/1.1 200 "), "{head}");
+        assert!(head.contains("content-type: text/event-stream\r\n"), "{head}");
+        assert!(head.contains("cache-control: no-store\r\n"), "{head}");
+        assert!(!head.contains("content-length"), "{head}");
+    }
+}
+
 /// The embedded gateway as the binary runs it, on a port of its own until the guard is dropped.
 async fn embedded(service: &Front) -> (SocketAddr, DropGuard) {
     #[derive(Parser)]

@@ -167,3 +167,18 @@ pub(crate) async fn call(front: SocketAddr, request: &Request, message: &[u8]) -
     }
     answer
 }
+
+/// The first bytes of an answer to a GET, up to the end of its headers; the connection is then closed.
+pub(crate) async fn head(front: SocketAddr, target: &str) -> String {
+    let asked = async {
+        let mut stream = TcpStream::connect(front).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nhost: {front}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        String::from_utf8(head).unwrap()
+    };
+    tokio::time::timeout(PATIENCE, asked).await.expect("the headers come at once")
+}
