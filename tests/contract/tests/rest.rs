@@ -55,12 +55,16 @@ fn route(pool: &DescriptorPool, method: &MethodDescriptor) -> Option<(String, (S
     })?;
     let input = method.input();
     let body = text("body").filter(|body| !matches!(body.as_str(), "" | "*"));
-    let asked = match body {
-        Some(body) => input.get_field_by_name(&body)?.kind().as_message()?.clone(),
-        None => input,
+    let mut fields: Vec<_> = match body {
+        Some(body) => {
+            let body = input.get_field_by_name(&body)?.kind().as_message()?.clone();
+            body.fields().map(|field| field.json_name().to_owned()).collect()
+        }
+        None => {
+            let asked = input.fields().filter(|field| !path.contains(&format!("{{{}}}", field.name())));
+            asked.map(|field| field.json_name().to_owned()).collect()
+        }
     };
-    let fields = asked.fields().filter(|field| !path.contains(&format!("{{{}}}", field.name())));
-    let mut fields: Vec<_> = fields.map(|field| field.json_name().to_owned()).collect();
     fields.sort();
     let form = match text("response_body").as_deref() {
         _ if method.is_server_streaming() => "stream",
