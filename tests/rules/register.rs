@@ -113,8 +113,13 @@ impl Register {
                 Told::Done
             }
             // Doing it again changes nothing.
-            now if now == to => Told::Done,
-            _ => Told::Refused,
+            now => {
+                if now == to {
+                    Told::Done
+                } else {
+                    Told::Refused
+                }
+            }
         }
     }
 

@@ -223,9 +223,8 @@ impl<'a> Stage<'a> {
             mesh.ask(reqwest::Method::DELETE, &before, Some(&pair.therapist), None).await;
         }
         let (mut scene, book) = (Scene::default(), async |id: &str| pair.book(mesh, id, &slot).await);
-        match setting {
-            Setting::Nothing | Setting::Thread => {}
-            _ => scene.session_id = pair.offer(mesh, &slot).await,
+        if !matches!(setting, Setting::Nothing | Setting::Thread) {
+            scene.session_id = pair.offer(mesh, &slot).await;
         }
         let session = scene.session_id.as_str();
         match setting {

@@ -145,8 +145,8 @@ impl World<'_> {
         }
         match caller {
             Who::Client(_) if status != "REVOKED" => refusals = vec![NOT_ALLOWED],
-            _ if !self.is_of(caller, &asked) => refusals = vec![NOT_FOUND],
-            _ => {}
+            Who::Client(_) | Who::Therapist(_) if !self.is_of(caller, &asked) => refusals = vec![NOT_FOUND],
+            Who::Client(_) | Who::Therapist(_) => {}
         }
         let path = format!("/appointments/{}/status", asked.id);
         let answer = self.ask(caller, Method::PUT, &path, Some(body)).await;
