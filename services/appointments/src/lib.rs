@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
-use chassis::{Platform, Service};
+use chassis::{Platform, Service, Turns};
 use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
@@ -83,6 +83,7 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
         sessions: Sessions(sessions),
         mapping: Mapping(mapping),
         relay: Relay::new(table, subscribers, Revocations),
+        turns: Turns::default(),
         platform,
     })
 }

@@ -5,7 +5,7 @@ use proto::events::v1::event::Kind;
 use proto::events::v1::{AppointmentRevoked, Event};
 use relay::Mark;
 
-use crate::transition::{Standing, Status};
+use crate::transition::{self, Action, Actor, Refusal, Standing, Status, Step};
 
 /// When a session starts, to the second: text of it sorts as the instants do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +23,7 @@ impl Start {
 }
 
 /// Who asks whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Pair {
     pub(crate) client: ClientId,
     pub(crate) therapist: TherapistId,
@@ -53,6 +53,13 @@ impl Appointment {
 
     pub(crate) fn has_begun(&self, now: Timestamp) -> bool {
         self.starts.instant() <= now
+    }
+
+    /// What becomes of it when somebody does this now. What has taken place isn't revoked: its session keeps its client.
+    pub(crate) fn step(&self, actor: Actor, action: Action, now: Timestamp) -> Step {
+        let step = transition::step(actor, action, self.status_at(now));
+        let is_late = action == Action::Revoke && self.has_begun(now);
+        if is_late && matches!(step, Step::To(_)) { Step::Refused(Refusal::Begun) } else { step }
     }
 
     /// The same appointment, after a step that `mark` tells sessions of.

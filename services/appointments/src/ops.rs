@@ -1,6 +1,6 @@
 //! What people can do with appointments. What sessions and ended accounts do to them is in `saga` and `ended`.
 
-use chassis::{Context, Platform};
+use chassis::{Context, Platform, Turns};
 use dynamo::{Claim, Idempotency, PageTokens};
 use kernel::{AppointmentId, Error, Kind, Page, Result, SessionId, Timestamp, UserId, Version};
 use relay::{Mark, Relay};
@@ -26,6 +26,8 @@ pub(crate) struct Ops {
     pub(crate) sessions: Sessions,
     pub(crate) mapping: Mapping,
     pub(crate) relay: Relay,
+    /// One request at a time of a client to a therapist, from before those that wait are counted until it is one of them.
+    pub(crate) turns: Turns,
     pub(crate) platform: Platform,
 }
 
@@ -88,6 +90,7 @@ impl Ops {
     ) -> Result<Option<Appointment>> {
         let Request { therapist, date, session } = request;
         let pair = asking.towards(therapist);
+        let _turn = self.turns.take(pair).await?;
         let which = Which { therapist, session, time: Some(date.instant()) };
         let (session, starts) = available(self.sessions.find(context, which).await?)?;
         self.must_not_wait(pair, session).await?;
@@ -239,7 +242,7 @@ impl Ops {
             if expected.is_some_and(|expected| expected != old.version) {
                 return Err(Version::stale());
             }
-            let (written, stepped) = match transition::step(permit.actor(), action, old.status_at(self.now())) {
+            let (written, stepped) = match old.step(permit.actor(), action, self.now()) {
                 Step::Unchanged => return Ok(Stepped::Done(old)),
                 Step::Refused(refusal) => return Ok(Stepped::Refused(refusal)),
                 Step::Removed => (self.store.remove(&old).await, Stepped::Removed),

@@ -58,6 +58,7 @@ pub(crate) enum Refusal {
     NotTheirs,
     NotPending,
     NotAccepted,
+    Begun,
     Expired,
 }
 
@@ -165,6 +166,9 @@ impl Refusal {
                 "the request does not wait for an answer any more: read the appointment to see where it stands",
             ),
             Self::NotAccepted => (precondition, "NOT_ACCEPTED", "only an appointment that is ACCEPTED can be revoked"),
+            Self::Begun => {
+                (precondition, "SESSION_OVER", "the session has begun: only its therapist can still cancel it")
+            }
             Self::Expired => (
                 precondition,
                 "APPOINTMENT_EXPIRED",

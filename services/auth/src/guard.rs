@@ -1,20 +1,15 @@
 //! The one way to prove a password: counted, throttled, and on threads that leave room for everything else.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use chassis::Tasks;
+use chassis::{Tasks, Turns};
 use kernel::{Clock, Email, Error, Result};
-use tokio::sync::Semaphore;
 
 use crate::Config;
 use crate::password::{Hasher, Password};
 use crate::store::{Credential, Failures, Store, Subject, Subjects};
 use crate::throttle::{Policy, network};
-
-/// How many addresses may be tried at once, more or less: some share a turn.
-const TURNS: usize = 1024;
 
 /// Proves passwords.
 #[derive(Clone)]
@@ -28,8 +23,7 @@ struct Inner {
     by_source: Policy,
     /// One try at a time for an address, from before its failures are read until one more is noted: so guesses at once
     /// are counted like guesses one after the other.
-    turns: Vec<Semaphore>,
-    stripes: RandomState,
+    turns: Turns,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
 }
@@ -49,8 +43,7 @@ impl Guard {
             subjects,
             by_account: Policy::account(config),
             by_source: Policy::source(config),
-            turns: (0..TURNS).map(|_| Semaphore::new(1)).collect(),
-            stripes: RandomState::new(),
+            turns: Turns::default(),
             clock,
             tasks,
         }))
@@ -88,7 +81,7 @@ impl Guard {
 impl Inner {
     async fn prove(&self, email: &Email, password: Password, source: IpAddr) -> Result<Option<Credential>> {
         let (of_account, of_source) = (self.subjects.account(email), self.subjects.source(&network(source)));
-        let _turn = self.turn(email).await?;
+        let _turn = self.turns.take(email.folded()).await?;
         let (account, credential) = tokio::try_join!(self.present(&of_account), self.store.credential(email))?;
         // Who is throttled takes no thread from anybody.
         self.present(&of_source).await?;
@@ -109,12 +102,6 @@ impl Inner {
             self.store.count_failure(&of_source, source, self.by_source.failed(source, now), now)
         )?;
         Ok(None)
-    }
-
-    async fn turn(&self, email: &Email) -> Result<tokio::sync::SemaphorePermit<'_>> {
-        let stripe = usize::try_from(self.stripes.hash_one(email.folded()) % TURNS as u64).unwrap_or_default();
-        let turn = self.turns.get(stripe).ok_or_else(|| Error::internal("an address has no turn"))?;
-        turn.acquire().await.map_err(Error::internal)
     }
 
     /// What counts of a subject now.

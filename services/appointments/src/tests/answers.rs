@@ -13,6 +13,7 @@ kit::on_each_engine!(
     what_sessions_says_decides_whether_a_request_is_accepted,
     repeating_a_change_changes_nothing,
     either_side_revokes_and_the_slot_is_free_again,
+    what_has_begun_is_not_revoked,
     a_request_is_expired_once_its_session_begins,
     a_client_takes_back_what_waits_and_nothing_else,
     an_etag_must_be_the_present_one,
@@ -86,6 +87,18 @@ async fn either_side_revokes_and_the_slot_is_free_again(engine: Engine) {
         assert_eq!(world.stored(&accepted).await.unwrap().mark, None, "sessions has heard of it");
         assert_eq!(world.practice.state(world.accepted(slot).await.session), world.practice.state(slot));
     }
+}
+
+async fn what_has_begun_is_not_revoked(engine: Engine) {
+    let world = World::new(engine).await;
+    let slot = world.slot(1);
+    let asked = world.asked(slot).await;
+    world.therapist(asked.id, Action::Accept).await.unwrap();
+    world.advance(HOUR);
+    assert_eq!(reason(&world.therapist(asked.id, Action::Revoke).await), "SESSION_OVER");
+    let by_client = world.ops.act(&context(), as_client(&asked), asked.id, Action::Revoke, None).await;
+    assert_eq!(reason(&by_client), "SESSION_OVER");
+    assert_eq!(world.practice.state(slot), State::Booked(asked.id), "the session keeps its client");
 }
 
 async fn a_request_is_expired_once_its_session_begins(engine: Engine) {

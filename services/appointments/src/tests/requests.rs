@@ -16,6 +16,7 @@ kit::on_each_engine!(
     contact_is_noted_before_a_request_is_stored,
     a_request_whose_session_went_meanwhile_is_rejected_at_once,
     five_requests_wait_for_one_therapist_and_what_is_answered_or_expired_does_not_count,
+    requests_at_once_are_counted_like_requests_in_turn,
     a_session_is_asked_for_once_as_long_as_the_request_waits,
     a_repeated_request_with_its_key_gives_the_same_appointment,
     of_simultaneous_requests_with_one_key_all_get_the_one_appointment,
@@ -105,6 +106,16 @@ async fn five_requests_wait_for_one_therapist_and_what_is_answered_or_expired_do
     assert_eq!(world.status(&asked[0]).await, Some(Status::Expired));
     world.ask(client, slots[7]).await.unwrap();
     assert_eq!(reason(&world.ask(client, slots[8]).await), "TOO_MANY_REQUESTS_PENDING");
+}
+
+async fn requests_at_once_are_counted_like_requests_in_turn(engine: Engine) {
+    let world = World::new(engine).await;
+    let (client, other): (ClientId, ClientId) = (world.user().into(), world.user().into());
+    let slots: Vec<_> = (1..=12).map(|hours| world.slot(hours)).collect();
+    let asked = futures_util::future::join_all(slots.iter().map(|slot| world.ask(client, *slot))).await;
+    assert_eq!(asked.iter().filter(|asked| asked.is_ok()).count(), 5);
+    let asked = futures_util::future::join_all((0..12).map(|_| world.ask(other, slots[0]))).await;
+    assert_eq!(asked.iter().filter(|asked| asked.is_ok()).count(), 1);
 }
 
 async fn a_session_is_asked_for_once_as_long_as_the_request_waits(engine: Engine) {

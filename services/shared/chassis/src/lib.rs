@@ -23,6 +23,7 @@ mod stage;
 pub mod status;
 mod tasks;
 pub mod telemetry;
+mod turns;
 
 pub use answer::{HTTP_BODY_FIELD, HTTP_CODE};
 pub use context::{AUTHORIZATION, Context, IDEMPOTENCY_KEY, WORKLOAD_TOKEN};
@@ -33,3 +34,4 @@ pub use platform::{Platform, SystemEntropy};
 pub use proxies::{FORWARDED_FOR, TrustedProxies};
 pub use server::{Running, Service};
 pub use tasks::Tasks;
+pub use turns::Turns;

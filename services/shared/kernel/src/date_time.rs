@@ -150,7 +150,10 @@ mod tests {
     fn a_day_and_a_time_are_those_of_the_offset() {
         let told = parse("2026-12-01T00:30:00+05:30");
         assert_eq!(told.instant().to_string(), "2026-11-30T19:00:00Z");
-        assert_eq!((told.date().to_string(), told.time().to_string()), ("2026-12-01".to_owned(), "00:30:00".to_owned()));
+        assert_eq!(
+            (told.date().to_string(), told.time().to_string()),
+            ("2026-12-01".to_owned(), "00:30:00".to_owned())
+        );
         let ten = told.at(civil::time(10, 0, 0, 0)).unwrap();
         assert_eq!(ten.to_string(), "2026-12-01T10:00:00+05:30");
     }

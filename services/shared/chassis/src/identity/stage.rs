@@ -6,7 +6,7 @@ use proto::Rpc;
 
 use super::{AccessTokens, WorkloadVerifier};
 use crate::access::is_infrastructure;
-use crate::context::{AUTHORIZATION, ClientAddress, WORKLOAD_TOKEN, TokenExpiry};
+use crate::context::{AUTHORIZATION, ClientAddress, TokenExpiry, WORKLOAD_TOKEN};
 use crate::proxies::TrustedProxies;
 use crate::stage::{Inner, Request, Response, Stage, forward};
 use crate::status;
