@@ -3,22 +3,29 @@
 use std::collections::BTreeSet;
 
 use kit::mesh::{PASSWORD, Someone};
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
 use crate::watched::{Seen, Trace, Watched};
 
 mod consent;
+mod practice;
 
-/// What was asked, in which trace, and what DynamoDB is asked for it; the order is that of the calls' beginnings, but for
-/// those at once.
+/// What was asked, in which trace, and what DynamoDB is asked for it; the order is that of the calls' beginnings.
+type Row = (&'static str, Trace, &'static [&'static str]);
+
 pub(crate) struct Calls {
-    rows: Vec<(&'static str, Trace, &'static [&'static str])>,
+    rows: Vec<Row>,
+    /// Those of which parts run at once: their calls have no order.
+    at_once: Vec<Row>,
 }
 
 struct Book<'a> {
     watched: &'a Watched,
-    rows: Vec<(&'static str, Trace, &'static [&'static str])>,
+    rows: Vec<Row>,
+    at_once: Vec<Row>,
+    /// They read on as long as somebody is there: until everything is played.
+    streams: Vec<Response>,
 }
 
 impl Book<'_> {
@@ -39,15 +46,40 @@ impl Book<'_> {
         self.rows.push((what, trace, calls));
         answer.body
     }
+
+    /// A row of the end of an account, which many are told of at once.
+    async fn ending(&mut self, what: &'static str, request: RequestBuilder, calls: &'static [&'static str]) {
+        self.row(what, request, calls).await;
+        self.at_once.extend(self.rows.pop());
+    }
+
+    /// A row of an answer that comes in events: begun, and read up to the first one, if there will be one.
+    async fn stream(
+        &mut self,
+        what: &'static str,
+        request: RequestBuilder,
+        comes: bool,
+        calls: &'static [&'static str],
+    ) {
+        let (trace, parent) = self.watched.new_trace();
+        let mut response = request.header("traceparent", parent).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{what}");
+        if comes {
+            assert!(response.chunk().await.unwrap().is_some(), "{what}");
+        }
+        self.streams.push(response);
+        self.rows.push((what, trace, calls));
+    }
 }
 
 pub(crate) async fn play(watched: &Watched) -> Calls {
-    let mut book = Book { watched, rows: Vec::new() };
+    let mut book = Book { watched, rows: Vec::new(), at_once: Vec::new(), streams: Vec::new() };
     let (client, therapist) = accounts(&mut book).await;
     profiles_of_clients(&mut book, &client, &therapist).await;
     profiles_of_therapists(&mut book, &therapist).await;
+    practice::play(&mut book).await;
     consent::play(&mut book).await;
-    Calls { rows: book.rows }
+    Calls { rows: book.rows, at_once: book.at_once }
 }
 
 async fn accounts(book: &mut Book<'_>) -> (Someone, Someone) {
@@ -135,9 +167,14 @@ async fn profiles_of_clients(book: &mut Book<'_>, client: &Someone, therapist: &
         // The data key, and what it sealed: nothing.
         "PutItem DataKeys",
         "Query Journals",
+        // The practice: the conversations, a marker and the appointments, the sessions.
+        "Query Messages",
+        "PutItem Appointments",
+        "Query Appointments",
+        "Query Sessions",
         "UpdateItem Clients",
     ];
-    book.row("DeleteClient", request, calls).await;
+    book.ending("DeleteClient", request, calls).await;
 }
 
 async fn profiles_of_therapists(book: &mut Book<'_>, therapist: &Someone) {
@@ -184,20 +221,41 @@ async fn profiles_of_therapists(book: &mut Book<'_>, therapist: &Someone) {
         // The data key, and what it sealed: nothing.
         "PutItem DataKeys",
         "Query Journals",
+        // The practice: a marker and the appointments, and the sessions to come and the notes.
+        "PutItem Appointments",
+        "Query Appointments",
+        "Query Sessions",
+        "Query Sessions",
         "UpdateItem Therapists",
     ];
-    book.row("DeleteTherapist", request, calls).await;
+    book.ending("DeleteTherapist", request, calls).await;
 }
 
 impl Calls {
     pub(crate) fn check(&self, seen: &Seen) {
-        let others = self.rows.iter().filter(|(_, trace, expected)| seen.dynamodb_calls(*trace) != *expected);
+        let sorted = |calls: &[&str]| {
+            let mut calls: Vec<_> = calls.iter().map(|call| (*call).to_owned()).collect();
+            calls.sort();
+            calls
+        };
+        let in_order = self.rows.iter().filter(|(_, trace, expected)| seen.dynamodb_calls(*trace) != *expected);
+        let at_once = self.at_once.iter().filter(|(_, trace, expected)| {
+            let mut calls = seen.dynamodb_calls(*trace);
+            calls.sort();
+            calls != sorted(expected)
+        });
+        let others = in_order.chain(at_once);
         let others: Vec<_> =
             others.map(|(what, trace, _)| format!("{what}: {:?}", seen.dynamodb_calls(*trace))).collect();
         assert!(others.is_empty(), "these call otherwise than they are known to:\n{}", others.join("\n"));
-        let counted: BTreeSet<_> =
-            self.rows.iter().flat_map(|(_, trace, _)| seen.spans(*trace)).map(|s| &*s.name).collect();
-        for rpc in proto::RPCS.iter().filter(|rpc| rpc.path != crate::UNCALLED) {
+        let counted: BTreeSet<_> = self
+            .rows
+            .iter()
+            .chain(&self.at_once)
+            .flat_map(|(_, trace, _)| seen.spans(*trace))
+            .map(|s| &*s.name)
+            .collect();
+        for rpc in proto::RPCS {
             assert!(counted.contains(&rpc.path[1..]), "nobody counts the calls of {}", rpc.path);
         }
     }

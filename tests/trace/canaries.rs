@@ -15,12 +15,14 @@ pub(crate) struct Canaries {
     made: Vec<String>,
 }
 
-/// A client who has let a therapist read an entry.
+/// A client who has let a therapist read an entry, has a session there, and has written.
 struct Pair<'a> {
     client: &'a Someone,
     therapist: &'a Someone,
     entry_id: String,
     grant_id: String,
+    session_id: String,
+    message_id: String,
 }
 
 fn profile(who: &Someone) -> Value {
@@ -30,6 +32,11 @@ fn profile(who: &Someone) -> Value {
 
 fn entry() -> Value {
     json!({"emotion": CANARY, "intensity": 3, "timestamp": "2099-12-31T23:00:00Z", "note": format!("{CANARY} note")})
+}
+
+fn session(client: &Someone, hour: u32) -> Value {
+    json!({"sessionDate": format!("2100-02-01T{hour:02}:00:00Z"), "endTime": format!("{:02}:00", hour + 1),
+        "clientId": client.id, "privateNotes": format!("{CANARY} private"), "sharedNotes": format!("{CANARY} shared")})
 }
 
 fn requests(watched: &Watched, who: &Someone, table: &str) -> Vec<RequestBuilder> {
@@ -81,7 +88,17 @@ impl<'a> Pair<'a> {
         let grant = mesh.ask(Method::PUT, &grant, Some(client), Some(json!({"access": "ACCEPTED"}))).await.expect(200);
         let made = mesh.ask(Method::POST, &journal, Some(client), Some(entry())).await.expect(201);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        Self { client, therapist, entry_id: text(&made["entryId"]), grant_id: text(&grant["grantId"]) }
+        let booked = mesh.ask(Method::POST, "/sessions", Some(therapist), Some(session(client, 9))).await.expect(201);
+        let message = json!({"receiverId": therapist.id, "message": format!("{CANARY} message")});
+        let sent = mesh.ask(Method::POST, "/messages", Some(client), Some(message)).await.expect(201);
+        Self {
+            client,
+            therapist,
+            entry_id: text(&made["entryId"]),
+            grant_id: text(&grant["grantId"]),
+            session_id: text(&booked["sessionId"]),
+            message_id: text(&sent["messageId"]),
+        }
     }
 
     /// What both ask of journals, mappings and the access log, well and badly.
@@ -130,6 +147,62 @@ impl<'a> Pair<'a> {
             ask(Method::DELETE, &format!("{mapping}?{of_therapist}"), client),
         ]
     }
+
+    /// What both ask of sessions, appointments and messages, well and badly.
+    fn practice(&self, watched: &Watched) -> Vec<RequestBuilder> {
+        let Self { client, therapist, session_id, message_id, .. } = self;
+        let ask = |method, path: &str, who: &Someone| watched.mesh.request(method, path).bearer_auth(&who.token);
+        let one = format!("/sessions/{session_id}");
+        let history = format!("/messages/history?senderId={}&receiverId={}", client.id, therapist.id);
+        let with = |mut body: Value, field: &str, value: Value| {
+            body[field] = value;
+            body
+        };
+        let message = json!({"receiverId": therapist.id, "message": format!("{CANARY} more")});
+        let wish = json!({"therapistId": therapist.id, "sessionId": session_id, "appointmentDate": CANARY});
+        let read = |message: &str| json!({"peerId": therapist.id, "messageId": message});
+        vec![
+            ask(Method::POST, "/sessions", therapist)
+                .json(&session(client, 11))
+                .header("idempotency-key", format!("{CANARY} session")),
+            ask(Method::POST, "/sessions", therapist).json(&session(client, 9)),
+            ask(Method::POST, "/sessions", therapist).json(&with(session(client, 12), "endTime", CANARY.into())),
+            ask(Method::POST, "/sessions", therapist).json(&with(
+                session(client, 12),
+                "privateNotes",
+                CANARY.repeat(1_000).into(),
+            )),
+            ask(Method::GET, &one, therapist),
+            ask(Method::GET, &one, client),
+            ask(Method::GET, &format!("/sessions/{CANARY}"), client),
+            ask(Method::GET, &format!("/sessions?afterDate={CANARY}&pageToken={CANARY}&status={CANARY}"), therapist),
+            ask(Method::GET, "/sessions", client),
+            ask(Method::PUT, &one, therapist).json(&json!({"sharedNotes": format!("{CANARY} assignment")})),
+            ask(Method::PUT, &format!("{one}/notes"), therapist).json(&json!({"privateNotes": CANARY})),
+            ask(Method::PUT, &format!("{one}/notes"), therapist).json(&json!({"privateNotes": 1, "etag": CANARY})),
+            ask(Method::PUT, &format!("{one}/notes"), client).json(&json!({"sharedNotes": CANARY})),
+            ask(Method::POST, "/appointments", client).json(&wish),
+            ask(Method::POST, "/appointments", client).json(&with(wish, "sessionId", CANARY.into())),
+            ask(Method::GET, &format!("/appointments?status={CANARY}"), client),
+            ask(Method::GET, "/appointments", client),
+            ask(Method::PUT, &format!("/appointments/{CANARY}/status"), client).json(&json!({"status": CANARY})),
+            ask(Method::POST, "/messages", client)
+                .json(&message)
+                .header("idempotency-key", format!("{CANARY} message")),
+            ask(Method::POST, "/messages", client).json(&with(message.clone(), "message", CANARY.repeat(1_000).into())),
+            ask(Method::POST, "/messages", client).json(&with(message.clone(), "receiverId", CANARY.into())),
+            ask(Method::POST, "/messages", client).json(&with(message.clone(), "senderId", CANARY.into())),
+            ask(Method::POST, "/messages", therapist).json(&with(message, "receiverId", (*client.id).into())),
+            ask(Method::GET, &history, client),
+            ask(Method::GET, &format!("{history}&pageToken={CANARY}"), therapist),
+            ask(Method::GET, "/messages/conversations", therapist),
+            ask(Method::GET, &format!("/messages/conversations?pageToken={CANARY}"), client),
+            ask(Method::GET, &format!("/messages/watch?peerId={CANARY}&after={CANARY}"), client),
+            ask(Method::PUT, "/messages/read", client).json(&read(message_id)),
+            ask(Method::PUT, "/messages/read", client).json(&read(CANARY)),
+            ask(Method::DELETE, &one, therapist),
+        ]
+    }
 }
 
 pub(crate) async fn play(watched: &Watched) -> Canaries {
@@ -151,8 +224,9 @@ pub(crate) async fn play(watched: &Watched) -> Canaries {
             watched.mesh.ask(Method::POST, &format!("/{table}"), Some(&who), Some(profile(&who))).await;
             let (client, therapist) = if role == "CLIENT" { (&who, &other) } else { (&other, &who) };
             let pair = Pair::make(watched, client, therapist).await;
+            send(watched, &mode, pair.practice(watched)).await;
             send(watched, &mode, pair.requests(watched)).await;
-            made.extend([pair.entry_id, pair.grant_id]);
+            made.extend([pair.entry_id, pair.grant_id, pair.session_id, pair.message_id]);
             let end = |who: &Someone| {
                 let own = format!("/{table}/{}", who.id);
                 watched.mesh.request(Method::DELETE, &own).bearer_auth(&who.token)

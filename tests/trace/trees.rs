@@ -40,6 +40,16 @@ server DELETE /clients/{client_id}
       client therapy.events.v1.SubscriberService/Deliver
         server therapy.events.v1.SubscriberService/Deliver
           client Query Journals
+      client therapy.events.v1.SubscriberService/Deliver
+        server therapy.events.v1.SubscriberService/Deliver
+          client Query Messages
+      client therapy.events.v1.SubscriberService/Deliver
+        server therapy.events.v1.SubscriberService/Deliver
+          client PutItem Appointments
+          client Query Appointments
+      client therapy.events.v1.SubscriberService/Deliver
+        server therapy.events.v1.SubscriberService/Deliver
+          client Query Sessions
       client UpdateItem Clients
 ";
 
