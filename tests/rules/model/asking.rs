@@ -11,6 +11,8 @@ use crate::model::{Ms, NOT_FOUND, Refusal};
 
 const MOST_WAITING: usize = 5;
 const NOT_ALLOWED: Refusal = (403, "ROLE_NOT_ALLOWED");
+/// An appointment whose session has begun.
+const OVER: Refusal = (400, "SESSION_OVER");
 const EXPIRED: Refusal = (400, "APPOINTMENT_EXPIRED");
 
 #[derive(Debug, Clone, Copy)]
@@ -170,6 +172,7 @@ impl World<'_> {
         match (status, asked.status(now)) {
             (_, "GONE") => vec![NOT_FOUND],
             ("ACCEPTED", "PENDING") if session.when.start != asked.start => vec![(400, "SESSION_MOVED")],
+            ("REVOKED", "ACCEPTED") if asked.start <= now => vec![OVER],
             ("ACCEPTED" | "REJECTED", "PENDING") | ("REVOKED", "ACCEPTED") => Vec::new(),
             (asked, now) if asked == now => Vec::new(),
             ("REVOKED", _) => vec![(400, "NOT_ACCEPTED")],
