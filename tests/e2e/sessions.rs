@@ -124,7 +124,7 @@ async fn notes_are_read_by_those_they_are_for(engine: Engine) {
     let notes = json!({"privateNotes": "mine", "sharedNotes": "ours"});
     let made = add(&mesh, &noor, with(on(2, 9, 10), &notes)).await;
     let seen = mesh.get(&path(&made), &asha).await.expect(200);
-    assert_eq!(seen, with(made.clone(), &json!({"privateNotes": "", "sharedNotes": ""})));
+    assert_eq!(seen, with(made.clone(), &json!({"privateNotes": "", "sharedNotes": "", "etag": ""})));
     mesh.get(&path(&made), &other).await.refused(404, "NOT_FOUND");
     let change = |who: Someone, notes: Value| {
         let path = format!("{}/notes", path(&made));
@@ -150,7 +150,7 @@ async fn a_session_that_is_booked_shows_the_client_what_is_shared(engine: Engine
     let made = add(&mesh, &noor, with(on(2, 9, 10), &notes)).await;
     assert_eq!((&made["status"], &made["clientId"]), (&json!("BOOKED"), &json!(asha.id)));
     let seen = mesh.get(&path(&made), &asha).await.expect(200);
-    assert_eq!(seen, with(made.clone(), &json!({"privateNotes": ""})));
+    assert_eq!(seen, with(made.clone(), &json!({"privateNotes": "", "etag": ""})));
     mesh.get(&path(&made), &tara).await.refused(404, "NOT_FOUND");
     let listed = format!("/sessions?therapistId={}", noor.id);
     assert_eq!(mesh.get(&listed, &asha).await.expect(200), json!([seen]));

@@ -80,17 +80,17 @@ async fn a_connection_that_has_made_a_request_may_rest() {
 
 #[tokio::test]
 async fn more_connections_than_there_are_places_wait() {
-    // The services count their own: each is called by the front and by others.
-    let mesh = mesh(&["--max-connections", "8"]).await;
+    // The services count their own: each is called by the front and by others, and auth by all of them.
+    let mesh = mesh(&["--max-connections", "24"]).await;
     let mut inside = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..24 {
         let mut stream = connect(&mesh.url).await;
         assert_eq!(ask(&mut stream).await, "HTTP/1.1 200 OK");
         inside.push(stream);
     }
     let mut outside = connect(&mesh.url).await;
     let early = tokio::time::timeout(PATIENCE, ask(&mut outside)).await;
-    assert!(early.is_err(), "the ninth has no place: {early:?}");
+    assert!(early.is_err(), "the last has no place: {early:?}");
     for stream in &mut inside {
         assert_eq!(ask(stream).await, "HTTP/1.1 200 OK");
     }
