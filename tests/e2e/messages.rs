@@ -266,7 +266,7 @@ async fn many_messages_at_once_are_each_there_once_in_one_order(engine: Engine) 
     send(&mesh, client, therapist, "first").await.expect(201);
     let count = 200;
     let one = async |number: usize| {
-        let (from, to) = if number % 2 == 0 { (client, therapist) } else { (therapist, client) };
+        let (from, to) = if number.is_multiple_of(2) { (client, therapist) } else { (therapist, client) };
         send(&mesh, from, to, &format!("message {number}")).await.expect(201)
     };
     let sent = join_all((0..count).map(one)).await;
