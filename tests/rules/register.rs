@@ -103,24 +103,18 @@ impl Register {
     }
 
     fn end(&mut self, number: Number, from: Request, to: Request) -> Told {
-        match self.requests[number] {
-            Request::None => Told::Absent,
-            now if now == from => {
-                self.requests[number] = to;
-                if from == Request::Accepted {
-                    self.slot = Slot::Available;
-                }
-                Told::Done
-            }
-            // Doing it again changes nothing.
-            now => {
-                if now == to {
-                    Told::Done
-                } else {
-                    Told::Refused
-                }
+        let now = self.requests[number];
+        if now == Request::None {
+            return Told::Absent;
+        }
+        if now == from {
+            self.requests[number] = to;
+            if from == Request::Accepted {
+                self.slot = Slot::Available;
             }
         }
+        // Doing it again changes nothing.
+        if now == from || now == to { Told::Done } else { Told::Refused }
     }
 
     fn reject_all(&mut self) {

@@ -7,7 +7,7 @@ use chassis::Context;
 use dynamo::{Item, PageRequest};
 use kernel::{Error, Page, PageSize, Result};
 
-use crate::model::{Message, Pair, Side};
+use crate::model::{Message, Pair, Position, Side};
 use crate::ops::{Ops, account_ended};
 use crate::policy::{Member, Own};
 use crate::store::{Head, Row, place_of, thread};
@@ -41,10 +41,12 @@ pub(crate) struct Conversation {
 impl Ops {
     /// One page of a conversation.
     pub(crate) async fn list(&self, context: &Context, permit: Member, wanted: &Wanted) -> Result<Page<Message>> {
-        let Page { items: rows, next } = self.rows(permit, wanted).await?;
+        let page = self.rows(permit, wanted).await?;
         // A key is asked for where there is something to open: vault makes one for whom there is none.
-        if rows.is_empty() {
-            return Ok(Page { items: Vec::new(), next });
+        if let Some(Page { items, next }) = &page
+            && items.is_empty()
+        {
+            return Ok(Page { items: Vec::new(), next: next.clone() });
         }
         let Some(key) = self.key(context, permit).await? else {
             return match permit.side() {
@@ -52,6 +54,8 @@ impl Ops {
                 Side::Therapist => Ok(Page::whole(Vec::new())),
             };
         };
+        let gaps = || Error::unavailable("a conversation has gaps, and they don't close");
+        let Page { items: rows, next } = page.ok_or_else(gaps)?;
         let opened = rows.into_iter().map(|row| self.store.open(permit, &key, row)).collect::<Result<_>>()?;
         Ok(Page { items: opened, next })
     }
@@ -59,8 +63,8 @@ impl Ops {
     /// One page of a conversation, by one Query, as it is stored.
     ///
     /// A Query may run while a batch is being stored, and see a later message of it without an earlier one. Then it is asked
-    /// again: nothing ever appears below what somebody has seen.
-    async fn rows(&self, permit: Member, wanted: &Wanted) -> Result<Page<Row>> {
+    /// again: nothing ever appears below what somebody has seen. Nothing comes of it while the conversation is erased.
+    async fn rows(&self, permit: Member, wanted: &Wanted) -> Result<Option<Page<Row>>> {
         let caller = permit.pair().of(permit.side());
         let Wanted { size, token } = wanted;
         for attempt in 0..READS {
@@ -68,11 +72,12 @@ impl Ops {
             let request = PageRequest { caller: caller.as_bytes(), token, size: *size, filters: &[] };
             let page = self.tokens.page(self.store.history(permit), request).await?;
             let rows = page.items.into_iter().map(Item::parse).collect::<Result<Vec<Row>>>()?;
-            if is_dense(&rows)? {
-                return Ok(Page { items: rows, next: page.next });
+            let is_whole = page.next.is_some() || rows.last().is_none_or(is_first);
+            if is_whole && is_dense(&rows)? {
+                return Ok(Some(Page { items: rows, next: page.next }));
             }
         }
-        Err(Error::unavailable("a conversation has gaps, and they don't close"))
+        Ok(None)
     }
 
     /// One page of the caller's conversations.
@@ -124,6 +129,10 @@ impl Ops {
         let seal = |place| self.tokens.seal(caller.as_bytes(), CONVERSATIONS, &place);
         Ok(Page { items: conversations, next: next.map(seal).transpose()? })
     }
+}
+
+fn is_first(row: &Row) -> bool {
+    row.position().is_ok_and(|position| position == Position(1))
 }
 
 /// Whether no position is left out between the first row and the last.

@@ -16,6 +16,9 @@ use crate::policy::Member;
 use crate::store::Store;
 use crate::writers::{Job, Stored, Writers};
 
+/// How often a read mark is tried against messages that are being stored.
+const ATTEMPTS: u32 = 8;
+
 /// The use cases and what they need.
 pub(crate) struct Ops {
     pub(crate) store: Arc<Store>,
@@ -73,7 +76,16 @@ impl Ops {
     /// Notes that the caller has read up to a message.
     pub(crate) async fn mark_read(&self, permit: Member, id: MessageId) -> Result<Read> {
         let row = self.store.row(permit, id).await?.ok_or_else(no_message)?;
-        let head = self.store.mark(permit, id, &row).await?.ok_or_else(no_message)?;
+        let mut marked = self.store.mark(permit, id, &row).await;
+        for _ in 0..ATTEMPTS {
+            // Messages are being stored in the conversation: a mark can be made again.
+            let Err(error) = &marked else { break };
+            if error.kind() != Kind::Aborted {
+                break;
+            }
+            marked = self.store.mark(permit, id, &row).await;
+        }
+        let head = marked?.ok_or_else(no_message)?;
         let message_id = head.read(permit.side()).unwrap_or_default().to_owned();
         Ok(Read { message_id, unread: head.unread(permit.side()) })
     }

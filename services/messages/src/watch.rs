@@ -120,8 +120,12 @@ impl Watching {
             let rows = ops.store.since(*permit, self.position).limit(PAGE).page().await?;
             let rows = rows.parse::<Row>()?;
             if rows.is_empty() {
-                self.behind = false;
-                return Ok(());
+                if *self.subscription.newest.borrow() <= self.position {
+                    self.behind = false;
+                    return Ok(());
+                }
+                // It is known to be there, and not to be seen yet.
+                continue;
             }
             let mut last = self.position;
             let mut dense = Vec::with_capacity(rows.len());
@@ -143,8 +147,11 @@ impl Watching {
                 return Ok(());
             }
         }
-        // It is being erased.
-        Err(self.error(Ending::Gone))
+        let context = self.context.renewed(PATIENCE);
+        match self.ops.key(&context, self.permit).await? {
+            Some(_) => Err(Error::unavailable("a conversation has gaps, and they don't close")),
+            None => Err(self.error(Ending::Gone)),
+        }
     }
 
     fn error(&self, why: Ending) -> Error {
@@ -176,7 +183,7 @@ pub(crate) async fn look(hub: Hub, store: Arc<Store>, clock: Arc<dyn Clock>, con
         hub.end_expired(clock.now());
         if let Err(error) = look_once(&hub, &store).await {
             // Nobody misses anything by this: it is found the next time.
-            tracing::debug!(reason = error.reason(), "the conversations that are watched could not be looked at");
+            tracing::warn!(reason = error.reason(), "the conversations that are watched could not be looked at");
         }
     }
 }

@@ -50,29 +50,16 @@ impl Addresses {
         auth: Upstream,
         upstream: impl Fn(&str) -> Result<Upstream, BoxError>,
     ) -> Result<Vec<Subscriber>, BoxError> {
-        let Self {
-            mapping_address,
-            vault_address,
-            journals_address,
-            messages_address,
-            appointments_address,
-            sessions_address,
-        } = self;
-        let addresses = [
-            mapping_address,
-            vault_address,
-            journals_address,
-            messages_address,
-            appointments_address,
-            sessions_address,
+        let others = [
+            ("mapping", &self.mapping_address),
+            ("vault", &self.vault_address),
+            ("journals", &self.journals_address),
+            ("messages", &self.messages_address),
+            ("appointments", &self.appointments_address),
+            ("sessions", &self.sessions_address),
         ];
-        let others = addresses.into_iter().map(|address| upstream(address));
-        let upstreams = std::iter::once(Ok(auth)).chain(others);
-        SUBSCRIBERS
-            .into_iter()
-            .zip(upstreams)
-            .map(|(name, upstream)| Ok(Subscriber { name, upstream: upstream? }))
-            .collect()
+        let others = others.into_iter().map(|(name, address)| Ok(Subscriber { name, upstream: upstream(address)? }));
+        std::iter::once(Ok(Subscriber { name: "auth", upstream: auth })).chain(others).collect()
     }
 }
 

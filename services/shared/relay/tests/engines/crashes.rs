@@ -14,7 +14,7 @@ kit::on_each_engine!(
 );
 
 async fn a_crash_between_the_write_and_any_delivery_is_finished(engine: Engine) {
-    for crashed_at in 0..NAMES.len() {
+    for (crashed_at, name) in NAMES.into_iter().enumerate() {
         let crashing = Arc::new(AtomicBool::new(true));
         let hangs = Arc::clone(&crashing);
         let world = World::new(
@@ -29,7 +29,7 @@ async fn a_crash_between_the_write_and_any_delivery_is_finished(engine: Engine) 
         // The process that wrote ends while this subscriber is told.
         tokio::select! {
             done = world.deliver(&relay, "a", event.clone()) => panic!("{crashed_at} hangs: {done:?}"),
-            () = until("the subscriber is told", async || world.was_told(NAMES[crashed_at])) => (),
+            () = until("the subscriber is told", async || world.was_told(name)) => (),
         }
         assert!(world.is_pending("a").await);
         crashing.store(false, Ordering::Relaxed);
