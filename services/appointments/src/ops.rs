@@ -26,7 +26,8 @@ pub(crate) struct Ops {
     pub(crate) sessions: Sessions,
     pub(crate) mapping: Mapping,
     pub(crate) relay: Relay,
-    /// One request at a time of a client to a therapist, from before those that wait are counted until it is one of them.
+    /// One request at a time of a client to a therapist within this process, from before those that wait are counted until it
+    /// is stored: what the index has not heard of by then isn't counted.
     pub(crate) turns: Turns,
     pub(crate) platform: Platform,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chassis::Context;
 use dynamo::Item;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use kernel::{AppointmentId, OffsetDateTime, Result, SessionId, Version};
+use kernel::{AppointmentId, Kind, OffsetDateTime, Result, SessionId, Version};
 use proto::events::v1::Event;
 use relay::Events;
 use tokio::time::Instant;
@@ -110,18 +110,29 @@ impl Ops {
         if available { Ok(()) } else { self.reject_waiting(session).await }
     }
 
-    /// Rejects the requests for a session that wait. One that the index doesn't show yet is stored so late
-    /// that whoever stores it looks at the slot again, and rejects it.
+    /// Rejects the requests for a session that wait. One that the index doesn't show yet is rejected by whoever stores it, who
+    /// looks at the slot again; one that lags by more than that waits on, and who accepts it is told that the slot is taken.
+    /// One that can't be read holds up none of the others.
     async fn reject_waiting(&self, session: SessionId) -> Result<()> {
         let mut after = None;
         loop {
             let (asking, next) = self.store.asking(session, after).await?;
-            let rejected = asking.into_iter().map(|id| self.step(policy::session(session), id, Action::Lost, None));
-            stream::iter(rejected).buffer_unordered(AT_ONCE).try_for_each(|_| std::future::ready(Ok(()))).await?;
+            let rejected = asking.into_iter().map(|id| self.reject(session, id));
+            stream::iter(rejected).buffer_unordered(AT_ONCE).try_for_each(|()| std::future::ready(Ok(()))).await?;
             after = next;
             if after.is_none() {
                 return Ok(());
             }
+        }
+    }
+
+    async fn reject(&self, session: SessionId, id: AppointmentId) -> Result<()> {
+        match self.step(policy::session(session), id, Action::Lost, None).await {
+            Err(error) if error.kind() == Kind::Internal => {
+                tracing::error!(%error, cause = std::error::Error::source(&error), "a request that waits can't be rejected");
+                Ok(())
+            }
+            rejected => rejected.map(drop),
         }
     }
 

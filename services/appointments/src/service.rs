@@ -60,7 +60,7 @@ impl Services {
 
     async fn take(&self, context: &Context, request: DeliverRequest) -> Outcome<()> {
         match wire::event(request.event)? {
-            Some(Event::AccountEnded(permit)) => self.0.bury(context, permit).await,
+            Some(Event::AccountEnded(permit, at)) => self.0.bury(context, permit, at.unwrap_or(self.0.now())).await,
             Some(Event::Booked(booked)) => self.0.settle(context, &booked).await,
             Some(Event::Withdrawn(withdrawn)) => self.0.withdraw(withdrawn).await,
             None => Ok(()),

@@ -23,7 +23,8 @@ pub(crate) struct Request {
 /// An event that concerns appointments.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Event {
-    AccountEnded(Undertaker),
+    /// Whose account, and when it ended if that is told.
+    AccountEnded(Undertaker, Option<Timestamp>),
     Booked(Booked),
     Withdrawn(Withdrawn),
 }
@@ -125,8 +126,12 @@ pub(crate) fn wanted(role: Role, request: pb::ListAppointmentsRequest) -> Result
 /// INVALID_ARGUMENT when it is not whole.
 pub(crate) fn event(event: Option<events::Event>) -> Result<Option<Event>, Error> {
     use events::event::Kind;
-    match event.and_then(|event| event.kind) {
-        Some(Kind::AccountEnded(ended)) => account_ended(&ended).map(Event::AccountEnded).map(Some),
+    let events::Event { id: _, time, kind } = event.unwrap_or_default();
+    match kind {
+        Some(Kind::AccountEnded(ended)) => {
+            let at = time.and_then(|time| Timestamp::new(time.seconds, time.nanos).ok());
+            account_ended(&ended).map(|permit| Some(Event::AccountEnded(permit, at)))
+        }
         Some(Kind::SessionBooked(booked)) => session_booked(&booked).map(Event::Booked).map(Some),
         Some(Kind::SessionWithdrawn(withdrawn)) => session_withdrawn(&withdrawn).map(Event::Withdrawn).map(Some),
         Some(Kind::AppointmentRevoked(_)) | None => Ok(None),

@@ -2,7 +2,7 @@
 
 use chassis::Context;
 use futures_util::{TryStreamExt as _, stream};
-use kernel::{ClientId, Error, Result, SessionId, TherapistId, UserId};
+use kernel::{ClientId, Error, Result, SessionId, TherapistId, Timestamp, UserId};
 
 use crate::model::{Session, State};
 use crate::ops::{Ops, attempts, contended};
@@ -16,9 +16,9 @@ use crate::transition;
 const AT_ONCE: (u16, usize) = (200, 4);
 
 impl Ops {
-    /// Lets go of the key of an ended account, which vault has destroyed by now, and of what the person had in sessions. It can
-    /// be repeated, and goes on where it was interrupted.
-    pub(crate) async fn bury(&self, context: &Context, permit: Undertaker) -> Result<()> {
+    /// Lets go of the key of an account that ended then, and of what the person had in sessions. It can be repeated, and goes on
+    /// where it was interrupted: what had begun by that time is the same whenever it is told, here and to appointments.
+    pub(crate) async fn bury(&self, context: &Context, permit: Undertaker, at: Timestamp) -> Result<()> {
         let account: UserId = match permit {
             Undertaker::Client(client) => client.into(),
             Undertaker::Therapist(therapist) => therapist.into(),
@@ -32,7 +32,7 @@ impl Ops {
                 let id = item.text("session_id").and_then(|id| id.parse().ok());
                 id.ok_or_else(|| Error::internal("an index shows a session without its id"))
             });
-            let left = stream::iter(ids).map_ok(|id| self.leave(context, permit, id));
+            let left = stream::iter(ids).map_ok(|id| self.leave(context, permit, at, id));
             left.try_buffer_unordered(AT_ONCE.1).try_collect::<()>().await?;
             next = rows.next.map(|cursor| all.clone().after(cursor));
         }
@@ -42,12 +42,12 @@ impl Ops {
         }
     }
 
-    async fn leave(&self, context: &Context, permit: Undertaker, id: SessionId) -> Result<()> {
+    async fn leave(&self, context: &Context, permit: Undertaker, at: Timestamp, id: SessionId) -> Result<()> {
         for attempt in attempts() {
             let Some(old) = self.store.left(permit, id).await? else { return Ok(()) };
             let done = match permit {
-                Undertaker::Client(client) => self.without_client(&old, client).await?,
-                Undertaker::Therapist(therapist) => self.without_therapist(context, &old, therapist).await?,
+                Undertaker::Client(client) => self.without_client(&old, client, at).await?,
+                Undertaker::Therapist(therapist) => self.without_therapist(context, &old, therapist, at).await?,
             };
             if done {
                 return Ok(());
@@ -59,13 +59,13 @@ impl Ops {
 
     /// The session without its client: available again, if it has not begun. Appointments hears of the end itself. Answers
     /// whether it is done.
-    async fn without_client(&self, old: &Stored, client: ClientId) -> Result<bool> {
+    async fn without_client(&self, old: &Stored, client: ClientId, at: Timestamp) -> Result<bool> {
         let session = old.session();
         if session.state.client() != Some(client) {
             return Ok(true);
         }
         let new = match session.state {
-            State::Booked(_) if session.has_begun(self.now()) => freed(old, State::Booked(None)),
+            State::Booked(_) if session.has_begun(at) => freed(old, State::Booked(None)),
             State::Booked(_) | State::Available => freed(old, State::Available),
             State::Cancelled(_) => {
                 let new = freed(old, State::Cancelled(None));
@@ -77,14 +77,27 @@ impl Ops {
 
     /// The session without its therapist's notes: removed, if it was available, and cancelled, if it was booked and has not
     /// begun. The calendar is removed as a whole. Answers whether it is done.
-    async fn without_therapist(&self, context: &Context, old: &Stored, therapist: TherapistId) -> Result<bool> {
+    async fn without_therapist(
+        &self,
+        context: &Context,
+        old: &Stored,
+        therapist: TherapistId,
+        at: Timestamp,
+    ) -> Result<bool> {
         let session = old.session();
         if session.therapist != therapist {
             return Ok(true);
         }
         let step = match session.state {
-            State::Available => return self.store.remove(old).await,
-            State::Booked(_) if !session.has_begun(self.now()) => Some(transition::cancel(session.state)),
+            State::Available => {
+                // Who had it must hear that it was taken back, before nothing is left that says so.
+                self.settle(context, old).await?;
+                return match old.pending() {
+                    Some(_) => Ok(false),
+                    None => self.store.remove(old).await,
+                };
+            }
+            State::Booked(_) if !session.has_begun(at) => Some(transition::cancel(session.state)),
             State::Booked(_) | State::Cancelled(_) => None,
         };
         let Sealings { private, shared } = old.sealings().clone();

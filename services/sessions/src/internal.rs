@@ -73,10 +73,12 @@ impl SubscriberService for Sessions {
         request: Request<events::DeliverRequest>,
     ) -> Result<Response<events::DeliverResponse>, Status> {
         let context = Context::of(&request);
-        match request.into_inner().event.and_then(|event| event.kind) {
+        let events::Event { id: _, time, kind } = request.into_inner().event.unwrap_or_default();
+        match kind {
             Some(EventKind::AccountEnded(ended)) => {
                 let permit = ended_account(&ended).map_err(status::of)?;
-                self.0.bury(&context, permit).await.map_err(status::of)?;
+                let at = time.map_or_else(|| Ok(self.0.now()), |time| wire::instant("event.time", time));
+                self.0.bury(&context, permit, at.map_err(status::of)?).await.map_err(status::of)?;
             }
             Some(EventKind::AppointmentRevoked(events::AppointmentRevoked { appointment_id, session_id })) => {
                 self.release(&session_id, &appointment_id).await.map_err(status::of)?;

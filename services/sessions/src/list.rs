@@ -65,8 +65,9 @@ impl Ops {
                 read(query, search.range, after.as_deref(), |item| Stored::owned(permit, item)).await?
             }
             Some(client) => {
-                let query = self.store.with_client(permit, client).limit(MOST_FILTERED);
-                let shown = |stored: &Stored| search.has_status(stored.session());
+                // Among the own ones: the index of a client's sessions would tell of those with others.
+                let query = self.store.all_of(permit, search.status).limit(MOST_FILTERED);
+                let shown = |stored: &Stored| stored.session().state.client() == Some(client);
                 read(query, search.range, after.as_deref(), |item| Ok(Stored::owned(permit, item)?.filter(shown)))
                     .await?
             }

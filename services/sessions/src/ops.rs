@@ -121,8 +121,13 @@ impl Ops {
         id: SessionId,
         change: &Change,
     ) -> Result<OwnSession> {
+        let mut meant = None;
         for attempt in 0..ATTEMPTS {
             let old = self.store.own(permit, id).await?.ok_or_else(no_session)?;
+            // What was written for one reader must not reach another who came while it was being stored.
+            if change.notes.shared.is_some() && *meant.get_or_insert(reader(old.session())) != reader(old.session()) {
+                return Err(conflict());
+            }
             let Plan { session, step } = change::plan(old.session(), change, self.now())?;
             if step.is_some() && old.pending().is_some() {
                 self.settle(context, &old).await?;

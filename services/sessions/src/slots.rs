@@ -80,7 +80,8 @@ impl Ops {
             let stored = self.store.slot(permit, busy.session_id).await?;
             best = match (best, found(stored.as_ref().map(Stored::session), therapist, Some(time), self.now())) {
                 (Found::Available(..), Found::Available(..)) => return Ok(Found::Ambiguous),
-                (Found::Available(..), _) | (_, Found::None | Found::OtherTime) => best,
+                // Who asks by the time alone learns of what is offered, and not when the therapist is with others.
+                (Found::Available(..), _) | (_, Found::None | Found::OtherTime | Found::Taken) => best,
                 (_, other) => other,
             };
         }

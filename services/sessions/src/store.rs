@@ -18,7 +18,7 @@ use dynamo::{
     TableDef, Transact, Update, UpdateRequest, Verdict,
 };
 use jiff::civil::Date;
-use kernel::{ClientId, Error, Kind, Result, SessionId, TherapistId, Timestamp};
+use kernel::{Error, Kind, Result, SessionId, TherapistId, Timestamp};
 use proto::events::v1::Event;
 
 use crate::calendar::{Calendar, Day};
@@ -155,7 +155,13 @@ impl Store {
         let put = self.0.put(&place(id), &Row::written(new)).when(Condition::absent());
         let claimed = claim.map(|claim| claim.action(&id.to_string()));
         let actions = std::iter::once(put.into()).chain(self.day_actions(new.session().therapist, days)).chain(claimed);
-        let Transact::Failed(verdicts) = self.0.transact(actions).await? else { return Ok(Written::Done) };
+        let verdicts = match self.0.transact(actions).await {
+            Ok(Transact::Failed(verdicts)) => verdicts,
+            Ok(Transact::Done) => return Ok(Written::Done),
+            // Another transaction is under way on the same day: who is in the way is seen by the next look.
+            Err(error) if error.kind() == Kind::Aborted => return Ok(Written::Conflict),
+            Err(error) => return Err(error),
+        };
         let made = match (claim, verdicts.last()) {
             (Some(claim), Some(verdict)) => claim.lost(verdict)?,
             (Some(_) | None, _) => None,
@@ -228,11 +234,6 @@ impl Store {
             None => self.0.query_index(&BY_THERAPIST, permit.therapist().to_string()),
             Some(status) => self.0.query_index(&BY_THERAPIST_STATUS, therapist_status(permit.therapist(), status)),
         }
-    }
-
-    /// The sessions of a client, among which the own ones are.
-    pub(crate) fn with_client(&self, _: Own, client: ClientId) -> Query {
-        self.0.query_index(&BY_CLIENT, client.to_string())
     }
 
     /// The sessions of the client who calls.

@@ -52,7 +52,8 @@ impl World<'_> {
         if session.gone || session.state == State::Cancelled || therapist != session.therapist {
             refusals.push(NOT_FOUND);
         }
-        if self.random.percent(30) && self.is_alone_then(place) {
+        let by_time = self.random.percent(30) && self.is_alone_then(place);
+        if by_time {
             body.as_object_mut().expect("an object").remove("sessionId");
         }
         if self.random.percent(5) {
@@ -75,7 +76,8 @@ impl World<'_> {
                     refusals.push((409, "REQUEST_PENDING"));
                 }
                 if matches!(session.state, State::Booked(_)) {
-                    refusals.push((409, "SLOT_TAKEN"));
+                    // By the time alone nobody learns when the therapist is with others.
+                    refusals.push(if by_time { NOT_FOUND } else { (409, "SLOT_TAKEN") });
                 }
                 if self.practice.waiting(client, therapist, now) >= MOST_WAITING {
                     refusals.push((429, "TOO_MANY_REQUESTS_PENDING"));

@@ -24,10 +24,13 @@ async fn a_client_who_goes_leaves_no_appointment_and_no_booked_slot(engine: Engi
     world.client(&revoked, Action::Revoke).await.unwrap();
     let other = world.accepted(world.slot(4)).await;
     let ended = Undertaker::of(Role::Client, client.into());
-    assert!(world.ops.bury(&context(), ended).await.is_err(), "while sessions hears nothing, it is not done");
+    assert!(
+        world.ops.bury(&context(), ended, world.ops.now()).await.is_err(),
+        "while sessions hears nothing, it is not done"
+    );
     world.practice.facts().deaf = false;
     for _ in 0..2 {
-        world.ops.bury(&context(), ended).await.unwrap();
+        world.ops.bury(&context(), ended, world.ops.now()).await.unwrap();
         for it in [&accepted, &waits, &revoked] {
             assert_eq!(world.stored(it).await, None);
         }
@@ -44,7 +47,11 @@ async fn a_therapist_who_goes_leaves_no_request_and_no_session_to_come(engine: E
     let (expires, waits) = (world.asked(world.slot(1)).await, world.asked(world.slot(4)).await);
     world.advance(HOUR * 2);
     for _ in 0..2 {
-        world.ops.bury(&context(), Undertaker::of(Role::Therapist, world.therapist.into())).await.unwrap();
+        world
+            .ops
+            .bury(&context(), Undertaker::of(Role::Therapist, world.therapist.into()), world.ops.now())
+            .await
+            .unwrap();
         assert_eq!(world.status(&took_place).await, Some(Status::Accepted));
         assert_eq!(world.status(&expires).await, Some(Status::Expired));
         assert_eq!(world.status(&accepted).await, Some(Status::Revoked));

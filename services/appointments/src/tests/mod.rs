@@ -126,7 +126,7 @@ impl World {
         match wire::event(Some(event))? {
             Some(wire::Event::Booked(booked)) => self.ops.settle(&context(), &booked).await?,
             Some(wire::Event::Withdrawn(withdrawn)) => self.ops.withdraw(withdrawn).await?,
-            Some(wire::Event::AccountEnded(permit)) => self.ops.bury(&context(), permit).await?,
+            Some(wire::Event::AccountEnded(permit, _)) => self.ops.bury(&context(), permit, self.ops.now()).await?,
             None => {}
         }
         self.practice.facts().heard(&kind);

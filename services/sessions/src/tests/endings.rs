@@ -35,7 +35,7 @@ async fn an_ended_client_leaves_the_slots_and_nothing_in_them(engine: Engine) {
     let others = noted(&world, permit, 2200, Some(other)).await;
     for _ in 0..2 {
         let permit = Undertaker::of_ended(client.client().into(), Role::Client);
-        world.ops.bury(&context(), permit).await.unwrap();
+        world.ops.bury(&context(), permit, world.ops.now()).await.unwrap();
     }
     let now = async |session| world.read(permit, session).await.unwrap();
     assert_eq!(shown(&now(&begun).await), (State::Booked(None), "", "private"));
@@ -61,7 +61,7 @@ async fn an_ended_therapist_leaves_to_clients_what_was_theirs(engine: Engine) {
     let others = noted(&world, other, 2100, None).await;
     for _ in 0..2 {
         let permit = Undertaker::of_ended(permit.therapist().into(), Role::Therapist);
-        world.ops.bury(&context(), permit).await.unwrap();
+        world.ops.bury(&context(), permit, world.ops.now()).await.unwrap();
     }
     let now = async |session| world.read(permit, session).await.unwrap();
     assert_eq!(shown(&now(&begun).await), (begun.session.state, "shared", ""));
