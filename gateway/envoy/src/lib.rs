@@ -1,0 +1,1 @@
+//! Renders the configuration of Envoy, the production front, from one template.

@@ -1,0 +1,3 @@
+//! Writes the configuration of Envoy.
+
+fn main() {}

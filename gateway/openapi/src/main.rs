@@ -1,0 +1,3 @@
+//! Writes the OpenAPI document.
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! Clients that were not written here, against whole meshes.
+#![cfg(test)]

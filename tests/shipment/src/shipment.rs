@@ -1,0 +1,2 @@
+//! What is shipped: the image, compose and the manifests, held against the code.
+#![cfg(test)]
