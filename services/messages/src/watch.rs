@@ -24,7 +24,9 @@ const PAGE: u16 = 50;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a page is read that begins with a part of a batch which is just being stored.
 const READS: u32 = 10;
-/// For how many intervals nobody may know whether a login has ended.
+/// How long auth may take to say whose login has ended, where the interval is shorter.
+const LOGINS: Duration = Duration::from_secs(2);
+/// For how many intervals, each at least [`LOGINS`], nobody may know whether a login has ended.
 const UNSURE: u32 = 6;
 
 /// Somebody who watches a conversation.
@@ -206,6 +208,7 @@ async fn look_once(hub: &Hub, store: &Store) -> Result<()> {
 /// Asks auth whether the logins of those who watch have ended.
 pub(crate) async fn check_logins(hub: Hub, logins: Logins, config: Config) {
     let interval = config.login_check_interval;
+    let patience = interval.max(LOGINS);
     let mut answered = Instant::now();
     loop {
         if hub.logins().is_empty() {
@@ -213,14 +216,14 @@ pub(crate) async fn check_logins(hub: Hub, logins: Logins, config: Config) {
             answered = Instant::now();
         }
         tokio::time::sleep(interval).await;
-        match logins.ended(&Context::background(interval), &hub.logins()).await {
+        match logins.ended(&Context::background(patience), &hub.logins()).await {
             Ok(ended) => {
                 answered = Instant::now();
                 hub.end_logins(&ended);
             }
             Err(error) => {
                 tracing::warn!(reason = error.reason(), "auth doesn't say whose login has ended");
-                if answered.elapsed() >= interval * UNSURE {
+                if answered.elapsed() >= patience * UNSURE {
                     hub.end_all();
                 }
             }
