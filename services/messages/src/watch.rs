@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a page is read that begins with a part of a batch which is just being stored.
 const READS: u32 = 10;
 /// How long auth may take to say whose login has ended, where the interval is shorter.
-const LOGINS: Duration = Duration::from_secs(2);
+const LOGINS: Duration = Duration::from_secs(1);
 /// For how many intervals, each at least [`LOGINS`], nobody may know whether a login has ended.
 const UNSURE: u32 = 6;
 
