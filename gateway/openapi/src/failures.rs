@@ -1,0 +1,182 @@
+//! How operations fail: which reasons each can answer, and what the page says of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+
+use proto::Caller;
+
+use crate::contract::Route;
+use crate::words::{Reason, Words};
+use crate::yaml::{Map, Value, list, map, reference, text};
+
+/// google.rpc.Code: the name, the number and the HTTP status.
+const CODES: [(&str, i32, u16); 11] = [
+    ("INVALID_ARGUMENT", 3, 400),
+    ("DEADLINE_EXCEEDED", 4, 504),
+    ("NOT_FOUND", 5, 404),
+    ("ALREADY_EXISTS", 6, 409),
+    ("PERMISSION_DENIED", 7, 403),
+    ("RESOURCE_EXHAUSTED", 8, 429),
+    ("FAILED_PRECONDITION", 9, 400),
+    ("ABORTED", 10, 409),
+    ("INTERNAL", 13, 500),
+    ("UNAVAILABLE", 14, 503),
+    ("UNAUTHENTICATED", 16, 401),
+];
+
+/// The HTTP status of a code, if the word is one.
+pub(crate) fn http_status(code: &str) -> Option<u16> {
+    CODES.iter().find(|(name, ..)| *name == code).map(|(.., status)| *status)
+}
+
+/// Whether the operation honours `Idempotency-Key`: every POST but those of accounts.
+pub(crate) fn is_repeatable(route: &Route) -> bool {
+    route.verb == "post" && !route.template.starts_with("/auth/")
+}
+
+/// The failures of every operation, with what several have in common told once.
+#[derive(Debug)]
+pub(crate) struct Failures<'w> {
+    words: &'w Words,
+    reasons: Vec<(String, Reason)>,
+    /// Of each status, the reasons that most operations share.
+    common: BTreeMap<u16, Vec<String>>,
+}
+
+impl<'w> Failures<'w> {
+    pub(crate) fn new(words: &'w Words, routes: &[Route]) -> Result<Self, Box<dyn Error>> {
+        let mut failures = Self { words, reasons: words.reasons()?, common: BTreeMap::new() };
+        let mut counts: BTreeMap<(u16, Vec<String>), usize> = BTreeMap::new();
+        for route in routes {
+            for set in failures.of(route)? {
+                *counts.entry(set).or_default() += 1;
+            }
+        }
+        let mut most = BTreeMap::<u16, usize>::new();
+        for ((status, set), count) in counts {
+            if count > most.get(&status).copied().unwrap_or_default() {
+                most.insert(status, count);
+                failures.common.insert(status, set);
+            }
+        }
+        Ok(failures)
+    }
+
+    /// The reasons of an operation, by status.
+    fn of(&self, route: &Route) -> Result<BTreeMap<u16, Vec<String>>, Box<dyn Error>> {
+        let name = route.method.name();
+        let words = self.words.operations.get(name).ok_or(format!("words.yaml: no operation {name}"))?;
+        let mut wanted: BTreeSet<_> = words.reasons.iter().map(String::as_str).collect();
+        wanted.extend(of_every(route));
+        if let Some(unknown) = wanted.iter().find(|name| !self.reasons.iter().any(|(known, _)| known == *name)) {
+            return Err(format!("words.yaml: {name} names {unknown}, which is no reason").into());
+        }
+        let mut sets = BTreeMap::<u16, Vec<String>>::new();
+        for (name, reason) in self.reasons.iter().filter(|(name, _)| wanted.contains(name.as_str())) {
+            sets.entry(status(reason)?).or_default().push(name.clone());
+        }
+        Ok(sets)
+    }
+
+    /// The responses of an operation that are no success.
+    pub(crate) fn responses(&self, route: &Route) -> Result<Map, Box<dyn Error>> {
+        let response = |(status, set): (u16, Vec<String>)| {
+            let written = if self.common.get(&status) == Some(&set) {
+                reference("responses", &self.status(status)?.name)
+            } else {
+                self.response(status, &set)?
+            };
+            Ok((text(status.to_string()), written))
+        };
+        self.of(route)?.into_iter().map(response).collect()
+    }
+
+    /// The components that `responses` refers to.
+    pub(crate) fn components(&self) -> Result<Map, Box<dyn Error>> {
+        let component =
+            |(status, set): (&u16, &Vec<String>)| Ok((text(&self.status(*status)?.name), self.response(*status, set)?));
+        self.common.iter().map(component).collect()
+    }
+
+    /// An example for each reason.
+    pub(crate) fn examples(&self) -> Result<Map, Box<dyn Error>> {
+        self.reasons.iter().map(|(name, reason)| Ok((text(name), example(name, reason)?))).collect()
+    }
+
+    fn response(&self, status: u16, set: &[String]) -> Result<Value, Box<dyn Error>> {
+        let words = self.status(status)?;
+        let mut description = format!("{}:\n", words.title);
+        let mut examples = Map::new();
+        for (name, reason) in self.reasons.iter().filter(|(name, _)| set.contains(name)) {
+            description.push_str(&format!("\n- `{name}`: {}", reason.says));
+            examples.insert(text(name), reference("examples", name));
+        }
+        let mut headers = map([("Cache-Control", reference("headers", "Cache-Control"))]);
+        headers.extend(words.headers.iter().map(|name| (text(name), reference("headers", name))));
+        let json = map([("schema", reference("schemas", "Error")), ("examples", examples.into())]);
+        let content = map([("application/json", json.into())]);
+        Ok(map([("description", text(description)), ("headers", headers.into()), ("content", content.into())]).into())
+    }
+
+    fn status(&self, status: u16) -> Result<&crate::words::StatusWords, String> {
+        self.words.statuses.get(&status).ok_or(format!("words.yaml: no status {status}"))
+    }
+}
+
+fn status(reason: &Reason) -> Result<u16, String> {
+    let known = reason.status.or_else(|| http_status(&reason.code));
+    known.ok_or_else(|| format!("words.yaml: {} is no code", reason.code))
+}
+
+/// What every operation of this kind can answer.
+fn of_every(route: &Route) -> Vec<&'static str> {
+    let mut reasons =
+        vec!["INVALID_FIELDS", "RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE", "OVERLOADED", "DEADLINE_EXCEEDED"];
+    if route.has_body() {
+        reasons.extend(["MALFORMED_JSON", "UNSUPPORTED_CONTENT_TYPE", "BODY_TOO_LARGE"]);
+    }
+    if route.rpc.is_public() {
+        reasons.push("CREDENTIALS_AMBIGUOUS");
+    } else {
+        reasons.extend(["TOKEN_MISSING", "TOKEN_EXPIRED", "TOKEN_INVALID"]);
+    }
+    if matches!(route.rpc.callers, [Caller::Client | Caller::Therapist]) {
+        reasons.push("ROLE_NOT_ALLOWED");
+    }
+    if route.verb != "get" && !route.rpc.is_public() {
+        reasons.push("CONFLICT");
+    }
+    if is_repeatable(route) {
+        reasons.push("IDEMPOTENCY_KEY_REUSED");
+    }
+    reasons
+}
+
+fn example(name: &str, reason: &Reason) -> Result<Value, Box<dyn Error>> {
+    let (_, number, _) = CODES.iter().find(|(code, ..)| *code == reason.code).ok_or("no such code")?;
+    let detail = |kind: &str, mut rest: Map| -> Value {
+        let mut detail = map([("@type", text(format!("type.googleapis.com/google.rpc.{kind}")))]);
+        detail.append(&mut rest);
+        detail.into()
+    };
+    let info = [("reason", text(name)), ("domain", text("therapy")), ("metadata", Map::new().into())];
+    let mut details = vec![detail("ErrorInfo", map(info))];
+    if !reason.violations.is_empty() {
+        details.push(detail("BadRequest", map([("fieldViolations", list(reason.violations.clone()))])));
+    }
+    if let Some(seconds) = reason.retry {
+        details.push(detail("RetryInfo", map([("retryDelay", text(format!("{seconds}s")))])));
+    }
+    let value = [("code", (*number).into()), ("message", text(&reason.message)), ("details", list(details))];
+    Ok(map([("summary", text(&reason.says)), ("value", map(value).into())]).into())
+}
+
+trait Append {
+    fn append(&mut self, other: &mut Self);
+}
+
+impl Append for Map {
+    fn append(&mut self, other: &mut Self) {
+        self.extend(std::mem::take(other));
+    }
+}

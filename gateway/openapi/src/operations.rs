@@ -1,0 +1,224 @@
+//! The paths: each RPC with each of its routes.
+
+use std::error::Error;
+
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use proto::Caller;
+
+use crate::contract::{Body, Contract, Route};
+use crate::examples;
+use crate::failures::{Failures, is_repeatable};
+use crate::prose::{camel_case, markdown};
+use crate::schemas::{Schemas, Side, behaves};
+use crate::words::{Operation, Words};
+use crate::yaml::{Map, Value, json, list, map, reference, text};
+
+/// What is written of the operations.
+#[derive(Debug)]
+pub(crate) struct Operations {
+    pub(crate) paths: Map,
+    pub(crate) responses: Map,
+    pub(crate) examples: Map,
+    pub(crate) schemas: Map,
+}
+
+impl Operations {
+    /// # Errors
+    /// If the words name what the descriptors don't have, or lack what must be said.
+    pub(crate) fn write(contract: &Contract, words: &Words) -> Result<Self, Box<dyn Error>> {
+        check_names(contract, words)?;
+        let failures = Failures::new(words, &contract.routes)?;
+        let mut writer = Writer { contract, words, failures: &failures, schemas: Schemas::new(contract, words) };
+        let mut paths = Map::new();
+        for tag in &words.tags {
+            let is_of = |route: &&Route| tag.service.as_deref() == Some(route.rpc.service());
+            for route in contract.routes.iter().filter(is_of) {
+                let operation = writer.operation(route, &tag.name)?;
+                let path = paths.entry(text(camel_case(&route.template))).or_insert_with(|| Map::new().into());
+                if let Value::Mapping(path) = path {
+                    path.insert(text(route.verb), operation.into());
+                }
+            }
+        }
+        paths.extend(words.paths.clone());
+        let schemas = writer.schemas.into_components();
+        Ok(Self { paths, responses: failures.components()?, examples: failures.examples()?, schemas })
+    }
+}
+
+/// Everything that the words speak of must exist, and every service have a tag.
+fn check_names(contract: &Contract, words: &Words) -> Result<(), String> {
+    let stray = |name: &&String| !contract.routes.iter().any(|route| route.method.name() == name.as_str());
+    if let Some(name) = words.operations.keys().find(stray) {
+        return Err(format!("words.yaml: there is no operation {name}"));
+    }
+    let untagged = |route: &&Route| !words.tags.iter().any(|tag| tag.service.as_deref() == Some(route.rpc.service()));
+    if let Some(route) = contract.routes.iter().find(untagged) {
+        return Err(format!("words.yaml: {} has no tag", route.rpc.service()));
+    }
+    Ok(())
+}
+
+struct Writer<'a> {
+    contract: &'a Contract,
+    words: &'a Words,
+    failures: &'a Failures<'a>,
+    schemas: Schemas<'a>,
+}
+
+impl Writer<'_> {
+    fn operation(&mut self, route: &Route, tag: &str) -> Result<Map, Box<dyn Error>> {
+        let name = route.method.name();
+        let words = self.words.operations.get(name).ok_or(format!("words.yaml: no operation {name}"))?;
+        let mut id = name.to_owned();
+        if let Some(first) = id.get_mut(..1) {
+            first.make_ascii_lowercase();
+        }
+        let is_alias = route.alias > 0;
+        let (id, summary) = match route.alias {
+            0 => (id, words.summary.clone()),
+            1 => (format!("{id}Alias"), format!("{} (another path)", words.summary)),
+            more => (format!("{id}Alias{more}"), format!("{} (another path)", words.summary)),
+        };
+        let mut operation = map([
+            ("operationId", text(id)),
+            ("tags", list([text(tag)])),
+            ("summary", text(summary)),
+            ("description", text(self.description(route, is_alias))),
+        ]);
+        if route.rpc.is_public() {
+            operation.insert(text("security"), list([]));
+        }
+        let parameters = self.parameters(route)?;
+        if !parameters.is_empty() {
+            operation.insert(text("parameters"), list(parameters));
+        }
+        if let Some(body) = self.request_body(route, words)? {
+            operation.insert(text("requestBody"), body.into());
+        }
+        let mut responses = map([(&*route.rpc.http_status.to_string(), self.success(route)?)]);
+        responses.extend(self.failures.responses(route)?);
+        operation.insert(text("responses"), responses.into());
+        Ok(operation)
+    }
+
+    fn description(&self, route: &Route, is_alias: bool) -> String {
+        let comment = self.contract.comment(&route.method.parent_file(), route.method.path());
+        let who = match route.rpc.callers {
+            [Caller::Client] => "For clients.",
+            [Caller::Therapist] => "For therapists.",
+            [Caller::Anyone] => "For everybody, without a token.",
+            _ => "For clients and therapists.",
+        };
+        let comment = markdown(comment);
+        let first = self.contract.routes.iter().find(|other| other.rpc == route.rpc).filter(|_| is_alias);
+        let same =
+            first.map(|first| format!(" The same as `{} {}`.", first.verb.to_uppercase(), camel_case(&first.template)));
+        format!("{who}{}\n\n{comment}", same.unwrap_or_default())
+    }
+
+    fn parameters(&mut self, route: &Route) -> Result<Vec<Value>, Box<dyn Error>> {
+        let mut parameters = Vec::new();
+        for name in route.variables() {
+            let field = route.method.input().get_field_by_name(name).ok_or(format!("no field {name}"))?;
+            parameters.push(self.parameter(&field, "path")?);
+        }
+        for field in route.query() {
+            parameters.push(self.parameter(&field, "query")?);
+        }
+        if is_repeatable(route) {
+            parameters.push(reference("parameters", "IdempotencyKey"));
+        }
+        Ok(parameters)
+    }
+
+    fn parameter(&mut self, field: &FieldDescriptor, place: &str) -> Result<Value, Box<dyn Error>> {
+        let Value::Mapping(mut schema) = self.schemas.field(field, Side::Request { partial: false })? else {
+            return Err("a schema is a mapping".into());
+        };
+        let description = schema.remove("description").unwrap_or_default();
+        schema.remove("examples");
+        let mut parameter = map([("name", text(field.json_name())), ("in", text(place))]);
+        parameter.insert(text("required"), (place == "path" || behaves(field, "REQUIRED")).into());
+        parameter.insert(text("description"), description);
+        parameter.insert(text("schema"), schema.into());
+        if let Some(example) = self.words.field(field.parent_message().name(), field.name()).example {
+            parameter.insert(text("example"), example);
+        }
+        Ok(parameter.into())
+    }
+
+    fn request_body(&mut self, route: &Route, words: &Operation) -> Result<Option<Map>, Box<dyn Error>> {
+        let input = route.method.input();
+        let side = Side::Request { partial: words.body.partial };
+        let file = input.parent_file();
+        let (message, comment, without) = match &route.body {
+            Body::None => return Ok(None),
+            Body::Whole => {
+                (input.clone(), self.contract.comment(&file, input.path()), route.variables().collect::<Vec<_>>())
+            }
+            Body::Field(field) => (message_of(field)?, self.contract.comment(&file, field.path()), Vec::new()),
+        };
+        let name = words.body.name.as_deref().unwrap_or(message.name());
+        let schema = self.schemas.message(name, &message, side, &without)?;
+        let example = words.example.clone().ok_or(format!("words.yaml: {} has no example", route.method.name()))?;
+        let json = map([("schema", schema), ("example", example)]);
+        let mut body = map([("description", text(markdown(comment)))]);
+        // A body that needs no field need not be sent.
+        let needed = message.fields().any(|field| behaves(&field, "REQUIRED") && !without.contains(&field.name()));
+        body.insert(text("required"), needed.into());
+        body.insert(text("content"), map([("application/json", json.into())]).into());
+        Ok(Some(body))
+    }
+
+    fn success(&mut self, route: &Route) -> Result<Value, Box<dyn Error>> {
+        let output = route.method.output();
+        let file = output.parent_file();
+        let mut headers = map([("Cache-Control", reference("headers", "Cache-Control"))]);
+        if route.rpc.http_status == 204 {
+            return Ok(
+                map([("description", text("It is done; the answer is empty.")), ("headers", headers.into())]).into()
+            );
+        }
+        let (description, schema, example) = if route.rpc.response_body.is_empty() {
+            let description = markdown(self.contract.comment(&file, output.path()));
+            let schema = self.schemas.message(output.name(), &output, Side::Answer, &[])?;
+            (description, schema, examples::of_message(self.words, &output))
+        } else {
+            let field = output.get_field_by_json_name(route.rpc.response_body).ok_or("no such field to answer with")?;
+            let item = message_of(&field)?;
+            headers.insert(text("x-next-page-token"), reference("headers", "x-next-page-token"));
+            let description = markdown(self.contract.comment(&file, field.path()));
+            let items = self.schemas.message(item.name(), &item, Side::Answer, &[])?;
+            let schema = map([("type", text("array")), ("items", items)]).into();
+            (description, schema, list([examples::of_message(self.words, &item)]))
+        };
+        if route.rpc.streams {
+            return Ok(self.stream(&output, headers, &example));
+        }
+        let content = map([("application/json", map([("schema", schema), ("example", example)]).into())]);
+        Ok(map([("description", text(description)), ("headers", headers.into()), ("content", content.into())]).into())
+    }
+
+    fn stream(&self, event: &MessageDescriptor, headers: Map, example: &Value) -> Value {
+        let description = format!(
+            "Server-sent events, until the stream ends. The data of each is a `{}` as JSON. A line that begins with a colon only \
+             shows that the stream is alive.",
+            event.name()
+        );
+        let schema = map([
+            ("type", text("string")),
+            ("description", text("Server-sent events (the HTML standard, section 9.2).")),
+        ]);
+        let example = text(format!("data: {}\n\n", json(example)));
+        let content = map([("text/event-stream", map([("schema", schema.into()), ("example", example)]).into())]);
+        map([("description", text(description)), ("headers", headers.into()), ("content", content.into())]).into()
+    }
+}
+
+fn message_of(field: &FieldDescriptor) -> Result<MessageDescriptor, String> {
+    match field.kind() {
+        Kind::Message(message) => Ok(message),
+        _ => Err(format!("{} is no message", field.full_name())),
+    }
+}

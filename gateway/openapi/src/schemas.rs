@@ -1,0 +1,183 @@
+//! Messages and enums as JSON Schema.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use prost_reflect::{DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value as Reflected};
+
+use crate::contract::Contract;
+use crate::examples::values;
+use crate::prose::markdown;
+use crate::words::Words;
+use crate::yaml::{Map, Value, list, map, reference, text};
+
+/// Which side writes the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// We do: every field is there, but for those that the words say may be absent.
+    Answer,
+    /// The caller does: what is REQUIRED must be there, and what only we make is left out.
+    Request {
+        /// Whether what is not sent stays as it is: then nothing must be there.
+        partial: bool,
+    },
+}
+
+/// The schemas that the document refers to.
+#[derive(Debug)]
+pub(crate) struct Schemas<'a> {
+    contract: &'a Contract,
+    words: &'a Words,
+    components: BTreeMap<String, Value>,
+    /// What each component is of.
+    origins: BTreeMap<String, String>,
+}
+
+impl<'a> Schemas<'a> {
+    pub(crate) fn new(contract: &'a Contract, words: &'a Words) -> Self {
+        let named = |(name, schema): (&Value, &Value)| Some((name.as_str()?.to_owned(), schema.clone()));
+        let components: BTreeMap<_, _> = words.schemas.iter().filter_map(named).collect();
+        let origins = components.keys().map(|name| (name.clone(), String::new())).collect();
+        Self { contract, words, components, origins }
+    }
+
+    pub(crate) fn into_components(self) -> Map {
+        self.components.into_iter().map(|(name, schema)| (text(name), schema)).collect()
+    }
+
+    /// A reference to the schema of a message; it is written if it isn't yet.
+    pub(crate) fn message(
+        &mut self,
+        name: &str,
+        message: &MessageDescriptor,
+        side: Side,
+        without: &[&str],
+    ) -> Result<Value, Box<dyn Error>> {
+        let origin = format!("{} {side:?} {without:?}", message.full_name());
+        if self.is_new(name, &origin)? {
+            let mut properties = Map::new();
+            let mut required = Vec::new();
+            for field in message.fields().filter(|field| !without.contains(&field.name())) {
+                if side != Side::Answer && behaves(&field, "OUTPUT_ONLY") {
+                    continue;
+                }
+                if self.is_required(&field, side) {
+                    required.push(text(field.json_name()));
+                }
+                properties.insert(text(field.json_name()), self.field(&field, side)?);
+            }
+            let comment = self.contract.comment(&message.parent_file(), message.path());
+            let mut schema = map([("type", text("object")), ("description", text(markdown(comment)))]);
+            if !required.is_empty() {
+                schema.insert(text("required"), list(required));
+            }
+            if !properties.is_empty() {
+                schema.insert(text("properties"), properties.into());
+            }
+            self.components.insert(name.to_owned(), schema.into());
+        }
+        Ok(reference("schemas", name))
+    }
+
+    /// Notes what a component is of. Two may not share a name.
+    fn is_new(&mut self, name: &str, origin: &str) -> Result<bool, String> {
+        match self.origins.get(name) {
+            Some(known) if known == origin => Ok(false),
+            Some(known) => {
+                Err(format!("{name} would be of {origin}, and is of {known}: name one of them in words.yaml"))
+            }
+            None => {
+                self.origins.insert(name.to_owned(), origin.to_owned());
+                Ok(true)
+            }
+        }
+    }
+
+    fn is_required(&self, field: &FieldDescriptor, side: Side) -> bool {
+        match side {
+            Side::Answer => !self.words.field(field.parent_message().name(), field.name()).absent,
+            Side::Request { partial } => !partial && behaves(field, "REQUIRED"),
+        }
+    }
+
+    /// The schema of a field, with its description.
+    pub(crate) fn field(&mut self, field: &FieldDescriptor, side: Side) -> Result<Value, Box<dyn Error>> {
+        let words = self.words.field(field.parent_message().name(), field.name());
+        let mut keywords = words.keywords;
+        if side != Side::Answer {
+            keywords.extend(words.request);
+        }
+        let comment = self.contract.comment(&field.parent_file(), field.path());
+        let mut schema = self.kind(field, side, keywords.contains_key("enum"))?;
+        if field.is_list() {
+            schema = map([("type", text("array")), ("items", schema.into())]);
+        }
+        schema.insert(text("description"), text(markdown(comment)));
+        schema.extend(keywords);
+        if let Some(example) = words.example
+            && !schema.contains_key("$ref")
+        {
+            schema.insert(text("examples"), list([example]));
+        }
+        Ok(schema.into())
+    }
+
+    /// What one value of a field is.
+    fn kind(&mut self, field: &FieldDescriptor, side: Side, some_values: bool) -> Result<Map, Box<dyn Error>> {
+        let plain = |kind: &str| map([("type", text(kind))]);
+        let formatted = |kind: &str, format: &str| map([("type", text(kind)), ("format", text(format))]);
+        let schema = match field.kind() {
+            Kind::Message(message) if message.full_name() == "google.protobuf.Timestamp" => {
+                formatted("string", "date-time")
+            }
+            Kind::Message(message) => return as_map(self.message(message.name(), &message, side, &[])?),
+            Kind::Enum(_) if some_values => plain("string"),
+            Kind::Enum(kind) => return as_map(self.enumeration(&kind)?),
+            Kind::String => plain("string"),
+            Kind::Bool => plain("boolean"),
+            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => formatted("integer", "int32"),
+            Kind::Double => formatted("number", "double"),
+            Kind::Float => formatted("number", "float"),
+            other => return Err(format!("{}: no schema for {other:?}", field.full_name()).into()),
+        };
+        Ok(schema)
+    }
+
+    fn enumeration(&mut self, kind: &EnumDescriptor) -> Result<Value, Box<dyn Error>> {
+        let name = match (self.words.names.get(kind.full_name()), kind.parent_message()) {
+            (Some(name), _) => name.clone(),
+            (None, Some(parent)) => format!("{}{}", parent.name(), kind.name()),
+            (None, None) => kind.name().to_owned(),
+        };
+        if self.is_new(&name, kind.full_name())? {
+            let file = kind.parent_file();
+            let mut description = markdown(self.contract.comment(&file, kind.path())) + "\n";
+            for value in kind.values().filter(|value| value.number() != 0) {
+                let comment = markdown(self.contract.comment(&file, value.path()));
+                description.push_str(&format!("\n- `{}`: {comment}", value.name()));
+            }
+            let names = list(values(kind).iter().map(text));
+            let schema = map([("type", text("string")), ("description", text(description)), ("enum", names)]);
+            self.components.insert(name.clone(), schema.into());
+        }
+        Ok(reference("schemas", &name))
+    }
+}
+
+/// Whether a field has a google.api.field_behavior.
+pub(crate) fn behaves(field: &FieldDescriptor, behaviour: &str) -> bool {
+    let options = field.options();
+    let Some(extension) = field.parent_pool().get_extension_by_name("google.api.field_behavior") else { return false };
+    let Kind::Enum(kind) = extension.kind() else { return false };
+    let number = kind.get_value_by_name(behaviour).map(|value| value.number());
+    has(&options, &extension, number)
+}
+
+fn has(options: &DynamicMessage, extension: &prost_reflect::ExtensionDescriptor, number: Option<i32>) -> bool {
+    let told = options.get_extension(extension);
+    told.as_list().is_some_and(|list| list.iter().map(Reflected::as_enum_number).any(|told| told == number))
+}
+
+fn as_map(value: Value) -> Result<Map, Box<dyn Error>> {
+    if let Value::Mapping(map) = value { Ok(map) } else { Err("a schema is a mapping".into()) }
+}

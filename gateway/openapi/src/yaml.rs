@@ -1,0 +1,129 @@
+//! Building and writing YAML. Mappings keep the order in which they are filled.
+
+pub(crate) use serde_yaml_ng::{Mapping as Map, Value};
+
+/// Words that YAML 1.1 takes for something else than text.
+const RESERVED: [&str; 10] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan"];
+
+pub(crate) fn text(text: impl AsRef<str>) -> Value {
+    Value::String(text.as_ref().to_owned())
+}
+
+pub(crate) fn list(items: impl IntoIterator<Item = Value>) -> Value {
+    Value::Sequence(items.into_iter().collect())
+}
+
+pub(crate) fn map<const N: usize>(entries: [(&str, Value); N]) -> Map {
+    entries.into_iter().map(|(key, value)| (text(key), value)).collect()
+}
+
+/// A reference to a component.
+pub(crate) fn reference(kind: &str, name: &str) -> Value {
+    map([("$ref", text(format!("#/components/{kind}/{name}")))]).into()
+}
+
+/// A value as JSON in one line.
+pub(crate) fn json(value: &Value) -> String {
+    match value {
+        Value::Mapping(map) => {
+            let member = |(key, value): (&Value, &Value)| format!("{}:{}", json(key), json(value));
+            format!("{{{}}}", map.iter().map(member).collect::<Vec<_>>().join(","))
+        }
+        Value::Sequence(items) => format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(",")),
+        Value::String(text) => quoted(text),
+        Value::Number(number) => number.to_string(),
+        Value::Bool(value) => value.to_string(),
+        Value::Null | Value::Tagged(_) => "null".to_owned(),
+    }
+}
+
+/// A document. Text that a reader of YAML 1.1 might take for a time or a number is quoted, which `serde_yaml_ng` doesn't do.
+pub(crate) fn document(map: &Map) -> String {
+    let mut out = String::new();
+    members(map, 0, &mut out);
+    out
+}
+
+fn members(map: &Map, indent: usize, out: &mut String) {
+    for (at, (key, value)) in map.iter().enumerate() {
+        if at > 0 || indent == 0 {
+            out.push_str(&" ".repeat(indent));
+        }
+        out.push_str(&scalar(key, 0));
+        out.push(':');
+        nested(value, indent + 2, out);
+    }
+}
+
+/// What stands behind a key.
+fn nested(value: &Value, indent: usize, out: &mut String) {
+    match value {
+        Value::Mapping(map) if !map.is_empty() => {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            members(map, indent, out);
+        }
+        Value::Sequence(items) if !items.is_empty() => {
+            out.push('\n');
+            for item in items {
+                out.push_str(&" ".repeat(indent));
+                out.push('-');
+                match item {
+                    Value::Mapping(map) if !map.is_empty() => {
+                        out.push(' ');
+                        members(map, indent + 2, out);
+                    }
+                    _ => nested(item, indent + 2, out),
+                }
+            }
+        }
+        _ => {
+            out.push(' ');
+            out.push_str(&scalar(value, indent));
+            out.push('\n');
+        }
+    }
+}
+
+fn scalar(value: &Value, indent: usize) -> String {
+    let Value::String(text) = value else { return json(value) };
+    if is_plain(text) {
+        return text.clone();
+    }
+    let is_block = text.contains('\n')
+        && text.lines().next().is_some_and(|line| line.trim() == line && !line.is_empty())
+        && !text.ends_with('\n')
+        && text.chars().all(|c| c == '\n' || !c.is_control());
+    if !is_block {
+        return quoted(text);
+    }
+    let lines = text.lines().map(|line| match line {
+        "" => String::new(),
+        line => format!("{}{line}", " ".repeat(indent)),
+    });
+    format!("|-\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// Whether a text needs no quotes, whoever reads it.
+fn is_plain(text: &str) -> bool {
+    let letters = |c: char| c.is_ascii_alphanumeric() || " _/.,;()'`-".contains(c);
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+        && text.chars().all(letters)
+        && !text.ends_with(' ')
+        && !RESERVED.contains(&text.to_ascii_lowercase().as_str())
+}
+
+/// In double quotes, as JSON and YAML alike write it.
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
