@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use dynamo::secret::{Secret, Secrets};
-use kit::engine::Engine;
 use kit::mesh::{Answer, Someone, TestMesh};
+use kit::stand::Stand;
 use proto::audit::v1::RecordAccessRequest;
 use proto::audit::v1::access::Action;
 use proto::audit::v1::audit_service_client::AuditServiceClient;
@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tonic::{Code, Request};
 
-kit::on_each_engine!(
+kit::on_each_stand!(
     each_read_of_a_therapist_is_one_line_that_says_what_and_how_many_and_on_which_grant,
     what_the_client_reads_and_what_is_refused_is_in_no_log,
     the_pages_of_any_size_are_the_whole_log_newest_first,
@@ -59,8 +59,8 @@ async fn read(mesh: &TestMesh, path: &str, who: &Someone) -> Answer {
     mesh.get(path, who).await
 }
 
-async fn each_read_of_a_therapist_is_one_line_that_says_what_and_how_many_and_on_which_grant(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn each_read_of_a_therapist_is_one_line_that_says_what_and_how_many_and_on_which_grant(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let entry = fill(&mesh, &asha).await;
     let grant = grant(&mesh, &asha, &noor).await;
@@ -87,8 +87,8 @@ async fn each_read_of_a_therapist_is_one_line_that_says_what_and_how_many_and_on
     mesh.stop().await;
 }
 
-async fn what_the_client_reads_and_what_is_refused_is_in_no_log(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn what_the_client_reads_and_what_is_refused_is_in_no_log(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let stranger = mesh.therapist("Omar", "Grief", "110001").await;
     let entry = fill(&mesh, &asha).await;
@@ -102,8 +102,8 @@ async fn what_the_client_reads_and_what_is_refused_is_in_no_log(engine: Engine) 
     mesh.stop().await;
 }
 
-async fn the_pages_of_any_size_are_the_whole_log_newest_first(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn the_pages_of_any_size_are_the_whole_log_newest_first(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let readers = [mesh.therapist("Noor", "Grief", "110001").await, mesh.therapist("Omar", "Trauma", "110001").await];
     for reader in &readers {
@@ -141,8 +141,8 @@ async fn the_pages_of_any_size_are_the_whole_log_newest_first(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn nobody_but_the_client_reads_a_log(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn nobody_but_the_client_reads_a_log(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let noor = mesh.therapist("Noor", "Grief", "110001").await;
     grant(&mesh, &asha, &noor).await;
@@ -163,8 +163,8 @@ async fn nobody_but_the_client_reads_a_log(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_therapist_whose_account_is_ended_has_no_name_and_stays_in_the_log(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_therapist_whose_account_is_ended_has_no_name_and_stays_in_the_log(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     grant(&mesh, &asha, &noor).await;
     read(&mesh, &journal(&asha), &noor).await.expect(200);
@@ -178,8 +178,8 @@ async fn a_therapist_whose_account_is_ended_has_no_name_and_stays_in_the_log(eng
 /// What the issue allows.
 const LINKED_WITHIN: Duration = Duration::from_secs(5);
 
-async fn accesses_are_linked_within_seconds_into_a_chain_that_holds(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn accesses_are_linked_within_seconds_into_a_chain_that_holds(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     grant(&mesh, &asha, &noor).await;
     for _ in 0..3 {
@@ -206,8 +206,8 @@ async fn accesses_are_linked_within_seconds_into_a_chain_that_holds(engine: Engi
     mesh.stop().await;
 }
 
-async fn only_journals_records_and_only_on_behalf_of_a_therapist(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn only_journals_records_and_only_on_behalf_of_a_therapist(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let channel = tonic::transport::Channel::from_shared(mesh.service("audit")).unwrap().connect().await.unwrap();
     let record = async |workload: Option<&str>, person: Option<&Someone>, count: i32| {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use kit::engine::Engine;
 use kit::mesh::{PASSWORD, Someone, TestMesh, answer};
+use kit::stand::Stand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_engine!(
+kit::on_each_stand!(
     a_person_registers_logs_in_and_is_known,
     an_address_has_one_account_whatever_its_case_also_in_a_race,
     every_bad_field_of_a_registration_is_named_at_once,
@@ -37,8 +37,8 @@ async fn try_login(mesh: &TestMesh, email: &str, password: &str) -> kit::mesh::A
     mesh.ask(Method::POST, "/auth/login", None, Some(json!({"email": email, "password": password}))).await
 }
 
-async fn a_person_registers_logs_in_and_is_known(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_person_registers_logs_in_and_is_known(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let body = json!({"email": "Asha@Example.org", "password": PASSWORD, "role": "CLIENT"});
     let user = mesh.ask(Method::POST, "/auth/register", None, Some(body)).await.expect(201);
     assert_eq!(user["email"], "Asha@Example.org");
@@ -56,8 +56,8 @@ async fn a_person_registers_logs_in_and_is_known(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn an_address_has_one_account_whatever_its_case_also_in_a_race(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn an_address_has_one_account_whatever_its_case_also_in_a_race(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let spellings = ["one@example.org", "ONE@example.org", "One@Example.org", "one@EXAMPLE.ORG"];
     let tries = spellings.map(|email| {
         let request = mesh.request(Method::POST, "/auth/register").json(&account(email, PASSWORD));
@@ -76,8 +76,8 @@ async fn an_address_has_one_account_whatever_its_case_also_in_a_race(engine: Eng
     mesh.stop().await;
 }
 
-async fn every_bad_field_of_a_registration_is_named_at_once(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn every_bad_field_of_a_registration_is_named_at_once(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let register = |body| mesh.ask(Method::POST, "/auth/register", None, Some(body));
     let empty = register(json!({})).await;
     empty.refused(400, "INVALID_FIELDS");
@@ -98,8 +98,8 @@ async fn every_bad_field_of_a_registration_is_named_at_once(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn an_unknown_address_and_a_wrong_password_get_the_same_answer(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn an_unknown_address_and_a_wrong_password_get_the_same_answer(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let known = mesh.join("CLIENT").await;
     let wrong = try_login(&mesh, &known.email, "not the password").await;
     let unknown = try_login(&mesh, "nobody@example.org", PASSWORD).await;
@@ -108,8 +108,8 @@ async fn an_unknown_address_and_a_wrong_password_get_the_same_answer(engine: Eng
     mesh.stop().await;
 }
 
-async fn after_ten_failures_an_address_waits_whether_it_has_an_account_or_not(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn after_ten_failures_an_address_waits_whether_it_has_an_account_or_not(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let known = mesh.join("CLIENT").await;
     for email in [known.email.as_str(), "nobody@example.org"] {
         for _ in 0..10 {
@@ -132,8 +132,8 @@ async fn after_ten_failures_an_address_waits_whether_it_has_an_account_or_not(en
     mesh.stop().await;
 }
 
-async fn guesses_at_once_are_counted_like_guesses_one_after_the_other(engine: Engine) {
-    let mesh = TestMesh::start_with(engine, |config| config.auth.hash_threads = Some(4)).await;
+async fn guesses_at_once_are_counted_like_guesses_one_after_the_other(stand: Stand) {
+    let mesh = TestMesh::start_with(stand, |config| config.auth.hash_threads = Some(4)).await;
     let guesses: Vec<_> = (0..32)
         .map(|guess| {
             let body = json!({"email": "nobody@example.org", "password": format!("a guess no. {guess}")});
@@ -148,8 +148,8 @@ async fn guesses_at_once_are_counted_like_guesses_one_after_the_other(engine: En
     mesh.stop().await;
 }
 
-async fn a_guess_counts_also_when_its_caller_hangs_up(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_guess_counts_also_when_its_caller_hangs_up(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let known = mesh.join("CLIENT").await;
     for guess in 0..16 {
         let body = json!({"email": known.email, "password": format!("a guess no. {guess}")});
@@ -161,8 +161,8 @@ async fn a_guess_counts_also_when_its_caller_hangs_up(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_source_waits_after_its_failures_and_cannot_hide_behind_a_header(engine: Engine) {
-    let mesh = TestMesh::start_with(engine, |config| config.auth.source_failures = 5).await;
+async fn a_source_waits_after_its_failures_and_cannot_hide_behind_a_header(stand: Stand) {
+    let mesh = TestMesh::start_with(stand, |config| config.auth.source_failures = 5).await;
     for number in 0..5 {
         let body = json!({"email": format!("nobody{number}@example.org"), "password": PASSWORD});
         let request = mesh.request(Method::POST, "/auth/login").json(&body);
@@ -176,8 +176,8 @@ async fn a_source_waits_after_its_failures_and_cannot_hide_behind_a_header(engin
     mesh.stop().await;
 }
 
-async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_login(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_login(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let first = mesh.join("CLIENT").await;
     let elsewhere = mesh.login(&first.email, PASSWORD).await;
     let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
@@ -194,8 +194,8 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_login(engine: Engin
     mesh.stop().await;
 }
 
-async fn of_simultaneous_refreshes_one_wins_and_the_login_ends(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn of_simultaneous_refreshes_one_wins_and_the_login_ends(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let who = mesh.join("CLIENT").await;
     let tries: Vec<_> = (0..8)
         .map(|_| {
@@ -216,8 +216,8 @@ async fn of_simultaneous_refreshes_one_wins_and_the_login_ends(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_logout_ends_this_login_and_no_other(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_logout_ends_this_login_and_no_other(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let here = mesh.join("CLIENT").await;
     let elsewhere = mesh.login(&here.email, PASSWORD).await;
     for _ in 0..2 {
@@ -230,8 +230,8 @@ async fn a_logout_ends_this_login_and_no_other(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_new_password_ends_every_other_login(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_new_password_ends_every_other_login(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let here = mesh.join("THERAPIST").await;
     let elsewhere = mesh.login(&here.email, PASSWORD).await;
     let change = |current: &str, new: &str| {
@@ -256,8 +256,8 @@ async fn a_new_password_ends_every_other_login(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_login_that_races_a_new_password_is_ended_by_it(engine: Engine) {
-    let mesh = TestMesh::start_with(engine, |config| config.auth.hash_threads = Some(4)).await;
+async fn a_login_that_races_a_new_password_is_ended_by_it(stand: Stand) {
+    let mesh = TestMesh::start_with(stand, |config| config.auth.hash_threads = Some(4)).await;
     for _ in 0..4 {
         let who = mesh.join("CLIENT").await;
         let logins: Vec<_> = (0..4)
@@ -280,8 +280,8 @@ async fn a_login_that_races_a_new_password_is_ended_by_it(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_login_that_is_not_used_ends(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_login_that_is_not_used_ends(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let who = mesh.join("CLIENT").await;
     mesh.pass(Duration::from_secs(29 * 86_400));
     let who = Someone::of(&refresh(&mesh, &who.refresh).await.expect(200));
@@ -290,8 +290,8 @@ async fn a_login_that_is_not_used_ends(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn signing_keys_rotate_and_tokens_stay_good(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn signing_keys_rotate_and_tokens_stay_good(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let kids = async || {
         let jwks = answer(mesh.request(Method::GET, "/.well-known/jwks.json")).await.expect(200);
         let keys = jwks["keys"].as_array().unwrap().clone();

@@ -5,12 +5,12 @@ mod refusals;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use kit::engine::Engine;
 use kit::mesh::{Answer, PASSWORD, Someone, TestMesh, answer};
+use kit::stand::Stand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_engine!(
+kit::on_each_stand!(
     a_client_asks_for_a_session_and_the_therapist_accepts,
     a_session_is_found_by_its_therapist_and_time,
     of_two_clients_one_is_accepted_and_the_other_rejected,
@@ -104,8 +104,8 @@ fn id(answer: &Value, field: &str) -> String {
     answer[field].as_str().unwrap().to_owned()
 }
 
-async fn a_client_asks_for_a_session_and_the_therapist_accepts(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_client_asks_for_a_session_and_the_therapist_accepts(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let asked = practice.ask(&client, &session, 10).await.expect(201);
@@ -134,8 +134,8 @@ async fn a_client_asks_for_a_session_and_the_therapist_accepts(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_session_is_found_by_its_therapist_and_time(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_session_is_found_by_its_therapist_and_time(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let request = json!({"therapistId": practice.therapist.id, "appointmentDate": "2100-01-02T04:40:00Z",
@@ -148,8 +148,8 @@ async fn a_session_is_found_by_its_therapist_and_time(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn of_two_clients_one_is_accepted_and_the_other_rejected(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn of_two_clients_one_is_accepted_and_the_other_rejected(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (first, second, third) = (mesh.client("Asha").await, mesh.client("Bo").await, mesh.client("Cy").await);
     let session = practice.session(10).await;
@@ -165,8 +165,8 @@ async fn of_two_clients_one_is_accepted_and_the_other_rejected(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn of_many_acceptances_at_once_exactly_one_wins(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn of_many_acceptances_at_once_exactly_one_wins(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
     let mut asked = Vec::new();
@@ -188,8 +188,8 @@ async fn of_many_acceptances_at_once_exactly_one_wins(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn revoking_frees_the_session_for_others(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn revoking_frees_the_session_for_others(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
     for by_client in [true, false] {
@@ -205,8 +205,8 @@ async fn revoking_frees_the_session_for_others(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn cancelling_a_session_revokes_its_appointment(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn cancelling_a_session_revokes_its_appointment(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     for (hour, delete) in [(10, false), (11, true)] {
         let session = practice.session(hour).await;
@@ -229,8 +229,8 @@ async fn cancelling_a_session_revokes_its_appointment(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_session_that_is_made_available_again_loses_its_client(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_session_that_is_made_available_again_loses_its_client(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
     let (client, appointment) = practice.booked(&session, 10).await;
@@ -243,8 +243,8 @@ async fn a_session_that_is_made_available_again_loses_its_client(engine: Engine)
     mesh.stop().await;
 }
 
-async fn a_client_is_booked_into_a_session_at_once(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_client_is_booked_into_a_session_at_once(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (client, _) = practice.booked(&practice.session(10).await, 10).await;
     let mut session = slot(11);
@@ -259,8 +259,8 @@ async fn a_client_is_booked_into_a_session_at_once(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_request_is_expired_once_its_session_begins(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_request_is_expired_once_its_session_begins(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let mut practice = Practice::open(&mesh).await;
     let client = mesh.client("Asha").await;
     let session = practice.session(10).await;
@@ -278,8 +278,8 @@ async fn a_request_is_expired_once_its_session_begins(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_client_takes_a_request_back_while_it_waits(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_client_takes_a_request_back_while_it_waits(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let asked = id(&practice.ask(&client, &session, 10).await.expect(201), "appointmentId");
@@ -295,8 +295,8 @@ async fn a_client_takes_a_request_back_while_it_waits(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn the_pages_of_any_size_are_the_whole_list(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn the_pages_of_any_size_are_the_whole_list(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
     let mut all = Vec::new();
@@ -324,8 +324,8 @@ async fn the_pages_of_any_size_are_the_whole_list(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_gives_the_same_appointment(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_repeated_post_with_its_key_gives_the_same_appointment(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let post = async |key: &str, body: Value| {
@@ -342,8 +342,8 @@ async fn a_repeated_post_with_its_key_gives_the_same_appointment(engine: Engine)
     mesh.stop().await;
 }
 
-async fn the_end_of_an_account_ends_its_appointments(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn the_end_of_an_account_ends_its_appointments(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (one, other) = (practice.session(10).await, practice.session(11).await);
     let (gone, appointment) = practice.booked(&one, 10).await;

@@ -1,14 +1,14 @@
 //! Contract §2, rows /therapists: the directory.
 
-use kit::engine::Engine;
 use kit::mesh::{Someone, TestMesh};
+use kit::stand::Stand;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_engine!(
+kit::on_each_stand!(
     a_therapist_makes_reads_and_replaces_the_own_profile,
     filters_ignore_case_and_can_be_combined,
     any_filter_over_pages_of_any_size_gives_what_a_brute_force_search_gives,
@@ -21,8 +21,8 @@ fn names(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|therapist| therapist["name"].as_str().unwrap()).collect()
 }
 
-async fn a_therapist_makes_reads_and_replaces_the_own_profile(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_therapist_makes_reads_and_replaces_the_own_profile(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (noor, asha) = (mesh.join("THERAPIST").await, mesh.join("CLIENT").await);
     let profile = json!({"name": "Noor Haddad", "email": noor.email, "specialty": "Grief", "pincode": "110001"});
     mesh.ask(Method::POST, "/therapists", Some(&asha), Some(profile.clone())).await.refused(403, "ROLE_NOT_ALLOWED");
@@ -44,8 +44,8 @@ async fn a_therapist_makes_reads_and_replaces_the_own_profile(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn filters_ignore_case_and_can_be_combined(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn filters_ignore_case_and_can_be_combined(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let who = mesh.therapist("Anna Meyer", "Trauma", "SW1A 1AA").await;
     mesh.therapist("ANNA Berg", "trauma", "110001").await;
     mesh.therapist("Zoë Anders", "Grief", "110001").await;
@@ -101,8 +101,8 @@ async fn pages(mesh: &TestMesh, who: &Someone, query: &str, size: usize) -> Vec<
     }
 }
 
-async fn any_filter_over_pages_of_any_size_gives_what_a_brute_force_search_gives(engine: Engine) {
-    let mesh = TestMesh::start_with(engine, |config| config.auth.hash_threads = Some(2)).await;
+async fn any_filter_over_pages_of_any_size_gives_what_a_brute_force_search_gives(stand: Stand) {
+    let mesh = TestMesh::start_with(stand, |config| config.auth.hash_threads = Some(2)).await;
     let mut runner = TestRunner::default();
     println!("seed: {:?}", runner.rng());
     let mut draw = |most: usize| (0..most).new_tree(&mut runner).unwrap().current();
@@ -141,8 +141,8 @@ async fn any_filter_over_pages_of_any_size_gives_what_a_brute_force_search_gives
     mesh.stop().await;
 }
 
-async fn a_page_token_is_good_for_its_caller_and_its_query_alone(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_page_token_is_good_for_its_caller_and_its_query_alone(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let noor = mesh.therapist("Noor", "Grief", "110001").await;
     let other = mesh.therapist("Omar", "Grief", "110001").await;
     let page = mesh.get("/therapists?specialty=grief&pageSize=1", &noor).await;
@@ -167,8 +167,8 @@ async fn a_page_token_is_good_for_its_caller_and_its_query_alone(engine: Engine)
     mesh.stop().await;
 }
 
-async fn a_changed_profile_moves_within_the_directory(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_changed_profile_moves_within_the_directory(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let noor = mesh.therapist("Noor", "Grief", "110001").await;
     let moved = json!({"name": "Aisha", "email": noor.email, "specialty": "Trauma", "pincode": "110002"});
     mesh.ask(Method::PUT, &format!("/therapists/{}", noor.id), Some(&noor), Some(moved)).await.expect(200);
@@ -181,8 +181,8 @@ async fn a_changed_profile_moves_within_the_directory(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn the_longest_profiles_can_be_listed_page_by_page(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn the_longest_profiles_can_be_listed_page_by_page(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     // 800 bytes each, and as much as a page token ever has to hold.
     let (bold, pincode) = ("\u{10400}".repeat(200), "\u{10400}".repeat(10));
     let mut who = None;

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use dynamo::{Key, Read};
-use kit::engine::Engine;
 use kit::fault::{Mode, Proxy};
 use kit::mesh::{PASSWORD, TestMesh};
+use kit::stand::Stand;
 use reqwest::Method;
 use serde_json::json;
 
-kit::on_each_engine!(
+kit::on_each_stand!(
     ending_an_account_ends_its_logins_its_address_and_its_profile,
     an_ended_account_cannot_come_back_by_a_token_that_is_still_good,
     an_account_without_a_profile_can_be_ended,
@@ -19,8 +19,8 @@ kit::on_each_engine!(
 /// How long recovery may take on a machine that does other things too.
 const EVENTUALLY: Duration = Duration::from_secs(30);
 
-async fn ending_an_account_ends_its_logins_its_address_and_its_profile(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn ending_an_account_ends_its_logins_its_address_and_its_profile(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let reader = mesh.join("CLIENT").await;
     for (who, path) in [(&asha, format!("/clients/{}", asha.id)), (&noor, format!("/therapists/{}", noor.id))] {
@@ -40,8 +40,8 @@ async fn ending_an_account_ends_its_logins_its_address_and_its_profile(engine: E
     mesh.stop().await;
 }
 
-async fn an_ended_account_cannot_come_back_by_a_token_that_is_still_good(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn an_ended_account_cannot_come_back_by_a_token_that_is_still_good(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let path = format!("/clients/{}", asha.id);
     assert_eq!(mesh.ask(Method::DELETE, &path, Some(&asha), None).await.status, 204);
@@ -51,18 +51,18 @@ async fn an_ended_account_cannot_come_back_by_a_token_that_is_still_good(engine:
     mesh.stop().await;
 }
 
-async fn an_account_without_a_profile_can_be_ended(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn an_account_without_a_profile_can_be_ended(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let asha = mesh.join("CLIENT").await;
     assert_eq!(mesh.ask(Method::DELETE, &format!("/clients/{}", asha.id), Some(&asha), None).await.status, 204);
     mesh.get("/auth/me", &asha).await.refused(401, "ACCOUNT_ENDED");
     mesh.stop().await;
 }
 
-async fn an_ending_that_always_fails_holds_up_no_other(engine: Engine) {
-    let proxy = Proxy::start(&engine.endpoint().await);
+async fn an_ending_that_always_fails_holds_up_no_other(stand: Stand) {
+    let proxy = Proxy::start(&stand.engine.endpoint().await);
     let mut direct = dynamo::Config::default();
-    let mesh = TestMesh::start_with(engine, |config| {
+    let mesh = TestMesh::start_with(stand, |config| {
         direct = config.dynamodb.clone();
         config.dynamodb.endpoint = Some(proxy.endpoint());
         config.endings.recovery_interval = Duration::from_millis(50);

@@ -1,12 +1,17 @@
 //! What bad input gets, over REST: a google.rpc.Status that says what is wrong, never a 5xx.
 
-use kit::engine::Engine;
 use kit::mesh::{TestMesh, answer};
+use kit::stand::Stand;
 use reqwest::Method;
 
-#[tokio::test]
-async fn a_malformed_body_is_refused_by_its_form() {
-    let mesh = TestMesh::start(Engine::Embedded).await;
+kit::through_each_front!(
+    a_malformed_body_is_refused_by_its_form,
+    an_unknown_route_is_not_found,
+    strange_metadata_changes_nothing,
+);
+
+async fn a_malformed_body_is_refused_by_its_form(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     let nested = format!("{}1{}", "{\"email\":".repeat(5_000), "}".repeat(5_000));
     for body in ["{", "", "nonsense", "[]", "7", "null", "{\"email\": }", &deep, &nested, "{\"email\":\"\\ud800\"}"] {
@@ -24,9 +29,8 @@ async fn a_malformed_body_is_refused_by_its_form() {
     mesh.stop().await;
 }
 
-#[tokio::test]
-async fn an_unknown_route_is_not_found() {
-    let mesh = TestMesh::start(Engine::Embedded).await;
+async fn an_unknown_route_is_not_found(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     for (method, path) in [
         (Method::GET, "/nothing"),
         (Method::POST, "/auth/login/x"),
@@ -45,9 +49,8 @@ async fn an_unknown_route_is_not_found() {
     mesh.stop().await;
 }
 
-#[tokio::test]
-async fn strange_metadata_changes_nothing() {
-    let mesh = TestMesh::start(Engine::Embedded).await;
+async fn strange_metadata_changes_nothing(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     for (name, value) in [
         ("grpc-timeout", "99999999H"),

@@ -1,7 +1,7 @@
 //! Internal RPCs: only services call them, by their own tokens, and no front leads to them.
 
-use kit::engine::Engine;
 use kit::mesh::{Someone, TestMesh};
+use kit::stand::Stand;
 use proto::clients::v1::client_name_service_client::ClientNameServiceClient;
 use proto::clients::v1::client_service_client::ClientServiceClient;
 use proto::clients::v1::{BatchGetClientNamesRequest, GetClientRequest, ListClientsRequest};
@@ -14,6 +14,14 @@ use reqwest::Method;
 use serde_json::json;
 use tonic::transport::Channel;
 use tonic::{Code, Request};
+
+kit::through_each_front!(
+    an_internal_rpc_wants_the_token_of_a_service,
+    an_event_that_is_none_is_refused_so_that_it_is_not_lost,
+    services_learn_the_names_of_those_who_have_a_profile_and_of_no_other,
+    no_front_leads_to_an_internal_rpc,
+    grpc_and_rest_share_an_address_and_give_the_same_answers,
+);
 
 async fn channel(address: &str) -> Channel {
     Channel::from_shared(address.to_owned()).unwrap().connect().await.unwrap()
@@ -39,9 +47,8 @@ fn ended(who: &Someone) -> DeliverRequest {
     DeliverRequest { event: Some(event) }
 }
 
-#[tokio::test]
-async fn an_internal_rpc_wants_the_token_of_a_service() {
-    let mesh = TestMesh::start(Engine::Embedded).await;
+async fn an_internal_rpc_wants_the_token_of_a_service(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let who = mesh.client("Asha").await;
     for service in ["auth", "mapping", "vault"] {
         let mut subscriber = SubscriberServiceClient::new(channel(&mesh.service(service)).await);
@@ -59,9 +66,8 @@ async fn an_internal_rpc_wants_the_token_of_a_service() {
     mesh.stop().await;
 }
 
-#[tokio::test]
-async fn an_event_that_is_none_is_refused_so_that_it_is_not_lost() {
-    let mesh = TestMesh::start(Engine::Embedded).await;
+async fn an_event_that_is_none_is_refused_so_that_it_is_not_lost(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let who = mesh.client("Asha").await;
     let mut nobody = ended(&who);
     if let Some(Event { kind: Some(Kind::AccountEnded(ended)), .. }) = &mut nobody.event {
@@ -77,9 +83,8 @@ async fn an_event_that_is_none_is_refused_so_that_it_is_not_lost() {
     mesh.stop().await;
 }
 
-#[tokio::test]
-async fn services_learn_the_names_of_those_who_have_a_profile_and_of_no_other() {
-    let mesh = TestMesh::start(Engine::Embedded).await;
+async fn services_learn_the_names_of_those_who_have_a_profile_and_of_no_other(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, ben, noor) =
         (mesh.client("Asha").await, mesh.client("Ben").await, mesh.therapist("Noor", "Grief", "110001").await);
     let (gone, left) = (mesh.client("Gone").await, mesh.therapist("Left", "Grief", "110001").await);
@@ -115,9 +120,8 @@ async fn services_learn_the_names_of_those_who_have_a_profile_and_of_no_other() 
     mesh.stop().await;
 }
 
-#[tokio::test]
-async fn no_front_leads_to_an_internal_rpc() {
-    let mesh = TestMesh::start(Engine::Embedded).await;
+async fn no_front_leads_to_an_internal_rpc(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let who = mesh.client("Asha").await;
     let mut front = SubscriberServiceClient::new(channel(&mesh.url).await);
     let refused = front.deliver(bearer(ended(&who), &who.token)).await;
@@ -130,9 +134,8 @@ async fn no_front_leads_to_an_internal_rpc() {
     mesh.stop().await;
 }
 
-#[tokio::test]
-async fn grpc_and_rest_share_an_address_and_give_the_same_answers() {
-    let mesh = TestMesh::start(Engine::Embedded).await;
+async fn grpc_and_rest_share_an_address_and_give_the_same_answers(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let who = mesh.client("Asha").await;
     for address in [&mesh.url, &mesh.service("clients")] {
         let mut clients = ClientServiceClient::new(channel(address).await);

@@ -2,12 +2,12 @@
 
 mod therapists;
 
-use kit::engine::Engine;
 use kit::mesh::{Answer, Someone, TestMesh, answer};
+use kit::stand::Stand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_engine!(
+kit::on_each_stand!(
     a_client_adds_reads_corrects_and_removes_an_entry,
     every_bad_field_of_an_entry_is_named_at_once,
     a_feeling_has_a_time_that_can_be_told_and_is_not_to_come,
@@ -62,8 +62,8 @@ async fn pages(mesh: &TestMesh, who: &Someone, of: &Someone, query: &str, size: 
     }
 }
 
-async fn a_client_adds_reads_corrects_and_removes_an_entry(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_client_adds_reads_corrects_and_removes_an_entry(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let path = journal(&asha);
     assert_eq!(mesh.get(&path, &asha).await.expect(200), json!([]));
@@ -119,8 +119,8 @@ async fn a_client_adds_reads_corrects_and_removes_an_entry(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn every_bad_field_of_an_entry_is_named_at_once(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn every_bad_field_of_an_entry_is_named_at_once(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let path = journal(&asha);
     let made = add(&mesh, &asha, "calm", 3, NOW).await;
@@ -164,8 +164,8 @@ async fn every_bad_field_of_an_entry_is_named_at_once(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_feeling_has_a_time_that_can_be_told_and_is_not_to_come(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_feeling_has_a_time_that_can_be_told_and_is_not_to_come(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     for (timestamp, good) in [
         ("2100-01-01T00:05:00Z", true),
@@ -189,8 +189,8 @@ async fn a_feeling_has_a_time_that_can_be_told_and_is_not_to_come(engine: Engine
     mesh.stop().await;
 }
 
-async fn what_is_no_entry_is_not_found(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn what_is_no_entry_is_not_found(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let made = add(&mesh, &asha, "calm", 3, NOW).await;
     let id = made["entryId"].as_str().unwrap();
@@ -231,8 +231,8 @@ async fn what_is_no_entry_is_not_found(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn the_time_and_the_ids_of_an_entry_cannot_be_changed(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn the_time_and_the_ids_of_an_entry_cannot_be_changed(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let made = add(&mesh, &asha, "calm", 3, "2099-12-31T12:00:00.123456Z").await;
     let other = add(&mesh, &asha, "calm", 3, NOW).await;
@@ -254,8 +254,8 @@ async fn the_time_and_the_ids_of_an_entry_cannot_be_changed(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let made = add(&mesh, &asha, "calm", 3, NOW).await;
     let path = at(&journal(&asha), &made);
@@ -276,8 +276,8 @@ async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(engine: Engin
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_adds_one_entry(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_repeated_post_with_its_key_adds_one_entry(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let entry = json!({"emotion": "calm", "intensity": 3, "timestamp": NOW});
     let post = async |key: &str, body: &Value| {
@@ -301,8 +301,8 @@ async fn a_repeated_post_with_its_key_adds_one_entry(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn of_simultaneous_posts_with_one_key_all_get_the_one_entry(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn of_simultaneous_posts_with_one_key_all_get_the_one_entry(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let entry = json!({"emotion": "calm", "intensity": 3, "timestamp": NOW});
     let posts: Vec<_> = (0..8)
@@ -320,8 +320,8 @@ async fn of_simultaneous_posts_with_one_key_all_get_the_one_entry(engine: Engine
     mesh.stop().await;
 }
 
-async fn entries_of_one_millisecond_are_two_entries(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn entries_of_one_millisecond_are_two_entries(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let one = add(&mesh, &asha, "calm", 3, NOW).await;
     let other = add(&mesh, &asha, "calm", 3, NOW).await;
@@ -337,8 +337,8 @@ async fn entries_of_one_millisecond_are_two_entries(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn the_pages_of_any_size_are_the_whole_list(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn the_pages_of_any_size_are_the_whole_list(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let mut expected = Vec::new();
     for minute in 0..12 {
@@ -371,8 +371,8 @@ async fn the_pages_of_any_size_are_the_whole_list(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn bad_filters_are_named_at_once(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn bad_filters_are_named_at_once(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     for (rest, bad) in [
         (
@@ -400,8 +400,8 @@ async fn bad_filters_are_named_at_once(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn insights_count_families_in_the_time_zone_that_is_asked_for(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn insights_count_families_in_the_time_zone_that_is_asked_for(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     // In Kolkata midnight is at 18:30 UTC.
     for (emotion, intensity, timestamp) in [
@@ -450,8 +450,8 @@ async fn insights_count_families_in_the_time_zone_that_is_asked_for(engine: Engi
     mesh.stop().await;
 }
 
-async fn the_vocabulary_has_ten_families_from_light_to_strong(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn the_vocabulary_has_ten_families_from_light_to_strong(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.join("CLIENT").await, mesh.join("THERAPIST").await);
     let told = mesh.get("/emotions", &asha).await.expect(200);
     assert_eq!(mesh.get("/emotions", &noor).await.expect(200), told);

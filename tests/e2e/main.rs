@@ -1,4 +1,4 @@
-//! The contract, held against whole meshes on each engine, from outside: over REST and over gRPC.
+//! The contract, held against whole meshes on each engine and behind each front, from outside: over REST and over gRPC.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,8 +12,8 @@ mod access_log;
 mod accounts;
 mod appointments;
 mod directory;
+mod embedded_only;
 mod endings;
-mod envoy;
 mod hostile;
 mod internal;
 mod journals;
@@ -22,4 +22,5 @@ mod messages;
 mod profiles;
 mod related;
 mod sessions;
+mod story;
 mod tokens;

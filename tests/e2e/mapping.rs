@@ -4,12 +4,12 @@ mod refusals;
 
 use std::time::Duration;
 
-use kit::engine::Engine;
 use kit::mesh::{Answer, PASSWORD, Someone, TestMesh, answer};
+use kit::stand::Stand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_engine!(
+kit::on_each_stand!(
     a_client_maps_a_therapist_and_each_sees_the_other,
     a_therapist_asks_and_the_client_answers,
     a_mapping_gives_nothing_of_the_journal_until_the_client_grants_it,
@@ -111,8 +111,8 @@ fn states(relation: &Value, mapping: &str, access: &str) {
     assert_eq!(relation["grantId"] != "", access == "ACCEPTED", "{relation}");
 }
 
-async fn a_client_maps_a_therapist_and_each_sees_the_other(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_client_maps_a_therapist_and_each_sees_the_other(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     assert_eq!(mesh.get(&two.mapping(), &two.client).await.expect(200), json!([]));
     let made = two.map().await.expect(201);
@@ -135,8 +135,8 @@ async fn a_client_maps_a_therapist_and_each_sees_the_other(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_therapist_asks_and_the_client_answers(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_therapist_asks_and_the_client_answers(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     states(&two.request("MAPPING").await.expect(201), "REQUESTED", "NONE");
     let waiting = json!([{
@@ -177,8 +177,8 @@ async fn a_therapist_asks_and_the_client_answers(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_mapping_gives_nothing_of_the_journal_until_the_client_grants_it(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_mapping_gives_nothing_of_the_journal_until_the_client_grants_it(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let mut two = Two::join(&mesh).await;
     two.map().await.expect(201);
     let first = two.grant().await.expect(200);
@@ -211,8 +211,8 @@ async fn a_mapping_gives_nothing_of_the_journal_until_the_client_grants_it(engin
     mesh.stop().await;
 }
 
-async fn ending_a_mapping_by_either_side_ends_access_in_the_same_step(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn ending_a_mapping_by_either_side_ends_access_in_the_same_step(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     for (number, who) in [&two.client, &two.therapist].into_iter().enumerate() {
         states(&two.map().await.expect(201), "ACTIVE", if number == 0 { "NONE" } else { "REVOKED" });
@@ -238,8 +238,8 @@ async fn ending_a_mapping_by_either_side_ends_access_in_the_same_step(engine: En
     mesh.stop().await;
 }
 
-async fn a_request_that_nobody_answers_expires_after_30_days(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_request_that_nobody_answers_expires_after_30_days(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let mut two = Two::join(&mesh).await;
     two.request("MAPPING").await.expect(201);
     mesh.pass(DAY * 30 - Duration::from_secs(1));
@@ -263,8 +263,8 @@ async fn a_request_that_nobody_answers_expires_after_30_days(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_therapist_learns_a_name_from_the_agreement_on(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_therapist_learns_a_name_from_the_agreement_on(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let name = async || two.seen().await.1["clientName"].clone();
     two.request("MAPPING").await.expect(201);
@@ -278,8 +278,8 @@ async fn a_therapist_learns_a_name_from_the_agreement_on(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_gives_the_same_relation(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_repeated_post_with_its_key_gives_the_same_relation(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let post = async |who: &Someone, path: &str, key: &str, body: &Value| {
         let request = mesh.request(Method::POST, path).bearer_auth(&who.token);
@@ -315,8 +315,8 @@ async fn a_repeated_post_with_its_key_gives_the_same_relation(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn of_simultaneous_posts_with_one_key_all_get_the_one_relation(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn of_simultaneous_posts_with_one_key_all_get_the_one_relation(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let posts: Vec<_> = (0..8)
         .map(|_| {
@@ -346,8 +346,8 @@ async fn pages(mesh: &TestMesh, who: &Someone, path: &str, size: usize, id: &str
     }
 }
 
-async fn the_pages_of_any_size_are_the_whole_list(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn the_pages_of_any_size_are_the_whole_list(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let (mut therapists, mut mapped, mut asking) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..7 {

@@ -5,12 +5,12 @@ mod watching;
 use std::collections::HashSet;
 
 use futures_util::future::join_all;
-use kit::engine::Engine;
 use kit::mesh::{Answer, Someone, TestMesh, answer};
+use kit::stand::Stand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_engine!(
+kit::on_each_stand!(
     a_client_writes_a_therapist_answers_and_each_sees_what_is_new,
     every_bad_field_of_a_message_is_named_at_once,
     messages_pass_only_between_a_client_and_a_therapist,
@@ -80,8 +80,8 @@ async fn pages(mesh: &TestMesh, who: &Someone, path: &str, size: usize) -> Vec<V
     }
 }
 
-async fn a_client_writes_a_therapist_answers_and_each_sees_what_is_new(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_client_writes_a_therapist_answers_and_each_sees_what_is_new(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
     for who in [client, therapist] {
@@ -118,8 +118,8 @@ async fn a_client_writes_a_therapist_answers_and_each_sees_what_is_new(engine: E
     mesh.stop().await;
 }
 
-async fn every_bad_field_of_a_message_is_named_at_once(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn every_bad_field_of_a_message_is_named_at_once(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
     let long = "é".repeat(10_001);
@@ -160,8 +160,8 @@ async fn every_bad_field_of_a_message_is_named_at_once(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn messages_pass_only_between_a_client_and_a_therapist(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn messages_pass_only_between_a_client_and_a_therapist(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let (other_client, other_therapist) = (mesh.client("Bela").await, mesh.therapist("Omar", "Grief", "110001").await);
     let nobody = Someone { id: NOBODY.to_owned(), ..client.clone() };
@@ -175,8 +175,8 @@ async fn messages_pass_only_between_a_client_and_a_therapist(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_therapist_writes_to_related_clients_alone(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_therapist_writes_to_related_clients_alone(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
     let nobody = Someone { id: NOBODY.to_owned(), ..client.clone() };
@@ -197,8 +197,8 @@ async fn a_therapist_writes_to_related_clients_alone(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_conversation_is_its_twos_alone(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_conversation_is_its_twos_alone(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let sent = send(&mesh, client, therapist, "Between us.").await.expect(201);
     let (other_client, other_therapist) = (mesh.client("Bela").await, mesh.therapist("Omar", "Grief", "110001").await);
@@ -217,8 +217,8 @@ async fn a_conversation_is_its_twos_alone(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn what_was_read_stays_read(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn what_was_read_stays_read(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let mut sent = Vec::new();
     for number in 0..4 {
@@ -239,8 +239,8 @@ async fn what_was_read_stays_read(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_sends_one_message(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_repeated_post_with_its_key_sends_one_message(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
     let keyed = async |who: &Someone, to: &Someone, key: &str, text: &str| {
@@ -260,8 +260,8 @@ async fn a_repeated_post_with_its_key_sends_one_message(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn many_messages_at_once_are_each_there_once_in_one_order(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn many_messages_at_once_are_each_there_once_in_one_order(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     send(&mesh, client, therapist, "first").await.expect(201);
     let count = 200;
@@ -283,8 +283,8 @@ async fn many_messages_at_once_are_each_there_once_in_one_order(engine: Engine) 
     mesh.stop().await;
 }
 
-async fn the_pages_of_any_size_are_the_whole_list(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn the_pages_of_any_size_are_the_whole_list(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let therapist = mesh.therapist("Noor", "Grief", "110001").await;
     let mut peers = Vec::new();
     for number in 0..7 {
@@ -300,8 +300,8 @@ async fn the_pages_of_any_size_are_the_whole_list(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn an_erased_client_leaves_no_conversation(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn an_erased_client_leaves_no_conversation(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
     let stays = mesh.client("Bela").await;

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use kit::engine::Engine;
 use kit::fault::Proxy;
 use kit::mesh::{Answer, Someone, TestMesh};
+use kit::stand::Stand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_engine!(
+kit::on_each_stand!(
     a_therapist_sees_a_client_from_the_agreement_to_the_end_of_the_mapping,
     a_request_that_is_not_answered_shows_nothing_of_the_client,
     pages_of_related_clients_are_a_bounded_number_of_calls,
@@ -77,8 +77,8 @@ fn column(list: &Value, name: &str) -> Vec<String> {
     list.as_array().unwrap().iter().map(|item| item[name].as_str().unwrap().to_owned()).collect()
 }
 
-async fn a_therapist_sees_a_client_from_the_agreement_to_the_end_of_the_mapping(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_therapist_sees_a_client_from_the_agreement_to_the_end_of_the_mapping(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let (noor, omar) = (mesh.therapist("Noor", "Grief", "1100").await, mesh.therapist("Omar", "Grief", "1100").await);
     let profile = mesh.get(&format!("/clients/{}", asha.id), &asha).await.expect(200);
@@ -103,8 +103,8 @@ async fn a_therapist_sees_a_client_from_the_agreement_to_the_end_of_the_mapping(
     mesh.stop().await;
 }
 
-async fn a_request_that_is_not_answered_shows_nothing_of_the_client(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_request_that_is_not_answered_shows_nothing_of_the_client(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let profile = mesh.get(&format!("/clients/{}", asha.id), &asha).await.expect(200);
     request_mapping(&mesh, &noor, &asha).await;
@@ -123,11 +123,11 @@ async fn a_request_that_is_not_answered_shows_nothing_of_the_client(engine: Engi
     mesh.stop().await;
 }
 
-async fn pages_of_related_clients_are_a_bounded_number_of_calls(engine: Engine) {
+async fn pages_of_related_clients_are_a_bounded_number_of_calls(stand: Stand) {
     const RELATED: usize = 120;
-    let proxy = Proxy::start(&engine.endpoint().await);
+    let proxy = Proxy::start(&stand.engine.endpoint().await);
     let mut read_of = Vec::new();
-    let mesh = TestMesh::start_with(engine, |config| {
+    let mesh = TestMesh::start_with(stand, |config| {
         config.dynamodb.endpoint = Some(proxy.endpoint());
         read_of = ["Mappings", "Clients"].map(|table| format!("{}{table}", config.dynamodb.table_prefix)).to_vec();
         config.server.health_interval = Duration::from_secs(3600);
@@ -178,8 +178,8 @@ fn read(operation: &str) -> bool {
     ["GetItem", "BatchGetItem", "Query"].contains(&operation)
 }
 
-async fn a_page_token_of_related_clients_is_good_for_its_caller_alone(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_page_token_of_related_clients_is_good_for_its_caller_alone(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (noor, omar) = (mesh.therapist("Noor", "Grief", "1100").await, mesh.therapist("Omar", "Grief", "1100").await);
     for number in 0..3 {
         let client = mesh.client(&format!("Client {number}")).await;
@@ -208,8 +208,8 @@ async fn a_page_token_of_related_clients_is_good_for_its_caller_alone(engine: En
     mesh.stop().await;
 }
 
-async fn the_end_of_a_therapists_account_ends_the_mappings_and_the_access(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn the_end_of_a_therapists_account_ends_the_mappings_and_the_access(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = reader_and_read(&mesh).await;
     let path = format!("/therapists/{}", noor.id);
     assert_eq!(mesh.ask(Method::DELETE, &path, Some(&noor), None).await.status, 204);
@@ -231,8 +231,8 @@ async fn the_end_of_a_therapists_account_ends_the_mappings_and_the_access(engine
     mesh.stop().await;
 }
 
-async fn the_end_of_a_clients_account_ends_the_mappings_and_makes_the_journal_unreadable(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn the_end_of_a_clients_account_ends_the_mappings_and_makes_the_journal_unreadable(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = reader_and_read(&mesh).await;
     assert_eq!(mesh.ask(Method::DELETE, &format!("/clients/{}", asha.id), Some(&asha), None).await.status, 204);
 

@@ -2,12 +2,12 @@
 
 mod refusals;
 
-use kit::engine::Engine;
 use kit::mesh::{Answer, Someone, TestMesh, answer};
+use kit::stand::Stand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_engine!(
+kit::on_each_stand!(
     a_therapist_adds_reads_changes_and_removes_a_session,
     a_session_answers_its_date_as_it_was_given,
     notes_are_read_by_those_they_are_for,
@@ -68,8 +68,8 @@ fn ids(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|session| session["sessionId"].as_str().unwrap()).collect()
 }
 
-async fn a_therapist_adds_reads_changes_and_removes_a_session(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_therapist_adds_reads_changes_and_removes_a_session(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     assert_eq!(mesh.get("/sessions", &noor).await.expect(200), json!([]));
     let session = with(on(2, 9, 10), &json!({"privateNotes": "mine", "sharedNotes": "ours", "status": "CANCELLED"}));
@@ -100,8 +100,8 @@ async fn a_therapist_adds_reads_changes_and_removes_a_session(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_session_answers_its_date_as_it_was_given(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_session_answers_its_date_as_it_was_given(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let by_date = json!({"sessionDate": "2100-01-02T09:00:00+05:30", "endTime": "10:00"});
     let made = add(&mesh, &noor, by_date).await;
@@ -118,8 +118,8 @@ async fn a_session_answers_its_date_as_it_was_given(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn notes_are_read_by_those_they_are_for(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn notes_are_read_by_those_they_are_for(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (noor, other, asha) = (therapist(&mesh).await, therapist(&mesh).await, mesh.client("Asha").await);
     let notes = json!({"privateNotes": "mine", "sharedNotes": "ours"});
     let made = add(&mesh, &noor, with(on(2, 9, 10), &notes)).await;
@@ -142,8 +142,8 @@ async fn notes_are_read_by_those_they_are_for(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_session_that_is_booked_shows_the_client_what_is_shared(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_session_that_is_booked_shows_the_client_what_is_shared(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let (asha, tara) = (related(&mesh, "Asha", &noor).await, related(&mesh, "Tara", &noor).await);
     let notes = json!({"privateNotes": "mine", "sharedNotes": "ours", "clientId": asha.id});
@@ -165,8 +165,8 @@ async fn a_session_that_is_booked_shows_the_client_what_is_shared(engine: Engine
     mesh.stop().await;
 }
 
-async fn a_list_is_in_the_order_of_the_starts_whatever_it_is_filtered_by(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_list_is_in_the_order_of_the_starts_whatever_it_is_filtered_by(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let asha = related(&mesh, "Asha", &noor).await;
     let late = add(&mesh, &noor, on(5, 9, 10)).await;
@@ -207,8 +207,8 @@ async fn a_list_is_in_the_order_of_the_starts_whatever_it_is_filtered_by(engine:
     mesh.stop().await;
 }
 
-async fn a_client_sees_of_a_therapist_what_is_available_and_the_own(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_client_sees_of_a_therapist_what_is_available_and_the_own(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let (asha, tara) = (related(&mesh, "Asha", &noor).await, related(&mesh, "Tara", &noor).await);
     let available = add(&mesh, &noor, on(2, 9, 10)).await;
@@ -240,8 +240,8 @@ async fn a_client_sees_of_a_therapist_what_is_available_and_the_own(engine: Engi
     mesh.stop().await;
 }
 
-async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let made = add(&mesh, &noor, on(2, 9, 10)).await;
     let new = put(&mesh, &noor, &made, json!({"endTime": "11:00", "etag": made["etag"]})).await.expect(200);
@@ -255,8 +255,8 @@ async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(engine: Engin
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_adds_one_session(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_repeated_post_with_its_key_adds_one_session(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let send = async |session: &Value| {
         let request = mesh.request(Method::POST, "/sessions").bearer_auth(&noor.token).json(session);
@@ -272,8 +272,8 @@ async fn a_repeated_post_with_its_key_adds_one_session(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn of_sessions_at_the_same_time_added_at_once_one_stays(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn of_sessions_at_the_same_time_added_at_once_one_stays(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let added = futures_util::future::join_all((0..16).map(|_| offer(&mesh, &noor, on(2, 9, 10)))).await;
     let made: Vec<_> = added.iter().filter(|it| it.status == 201).collect();

@@ -3,10 +3,16 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use kit::engine::Engine;
 use kit::mesh::{Someone, TestMesh, answer};
+use kit::stand::Stand;
 use reqwest::Method;
 use serde_json::{Value, json};
+
+kit::through_each_front!(
+    a_forged_token_speaks_for_nobody,
+    a_token_ends_after_15_minutes_in_every_service,
+    nothing_but_one_bearer_token_tells_who_is_calling,
+);
 
 /// An Ed25519 key (PKCS#8) that is not one of auth.
 const STRANGER: &str = "MC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
@@ -19,9 +25,8 @@ fn forge(header: &Value, claims: &Value, signature: &str) -> String {
     format!("{}.{}.{signature}", B64.encode(header.to_string()), B64.encode(claims.to_string()))
 }
 
-#[tokio::test]
-async fn a_forged_token_speaks_for_nobody() {
-    let mesh = TestMesh::start(Engine::Embedded).await;
+async fn a_forged_token_speaks_for_nobody(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let who = mesh.client("Asha").await;
     let (header, claims) = (part(&who.token, 0), part(&who.token, 1));
     assert_eq!((header["alg"].as_str(), header["typ"].as_str()), (Some("EdDSA"), Some("at+jwt")));
@@ -79,9 +84,8 @@ async fn a_forged_token_speaks_for_nobody() {
     mesh.stop().await;
 }
 
-#[tokio::test]
-async fn a_token_ends_after_15_minutes_in_every_service() {
-    let mesh = TestMesh::start(Engine::Embedded).await;
+async fn a_token_ends_after_15_minutes_in_every_service(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let who = mesh.client("Asha").await;
     mesh.pass(std::time::Duration::from_secs(899));
     mesh.get("/clients", &who).await.expect(200);
@@ -92,9 +96,8 @@ async fn a_token_ends_after_15_minutes_in_every_service() {
     mesh.stop().await;
 }
 
-#[tokio::test]
-async fn nothing_but_one_bearer_token_tells_who_is_calling() {
-    let mesh = TestMesh::start(Engine::Embedded).await;
+async fn nothing_but_one_bearer_token_tells_who_is_calling(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let clients = || mesh.request(Method::GET, "/clients");
     answer(clients().header("x-user-id", &asha.id)).await.refused(401, "TOKEN_MISSING");

@@ -1,13 +1,13 @@
 //! What is refused of appointments, and how.
 
-use kit::engine::Engine;
 use kit::mesh::{Answer, TestMesh};
+use kit::stand::Stand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{NOBODY, Practice, at, id};
 
-kit::on_each_engine!(
+kit::on_each_stand!(
     every_bad_field_is_named_at_once,
     what_cannot_be_asked_for_is_refused_with_its_reason,
     five_requests_wait_for_one_therapist_at_most,
@@ -16,8 +16,8 @@ kit::on_each_engine!(
     an_etag_must_be_the_present_one,
 );
 
-async fn every_bad_field_is_named_at_once(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn every_bad_field_is_named_at_once(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let client = mesh.client("Asha").await;
     let post = async |body: Value| mesh.ask(Method::POST, "/appointments", Some(&client), Some(body)).await;
@@ -48,8 +48,8 @@ async fn every_bad_field_is_named_at_once(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn what_cannot_be_asked_for_is_refused_with_its_reason(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn what_cannot_be_asked_for_is_refused_with_its_reason(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let another = Practice::open(&mesh).await;
     let client = mesh.client("Asha").await;
@@ -73,8 +73,8 @@ async fn what_cannot_be_asked_for_is_refused_with_its_reason(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn five_requests_wait_for_one_therapist_at_most(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn five_requests_wait_for_one_therapist_at_most(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let client = mesh.client("Asha").await;
     let mut asked = Vec::new();
@@ -92,8 +92,8 @@ async fn five_requests_wait_for_one_therapist_at_most(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn who_is_neither_of_the_two_is_told_that_there_is_none(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn who_is_neither_of_the_two_is_told_that_there_is_none(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (client, other) = (mesh.client("Bo").await, mesh.therapist("Kim", "Grief", "110001").await);
     let (_, appointment) = practice.booked(&practice.session(10).await, 10).await;
@@ -117,8 +117,8 @@ async fn who_is_neither_of_the_two_is_told_that_there_is_none(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn each_does_what_is_theirs_alone(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn each_does_what_is_theirs_alone(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let asked = id(&practice.ask(&client, &session, 10).await.expect(201), "appointmentId");
@@ -138,8 +138,8 @@ async fn each_does_what_is_theirs_alone(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn an_etag_must_be_the_present_one(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn an_etag_must_be_the_present_one(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let asked = practice.ask(&client, &session, 10).await.expect(201);

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use kit::engine::Engine;
 use kit::mesh::{Someone, TestMesh};
+use kit::stand::Stand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{NOW, add, at, ids, journal, next, pages};
 
-kit::on_each_engine!(
+kit::on_each_stand!(
     a_mapping_gives_nothing_of_the_journal_and_a_grant_does,
     only_the_client_writes_in_a_journal,
     who_may_not_read_cannot_tell_whether_there_is_a_journal,
@@ -55,8 +55,8 @@ fn reads(of: &Someone, entry: &Value) -> [String; 5] {
     ]
 }
 
-async fn a_mapping_gives_nothing_of_the_journal_and_a_grant_does(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_mapping_gives_nothing_of_the_journal_and_a_grant_does(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let entry = add(&mesh, &asha, "calm", 3, "2099-12-31T00:00:00Z").await;
     let refused = async |when: &str| {
@@ -79,8 +79,8 @@ async fn a_mapping_gives_nothing_of_the_journal_and_a_grant_does(engine: Engine)
     mesh.stop().await;
 }
 
-async fn only_the_client_writes_in_a_journal(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn only_the_client_writes_in_a_journal(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = pair(&mesh).await;
     let entry = add(&mesh, &asha, "calm", 3, NOW).await;
     let body = json!({"emotion": "calm", "intensity": 1, "timestamp": NOW});
@@ -99,8 +99,8 @@ async fn only_the_client_writes_in_a_journal(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn who_may_not_read_cannot_tell_whether_there_is_a_journal(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn who_may_not_read_cannot_tell_whether_there_is_a_journal(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let entry = add(&mesh, &asha, "calm", 3, NOW).await;
     let noor = mesh.therapist("Noor", "Grief", "110001").await;
@@ -118,8 +118,8 @@ async fn who_may_not_read_cannot_tell_whether_there_is_a_journal(engine: Engine)
     mesh.stop().await;
 }
 
-async fn a_private_entry_is_nowhere_for_a_therapist(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_private_entry_is_nowhere_for_a_therapist(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = pair(&mesh).await;
     let mut shared = Vec::new();
     let mut hidden = json!(null);
@@ -161,8 +161,8 @@ async fn a_private_entry_is_nowhere_for_a_therapist(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_grant_covers_entries_from_a_date_on_and_ends_on_a_date(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_grant_covers_entries_from_a_date_on_and_ends_on_a_date(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     map(&mesh, &asha, &noor).await;
     let old = add(&mesh, &asha, "calm", 3, "2099-12-30T23:59:59.999Z").await;
@@ -186,8 +186,8 @@ async fn a_grant_covers_entries_from_a_date_on_and_ends_on_a_date(engine: Engine
     mesh.stop().await;
 }
 
-async fn a_revocation_ends_every_read_and_every_page_token(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_revocation_ends_every_read_and_every_page_token(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = pair(&mesh).await;
     let mut entry = json!(null);
     for _ in 0..5 {
@@ -208,8 +208,8 @@ async fn a_revocation_ends_every_read_and_every_page_token(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn the_client_sees_every_read(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn the_client_sees_every_read(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor Haddad", "Grief", "110001").await);
     map(&mesh, &asha, &noor).await;
     let granted = grant(&mesh, &asha, &noor, json!({"access": "ACCEPTED"})).await;
@@ -258,8 +258,8 @@ async fn the_client_sees_every_read(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_grant_for_one_journal_opens_no_other(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_grant_for_one_journal_opens_no_other(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = pair(&mesh).await;
     let (ben, omar) = (mesh.client("Ben").await, mesh.therapist("Omar", "Grief", "110001").await);
     let (of_asha, of_ben) = (add(&mesh, &asha, "calm", 3, NOW).await, add(&mesh, &ben, "calm", 3, NOW).await);
@@ -275,8 +275,8 @@ async fn a_grant_for_one_journal_opens_no_other(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn an_ended_account_leaves_no_journal_that_anybody_reads(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn an_ended_account_leaves_no_journal_that_anybody_reads(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (asha, noor) = pair(&mesh).await;
     let entry = add(&mesh, &asha, "calm", 3, NOW).await;
     mesh.get(&journal(&asha), &noor).await.expect(200);

@@ -1,21 +1,21 @@
 //! What is refused of relations and consent, and how.
 
-use kit::engine::Engine;
 use kit::mesh::{Answer, TestMesh};
+use kit::stand::Stand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{NOBODY, Two, states};
 
-kit::on_each_engine!(
+kit::on_each_stand!(
     what_the_present_state_does_not_allow_is_refused_with_its_reason,
     every_bad_field_is_named_at_once,
     a_path_of_another_account_is_refused_alike_whether_it_exists_or_not,
     who_is_not_there_cannot_be_mapped_or_asked,
 );
 
-async fn what_the_present_state_does_not_allow_is_refused_with_its_reason(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn what_the_present_state_does_not_allow_is_refused_with_its_reason(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     // No relation at all.
     two.reply("ACCEPTED").await.refused(404, "NOT_FOUND");
@@ -49,8 +49,8 @@ async fn what_the_present_state_does_not_allow_is_refused_with_its_reason(engine
     mesh.stop().await;
 }
 
-async fn every_bad_field_is_named_at_once(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn every_bad_field_is_named_at_once(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     two.map().await.expect(201);
     let named = |answer: Answer, fields: &[&str]| {
@@ -97,8 +97,8 @@ async fn every_bad_field_is_named_at_once(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_path_of_another_account_is_refused_alike_whether_it_exists_or_not(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_path_of_another_account_is_refused_alike_whether_it_exists_or_not(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let (ben, omar) = (mesh.client("Ben").await, mesh.therapist("Omar", "Grief", "110001").await);
     two.map().await.expect(201);
@@ -152,8 +152,8 @@ async fn a_path_of_another_account_is_refused_alike_whether_it_exists_or_not(eng
     mesh.stop().await;
 }
 
-async fn who_is_not_there_cannot_be_mapped_or_asked(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn who_is_not_there_cannot_be_mapped_or_asked(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let (without_client, without_therapist) = (mesh.join("CLIENT").await, mesh.join("THERAPIST").await);
     for id in [NOBODY, &without_therapist.id, &two.client.id] {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use kit::engine::Engine;
 use kit::mesh::{Someone, TestMesh};
+use kit::stand::Stand;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use super::{NOBODY, Two, send};
 
-kit::on_each_engine!(
+kit::on_each_stand!(
     a_watcher_sees_what_both_write_and_goes_on_where_it_was,
     what_cannot_be_watched_is_refused_before_anything_comes,
     watching_ends_with_the_login,
@@ -66,8 +66,8 @@ fn quickly(config: &mut mesh::Config) {
     config.messages.watch_poll_interval = Duration::from_millis(100);
 }
 
-async fn a_watcher_sees_what_both_write_and_goes_on_where_it_was(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_watcher_sees_what_both_write_and_goes_on_where_it_was(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     // The conversation need not have begun.
     let mut by_client = Events::begin(&mesh, client, therapist, None).await;
@@ -93,8 +93,8 @@ async fn a_watcher_sees_what_both_write_and_goes_on_where_it_was(engine: Engine)
     mesh.stop().await;
 }
 
-async fn what_cannot_be_watched_is_refused_before_anything_comes(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn what_cannot_be_watched_is_refused_before_anything_comes(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let other = mesh.therapist("Omar", "Grief", "110001").await;
     let foreign = send(&mesh, client, &other, "Hello.").await.expect(201);
@@ -126,8 +126,8 @@ async fn what_cannot_be_watched_is_refused_before_anything_comes(engine: Engine)
     mesh.stop().await;
 }
 
-async fn watching_ends_with_the_login(engine: Engine) {
-    let mesh = TestMesh::start_with(engine, quickly).await;
+async fn watching_ends_with_the_login(stand: Stand) {
+    let mesh = TestMesh::start_with(stand, quickly).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let elsewhere = mesh.login(&client.email, kit::mesh::PASSWORD).await;
     let mut ends = Events::begin(&mesh, client, therapist, None).await;
@@ -141,8 +141,8 @@ async fn watching_ends_with_the_login(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn watching_ends_with_the_account(engine: Engine) {
-    let mesh = TestMesh::start_with(engine, quickly).await;
+async fn watching_ends_with_the_account(stand: Stand) {
+    let mesh = TestMesh::start_with(stand, quickly).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let sent = send(&mesh, client, therapist, "Goodbye.").await.expect(201);
     let (mut own, mut peers) =
@@ -155,8 +155,8 @@ async fn watching_ends_with_the_account(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn watching_ends_with_the_token(engine: Engine) {
-    let mesh = TestMesh::start_with(engine, quickly).await;
+async fn watching_ends_with_the_token(stand: Stand) {
+    let mesh = TestMesh::start_with(stand, quickly).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let mut events = Events::begin(&mesh, client, therapist, None).await;
     let sent = send(&mesh, client, therapist, "Hello.").await.expect(201);

@@ -1,13 +1,13 @@
 //! What is refused of sessions, and how.
 
-use kit::engine::Engine;
 use kit::mesh::TestMesh;
+use kit::stand::Stand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{NOBODY, add, offer, on, path, put, related, therapist, with};
 
-kit::on_each_engine!(
+kit::on_each_stand!(
     every_bad_field_of_a_session_is_named_at_once,
     whose_session_it_is_can_be_named_and_not_changed,
     only_therapists_write_and_only_with_those_who_are_related,
@@ -15,8 +15,8 @@ kit::on_each_engine!(
     a_session_becomes_booked_by_accepting_alone,
 );
 
-async fn every_bad_field_of_a_session_is_named_at_once(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn every_bad_field_of_a_session_is_named_at_once(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let made = add(&mesh, &noor, on(2, 9, 10)).await;
     let date = |date: &str| with(on(3, 9, 10), &json!({"sessionDate": date}));
@@ -51,8 +51,8 @@ async fn every_bad_field_of_a_session_is_named_at_once(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn whose_session_it_is_can_be_named_and_not_changed(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn whose_session_it_is_can_be_named_and_not_changed(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (noor, other) = (therapist(&mesh).await, therapist(&mesh).await);
     let asha = related(&mesh, "Asha", &noor).await;
     let made = add(&mesh, &noor, with(on(2, 9, 10), &json!({"therapistId": noor.id}))).await;
@@ -84,8 +84,8 @@ async fn whose_session_it_is_can_be_named_and_not_changed(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn only_therapists_write_and_only_with_those_who_are_related(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn only_therapists_write_and_only_with_those_who_are_related(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (noor, asha) = (therapist(&mesh).await, mesh.client("Asha").await);
     let made = add(&mesh, &noor, on(2, 9, 10)).await;
     offer(&mesh, &asha, on(3, 9, 10)).await.refused(403, "ROLE_NOT_ALLOWED");
@@ -99,8 +99,8 @@ async fn only_therapists_write_and_only_with_those_who_are_related(engine: Engin
     mesh.stop().await;
 }
 
-async fn bad_filters_are_named_at_once(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn bad_filters_are_named_at_once(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let (noor, asha) = (therapist(&mesh).await, mesh.client("Asha").await);
     let bad = async |who, query: &str| {
         let refused = mesh.get(&format!("/sessions?{query}"), who).await;
@@ -117,8 +117,8 @@ async fn bad_filters_are_named_at_once(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_session_becomes_booked_by_accepting_alone(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+async fn a_session_becomes_booked_by_accepting_alone(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let made = add(&mesh, &noor, on(2, 9, 10)).await;
     put(&mesh, &noor, &made, json!({"status": "BOOKED"})).await.refused(400, "BOOKED_BY_ACCEPTING");

@@ -8,5 +8,6 @@ pub mod front_service;
 #[cfg(feature = "mesh")]
 pub mod mesh;
 pub mod otlp;
+pub mod stand;
 pub mod subscriber;
 pub mod wait;

@@ -1,6 +1,7 @@
 //! Whole meshes, and people who use them.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test whose mesh does not start or answer has failed")]
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -12,7 +13,8 @@ use mesh::{Config, Mesh};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::engine::Engine;
+use crate::envoy::{Envoy, EnvoySetup};
+use crate::stand::{Front, Stand};
 
 /// What every person of the tests has for a password.
 pub const PASSWORD: &str = "seven quiet herons";
@@ -28,6 +30,7 @@ struct Defaults {
 /// A mesh of its own, on an engine that it shares with other tests, by a clock that stands still.
 pub struct TestMesh {
     mesh: Mesh,
+    envoy: Option<Envoy>,
     /// The clock that every service goes by.
     pub clock: ManualClock,
     /// Where the front is.
@@ -63,13 +66,14 @@ pub struct Someone {
 }
 
 impl TestMesh {
-    /// A mesh on this engine.
-    pub async fn start(engine: Engine) -> Self {
-        Self::start_with(engine, |_| ()).await
+    /// A mesh on this stand; an engine alone is one too.
+    pub async fn start(stand: impl Into<Stand>) -> Self {
+        Self::start_with(stand, |_| ()).await
     }
 
-    /// A mesh on this engine, with other settings.
-    pub async fn start_with(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
+    /// A mesh on this stand, with other settings.
+    pub async fn start_with(stand: impl Into<Stand>, change: impl FnOnce(&mut Config)) -> Self {
+        let Stand { engine, front } = stand.into();
         let arguments = ["test", "--listen", "127.0.0.1:0", "--services-port", "0", "--memory"];
         let mut config = Defaults::parse_from(arguments).config;
         config.dynamodb = engine.config().await;
@@ -81,13 +85,33 @@ impl TestMesh {
             Platform { clock: Arc::new(clock.clone()), entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let mesh = Mesh::start(config, platform).await.expect("the mesh starts");
         let url = format!("http://{}", mesh.address());
-        Self { mesh, clock, url, http: reqwest::Client::new(), dynamodb }
+        let mesh = Self { mesh, envoy: None, clock, url, http: reqwest::Client::new(), dynamodb };
+        match front {
+            Front::Embedded => mesh,
+            Front::Envoy => {
+                let envoy = mesh.envoy().await;
+                Self { url: envoy.url(), envoy: Some(envoy), ..mesh }
+            }
+        }
+    }
+
+    /// An Envoy of its own before the services of this mesh, as in production.
+    pub async fn envoy(&self) -> Envoy {
+        let upstreams = proto::RPCS.iter().filter(|rpc| !rpc.is_internal()).map(|rpc| {
+            let domain = rpc.service().split('.').nth(1).expect("a package has a domain");
+            (rpc.service().to_owned(), self.address(domain))
+        });
+        let upstreams = upstreams.collect();
+        Envoy::start(EnvoySetup { descriptor_set: proto::ENVOY_DESCRIPTOR_SET.to_vec(), upstreams }).await
     }
 
     /// Where a service listens, as `http://host:port`.
     pub fn service(&self, name: &str) -> String {
-        let (_, address) = self.mesh.services().find(|(known, _)| *known == name).expect("the service is there");
-        format!("http://{address}")
+        format!("http://{}", self.address(name))
+    }
+
+    fn address(&self, name: &str) -> SocketAddr {
+        self.mesh.services().find(|(known, _)| *known == name).expect("the service is there").1
     }
 
     /// A token with which a call is that of the service of this name.
@@ -156,7 +180,7 @@ impl TestMesh {
 
     /// Stops the mesh, and holds it to having ended well: no request cut off, no task left.
     pub async fn stop(self) {
-        drop(self.http);
+        drop((self.http, self.envoy));
         assert!(self.mesh.shutdown().await, "the mesh ends quietly");
     }
 }

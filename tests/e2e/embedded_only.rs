@@ -1,0 +1,54 @@
+//! What is not asked of Envoy, each with the reason. This is the one place for it, and it may only shrink: a test holds
+//! that every other test of the suite runs through Envoy as well.
+
+use std::fs;
+use std::path::Path;
+
+use kit::engine::Engine;
+use kit::mesh::TestMesh;
+use reqwest::Method;
+use serde_json::json;
+
+kit::on_each_engine!(every_field_of_a_wrong_type_is_named_at_once);
+
+/// How many tests there are that run through the embedded front alone.
+const MOST: usize = 1;
+
+const SUITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/e2e");
+
+#[test]
+fn every_other_test_of_the_suite_runs_through_envoy_as_well() {
+    let mut unseen = vec![Path::new(SUITE).to_path_buf()];
+    let mut tests = 0;
+    while let Some(directory) = unseen.pop() {
+        for path in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                unseen.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            if path.ends_with("embedded_only.rs") {
+                let rules = text.lines().filter(|line| line.starts_with("async fn "));
+                assert!(rules.count() <= MOST, "the exclusions may only shrink");
+            } else {
+                for alone in ["#[test]", "#[tokio::test", "on_each_engine!"] {
+                    assert!(!text.contains(alone), "{} in {}", alone, path.display());
+                }
+                tests += text.matches("(stand: Stand) {").count();
+            }
+        }
+    }
+    assert!(tests > 100, "the tests were found: {tests}");
+}
+
+/// Envoy's transcoder stops at the first value that its field can't hold, so the refusal names that field alone.
+async fn every_field_of_a_wrong_type_is_named_at_once(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let asha = mesh.join("CLIENT").await;
+    let profile = json!({"name": 7, "email": ["x"], "pincode": {"a": 1}});
+    let refused = mesh.ask(Method::POST, "/clients", Some(&asha), Some(profile)).await;
+    refused.refused(400, "INVALID_FIELDS");
+    assert_eq!(refused.bad_fields(), ["email", "name", "pincode"]);
+    assert_eq!(mesh.get("/clients", &asha).await.expect(200), json!([]), "nothing was written");
+    mesh.stop().await;
+}
