@@ -9,6 +9,9 @@ use http::header::{
 use http::{Method, Response};
 use tonic::body::Body;
 
+/// What a page may read of an answer beyond what every page may.
+const EXPOSED: &str = "x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin";
+
 /// The origins whose pages may call.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cors(Vec<HeaderValue>);
@@ -34,7 +37,10 @@ impl Cors {
         Self::show(origin, response.headers_mut());
         let answer = [
             (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE"),
-            (ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, idempotency-key"),
+            (
+                ACCESS_CONTROL_ALLOW_HEADERS,
+                "authorization, content-type, idempotency-key, grpc-timeout, x-grpc-web, x-user-agent",
+            ),
             (ACCESS_CONTROL_MAX_AGE, "600"),
         ];
         response.headers_mut().extend(answer.map(|(name, value)| (name, HeaderValue::from_static(value))));
@@ -44,7 +50,7 @@ impl Cors {
     /// Lets a page of this origin read an answer.
     pub(crate) fn show(origin: &HeaderValue, answer: &mut HeaderMap) {
         answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("x-next-page-token, retry-after"));
+        answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
         answer.append(VARY, HeaderValue::from_static("origin"));
     }
 }

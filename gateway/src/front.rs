@@ -29,7 +29,7 @@ use crate::health::Readiness;
 use crate::refusal::Refusal;
 use crate::route::{Segments, Table, UnusableDescriptors};
 use crate::upstream::Upstream;
-use crate::{native, reflection, rest};
+use crate::{native, reflection, rest, web};
 
 /// What a front is made of.
 pub struct Setup {
@@ -64,8 +64,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Config,
     pub(crate) stop: CancellationToken,
     pub(crate) proxies: TrustedProxies,
+    pub(crate) cors: Cors,
     upstreams: HashMap<Arc<str>, Upstream>,
-    cors: Cors,
     readiness: Readiness,
     /// The front's own gRPC services.
     own: Routes,
@@ -130,7 +130,11 @@ where
             let context = call.context().clone();
             let answer = async {
                 if is_grpc(&parts.headers) {
-                    grpc(&shared, &mut call, parts, body).await
+                    name_rpc(&shared, &mut call, &parts);
+                    grpc(&shared, parts, body).await
+                } else if web::is_call(&parts) {
+                    name_rpc(&shared, &mut call, &parts);
+                    web::answer(&shared, parts, body).await
                 } else {
                     http(&shared, &mut call, &parts, body).await
                 }
@@ -166,10 +170,15 @@ async fn http(shared: &Arc<Shared>, call: &mut HttpCall, parts: &Parts, body: Bo
     response
 }
 
-async fn grpc(shared: &Arc<Shared>, call: &mut HttpCall, parts: Parts, body: Body) -> Response<Body> {
+fn name_rpc(shared: &Shared, call: &mut HttpCall, parts: &Parts) {
+    if let Some(rpc) = shared.table.rpc(parts.uri.path()) {
+        call.route(Arc::clone(&rpc.path));
+    }
+}
+
+pub(crate) async fn grpc(shared: &Arc<Shared>, parts: Parts, body: Body) -> Response<Body> {
     let path = parts.uri.path();
     if let Some(rpc) = shared.table.rpc(path) {
-        call.route(Arc::clone(&rpc.path));
         return native::answer(shared, rpc, &parts, body).await;
     }
     if !path.starts_with("/grpc.health.") && !path.starts_with("/grpc.reflection.") {
@@ -181,7 +190,7 @@ async fn grpc(shared: &Arc<Shared>, call: &mut HttpCall, parts: Parts, body: Bod
     }
 }
 
-/// Whether a request is a call by gRPC itself; gRPC-Web is another protocol, which nobody here speaks.
+/// Whether a request is a call by gRPC itself. gRPC-Web is another protocol.
 fn is_grpc(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(CONTENT_TYPE) else { return false };
     let rest = value.as_bytes().strip_prefix(b"application/grpc");

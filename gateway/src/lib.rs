@@ -26,6 +26,7 @@ mod stream;
 mod time_text;
 mod transcode;
 mod upstream;
+mod web;
 mod wire;
 
 pub use config::{Config, UpstreamAddress};

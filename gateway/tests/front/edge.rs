@@ -98,13 +98,19 @@ async fn a_page_of_a_listed_origin_may_call_and_another_may_not() {
     let allowed = ask("https://app.example.org").await.unwrap();
     assert_eq!(allowed.status(), 200);
     assert_eq!(allowed.headers()["access-control-allow-origin"], "https://app.example.org");
-    assert_eq!(allowed.headers()["access-control-allow-headers"], "authorization, content-type, idempotency-key");
+    assert_eq!(
+        allowed.headers()["access-control-allow-headers"],
+        "authorization, content-type, idempotency-key, grpc-timeout, x-grpc-web, x-user-agent"
+    );
     let refused = ask("https://evil.example.org").await.unwrap();
     assert_eq!(refused.status(), 404);
     assert_eq!(refused.headers().get("access-control-allow-origin"), None);
 
     let read = stand.get("/front/items").header("origin", "https://app.example.org").send().await.unwrap();
-    assert_eq!(read.headers()["access-control-expose-headers"], "x-next-page-token, retry-after");
+    assert_eq!(
+        read.headers()["access-control-expose-headers"],
+        "x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin"
+    );
     assert_eq!(read.headers()["x-next-page-token"], "next");
 }
 

@@ -7,3 +7,4 @@ mod native;
 mod robustness;
 mod stand;
 mod streams;
+mod web;

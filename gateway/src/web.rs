@@ -1,0 +1,52 @@
+//! gRPC-Web, for pages: gRPC over HTTP/1.1 or 2 with its trailers at the end of the body, and as base64 where a page can't read
+//! bytes (PROTOCOL-WEB of gRPC). It is turned into gRPC before anything looks at it, so that both are answered alike.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{Method, Request, Response};
+use http_body_util::{BodyStream, StreamBody};
+use tonic::body::Body;
+use tonic_web::GrpcWebLayer;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::cors::Cors;
+use crate::front::{Shared, grpc};
+
+const TYPES: [&str; 4] = [
+    "application/grpc-web",
+    "application/grpc-web+proto",
+    "application/grpc-web-text",
+    "application/grpc-web-text+proto",
+];
+
+/// Whether a request is a call by gRPC-Web.
+pub(crate) fn is_call(parts: &Parts) -> bool {
+    let kind = parts.headers.get(CONTENT_TYPE);
+    parts.method == Method::POST && kind.is_some_and(|kind| TYPES.iter().any(|known| kind == known))
+}
+
+/// Answers it.
+pub(crate) async fn answer(shared: &Arc<Shared>, parts: Parts, body: Body) -> Response<Body> {
+    let origin = shared.cors.allowed(&parts.headers).cloned();
+    let inner = service_fn(|request: Request<Body>| {
+        let shared = Arc::clone(shared);
+        async move {
+            let (parts, body) = request.into_parts();
+            Ok::<_, Infallible>(grpc(&shared, parts, of_any_size(body)).await)
+        }
+    });
+    let Ok(mut response) = GrpcWebLayer::new().layer(inner).oneshot(Request::from_parts(parts, body)).await;
+    response = response.map(of_any_size);
+    if let Some(origin) = origin {
+        Cors::show(&origin, response.headers_mut());
+    }
+    response
+}
+
+/// The same body without a word on its size: tonic-web tells that of the body before it was decoded or encoded.
+fn of_any_size(body: Body) -> Body {
+    Body::new(StreamBody::new(BodyStream::new(body)))
+}

@@ -1,0 +1,84 @@
+//! gRPC-Web on the same port: what a page's own client sends, over HTTP/1.1.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kit::front_service::SERVICE;
+use kit::front_service::v1::{FailRequest, GetItemRequest, Item};
+use prost::Message;
+use reqwest::header::CONTENT_TYPE;
+
+use crate::stand::Stand;
+
+fn frame(message: &impl Message) -> Vec<u8> {
+    let message = message.encode_to_vec();
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[0], &length[..], &message].concat()
+}
+
+/// The frames of a body: each a flag and what it holds.
+fn frames(mut body: &[u8]) -> Vec<(u8, &[u8])> {
+    let mut frames = Vec::new();
+    while let [flag, a, b, c, d, rest @ ..] = body {
+        let (held, after) = rest.split_at(u32::from_be_bytes([*a, *b, *c, *d]).try_into().unwrap());
+        frames.push((*flag, held));
+        body = after;
+    }
+    frames
+}
+
+fn call(stand: &Stand, method: &str, kind: &str, body: Vec<u8>) -> reqwest::RequestBuilder {
+    let url = format!("http://{}/{SERVICE}/{method}", stand.address);
+    reqwest::Client::new().post(url).header(CONTENT_TYPE, kind).header("x-grpc-web", "1").body(body)
+}
+
+#[tokio::test]
+async fn a_call_is_answered_with_its_trailers_in_the_body() {
+    let stand = Stand::start(&[]).await;
+    let asked = frame(&GetItemRequest { item_id: "a".into() });
+    let answer = call(&stand, "GetItem", "application/grpc-web+proto", asked.clone()).send().await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()[CONTENT_TYPE]),
+        (200, &"application/grpc-web+proto".parse().unwrap())
+    );
+    let body = answer.bytes().await.unwrap();
+    let [(0, item), (0x80, trailers)] = frames(&body)[..] else { panic!("a message and trailers: {body:?}") };
+    assert_eq!(Item::decode(item).unwrap().item_id, "a");
+    assert!(std::str::from_utf8(trailers).unwrap().contains("grpc-status:0"), "{trailers:?}");
+
+    let asked = STANDARD.encode(asked).into_bytes();
+    let text =
+        call(&stand, "GetItem", "application/grpc-web-text", asked).header("accept", "application/grpc-web-text");
+    let text = text.send().await.unwrap().text().await.unwrap();
+    // Each piece is padded for itself.
+    let decoded: Vec<u8> = text.as_bytes().chunks(4).flat_map(|four| STANDARD.decode(four).unwrap()).collect();
+    let [(0, item), (0x80, _)] = frames(&decoded)[..] else { panic!("a message and trailers: {text}") };
+    assert_eq!(Item::decode(item).unwrap().item_id, "a");
+}
+
+#[tokio::test]
+async fn an_error_and_what_is_no_rpc_for_people_are_told_as_by_grpc() {
+    let stand = Stand::start(&[]).await;
+    let fail = frame(&FailRequest { code: 5, details: false, retry_after: 0, text: "why".into() });
+    for (method, body, status) in [("Fail", fail, "5"), ("Nothing", Vec::new(), "12")] {
+        let answer = call(&stand, method, "application/grpc-web", body).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let headers = answer.headers().clone();
+        let body = answer.bytes().await.unwrap();
+        let in_body = frames(&body).into_iter().find(|(flag, _)| *flag == 0x80).map(|(_, trailers)| trailers.to_vec());
+        let told = in_body.map_or_else(
+            || format!("grpc-status:{}", headers["grpc-status"].to_str().unwrap()),
+            |trailers| String::from_utf8(trailers).unwrap(),
+        );
+        assert!(told.contains(&format!("grpc-status:{status}")), "{method}: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_an_allowed_origin_reads_the_answer() {
+    let stand = Stand::start(&["--cors-origins", "https://app.example.org"]).await;
+    let asked = frame(&GetItemRequest { item_id: "a".into() });
+    for (origin, allowed) in [("https://app.example.org", true), ("https://evil.example.org", false)] {
+        let answer = call(&stand, "GetItem", "application/grpc-web", asked.clone()).header("origin", origin).send();
+        assert_eq!(answer.await.unwrap().headers().contains_key("access-control-allow-origin"), allowed, "{origin}");
+    }
+}
