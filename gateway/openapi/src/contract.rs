@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::fmt;
 
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, FileDescriptor, MethodDescriptor, Value};
 use proto::Rpc;
+
+use crate::prose::{camel_case, markdown};
 
 /// The descriptors, ready to be asked.
 #[derive(Debug)]
@@ -52,13 +55,30 @@ impl Contract {
         Ok(Self { routes, comments: pool.files().flat_map(|file| comments_of(&file)).collect() })
     }
 
-    /// The comment before something, without its margin; empty if there is none.
-    pub(crate) fn comment(&self, file: &FileDescriptor, path: &[i32]) -> &str {
-        self.comments.get(&(file.name().to_owned(), path.to_vec())).map_or("", String::as_str)
+    /// The comment before something as Markdown; empty if there is none. An RPC that it names between backticks becomes the
+    /// way to call it over REST.
+    pub(crate) fn markdown(&self, file: &FileDescriptor, path: &[i32]) -> String {
+        let comment = self.comments.get(&(file.name().to_owned(), path.to_vec())).map_or("", String::as_str);
+        markdown(comment, |name| {
+            let route = self.routes.iter().find(|route| route.method.name() == name);
+            route.map(Route::to_string)
+        })
+    }
+}
+
+/// As people write it: `GET /journal/{clientId}`.
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb.to_uppercase(), self.path())
     }
 }
 
 impl Route {
+    /// With the variables as JSON names them.
+    pub(crate) fn path(&self) -> String {
+        camel_case(&self.template)
+    }
+
     /// The fields in the path, as the proto names them.
     pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
         self.template.split(['{', '}']).skip(1).step_by(2)

@@ -6,7 +6,7 @@ use std::error::Error;
 use proto::Caller;
 
 use crate::contract::Route;
-use crate::words::{Reason, Words};
+use crate::words::{Bare, Reason, StatusWords, Words};
 use crate::yaml::{Map, Value, list, map, reference, text};
 
 /// google.rpc.Code: the name, the number and the HTTP status.
@@ -88,14 +88,21 @@ impl<'w> Failures<'w> {
             };
             Ok((text(status.to_string()), written))
         };
-        self.of(route)?.into_iter().map(response).collect()
+        let mut responses = self.of(route)?.into_iter().map(response).collect::<Result<Vec<_>, Box<dyn Error>>>()?;
+        let bare = |(status, bare): (&u16, &Bare)| (text(status.to_string()), reference("responses", &bare.name));
+        responses.extend(self.words.bare.iter().map(bare));
+        responses.sort_by(|(one, _), (other, _)| one.as_str().cmp(&other.as_str()));
+        Ok(responses.into_iter().collect())
     }
 
     /// The components that `responses` refers to.
     pub(crate) fn components(&self) -> Result<Map, Box<dyn Error>> {
         let component =
             |(status, set): (&u16, &Vec<String>)| Ok((text(&self.status(*status)?.name), self.response(*status, set)?));
-        self.common.iter().map(component).collect()
+        let mut components = self.common.iter().map(component).collect::<Result<Map, Box<dyn Error>>>()?;
+        let bare = |bare: &Bare| (text(&bare.name), map([("description", text(&bare.description))]).into());
+        components.extend(self.words.bare.values().map(bare));
+        Ok(components)
     }
 
     /// An example for each reason.
@@ -118,7 +125,7 @@ impl<'w> Failures<'w> {
         Ok(map([("description", text(description)), ("headers", headers.into()), ("content", content.into())]).into())
     }
 
-    fn status(&self, status: u16) -> Result<&crate::words::StatusWords, String> {
+    fn status(&self, status: u16) -> Result<&StatusWords, String> {
         self.words.statuses.get(&status).ok_or(format!("words.yaml: no status {status}"))
     }
 }
@@ -130,15 +137,22 @@ fn status(reason: &Reason) -> Result<u16, String> {
 
 /// What every operation of this kind can answer.
 fn of_every(route: &Route) -> Vec<&'static str> {
-    let mut reasons =
-        vec!["INVALID_FIELDS", "RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE", "OVERLOADED", "DEADLINE_EXCEEDED"];
+    let mut reasons = vec![
+        "INVALID_FIELDS",
+        "MALFORMED_PATH",
+        "RESOURCE_EXHAUSTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "OVERLOADED",
+        "DEADLINE_EXCEEDED",
+    ];
     if route.has_body() {
         reasons.extend(["MALFORMED_JSON", "UNSUPPORTED_CONTENT_TYPE", "BODY_TOO_LARGE"]);
     }
     if route.rpc.is_public() {
         reasons.push("CREDENTIALS_AMBIGUOUS");
     } else {
-        reasons.extend(["TOKEN_MISSING", "TOKEN_EXPIRED", "TOKEN_INVALID"]);
+        reasons.extend(["TOKEN_MISSING", "TOKEN_EXPIRED", "TOKEN_INVALID", "UNAUTHENTICATED"]);
     }
     if matches!(route.rpc.callers, [Caller::Client | Caller::Therapist]) {
         reasons.push("ROLE_NOT_ALLOWED");
@@ -154,9 +168,9 @@ fn of_every(route: &Route) -> Vec<&'static str> {
 
 fn example(name: &str, reason: &Reason) -> Result<Value, Box<dyn Error>> {
     let (_, number, _) = CODES.iter().find(|(code, ..)| *code == reason.code).ok_or("no such code")?;
-    let detail = |kind: &str, mut rest: Map| -> Value {
+    let detail = |kind: &str, rest: Map| -> Value {
         let mut detail = map([("@type", text(format!("type.googleapis.com/google.rpc.{kind}")))]);
-        detail.append(&mut rest);
+        detail.extend(rest);
         detail.into()
     };
     let info = [("reason", text(name)), ("domain", text("therapy")), ("metadata", Map::new().into())];
@@ -169,14 +183,4 @@ fn example(name: &str, reason: &Reason) -> Result<Value, Box<dyn Error>> {
     }
     let value = [("code", (*number).into()), ("message", text(&reason.message)), ("details", list(details))];
     Ok(map([("summary", text(&reason.says)), ("value", map(value).into())]).into())
-}
-
-trait Append {
-    fn append(&mut self, other: &mut Self);
-}
-
-impl Append for Map {
-    fn append(&mut self, other: &mut Self) {
-        self.extend(std::mem::take(other));
-    }
 }

@@ -8,7 +8,6 @@ use proto::Caller;
 use crate::contract::{Body, Contract, Route};
 use crate::examples;
 use crate::failures::{Failures, is_repeatable};
-use crate::prose::{camel_case, markdown};
 use crate::schemas::{Schemas, Side, behaves};
 use crate::words::{Operation, Words};
 use crate::yaml::{Map, Value, json, list, map, reference, text};
@@ -34,7 +33,7 @@ impl Operations {
             let is_of = |route: &&Route| tag.service.as_deref() == Some(route.rpc.service());
             for route in contract.routes.iter().filter(is_of) {
                 let operation = writer.operation(route, &tag.name)?;
-                let path = paths.entry(text(camel_case(&route.template))).or_insert_with(|| Map::new().into());
+                let path = paths.entry(text(route.path())).or_insert_with(|| Map::new().into());
                 if let Value::Mapping(path) = path {
                     path.insert(text(route.verb), operation.into());
                 }
@@ -103,17 +102,15 @@ impl Writer<'_> {
     }
 
     fn description(&self, route: &Route, is_alias: bool) -> String {
-        let comment = self.contract.comment(&route.method.parent_file(), route.method.path());
+        let comment = self.contract.markdown(&route.method.parent_file(), route.method.path());
         let who = match route.rpc.callers {
             [Caller::Client] => "For clients.",
             [Caller::Therapist] => "For therapists.",
             [Caller::Anyone] => "For everybody, without a token.",
             _ => "For clients and therapists.",
         };
-        let comment = markdown(comment);
         let first = self.contract.routes.iter().find(|other| other.rpc == route.rpc).filter(|_| is_alias);
-        let same =
-            first.map(|first| format!(" The same as `{} {}`.", first.verb.to_uppercase(), camel_case(&first.template)));
+        let same = first.map(|first| format!(" The same as `{first}`."));
         format!("{who}{}\n\n{comment}", same.unwrap_or_default())
     }
 
@@ -155,15 +152,15 @@ impl Writer<'_> {
         let (message, comment, without) = match &route.body {
             Body::None => return Ok(None),
             Body::Whole => {
-                (input.clone(), self.contract.comment(&file, input.path()), route.variables().collect::<Vec<_>>())
+                (input.clone(), self.contract.markdown(&file, input.path()), route.variables().collect::<Vec<_>>())
             }
-            Body::Field(field) => (message_of(field)?, self.contract.comment(&file, field.path()), Vec::new()),
+            Body::Field(field) => (message_of(field)?, self.contract.markdown(&file, field.path()), Vec::new()),
         };
         let name = words.body.name.as_deref().unwrap_or(message.name());
         let schema = self.schemas.message(name, &message, side, &without)?;
         let example = words.example.clone().ok_or(format!("words.yaml: {} has no example", route.method.name()))?;
         let json = map([("schema", schema), ("example", example)]);
-        let mut body = map([("description", text(markdown(comment)))]);
+        let mut body = map([("description", text(comment))]);
         // A body that needs no field need not be sent.
         let needed = message.fields().any(|field| behaves(&field, "REQUIRED") && !without.contains(&field.name()));
         body.insert(text("required"), needed.into());
@@ -181,14 +178,14 @@ impl Writer<'_> {
             );
         }
         let (description, schema, example) = if route.rpc.response_body.is_empty() {
-            let description = markdown(self.contract.comment(&file, output.path()));
+            let description = self.contract.markdown(&file, output.path());
             let schema = self.schemas.message(output.name(), &output, Side::Answer, &[])?;
             (description, schema, examples::of_message(self.words, &output))
         } else {
             let field = output.get_field_by_json_name(route.rpc.response_body).ok_or("no such field to answer with")?;
             let item = message_of(&field)?;
             headers.insert(text("x-next-page-token"), reference("headers", "x-next-page-token"));
-            let description = markdown(self.contract.comment(&file, field.path()));
+            let description = self.contract.markdown(&file, field.path());
             let items = self.schemas.message(item.name(), &item, Side::Answer, &[])?;
             let schema = map([("type", text("array")), ("items", items)]).into();
             (description, schema, list([examples::of_message(self.words, &item)]))

@@ -2,18 +2,14 @@
 
 use crate::failures::http_status;
 
-/// The paragraphs of a comment, each in one line, with the names of fields as JSON has them.
-pub(crate) fn paragraphs(comment: &str) -> Vec<String> {
+/// A comment as Markdown. Its paragraph `Errors: …; …` becomes a list with the statuses of HTTP; between backticks, fields
+/// get the names that JSON gives them, and the names of RPCs what `rpc` says.
+pub(crate) fn markdown(comment: &str, rpc: impl Fn(&str) -> Option<String>) -> String {
     let lines: Vec<_> = comment.lines().map(str::trim).collect();
     let paragraphs = lines.split(|line| line.is_empty()).filter(|lines| !lines.is_empty());
-    paragraphs.map(|lines| names(&lines.join(" "))).collect()
-}
-
-/// A comment as Markdown. Its paragraph `Errors: …; …` becomes a list with the statuses of HTTP.
-pub(crate) fn markdown(comment: &str) -> String {
-    let paragraphs = paragraphs(comment).into_iter().map(|paragraph| match paragraph.strip_prefix("Errors: ") {
-        Some(errors) => errors_list(errors),
-        None => paragraph,
+    let paragraphs = paragraphs.map(|lines| {
+        let paragraph = names(&lines.join(" "), &rpc);
+        paragraph.strip_prefix("Errors: ").map(errors_list).unwrap_or(paragraph)
     });
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
@@ -41,11 +37,13 @@ fn codes(item: &str) -> String {
     out
 }
 
-/// `snake_case` between backticks as JSON writes it.
-fn names(paragraph: &str) -> String {
+fn names(paragraph: &str, rpc: impl Fn(&str) -> Option<String>) -> String {
     let parts = paragraph.split('`').enumerate();
-    let camel = |(at, part): (usize, &str)| if at % 2 == 1 { camel_case(part) } else { part.to_owned() };
-    parts.map(camel).collect::<Vec<_>>().join("`")
+    let named = |(at, part): (usize, &str)| match at % 2 {
+        1 => rpc(part).unwrap_or_else(|| camel_case(part)),
+        _ => part.to_owned(),
+    };
+    parts.map(named).collect::<Vec<_>>().join("`")
 }
 
 /// The name that JSON gives to a field.

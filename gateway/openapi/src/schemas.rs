@@ -7,7 +7,6 @@ use prost_reflect::{DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, Messa
 
 use crate::contract::Contract;
 use crate::examples::values;
-use crate::prose::markdown;
 use crate::words::Words;
 use crate::yaml::{Map, Value, list, map, reference, text};
 
@@ -66,8 +65,8 @@ impl<'a> Schemas<'a> {
                 }
                 properties.insert(text(field.json_name()), self.field(&field, side)?);
             }
-            let comment = self.contract.comment(&message.parent_file(), message.path());
-            let mut schema = map([("type", text("object")), ("description", text(markdown(comment)))]);
+            let comment = self.contract.markdown(&message.parent_file(), message.path());
+            let mut schema = map([("type", text("object")), ("description", text(comment))]);
             if !required.is_empty() {
                 schema.insert(text("required"), list(required));
             }
@@ -107,12 +106,12 @@ impl<'a> Schemas<'a> {
         if side != Side::Answer {
             keywords.extend(words.request);
         }
-        let comment = self.contract.comment(&field.parent_file(), field.path());
+        let comment = self.contract.markdown(&field.parent_file(), field.path());
         let mut schema = self.kind(field, side, keywords.contains_key("enum"))?;
         if field.is_list() {
             schema = map([("type", text("array")), ("items", schema.into())]);
         }
-        schema.insert(text("description"), text(markdown(comment)));
+        schema.insert(text("description"), text(comment));
         schema.extend(keywords);
         if let Some(example) = words.example
             && !schema.contains_key("$ref")
@@ -151,9 +150,9 @@ impl<'a> Schemas<'a> {
         };
         if self.is_new(&name, kind.full_name())? {
             let file = kind.parent_file();
-            let mut description = markdown(self.contract.comment(&file, kind.path())) + "\n";
+            let mut description = self.contract.markdown(&file, kind.path()) + "\n";
             for value in kind.values().filter(|value| value.number() != 0) {
-                let comment = markdown(self.contract.comment(&file, value.path()));
+                let comment = self.contract.markdown(&file, value.path());
                 description.push_str(&format!("\n- `{}`: {comment}", value.name()));
             }
             let names = list(values(kind).iter().map(text));

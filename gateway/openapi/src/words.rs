@@ -25,6 +25,8 @@ pub(crate) struct Words {
     reasons: Map,
     /// By HTTP status.
     pub(crate) statuses: BTreeMap<u16, StatusWords>,
+    /// By HTTP status: what any request can be answered with.
+    pub(crate) bare: BTreeMap<u16, Bare>,
     pub(crate) security_schemes: Value,
     pub(crate) headers: Map,
     pub(crate) parameters: Map,
@@ -109,6 +111,15 @@ pub(crate) struct StatusWords {
     pub(crate) title: String,
     #[serde(default)]
     pub(crate) headers: Vec<String>,
+}
+
+/// A response without a body that can be relied on.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Bare {
+    /// The component.
+    pub(crate) name: String,
+    pub(crate) description: String,
 }
 
 impl Words {
