@@ -1,0 +1,227 @@
+//! What the descriptors say of the REST surface, read without the emitter's help.
+
+use std::collections::BTreeMap;
+
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, Value as Reflected,
+};
+use proto::Rpc;
+
+use crate::document::{Answer, Operation, Shape};
+
+/// Texts that hold a time in the offset in which it was given.
+const TIMES: [&str; 3] =
+    ["Session.session_date", "Appointment.appointment_date", "CreateAppointmentRequest.appointment_date"];
+
+/// Changes of which nothing is required: what is not sent stays as it is.
+const PARTIAL: [&str; 2] = ["UpdateEntry", "UpdateSession"];
+
+/// Messages that an answer may lack: instants that there may be none of. Services set every other one.
+const MAY_BE_ABSENT: [&str; 12] = [
+    "ClientRelation.access_since",
+    "ClientRelation.entries_from",
+    "ClientRelation.expires_at",
+    "ClientRelation.mapped_since",
+    "Relation.access_since",
+    "Relation.entries_from",
+    "Relation.expires_at",
+    "Relation.mapped_since",
+    "TherapistRelation.access_since",
+    "TherapistRelation.entries_from",
+    "TherapistRelation.expires_at",
+    "TherapistRelation.mapped_since",
+];
+
+/// Fields that take some of the values of their enum: the others come to be by themselves.
+const CHOICES: [(&str, &[&str]); 2] = [
+    ("JournalAccessChange.access", &["ACCEPTED", "REJECTED", "REVOKED"]),
+    ("StatusChange.status", &["ACCEPTED", "REJECTED", "REVOKED"]),
+];
+
+/// A way to call an RPC over REST.
+pub(crate) struct Route {
+    pub(crate) method: MethodDescriptor,
+    /// `GET /journal/{clientId}`.
+    pub(crate) row: String,
+    /// The fields in the path.
+    pub(crate) variables: Vec<FieldDescriptor>,
+    /// As google.api.http says it: nothing, `*` or a field.
+    pub(crate) body: String,
+}
+
+impl Route {
+    pub(crate) fn rpc(&self) -> &'static Rpc {
+        Rpc::find(&self.path()).unwrap()
+    }
+
+    /// On the wire.
+    pub(crate) fn path(&self) -> String {
+        format!("/{}/{}", self.method.parent_service().full_name(), self.method.name())
+    }
+}
+
+pub(crate) fn pool() -> DescriptorPool {
+    DescriptorPool::decode(proto::DESCRIPTOR_SET).unwrap()
+}
+
+/// Every route, aliases too.
+pub(crate) fn routes() -> Vec<Route> {
+    let pool = pool();
+    let extension = pool.get_extension_by_name("google.api.http").unwrap();
+    let mut routes = Vec::new();
+    for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+        let options = method.options();
+        if !options.has_extension(&extension) {
+            continue;
+        }
+        let rule = options.get_extension(&extension).as_message().unwrap().clone();
+        let aliases = rule.get_field_by_name("additional_bindings").unwrap();
+        let aliases: Vec<_> =
+            aliases.as_list().unwrap().iter().map(|rule| rule.as_message().unwrap().clone()).collect();
+        routes.extend([rule].into_iter().chain(aliases).map(|rule| route(&method, &rule)));
+    }
+    routes
+}
+
+fn route(method: &MethodDescriptor, rule: &DynamicMessage) -> Route {
+    let text = |name: &str| rule.get_field_by_name(name).unwrap().as_str().unwrap().to_owned();
+    let (verb, template) = ["get", "put", "post", "delete"]
+        .iter()
+        .map(|verb| (verb.to_uppercase(), text(verb)))
+        .find(|(_, template)| !template.is_empty())
+        .unwrap();
+    let mut variables = Vec::new();
+    let mut row = format!("{verb} ");
+    for (at, part) in template.split(['{', '}']).enumerate() {
+        if at % 2 == 0 {
+            row.push_str(part);
+        } else {
+            let field = method.input().get_field_by_name(part).unwrap();
+            row.push_str(&format!("{{{}}}", field.json_name()));
+            variables.push(field);
+        }
+    }
+    Route { method: method.clone(), row, variables, body: text("body") }
+}
+
+/// Every operation, by method and path.
+pub(crate) fn operations() -> BTreeMap<String, Operation> {
+    routes().into_iter().map(|route| (route.row.clone(), operation(&route))).collect()
+}
+
+fn operation(route: &Route) -> Operation {
+    let rpc = route.rpc();
+    let input = route.method.input();
+    let in_path = |field: &FieldDescriptor| route.variables.contains(field);
+    let mut parameters = BTreeMap::new();
+    for field in input.fields() {
+        let place = match route.body.as_str() {
+            _ if in_path(&field) => "path",
+            "*" => continue,
+            body if body == field.name() => continue,
+            _ => "query",
+        };
+        let required = place == "path" || behaves(&field, "REQUIRED");
+        parameters.insert((place.to_owned(), field.json_name().to_owned()), (required, value(&field, Side::Request)));
+    }
+    if route.row.starts_with("POST ") && !route.row.starts_with("POST /auth/") {
+        parameters.insert(("header".to_owned(), "Idempotency-Key".to_owned()), (false, Shape::Text));
+    }
+    Operation {
+        public: rpc.is_public(),
+        parameters,
+        body: body(route),
+        status: rpc.http_status,
+        answer: answer(route),
+        pages: route.method.output().get_field_by_name("next_page_token").is_some(),
+    }
+}
+
+fn body(route: &Route) -> Option<(bool, Shape)> {
+    let input = route.method.input();
+    let side = if PARTIAL.contains(&route.method.name()) { Side::Change } else { Side::Request };
+    let fields: Vec<_> = match route.body.as_str() {
+        "" => return None,
+        "*" => input.fields().filter(|field| !route.variables.contains(field)).collect(),
+        name => input.get_field_by_name(name).unwrap().kind().as_message().unwrap().fields().collect(),
+    };
+    let required = fields.iter().any(|field| behaves(field, "REQUIRED"));
+    Some((required, object(fields.into_iter(), side)))
+}
+
+fn answer(route: &Route) -> Answer {
+    let (rpc, output) = (route.rpc(), route.method.output());
+    match rpc.response_body {
+        _ if rpc.http_status == 204 => Answer::Nothing,
+        _ if route.method.is_server_streaming() => Answer::Events,
+        "" => Answer::Json(message(&output, Side::Answer)),
+        name => Answer::Json(value(&output.get_field_by_json_name(name).unwrap(), Side::Answer)),
+    }
+}
+
+/// Who writes a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Answer,
+    Request,
+    /// A request of which nothing is required.
+    Change,
+}
+
+fn message(message: &MessageDescriptor, side: Side) -> Shape {
+    object(message.fields(), side)
+}
+
+fn object(fields: impl Iterator<Item = FieldDescriptor>, side: Side) -> Shape {
+    // What only the server makes is no part of a request.
+    let fields = fields.filter(|field| side == Side::Answer || !behaves(field, "OUTPUT_ONLY"));
+    let described = fields.map(|field| {
+        let required = match side {
+            Side::Answer => !MAY_BE_ABSENT.contains(&full_name(&field).as_str()),
+            Side::Request => behaves(&field, "REQUIRED"),
+            Side::Change => false,
+        };
+        (field.json_name().to_owned(), (required, value(&field, side)))
+    });
+    Shape::Object(described.collect())
+}
+
+fn value(field: &FieldDescriptor, side: Side) -> Shape {
+    let name = full_name(field);
+    let one = match field.kind() {
+        Kind::Message(kind) if kind.full_name() == "google.protobuf.Timestamp" => Shape::Time,
+        Kind::Message(kind) => message(&kind, side),
+        Kind::Enum(kind) => {
+            let choice = CHOICES.iter().find(|(of, _)| *of == name).map(|(_, choice)| *choice);
+            let values = kind.values().map(|value| value.name().to_owned());
+            let known: Vec<_> = values.filter(|value| !value.ends_with("_UNSPECIFIED")).collect();
+            assert_eq!(known.len() + 1, kind.values().len(), "{name}: one value is for what is not told");
+            let mut values =
+                choice.map_or(known.clone(), |choice| choice.iter().map(|&value| value.to_owned()).collect());
+            assert!(values.iter().all(|value| known.contains(value)), "{name}");
+            values.sort();
+            Shape::OneOf(values)
+        }
+        Kind::String if TIMES.contains(&name.as_str()) => Shape::Time,
+        Kind::String => Shape::Text,
+        Kind::Bool => Shape::Boolean,
+        Kind::Int32 => Shape::Whole,
+        Kind::Double => Shape::Number,
+        other => panic!("{name}: no route has had a {other:?} yet"),
+    };
+    if field.is_list() { Shape::List(Box::new(one)) } else { one }
+}
+
+/// `Message.field`.
+fn full_name(field: &FieldDescriptor) -> String {
+    format!("{}.{}", field.parent_message().name(), field.name())
+}
+
+fn behaves(field: &FieldDescriptor, behaviour: &str) -> bool {
+    let extension = field.parent_pool().get_extension_by_name("google.api.field_behavior").unwrap();
+    let Kind::Enum(kind) = extension.kind() else { panic!("google.api.field_behavior is an enum") };
+    let number = kind.get_value_by_name(behaviour).unwrap().number();
+    let options = field.options();
+    let told = options.get_extension(&extension);
+    told.as_list().unwrap().iter().any(|told| *told == Reflected::EnumNumber(number))
+}

@@ -1,0 +1,142 @@
+//! What the document says, in the form in which it can be compared with what the descriptors say.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// The document, as it is in the repository.
+pub(crate) const TEXT: &str = include_str!("../../../../gateway/openapi/swagger.yaml");
+
+/// An operation, without words.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Operation {
+    /// Whether it needs no token.
+    pub(crate) public: bool,
+    /// By place and name. Whether it is required, and its shape.
+    pub(crate) parameters: BTreeMap<(String, String), (bool, Shape)>,
+    /// Whether it is required, and its shape.
+    pub(crate) body: Option<(bool, Shape)>,
+    pub(crate) status: u16,
+    pub(crate) answer: Answer,
+    /// Whether the answer has the header for the token of the next page.
+    pub(crate) pages: bool,
+}
+
+/// What a success answers with.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Nothing,
+    Json(Shape),
+    Events,
+}
+
+/// What JSON may be at a place.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Text,
+    /// RFC 3339.
+    Time,
+    Whole,
+    Number,
+    Boolean,
+    OneOf(Vec<String>),
+    List(Box<Shape>),
+    /// By name: whether it is required, and its shape.
+    Object(BTreeMap<String, (bool, Shape)>),
+}
+
+pub(crate) fn load() -> Value {
+    serde_yaml_ng::from_str(TEXT).unwrap()
+}
+
+/// Every operation, by method and path.
+pub(crate) fn operations(document: &Value) -> BTreeMap<String, &Value> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    let rows = paths.flat_map(|(path, item)| {
+        item.as_object().unwrap().iter().map(move |(verb, operation)| {
+            assert!(["get", "put", "post", "delete"].contains(&verb.as_str()), "{path}: {verb}");
+            (format!("{} {path}", verb.to_uppercase()), operation)
+        })
+    });
+    rows.collect()
+}
+
+/// What a reference refers to, or what isn't one.
+pub(crate) fn resolve<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
+    let Some(reference) = value["$ref"].as_str() else { return value };
+    let found = document.pointer(reference.strip_prefix('#').unwrap());
+    found.unwrap_or_else(|| panic!("{reference} refers to nothing"))
+}
+
+pub(crate) fn read(document: &Value, operation: &Value) -> Operation {
+    let (status, success) = success(document, operation);
+    let content = success["content"].as_object();
+    let answer = match content.map(|content| content.iter().collect::<Vec<_>>()).as_deref() {
+        None => Answer::Nothing,
+        Some([(media, json)]) if *media == "application/json" => Answer::Json(shape(document, &json["schema"])),
+        Some([(media, _)]) if *media == "text/event-stream" => Answer::Events,
+        other => panic!("an answer in {other:?}"),
+    };
+    let body = operation.get("requestBody").map(|body| {
+        assert_eq!(body["content"].as_object().unwrap().len(), 1);
+        (body["required"] == true, shape(document, &body["content"]["application/json"]["schema"]))
+    });
+    let parameters = operation["parameters"].as_array().into_iter().flatten().map(|parameter| {
+        let parameter = resolve(document, parameter);
+        let key = (parameter["in"].as_str().unwrap().to_owned(), parameter["name"].as_str().unwrap().to_owned());
+        (key, (parameter["required"] == true, shape(document, &parameter["schema"])))
+    });
+    // Without a word of its own an operation is as safe as the whole document.
+    let security = operation.get("security").unwrap_or(&document["security"]);
+    assert!(
+        *security == serde_json::json!([]) || *security == serde_json::json!([{ "accessToken": [] }]),
+        "{security}"
+    );
+    Operation {
+        public: security.as_array().unwrap().is_empty(),
+        parameters: parameters.collect(),
+        body,
+        status,
+        answer,
+        pages: success["headers"].get("x-next-page-token").is_some(),
+    }
+}
+
+/// The one response that is a success.
+pub(crate) fn success<'d>(document: &'d Value, operation: &'d Value) -> (u16, &'d Value) {
+    let responses = operation["responses"].as_object().unwrap().iter();
+    let mut successes = responses.filter(|(status, _)| status.starts_with('2'));
+    let (status, response) = successes.next().unwrap();
+    assert!(successes.next().is_none(), "more than one success");
+    (status.parse().unwrap(), resolve(document, response))
+}
+
+pub(crate) fn shape(document: &Value, schema: &Value) -> Shape {
+    let schema = resolve(document, schema);
+    if let Some(values) = schema.get("enum") {
+        let mut values: Vec<_> =
+            values.as_array().unwrap().iter().map(|value| value.as_str().unwrap().to_owned()).collect();
+        values.sort();
+        return Shape::OneOf(values);
+    }
+    match schema["type"].as_str() {
+        Some("string") if schema["format"] == "date-time" => Shape::Time,
+        Some("string") => Shape::Text,
+        Some("integer") => Shape::Whole,
+        Some("number") => Shape::Number,
+        Some("boolean") => Shape::Boolean,
+        Some("array") => Shape::List(Box::new(shape(document, &schema["items"]))),
+        Some("object") => {
+            let required: Vec<_> = schema["required"].as_array().into_iter().flatten().collect();
+            let fields = schema["properties"].as_object().into_iter().flatten().map(|(name, field)| {
+                let is_required = required.iter().any(|required| *required == name);
+                (name.clone(), (is_required, shape(document, field)))
+            });
+            let fields: BTreeMap<_, _> = fields.collect();
+            let has = |name: &&&Value| fields.contains_key(name.as_str().unwrap());
+            assert_eq!(required.iter().filter(has).count(), required.len(), "{required:?} names what is not there");
+            Shape::Object(fields)
+        }
+        other => panic!("a schema of {other:?}"),
+    }
+}

@@ -1,0 +1,199 @@
+//! The examples go through the front as if the page's reader had sent them: the service gets every field as it was written,
+//! and the answer that the document shows is what the front makes of the service's.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use clap::Parser as _;
+use gateway::{Front, Setup, Upstream};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use prost::Message as _;
+use prost_reflect::DynamicMessage;
+use proto::Rpc;
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tower::ServiceExt as _;
+
+use crate::descriptors::{Route, pool, routes};
+use crate::document;
+
+/// What a gRPC message is preceded by: a flag and its length.
+const PREFIX: usize = 5;
+
+#[derive(Debug, clap::Parser)]
+struct Settings {
+    #[command(flatten)]
+    front: gateway::Config,
+}
+
+/// A front before a service that knows one answer, and the last request that came to it.
+struct Stand {
+    front: Front,
+    asked: Arc<Mutex<Option<Vec<u8>>>>,
+}
+
+impl Stand {
+    fn new(route: &Route, answer: &[u8]) -> Self {
+        let asked = Arc::new(Mutex::new(None));
+        let status = route.rpc().http_status;
+        let frame = Bytes::from([&[0], &u32::try_from(answer.len()).unwrap().to_be_bytes()[..], answer].concat());
+        let note = Arc::clone(&asked);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let (frame, note) = (frame.clone(), Arc::clone(&note));
+            async move {
+                let request = request.into_body().collect().await.unwrap().to_bytes();
+                *note.lock().unwrap() = Some(request[PREFIX..].to_vec());
+                let trailers = http::HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
+                let body = Full::new(frame).with_trailers(async { Some(Ok(trailers)) });
+                let response = Response::builder().header("content-type", "application/grpc");
+                Ok::<_, Infallible>(response.header("x-http-code", status).body(body).unwrap())
+            }
+        });
+        let upstream = Upstream::local(service);
+        let domains = pool()
+            .services()
+            .map(|service| service.full_name().split('.').nth(1).unwrap().to_owned())
+            .collect::<Vec<_>>();
+        let front = Front::new(Setup {
+            descriptors: proto::DESCRIPTOR_SET,
+            is_public: gateway::is_public,
+            upstreams: domains.into_iter().map(|domain| (domain, upstream.clone())).collect::<HashMap<_, _>>(),
+            trusted_proxies: Vec::new(),
+            config: Settings::parse_from(["front"]).front,
+            stop: CancellationToken::new(),
+        });
+        Self { front: front.unwrap(), asked }
+    }
+
+    /// The status and the body of an answer.
+    async fn send(&self, row: &str, target: &str, body: Option<&Value>) -> (u16, Bytes) {
+        let method: Method = row.split(' ').next().unwrap().parse().unwrap();
+        let request = Request::builder().method(method).uri(target).header("content-type", "application/json");
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let answer = self.front.clone().oneshot(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap();
+        (answer.status().as_u16(), answer.into_body().collect().await.unwrap().to_bytes())
+    }
+}
+
+/// The target with every parameter that has an example, and their values by name.
+fn target(document: &Value, row: &str, operation: &Value) -> (String, Map<String, Value>) {
+    let mut target = row.split(' ').nth(1).unwrap().to_owned();
+    let mut sent = Map::new();
+    let mut query = Vec::new();
+    for parameter in operation["parameters"].as_array().into_iter().flatten() {
+        let parameter = document::resolve(document, parameter);
+        let name = parameter["name"].as_str().unwrap();
+        let example = &parameter["example"];
+        let text = example.as_str().map_or_else(|| example.to_string(), str::to_owned);
+        let text = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
+        match parameter["in"].as_str() {
+            Some("path") => target = target.replace(&format!("{{{name}}}"), &text),
+            Some("query") if !example.is_null() => query.push(format!("{name}={text}")),
+            _ => {
+                assert!(parameter["required"] != true, "{row}: {name} is required and has no example");
+                continue;
+            }
+        }
+        sent.insert(name.to_owned(), example.clone());
+    }
+    assert!(!target.contains('{'), "{row}: a parameter of the path has no example");
+    if !query.is_empty() {
+        target = format!("{target}?{}", query.join("&"));
+    }
+    (target, sent)
+}
+
+/// The message of an answer, as the service encodes it.
+fn encoded(route: &Route, example: &Value) -> Vec<u8> {
+    let json = match route.rpc().response_body {
+        "" => example.clone(),
+        field => Value::Object(Map::from_iter([(field.to_owned(), example.clone())])),
+    };
+    DynamicMessage::deserialize(route.method.output(), json).unwrap().encode_to_vec()
+}
+
+/// The example of the answer: of a stream, the data of its one event.
+fn answer(document: &Value, operation: &Value) -> Option<Value> {
+    let content = document::success(document, operation).1.get("content")?.as_object().unwrap();
+    let (media, json) = content.iter().next().unwrap();
+    if media == "application/json" {
+        return Some(json["example"].clone());
+    }
+    let event = json["example"].as_str().unwrap().strip_prefix("data: ").unwrap();
+    Some(serde_json::from_str(event.strip_suffix("\n\n").unwrap()).unwrap())
+}
+
+#[tokio::test]
+async fn examples_reach_the_service_whole_and_answers_are_as_shown() {
+    let document = document::load();
+    let operations = document::operations(&document);
+    for route in routes() {
+        let (row, operation) = (&route.row, operations[&route.row]);
+        let (status, success) = document::success(&document, operation);
+        let shown = answer(&document, operation);
+        let stand = Stand::new(&route, &shown.as_ref().map_or_else(Vec::new, |shown| encoded(&route, shown)));
+
+        let body = operation.get("requestBody").map(|body| &body["content"]["application/json"]["example"]);
+        let (target, mut sent) = target(&document, row, operation);
+        let (got, text) = stand.send(row, &target, body).await;
+        let text = std::str::from_utf8(&text).unwrap();
+        assert_eq!(got, status, "{row}: {text}");
+
+        match (route.body.as_str(), body) {
+            ("", _) => {}
+            ("*", body) => sent.extend(body.unwrap().as_object().unwrap().clone()),
+            (field, body) => {
+                let field = route.method.input().get_field_by_name(field).unwrap();
+                sent.insert(field.json_name().to_owned(), body.unwrap().clone());
+            }
+        }
+        let asked = stand.asked.lock().unwrap().take().unwrap();
+        let asked = DynamicMessage::decode(route.method.input(), asked.as_slice()).unwrap();
+        assert_eq!(serde_json::to_value(&asked).unwrap(), Value::Object(sent), "{row}: what the service got");
+
+        match shown {
+            None => assert!(text.is_empty() && success.get("content").is_none(), "{row}"),
+            Some(_) if route.rpc().streams => {
+                assert_eq!(text, success["content"]["text/event-stream"]["example"].as_str().unwrap(), "{row}");
+            }
+            Some(shown) => assert_eq!(serde_json::from_str::<Value>(text).unwrap(), shown, "{row}: the answer"),
+        }
+    }
+}
+
+/// Whoever relies on a field that the document calls required gets it even where a service leaves it at its default.
+#[tokio::test]
+async fn what_an_answer_is_said_to_have_is_there_when_it_is_empty() {
+    let document = document::load();
+    let operations = document::operations(&document);
+    for route in routes().into_iter().filter(|route| route.rpc().response_body.is_empty() && !route.rpc().streams) {
+        let operation = operations[&route.row];
+        let Some(content) = document::success(&document, operation).1.get("content") else { continue };
+        let schema = document::resolve(&document, &content["application/json"]["schema"]);
+        let (target, _) = target(&document, &route.row, operation);
+        let body = operation.get("requestBody").map(|body| &body["content"]["application/json"]["example"]);
+        let (_, text) = Stand::new(&route, &[]).send(&route.row, &target, body).await;
+        let printed: Map<String, Value> = serde_json::from_slice(&text).unwrap();
+        for name in schema["required"].as_array().into_iter().flatten() {
+            let field = route.method.output().get_field_by_json_name(name.as_str().unwrap()).unwrap();
+            // What can be told from its default is printed when the service sets it, and services set it always.
+            assert!(field.supports_presence() || printed.contains_key(field.json_name()), "{}: {name}", route.row);
+        }
+    }
+}
+
+/// The document has an operation for every RPC that people may call, and for no other.
+#[test]
+fn every_rpc_of_people_and_no_other_has_a_route() {
+    let mut routed: Vec<_> = routes().iter().map(Route::path).collect();
+    routed.sort();
+    routed.dedup();
+    let mut of_people: Vec<_> = proto::RPCS.iter().filter(|rpc| !Rpc::is_internal(rpc)).map(|rpc| rpc.path).collect();
+    of_people.sort_unstable();
+    assert_eq!(routed, of_people);
+}
