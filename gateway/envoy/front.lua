@@ -1,5 +1,6 @@
--- What the JSON transcoder cannot do by itself: the success codes 201 and 204, lists as top-level arrays, and a list of
--- the metadata that may pass. Runs first, so it sees requests as they came and answers as they leave.
+-- What Envoy's own filters cannot do: the success codes 201 and 204, lists as top-level arrays, refusals as google.rpc.Status, pages
+-- of other origins answered as the embedded front does, and a list of the metadata that may pass. Runs first, so it sees requests
+-- as they came and answers as they leave.
 
 -- What passes from a caller to a service. Anything else (identities that somebody claims, tokens of services, binary
 -- metadata) stays outside. Without the lines about framing, Envoy could not read the body.
@@ -16,6 +17,8 @@ local INWARDS = {
   ["content-length"] = true,
   ["transfer-encoding"] = true,
   ["expect"] = true,
+  -- Of gRPC-Web: in which form the answer goes. The route takes it away.
+  ["accept"] = true,
   -- Envoy's own: it has replaced what came from outside.
   ["x-forwarded-for"] = true,
   ["x-forwarded-proto"] = true,
@@ -52,6 +55,51 @@ end
 local function is_grpc(content_type)
   return content_type ~= nil and (content_type == "application/grpc" or content_type:find("^application/grpc[+;]") ~= nil)
 end
+
+local GRPC_WEB = {
+  ["application/grpc-web"] = true,
+  ["application/grpc-web+proto"] = true,
+  ["application/grpc-web-text"] = true,
+  ["application/grpc-web-text+proto"] = true,
+}
+
+-- The origin of the page that asks, if it is one of those that may (the Fetch standard, "CORS protocol").
+local function origin_of(handle, headers)
+  local origin = headers:get("origin")
+  if origin == nil then
+    return nil
+  end
+  local settings = handle:streamInfo():dynamicMetadata():get("front.settings")
+  for allowed in settings["origins"]:gmatch("%S+") do
+    if allowed == "*" or allowed == origin then
+      return origin
+    end
+  end
+  return nil
+end
+
+-- Lets a page of this origin read an answer.
+local function show(headers, origin)
+  headers:replace("access-control-allow-origin", origin)
+  headers:replace(
+    "access-control-expose-headers",
+    "x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin"
+  )
+  headers:add("vary", "origin")
+end
+
+-- What a page is told that asks whether it may call.
+local PREFLIGHT = {
+  [":status"] = "200",
+  ["access-control-allow-methods"] = "GET, POST, PUT, DELETE",
+  ["access-control-allow-headers"] = "authorization, content-type, idempotency-key, grpc-timeout, x-grpc-web, x-user-agent",
+  ["access-control-max-age"] = "600",
+}
+local OUTWARDS_PREFLIGHT = {
+  ["access-control-allow-methods"] = true,
+  ["access-control-allow-headers"] = true,
+  ["access-control-max-age"] = true,
+}
 
 -- Leaves of the headers the pseudo-headers and what one of the lists names.
 local function keep(headers, list, more)
@@ -204,20 +252,90 @@ local function status(code, reason, message, field, description)
   return '{"code":' .. code .. ',"message":"' .. message .. '","details":[' .. details .. "]}"
 end
 
+-- A field of a protobuf message whose value is bytes of less than 16 KiB.
+local function protobuf(number, bytes)
+  local length = #bytes < 128 and string.char(#bytes) or string.char(#bytes % 128 + 128, math.floor(#bytes / 128))
+  return string.char(number * 8 + 2) .. length .. bytes
+end
+
+local function any(name, bytes)
+  return protobuf(3, protobuf(1, "type.googleapis.com/google.rpc." .. name) .. protobuf(2, bytes))
+end
+
+-- Makes of a native call's refusal what a service would have made of it: a google.rpc.Status with its details.
+local function describe_native(handle, code, reason, message, retry)
+  local bytes = string.char(8, code) .. protobuf(2, message) .. any("ErrorInfo", protobuf(1, reason) .. protobuf(2, "therapy"))
+  if retry then
+    bytes = bytes .. any("RetryInfo", protobuf(1, string.char(8, 1)))
+  end
+  local headers = handle:headers()
+  headers:replace("grpc-status", tostring(code))
+  headers:replace("grpc-message", message)
+  headers:replace("grpc-status-details-bin", (handle:base64Escape(bytes):gsub("=", "")))
+end
+
 -- Answers in place of a service. The mark keeps Envoy from putting words of its own in the body; the text for a native
 -- call becomes its grpc-message.
 local function refuse(handle, native, http, code, reason, message)
   handle:streamInfo():dynamicMetadata():set("front", "refused", true)
+  handle:streamInfo():dynamicMetadata():set("front", "reason", reason)
   handle:respond({ [":status"] = http }, native and message or status(code, reason, message))
+end
+
+-- How the verifier of tokens says what is wrong, and how the services do.
+local UNAVAILABLE = { "503", 14, "UNAVAILABLE", "the service can't answer right now; try again" }
+local TOKEN_INVALID = { "401", 16, "TOKEN_INVALID", "authorization: the access token is not valid; log in again" }
+local TOKENS = {
+  ["Jwt is missing"] = { "401", 16, "TOKEN_MISSING", "authorization: send `Bearer` and an access token" },
+  ["Jwt is expired"] = { "401", 16, "TOKEN_EXPIRED", "authorization: the access token has expired; refresh it" },
+  -- Whether it is good is not known while auth can't be asked for its keys.
+  ["Jwks remote fetch is failed"] = UNAVAILABLE,
+}
+
+-- What Envoy says by itself to native calls, and what the services say.
+local NATIVE = {
+  ["8 local_rate_limited"] = { "RESOURCE_EXHAUSTED", "too much was asked; wait and try again" },
+  ["4 the service can't answer right now; try again"] = { "DEADLINE_EXCEEDED", "the time given to the request is over" },
+  ["14 the service can't answer right now; try again"] = { "UNAVAILABLE", UNAVAILABLE[4] },
+}
+
+local function describe_own(handle, front)
+  local headers = handle:headers()
+  local code, message = headers:get("grpc-status"), headers:get("grpc-message") or ""
+  if code == nil or headers:get("grpc-status-details-bin") ~= nil then
+    return
+  end
+  local own = NATIVE[code .. " " .. message]
+  if front["reason"] ~= nil then
+    describe_native(handle, tonumber(code), front["reason"], message)
+  elseif code == "16" and message ~= "" then
+    local _, number, reason, text = unpack(TOKENS[message] or TOKEN_INVALID)
+    describe_native(handle, number, reason, text, number == 14)
+  elseif own ~= nil then
+    describe_native(handle, tonumber(code), own[1], own[2], code ~= "4")
+  end
 end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
-  local native = is_grpc(headers:get("content-type"))
-  handle:streamInfo():dynamicMetadata():set("front", "native", native)
+  local front = handle:streamInfo():dynamicMetadata()
+  local content_type, method = headers:get("content-type"), headers:get(":method")
+  local is_page = method == "POST" and GRPC_WEB[content_type]
+  local native = is_page or is_grpc(content_type)
+  front:set("front", "native", native)
 
+  local origin = (is_page or not native) and origin_of(handle, headers)
+  if origin then
+    front:set("front", "origin", origin)
+    if method == "OPTIONS" and headers:get("access-control-request-method") ~= nil then
+      front:set("front", "preflight", true)
+      return handle:respond(PREFLIGHT, "")
+    end
+  end
+
+  local authorization = headers:get("authorization") or ""
   -- Envoy joins repeated headers with commas, and no token has one.
-  if (headers:get("authorization") or ""):find(",", 1, true) then
+  if authorization:find(",", 1, true) then
     return refuse(handle, native, "401", 16, "CREDENTIALS_AMBIGUOUS", "send exactly one authorization header")
   elseif not native and not is_decodable(headers:get(":path")) then
     return refuse(handle, native, "400", 3, "MALFORMED_PATH", "the path or its query is badly percent-encoded")
@@ -226,6 +344,11 @@ function envoy_on_request(handle)
   end
 
   keep(headers, INWARDS)
+  -- The name of the scheme has no case (RFC 9110, section 11.1), but Envoy's verifier wants it so.
+  local token = authorization:match("^[Bb][Ee][Aa][Rr][Ee][Rr] +(%S+) *$")
+  if token ~= nil then
+    headers:replace("authorization", "Bearer " .. token)
+  end
   local timeout = headers:get("grpc-timeout")
   if timeout ~= nil and not (native and is_granted(timeout)) then
     headers:remove("grpc-timeout")
@@ -275,7 +398,10 @@ end
 local function describe_error(handle, http)
   if http == "401" then
     handle:headers():replace("www-authenticate", "Bearer")
-  elseif http == "429" or http == "503" then
+    return
+  end
+  handle:headers():remove("www-authenticate")
+  if http == "429" or http == "503" then
     local whole, part = body_of(handle):match('/google%.rpc%.RetryInfo","retryDelay":"(%d+)%.?(%d*)s"')
     if whole ~= nil then
       handle:headers():replace("retry-after", tostring(tonumber(whole) + (part == "" and 0 or 1)))
@@ -290,12 +416,25 @@ function envoy_on_response(handle)
   local field = headers:get("x-http-body-field")
   local is_health = headers:get("x-envoy-upstream-healthchecked-cluster") ~= nil
   local front = handle:streamInfo():dynamicMetadata():get("front") or {}
-  keep(headers, OUTWARDS, front["native"] and OUTWARDS_GRPC)
+  keep(headers, OUTWARDS, front["native"] and OUTWARDS_GRPC or front["preflight"] and OUTWARDS_PREFLIGHT)
+  if front["origin"] ~= nil then
+    show(headers, front["origin"])
+  end
 
-  if front["native"] then
+  if front["preflight"] then
+    headers:remove("content-type")
     return
+  elseif front["native"] then
+    headers:remove("www-authenticate")
+    return describe_own(handle, front)
   elseif is_health then
     set_body(handle, http == "200" and '{"status":"SERVING"}' or '{"status":"NOT_SERVING"}', "application/json")
+  elseif headers:get("content-type") == "text/x-refusal" and http == "401" then
+    local answered, code, reason, message = unpack(TOKENS[body_of(handle)] or TOKEN_INVALID)
+    local retry = code == 14 and ',{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}]}' or "]}"
+    set_body(handle, status(code, reason, message):sub(1, -3) .. retry, "application/json")
+    handle:headers():replace(":status", answered)
+    describe_error(handle, answered)
   elseif headers:get("content-type") == "text/x-refusal" then
     set_body(handle, refusal(body_of(handle)), "application/json")
   elseif http ~= "200" then

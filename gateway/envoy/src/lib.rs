@@ -1,1 +1,209 @@
-//! Renders the configuration of Envoy, the production front, from one template.
+//! Renders the configuration of Envoy, the production front, from one template: for tests, for Docker Compose, for Kubernetes.
+//!
+//! ```
+//! use envoy_config::{Target, files};
+//!
+//! let names: Vec<_> = files(Target::Kubernetes)?.into_iter().map(|(name, _)| name).collect();
+//! assert_eq!(names, ["envoy.yaml", "front.lua", "descriptors.pb", "workload.yaml"]);
+//! # Ok::<_, envoy_config::Error>(())
+//! ```
+//!
+//! The files belong into one directory, [`Settings::directory`], where Envoy is started with
+//! `envoy --disable-hot-restart --config-path <directory>/envoy.yaml`.
+
+mod rpcs;
+mod settings;
+mod template;
+
+use std::collections::BTreeSet;
+
+pub use settings::{Rate, Settings, Target, Tls, TokenRules, Upstream};
+pub use template::BadTemplate;
+
+use crate::rpcs::Rpc;
+use crate::template::Values;
+
+const TEMPLATE: &str = include_str!("../envoy.yaml.tmpl");
+
+/// The filter that does what Envoy's own can't: it is the same for every target.
+pub const FRONT_LUA: &str = include_str!("../front.lua");
+
+/// The RPC that publishes the keys of access tokens.
+const KEYS: &str = "/therapy.auth.v1.AuthService/GetJwks";
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The descriptor set can't be used.
+    #[error("the descriptors: {0}")]
+    Descriptors(String),
+    /// A setting can't be written into the file.
+    #[error("{0:?} has characters that a setting can't have")]
+    Setting(String),
+    /// The template is broken.
+    #[error(transparent)]
+    Template(#[from] BadTemplate),
+}
+
+/// A file of the configuration: its name and its bytes.
+pub type File = (&'static str, Vec<u8>);
+
+/// The files of a target, with its defaults.
+///
+/// # Errors
+/// As [`Settings::files`].
+pub fn files(target: Target) -> Result<Vec<File>, Error> {
+    Settings::of(target).files()
+}
+
+impl Settings {
+    /// Everything that Envoy reads: `envoy.yaml`, `front.lua`, `descriptors.pb`, and `workload.yaml` where there is a workload token.
+    ///
+    /// # Errors
+    /// As [`Settings::render`].
+    pub fn files(&self) -> Result<Vec<File>, Error> {
+        let mut files = vec![
+            ("envoy.yaml", self.render()?.into_bytes()),
+            ("front.lua", FRONT_LUA.as_bytes().to_vec()),
+            ("descriptors.pb", self.descriptor_set.to_vec()),
+        ];
+        if let Some(token) = &self.workload_token {
+            files.push(("workload.yaml", workload(token).into_bytes()));
+        }
+        Ok(files)
+    }
+
+    /// `envoy.yaml`.
+    ///
+    /// # Errors
+    /// If the descriptors can't be read, or a setting would break the file.
+    pub fn render(&self) -> Result<String, Error> {
+        self.check()?;
+        let rpcs: Vec<_> = rpcs::read(&self.descriptor_set)?
+            .into_iter()
+            .filter(|rpc| self.upstreams.contains_key(&rpc.domain))
+            .collect();
+        let services: BTreeSet<_> = rpcs.iter().map(|rpc| rpc.service.as_str()).collect();
+        let domains: BTreeSet<_> = rpcs.iter().map(|rpc| rpc.domain.as_str()).collect();
+        let clusters = self.upstreams.iter().filter(|(domain, _)| domains.contains(domain.as_str()));
+
+        let values = self
+            .values(rpcs.iter().find(|rpc| rpc.path == KEYS))
+            .list("service", services.iter().map(|name| Values::new([("service", (*name).to_owned())])))
+            .list("rpc", rpcs.iter().map(values_of))
+            .list("answer", self.answers())
+            .list(
+                "cluster",
+                clusters.map(|(domain, upstream)| {
+                    Values::new([
+                        ("domain", domain.clone()),
+                        ("host", upstream.host.clone()),
+                        ("port", upstream.port.to_string()),
+                    ])
+                }),
+            );
+        Ok(template::fill(TEMPLATE, &values)?)
+    }
+
+    fn values(&self, keys: Option<&Rpc>) -> Values {
+        let keys = keys.filter(|_| self.tokens.is_some());
+        let tokens = self.tokens.clone().unwrap_or_default();
+        let (access_log_kind, access_log_type) = match self.access_log_file {
+            Some(_) => ("file", "file.v3.FileAccessLog"),
+            None => ("stdout", "stream.v3.StdoutAccessLog"),
+        };
+        let otlp = self.otlp.as_ref();
+        let tls = self.tls.as_ref();
+        Values::new([
+            ("admin_port", self.admin_port.to_string()),
+            ("listen_address", self.listen.ip().to_string()),
+            ("listen_port", self.listen.port().to_string()),
+            ("directory", self.directory.clone()),
+            ("tls_certificate", tls.map(|tls| tls.certificate.clone()).unwrap_or_default()),
+            ("tls_key", tls.map(|tls| tls.key.clone()).unwrap_or_default()),
+            ("trusted_hops", self.trusted_hops.to_string()),
+            ("cors_origins", self.cors_origins.join(" ")),
+            ("max_body", self.max_body.to_string()),
+            ("rate_per_second", self.rate.per_second.to_string()),
+            ("rate_burst", self.rate.burst.to_string()),
+            ("auth_per_second", self.auth_rate.per_second.to_string()),
+            ("auth_burst", self.auth_rate.burst.to_string()),
+            ("token_issuer", tokens.issuer),
+            ("token_audience", tokens.audience),
+            ("keys_cache", format!("{}s", tokens.keys_cache.as_secs_f64())),
+            ("keys_service", keys.map(|rpc| rpc.service.clone()).unwrap_or_default()),
+            ("keys_path", keys.map(|rpc| rpc.path.clone()).unwrap_or_default()),
+            ("keys_domain", keys.map(|rpc| rpc.domain.clone()).unwrap_or_default()),
+            ("workload_token", self.workload_token.clone().unwrap_or_default()),
+            ("otlp_host", otlp.map(|otlp| otlp.host.clone()).unwrap_or_default()),
+            ("otlp_port", otlp.map(|otlp| otlp.port.to_string()).unwrap_or_default()),
+            ("access_log_kind", access_log_kind.to_owned()),
+            ("access_log_type", access_log_type.to_owned()),
+            ("access_log_file", self.access_log_file.clone().unwrap_or_default()),
+            ("health_interval", format!("{}s", self.health_interval.as_secs_f64())),
+        ])
+    }
+
+    /// What Envoy answers by itself where no sentence has to be understood, by HTTP status; the first that fits counts.
+    fn answers(&self) -> Vec<Values> {
+        let malformed = "the request is no HTTP that this front takes";
+        let late = "the time given to the request is over";
+        let large = format!("the body is larger than {} bytes", self.max_body);
+        [
+            ("EQ", 400, 400, 3, "MALFORMED_REQUEST", malformed),
+            ("EQ", 403, 403, 7, "PERMISSION_DENIED", "this is not allowed"),
+            ("EQ", 404, 404, 5, "ROUTE_NOT_FOUND", "there is nothing at this path for this method"),
+            ("EQ", 408, 408, 4, "DEADLINE_EXCEEDED", late),
+            ("EQ", 413, 413, 3, "BODY_TOO_LARGE", &large),
+            ("EQ", 429, 429, 8, "RESOURCE_EXHAUSTED", "too much was asked; wait and try again"),
+            ("EQ", 431, 431, 3, "HEADERS_TOO_LARGE", "the headers are too large or too many"),
+            ("EQ", 501, 400, 3, "MALFORMED_REQUEST", malformed),
+            ("EQ", 503, 503, 14, "UNAVAILABLE", "the service can't answer right now; try again"),
+            ("EQ", 504, 504, 4, "DEADLINE_EXCEEDED", late),
+            // Anything else that goes wrong in the front or on the way is a fault of ours.
+            ("GE", 500, 500, 13, "INTERNAL", "something went wrong on our side"),
+        ]
+        .map(|(op, http, answered, code, reason, message)| {
+            let again = matches!(http, 429 | 503);
+            Values::new([
+                ("op", op.to_owned()),
+                ("http", http.to_string()),
+                ("as", answered.to_string()),
+                ("code", code.to_string()),
+                ("reason", reason.to_owned()),
+                ("message", message.to_owned()),
+                ("retry", flag(again)),
+                ("final", flag(!again)),
+            ])
+        })
+        .into()
+    }
+}
+
+fn values_of(rpc: &Rpc) -> Values {
+    Values::new([
+        ("path", rpc.path.clone()),
+        ("domain", rpc.domain.clone()),
+        ("template", if rpc.template.is_empty() { rpc.path.clone() } else { rpc.template.clone() }),
+        ("public", flag(rpc.is_public)),
+        ("stream", flag(rpc.streams)),
+        ("unary", flag(!rpc.streams)),
+        ("repeatable", flag(rpc.repeatable)),
+    ])
+}
+
+fn flag(is: bool) -> String {
+    if is { "yes".to_owned() } else { String::new() }
+}
+
+/// Where Envoy finds its own token. It looks again when the file is replaced, as the cluster does before the token expires.
+fn workload(token_file: &str) -> String {
+    format!(
+        "resources:
+  - \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret
+    name: workload
+    generic_secret: {{secret: {{filename: \"{token_file}\"}}}}
+"
+    )
+}

@@ -8,11 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
+use envoy_config::{Rate, Settings, Target, TokenRules};
 use tempfile::TempDir;
 
-const TEMPLATE: &str = include_str!("../../../gateway/envoy/envoy.yaml.tmpl");
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// How long Envoy may take from its start to its first answer.
@@ -43,11 +41,22 @@ impl Envoy {
     ///
     /// If the binary can't be had or Envoy refuses its configuration; the panic shows Envoy's log.
     pub async fn start(setup: EnvoySetup) -> Self {
+        Self::start_with(setup, |_| ()).await
+    }
+
+    /// Starts Envoy with other settings than those of [`settings`].
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_with(setup: EnvoySetup, change: impl FnOnce(&mut Settings)) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let at = |name: &str| directory.path().join(name);
-        fs::write(at("descriptors.pb"), &setup.descriptor_set).expect("the descriptor set is written");
-        fs::write(at("envoy.yaml"), configuration(&setup, &at("descriptors.pb")))
-            .expect("the configuration is written");
+        let mut settings = settings(setup, directory.path());
+        change(&mut settings);
+        for (name, content) in settings.files().expect("the configuration renders") {
+            fs::write(at(name), content).expect("the configuration is written");
+        }
 
         let log = fs::File::create(at("log")).expect("the log is created");
         let keeper = Command::new("sh")
@@ -109,84 +118,28 @@ async fn listener(admin: &Path) -> Option<SocketAddr> {
 }
 
 /// The pinned binary. The script that knows the pin is the one that the checks use.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let found = Command::new(format!("{ROOT}/.ci/tools")).arg("envoy").stderr(Stdio::inherit()).output();
     let found = found.expect(".ci/tools runs");
     assert!(found.status.success(), ".ci/tools could not fetch Envoy");
     PathBuf::from(String::from_utf8(found.stdout).expect("a path in UTF-8").trim_end())
 }
 
-type Values = BTreeMap<&'static str, String>;
-
-fn configuration(setup: &EnvoySetup, descriptor_set: &Path) -> String {
-    let lua = fs::canonicalize(format!("{ROOT}/gateway/envoy/front.lua")).expect("front.lua is in the repository");
-    let values = Values::from([
-        ("admin_port", "0".to_owned()),
-        ("listen_address", "127.0.0.1".to_owned()),
-        ("listen_port", "0".to_owned()),
-        ("descriptor_set", descriptor_set.display().to_string()),
-        ("lua", lua.display().to_string()),
-    ]);
-    let services = setup.upstreams.iter().map(|(service, upstream)| {
-        Values::from([
-            ("service", service.clone()),
-            ("upstream_host", upstream.ip().to_string()),
-            ("upstream_port", upstream.port().to_string()),
-        ])
-    });
-    let streams = streams(setup).map(|(service, path)| Values::from([("service", service), ("stream", path)]));
-    render(TEMPLATE, &values, &[("service", services.collect()), ("stream", streams.collect())])
-}
-
-/// The methods that answer with a stream: service and path.
-fn streams(setup: &EnvoySetup) -> impl Iterator<Item = (String, String)> {
-    let set = FileDescriptorSet::decode(setup.descriptor_set.as_slice()).expect("an encoded FileDescriptorSet");
-    set.file.into_iter().flat_map(move |file| {
-        let package = file.package().to_owned();
-        let service = |service: &prost_types::ServiceDescriptorProto| format!("{package}.{}", service.name());
-        let found: Vec<_> = file
-            .service
-            .iter()
-            .filter(|s| setup.upstreams.contains_key(&service(s)))
-            .flat_map(|s| s.method.iter().map(move |m| (s, m)))
-            .filter(|(_, method)| method.server_streaming())
-            .map(|(s, method)| (service(s), format!("/{}/{}", service(s), method.name())))
-            .collect();
-        found
-    })
-}
-
-/// Fills a template: `{{name}}` by its value, and the lines from `#for list` to `#end` once for each item of the list.
-fn render(template: &str, values: &Values, lists: &[(&str, Vec<Values>)]) -> String {
-    let mut rendered = String::new();
-    let mut lines = template.lines();
-    while let Some(line) = lines.next() {
-        let Some(list) = line.trim_start().strip_prefix("#for ") else {
-            fill(line, values, &mut rendered);
-            continue;
-        };
-        let items = lists.iter().find(|(name, _)| *name == list).map(|(_, items)| items.as_slice());
-        let body: Vec<_> = lines.by_ref().take_while(|line| line.trim_start() != "#end").collect();
-        for item in items.unwrap_or_else(|| panic!("the template repeats {list}, which is not a list")) {
-            body.iter().for_each(|line| fill(line, item, &mut rendered));
-        }
+/// As in production, but on a free port, with no limit that a test could reach unasked, and with what it learns from the
+/// services fresh: tests change in moments what changes over hours.
+fn settings(setup: EnvoySetup, directory: &Path) -> Settings {
+    let plenty = Rate { per_second: 100_000, burst: 100_000 };
+    let domain = |service: &str| service.split('.').nth(1).expect("a package has a domain").to_owned();
+    Settings {
+        descriptor_set: setup.descriptor_set.into(),
+        upstreams: setup.upstreams.iter().map(|(service, at)| (domain(service), (*at).into())).collect(),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        admin_port: 0,
+        directory: directory.display().to_string(),
+        rate: plenty,
+        auth_rate: plenty,
+        tokens: Some(TokenRules { keys_cache: Duration::from_secs(1), ..TokenRules::default() }),
+        health_interval: Duration::from_millis(250),
+        ..Settings::of(Target::Local)
     }
-    rendered
-}
-
-fn fill(line: &str, values: &Values, rendered: &mut String) {
-    let mut rest = line;
-    while let Some((before, name, after)) = placeholder(rest) {
-        rendered.push_str(before);
-        rendered.push_str(values.get(name).unwrap_or_else(|| panic!("the template names {name}, which has no value")));
-        rest = after;
-    }
-    rendered.push_str(rest);
-    rendered.push('\n');
-}
-
-fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
-    let (before, rest) = text.split_once("{{")?;
-    let (name, after) = rest.split_once("}}")?;
-    name.chars().all(|c| c.is_ascii_lowercase() || c == '_').then_some((before, name, after))
 }

@@ -1,0 +1,120 @@
+//! What the front must know of each RPC, from the descriptors: the rule, the route, and whether a call may be repeated.
+
+use prost_reflect::prost_types::method_options::IdempotencyLevel;
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Value};
+
+use crate::Error;
+
+/// The number of `ANYONE` among callers.
+const ANYONE: i32 = 1;
+
+/// An RPC that people may call.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Rpc {
+    /// `/<package>.<Service>/<Method>`.
+    pub(crate) path: String,
+    /// The service's full name.
+    pub(crate) service: String,
+    /// The second component of the package.
+    pub(crate) domain: String,
+    /// The method and path of its first route, as the proto writes it: `GET /clients/{client_id}`.
+    pub(crate) template: String,
+    /// Whether it may be called without a token.
+    pub(crate) is_public: bool,
+    /// Whether it answers with a stream.
+    pub(crate) streams: bool,
+    /// Whether a second call changes nothing that the first didn't: every route is a GET, or the proto says so.
+    pub(crate) repeatable: bool,
+}
+
+/// The RPCs of a descriptor set that people may call. Internal ones are left out, and so have no route.
+///
+/// # Errors
+/// If it is no set with the options of our protos.
+pub(crate) fn read(descriptor_set: &[u8]) -> Result<Vec<Rpc>, Error> {
+    let pool = DescriptorPool::decode(descriptor_set).map_err(|error| Error::Descriptors(error.to_string()))?;
+    let rule = extension(&pool, "therapy.options.v1.rule")?;
+    let http = extension(&pool, "google.api.http")?;
+    let methods: Vec<_> = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
+    Ok(methods.iter().filter_map(|method| rpc(method, &rule, &http)).collect())
+}
+
+fn extension(pool: &DescriptorPool, name: &str) -> Result<prost_reflect::ExtensionDescriptor, Error> {
+    pool.get_extension_by_name(name).ok_or_else(|| Error::Descriptors(format!("{name} is not among them")))
+}
+
+fn rpc(
+    method: &MethodDescriptor,
+    rule: &prost_reflect::ExtensionDescriptor,
+    http: &prost_reflect::ExtensionDescriptor,
+) -> Option<Rpc> {
+    let options = method.options();
+    let rule = options.get_extension(rule);
+    let callers: Vec<_> = list(rule.as_message()?, "callers").iter().filter_map(Value::as_enum_number).collect();
+    if callers.is_empty() {
+        return None;
+    }
+    let http = options.has_extension(http).then(|| options.get_extension(http));
+    let routes = http.as_deref().and_then(Value::as_message).map(routes).unwrap_or_default();
+    let service = method.parent_service().full_name().to_owned();
+    let level = method.method_descriptor_proto().options.as_ref().map(|options| options.idempotency_level());
+    let reads = !routes.is_empty() && routes.iter().all(|route| route.starts_with("GET "));
+    Some(Rpc {
+        path: format!("/{service}/{}", method.name()),
+        domain: service.split('.').nth(1).unwrap_or_default().to_owned(),
+        service,
+        template: routes.into_iter().next().unwrap_or_default(),
+        is_public: callers.contains(&ANYONE),
+        streams: method.is_server_streaming(),
+        repeatable: reads || level == Some(IdempotencyLevel::NoSideEffects),
+    })
+}
+
+/// Method and path of a route and of its aliases.
+fn routes(http: &DynamicMessage) -> Vec<String> {
+    let own = ["get", "put", "post", "delete", "patch"].into_iter().find_map(|method| {
+        let path = http.get_field_by_name(method)?;
+        let path = path.as_str().filter(|path| !path.is_empty())?;
+        Some(format!("{} {path}", method.to_uppercase()))
+    });
+    let aliases = list(http, "additional_bindings");
+    own.into_iter().chain(aliases.iter().filter_map(Value::as_message).flat_map(routes)).collect()
+}
+
+fn list(message: &DynamicMessage, field: &str) -> Vec<Value> {
+    let list = message.get_field_by_name(field);
+    list.and_then(|list| Some(list.as_list()?.to_vec())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_may_call_is_what_the_rules_say() {
+        let rpcs = read(proto::ENVOY_DESCRIPTOR_SET).unwrap();
+        let paths: Vec<_> = rpcs.iter().map(|rpc| (rpc.path.as_str(), rpc.is_public, rpc.streams)).collect();
+        for rpc in proto::RPCS {
+            let expected = !rpc.is_internal();
+            assert_eq!(paths.contains(&(rpc.path, rpc.is_public(), rpc.streams)), expected, "{}", rpc.path);
+        }
+        assert_eq!(paths.len(), proto::RPCS.iter().filter(|rpc| !rpc.is_internal()).count());
+    }
+
+    #[test]
+    fn only_what_reads_may_be_repeated() {
+        let rpcs = read(proto::ENVOY_DESCRIPTOR_SET).unwrap();
+        let found = |name: &str| rpcs.iter().find(|rpc| rpc.path.ends_with(name)).unwrap();
+        assert!(found("/GetClient").repeatable && found("/ListEntries").repeatable);
+        for name in ["/Refresh", "/Login", "/CreateClient", "/SendMessage", "/UpdateClient"] {
+            assert!(!found(name).repeatable, "{name}");
+        }
+        assert_eq!(found("/GetClient").template, "GET /clients/{client_id}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_set_are_refused() {
+        assert!(matches!(read(b"\xff"), Err(Error::Descriptors(_))));
+        assert!(matches!(read(b""), Err(Error::Descriptors(_))));
+    }
+}

@@ -1,0 +1,182 @@
+//! What differs between one Envoy and another.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::Error;
+
+/// What a configuration is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Target {
+    /// Services on this machine, on their default ports (`cargo run`).
+    Local,
+    /// Docker Compose: a service's host is its name.
+    Compose,
+    /// Kubernetes: a service's host is its name too, which is best headless: Envoy balances over the replicas itself.
+    Kubernetes,
+}
+
+/// Everything that can be set. [`Settings::of`] has the defaults of each target.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// An encoded `FileDescriptorSet` that Envoy can load, such as `proto::ENVOY_DESCRIPTOR_SET`. RPCs whose rule names no people
+    /// have no route.
+    pub descriptor_set: Cow<'static, [u8]>,
+    /// Where the services listen, by domain: the second component of their packages. What is missing here has no route.
+    pub upstreams: BTreeMap<String, Upstream>,
+    /// Where Envoy listens.
+    pub listen: SocketAddr,
+    /// The port of Envoy's own administration, on 127.0.0.1.
+    pub admin_port: u16,
+    /// Where Envoy finds the other files of the configuration, without a slash at its end.
+    pub directory: String,
+    /// Certificate and key; without them the front speaks plain HTTP/1.1 and HTTP/2.
+    pub tls: Option<Tls>,
+    /// How many proxies of ours stand before the front: so many addresses at the end of `x-forwarded-for` are believed.
+    pub trusted_hops: u32,
+    /// Origins whose pages may call, such as `https://app.example.org`; `*` for any.
+    pub cors_origins: Vec<String>,
+    /// The largest body of a request, in bytes.
+    pub max_body: u32,
+    /// What one source may ask.
+    pub rate: Rate,
+    /// What one source may ask of auth, on top.
+    pub auth_rate: Rate,
+    /// How access tokens are judged; none leaves it to the services. Not judged either where auth is no upstream.
+    pub tokens: Option<TokenRules>,
+    /// The file with Envoy's own workload token, which lets the services believe its `x-forwarded-for`.
+    pub workload_token: Option<String>,
+    /// A collector of traces (OTLP by gRPC).
+    pub otlp: Option<Upstream>,
+    /// Where the access log goes; standard output unless told.
+    pub access_log_file: Option<String>,
+    /// How often each replica is asked for its health.
+    pub health_interval: Duration,
+}
+
+/// A host by name or address, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// The name or the address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// A certificate with its key, as files in PEM.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// The certificate, followed by those that vouch for it.
+    pub certificate: String,
+    /// The key.
+    pub key: String,
+}
+
+/// A bucket of requests for each source (an IPv4 address, or 64 bits of IPv6).
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// How many come back each second.
+    pub per_second: u32,
+    /// How many there are at most.
+    pub burst: u32,
+}
+
+/// Which access tokens are good, as `chassis::identity::Config` has it.
+#[derive(Debug, Clone)]
+pub struct TokenRules {
+    /// The issuer (`iss`).
+    pub issuer: String,
+    /// The audience (`aud`).
+    pub audience: String,
+    /// How long fetched keys are used. A key must be published longer than that before it signs.
+    pub keys_cache: Duration,
+}
+
+impl Default for TokenRules {
+    fn default() -> Self {
+        Self {
+            issuer: "therapy-mesh".to_owned(),
+            audience: "therapy-mesh-api".to_owned(),
+            keys_cache: Duration::from_secs(300),
+        }
+    }
+}
+
+impl From<SocketAddr> for Upstream {
+    fn from(address: SocketAddr) -> Self {
+        Self { host: address.ip().to_string(), port: address.port() }
+    }
+}
+
+impl std::str::FromStr for Upstream {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FORM: &str = "write it as host:port, such as collector:4317";
+        let (host, port) = text.rsplit_once(':').ok_or(FORM)?;
+        let port = port.parse().map_err(|_| FORM)?;
+        if host.is_empty() { Err(FORM) } else { Ok(Self { host: host.to_owned(), port }) }
+    }
+}
+
+/// The services that people may call, and their default ports.
+const SERVICES: [(&str, u16); 9] = [
+    ("auth", 50051),
+    ("clients", 50052),
+    ("therapists", 50053),
+    ("mapping", 50055),
+    ("journals", 50056),
+    ("audit", 50057),
+    ("sessions", 50058),
+    ("appointments", 50059),
+    ("messages", 50060),
+];
+
+/// Where the token is mounted in a container.
+const WORKLOAD_TOKEN: &str = "/var/run/secrets/workload/token";
+
+impl Settings {
+    /// The defaults of a target.
+    #[must_use]
+    pub fn of(target: Target) -> Self {
+        let is_local = target == Target::Local;
+        let upstream = |name: &str, port| {
+            let host = if is_local { Ipv4Addr::LOCALHOST.to_string() } else { name.to_owned() };
+            // In containers every service has a network of its own, and all the same port.
+            (name.to_owned(), Upstream { host, port: if is_local { port } else { SERVICES[0].1 } })
+        };
+        let listen = if is_local { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+        Self {
+            descriptor_set: Cow::Borrowed(proto::ENVOY_DESCRIPTOR_SET),
+            upstreams: SERVICES.map(|(name, port)| upstream(name, port)).into(),
+            listen: SocketAddr::new(IpAddr::V4(listen), 8080),
+            admin_port: 9901,
+            directory: if is_local { "." } else { "/etc/envoy" }.to_owned(),
+            tls: None,
+            trusted_hops: 0,
+            cors_origins: Vec::new(),
+            max_body: 1024 * 1024,
+            rate: Rate { per_second: 200, burst: 2000 },
+            auth_rate: Rate { per_second: 5, burst: 100 },
+            tokens: Some(TokenRules::default()),
+            workload_token: (!is_local).then(|| WORKLOAD_TOKEN.to_owned()),
+            otlp: None,
+            access_log_file: None,
+            health_interval: Duration::from_secs(2),
+        }
+    }
+
+    /// Nothing in a setting may end the string that it stands in.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let tls = self.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]);
+        let tokens = self.tokens.iter().flat_map(|tokens| [&tokens.issuer, &tokens.audience]);
+        let hosts = self.upstreams.values().chain(&self.otlp).map(|upstream| &upstream.host);
+        let files = [&self.workload_token, &self.access_log_file].into_iter().flatten();
+        let all = tls.chain(tokens).chain(hosts).chain(files).chain(self.upstreams.keys()).chain(&self.cors_origins);
+        let mut all = all.chain([&self.directory]);
+        let breaks = |text: &&String| text.contains(|c: char| c.is_control() || c == '"' || c == '\\');
+        all.find(breaks).map_or(Ok(()), |bad| Err(Error::Setting(bad.clone())))
+    }
+}
