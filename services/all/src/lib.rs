@@ -9,4 +9,4 @@ mod services;
 
 pub use config::{Config, Storage};
 pub use mesh::Mesh;
-pub use services::SERVICES;
+pub use services::{SERVICES, TABLES};

@@ -14,7 +14,7 @@ use chassis::{Platform, config, telemetry};
 use clap::{Parser, Subcommand};
 use dynamo::secret::Secrets;
 use kernel::{BoxError, ClientId, SystemClock};
-use mesh::{Config, Mesh, SERVICES, demo};
+use mesh::{Config, Mesh, SERVICES, TABLES, demo};
 
 const FLUSH: Duration = Duration::from_secs(5);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -56,6 +56,21 @@ enum Command {
         #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
         days: u32,
     },
+
+    /// Makes what services in containers of their own share, as far as it is not there: `secrets/secrets`,
+    /// `key-encryption-keys/key-encryption-keys`, and for each service `workload/<service>/token` and `jwks.json`.
+    Prepare {
+        /// The directory to make it in.
+        #[arg(long)]
+        dir: PathBuf,
+
+        /// How many days the tokens are good for.
+        #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+    },
+
+    /// Makes the tables of all services that are missing, and verifies those that are there.
+    CreateTables(dynamo::Config),
 
     /// Wraps every data key by the present key-encryption key, after a new one was made the first of the file. Services may
     /// run meanwhile.
@@ -129,6 +144,8 @@ async fn main() -> ExitCode {
             demo::play(&url, &*clock, &*entropy).await
         }
         Some(Command::WorkloadKeys { dir, days }) => write_workload_keys(&dir, days),
+        Some(Command::Prepare { dir, days }) => prepare(&dir, days),
+        Some(Command::CreateTables(dynamodb)) => create_tables(&dynamodb).await,
         Some(Command::RewrapKeys { dynamodb, place, key_encryption_keys_file }) => {
             rewrap_keys(dynamodb, &place, key_encryption_keys_file).await
         }
@@ -182,6 +199,11 @@ fn absolute(path: &Path) -> String {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
+/// Who has a token: the services and the front.
+fn workloads() -> impl Iterator<Item = &'static str> {
+    SERVICES.into_iter().chain([FRONT])
+}
+
 fn write_workload_keys(dir: &Path, days: u32) -> Result<(), BoxError> {
     let issuer = Issuer::generate(Arc::new(SystemClock))?;
     let write = |name: &str, text: String| {
@@ -192,13 +214,46 @@ fn write_workload_keys(dir: &Path, days: u32) -> Result<(), BoxError> {
         let path = dir.join(format!("{name}.token"));
         write_secret(&path, &token).map_err(|error| format!("{}: {error}", path.display()))
     };
-    std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    make(dir)?;
     write("jwks.json", issuer.jwks().to_string())?;
-    let names: Vec<&str> = SERVICES.into_iter().chain([FRONT]).collect();
+    let names: Vec<&str> = workloads().collect();
     for name in &names {
         write_token(name, issuer.mint(name, DAY * days))?;
     }
     say(&format!("wrote jwks.json and a token for each of {} to {}", names.join(", "), dir.display()))
+}
+
+fn prepare(dir: &Path, days: u32) -> Result<(), BoxError> {
+    let Platform { entropy, .. } = Platform::system();
+    for name in ["secrets", "key-encryption-keys"] {
+        let place = dir.join(name);
+        make(&place)?;
+        launch::make_secrets(&place.join(name), &*entropy)?;
+    }
+    // All tokens are of one issuer, whose key is nowhere but in here: they are there as a whole or not at all.
+    let (whole, part) = (dir.join("workload"), dir.join("workload.part"));
+    if !whole.exists() {
+        let issuer = Issuer::generate(Arc::new(SystemClock))?;
+        for name in workloads() {
+            let place = part.join(name);
+            make(&place)?;
+            std::fs::write(place.join("jwks.json"), issuer.jwks().to_string())?;
+            write_secret(&place.join("token"), &issuer.mint(name, DAY * days))?;
+        }
+        std::fs::rename(&part, &whole)?;
+    }
+    say(&format!("{} holds what services share", dir.display()))
+}
+
+/// Makes a directory if it is not there.
+fn make(dir: &Path) -> Result<(), BoxError> {
+    std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()).into())
+}
+
+async fn create_tables(dynamodb: &dynamo::Config) -> Result<(), BoxError> {
+    dynamodb.connect().await.create_or_verify(TABLES).await?;
+    let names = TABLES.iter().map(|def| def.name).collect::<Vec<_>>().join(", ");
+    say(&format!("the tables are as they must be: {names}"))
 }
 
 async fn rewrap_keys(dynamodb: dynamo::Config, place: &DataDir, file: Option<PathBuf>) -> Result<(), BoxError> {

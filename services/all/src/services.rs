@@ -30,7 +30,7 @@ pub const SERVICES: [&str; 10] = [
 ];
 
 /// Every table of the mesh.
-pub(crate) const TABLES: &[&TableDef] = &[
+pub const TABLES: &[&TableDef] = &[
     &auth::USERS,
     &clients::CLIENTS,
     &therapists::THERAPISTS,

@@ -6,9 +6,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kernel::Error;
+use kernel::{BoxError, Error};
 use tonic_health::ServingStatus;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus as Answer;
+use tonic_health::pb::health_client::HealthClient;
 use tonic_health::server::HealthReporter;
+
+use crate::client::channel;
+
+/// The name under which a service is SERVING as long as it answers at all, whatever its probe says: who would restart it asks
+/// for this one, because a restart mends no table.
+pub(crate) const LIVENESS: &str = "liveness";
 
 /// How long a probe may take before it counts as failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -44,6 +53,16 @@ impl Probe {
     }
 }
 
+/// Asks the server at `address` (`http://host:port`) whether it is SERVING.
+///
+/// # Errors
+/// If it isn't, can't be reached, or doesn't answer within two seconds.
+pub async fn ask(address: &str) -> Result<(), BoxError> {
+    let mut health = HealthClient::new(channel(address)?);
+    let answer = tokio::time::timeout(PROBE_TIMEOUT, health.check(HealthCheckRequest::default())).await??.into_inner();
+    if answer.status() == Answer::Serving { Ok(()) } else { Err(answer.status().as_str_name().into()) }
+}
+
 impl fmt::Debug for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Probe")
@@ -58,6 +77,11 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
+    /// Reports that the server answers, which it does from now on.
+    pub(crate) async fn alive(&self) {
+        self.reporter.set_service_status(LIVENESS, ServingStatus::Serving).await;
+    }
+
     pub(crate) async fn set(&self, serving: bool) {
         let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         for service in self.services.iter() {

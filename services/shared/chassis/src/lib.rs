@@ -11,7 +11,7 @@ pub mod config;
 mod context;
 mod deadline;
 mod drain;
-mod health;
+pub mod health;
 pub mod identity;
 mod limit;
 pub mod listener;

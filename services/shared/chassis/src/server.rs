@@ -132,6 +132,7 @@ pub async fn start(
     let (reporter, health) = tonic_health::server::health_reporter();
     let names = std::iter::once(String::new()).chain(grpc_services.iter().map(|&name| name.to_owned())).collect();
     let reporter = Reporter { reporter, services: names };
+    reporter.alive().await;
     reporter.look(&probe).await;
 
     let routes = reflection(routes.add_service(health), grpc_services)?;

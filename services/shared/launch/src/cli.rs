@@ -24,13 +24,26 @@ pub(crate) enum Command<C: Args> {
 
     /// Verifies that the tables are there and as they must be.
     VerifyTables(dynamo::Config),
+
+    /// Asks the service that runs on this machine whether it can serve, and fails if not: for a container's health check.
+    Health(Health),
 }
+
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(crate) struct Health {
+    /// Where it listens.
+    #[arg(long, env = "MESH_LISTEN", default_value = DEFAULT_LISTEN)]
+    pub(crate) listen: SocketAddr,
+}
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:50051";
 
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(crate) struct Serve<C: Args> {
     /// Where to listen.
-    #[arg(long, env = "MESH_LISTEN", default_value = "127.0.0.1:50051")]
+    #[arg(long, env = "MESH_LISTEN", default_value = DEFAULT_LISTEN)]
     pub(crate) listen: SocketAddr,
 
     /// Where auth listens, for the keys that verify access tokens and for ending accounts. auth itself needs none.

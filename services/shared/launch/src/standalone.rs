@@ -1,17 +1,18 @@
 use std::future::Future;
 use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use chassis::client::Upstream;
 use chassis::identity::{self, AccessTokens, Keys, Workload, WorkloadTokens};
-use chassis::{Platform, Service, config, server, telemetry};
+use chassis::{Platform, Service, config, health, server, telemetry};
 use dynamo::TableDef;
 use dynamo::secret::Secrets;
 use kernel::BoxError;
 use tokio::net::TcpListener;
 
-use crate::cli::{Cli, Command, Serve};
+use crate::cli::{Cli, Command, Health, Serve};
 use crate::{auth_keys, read_secrets, told_to_stop};
 
 const FLUSH: Duration = Duration::from_secs(5);
@@ -75,6 +76,7 @@ pub async fn run<D: Domain>() -> ExitCode {
     let done = match cli.command {
         Command::Serve(serve) => serve_until_told::<D>(*serve).await,
         Command::CreateTables(config) => tables::<D>(config.connect().await.create_or_verify(D::TABLES).await),
+        Command::Health(Health { listen }) => health::ask(&format!("http://{}", near(listen))).await,
         Command::VerifyTables(config) => tables::<D>(config.connect().await.verify(D::TABLES).await),
     };
     match done {
@@ -84,6 +86,16 @@ pub async fn run<D: Domain>() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The address by which this machine reaches what listens there: all addresses are none to connect to.
+fn near(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
 }
 
 fn tables<D: Domain>(looked: Result<(), dynamo::SchemaError>) -> Result<(), BoxError> {
@@ -136,4 +148,18 @@ async fn serve_until_told<D: Domain>(serve: Serve<D::Config>) -> Result<(), BoxE
     let ended = platform.tasks.shutdown(TASKS_END).await;
     telemetry.shutdown(FLUSH).await;
     if drained && ended { Ok(()) } else { Err("some requests or tasks did not end in time".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_listens_everywhere_is_asked_nearby() {
+        for (listen, asked) in
+            [("0.0.0.0:50051", "127.0.0.1:50051"), ("[::]:50051", "[::1]:50051"), ("10.1.2.3:50052", "10.1.2.3:50052")]
+        {
+            assert_eq!(near(listen.parse().unwrap()).to_string(), asked);
+        }
+    }
 }
