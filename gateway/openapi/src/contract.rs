@@ -1,6 +1,6 @@
 //! What the descriptors say: the routes, and the comments beside everything.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
 use std::fmt;
 
@@ -53,6 +53,16 @@ impl Contract {
             }
         }
         Ok(Self { routes, comments: pool.files().flat_map(|file| comments_of(&file)).collect() })
+    }
+
+    /// Every field of every message, as `Message.field` and by its name alone.
+    pub(crate) fn fields(&self) -> BTreeSet<String> {
+        let pools = self.routes.first().map(|route| route.method.parent_pool().clone());
+        let messages = pools.iter().flat_map(|pool| pool.all_messages().collect::<Vec<_>>());
+        let names = |field: FieldDescriptor| {
+            [format!("{}.{}", field.parent_message().name(), field.name()), field.name().to_owned()]
+        };
+        messages.flat_map(|message| message.fields().flat_map(names).collect::<Vec<_>>()).collect()
     }
 
     /// The comment before something as Markdown; empty if there is none. An RPC that it names between backticks becomes the

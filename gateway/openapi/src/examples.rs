@@ -1,34 +1,29 @@
 //! Examples of messages, put together from those of their fields.
 
-use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{EnumDescriptor, FieldDescriptor, MessageDescriptor};
 
 use crate::words::Words;
 use crate::yaml::{Map, Value, list, text};
 
-/// A time for fields that have no better one.
-const TIME: &str = "2026-03-02T18:30:00Z";
-
 /// A message as an answer shows it.
-pub(crate) fn of_message(words: &Words, message: &MessageDescriptor) -> Value {
-    if message.full_name() == "google.protobuf.Timestamp" {
-        return text(TIME);
-    }
-    let members = message.fields().map(|field| (text(field.json_name()), of_field(words, &field)));
-    members.collect::<Map>().into()
+///
+/// # Errors
+/// If a field has no example.
+pub(crate) fn of_message(words: &Words, message: &MessageDescriptor) -> Result<Value, String> {
+    let members = message.fields().map(|field| Ok((text(field.json_name()), of_field(words, &field)?)));
+    members.collect::<Result<Map, String>>().map(Value::from)
 }
 
-fn of_field(words: &Words, field: &FieldDescriptor) -> Value {
-    if let Some(example) = words.field(field.parent_message().name(), field.name()).example {
-        return example;
+fn of_field(words: &Words, field: &FieldDescriptor) -> Result<Value, String> {
+    let message = field.parent_message();
+    if let Some(example) = words.field(message.name(), field.name()).example {
+        return Ok(example);
     }
-    let one = match field.kind() {
-        Kind::Message(message) => of_message(words, &message),
-        Kind::Enum(kind) => values(&kind).first().map_or(Value::Null, text),
-        Kind::String | Kind::Bytes => text(""),
-        Kind::Bool => true.into(),
-        _ => 0.into(),
-    };
-    if field.is_list() { list([one]) } else { one }
+    let kind = field.kind();
+    let inner = kind.as_message().filter(|inner| !inner.full_name().starts_with("google.protobuf."));
+    let inner = inner.ok_or_else(|| format!("words.yaml: {}.{} has no example", message.name(), field.name()))?;
+    let one = of_message(words, inner)?;
+    Ok(if field.is_list() { list([one]) } else { one })
 }
 
 /// The names of an enum that mean something: all but that for "not told".

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{FieldDescriptor, MessageDescriptor};
 use proto::Caller;
 
 use crate::contract::{Body, Contract, Route};
@@ -47,13 +47,18 @@ impl Operations {
 
 /// Everything that the words speak of must exist, and every service have a tag.
 fn check_names(contract: &Contract, words: &Words) -> Result<(), String> {
-    let stray = |name: &&String| !contract.routes.iter().any(|route| route.method.name() == name.as_str());
-    if let Some(name) = words.operations.keys().find(stray) {
+    let routes = &contract.routes;
+    let known = |name: &str| routes.iter().any(|route| route.method.name() == name);
+    if let Some(name) = words.operations.keys().find(|name| !known(name)) {
         return Err(format!("words.yaml: there is no operation {name}"));
     }
-    let untagged = |route: &&Route| !words.tags.iter().any(|tag| tag.service.as_deref() == Some(route.rpc.service()));
-    if let Some(route) = contract.routes.iter().find(untagged) {
+    let tagged = |service: &str| words.tags.iter().any(|tag| tag.service.as_deref() == Some(service));
+    if let Some(route) = routes.iter().find(|route| !tagged(route.rpc.service())) {
         return Err(format!("words.yaml: {} has no tag", route.rpc.service()));
+    }
+    let fields = contract.fields();
+    if let Some(name) = words.fields.keys().find(|name| !fields.contains(name.as_str())) {
+        return Err(format!("words.yaml: there is no field {name}"));
     }
     Ok(())
 }
@@ -180,7 +185,7 @@ impl Writer<'_> {
         let (description, schema, example) = if route.rpc.response_body.is_empty() {
             let description = self.contract.markdown(&file, output.path());
             let schema = self.schemas.message(output.name(), &output, Side::Answer, &[])?;
-            (description, schema, examples::of_message(self.words, &output))
+            (description, schema, examples::of_message(self.words, &output)?)
         } else {
             let field = output.get_field_by_json_name(route.rpc.response_body).ok_or("no such field to answer with")?;
             let item = message_of(&field)?;
@@ -188,7 +193,7 @@ impl Writer<'_> {
             let description = self.contract.markdown(&file, field.path());
             let items = self.schemas.message(item.name(), &item, Side::Answer, &[])?;
             let schema = map([("type", text("array")), ("items", items)]).into();
-            (description, schema, list([examples::of_message(self.words, &item)]))
+            (description, schema, list([examples::of_message(self.words, &item)?]))
         };
         if route.rpc.streams {
             return Ok(self.stream(&output, headers, &example));
@@ -214,8 +219,6 @@ impl Writer<'_> {
 }
 
 fn message_of(field: &FieldDescriptor) -> Result<MessageDescriptor, String> {
-    match field.kind() {
-        Kind::Message(message) => Ok(message),
-        _ => Err(format!("{} is no message", field.full_name())),
-    }
+    let kind = field.kind();
+    kind.as_message().cloned().ok_or_else(|| format!("{} is no message", field.full_name()))
 }

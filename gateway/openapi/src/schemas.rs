@@ -137,7 +137,15 @@ impl<'a> Schemas<'a> {
             Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => formatted("integer", "int32"),
             Kind::Double => formatted("number", "double"),
             Kind::Float => formatted("number", "float"),
-            other => return Err(format!("{}: no schema for {other:?}", field.full_name()).into()),
+            // As JSON these would be strings, or bytes in base64: no message that a front shows has one.
+            other @ (Kind::Uint32
+            | Kind::Fixed32
+            | Kind::Int64
+            | Kind::Sint64
+            | Kind::Sfixed64
+            | Kind::Uint64
+            | Kind::Fixed64
+            | Kind::Bytes) => return Err(format!("{}: no schema for {other:?}", field.full_name()).into()),
         };
         Ok(schema)
     }

@@ -57,31 +57,27 @@ fn members(map: &Map, indent: usize, out: &mut String) {
 
 /// What stands behind a key.
 fn nested(value: &Value, indent: usize, out: &mut String) {
-    match value {
-        Value::Mapping(map) if !map.is_empty() => {
-            out.push('\n');
-            out.push_str(&" ".repeat(indent));
-            members(map, indent, out);
-        }
-        Value::Sequence(items) if !items.is_empty() => {
-            out.push('\n');
-            for item in items {
-                out.push_str(&" ".repeat(indent));
-                out.push('-');
-                match item {
-                    Value::Mapping(map) if !map.is_empty() => {
-                        out.push(' ');
-                        members(map, indent + 2, out);
-                    }
-                    _ => nested(item, indent + 2, out),
-                }
+    let margin = " ".repeat(indent);
+    if let Some(map) = value.as_mapping().filter(|map| !map.is_empty()) {
+        out.push('\n');
+        out.push_str(&margin);
+        members(map, indent, out);
+    } else if let Some(items) = value.as_sequence().filter(|items| !items.is_empty()) {
+        out.push('\n');
+        for item in items {
+            out.push_str(&margin);
+            out.push('-');
+            if let Some(map) = item.as_mapping().filter(|map| !map.is_empty()) {
+                out.push(' ');
+                members(map, indent + 2, out);
+            } else {
+                nested(item, indent + 2, out);
             }
         }
-        _ => {
-            out.push(' ');
-            out.push_str(&scalar(value, indent));
-            out.push('\n');
-        }
+    } else {
+        out.push(' ');
+        out.push_str(&scalar(value, indent));
+        out.push('\n');
     }
 }
 
