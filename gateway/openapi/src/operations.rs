@@ -1,5 +1,6 @@
 //! The paths: each RPC with each of its routes.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
@@ -74,10 +75,7 @@ impl Writer<'_> {
     fn operation(&mut self, route: &Route, tag: &str) -> Result<Map, Box<dyn Error>> {
         let name = route.method.name();
         let words = self.words.operations.get(name).ok_or(format!("words.yaml: no operation {name}"))?;
-        let mut id = name.to_owned();
-        if let Some(first) = id.get_mut(..1) {
-            first.make_ascii_lowercase();
-        }
+        let id = operation_id(name);
         let is_alias = route.alias > 0;
         let (id, summary) = match route.alias {
             0 => (id, words.summary.clone()),
@@ -100,10 +98,31 @@ impl Writer<'_> {
         if let Some(body) = self.request_body(route, words)? {
             operation.insert(text("requestBody"), body.into());
         }
-        let mut responses = map([(&*route.rpc.http_status.to_string(), self.success(route)?)]);
+        let mut success = self.success(route)?;
+        if !words.links.is_empty() {
+            success.insert(text("links"), self.links(words)?.into());
+        }
+        let mut responses = map([(&*route.rpc.http_status.to_string(), success.into())]);
         responses.extend(self.failures.responses(route)?);
         operation.insert(text("responses"), responses.into());
         Ok(operation)
+    }
+
+    /// What can be done next with what the answer holds.
+    fn links(&self, words: &Operation) -> Result<Map, String> {
+        let link = |(name, parameters): (&String, &BTreeMap<String, String>)| {
+            let target =
+                self.words.operations.get(name).ok_or(format!("words.yaml: no operation {name} to link to"))?;
+            let parameters =
+                parameters.iter().map(|(name, field)| (text(name), text(format!("$response.body#/{field}"))));
+            let link = map([
+                ("operationId", text(operation_id(name))),
+                ("description", text(format!("{}.", target.summary))),
+                ("parameters", parameters.collect::<Map>().into()),
+            ]);
+            Ok((text(operation_id(name)), link.into()))
+        };
+        words.links.iter().map(link).collect()
     }
 
     fn description(&self, route: &Route, is_alias: bool) -> String {
@@ -173,14 +192,12 @@ impl Writer<'_> {
         Ok(Some(body))
     }
 
-    fn success(&mut self, route: &Route) -> Result<Value, Box<dyn Error>> {
+    fn success(&mut self, route: &Route) -> Result<Map, Box<dyn Error>> {
         let output = route.method.output();
         let file = output.parent_file();
         let mut headers = map([("Cache-Control", reference("headers", "Cache-Control"))]);
         if route.rpc.http_status == 204 {
-            return Ok(
-                map([("description", text("It is done; the answer is empty.")), ("headers", headers.into())]).into()
-            );
+            return Ok(map([("description", text("It is done; the answer is empty.")), ("headers", headers.into())]));
         }
         let (description, schema, example) = if route.rpc.response_body.is_empty() {
             let description = self.contract.markdown(&file, output.path());
@@ -196,26 +213,34 @@ impl Writer<'_> {
             (description, schema, list([examples::of_message(self.words, &item)?]))
         };
         if route.rpc.streams {
-            return Ok(self.stream(&output, headers, &example));
+            return Ok(stream(&output, headers, &example));
         }
         let content = map([("application/json", map([("schema", schema), ("example", example)]).into())]);
-        Ok(map([("description", text(description)), ("headers", headers.into()), ("content", content.into())]).into())
+        Ok(map([("description", text(description)), ("headers", headers.into()), ("content", content.into())]))
     }
+}
 
-    fn stream(&self, event: &MessageDescriptor, headers: Map, example: &Value) -> Value {
-        let description = format!(
-            "Server-sent events, until the stream ends. The data of each is a `{}` as JSON. A line that begins with a colon only \
-             shows that the stream is alive.",
-            event.name()
-        );
-        let schema = map([
-            ("type", text("string")),
-            ("description", text("Server-sent events (the HTML standard, section 9.2).")),
-        ]);
-        let example = text(format!("data: {}\n\n", json(example)));
-        let content = map([("text/event-stream", map([("schema", schema.into()), ("example", example)]).into())]);
-        map([("description", text(description)), ("headers", headers.into()), ("content", content.into())]).into()
+/// The answer of an RPC that answers with a stream.
+fn stream(event: &MessageDescriptor, headers: Map, example: &Value) -> Map {
+    let description = format!(
+        "Server-sent events, until the stream ends. The data of each is a `{}` as JSON. A line that begins with a colon only \
+         shows that the stream is alive.",
+        event.name()
+    );
+    let what = "Server-sent events (the HTML standard, section 9.2).";
+    let schema = map([("type", text("string")), ("description", text(what))]);
+    let example = text(format!("data: {}\n\n", json(example)));
+    let content = map([("text/event-stream", map([("schema", schema.into()), ("example", example)]).into())]);
+    map([("description", text(description)), ("headers", headers.into()), ("content", content.into())])
+}
+
+/// The name of an RPC as that of an operation.
+fn operation_id(rpc: &str) -> String {
+    let mut id = rpc.to_owned();
+    if let Some(first) = id.get_mut(..1) {
+        first.make_ascii_lowercase();
     }
+    id
 }
 
 fn message_of(field: &FieldDescriptor) -> Result<MessageDescriptor, String> {

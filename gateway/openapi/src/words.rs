@@ -55,6 +55,9 @@ pub(crate) struct Operation {
     pub(crate) reasons: Vec<String>,
     #[serde(default)]
     pub(crate) body: BodyWords,
+    /// Of other operations, the parameters that are fields of the answer, by the names of the RPCs.
+    #[serde(default)]
+    pub(crate) links: BTreeMap<String, BTreeMap<String, String>>,
     /// Of the body.
     pub(crate) example: Option<Value>,
 }

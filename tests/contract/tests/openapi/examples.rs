@@ -197,3 +197,31 @@ fn every_rpc_of_people_and_no_other_has_a_route() {
     of_people.sort_unstable();
     assert_eq!(routed, of_people);
 }
+
+/// Whoever follows a link has what it needs: a field of the answer for each parameter that it names.
+#[test]
+fn links_lead_from_fields_of_answers_to_parameters() {
+    let document = document::load();
+    let operations = document::operations(&document);
+    let mut followed = 0;
+    for (row, operation) in &operations {
+        let (_, success) = document::success(&document, operation);
+        for link in success["links"].as_object().into_iter().flat_map(|links| links.values()) {
+            let target = operations.values().find(|target| target["operationId"] == link["operationId"]).unwrap();
+            let target = document::read(&document, target);
+            for (name, field) in link["parameters"].as_object().unwrap() {
+                let place = |place: &str| target.parameters.get(&(place.to_owned(), name.clone()));
+                let (_, needed) = place("path").or_else(|| place("query")).unwrap();
+                let field = field.as_str().unwrap().strip_prefix("$response.body#/").unwrap();
+                let document::Answer::Json(document::Shape::Object(fields)) =
+                    document::read(&document, operation).answer
+                else {
+                    panic!("{row}: links from fields need an object")
+                };
+                assert_eq!((&fields[field].0, &fields[field].1), (&true, needed), "{row}: {field}");
+                followed += 1;
+            }
+        }
+    }
+    assert!(followed > 30, "{followed}");
+}
