@@ -67,7 +67,7 @@ fn block(lines: &[&str], at: usize, scopes: &[&Values], shown: bool, out: &mut S
         }
         at += 1;
         if at > lines.len() {
-            return Err(bad(lines.len(), "a block without #end"));
+            return Err(bad(lines.len() - 1, "a block without #end"));
         }
     }
     Ok(at)

@@ -13,6 +13,11 @@ use tempfile::TempDir;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
+/// A certificate of localhost that nobody trusts, and its key, which is no secret: for tests of TLS.
+pub const CERTIFICATE: &str = include_str!("../tls/certificate.pem");
+/// The key of [`CERTIFICATE`].
+pub const KEY: &str = include_str!("../tls/key.pem");
+
 /// How long Envoy may take from its start to its first answer.
 const START: Duration = Duration::from_secs(20);
 
@@ -62,7 +67,8 @@ impl Envoy {
         let keeper = Command::new("sh")
             .args(["-c", "\"$@\" & pid=$!; cat >/dev/null; kill -KILL $pid; wait $pid", "keeper"])
             .arg(binary())
-            .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning", "--config-path"])
+            .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"])
+            .args(["--file-flush-interval-msec", "50", "--config-path"])
             .arg(at("envoy.yaml"))
             .arg("--admin-address-path")
             .arg(at("admin"))
@@ -117,7 +123,7 @@ async fn listener(admin: &Path) -> Option<SocketAddr> {
     format!("{}:{}", socket["address"].as_str()?, socket["port_value"].as_u64()?).parse().ok()
 }
 
-/// The pinned binary. The script that knows the pin is the one that the checks use.
+/// The pinned binary, fetched on first use. The script that knows the pin is the one that the checks use.
 pub fn binary() -> PathBuf {
     let found = Command::new(format!("{ROOT}/.ci/tools")).arg("envoy").stderr(Stdio::inherit()).output();
     let found = found.expect(".ci/tools runs");

@@ -1,0 +1,104 @@
+//! Envoy itself takes every configuration that can be rendered, and what is in it is what the descriptors and settings say.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use std::path::Path;
+use std::process::Command;
+use std::{fs, thread};
+
+use envoy_config::{Error, FRONT_LUA, Settings, Target, Tls, files};
+use serde_yaml_ng::Value;
+
+const TARGETS: [Target; 3] = [Target::Local, Target::Compose, Target::Kubernetes];
+
+/// The configuration of a target whose files Envoy finds in `directory`, and with everything that can be left out.
+fn complete(target: Target, directory: &Path) -> Settings {
+    let file = |name: &str| directory.join(name).display().to_string();
+    Settings {
+        directory: directory.display().to_string(),
+        cors_origins: vec!["https://app.example.org".to_owned(), "*".to_owned()],
+        tls: Some(Tls { certificate: file("certificate.pem"), key: file("key.pem") }),
+        workload_token: Some(file("token")),
+        otlp: Some("collector:4317".parse().unwrap()),
+        access_log_file: Some(file("log")),
+        trusted_hops: 1,
+        ..Settings::of(target)
+    }
+}
+
+fn write(settings: &Settings, directory: &Path) {
+    for (name, content) in settings.files().unwrap() {
+        fs::write(directory.join(name), content).unwrap();
+    }
+    fs::write(directory.join("certificate.pem"), kit::envoy::CERTIFICATE).unwrap();
+    fs::write(directory.join("key.pem"), kit::envoy::KEY).unwrap();
+    fs::write(directory.join("token"), "a.workload.token").unwrap();
+}
+
+#[test]
+fn envoy_takes_every_configuration_that_can_be_rendered() {
+    let variants = TARGETS.into_iter().flat_map(|target| {
+        [false, true].map(|is_complete| {
+            move |directory: &Path| {
+                if is_complete {
+                    complete(target, directory)
+                } else {
+                    Settings { directory: directory.display().to_string(), ..Settings::of(target) }
+                }
+            }
+        })
+    });
+    let envoy = kit::envoy::binary();
+    thread::scope(|scope| {
+        for settings in variants {
+            let envoy = &envoy;
+            scope.spawn(move || {
+                let directory = tempfile::tempdir().unwrap();
+                write(&settings(directory.path()), directory.path());
+                let validated = Command::new(envoy)
+                    .args(["--mode", "validate", "--config-path"])
+                    .arg(directory.path().join("envoy.yaml"))
+                    .output()
+                    .unwrap();
+                assert!(validated.status.success(), "{}", String::from_utf8_lossy(&validated.stderr));
+            });
+        }
+    });
+}
+
+#[test]
+fn what_a_container_needs_is_four_files_and_they_are_always_the_same() {
+    for target in [Target::Compose, Target::Kubernetes] {
+        let first = files(target).unwrap();
+        assert_eq!(first, files(target).unwrap());
+        let names: Vec<_> = first.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["envoy.yaml", "front.lua", "descriptors.pb", "workload.yaml"]);
+        assert_eq!(first[1].1, FRONT_LUA.as_bytes());
+    }
+    assert_eq!(files(Target::Local).unwrap().len(), 3);
+}
+
+#[test]
+fn every_rpc_for_people_has_one_route_and_no_internal_one_has_any() {
+    let yaml: Value = serde_yaml_ng::from_str(&Settings::of(Target::Kubernetes).render().unwrap()).unwrap();
+    let manager = &yaml["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+    let routes = manager["route_config"]["virtual_hosts"][0]["routes"].as_sequence().unwrap();
+    let mut routed: Vec<_> = routes.iter().map(|route| route["match"]["path"].as_str().unwrap()).collect();
+    routed.sort_unstable();
+    let for_people: Vec<_> = proto::RPCS.iter().filter(|rpc| !rpc.is_internal()).map(|rpc| rpc.path).collect();
+    assert_eq!(routed, for_people);
+
+    for route in routes {
+        let repeats = !route["route"]["retry_policy"].is_null();
+        let reads = route["name"].as_str().unwrap().starts_with("GET ");
+        let streams = route["route"]["timeout"].as_str() == Some("0s");
+        assert_eq!(repeats, reads && !streams, "{route:?}");
+    }
+}
+
+#[test]
+fn a_setting_cannot_break_out_of_its_place() {
+    for bad in ["x\"\nadmin: {}", "\\", "a\nb"] {
+        let settings = Settings { directory: bad.to_owned(), ..Settings::of(Target::Local) };
+        assert!(matches!(settings.render(), Err(Error::Setting(_))), "{bad:?}");
+    }
+}
