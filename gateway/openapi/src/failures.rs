@@ -140,19 +140,19 @@ fn of_every(route: &Route) -> Vec<&'static str> {
     let mut reasons = vec![
         "INVALID_FIELDS",
         "MALFORMED_PATH",
+        "CREDENTIALS_AMBIGUOUS",
         "RESOURCE_EXHAUSTED",
         "INTERNAL",
         "UNAVAILABLE",
+        "STOPPING",
         "OVERLOADED",
         "DEADLINE_EXCEEDED",
     ];
     if route.has_body() {
         reasons.extend(["MALFORMED_JSON", "UNSUPPORTED_CONTENT_TYPE", "BODY_TOO_LARGE"]);
     }
-    if route.rpc.is_public() {
-        reasons.push("CREDENTIALS_AMBIGUOUS");
-    } else {
-        reasons.extend(["TOKEN_MISSING", "TOKEN_EXPIRED", "TOKEN_INVALID", "UNAUTHENTICATED"]);
+    if !route.rpc.is_public() {
+        reasons.extend(["TOKEN_MISSING", "TOKEN_EXPIRED", "TOKEN_INVALID"]);
     }
     if matches!(route.rpc.callers, [Caller::Client | Caller::Therapist]) {
         reasons.push("ROLE_NOT_ALLOWED");

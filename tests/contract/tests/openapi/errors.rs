@@ -9,7 +9,7 @@ use crate::descriptors::{Route, routes};
 use crate::document;
 
 /// google.rpc.Code and the HTTP status that a front answers for it (as google/rpc/code.proto maps them).
-const CODES: [(&str, i64, u16); 11] = [
+pub(crate) const CODES: [(&str, i64, u16); 11] = [
     ("INVALID_ARGUMENT", 3, 400),
     ("DEADLINE_EXCEEDED", 4, 504),
     ("NOT_FOUND", 5, 404),
@@ -24,7 +24,7 @@ const CODES: [(&str, i64, u16); 11] = [
 ];
 
 /// The reasons that an operation names, by status; without any, what HTTP itself can go wrong with.
-fn failures(document: &Value, operation: &Value) -> BTreeMap<u16, BTreeSet<String>> {
+pub(crate) fn failures(document: &Value, operation: &Value) -> BTreeMap<u16, BTreeSet<String>> {
     let responses = operation["responses"].as_object().unwrap().iter();
     let failures = responses.filter(|(status, _)| !status.starts_with('2')).map(|(status, response)| {
         let response = document::resolve(document, response);

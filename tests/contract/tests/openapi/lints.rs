@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+use crate::ROOT;
 
 /// A program of tests/tools/package.json, to be run beside the document.
 fn tool(name: &str) -> Command {

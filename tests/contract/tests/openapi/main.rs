@@ -13,9 +13,13 @@ mod document;
 mod errors;
 mod examples;
 mod lints;
+mod reasons;
 mod words;
 
 use std::collections::BTreeSet;
+
+/// The repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// The rows of the contract that are no RPCs.
 const NO_RPCS: [&str; 2] = ["GET /docs", "GET /healthz"];

@@ -1,0 +1,86 @@
+//! That the document names the reasons of errors that the code has, each with its code.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::errors::{CODES, failures};
+use crate::{NO_RPCS, ROOT, document};
+
+/// Reasons that programs of people who read the page never meet: those of calls between services and over gRPC, of what the
+/// front says for a service that doesn't give a reason, and of a path that isn't in the document.
+const NOT_MET: [&str; 15] = [
+    "ABORTED",
+    "ALREADY_EXISTS",
+    "BODY_INCOMPLETE",
+    "CANCELLED",
+    "INVALID_ARGUMENT",
+    "MALFORMED_MESSAGE",
+    "MESSAGE_TOO_LARGE",
+    "PERMISSION_DENIED",
+    "ROUTE_NOT_FOUND",
+    "UNAUTHENTICATED",
+    "UNIMPLEMENTED",
+    "UNKNOWN_ENCODING",
+    "UNKNOWN_METHOD",
+    "WORKLOAD_NOT_ALLOWED",
+    "WORKLOAD_TOKEN_MISSING",
+];
+
+/// Every `Error::new(Kind::…, "REASON"` of the services and the embedded front, with the name of its code.
+fn reasons_in_code() -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    for directory in ["services", "gateway/src"] {
+        read_sources(&Path::new(ROOT).join(directory), &mut found);
+    }
+    found
+}
+
+fn read_sources(directory: &Path, found: &mut BTreeSet<(String, String)>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("tests") {
+            read_sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            // Unit tests come last.
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            found.extend(code.split("Error::new(").skip(1).filter_map(reason_of));
+        }
+    }
+}
+
+/// From `Kind::NotFound, "NOT_FOUND", …`; nothing where the reason is a variable.
+fn reason_of(arguments: &str) -> Option<(String, String)> {
+    let (kind, rest) = arguments.trim_start().strip_prefix("Kind::")?.split_once(',')?;
+    let reason = rest.trim_start().strip_prefix('"')?.split('"').next()?;
+    let mut code = String::new();
+    for (at, letter) in kind.char_indices() {
+        if at > 0 && letter.is_ascii_uppercase() {
+            code.push('_');
+        }
+        code.push(letter.to_ascii_uppercase());
+    }
+    Some((code, reason.to_owned()))
+}
+
+#[test]
+fn reasons_are_documented_with_the_code_that_services_give_them() {
+    let document = document::load();
+    let examples = document["components"]["examples"].as_object().unwrap();
+    let in_code = reasons_in_code();
+    assert!(in_code.len() > 40, "{in_code:?}");
+    for (code, reason) in in_code.iter().filter(|(_, reason)| !NOT_MET.contains(&reason.as_str())) {
+        let number = CODES.iter().find(|(name, ..)| name == code).unwrap_or_else(|| panic!("{reason}: {code}")).1;
+        let example = examples.get(reason).unwrap_or_else(|| panic!("{reason} is not documented"));
+        assert_eq!(example["value"]["code"], number, "{reason}");
+    }
+    let of_code: BTreeSet<_> = in_code.iter().map(|(_, reason)| reason.as_str()).collect();
+    let stale: Vec<_> = NOT_MET.iter().filter(|reason| !of_code.contains(*reason)).collect();
+    assert!(stale.is_empty(), "no code has {stale:?}");
+    let mut operations = document::operations(&document);
+    operations.retain(|row, _| !NO_RPCS.contains(&row.as_str()));
+    let used: BTreeSet<_> =
+        operations.values().flat_map(|operation| failures(&document, operation).into_values().flatten()).collect();
+    assert_eq!(examples.keys().cloned().collect::<BTreeSet<_>>(), used, "an example that no operation shows");
+}
