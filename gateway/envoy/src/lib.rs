@@ -152,7 +152,6 @@ impl Settings {
         let large = format!("the body is larger than {} bytes", self.max_body);
         [
             ("EQ", 400, 400, 3, "MALFORMED_REQUEST", malformed),
-            ("EQ", 403, 403, 7, "PERMISSION_DENIED", "this is not allowed"),
             ("EQ", 404, 404, 5, "ROUTE_NOT_FOUND", "there is nothing at this path for this method"),
             ("EQ", 408, 408, 4, "DEADLINE_EXCEEDED", late),
             ("EQ", 413, 413, 3, "BODY_TOO_LARGE", &large),
@@ -186,7 +185,7 @@ fn values_of(rpc: &Rpc) -> Values {
         ("path", rpc.path.clone()),
         ("domain", rpc.domain.clone()),
         ("template", if rpc.template.is_empty() { rpc.path.clone() } else { rpc.template.clone() }),
-        ("public", flag(rpc.is_public)),
+        ("protected", flag(!rpc.is_public)),
         ("stream", flag(rpc.streams)),
         ("unary", flag(!rpc.streams)),
         ("repeatable", flag(rpc.repeatable)),

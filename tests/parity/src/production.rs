@@ -1,5 +1,13 @@
 //! What only the production front does, with the descriptors of the mesh itself.
 
+mod calls;
+mod limits;
+mod pages;
+mod seen;
+mod service;
+mod tls;
+mod tokens;
+
 use std::net::{SocketAddr, TcpListener};
 
 use kit::envoy::{Envoy, EnvoySetup};

@@ -1,0 +1,102 @@
+//! How Envoy calls the services: what it repeats, as whom, with which headers, and how it passes streams on.
+
+use std::fs;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use prost::Message as _;
+use proto::messages::v1::Message;
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::service::{Reply, Service};
+use crate::corpus::Request;
+use crate::wire::{call, send};
+
+fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Request {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+    Request { method: method.to_owned(), target: target.into(), headers, body: body.to_vec() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_reads_is_tried_once_more() {
+    let service = Service::start(|_| Reply::Refusal(14)).await;
+    let envoy = service.envoy(|settings| settings.tokens = None).await;
+    let tried = async |request: &Request| {
+        let before = service.calls().len();
+        let answer = send(envoy.address(), request).await;
+        assert_eq!(answer.status, 503, "{answer}");
+        service.calls().len() - before
+    };
+    assert_eq!(tried(&request("GET", "/clients/1", &[], b"")).await, 2);
+    assert_eq!(tried(&request("GET", "/messages/conversations", &[], b"")).await, 2);
+    for (method, target) in [
+        ("POST", "/auth/refresh"),
+        ("POST", "/auth/login"),
+        ("POST", "/messages"),
+        ("PUT", "/clients/1"),
+        ("DELETE", "/clients/1"),
+    ] {
+        assert_eq!(tried(&request(method, target, &[], b"{}")).await, 1, "{method} {target}");
+    }
+    let before = service.calls().len();
+    for path in ["/therapy.auth.v1.AuthService/Refresh", "/therapy.messages.v1.MessageService/WatchConversation"] {
+        call(envoy.address(), &request("GRPC", path, &[], b""), b"").await;
+    }
+    assert_eq!(service.calls().len() - before, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_arrives_before_the_next_is_sent() {
+    let (events, messages) = unbounded_channel();
+    let messages = Mutex::new(Some(messages));
+    let service = Service::start(move |_| Reply::Stream(messages.lock().unwrap().take().unwrap())).await;
+    let envoy = service.envoy(|settings| settings.tokens = None).await;
+    let watch = reqwest::get(format!("{}/messages/watch?peerId=1", envoy.url()));
+    let mut watch = tokio::time::timeout(Duration::from_secs(10), watch).await.unwrap().unwrap();
+    assert_eq!(watch.headers()["content-type"], "text/event-stream");
+    for text in ["first", "second"] {
+        events.send(Message { message: text.to_owned(), ..Message::default() }.encode_to_vec()).unwrap();
+        let event = tokio::time::timeout(Duration::from_secs(10), watch.chunk()).await.unwrap().unwrap().unwrap();
+        let event = String::from_utf8(event.into()).unwrap();
+        assert!(event.starts_with("data: {") && event.contains(text) && event.ends_with("\n\n"), "{event}");
+    }
+    drop(events);
+    assert_eq!(watch.chunk().await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envoy_shows_who_it_is_and_where_a_call_came_from_whatever_the_caller_claims() {
+    let directory = tempfile::tempdir().unwrap();
+    let (token, next) = (directory.path().join("token"), directory.path().join("next"));
+    fs::write(&token, "first.workload.token\n").unwrap();
+    let service = Service::start(|_| Reply::Message(Vec::new())).await;
+    let envoy = service
+        .envoy(|settings| {
+            settings.tokens = None;
+            settings.workload_token = Some(token.display().to_string());
+        })
+        .await;
+    let claims = [
+        ("workload-identity-token", "an.invented.token"),
+        ("x-forwarded-for", "203.0.113.9"),
+        ("x-real-ip", "203.0.113.9"),
+        ("x-user-id", "somebody"),
+    ];
+    let shown = async || {
+        assert_eq!(send(envoy.address(), &request("GET", "/clients/1", &claims, b"")).await.status, 200);
+        service.calls().pop().unwrap().headers
+    };
+    let headers = shown().await;
+    let values = |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
+    assert_eq!(values("workload-identity-token"), ["first.workload.token"]);
+    assert_eq!(values("x-forwarded-for"), ["127.0.0.1"]);
+    for unknown in ["x-real-ip", "x-user-id", "x-request-id", "x-forwarded-proto", "x-envoy-original-path"] {
+        assert!(!headers.contains_key(unknown), "{headers:?}");
+    }
+
+    // As the cluster renews it, before the old one expires.
+    fs::write(&next, "second.workload.token").unwrap();
+    fs::rename(&next, &token).unwrap();
+    let renewed = async { while shown().await["workload-identity-token"] != "second.workload.token" {} };
+    tokio::time::timeout(Duration::from_secs(20), renewed).await.expect("the renewed token is shown");
+}

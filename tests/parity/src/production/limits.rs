@@ -1,0 +1,80 @@
+//! What one source may ask, and how much at once.
+
+use envoy_config::Rate;
+use serde_json::Value;
+
+use super::service::{Reply, Service};
+use crate::corpus::Request;
+use crate::wire::{call, send};
+
+fn request(method: &str, target: &str, body: &[u8]) -> Request {
+    Request { method: method.to_owned(), target: target.into(), headers: Vec::new(), body: body.to_vec() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_too_much_is_told_when_to_try_again() {
+    let service = Service::start(|_| Reply::Message(Vec::new())).await;
+    // A second is long enough for all of this.
+    let envoy = service.envoy(|settings| settings.rate = Rate { per_second: 1, burst: 20 }).await;
+    let keys = request("GET", "/.well-known/jwks.json", b"");
+    let mut answer = send(envoy.address(), &keys).await;
+    for _ in 0..100 {
+        if answer.status != 200 {
+            break;
+        }
+        answer = send(envoy.address(), &keys).await;
+    }
+    assert_eq!(answer.status, 429, "{answer}");
+    assert_eq!(answer.headers["retry-after"], ["1"]);
+    let status: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!((&status["code"], &status["details"][0]["reason"]), (&8.into(), &"RESOURCE_EXHAUSTED".into()));
+    assert_eq!(status["details"][1]["retryDelay"], "1s");
+
+    let native = request("GRPC", "/therapy.auth.v1.AuthService/GetJwks", b"");
+    let mut answer = call(envoy.address(), &native, b"").await;
+    for _ in 0..100 {
+        if answer.headers["grpc-status"] != ["0"] {
+            break;
+        }
+        answer = call(envoy.address(), &native, b"").await;
+    }
+    assert_eq!(answer.headers["grpc-status"], ["8"], "{answer}");
+    assert_eq!(answer.headers["grpc-message"], ["too much was asked; wait and try again"]);
+    assert!(answer.headers.contains_key("grpc-status-details-bin"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logging_in_is_bounded_more_strictly_than_the_rest_however_it_is_spelled() {
+    let service = Service::start(|_| Reply::Message(Vec::new())).await;
+    let envoy = service
+        .envoy(|settings| {
+            settings.auth_rate = Rate { per_second: 1, burst: 4 };
+            settings.tokens = None;
+        })
+        .await;
+    let mut refused = 0;
+    for target in ["/auth/login", "//auth/login", "/auth/%6Cogin", "/auth/x/../login"].into_iter().cycle().take(60) {
+        let status = send(envoy.address(), &request("POST", target, b"{}")).await.status;
+        assert!(matches!(status, 200 | 429), "{target}: {status}");
+        refused += u32::from(status == 429);
+    }
+    assert!(refused >= 20, "{refused} of 60 are refused");
+    let logins = service.calls().iter().filter(|call| call.path.ends_with("/Login")).count();
+    assert_eq!(logins, 60 - refused as usize);
+    for _ in 0..30 {
+        assert_eq!(send(envoy.address(), &request("GET", "/clients/1", b"")).await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_beyond_the_bound_is_refused_and_reaches_no_service() {
+    let service = Service::start(|_| Reply::Message(Vec::new())).await;
+    let envoy = service.envoy(|settings| settings.max_body = 2000).await;
+    let body = |length: usize| format!(r#"{{"email":"{}"}}"#, "x".repeat(length)).into_bytes();
+    let answer = send(envoy.address(), &request("POST", "/auth/login", &body(2000))).await;
+    let status: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!((answer.status, &status["details"][0]["reason"]), (413, &"BODY_TOO_LARGE".into()), "{answer}");
+    assert_eq!(status["message"], "the body is larger than 2000 bytes");
+    assert!(service.calls().iter().all(|call| !call.path.ends_with("/Login")));
+    assert_eq!(send(envoy.address(), &request("POST", "/auth/login", &body(1900))).await.status, 200);
+}

@@ -1,0 +1,82 @@
+//! Pages of other origins, and gRPC-Web, which is how they call.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use prost::Message as _;
+use proto::auth::v1::{Jwk, Jwks};
+
+use super::service::{Reply, Service, framed};
+use crate::corpus::Request;
+use crate::wire::send;
+
+const APP: &str = "https://app.example.org";
+
+fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Request {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+    Request { method: method.to_owned(), target: target.into(), headers, body: body.to_vec() }
+}
+
+fn jwks() -> Vec<u8> {
+    Jwks { keys: vec![Jwk { kid: "one".to_owned(), ..Jwk::default() }] }.encode_to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_pages_of_the_origins_that_are_set_may_call() {
+    let service = Service::start(|_| Reply::Message(jwks())).await;
+    let envoy = service.envoy(|settings| settings.cors_origins = vec![APP.to_owned()]).await;
+    let asked = |origin| {
+        let headers = [("origin", origin), ("access-control-request-method", "PUT")];
+        request("OPTIONS", "/clients/1", &headers, b"")
+    };
+
+    let told = send(envoy.address(), &asked(APP)).await;
+    assert_eq!((told.status, told.body.len()), (200, 0), "{told}");
+    assert_eq!(told.headers["access-control-allow-origin"], [APP]);
+    assert_eq!(told.headers["access-control-allow-methods"], ["GET, POST, PUT, DELETE"]);
+    assert!(told.headers["access-control-allow-headers"][0].contains("authorization, content-type, idempotency-key"));
+    assert_eq!(told.headers["access-control-max-age"], ["600"]);
+    assert_eq!(told.headers["vary"], ["origin"]);
+    let told = send(envoy.address(), &asked("https://evil.example.org")).await;
+    assert_eq!(told.status, 404, "{told}");
+    assert!(!told.headers.keys().any(|name| name.starts_with("access-control")), "{told}");
+
+    // Whatever is answered, refusals of Envoy's own too, the page may read; and no other page may.
+    for (target, status) in [("/.well-known/jwks.json", 200), ("/clients/1", 401), ("/nothing", 404)] {
+        let shown = send(envoy.address(), &request("GET", target, &[("origin", APP)], b"")).await;
+        assert_eq!((shown.status, &shown.headers["access-control-allow-origin"][0]), (status, &APP.to_owned()));
+        assert!(shown.headers["access-control-expose-headers"][0].contains("x-next-page-token"));
+        for headers in [&[("origin", "https://evil.example.org")][..], &[]] {
+            let hidden = send(envoy.address(), &request("GET", target, headers, b"")).await;
+            assert!(!hidden.headers.contains_key("access-control-allow-origin"), "{hidden}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_web_is_answered_in_its_form_also_where_envoy_refuses() {
+    let service = Service::start(|_| Reply::Message(jwks())).await;
+    let envoy = service.envoy(|settings| settings.cors_origins = vec!["*".to_owned()]).await;
+    let path = "/therapy.auth.v1.AuthService/GetJwks";
+    let web = [("content-type", "application/grpc-web+proto"), ("origin", APP), ("x-grpc-web", "1")];
+    let answer = send(envoy.address(), &request("POST", path, &web, &framed(b""))).await;
+    assert_eq!((answer.status, &answer.headers["content-type"][0]), (200, &web[0].1.to_owned()), "{answer}");
+    assert_eq!(answer.headers["access-control-allow-origin"], [APP]);
+    let message = framed(&jwks());
+    assert_eq!(answer.body[..message.len()], message);
+    // The frame of the trailers has the highest bit set (PROTOCOL-WEB).
+    assert_eq!(answer.body[message.len()], 0x80);
+    assert!(String::from_utf8_lossy(&answer.body[message.len()..]).contains("grpc-status:0"), "{answer}");
+
+    let text = "application/grpc-web-text+proto";
+    let headers = [("content-type", text), ("accept", text)];
+    let answer = send(envoy.address(), &request("POST", path, &headers, STANDARD.encode(framed(b"")).as_bytes())).await;
+    assert_eq!((answer.status, &answer.headers["content-type"][0]), (200, &text.to_owned()), "{answer}");
+    assert!(STANDARD.decode(&answer.body[..message.len().div_ceil(3) * 4]).unwrap().starts_with(&message), "{answer}");
+    assert!(service.calls().iter().all(|call| !call.headers.contains_key("accept")));
+
+    let path = "/therapy.clients.v1.ClientService/GetClient";
+    let refused = send(envoy.address(), &request("POST", path, &web, &framed(b""))).await;
+    let shown = format!("{:?} {}", refused.headers, String::from_utf8_lossy(&refused.body));
+    assert_eq!(refused.status, 200, "{refused}");
+    assert!(shown.contains("16") && shown.contains("send `Bearer` and an access token"), "{shown}");
+}

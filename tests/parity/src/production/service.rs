@@ -1,0 +1,119 @@
+//! A service of whatever RPC it is asked for: it answers as the test says and keeps what it was called with.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::Frame;
+use hyper::server::conn::http2::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use kit::envoy::{Envoy, EnvoySetup};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinHandle;
+
+/// What an RPC answers.
+pub(super) enum Reply {
+    /// One message.
+    Message(Vec<u8>),
+    /// A refusal with this code, and nothing more.
+    Refusal(u8),
+    /// Messages as they come.
+    Stream(UnboundedReceiver<Vec<u8>>),
+}
+
+/// What it was called with.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+}
+
+pub(super) struct Service {
+    address: SocketAddr,
+    calls: Arc<Mutex<Vec<Call>>>,
+    task: JoinHandle<()>,
+}
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+impl Service {
+    /// Serves on a port of its own until it is dropped. It is healthy.
+    #[allow(clippy::disallowed_methods, reason = "the tasks end with the value, or with their connections")]
+    pub(super) async fn start(reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (calls, reply) = (Arc::<Mutex<Vec<_>>>::default(), Arc::new(reply));
+        let kept = Arc::clone(&calls);
+        let task = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (kept, reply) = (Arc::clone(&kept), Arc::clone(&reply));
+                let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+                    let path = request.uri().path().to_owned();
+                    let answer = if path == "/grpc.health.v1.Health/Check" {
+                        // HealthCheckResponse { status: SERVING }
+                        Reply::Message(vec![8, 1])
+                    } else {
+                        kept.lock().unwrap().push(Call { path: path.clone(), headers: request.headers().clone() });
+                        reply(&path)
+                    };
+                    async move { Ok::<_, Infallible>(response(answer)) }
+                });
+                tokio::spawn(Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        Self { address, calls, task }
+    }
+
+    /// How it was called, health aside.
+    pub(super) fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    /// Envoy before it, as if it were every service of the mesh.
+    pub(super) async fn envoy(&self, change: impl FnOnce(&mut envoy_config::Settings)) -> Envoy {
+        let people = proto::RPCS.iter().filter(|rpc| !rpc.is_internal());
+        let upstreams = people.map(|rpc| (rpc.service().to_owned(), self.address)).collect();
+        Envoy::start_with(EnvoySetup { descriptor_set: proto::ENVOY_DESCRIPTOR_SET.to_vec(), upstreams }, change).await
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn response(reply: Reply) -> Response<Body> {
+    let body = match reply {
+        Reply::Message(message) => Full::new(framed(&message)).with_trailers(async { ended(0) }).boxed_unsync(),
+        Reply::Stream(mut messages) => StreamBody::new(futures_util::stream::poll_fn(move |cx| {
+            messages.poll_recv(cx).map(|message| Some(Ok(Frame::data(framed(&message?)))))
+        }))
+        .with_trailers(async { ended(0) })
+        .boxed_unsync(),
+        Reply::Refusal(code) => {
+            let mut response = Response::new(Full::default().boxed_unsync());
+            *response.headers_mut() = ended(code).unwrap().unwrap();
+            response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+            return response;
+        }
+    };
+    Response::builder().header("content-type", "application/grpc").body(body).unwrap()
+}
+
+fn ended(code: u8) -> Option<Result<HeaderMap, Infallible>> {
+    Some(Ok(HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), HeaderValue::from(u16::from(code)))])))
+}
+
+/// A message in its frame.
+pub(super) fn framed(message: &[u8]) -> Bytes {
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[0], length.as_slice(), message].concat().into()
+}
