@@ -17,7 +17,7 @@ use crate::client::channel;
 
 /// The name under which a service is SERVING as long as it answers at all, whatever its probe says: who would restart it asks
 /// for this one, because a restart mends no table.
-pub(crate) const LIVENESS: &str = "liveness";
+pub const LIVENESS: &str = "liveness";
 
 /// How long a probe may take before it counts as failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);

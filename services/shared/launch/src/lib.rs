@@ -14,4 +14,4 @@ pub use keys::auth_keys;
 pub use probe::probe;
 pub use secrets::{SecretsConfig, make_secrets, read_secrets};
 pub use signal::told_to_stop;
-pub use standalone::{Domain, Given, check, complain, run};
+pub use standalone::{Domain, END, Given, check, complain, run};

@@ -17,6 +17,9 @@ use crate::{auth_keys, read_secrets, told_to_stop};
 
 const FLUSH: Duration = Duration::from_secs(5);
 const TASKS_END: Duration = Duration::from_secs(5);
+/// How long a service may take to end once its requests have ended, or the time for them is over: for who sets how long the
+/// process is waited for.
+pub const END: Duration = FLUSH.saturating_add(TASKS_END);
 
 /// A domain that has a binary of its own.
 pub trait Domain {
@@ -90,12 +93,8 @@ pub async fn run<D: Domain>() -> ExitCode {
 
 /// The address by which this machine reaches what listens there: all addresses are none to connect to.
 fn near(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
+    let loopback: IpAddr = if listen.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    SocketAddr::new(if listen.ip().is_unspecified() { loopback } else { listen.ip() }, listen.port())
 }
 
 fn tables<D: Domain>(looked: Result<(), dynamo::SchemaError>) -> Result<(), BoxError> {

@@ -1,0 +1,461 @@
+-- What Envoy's own filters cannot do: the success codes 201 and 204, lists as top-level arrays, refusals as google.rpc.Status, pages
+-- of other origins answered as the embedded front does, and a list of the metadata that may pass. Runs first, so it sees requests
+-- as they came and answers as they leave.
+
+-- What passes from a caller to a service. Anything else (identities that somebody claims, tokens of services, binary
+-- metadata) stays outside. Without the lines about framing, Envoy could not read the body.
+local INWARDS = {
+  ["authorization"] = true,
+  ["idempotency-key"] = true,
+  ["traceparent"] = true,
+  ["tracestate"] = true,
+  ["grpc-timeout"] = true,
+  ["grpc-encoding"] = true,
+  ["grpc-accept-encoding"] = true,
+  ["te"] = true,
+  ["content-type"] = true,
+  ["content-length"] = true,
+  ["transfer-encoding"] = true,
+  ["expect"] = true,
+  -- Of gRPC-Web: in which form the answer goes. The route takes it away.
+  ["accept"] = true,
+  -- Envoy's own: it has replaced what came from outside.
+  ["x-forwarded-for"] = true,
+  ["x-forwarded-proto"] = true,
+}
+
+-- What passes from a service to a caller, over REST and over gRPC.
+local OUTWARDS = {
+  ["cache-control"] = true,
+  ["x-next-page-token"] = true,
+  ["retry-after"] = true,
+  ["www-authenticate"] = true,
+  ["content-type"] = true,
+  ["content-length"] = true,
+  ["transfer-encoding"] = true,
+  ["connection"] = true,
+  ["date"] = true,
+}
+local OUTWARDS_GRPC = {
+  ["grpc-status"] = true,
+  ["grpc-message"] = true,
+  ["grpc-status-details-bin"] = true,
+  ["grpc-encoding"] = true,
+  ["grpc-accept-encoding"] = true,
+}
+
+-- The longest deadline for a service, in milliseconds: a little less than the route's, so that the service gives up first.
+local LONGEST = 14500
+
+-- The name that JSON gives to a field of a message.
+local function json_name(field)
+  return (field:gsub("_(%l)", string.upper))
+end
+
+local function is_grpc(content_type)
+  return content_type ~= nil and (content_type == "application/grpc" or content_type:find("^application/grpc[+;]") ~= nil)
+end
+
+local GRPC_WEB = {
+  ["application/grpc-web"] = true,
+  ["application/grpc-web+proto"] = true,
+  ["application/grpc-web-text"] = true,
+  ["application/grpc-web-text+proto"] = true,
+}
+
+-- The origin of the page that asks, if it is one of those that may (the Fetch standard, "CORS protocol").
+local function origin_of(handle, headers)
+  local origin = headers:get("origin")
+  if origin == nil then
+    return nil
+  end
+  local settings = handle:streamInfo():dynamicMetadata():get("front.settings")
+  for allowed in settings["origins"]:gmatch("%S+") do
+    if allowed == "*" or allowed == origin then
+      return origin
+    end
+  end
+  return nil
+end
+
+-- Lets a page of this origin read an answer.
+local function show(headers, origin)
+  headers:replace("access-control-allow-origin", origin)
+  headers:replace(
+    "access-control-expose-headers",
+    "x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin"
+  )
+  headers:add("vary", "origin")
+end
+
+-- What a page is told that asks whether it may call.
+local PREFLIGHT = {
+  [":status"] = "200",
+  ["access-control-allow-methods"] = "GET, POST, PUT, DELETE",
+  ["access-control-allow-headers"] = "authorization, content-type, idempotency-key, grpc-timeout, x-grpc-web, x-user-agent",
+  ["access-control-max-age"] = "600",
+}
+local OUTWARDS_PREFLIGHT = {
+  ["access-control-allow-methods"] = true,
+  ["access-control-allow-headers"] = true,
+  ["access-control-max-age"] = true,
+}
+
+-- Leaves of the headers the pseudo-headers and what one of the lists names.
+local function keep(headers, list, more)
+  local refused = {}
+  for name, _ in pairs(headers) do
+    if name:byte(1) ~= 58 and not list[name] and not (more and more[name]) then
+      refused[#refused + 1] = name
+    end
+  end
+  for _, name in ipairs(refused) do
+    headers:remove(name)
+  end
+end
+
+-- The position after the JSON string that opens at `at`.
+local function skip_string(json, at)
+  at = at + 1
+  while true do
+    local stop = json:find('["\\]', at)
+    if stop == nil then
+      return nil
+    elseif json:byte(stop) == 34 then
+      return stop + 1
+    end
+    at = stop + 2
+  end
+end
+
+-- The position after the JSON value that begins at `at`, an object or an array.
+local function skip_nested(json, at)
+  local depth = 0
+  while true do
+    at = json:find('["%[%]{}]', at)
+    if at == nil then
+      return nil
+    end
+    local byte = json:byte(at)
+    if byte == 34 then
+      at = skip_string(json, at)
+      if at == nil then
+        return nil
+      end
+    else
+      depth = depth + ((byte == 91 or byte == 123) and 1 or -1)
+      at = at + 1
+      if depth == 0 then
+        return at
+      end
+    end
+  end
+end
+
+-- The bytes of the array that the top-level object `json` holds as `field`; an empty one if it holds none.
+local function array_of(json, field)
+  local at = json:find("{", 1, true)
+  while at ~= nil do
+    local open = json:find('["}]', at)
+    if open == nil or json:byte(open) ~= 34 then
+      break
+    end
+    local close = skip_string(json, open)
+    local value = close and json:find("[^%s:]", close)
+    if value == nil then
+      break
+    end
+    local first = json:byte(value)
+    local after
+    if first == 91 or first == 123 then
+      after = skip_nested(json, value)
+    elseif first == 34 then
+      after = skip_string(json, value)
+    else
+      after = json:find("[,}]", value)
+    end
+    if after == nil then
+      break
+    end
+    if first == 91 and json:sub(open + 1, close - 2) == field then
+      return json:sub(value, after - 1)
+    end
+    at = after
+  end
+  return "[]"
+end
+
+-- Whether `text`, once its percent signs are decoded, is UTF-8 without a NUL. A service could only answer INTERNAL.
+local function is_decodable(text)
+  if text:gsub("%%%x%x", ""):find("%", 1, true) then
+    return false
+  end
+  local more, low, high = 0, 0, 0
+  local decoded = text:gsub("%%(%x%x)", function(hex)
+    return string.char(tonumber(hex, 16))
+  end)
+  if not decoded:find("[%z\128-\255]") then
+    return true
+  end
+  for at = 1, #decoded do
+    local byte = decoded:byte(at)
+    if more > 0 then
+      if byte < low or byte > high then
+        return false
+      end
+      more, low, high = more - 1, 0x80, 0xBF
+    elseif byte >= 0xC2 and byte <= 0xDF then
+      more, low, high = 1, 0x80, 0xBF
+    elseif byte >= 0xE0 and byte <= 0xEF then
+      more, low, high = 2, byte == 0xE0 and 0xA0 or 0x80, byte == 0xED and 0x9F or 0xBF
+    elseif byte >= 0xF0 and byte <= 0xF4 then
+      more, low, high = 3, byte == 0xF0 and 0x90 or 0x80, byte == 0xF4 and 0x8F or 0xBF
+    elseif byte == 0 or byte >= 0x80 then
+      return false
+    end
+  end
+  return more == 0
+end
+
+-- Whether the body, if there is one, is JSON as it stands. A body without a type is taken for JSON.
+local function is_json(headers)
+  local length = headers:get("content-length")
+  if (length == nil or length == "0") and headers:get("transfer-encoding") == nil then
+    return true
+  end
+  local encoding = headers:get("content-encoding")
+  local kind = (headers:get("content-type") or ""):lower()
+  return (encoding == nil or encoding:lower() == "identity")
+    and (kind == "" or kind:find("^application/json%s*$") ~= nil or kind:find("^application/json%s*;") ~= nil)
+end
+
+local MILLISECONDS = { H = 3600000, M = 60000, S = 1000, m = 1, u = 0.001, n = 0.000001 }
+
+-- Whether a deadline is one that the front grants: well-formed, and no later than its own.
+local function is_granted(timeout)
+  local amount, unit = timeout:match("^(%d%d?%d?%d?%d?%d?%d?%d?)([HMSmun])$")
+  return amount ~= nil and tonumber(amount) * MILLISECONDS[unit] <= LONGEST
+end
+
+-- A google.rpc.Status as JSON, with an ErrorInfo and, if a field is at fault, a BadRequest. All arguments are ours or
+-- plain names: nothing has to be escaped.
+local function status(code, reason, message, field, description)
+  local details = '{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"' .. reason .. '","domain":"therapy","metadata":{}}'
+  if field ~= nil then
+    details = details
+      .. ',{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"'
+      .. field
+      .. '","description":"'
+      .. description
+      .. '","reason":""}]}'
+  end
+  return '{"code":' .. code .. ',"message":"' .. message .. '","details":[' .. details .. "]}"
+end
+
+-- A field of a protobuf message whose value is bytes of less than 16 KiB.
+local function protobuf(number, bytes)
+  local length = #bytes < 128 and string.char(#bytes) or string.char(#bytes % 128 + 128, math.floor(#bytes / 128))
+  return string.char(number * 8 + 2) .. length .. bytes
+end
+
+local function any(name, bytes)
+  return protobuf(3, protobuf(1, "type.googleapis.com/google.rpc." .. name) .. protobuf(2, bytes))
+end
+
+-- Makes of a native call's refusal what a service would have made of it: a google.rpc.Status with its details.
+local function describe_native(handle, code, reason, message, retry)
+  local bytes = string.char(8, code) .. protobuf(2, message) .. any("ErrorInfo", protobuf(1, reason) .. protobuf(2, "therapy"))
+  if retry then
+    bytes = bytes .. any("RetryInfo", protobuf(1, string.char(8, 1)))
+  end
+  local headers = handle:headers()
+  headers:replace("grpc-status", tostring(code))
+  headers:replace("grpc-message", message)
+  headers:replace("grpc-status-details-bin", (handle:base64Escape(bytes):gsub("=", "")))
+end
+
+-- Answers in place of a service. The mark keeps Envoy from putting words of its own in the body; the text for a native
+-- call becomes its grpc-message.
+local function refuse(handle, native, http, code, reason, message)
+  handle:streamInfo():dynamicMetadata():set("front", "refused", true)
+  handle:streamInfo():dynamicMetadata():set("front", "reason", reason)
+  handle:respond({ [":status"] = http }, native and message or status(code, reason, message))
+end
+
+-- How the verifier of tokens says what is wrong, and how the services do.
+local UNAVAILABLE = { "503", 14, "UNAVAILABLE", "the service can't answer right now; try again" }
+local TOKEN_INVALID = { "401", 16, "TOKEN_INVALID", "authorization: the access token is not valid; log in again" }
+local TOKENS = {
+  ["Jwt is missing"] = { "401", 16, "TOKEN_MISSING", "authorization: send `Bearer` and an access token" },
+  ["Jwt is expired"] = { "401", 16, "TOKEN_EXPIRED", "authorization: the access token has expired; refresh it" },
+  -- Whether it is good is not known while auth can't be asked for its keys.
+  ["Jwks remote fetch is failed"] = UNAVAILABLE,
+}
+
+-- What Envoy says by itself to native calls, and what the services say.
+local NATIVE = {
+  ["8 local_rate_limited"] = { "RESOURCE_EXHAUSTED", "too much was asked; wait and try again" },
+  ["4 the service can't answer right now; try again"] = { "DEADLINE_EXCEEDED", "the time given to the request is over" },
+  ["14 the service can't answer right now; try again"] = { "UNAVAILABLE", UNAVAILABLE[4] },
+}
+
+local function describe_own(handle, front)
+  local headers = handle:headers()
+  local code, message = headers:get("grpc-status"), headers:get("grpc-message") or ""
+  if code == nil or headers:get("grpc-status-details-bin") ~= nil then
+    return
+  end
+  local own = NATIVE[code .. " " .. message]
+  if front["reason"] ~= nil then
+    describe_native(handle, tonumber(code), front["reason"], message)
+  elseif code == "16" and message ~= "" then
+    local _, number, reason, text = unpack(TOKENS[message] or TOKEN_INVALID)
+    describe_native(handle, number, reason, text, number == 14)
+  elseif own ~= nil then
+    describe_native(handle, tonumber(code), own[1], own[2], code ~= "4")
+  end
+end
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local front = handle:streamInfo():dynamicMetadata()
+  local content_type, method = headers:get("content-type"), headers:get(":method")
+  local is_page = method == "POST" and GRPC_WEB[content_type]
+  local native = is_page or is_grpc(content_type)
+  front:set("front", "native", native)
+
+  local origin = (is_page or not native) and origin_of(handle, headers)
+  if origin then
+    front:set("front", "origin", origin)
+    if method == "OPTIONS" and headers:get("access-control-request-method") ~= nil then
+      front:set("front", "preflight", true)
+      return handle:respond(PREFLIGHT, "")
+    end
+  end
+
+  local authorization = headers:get("authorization") or ""
+  -- Envoy joins repeated headers with commas, and no token has one.
+  if authorization:find(",", 1, true) then
+    return refuse(handle, native, "401", 16, "CREDENTIALS_AMBIGUOUS", "send exactly one authorization header")
+  elseif not native and not is_decodable(headers:get(":path")) then
+    return refuse(handle, native, "400", 3, "MALFORMED_PATH", "the path or its query is badly percent-encoded")
+  elseif not native and not is_json(headers) then
+    return refuse(handle, native, "400", 3, "UNSUPPORTED_CONTENT_TYPE", "a body is sent as content-type: application/json")
+  end
+
+  keep(headers, INWARDS)
+  -- The name of the scheme has no case (RFC 9110, section 11.1), but Envoy's verifier wants it so.
+  local token = authorization:match("^[Bb][Ee][Aa][Rr][Ee][Rr] +(%S+) *$")
+  if token ~= nil then
+    headers:replace("authorization", "Bearer " .. token)
+  end
+  local timeout = headers:get("grpc-timeout")
+  if timeout ~= nil and not (native and is_granted(timeout)) then
+    headers:remove("grpc-timeout")
+  end
+end
+
+-- How the transcoder begins its sentences about a field, and what is wrong with the field.
+local FAULTS = {
+  { '^Could not find field "([%w_]+)"', "is no parameter of this path" },
+  { '^Encountered a non%-leaf field "([%w_]+)"', "is no parameter of this path" },
+  { "Cannot set '([%w_]+)' for type oneof", "excludes a field that is set already" },
+  { "Starting an object on a scalar field for type ([%w_]+)$", "has a value of the wrong type" },
+  { "^([%w_%.%[%]]+): ", "has a value of the wrong type" },
+}
+
+-- The transcoder's sentence quotes what was sent, which may be what a person wrote: only the name of the field stays.
+local function refusal(sentence)
+  if sentence:find("Root element must be a message", 1, true) then
+    return status(3, "INVALID_FIELDS", "body must be an object", "body", "must be an object")
+  end
+  for _, fault in ipairs(FAULTS) do
+    local field = sentence:match(fault[1])
+    if field ~= nil then
+      field = json_name(field)
+      return status(3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault[2])
+    end
+  end
+  return status(3, "MALFORMED_JSON", "the body is not JSON, or not of the form that this path takes")
+end
+
+local function body_of(handle)
+  local body = handle:body(true)
+  return body:getBytes(0, body:length())
+end
+
+-- Replaces the body. What was fetched of the headers before is stale then.
+local function set_body(handle, text, content_type)
+  local length = handle:body(true):setBytes(text)
+  local headers = handle:headers()
+  headers:replace("content-length", tostring(length))
+  if content_type ~= nil then
+    headers:replace("content-type", content_type)
+  end
+end
+
+-- What HTTP says about an error besides its body.
+local function describe_error(handle, http)
+  if http == "401" then
+    handle:headers():replace("www-authenticate", "Bearer")
+    return
+  end
+  handle:headers():remove("www-authenticate")
+  if http == "429" or http == "503" then
+    local whole, part = body_of(handle):match('/google%.rpc%.RetryInfo","retryDelay":"(%d+)%.?(%d*)s"')
+    if whole ~= nil then
+      handle:headers():replace("retry-after", tostring(tonumber(whole) + (part == "" and 0 or 1)))
+    end
+  end
+end
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  local http = headers:get(":status")
+  local code = headers:get("x-http-code")
+  local field = headers:get("x-http-body-field")
+  local is_health = headers:get("x-envoy-upstream-healthchecked-cluster") ~= nil
+  local front = handle:streamInfo():dynamicMetadata():get("front") or {}
+  keep(headers, OUTWARDS, front["native"] and OUTWARDS_GRPC or front["preflight"] and OUTWARDS_PREFLIGHT)
+  if front["origin"] ~= nil then
+    show(headers, front["origin"])
+  end
+
+  if front["preflight"] then
+    headers:remove("content-type")
+    return
+  elseif front["native"] then
+    headers:remove("www-authenticate")
+    return describe_own(handle, front)
+  elseif is_health then
+    set_body(handle, http == "200" and '{"status":"SERVING"}' or '{"status":"NOT_SERVING"}', "application/json")
+  elseif headers:get("content-type") == "text/x-refusal" and http == "401" then
+    local answered, code, reason, message = unpack(TOKENS[body_of(handle)] or TOKEN_INVALID)
+    local retry = code == 14 and ',{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}]}' or "]}"
+    set_body(handle, status(code, reason, message):sub(1, -3) .. retry, "application/json")
+    handle:headers():replace(":status", answered)
+    describe_error(handle, answered)
+  elseif headers:get("content-type") == "text/x-refusal" then
+    set_body(handle, refusal(body_of(handle)), "application/json")
+  elseif http ~= "200" then
+    describe_error(handle, http)
+  elseif code == "204" then
+    set_body(handle, "")
+    headers = handle:headers()
+    headers:replace(":status", "204")
+    headers:remove("content-length")
+    headers:remove("content-type")
+  else
+    if field ~= nil then
+      set_body(handle, array_of(body_of(handle), json_name(field)))
+    end
+    if code == "201" then
+      handle:headers():replace(":status", "201")
+    end
+  end
+  -- Nothing of a person stays in a cache (RFC 6749, section 5.1, for tokens), unless the service says otherwise.
+  headers = handle:headers()
+  if headers:get("cache-control") == nil then
+    headers:replace("cache-control", "no-store")
+  end
+end

@@ -1,0 +1,38 @@
+//! Puts the `main.rs` of every program where the tests can take it in, so that they know its settings as clap does, without
+//! building and running twelve programs.
+#![allow(clippy::disallowed_methods, reason = "cargo configures build scripts by variables")]
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs};
+
+/// The programs, and where the source of each is.
+const PROGRAMS: [(&str, &str); 12] = [
+    ("appointments", "services/appointments"),
+    ("audit", "services/audit"),
+    ("auth", "services/auth"),
+    ("clients", "services/clients"),
+    ("gateway", "gateway"),
+    ("journals", "services/journals"),
+    ("mapping", "services/mapping"),
+    ("mesh", "services/all"),
+    ("messages", "services/messages"),
+    ("sessions", "services/sessions"),
+    ("therapists", "services/therapists"),
+    ("vault", "services/vault"),
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../..");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    for (name, directory) in PROGRAMS {
+        let path = root.join(directory).join("src/main.rs");
+        println!("cargo:rerun-if-changed={}", path.display());
+        let source = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        // Documentation of the whole file can't stand within another, and its tests are its own.
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default().lines();
+        let code: Vec<_> = code.filter(|line| !line.starts_with("//!")).collect();
+        fs::write(out.join(format!("{name}.rs")), code.join("\n"))?;
+    }
+    Ok(())
+}

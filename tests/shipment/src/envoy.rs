@@ -1,0 +1,79 @@
+//! The configuration of Envoy that is committed is the one that is rendered now.
+
+use std::collections::BTreeMap;
+
+use envoy_config::Target;
+use serde_json::Value;
+
+use crate::at;
+use crate::manifests::{BASE, documents, items};
+
+/// How to write the files anew.
+const REFRESH: &str = "cargo run -p envoy-config -- --for kubernetes k8s/base/envoy";
+
+#[test]
+fn the_configuration_that_is_shipped_is_the_one_that_is_rendered_now() {
+    for (name, rendered) in envoy_config::files(Target::Kubernetes).unwrap() {
+        let path = at("k8s/base/envoy").join(name);
+        let committed = std::fs::read(&path).unwrap_or_default();
+        assert!(committed == rendered, "{} is out of date. Write it anew: {REFRESH}", path.display());
+    }
+}
+
+#[test]
+fn compose_takes_the_files_of_kubernetes() {
+    assert_eq!(envoy_config::files(Target::Compose).unwrap(), envoy_config::files(Target::Kubernetes).unwrap());
+}
+
+#[test]
+fn every_file_that_is_rendered_is_shipped_and_no_other() {
+    let rendered: Vec<_> = envoy_config::files(Target::Kubernetes).unwrap().into_iter().map(|(name, _)| name).collect();
+    let map = BASE.of("ConfigMap").find(|map| map["metadata"]["name"].as_str().unwrap().starts_with("envoy-")).unwrap();
+    let keys = |of: &str| map[of].as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+    let mut shipped = [keys("data"), keys("binaryData")].concat();
+    shipped.sort();
+    let mut expected = rendered.clone();
+    expected.sort_unstable();
+    assert_eq!(shipped, expected);
+}
+
+#[test]
+fn envoy_is_given_the_port_that_it_listens_on_and_the_files_that_it_reads() {
+    let configuration = configuration();
+    let listener =
+        items(&configuration["static_resources"]["listeners"]).iter().find(|it| it["name"] == "front").unwrap();
+    let socket = &listener["address"]["socket_address"];
+    let pod = &BASE.get("Deployment", "gateway")["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert_eq!(container["ports"][0]["containerPort"], socket["port_value"]);
+    let policy = &BASE.get("NetworkPolicy", "gateway")["spec"]["ingress"];
+    assert_eq!(policy[0]["ports"][0]["port"], socket["port_value"]);
+    let settings = envoy_config::Settings::of(Target::Kubernetes);
+    let mounted: BTreeMap<_, _> = items(&container["volumeMounts"])
+        .iter()
+        .map(|mount| (mount["mountPath"].as_str().unwrap(), mount["name"].as_str().unwrap()))
+        .collect();
+    assert_eq!(mounted[settings.directory.as_str()], "configuration");
+    let token = settings.workload_token.unwrap();
+    assert_eq!(token.rsplit_once('/'), Some(("/var/run/secrets/workload", "token")));
+    assert_eq!(mounted["/var/run/secrets/workload"], "workload");
+    let args = crate::manifests::words(&container["args"]);
+    assert!(args.contains(&format!("{}/envoy.yaml", settings.directory)), "{args:?}");
+}
+
+/// The hosts that Envoy's clusters name, and their ports.
+pub(crate) fn clusters() -> BTreeMap<String, u16> {
+    let configuration = configuration();
+    let clusters = items(&configuration["static_resources"]["clusters"]).iter();
+    let address = |cluster: &Value| {
+        let socket = cluster.pointer("/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address")?;
+        Some((socket["address"].as_str()?.to_owned(), u16::try_from(socket["port_value"].as_u64()?).ok()?))
+    };
+    clusters.filter_map(address).collect()
+}
+
+/// `envoy.yaml` as it is shipped.
+fn configuration() -> Value {
+    let text = envoy_config::Settings::of(Target::Kubernetes).render().unwrap();
+    documents(&text).remove(0)
+}

@@ -1,0 +1,167 @@
+//! The manifests: complete, valid, and in agreement with how the services serve.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use mesh::SERVICES;
+use serde_json::Value;
+
+use crate::manifests::{self, BASE, LOCAL, items, pod};
+use crate::{PORT, programs, run, tool};
+
+/// What `kubectl apply` takes as an annotation that holds the whole object, in bytes.
+const LAST_APPLIED: usize = 262_144;
+
+#[test]
+fn the_manifests_fit_the_schemas_of_kubernetes() {
+    for manifests in manifests::all() {
+        let mut file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+        file.write_all(manifests.text.as_bytes()).unwrap();
+        let mut validate = Command::new(tool("python").join("kubernetes-validate"));
+        run(validate.arg("--strict").arg("--quiet").arg(file.path()));
+    }
+}
+
+#[test]
+fn no_service_is_forgotten_and_none_is_made_up() {
+    for manifests in manifests::all() {
+        let services = manifests.deployments("service");
+        assert_eq!(services.into_keys().collect::<BTreeSet<_>>(), SERVICES.into(), "{}", manifests.name);
+        for name in SERVICES.into_iter().chain(["gateway"]) {
+            for kind in ["ServiceAccount", "Service", "Deployment", "PodDisruptionBudget", "NetworkPolicy"] {
+                manifests.get(kind, name);
+            }
+            let selector =
+                |kind, at: &str| manifests.get(kind, name).pointer(at).unwrap()["app.kubernetes.io/name"].clone();
+            assert_eq!(selector("Service", "/spec/selector"), name);
+            assert_eq!(selector("PodDisruptionBudget", "/spec/selector/matchLabels"), name);
+            assert_eq!(selector("NetworkPolicy", "/spec/podSelector/matchLabels"), name);
+            assert_eq!(selector("Deployment", "/spec/template/metadata/labels"), name);
+        }
+    }
+}
+
+#[test]
+fn each_service_runs_its_own_image_under_its_own_name() {
+    let version = env!("CARGO_PKG_VERSION");
+    for manifests in manifests::all() {
+        for (name, deployment) in manifests.deployments("service") {
+            assert_eq!(pod(deployment)["serviceAccountName"], name);
+            for container in manifests::containers(deployment) {
+                assert_eq!(container["image"], format!("therapy/{name}:{version}"));
+            }
+        }
+        assert_eq!(pod(manifests.get("Deployment", "gateway"))["serviceAccountName"], "gateway");
+    }
+}
+
+#[test]
+fn ports_and_probes_are_where_the_service_listens() {
+    for (name, deployment) in BASE.deployments("service") {
+        let container = &pod(deployment)["containers"][0];
+        let listen: SocketAddr = BASE.variables(container)["MESH_LISTEN"].parse().unwrap();
+        assert_eq!((listen.ip().is_unspecified(), listen.port()), (true, PORT), "{name}");
+        assert_eq!(container["ports"][0]["containerPort"], PORT, "{name}");
+        let port = &BASE.get("Service", name)["spec"]["ports"][0];
+        assert_eq!((&port["port"], &port["targetPort"]), (&PORT.into(), &container["ports"][0]["name"]), "{name}");
+        for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+            assert_eq!(container[probe]["grpc"]["port"], PORT, "{name}: {probe}");
+        }
+        // A restart mends no table: who decides about one doesn't ask for the table.
+        for probe in ["startupProbe", "livenessProbe"] {
+            assert_eq!(container[probe]["grpc"]["service"], chassis::health::LIVENESS, "{name}: {probe}");
+        }
+        assert!(container["readinessProbe"]["grpc"].get("service").is_none(), "{name}");
+    }
+}
+
+#[test]
+fn a_pod_is_given_the_time_that_its_drain_takes() {
+    let programs = programs::all();
+    for (name, deployment) in BASE.deployments("service") {
+        let serve = programs[name].find_subcommand("serve").unwrap();
+        let drain = serve.get_arguments().find(|arg| arg.get_long() == Some("drain-timeout")).unwrap();
+        let drain = drain.get_default_values()[0].to_str().unwrap();
+        let drain = chassis::config::duration(drain).unwrap() + launch::END;
+        let told = &pod(deployment)["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"];
+        let told = Duration::from_secs(told.as_u64().unwrap());
+        assert!(told >= Duration::from_secs(5), "{name}: nobody would have heard that it ends");
+        let grace = Duration::from_secs(pod(deployment)["terminationGracePeriodSeconds"].as_u64().unwrap());
+        assert!(grace > told + drain, "{name}: {grace:?} for {:?}", told + drain);
+    }
+}
+
+#[test]
+fn one_replica_may_go_and_on_a_machine_of_ones_own_there_is_one() {
+    let replicas =
+        |manifests: &manifests::Manifests, name| manifests.get("Deployment", name)["spec"]["replicas"].clone();
+    for name in SERVICES.into_iter().chain(["gateway"]) {
+        assert_eq!((replicas(&BASE, name), replicas(&LOCAL, name)), (2.into(), 1.into()), "{name}");
+        let deployment = BASE.get("Deployment", name);
+        assert_eq!(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"], 0, "{name}");
+        assert_eq!(BASE.get("PodDisruptionBudget", name)["spec"]["maxUnavailable"], 1, "{name}");
+        let spread: BTreeSet<_> = items(&pod(deployment)["topologySpreadConstraints"])
+            .iter()
+            .map(|constraint| constraint["topologyKey"].as_str().unwrap())
+            .collect();
+        assert_eq!(spread, ["kubernetes.io/hostname", "topology.kubernetes.io/zone"].into(), "{name}");
+    }
+}
+
+#[test]
+fn only_what_copies_the_keys_of_the_cluster_speaks_to_its_api() {
+    for manifests in manifests::all() {
+        for deployment in manifests.of("Deployment") {
+            let name = deployment["metadata"]["name"].as_str().unwrap();
+            let sources =
+                items(&pod(deployment)["volumes"]).iter().flat_map(|volume| items(&volume["projected"]["sources"]));
+            let tokens: Vec<_> = sources.filter_map(|source| source.get("serviceAccountToken")).collect();
+            let audiences: Vec<_> = tokens.iter().map(|token| token["audience"].as_str()).collect();
+            let expected = match name {
+                "workload-keys" => vec![None],
+                "dynamodb" => vec![],
+                _ => vec![Some("therapy-mesh-internal")],
+            };
+            assert_eq!(audiences, expected, "{}: {name}", manifests.name);
+        }
+        let bound: Vec<_> = ["RoleBinding", "ClusterRoleBinding"].iter().flat_map(|kind| manifests.of(kind)).collect();
+        assert_eq!(bound.len(), 1);
+        let rules = &manifests.get("Role", "workload-keys")["rules"];
+        let expected = serde_json::json!([{
+            "apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["workload-keys"], "verbs": ["patch"],
+        }]);
+        assert_eq!(*rules, expected);
+    }
+}
+
+#[test]
+fn every_object_is_small_enough_for_kubectl_apply() {
+    for manifests in manifests::all() {
+        let sizes: BTreeMap<_, _> =
+            manifests.objects.iter().map(|it| (it.to_string().len(), &it["metadata"]["name"])).collect();
+        let (largest, name) = sizes.last_key_value().unwrap();
+        assert!(*largest < LAST_APPLIED, "{}: {name} has {largest} bytes: `kubectl apply` refuses it", manifests.name);
+    }
+}
+
+#[test]
+fn secrets_are_shipped_for_a_machine_of_ones_own_alone() {
+    assert_eq!(BASE.of("Secret").count(), 0);
+    for secret in LOCAL.of("Secret") {
+        for (name, value) in secret["data"].as_object().unwrap() {
+            let text =
+                base64::Engine::decode(&base64::engine::general_purpose::STANDARD, value.as_str().unwrap()).unwrap();
+            let directory = tempfile::tempdir().unwrap();
+            let file = directory.path().join(name);
+            std::fs::write(&file, &text).unwrap();
+            launch::read_secrets(&file).unwrap();
+        }
+    }
+    let named = |manifests: &manifests::Manifests, file: &str| {
+        manifests.of("Secret").any(|secret: &Value| secret["data"].get(file).is_some())
+    };
+    assert!(named(&LOCAL, "secrets") && named(&LOCAL, "key-encryption-keys"));
+}

@@ -1,0 +1,82 @@
+//! Whoever is started with what is shipped starts: every variable is known, every value is one, nothing is missing.
+
+use mesh::SERVICES;
+
+use crate::manifests::{self, containers, items, words};
+use crate::{compose, programs};
+
+#[test]
+fn every_container_of_kubernetes_is_started_with_settings_that_its_program_takes() {
+    for manifests in manifests::all() {
+        for (name, deployment) in manifests.deployments("service") {
+            for container in containers(deployment) {
+                let variables = manifests.variables(container);
+                let complaint = programs::complaint(name, &words(&container["args"]), &variables);
+                assert_eq!(complaint, None, "{}: {}", manifests.name, container["name"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_container_of_compose_is_started_with_settings_that_its_program_takes() {
+    let mut checked = 0;
+    for (name, service) in compose::read().services() {
+        let Some(program) = service["build"]["args"]["SERVICE"].as_str() else { continue };
+        let complaint = programs::complaint(program, &words(&service["command"]), &compose::variables(service));
+        assert_eq!(complaint, None, "{name}");
+        checked += 1;
+    }
+    assert_eq!(checked, SERVICES.len() + 2, "the services, and the two that run before them");
+}
+
+#[test]
+fn a_setting_that_is_unknown_malformed_or_missing_would_be_noticed() {
+    let manifests = &manifests::BASE;
+    let container = &manifests::pod(manifests.get("Deployment", "vault"))["containers"][0];
+    let good = manifests.variables(container);
+    let complaint = |variables: &_| programs::complaint("vault", &["serve".to_owned()], variables);
+    assert_eq!(complaint(&good), None);
+
+    let mut unknown = good.clone();
+    unknown.insert("MESH_DATA_KEY_LIFE".to_owned(), "30s".to_owned());
+    assert_eq!(complaint(&unknown).unwrap(), "vault knows no MESH_DATA_KEY_LIFE");
+    let mut malformed = good.clone();
+    malformed.insert("MESH_LISTEN".to_owned(), "everywhere".to_owned());
+    assert!(complaint(&malformed).unwrap().contains("'everywhere' for '--listen"));
+    for name in ["MESH_SECRETS_FILE", "MESH_KEY_ENCRYPTION_KEYS_FILE", "MESH_WORKLOAD_TOKEN_FILE"] {
+        let mut missing = good.clone();
+        missing.remove(name);
+        assert!(complaint(&missing).unwrap().contains("required"), "{name}");
+    }
+}
+
+#[test]
+fn every_file_that_a_setting_names_is_mounted_there() {
+    for manifests in manifests::all() {
+        for (name, deployment) in manifests.deployments("service") {
+            let pod = manifests::pod(deployment);
+            let container = &pod["containers"][0];
+            for (variable, path) in manifests.variables(container).iter().filter(|(name, _)| name.ends_with("_FILE")) {
+                let (place, file) = path.rsplit_once('/').unwrap();
+                let mount = items(&container["volumeMounts"]).iter().find(|mount| mount["mountPath"] == place);
+                let mount = mount.unwrap_or_else(|| panic!("{name}: nothing is mounted for {variable}"));
+                let volume = items(&pod["volumes"]).iter().find(|volume| volume["name"] == mount["name"]);
+                let volume = volume.unwrap_or_else(|| panic!("{name}: there is no volume {}", mount["name"]));
+                assert!(holds(manifests, volume, file), "{}: {name}: {variable}", manifests.name);
+            }
+        }
+    }
+}
+
+/// Whether a volume has a file of that name. Secrets of the base are made by who deploys it.
+fn holds(manifests: &manifests::Manifests, volume: &serde_json::Value, file: &str) -> bool {
+    if let Some(secret) = volume["secret"]["secretName"].as_str() {
+        let made = manifests.of("Secret").find(|object| object["metadata"]["name"] == secret);
+        return made.map_or(manifests.name == "k8s/base", |made| made["data"].get(file).is_some());
+    }
+    items(&volume["projected"]["sources"]).iter().any(|source| {
+        let keys = items(&source["configMap"]["items"]).iter().any(|item| item["path"] == file);
+        source["serviceAccountToken"]["path"] == file || keys
+    })
+}
