@@ -8,6 +8,9 @@ use tonic::service::Routes;
 
 use crate::route::UnusableDescriptors;
 
+/// What the details of refusals are made of. No RPC names these types, and who reads a refusal needs them.
+const REFUSALS: &str = "google/rpc/error_details.proto";
+
 /// Adds reflection, in both of its versions, of the RPCs that are public.
 pub(crate) fn add(
     routes: Routes,
@@ -39,7 +42,7 @@ fn public(descriptors: &[u8], is_public: impl Fn(&str) -> bool) -> Result<FileDe
         file.source_code_info = None;
     }
     let mut needed = BTreeSet::new();
-    for file in set.file.iter().filter(|file| !file.service.is_empty()) {
+    for file in set.file.iter().filter(|file| !file.service.is_empty() || file.name() == REFUSALS) {
         need(&set.file, file, &mut needed);
     }
     set.file.retain(|file| needed.contains(file.name()));

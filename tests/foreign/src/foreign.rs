@@ -1,2 +1,7 @@
 //! Clients that were not written here, against whole meshes.
 #![cfg(test)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test whose client does not get through has failed")]
+
+mod generated;
+mod grpc;
+mod tools;
