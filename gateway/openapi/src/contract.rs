@@ -1,19 +1,24 @@
 //! What the descriptors say: the routes, and the comments beside everything.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::error::Error;
 use std::fmt;
 
-use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, FileDescriptor, MethodDescriptor, Value};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, FileDescriptor, MethodDescriptor, Value,
+};
 use proto::Rpc;
 
-use crate::prose::{camel_case, markdown};
+use crate::examples;
+use crate::prose::{Glossary, camel_case, markdown};
 
 /// The descriptors, ready to be asked.
 #[derive(Debug)]
 pub(crate) struct Contract {
     pub(crate) routes: Vec<Route>,
     comments: HashMap<(String, Vec<i32>), String>,
+    /// The values of the enums.
+    values: HashSet<String>,
 }
 
 /// A way to call an RPC over REST.
@@ -52,7 +57,9 @@ impl Contract {
                 routes.extend(routes_of(&pool, &method)?);
             }
         }
-        Ok(Self { routes, comments: pool.files().flat_map(|file| comments_of(&file)).collect() })
+        let is_ours = |kind: &EnumDescriptor| kind.full_name().starts_with("therapy.");
+        let values = pool.all_enums().filter(is_ours).flat_map(|kind| examples::values(&kind)).collect();
+        Ok(Self { routes, comments: pool.files().flat_map(|file| comments_of(&file)).collect(), values })
     }
 
     /// Every field of every message, as `Message.field` and by its name alone.
@@ -65,14 +72,20 @@ impl Contract {
         messages.flat_map(|message| message.fields().flat_map(names).collect::<Vec<_>>()).collect()
     }
 
-    /// The comment before something as Markdown; empty if there is none. An RPC that it names between backticks becomes the
-    /// way to call it over REST.
+    /// The comment before something as Markdown; empty if there is none.
     pub(crate) fn markdown(&self, file: &FileDescriptor, path: &[i32]) -> String {
         let comment = self.comments.get(&(file.name().to_owned(), path.to_vec())).map_or("", String::as_str);
-        markdown(comment, |name| {
-            let route = self.routes.iter().find(|route| route.method.name() == name);
-            route.map(Route::to_string)
-        })
+        markdown(comment, self)
+    }
+}
+
+impl Glossary for Contract {
+    fn route(&self, name: &str) -> Option<String> {
+        self.routes.iter().find(|route| route.method.name() == name).map(Route::to_string)
+    }
+
+    fn is_value(&self, word: &str) -> bool {
+        self.values.contains(word)
     }
 }
 

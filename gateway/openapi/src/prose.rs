@@ -2,69 +2,123 @@
 
 use crate::failures::http_status;
 
-/// A comment as Markdown. Its paragraph `Errors: …; …` becomes a list with the statuses of HTTP; between backticks, fields
-/// get the names that JSON gives them, and the names of RPCs what `rpc` says.
-pub(crate) fn markdown(comment: &str, rpc: impl Fn(&str) -> Option<String>) -> String {
+/// What comments speak of.
+pub(crate) trait Glossary {
+    /// How an RPC is called over REST, if the name is one's.
+    fn route(&self, name: &str) -> Option<String>;
+    /// Whether a word is a value of an enum.
+    fn is_value(&self, word: &str) -> bool;
+}
+
+/// A comment as Markdown: its paragraph `Errors: …; …` becomes a list with the statuses of HTTP, and names become code.
+/// Between backticks, fields get the names that JSON gives them, and RPCs their routes.
+pub(crate) fn markdown(comment: &str, glossary: &impl Glossary) -> String {
     let lines: Vec<_> = comment.lines().map(str::trim).collect();
     let paragraphs = lines.split(|line| line.is_empty()).filter(|lines| !lines.is_empty());
     let paragraphs = paragraphs.map(|lines| {
-        let paragraph = names(&lines.join(" "), &rpc);
-        paragraph.strip_prefix("Errors: ").map(errors_list).unwrap_or(paragraph)
+        let text = lines.join(" ");
+        match text.strip_prefix("Errors: ") {
+            Some(errors) => errors_list(errors, glossary),
+            None => names(&text, glossary, |word| glossary.is_value(word).then(|| code(word))),
+        }
     });
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
-fn errors_list(errors: &str) -> String {
-    let items = errors.trim_end_matches('.').split("; ").map(|item| format!("- {}", codes(item)));
+fn errors_list(errors: &str, glossary: &impl Glossary) -> String {
+    let named = |word: &str| match http_status(word) {
+        Some(status) => Some(format!("{status} {}", code(word))),
+        None => is_reason(word).then(|| code(word)),
+    };
+    let items = errors.trim_end_matches('.').split("; ");
+    let items = items.map(|item| format!("- {}", names(item, glossary, named)));
     format!("It can fail with:\n\n{}", items.collect::<Vec<_>>().join("\n"))
 }
 
-/// Names in capitals as code, and before the codes of google.rpc.Code their HTTP statuses.
-fn codes(item: &str) -> String {
-    let mut out = String::new();
-    let mut rest = item;
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-        let (word, after) = rest.split_at(end.max(1).min(rest.len()));
-        let is_name = word.len() > 3 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_');
-        match http_status(word) {
-            Some(status) => out.push_str(&format!("{status} `{word}`")),
-            None if is_name && !out.ends_with('`') => out.push_str(&format!("`{word}`")),
-            None => out.push_str(word),
-        }
-        rest = after;
-    }
-    out
+fn code(word: &str) -> String {
+    format!("`{word}`")
 }
 
-fn names(paragraph: &str, rpc: impl Fn(&str) -> Option<String>) -> String {
-    let parts = paragraph.split('`').enumerate();
-    let named = |(at, part): (usize, &str)| match at % 2 {
-        1 => rpc(part).unwrap_or_else(|| camel_case(part)),
-        _ => part.to_owned(),
-    };
-    parts.map(named).collect::<Vec<_>>().join("`")
+/// Whether a word looks like a reason or a state: `SLOT_TAKEN`, `PENDING`.
+fn is_reason(word: &str) -> bool {
+    word.len() > 3 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+}
+
+/// A text with the names in it as REST has them; `word` says what becomes of words that are not between backticks.
+fn names(text: &str, glossary: &impl Glossary, word: impl Fn(&str) -> Option<String>) -> String {
+    let parts = text.split('`').enumerate().map(|(at, part)| match at % 2 {
+        1 => code(&glossary.route(part).unwrap_or_else(|| camel_case(part))),
+        _ => words(part).map(|part| word(part).unwrap_or_else(|| part.to_owned())).collect(),
+    });
+    parts.collect()
+}
+
+/// A text as its words and what is between them.
+fn words(mut text: &str) -> impl Iterator<Item = &str> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    std::iter::from_fn(move || {
+        let first = is_word(text.chars().next()?);
+        let end = text.find(|c| is_word(c) != first).unwrap_or(text.len());
+        let (part, rest) = text.split_at(end);
+        text = rest;
+        Some(part)
+    })
 }
 
 /// The name that JSON gives to a field.
 pub(crate) fn camel_case(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
-    let mut capital = false;
-    for c in name.chars() {
-        match c {
-            '_' => capital = true,
-            c if capital && c.is_ascii_lowercase() => {
-                out.push(c.to_ascii_uppercase());
-                capital = false;
+    let mut letters = name.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letters.peek() {
+            Some(next) if letter == '_' && next.is_ascii_lowercase() => {
+                out.push(next.to_ascii_uppercase());
+                letters.next();
             }
-            c => {
-                if capital {
-                    out.push('_');
-                    capital = false;
-                }
-                out.push(c);
-            }
+            _ => out.push(letter),
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Few;
+
+    impl Glossary for Few {
+        fn route(&self, name: &str) -> Option<String> {
+            (name == "Refresh").then(|| "POST /auth/refresh".to_owned())
+        }
+
+        fn is_value(&self, word: &str) -> bool {
+            word == "PENDING"
+        }
+    }
+
+    #[test]
+    fn lines_become_paragraphs_and_names_are_those_of_rest() {
+        let comment =
+            " One that is PENDING — or `PENDING` —\n by `time_zone`.\n\n Then `Refresh`, not Refresh; `HH:MM` stays.\n";
+        let expected = "One that is `PENDING` — or `PENDING` — by `timeZone`.\n\nThen `POST /auth/refresh`, not Refresh; `HH:MM` stays.";
+        assert_eq!(markdown(comment, &Few), expected);
+    }
+
+    #[test]
+    fn errors_become_a_list_with_statuses() {
+        let comment =
+            " Errors: NOT_FOUND; ALREADY_EXISTS (SLOT_TAKEN) when it is PENDING, as RFC 9110\n says of `page_size`.";
+        let expected = "It can fail with:\n\n- 404 `NOT_FOUND`\n- 409 `ALREADY_EXISTS` (`SLOT_TAKEN`) when it is `PENDING`, as RFC 9110 says of `pageSize`";
+        assert_eq!(markdown(comment, &Few), expected);
+    }
+
+    #[test]
+    fn json_names_have_no_underscores() {
+        for (name, expected) in
+            [("client_id", "clientId"), ("a", "a"), ("SLOT_TAKEN", "SLOT_TAKEN"), ("/{a_b}/c", "/{aB}/c")]
+        {
+            assert_eq!(camel_case(name), expected);
+        }
+    }
 }

@@ -49,7 +49,7 @@ fn members(map: &Map, indent: usize, out: &mut String) {
         if at > 0 || indent == 0 {
             out.push_str(&" ".repeat(indent));
         }
-        out.push_str(&scalar(key, 0));
+        out.push_str(&key.as_str().filter(|key| is_plain(key)).map_or_else(|| json(key), str::to_owned));
         out.push(':');
         nested(value, indent + 2, out);
     }
@@ -122,4 +122,69 @@ fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_as_it_was() {
+        let texts = [
+            "",
+            " ",
+            "plain",
+            "10:00",
+            "2026-03-02T18:30:00Z",
+            "1",
+            "1.5",
+            "0x1f",
+            "yes",
+            "No",
+            "null",
+            "~",
+            "- a",
+            "a: b",
+            "a # b",
+            "#",
+            "\"quoted\"",
+            "back\\slash",
+            "two\nlines",
+            "two\n\nparagraphs\n  - and a list",
+            " led by a space\nx",
+            "trailing\n",
+            "\n",
+            "a\tb",
+            "é — 🙂",
+            "\u{85}",
+            "*a",
+            "&a",
+            "!a",
+            "%a",
+            "@a",
+            "`a`",
+            "{a}",
+            "[a]",
+            "a,b",
+            "=",
+            "<<",
+        ];
+        let mut whole: Map = texts.iter().map(|key| (text(key), list(texts.iter().map(text)))).collect();
+        whole.insert(
+            text("nested"),
+            list([list([text("a"), Map::new().into()]), list([]), map([("b", whole.clone().into())]).into()]),
+        );
+        whole.insert(text("numbers"), list([1.into(), (-1).into(), 2.5.into(), true.into(), Value::Null]));
+        let read: Value = serde_yaml_ng::from_str(&document(&whole)).unwrap();
+        assert_eq!(read, Value::Mapping(whole.clone()));
+        let read: Value = serde_yaml_ng::from_str(&json(&whole.clone().into())).unwrap();
+        assert_eq!(read, Value::Mapping(whole));
+    }
+
+    #[test]
+    fn what_older_readers_take_for_something_else_is_quoted() {
+        for text in ["10:00", "2026-03-02T18:30:00Z", "2026-03-02", "1_000", "yes", "OFF", "~", "null", "=", "0o7"] {
+            assert!(scalar(&Value::String(text.to_owned()), 0).starts_with('"'), "{text}");
+        }
+    }
 }
