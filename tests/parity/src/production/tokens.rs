@@ -1,10 +1,11 @@
 //! Envoy judges access tokens by auth's keys, before a service is asked, and refuses as the services do.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chassis::Platform;
 use chassis::identity::{ACCESS_TOKEN_TYPE, AccessClaims};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use kit::engine::Engine;
@@ -45,7 +46,7 @@ impl Issuer {
 
     /// A token that is good for five minutes, but for what `change` does to its claims.
     fn token(&self, change: impl FnOnce(&mut AccessClaims)) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().cast_signed();
+        let now = Platform::system().clock.now().as_second();
         let mut claims = AccessClaims {
             iss: "therapy-mesh".to_owned(),
             aud: "therapy-mesh-api".to_owned(),
