@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 use crate::corpus::Request;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What came back, in the form in which two fronts are compared.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub(crate) async fn send(front: SocketAddr, request: &Request) -> Answer {
     tokio::time::timeout(PATIENCE, exchange).await.expect("the front answers in time")
 }
 
-fn encode(front: SocketAddr, request: &Request) -> Vec<u8> {
+pub(crate) fn encode(front: SocketAddr, request: &Request) -> Vec<u8> {
     let mut out = format!("{} ", request.method).into_bytes();
     out.extend(&request.target);
     out.extend(b" HTTP/1.1\r\n");
@@ -92,7 +92,7 @@ fn encode(front: SocketAddr, request: &Request) -> Vec<u8> {
 }
 
 /// The answer, once all of it has been received.
-fn decode(method: &str, received: &[u8], closed: bool) -> Option<Answer> {
+pub(crate) fn decode(method: &str, received: &[u8], closed: bool) -> Option<Answer> {
     let end = find(received, b"\r\n\r\n")?;
     let (head, rest) = (String::from_utf8_lossy(&received[..end]), &received[end + 4..]);
     let mut lines = head.split("\r\n");
@@ -132,7 +132,7 @@ fn dechunk(mut rest: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+pub(crate) fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
 
@@ -161,9 +161,9 @@ pub(crate) async fn call(front: SocketAddr, request: &Request, message: &[u8]) -
     let trailers = body.trailers().cloned().unwrap_or_default();
     let headers = head.headers.iter().chain(&trailers).map(|(name, value)| (name.as_str(), value.as_bytes()));
     let mut answer = Answer::new(head.status.as_u16(), headers, body.to_bytes().to_vec());
-    // A space may stand as it is or encoded.
+    // What is printable may stand as it is or encoded.
     if let Some(message) = answer.headers.get_mut("grpc-message") {
-        message.iter_mut().for_each(|text| *text = text.replace("%20", " "));
+        message.iter_mut().for_each(|text| *text = text.replace("%20", " ").replace("%60", "`"));
     }
     answer
 }
@@ -181,4 +181,26 @@ pub(crate) async fn head(front: SocketAddr, target: &str) -> String {
         String::from_utf8(head).unwrap()
     };
     tokio::time::timeout(PATIENCE, asked).await.expect("the headers come at once")
+}
+
+/// The statuses of the answers that follow one another, without those that only say to go on.
+pub(crate) fn statuses(mut received: &[u8]) -> String {
+    let mut statuses = Vec::new();
+    while let Some(end) = find(received, b"\r\n\r\n") {
+        let head = String::from_utf8_lossy(&received[..end]).to_ascii_lowercase();
+        let status = head.split(' ').nth(1).unwrap_or("no HTTP").to_owned();
+        let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        received = &received[end + 4..];
+        if status == "100" {
+            continue;
+        }
+        let length = match header("content-length:") {
+            Some(length) => length.parse().expect("a length"),
+            None if header("transfer-encoding:").is_some() => find(received, b"0\r\n\r\n").map_or(received.len(), |at| at + 5),
+            None => 0,
+        };
+        received = received.get(length..).unwrap_or_default();
+        statuses.push(status);
+    }
+    statuses.join(" ")
 }
