@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chassis::identity::{AccessTokens, Issuer, KeySet, Keys};
-use chassis::{Platform, Probe, Running, Service, server};
+use chassis::{Platform, Probe, Running, Service, health, server};
 use clap::Parser;
+use kernel::Error;
 use tokio::net::TcpListener;
 use tonic::Code;
 use tonic::service::Routes;
@@ -24,18 +25,19 @@ struct Cli {
 
 /// A service without RPCs of its own, and a channel to it.
 async fn start() -> (Running, Channel) {
+    start_with(Probe::new(|| async { Ok(()) })).await
+}
+
+/// The same with a probe.
+async fn start_with(probe: Probe) -> (Running, Channel) {
     let config = Cli::parse_from(["test", "--health-interval", "1ms"]).config;
     let platform = Platform::system();
     let keys = Keys::fixed(KeySet::default());
     let people = AccessTokens::new(config.identity(), keys, Arc::clone(&platform.clock));
     let issuer = Arc::new(Issuer::generate(Arc::clone(&platform.clock)).expect("a key"));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let service = Service {
-        name: "test",
-        grpc_services: &["therapy.auth.v1.AuthService"],
-        routes: Routes::default(),
-        probe: Probe::new(|| async { Ok(()) }),
-    };
+    let service =
+        Service { name: "test", grpc_services: &["therapy.auth.v1.AuthService"], routes: Routes::default(), probe };
     let workloads = issuer.workload("test").verifier;
     let running = server::start(service, listener, &config, people, workloads).await.expect("a service");
     let channel = chassis::client::channel(&format!("http://{}", running.address())).expect("an address");
@@ -78,5 +80,29 @@ async fn the_health_of_an_unknown_service_is_not_found() {
     let unknown = HealthCheckRequest { service: "nobody".to_owned() };
     let status = HealthClient::new(channel).check(unknown).await.expect_err("no such service");
     assert_eq!(status.code(), Code::NotFound);
+    assert!(running.drain().await);
+}
+
+#[tokio::test]
+async fn a_service_whose_table_is_away_lives_but_cannot_serve() {
+    let (running, channel) = start_with(Probe::new(|| async { Err(Error::unavailable("no table")) })).await;
+    let status = async |service: &str| {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        HealthClient::new(channel.clone()).check(request).await.expect("an answer").into_inner().status
+    };
+    assert_eq!(status("").await, ServingStatus::NotServing as i32);
+    assert_eq!(status("therapy.auth.v1.AuthService").await, ServingStatus::NotServing as i32);
+    assert_eq!(status(health::LIVENESS).await, ServingStatus::Serving as i32);
+    let address = format!("http://{}", running.address());
+    let told = health::ask(&address).await.expect_err("it can't serve").to_string();
+    assert_eq!(told, "NOT_SERVING");
+    assert!(running.drain().await);
+    assert!(health::ask(&address).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn a_service_that_serves_says_so_to_who_asks_from_its_machine() {
+    let (running, _) = start().await;
+    health::ask(&format!("http://{}", running.address())).await.expect("it serves");
     assert!(running.drain().await);
 }
