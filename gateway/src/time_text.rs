@@ -64,15 +64,15 @@ pub(crate) fn put_timestamp(out: &mut Vec<u8>, instant: Instant) -> Option<()> {
         return None;
     }
     let (year, month, day) = civil_from_days(instant.seconds.div_euclid(SECONDS_PER_DAY));
-    let second = instant.seconds.rem_euclid(SECONDS_PER_DAY);
-    out.push(b'"');
-    put_digits(out, year, 4);
-    for (before, value) in
-        [(b'-', month), (b'-', day), (b'T', second / 3600), (b':', second / 60 % 60), (b':', second % 60)]
-    {
-        out.push(before);
-        put_digits(out, value, 2);
+    let second = u32::try_from(instant.seconds.rem_euclid(SECONDS_PER_DAY)).ok()?;
+    let (year, month, day) = (u32::try_from(year).ok()?, u32::try_from(month).ok()?, u32::try_from(day).ok()?);
+    let mut text = *b"\"0000-00-00T00:00:00";
+    let pairs = [year / 100, year % 100, month, day, second / 3600, second / 60 % 60, second % 60];
+    for (at, value) in [1, 3, 6, 9, 12, 15, 18].into_iter().zip(pairs) {
+        text[at] = digit(value / 10);
+        text[at + 1] = digit(value % 10);
     }
+    out.extend_from_slice(&text);
     put_fraction(out, instant.nanos);
     out.extend_from_slice(b"Z\"");
     Some(())
@@ -125,17 +125,18 @@ fn put_fraction(out: &mut Vec<u8>, nanos: i32) {
         _ => (nanos, 9),
     };
     out.push(b'.');
-    put_digits(out, i64::from(value), digits);
-}
-
-/// Appends a number that has at most so many digits, with zeros before it.
-fn put_digits(out: &mut Vec<u8>, mut value: i64, digits: usize) {
-    let start = out.len();
-    out.resize(start + digits, b'0');
-    for digit in out[start..].iter_mut().rev() {
-        *digit = b'0' + u8::try_from(value % 10).unwrap_or_default();
+    // With zeros before it.
+    let (mut text, mut value) = ([b'0'; 9], value.unsigned_abs());
+    for place in text[..digits].iter_mut().rev() {
+        *place = digit(value % 10);
         value /= 10;
     }
+    out.extend_from_slice(&text[..digits]);
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "of a number below ten")]
+const fn digit(value: u32) -> u8 {
+    b'0' + value as u8
 }
 
 /// Days since the epoch (Howard Hinnant, "chrono-compatible low-level date algorithms"). A day that the month does not

@@ -1,8 +1,10 @@
 //! What the mesh costs: latency, throughput, memory, time to be ready, and what a flood of logins does to the rest.
 //!
 //! ```sh
-//! cargo run --release -p bench            # about six minutes
-//! cargo run --release -p bench -- --check # fails if a target is missed
+//! cargo run --release -p bench                  # about nine minutes
+//! cargo run --release -p bench -- --check       # fails if a target is missed
+//! cargo run --release -p bench -- --only fronts # the REST front alone, about three minutes
+//! cargo run --release -p bench -- --soak 10m    # ten minutes of load on each front
 //! ```
 //!
 //! The release binary `mesh` runs as a child process on a new data directory on disk, with what it is shipped with; the
@@ -26,9 +28,11 @@
 //!   over REST in turns with the raw SDK's PutItem of that size; 200 clients who watch over REST, and how long after its
 //!   acknowledgement a message is there; the free slots of a week, of a therapist who offers that week and of one who
 //!   offers 10^4 slots, in turns.
+//! - **Fronts**: the embedded gateway beside Envoy, direct gRPC and a plain axum handler, without a mesh: see [`front`].
 
 mod account;
 mod callers;
+mod front;
 mod journal;
 mod load;
 mod practice;
@@ -36,13 +40,15 @@ mod process;
 mod report;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use tokio::runtime::Runtime;
 
 use crate::callers::Callers;
+use crate::front::Served;
 use crate::journal::journals;
 use crate::load::{latencies, latency_under, throughput};
 use crate::practice::practice;
@@ -65,36 +71,84 @@ struct Cli {
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
 
+    /// Measure one part only.
+    #[arg(long)]
+    only: Option<Part>,
+
+    /// Instead of measuring, load each front for so long with 80 % of what it bears.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    soak: Option<Duration>,
+
     /// The binary to measure; that of this checkout, which is built first, unless told.
     #[arg(long)]
     mesh: Option<PathBuf>,
+
+    /// The binary of the embedded gateway, likewise.
+    #[arg(long)]
+    gateway: Option<PathBuf>,
+
+    /// Be one of the processes that are measured.
+    #[arg(long, hide = true)]
+    serve: Option<Served>,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let Cli { check, seconds, mesh } = Cli::parse();
-    let missed = match run(mesh, Duration::from_secs(seconds)).await {
-        Ok(report) => report.print(),
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The mesh.
+    Mesh,
+    /// The fronts.
+    Fronts,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let check = cli.check;
+    match run(cli) {
+        Ok(report) => {
+            let missed = report.print();
+            if check && missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
         Err(error) => {
             report::complain(&error.to_string());
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
-    };
-    if check && missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
 }
 
-async fn run(mesh: Option<PathBuf>, time: Duration) -> Result<Report> {
-    let binary = mesh.map_or_else(process::build, Ok)?;
-    let data = tempfile::tempdir()?;
+fn run(cli: Cli) -> Result<Report> {
+    let Cli { seconds, only, soak, mesh, gateway, serve, .. } = cli;
+    let time = Duration::from_secs(seconds);
     let mut report = Report::default();
+    if let Some(what) = serve {
+        Runtime::new()?.block_on(front::serve(what))?;
+        return Ok(report);
+    }
+    let build = |name, told: Option<PathBuf>| told.map_or_else(|| process::build(name), Ok);
+    if let Some(time) = soak {
+        for front in front::soak(&build("gateway", gateway)?, time)? {
+            front.report(&mut report);
+        }
+        return Ok(report);
+    }
+    if only != Some(Part::Fronts) {
+        Runtime::new()?.block_on(measure(&build("mesh", mesh)?, time, &mut report))?;
+    }
+    if only != Some(Part::Mesh) {
+        front::fronts(&build("gateway", gateway)?, time)?.report(&mut report);
+    }
+    Ok(report)
+}
 
-    let first = Mesh::start(&binary, data.path()).await?;
+async fn measure(binary: &Path, time: Duration, report: &mut Report) -> Result<()> {
+    let data = tempfile::tempdir()?;
+
+    let first = Mesh::start(binary, data.path()).await?;
     Callers::new(&first).await?;
     first.stop()?;
     let mut starts = Vec::new();
     let mut resident = Vec::new();
     for _ in 0..STARTS {
-        let mesh = Mesh::start(&binary, data.path()).await?;
+        let mesh = Mesh::start(binary, data.path()).await?;
         starts.push(mesh.ready_after);
         resident.push(mesh.resident()?);
         mesh.stop()?;
@@ -103,7 +157,7 @@ async fn run(mesh: Option<PathBuf>, time: Duration) -> Result<Report> {
     report.ready(starts[STARTS / 2]);
     report.resident(resident.into_iter().max().unwrap_or_default());
 
-    let mesh = Mesh::start(&binary, data.path()).await?;
+    let mesh = Mesh::start(binary, data.path()).await?;
     let callers = Callers::new(&mesh).await?;
     report.latency(&latencies(&callers, time).await?);
     report.throughput(&throughput(&callers, time).await?);
@@ -111,5 +165,5 @@ async fn run(mesh: Option<PathBuf>, time: Duration) -> Result<Report> {
     report.journals(&journals(&mesh, time).await?);
     report.practice(&practice(&mesh, time).await?);
     mesh.stop()?;
-    Ok(report)
+    Ok(())
 }

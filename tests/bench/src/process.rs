@@ -25,16 +25,16 @@ pub(crate) struct Mesh {
     _said: Lines<BufReader<ChildStdout>>,
 }
 
-/// Builds the binary, which then lies beside this one.
-pub(crate) fn build() -> Result<PathBuf> {
+/// Builds the binary of this package, which then lies beside this one.
+pub(crate) fn build(name: &str) -> Result<PathBuf> {
     if cfg!(debug_assertions) {
         return Err("this measures release builds: cargo run --release -p bench".into());
     }
-    let built = Command::new(env!("CARGO")).args(["build", "--release", "--quiet", "--package", "mesh"]).status()?;
+    let built = Command::new(env!("CARGO")).args(["build", "--release", "--quiet", "--package", name]).status()?;
     if built.success() {
-        Ok(std::env::current_exe()?.with_file_name("mesh"))
+        Ok(std::env::current_exe()?.with_file_name(name))
     } else {
-        Err("the mesh can't be built".into())
+        Err(format!("{name} can't be built").into())
     }
 }
 
@@ -84,28 +84,19 @@ impl Mesh {
 
     /// The resident set, in bytes.
     pub(crate) fn resident(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kib * 1024)
+        resident(self.child.id())
     }
 
     /// How long the threads that hash passwords have run so far.
     pub(crate) fn hashing(&self) -> Result<Duration> {
-        let mut ticks = 0;
+        let mut hashed = Duration::ZERO;
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let stat = fs::read_to_string(thread?.path().join("stat"))?;
-            // The name is in parentheses, and may hold anything; utime and stime are the 12th and 13th field after it.
-            let (head, rest) = stat.rsplit_once(") ").ok_or("no name")?;
-            if head.ends_with("(hash") {
-                let fields: Vec<&str> = rest.split(' ').collect();
-                for field in fields.get(11..13).ok_or("no times")? {
-                    ticks += field.parse::<u64>()?;
-                }
+            let Stat { name, cpu, .. } = stat(&thread?.path())?;
+            if name == "hash" {
+                hashed += cpu;
             }
         }
-        let millis = ticks * 1000 / rustix::param::clock_ticks_per_second();
-        Ok(Duration::from_millis(millis))
+        Ok(hashed)
     }
 
     pub(crate) fn stop(mut self) -> Result<()> {
@@ -122,4 +113,61 @@ impl Drop for Mesh {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What the kernel tells of a process or a thread.
+struct Stat {
+    name: String,
+    parent: u32,
+    cpu: Duration,
+}
+
+fn stat(directory: &Path) -> Result<Stat> {
+    let stat = fs::read_to_string(directory.join("stat"))?;
+    // The name is in parentheses, and may hold anything; the parent is the second field after it, utime and stime are the
+    // 12th and 13th.
+    let (head, rest) = stat.rsplit_once(") ").ok_or("no name")?;
+    let (_, name) = head.split_once('(').ok_or("no name")?;
+    let fields: Vec<&str> = rest.split(' ').collect();
+    let mut ticks = 0;
+    for field in fields.get(11..13).ok_or("no times")? {
+        ticks += field.parse::<u64>()?;
+    }
+    let cpu = Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second());
+    Ok(Stat { name: name.to_owned(), parent: fields.get(1).ok_or("no parent")?.parse()?, cpu })
+}
+
+fn of(pid: u32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}"))
+}
+
+/// What all threads of a process have worked so far.
+pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
+    Ok(stat(&of(pid))?.cpu)
+}
+
+/// The resident set of a process, in bytes.
+pub(crate) fn resident(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(of(pid).join("status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib * 1024)
+}
+
+/// A process whose name begins so that this one started, itself or through another.
+pub(crate) fn descendant(name: &str) -> Result<u32> {
+    let own = std::process::id();
+    for process in fs::read_dir("/proc")? {
+        let path = process?.path();
+        let pid = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+        let (Some(pid), Ok(found)) = (pid, stat(&path)) else { continue };
+        let mut above = found.parent;
+        while found.name.starts_with(name) && above > 1 {
+            if above == own {
+                return Ok(pid);
+            }
+            above = stat(&of(above))?.parent;
+        }
+    }
+    Err(format!("no {name} runs").into())
 }

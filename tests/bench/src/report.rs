@@ -21,16 +21,22 @@ struct Line {
     target: Option<(String, bool)>,
 }
 
-fn millis(times: &Times, quantile: f64) -> f64 {
+pub(crate) fn millis(times: &Times, quantile: f64) -> f64 {
     Duration::from_micros(times.value_at_quantile(quantile)).as_secs_f64() * 1e3
 }
 
+/// Bytes in megabytes, to one digit.
+#[allow(clippy::cast_precision_loss, reason = "megabytes are shown to one digit")]
+pub(crate) fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / MEGABYTE)
+}
+
 impl Report {
-    fn figure(&mut self, what: impl Into<String>, value: String) {
+    pub(crate) fn figure(&mut self, what: impl Into<String>, value: String) {
         self.lines.push(Line { what: what.into(), value, target: None });
     }
 
-    fn target(&mut self, what: &str, value: String, target: &str, is_met: bool) {
+    pub(crate) fn target(&mut self, what: &str, value: String, target: &str, is_met: bool) {
         self.lines.push(Line { what: what.to_owned(), value, target: Some((target.to_owned(), is_met)) });
     }
 

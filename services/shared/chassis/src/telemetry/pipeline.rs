@@ -15,10 +15,11 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
-use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing::Metadata;
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::{Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
 use super::config::{Config, LogFormat, Otlp};
 use super::console;
@@ -153,31 +154,40 @@ pub fn current() -> Option<Telemetry> {
 }
 
 fn subscribe(config: &Config, exporters: &Exporters) {
+    // A test may have installed one of its own; it stays, and what we export is the same.
+    let _ = subscriber(config, exporters).try_init();
+}
+
+/// Only the layers that there are: one that is `None` lets the libraries make every span they have, for nobody.
+fn subscriber(config: &Config, exporters: &Exporters) -> impl tracing::Subscriber + Send + Sync + use<> {
     let ansi = std::io::stderr().is_terminal();
-    let console = match config.log_format {
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![match config.log_format {
         LogFormat::Pretty => console::pretty(ansi).with_filter(logged(config)).boxed(),
         LogFormat::Json => console::json().with_filter(logged(config)).boxed(),
-    };
-    let bridge = exporters.logs.as_ref().map(|logs| {
+    }];
+    if let Some(logs) = &exporters.logs {
         let exported = filter_fn(|metadata| !EXPORTERS.iter().any(|name| metadata.target().starts_with(name)));
-        OpenTelemetryTracingBridge::new(logs).with_filter(logged(config).and(exported))
-    });
-    let spans = exporters.traces.as_ref().map(|traces| {
-        tracing_opentelemetry::layer()
+        let exported = exported.with_max_level_hint(LevelFilter::TRACE);
+        layers.push(OpenTelemetryTracingBridge::new(logs).with_filter(logged(config).and(exported)).boxed());
+    }
+    if let Some(traces) = &exporters.traces {
+        let ours = |metadata: &Metadata<'_>| metadata.is_span() && metadata.fields().field("otel.kind").is_some();
+        let spans = tracing_opentelemetry::layer()
             .with_tracer(traces.tracer("mesh"))
             .with_location(false)
             .with_threads(false)
             .with_target(false)
-            .with_tracked_inactivity(false)
-            .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.fields().field("otel.kind").is_some()))
-    });
-    // A test may have installed one of its own; it stays, and what we export is the same.
-    let _ = tracing_subscriber::registry().with(console).with(bridge).with(spans).try_init();
+            .with_tracked_inactivity(false);
+        layers.push(spans.with_filter(filter_fn(ours)).boxed());
+    }
+    tracing_subscriber::registry().with(layers)
 }
 
 /// The events that the operator wants to see, and no spans: their fields would be formatted for nothing.
 fn logged<S: 'static>(config: &Config) -> impl Filter<S> + use<S> {
-    config.log.targets().and(filter_fn(|metadata| metadata.is_event()))
+    let events = filter_fn(|metadata| metadata.is_event());
+    // A filter without a hint would take away that of the other.
+    config.log.targets().and(events.with_max_level_hint(LevelFilter::TRACE))
 }
 
 /// Where the exporters' connections live: on a thread of their own, so that they outlive the runtime that called
@@ -214,4 +224,23 @@ fn meter_provider(endpoint: &str, resource: &Resource) -> Result<SdkMeterProvide
 fn logger_provider(endpoint: &str, resource: &Resource) -> Result<SdkLoggerProvider, InitError> {
     let exporter = LogExporter::builder().with_tonic().with_endpoint(endpoint).build().map_err(InitError::Exporter)?;
     Ok(SdkLoggerProvider::builder().with_batch_exporter(exporter).with_resource(resource.clone()).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn without_a_collector_no_library_makes_a_span_or_an_event_that_nobody_sees() {
+        let subscriber = subscriber(&Config::default(), &Exporters::default());
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(tracing::span!(target: "h2", Level::TRACE, "poll").is_disabled());
+            assert!(tracing::span!(target: "anything", Level::ERROR, "span").is_disabled());
+            assert!(!tracing::enabled!(target: "h2", Level::INFO));
+            assert!(tracing::enabled!(target: "access", Level::INFO));
+            assert_eq!(LevelFilter::current(), LevelFilter::INFO);
+        });
+    }
 }

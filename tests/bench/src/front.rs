@@ -1,0 +1,141 @@
+//! What the REST front costs: the embedded gateway beside Envoy, direct gRPC and a plain axum handler.
+//!
+//! **Who competes.** Each contestant is a process of its own that answers 32 connections, one call at a time on each:
+//! the `gateway` binary; Envoy with the configuration of production; a tonic service, called without a front; an axum
+//! handler that serialises the same structs with serde and has nothing behind it. Behind both fronts stands that same
+//! tonic service, in a second process. It does no work but to clone and encode fixed entries of a journal; the axum
+//! handler clones and serialises the same ones. Both fronts write their access log to a file, and both leave access
+//! tokens to the services: in production Envoy verifies them too, which the embedded gateway has no part in.
+//!
+//! **Where.** The contestant has one core for itself; the load, and behind a front the tonic service, share another.
+//! So what a turn measures is how much one core of the contestant answers, provided that the contestant was what
+//! limited the turn: its share of its core is printed beside each rate. Where the load was the limit, the rate of that
+//! contestant is too low. CPU time per request is printed too: it hardly depends on what else the machine does.
+//!
+//! **When.** In turns of a second, each contestant once in each round, so that noise hits all alike; rates are medians
+//! of the rounds, and ratios are medians of the ratios within each round.
+//!
+//! **What.** Reading one entry, a list of 100 and adding one, over HTTP/1.1 with keep-alive, or over HTTP/2 for direct
+//! gRPC. The load sends bytes that it made before, and looks at nothing in an answer but its status and its length: no
+//! side gains by a better client. Before the turns the JSON of all REST contestants is compared: it is the same.
+
+mod contestant;
+mod grpc;
+mod load;
+mod pages;
+mod plain;
+mod rest;
+mod serve;
+mod soak;
+mod upstream;
+mod work;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+pub(crate) use serve::{Served, serve};
+pub(crate) use soak::{Soak, soak};
+
+use crate::Result;
+use contestant::{Contestant, Cores};
+use work::Work;
+
+const TURN: Duration = Duration::from_secs(1);
+/// The works that are timed, in this order, and who is timed at them.
+const WORKS: [Work; 3] = [Work::Get, Work::List, Work::Post];
+
+/// What one contestant did in its turns at one work.
+#[derive(Default)]
+struct Lane {
+    /// Requests per second, by round.
+    rates: Vec<f64>,
+    requests: u64,
+    cpu: Duration,
+    time: Duration,
+}
+
+/// One contestant, with a lane for each of [`WORKS`].
+struct Track {
+    name: &'static str,
+    lanes: [Lane; WORKS.len()],
+    /// After all turns, in bytes.
+    resident: u64,
+}
+
+/// What the fronts cost.
+pub(crate) struct Fronts {
+    embedded: Track,
+    envoy: Track,
+    direct: Track,
+    plain: Track,
+    /// Direct gRPC with all calls on one connection.
+    shared: Track,
+}
+
+/// Measures for about this long at each work and contestant.
+pub(crate) fn fronts(gateway: &Path, time: Duration) -> Result<Fronts> {
+    let cores = Cores::take()?;
+    cores.runtime()?.block_on(measure(&cores, gateway, time))
+}
+
+async fn measure(cores: &Cores, gateway: &Path, time: Duration) -> Result<Fronts> {
+    let upstream = Contestant::upstream(cores, cores.load())?;
+    let embedded = Contestant::embedded(cores, gateway, &upstream).await?;
+    let envoy = Contestant::envoy(cores, &upstream).await?;
+    let plain = Contestant::plain(cores)?;
+    let direct = Contestant::upstream(cores, cores.contestant())?;
+    work::compare(&[&embedded, &envoy, &plain]).await?;
+
+    let all = [embedded, envoy, direct.clone(), plain, direct.on_one_connection()];
+    let mut tracks = all.each_ref().map(|one| Track { name: one.name, lanes: Default::default(), resident: 0 });
+    let started = Instant::now();
+    while started.elapsed() < time * u32::try_from(WORKS.len() * all.len())? {
+        for (number, work) in WORKS.into_iter().enumerate() {
+            for (track, contestant) in tracks.iter_mut().zip(&all) {
+                track.lanes[number].take(contestant, work).await?;
+            }
+        }
+    }
+    for (track, contestant) in tracks.iter_mut().zip(&all) {
+        track.resident = contestant.resident()?;
+    }
+    let [embedded, envoy, direct, plain, shared] = tracks;
+    Ok(Fronts { embedded, envoy, direct, plain, shared })
+}
+
+impl Lane {
+    #[allow(clippy::cast_precision_loss, reason = "requests of a second")]
+    async fn take(&mut self, contestant: &Contestant, work: Work) -> Result<()> {
+        let turn = load::turn(contestant, work, TURN).await?;
+        self.rates.push(turn.requests as f64 / turn.time.as_secs_f64());
+        self.requests += turn.requests;
+        self.cpu += turn.cpu;
+        self.time += turn.time;
+        Ok(())
+    }
+
+    fn rate(&self) -> f64 {
+        median(self.rates.clone())
+    }
+
+    /// CPU time per request, in microseconds.
+    #[allow(clippy::cast_precision_loss, reason = "requests of minutes")]
+    fn cost(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.requests as f64
+    }
+
+    /// How much of its core the contestant had.
+    fn busy(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.time.as_secs_f64()
+    }
+
+    /// How many times the rate of another.
+    fn ratio(&self, other: &Self) -> f64 {
+        median(self.rates.iter().zip(&other.rates).map(|(this, other)| this / other).collect())
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

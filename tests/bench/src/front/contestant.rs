@@ -1,0 +1,211 @@
+//! Those who are measured, each on its core.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kit::envoy::{Envoy, EnvoySetup};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::Result;
+use crate::process::{cpu_time, descendant, resident};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(5);
+/// A key set and a token that the gateway starts with. Nobody verifies them here.
+const KEYS: &str =
+    r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+/// How often Envoy asks the service for its health: as in production.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
+const WORKLOAD_TOKEN_LENGTH: usize = 320;
+
+/// Two cores: one for who is measured, one for everything else.
+#[derive(Debug)]
+pub(crate) struct Cores {
+    contestant: usize,
+    load: usize,
+}
+
+impl Cores {
+    /// The first two that this process may use. This thread moves to the second.
+    pub(super) fn take() -> Result<Self> {
+        let may = sched_getaffinity(None)?;
+        let mut usable = (0..CpuSet::MAX_CPU).filter(|core| may.is_set(*core));
+        let (Some(contestant), Some(load)) = (usable.next(), usable.next()) else {
+            return Err("fronts are measured on two cores".into());
+        };
+        pin(load)?;
+        Ok(Self { contestant, load })
+    }
+
+    /// A runtime on this thread.
+    #[allow(clippy::unused_self, reason = "whoever has the cores has moved to one")]
+    pub(super) fn runtime(&self) -> Result<Runtime> {
+        Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+    }
+
+    pub(super) const fn contestant(&self) -> usize {
+        self.contestant
+    }
+
+    pub(super) const fn load(&self) -> usize {
+        self.load
+    }
+
+    /// Starts a process on this core: it inherits the one of the thread that starts it.
+    fn spawn(&self, core: usize, command: &mut Command) -> Result<Process> {
+        pin(core)?;
+        let child = command.stdin(Stdio::null()).spawn();
+        pin(self.load)?;
+        Ok(Process(child?))
+    }
+}
+
+fn pin(core: usize) -> Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    Ok(sched_setaffinity(None, &cores)?)
+}
+
+/// A process that is killed when it is dropped.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What a contestant is made of, until nobody needs it any more.
+#[derive(Debug)]
+enum Parts {
+    Own { _process: Process, _files: Option<TempDir> },
+    Envoy { _front: Envoy },
+}
+
+/// How a contestant is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// HTTP/1.1.
+    Rest,
+    /// HTTP/2.
+    Grpc,
+    /// HTTP/2, all calls on one connection.
+    GrpcShared,
+}
+
+/// Who answers. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Contestant {
+    pub(super) name: &'static str,
+    pub(super) address: SocketAddr,
+    pub(super) protocol: Protocol,
+    pid: u32,
+    _parts: Arc<Parts>,
+}
+
+impl Contestant {
+    /// The tonic service.
+    pub(super) fn upstream(cores: &Cores, core: usize) -> Result<Self> {
+        Self::own(cores, core, "upstream", "direct gRPC", Protocol::Grpc)
+    }
+
+    /// The axum handler.
+    pub(super) fn plain(cores: &Cores) -> Result<Self> {
+        Self::own(cores, cores.contestant, "plain", "axum", Protocol::Rest)
+    }
+
+    fn own(cores: &Cores, core: usize, what: &str, name: &'static str, protocol: Protocol) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        let mut process = cores.spawn(core, command.args(["--serve", what]).stdout(Stdio::piped()))?;
+        let mut said = String::new();
+        BufReader::new(process.0.stdout.take().ok_or("its output is piped")?).read_line(&mut said)?;
+        let (address, pid) = (said.trim().parse()?, process.0.id());
+        Ok(Self { name, address, protocol, pid, _parts: Arc::new(Parts::Own { _process: process, _files: None }) })
+    }
+
+    /// The embedded gateway, as it is shipped.
+    pub(super) async fn embedded(cores: &Cores, binary: &Path, upstream: &Self) -> Result<Self> {
+        let files = tempfile::tempdir()?;
+        let at = |name: &str| files.path().join(name);
+        fs::write(at("jwks.json"), KEYS)?;
+        fs::write(at("token"), "a".repeat(WORKLOAD_TOKEN_LENGTH))?;
+        let upstreams: Vec<_> = services()
+            .filter_map(|service| Some(format!("{}=http://{}", service.split('.').nth(1)?, upstream.address)))
+            .collect();
+        let mut command = Command::new(binary);
+        command.args(["--listen", "127.0.0.1:0", "--log", "info", "--log-format", "json"]);
+        command.args(["--upstreams", &upstreams.join(",")]);
+        command.arg("--workload-jwks-file").arg(at("jwks.json")).arg("--workload-token-file").arg(at("token"));
+        let process = cores.spawn(cores.contestant, command.stderr(File::create(at("log"))?))?;
+        let started = Instant::now();
+        let address = loop {
+            let log = fs::read_to_string(at("log"))?;
+            let told = log.split_once("\"address\":\"").and_then(|(_, rest)| rest.split('"').next());
+            if let Some(address) = told {
+                break address.parse()?;
+            }
+            if started.elapsed() > PATIENCE {
+                return Err(format!("the gateway does not start: {log}").into());
+            }
+            tokio::time::sleep(POLL).await;
+        };
+        let pid = process.0.id();
+        let parts = Parts::Own { _process: process, _files: Some(files) };
+        Ok(Self { name: "embedded gateway", address, protocol: Protocol::Rest, pid, _parts: Arc::new(parts) })
+    }
+
+    /// Envoy, configured as in production, but that it leaves access tokens to the services as the embedded gateway does.
+    pub(super) async fn envoy(cores: &Cores, upstream: &Self) -> Result<Self> {
+        let upstreams = services().map(|service| (service.to_owned(), upstream.address)).collect();
+        pin(cores.contestant)?;
+        let setup = EnvoySetup { descriptor_set: proto::ENVOY_DESCRIPTOR_SET.to_vec(), upstreams };
+        let envoy = Envoy::start_with(setup, |settings| {
+            settings.tokens = None;
+            settings.health_interval = HEALTH_INTERVAL;
+        });
+        let envoy = envoy.await;
+        pin(cores.load)?;
+        let pid = descendant("envoy")?;
+        let address = envoy.address();
+        Ok(Self {
+            name: "Envoy",
+            address,
+            protocol: Protocol::Rest,
+            pid,
+            _parts: Arc::new(Parts::Envoy { _front: envoy }),
+        })
+    }
+
+    /// The same with all its calls on one connection.
+    pub(super) fn on_one_connection(&self) -> Self {
+        Self { name: "direct gRPC, one connection", protocol: Protocol::GrpcShared, ..self.clone() }
+    }
+
+    /// The resident set, in bytes.
+    pub(super) fn resident(&self) -> Result<u64> {
+        resident(self.pid)
+    }
+
+    /// What it has worked so far.
+    pub(super) fn cpu(&self) -> Result<Duration> {
+        cpu_time(self.pid)
+    }
+}
+
+/// The services that a front may reach, by full name.
+fn services() -> impl Iterator<Item = &'static str> {
+    let public = proto::RPCS.iter().filter(|rpc| !rpc.is_internal());
+    let services: BTreeSet<_> = public.filter_map(|rpc| rpc.path.get(1..)?.split('/').next()).collect();
+    services.into_iter()
+}

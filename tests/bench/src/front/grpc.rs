@@ -1,0 +1,73 @@
+//! gRPC from the client's side: HTTP/2 with messages that are there already.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, TE};
+use http::{Method, Request, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use super::work::{Work, bearer};
+use crate::Result;
+
+/// A connection, or a share of one. It ends with its last share.
+#[derive(Clone)]
+pub(super) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    calls: Vec<(Uri, Bytes)>,
+    headers: HeaderMap,
+    next: usize,
+    least: usize,
+}
+
+impl Connection {
+    /// Connects; what moves the bytes runs among `tasks`.
+    pub(super) async fn open(to: SocketAddr, work: Work, tasks: &mut JoinSet<()>) -> Result<Self> {
+        let stream = TcpStream::connect(to).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+        tasks.spawn(async move {
+            // How it ends is seen by who calls.
+            let _ = connection.await;
+        });
+        let uri = |path| Uri::builder().scheme("http").authority(to.to_string()).path_and_query(path).build();
+        let calls: std::result::Result<_, http::Error> =
+            work.calls().into_iter().map(|call| Ok((uri(call.path)?, call.message))).collect();
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        let mut bearer = HeaderValue::try_from(bearer())?;
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+        Ok(Self { sender, calls: calls?, headers, next: 0, least: work.least() })
+    }
+
+    /// Makes the next call and waits until its answer has ended.
+    ///
+    /// # Errors
+    /// If the answer is no success, or too short.
+    pub(super) async fn call(&mut self) -> Result<()> {
+        let (uri, message) = self.calls.get(self.next).cloned().ok_or("no call")?;
+        self.next = (self.next + 1) % self.calls.len();
+        let mut request = Request::new(Full::new(message));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        request.headers_mut().clone_from(&self.headers);
+        self.sender.ready().await?;
+        let mut body = self.sender.send_request(request).await?.into_body();
+        let (mut length, mut succeeded) = (0, false);
+        while let Some(frame) = body.frame().await {
+            match frame?.into_data() {
+                Ok(data) => length += data.len(),
+                Err(frame) => {
+                    succeeded = frame.trailers_ref().and_then(|all| all.get("grpc-status")).is_some_and(|is| is == "0");
+                }
+            }
+        }
+        if succeeded && length >= self.least { Ok(()) } else { Err("a call failed".into()) }
+    }
+}

@@ -1,0 +1,75 @@
+//! The fronts' part of the report.
+
+use super::{Fronts, Lane, Soak, Track, WORKS, Work};
+use crate::report::{Report, megabytes, millis};
+
+/// How much the resident set may grow once it has settled.
+const GROWTH: f64 = 1.1;
+
+impl Fronts {
+    /// Adds what was measured, and what is asked of it.
+    pub(crate) fn report(&self, report: &mut Report) {
+        let Self { embedded, envoy, direct, plain, shared } = self;
+        for (number, work) in WORKS.into_iter().enumerate() {
+            let named = what(work);
+            for Track { name, lanes, .. } in [embedded, envoy, direct, shared, plain] {
+                report.figure(format!("{named}: {name}"), figure(&lanes[number]));
+            }
+            let mut target = |of: &Track, least: f64| {
+                let ratio = embedded.lanes[number].ratio(&of.lanes[number]);
+                let told = format!("{named}: embedded to {}", of.name);
+                report.target(&told, format!("{ratio:.2}"), &format!("≥ {least:.2}"), ratio >= least);
+            };
+            target(envoy, 2.0);
+            match work {
+                Work::Get => {
+                    target(direct, 0.75);
+                    target(plain, 0.35);
+                }
+                Work::List => {
+                    target(direct, 0.70);
+                    target(plain, 0.35);
+                }
+                Work::Post | Work::All => {}
+            }
+        }
+        for Track { name, resident, .. } in [embedded, envoy] {
+            report.figure(format!("resident after that: {name}"), megabytes(*resident));
+        }
+        let ratio = share(embedded.resident, envoy.resident);
+        report.target("resident: embedded to Envoy", format!("{ratio:.2}"), "≤ 0.50", ratio <= 0.5);
+    }
+}
+
+impl Soak {
+    /// Adds how the front bore it.
+    pub(crate) fn report(&self, report: &mut Report) {
+        let Self { name, peak, asked, requests, errors, error, times, settled, end } = self;
+        report.figure(format!("{name}: at most, and asked for"), format!("{peak:.0}/s, {asked:.0}/s"));
+        let told = format!("p50 {:.3} ms, p99 {:.3} ms", millis(times, 0.5), millis(times, 0.99));
+        report.figure(format!("{name}: {requests} requests"), told);
+        let first = error.as_deref().map(|first| format!(" ({first})")).unwrap_or_default();
+        report.target(&format!("{name}: errors"), format!("{errors}{first}"), "0", *errors == 0);
+        let grown = share(*end, *settled);
+        let told = format!("{} → {}", megabytes(*settled), megabytes(*end));
+        report.target(&format!("{name}: resident, settled → end"), told, "≤ +10 %", grown <= GROWTH);
+    }
+}
+
+const fn what(work: Work) -> &'static str {
+    match work {
+        Work::Get => "one entry",
+        Work::List => "list of 100",
+        Work::Post => "adding one",
+        Work::All => "all",
+    }
+}
+
+fn figure(lane: &Lane) -> String {
+    format!("{:.0}/s, {:.1} µs, {:.0} % busy", lane.rate(), lane.cost(), lane.busy() * 1e2)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "bytes of a process")]
+fn share(of: u64, to: u64) -> f64 {
+    of as f64 / to as f64
+}

@@ -1,0 +1,146 @@
+//! What is asked of the contestants, as the bytes that go out.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use prost::Message;
+use proto::journals::v1::{CreateEntryRequest, GetEntryRequest, JournalEntry, ListEntriesRequest};
+use serde_json::Value;
+
+use super::contestant::Contestant;
+use super::rest;
+use super::upstream::{self, CLIENT, LIST};
+use crate::Result;
+
+/// Of the length that access tokens have. The fixed service reads none.
+const TOKEN_LENGTH: usize = 480;
+
+/// A kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    /// One entry.
+    Get,
+    /// A list of 100.
+    List,
+    /// Adding one.
+    Post,
+    /// One after the other of the above.
+    All,
+}
+
+/// A call of an RPC.
+pub(super) struct Call {
+    pub(super) path: &'static str,
+    /// The framed message.
+    pub(super) message: Bytes,
+}
+
+impl Work {
+    fn each(self) -> &'static [Self] {
+        match self {
+            Self::All => &[Self::Get, Self::List, Self::Post],
+            Self::Get => &[Self::Get],
+            Self::List => &[Self::List],
+            Self::Post => &[Self::Post],
+        }
+    }
+
+    /// The requests of HTTP/1.1, whole.
+    pub(super) fn requests(self, to: SocketAddr) -> Vec<Bytes> {
+        self.each().iter().map(|work| work.request(to)).collect()
+    }
+
+    fn request(self, to: SocketAddr) -> Bytes {
+        let id = &upstream::entry(0).entry_id;
+        let (target, body) = match self {
+            Self::List => (format!("GET /journal/{CLIENT}?pageSize={LIST}"), None),
+            Self::Post => (format!("POST /journal/{CLIENT}"), Some(new_entry())),
+            Self::Get | Self::All => (format!("GET /journal/{CLIENT}/entries/{id}"), None),
+        };
+        let token = "a".repeat(TOKEN_LENGTH);
+        let mut request = format!(
+            "{target} HTTP/1.1\r\nhost: {to}\r\nuser-agent: bench\r\naccept: application/json\r\nauthorization: Bearer {token}\r\n"
+        );
+        // Writing to memory can't fail.
+        let _ = match body {
+            Some(body) => {
+                write!(request, "content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+            }
+            None => write!(request, "\r\n"),
+        };
+        Bytes::from(request)
+    }
+
+    /// The calls of gRPC.
+    pub(super) fn calls(self) -> Vec<Call> {
+        self.each().iter().map(|work| work.call()).collect()
+    }
+
+    fn call(self) -> Call {
+        let client_id = CLIENT.to_owned();
+        match self {
+            Self::List => Call {
+                path: "/therapy.journals.v1.JournalService/ListEntries",
+                message: framed(&ListEntriesRequest { client_id, page_size: LIST, ..ListEntriesRequest::default() }),
+            },
+            Self::Post => {
+                let JournalEntry { emotion, intensity, timestamp, note, .. } = upstream::entry(0);
+                let entry = JournalEntry { emotion, intensity, timestamp, note, ..JournalEntry::default() };
+                Call {
+                    path: "/therapy.journals.v1.JournalService/CreateEntry",
+                    message: framed(&CreateEntryRequest { client_id, entry: Some(entry) }),
+                }
+            }
+            Self::Get | Self::All => Call {
+                path: "/therapy.journals.v1.JournalService/GetEntry",
+                message: framed(&GetEntryRequest { client_id, entry_id: upstream::entry(0).entry_id }),
+            },
+        }
+    }
+
+    /// The least that an answer has in bytes.
+    pub(super) const fn least(self) -> usize {
+        match self {
+            Self::List => 100 * upstream::NOTE.len(),
+            Self::Get | Self::Post | Self::All => upstream::NOTE.len(),
+        }
+    }
+}
+
+/// The access token of gRPC's calls.
+pub(super) fn bearer() -> String {
+    format!("Bearer {}", "a".repeat(TOKEN_LENGTH))
+}
+
+fn new_entry() -> String {
+    let JournalEntry { emotion, intensity, note, .. } = upstream::entry(0);
+    serde_json::json!({"emotion": emotion, "intensity": intensity, "timestamp": "2023-11-14T22:13:20Z", "note": note})
+        .to_string()
+}
+
+fn framed(message: &impl Message) -> Bytes {
+    let encoded = message.encode_to_vec();
+    let mut frame = vec![0];
+    frame.extend(u32::try_from(encoded.len()).unwrap_or(u32::MAX).to_be_bytes());
+    frame.extend(encoded);
+    Bytes::from(frame)
+}
+
+/// Checks that contestants answer alike.
+pub(super) async fn compare(contestants: &[&Contestant]) -> Result<()> {
+    for work in Work::All.each() {
+        let mut first: Option<(&Contestant, Value)> = None;
+        for contestant in contestants {
+            let answer: Value = serde_json::from_slice(&rest::once(contestant.address, *work).await?)?;
+            match &first {
+                Some((other, expected)) if *expected != answer => {
+                    return Err(format!("{} and {} answer {work:?} differently", other.name, contestant.name).into());
+                }
+                Some(_) => {}
+                None => first = Some((contestant, answer)),
+            }
+        }
+    }
+    Ok(())
+}
