@@ -1,5 +1,6 @@
-//! The wire to JSON. A message is read twice: once to see where its fields lie, since the wire may bring them in any
-//! order and more than once, and once to print them in the order of their numbers.
+//! The wire to JSON, members in the order of their numbers. Nearly every message comes with its fields in that order, each
+//! once, and is printed while it is read. The wire may also bring them in any order and more than once: then a message is read
+//! twice, once to see where its fields lie, and once to print them.
 
 use std::collections::BTreeMap;
 
@@ -79,20 +80,63 @@ impl<'s> Printer<'s> {
 
     /// The members of an object, with commas between them.
     fn members(&mut self, message: &Message, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+        let start = out.len();
+        if self.members_in_order(message, wire, out)? {
+            return Ok(());
+        }
+        out.truncate(start);
         let base = self.survey(message, wire)?;
         for (slot, field) in message.fields.iter().enumerate() {
             let place = self.places[base + slot];
-            if place.is_nowhere() && field.cardinality == Cardinality::Explicit {
-                continue;
-            }
-            if !matches!(out.last(), Some(b'{')) {
-                out.push(b',');
-            }
-            out.extend_from_slice(&field.key);
-            self.value_at(field, place, wire, out)?;
+            self.member(field, place, wire, out)?;
         }
         self.places.truncate(base);
         Ok(())
+    }
+
+    /// The members of a message whose fields are in order. False, with any text, if they are not, or if one is more than a
+    /// value: a list, a map, of a oneof, or an object, which would be printed again at each level above it.
+    fn members_in_order(&mut self, message: &Message, wire: &[u8], out: &mut Vec<u8>) -> Result<bool, Broken> {
+        let mut absent = 0;
+        let mut cursor = Cursor::new(wire);
+        while !cursor.is_done() {
+            let (number, wire_type) = cursor.tag()?;
+            let Some(slot) = message.slot(number) else {
+                cursor.skip(wire_type)?;
+                continue;
+            };
+            let (Some(between), Some(field)) = (message.fields.get(absent..slot), message.fields.get(slot)) else {
+                return Ok(false);
+            };
+            let many = matches!(field.cardinality, Cardinality::Repeated | Cardinality::Map);
+            if many || !field.rivals.is_empty() || self.is_object(field.kind) {
+                return Ok(false);
+            }
+            for field in between {
+                self.member(field, Place::NOWHERE, wire, out)?;
+            }
+            put_key(field, out);
+            self.value(field.kind, cursor.value(wire_type)?, out)?;
+            absent = slot + 1;
+        }
+        for field in message.fields.get(absent..).unwrap_or_default() {
+            self.member(field, Place::NOWHERE, wire, out)?;
+        }
+        Ok(true)
+    }
+
+    fn is_object(&self, kind: Kind) -> bool {
+        let inner = kind.message().map(|id| self.schema.message(id).shape);
+        inner.is_some_and(|shape| !matches!(shape, Shape::Timestamp | Shape::Duration))
+    }
+
+    /// A member, unless it is one that may be absent, and is.
+    fn member(&mut self, field: &Field, place: Place, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+        if place.is_nowhere() && field.cardinality == Cardinality::Explicit {
+            return Ok(());
+        }
+        put_key(field, out);
+        self.value_at(field, place, wire, out)
     }
 
     /// Notes where each field of a message lies, in a frame on top of the stack. Answers where the frame begins.
@@ -276,6 +320,14 @@ impl<'s> Printer<'s> {
         out.push(b'}');
         Ok(())
     }
+}
+
+/// The name of a member, and the comma before it.
+fn put_key(field: &Field, out: &mut Vec<u8>) {
+    if !matches!(out.last(), Some(b'{')) {
+        out.push(b',');
+    }
+    out.extend_from_slice(&field.key);
 }
 
 /// Hands over each value of a field, in the order of the wire.
