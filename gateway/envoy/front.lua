@@ -345,7 +345,7 @@ function envoy_on_request(handle)
   -- Envoy joins repeated headers with commas, and no token has one.
   if authorization:find(",", 1, true) then
     return refuse(handle, native, "401", 16, "CREDENTIALS_AMBIGUOUS", "send exactly one authorization header")
-  elseif not native and not is_decodable(headers:get(":path")) then
+  elseif not native and not is_decodable(headers:get(":path") or "") then
     return refuse(handle, native, "400", 3, "MALFORMED_PATH", "the path or its query is badly percent-encoded")
   elseif not native and not is_json(headers) then
     return refuse(handle, native, "400", 3, "UNSUPPORTED_CONTENT_TYPE", "a body is sent as content-type: application/json")

@@ -58,7 +58,8 @@ pub fn files(target: Target) -> Result<Vec<File>, Error> {
 }
 
 impl Settings {
-    /// Everything that Envoy reads: `envoy.yaml`, `front.lua`, `descriptors.pb`, and `workload.yaml` where there is a workload token.
+    /// Everything that Envoy reads: `envoy.yaml`, `front.lua`, `descriptors.pb`; `workload.yaml` where there is a workload token,
+    /// `certificate.yaml` where there is TLS.
     ///
     /// # Errors
     /// As [`Settings::render`].
@@ -69,7 +70,17 @@ impl Settings {
             ("descriptors.pb", self.descriptor_set.to_vec()),
         ];
         if let Some(token) = &self.workload_token {
-            files.push(("workload.yaml", workload(token).into_bytes()));
+            files.push((
+                "workload.yaml",
+                secret("workload", &format!("generic_secret: {{secret: {{filename: \"{token}\"}}}}")),
+            ));
+        }
+        if let Some(Tls { certificate, key }) = &self.tls {
+            let directory = certificate.rsplit_once('/').map_or(".", |(directory, _)| directory);
+            let kind = format!(
+                "tls_certificate: {{certificate_chain: {{filename: \"{certificate}\"}}, private_key: {{filename: \"{key}\"}}, watched_directory: {{path: \"{directory}\"}}}}"
+            );
+            files.push(("certificate.yaml", secret("certificate", &kind)));
         }
         Ok(files)
     }
@@ -114,14 +125,12 @@ impl Settings {
             None => ("stdout", "stream.v3.StdoutAccessLog"),
         };
         let otlp = self.otlp.as_ref();
-        let tls = self.tls.as_ref();
         Values::new([
             ("admin_port", self.admin_port.to_string()),
             ("listen_address", self.listen.ip().to_string()),
             ("listen_port", self.listen.port().to_string()),
             ("directory", self.directory.clone()),
-            ("tls_certificate", tls.map(|tls| tls.certificate.clone()).unwrap_or_default()),
-            ("tls_key", tls.map(|tls| tls.key.clone()).unwrap_or_default()),
+            ("tls", flag(self.tls.is_some())),
             ("trusted_hops", self.trusted_hops.to_string()),
             ("cors_origins", self.cors_origins.join(" ")),
             ("max_body", self.max_body.to_string()),
@@ -196,13 +205,15 @@ fn flag(is: bool) -> String {
     if is { "yes".to_owned() } else { String::new() }
 }
 
-/// Where Envoy finds its own token. It looks again when the file is replaced, as the cluster does before the token expires.
-fn workload(token_file: &str) -> String {
+/// A file that tells Envoy where a secret is. It looks again when something is moved into the secret's directory, as the
+/// cluster does when it renews what is mounted there.
+fn secret(name: &str, kind: &str) -> Vec<u8> {
     format!(
         "resources:
   - \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret
-    name: workload
-    generic_secret: {{secret: {{filename: \"{token_file}\"}}}}
+    name: {name}
+    {kind}
 "
     )
+    .into_bytes()
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::Error;
@@ -65,7 +65,7 @@ pub struct Upstream {
     pub port: u16,
 }
 
-/// A certificate with its key, as files in PEM.
+/// A certificate with its key, as files in PEM in one directory. When they are replaced there, Envoy reads them again.
 #[derive(Debug, Clone)]
 pub struct Tls {
     /// The certificate, followed by those that vouch for it.
@@ -147,11 +147,12 @@ impl Settings {
             // In containers every service has a network of its own, and all the same port.
             (name.to_owned(), Upstream { host, port: if is_local { port } else { SERVICES[0].1 } })
         };
-        let listen = if is_local { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+        // Beside the embedded front, which has 8080 on a laptop.
+        let listen = if is_local { (Ipv4Addr::LOCALHOST, 8081) } else { (Ipv4Addr::UNSPECIFIED, 8080) };
         Self {
             descriptor_set: Cow::Borrowed(proto::ENVOY_DESCRIPTOR_SET),
             upstreams: SERVICES.map(|(name, port)| upstream(name, port)).into(),
-            listen: SocketAddr::new(IpAddr::V4(listen), 8080),
+            listen: listen.into(),
             admin_port: 9901,
             directory: if is_local { "." } else { "/etc/envoy" }.to_owned(),
             tls: None,

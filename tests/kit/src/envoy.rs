@@ -17,6 +17,10 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 pub const CERTIFICATE: &str = include_str!("../tls/certificate.pem");
 /// The key of [`CERTIFICATE`].
 pub const KEY: &str = include_str!("../tls/key.pem");
+/// What comes after [`CERTIFICATE`].
+pub const RENEWED_CERTIFICATE: &str = include_str!("../tls/renewed-certificate.pem");
+/// The key of [`RENEWED_CERTIFICATE`].
+pub const RENEWED_KEY: &str = include_str!("../tls/renewed-key.pem");
 
 /// How long Envoy may take from its start to its first answer.
 const START: Duration = Duration::from_secs(20);

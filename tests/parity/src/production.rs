@@ -16,6 +16,8 @@ use serde_json::Value;
 use crate::corpus::Request;
 use crate::wire::{call, send};
 
+use self::service::{Reply, Service};
+
 /// Envoy before a mesh whose services are all down.
 async fn before_nothing() -> Envoy {
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
@@ -50,6 +52,21 @@ async fn a_service_that_is_down_is_unavailable_with_a_time_to_retry_and_nothing_
     let answer = call(envoy.address(), &request("GRPC", "/therapy.auth.v1.AuthService/GetJwks"), b"").await;
     assert_eq!(answer.headers["grpc-status"], ["14"]);
     assert_eq!(answer.headers["grpc-message"], ["the service can't answer right now; try again"]);
+}
+
+#[tokio::test]
+async fn the_front_is_ready_when_every_service_says_so() {
+    let healthy = Service::start(|_| Reply::Message(Vec::new())).await;
+    let ready = healthy.envoy(|_| ()).await;
+    let answer = send(ready.address(), &request("GET", "/healthz")).await;
+    assert_eq!((answer.status, answer.body.as_slice()), (200, &br#"{"status":"SERVING"}"#[..]), "{answer}");
+
+    let down = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
+    let missing = healthy.envoy(|settings| drop(settings.upstreams.insert("audit".to_owned(), down.into()))).await;
+    let answer = send(missing.address(), &request("GET", "/healthz")).await;
+    assert_eq!((answer.status, answer.body.as_slice()), (503, &br#"{"status":"NOT_SERVING"}"#[..]), "{answer}");
+    // The others are served all the same.
+    assert_eq!(send(missing.address(), &request("GET", "/.well-known/jwks.json")).await.status, 200);
 }
 
 #[tokio::test]

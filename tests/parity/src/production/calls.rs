@@ -1,6 +1,7 @@
 //! How Envoy calls the services: what it repeats, as whom, with which headers, and how it passes streams on.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -66,9 +67,18 @@ async fn an_event_arrives_before_the_next_is_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn envoy_shows_who_it_is_and_where_a_call_came_from_whatever_the_caller_claims() {
+    // As the cluster mounts it: a link into a directory, which is replaced as a whole before the token expires.
     let directory = tempfile::tempdir().unwrap();
-    let (token, next) = (directory.path().join("token"), directory.path().join("next"));
-    fs::write(&token, "first.workload.token\n").unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let mount = |version: &str, text: &str| {
+        fs::create_dir(at(version)).unwrap();
+        fs::write(at(version).join("token"), text).unwrap();
+        symlink(version, at("..data_tmp")).unwrap();
+        fs::rename(at("..data_tmp"), at("..data")).unwrap();
+    };
+    mount("..1", "first.workload.token\n");
+    let token = at("token");
+    symlink("..data/token", &token).unwrap();
     let service = Service::start(|_| Reply::Message(Vec::new())).await;
     let envoy = service
         .envoy(|settings| {
@@ -94,9 +104,7 @@ async fn envoy_shows_who_it_is_and_where_a_call_came_from_whatever_the_caller_cl
         assert!(!headers.contains_key(unknown), "{headers:?}");
     }
 
-    // As the cluster renews it, before the old one expires.
-    fs::write(&next, "second.workload.token").unwrap();
-    fs::rename(&next, &token).unwrap();
+    mount("..2", "second.workload.token");
     let renewed = async { while shown().await["workload-identity-token"] != "second.workload.token" {} };
     tokio::time::timeout(Duration::from_secs(20), renewed).await.expect("the renewed token is shown");
 }
