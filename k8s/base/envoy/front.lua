@@ -294,25 +294,32 @@ local TOKENS = {
 
 -- What Envoy says by itself to native calls, and what the services say.
 local NATIVE = {
-  ["8 local_rate_limited"] = { "RESOURCE_EXHAUSTED", "too much was asked; wait and try again" },
-  ["4 the service can't answer right now; try again"] = { "DEADLINE_EXCEEDED", "the time given to the request is over" },
-  ["14 the service can't answer right now; try again"] = { "UNAVAILABLE", UNAVAILABLE[4] },
+  ["8 local_rate_limited"] = { 8, "RESOURCE_EXHAUSTED", "too much was asked; wait and try again" },
+  -- What Envoy makes of 429 where the call came by gRPC-Web.
+  ["14 local_rate_limited"] = { 8, "RESOURCE_EXHAUSTED", "too much was asked; wait and try again" },
+  ["4 the service can't answer right now; try again"] = { 4, "DEADLINE_EXCEEDED", "the time given to the request is over" },
+  ["14 the service can't answer right now; try again"] = { 14, "UNAVAILABLE", UNAVAILABLE[4] },
 }
 
 local function describe_own(handle, front)
   local headers = handle:headers()
   local code, message = headers:get("grpc-status"), headers:get("grpc-message") or ""
-  if code == nil or headers:get("grpc-status-details-bin") ~= nil then
+  if code == nil then
+    return
+  end
+  -- gRPC has one status of HTTP for all that it answers.
+  headers:replace(":status", "200")
+  if headers:get("grpc-status-details-bin") ~= nil then
     return
   end
   local own = NATIVE[code .. " " .. message]
   if front["reason"] ~= nil then
     describe_native(handle, tonumber(code), front["reason"], message)
-  elseif code == "16" and message ~= "" then
+  elseif code == "16" and message ~= "" or message:find("^Audiences in Jwt") then
     local _, number, reason, text = unpack(TOKENS[message] or TOKEN_INVALID)
     describe_native(handle, number, reason, text, number == 14)
   elseif own ~= nil then
-    describe_native(handle, tonumber(code), own[1], own[2], code ~= "4")
+    describe_native(handle, own[1], own[2], own[3], own[1] ~= 4)
   end
 end
 
@@ -322,6 +329,7 @@ function envoy_on_request(handle)
   local content_type, method = headers:get("content-type"), headers:get(":method")
   local is_page = method == "POST" and GRPC_WEB[content_type]
   local native = is_page or is_grpc(content_type)
+  front:set("front", "method", method)
   front:set("front", "native", native)
 
   local origin = (is_page or not native) and origin_of(handle, headers)
@@ -337,7 +345,7 @@ function envoy_on_request(handle)
   -- Envoy joins repeated headers with commas, and no token has one.
   if authorization:find(",", 1, true) then
     return refuse(handle, native, "401", 16, "CREDENTIALS_AMBIGUOUS", "send exactly one authorization header")
-  elseif not native and not is_decodable(headers:get(":path")) then
+  elseif not native and not is_decodable(headers:get(":path") or "") then
     return refuse(handle, native, "400", 3, "MALFORMED_PATH", "the path or its query is badly percent-encoded")
   elseif not native and not is_json(headers) then
     return refuse(handle, native, "400", 3, "UNSUPPORTED_CONTENT_TYPE", "a body is sent as content-type: application/json")
@@ -429,7 +437,7 @@ function envoy_on_response(handle)
     return describe_own(handle, front)
   elseif is_health then
     set_body(handle, http == "200" and '{"status":"SERVING"}' or '{"status":"NOT_SERVING"}', "application/json")
-  elseif headers:get("content-type") == "text/x-refusal" and http == "401" then
+  elseif headers:get("content-type") == "text/x-refusal" and http ~= "400" then
     local answered, code, reason, message = unpack(TOKENS[body_of(handle)] or TOKEN_INVALID)
     local retry = code == 14 and ',{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}]}' or "]}"
     set_body(handle, status(code, reason, message):sub(1, -3) .. retry, "application/json")

@@ -130,6 +130,8 @@ fn what_are_no_keys_is_not_published() {
         let mut program = program(identity.path(), &api);
         answer(&api, status, body);
         assert!(!program.wait().unwrap().success(), "{status} {body}");
+        api.set_nonblocking(true).unwrap();
+        assert!(api.accept().is_err(), "something was published after {status} {body}");
     }
 }
 

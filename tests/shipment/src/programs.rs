@@ -1,6 +1,6 @@
 //! The programs that are shipped, as their command lines know them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use clap::Command;
@@ -74,6 +74,13 @@ pub(crate) fn all() -> BTreeMap<&'static str, Command> {
 /// What `mesh prepare` does.
 pub(crate) fn prepare(dir: &Path) -> Result<(), BoxError> {
     the_mesh::prepare_in(dir)
+}
+
+/// The variables by which a program is told where others listen. auth asks nobody, itself least of all.
+pub(crate) fn addresses(program: &str) -> BTreeSet<String> {
+    let known = all().get(program).map(chassis::config::names).unwrap_or_default();
+    let own = format!("MESH_{}_ADDRESS", program.to_uppercase());
+    known.into_iter().filter(|name| name.ends_with("_ADDRESS") && *name != own).collect()
 }
 
 /// What a program would say to these words and variables: nothing, if it knows each variable, each value is one, and no setting

@@ -1,5 +1,7 @@
 //! Whoever is started with what is shipped starts: every variable is known, every value is one, nothing is missing.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use mesh::SERVICES;
 
 use crate::manifests::{self, containers, items, words};
@@ -28,6 +30,22 @@ fn every_container_of_compose_is_started_with_settings_that_its_program_takes() 
         checked += 1;
     }
     assert_eq!(checked, SERVICES.len() + 2, "the services, and the two that run before them");
+}
+
+#[test]
+fn no_program_looks_for_another_on_its_own_machine() {
+    let set = |variables: &BTreeMap<String, String>| -> BTreeSet<String> {
+        variables.keys().filter(|name| name.ends_with("_ADDRESS")).cloned().collect()
+    };
+    for name in SERVICES {
+        let expected: BTreeSet<_> = programs::addresses(name);
+        for manifests in manifests::all() {
+            let container = &manifests::pod(manifests.get("Deployment", name))["containers"][0];
+            assert_eq!(set(&manifests.variables(container)), expected, "{}: {name}", manifests.name);
+        }
+        let (_, of_compose) = compose::read().services().find(|(found, _)| *found == name).unwrap();
+        assert_eq!(set(&compose::variables(of_compose)), expected, "compose: {name}");
+    }
 }
 
 #[test]
