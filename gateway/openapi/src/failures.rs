@@ -139,6 +139,7 @@ fn status(reason: &Reason) -> Result<u16, String> {
 fn of_every(route: &Route) -> Vec<&'static str> {
     let mut reasons = vec![
         "INVALID_FIELDS",
+        "MALFORMED_REQUEST",
         "MALFORMED_PATH",
         "CREDENTIALS_AMBIGUOUS",
         "RESOURCE_EXHAUSTED",

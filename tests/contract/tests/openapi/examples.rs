@@ -73,7 +73,8 @@ impl Stand {
     /// The status and the body of an answer.
     async fn send(&self, row: &str, target: &str, body: Option<&Value>) -> (u16, Bytes) {
         let method: Method = row.split(' ').next().unwrap().parse().unwrap();
-        let request = Request::builder().method(method).uri(target).header("content-type", "application/json");
+        let request = Request::builder().method(method).uri(target).header("host", "front");
+        let request = request.header("content-type", "application/json");
         let body = body.map(Value::to_string).unwrap_or_default();
         let answer = self.front.clone().oneshot(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap();
         (answer.status().as_u16(), answer.into_body().collect().await.unwrap().to_bytes())
