@@ -29,7 +29,7 @@ use crate::health::Readiness;
 use crate::refusal::Refusal;
 use crate::route::{Segments, Table, UnusableDescriptors};
 use crate::upstream::Upstream;
-use crate::{native, reflection, rest, web};
+use crate::{docs, native, reflection, rest, web};
 
 /// What a front is made of.
 pub struct Setup {
@@ -160,7 +160,13 @@ async fn http(shared: &Arc<Shared>, call: &mut HttpCall, parts: &Parts, body: Bo
             call.route("/healthz");
             shared.readiness.answer().await
         }
-        None => Refusal::no_route().into_response(&shared.table.schema),
+        None => match docs::answer(parts) {
+            Some((route, page)) => {
+                call.route(route);
+                page
+            }
+            None => Refusal::no_route().into_response(&shared.table.schema),
+        },
     };
     // Nothing of a person stays in a cache (RFC 6749, section 5.1, for tokens), unless the service says otherwise.
     response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

@@ -9,6 +9,7 @@
 mod bind;
 mod config;
 mod cors;
+mod docs;
 mod end;
 mod frames;
 mod front;

@@ -2,6 +2,7 @@
 //! through both; here is what only the embedded front promises, and what needs more than one request to see.
 #![cfg(test)]
 
+mod docs;
 mod edge;
 mod native;
 mod robustness;

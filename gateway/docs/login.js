@@ -1,0 +1,140 @@
+// The form that registers and logs in. The tokens are in variables of this module and nowhere else.
+
+const form = document.getElementById("login");
+const account = document.getElementById("account");
+const said = document.getElementById("said");
+const submit = form.querySelector("[type=submit]");
+
+/** Renew an access token so long before its end. */
+const EARLY_MS = 60_000;
+
+/**
+ * Makes the form work. `changed` is told `{token, user}` when somebody has logged in or the token is another, and `{}` when
+ * nobody is logged in any more.
+ */
+export function makeLogin({ changed }) {
+  let login = null;
+  let renewal = null;
+
+  const begin = (answer) => {
+    login = answer;
+    clearTimeout(renewal);
+    renewal = setTimeout(renew, Math.max(answer.expiresIn * 1000 - EARLY_MS, EARLY_MS));
+    changed({ token: answer.accessToken, user: answer.user });
+  };
+
+  const end = () => {
+    login = null;
+    clearTimeout(renewal);
+    changed({});
+    show(null);
+  };
+
+  const renew = async () => {
+    try {
+      const answer = await call("/auth/refresh", { refreshToken: login.refreshToken });
+      begin({ user: login.user, ...answer });
+    } catch {
+      end();
+      say("Your login has ended. Log in again to go on.", true);
+    }
+  };
+
+  form.addEventListener("change", () => choose(new FormData(form).get("action")));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const { action, email, password, role } = Object.fromEntries(new FormData(form));
+    submit.disabled = true;
+    say("");
+    try {
+      if (action === "register") {
+        await call("/auth/register", { email, password, role });
+      }
+      const answer = await call("/auth/login", { email, password });
+      form.reset();
+      choose("login");
+      begin(answer);
+      show(answer.user);
+      say("You are logged in.");
+    } catch (error) {
+      say(error.message, true);
+      form.elements.email.focus();
+    } finally {
+      submit.disabled = false;
+    }
+  });
+
+  document.getElementById("logout").addEventListener("click", async () => {
+    const { accessToken } = login;
+    end();
+    form.elements.email.focus();
+    say("You are logged out.");
+    try {
+      await call("/auth/logout", {}, accessToken);
+    } catch (error) {
+      say(`This page has forgotten your tokens, but the login could not be ended: ${error.message}`, true);
+    }
+  });
+
+  document.getElementById("copy-id").addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(login.user.userId);
+      say("Your id is copied.");
+    } catch {
+      say("The browser did not allow copying: select the id and copy it yourself.", true);
+    }
+  });
+}
+
+/** Sends JSON and returns the JSON of the answer. Throws an `Error` with words for people. */
+async function call(path, body, token) {
+  const headers = { "content-type": "application/json" };
+  if (token) {
+    headers.authorization = `Bearer ${token}`;
+  }
+  let response;
+  try {
+    response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body), credentials: "omit" });
+  } catch {
+    throw new Error("The server can't be reached.");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) {
+    throw new Error(words(answer) ?? `The server answered ${response.status}.`);
+  }
+  return answer;
+}
+
+/** What a google.rpc.Status says: each bad field, or the message. */
+function words(status) {
+  const violations = (status.details ?? []).flatMap((detail) => detail.fieldViolations ?? []);
+  const text = violations.map(({ field, description }) => `${field}: ${description}`).join("; ") || status.message;
+  return text && `${text[0].toUpperCase()}${text.slice(1)}.`.replace(/\.\.$/, ".");
+}
+
+function choose(action) {
+  const registers = action === "register";
+  const roles = document.getElementById("roles");
+  roles.hidden = roles.disabled = !registers;
+  document.getElementById("password-hint").hidden = !registers;
+  form.elements.password.autocomplete = registers ? "new-password" : "current-password";
+  submit.textContent = registers ? "Register and log in" : "Log in";
+}
+
+/** Shows whose account it is, or the form if it is nobody's. */
+function show(user) {
+  form.hidden = user !== null;
+  account.hidden = user === null;
+  if (user) {
+    account.querySelector("[data-email]").textContent = user.email;
+    account.querySelector("[data-role]").textContent = user.role === "CLIENT" ? "Client" : "Therapist";
+    account.querySelector("[data-id]").textContent = user.userId;
+    document.getElementById("first").hidden = user.role !== "CLIENT";
+    account.focus();
+  }
+}
+
+function say(text, isBad = false) {
+  said.textContent = text;
+  said.classList.toggle("bad", isBad);
+}
