@@ -365,22 +365,30 @@ end
 
 -- How the transcoder begins its sentences about a field, and what is wrong with the field.
 local FAULTS = {
-  { '^Could not find field "([%w_]+)"', "is no parameter of this path" },
-  { '^Encountered a non%-leaf field "([%w_]+)"', "is no parameter of this path" },
+  { '^Could not find field "([%w_]+)"', "is no parameter of this path", as_sent = true },
+  { '^Encountered a non%-leaf field "([%w_]+)"', "is no parameter of this path", as_sent = true },
   { "Cannot set '([%w_]+)' for type oneof", "excludes a field that is set already" },
   { "Starting an object on a scalar field for type ([%w_]+)$", "has a value of the wrong type" },
   { "^([%w_%.%[%]]+): ", "has a value of the wrong type" },
 }
 
+-- The path of a field as the caller sees it: without the field of the message that the body is.
+local function path_of(field, bodies)
+  local first, rest = field:match("^([%w_]+)%.(.+)$")
+  local is_body = first ~= nil and (" " .. bodies .. " "):find(" " .. first .. " ", 1, true)
+  return json_name(is_body and rest or field)
+end
+
 -- The transcoder's sentence quotes what was sent, which may be what a person wrote: only the name of the field stays.
-local function refusal(sentence)
+-- `bodies` names the fields that bodies are, with spaces between them.
+local function refusal(sentence, bodies)
   if sentence:find("Root element must be a message", 1, true) then
     return status(3, "INVALID_FIELDS", "body must be an object", "body", "must be an object")
   end
   for _, fault in ipairs(FAULTS) do
     local field = sentence:match(fault[1])
     if field ~= nil then
-      field = json_name(field)
+      field = fault.as_sent and field or path_of(field, bodies)
       return status(3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault[2])
     end
   end
@@ -444,7 +452,8 @@ function envoy_on_response(handle)
     handle:headers():replace(":status", answered)
     describe_error(handle, answered)
   elseif headers:get("content-type") == "text/x-refusal" then
-    set_body(handle, refusal(body_of(handle)), "application/json")
+    local settings = handle:streamInfo():dynamicMetadata():get("front.settings")
+    set_body(handle, refusal(body_of(handle), settings["bodies"]), "application/json")
   elseif http ~= "200" then
     describe_error(handle, http)
   elseif code == "204" then

@@ -100,7 +100,7 @@ impl Settings {
         let clusters = self.upstreams.iter().filter(|(domain, _)| domains.contains(domain.as_str()));
 
         let values = self
-            .values(rpcs.iter().find(|rpc| rpc.path == KEYS))
+            .values(&rpcs)
             .list("service", services.iter().map(|name| Values::new([("service", (*name).to_owned())])))
             .list("rpc", rpcs.iter().map(values_of))
             .list("answer", self.answers())
@@ -117,8 +117,9 @@ impl Settings {
         Ok(template::fill(TEMPLATE, &values)?)
     }
 
-    fn values(&self, keys: Option<&Rpc>) -> Values {
-        let keys = keys.filter(|_| self.tokens.is_some());
+    fn values(&self, rpcs: &[Rpc]) -> Values {
+        let keys = rpcs.iter().find(|rpc| rpc.path == KEYS && self.tokens.is_some());
+        let bodies: BTreeSet<_> = rpcs.iter().map(|rpc| rpc.body.as_str()).filter(|body| !body.is_empty()).collect();
         let tokens = self.tokens.clone().unwrap_or_default();
         let (access_log_kind, access_log_type) = match self.access_log_file {
             Some(_) => ("file", "file.v3.FileAccessLog"),
@@ -133,6 +134,7 @@ impl Settings {
             ("tls", flag(self.tls.is_some())),
             ("trusted_hops", self.trusted_hops.to_string()),
             ("cors_origins", self.cors_origins.join(" ")),
+            ("bodies", bodies.into_iter().collect::<Vec<_>>().join(" ")),
             ("max_body", self.max_body.to_string()),
             ("rate_per_second", self.rate.per_second.to_string()),
             ("rate_burst", self.rate.burst.to_string()),

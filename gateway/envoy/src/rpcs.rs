@@ -19,6 +19,8 @@ pub(crate) struct Rpc {
     pub(crate) domain: String,
     /// The method and path of its first route, as the proto writes it: `GET /clients/{client_id}`.
     pub(crate) template: String,
+    /// The field of its message that the body of a request is; empty where that is the whole message, or nothing.
+    pub(crate) body: String,
     /// Whether it may be called without a token.
     pub(crate) is_public: bool,
     /// Whether it answers with a stream.
@@ -55,7 +57,9 @@ fn rpc(
         return None;
     }
     let http = options.has_extension(http).then(|| options.get_extension(http));
-    let routes = http.as_deref().and_then(Value::as_message).map(routes).unwrap_or_default();
+    let http = http.as_deref().and_then(Value::as_message);
+    let body = http.and_then(|http| http.get_field_by_name("body")).and_then(|body| body.as_str().map(str::to_owned));
+    let routes = http.map(routes).unwrap_or_default();
     let service = method.parent_service().full_name().to_owned();
     let level = method.method_descriptor_proto().options.as_ref().map(|options| options.idempotency_level());
     let reads = !routes.is_empty() && routes.iter().all(|route| route.starts_with("GET "));
@@ -63,6 +67,7 @@ fn rpc(
         path: format!("/{service}/{}", method.name()),
         domain: service.split('.').nth(1).unwrap_or_default().to_owned(),
         service,
+        body: body.filter(|field| field != "*").unwrap_or_default(),
         template: routes.into_iter().next().unwrap_or_default(),
         is_public: callers.contains(&ANYONE),
         streams: method.is_server_streaming(),
@@ -110,6 +115,8 @@ mod tests {
             assert!(!found(name).repeatable, "{name}");
         }
         assert_eq!(found("/GetClient").template, "GET /clients/{client_id}");
+        let bodies = ["/GetClient", "/Login", "/UpdateClient"].map(|name| found(name).body.as_str());
+        assert_eq!(bodies, ["", "", "client"]);
     }
 
     #[test]
