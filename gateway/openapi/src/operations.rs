@@ -186,7 +186,8 @@ impl Writer<'_> {
         let json = map([("schema", schema), ("example", example)]);
         let mut body = map([("description", text(comment))]);
         // A body that needs no field need not be sent.
-        let needed = message.fields().any(|field| behaves(&field, "REQUIRED") && !without.contains(&field.name()));
+        let needs = |field: FieldDescriptor| behaves(&field, "REQUIRED") && !without.contains(&field.name());
+        let needed = !words.body.partial && message.fields().any(needs);
         body.insert(text("required"), needed.into());
         body.insert(text("content"), map([("application/json", json.into())]).into());
         Ok(Some(body))

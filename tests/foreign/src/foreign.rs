@@ -4,4 +4,5 @@
 
 mod generated;
 mod grpc;
+mod schemathesis;
 mod tools;

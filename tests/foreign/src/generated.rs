@@ -18,7 +18,8 @@ async fn a_generated_python_client_plays_the_story(stand: Stand) {
     let package = "therapy_journaling_client";
     let mut generator = python("openapi-python-client").await;
     // No project around it: the package alone.
-    generator.args(["generate", "--meta", "none", "--path", DOCUMENT, "--output-path"]);
+    generator.args(["generate", "--meta", "none", "--path", DOCUMENT, "--config"]);
+    generator.arg(script("python/openapi-python-client.yaml")).arg("--output-path");
     let said = output(generator.arg(made.path().join(package)).current_dir(made.path())).await;
     assert!(!said.contains("Warning"), "{said}");
 
