@@ -145,7 +145,7 @@ fn body(route: &Route) -> Option<(bool, Shape)> {
         "*" => input.fields().filter(|field| !route.variables.contains(field)).collect(),
         name => input.get_field_by_name(name).unwrap().kind().as_message().unwrap().fields().collect(),
     };
-    let required = fields.iter().any(|field| behaves(field, "REQUIRED"));
+    let required = side == Side::Request && fields.iter().any(|field| behaves(field, "REQUIRED"));
     Some((required, object(fields.into_iter(), side)))
 }
 
