@@ -11,9 +11,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use chassis::TrustedProxies;
 use chassis::telemetry::http::{HttpBody, HttpCall};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
-use http::{Extensions, HeaderValue, Method, Request, Response};
+use http::{Extensions, HeaderValue, Method, Request, Response, Version};
 use ipnet::IpNet;
 use kernel::BoxError;
 use opentelemetry::trace::FutureExt as _;
@@ -29,7 +29,7 @@ use crate::health::Readiness;
 use crate::refusal::Refusal;
 use crate::route::{Segments, Table, UnusableDescriptors};
 use crate::upstream::Upstream;
-use crate::{docs, native, reflection, rest, web};
+use crate::{docs, form, native, reflection, rest, web};
 
 /// What a front is made of.
 pub struct Setup {
@@ -129,7 +129,9 @@ where
             // Whatever is called or logged on the way belongs to the request's trace.
             let context = call.context().clone();
             let answer = async {
-                if is_grpc(&parts.headers) {
+                if !form::is_unambiguous(&parts) {
+                    malformed(&shared, &parts)
+                } else if is_grpc(&parts.headers) {
                     name_rpc(&shared, &mut call, &parts);
                     grpc(&shared, parts, body).await
                 } else if web::is_call(&parts) {
@@ -173,6 +175,19 @@ async fn http(shared: &Arc<Shared>, call: &mut HttpCall, parts: &Parts, body: Bo
     if let Some(origin) = shared.cors.allowed(&parts.headers) {
         Cors::show(origin, response.headers_mut());
     }
+    response
+}
+
+fn malformed(shared: &Shared, parts: &Parts) -> Response<Body> {
+    if is_grpc(&parts.headers) {
+        return Refusal::malformed().into_status().into_http();
+    }
+    let mut response = Refusal::malformed().into_response(&shared.table.schema);
+    if parts.version <= Version::HTTP_11 {
+        // Nobody knows where the next request begins.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

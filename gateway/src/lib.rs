@@ -11,6 +11,7 @@ mod config;
 mod cors;
 mod docs;
 mod end;
+mod form;
 mod frames;
 mod front;
 mod health;

@@ -28,6 +28,11 @@ impl Refusal {
         Error::new(Kind::NotFound, "ROUTE_NOT_FOUND", "there is nothing at this path for this method").into()
     }
 
+    /// It can be read in more than one way.
+    pub(crate) fn malformed() -> Self {
+        Error::new(Kind::InvalidArgument, "MALFORMED_REQUEST", "the request is no HTTP that this front takes").into()
+    }
+
     pub(crate) fn body_too_large(limit: usize) -> Self {
         let message = format!("the body is larger than {limit} bytes");
         let error = Error::new(Kind::InvalidArgument, "BODY_TOO_LARGE", message);
@@ -50,6 +55,11 @@ impl Refusal {
 
     pub(crate) fn out_of_time() -> Self {
         Error::new(Kind::DeadlineExceeded, "DEADLINE_EXCEEDED", "the time given to the request is over").into()
+    }
+
+    /// The body did not come in time.
+    pub(crate) fn body_too_slow() -> Self {
+        Self { http: Some(StatusCode::REQUEST_TIMEOUT), ..Self::out_of_time() }
     }
 
     /// The front stops, and its streams with it.

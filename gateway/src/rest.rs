@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
@@ -74,7 +74,8 @@ async fn call(
 ) -> Result<Response<Body>, Failure> {
     let mut headers = metadata::of_rest(&parts.headers, peer(&parts.extensions), &front.proxies)?;
     headers.insert(GRPC_TIMEOUT, timeout_value(deadline.saturating_duration_since(Instant::now())));
-    let body = read_body(route, &parts.headers, body, front.limits.max_body).await?;
+    let body = read_body(route, &parts.headers, body, front.limits.max_body);
+    let body = tokio::time::timeout_at(deadline, body).await.unwrap_or_else(|_| Err(Refusal::body_too_slow()))?;
     let mut frame = Vec::with_capacity(PREFIX + body.len() + parts.uri.query().map_or(0, str::len) + 64);
     frame.resize(PREFIX, 0);
     bind(&front.table.schema, route, segments.as_slice(), parts.uri.query(), &body, &mut frame)?;
@@ -118,8 +119,11 @@ async fn read_body(route: &Route, headers: &HeaderMap, body: Body, most: usize) 
     if body.is_empty() || is_json(headers) { Ok(body) } else { Err(Refusal::not_json()) }
 }
 
-/// Whether a body is what it should be. A body without a type is taken for JSON.
+/// Whether a body is JSON as it stands. A body without a type is taken for JSON.
 fn is_json(headers: &HeaderMap) -> bool {
+    if headers.get(CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return false;
+    }
     let Some(value) = headers.get(CONTENT_TYPE) else { return true };
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")

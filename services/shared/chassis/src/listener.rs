@@ -1,19 +1,21 @@
 //! The one listener: HTTP/2 for services, HTTP/1.1 beside it for the front, on a bounded number of connections, each of
-//! which must say something soon, and all of which are drained before the process ends.
+//! which must say something soon and take what it asked for, and all of which are drained before the process ends.
+
+mod stall;
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Version;
 use http_body::Body;
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use kernel::BoxError;
 use tokio::net::{TcpListener, TcpStream};
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt as _};
 
+use self::stall::{Impatient, Life, Owed};
 use crate::config;
 
 /// The bounds of a listener.
@@ -36,6 +39,10 @@ pub struct Config {
     /// How long a new connection may take to make its first request, and HTTP/1.1 to send its headers.
     #[arg(long, env = "MESH_FIRST_REQUEST_TIMEOUT", default_value = "10s", value_parser = config::duration)]
     pub first_request_timeout: Duration,
+
+    /// How long a peer may take nothing of an answer that waits for it.
+    #[arg(long, env = "MESH_STALL_TIMEOUT", default_value = "30s", value_parser = config::duration)]
+    pub stall_timeout: Duration,
 
     /// How long requests under way may take to end when the process is told to stop.
     #[arg(long, env = "MESH_DRAIN_TIMEOUT", default_value = "20s", value_parser = config::duration)]
@@ -57,6 +64,8 @@ const MAX_HEADERS: u32 = 32 * 1024;
 const MAX_HTTP1_HEAD: usize = 32 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+/// How long a stranger's connection may be without a request.
+const IDLE: Duration = Duration::from_secs(300);
 
 /// Serves connections until `stop`, then lets those that are there finish. The requests that `service` gets carry the
 /// peer's `SocketAddr` in their extensions. Answers whether all connections ended within the drain timeout.
@@ -76,32 +85,38 @@ where
 {
     let http = Arc::new(protocol(protocols, config));
     let places = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
-    let (graceful, tracker) = (GracefulShutdown::new(), TaskTracker::new());
+    let (ending, tracker) = (CancellationToken::new(), TaskTracker::new());
     while let Some((stream, peer, place)) = accept(&listener, &places, &stop).await {
-        let spoken = Arc::new(AtomicBool::new(false));
-        let (heard, service) = (Arc::clone(&spoken), service.clone());
+        let life = Life::new();
+        let (lives, service) = (Arc::clone(&life), service.clone());
         let service = tower::service_fn(move |mut request: http::Request<Incoming>| {
-            heard.store(true, Ordering::Relaxed);
+            lives.stir();
             request.extensions_mut().insert::<SocketAddr>(peer);
-            service.clone().oneshot(request)
+            // Mesh connections carry the calls of many, and none of these may end for another one's reader.
+            let is_one_readers = protocols == Protocols::Http1And2 && request.version() == Version::HTTP_2;
+            let (lives, answer) = (Arc::clone(&lives), service.clone().oneshot(request));
+            async move {
+                let answer = answer.await?;
+                Ok::<_, Infallible>(if is_one_readers {
+                    answer.map(|body| Either::Left(Owed::new(Box::pin(body), lives)))
+                } else {
+                    answer.map(Either::Right)
+                })
+            }
         });
-        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
-        let connection = graceful.watch(connection);
-        let patience = config.first_request_timeout;
+        let io = TokioIo::new(Impatient::new(stream, config.stall_timeout));
+        let connection = http.serve_connection(io, TowerToHyperService::new(service)).into_owned();
+        let (config, ending) = (config.clone(), ending.clone());
         tracker.spawn(async move {
             let _place = place;
-            // A broken connection is the peer's affair: its requests have been counted and logged by themselves.
-            until_silent(connection, &spoken, patience).await;
+            attend(connection, &life, protocols, &config, &ending).await;
         });
     }
     // New connections are refused from here on, so that a front goes elsewhere at once.
     drop(listener);
     tracker.close();
-    let drained = async {
-        graceful.shutdown().await;
-        tracker.wait().await;
-    };
-    tokio::time::timeout(config.drain_timeout, drained).await.is_ok()
+    ending.cancel();
+    tokio::time::timeout(config.drain_timeout, tracker.wait()).await.is_ok()
 }
 
 fn protocol(protocols: Protocols, config: &Config) -> Builder<TokioExecutor> {
@@ -150,11 +165,39 @@ async fn accept(
     .flatten()
 }
 
-/// Runs a connection; drops it if no request came on it in time, whether it said nothing or half a preface.
-async fn until_silent<F: Future>(connection: F, spoken: &AtomicBool, patience: Duration) {
+/// Runs a connection. Drops it if no request came on it in time, whether it said nothing or half a preface, or if nothing
+/// of its answers is taken; sends a stranger away who asks nothing for long.
+async fn attend<C: GracefulConnection>(
+    connection: C,
+    life: &Arc<Life>,
+    protocols: Protocols,
+    config: &Config,
+    ending: &CancellationToken,
+) {
     tokio::pin!(connection);
-    if tokio::time::timeout(patience, &mut connection).await.is_ok() || !spoken.load(Ordering::Relaxed) {
-        return;
+    let at_rest = Arc::strong_count(life);
+    let mut leaving = false;
+    let mut patience = config.first_request_timeout;
+    loop {
+        tokio::select! {
+            // A broken connection is the peer's affair: its requests have been counted and logged by themselves.
+            _ = &mut connection => return,
+            () = ending.cancelled(), if !leaving => leaving = true,
+            () = tokio::time::sleep(patience) => {
+                let Some(silence) = life.silence() else { return };
+                if life.is_owed() && silence >= config.stall_timeout {
+                    return;
+                }
+                patience = config.stall_timeout / 2;
+                let is_idle = Arc::strong_count(life) == at_rest && silence >= IDLE;
+                if leaving || protocols == Protocols::Http2 || !is_idle {
+                    continue;
+                }
+                leaving = true;
+            }
+        }
+        if leaving {
+            connection.as_mut().graceful_shutdown();
+        }
     }
-    connection.await;
 }
