@@ -141,7 +141,11 @@ pub(crate) async fn call(front: SocketAddr, request: &Request, message: &[u8]) -
     let mut frame = vec![0];
     frame.extend(u32::try_from(message.len()).expect("a message of less than 4 GiB").to_be_bytes());
     frame.extend(message);
+    call_with(front, request, frame).await.expect("the front answers")
+}
 
+/// The same with a body as it stands; nothing if the front resets the call.
+pub(crate) async fn call_with(front: SocketAddr, request: &Request, body: Vec<u8>) -> Option<Answer> {
     let path = std::str::from_utf8(&request.target).expect("a path in ASCII");
     let mut call = http::Request::post(format!("http://{front}{path}")).header("te", "trailers");
     if !request.has_header("content-type") {
@@ -150,14 +154,13 @@ pub(crate) async fn call(front: SocketAddr, request: &Request, message: &[u8]) -
     for (name, value) in &request.headers {
         call = call.header(name, value.as_slice());
     }
-    let call = call.body(Full::new(Bytes::from(frame))).expect("a request");
+    let call = call.body(Full::new(Bytes::from(body))).expect("a request");
     let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
     let exchange = async {
-        let (head, body) = client.request(call).await.expect("the front answers").into_parts();
-        let body = body.collect().await.expect("the answer ends");
-        (head, body)
+        let (head, body) = client.request(call).await.ok()?.into_parts();
+        Some((head, body.collect().await.ok()?))
     };
-    let (head, body) = tokio::time::timeout(PATIENCE, exchange).await.expect("the front answers");
+    let (head, body) = tokio::time::timeout(PATIENCE, exchange).await.expect("the front answers")?;
     let trailers = body.trailers().cloned().unwrap_or_default();
     let headers = head.headers.iter().chain(&trailers).map(|(name, value)| (name.as_str(), value.as_bytes()));
     let mut answer = Answer::new(head.status.as_u16(), headers, body.to_bytes().to_vec());
@@ -165,7 +168,7 @@ pub(crate) async fn call(front: SocketAddr, request: &Request, message: &[u8]) -
     if let Some(message) = answer.headers.get_mut("grpc-message") {
         message.iter_mut().for_each(|text| *text = text.replace("%20", " ").replace("%60", "`"));
     }
-    answer
+    Some(answer)
 }
 
 /// The first bytes of an answer to a GET, up to the end of its headers; the connection is then closed.
@@ -196,7 +199,9 @@ pub(crate) fn statuses(mut received: &[u8]) -> String {
         }
         let length = match header("content-length:") {
             Some(length) => length.parse().expect("a length"),
-            None if header("transfer-encoding:").is_some() => find(received, b"0\r\n\r\n").map_or(received.len(), |at| at + 5),
+            None if header("transfer-encoding:").is_some() => {
+                find(received, b"0\r\n\r\n").map_or(received.len(), |at| at + 5)
+            }
             None => 0,
         };
         received = received.get(length..).unwrap_or_default();

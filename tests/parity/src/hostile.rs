@@ -1,0 +1,78 @@
+//! What strangers send on purpose, through both fronts side by side: refused alike and cheaply, and read in one way only.
+//! Where the fronts differ and both are safe, the row says why.
+
+mod frames;
+mod framing;
+mod native;
+mod pseudo;
+mod slow;
+mod targets;
+
+use std::net::SocketAddr;
+
+use kit::envoy::{Envoy, EnvoySetup};
+use kit::front_service::{ENVOY_DESCRIPTOR_SET, Front, SERVICE};
+use tokio_util::sync::DropGuard;
+
+/// Both fronts before one service.
+struct Pair {
+    envoy: Envoy,
+    embedded: SocketAddr,
+    _stop: DropGuard,
+    _service: Front,
+}
+
+impl Pair {
+    async fn start() -> Self {
+        let service = Front::start().await;
+        let upstreams = [(SERVICE.to_owned(), service.address())].into();
+        let envoy = Envoy::start(EnvoySetup { descriptor_set: ENVOY_DESCRIPTOR_SET.to_vec(), upstreams }).await;
+        let (embedded, stop) = crate::embedded(&service).await;
+        Self { envoy, embedded, _stop: stop, _service: service }
+    }
+
+    const fn fronts(&self) -> [(&'static str, SocketAddr); 2] {
+        [("Envoy", self.envoy.address()), ("ours", self.embedded)]
+    }
+}
+
+/// One attempt and how it ends at each front.
+struct Row<A> {
+    name: &'static str,
+    attempt: A,
+    envoy: &'static str,
+    ours: &'static str,
+}
+
+impl<A> Row<A> {
+    /// Both fronts end it alike.
+    const fn alike(name: &'static str, attempt: A, both: &'static str) -> Self {
+        Self { name, attempt, envoy: both, ours: both }
+    }
+
+    /// They don't, for the reason that is told, and both ways are safe.
+    const fn differ(name: &'static str, attempt: A, envoy: &'static str, ours: &'static str, why: &str) -> Self {
+        assert!(!why.is_empty());
+        Self { name, attempt, envoy, ours }
+    }
+}
+
+/// Makes every attempt at both fronts, all at once, and fails with all that end in another way than their rows say.
+async fn hold<A, F>(pair: &Pair, rows: &[Row<A>], attempt: impl Fn(SocketAddr, &A) -> F)
+where
+    F: Future<Output = String>,
+{
+    let attempts = rows.iter().flat_map(|row| {
+        let expected = [row.envoy, row.ours];
+        pair.fronts().into_iter().zip(expected).map(move |((front, address), expected)| (row, front, address, expected))
+    });
+    let attempts = attempts.map(|(row, front, address, expected)| {
+        let made = attempt(address, &row.attempt);
+        async move { (format!("{} at {front}", row.name), expected, made.await) }
+    });
+    let ends = futures_util::future::join_all(attempts).await;
+    let wrong: Vec<_> = ends.iter().filter(|(_, expected, end)| expected != end).collect();
+    let wrong: Vec<_> =
+        wrong.iter().map(|(name, expected, end)| format!("{name}: {end:?}, not {expected:?}")).collect();
+    assert!(wrong.is_empty(), "{} attempts end otherwise:\n{}", wrong.len(), wrong.join("\n"));
+}

@@ -1,0 +1,304 @@
+//! Where one request of HTTP/1.1 ends and the next begins (RFC 9112, sections 6 and 7; RFC 9110, section 5). Whoever gets a front and
+//! what stands around it to differ about that can smuggle a request past one of them.
+//!
+//! Each attempt is what is sent on one connection; it ends as the statuses that come back until the front closes. Most
+//! hide a second request in what could be taken for the body of the first: one status more would show that it was read.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::{Pair, Row, hold};
+use crate::wire::{self, PATIENCE};
+
+/// A request that is hidden in the body of another.
+const HIDDEN: &str = "GET /front/items/hidden HTTP/1.1\r\nhost: a\r\n\r\n";
+/// A request after which the front closes.
+const LAST: &str = "GET /front/items/last HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+
+const CHUNKS_WIN: &str = "Hyper reads chunks and closes (RFC 9112, section 6.1)";
+const SAME: &str = "lengths that agree are one (RFC 9112, section 6.3)";
+const VERSION: &str = "Envoy asks for HTTP/1.1; Hyper speaks 1.0 and knows no other";
+const EXTENSIONS: &str = "Hyper bounds what nobody reads";
+const LINES: &str = "Hyper does not forgive what RFC 9112 allows to forgive; what Envoy reads of it is not passed on";
+const WHAT: &str = "Envoy says that it is too large, Hyper that it takes no such chunks";
+const NO_BODY: &str = "ours reads no body where there is no use for one, and closes; Envoy reads it, and it is no JSON";
+const HOSTS: &str = "Envoy makes one host of both and looks at none";
+const UPGRADE: &str = "Hyper ignores an upgrade that nobody offers (RFC 9110, section 7.8)";
+
+/// A request with these lines among its headers, and this body; then one more.
+fn post(lines: &str, body: &str) -> Vec<u8> {
+    let head = "POST /front/kinds HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    [head, lines, "\r\n\r\n", body, LAST].concat().into_bytes()
+}
+
+/// A request without a body with these lines among its headers; then one more.
+fn get(lines: &str) -> Vec<u8> {
+    ["GET /front/items/a HTTP/1.1\r\nhost: a\r\n", lines, "\r\n", LAST].concat().into_bytes()
+}
+
+/// The statuses that come back until the front closes.
+async fn statuses(front: SocketAddr, bytes: Vec<u8>) -> String {
+    let exchange = async {
+        let (mut reader, mut writer) = TcpStream::connect(front).await.unwrap().into_split();
+        let mut received = Vec::new();
+        let write = async {
+            // A front that refuses early may close before it has read everything.
+            drop(writer.write_all(&bytes).await);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            // A reset is a way to close, too.
+            _ = reader.read_to_end(&mut received) => {}
+            () = write => {}
+        }
+        wire::statuses(&received)
+    };
+    tokio::time::timeout(PATIENCE, exchange).await.unwrap_or_else(|_| "no end".to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_disagrees_about_where_a_request_ends() {
+    let chunked = |body: &str| format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let both = |length: usize, coding: &str, body: &str| {
+        post(&format!("content-length: {length}\r\ntransfer-encoding: {coding}"), body)
+    };
+    let hidden_after = |body: &str| format!("{body}{HIDDEN}");
+    let rows = [
+        // Which of two lengths counts.
+        Row::differ("a length and chunks", both(5, "chunked", "0\r\n\r\n"), "400", "200", CHUNKS_WIN),
+        Row::differ(
+            "a length that hides a request in the last chunk's wake",
+            both(5 + HIDDEN.len(), "chunked", &hidden_after("0\r\n\r\n")),
+            "400",
+            "200",
+            CHUNKS_WIN,
+        ),
+        Row::alike(
+            "chunks before a length",
+            post("transfer-encoding: chunked\r\ncontent-length: 4", &chunked(HIDDEN)),
+            "400",
+        ),
+        Row::alike(
+            "two different lengths",
+            post("content-length: 2\r\ncontent-length: 47", &hidden_after("{}")),
+            "400",
+        ),
+        Row::differ("two equal lengths", post("content-length: 2\r\ncontent-length: 2", "{}"), "400", "200 200", SAME),
+        Row::alike("two lengths in one line", post("content-length: 2, 2", "{}"), "400"),
+        Row::alike("two different lengths in one line", post("content-length: 2, 47", &hidden_after("{}")), "400"),
+        Row::alike("a length with a sign", post("content-length: +2", "{}"), "400"),
+        Row::alike("a negative length", post("content-length: -2", "{}"), "400"),
+        Row::alike("a length in hexadecimal", post("content-length: 0x2", "{}"), "400"),
+        Row::alike("a length with a space in it", post("content-length: 1 0", "{}"), "400"),
+        Row::alike("a length beyond 64 bits", post("content-length: 18446744073709551618", "{}"), "400"),
+        Row::alike("a length of nothing", post("content-length: ", "{}"), "400"),
+        Row::alike("a length with zeros before it", post("content-length: 002", "{}"), "200 200"),
+        Row::alike("a length that is text", post("content-length: two", "{}"), "400"),
+        // Codings that one reader takes for chunks and another does not.
+        Row::alike("chunks and nothing else", post("transfer-encoding: chunked", &chunked("{}")), "200 200"),
+        Row::alike("chunks in capitals", post("transfer-encoding: CHUNKED", &chunked("{}")), "200 200"),
+        Row::alike("an unknown coding", post("transfer-encoding: xchunked", &chunked("{}")), "400"),
+        Row::alike(
+            "chunks and then another coding",
+            post("transfer-encoding: chunked, identity", &chunked("{}")),
+            "400",
+        ),
+        Row::alike(
+            "another coding and then chunks",
+            post("transfer-encoding: identity, chunked", &chunked("{}")),
+            "400",
+        ),
+        Row::alike("compressed chunks", post("transfer-encoding: gzip, chunked", &chunked("{}")), "400"),
+        Row::alike(
+            "two codings in two lines",
+            post("transfer-encoding: identity\r\ntransfer-encoding: chunked", &chunked("{}")),
+            "400",
+        ),
+        Row::alike(
+            "chunks twice",
+            post("transfer-encoding: chunked\r\ntransfer-encoding: chunked", &chunked("{}")),
+            "400",
+        ),
+        Row::alike("chunks twice in a line", post("transfer-encoding: chunked, chunked", &chunked("{}")), "400"),
+        Row::alike("chunks in quotes", post("transfer-encoding: \"chunked\"", &chunked("{}")), "400"),
+        Row::alike("chunks with a parameter", post("transfer-encoding: chunked;q=1", &chunked("{}")), "400"),
+        Row::alike("chunks behind a tab", post("transfer-encoding:\tchunked", &chunked("{}")), "200 200"),
+        Row::alike("chunks behind a vertical tab", post("transfer-encoding: \x0bchunked", &chunked("{}")), "400"),
+        Row::alike(
+            "a coding's name with a space before the colon",
+            post("transfer-encoding : chunked\r\ncontent-length: 2", "{}"),
+            "400",
+        ),
+        Row::alike(
+            "a coding on a folded line",
+            post("transfer-encoding:\r\n chunked\r\ncontent-length: 2", "{}"),
+            "400",
+        ),
+        Row::alike(
+            "a coding's name with an underscore",
+            post("transfer_encoding: chunked\r\ncontent-length: 2", "{}"),
+            "400",
+        ),
+        Row::differ(
+            "chunks over HTTP/1.0",
+            b"POST /front/kinds HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n".to_vec(),
+            "426",
+            "400",
+            VERSION,
+        ),
+        // Chunks themselves.
+        Row::alike(
+            "an extension of a chunk",
+            post("transfer-encoding: chunked", "2;a=b\r\n{}\r\n0\r\n\r\n"),
+            "200 200",
+        ),
+        Row::alike(
+            "an extension with a bare line feed",
+            post("transfer-encoding: chunked", "2;a\n{}\r\n0\r\n\r\n"),
+            "400",
+        ),
+        Row::differ(
+            "an extension of 64 KiB",
+            post("transfer-encoding: chunked", &format!("2;{}\r\n{{}}\r\n0\r\n\r\n", "a".repeat(65536))),
+            "200 200",
+            "400",
+            EXTENSIONS,
+        ),
+        Row::alike("a chunk with a sign", post("transfer-encoding: chunked", "+2\r\n{}\r\n0\r\n\r\n"), "400"),
+        Row::alike("a negative chunk", post("transfer-encoding: chunked", "-2\r\n{}\r\n0\r\n\r\n"), "400"),
+        Row::alike("a chunk in C's hexadecimal", post("transfer-encoding: chunked", "0x2\r\n{}\r\n0\r\n\r\n"), "400"),
+        Row::alike(
+            "a chunk beyond 64 bits",
+            post("transfer-encoding: chunked", "10000000000000002\r\n{}\r\n0\r\n\r\n"),
+            "400",
+        ),
+        Row::alike("a chunk without a size", post("transfer-encoding: chunked", "\r\n{}\r\n0\r\n\r\n"), "400"),
+        Row::alike("a chunk that goes on", post("transfer-encoding: chunked", "2\r\n{}xx0\r\n\r\n"), "400"),
+        Row::differ(
+            "a chunk that ends in a bare line feed",
+            post("transfer-encoding: chunked", "2\r\n{}\n0\r\n\r\n"),
+            "200 200",
+            "400",
+            LINES,
+        ),
+        Row::alike(
+            "a chunk whose size ends in a bare line feed",
+            post("transfer-encoding: chunked", "2\n{}\r\n0\r\n\r\n"),
+            "400",
+        ),
+        Row::alike(
+            "a space behind the size of a chunk",
+            post("transfer-encoding: chunked", "2 \r\n{}\r\n0\r\n\r\n"),
+            "200 200",
+        ),
+        Row::alike("a trailer", post("transfer-encoding: chunked", "2\r\n{}\r\n0\r\nx-a: b\r\n\r\n"), "200 200"),
+        Row::alike(
+            "a trailer that gives another length",
+            post("transfer-encoding: chunked", "2\r\n{}\r\n0\r\ncontent-length: 47\r\n\r\n"),
+            "200 200",
+        ),
+        Row::differ(
+            "trailers of 64 KiB",
+            post(
+                "transfer-encoding: chunked",
+                &format!("2\r\n{{}}\r\n0\r\n{}\r\n", format!("x-a: {}\r\n", "b".repeat(1000)).repeat(64)),
+            ),
+            "431",
+            "400",
+            WHAT,
+        ),
+        // Bodies where none is expected.
+        Row::differ(
+            "a GET with a length hides nothing",
+            get(&format!("content-length: {}\r\n", LAST.len())),
+            "400",
+            "200",
+            NO_BODY,
+        ),
+        Row::differ(
+            "a GET with chunks hides nothing",
+            [get("transfer-encoding: chunked\r\n").as_slice()].concat(),
+            "400",
+            "200",
+            NO_BODY,
+        ),
+        // Lines.
+        Row::alike(
+            "lines that end in bare line feeds",
+            format!("GET /front/items/a HTTP/1.1\nhost: a\n\n{LAST}").into_bytes(),
+            "200 200",
+        ),
+        Row::alike("a header that ends in a bare line feed", get("x-a: b\nx-b: c\r\n"), "200 200"),
+        Row::differ("a header with a bare carriage return", get("x-a: b\rx-b: c\r\n"), "200 200", "400", LINES),
+        Row::differ("a folded header", get("x-a: b\r\n c\r\n"), "200 200", "400", LINES),
+        Row::alike(
+            "a first header that is folded",
+            "GET /front/items/a HTTP/1.1\r\n host: a\r\n\r\n".to_owned().into_bytes(),
+            "400",
+        ),
+        Row::alike("a space before the colon", get("x-a : b\r\n"), "400"),
+        Row::alike("a header without a name", get(": b\r\n"), "400"),
+        Row::alike("a header without a colon", get("x-a\r\n"), "400"),
+        Row::alike("a NUL in a header", get("x-a: b\0c\r\n"), "400"),
+        Row::alike("a NUL in a header's name", get("x-\0a: b\r\n"), "400"),
+        Row::alike("a header's name that is not ASCII", get("x-é: b\r\n"), "400"),
+        Row::alike("an empty line before the request", format!("\r\n{LAST}").into_bytes(), "200"),
+        // Hosts.
+        Row::alike("no host", b"GET /front/items/a HTTP/1.1\r\nconnection: close\r\n\r\n".to_vec(), "400"),
+        Row::differ("two hosts", get("host: b\r\n"), "200 200", "400", HOSTS),
+        Row::alike(
+            "an upgrade to HTTP/2",
+            get("connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"),
+            "200 200",
+        ),
+        Row::differ(
+            "an upgrade to WebSocket",
+            get(
+                "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n",
+            ),
+            "400",
+            "200 200",
+            UPGRADE,
+        ),
+        Row::alike(
+            "a method of 64 KiB",
+            format!("{} / HTTP/1.1\r\nhost: a\r\n\r\n", "A".repeat(65536)).into_bytes(),
+            "431",
+        ),
+        Row::alike(
+            "a target of 64 KiB",
+            format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(65536)).into_bytes(),
+            "431",
+        ),
+        Row::alike("one header of 64 KiB", get(&format!("x-a: {}\r\n", "a".repeat(65536))), "431"),
+        Row::alike("a header's name of 64 KiB", get(&format!("{}: a\r\n", "a".repeat(65536))), "431"),
+        Row::alike("10,000 headers", get(&"a: b\r\n".repeat(10_000)), "431"),
+        Row::alike(
+            "a header that hop-by-hop rules would take away",
+            get("connection: authorization, close\r\n"),
+            "200",
+        ),
+        Row::differ(
+            "an unknown version",
+            b"GET /front/items/a HTTP/1.7\r\nhost: a\r\n\r\n".to_vec(),
+            "426",
+            "400",
+            VERSION,
+        ),
+        Row::differ(
+            "version 2 in words",
+            b"GET /front/items/a HTTP/2.0\r\nhost: a\r\n\r\n".to_vec(),
+            "426",
+            "400",
+            VERSION,
+        ),
+        Row::differ("no version", b"GET /front/items/a\r\n\r\n".to_vec(), "426", "400", VERSION),
+        Row::differ("version 1.0", b"GET /front/items/a HTTP/1.0\r\nhost: a\r\n\r\n".to_vec(), "426", "200", VERSION),
+        Row::alike("CONNECT", b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nhost: 127.0.0.1:22\r\n\r\n".to_vec(), "404"),
+        Row::alike("TLS where none is spoken", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec(), "400"),
+        Row::alike("an expectation that nobody knows", post("expect: 200-ok\r\ncontent-length: 2", "{}"), "200 200"),
+    ];
+    hold(&Pair::start().await, &rows, |front, bytes| statuses(front, bytes.clone())).await;
+}

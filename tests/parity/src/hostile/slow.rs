@@ -1,0 +1,118 @@
+//! Clients that begin a request and never finish it: each gets its time, however it fills it, and no more.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::frames::{Connection, DATA, END_HEADERS, END_STREAM, HEADERS, fields, frame};
+use super::{Pair, Row, hold};
+use crate::wire::{PATIENCE, statuses};
+
+/// What is sent at once, and what then again and again.
+struct Slow {
+    first: &'static str,
+    drop: &'static str,
+}
+
+const fn slow(first: &'static str, drop: &'static str) -> Slow {
+    Slow { first, drop }
+}
+
+const WHY: &str = "Hyper closes without a word where it has no request yet";
+const GIVEN_UP: &str = "to Envoy's transcoder a body that comes too late is a call that was given up";
+
+/// The time from one drop to the next.
+const PACE: Duration = Duration::from_millis(500);
+
+/// The statuses that come until the front closes.
+async fn ends(front: SocketAddr, first: &'static str, drop: &'static str) -> String {
+    let exchange = async {
+        let (mut reader, mut writer) = TcpStream::connect(front).await.unwrap().into_split();
+        writer.write_all(first.as_bytes()).await.unwrap();
+        let mut received = Vec::new();
+        let trickle = async {
+            while writer.write_all(drop.as_bytes()).await.is_ok() {
+                tokio::time::sleep(PACE).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            _ = reader.read_to_end(&mut received) => {}
+            () = trickle => {}
+        }
+        statuses(&received)
+    };
+    tokio::time::timeout(PATIENCE, exchange).await.unwrap_or_else(|_| "no end".to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_never_finishes_a_request_loses_the_connection() {
+    const POST: &str = "POST /front/kinds HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    let body = |framing: &str, begun: &str| -> &'static str { format!("{POST}{framing}\r\n\r\n{begun}").leak() };
+    let rows = [
+        Row::differ("half a line", slow("GET /front/it", ""), "408", "", WHY),
+        Row::differ("half a head", slow("GET /front/items/a HTTP/1.1\r\nhost: a\r\n", ""), "408", "", WHY),
+        Row::differ(
+            "a head that goes on",
+            slow("GET /front/items/a HTTP/1.1\r\nhost: a\r\n", "x-a: b\r\n"),
+            "408",
+            "",
+            WHY,
+        ),
+        Row::differ("half a body", slow(body("content-length: 1000", "{"), ""), "499", "408", GIVEN_UP),
+        Row::differ("a body that goes on", slow(body("content-length: 1000", "{"), " "), "499", "408", GIVEN_UP),
+        Row::differ(
+            "a chunk that never ends",
+            slow(body("transfer-encoding: chunked", "ff\r\n{"), ""),
+            "499",
+            "408",
+            GIVEN_UP,
+        ),
+        Row::differ(
+            "chunks that go on",
+            slow(body("transfer-encoding: chunked", "1\r\n{\r\n"), "1\r\n \r\n"),
+            "499",
+            "408",
+            GIVEN_UP,
+        ),
+        Row::differ(
+            "a size that never ends",
+            slow(body("transfer-encoding: chunked", "000"), "0"),
+            "499",
+            "408",
+            GIVEN_UP,
+        ),
+    ];
+    hold(&Pair::start().await, &rows, |front, attempt| ends(front, attempt.first, attempt.drop)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_never_finishes_a_request_of_http_2_loses_the_stream() {
+    let head = |path, kind| {
+        let list = [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":authority", "a"),
+            (":path", path),
+            ("content-type", kind),
+            ("te", "trailers"),
+        ];
+        fields(&list)
+    };
+    let post = head("/front/kinds", "application/json");
+    let call = head("/therapy.testing.v1.FrontService/GetItem", "application/grpc");
+    let begun = |block: &[u8], data: &[u8]| [frame(HEADERS, END_HEADERS, 1, block), frame(DATA, 0, 1, data)].concat();
+    let rows = [
+        Row::differ("headers that go on", frame(HEADERS, END_STREAM, 1, &post), "408", "refused", WHY),
+        Row::differ("half a frame", frame(HEADERS, END_HEADERS, 1, &post)[..20].to_vec(), "408", "refused", WHY),
+        Row::differ("half a body", begun(&post, b"{"), "499", "408", GIVEN_UP),
+        Row::alike("half a message", begun(&call, b"\0\0\0"), "200"),
+    ];
+    hold(&Pair::start().await, &rows, |front, bytes: &Vec<u8>| {
+        let bytes = bytes.clone();
+        async move { Connection::open(front).await.ask(&bytes, 1).await }
+    })
+    .await;
+}
