@@ -22,6 +22,7 @@ pub(crate) async fn tool(name: &str) -> PathBuf {
 }
 
 /// A program of the Python environment.
+#[allow(clippy::disallowed_methods, reason = "what is read is no configuration, but where programs are")]
 pub(crate) async fn python(program: &str) -> Command {
     let programs = tool("python").await;
     let mut command = Command::new(programs.join(program));
