@@ -7,17 +7,21 @@
 //! handler clones and serialises the same ones. Both fronts write their access log to a file, and both leave access
 //! tokens to the services: in production Envoy verifies them too, which the embedded gateway has no part in.
 //!
-//! **Where.** The contestant has one core for itself; the load, and behind a front the tonic service, share another.
-//! So what a turn measures is how much one core of the contestant answers, provided that the contestant was what
-//! limited the turn: its share of its core is printed beside each rate. Where the load was the limit, the rate of that
-//! contestant is too low. CPU time per request is printed too: it hardly depends on what else the machine does.
+//! **Where.** Two questions, two places. *Which front answers more?* The embedded gateway and Envoy have one core for
+//! themselves, with one worker thread, and the load and the tonic service share another: a turn measures what one core of
+//! a front answers. *What does the front cost whoever could call the service?* The embedded gateway, direct gRPC and the
+//! axum handler share two cores with the load, and with the tonic service where they have it behind them: so a turn
+//! measures what the machine answers, each hop paid for.
+//!
+//! The CPU time of the contestant per request is printed beside each rate, and how much of its cores it had: a rate
+//! suffers from what else the machine does, CPU time hardly. A front that had less than its core was not the limit.
 //!
 //! **When.** In turns of a second, each contestant once in each round, so that noise hits all alike; rates are medians
 //! of the rounds, and ratios are medians of the ratios within each round.
 //!
 //! **What.** Reading one entry, a list of 100 and adding one, over HTTP/1.1 with keep-alive, or over HTTP/2 for direct
 //! gRPC. The load sends bytes that it made before, and looks at nothing in an answer but its status and its length: no
-//! side gains by a better client. Before the turns the JSON of all REST contestants is compared: it is the same.
+//! side gains by a better client. Before the turns the JSON of the REST contestants of each place is compared: it is the same.
 
 mod contestant;
 mod grpc;
@@ -64,43 +68,46 @@ struct Track {
 
 /// What the fronts cost.
 pub(crate) struct Fronts {
-    embedded: Track,
-    envoy: Track,
-    direct: Track,
-    plain: Track,
-    /// Direct gRPC with all calls on one connection.
-    shared: Track,
+    /// Each on its core.
+    apart: [Track; 2],
+    /// With everything on the same cores: the embedded gateway, and those without a front.
+    together: [Track; 4],
 }
 
 /// Measures for about this long at each work and contestant.
 pub(crate) fn fronts(gateway: &Path, time: Duration) -> Result<Fronts> {
-    let cores = Cores::take()?;
-    cores.runtime()?.block_on(measure(&cores, gateway, time))
+    let cores = Cores::apart()?;
+    let apart = cores.runtime()?.block_on(async {
+        let upstream = Contestant::upstream(&cores, cores.load())?;
+        let embedded = Contestant::embedded(&cores, gateway, &upstream).await?;
+        let envoy = Contestant::envoy(&cores, &upstream).await?;
+        measure([embedded, envoy], time).await
+    })?;
+    let cores = Cores::together()?;
+    let together = cores.runtime()?.block_on(async {
+        let upstream = Contestant::upstream(&cores, cores.contestant())?;
+        let embedded = Contestant::embedded(&cores, gateway, &upstream).await?;
+        let plain = Contestant::plain(&cores)?;
+        measure([embedded, upstream.on_one_connection(), upstream, plain], time).await
+    })?;
+    Ok(Fronts { apart, together })
 }
 
-async fn measure(cores: &Cores, gateway: &Path, time: Duration) -> Result<Fronts> {
-    let upstream = Contestant::upstream(cores, cores.load())?;
-    let embedded = Contestant::embedded(cores, gateway, &upstream).await?;
-    let envoy = Contestant::envoy(cores, &upstream).await?;
-    let plain = Contestant::plain(cores)?;
-    let direct = Contestant::upstream(cores, cores.contestant())?;
-    work::compare(&[&embedded, &envoy, &plain]).await?;
-
-    let all = [embedded, envoy, direct.clone(), plain, direct.on_one_connection()];
-    let mut tracks = all.each_ref().map(|one| Track { name: one.name, lanes: Default::default(), resident: 0 });
+async fn measure<const N: usize>(contestants: [Contestant; N], time: Duration) -> Result<[Track; N]> {
+    work::compare(&contestants).await?;
+    let mut tracks = contestants.each_ref().map(|one| Track { name: one.name, lanes: Default::default(), resident: 0 });
     let started = Instant::now();
-    while started.elapsed() < time * u32::try_from(WORKS.len() * all.len())? {
+    while started.elapsed() < time * u32::try_from(WORKS.len() * N)? {
         for (number, work) in WORKS.into_iter().enumerate() {
-            for (track, contestant) in tracks.iter_mut().zip(&all) {
+            for (track, contestant) in tracks.iter_mut().zip(&contestants) {
                 track.lanes[number].take(contestant, work).await?;
             }
         }
     }
-    for (track, contestant) in tracks.iter_mut().zip(&all) {
+    for (track, contestant) in tracks.iter_mut().zip(&contestants) {
         track.resident = contestant.resident()?;
     }
-    let [embedded, envoy, direct, plain, shared] = tracks;
-    Ok(Fronts { embedded, envoy, direct, plain, shared })
+    Ok(tracks)
 }
 
 impl Lane {

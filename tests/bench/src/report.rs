@@ -139,7 +139,7 @@ impl Report {
                 Some((target, false)) => format!("{target:>10}  MISSED"),
                 None => String::new(),
             };
-            shown.push_str(format!("{what:<44}{value:>30}{verdict}").trim_end());
+            shown.push_str(format!("{what:<54}{value:>30}{verdict}").trim_end());
             shown.push('\n');
         }
         // Nothing is left to do when nobody can read it.

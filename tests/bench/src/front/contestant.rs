@@ -6,13 +6,13 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use kit::envoy::{Envoy, EnvoySetup};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::Result;
 use crate::process::{cpu_time, descendant, resident};
@@ -26,52 +26,71 @@ const KEYS: &str =
 const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
 const WORKLOAD_TOKEN_LENGTH: usize = 320;
 
-/// Two cores: one for who is measured, one for everything else.
+/// Where processes run.
 #[derive(Debug)]
 pub(crate) struct Cores {
-    contestant: usize,
-    load: usize,
+    /// Who is measured.
+    contestant: CpuSet,
+    /// Everything else: this thread too.
+    load: CpuSet,
 }
 
 impl Cores {
-    /// The first two that this process may use. This thread moves to the second.
-    pub(super) fn take() -> Result<Self> {
-        let may = sched_getaffinity(None)?;
-        let mut usable = (0..CpuSet::MAX_CPU).filter(|core| may.is_set(*core));
-        let (Some(contestant), Some(load)) = (usable.next(), usable.next()) else {
-            return Err("fronts are measured on two cores".into());
-        };
-        pin(load)?;
-        Ok(Self { contestant, load })
+    /// The contestant has one core for itself, everything else shares another.
+    pub(super) fn apart() -> Result<Self> {
+        let [contestant, load] = two()?.map(|core| set(&[core]));
+        Self { contestant, load }.begin()
     }
 
-    /// A runtime on this thread.
-    #[allow(clippy::unused_self, reason = "whoever has the cores has moved to one")]
+    /// All share two cores.
+    pub(super) fn together() -> Result<Self> {
+        let both = set(&two()?);
+        Self { contestant: both, load: both }.begin()
+    }
+
+    fn begin(self) -> Result<Self> {
+        sched_setaffinity(None, &self.load)?;
+        Ok(self)
+    }
+
+    /// A runtime with a thread for each core of the load.
     pub(super) fn runtime(&self) -> Result<Runtime> {
-        Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+        let mut runtime = match self.load.count() {
+            1 => Builder::new_current_thread(),
+            _ => Builder::new_multi_thread(),
+        };
+        Ok(runtime.worker_threads(self.load.count() as usize).enable_all().build()?)
     }
 
-    pub(super) const fn contestant(&self) -> usize {
+    pub(super) const fn contestant(&self) -> CpuSet {
         self.contestant
     }
 
-    pub(super) const fn load(&self) -> usize {
+    pub(super) const fn load(&self) -> CpuSet {
         self.load
     }
 
-    /// Starts a process on this core: it inherits the one of the thread that starts it.
-    fn spawn(&self, core: usize, command: &mut Command) -> Result<Process> {
-        pin(core)?;
+    /// Starts a process there: it inherits the cores of the thread that starts it.
+    fn spawn(&self, on: CpuSet, command: &mut Command) -> Result<Process> {
+        sched_setaffinity(None, &on)?;
         let child = command.stdin(Stdio::null()).spawn();
-        pin(self.load)?;
+        sched_setaffinity(None, &self.load)?;
         Ok(Process(child?))
     }
 }
 
-fn pin(core: usize) -> Result<()> {
-    let mut cores = CpuSet::new();
-    cores.set(core);
-    Ok(sched_setaffinity(None, &cores)?)
+/// The first two cores that this process may use.
+fn two() -> Result<[usize; 2]> {
+    static USABLE: OnceLock<Vec<usize>> = OnceLock::new();
+    let may = sched_getaffinity(None)?;
+    let usable = USABLE.get_or_init(|| (0..CpuSet::MAX_CPU).filter(|core| may.is_set(*core)).collect());
+    usable.first_chunk().copied().ok_or_else(|| "fronts are measured on two cores".into())
+}
+
+fn set(cores: &[usize]) -> CpuSet {
+    let mut set = CpuSet::new();
+    cores.iter().for_each(|core| set.set(*core));
+    set
 }
 
 /// A process that is killed when it is dropped.
@@ -116,8 +135,8 @@ pub(crate) struct Contestant {
 
 impl Contestant {
     /// The tonic service.
-    pub(super) fn upstream(cores: &Cores, core: usize) -> Result<Self> {
-        Self::own(cores, core, "upstream", "direct gRPC", Protocol::Grpc)
+    pub(super) fn upstream(cores: &Cores, on: CpuSet) -> Result<Self> {
+        Self::own(cores, on, "upstream", "direct gRPC", Protocol::Grpc)
     }
 
     /// The axum handler.
@@ -125,9 +144,9 @@ impl Contestant {
         Self::own(cores, cores.contestant, "plain", "axum", Protocol::Rest)
     }
 
-    fn own(cores: &Cores, core: usize, what: &str, name: &'static str, protocol: Protocol) -> Result<Self> {
+    fn own(cores: &Cores, on: CpuSet, what: &str, name: &'static str, protocol: Protocol) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        let mut process = cores.spawn(core, command.args(["--serve", what]).stdout(Stdio::piped()))?;
+        let mut process = cores.spawn(on, command.args(["--serve", what]).stdout(Stdio::piped()))?;
         let mut said = String::new();
         BufReader::new(process.0.stdout.take().ok_or("its output is piped")?).read_line(&mut said)?;
         let (address, pid) = (said.trim().parse()?, process.0.id());
@@ -168,14 +187,14 @@ impl Contestant {
     /// Envoy, configured as in production, but that it leaves access tokens to the services as the embedded gateway does.
     pub(super) async fn envoy(cores: &Cores, upstream: &Self) -> Result<Self> {
         let upstreams = services().map(|service| (service.to_owned(), upstream.address)).collect();
-        pin(cores.contestant)?;
+        sched_setaffinity(None, &cores.contestant)?;
         let setup = EnvoySetup { descriptor_set: proto::ENVOY_DESCRIPTOR_SET.to_vec(), upstreams };
         let envoy = Envoy::start_with(setup, |settings| {
             settings.tokens = None;
             settings.health_interval = HEALTH_INTERVAL;
         });
         let envoy = envoy.await;
-        pin(cores.load)?;
+        sched_setaffinity(None, &cores.load)?;
         let pid = descendant("envoy")?;
         let address = envoy.address();
         Ok(Self {

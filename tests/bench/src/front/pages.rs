@@ -9,26 +9,24 @@ const GROWTH: f64 = 1.1;
 impl Fronts {
     /// Adds what was measured, and what is asked of it.
     pub(crate) fn report(&self, report: &mut Report) {
-        let Self { embedded, envoy, direct, plain, shared } = self;
+        let Self { apart: [embedded, envoy], together: [fronted, shared, direct, plain] } = self;
         for (number, work) in WORKS.into_iter().enumerate() {
             let named = what(work);
-            for Track { name, lanes, .. } in [embedded, envoy, direct, shared, plain] {
-                report.figure(format!("{named}: {name}"), figure(&lanes[number]));
+            for Track { name, lanes, .. } in [embedded, envoy] {
+                report.figure(format!("{named}, own core: {name}"), figure(&lanes[number]));
             }
-            let mut target = |of: &Track, least: f64| {
-                let ratio = embedded.lanes[number].ratio(&of.lanes[number]);
-                let told = format!("{named}: embedded to {}", of.name);
-                report.target(&told, format!("{ratio:.2}"), &format!("≥ {least:.2}"), ratio >= least);
-            };
-            target(envoy, 2.0);
+            versus(report, named, number, embedded, envoy, 2.0);
+            for Track { name, lanes, .. } in [fronted, direct, shared, plain] {
+                report.figure(format!("{named}, shared cores: {name}"), figure(&lanes[number]));
+            }
             match work {
                 Work::Get => {
-                    target(direct, 0.75);
-                    target(plain, 0.35);
+                    versus(report, named, number, fronted, direct, 0.75);
+                    versus(report, named, number, fronted, plain, 0.35);
                 }
                 Work::List => {
-                    target(direct, 0.70);
-                    target(plain, 0.35);
+                    versus(report, named, number, fronted, direct, 0.70);
+                    versus(report, named, number, fronted, plain, 0.35);
                 }
                 Work::Post | Work::All => {}
             }
@@ -54,6 +52,12 @@ impl Soak {
         let told = format!("{} → {}", megabytes(*settled), megabytes(*end));
         report.target(&format!("{name}: resident, settled → end"), told, "≤ +10 %", grown <= GROWTH);
     }
+}
+
+fn versus(report: &mut Report, what: &str, number: usize, embedded: &Track, other: &Track, least: f64) {
+    let ratio = embedded.lanes[number].ratio(&other.lanes[number]);
+    let told = format!("{what}: embedded to {}", other.name);
+    report.target(&told, format!("{ratio:.2}"), &format!("≥ {least:.2}"), ratio >= least);
 }
 
 const fn what(work: Work) -> &'static str {

@@ -38,7 +38,7 @@ pub(crate) struct Soak {
 
 /// Runs each front for this long.
 pub(crate) fn soak(gateway: &Path, time: Duration) -> Result<Vec<Soak>> {
-    let cores = Cores::take()?;
+    let cores = Cores::apart()?;
     cores.runtime()?.block_on(async {
         let upstream = Contestant::upstream(&cores, cores.load())?;
         let embedded = Contestant::embedded(&cores, gateway, &upstream).await?;
