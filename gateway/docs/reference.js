@@ -23,10 +23,7 @@ export function makeReference(element) {
     persistAuthorization: false,
     validatorUrl: null,
     onComplete() {
-      // An example that is sent twice, with different bodies, would be refused the second time.
-      for (const { path, method } of operations(ui)) {
-        ui.specActions.changeParam([path, method], "Idempotency-Key", "header", null, false);
-      }
+      leaveOut(ui);
       loaded();
     },
   });
@@ -83,12 +80,28 @@ function forThisPage() {
 }
 
 function operations(ui) {
-  const { paths } = ui.specSelectors.specJson().toJS();
-  return Object.entries(paths).flatMap(([path, item]) =>
+  const document = ui.specSelectors.specJson().toJS();
+  const named = ({ $ref: reference }) => reference.split("/").slice(1).reduce((part, name) => part[name], document);
+  return Object.entries(document.paths).flatMap(([path, item]) =>
     Object.entries(item)
       .filter(([, operation]) => operation.operationId)
-      .map(([method, { operationId, tags: [tag] }]) => ({ path, method, operationId, tag })),
+      .map(([method, { operationId, tags: [tag], parameters = [] }]) => ({
+        path,
+        method,
+        operationId,
+        tag,
+        parameters: parameters.map((each) => (each.$ref ? named(each) : each)),
+      })),
   );
+}
+
+/** Empties what may be left out. An example of a filter would hide what was just written, one of a page token be refused. */
+function leaveOut(ui) {
+  for (const { path, method, parameters } of operations(ui)) {
+    for (const parameter of parameters.filter(({ required }) => !required)) {
+      ui.specActions.changeParam([path, method], parameter.name, parameter.in, null, false);
+    }
+  }
 }
 
 /** Sets a parameter of a path, whether the operation has been opened before or not. */
@@ -104,12 +117,17 @@ function fill(ui, path, method, parameter, value) {
   }
 }
 
-/** Mends what Swagger UI lacks for keyboards and screen readers: names, one control in another, what only a mouse can scroll. */
+/** Mends Swagger UI for keyboards and screen readers: names, ids given twice, a link in a button, what only a mouse scrolls. */
 function repair(element) {
   const observer = new MutationObserver(() => {
     for (const control of element.querySelectorAll("input, select, textarea")) {
       if (!control.labels.length && !control.ariaLabel) {
         control.ariaLabel = control.closest("[data-param-name]")?.dataset.paramName ?? words(control);
+      }
+    }
+    for (const label of element.querySelectorAll("label[id]")) {
+      if (label.control?.id === label.id) {
+        label.removeAttribute("id");
       }
     }
     for (const copy of element.querySelectorAll(".copy-to-clipboard > button:not([aria-label])")) {
