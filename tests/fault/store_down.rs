@@ -159,22 +159,22 @@ async fn an_outage(mode: Mode) {
 
 #[tokio::test]
 async fn a_store_that_hangs_makes_everything_unavailable_for_as_long() {
-    an_outage(Mode::Hang).await;
+    Box::pin(an_outage(Mode::Hang)).await;
 }
 
 #[tokio::test]
 async fn a_store_that_is_not_there_makes_everything_unavailable_for_as_long() {
-    an_outage(Mode::Refuse).await;
+    Box::pin(an_outage(Mode::Refuse)).await;
 }
 
 #[tokio::test]
 async fn a_store_that_throttles_makes_everything_unavailable_for_as_long() {
-    an_outage(Mode::Throttle).await;
+    Box::pin(an_outage(Mode::Throttle)).await;
 }
 
 #[tokio::test]
 async fn a_store_that_is_too_slow_makes_everything_unavailable_for_as_long() {
-    an_outage(Mode::Delay(Duration::from_secs(60))).await;
+    Box::pin(an_outage(Mode::Delay(Duration::from_secs(60)))).await;
 }
 
 #[tokio::test]
