@@ -2,6 +2,7 @@
 #![cfg(test)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test whose client does not get through has failed")]
 
+mod browser;
 mod generated;
 mod grpc;
 mod schemathesis;
