@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chassis::{Platform, SystemEntropy, Tasks};
 use clap::Parser;
@@ -18,6 +18,9 @@ use crate::stand::{Front, Stand};
 
 /// What every person of the tests has for a password.
 pub const PASSWORD: &str = "seven quiet herons";
+
+/// How long Envoy may take to read a new key.
+const KEYS: Duration = Duration::from_secs(20);
 
 static PEOPLE: AtomicU32 = AtomicU32::new(0);
 
@@ -154,7 +157,22 @@ impl TestMesh {
     pub async fn login(&self, email: &str, password: &str) -> Someone {
         let login = json!({"email": email, "password": password});
         let pair = self.ask(Method::POST, "/auth/login", None, Some(login)).await.expect(200);
-        Someone::of(&pair)
+        let who = Someone::of(&pair);
+        self.envoy_knows_the_key_of(&who).await;
+        who
+    }
+
+    /// Waits until Envoy has read the key that this token is signed with. Envoy reads keys by its own clock: it has had
+    /// hours for it when a new key begins to sign, but none of the time that a test lets [`pass`](Self::pass).
+    async fn envoy_knows_the_key_of(&self, who: &Someone) {
+        if self.envoy.is_none() {
+            return;
+        }
+        let asked = Instant::now();
+        while self.get("/clients", who).await.status == 401 {
+            assert!(asked.elapsed() < KEYS, "Envoy reads the keys");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// A new client with a profile.
