@@ -343,7 +343,9 @@ function envoy_on_request(handle)
 
   local authorization = headers:get("authorization") or ""
   -- Envoy joins repeated headers with commas, and no token has one.
-  if authorization:find(",", 1, true) then
+  if (headers:get(":authority") or ""):find(",", 1, true) then
+    return refuse(handle, native, "400", 3, "MALFORMED_REQUEST", "the request is no HTTP that this front takes")
+  elseif authorization:find(",", 1, true) then
     return refuse(handle, native, "401", 16, "CREDENTIALS_AMBIGUOUS", "send exactly one authorization header")
   elseif not native and not is_decodable(headers:get(":path") or "") then
     return refuse(handle, native, "400", 3, "MALFORMED_PATH", "the path or its query is badly percent-encoded")

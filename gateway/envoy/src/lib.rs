@@ -4,13 +4,14 @@
 //! use envoy_config::{Target, files};
 //!
 //! let names: Vec<_> = files(Target::Kubernetes)?.into_iter().map(|(name, _)| name).collect();
-//! assert_eq!(names, ["envoy.yaml", "front.lua", "descriptors.pb", "workload.yaml"]);
+//! assert_eq!(names, ["envoy.yaml", "front.lua", "query.lua", "descriptors.pb", "workload.yaml"]);
 //! # Ok::<_, envoy_config::Error>(())
 //! ```
 //!
 //! The files belong into one directory, [`Settings::directory`], where Envoy is started with
 //! `envoy --disable-hot-restart --config-path <directory>/envoy.yaml`.
 
+mod routes;
 mod rpcs;
 mod settings;
 mod template;
@@ -24,6 +25,7 @@ use crate::rpcs::Rpc;
 use crate::template::Values;
 
 const TEMPLATE: &str = include_str!("../envoy.yaml.tmpl");
+const QUERY: &str = include_str!("../query.lua.tmpl");
 
 /// The filter that does what Envoy's own can't: it is the same for every target.
 pub const FRONT_LUA: &str = include_str!("../front.lua");
@@ -58,7 +60,7 @@ pub fn files(target: Target) -> Result<Vec<File>, Error> {
 }
 
 impl Settings {
-    /// Everything that Envoy reads: `envoy.yaml`, `front.lua`, `descriptors.pb`; `workload.yaml` where there is a workload token,
+    /// Everything that Envoy reads: `envoy.yaml`, `front.lua`, `query.lua`, `descriptors.pb`; `workload.yaml` where there is a workload token,
     /// `certificate.yaml` where there is TLS.
     ///
     /// # Errors
@@ -67,6 +69,7 @@ impl Settings {
         let mut files = vec![
             ("envoy.yaml", self.render()?.into_bytes()),
             ("front.lua", FRONT_LUA.as_bytes().to_vec()),
+            ("query.lua", self.render_query()?.into_bytes()),
             ("descriptors.pb", self.descriptor_set.to_vec()),
         ];
         if let Some(token) = &self.workload_token {
@@ -91,10 +94,7 @@ impl Settings {
     /// If the descriptors can't be read, or a setting would break the file.
     pub fn render(&self) -> Result<String, Error> {
         self.check()?;
-        let rpcs: Vec<_> = rpcs::read(&self.descriptor_set)?
-            .into_iter()
-            .filter(|rpc| self.upstreams.contains_key(&rpc.domain))
-            .collect();
+        let rpcs = self.rpcs()?;
         let services: BTreeSet<_> = rpcs.iter().map(|rpc| rpc.service.as_str()).collect();
         let domains: BTreeSet<_> = rpcs.iter().map(|rpc| rpc.domain.as_str()).collect();
         let clusters = self.upstreams.iter().filter(|(domain, _)| domains.contains(domain.as_str()));
@@ -103,6 +103,12 @@ impl Settings {
             .values(&rpcs)
             .list("service", services.iter().map(|name| Values::new([("service", (*name).to_owned())])))
             .list("rpc", rpcs.iter().map(values_of))
+            .list(
+                "log",
+                [("true", "yes"), ("false", "")].map(|(native, status)| {
+                    Values::new([("is_native", native.to_owned()), ("has_grpc_status", status.to_owned())])
+                }),
+            )
             .list("answer", self.answers())
             .list(
                 "cluster",
@@ -117,9 +123,21 @@ impl Settings {
         Ok(template::fill(TEMPLATE, &values)?)
     }
 
+    /// `query.lua`.
+    fn render_query(&self) -> Result<String, Error> {
+        let rpcs = self.rpcs()?;
+        let routes = routes::values(rpcs.iter().map(|rpc| (&rpc.method, &*rpc.routes)));
+        Ok(template::fill(QUERY, &Values::default().list("route", routes))?)
+    }
+
+    fn rpcs(&self) -> Result<Vec<Rpc>, Error> {
+        let all = rpcs::read(&self.descriptor_set)?.into_iter();
+        Ok(all.filter(|rpc| self.upstreams.contains_key(&rpc.domain)).collect())
+    }
+
     fn values(&self, rpcs: &[Rpc]) -> Values {
         let keys = rpcs.iter().find(|rpc| rpc.path == KEYS && self.tokens.is_some());
-        let bodies: BTreeSet<_> = rpcs.iter().map(|rpc| rpc.body.as_str()).filter(|body| !body.is_empty()).collect();
+        let bodies: BTreeSet<_> = rpcs.iter().map(Rpc::body).filter(|body| !body.is_empty()).collect();
         let tokens = self.tokens.clone().unwrap_or_default();
         let (access_log_kind, access_log_type) = match self.access_log_file {
             Some(_) => ("file", "file.v3.FileAccessLog"),
@@ -195,7 +213,7 @@ fn values_of(rpc: &Rpc) -> Values {
     Values::new([
         ("path", rpc.path.clone()),
         ("domain", rpc.domain.clone()),
-        ("template", if rpc.template.is_empty() { rpc.path.clone() } else { rpc.template.clone() }),
+        ("template", rpc.template()),
         ("protected", flag(!rpc.is_public)),
         ("stream", flag(rpc.streams)),
         ("unary", flag(!rpc.streams)),

@@ -8,7 +8,7 @@ use std::{fs, io};
 use clap::Parser;
 use envoy_config::{Settings, Target, Tls, Upstream};
 
-/// Writes envoy.yaml, front.lua and descriptors.pb; with a workload token workload.yaml, with TLS certificate.yaml. Start Envoy
+/// Writes envoy.yaml, front.lua, query.lua and descriptors.pb; with a workload token workload.yaml, with TLS certificate.yaml. Start Envoy
 /// with `envoy --disable-hot-restart --config-path <DIRECTORY>/envoy.yaml`.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 110)]

@@ -4,6 +4,7 @@ use prost_reflect::prost_types::method_options::IdempotencyLevel;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Value};
 
 use crate::Error;
+use crate::routes::{Route, routes};
 
 /// The number of `ANYONE` among callers.
 const ANYONE: i32 = 1;
@@ -17,10 +18,10 @@ pub(crate) struct Rpc {
     pub(crate) service: String,
     /// The second component of the package.
     pub(crate) domain: String,
-    /// The method and path of its first route, as the proto writes it: `GET /clients/{client_id}`.
-    pub(crate) template: String,
-    /// The field of its message that the body of a request is; empty where that is the whole message, or nothing.
-    pub(crate) body: String,
+    /// Itself.
+    pub(crate) method: MethodDescriptor,
+    /// Its route and the aliases, in the order of the proto.
+    pub(crate) routes: Vec<Route>,
     /// Whether it may be called without a token.
     pub(crate) is_public: bool,
     /// Whether it answers with a stream.
@@ -41,6 +42,18 @@ pub(crate) fn read(descriptor_set: &[u8]) -> Result<Vec<Rpc>, Error> {
     Ok(methods.iter().filter_map(|method| rpc(method, &rule, &http)).collect())
 }
 
+impl Rpc {
+    /// The method and path of its first route, as the proto writes it: `GET /clients/{client_id}`; without one its path.
+    pub(crate) fn template(&self) -> String {
+        self.routes.first().map_or_else(|| self.path.clone(), |route| format!("{} {}", route.method, route.path))
+    }
+
+    /// The field of its message that the body of a request is; nothing where that is the whole message, or nothing.
+    pub(crate) fn body(&self) -> &str {
+        self.routes.first().map_or("", |route| &*route.body).trim_matches('*')
+    }
+}
+
 fn extension(pool: &DescriptorPool, name: &str) -> Result<prost_reflect::ExtensionDescriptor, Error> {
     pool.get_extension_by_name(name).ok_or_else(|| Error::Descriptors(format!("{name} is not among them")))
 }
@@ -58,35 +71,23 @@ fn rpc(
     }
     let http = options.has_extension(http).then(|| options.get_extension(http));
     let http = http.as_deref().and_then(Value::as_message);
-    let body = http.and_then(|http| http.get_field_by_name("body")).and_then(|body| body.as_str().map(str::to_owned));
     let routes = http.map(routes).unwrap_or_default();
     let service = method.parent_service().full_name().to_owned();
     let level = method.method_descriptor_proto().options.as_ref().map(|options| options.idempotency_level());
-    let reads = !routes.is_empty() && routes.iter().all(|route| route.starts_with("GET "));
+    let reads = !routes.is_empty() && routes.iter().all(|route| route.method == "GET");
     Some(Rpc {
         path: format!("/{service}/{}", method.name()),
         domain: service.split('.').nth(1).unwrap_or_default().to_owned(),
         service,
-        body: body.filter(|field| field != "*").unwrap_or_default(),
-        template: routes.into_iter().next().unwrap_or_default(),
+        method: method.clone(),
+        routes,
         is_public: callers.contains(&ANYONE),
         streams: method.is_server_streaming(),
         repeatable: reads || level == Some(IdempotencyLevel::NoSideEffects),
     })
 }
 
-/// Method and path of a route and of its aliases.
-fn routes(http: &DynamicMessage) -> Vec<String> {
-    let own = ["get", "put", "post", "delete", "patch"].into_iter().find_map(|method| {
-        let path = http.get_field_by_name(method)?;
-        let path = path.as_str().filter(|path| !path.is_empty())?;
-        Some(format!("{} {path}", method.to_uppercase()))
-    });
-    let aliases = list(http, "additional_bindings");
-    own.into_iter().chain(aliases.iter().filter_map(Value::as_message).flat_map(routes)).collect()
-}
-
-fn list(message: &DynamicMessage, field: &str) -> Vec<Value> {
+pub(crate) fn list(message: &DynamicMessage, field: &str) -> Vec<Value> {
     let list = message.get_field_by_name(field);
     list.and_then(|list| Some(list.as_list()?.to_vec())).unwrap_or_default()
 }
@@ -114,8 +115,8 @@ mod tests {
         for name in ["/Refresh", "/Login", "/CreateClient", "/SendMessage", "/UpdateClient"] {
             assert!(!found(name).repeatable, "{name}");
         }
-        assert_eq!(found("/GetClient").template, "GET /clients/{client_id}");
-        let bodies = ["/GetClient", "/Login", "/UpdateClient"].map(|name| found(name).body.as_str());
+        assert_eq!(found("/GetClient").template(), "GET /clients/{client_id}");
+        let bodies = ["/GetClient", "/Login", "/UpdateClient"].map(|name| found(name).body());
         assert_eq!(bodies, ["", "", "client"]);
     }
 

@@ -67,15 +67,15 @@ fn envoy_takes_every_configuration_that_can_be_rendered() {
 }
 
 #[test]
-fn what_a_container_needs_is_four_files_and_they_are_always_the_same() {
+fn what_a_container_needs_is_five_files_and_they_are_always_the_same() {
     for target in [Target::Compose, Target::Kubernetes] {
         let first = files(target).unwrap();
         assert_eq!(first, files(target).unwrap());
         let names: Vec<_> = first.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["envoy.yaml", "front.lua", "descriptors.pb", "workload.yaml"]);
+        assert_eq!(names, ["envoy.yaml", "front.lua", "query.lua", "descriptors.pb", "workload.yaml"]);
         assert_eq!(first[1].1, FRONT_LUA.as_bytes());
     }
-    assert_eq!(files(Target::Local).unwrap().len(), 3);
+    assert_eq!(files(Target::Local).unwrap().len(), 4);
 }
 
 #[test]

@@ -185,6 +185,31 @@ async fn keys_that_are_published_later_are_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_are_fetched_though_nobody_asks_and_stay_while_auth_is_down() {
+    let issuer = Issuer::new();
+    let (jwks, is_up) = (issuer.jwks.clone(), std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true)));
+    let (fetched, mut was_fetched) = tokio::sync::mpsc::unbounded_channel();
+    let up = std::sync::Arc::clone(&is_up);
+    let service = Service::start(move |path| match path {
+        KEYS if !up.load(std::sync::atomic::Ordering::SeqCst) => Reply::Refusal(14),
+        KEYS => {
+            drop(fetched.send(()));
+            Reply::Message(jwks.clone())
+        }
+        _ => Reply::Message(Vec::new()),
+    })
+    .await;
+    let hour = Duration::from_secs(3600);
+    let envoy = service.envoy(|settings| settings.tokens.as_mut().unwrap().keys_cache = hour).await;
+    tokio::time::timeout(Duration::from_secs(20), was_fetched.recv()).await.expect("the keys are fetched");
+    is_up.store(false, std::sync::atomic::Ordering::SeqCst);
+    let token = format!("Bearer {}", issuer.token(|_| ()));
+    let known =
+        async { while send(envoy.address(), &request("GET", "/clients/1", Some(&token))).await.status != 200 {} };
+    tokio::time::timeout(Duration::from_secs(20), known).await.expect("the keys are known");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_front_refuses_looks_as_if_a_service_had() {
     let mesh = TestMesh::start(Engine::Embedded).await;
     let envoy = mesh.envoy().await;

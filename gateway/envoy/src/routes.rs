@@ -1,0 +1,157 @@
+//! What a query may say to each route, for `query.lua.tmpl`: in patterns and tables of Lua.
+
+use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, Value};
+
+use crate::rpcs::list;
+use crate::template::Values;
+
+/// How deep parameters reach into messages.
+const DEPTH: usize = 4;
+
+/// A path and method of an RPC.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// GET, PUT, POST, DELETE or PATCH.
+    pub(crate) method: String,
+    /// The path, as the proto writes it.
+    pub(crate) path: String,
+    /// The field of its message that the body is, `*` where the body is the whole message, nothing where there is none.
+    pub(crate) body: String,
+}
+
+/// A route and its aliases.
+pub(crate) fn routes(http: &DynamicMessage) -> Vec<Route> {
+    let text = |field: &str| {
+        let value = http.get_field_by_name(field)?;
+        value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let own = ["get", "put", "post", "delete", "patch"].into_iter().find_map(|method| {
+        let body = text("body").unwrap_or_default();
+        text(method).map(|path| Route { method: method.to_uppercase(), path, body })
+    });
+    let aliases = list(http, "additional_bindings");
+    own.into_iter().chain(aliases.iter().filter_map(Value::as_message).flat_map(routes)).collect()
+}
+
+/// The routes of RPCs, each with what `query.lua.tmpl` asks of it; the more literal before those that would fit as well.
+pub(crate) fn values<'r>(rpcs: impl Iterator<Item = (&'r MethodDescriptor, &'r [Route])>) -> Vec<Values> {
+    let mut all: Vec<_> = rpcs
+        .flat_map(|(method, routes)| routes.iter().map(|route| (order(&route.path), values_of(method, route))))
+        .collect();
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    all.into_iter().map(|(_, values)| values).collect()
+}
+
+fn values_of(method: &MethodDescriptor, route: &Route) -> Values {
+    let input = method.input();
+    let takes = if route.body == "*" { Vec::new() } else { parameters(&input, DEPTH) };
+    let body =
+        input.get_field_by_name(&route.body).map_or_else(|| route.body.clone(), |field| field.json_name().to_owned());
+    let given = variables(&route.path).map(|way| format!("[\"{}\"] = true", canonical(way))).collect::<Vec<_>>();
+    let head = route.path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let takes = takes.iter().map(|(way, often)| format!("[\"{way}\"] = {}", if *often { 2 } else { 1 }));
+    Values::new([
+        ("verb", route.method.clone()),
+        ("head", if head.starts_with('{') { "*".to_owned() } else { head.to_owned() }),
+        ("pattern", pattern(&route.path)),
+        ("body", body),
+        ("given", given.join(", ")),
+        ("takes", takes.collect::<Vec<_>>().join(", ")),
+    ])
+}
+
+/// The ways into a message by their JSON names, and whether what is there may be given more than once.
+fn parameters(message: &MessageDescriptor, depth: usize) -> Vec<(String, bool)> {
+    let mut all = Vec::new();
+    for field in message.fields() {
+        all.push((field.json_name().to_owned(), field.is_list()));
+        if let Kind::Message(inner) = field.kind()
+            && depth > 1
+            && !field.is_list()
+            && !inner.full_name().starts_with("google.protobuf.")
+        {
+            let inner = parameters(&inner, depth - 1).into_iter();
+            all.extend(inner.map(|(way, often)| (format!("{}.{way}", field.json_name()), often)));
+        }
+    }
+    all
+}
+
+/// The steps of a template, of which variables may have several.
+fn steps(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = path.trim_start_matches('/');
+    std::iter::from_fn(move || {
+        let mut depth = 0;
+        let end = rest.find(|c| {
+            depth += i32::from(c == '{') - i32::from(c == '}');
+            c == '/' && depth == 0
+        });
+        let step = &rest[..end.unwrap_or(rest.len())];
+        rest = end.map_or("", |end| &rest[end + 1..]);
+        (!step.is_empty()).then_some(step)
+    })
+}
+
+fn variables(path: &str) -> impl Iterator<Item = &str> {
+    steps(path).filter_map(|step| step.strip_prefix('{')?.split(['=', '}']).next())
+}
+
+/// A template as a pattern of Lua.
+fn pattern(path: &str) -> String {
+    let mut pattern = "^".to_owned();
+    for step in steps(path) {
+        let inner = step.strip_prefix('{').and_then(|step| step.strip_suffix('}'));
+        match inner.map(|inner| inner.split_once('=').map_or("*", |(_, inner)| inner)) {
+            Some(inner) => pattern.push_str(&self::pattern(inner)[1..].replace('$', "")),
+            None if step == "**" => pattern.push_str("/.+"),
+            None if step == "*" => pattern.push_str("/[^/]+"),
+            None => {
+                pattern.push('/');
+                for character in step.chars() {
+                    if !character.is_ascii_alphanumeric() {
+                        pattern.push('%');
+                    }
+                    pattern.push(character);
+                }
+            }
+        }
+    }
+    pattern + "$"
+}
+
+/// Literal steps come before variables.
+fn order(path: &str) -> Vec<bool> {
+    steps(path).map(|step| step.starts_with('{') || step.starts_with('*')).collect()
+}
+
+fn canonical(way: &str) -> String {
+    let mut canonical = String::new();
+    let mut up = false;
+    for character in way.chars() {
+        if character == '_' {
+            up = true;
+        } else {
+            canonical.push(if up { character.to_ascii_uppercase() } else { character });
+            up = false;
+        }
+    }
+    canonical
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_a_pattern_of_lua() {
+        for (path, expected) in [
+            ("/clients", "^/clients$"),
+            ("/clients/{client_id}/access-log", "^/clients/[^/]+/access%-log$"),
+            ("/v1/{name=items/*/parts/**}", "^/v1/items/[^/]+/parts/.+$"),
+        ] {
+            assert_eq!(pattern(path), expected);
+        }
+        assert_eq!(variables("/a/{client_id}/{b.name=x/*}").map(canonical).collect::<Vec<_>>(), ["clientId", "b.name"]);
+        assert!(order("/messages/watch") < order("/messages/{peer_id}"));
+    }
+}
