@@ -1,6 +1,7 @@
 //! What strangers send on purpose, through both fronts side by side: refused alike and cheaply, and read in one way only.
 //! Where the fronts differ and both are safe, the row says why.
 
+mod floods;
 mod frames;
 mod framing;
 mod native;

@@ -10,16 +10,19 @@ use crate::corpus::Request;
 use crate::wire::call_with;
 
 const GET_ITEM: &str = "/therapy.testing.v1.FrontService/GetItem";
+/// It never answers by itself, so that nothing races with a deadline.
+const HANG: &str = "/therapy.testing.v1.FrontService/Hang";
 /// `item_id: "a"`
 const MESSAGE: &[u8] = b"\x0a\x01a";
 
-const TIMEOUT: &str = "Envoy takes a timeout of nothing for none";
+const TIMEOUT: &str = "Envoy takes a timeout of nothing for none, and bare tonic cancels";
 const PARAMETER: &str = "Envoy knows the type without a parameter, and finds no route by REST";
 const CAPITALS: &str = "both take it for REST: Envoy looks at the type first, ours at the route";
 const IN_WORDS: &str = "Envoy resets the stream, ours says what is wrong";
 
 #[derive(Clone)]
 struct Call {
+    target: &'static str,
     headers: Vec<(&'static str, &'static str)>,
     body: Vec<u8>,
 }
@@ -29,16 +32,16 @@ fn body(compressed: u8, length: u32, message: &[u8]) -> Vec<u8> {
 }
 
 const fn sent(body: Vec<u8>) -> Call {
-    Call { headers: Vec::new(), body }
+    Call { target: GET_ITEM, headers: Vec::new(), body }
 }
 
 fn with(name: &'static str, value: &'static str) -> Call {
-    Call { headers: vec![(name, value)], body: body(0, 3, MESSAGE) }
+    Call { target: GET_ITEM, headers: vec![(name, value)], body: body(0, 3, MESSAGE) }
 }
 
 async fn statuses(front: SocketAddr, call: Call) -> String {
     let headers = call.headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
-    let request = Request { method: "GRPC".to_owned(), target: GET_ITEM.into(), headers, body: Vec::new() };
+    let request = Request { method: "GRPC".to_owned(), target: call.target.into(), headers, body: Vec::new() };
     let Some(answer) = call_with(front, &request, call.body).await else { return "refused".to_owned() };
     let status = answer.headers.get("grpc-status").map_or_else(|| "-".to_owned(), |values| values.concat());
     format!("{} {status}", answer.status)
@@ -46,7 +49,8 @@ async fn statuses(front: SocketAddr, call: Call) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nonsense_in_a_native_call_is_answered_as_grpc_does_and_alike() {
-    let gzip = |body| Call { headers: vec![("grpc-encoding", "gzip")], body };
+    let hang = |timeout| Call { target: HANG, ..with("grpc-timeout", timeout) };
+    let gzip = |body| Call { target: GET_ITEM, headers: vec![("grpc-encoding", "gzip")], body };
     let rows = [
         Row::alike("a message", sent(body(0, 3, MESSAGE)), "200 0"),
         Row::alike("no message", sent(Vec::new()), "200 13"),
@@ -62,7 +66,7 @@ async fn nonsense_in_a_native_call_is_answered_as_grpc_does_and_alike() {
         Row::alike("a group that never ends", sent(body(0, 3, b"\x0b\x0b\x0b")), "200 13"),
         Row::alike("a text that is not UTF-8", sent(body(0, 3, b"\x0a\x01\xff")), "200 13"),
         Row::alike("an unknown coding", with("grpc-encoding", "rot13"), "200 12"),
-        Row::differ("a deadline that is over", with("grpc-timeout", "0n"), "200 0", "200 4", TIMEOUT),
+        Row::differ("a deadline that is over", hang("0n"), "200 1", "200 4", TIMEOUT),
         Row::alike("a deadline without a unit", with("grpc-timeout", "5"), "200 0"),
         Row::alike("a negative deadline", with("grpc-timeout", "-1S"), "200 0"),
         Row::alike("a deadline of nine digits", with("grpc-timeout", "999999999S"), "200 0"),
