@@ -193,7 +193,7 @@ async fn keys_are_fetched_though_nobody_asks_and_stay_while_auth_is_down() {
     let service = Service::start(move |path| match path {
         KEYS if !up.load(std::sync::atomic::Ordering::SeqCst) => Reply::Refusal(14),
         KEYS => {
-            drop(fetched.send(()));
+            _ = fetched.send(());
             Reply::Message(jwks.clone())
         }
         _ => Reply::Message(Vec::new()),
