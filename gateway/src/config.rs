@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chassis::config;
-use http::HeaderValue;
+use kernel::Origin;
 
 /// The bounds of the front and who may call it from a page.
 #[derive(Debug, Clone, clap::Args)]
@@ -12,7 +12,7 @@ use http::HeaderValue;
 pub struct Config {
     /// Origins whose pages may call, such as https://app.example.org; * for any. None unless told.
     #[arg(long, env = "MESH_CORS_ORIGINS", value_delimiter = ',')]
-    pub cors_origins: Vec<HeaderValue>,
+    pub cors_origins: Vec<Origin>,
 
     /// The largest body of a request, in bytes.
     #[arg(long, env = "MESH_MAX_BODY", default_value_t = 1024 * 1024, value_parser = config::count)]

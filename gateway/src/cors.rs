@@ -7,6 +7,7 @@ use http::header::{
     ORIGIN, VARY,
 };
 use http::{Method, Response};
+use kernel::Origin;
 use tonic::body::Body;
 
 /// What a page may read of an answer beyond what every page may.
@@ -14,17 +15,17 @@ const EXPOSED: &str = "x-next-page-token, retry-after, grpc-status, grpc-message
 
 /// The origins whose pages may call.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Cors(Vec<HeaderValue>);
+pub(crate) struct Cors(Vec<Origin>);
 
 impl Cors {
-    pub(crate) const fn new(origins: Vec<HeaderValue>) -> Self {
+    pub(crate) const fn new(origins: Vec<Origin>) -> Self {
         Self(origins)
     }
 
     /// The origin of a request, if its pages may call.
     pub(crate) fn allowed<'h>(&self, headers: &'h HeaderMap) -> Option<&'h HeaderValue> {
         let origin = headers.get(ORIGIN)?;
-        self.0.iter().any(|allowed| allowed == origin || allowed == "*").then_some(origin)
+        self.0.iter().any(|allowed| allowed.covers(origin.as_bytes())).then_some(origin)
     }
 
     /// The answer to a page that asks whether it may call; none if nobody asks, or it may not.

@@ -3,11 +3,13 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{Method, Request, Response};
-use http_body_util::{BodyStream, StreamBody};
+use http_body_util::{BodyExt as _, BodyStream, StreamBody};
+use tonic::Status;
 use tonic::body::Body;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -35,7 +37,15 @@ pub(crate) async fn answer(shared: &Arc<Shared>, parts: Parts, body: Body) -> Re
         let shared = Arc::clone(shared);
         async move {
             let (parts, body) = request.into_parts();
-            Ok::<_, Infallible>(grpc(&shared, parts, of_any_size(body)).await)
+            let is_broken = Arc::new(AtomicBool::new(false));
+            let broken = Arc::clone(&is_broken);
+            let body = of_any_size(body).map_err(move |error| {
+                broken.store(true, Ordering::Relaxed);
+                error
+            });
+            let answer = grpc(&shared, parts, Body::new(body)).await;
+            // To the service, a body that can't be decoded is a caller who is gone.
+            Ok::<_, Infallible>(if is_broken.load(Ordering::Relaxed) { undecodable() } else { answer })
         }
     });
     let Ok(mut response) = GrpcWebLayer::new().layer(inner).oneshot(Request::from_parts(parts, body)).await;
@@ -44,6 +54,11 @@ pub(crate) async fn answer(shared: &Arc<Shared>, parts: Parts, body: Body) -> Re
         Cors::show(&origin, response.headers_mut());
     }
     response
+}
+
+fn undecodable() -> Response<Body> {
+    Status::invalid_argument("the body is not gRPC-Web of its content-type: it ended early, or is not base64")
+        .into_http()
 }
 
 /// The same body without a word on its size: tonic-web tells that of the body before it was decoded or encoded.

@@ -161,3 +161,14 @@ fn a_demo_without_a_mesh_says_how_to_start_one() {
     let told = String::from_utf8(played.stderr).unwrap();
     assert!(!played.status.success() && told.contains("cargo run"), "{told}");
 }
+
+#[test]
+fn a_demo_at_no_url_says_how_to_write_one() {
+    for wrong in ["nonsense", "127.0.0.1:8080", "https://127.0.0.1:8080"] {
+        let mut demo = mesh(&[]);
+        demo.args(["demo", "--url", wrong]);
+        let played = run(demo);
+        let told = String::from_utf8(played.stderr).unwrap();
+        assert!(!played.status.success() && told.contains("write it as http://host:port"), "{told}");
+    }
+}

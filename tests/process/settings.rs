@@ -85,6 +85,7 @@ fn a_variable_that_is_malformed_is_refused_by_name() {
         ("MESH_SIGNING_KEY_PERIOD", "1s"),
         ("MESH_TRUSTED_PROXIES", "10.0.0.0/99"),
         ("MESH_LOG", "inof"),
+        ("MESH_CORS_ORIGINS", "https://app.example.org/"),
         ("MESH_LOG_FORMAT", "xml"),
     ] {
         assert_refused(name, value, &[]);

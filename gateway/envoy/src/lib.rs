@@ -21,6 +21,8 @@ use std::collections::BTreeSet;
 pub use settings::{Rate, Settings, Target, Tls, TokenRules, Upstream};
 pub use template::BadTemplate;
 
+use kernel::Origin;
+
 use crate::rpcs::Rpc;
 use crate::template::Values;
 
@@ -151,7 +153,7 @@ impl Settings {
             ("directory", self.directory.clone()),
             ("tls", flag(self.tls.is_some())),
             ("trusted_hops", self.trusted_hops.to_string()),
-            ("cors_origins", self.cors_origins.join(" ")),
+            ("cors_origins", self.cors_origins.iter().map(Origin::to_string).collect::<Vec<_>>().join(" ")),
             ("bodies", bodies.into_iter().collect::<Vec<_>>().join(" ")),
             ("max_body", self.max_body.to_string()),
             ("rate_per_second", self.rate.per_second.to_string()),

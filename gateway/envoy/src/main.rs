@@ -1,12 +1,13 @@
 //! Writes the configuration of Envoy into a directory.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fs, io};
 
 use clap::Parser;
 use envoy_config::{Settings, Target, Tls, Upstream};
+use kernel::Origin;
 
 /// Writes envoy.yaml, front.lua, query.lua and descriptors.pb; with a workload token workload.yaml, with TLS certificate.yaml. Start Envoy
 /// with `envoy --disable-hot-restart --config-path <DIRECTORY>/envoy.yaml`.
@@ -30,7 +31,7 @@ struct Cli {
 
     /// Origins whose pages may call, such as https://app.example.org; * for any.
     #[arg(long, value_delimiter = ',')]
-    cors_origins: Vec<String>,
+    cors_origins: Vec<Origin>,
 
     /// How many proxies of ours stand before Envoy.
     #[arg(long, default_value_t = 0)]
@@ -68,8 +69,12 @@ fn complain(error: &io::Error) {
     eprintln!("envoy-config: {error}");
 }
 
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
 fn write(cli: Cli) -> io::Result<()> {
-    fs::create_dir_all(&cli.directory)?;
+    fs::create_dir_all(&cli.directory).map_err(|error| named(&cli.directory, &error))?;
     let mut settings = Settings::of(cli.target);
     settings.directory = match cli.read_from {
         Some(directory) => directory,
@@ -83,7 +88,8 @@ fn write(cli: Cli) -> io::Result<()> {
     settings.workload_token = cli.workload_token.or(settings.workload_token);
     settings.otlp = cli.otlp;
     for (name, content) in settings.files().map_err(io::Error::other)? {
-        fs::write(cli.directory.join(name), content)?;
+        let path = cli.directory.join(name);
+        fs::write(&path, content).map_err(|error| named(&path, &error))?;
     }
     Ok(())
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use kernel::Origin;
+
 use crate::Error;
 
 /// What a configuration is made for.
@@ -37,7 +39,7 @@ pub struct Settings {
     /// How many proxies of ours stand before the front: so many addresses at the end of `x-forwarded-for` are believed.
     pub trusted_hops: u32,
     /// Origins whose pages may call, such as `https://app.example.org`; `*` for any.
-    pub cors_origins: Vec<String>,
+    pub cors_origins: Vec<Origin>,
     /// The largest body of a request, in bytes.
     pub max_body: u32,
     /// What one source may ask.
@@ -175,7 +177,7 @@ impl Settings {
         let tokens = self.tokens.iter().flat_map(|tokens| [&tokens.issuer, &tokens.audience]);
         let hosts = self.upstreams.values().chain(&self.otlp).map(|upstream| &upstream.host);
         let files = [&self.workload_token, &self.access_log_file].into_iter().flatten();
-        let all = tls.chain(tokens).chain(hosts).chain(files).chain(self.upstreams.keys()).chain(&self.cors_origins);
+        let all = tls.chain(tokens).chain(hosts).chain(files).chain(self.upstreams.keys());
         let mut all = all.chain([&self.directory]);
         let breaks = |text: &&String| text.contains(|c: char| c.is_control() || c == '"' || c == '\\');
         all.find(breaks).map_or(Ok(()), |bad| Err(Error::Setting(bad.clone())))

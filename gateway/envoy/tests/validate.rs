@@ -15,7 +15,7 @@ fn complete(target: Target, directory: &Path) -> Settings {
     let file = |name: &str| directory.join(name).display().to_string();
     Settings {
         directory: directory.display().to_string(),
-        cors_origins: vec!["https://app.example.org".to_owned(), "*".to_owned()],
+        cors_origins: ["https://app.example.org", "*"].map(|origin| origin.parse().unwrap()).into(),
         tls: Some(Tls { certificate: file("certificate.pem"), key: file("key.pem") }),
         workload_token: Some(file("token")),
         otlp: Some("collector:4317".parse().unwrap()),

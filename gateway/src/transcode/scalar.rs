@@ -169,7 +169,8 @@ fn enumeration(schema: &Schema, id: EnumId, text: &str) -> Result<i32, NotOfKind
     {
         return Ok(number);
     }
-    let names = kind.names().collect::<Vec<_>>().join(", ");
+    // The value that stands for none (AIP-126) is no remedy.
+    let names = kind.names().filter(|name| !name.ends_with("_UNSPECIFIED")).collect::<Vec<_>>().join(", ");
     Err(NotOfKind(Cow::Owned(format!("must be one of {names}"))))
 }
 

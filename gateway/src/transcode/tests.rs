@@ -298,7 +298,7 @@ fn every_bad_field_is_named_at_once_with_its_path() {
             "anInt32 must be a whole number from -2147483648 to 2147483647",
             "aBool must be true or false",
             "aString must be a string",
-            "anEnum must be one of STATE_UNSPECIFIED, OPEN, CLOSED",
+            "anEnum must be one of OPEN, CLOSED",
             "timestamp must be a time as RFC 3339 writes it, such as 2024-05-01T12:00:00Z",
             "inner.number must be a whole number from -2147483648 to 2147483647",
             "inner.inner.number must be a whole number",

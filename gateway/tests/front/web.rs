@@ -59,8 +59,14 @@ async fn a_call_is_answered_with_its_trailers_in_the_body() {
 async fn an_error_and_what_is_no_rpc_for_people_are_told_as_by_grpc() {
     let stand = Stand::start(&[]).await;
     let fail = frame(&FailRequest { code: 5, details: false, retry_after: 0, text: "why".into() });
-    for (method, body, status) in [("Fail", fail, "5"), ("Nothing", Vec::new(), "12")] {
-        let answer = call(&stand, method, "application/grpc-web", body).send().await.unwrap();
+    let (plain, text) = ("application/grpc-web", "application/grpc-web-text");
+    for (method, kind, body, status) in [
+        ("Fail", plain, fail, "5"),
+        ("Nothing", plain, Vec::new(), "12"),
+        ("GetItem", text, b"no base64".to_vec(), "3"),
+        ("GetItem", text, b"AAAAAAMKAW".to_vec(), "3"),
+    ] {
+        let answer = call(&stand, method, kind, body).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         let headers = answer.headers().clone();
         let body = answer.bytes().await.unwrap();

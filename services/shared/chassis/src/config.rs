@@ -34,18 +34,25 @@ pub fn count(text: &str) -> Result<usize, String> {
 /// what to set, where a value is unknown, empty or malformed.
 #[must_use]
 pub fn read<C: CommandFactory + FromArgMatches>() -> C {
+    read_as(C::command())
+}
+
+/// The same by a command that was changed, such as its name.
+#[must_use]
+pub fn read_as<C: FromArgMatches>(mut command: Command) -> C {
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
-    let mut command = C::command();
     if let Err(sentence) = check(&command, variables) {
         command.error(clap::error::ErrorKind::InvalidValue, sentence).exit();
     }
     let read = command.try_get_matches_from_mut(std::env::args_os()).and_then(|matches| C::from_arg_matches(&matches));
-    read.unwrap_or_else(|error| name_variable(error, &command).exit())
+    read.unwrap_or_else(|error| name_variable(error, &mut command).exit())
 }
 
 /// clap names the flag that a value is wrong for; who set the variable looks for that.
-fn name_variable(mut error: Error, command: &Command) -> Error {
+fn name_variable(mut error: Error, command: &mut Command) -> Error {
+    // clap completes a subcommand only when it is asked for, and shows no flags of one that isn't complete.
+    command.build();
     if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
         && let Some(variable) = variable(flag, command)
     {
@@ -100,6 +107,10 @@ mod tests {
 
     #[derive(clap::Subcommand)]
     enum Paint {
+        Scrape {
+            #[arg(long)]
+            _edge: Option<String>,
+        },
         Serve {
             #[arg(long, env = "MESH_COATS")]
             _coats: Option<u8>,
@@ -119,7 +130,7 @@ mod tests {
     fn a_value_that_is_malformed_is_refused_by_flag_and_variable() {
         let mut command = Cli::command();
         let error = command.try_get_matches_from_mut(["test", "serve", "--coats", "many"]).unwrap_err();
-        let told = name_variable(error, &command).to_string();
+        let told = name_variable(error, &mut command).to_string();
         assert!(told.contains("'many' for '--coats <COATS> (MESH_COATS)'"), "{told}");
     }
 

@@ -56,11 +56,20 @@ impl Probe {
 /// Asks the server at `address` (`http://host:port`) whether it is SERVING.
 ///
 /// # Errors
-/// If it isn't, can't be reached, or doesn't answer within two seconds.
+/// A sentence, if it isn't, can't be reached, or doesn't answer within two seconds.
 pub async fn ask(address: &str) -> Result<(), BoxError> {
     let mut health = HealthClient::new(channel(address)?);
-    let answer = tokio::time::timeout(PROBE_TIMEOUT, health.check(HealthCheckRequest::default())).await??.into_inner();
-    if answer.status() == Answer::Serving { Ok(()) } else { Err(answer.status().as_str_name().into()) }
+    let answer = tokio::time::timeout(PROBE_TIMEOUT, health.check(HealthCheckRequest::default())).await;
+    let answer = answer.map_err(|_| format!("{address} does not answer within {PROBE_TIMEOUT:?}"))?;
+    match answer.map_err(|status| format!("{address} does not answer: {}", origin(&status)))?.into_inner().status() {
+        Answer::Serving => Ok(()),
+        other => Err(format!("{address} answers {}", other.as_str_name()).into()),
+    }
+}
+
+/// What an error goes back to: tonic tells that of a connection only so.
+fn origin(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }
 
 impl fmt::Debug for Probe {

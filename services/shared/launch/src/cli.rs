@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::SecretsConfig;
 
-/// The command line of a service's own binary.
+/// One service of a therapy-journaling mesh, as a process of its own.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 110)]
 pub struct Cli<C: Args> {

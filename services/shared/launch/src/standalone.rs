@@ -7,6 +7,7 @@ use std::time::Duration;
 use chassis::client::Upstream;
 use chassis::identity::{self, AccessTokens, Keys, Workload, WorkloadTokens};
 use chassis::{Platform, Service, config, health, server, telemetry};
+use clap::CommandFactory as _;
 use dynamo::TableDef;
 use dynamo::secret::Secrets;
 use kernel::BoxError;
@@ -70,16 +71,21 @@ impl Given {
 /// # Panics
 /// If two settings have one name.
 pub fn check<D: Domain>() {
-    <Cli<D::Config> as clap::CommandFactory>::command().debug_assert();
+    command::<D>().debug_assert();
+}
+
+/// The command line under the name of the service, whose binary shares it with the others.
+fn command<D: Domain>() -> clap::Command {
+    Cli::<D::Config>::command().name(D::NAME)
 }
 
 /// The `main` of a service's own binary.
 pub async fn run<D: Domain>() -> ExitCode {
-    let cli = config::read::<Cli<D::Config>>();
+    let cli = config::read_as::<Cli<D::Config>>(command::<D>());
     let done = match cli.command {
         Command::Serve(serve) => serve_until_told::<D>(*serve).await,
         Command::CreateTables(config) => tables::<D>(config.connect().await.create_or_verify(D::TABLES).await),
-        Command::Health(Health { listen }) => health::ask(&format!("http://{}", near(listen))).await,
+        Command::Health(Health { listen }) => ask(listen).await,
         Command::VerifyTables(config) => tables::<D>(config.connect().await.verify(D::TABLES).await),
     };
     match done {
@@ -89,6 +95,11 @@ pub async fn run<D: Domain>() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+async fn ask(listen: SocketAddr) -> Result<(), BoxError> {
+    let asked = health::ask(&format!("http://{}", near(listen))).await;
+    Ok(asked.map_err(|why| format!("{why}; if the service listens elsewhere, set MESH_LISTEN or give --listen"))?)
 }
 
 /// The address by which this machine reaches what listens there: all addresses are none to connect to.

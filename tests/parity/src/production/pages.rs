@@ -23,7 +23,7 @@ fn jwks() -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_pages_of_the_origins_that_are_set_may_call() {
     let service = Service::start(|_| Reply::Message(jwks())).await;
-    let envoy = service.envoy(|settings| settings.cors_origins = vec![APP.to_owned()]).await;
+    let envoy = service.envoy(|settings| settings.cors_origins = vec![APP.parse().unwrap()]).await;
     let asked = |origin| {
         let headers = [("origin", origin), ("access-control-request-method", "PUT")];
         request("OPTIONS", "/clients/1", &headers, b"")
@@ -55,7 +55,7 @@ async fn only_pages_of_the_origins_that_are_set_may_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn grpc_web_is_answered_in_its_form_also_where_envoy_refuses() {
     let service = Service::start(|_| Reply::Message(jwks())).await;
-    let envoy = service.envoy(|settings| settings.cors_origins = vec!["*".to_owned()]).await;
+    let envoy = service.envoy(|settings| settings.cors_origins = vec!["*".parse().unwrap()]).await;
     let path = "/therapy.auth.v1.AuthService/GetJwks";
     let web = [("content-type", "application/grpc-web+proto"), ("origin", APP), ("x-grpc-web", "1")];
     let answer = send(envoy.address(), &request("POST", path, &web, &framed(b""))).await;

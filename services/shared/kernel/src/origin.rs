@@ -1,0 +1,82 @@
+use std::fmt;
+use std::str::FromStr;
+
+/// An origin whose pages may call, as browsers write it in the header `origin` (RFC 6454, section 6.1): a scheme, a host, and a
+/// port where it isn't the scheme's own. `*` is any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// Whether a page that browsers say is of `origin` may call.
+    #[must_use]
+    pub fn covers(&self, origin: &[u8]) -> bool {
+        self.0 == "*" || self.0.as_bytes() == origin
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Origin {
+    type Err = &'static str;
+
+    /// # Errors
+    /// Where no browser would ever write it so: with a path or a slash at its end, with capitals, or without a scheme.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FORM: &str = "write it as scheme://host or scheme://host:port, in small letters and with no slash at its end, \
+                            such as https://app.example.org, or * for any";
+        let is_of = |allowed: &[u8], part: &str| {
+            let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || allowed.contains(&byte);
+            !part.is_empty() && part.bytes().all(fits)
+        };
+        let (host, port) = match text.split_once("://") {
+            Some((scheme, rest)) if is_of(b"+-.", scheme) => match rest.rsplit_once(':') {
+                Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+                _ => (rest, None),
+            },
+            _ if text == "*" => return Ok(Self(text.to_owned())),
+            _ => return Err(FORM),
+        };
+        let is_address = host.starts_with('[') && host.ends_with(']') && is_of(b"[]:.", host);
+        let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok());
+        if (is_of(b"-._", host) || is_address) && is_port { Ok(Self(text.to_owned())) } else { Err(FORM) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_as_browsers_write_it() {
+        for good in ["*", "https://app.example.org", "http://127.0.0.1:3000", "http://[::1]:3000", "app://localhost"] {
+            assert_eq!(good.parse::<Origin>().map(|origin| origin.to_string()), Ok(good.to_owned()));
+        }
+        for bad in [
+            "",
+            "app.example.org",
+            "https://",
+            "https://app.example.org/",
+            "https://app.example.org/page",
+            "https://App.example.org",
+            "https://app.example.org:",
+            "https://app.example.org:99999",
+            "https://a b",
+            "https://*.example.org",
+            "http://::1",
+            "null",
+        ] {
+            assert!(bad.parse::<Origin>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_origin_covers_itself_and_any_covers_all() {
+        let [own, any] = ["https://a.example", "*"].map(|text| text.parse::<Origin>().unwrap());
+        assert!(own.covers(b"https://a.example") && !own.covers(b"https://a.example.org") && !own.covers(b"*"));
+        assert!(any.covers(b"https://a.example"));
+    }
+}
