@@ -7,7 +7,7 @@ mod practice;
 use std::io::Write as _;
 
 use kernel::{BoxError, Clock, Entropy};
-use reqwest::{Client, Method, Response, StatusCode};
+use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde_json::{Value, json};
 
 /// A password that nobody else has.
@@ -39,6 +39,15 @@ pub async fn play(url: &str, clock: &dyn Clock, entropy: &dyn Entropy) -> Result
     parting::choose_another(&stage, &tag, &client, &therapist).await?;
     parting::part(&stage, &client).await?;
     say("That was the story so far.")
+}
+
+/// Where a front is, as a flag gives it.
+///
+/// # Errors
+/// A sentence that says how to write it.
+pub fn front_url(text: &str) -> Result<String, &'static str> {
+    let is_front = Url::parse(text).is_ok_and(|url| url.scheme() == "http" && url.has_host());
+    if is_front { Ok(text.to_owned()) } else { Err("write it as http://host:port") }
 }
 
 /// Somebody who is logged in.

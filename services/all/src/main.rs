@@ -15,7 +15,6 @@ use clap::{Parser, Subcommand};
 use dynamo::secret::Secrets;
 use kernel::{BoxError, ClientId, SystemClock};
 use mesh::{Config, Mesh, SERVICES, TABLES, demo};
-use reqwest::Url;
 
 const FLUSH: Duration = Duration::from_secs(5);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -43,7 +42,7 @@ enum Command {
     /// Plays the story against a running mesh, and prints every request and answer.
     Demo {
         /// Where the mesh is.
-        #[arg(long, default_value = "http://127.0.0.1:8080", value_parser = front_url)]
+        #[arg(long, default_value = "http://127.0.0.1:8080", value_parser = demo::front_url)]
         url: String,
     },
 
@@ -133,11 +132,6 @@ impl DataDir {
         let file = named.unwrap_or_else(|| self.data_dir.join(usual));
         launch::read_secrets(&file).map_err(|error| format!("{error}; set {setting} or MESH_DATA_DIR").into())
     }
-}
-
-fn front_url(text: &str) -> Result<String, &'static str> {
-    let is_front = Url::parse(text).is_ok_and(|url| url.scheme() == "http" && url.has_host());
-    if is_front { Ok(text.to_owned()) } else { Err("write it as http://host:port") }
 }
 
 #[tokio::main]

@@ -61,9 +61,12 @@ pub async fn ask(address: &str) -> Result<(), BoxError> {
     let mut health = HealthClient::new(channel(address)?);
     let answer = tokio::time::timeout(PROBE_TIMEOUT, health.check(HealthCheckRequest::default())).await;
     let answer = answer.map_err(|_| format!("{address} does not answer within {PROBE_TIMEOUT:?}"))?;
-    match answer.map_err(|status| format!("{address} does not answer: {}", origin(&status)))?.into_inner().status() {
+    let answer = answer.map_err(|status| format!("{address} does not answer: {}", origin(&status)))?.into_inner();
+    match answer.status() {
         Answer::Serving => Ok(()),
-        other => Err(format!("{address} answers {}", other.as_str_name()).into()),
+        other @ (Answer::Unknown | Answer::NotServing | Answer::ServiceUnknown) => {
+            Err(format!("{address} answers {}", other.as_str_name()).into())
+        }
     }
 }
 
