@@ -150,6 +150,7 @@ async fn every_bad_field_of_a_message_is_named_at_once(stand: Stand) {
     let refused = mesh.ask(Method::PUT, "/messages/read", Some(client), Some(json!({"peerId": "x"}))).await;
     refused.refused(400, "INVALID_FIELDS");
     assert_eq!(refused.bad_fields(), ["messageId", "peerId"]);
+    assert_eq!(mesh.get("/messages/history", client).await.bad_fields(), ["receiverId", "senderId"]);
     let path = format!("/messages/history?senderId={}&receiverId=x&pageSize=-1", client.id);
     assert_eq!(mesh.get(&path, client).await.bad_fields(), ["pageSize", "receiverId"]);
     let path = format!("/messages/history?senderId={}&receiverId={}&pageToken=x", therapist.id, client.id);

@@ -1,6 +1,6 @@
 //! Who may do what with a conversation. Pure: the store takes the permits that are made here and nowhere else.
 
-use kernel::{ClientId, Error, Kind, Person, Role, UserId};
+use kernel::{ClientId, Error, Kind, Person, Role, UserId, Violations};
 
 use crate::model::{Pair, Side};
 
@@ -87,6 +87,9 @@ pub(crate) const fn own(person: Person) -> Own {
 
 /// The other one of two, each with its field, of whom one must be the caller. Another account gets the same answer whether it
 /// exists or not.
+///
+/// # Errors
+/// PERMISSION_DENIED when neither is the caller; INVALID_ARGUMENT when that is so because one isn't given.
 pub(crate) fn other<'a>(
     person: Person,
     one: (&'static str, &'a str),
@@ -96,7 +99,14 @@ pub(crate) fn other<'a>(
     match (is_caller(one), is_caller(another)) {
         (true, _) => Ok(another),
         (false, true) => Ok(one),
-        (false, false) => Err(not_yours("senderId, receiverId: one of the two must be your own id")),
+        (false, false) => {
+            let mut bad = Violations::default();
+            for (field, _) in [one, another].into_iter().filter(|(_, id)| id.is_empty()) {
+                bad.add(field, "is required");
+            }
+            let not_yours = || not_yours("senderId, receiverId: one of the two must be your own id");
+            Err(if bad.is_empty() { not_yours() } else { bad.into_error() })
+        }
     }
 }
 
@@ -148,7 +158,8 @@ mod tests {
             (me, "", Ok("")),
             (peer, peer, Err("NOT_YOUR_ACCOUNT")),
             (peer, "nobody", Err("NOT_YOUR_ACCOUNT")),
-            ("", "", Err("NOT_YOUR_ACCOUNT")),
+            (peer, "", Err("INVALID_FIELDS")),
+            ("", "", Err("INVALID_FIELDS")),
         ] {
             for role in [Role::Client, Role::Therapist] {
                 let found = other(person(role), ("senderId", one), ("receiverId", another));
