@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chassis::{FORWARDED_FOR, TrustedProxies};
+use chassis::{FORWARDED_FOR, IDEMPOTENCY_KEY, TrustedProxies};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
 
 use crate::refusal::Refusal;
@@ -16,7 +16,7 @@ pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeou
 /// What passes from a caller to a service.
 const INWARDS: [HeaderName; 4] = [
     AUTHORIZATION,
-    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static(IDEMPOTENCY_KEY),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
 ];
@@ -39,7 +39,7 @@ const OUTWARDS_GRPC: [HeaderName; 7] = [
 /// The headers of a call to a service, for a request that came by REST.
 ///
 /// # Errors
-/// UNAUTHENTICATED where more than one credential was sent.
+/// UNAUTHENTICATED where more than one credential was sent, INVALID_ARGUMENT where more than one idempotency key.
 pub(crate) fn of_rest(
     headers: &HeaderMap,
     peer: Option<SocketAddr>,
@@ -53,7 +53,7 @@ pub(crate) fn of_rest(
 /// The headers of a call to a service, for a request that came as gRPC.
 ///
 /// # Errors
-/// UNAUTHENTICATED where more than one credential was sent.
+/// UNAUTHENTICATED where more than one credential was sent, INVALID_ARGUMENT where more than one idempotency key.
 pub(crate) fn of_grpc(
     headers: &HeaderMap,
     peer: Option<SocketAddr>,
@@ -69,6 +69,10 @@ fn shared(headers: &HeaderMap, peer: Option<SocketAddr>, proxies: &TrustedProxie
     let mut credentials = headers.get_all(AUTHORIZATION).iter();
     if credentials.next().is_some_and(|first| first.as_bytes().contains(&b',')) || credentials.next().is_some() {
         return Err(Refusal::two_credentials());
+    }
+    // A key may have a comma: only what still is two can be told from one.
+    if headers.get_all(IDEMPOTENCY_KEY).iter().nth(1).is_some() {
+        return Err(Refusal::two_keys());
     }
     let mut call = HeaderMap::with_capacity(16);
     copy(&INWARDS, headers, &mut call);
@@ -143,13 +147,17 @@ mod tests {
     }
 
     #[test]
-    fn two_credentials_are_refused() {
-        for two in
-            [&[("authorization", "Bearer x"), ("authorization", "Bearer y")][..], &[("authorization", "Bearer x, y")]]
-        {
+    fn two_credentials_or_keys_are_refused() {
+        for (two, code) in [
+            (&[("authorization", "Bearer x"), ("authorization", "Bearer y")][..], tonic::Code::Unauthenticated),
+            (&[("authorization", "Bearer x, y")], tonic::Code::Unauthenticated),
+            (&[("idempotency-key", "x"), ("idempotency-key", "y")], tonic::Code::InvalidArgument),
+            (&[("idempotency-key", "x"), ("idempotency-key", "x")], tonic::Code::InvalidArgument),
+        ] {
             let refusal = of_grpc(&headers(two), None, &TrustedProxies::default()).unwrap_err();
-            assert_eq!(refusal.into_status().code(), tonic::Code::Unauthenticated);
+            assert_eq!(refusal.into_status().code(), code, "{two:?}");
         }
+        assert!(of_grpc(&headers(&[("idempotency-key", "x, y")]), None, &TrustedProxies::default()).is_ok());
     }
 
     #[test]

@@ -53,6 +53,10 @@ impl Refusal {
         Error::new(Kind::Unauthenticated, "CREDENTIALS_AMBIGUOUS", "send exactly one authorization header").into()
     }
 
+    pub(crate) fn two_keys() -> Self {
+        Error::new(Kind::InvalidArgument, "MALFORMED_REQUEST", "send at most one idempotency-key header").into()
+    }
+
     pub(crate) fn out_of_time() -> Self {
         Error::new(Kind::DeadlineExceeded, "DEADLINE_EXCEEDED", "the time given to the request is over").into()
     }

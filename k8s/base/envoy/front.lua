@@ -278,6 +278,7 @@ end
 -- call becomes its grpc-message.
 local function refuse(handle, native, http, code, reason, message)
   handle:streamInfo():dynamicMetadata():set("front", "refused", true)
+  handle:streamInfo():dynamicMetadata():set("front", "code", code)
   handle:streamInfo():dynamicMetadata():set("front", "reason", reason)
   handle:respond({ [":status"] = http }, native and message or status(code, reason, message))
 end
@@ -314,7 +315,7 @@ local function describe_own(handle, front)
   end
   local own = NATIVE[code .. " " .. message]
   if front["reason"] ~= nil then
-    describe_native(handle, tonumber(code), front["reason"], message)
+    describe_native(handle, front["code"], front["reason"], message)
   elseif code == "16" and message ~= "" or message:find("^Audiences in Jwt") then
     local _, number, reason, text = unpack(TOKENS[message] or TOKEN_INVALID)
     describe_native(handle, number, reason, text, number == 14)
@@ -347,6 +348,8 @@ function envoy_on_request(handle)
     return refuse(handle, native, "400", 3, "MALFORMED_REQUEST", "the request is no HTTP that this front takes")
   elseif authorization:find(",", 1, true) then
     return refuse(handle, native, "401", 16, "CREDENTIALS_AMBIGUOUS", "send exactly one authorization header")
+  elseif headers:getNumValues("idempotency-key") > 1 then
+    return refuse(handle, native, "400", 3, "MALFORMED_REQUEST", "send at most one idempotency-key header")
   elseif not native and not is_decodable(headers:get(":path") or "") then
     return refuse(handle, native, "400", 3, "MALFORMED_PATH", "the path or its query is badly percent-encoded")
   elseif not native and not is_json(headers) then
