@@ -78,7 +78,10 @@ fn write(cli: Cli) -> io::Result<()> {
     let mut settings = Settings::of(cli.target);
     settings.directory = match cli.read_from {
         Some(directory) => directory,
-        None if cli.target == Target::Local => fs::canonicalize(&cli.directory)?.display().to_string(),
+        None if cli.target == Target::Local => {
+            let whole = fs::canonicalize(&cli.directory).map_err(|error| named(&cli.directory, &error))?;
+            whole.display().to_string()
+        }
         None => settings.directory,
     };
     settings.listen = cli.listen.unwrap_or(settings.listen);

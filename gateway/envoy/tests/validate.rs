@@ -103,3 +103,23 @@ fn a_setting_cannot_break_out_of_its_place() {
         assert!(matches!(settings.render(), Err(Error::Setting(_))), "{bad:?}");
     }
 }
+
+#[test]
+fn who_calls_the_command_wrongly_is_told_which_path_or_flag_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    fs::write(at("file"), "").unwrap();
+    fs::create_dir_all(at("taken/envoy.yaml")).unwrap();
+    for (into, origin, fault) in [
+        (at("file"), "*", at("file: ")),
+        (at("file/below"), "*", at("file/below: ")),
+        (at("taken"), "*", at("taken/envoy.yaml: ")),
+        (at("new"), "https://app.example.org/", "'--cors-origins <CORS_ORIGINS>': write it as scheme://host".into()),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_envoy-config"));
+        let done = command.args(["--for", "local", &into, "--cors-origins", origin]).output().unwrap();
+        let told = String::from_utf8_lossy(&done.stderr);
+        assert!(!done.status.success() && told.contains(&fault), "{told}");
+    }
+    assert!(!fs::exists(at("new")).unwrap(), "a wrong flag writes nothing");
+}

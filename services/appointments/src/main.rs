@@ -28,6 +28,7 @@ struct Settings {
 
 impl Domain for This {
     const NAME: &'static str = appointments::NAME;
+    const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&appointments::APPOINTMENTS];
     type Config = Settings;
 

@@ -28,6 +28,7 @@ struct Settings {
 
 impl Domain for This {
     const NAME: &'static str = audit::NAME;
+    const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&audit::AUDIT];
     type Config = Settings;
 

@@ -12,6 +12,7 @@ struct This;
 
 impl Domain for This {
     const NAME: &'static str = auth::NAME;
+    const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&auth::USERS];
     type Config = auth::Config;
 

@@ -23,6 +23,7 @@ struct This;
 
 impl Domain for This {
     const NAME: &'static str = clients::NAME;
+    const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&clients::CLIENTS];
     type Config = Settings;
 

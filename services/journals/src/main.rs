@@ -32,6 +32,7 @@ struct Config {
 
 impl Domain for This {
     const NAME: &'static str = journals::NAME;
+    const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&journals::JOURNALS];
     type Config = Config;
 

@@ -25,6 +25,7 @@ struct Settings {
 
 impl Domain for This {
     const NAME: &'static str = mapping::NAME;
+    const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&mapping::MAPPINGS];
     type Config = Settings;
 

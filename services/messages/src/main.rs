@@ -39,6 +39,7 @@ struct Config {
 
 impl Domain for This {
     const NAME: &'static str = messages::NAME;
+    const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&messages::MESSAGES];
     type Config = Config;
 

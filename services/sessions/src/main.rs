@@ -35,6 +35,7 @@ struct Config {
 
 impl Domain for This {
     const NAME: &'static str = sessions::NAME;
+    const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&sessions::SESSIONS];
     type Config = Config;
 

@@ -23,6 +23,7 @@ struct This;
 
 impl Domain for This {
     const NAME: &'static str = therapists::NAME;
+    const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&therapists::THERAPISTS];
     type Config = Settings;
 

@@ -13,6 +13,7 @@ struct This;
 
 impl Domain for This {
     const NAME: &'static str = vault::NAME;
+    const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&vault::DATA_KEYS];
     type Config = Config;
 

@@ -24,25 +24,30 @@ impl FromStr for Origin {
     type Err = &'static str;
 
     /// # Errors
-    /// Where no browser would ever write it so: with a path or a slash at its end, with capitals, or without a scheme.
+    /// Where no browser would ever write it so: with a path or a slash at its end, with capitals, without a scheme, or with the
+    /// port that the scheme has anyway.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const FORM: &str = "write it as scheme://host or scheme://host:port, in small letters and with no slash at its end, \
-                            such as https://app.example.org, or * for any";
+        const FORM: &str = "write it as scheme://host, or scheme://host:port where the port is not the scheme's own, in small \
+                            letters and with no slash at its end, such as https://app.example.org, or * for any";
+        if text == "*" {
+            return Ok(Self(text.to_owned()));
+        }
         let is_of = |allowed: &[u8], part: &str| {
             let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || allowed.contains(&byte);
             !part.is_empty() && part.bytes().all(fits)
         };
-        let (host, port) = match text.split_once("://") {
-            Some((scheme, rest)) if is_of(b"+-.", scheme) => match rest.rsplit_once(':') {
-                Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-                _ => (rest, None),
-            },
-            _ if text == "*" => return Ok(Self(text.to_owned())),
-            _ => return Err(FORM),
+        let (scheme, rest) = text.split_once("://").ok_or(FORM)?;
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (rest, None),
         };
         let is_address = host.starts_with('[') && host.ends_with(']') && is_of(b"[]:.", host);
-        let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok());
-        if (is_of(b"-._", host) || is_address) && is_port { Ok(Self(text.to_owned())) } else { Err(FORM) }
+        let is_host = is_of(b"-._", host) || is_address;
+        let is_port = port.is_none_or(|port| {
+            let is_number = port.parse::<u16>().is_ok_and(|number| number.to_string() == port);
+            is_number && !matches!((scheme, port), ("http", "80") | ("https", "443"))
+        });
+        if is_of(b"+-.", scheme) && is_host && is_port { Ok(Self(text.to_owned())) } else { Err(FORM) }
     }
 }
 
@@ -52,7 +57,14 @@ mod tests {
 
     #[test]
     fn an_origin_is_as_browsers_write_it() {
-        for good in ["*", "https://app.example.org", "http://127.0.0.1:3000", "http://[::1]:3000", "app://localhost"] {
+        for good in [
+            "*",
+            "https://app.example.org",
+            "http://127.0.0.1:3000",
+            "http://[::1]:3000",
+            "app://localhost",
+            "http://a.example:443",
+        ] {
             assert_eq!(good.parse::<Origin>().map(|origin| origin.to_string()), Ok(good.to_owned()));
         }
         for bad in [
@@ -64,6 +76,10 @@ mod tests {
             "https://App.example.org",
             "https://app.example.org:",
             "https://app.example.org:99999",
+            "https://app.example.org:443",
+            "http://app.example.org:80",
+            "https://app.example.org:+8443",
+            "https://app.example.org:08443",
             "https://a b",
             "https://*.example.org",
             "http://::1",

@@ -26,6 +26,8 @@ pub const END: Duration = FLUSH.saturating_add(TASKS_END);
 pub trait Domain {
     /// The name of the service.
     const NAME: &'static str;
+    /// What it is, in a line.
+    const ABOUT: &'static str;
     /// Its tables.
     const TABLES: &'static [&'static TableDef];
     /// Its own settings.
@@ -69,14 +71,16 @@ impl Given {
 /// starts.
 ///
 /// # Panics
-/// If two settings have one name.
+/// If two settings have one name, or the help doesn't tell the service from others.
 pub fn check<D: Domain>() {
     command::<D>().debug_assert();
+    let help = command::<D>().render_help().to_string();
+    assert!(help.starts_with(D::ABOUT) && help.contains(&format!("Usage: {} ", D::NAME)), "{help}");
 }
 
 /// The command line under the name of the service, whose binary shares it with the others.
 fn command<D: Domain>() -> clap::Command {
-    Cli::<D::Config>::command().name(D::NAME)
+    Cli::<D::Config>::command().name(D::NAME).about(D::ABOUT)
 }
 
 /// The `main` of a service's own binary.
@@ -171,5 +175,13 @@ mod tests {
         {
             assert_eq!(near(listen.parse().unwrap()).to_string(), asked);
         }
+    }
+
+    #[tokio::test]
+    async fn who_asks_where_nobody_listens_is_told_where_and_what_to_do() {
+        let listen = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let told = ask(listen).await.unwrap_err().to_string();
+        assert!(told.starts_with(&format!("http://{listen} does not answer: Connection refused")), "{told}");
+        assert!(told.ends_with("set MESH_LISTEN or give --listen"), "{told}");
     }
 }
