@@ -141,7 +141,8 @@ end
 function envoy_on_request(handle)
   local headers = handle:headers()
   local path, query = (headers:get(":path") or ""):match("^([^?]*)%?(.*)$")
-  local route = query and route_of(headers:get(":method"), path)
+  -- The transcoder passes over slashes at the end.
+  local route = query and route_of(headers:get(":method"), (path:gsub("/+$", "")))
   if not route then
     return
   end
