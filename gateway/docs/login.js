@@ -30,13 +30,19 @@ export function makeLogin({ changed }) {
     show(null);
   };
 
+  // Meanwhile somebody may have logged out, or another may have logged in: then the answer is nobody's.
   const renew = async () => {
+    const mine = login;
     try {
-      const answer = await call("/auth/refresh", { refreshToken: login.refreshToken });
-      begin({ user: login.user, ...answer });
+      const answer = await call("/auth/refresh", { refreshToken: mine.refreshToken });
+      if (login === mine) {
+        begin({ user: mine.user, ...answer });
+      }
     } catch {
-      end();
-      say("Your login has ended. Log in again to go on.", true);
+      if (login === mine) {
+        end();
+        say("Your login has ended. Log in again to go on.", true);
+      }
     }
   };
 
