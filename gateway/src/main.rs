@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chassis::identity::{Workload, WorkloadConfig};
-use chassis::listener::{self, Protocols};
+use chassis::listener::{self, Protocols, Threads};
 use chassis::{Platform, config, telemetry};
 use clap::Parser;
 use gateway::{Front, Setup, Upstream, UpstreamAddress};
@@ -48,7 +48,8 @@ struct Cli {
     telemetry: telemetry::Config,
 }
 
-#[tokio::main]
+// Requests run on threads of their own.
+#[tokio::main(worker_threads = 1)]
 async fn main() -> ExitCode {
     match run(config::read::<Cli>()).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,17 +74,20 @@ async fn run(cli: Cli) -> Result<(), BoxError> {
     let telemetry = telemetry::init(NAME, &cli.telemetry)?;
     let platform = Platform::system();
     let tokens = Workload::from_files(&cli.workload, &platform).await?.tokens;
-    let upstreams = cli.upstreams.into_iter().map(|UpstreamAddress { name, address }| {
-        Ok::<_, BoxError>((name, Upstream::remote(&address, Some(tokens.clone()))?))
-    });
     let stop = CancellationToken::new();
-    let front = Front::new(Setup {
-        descriptors: proto::DESCRIPTOR_SET,
-        is_public: gateway::is_public,
-        upstreams: upstreams.collect::<Result<_, _>>()?,
-        trusted_proxies: cli.trusted_proxies,
-        config: cli.front,
-        stop: stop.clone(),
+    let threads = Threads::start(NAME)?;
+    let lanes = threads.lanes(|| {
+        let upstreams = cli.upstreams.iter().map(|UpstreamAddress { name, address }| {
+            Ok::<_, BoxError>((name.clone(), Upstream::remote(address, Some(tokens.clone()))?))
+        });
+        Ok(Front::new(Setup {
+            descriptors: proto::DESCRIPTOR_SET,
+            is_public: gateway::is_public,
+            upstreams: upstreams.collect::<Result<_, _>>()?,
+            trusted_proxies: cli.trusted_proxies.clone(),
+            config: cli.front.clone(),
+            stop: stop.clone(),
+        })?)
     })?;
 
     let listener = TcpListener::bind(cli.listen).await.map_err(|error| format!("{}: {error}", cli.listen))?;
@@ -96,7 +100,7 @@ async fn run(cli: Cli) -> Result<(), BoxError> {
         }
         stop.cancel();
     };
-    let serve = listener::serve(listener, front, Protocols::Http1And2, &cli.connections, stop.clone());
+    let serve = listener::serve(listener, lanes, Protocols::Http1And2, &cli.connections, stop.clone());
     let (drained, ()) = tokio::join!(serve, told);
     let ended = platform.tasks.shutdown(TASKS_END).await;
     telemetry.shutdown(FLUSH).await;

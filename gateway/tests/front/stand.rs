@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use chassis::listener::{self, Protocols};
+use chassis::listener::{self, Lane, Protocols};
 use clap::Parser;
 use gateway::{Front, Setup, Upstream};
 use kit::front_service::{DESCRIPTOR_SET, SERVICE};
@@ -67,7 +67,7 @@ impl Stand {
         let guard = stop.clone().drop_guard();
         #[allow(clippy::disallowed_methods, reason = "the task ends with the guard")]
         tokio::spawn(async move {
-            listener::serve(listener, front, Protocols::Http1And2, &settings.connections, stop).await
+            listener::serve(listener, vec![Lane::here(front)], Protocols::Http1And2, &settings.connections, stop).await
         });
         Self { address, client: reqwest::Client::new(), _service: service, _stop: guard }
     }

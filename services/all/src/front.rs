@@ -1,12 +1,11 @@
 //! The embedded REST front over the services' own ports.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chassis::Running;
 use chassis::identity::Issuer;
-use chassis::listener::{self, Protocols};
+use chassis::listener::{self, Protocols, Threads};
 use gateway::{Front, Setup, Upstream};
 use kernel::BoxError;
 use tokio::net::TcpListener;
@@ -31,27 +30,30 @@ impl RunningFront {
         issuer: &Arc<Issuer>,
     ) -> Result<Self, BoxError> {
         let tokens = issuer.workload("gateway").tokens;
-        let mut upstreams = HashMap::new();
-        for service in services {
-            let upstream = Upstream::remote(&format!("http://{}", service.address()), Some(tokens.clone()))?;
-            upstreams.insert(service.name().to_owned(), upstream);
-        }
         let stop = CancellationToken::new();
-        let front = Front::new(Setup {
-            descriptors: proto::DESCRIPTOR_SET,
-            is_public: gateway::is_public,
-            upstreams,
-            trusted_proxies: config.server.identity().trusted_proxies.clone(),
-            config: config.front.clone(),
-            stop: stop.clone(),
+        let threads = Threads::start("gateway")?;
+        let lanes = threads.lanes(|| {
+            let upstreams = services.iter().map(|service| {
+                let upstream = Upstream::remote(&format!("http://{}", service.address()), Some(tokens.clone()))?;
+                Ok::<_, BoxError>((service.name().to_owned(), upstream))
+            });
+            Ok(Front::new(Setup {
+                descriptors: proto::DESCRIPTOR_SET,
+                is_public: gateway::is_public,
+                upstreams: upstreams.collect::<Result<_, _>>()?,
+                trusted_proxies: config.server.identity().trusted_proxies.clone(),
+                config: config.front.clone(),
+                stop: stop.clone(),
+            })?)
         })?;
         let (address, connections) = (listener.local_addr()?, config.server.connections().clone());
         let told = stop.clone();
         #[allow(clippy::disallowed_methods, reason = "its owner is the RunningFront, which waits for it")]
-        let served =
-            tokio::spawn(
-                async move { listener::serve(listener, front, Protocols::Http1And2, &connections, told).await },
-            );
+        let served = tokio::spawn(async move {
+            let drained = listener::serve(listener, lanes, Protocols::Http1And2, &connections, told).await;
+            drop(threads);
+            drained
+        });
         Ok(Self { address, stop, served })
     }
 

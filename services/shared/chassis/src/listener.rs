@@ -1,10 +1,14 @@
 //! The one listener: HTTP/2 for services, HTTP/1.1 beside it for the front, on a bounded number of connections, each of
 //! which must say something soon and take what it asked for, and all of which are drained before the process ends.
 
+mod lane;
 mod stall;
 
+pub use lane::{Lane, Threads};
+
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt as _};
 
+use self::lane::least_busy;
 use self::stall::{Impatient, Life, Owed};
 use crate::config;
 
@@ -67,11 +72,12 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// How long a stranger's connection may be without a request.
 const IDLE: Duration = Duration::from_secs(300);
 
-/// Serves connections until `stop`, then lets those that are there finish. The requests that `service` gets carry the
-/// peer's `SocketAddr` in their extensions. Answers whether all connections ended within the drain timeout.
+/// Serves connections until `stop`, each on the lane that has the fewest, then lets those that are there finish. The requests
+/// that services get carry the peer's `SocketAddr` in their extensions. Answers whether all connections ended within the
+/// drain timeout.
 pub async fn serve<S, B>(
     listener: TcpListener,
-    service: S,
+    lanes: Vec<Lane<S>>,
     protocols: Protocols,
     config: &Config,
     stop: CancellationToken,
@@ -87,36 +93,63 @@ where
     let places = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
     let (ending, tracker) = (CancellationToken::new(), TaskTracker::new());
     while let Some((stream, peer, place)) = accept(&listener, &places, &stop).await {
-        let life = Life::new();
-        let (lives, service) = (Arc::clone(&life), service.clone());
-        let service = tower::service_fn(move |mut request: http::Request<Incoming>| {
-            lives.stir();
-            request.extensions_mut().insert::<SocketAddr>(peer);
-            // Mesh connections carry the calls of many, and none of these may end for another one's reader.
-            let is_one_readers = protocols == Protocols::Http1And2 && request.version() == Version::HTTP_2;
-            let (lives, answer) = (Arc::clone(&lives), service.clone().oneshot(request));
-            async move {
-                let answer = answer.await?;
-                Ok::<_, Infallible>(if is_one_readers {
-                    answer.map(|body| Either::Left(Owed::new(Box::pin(body), lives)))
-                } else {
-                    answer.map(Either::Right)
-                })
-            }
-        });
-        let io = TokioIo::new(Impatient::new(stream, config.stall_timeout));
-        let connection = http.serve_connection(io, TowerToHyperService::new(service)).into_owned();
-        let (config, ending) = (config.clone(), ending.clone());
-        tracker.spawn(async move {
-            let _place = place;
+        let Some(lane) = least_busy(&lanes) else { break };
+        let (service, open) = (lane.service.clone(), Arc::clone(&lane.connections));
+        let (http, config, ending) = (Arc::clone(&http), config.clone(), ending.clone());
+        let connection = async move {
+            let _lasts = (place, open);
+            // A socket that can't change its runtime is as good as one that broke off.
+            let Ok(stream) = TcpStream::from_std(stream) else { return };
+            let life = Life::new();
+            let service = attended(service, peer, protocols, Arc::clone(&life));
+            let io = TokioIo::new(Impatient::new(stream, config.stall_timeout));
+            let connection = http.serve_connection(io, TowerToHyperService::new(service));
             attend(connection, &life, protocols, &config, &ending).await;
-        });
+        };
+        tracker.spawn_on(connection, &lane.runtime);
     }
     // New connections are refused from here on, so that a front goes elsewhere at once.
     drop(listener);
     tracker.close();
     ending.cancel();
     tokio::time::timeout(config.drain_timeout, tracker.wait()).await.is_ok()
+}
+
+/// The service of one connection: what it is asked and what it answers tells whether the connection lives.
+fn attended<S, B>(
+    service: S,
+    peer: SocketAddr,
+    protocols: Protocols,
+    lives: Arc<Life>,
+) -> impl Service<
+    http::Request<Incoming>,
+    Response = http::Response<Either<Owed<Pin<Box<B>>>, B>>,
+    Error = Infallible,
+    Future: Send,
+> + Clone
++ Send
+where
+    S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    tower::service_fn(move |mut request: http::Request<Incoming>| {
+        lives.stir();
+        request.extensions_mut().insert::<SocketAddr>(peer);
+        // Mesh connections carry the calls of many, and none of these may end for another one's reader.
+        let is_one_readers = protocols == Protocols::Http1And2 && request.version() == Version::HTTP_2;
+        let (lives, answer) = (Arc::clone(&lives), service.clone().oneshot(request));
+        async move {
+            let answer = answer.await?;
+            Ok::<_, Infallible>(if is_one_readers {
+                answer.map(|body| Either::Left(Owed::new(Box::pin(body), lives)))
+            } else {
+                answer.map(Either::Right)
+            })
+        }
+    })
 }
 
 fn protocol(protocols: Protocols, config: &Config) -> Builder<TokioExecutor> {
@@ -143,11 +176,12 @@ async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
     stop: &CancellationToken,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+) -> Option<(net::TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     stop.run_until_cancelled(async {
         let place = Arc::clone(places).acquire_owned().await.ok()?;
         loop {
-            match listener.accept().await {
+            let accepted = listener.accept().await;
+            match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
                 Ok((stream, peer)) => {
                     // Without this a small answer waits for the peer's acknowledgement; if it fails, it is only slower.
                     let _ = stream.set_nodelay(true);

@@ -20,7 +20,7 @@ use crate::drain::DrainStage;
 use crate::health::{Probe, Reporter};
 use crate::identity::{self, AccessTokens, IdentityStage, WorkloadVerifier};
 use crate::limit::LimitStage;
-use crate::listener::{self, Protocols};
+use crate::listener::{self, Lane, Protocols};
 use crate::proxies::TrustedProxies;
 use crate::stage::{Inner, Order, StageLayer};
 use crate::telemetry::layer::RpcTelemetry;
@@ -147,7 +147,7 @@ pub async fn start(
     let stack = stack.map_request(|request: Request<Incoming>| request.map(tonic::body::Body::new));
 
     let (address, stop, connections) = (listener.local_addr()?, CancellationToken::new(), config.connections.clone());
-    let (told, interval) = (stop.clone(), config.health_interval);
+    let (told, interval, lanes) = (stop.clone(), config.health_interval, vec![Lane::here(stack)]);
     #[allow(clippy::disallowed_methods, reason = "its owner is the Running that is returned, which waits for it")]
     let served = tokio::spawn(async move {
         let watch = async {
@@ -156,7 +156,7 @@ pub async fn start(
             reporter.set(false).await;
             streams.cancel();
         };
-        tokio::join!(listener::serve(listener, stack, Protocols::Http2, &connections, told.clone()), watch).0
+        tokio::join!(listener::serve(listener, lanes, Protocols::Http2, &connections, told.clone()), watch).0
     });
     tracing::debug!(name, %address, "listening");
     Ok(Running { name, address, stop, served })
