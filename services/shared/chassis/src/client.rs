@@ -1,28 +1,40 @@
-//! Calls from service to service: a lazily connected channel with keepalive, the service's own token on every call,
-//! the caller's token and the rest of the caller's time with it, and retries in this one place, within a budget.
+//! Calls from service to service: a lazily connected channel with keepalive to every replica, the service's own token on
+//! every call, the caller's token and the rest of the caller's time with it, and retries in this one place, within a budget.
+
+mod replicas;
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context as Cx, Poll};
 use std::time::Duration;
 
-use http::HeaderValue;
+use futures_util::TryFutureExt as _;
+use futures_util::future::{BoxFuture, Either, MapErr};
+use http::{HeaderValue, Uri};
 use kernel::{BoxError, Error};
 use tokio::time::Instant;
-use tonic::transport::{Channel, Endpoint};
+use tonic::body::Body;
+use tonic::transport::{self, Endpoint};
 use tonic::{Code, Status, TimeoutExpired};
 use tonic_types::StatusExt as _;
 use tower::retry::budget::{Budget as _, TpsBudget};
-use tower::{Layer as _, Service};
+use tower::{Layer as _, Service, ServiceExt as _};
 
 use crate::context::{Context, WORKLOAD_TOKEN};
 use crate::deadline::exceeded;
 use crate::identity::{self, WorkloadTokens};
 use crate::telemetry::layer::{RpcClient, RpcClientTelemetry};
 
+use self::replicas::{Pace, Replicas};
+
 /// Attempts of a call that may be repeated.
 const ATTEMPTS: u32 = 3;
 const BACKOFF: Duration = Duration::from_millis(50);
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(1);
+/// Names are looked up as often as Envoy does (its `dns_refresh_rate`), sooner where something is wrong.
+const PACE: Pace = Pace { settled: Duration::from_secs(5), unsettled: Duration::from_secs(1), patience: CONNECT };
 
 /// The transport of generated clients.
 pub type Transport = RpcClient<WithToken<Channel>>;
@@ -41,7 +53,7 @@ impl Upstream {
     /// If the address is not one.
     pub fn new(address: &str, tokens: WorkloadTokens) -> Result<Self, BoxError> {
         let channel = channel(address)?;
-        let uri: http::Uri = address.parse()?;
+        let uri: Uri = address.parse()?;
         let telemetry = RpcClientTelemetry::new(uri.host().unwrap_or_default(), uri.port_u16());
         let transport = telemetry.layer(WithToken { inner: channel, tokens });
         // At most a fifth more calls than were made, plus ten a second so that a quiet service may retry at all.
@@ -88,12 +100,22 @@ impl std::fmt::Debug for Upstream {
     }
 }
 
-/// A channel to a service of the mesh.
+/// A connection to a service at an address, or one to each replica of a service that is named.
+#[derive(Debug, Clone)]
+pub struct Channel(Way);
+
+#[derive(Debug, Clone)]
+enum Way {
+    One(transport::Channel),
+    Each(Arc<Replicas>),
+}
+
+/// A channel to a service of the mesh: where its host is a name, to all addresses of that name, which take turns.
 ///
 /// # Errors
 /// If the address is not `http://host:port`.
 pub fn channel(address: &str) -> Result<Channel, BoxError> {
-    Ok(endpoint(address)?.connect_lazy())
+    Channel::over(endpoint(address)?)
 }
 
 /// A channel for so many answers at once that are streams, whose readers may be slow, or stop reading: each holds back itself
@@ -104,18 +126,68 @@ pub fn channel(address: &str) -> Result<Channel, BoxError> {
 pub fn channel_of_streams(address: &str, most: u32) -> Result<Channel, BoxError> {
     const UNREAD: u32 = 64 * 1024;
     let endpoint = endpoint(address)?.initial_stream_window_size(UNREAD);
-    Ok(endpoint.initial_connection_window_size(UNREAD.saturating_mul(most.saturating_add(1))).connect_lazy())
+    Channel::over(endpoint.initial_connection_window_size(UNREAD.saturating_mul(most.saturating_add(1))))
 }
 
 fn endpoint(address: &str) -> Result<Endpoint, BoxError> {
     let endpoint = Endpoint::from_shared(address.to_owned())
         .map_err(|error| format!("{address}: is not an address like http://host:port: {error}"))?;
     Ok(endpoint
-        .connect_timeout(Duration::from_secs(1))
+        .connect_timeout(CONNECT)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10))
         .keep_alive_while_idle(true))
+}
+
+impl Channel {
+    fn over(endpoint: Endpoint) -> Result<Self, BoxError> {
+        let uri = endpoint.uri();
+        let host = uri.host().ok_or_else(|| format!("{uri}: is not an address like http://host:port"))?;
+        if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+            return Ok(Self(Way::One(endpoint.connect_lazy())));
+        }
+        let (host, port) = (Arc::<str>::from(host), uri.port_u16().unwrap_or(80));
+        let lookup = move || {
+            let host = Arc::clone(&host);
+            let found = async move { Ok(tokio::net::lookup_host((&*host, port)).await?.collect()) };
+            Box::pin(found) as BoxFuture<'static, _>
+        };
+        Ok(Self(Way::Each(Replicas::new(endpoint, Box::new(lookup), PACE))))
+    }
+}
+
+type Answer = Result<http::Response<Body>, BoxError>;
+type OfOne = MapErr<transport::channel::ResponseFuture, fn(transport::Error) -> BoxError>;
+
+impl Service<http::Request<Body>> for Channel {
+    type Response = http::Response<Body>;
+    type Error = BoxError;
+    type Future = Either<OfOne, BoxFuture<'static, Answer>>;
+
+    fn poll_ready(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), BoxError>> {
+        match &mut self.0 {
+            Way::One(channel) => channel.poll_ready(cx).map_err(Into::into),
+            Way::Each(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        match &mut self.0 {
+            Way::One(channel) => Either::Left(channel.call(request).map_err(Into::into)),
+            Way::Each(replicas) => {
+                let replicas = Arc::clone(replicas);
+                Either::Right(Box::pin(async move {
+                    let (address, channel) = replicas.next().await?;
+                    let answer = channel.oneshot(request).await;
+                    if answer.as_ref().is_err_and(|error| !is_out_of_time(error)) {
+                        replicas.lose(address);
+                    }
+                    Ok(answer?)
+                }))
+            }
+        }
+    }
 }
 
 fn of_upstream(status: Status) -> Error {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chassis::client::Channel;
 use chassis::identity::{AccessTokens, Issuer, KeySet, Keys};
 use chassis::{Platform, Probe, Running, Service, health, server};
 use clap::Parser;
@@ -11,7 +12,6 @@ use kernel::Error;
 use tokio::net::TcpListener;
 use tonic::Code;
 use tonic::service::Routes;
-use tonic::transport::Channel;
 use tonic_health::ServingStatus;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
