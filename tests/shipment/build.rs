@@ -29,9 +29,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let path = root.join(directory).join("src/main.rs");
         println!("cargo:rerun-if-changed={}", path.display());
         let source = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        // Documentation of the whole file can't stand within another, and its tests are its own.
+        // Documentation of the whole file can't stand within another; its tests and its allocator are its own.
         let code = source.split("#[cfg(test)]").next().unwrap_or_default().lines();
-        let code: Vec<_> = code.filter(|line| !line.starts_with("//!")).collect();
+        let own = ["//!", "#[global_allocator]", "static ALLOCATOR:"];
+        let code: Vec<_> = code.filter(|line| !own.iter().any(|own| line.starts_with(own))).collect();
         fs::write(out.join(format!("{name}.rs")), code.join("\n"))?;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! The configuration of Envoy that is committed is the one that is rendered now.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use envoy_config::Target;
 use serde_json::Value;
@@ -70,6 +71,18 @@ pub(crate) fn clusters() -> BTreeMap<String, u16> {
         Some((socket["address"].as_str()?.to_owned(), u16::try_from(socket["port_value"].as_u64()?).ok()?))
     };
     clusters.filter_map(address).collect()
+}
+
+/// How long Envoy takes at most to send nothing any more to a replica that is not healthy, or doesn't answer.
+pub(crate) fn notices() -> Duration {
+    let configuration = configuration();
+    let of = |cluster: &Value| {
+        let check = cluster.pointer("/health_checks/0")?;
+        let time = |name: &str| chassis::config::duration(check[name].as_str().unwrap()).unwrap();
+        let asked = u32::try_from(check["unhealthy_threshold"].as_u64()?).ok()?;
+        Some(time("interval").max(time("no_traffic_interval")) * asked + time("timeout"))
+    };
+    items(&configuration["static_resources"]["clusters"]).iter().filter_map(of).max().expect("clusters are asked")
 }
 
 /// `envoy.yaml` as it is shipped.

@@ -10,7 +10,7 @@ use mesh::SERVICES;
 use serde_json::Value;
 
 use crate::manifests::{self, BASE, LOCAL, items, pod};
-use crate::{PORT, programs, run, tool};
+use crate::{PORT, envoy, programs, run, tool};
 
 /// What `kubectl apply` takes as an annotation that holds the whole object, in bytes.
 const LAST_APPLIED: usize = 262_144;
@@ -86,11 +86,11 @@ fn a_pod_is_given_the_time_that_its_drain_takes() {
         let drain = serve.get_arguments().find(|arg| arg.get_long() == Some("drain-timeout")).unwrap();
         let drain = drain.get_default_values()[0].to_str().unwrap();
         let drain = chassis::config::duration(drain).unwrap() + launch::END;
-        let told = &pod(deployment)["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"];
-        let told = Duration::from_secs(told.as_u64().unwrap());
-        assert!(told >= Duration::from_secs(5), "{name}: nobody would have heard that it ends");
+        let notice = &BASE.variables(&pod(deployment)["containers"][0])["MESH_STOP_NOTICE"];
+        let notice = chassis::config::duration(notice).unwrap();
+        assert!(notice > envoy::notices(), "{name}: Envoy would not have heard that it ends");
         let grace = Duration::from_secs(pod(deployment)["terminationGracePeriodSeconds"].as_u64().unwrap());
-        assert!(grace > told + drain, "{name}: {grace:?} for {:?}", told + drain);
+        assert!(grace > notice + drain, "{name}: {grace:?} for {:?}", notice + drain);
     }
 }
 

@@ -93,6 +93,7 @@ pub struct Service {
 pub struct Running {
     name: &'static str,
     address: SocketAddr,
+    leaving: CancellationToken,
     stop: CancellationToken,
     served: JoinHandle<bool>,
 }
@@ -110,8 +111,14 @@ impl Running {
         self.name
     }
 
+    /// Says NOT_SERVING from now on to who asks for its health, and serves as before.
+    pub fn leave(&self) {
+        self.leaving.cancel();
+    }
+
     /// Takes no more connections, and waits for the requests under way. Answers whether all of them ended in time.
     pub async fn drain(self) -> bool {
+        self.leave();
         self.stop.cancel();
         self.served.await.unwrap_or(false)
     }
@@ -147,19 +154,21 @@ pub async fn start(
     let stack = stack.map_request(|request: Request<Incoming>| request.map(tonic::body::Body::new));
 
     let (address, stop, connections) = (listener.local_addr()?, CancellationToken::new(), config.connections.clone());
-    let (told, interval, lanes) = (stop.clone(), config.health_interval, vec![Lane::here(stack)]);
+    let (told, leaving, interval) = (stop.clone(), CancellationToken::new(), config.health_interval);
+    let (left, lanes) = (leaving.clone(), vec![Lane::here(stack)]);
     #[allow(clippy::disallowed_methods, reason = "its owner is the Running that is returned, which waits for it")]
     let served = tokio::spawn(async move {
         let watch = async {
-            told.run_until_cancelled(reporter.watch(probe, interval)).await;
+            left.run_until_cancelled(reporter.watch(probe, interval)).await;
             // Who watches hears of the end before its stream ends.
             reporter.set(false).await;
+            told.cancelled().await;
             streams.cancel();
         };
         tokio::join!(listener::serve(listener, lanes, Protocols::Http2, &connections, told.clone()), watch).0
     });
     tracing::debug!(name, %address, "listening");
-    Ok(Running { name, address, stop, served })
+    Ok(Running { name, address, leaving, stop, served })
 }
 
 /// The one declared stack: [`LAYERS`], and then the RPCs.

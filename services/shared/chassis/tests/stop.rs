@@ -75,6 +75,23 @@ async fn open_streams_hear_of_the_end_and_hold_up_no_stop() {
 }
 
 #[tokio::test]
+async fn a_service_that_leaves_says_so_and_answers_until_it_stops() {
+    const LEAVING: i32 = ServingStatus::NotServing as i32;
+    let (running, channel) = start().await;
+    let mut health = HealthClient::new(channel).watch(whole_server()).await.expect("a stream").into_inner();
+    running.leave();
+    while health.message().await.expect("no end").expect("a status").status != LEAVING {}
+
+    let newcomer = chassis::client::channel(&format!("http://{}", running.address())).expect("an address");
+    let mut newcomer = HealthClient::new(newcomer);
+    assert_eq!(newcomer.check(whole_server()).await.expect("an answer").into_inner().status, LEAVING);
+    let alive = HealthCheckRequest { service: health::LIVENESS.to_owned() };
+    assert_eq!(newcomer.check(alive).await.expect("an answer").into_inner().status, ServingStatus::Serving as i32);
+    assert!(running.drain().await);
+    assert_eq!(health.message().await.expect_err("an end").code(), Code::Unavailable);
+}
+
+#[tokio::test]
 async fn the_health_of_an_unknown_service_is_not_found() {
     let (running, channel) = start().await;
     let unknown = HealthCheckRequest { service: "nobody".to_owned() };

@@ -1,7 +1,8 @@
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use chassis::identity::WorkloadConfig;
-use chassis::{server, telemetry};
+use chassis::{config, server, telemetry};
 use clap::{Args, Parser, Subcommand};
 
 use crate::SecretsConfig;
@@ -49,6 +50,11 @@ pub(crate) struct Serve<C: Args> {
     /// Where auth listens, for the keys that verify access tokens and for ending accounts. auth itself needs none.
     #[arg(long, env = "MESH_AUTH_ADDRESS", default_value = "http://127.0.0.1:50051")]
     pub(crate) auth_address: String,
+
+    /// How long the service goes on once it is told to stop, while its health says NOT_SERVING: as long as a front takes to
+    /// ask for that. Not at all unless told.
+    #[arg(long, env = "MESH_STOP_NOTICE", value_parser = config::duration)]
+    pub(crate) stop_notice: Option<Duration>,
 
     #[command(flatten)]
     pub(crate) secrets: SecretsConfig,

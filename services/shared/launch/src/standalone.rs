@@ -131,7 +131,7 @@ pub fn complain(name: &str, error: &dyn std::error::Error) {
 }
 
 async fn serve_until_told<D: Domain>(serve: Serve<D::Config>) -> Result<(), BoxError> {
-    let Serve { listen, auth_address, secrets, domain, server, workload, dynamodb, telemetry } = serve;
+    let Serve { listen, auth_address, stop_notice, secrets, domain, server, workload, dynamodb, telemetry } = serve;
     let telemetry = telemetry::init(D::NAME, &telemetry)?;
     let platform = Platform::system();
     let secrets = read_secrets(&secrets.secrets_file)?;
@@ -157,6 +157,11 @@ async fn serve_until_told<D: Domain>(serve: Serve<D::Config>) -> Result<(), BoxE
     tracing::info!(service = D::NAME, address = %running.address(), "serving");
 
     told.await;
+    if let Some(notice) = stop_notice {
+        tracing::info!(?notice, "about to stop: health says so");
+        running.leave();
+        tokio::time::sleep(notice).await;
+    }
     tracing::info!("stopping: the requests under way may end");
     let drained = running.drain().await;
     let ended = platform.tasks.shutdown(TASKS_END).await;
