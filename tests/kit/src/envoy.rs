@@ -38,6 +38,8 @@ pub struct EnvoySetup {
 #[derive(Debug)]
 pub struct Envoy {
     address: SocketAddr,
+    /// Where its administration listens.
+    admin: SocketAddr,
     /// A shell that ends Envoy once the pipe to it closes, however this process ends.
     keeper: Child,
     _directory: TempDir,
@@ -83,16 +85,16 @@ impl Envoy {
             .expect("a shell starts");
 
         let started = Instant::now();
-        let address = loop {
-            if let Some(address) = listener(&at("admin")).await {
-                break address;
+        let (address, admin) = loop {
+            if let Some(found) = listeners(&at("admin")).await {
+                break found;
             }
             if started.elapsed() > START {
                 panic!("Envoy is not ready after {START:?}:\n{}", fs::read_to_string(at("log")).unwrap_or_default());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
-        Self { address, keeper, _directory: directory }
+        Self { address, admin, keeper, _directory: directory }
     }
 
     /// Where it listens, for REST and gRPC alike.
@@ -101,7 +103,13 @@ impl Envoy {
         self.address
     }
 
-    /// The same as a URL without a slash at its end.
+    /// Where its administration listens.
+    #[must_use]
+    pub const fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// [`address`](Self::address) as a URL without a slash at its end.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -115,8 +123,9 @@ impl Drop for Envoy {
     }
 }
 
-/// The address of the front's listener, once Envoy is ready. Port 0 everywhere: the system picks, Envoy tells.
-async fn listener(admin: &Path) -> Option<SocketAddr> {
+/// The addresses of the front's listener and of the administration, once Envoy is ready. Port 0 everywhere: the system picks,
+/// Envoy tells.
+async fn listeners(admin: &Path) -> Option<(SocketAddr, SocketAddr)> {
     let admin = fs::read_to_string(admin).ok()?;
     let get = async |path: &str| {
         reqwest::get(format!("http://{admin}{path}")).await.ok()?.error_for_status().ok()?.text().await.ok()
@@ -124,7 +133,8 @@ async fn listener(admin: &Path) -> Option<SocketAddr> {
     get("/ready").await?;
     let listeners: serde_json::Value = serde_json::from_str(&get("/listeners?format=json").await?).ok()?;
     let socket = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
-    format!("{}:{}", socket["address"].as_str()?, socket["port_value"].as_u64()?).parse().ok()
+    let front = format!("{}:{}", socket["address"].as_str()?, socket["port_value"].as_u64()?);
+    Some((front.parse().ok()?, admin.parse().ok()?))
 }
 
 /// The pinned binary, fetched on first use. The script that knows the pin is the one that the checks use.

@@ -47,6 +47,13 @@ pub(crate) fn variables(service: &Value) -> BTreeMap<String, String> {
     given.map(|(name, value)| (name.clone(), value.as_str().expect("variables are texts").to_owned())).collect()
 }
 
+/// The words by which a container is asked how it is, as they come to it.
+pub(crate) fn health_check(name: &str) -> Vec<String> {
+    let words = words(&read().0["services"][name]["healthcheck"]["test"]);
+    assert_eq!(words[0], "CMD", "{name}");
+    words[1..].iter().map(|word| word.replace("$$", "$")).collect()
+}
+
 #[test]
 fn compose_runs_every_service_the_front_and_a_store() {
     let found: BTreeSet<_> = read().services().map(|(name, _)| name).collect();
@@ -55,7 +62,7 @@ fn compose_runs_every_service_the_front_and_a_store() {
     for (name, service) in read().of_mesh() {
         assert_eq!(service["build"]["args"], json!({"SERVICE": name}));
         assert_eq!(service["image"], format!("therapy/{name}:{}", env!("CARGO_PKG_VERSION")));
-        assert_eq!(words(&service["healthcheck"]["test"]), ["CMD", "/usr/local/bin/service", "health"], "{name}");
+        assert_eq!(health_check(name), ["/usr/local/bin/service", "health"]);
     }
     for (name, service) in read().services().filter(|(_, service)| service.get("build").is_some()) {
         assert_eq!(service["build"]["context"], "..", "{name}");

@@ -85,6 +85,16 @@ pub(crate) fn notices() -> Duration {
     items(&configuration["static_resources"]["clusters"]).iter().filter_map(of).max().expect("clusters are asked")
 }
 
+/// How long the answer to a request may take that is no stream.
+pub(crate) fn longest_answer() -> Duration {
+    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let routes = configuration().pointer(manager).unwrap()["route_config"]["virtual_hosts"][0]["routes"].clone();
+    let timeouts = items(&routes).iter().map(|it| it["route"]["timeout"].as_str().unwrap());
+    let timeouts =
+        timeouts.filter(|timeout| *timeout != "0s").map(|timeout| chassis::config::duration(timeout).unwrap());
+    timeouts.max().expect("answers have a time")
+}
+
 /// `envoy.yaml` as it is shipped.
 fn configuration() -> Value {
     let text = envoy_config::Settings::of(Target::Kubernetes).render().unwrap();

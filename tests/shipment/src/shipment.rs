@@ -4,6 +4,7 @@
 
 mod compose;
 mod envoy;
+mod front;
 mod identity;
 mod image;
 mod kubernetes;

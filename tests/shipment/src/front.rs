@@ -1,0 +1,59 @@
+//! What the front is asked and told by programs of its own image, run against a real Envoy.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use envoy_config::{Settings, Target};
+use kit::envoy::{Envoy, EnvoySetup};
+
+use crate::manifests::{BASE, pod, words};
+use crate::{compose, envoy};
+
+#[tokio::test]
+async fn an_envoy_that_is_about_to_end_says_so_and_serves_what_has_begun() {
+    let settings = Settings::of(Target::Kubernetes);
+    let setup = EnvoySetup { descriptor_set: settings.descriptor_set.to_vec(), upstreams: BTreeMap::new() };
+    let front = Envoy::start(setup).await;
+    let pod = pod(BASE.get("Deployment", "gateway"));
+    let stop = words(&pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]);
+    let check = compose::health_check("gateway");
+    let programs = tempfile::tempdir().unwrap();
+    quick_sleep(programs.path());
+    let run = |command: &[String], port: u16, here: SocketAddr| {
+        let words: Vec<_> =
+            command.iter().map(|word| word.replace(&format!("/{port}"), &format!("/{}", here.port()))).collect();
+        assert_ne!(words, command, "nobody listens on {here} there");
+        let path = format!("{}:/usr/bin:/bin", programs.path().display());
+        Command::new(&words[0]).args(&words[1..]).env("PATH", path).status().unwrap().success()
+    };
+
+    assert!(run(&check, settings.listen.port(), front.address()));
+    assert!(!head(front.address()).contains("connection: close"));
+    assert!(run(&stop, settings.admin_port, front.admin()));
+    assert!(head(front.address()).contains("connection: close"));
+    assert!(!run(&check, settings.listen.port(), front.address()));
+
+    let waited = fs::read_to_string(programs.path().join("seconds")).unwrap().trim().parse().unwrap();
+    assert!(Duration::from_secs(waited) > envoy::longest_answer());
+    assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() > waited);
+}
+
+/// A `sleep` that only notes how long it was to last.
+fn quick_sleep(directory: &Path) {
+    let mut sleep = OpenOptions::new().write(true).create_new(true).mode(0o700).open(directory.join("sleep")).unwrap();
+    write!(sleep, "#!/bin/sh\necho $1 > {}/seconds", directory.display()).unwrap();
+}
+
+/// The head of an answer.
+fn head(front: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(front).unwrap();
+    stream.write_all(b"GET /nothing HTTP/1.1\r\nhost: front\r\n\r\n").unwrap();
+    let lines = BufReader::new(stream).lines().map(Result::unwrap);
+    lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}
