@@ -14,7 +14,7 @@ pub(crate) struct Account {
     pub(crate) id: String,
     http: reqwest::Client,
     front: String,
-    token: String,
+    pub(crate) token: String,
     bearer: MetadataValue<Ascii>,
 }
 
@@ -46,9 +46,13 @@ impl Account {
 
     /// Posts through the front.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<()> {
+        self.made(path, body).await.map(drop)
+    }
+
+    /// Posts through the front, and answers what was made.
+    pub(crate) async fn made(&self, path: &str, body: &Value) -> Result<Value> {
         let request = self.http.post(format!("{}{path}", self.front)).bearer_auth(&self.token);
-        request.json(body).send().await?.error_for_status()?.bytes().await?;
-        Ok(())
+        Ok(request.json(body).send().await?.error_for_status()?.json().await?)
     }
 
     /// Reads a stream of events through the front.

@@ -1,17 +1,20 @@
-//! What the REST front costs: the embedded gateway beside Envoy, direct gRPC and a plain axum handler.
+//! What the REST front costs: the embedded gateway beside Envoy, a front written by hand, and direct gRPC.
 //!
-//! **Who competes.** Each contestant is a process of its own that answers 32 connections, one call at a time on each:
-//! the `gateway` binary; Envoy with the configuration of production; a tonic service, called without a front; an axum
-//! handler that serialises the same structs with serde and has nothing behind it. Behind both fronts stands that same
-//! tonic service, in a second process. It does no work but to clone and encode fixed entries of a journal; the axum
-//! handler clones and serialises the same ones. Both fronts write their access log to a file, and both leave access
-//! tokens to the services: in production Envoy verifies them too, which the embedded gateway has no part in.
+//! Two questions, each with its place. All contestants of a question have the same service behind them, run on the same
+//! cores, and answer 32 connections, one call at a time on each.
 //!
-//! **Where.** Two questions, two places. *Which front answers more?* The embedded gateway and Envoy have one core for
-//! themselves, with one worker thread, and the load and the tonic service share another: a turn measures what one core of
-//! a front answers. *What does the front cost whoever could call the service?* The embedded gateway, direct gRPC and the
-//! axum handler share two cores with the load, and with the tonic service where they have it behind them: so a turn
-//! measures what the machine answers, each hop paid for.
+//! **Which front answers more?** The `gateway` binary; Envoy with the configuration of production; axum handlers that call
+//! the service by its generated client and serialise the same structs with serde, as somebody would write them by hand.
+//! Each has a core for itself, with one worker thread; the load and the service share another. The service is a bare tonic
+//! one that does no work but to clone and encode fixed entries of a journal: so what is measured is the front. Both fronts
+//! write their access log to a file, and both leave access tokens to the services: in production Envoy verifies them too,
+//! which the embedded gateway has no part in. The handlers do neither. What axum handlers answer that have no service
+//! behind them, but the entries themselves, is told beside it: so much a server can answer that is no front.
+//!
+//! **What does the front cost whoever could call the service?** A whole mesh, as it is shipped: its front, and its service
+//! of journals, which verifies, decides, reads its table and opens what is sealed. The load and the mesh share two cores,
+//! so that a turn measures what the machine answers, each hop paid for. The same is told, without a target, of the
+//! `gateway` binary and the bare service: so much the hop costs where there is no work at all.
 //!
 //! The CPU time of the contestant per request is printed beside each rate, and how much of its cores it had: a rate
 //! suffers from what else the machine does, CPU time hardly. A front that had less than its core was not the limit.
@@ -23,6 +26,7 @@
 //! gRPC. The load sends bytes that it made before, and looks at nothing in an answer but its status and its length: no
 //! side gains by a better client. Before the turns the JSON of the REST contestants of each place is compared: it is the same.
 
+mod by_hand;
 mod contestant;
 mod grpc;
 mod load;
@@ -68,29 +72,36 @@ struct Track {
 
 /// What the fronts cost.
 pub(crate) struct Fronts {
-    /// Each on its core.
-    apart: [Track; 2],
-    /// With everything on the same cores: the embedded gateway, and those without a front.
-    together: [Track; 4],
+    /// Each on its core: the embedded gateway, Envoy, and axum with and without the service.
+    apart: [Track; 4],
+    /// With everything on the same cores: a mesh by its front, and directly on one and on many connections.
+    mesh: [Track; 3],
+    /// Likewise, with the bare service.
+    bare: [Track; 3],
 }
 
 /// Measures for about this long at each work and contestant.
-pub(crate) fn fronts(gateway: &Path, time: Duration) -> Result<Fronts> {
+pub(crate) fn fronts(gateway: &Path, mesh: &Path, time: Duration) -> Result<Fronts> {
     let cores = Cores::apart()?;
     let apart = cores.runtime()?.block_on(async {
         let upstream = Contestant::upstream(&cores, cores.load())?;
         let embedded = Contestant::embedded(&cores, gateway, &upstream).await?;
         let envoy = Contestant::envoy(&cores, &upstream).await?;
-        measure([embedded, envoy], time).await
+        let by_hand = Contestant::by_hand(&cores, &upstream)?;
+        measure([embedded, envoy, by_hand, Contestant::plain(&cores)?], time).await
     })?;
     let cores = Cores::together()?;
-    let together = cores.runtime()?.block_on(async {
+    let runtime = cores.runtime()?;
+    let mesh = runtime.block_on(async {
+        let [front, service] = Contestant::mesh(mesh).await?;
+        measure([front, service.on_one_connection(), service], time).await
+    })?;
+    let bare = runtime.block_on(async {
         let upstream = Contestant::upstream(&cores, cores.contestant())?;
         let embedded = Contestant::embedded(&cores, gateway, &upstream).await?;
-        let plain = Contestant::plain(&cores)?;
-        measure([embedded, upstream.on_one_connection(), upstream, plain], time).await
+        measure([embedded, upstream.on_one_connection(), upstream], time).await
     })?;
-    Ok(Fronts { apart, together })
+    Ok(Fronts { apart, mesh, bare })
 }
 
 async fn measure<const N: usize>(contestants: [Contestant; N], time: Duration) -> Result<[Track; N]> {

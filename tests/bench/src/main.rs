@@ -28,7 +28,7 @@
 //!   over REST in turns with the raw SDK's PutItem of that size; 200 clients who watch over REST, and how long after its
 //!   acknowledgement a message is there; the free slots of a week, of a therapist who offers that week and of one who
 //!   offers 10^4 slots, in turns.
-//! - **Fronts**: the embedded gateway beside Envoy, direct gRPC and a plain axum handler, without a mesh: see [`front`].
+//! - **Fronts**: the embedded gateway beside Envoy, direct gRPC and axum handlers: see [`front`].
 
 mod account;
 mod callers;
@@ -40,6 +40,7 @@ mod process;
 mod report;
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -90,6 +91,10 @@ struct Cli {
     /// Be one of the processes that are measured.
     #[arg(long, hide = true)]
     serve: Option<Served>,
+
+    /// The service that this process is in front of.
+    #[arg(long, hide = true)]
+    before: Option<SocketAddr>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -116,11 +121,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Report> {
-    let Cli { seconds, only, soak, mesh, gateway, serve, .. } = cli;
+    let Cli { seconds, only, soak, mesh, gateway, serve, before, .. } = cli;
     let time = Duration::from_secs(seconds);
     let mut report = Report::default();
     if let Some(what) = serve {
-        Runtime::new()?.block_on(front::serve(what))?;
+        Runtime::new()?.block_on(front::serve(what, before))?;
         return Ok(report);
     }
     let build = |name, told: Option<PathBuf>| told.map_or_else(|| process::build(name), Ok);
@@ -130,11 +135,12 @@ fn run(cli: Cli) -> Result<Report> {
         }
         return Ok(report);
     }
+    let mesh = build("mesh", mesh)?;
     if only != Some(Part::Fronts) {
-        Runtime::new()?.block_on(measure(&build("mesh", mesh)?, time, &mut report))?;
+        Runtime::new()?.block_on(measure(&mesh, time, &mut report))?;
     }
     if only != Some(Part::Mesh) {
-        front::fronts(&build("gateway", gateway)?, time)?.report(&mut report);
+        front::fronts(&build("gateway", gateway)?, &mesh, time)?.report(&mut report);
     }
     Ok(report)
 }

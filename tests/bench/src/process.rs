@@ -12,6 +12,7 @@ const POLL: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A mesh that serves. It is killed when dropped.
+#[derive(Debug)]
 pub(crate) struct Mesh {
     child: Child,
     /// How long it took to be ready.

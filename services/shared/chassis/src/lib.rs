@@ -25,6 +25,10 @@ mod tasks;
 pub mod telemetry;
 mod turns;
 
+/// A request is hundreds of small pieces of memory: with the allocator of the C library they are an eighth of a front's work.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub use answer::{HTTP_BODY_FIELD, HTTP_CODE};
 pub use context::{AUTHORIZATION, Context, IDEMPOTENCY_KEY, WORKLOAD_TOKEN};
 pub use deadline::grpc_timeout;

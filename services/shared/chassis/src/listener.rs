@@ -115,19 +115,16 @@ where
     tokio::time::timeout(config.drain_timeout, tracker.wait()).await.is_ok()
 }
 
+/// An answer, with a body that notes whether the peer takes it where that matters.
+type Attended<B> = http::Response<Either<Owed<Pin<Box<B>>>, B>>;
+
 /// The service of one connection: what it is asked and what it answers tells whether the connection lives.
 fn attended<S, B>(
     service: S,
     peer: SocketAddr,
     protocols: Protocols,
     lives: Arc<Life>,
-) -> impl Service<
-    http::Request<Incoming>,
-    Response = http::Response<Either<Owed<Pin<Box<B>>>, B>>,
-    Error = Infallible,
-    Future: Send,
-> + Clone
-+ Send
+) -> impl Service<http::Request<Incoming>, Response = Attended<B>, Error = Infallible, Future: Send> + Clone + Send
 where
     S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible, Future: Send>
         + Clone

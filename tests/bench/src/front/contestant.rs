@@ -14,8 +14,11 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
+use super::upstream::LIST;
+use super::work::{Whose, new_entry};
 use crate::Result;
-use crate::process::{cpu_time, descendant, resident};
+use crate::account::Account;
+use crate::process::{Mesh, cpu_time, descendant, resident};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(5);
@@ -110,6 +113,7 @@ impl Drop for Process {
 enum Parts {
     Own { _process: Process, _files: Option<TempDir> },
     Envoy { _front: Envoy },
+    Mesh { _mesh: Mesh, _data: TempDir },
 }
 
 /// How a contestant is called.
@@ -129,6 +133,7 @@ pub(crate) struct Contestant {
     pub(super) name: &'static str,
     pub(super) address: SocketAddr,
     pub(super) protocol: Protocol,
+    pub(super) whose: Arc<Whose>,
     pid: u32,
     _parts: Arc<Parts>,
 }
@@ -136,21 +141,49 @@ pub(crate) struct Contestant {
 impl Contestant {
     /// The tonic service.
     pub(super) fn upstream(cores: &Cores, on: CpuSet) -> Result<Self> {
-        Self::own(cores, on, "upstream", "direct gRPC", Protocol::Grpc)
+        Self::own(cores, on, &["upstream"], "direct gRPC", Protocol::Grpc)
     }
 
-    /// The axum handler.
+    /// The axum handlers with nothing behind them.
     pub(super) fn plain(cores: &Cores) -> Result<Self> {
-        Self::own(cores, cores.contestant, "plain", "axum", Protocol::Rest)
+        Self::own(cores, cores.contestant, &["plain"], "axum with no service", Protocol::Rest)
     }
 
-    fn own(cores: &Cores, on: CpuSet, what: &str, name: &'static str, protocol: Protocol) -> Result<Self> {
+    /// The axum handlers in front of the service.
+    pub(super) fn by_hand(cores: &Cores, upstream: &Self) -> Result<Self> {
+        let before = upstream.address.to_string();
+        Self::own(cores, cores.contestant, &["by-hand", "--before", &before], "axum", Protocol::Rest)
+    }
+
+    fn own(cores: &Cores, on: CpuSet, what: &[&str], name: &'static str, protocol: Protocol) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        let mut process = cores.spawn(on, command.args(["--serve", what]).stdout(Stdio::piped()))?;
+        let mut process = cores.spawn(on, command.arg("--serve").args(what).stdout(Stdio::piped()))?;
         let mut said = String::new();
         BufReader::new(process.0.stdout.take().ok_or("its output is piped")?).read_line(&mut said)?;
         let (address, pid) = (said.trim().parse()?, process.0.id());
-        Ok(Self { name, address, protocol, pid, _parts: Arc::new(Parts::Own { _process: process, _files: None }) })
+        let parts = Parts::Own { _process: process, _files: None };
+        Ok(Self { name, address, protocol, whose: Arc::new(Whose::fixed()), pid, _parts: Arc::new(parts) })
+    }
+
+    /// A whole mesh with a journal in it: its front, and the service of journals.
+    pub(super) async fn mesh(binary: &Path) -> Result<[Self; 2]> {
+        let data = tempfile::tempdir()?;
+        let mesh = Mesh::start(binary, data.path()).await?;
+        let author = Account::join(&mesh, &reqwest::Client::new(), "author", "CLIENT").await?;
+        let (path, entry) = (format!("/journal/{}", author.id), serde_json::from_str(&new_entry())?);
+        for _ in 1..LIST {
+            author.post(&path, &entry).await?;
+        }
+        let last = author.made(&path, &entry).await?;
+        let entry = last["entryId"].as_str().ok_or("no entry")?.to_owned();
+        let address =
+            |url: &str| -> Result<SocketAddr> { Ok(url.strip_prefix("http://").ok_or("no address")?.parse()?) };
+        let (front, service, pid) = (address(&mesh.front)?, address(&mesh.service("journals")?)?, mesh.id());
+        let whose = Arc::new(Whose { client: author.id, entry, token: author.token });
+        let parts = Arc::new(Parts::Mesh { _mesh: mesh, _data: data });
+        let service =
+            Self { name: "direct gRPC", address: service, protocol: Protocol::Grpc, whose, pid, _parts: parts };
+        Ok([Self { name: "embedded gateway", address: front, protocol: Protocol::Rest, ..service.clone() }, service])
     }
 
     /// The embedded gateway, as it is shipped.
@@ -181,7 +214,8 @@ impl Contestant {
         };
         let pid = process.0.id();
         let parts = Parts::Own { _process: process, _files: Some(files) };
-        Ok(Self { name: "embedded gateway", address, protocol: Protocol::Rest, pid, _parts: Arc::new(parts) })
+        let (name, whose) = ("embedded gateway", Arc::clone(&upstream.whose));
+        Ok(Self { name, address, protocol: Protocol::Rest, whose, pid, _parts: Arc::new(parts) })
     }
 
     /// Envoy, configured as in production, but that it leaves access tokens to the services as the embedded gateway does.
@@ -201,6 +235,7 @@ impl Contestant {
             name: "Envoy",
             address,
             protocol: Protocol::Rest,
+            whose: Arc::clone(&upstream.whose),
             pid,
             _parts: Arc::new(Parts::Envoy { _front: envoy }),
         })

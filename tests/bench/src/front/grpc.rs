@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::work::{Work, bearer};
+use super::work::{Whose, Work};
 use crate::Result;
 
 /// A connection, or a share of one. It ends with its last share.
@@ -26,7 +26,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects; what moves the bytes runs among `tasks`.
-    pub(super) async fn open(to: SocketAddr, work: Work, tasks: &mut JoinSet<()>) -> Result<Self> {
+    pub(super) async fn open(to: SocketAddr, work: Work, of: &Whose, tasks: &mut JoinSet<()>) -> Result<Self> {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
@@ -36,11 +36,11 @@ impl Connection {
         });
         let uri = |path| Uri::builder().scheme("http").authority(to.to_string()).path_and_query(path).build();
         let calls: std::result::Result<_, http::Error> =
-            work.calls().into_iter().map(|call| Ok((uri(call.path)?, call.message))).collect();
+            work.calls(of).into_iter().map(|call| Ok((uri(call.path)?, call.message))).collect();
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
-        let mut bearer = HeaderValue::try_from(bearer())?;
+        let mut bearer = HeaderValue::try_from(of.bearer())?;
         bearer.set_sensitive(true);
         headers.insert(AUTHORIZATION, bearer);
         Ok(Self { sender, calls: calls?, headers, next: 0, least: work.least() })

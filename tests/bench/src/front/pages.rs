@@ -9,24 +9,34 @@ const GROWTH: f64 = 1.1;
 impl Fronts {
     /// Adds what was measured, and what is asked of it.
     pub(crate) fn report(&self, report: &mut Report) {
-        let Self { apart: [embedded, envoy], together: [fronted, shared, direct, plain] } = self;
+        let Self { apart: [embedded, envoy, by_hand, plain], mesh: [fronted, shared, direct], bare } = self;
         for (number, work) in WORKS.into_iter().enumerate() {
             let named = what(work);
-            for Track { name, lanes, .. } in [embedded, envoy] {
+            for Track { name, lanes, .. } in [embedded, envoy, by_hand, plain] {
                 report.figure(format!("{named}, own core: {name}"), figure(&lanes[number]));
             }
-            versus(report, named, number, embedded, envoy, 2.0);
-            for Track { name, lanes, .. } in [fronted, direct, shared, plain] {
-                report.figure(format!("{named}, shared cores: {name}"), figure(&lanes[number]));
+            for Track { name, lanes, .. } in [fronted, direct, shared] {
+                report.figure(format!("{named}, mesh: {name}"), figure(&lanes[number]));
             }
+            for Track { name, lanes, .. } in bare {
+                report.figure(format!("{named}, bare service: {name}"), figure(&lanes[number]));
+            }
+            let [fronted_bare, _, direct_bare] = bare;
+            for (what, one, other) in
+                [("axum with no service", embedded, plain), ("a bare service", fronted_bare, direct_bare)]
+            {
+                let ratio = one.lanes[number].ratio(&other.lanes[number]);
+                report.figure(format!("{named}: embedded to {what}"), format!("{ratio:.2}"));
+            }
+            versus(report, named, number, embedded, envoy, 2.0);
             match work {
                 Work::Get => {
+                    versus(report, named, number, embedded, by_hand, 0.35);
                     versus(report, named, number, fronted, direct, 0.75);
-                    versus(report, named, number, fronted, plain, 0.35);
                 }
                 Work::List => {
+                    versus(report, named, number, embedded, by_hand, 0.35);
                     versus(report, named, number, fronted, direct, 0.70);
-                    versus(report, named, number, fronted, plain, 0.35);
                 }
                 Work::Post | Work::All => {}
             }

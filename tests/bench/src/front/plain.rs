@@ -1,4 +1,4 @@
-//! The same answers by an axum handler and serde.
+//! The same answers by axum handlers and serde, with nothing behind them.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -27,21 +27,28 @@ async fn list(State(journal): State<Journal>) -> Json<Vec<Entry>> {
 }
 
 async fn create(State(journal): State<Journal>, Json(sent): Json<NewEntry>) -> (StatusCode, Json<Entry>) {
-    let NewEntry { emotion, intensity, timestamp, note } = sent;
-    let timestamp =
-        timestamp.map(|at| prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() });
+    let JournalEntry { emotion, intensity, timestamp, note, .. } = sent.into();
     (StatusCode::CREATED, Json(Entry(JournalEntry { emotion, intensity, timestamp, note, ..journal.one() })))
 }
 
 #[derive(Deserialize)]
-struct NewEntry {
+pub(super) struct NewEntry {
     emotion: Option<String>,
     intensity: Option<i32>,
     timestamp: Option<Timestamp>,
     note: Option<String>,
 }
 
-struct Entry(JournalEntry);
+impl From<NewEntry> for JournalEntry {
+    fn from(new: NewEntry) -> Self {
+        let NewEntry { emotion, intensity, timestamp, note } = new;
+        let timestamp =
+            timestamp.map(|at| prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() });
+        Self { emotion, intensity, timestamp, note, ..Self::default() }
+    }
+}
+
+pub(super) struct Entry(pub(super) JournalEntry);
 
 impl Serialize for Entry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::work::Work;
+use super::work::{Whose, Work};
 use crate::Result;
 
 const ROOM: usize = 128 * 1024;
@@ -22,10 +22,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(to: SocketAddr, work: Work) -> Result<Self> {
+    pub(super) async fn open(to: SocketAddr, work: Work, of: &Whose) -> Result<Self> {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
-        let (requests, least) = (work.requests(to), work.least());
+        let (requests, least) = (work.requests(to, of), work.least());
         Ok(Self { stream, requests, next: 0, least, buffer: vec![0; ROOM] })
     }
 
@@ -80,6 +80,6 @@ fn head(bytes: &[u8]) -> Result<Option<(usize, usize)>> {
 }
 
 /// One request, and the body of its answer.
-pub(super) async fn once(to: SocketAddr, work: Work) -> Result<Vec<u8>> {
-    Ok(Connection::open(to, work).await?.exchange().await?.to_vec())
+pub(super) async fn once(to: SocketAddr, work: Work, of: &Whose) -> Result<Vec<u8>> {
+    Ok(Connection::open(to, work, of).await?.exchange().await?.to_vec())
 }

@@ -1,16 +1,19 @@
 //! The processes that this binary runs of itself.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 
+use axum::Router;
 use axum::serve::ListenerExt as _;
 use clap::ValueEnum;
+use proto::journals::v1::journal_service_client::JournalServiceClient;
 use proto::journals::v1::journal_service_server::JournalServiceServer;
 use tokio::net::TcpListener;
-use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Server};
 
-use super::plain;
 use super::upstream::Journal;
+use super::{by_hand, plain};
 use crate::Result;
 
 /// What a process of this binary serves.
@@ -18,12 +21,15 @@ use crate::Result;
 pub(crate) enum Served {
     /// The tonic service.
     Upstream,
-    /// The axum handler.
+    /// The axum handlers with nothing behind them.
     Plain,
+    /// The axum handlers that call the service.
+    ByHand,
 }
 
-/// Serves until it is killed. Says its address in the first line.
-pub(crate) async fn serve(what: Served) -> Result<()> {
+/// Serves until it is killed, in front of the service at `before` if that is what is served. Says its address in the first
+/// line.
+pub(crate) async fn serve(what: Served, before: Option<SocketAddr>) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
     match what {
@@ -34,13 +40,20 @@ pub(crate) async fn serve(what: Served) -> Result<()> {
             let (_, health) = tonic_health::server::health_reporter();
             Server::builder().add_service(health).add_service(service).serve_with_incoming(incoming).await?;
         }
-        Served::Plain => {
-            let listener = listener.tap_io(|stream| {
-                // If it fails, it is only slower.
-                let _ = stream.set_nodelay(true);
-            });
-            axum::serve(listener, plain::router()).await?;
+        Served::Plain => rest(listener, plain::router()).await?,
+        Served::ByHand => {
+            let service = before.ok_or("no service to be in front of")?;
+            let channel = Channel::from_shared(format!("http://{service}"))?.tcp_nodelay(true).connect().await?;
+            rest(listener, by_hand::router(JournalServiceClient::new(channel))).await?;
         }
     }
     Ok(())
+}
+
+async fn rest(listener: TcpListener, router: Router) -> Result<()> {
+    let listener = listener.tap_io(|stream| {
+        // If it fails, it is only slower.
+        let _ = stream.set_nodelay(true);
+    });
+    Ok(axum::serve(listener, router).await?)
 }

@@ -16,6 +16,27 @@ use crate::Result;
 /// Of the length that access tokens have. The fixed service reads none.
 const TOKEN_LENGTH: usize = 480;
 
+/// Whose journal is asked for, and with which token.
+#[derive(Debug)]
+pub(super) struct Whose {
+    pub(super) client: String,
+    /// One of the entries.
+    pub(super) entry: String,
+    pub(super) token: String,
+}
+
+impl Whose {
+    /// The journal that is always the same.
+    pub(super) fn fixed() -> Self {
+        Self { client: CLIENT.to_owned(), entry: upstream::entry(0).entry_id, token: "a".repeat(TOKEN_LENGTH) }
+    }
+
+    /// What an `authorization` header says.
+    pub(super) fn bearer(&self) -> String {
+        format!("Bearer {}", self.token)
+    }
+}
+
 /// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Work {
@@ -47,20 +68,20 @@ impl Work {
     }
 
     /// The requests of HTTP/1.1, whole.
-    pub(super) fn requests(self, to: SocketAddr) -> Vec<Bytes> {
-        self.each().iter().map(|work| work.request(to)).collect()
+    pub(super) fn requests(self, to: SocketAddr, of: &Whose) -> Vec<Bytes> {
+        self.each().iter().map(|work| work.request(to, of)).collect()
     }
 
-    fn request(self, to: SocketAddr) -> Bytes {
-        let id = &upstream::entry(0).entry_id;
+    fn request(self, to: SocketAddr, of: &Whose) -> Bytes {
+        let Whose { client, entry, .. } = of;
         let (target, body) = match self {
-            Self::List => (format!("GET /journal/{CLIENT}?pageSize={LIST}"), None),
-            Self::Post => (format!("POST /journal/{CLIENT}"), Some(new_entry())),
-            Self::Get | Self::All => (format!("GET /journal/{CLIENT}/entries/{id}"), None),
+            Self::List => (format!("GET /journal/{client}?pageSize={LIST}"), None),
+            Self::Post => (format!("POST /journal/{client}"), Some(new_entry())),
+            Self::Get | Self::All => (format!("GET /journal/{client}/entries/{entry}"), None),
         };
-        let token = "a".repeat(TOKEN_LENGTH);
         let mut request = format!(
-            "{target} HTTP/1.1\r\nhost: {to}\r\nuser-agent: bench\r\naccept: application/json\r\nauthorization: Bearer {token}\r\n"
+            "{target} HTTP/1.1\r\nhost: {to}\r\nuser-agent: bench\r\naccept: application/json\r\nauthorization: {}\r\n",
+            of.bearer()
         );
         // Writing to memory can't fail.
         let _ = match body {
@@ -73,12 +94,12 @@ impl Work {
     }
 
     /// The calls of gRPC.
-    pub(super) fn calls(self) -> Vec<Call> {
-        self.each().iter().map(|work| work.call()).collect()
+    pub(super) fn calls(self, of: &Whose) -> Vec<Call> {
+        self.each().iter().map(|work| work.call(of)).collect()
     }
 
-    fn call(self) -> Call {
-        let client_id = CLIENT.to_owned();
+    fn call(self, of: &Whose) -> Call {
+        let client_id = of.client.clone();
         match self {
             Self::List => Call {
                 path: "/therapy.journals.v1.JournalService/ListEntries",
@@ -94,7 +115,7 @@ impl Work {
             }
             Self::Get | Self::All => Call {
                 path: "/therapy.journals.v1.JournalService/GetEntry",
-                message: framed(&GetEntryRequest { client_id, entry_id: upstream::entry(0).entry_id }),
+                message: framed(&GetEntryRequest { client_id, entry_id: of.entry.clone() }),
             },
         }
     }
@@ -108,12 +129,8 @@ impl Work {
     }
 }
 
-/// The access token of gRPC's calls.
-pub(super) fn bearer() -> String {
-    format!("Bearer {}", "a".repeat(TOKEN_LENGTH))
-}
-
-fn new_entry() -> String {
+/// An entry as JSON.
+pub(super) fn new_entry() -> String {
     let JournalEntry { emotion, intensity, note, .. } = upstream::entry(0);
     serde_json::json!({"emotion": emotion, "intensity": intensity, "timestamp": "2023-11-14T22:13:20Z", "note": note})
         .to_string()
@@ -132,7 +149,8 @@ pub(super) async fn compare(contestants: &[Contestant]) -> Result<()> {
     for work in Work::All.each() {
         let mut first: Option<(&Contestant, Value)> = None;
         for contestant in contestants.iter().filter(|one| one.protocol == Protocol::Rest) {
-            let answer: Value = serde_json::from_slice(&rest::once(contestant.address, *work).await?)?;
+            let answer: Value =
+                serde_json::from_slice(&rest::once(contestant.address, *work, &contestant.whose).await?)?;
             match &first {
                 Some((other, expected)) if *expected != answer => {
                     return Err(format!("{} and {} answer {work:?} differently", other.name, contestant.name).into());
