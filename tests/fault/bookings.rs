@@ -73,7 +73,7 @@ async fn what_fails_while_a_session_is_booked_at_once_leaves_no_half(engine: Eng
 }
 
 async fn faults(engine: Engine, deed: Deed) {
-    let stage = Stage::start(engine, |config| config.endings.recovery_interval = SOON).await;
+    let stage = Box::pin(Stage::start(engine, |config| config.endings.recovery_interval = SOON)).await;
     let people = People::join(&stage.mesh).await;
     for mode in MODES {
         // A read never conflicts.

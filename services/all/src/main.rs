@@ -64,6 +64,10 @@ enum Command {
         #[arg(long)]
         dir: PathBuf,
 
+        /// Make new tokens for those that have one too. The old ones stay good until they expire.
+        #[arg(long)]
+        renew: bool,
+
         /// How many days the tokens are good for.
         #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
         days: u32,
@@ -144,7 +148,7 @@ async fn main() -> ExitCode {
             demo::play(&url, &*clock, &*entropy).await
         }
         Some(Command::WorkloadKeys { dir, days }) => write_workload_keys(&dir, days),
-        Some(Command::Prepare { dir, days }) => prepare(&dir, days),
+        Some(Command::Prepare { dir, renew, days }) => prepare(&dir, renew, days),
         Some(Command::CreateTables(dynamodb)) => create_tables(&dynamodb).await,
         Some(Command::RewrapKeys { dynamodb, place, key_encryption_keys_file }) => {
             rewrap_keys(dynamodb, &place, key_encryption_keys_file).await
@@ -223,26 +227,43 @@ fn write_workload_keys(dir: &Path, days: u32) -> Result<(), BoxError> {
     say(&format!("wrote jwks.json and a token for each of {} to {}", names.join(", "), dir.display()))
 }
 
-fn prepare(dir: &Path, days: u32) -> Result<(), BoxError> {
+fn prepare(dir: &Path, renew: bool, days: u32) -> Result<(), BoxError> {
     let Platform { entropy, .. } = Platform::system();
     for name in ["secrets", "key-encryption-keys"] {
         let place = dir.join(name);
         make(&place)?;
         launch::make_secrets(&place.join(name), &*entropy)?;
     }
-    // All tokens are of one issuer, whose key is nowhere but in here: they are there as a whole or not at all.
-    let (whole, part) = (dir.join("workload"), dir.join("workload.part"));
-    if !whole.exists() {
-        let issuer = Issuer::generate(Arc::new(SystemClock))?;
-        for name in workloads() {
-            let place = part.join(name);
-            make(&place)?;
-            std::fs::write(place.join("jwks.json"), issuer.jwks().to_string())?;
-            write_secret(&place.join("token"), &issuer.mint(name, DAY * days))?;
-        }
-        std::fs::rename(&part, &whole)?;
-    }
+    prepare_tokens(&dir.join("workload"), renew, days)?;
     say(&format!("{} holds what services share", dir.display()))
+}
+
+/// Makes the tokens that are missing, or all. The key that signs them is nowhere but in here: each time it is another one, which
+/// everybody is told before somebody has a token of it, beside those of before.
+fn prepare_tokens(dir: &Path, renew: bool, days: u32) -> Result<(), BoxError> {
+    let place = |name: &str| dir.join(name);
+    let names: Vec<_> = workloads().filter(|name| renew || !place(name).join("token").exists()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let issuer = Issuer::generate(Arc::new(SystemClock))?;
+    let mut keys = keys_of(issuer.jwks());
+    for file in workloads().map(|name| place(name).join("jwks.json")).filter(|file| file.exists()) {
+        let known = std::fs::read(&file).map_err(BoxError::from).and_then(|json| Ok(serde_json::from_slice(&json)?));
+        let known = known.map_err(|error| format!("{}: {error}", file.display()))?;
+        keys.extend(keys_of(&known).into_iter().filter(|known| !keys.contains(known)).collect::<Vec<_>>());
+    }
+    let keys = serde_json::json!({ "keys": keys }).to_string();
+    for name in workloads() {
+        make(&place(name))?;
+        write_whole(&place(name).join("jwks.json"), &keys)?;
+    }
+    names.into_iter().try_for_each(|name| write_whole(&place(name).join("token"), &issuer.mint(name, DAY * days)))
+}
+
+/// The keys of a JSON Web Key Set.
+fn keys_of(jwks: &serde_json::Value) -> Vec<serde_json::Value> {
+    jwks["keys"].as_array().cloned().unwrap_or_default()
 }
 
 /// Makes a directory if it is not there.

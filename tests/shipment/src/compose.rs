@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use chassis::identity::{Issuer, KeySet, Keys, WorkloadVerifier};
+use kernel::SystemClock;
 use mesh::SERVICES;
 use serde_json::{Value, json};
 
@@ -127,7 +129,7 @@ fn what_waits_for_another_waits_for_one_that_can_say_so() {
 #[test]
 fn what_prepare_makes_is_where_every_container_looks() {
     let directory = tempfile::tempdir().unwrap();
-    programs::prepare(directory.path()).unwrap();
+    programs::prepare(directory.path(), false).unwrap();
     let token = |name: &str| directory.path().join("workload").join(name).join("token");
     for (name, service) in read().of_mesh() {
         for (variable, path) in variables(service).iter().filter(|(variable, _)| variable.ends_with("_FILE")) {
@@ -157,14 +159,42 @@ fn what_prepare_makes_is_where_every_container_looks() {
 #[test]
 fn to_prepare_again_changes_nothing_and_only_the_owner_reads_it() {
     let directory = tempfile::tempdir().unwrap();
-    programs::prepare(directory.path()).unwrap();
+    programs::prepare(directory.path(), false).unwrap();
     let before = files(directory.path());
-    programs::prepare(directory.path()).unwrap();
+    programs::prepare(directory.path(), false).unwrap();
     assert_eq!(files(directory.path()), before);
     assert_eq!(before.len(), 2 + 2 * (SERVICES.len() + 1));
     for path in before.keys().filter(|path| !path.ends_with("jwks.json")) {
         assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600, "{path}");
     }
+}
+
+#[test]
+fn a_service_that_is_new_and_tokens_that_are_renewed_are_believed_beside_the_old_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |of: &str, name: &str| directory.path().join("workload").join(of).join(name);
+    let token = |of: &str| std::fs::read_to_string(file(of, "token")).unwrap();
+    let believes = |who: &str, token: &str| {
+        let keys = Keys::fixed(KeySet::parse(&std::fs::read(file(who, "jwks.json")).unwrap()).unwrap());
+        let verifier = WorkloadVerifier::new(keys, Issuer::NAME, Issuer::SUBJECT_PREFIX, Arc::new(SystemClock));
+        verifier.verify(token).map(|name| name.to_string())
+    };
+    programs::prepare(directory.path(), false).unwrap();
+    let old = token("auth");
+    std::fs::remove_dir_all(file("vault", "")).unwrap();
+
+    programs::prepare(directory.path(), false).unwrap();
+    assert_eq!(token("auth"), old);
+    assert_eq!(believes("auth", &token("vault")).as_deref(), Some("vault"));
+    assert_eq!(believes("vault", &old).as_deref(), Some("auth"));
+
+    let secrets = || files(&directory.path().join("secrets"));
+    let before = secrets();
+    programs::prepare(directory.path(), true).unwrap();
+    assert_ne!(token("auth"), old);
+    assert_eq!(believes("vault", &token("auth")).as_deref(), Some("auth"));
+    assert_eq!(believes("vault", &old).as_deref(), Some("auth"), "whoever has not read the new one yet");
+    assert_eq!(secrets(), before);
 }
 
 /// All files beneath a directory.

@@ -17,8 +17,8 @@ use kernel::{ManualClock, Timestamp};
 use mesh::SERVICES;
 use serde_json::{Value, json};
 
-use crate::manifests::{BASE, items, pod};
-use crate::{at, text};
+use crate::at;
+use crate::manifests::{BASE, items, pod, words};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -106,15 +106,19 @@ fn the_keys_of_the_cluster_come_to_the_config_map_as_they_are() {
     let identity = identity();
     let api = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut program = program(identity.path(), &api);
+    assert!(!is_ready(identity.path()));
 
     let asked = answer(&api, "200 OK", &jwks);
     assert_eq!(asked.line, "GET /openid/v1/jwks HTTP/1.1");
     assert_eq!(asked.authorization, "Bearer a-token");
     let told = answer(&api, "200 OK", "{}");
+    let mut said = String::new();
+    BufReader::new(program.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    assert_eq!((said.as_str(), is_ready(identity.path())), ("the keys are published\n", true));
     drop(program.kill());
     drop(program.wait());
 
-    assert_eq!(told.line, "PATCH /api/v1/namespaces/therapy/configmaps/workload-keys HTTP/1.1");
+    assert_eq!(told.line, "PATCH /api/v1/namespaces/elsewhere/configmaps/workload-keys HTTP/1.1");
     assert_eq!((told.authorization.as_str(), told.kind.as_str()), ("Bearer a-token", "application/merge-patch+json"));
     let patch: Value = serde_json::from_str(&told.body).unwrap();
     assert_eq!(patch, json!({"data": {"jwks.json": jwks}}));
@@ -132,6 +136,7 @@ fn what_are_no_keys_is_not_published() {
         assert!(!program.wait().unwrap().success(), "{status} {body}");
         api.set_nonblocking(true).unwrap();
         assert!(api.accept().is_err(), "something was published after {status} {body}");
+        assert!(!is_ready(identity.path()));
     }
 }
 
@@ -139,9 +144,20 @@ fn what_are_no_keys_is_not_published() {
 fn the_program_publishes_where_the_services_read() {
     let map = BASE.get("ConfigMap", "workload-keys");
     assert!(map.get("data").is_none(), "to apply the manifests again must not take the keys away");
-    assert!(text("k8s/base/workload-keys.sh").contains("/api/v1/namespaces/therapy/configmaps/workload-keys"));
+    let pod = pod(BASE.get("Deployment", "workload-keys"));
+    assert_eq!(words(&pod["containers"][0]["command"]), ["sh", "/program/workload-keys.sh"]);
+    let identity = items(&pod["volumes"]).iter().find(|volume| volume["name"] == "identity").unwrap();
+    let own =
+        json!({"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}});
+    assert!(items(&identity["projected"]["sources"]).contains(&own));
+}
+
+/// What the cluster would think of the program.
+fn is_ready(state: &Path) -> bool {
     let container = &pod(BASE.get("Deployment", "workload-keys"))["containers"][0];
-    assert_eq!(crate::manifests::words(&container["command"]), ["sh", "/program/workload-keys.sh"]);
+    let probe = words(&container["readinessProbe"]["exec"]["command"]);
+    let probe: Vec<_> = probe.iter().map(|word| word.replace("/state/", &format!("{}/", state.display()))).collect();
+    Command::new(&probe[0]).args(&probe[1..]).stderr(Stdio::null()).status().unwrap().success()
 }
 
 /// What a pod of the program finds in place of its service account.
@@ -149,12 +165,14 @@ fn identity() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("token"), "a-token").unwrap();
     std::fs::write(directory.path().join("ca.crt"), "").unwrap();
+    std::fs::write(directory.path().join("namespace"), "elsewhere").unwrap();
     directory
 }
 
 fn program(identity: &Path, api: &TcpListener) -> std::process::Child {
     let mut program = Command::new("sh");
-    program.arg(at("k8s/base/workload-keys.sh")).env("IDENTITY", identity).stdout(Stdio::null()).stderr(Stdio::null());
+    program.arg(at("k8s/base/workload-keys.sh")).stdout(Stdio::piped()).stderr(Stdio::null());
+    program.env("IDENTITY", identity).env("STATE", identity);
     program.env("KUBERNETES_API", format!("http://{}", api.local_addr().unwrap())).env("no_proxy", "127.0.0.1");
     program.spawn().expect("a shell starts")
 }

@@ -47,8 +47,8 @@ mod the_mesh {
         <Cli as clap::CommandFactory>::command()
     }
 
-    pub(super) fn prepare_in(dir: &Path) -> Result<(), BoxError> {
-        prepare(dir, 1)
+    pub(super) fn prepare_in(dir: &Path, renew: bool) -> Result<(), BoxError> {
+        prepare(dir, renew, 1)
     }
 }
 
@@ -71,9 +71,9 @@ pub(crate) fn all() -> BTreeMap<&'static str, Command> {
     .into()
 }
 
-/// What `mesh prepare` does.
-pub(crate) fn prepare(dir: &Path) -> Result<(), BoxError> {
-    the_mesh::prepare_in(dir)
+/// What `mesh prepare` does, with `--renew` or without.
+pub(crate) fn prepare(dir: &Path, renew: bool) -> Result<(), BoxError> {
+    the_mesh::prepare_in(dir, renew)
 }
 
 /// The variables by which a program is told where others listen. auth asks nobody, itself least of all.
