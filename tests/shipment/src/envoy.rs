@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use envoy_config::Target;
+use envoy_config::{Settings, Target, Tls};
 use serde_json::Value;
 
-use crate::at;
 use crate::manifests::{BASE, documents, items};
+use crate::{at, text};
 
 /// How to write the files anew.
 const REFRESH: &str = "cargo run -p envoy-config -- --for kubernetes k8s/base/envoy";
@@ -39,6 +39,18 @@ fn every_file_that_is_rendered_is_shipped_and_no_other() {
 }
 
 #[test]
+fn an_overlay_that_replaces_the_files_is_told_of_all() {
+    let readme = text("k8s/README.md");
+    let told = readme.split_once("files: [").and_then(|(_, list)| list.split_once(']')).unwrap().0;
+    let tls = Tls { certificate: "/tls/tls.crt".to_owned(), key: "/tls/tls.key".to_owned() };
+    let all = Settings { tls: Some(tls), ..Settings::of(Target::Kubernetes) }.files().unwrap();
+    let all = all.into_iter().map(|(name, _)| format!("envoy/{name}"));
+    let always: Vec<_> = all.filter(|name| name != "envoy/certificate.yaml").collect();
+    assert_eq!(told.split(", ").collect::<Vec<_>>(), always);
+    assert!(readme.contains("# with TLS, envoy/certificate.yaml too"));
+}
+
+#[test]
 fn envoy_is_given_the_port_that_it_listens_on_and_the_files_that_it_reads() {
     let configuration = configuration();
     let listener =
@@ -49,7 +61,7 @@ fn envoy_is_given_the_port_that_it_listens_on_and_the_files_that_it_reads() {
     assert_eq!(container["ports"][0]["containerPort"], socket["port_value"]);
     let policy = &BASE.get("NetworkPolicy", "gateway")["spec"]["ingress"];
     assert_eq!(policy[0]["ports"][0]["port"], socket["port_value"]);
-    let settings = envoy_config::Settings::of(Target::Kubernetes);
+    let settings = Settings::of(Target::Kubernetes);
     let mounted: BTreeMap<_, _> = items(&container["volumeMounts"])
         .iter()
         .map(|mount| (mount["mountPath"].as_str().unwrap(), mount["name"].as_str().unwrap()))
@@ -97,6 +109,6 @@ pub(crate) fn longest_answer() -> Duration {
 
 /// `envoy.yaml` as it is shipped.
 fn configuration() -> Value {
-    let text = envoy_config::Settings::of(Target::Kubernetes).render().unwrap();
+    let text = Settings::of(Target::Kubernetes).render().unwrap();
     documents(&text).remove(0)
 }

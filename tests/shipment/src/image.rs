@@ -28,6 +28,17 @@ fn the_image_can_be_made_of_every_program() {
 }
 
 #[test]
+fn the_loops_of_the_readmes_forget_no_image() {
+    let told = |readme: &str| -> BTreeSet<_> {
+        let readme = text(readme);
+        let (_, loop_) = readme.split_once("for service in ").unwrap();
+        loop_.split_once(';').unwrap().0.split_whitespace().map(str::to_owned).collect()
+    };
+    assert_eq!(told("deploy/README.md"), programs::all().into_keys().map(str::to_owned).collect());
+    assert_eq!(told("k8s/README.md"), mesh::SERVICES.map(str::to_owned).into());
+}
+
+#[test]
 fn the_programs_of_the_workspace_are_those_that_are_shipped_or_tools() {
     let metadata =
         run(Command::new(env!("CARGO")).args(["metadata", "--no-deps", "--offline", "--format-version", "1"]));
