@@ -101,7 +101,9 @@ async fn embedded(service: &Front) -> (SocketAddr, DropGuard) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let guard = stop.clone().drop_guard();
-    let serving = async move { listener::serve(listener, vec![Lane::here(front)], Protocols::Http1And2, &connections, stop).await };
+    let serving = async move {
+        listener::serve(listener, vec![Lane::here(front)], Protocols::Http1And2, &connections, stop).await
+    };
     #[allow(clippy::disallowed_methods, reason = "the task ends with the guard")]
     tokio::spawn(serving);
     (address, guard)
