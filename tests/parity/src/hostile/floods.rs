@@ -73,5 +73,5 @@ async fn a_flood_costs_its_sender_and_nobody_else() {
         Row::differ("settings", each(&|_| frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100])), "refused", "200", ENDS),
         Row::differ("pings", each(&|_| frame(PING, 0, 0, &[0; 8])), "refused", "200", ENDS),
     ];
-    hold(&Pair::start().await, &rows, |front, bytes: &Vec<u8>| flood(front, bytes.clone())).await;
+    hold(&Pair::start().await, 2, &rows, |front, bytes: &Vec<u8>| flood(front, bytes.clone())).await;
 }

@@ -299,5 +299,5 @@ async fn nobody_disagrees_about_where_a_request_ends() {
         Row::alike("TLS where none is spoken", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec(), "400"),
         Row::alike("an expectation that nobody knows", post("expect: 200-ok\r\ncontent-length: 2", "{}"), "200 200"),
     ];
-    hold(&Pair::start().await, &rows, |front, bytes| statuses(front, bytes.clone())).await;
+    hold(&Pair::start().await, 16, &rows, |front, bytes| statuses(front, bytes.clone())).await;
 }

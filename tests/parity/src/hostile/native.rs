@@ -85,5 +85,5 @@ async fn nonsense_in_a_native_call_is_answered_as_grpc_does_and_alike() {
         Row::alike("two tokens in one line", with("authorization", "Bearer a, Bearer b"), "200 16"),
         Row::differ("a header with an underscore", with("x_user_id", "1"), "refused", "200 3", IN_WORDS),
     ];
-    hold(&Pair::start().await, &rows, |front, call| statuses(front, call.clone())).await;
+    hold(&Pair::start().await, 4, &rows, |front, call| statuses(front, call.clone())).await;
 }

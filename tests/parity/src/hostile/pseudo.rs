@@ -110,7 +110,7 @@ async fn a_malformed_request_of_http_2_reaches_no_service() {
         Row::alike("two lengths", plain(&[("content-length", "0"), ("content-length", "5")]), "refused"),
         Row::alike("a length that is text", plain(&[("content-length", "many")]), "refused"),
     ];
-    hold(&Pair::start().await, &rows, |front, list| ask(front, list.clone())).await;
+    hold(&Pair::start().await, 5, &rows, |front, list| ask(front, list.clone())).await;
 }
 
 /// Frames that follow the settings.
@@ -199,7 +199,7 @@ async fn frames_that_break_the_rules_end_the_stream_or_the_connection() {
             "200",
         ),
     ];
-    hold(&Pair::start().await, &rows, |front, bytes| {
+    hold(&Pair::start().await, 2, &rows, |front, bytes| {
         let bytes = bytes.clone();
         async move { Connection::open(front).await.ask(&bytes, 1).await }
     })

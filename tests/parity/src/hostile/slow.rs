@@ -85,7 +85,7 @@ async fn who_never_finishes_a_request_loses_the_connection() {
             GIVEN_UP,
         ),
     ];
-    hold(&Pair::start().await, &rows, |front, attempt| ends(front, attempt.first, attempt.drop)).await;
+    hold(&Pair::start().await, 8, &rows, |front, attempt| ends(front, attempt.first, attempt.drop)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +110,7 @@ async fn who_never_finishes_a_request_of_http_2_loses_the_stream() {
         Row::differ("half a body", begun(&post, b"{"), "499", "408", GIVEN_UP),
         Row::alike("half a message", begun(&call, b"\0\0\0"), "200"),
     ];
-    hold(&Pair::start().await, &rows, |front, bytes: &Vec<u8>| {
+    hold(&Pair::start().await, 3, &rows, |front, bytes: &Vec<u8>| {
         let bytes = bytes.clone();
         async move { Connection::open(front).await.ask(&bytes, 1).await }
     })

@@ -90,7 +90,7 @@ async fn a_service_reads_what_the_front_read() {
         Row::alike("a query that is not UTF-8, raw", b"/front/items?pageToken=\xff", "400"),
         Row::alike("8,000 letters", &long, "200 long"),
     ];
-    hold(&Pair::start().await, &rows, |front, target: &&[u8]| {
+    hold(&Pair::start().await, 11, &rows, |front, target: &&[u8]| {
         let target = *target;
         async move {
             let end = read(front, target).await;
