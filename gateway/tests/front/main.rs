@@ -6,6 +6,7 @@ mod docs;
 mod edge;
 mod native;
 mod robustness;
+mod stalls;
 mod stand;
 mod streams;
 mod web;
