@@ -61,6 +61,19 @@ impl Envoy {
     ///
     /// As [`start`](Self::start).
     pub async fn start_with(setup: EnvoySetup, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_edited(setup, change, |yaml| yaml).await
+    }
+
+    /// Starts Envoy with what no setting says, too: `edit` is given `envoy.yaml` and answers what Envoy reads instead.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start), and if `envoy.yaml` is not UTF-8.
+    pub async fn start_edited(
+        setup: EnvoySetup,
+        change: impl FnOnce(&mut Settings),
+        edit: impl FnOnce(String) -> String,
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let at = |name: &str| directory.path().join(name);
         let mut settings = settings(setup, directory.path());
@@ -68,6 +81,8 @@ impl Envoy {
         for (name, content) in settings.files().expect("the configuration renders") {
             fs::write(at(name), content).expect("the configuration is written");
         }
+        let yaml = fs::read_to_string(at("envoy.yaml")).expect("the configuration is text");
+        fs::write(at("envoy.yaml"), edit(yaml)).expect("the configuration is written");
 
         let log = fs::File::create(at("log")).expect("the log is created");
         let keeper = Command::new("sh")

@@ -3,6 +3,7 @@
 mod calls;
 mod limits;
 mod pages;
+mod replicas;
 mod seen;
 mod service;
 mod tls;

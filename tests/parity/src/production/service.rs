@@ -78,9 +78,27 @@ impl Service {
 
     /// Envoy before it, as if it were every service of the mesh.
     pub(super) async fn envoy(&self, change: impl FnOnce(&mut envoy_config::Settings)) -> Envoy {
+        Envoy::start_with(self.setup(), change).await
+    }
+
+    /// Envoy before it and another replica of it, which leaves tokens to them.
+    pub(super) async fn envoy_before_two(&self, other: &Self) -> Envoy {
+        let endpoint = |replica: &Self| {
+            let (host, port) = (replica.address.ip(), replica.address.port());
+            format!(r#"{{endpoint: {{address: {{socket_address: {{address: "{host}", port_value: {port}}}}}}}}}"#)
+        };
+        let (one, both) = (endpoint(self), format!("{}, {}", endpoint(self), endpoint(other)));
+        let edit = |yaml: String| {
+            assert!(yaml.contains(&one), "a replica is written in another way");
+            yaml.replace(&one, &both)
+        };
+        Envoy::start_edited(self.setup(), |settings| settings.tokens = None, edit).await
+    }
+
+    fn setup(&self) -> EnvoySetup {
         let people = proto::RPCS.iter().filter(|rpc| !rpc.is_internal());
         let upstreams = people.map(|rpc| (rpc.service().to_owned(), self.address)).collect();
-        Envoy::start_with(EnvoySetup { descriptor_set: proto::ENVOY_DESCRIPTOR_SET.to_vec(), upstreams }, change).await
+        EnvoySetup { descriptor_set: proto::ENVOY_DESCRIPTOR_SET.to_vec(), upstreams }
     }
 }
 

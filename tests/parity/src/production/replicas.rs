@@ -1,0 +1,72 @@
+//! A replica that keeps failing is left out, so that the others carry its calls; the last one is always asked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use kit::envoy::Envoy;
+use tokio::time::timeout;
+
+use super::service::{Reply, Service};
+use crate::corpus::Request;
+use crate::wire::send;
+
+/// How long it may take until a replica is left out by all of Envoy's threads: they hear of it within a second.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// So many calls would not all go past a replica by chance.
+const TELLING: usize = 30;
+
+/// A replica that is healthy by its own account, and answers UNAVAILABLE while this is set.
+async fn replica(fails: &Arc<AtomicBool>) -> Service {
+    let fails = Arc::clone(fails);
+    Service::start(move |_| match fails.load(Ordering::SeqCst) {
+        true => Reply::Refusal(14),
+        false => Reply::Message(Vec::new()),
+    })
+    .await
+}
+
+async fn status(envoy: &Envoy, method: &str, target: &str) -> u16 {
+    let body = if method == "GET" { Vec::new() } else { b"{}".to_vec() };
+    let request = Request { method: method.to_owned(), target: target.into(), headers: Vec::new(), body };
+    send(envoy.address(), &request).await.status
+}
+
+/// How many replicas of clients are left out now.
+async fn left_out(envoy: &Envoy) -> String {
+    let name = "cluster.clients.outlier_detection.ejections_active";
+    let stats = reqwest::get(format!("http://{}/stats?filter={name}", envoy.admin())).await.unwrap();
+    stats.text().await.unwrap().trim().trim_start_matches(name).trim_start_matches(": ").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_replicas_that_keep_failing_is_left_out_and_requests_go_on() {
+    let (bad, good) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+    let (failing, other) = (replica(&bad).await, replica(&good).await);
+    let envoy = failing.envoy_before_two(&other).await;
+
+    let ejected = async {
+        while left_out(&envoy).await == "0" {
+            // What reads is tried once more, at the other.
+            assert_eq!(status(&envoy, "GET", "/clients/1").await, 200);
+        }
+    };
+    timeout(PATIENCE, ejected).await.expect("a replica that keeps failing is left out");
+    let calls = failing.calls().len();
+    assert!(calls >= 20, "a service may say UNAVAILABLE {calls} times");
+    let goes_on = async {
+        let mut served = 0;
+        while served < TELLING {
+            served = if status(&envoy, "PUT", "/clients/1").await == 200 { served + 1 } else { 0 };
+        }
+    };
+    timeout(PATIENCE, goes_on).await.expect("every request is served again");
+
+    // The last one is asked whatever it answers: it says more than Envoy could.
+    good.store(true, Ordering::SeqCst);
+    let before = other.calls().len();
+    for _ in 0..TELLING {
+        assert_eq!(status(&envoy, "PUT", "/clients/1").await, 503);
+    }
+    assert_eq!((other.calls().len() - before, left_out(&envoy).await.as_str()), (TELLING, "1"));
+}
