@@ -98,7 +98,7 @@ async fn who_does_not_read_an_answer_loses_the_connection() {
 async fn who_leaves_no_room_for_an_answer_over_http_2_loses_the_connection() {
     // SETTINGS_INITIAL_WINDOW_SIZE of nothing.
     let closed = over_http_2(&[0, 4, 0, 0, 0, 0], "GET", "/front/items/a", END_STREAM);
-    tokio::join!(is_ended(closed), is_ended(get_over_http_2(BEYOND_A_WINDOW)), is_ended(get_over_http_2(EVENTS)),);
+    tokio::join!(is_ended(closed), is_ended(get_over_http_2(BEYOND_A_WINDOW)), is_ended(get_over_http_2(EVENTS)));
 }
 
 #[tokio::test]

@@ -137,6 +137,9 @@ where
         request.extensions_mut().insert::<SocketAddr>(peer);
         // Mesh connections carry the calls of many, and none of these may end for another one's reader.
         let is_one_readers = protocols == Protocols::Http1And2 && request.version() == Version::HTTP_2;
+        if is_one_readers {
+            lives.note_streams();
+        }
         let (lives, answer) = (Arc::clone(&lives), service.clone().oneshot(request));
         async move {
             let answer = answer.await?;
@@ -216,11 +219,14 @@ async fn attend<C: GracefulConnection>(
             () = ending.cancelled(), if !leaving => leaving = true,
             () = tokio::time::sleep(patience) => {
                 let Some(silence) = life.silence() else { return };
-                if life.is_owed() && silence >= config.stall_timeout {
+                let rests = Arc::strong_count(life) == at_rest;
+                // HTTP/2 may still hold the last piece of an answer, which the peer makes no room for.
+                let is_left_with_the_end = leaving && rests && life.has_streams();
+                if silence >= config.stall_timeout && (life.is_owed() || is_left_with_the_end) {
                     return;
                 }
                 patience = config.stall_timeout / 2;
-                let is_idle = Arc::strong_count(life) == at_rest && silence >= IDLE;
+                let is_idle = rests && silence >= IDLE;
                 if leaving || protocols == Protocols::Http2 || !is_idle {
                     continue;
                 }
@@ -230,5 +236,54 @@ async fn attend<C: GracefulConnection>(
         if leaving {
             connection.as_mut().graceful_shutdown();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+    use super::*;
+
+    /// Asks for `/` over HTTP/2 with an initial window of one byte (RFC 9113, section 6.5.2), then answers pings and takes
+    /// nothing until the connection ends.
+    async fn ask_and_leave_a_byte_of_room(mut peer: DuplexStream) {
+        const PING: u8 = 6;
+        peer.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        peer.write_all(b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\x01").await.unwrap();
+        peer.write_all(b"\0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01a").await.unwrap();
+        let mut head = [0; 9];
+        while peer.read_exact(&mut head).await.is_ok() {
+            let [a, b, c, kind, flags, ..] = head;
+            let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+            peer.read_exact(&mut payload).await.unwrap();
+            if kind == PING && flags == 0 {
+                let answer = [b"\0\0\x08\x06\x01\0\0\0\0".as_slice(), &payload].concat();
+                // The front may have closed meanwhile.
+                drop(peer.write_all(&answer).await);
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_never_takes_the_end_of_an_answer_is_sent_away_in_the_end() {
+        let config = Config {
+            max_connections: 1,
+            first_request_timeout: Duration::from_secs(10),
+            stall_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(20),
+        };
+        let (front, peer) = tokio::io::duplex(MAX_HTTP1_HEAD);
+        let answers = tower::service_fn(|_: http::Request<Incoming>| async {
+            Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from_static(b"an answer"))))
+        });
+        let (life, ending) = (Life::new(), CancellationToken::new());
+        let service = attended(answers, ([127, 0, 0, 1], 9).into(), Protocols::Http1And2, Arc::clone(&life));
+        let http = protocol(Protocols::Http1And2, &config);
+        let connection = http.serve_connection(TokioIo::new(front), TowerToHyperService::new(service));
+        let served = attend(connection, &life, Protocols::Http1And2, &config, &ending);
+        let both = async { tokio::join!(served, ask_and_leave_a_byte_of_room(peer)) };
+        tokio::time::timeout(2 * IDLE, both).await.expect("an end");
     }
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -76,7 +76,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Impatient<T> {
     }
 }
 
-/// What a connection is doing. Each request under way holds a reference.
+/// What a connection is doing. Each request holds a reference until it is answered, and over HTTP/2 until HTTP/2 has all of
+/// its answer.
 #[derive(Debug)]
 pub(super) struct Life {
     born: Instant,
@@ -84,11 +85,18 @@ pub(super) struct Life {
     last: AtomicU64,
     /// Bodies with something that the peer has not taken yet.
     owed: AtomicUsize,
+    /// Whether its answers are streams of HTTP/2.
+    streams: AtomicBool,
 }
 
 impl Life {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { born: Instant::now(), last: AtomicU64::new(0), owed: AtomicUsize::new(0) })
+        Arc::new(Self {
+            born: Instant::now(),
+            last: AtomicU64::new(0),
+            owed: AtomicUsize::new(0),
+            streams: AtomicBool::new(false),
+        })
     }
 
     /// The peer asked for something, or took something.
@@ -101,6 +109,16 @@ impl Life {
     pub(super) fn silence(&self) -> Option<Duration> {
         let last = self.last.load(Ordering::Relaxed).checked_sub(1)?;
         Some(self.born.elapsed().saturating_sub(Duration::from_millis(last)))
+    }
+
+    /// Its answers are streams of HTTP/2.
+    pub(super) fn note_streams(&self) {
+        self.streams.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its answers are streams of HTTP/2.
+    pub(super) fn has_streams(&self) -> bool {
+        self.streams.load(Ordering::Relaxed)
     }
 
     /// Whether something waits for the peer.
