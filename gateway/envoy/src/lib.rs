@@ -18,7 +18,7 @@ mod template;
 
 use std::collections::BTreeSet;
 
-pub use settings::{Rate, Settings, Target, Tls, TokenRules, Upstream};
+pub use settings::{MAX_BODY, Rate, Settings, Target, Tls, TokenRules, Upstream};
 pub use template::BadTemplate;
 
 use kernel::Origin;

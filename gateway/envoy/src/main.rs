@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::{fs, io};
+use std::time::Duration;
+use std::{fs, io, mem};
 
-use clap::Parser;
-use envoy_config::{Settings, Target, Tls, Upstream};
+use clap::{Parser, value_parser};
+use envoy_config::{MAX_BODY, Rate, Settings, Target, Tls, Upstream};
 use kernel::Origin;
 
 /// Writes envoy.yaml, front.lua, query.lua and descriptors.pb; with a workload token workload.yaml, with TLS certificate.yaml. Start Envoy
@@ -52,6 +53,38 @@ struct Cli {
     /// A collector of traces by OTLP/gRPC, as host:port.
     #[arg(long)]
     otlp: Option<Upstream>,
+
+    /// What one source may ask: requests a second, and requests at once. 200:2000 unless told.
+    #[arg(long, value_name = "RATE:BURST")]
+    rate: Option<Rate>,
+
+    /// What one source may ask of auth, on top. 5:100 unless told.
+    #[arg(long, value_name = "RATE:BURST")]
+    auth_rate: Option<Rate>,
+
+    /// The largest body of a request, in bytes: at most what services take, which is the default.
+    #[arg(long, value_parser = value_parser!(u32).range(1..=i64::from(MAX_BODY)), default_value_t = MAX_BODY)]
+    max_body: u32,
+
+    /// The issuer (`iss`) of access tokens: the services' MESH_TOKEN_ISSUER. therapy-mesh unless told.
+    #[arg(long)]
+    token_issuer: Option<String>,
+
+    /// The audience (`aud`) of access tokens: the services' MESH_TOKEN_AUDIENCE. therapy-mesh-api unless told.
+    #[arg(long)]
+    token_audience: Option<String>,
+
+    /// How often each replica is asked for its health; 2s unless told. A replica that stops should say so for three times as
+    /// long: the services' MESH_STOP_NOTICE.
+    #[arg(long, value_parser = interval)]
+    health_interval: Option<Duration>,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("must be longer than nothing, such as 2s".to_owned()),
+        parsed => parsed.map_err(|error| error.to_string()),
+    }
 }
 
 fn main() -> ExitCode {
@@ -74,7 +107,16 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
 }
 
 fn write(cli: Cli) -> io::Result<()> {
-    fs::create_dir_all(&cli.directory).map_err(|error| named(&cli.directory, &error))?;
+    let directory = cli.directory.clone();
+    fs::create_dir_all(&directory).map_err(|error| named(&directory, &error))?;
+    for (name, content) in settings(cli)?.files().map_err(io::Error::other)? {
+        let path = directory.join(name);
+        fs::write(&path, content).map_err(|error| named(&path, &error))?;
+    }
+    Ok(())
+}
+
+fn settings(cli: Cli) -> io::Result<Settings> {
     let mut settings = Settings::of(cli.target);
     settings.directory = match cli.read_from {
         Some(directory) => directory,
@@ -90,9 +132,13 @@ fn write(cli: Cli) -> io::Result<()> {
     settings.tls = cli.tls_certificate.zip(cli.tls_key).map(|(certificate, key)| Tls { certificate, key });
     settings.workload_token = cli.workload_token.or(settings.workload_token);
     settings.otlp = cli.otlp;
-    for (name, content) in settings.files().map_err(io::Error::other)? {
-        let path = cli.directory.join(name);
-        fs::write(&path, content).map_err(|error| named(&path, &error))?;
+    settings.max_body = cli.max_body;
+    settings.rate = cli.rate.unwrap_or(settings.rate);
+    settings.auth_rate = cli.auth_rate.unwrap_or(settings.auth_rate);
+    settings.health_interval = cli.health_interval.unwrap_or(settings.health_interval);
+    if let Some(tokens) = &mut settings.tokens {
+        tokens.issuer = cli.token_issuer.unwrap_or_else(|| mem::take(&mut tokens.issuer));
+        tokens.audience = cli.token_audience.unwrap_or_else(|| mem::take(&mut tokens.audience));
     }
-    Ok(())
+    Ok(settings)
 }

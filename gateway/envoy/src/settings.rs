@@ -85,6 +85,17 @@ pub struct Rate {
     pub burst: u32,
 }
 
+impl std::str::FromStr for Rate {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FORM: &str = "write it as requests a second and requests at once, both 1 or more, such as 200:2000";
+        let (per_second, burst) = text.split_once(':').ok_or(FORM)?;
+        let count = |text: &str| text.parse().ok().filter(|count: &u32| *count > 0).ok_or(FORM);
+        Ok(Self { per_second: count(per_second)?, burst: count(burst)? })
+    }
+}
+
 /// Which access tokens are good, as `chassis::identity::Config` has it.
 #[derive(Debug, Clone)]
 pub struct TokenRules {
@@ -136,6 +147,9 @@ const SERVICES: [(&str, u16); 9] = [
     ("messages", 50060),
 ];
 
+/// The largest message that services take, in bytes.
+pub const MAX_BODY: u32 = 1024 * 1024;
+
 /// Where the token is mounted in a container.
 const WORKLOAD_TOKEN: &str = "/var/run/secrets/workload/token";
 
@@ -160,7 +174,7 @@ impl Settings {
             tls: None,
             trusted_hops: 0,
             cors_origins: Vec::new(),
-            max_body: 1024 * 1024,
+            max_body: MAX_BODY,
             rate: Rate { per_second: 200, burst: 2000 },
             auth_rate: Rate { per_second: 5, burst: 100 },
             tokens: Some(TokenRules::default()),

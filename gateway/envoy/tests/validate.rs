@@ -105,6 +105,54 @@ fn a_setting_cannot_break_out_of_its_place() {
 }
 
 #[test]
+fn what_an_operator_sets_is_in_the_file_and_envoy_takes_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let told = [
+        ("--rate", "7:70", "max_tokens: 70, tokens_per_fill: 7,"),
+        ("--auth-rate", "3:30", "max_tokens: 30, tokens_per_fill: 3,"),
+        ("--max-body", "4096", "max_request_bytes: 4096"),
+        ("--token-issuer", "https://id.example.org", "issuer: \"https://id.example.org\""),
+        ("--token-audience", "journal", "audiences: [\"journal\"]"),
+        ("--health-interval", "750ms", "interval: 0.75s"),
+        ("--trusted-hops", "2", "xff_num_trusted_hops: 2"),
+    ];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_envoy-config"));
+    command.args(["--for", "local"]).arg(directory.path()).args(told.iter().flat_map(|(flag, value, _)| [flag, value]));
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let written = fs::read_to_string(directory.path().join("envoy.yaml")).unwrap();
+    for (flag, _, line) in told {
+        assert!(written.contains(line), "{flag}: no {line} in\n{written}");
+    }
+    let envoy = Command::new(kit::envoy::binary())
+        .args(["--mode", "validate", "--config-path"])
+        .arg(directory.path().join("envoy.yaml"))
+        .output()
+        .unwrap();
+    assert!(envoy.status.success(), "{}", String::from_utf8_lossy(&envoy.stderr));
+}
+
+#[test]
+fn a_flag_that_makes_no_sense_is_refused_with_what_to_write() {
+    let directory = tempfile::tempdir().unwrap();
+    for (flag, value, remedy) in [
+        ("--rate", "200", "such as 200:2000"),
+        ("--rate", "0:10", "both 1 or more"),
+        ("--auth-rate", "5:-1", "both 1 or more"),
+        ("--max-body", "0", "1..=1048576"),
+        ("--max-body", "1048577", "1..=1048576"),
+        ("--health-interval", "0s", "such as 2s"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_envoy-config"));
+        let done =
+            command.args(["--for", "local"]).arg(directory.path()).arg(format!("{flag}={value}")).output().unwrap();
+        let told = String::from_utf8_lossy(&done.stderr);
+        assert!(!done.status.success() && told.contains(flag) && told.contains(remedy), "{told}");
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "a wrong flag writes nothing");
+}
+
+#[test]
 fn who_calls_the_command_wrongly_is_told_which_path_or_flag_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name).display().to_string();
