@@ -7,6 +7,8 @@ const submit = form.querySelector("[type=submit]");
 
 /** Renew an access token so long before its end. */
 const EARLY_MS = 60_000;
+/** Try so long after a renewal that got no answer. */
+const RETRY_MS = 5_000;
 
 /**
  * Makes the form work. `changed` is told `{token, user}` when somebody has logged in or the token is another, and `{}` when
@@ -37,11 +39,18 @@ export function makeLogin({ changed }) {
       const answer = await call("/auth/refresh", { refreshToken: mine.refreshToken });
       if (login === mine) {
         begin({ user: mine.user, ...answer });
+        say("");
       }
-    } catch {
-      if (login === mine) {
+    } catch (error) {
+      if (login !== mine) {
+        return;
+      }
+      if (error.status === 400 || error.status === 401) {
         end();
         say("Your login has ended. Log in again to go on.", true);
+      } else {
+        renewal = setTimeout(renew, RETRY_MS);
+        say(`Your login could not be renewed, and is tried again. ${error.message}`, true);
       }
     }
   };
@@ -92,7 +101,7 @@ export function makeLogin({ changed }) {
   });
 }
 
-/** Sends JSON and returns the JSON of the answer. Throws an `Error` with words for people. */
+/** Sends JSON and returns the JSON of the answer. Throws an `Error` with words for people, and the `status` if there is one. */
 async function call(path, body, token) {
   const headers = { "content-type": "application/json" };
   if (token) {
@@ -106,7 +115,8 @@ async function call(path, body, token) {
   }
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) {
-    throw new Error(words(answer) ?? `The server answered ${response.status}.`);
+    const error = new Error(words(answer) ?? `The server answered ${response.status}.`);
+    throw Object.assign(error, { status: response.status });
   }
   return answer;
 }

@@ -118,7 +118,7 @@ fn bind_parameter(
     }
     let way = resolve(schema, route.input, name).ok_or(UNKNOWN)?;
     if route.body == BodyRule::Field(way[0]) {
-        return Err(NotOfKind::because("belongs into the body"));
+        return Err(NotOfKind::because("belongs in the body"));
     }
     if route.variables.iter().any(|variable| *variable.field == *way) {
         return Err(NotOfKind::because("is given by the path"));

@@ -8,7 +8,7 @@
 //! # Ok::<_, envoy_config::Error>(())
 //! ```
 //!
-//! The files belong into one directory, [`Settings::directory`], where Envoy is started with
+//! The files belong in one directory, [`Settings::directory`], where Envoy is started with
 //! `envoy --disable-hot-restart --config-path <directory>/envoy.yaml`.
 
 mod routes;

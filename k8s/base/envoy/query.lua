@@ -100,7 +100,7 @@ local function fault(route, name, seen)
   if takes == nil then
     return "is no parameter of this path"
   elseif route.body ~= "" and way:match("^[^.]*") == route.body then
-    return "belongs into the body"
+    return "belongs in the body"
   elseif route.given[way] then
     return "is given by the path"
   elseif takes == 1 and seen[way] then

@@ -112,13 +112,6 @@ enum Command {
         #[arg(long)]
         heads: Option<PathBuf>,
     },
-
-    /// Writes the descriptor set that Envoy's JSON transcoder loads.
-    EnvoyDescriptors {
-        /// The file to write.
-        #[arg(long)]
-        out: PathBuf,
-    },
 }
 
 /// Where the all-in-one keeps its secrets.
@@ -156,8 +149,6 @@ async fn main() -> ExitCode {
         Some(Command::VerifyAudit { dynamodb, place, secrets_file, client, heads }) => {
             verify_audit(dynamodb, &place, secrets_file, client, heads.as_deref()).await
         }
-        Some(Command::EnvoyDescriptors { out }) => std::fs::write(&out, proto::ENVOY_DESCRIPTOR_SET)
-            .map_err(|error| format!("{}: {error}", out.display()).into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
