@@ -27,9 +27,7 @@ fn help_names_every_setting_with_its_default() {
     for name in names {
         assert!(help.contains(&format!("[env: {name}=]")), "{name} is not in the help");
     }
-    for documented in
-        ["[default: 127.0.0.1:8080]", "[default: therapy-data]", "demo", "workload-keys"]
-    {
+    for documented in ["[default: 127.0.0.1:8080]", "[default: therapy-data]", "demo", "workload-keys"] {
         assert!(help.contains(documented), "{documented}");
     }
 }
