@@ -9,4 +9,5 @@ mod robustness;
 mod stalls;
 mod stand;
 mod streams;
+mod unread;
 mod web;

@@ -3,8 +3,10 @@
 
 mod lane;
 mod stall;
+mod unread;
 
 pub use lane::{Lane, Threads};
+pub use unread::RequestBody;
 
 use std::convert::Infallible;
 use std::net::{self, SocketAddr};
@@ -30,6 +32,7 @@ use tower::{Service, ServiceExt as _};
 
 use self::lane::least_busy;
 use self::stall::{Impatient, Life, Owed};
+use self::unread::Discard;
 use crate::config;
 
 /// The bounds of a listener.
@@ -83,7 +86,7 @@ pub async fn serve<S, B>(
     stop: CancellationToken,
 ) -> bool
 where
-    S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible, Future: Send>
+    S: Service<http::Request<RequestBody>, Response = http::Response<B>, Error = Infallible, Future: Send>
         + Clone
         + Send
         + 'static,
@@ -96,12 +99,13 @@ where
         let Some(lane) = least_busy(&lanes) else { break };
         let (service, open) = (lane.service.clone(), Arc::clone(&lane.connections));
         let (http, config, ending) = (Arc::clone(&http), config.clone(), ending.clone());
+        let discard = Discard { tracker: tracker.clone(), runtime: lane.runtime.clone() };
         let connection = async move {
             let _lasts = (place, open);
             // A socket that can't change its runtime is as good as one that broke off.
             let Ok(stream) = TcpStream::from_std(stream) else { return };
             let life = Life::new();
-            let service = attended(service, peer, protocols, Arc::clone(&life));
+            let service = attended(service, peer, protocols, Arc::clone(&life), discard);
             let io = TokioIo::new(Impatient::new(stream, config.stall_timeout));
             let connection = http.serve_connection(io, TowerToHyperService::new(service));
             attend(connection, &life, protocols, &config, &ending).await;
@@ -124,9 +128,10 @@ fn attended<S, B>(
     peer: SocketAddr,
     protocols: Protocols,
     lives: Arc<Life>,
+    discard: Discard,
 ) -> impl Service<http::Request<Incoming>, Response = Attended<B>, Error = Infallible, Future: Send> + Clone + Send
 where
-    S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible, Future: Send>
+    S: Service<http::Request<RequestBody>, Response = http::Response<B>, Error = Infallible, Future: Send>
         + Clone
         + Send
         + 'static,
@@ -140,6 +145,7 @@ where
         if is_one_readers {
             lives.note_streams();
         }
+        let request = RequestBody::wrap(request, discard.clone());
         let (lives, answer) = (Arc::clone(&lives), service.clone().oneshot(request));
         async move {
             let answer = answer.await?;
@@ -266,8 +272,8 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn who_never_takes_the_end_of_an_answer_is_sent_away_in_the_end() {
+    /// A connection of a peer that is answered without being read, until it ends; and the peer's side of it.
+    fn connection() -> (impl Future<Output = ()>, DuplexStream) {
         let config = Config {
             max_connections: 1,
             first_request_timeout: Duration::from_secs(10),
@@ -275,15 +281,37 @@ mod tests {
             drain_timeout: Duration::from_secs(20),
         };
         let (front, peer) = tokio::io::duplex(MAX_HTTP1_HEAD);
-        let answers = tower::service_fn(|_: http::Request<Incoming>| async {
+        let answers = tower::service_fn(|_: http::Request<RequestBody>| async {
             Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from_static(b"an answer"))))
         });
         let (life, ending) = (Life::new(), CancellationToken::new());
-        let service = attended(answers, ([127, 0, 0, 1], 9).into(), Protocols::Http1And2, Arc::clone(&life));
+        let discard = Discard { tracker: TaskTracker::new(), runtime: tokio::runtime::Handle::current() };
+        let service = attended(answers, ([127, 0, 0, 1], 9).into(), Protocols::Http1And2, Arc::clone(&life), discard);
         let http = protocol(Protocols::Http1And2, &config);
-        let connection = http.serve_connection(TokioIo::new(front), TowerToHyperService::new(service));
-        let served = attend(connection, &life, Protocols::Http1And2, &config, &ending);
+        let served = async move {
+            let connection = http.serve_connection(TokioIo::new(front), TowerToHyperService::new(service));
+            attend(connection, &life, Protocols::Http1And2, &config, &ending).await;
+        };
+        (served, peer)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_never_takes_the_end_of_an_answer_is_sent_away_in_the_end() {
+        let (served, peer) = connection();
         let both = async { tokio::join!(served, ask_and_leave_a_byte_of_room(peer)) };
         tokio::time::timeout(2 * IDLE, both).await.expect("an end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_for_ever_what_nobody_reads_is_sent_away_soon() {
+        let (served, mut peer) = connection();
+        let sends = async {
+            peer.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n").await.unwrap();
+            while peer.write_all(b" ").await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let both = async { tokio::join!(served, sends) };
+        tokio::time::timeout(Duration::from_secs(15), both).await.expect("an end");
     }
 }

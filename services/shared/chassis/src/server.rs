@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::Request;
-use hyper::body::Incoming;
 use kernel::BoxError;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -20,7 +19,7 @@ use crate::drain::DrainStage;
 use crate::health::{Probe, Reporter};
 use crate::identity::{self, AccessTokens, IdentityStage, WorkloadVerifier};
 use crate::limit::LimitStage;
-use crate::listener::{self, Lane, Protocols};
+use crate::listener::{self, Lane, Protocols, RequestBody};
 use crate::proxies::TrustedProxies;
 use crate::stage::{Inner, Order, StageLayer};
 use crate::telemetry::layer::RpcTelemetry;
@@ -151,7 +150,7 @@ pub async fn start(
     stack.names(&mut layers);
     tracing::debug!(name, ?layers, "the layers, from the outermost inwards");
     let stack = RpcTelemetry.layer(stack);
-    let stack = stack.map_request(|request: Request<Incoming>| request.map(tonic::body::Body::new));
+    let stack = stack.map_request(|request: Request<RequestBody>| request.map(tonic::body::Body::new));
 
     let (address, stop, connections) = (listener.local_addr()?, CancellationToken::new(), config.connections.clone());
     let (told, leaving, interval) = (stop.clone(), CancellationToken::new(), config.health_interval);
