@@ -30,7 +30,8 @@ impl Refusal {
 
     /// It can be read in more than one way.
     pub(crate) fn malformed() -> Self {
-        Error::new(Kind::InvalidArgument, "MALFORMED_REQUEST", "the request is no HTTP that this front takes").into()
+        let message = "the path, the query or a header is malformed, or can be read in more than one way";
+        Error::new(Kind::InvalidArgument, "MALFORMED_REQUEST", message).into()
     }
 
     pub(crate) fn body_too_large(limit: usize) -> Self {
@@ -40,7 +41,7 @@ impl Refusal {
     }
 
     pub(crate) fn not_json() -> Self {
-        let message = "a body is sent as content-type: application/json";
+        let message = "a body is sent as content-type: application/json, without content-encoding";
         Error::new(Kind::InvalidArgument, "UNSUPPORTED_CONTENT_TYPE", message).into()
     }
 

@@ -178,7 +178,7 @@ impl Settings {
 
     /// What Envoy answers by itself where no sentence has to be understood, by HTTP status; the first that fits counts.
     fn answers(&self) -> Vec<Values> {
-        let malformed = "the request is no HTTP that this front takes";
+        let malformed = "the path, the query or a header is malformed, or can be read in more than one way";
         let late = "the time given to the request is over";
         let large = format!("the body is larger than {} bytes", self.max_body);
         [

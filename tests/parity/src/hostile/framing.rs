@@ -23,7 +23,7 @@ const VERSION: &str = "Envoy asks for HTTP/1.1; Hyper speaks 1.0 and knows no ot
 const EXTENSIONS: &str = "Hyper bounds what nobody reads";
 const LINES: &str = "Hyper does not forgive what RFC 9112 allows to forgive; what Envoy reads of it is not passed on";
 const WHAT: &str = "Envoy says that it is too large, Hyper that it takes no such chunks";
-const NO_BODY: &str = "ours reads no body where there is no use for one, and closes; Envoy reads it, and it is no JSON";
+const NO_BODY: &str = "ours throws away a body where there is no use for one; Envoy reads it, and it is no JSON";
 const UPGRADE: &str = "Hyper ignores an upgrade that nobody offers (RFC 9110, section 7.8)";
 
 /// A request with these lines among its headers, and this body; then one more.
@@ -57,15 +57,23 @@ async fn statuses(front: SocketAddr, bytes: Vec<u8>) -> String {
     tokio::time::timeout(PATIENCE, exchange).await.unwrap_or_else(|_| "no end".to_owned())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_disagrees_about_where_a_request_ends() {
-    let chunked = |body: &str| format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
-    let both = |length: usize, coding: &str, body: &str| {
-        post(&format!("content-length: {length}\r\ntransfer-encoding: {coding}"), body)
-    };
-    let hidden_after = |body: &str| format!("{body}{HIDDEN}");
-    let rows = [
-        // Which of two lengths counts.
+/// One chunk and the last one.
+fn chunked(body: &str) -> String {
+    format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
+}
+
+/// A request with a length and a coding.
+fn both(length: usize, coding: &str, body: &str) -> Vec<u8> {
+    post(&format!("content-length: {length}\r\ntransfer-encoding: {coding}"), body)
+}
+
+fn hidden_after(body: &str) -> String {
+    format!("{body}{HIDDEN}")
+}
+
+/// Which of two lengths counts.
+fn lengths() -> Vec<Row<Vec<u8>>> {
+    vec![
         Row::differ("a length and chunks", both(5, "chunked", "0\r\n\r\n"), "400", "200", CHUNKS_WIN),
         Row::differ(
             "a length that hides a request in the last chunk's wake",
@@ -95,7 +103,12 @@ async fn nobody_disagrees_about_where_a_request_ends() {
         Row::alike("a length of nothing", post("content-length: ", "{}"), "400"),
         Row::alike("a length with zeros before it", post("content-length: 002", "{}"), "200 200"),
         Row::alike("a length that is text", post("content-length: two", "{}"), "400"),
-        // Codings that one reader takes for chunks and another does not.
+    ]
+}
+
+/// Codings that one reader takes for chunks and another does not.
+fn codings() -> Vec<Row<Vec<u8>>> {
+    vec![
         Row::alike("chunks and nothing else", post("transfer-encoding: chunked", &chunked("{}")), "200 200"),
         Row::alike("chunks in capitals", post("transfer-encoding: CHUNKED", &chunked("{}")), "200 200"),
         Row::alike("an unknown coding", post("transfer-encoding: xchunked", &chunked("{}")), "400"),
@@ -147,7 +160,12 @@ async fn nobody_disagrees_about_where_a_request_ends() {
             "400",
             VERSION,
         ),
-        // Chunks themselves.
+    ]
+}
+
+/// Chunks themselves, and what follows them.
+fn chunks() -> Vec<Row<Vec<u8>>> {
+    vec![
         Row::alike(
             "an extension of a chunk",
             post("transfer-encoding: chunked", "2;a=b\r\n{}\r\n0\r\n\r\n"),
@@ -208,7 +226,12 @@ async fn nobody_disagrees_about_where_a_request_ends() {
             "400",
             WHAT,
         ),
-        // Bodies where none is expected.
+    ]
+}
+
+/// Where lines end, what a header is, and bodies where none is expected.
+fn lines() -> Vec<Row<Vec<u8>>> {
+    vec![
         Row::differ(
             "a GET with a length hides nothing",
             get(&format!("content-length: {}\r\n", LAST.len())),
@@ -223,7 +246,6 @@ async fn nobody_disagrees_about_where_a_request_ends() {
             "200",
             NO_BODY,
         ),
-        // Lines.
         Row::alike(
             "lines that end in bare line feeds",
             format!("GET /front/items/a HTTP/1.1\nhost: a\n\n{LAST}").into_bytes(),
@@ -244,7 +266,47 @@ async fn nobody_disagrees_about_where_a_request_ends() {
         Row::alike("a NUL in a header's name", get("x-\0a: b\r\n"), "400"),
         Row::alike("a header's name that is not ASCII", get("x-é: b\r\n"), "400"),
         Row::alike("an empty line before the request", format!("\r\n{LAST}").into_bytes(), "200"),
-        // Hosts.
+    ]
+}
+
+/// More than anybody needs.
+fn sizes() -> Vec<Row<Vec<u8>>> {
+    vec![
+        Row::alike(
+            "a method of 64 KiB",
+            format!("{} / HTTP/1.1\r\nhost: a\r\n\r\n", "A".repeat(65536)).into_bytes(),
+            "431",
+        ),
+        Row::alike(
+            "a target of 64 KiB",
+            format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(65536)).into_bytes(),
+            "431",
+        ),
+        Row::alike("one header of 64 KiB", get(&format!("x-a: {}\r\n", "a".repeat(65536))), "431"),
+        Row::alike("a header's name of 64 KiB", get(&format!("{}: a\r\n", "a".repeat(65536))), "431"),
+        Row::alike("10,000 headers", get(&"a: b\r\n".repeat(10_000)), "431"),
+    ]
+}
+
+/// Versions, hosts, and what else a head asks for.
+fn heads() -> Vec<Row<Vec<u8>>> {
+    vec![
+        Row::differ(
+            "an unknown version",
+            b"GET /front/items/a HTTP/1.7\r\nhost: a\r\n\r\n".to_vec(),
+            "426",
+            "400",
+            VERSION,
+        ),
+        Row::differ(
+            "version 2 in words",
+            b"GET /front/items/a HTTP/2.0\r\nhost: a\r\n\r\n".to_vec(),
+            "426",
+            "400",
+            VERSION,
+        ),
+        Row::differ("no version", b"GET /front/items/a\r\n\r\n".to_vec(), "426", "400", VERSION),
+        Row::differ("version 1.0", b"GET /front/items/a HTTP/1.0\r\nhost: a\r\n\r\n".to_vec(), "426", "200", VERSION),
         Row::alike("no host", b"GET /front/items/a HTTP/1.1\r\nconnection: close\r\n\r\n".to_vec(), "400"),
         Row::alike("two hosts", get("host: b\r\n"), "400"),
         Row::alike(
@@ -262,42 +324,19 @@ async fn nobody_disagrees_about_where_a_request_ends() {
             UPGRADE,
         ),
         Row::alike(
-            "a method of 64 KiB",
-            format!("{} / HTTP/1.1\r\nhost: a\r\n\r\n", "A".repeat(65536)).into_bytes(),
-            "431",
-        ),
-        Row::alike(
-            "a target of 64 KiB",
-            format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(65536)).into_bytes(),
-            "431",
-        ),
-        Row::alike("one header of 64 KiB", get(&format!("x-a: {}\r\n", "a".repeat(65536))), "431"),
-        Row::alike("a header's name of 64 KiB", get(&format!("{}: a\r\n", "a".repeat(65536))), "431"),
-        Row::alike("10,000 headers", get(&"a: b\r\n".repeat(10_000)), "431"),
-        Row::alike(
             "a header that hop-by-hop rules would take away",
             get("connection: authorization, close\r\n"),
             "200",
         ),
-        Row::differ(
-            "an unknown version",
-            b"GET /front/items/a HTTP/1.7\r\nhost: a\r\n\r\n".to_vec(),
-            "426",
-            "400",
-            VERSION,
-        ),
-        Row::differ(
-            "version 2 in words",
-            b"GET /front/items/a HTTP/2.0\r\nhost: a\r\n\r\n".to_vec(),
-            "426",
-            "400",
-            VERSION,
-        ),
-        Row::differ("no version", b"GET /front/items/a\r\n\r\n".to_vec(), "426", "400", VERSION),
-        Row::differ("version 1.0", b"GET /front/items/a HTTP/1.0\r\nhost: a\r\n\r\n".to_vec(), "426", "200", VERSION),
         Row::alike("CONNECT", b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nhost: 127.0.0.1:22\r\n\r\n".to_vec(), "404"),
         Row::alike("TLS where none is spoken", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec(), "400"),
         Row::alike("an expectation that nobody knows", post("expect: 200-ok\r\ncontent-length: 2", "{}"), "200 200"),
-    ];
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_disagrees_about_where_a_request_ends() {
+    let parts = [lengths(), codings(), chunks(), lines(), sizes(), heads()];
+    let rows: Vec<_> = parts.into_iter().flatten().collect();
     hold(&Pair::start().await, 16, &rows, |front, bytes| statuses(front, bytes.clone())).await;
 }
