@@ -345,7 +345,8 @@ function envoy_on_request(handle)
   local authorization = headers:get("authorization") or ""
   -- Envoy joins repeated headers with commas, and no token has one.
   if (headers:get(":authority") or ""):find(",", 1, true) then
-    return refuse(handle, native, "400", 3, "MALFORMED_REQUEST", "the path, the query or a header is malformed, or can be read in more than one way")
+    return refuse(handle, native, "400", 3, "MALFORMED_REQUEST",
+      "the path, the query or a header is malformed, or can be read in more than one way")
   elseif authorization:find(",", 1, true) then
     return refuse(handle, native, "401", 16, "CREDENTIALS_AMBIGUOUS", "send exactly one authorization header")
   elseif headers:getNumValues("idempotency-key") > 1 then
@@ -353,7 +354,8 @@ function envoy_on_request(handle)
   elseif not native and not is_decodable(headers:get(":path") or "") then
     return refuse(handle, native, "400", 3, "MALFORMED_PATH", "the path or its query is badly percent-encoded")
   elseif not native and not is_json(headers) then
-    return refuse(handle, native, "400", 3, "UNSUPPORTED_CONTENT_TYPE", "a body is sent as content-type: application/json, without content-encoding")
+    return refuse(handle, native, "400", 3, "UNSUPPORTED_CONTENT_TYPE",
+      "a body is sent as content-type: application/json, without content-encoding")
   end
 
   keep(headers, INWARDS)
