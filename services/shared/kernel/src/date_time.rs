@@ -70,10 +70,15 @@ impl FromStr for OffsetDateTime {
         let local: civil::DateTime = local.parse().map_err(|_| INVALID)?;
         let instant = TimeZone::fixed(offset).to_timestamp(local);
         let instant = instant.map_err(|_| TextError("must be before 9999-12-30"))?;
+        if instant.as_second() < FIRST_SECOND {
+            return Err(TextError("must not be before 0001-01-01 in UTC"));
+        }
         Ok(Self { instant, offset })
     }
 }
 
+/// 0001-01-01T00:00:00Z, the first instant of a proto `Timestamp`.
+const FIRST_SECOND: i64 = -62_135_596_800;
 /// Where an offset can begin: after `2026-12-01T09:00:00`.
 const FIRST_OF_OFFSET: usize = 19;
 
@@ -91,7 +96,8 @@ fn is_full_time(text: &str) -> bool {
         [b'.', digits @ ..] => (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    start.iter().zip(FORM).all(fits) && is_fraction
+    // jiff takes second 60 for 59.
+    start.iter().zip(FORM).all(fits) && start[FORM.len() - 2] < b'6' && is_fraction
 }
 
 /// `Z`, or hours and minutes.
@@ -176,8 +182,11 @@ mod tests {
             "2026-12-01T09:00:00.1234567890Z",
             "2026-02-30T09:00:00Z",
             "2026-12-01T24:00:00Z",
+            "2026-12-31T23:59:60Z",
             "+02026-12-01T09:00:00Z",
             "9999-12-31T23:59:59Z",
+            "0000-12-31T23:59:59Z",
+            "0001-01-01T00:00:00+00:01",
             "2026-12-01T09:00:00é",
         ] {
             assert!(bad.parse::<OffsetDateTime>().is_err(), "{bad}");
