@@ -7,6 +7,8 @@ mod date_time;
 mod entropy;
 mod error;
 mod free_text;
+#[cfg(test)]
+mod fuzz;
 mod id;
 mod origin;
 mod page;
