@@ -11,6 +11,8 @@ pub mod config;
 mod context;
 mod deadline;
 mod drain;
+#[cfg(test)]
+mod fuzz;
 pub mod health;
 pub mod identity;
 mod limit;

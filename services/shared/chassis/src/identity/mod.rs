@@ -3,6 +3,8 @@
 //! People bring an access token of auth (RFC 9068), services a workload token of the cluster (or of the issuer that
 //! stands in for it). Both are verified by every service, also behind a front that has verified them already.
 
+#[cfg(test)]
+mod fuzz;
 mod keys;
 mod person;
 mod stage;
