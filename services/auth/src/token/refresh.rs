@@ -82,3 +82,39 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use dynamo::secret::{Secret, Secrets};
+    use kernel::{LoginId, UserId};
+    use proptest::prelude::*;
+    use proptest::test_runner::TestCaseResult;
+
+    use super::{RefreshToken, RefreshTokens};
+
+    fn tokens() -> RefreshTokens {
+        RefreshTokens::new(&Secrets::new(Secret::new([1; 32]), vec![Secret::new([2; 32])])).unwrap()
+    }
+
+    fn good() -> (RefreshToken, String) {
+        let (user, login) = (UserId::from_bytes([3; 16]), LoginId::from_bytes([4; 16]));
+        let token = RefreshToken { user, login, generation: 5 };
+        (token, tokens().seal(token))
+    }
+
+    fuzz::target!(
+        refresh_tokens,
+        prop_oneof![
+            4 => fuzz::damaged(Just(good().1.into_bytes())),
+            1 => fuzz::bytes(&["A", "_", "-", "=", "+", "/", "\0", "é"]),
+        ]
+    );
+
+    /// Of all texts, one opens: that which was sealed.
+    fn refresh_tokens(text: Vec<u8>) -> TestCaseResult {
+        let Ok(text) = String::from_utf8(text) else { return Ok(()) };
+        let (token, sealed) = good();
+        prop_assert_eq!(tokens().open(&text), (text == sealed).then_some(token));
+        Ok(())
+    }
+}

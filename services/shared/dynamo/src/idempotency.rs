@@ -47,6 +47,18 @@ pub struct Keyed<'a> {
     pub body: &'a [u8],
 }
 
+impl Keyed<'_> {
+    /// Returns the partition key of the record: another one for another caller, RPC or key.
+    fn partition(&self) -> Result<String> {
+        let Self { caller, rpc, key, body: _ } = self;
+        if !(1..=255).contains(&key.len()) || !key.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Err(Error::invalid("Idempotency-Key", "must be 1 to 255 printable ASCII characters"));
+        }
+        let name = digest::digest(&digest::SHA256, &frame([caller, rpc.as_bytes(), key.as_bytes()]));
+        Ok(format!("IDEM#{}", URL_SAFE_NO_PAD.encode(name)))
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Record {
     resource: String,
@@ -85,12 +97,7 @@ impl Idempotency {
     /// # Errors
     /// INVALID_ARGUMENT on `Idempotency-Key` when it is not 1 to 255 printable ASCII characters.
     pub fn claim(&self, request: Keyed<'_>) -> Result<Claim> {
-        let Keyed { caller, rpc, key, body } = request;
-        if !(1..=255).contains(&key.len()) || !key.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            return Err(Error::invalid("Idempotency-Key", "must be 1 to 255 printable ASCII characters"));
-        }
-        let name = digest::digest(&digest::SHA256, &frame([caller, rpc.as_bytes(), key.as_bytes()]));
-        let partition = format!("IDEM#{}", URL_SAFE_NO_PAD.encode(name));
+        let (partition, body) = (request.partition()?, request.body);
         let key =
             if self.table.def.key.sort.is_some() { Key::new(partition, "IDEM") } else { Key::partition(partition) };
         Ok(Claim { home: self.clone(), key, body: digest::digest(&digest::SHA256, body) })
@@ -149,5 +156,33 @@ impl Claim {
         }
         let message = "Idempotency-Key: this key came with another request; use a new key for a new request";
         Err(Error::new(Kind::AlreadyExists, "IDEMPOTENCY_KEY_REUSED", message))
+    }
+}
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+    use proptest::test_runner::TestCaseResult;
+
+    use super::Keyed;
+
+    fuzz::target!(keys, (fuzz::bytes(&TOKENS), fuzz::bytes(&TOKENS)));
+
+    const TOKENS: [&str; 7] = ["k", "K", " ", "~", "\u{7f}", "\n", "é"];
+
+    /// A key has 1 to 255 printable characters of ASCII, and no two keys, callers or RPCs share a record.
+    fn keys((one, other): (Vec<u8>, Vec<u8>)) -> TestCaseResult {
+        let (one, other) = (String::from_utf8_lossy(&one), String::from_utf8_lossy(&other));
+        let of = |caller: &str, rpc, key| Keyed { caller: caller.as_bytes(), rpc, key, body: &[] }.partition().ok();
+        let partition = of("caller", "/rpc", &one);
+        let is_printable = one.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+        prop_assert_eq!(partition.is_some(), is_printable && (1..256).contains(&one.len()));
+        if partition.is_some() {
+            prop_assert_eq!(of("caller", "/rpc", &other) == partition, one == other);
+            prop_assert_ne!(of(&format!("caller{one}"), "/rpc", &one), partition.clone());
+            prop_assert_ne!(of("caller/rpc", "", &one), partition.clone());
+            prop_assert_ne!(of("caller", "/other", &one), partition);
+        }
+        Ok(())
     }
 }

@@ -256,3 +256,61 @@ mod tests {
         assert!(refused(tokens.open(b"caller", b"query", &"A".repeat(MAX_TOKEN_LEN + 1))));
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use std::sync::{Arc, LazyLock};
+
+    use kernel::{Entropy, Kind};
+    use proptest::prelude::*;
+    use proptest::test_runner::TestCaseResult;
+
+    use super::PageTokens;
+    use crate::item::Cursor;
+    use crate::secret::{Secret, Secrets};
+
+    struct Fixed;
+
+    impl Entropy for Fixed {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(7);
+        }
+    }
+
+    static TOKENS: LazyLock<PageTokens> = LazyLock::new(|| {
+        let secrets = Secrets::new(Secret::new([1; 32]), vec![Secret::new([2; 32])]);
+        PageTokens::new(&secrets, "list", Arc::new(Fixed)).unwrap()
+    });
+
+    fn place() -> Cursor {
+        Cursor::new([("pk".to_owned(), "CLIENT#1".to_owned()), ("sk".to_owned(), "ENTRY#2".to_owned())])
+    }
+
+    fn good() -> String {
+        TOKENS.seal(b"caller", b"query", &place()).unwrap()
+    }
+
+    fuzz::target!(
+        page_tokens,
+        prop_oneof![
+            4 => fuzz::damaged(Just(good().into_bytes())),
+            1 => fuzz::bytes(&["A", "_", "-", "=", "+", "/", "\0", "é"]),
+        ]
+    );
+
+    /// Of all texts, one opens: that which was sealed.
+    fn page_tokens(token: Vec<u8>) -> TestCaseResult {
+        let Ok(token) = String::from_utf8(token) else { return Ok(()) };
+        match TOKENS.open(b"caller", b"query", &token) {
+            Ok(opened) => {
+                prop_assert_eq!(token, good());
+                prop_assert_eq!(opened, place());
+            }
+            Err(error) => {
+                prop_assert_ne!(token, good());
+                prop_assert_eq!(error.kind(), Kind::InvalidArgument);
+            }
+        }
+        Ok(())
+    }
+}
