@@ -1,6 +1,9 @@
 //! From an HTTP request to the message of its RPC: path, query and body, each into its fields, as `google.api.http`
 //! describes it. Every bad field of all three is named at once.
 
+#[cfg(test)]
+mod fuzz;
+
 use std::borrow::Cow;
 
 use kernel::{Error, Violations};
@@ -9,7 +12,7 @@ use crate::json::Malformed;
 use crate::percent::{decode_parameter, decode_segment};
 use crate::route::{BodyRule, Route, resolve};
 use crate::schema::{Cardinality, Field, MessageId, Schema};
-use crate::transcode::{BadFields, NotOfKind, parse_field, parse_message, put_text, wire_type};
+use crate::transcode::{BadFields, MOST_NAMED, NotOfKind, parse_field, parse_message, put_text, wire_type};
 use crate::wire::{WireType, close_length, put_tag};
 
 /// How much of an unknown parameter's name is echoed, in characters.
@@ -92,14 +95,22 @@ fn bind_path(schema: &Schema, route: &Route, segments: &[&str], out: &mut Vec<u8
 
 fn bind_query(schema: &Schema, route: &Route, query: &str, out: &mut Vec<u8>, bad: &mut Violations) {
     let mut seen: Vec<Vec<usize>> = Vec::new();
+    let mut named = 0;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let Ok(name) = decode_parameter(name) else {
-            bad.add(echo(name), "is badly percent-encoded");
-            continue;
+        let (name, bound) = match decode_parameter(name) {
+            Ok(name) => {
+                let bound = bind_parameter(schema, route, &name, value, &mut seen, out);
+                (name, bound)
+            }
+            Err(_) => (Cow::Borrowed(name), Err(NotOfKind::because("is badly percent-encoded"))),
         };
-        if let Err(must) = bind_parameter(schema, route, &name, value, &mut seen, out) {
+        if let Err(must) = bound {
             bad.add(echo(&name), must.0);
+            named += 1;
+        }
+        if named == MOST_NAMED {
+            return;
         }
     }
 }

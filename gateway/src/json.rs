@@ -1,5 +1,7 @@
 //! JSON text (RFC 8259), read and written token by token.
 
+#[cfg(test)]
+mod fuzz;
 mod reader;
 mod write;
 

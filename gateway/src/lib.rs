@@ -14,6 +14,8 @@ mod end;
 mod form;
 mod frames;
 mod front;
+#[cfg(test)]
+mod fuzz;
 mod health;
 mod json;
 mod metadata;

@@ -1,5 +1,7 @@
 //! Routes: which request is which RPC, and what of it goes into which field.
 
+#[cfg(test)]
+mod fuzz;
 mod rule;
 mod table;
 mod template;

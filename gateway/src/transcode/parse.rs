@@ -9,8 +9,8 @@ use crate::json::{Malformed, Reader, Token};
 use crate::schema::{Cardinality, EnumId, Field, Kind, MessageId, Schema, Shape};
 use crate::wire::{WireType, close_length, put_tag, put_varint};
 
-/// So many bad fields are named; a body that has more of them is no honest mistake.
-const MOST_NAMED: usize = 100;
+/// Most bad fields of a body, or of a query, that are named; what has more of them is no honest mistake.
+pub(crate) const MOST_NAMED: usize = 100;
 
 /// A field that can't be what was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl<'s> Parser<'s, '_, '_> {
             } else if field.rivals.iter().any(|rival| chosen.contains(rival)) {
                 self.wrong("excludes another field that is set as well")?;
             } else {
-                if !field.rivals.is_empty() {
+                if !field.rivals.is_empty() && !chosen.contains(&slot) {
                     chosen.push(slot);
                 }
                 self.field(field)?;
