@@ -5,6 +5,7 @@
 //! cargo run --release -p bench -- --check       # fails if a target is missed
 //! cargo run --release -p bench -- --only fronts # the REST front alone, about three minutes
 //! cargo run --release -p bench -- --soak 10m    # ten minutes of load on each front
+//! cargo run --release -p bench -- --attacks 30s # what others notice of attacks, about six minutes
 //! ```
 //!
 //! The release binary `mesh` runs as a child process on a new data directory on disk, with what it is shipped with; the
@@ -29,8 +30,10 @@
 //!   acknowledgement a message is there; the free slots of a week, of a therapist who offers that week and of one who
 //!   offers 10^4 slots, in turns.
 //! - **Fronts**: the embedded gateway beside Envoy, direct gRPC and axum handlers: see [`front`].
+//! - **Attacks**: what other people notice of somebody who attacks a front: see [`attacks`].
 
 mod account;
+mod attacks;
 mod callers;
 mod front;
 mod journal;
@@ -48,6 +51,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use tokio::runtime::Runtime;
 
+use crate::attacks::Order;
 use crate::callers::Callers;
 use crate::front::Served;
 use crate::journal::journals;
@@ -80,6 +84,10 @@ struct Cli {
     #[arg(long, value_parser = humantime::parse_duration)]
     soak: Option<Duration>,
 
+    /// Instead of measuring, attack each front for so long with each attack, while others log in, read and revoke.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    attacks: Option<Duration>,
+
     /// The binary to measure; that of this checkout, which is built first, unless told.
     #[arg(long)]
     mesh: Option<PathBuf>,
@@ -95,6 +103,9 @@ struct Cli {
     /// The service that this process is in front of.
     #[arg(long, hide = true)]
     before: Option<SocketAddr>,
+
+    #[command(flatten)]
+    order: Order,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -121,9 +132,12 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Report> {
-    let Cli { seconds, only, soak, mesh, gateway, serve, before, .. } = cli;
+    let Cli { seconds, only, soak, attacks, mesh, gateway, serve, before, order, .. } = cli;
     let time = Duration::from_secs(seconds);
     let mut report = Report::default();
+    if order.obey()? {
+        return Ok(report);
+    }
     if let Some(what) = serve {
         Runtime::new()?.block_on(front::serve(what, before))?;
         return Ok(report);
@@ -136,6 +150,10 @@ fn run(cli: Cli) -> Result<Report> {
         return Ok(report);
     }
     let mesh = build("mesh", mesh)?;
+    if let Some(time) = attacks {
+        Runtime::new()?.block_on(attacks::attacks(&mesh, time, &mut report))?;
+        return Ok(report);
+    }
     if only != Some(Part::Fronts) {
         Runtime::new()?.block_on(measure(&mesh, time, &mut report))?;
     }

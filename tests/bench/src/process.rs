@@ -41,12 +41,18 @@ pub(crate) fn build(name: &str) -> Result<PathBuf> {
 
 impl Mesh {
     pub(crate) async fn start(binary: &Path, data: &Path) -> Result<Self> {
+        Self::start_with(binary, data, &[]).await
+    }
+
+    /// Starts a mesh with these flags on top.
+    pub(crate) async fn start_with(binary: &Path, data: &Path, flags: &[&str]) -> Result<Self> {
         let started = Instant::now();
         let mut child = Command::new(binary)
             .args(["--listen", "127.0.0.1:0", "--services-port", "0", "--dynamodb-port", "0", "--data-dir"])
             .arg(data)
             // What a mesh logs of every request is not what is measured, and would go to the terminal.
-            .args(["--log", "warn"])
+            .args(["--log", "error"])
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
