@@ -8,6 +8,7 @@ mod native;
 mod pseudo;
 mod slow;
 mod targets;
+mod web;
 
 use std::net::SocketAddr;
 
