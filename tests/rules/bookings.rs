@@ -39,7 +39,7 @@ async fn whatever_races_for_a_session_looks_as_if_done_one_after_another(engine:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a soak: cargo test -p mesh --test rules soak -- --ignored"]
+#[ignore = "takes minutes: .ci/soak"]
 async fn soak_bookings() {
     for engine in [Engine::Embedded, Engine::DynamoDbLocal] {
         hundreds(engine, SOAK_ROUNDS).await;

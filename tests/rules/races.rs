@@ -65,7 +65,7 @@ async fn after_an_entry_is_private_no_therapist_sees_counts_or_finds_it(engine: 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a soak: cargo test -p mesh --test rules soak -- --ignored"]
+#[ignore = "takes minutes: .ci/soak"]
 async fn soak_revocations() {
     for engine in [Engine::Embedded, Engine::DynamoDbLocal] {
         revocations(engine, SOAK_ROUNDS).await;

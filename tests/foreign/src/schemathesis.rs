@@ -27,7 +27,7 @@ async fn answers_to_a_therapist_are_as_documented(stand: Stand) {
 
 /// With many more requests, and others every time.
 #[tokio::test]
-#[ignore = "takes some twenty minutes"]
+#[ignore = "takes some twenty minutes: .ci/soak"]
 async fn soak() {
     let seed = std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos();
     for stand in [Engine::Embedded.into(), Stand::ENVOY] {
