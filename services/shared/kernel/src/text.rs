@@ -119,11 +119,14 @@ fn parse_line(text: &str) -> Result<String, TextError> {
 fn parse_email(text: &str) -> Result<String, TextError> {
     const INVALID: TextError = TextError("is not an e-mail address: write it like name@example.org");
     let text = clean(text, 254, "is required", "is too long: at most 254 characters")?;
-    if text.chars().any(char::is_whitespace) {
-        return Err(INVALID);
-    }
     let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
-    EmailAddress::parse_with_options(&text, options).map_err(|_| INVALID)?;
+    // What an account is found by is an address too: some characters fold to an `@`, a space, or what no domain has.
+    for form in [&text, &fold(&text)] {
+        if form.chars().any(char::is_whitespace) || form.chars().count() > 254 {
+            return Err(INVALID);
+        }
+        EmailAddress::parse_with_options(form, options).map_err(|_| INVALID)?;
+    }
     Ok(text)
 }
 
@@ -178,6 +181,9 @@ mod tests {
             "A <a@b.org>",
             "a@[127.0.0.1]",
             "a\0@b.org",
+            "a\u{ff20}b.org@c.org",
+            "a\u{a8}@b.org",
+            "a@\u{130}b.org",
             &long,
         ] {
             assert!(bad.parse::<Email>().is_err(), "{bad}");
