@@ -38,7 +38,7 @@ macro_rules! target {
             #[test]
             #[ignore = "takes two minutes: .ci/soak"]
             fn soak() {
-                $crate::soak(concat!(module_path!(), "::", stringify!($property)), &$inputs, super::$property);
+                $crate::soak(concat!(module_path!(), "::soak"), &$inputs, super::$property);
             }
         }
     };
@@ -106,7 +106,11 @@ mod tests {
 
     #[test]
     fn failing_property_names_smallest_input_and_seed() {
-        let panicked = catch_unwind(|| few(&(0_u32..1_000), |number| Ok(prop_assert!(number < 100)))).unwrap_err();
+        let is_small = |number: u32| {
+            prop_assert!(number < 100);
+            Ok(())
+        };
+        let panicked = catch_unwind(|| few(&(0_u32..1_000), is_small)).unwrap_err();
         let told = panicked.downcast_ref::<String>().unwrap();
         assert!(told.contains("smallest input: 100\n") && told.contains("PROPTEST_RNG_SEED=7"), "{told}");
     }

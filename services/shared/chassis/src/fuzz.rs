@@ -47,7 +47,7 @@ fuzz::target!(
 );
 
 fn timeouts(value: Vec<u8>) -> TestCaseResult {
-    let timeout = grpc_timeout(&headers("grpc-timeout", &[value.clone()]));
+    let timeout = grpc_timeout(&headers("grpc-timeout", std::slice::from_ref(&value)));
     let text = String::from_utf8_lossy(&value);
     let mut digits = text.chars().collect::<Vec<_>>();
     let unit = digits.pop().and_then(|unit| "HMSmun".chars().position(|known| known == unit));
