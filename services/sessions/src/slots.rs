@@ -81,10 +81,8 @@ impl Ops {
         let near = self.store.offered(permit, therapist, around).await?.sessions();
         let (within, elsewhere): (Vec<Busy>, Vec<Busy>) = near.into_iter().partition(|busy| busy.contains(time));
         let dated = elsewhere.into_iter().filter(|busy| busy.date == time).collect();
-        match self.seen_among(permit, client, within, time).await? {
-            Found::None => self.seen_among(permit, client, dated, time).await,
-            found => Ok(found),
-        }
+        let found = self.seen_among(permit, client, within, time).await?;
+        if found == Found::None { self.seen_among(permit, client, dated, time).await } else { Ok(found) }
     }
 
     /// Returns the one of these slots that the client may ask for, or else why none of those that the client sees can be had.

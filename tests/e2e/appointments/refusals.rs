@@ -101,7 +101,7 @@ async fn sessions_that_are_not_visible_are_refused_like_none(stand: Stand) {
     post(&stranger, &practice.request(&booked, 15)).await.refused(409, "SLOT_TAKEN");
     post(&owner, &at_booked).await.refused(409, "SLOT_TAKEN");
 
-    mesh.pass(Duration::from_secs(29 * 3600));
+    mesh.pass(Duration::from_secs(31 * 3600));
     let stranger = mesh.login(&stranger.email, PASSWORD).await;
     let owner = mesh.login(&owner.email, PASSWORD).await;
     practice.therapist = mesh.login(&practice.therapist.email, PASSWORD).await;
