@@ -14,6 +14,7 @@ use tonic::{Code, Request};
 
 kit::on_each_stand!(
     each_read_of_a_therapist_is_one_line_that_says_what_and_how_many_and_on_which_grant,
+    equal_reads_within_a_minute_are_one_line_with_their_count,
     what_the_client_reads_and_what_is_refused_is_in_no_log,
     the_pages_of_any_size_are_the_whole_log_newest_first,
     nobody_but_the_client_reads_a_log,
@@ -80,10 +81,49 @@ async fn each_read_of_a_therapist_is_one_line_that_says_what_and_how_many_and_on
         let shown = json!({
             "accessId": line["accessId"], "therapistId": noor.id, "therapistName": "Noor", "action": action,
             "entryCount": count, "entryId": entry_id, "grantId": grant, "time": time,
+            "count": 1, "firstTime": time,
         });
         assert_eq!(*line, shown, "line {number}, every field printed");
         assert!(line["accessId"].as_str().is_some_and(|id| !id.is_empty()));
     }
+    mesh.stop().await;
+}
+
+/// Rule 15: a record each, and the list shows equal neighbours within a minute as one with a count.
+async fn equal_reads_within_a_minute_are_one_line_with_their_count(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
+    let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
+    grant(&mesh, &asha, &noor).await;
+    for _ in 0..40 {
+        read(&mesh, &journal(&asha), &noor).await.expect(200);
+    }
+    read(&mesh, &format!("{}/insights", journal(&asha)), &noor).await.expect(200);
+    for _ in 0..3 {
+        read(&mesh, &journal(&asha), &noor).await.expect(200);
+    }
+    mesh.pass(Duration::from_secs(60));
+    read(&mesh, &journal(&asha), &noor).await.expect(200);
+    let lines = |lines: &Value| {
+        let shown = lines.as_array().unwrap().iter();
+        shown.map(|it| json!([it["action"], it["count"], it["firstTime"], it["time"]])).collect::<Vec<_>>()
+    };
+    let second = |second: u32| format!("2100-01-01T00:{:02}:{:02}Z", second / 60, second % 60);
+    let expected = [
+        json!(["LIST", 1, second(105), second(105)]),
+        json!(["LIST", 3, second(42), second(44)]),
+        json!(["INSIGHT", 1, second(41), second(41)]),
+        json!(["LIST", 40, second(1), second(40)]),
+    ];
+    assert_eq!(lines(&mesh.get(&log(&asha), &asha).await.expect(200)), expected);
+    let (mut paged, mut token) = (Vec::new(), String::new());
+    for page in 0..expected.len() {
+        let answer = mesh.get(&format!("{}?pageSize=1&pageToken={token}", log(&asha)), &asha).await;
+        let next = answer.headers.get("x-next-page-token").map(|token| token.to_str().unwrap().to_owned());
+        assert_eq!(next.is_some(), page + 1 < expected.len(), "page {page}");
+        token = next.unwrap_or_default();
+        paged.extend(lines(&answer.expect(200)));
+    }
+    assert_eq!(paged, expected, "no group is shown twice, or in parts");
     mesh.stop().await;
 }
 

@@ -294,9 +294,7 @@ fn available(found: Found) -> Result<(SessionId, Start)> {
     match found {
         Found::Available(session, start) => Ok((session, start)),
         Found::None => Err(no_session()),
-        Found::Taken => {
-            Err(Error::new(Kind::AlreadyExists, "SLOT_TAKEN", "another client has the session: choose another one"))
-        }
+        Found::Taken => Err(Error::new(Kind::AlreadyExists, "SLOT_TAKEN", "the session is booked: choose another one")),
         Found::Past => {
             Err(Error::new(Kind::FailedPrecondition, "SESSION_OVER", "the session has begun: choose another one"))
         }

@@ -16,6 +16,7 @@
 //!   record have both lost their place in it is missing among all; it is found wanting when its client is asked for.
 
 mod chain;
+mod groups;
 mod link;
 mod model;
 mod ops;

@@ -11,9 +11,10 @@ use proto::therapists::v1::BatchGetTherapistNamesRequest;
 use proto::therapists::v1::therapist_name_service_client::TherapistNameServiceClient;
 
 use crate::chain::People;
+use crate::groups::{self, Group, MOST_READ};
 use crate::model::{Access, AccessId, Facts, Personal};
 use crate::policy::{Append, Read};
-use crate::store::{Record, Store};
+use crate::store::Store;
 
 /// The use cases and what they need.
 pub(crate) struct Ops {
@@ -30,9 +31,9 @@ pub(crate) struct Recorder {
     pub(crate) entropy: Arc<dyn Entropy>,
 }
 
-/// A record, with the name of who read.
+/// Accesses, with the name of who read.
 pub(crate) struct Shown {
-    pub(crate) record: Record,
+    pub(crate) group: Group,
     /// Empty when the therapist has no account any more.
     pub(crate) therapist_name: String,
 }
@@ -53,22 +54,21 @@ impl Recorder {
 }
 
 impl Ops {
-    /// One page of a log, by one Query and one call for names.
+    /// Returns one page of a log, with one call for names.
     pub(crate) async fn list(&self, context: &Context, permit: Read, request: PageRequest<'_>) -> Result<Page<Shown>> {
-        let Page { items, next } = self.tokens.page(self.store.log(permit), request).await?;
-        let records: Vec<Record> = items.into_iter().map(Record::try_from).collect::<Result<_>>()?;
-        let names = self.names(context, &records).await?;
-        let show = |record: Record| {
-            let name = record.personal.as_ref().and_then(|personal| names.get(&personal.therapist.to_string()));
-            Shown { therapist_name: name.cloned().unwrap_or_default(), record }
-        };
-        Ok(Page { items: records.into_iter().map(show).collect(), next })
+        let page = groups::page(&self.store, &self.tokens, permit, request, MOST_READ).await?;
+        let names = self.names(context, &page.items).await?;
+        Ok(page.map(|group| {
+            let personal = group.latest.personal.as_ref();
+            let name = personal.and_then(|personal| names.get(&personal.therapist.to_string()));
+            Shown { therapist_name: name.cloned().unwrap_or_default(), group }
+        }))
     }
 
     /// The names of those who read, by their ids. A page names at most 200 people, which is what one call takes.
-    async fn names(&self, context: &Context, records: &[Record]) -> Result<BTreeMap<String, String>> {
+    async fn names(&self, context: &Context, groups: &[Group]) -> Result<BTreeMap<String, String>> {
         let therapists: BTreeSet<TherapistId> =
-            records.iter().filter_map(|record| Some(record.personal.as_ref()?.therapist)).collect();
+            groups.iter().filter_map(|group| Some(group.latest.personal.as_ref()?.therapist)).collect();
         if therapists.is_empty() {
             return Ok(BTreeMap::new());
         }

@@ -11,8 +11,8 @@
 mod row;
 
 use dynamo::{
-    Condition, IndexDef, Item, Key, KeyDef, Projection, Put, Query, Read as Fresh, Sort, Table, TableDef, Transact,
-    Update, Verdict,
+    Condition, Cursor, IndexDef, Item, Key, KeyDef, Projection, Put, Query, Read as Fresh, Sort, Table, TableDef,
+    Transact, Update, Verdict,
 };
 use kernel::{ClientId, Error, Kind, Result};
 
@@ -90,6 +90,12 @@ pub(crate) fn record_key(client: ClientId, id: AccessId) -> Key {
 
 pub(crate) fn head_key(client: ClientId) -> Key {
     Key::new(partition(client), HEAD)
+}
+
+/// The place of a record in the log of its client.
+pub(crate) fn cursor(client: ClientId, id: AccessId) -> Cursor {
+    let KeyDef { partition: pk, sort: sk } = AUDIT.key;
+    Cursor::new([(pk.to_owned(), partition(client)), (sk.unwrap_or_default().to_owned(), format!("{RECORD}{id}"))])
 }
 
 fn shard(client: ClientId) -> String {

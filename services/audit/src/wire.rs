@@ -4,6 +4,7 @@ use kernel::{ClientId, Error, Page, PageSize, Timestamp, Violations};
 use proto::audit::v1 as pb;
 use proto::audit::v1::access::Action as PbAction;
 
+use crate::groups::Group;
 use crate::model::{Access, Action};
 use crate::ops::Shown;
 
@@ -47,9 +48,9 @@ fn action(action: i32) -> Option<Action> {
 }
 
 fn shown(shown: Shown) -> pb::Access {
-    let Shown { record, therapist_name } = shown;
-    let facts = record.facts;
-    let (therapist_id, entry_id, grant_id) = record.personal.map_or_else(Default::default, |personal| {
+    let Shown { group: Group { latest, first_time, count, .. }, therapist_name } = shown;
+    let facts = latest.facts;
+    let (therapist_id, entry_id, grant_id) = latest.personal.map_or_else(Default::default, |personal| {
         (personal.therapist.to_string(), personal.entry_id, personal.grant_id)
     });
     let action = match facts.action {
@@ -68,6 +69,8 @@ fn shown(shown: Shown) -> pb::Access {
         entry_id,
         grant_id,
         time: Some(time(facts.time)),
+        count: i32::try_from(count).unwrap_or(i32::MAX),
+        first_time: Some(time(first_time)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is sealed of an entry, as bytes.
 
-use kernel::{Error, Result};
+use kernel::{Error, Result, Timestamp};
 use prost::Message as _;
 use zeroize::Zeroizing;
 
@@ -8,6 +8,14 @@ use crate::model::{Content, Visibility};
 
 /// The version of the form that contents are written in. It stands beside the content, and the seal vouches for it.
 pub(crate) const FORMAT: u8 = 1;
+
+/// What is sealed of an entry: what the client wrote, and since when others may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Opened {
+    pub(crate) content: Content,
+    /// When it was last made SHARED; nothing for what is PRIVATE, and where an earlier version of this service wrote it.
+    pub(crate) shared_since: Option<Timestamp>,
+}
 
 /// Version 1. Visibility is in it, so that nobody who can write to the table can show a private entry.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -21,6 +29,9 @@ struct Written {
     note: String,
     #[prost(bool, tag = "4")]
     private: bool,
+    /// In milliseconds since 1970. Versions of this service that don't know it leave it out.
+    #[prost(sint64, optional, tag = "5")]
+    shared_since: Option<i64>,
 }
 
 impl std::fmt::Debug for Written {
@@ -30,13 +41,14 @@ impl std::fmt::Debug for Written {
 }
 
 /// The bytes of a content, in the form [`FORMAT`].
-pub(crate) fn encode(content: &Content) -> Zeroizing<Vec<u8>> {
+pub(crate) fn encode(content: &Content, shared_since: Option<Timestamp>) -> Zeroizing<Vec<u8>> {
     let Content { emotion, intensity, note, visibility } = content;
     let written = Written {
         emotion: emotion.as_str().to_owned(),
         intensity: intensity.get().into(),
         note: note.as_str().to_owned(),
         private: *visibility == Visibility::Private,
+        shared_since: shared_since.map(Timestamp::as_millisecond),
     };
     Zeroizing::new(written.encode_to_vec())
 }
@@ -45,19 +57,21 @@ pub(crate) fn encode(content: &Content) -> Zeroizing<Vec<u8>> {
 ///
 /// # Errors
 /// INTERNAL when they are no content.
-pub(crate) fn decode(format: u8, bytes: &[u8]) -> Result<Content> {
+pub(crate) fn decode(format: u8, bytes: &[u8]) -> Result<Opened> {
     let broken = || Error::internal(format!("what was sealed is no content of form {format}"));
     if format != FORMAT {
         return Err(broken());
     }
-    let Written { emotion, intensity, note, private } = Written::decode(bytes).map_err(|_| broken())?;
+    let Written { emotion, intensity, note, private, shared_since } = Written::decode(bytes).map_err(|_| broken())?;
     let intensity = i32::try_from(intensity).map_err(|_| broken())?;
-    Ok(Content {
+    let content = Content {
         emotion: emotion.parse().map_err(|_| broken())?,
         intensity: intensity.try_into().map_err(|_| broken())?,
         note: note.try_into().map_err(|_| broken())?,
         visibility: if private { Visibility::Private } else { Visibility::Shared },
-    })
+    };
+    let shared_since = shared_since.map(Timestamp::from_millisecond).transpose().map_err(|_| broken())?;
+    Ok(Opened { content, shared_since })
 }
 
 #[cfg(test)]
@@ -66,15 +80,18 @@ mod tests {
 
     #[test]
     fn a_content_comes_back_as_it_was_and_what_is_none_does_not() {
-        for visibility in [Visibility::Shared, Visibility::Private] {
+        let now = Some(Timestamp::from_millisecond(1_800_000_000_001).unwrap());
+        for (visibility, shared_since) in
+            [(Visibility::Shared, now), (Visibility::Shared, None), (Visibility::Private, None)]
+        {
             let content = Content {
                 emotion: "wistful".parse().unwrap(),
                 intensity: 4.try_into().unwrap(),
                 note: "first line\nsecond".to_owned().try_into().unwrap(),
                 visibility,
             };
-            let bytes = encode(&content);
-            assert_eq!(decode(FORMAT, &bytes).unwrap(), content);
+            let bytes = encode(&content, shared_since);
+            assert_eq!(decode(FORMAT, &bytes).unwrap(), Opened { content, shared_since });
             assert!(decode(FORMAT + 1, &bytes).is_err());
             assert!(decode(FORMAT, &bytes[..5]).is_err());
         }

@@ -51,7 +51,20 @@ pub(crate) struct Entry {
     pub(crate) content: Content,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
+    /// When it was last made SHARED; nothing while it is PRIVATE.
+    pub(crate) shared_since: Option<Timestamp>,
     pub(crate) version: Version,
+}
+
+/// An entry as one reader sees it. Only a permit to read makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) id: EntryId,
+    pub(crate) content: Content,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    /// Nothing for a therapist: it counts what was corrected while the entry was PRIVATE.
+    pub(crate) etag: Option<Version>,
 }
 
 /// What a correction changes; what is not there stays.
@@ -193,6 +206,21 @@ impl FromStr for EntryId {
     fn from_str(text: &str) -> Result<Self, NoEntryId> {
         let id = Ulid::from_string(text).map_err(|_| NoEntryId)?;
         if *id.array_to_str(&mut [0; ulid::ULID_LEN]) == *text { Ok(Self(id)) } else { Err(NoEntryId) }
+    }
+}
+
+impl Entry {
+    /// Returns a new entry.
+    pub(crate) fn new(id: EntryId, content: Content, now: Timestamp) -> Self {
+        let shared_since = (content.visibility == Visibility::Shared).then_some(now);
+        Self { id, content, created_at: now, updated_at: now, shared_since, version: Version::FIRST }
+    }
+
+    /// Returns the entry with these changes.
+    pub(crate) fn changed(self, change: Change, now: Timestamp) -> Self {
+        let content = self.content.with(change);
+        let shared_since = (content.visibility == Visibility::Shared).then(|| self.shared_since.unwrap_or(now));
+        Self { content, updated_at: now, shared_since, version: self.version.next(), ..self }
     }
 }
 

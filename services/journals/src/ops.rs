@@ -43,8 +43,7 @@ impl Ops {
         let key = self.own_key(context, permit).await?;
         let Draft { felt_at, content } = draft;
         let id = EntryId::generate(felt_at, &*self.platform.entropy);
-        let now = self.now();
-        let entry = Entry { id, content, created_at: now, updated_at: now, version: Version::FIRST };
+        let entry = Entry::new(id, content, self.now());
         match self.pages.store.add(permit, &key, &entry, claim.as_ref()).await? {
             Added::Done => Ok(entry),
             Added::Replayed(id) => self.own_entry(permit, &key, id).await,
@@ -66,9 +65,9 @@ impl Ops {
             if expected.is_some_and(|expected| expected != old.version) {
                 break;
             }
-            let version = old.version.next();
-            let new = Entry { content: old.content.with(change.clone()), updated_at: self.now(), version, ..old };
-            if self.pages.store.replace(permit, &key, old.version, &new).await? {
+            let read = old.version;
+            let new = old.changed(change.clone(), self.now());
+            if self.pages.store.replace(permit, &key, read, &new).await? {
                 return Ok(new);
             }
         }

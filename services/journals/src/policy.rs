@@ -2,7 +2,7 @@
 
 use kernel::{ClientId, Error, Kind, Person, Role, UserId};
 
-use crate::model::{Content, EntryId, Range, Visibility};
+use crate::model::{Content, Entry, EntryId, Range, View, Visibility};
 
 /// The right to write in the own journal, and in no other.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +100,18 @@ impl Read {
     pub(crate) fn shows(&self, id: EntryId, content: &Content) -> bool {
         self.grant()
             .is_none_or(|grant| content.visibility == Visibility::Shared && id.millisecond() >= grant.entries_from)
+    }
+
+    /// Returns an entry as its reader sees it. To a therapist it begins when it was last made SHARED.
+    pub(crate) fn view(&self, entry: Entry) -> View {
+        let Entry { id, content, created_at, updated_at, shared_since, version } = entry;
+        match (&self.0, shared_since) {
+            (Scope::Own(_), _) => View { id, content, created_at, updated_at, etag: Some(version) },
+            (Scope::Granted(_), since) => {
+                let since = since.unwrap_or(updated_at);
+                View { id, content, created_at: since, updated_at: updated_at.max(since), etag: None }
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use proto::audit::v1::access::Action;
 
 use crate::consent::Undisclosed;
 use crate::insights::{Plan, Sums};
-use crate::model::{Entry, EntryId};
+use crate::model::{Entry, EntryId, View};
 use crate::ops::{Ops, account_ended, no_entry};
 use crate::policy::{Read, Reading};
 use crate::search::Search;
@@ -22,21 +22,22 @@ const MOST_SUMMED: usize = 10_000;
 
 impl Ops {
     /// One page of entries, newest first.
-    pub(crate) async fn list(&self, context: &Context, reading: Reading, search: Search) -> Result<Page<Entry>> {
+    pub(crate) async fn list(&self, context: &Context, reading: Reading, search: Search) -> Result<Page<View>> {
         let permit = self.consent.permit(context, reading, JOURNAL).await?;
         let key = self.reading_key(context, &permit, JOURNAL).await?;
         let caller = context.person()?.user_id;
-        let page = self.pages.page(&permit, &key, caller, &search).await?;
+        let page = self.pages.page(&permit, &key, caller, &search).await?.map(|entry| permit.view(entry));
         let count = page.items.len();
         self.consent.disclose(context, &permit, Undisclosed::new(page, Action::List, count)).await
     }
 
     /// One entry; without an id, none.
-    pub(crate) async fn get(&self, context: &Context, reading: Reading, id: Option<EntryId>) -> Result<Entry> {
+    pub(crate) async fn get(&self, context: &Context, reading: Reading, id: Option<EntryId>) -> Result<View> {
         let permit = self.consent.permit(context, reading, ENTRY).await?;
         let id = id.ok_or_else(no_entry)?;
         let key = self.reading_key(context, &permit, ENTRY).await?;
         let entry = self.pages.store.entry(&permit, &key, id).await?.ok_or_else(no_entry)?;
+        let entry = permit.view(entry);
         self.consent.disclose(context, &permit, Undisclosed::entry(entry, id)).await
     }
 

@@ -53,7 +53,7 @@ impl JournalService for Journals {
         let draft = wire::draft(entry.unwrap_or_default(), permit, self.0.now());
         let (draft, claim) = both(draft, claim).map_err(status::of)?;
         let entry = self.0.create(&context, permit, draft, claim).await.map_err(status::of)?;
-        Ok(Response::new(wire::entry(entry, client_id)))
+        Ok(Response::new(wire::entry(permit.read().view(entry), client_id)))
     }
 
     async fn get_entry(&self, request: Request<pb::GetEntryRequest>) -> Result<Response<pb::JournalEntry>, Status> {
@@ -76,7 +76,7 @@ impl JournalService for Journals {
         let id = entry_id.parse::<EntryId>().map_err(|_| status::of(no_entry()))?;
         let (change, expected) = wire::change(entry.unwrap_or_default(), permit, id).map_err(status::of)?;
         let entry = self.0.update(&context, permit, id, change, expected).await.map_err(status::of)?;
-        Ok(Response::new(wire::entry(entry, client_id)))
+        Ok(Response::new(wire::entry(permit.read().view(entry), client_id)))
     }
 
     async fn delete_entry(

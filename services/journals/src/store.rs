@@ -18,8 +18,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kernel::{ClientId, Entropy, Error, Result, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::content;
-use crate::model::{Entry, EntryId, Range};
+use crate::content::{self, Opened};
+use crate::model::{Entry, EntryId, Range, Visibility};
 use crate::policy::{Erase, Read, Write};
 
 /// The table of journals.
@@ -186,14 +186,18 @@ impl Store {
         let id = sk.strip_prefix(ENTRY).and_then(|id| id.parse().ok()).ok_or_else(broken)?;
         let place = Key::new(partition(permit.client()), sk);
         let place = Place { table: &self.table, key: &place, attribute: CONTENT, version: format };
-        let content = content::decode(format, &key.open(&place, &sealed)?)?;
+        let Opened { content, shared_since } = content::decode(format, &key.open(&place, &sealed)?)?;
         let shown = permit.shows(id, &content);
-        Ok((id, shown.then_some(Entry { id, content, created_at, updated_at, version })))
+        // Of an entry of before this was kept it is known that it was never PRIVATE if it was never corrected, and else that it
+        // has not been since the last correction.
+        let known = if version == Version::FIRST { created_at } else { updated_at };
+        let shared_since = (content.visibility == Visibility::Shared).then(|| shared_since.unwrap_or(known));
+        Ok((id, shown.then_some(Entry { id, content, created_at, updated_at, shared_since, version })))
     }
 
     fn seal(&self, place: &Key, key: &SealingKey, entry: &Entry) -> Result<Sealed> {
         let place = Place { table: &self.table, key: place, attribute: CONTENT, version: content::FORMAT };
-        key.seal(&place, &content::encode(&entry.content), &*self.entropy)
+        key.seal(&place, &content::encode(&entry.content, entry.shared_since), &*self.entropy)
     }
 }
 
@@ -204,6 +208,6 @@ pub(crate) fn cursor(client: ClientId, id: EntryId) -> Cursor {
 }
 
 const fn row<'a>(entry: &Entry, content: &'a Sealed) -> NewRow<'a> {
-    let Entry { id: _, content: _, created_at, updated_at, version } = entry;
+    let Entry { id: _, content: _, created_at, updated_at, shared_since: _, version } = entry;
     NewRow { content, format: content::FORMAT, created_at: *created_at, updated_at: *updated_at, version: *version }
 }

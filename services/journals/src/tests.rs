@@ -24,6 +24,7 @@ use crate::store::Store;
 
 kit::on_each_engine!(
     an_entry_opens_in_its_own_place_alone,
+    an_entry_stored_without_the_time_of_sharing_begins_late_for_a_therapist,
     entries_of_one_millisecond_are_as_many_as_were_added,
     pages_of_any_size_are_the_whole_list_for_whoever_reads,
     what_is_private_shortens_no_page_and_makes_none,
@@ -79,7 +80,7 @@ impl World {
         question.answered(answer).unwrap()
     }
 
-    async fn add(&self, millisecond: i64, emotion: &str, intensity: i32, visibility: Visibility) -> Entry {
+    fn entry(millisecond: i64, emotion: &str, intensity: i32, visibility: Visibility) -> Entry {
         let now = Timestamp::from_millisecond(NOW).unwrap();
         let id = EntryId::generate(FeltAt::new(millisecond, now).unwrap(), &SystemEntropy);
         let content = Content {
@@ -88,7 +89,11 @@ impl World {
             note: format!("about {emotion}").try_into().unwrap(),
             visibility,
         };
-        let entry = Entry { id, content, created_at: now, updated_at: now, version: Version::FIRST };
+        Entry::new(id, content, now)
+    }
+
+    async fn add(&self, millisecond: i64, emotion: &str, intensity: i32, visibility: Visibility) -> Entry {
+        let entry = Self::entry(millisecond, emotion, intensity, visibility);
         self.pages.store.add(self.permit, &self.key, &entry, None).await.unwrap();
         entry
     }
@@ -154,6 +159,29 @@ async fn an_entry_opens_in_its_own_place_alone(engine: Engine) {
 
     async fn read(world: &World, home: &Key) -> Stored {
         world.table.get(home, dynamo::Read::Consistent).await.unwrap().unwrap()
+    }
+}
+
+/// Rule 8: where it isn't stored when an entry was made SHARED, the times are those of the last change, which can't have been
+/// made in private.
+async fn an_entry_stored_without_the_time_of_sharing_begins_late_for_a_therapist(engine: Engine) {
+    let world = World::new(engine).await;
+    let (created_at, updated_at) =
+        (Timestamp::from_millisecond(NOW).unwrap(), Timestamp::from_millisecond(NOW + 5).unwrap());
+    let (own, granted) = (world.permit.read(), world.granted("g", i64::MIN));
+    for (version, updated_at, seen) in
+        [(Version::FIRST, created_at, created_at), (Version::FIRST.next(), updated_at, updated_at)]
+    {
+        let new = World::entry(NOW, "calm", 3, Visibility::Shared);
+        let entry = Entry { created_at, updated_at, version, shared_since: None, ..new };
+        world.pages.store.add(world.permit, &world.key, &entry, None).await.unwrap();
+        let read = async |permit: &Read| {
+            permit.view(world.pages.store.entry(permit, &world.key, entry.id).await.unwrap().unwrap())
+        };
+        let view = read(&granted).await;
+        assert_eq!((view.created_at, view.updated_at, view.etag), (seen, seen, None), "{version}");
+        let view = read(&own).await;
+        assert_eq!((view.created_at, view.updated_at, view.etag), (created_at, updated_at, Some(version)));
     }
 }
 

@@ -5,7 +5,7 @@ use kernel::{Error, FreeText, Page, PageSize, TextError, Timestamp, Version, Vio
 use proto::journals::v1 as pb;
 
 use crate::insights::{self, Bucket, Bucketful, MOST_BUCKETS, Plan, Sums, Tally};
-use crate::model::{Change, Content, Emotion, Entry, EntryId, FeltAt, Intensity, Range, Visibility};
+use crate::model::{Change, Content, Emotion, EntryId, FeltAt, Intensity, Range, View, Visibility};
 use crate::ops::Draft;
 use crate::policy::Write;
 use crate::search::{Filter, Search};
@@ -139,9 +139,8 @@ pub(crate) fn plan(request: pb::GetInsightsRequest, now: Timestamp) -> Result<Pl
     }
 }
 
-pub(crate) fn entry(entry: Entry, client_id: String) -> pb::JournalEntry {
-    let Entry { id, content: Content { emotion, intensity, note, visibility }, created_at, updated_at, version } =
-        entry;
+pub(crate) fn entry(entry: View, client_id: String) -> pb::JournalEntry {
+    let View { id, content: Content { emotion, intensity, note, visibility }, created_at, updated_at, etag } = entry;
     pb::JournalEntry {
         entry_id: id.to_string(),
         client_id,
@@ -157,11 +156,11 @@ pub(crate) fn entry(entry: Entry, client_id: String) -> pb::JournalEntry {
         .into(),
         created_at: Some(instant(created_at.as_millisecond())),
         updated_at: Some(instant(updated_at.as_millisecond())),
-        etag: version.to_string(),
+        etag: etag.map(|version| version.to_string()).unwrap_or_default(),
     }
 }
 
-pub(crate) fn entries(page: Page<Entry>, client_id: &str) -> pb::ListEntriesResponse {
+pub(crate) fn entries(page: Page<View>, client_id: &str) -> pb::ListEntriesResponse {
     let Page { items, next } = page.map(|it| entry(it, client_id.to_owned()));
     pb::ListEntriesResponse { entries: items, next_page_token: next.unwrap_or_default() }
 }

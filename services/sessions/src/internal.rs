@@ -13,7 +13,7 @@ use proto::sessions::v1::slot_service_server::SlotService;
 use tonic::{Request, Response, Status};
 
 use crate::model::Booking;
-use crate::policy::{Slots, Undertaker};
+use crate::policy::{self, Slots, Undertaker, Visit};
 use crate::service::Sessions;
 use crate::slots::{Found, Reservation, Reserved, Which};
 use crate::wire;
@@ -21,7 +21,8 @@ use crate::wire;
 #[tonic::async_trait]
 impl SlotService for Sessions {
     async fn find_slot(&self, request: Request<pb::FindSlotRequest>) -> Result<Response<pb::FindSlotResponse>, Status> {
-        let found = self.find(request.into_inner()).await.map_err(status::of)?;
+        let client = Context::of(&request).person().and_then(policy::asking).map_err(status::of)?;
+        let found = self.find(client, request.into_inner()).await.map_err(status::of)?;
         let (outcome, slot) = match found {
             Found::Available(id, start) => (FindOutcome::Available, Some((id, start))),
             Found::None => (FindOutcome::None, None),
@@ -91,7 +92,7 @@ impl SubscriberService for Sessions {
 }
 
 impl Sessions {
-    async fn find(&self, request: pb::FindSlotRequest) -> Result<Found, Error> {
+    async fn find(&self, client: Visit, request: pb::FindSlotRequest) -> Result<Found, Error> {
         let pb::FindSlotRequest { session_id, therapist_id, time } = request;
         let time = time.map(|time| wire::instant("time", time)).transpose()?;
         let Ok(therapist) = therapist_id.parse() else { return Ok(Found::None) };
@@ -103,7 +104,7 @@ impl Sessions {
                 Err(_) => return Ok(Found::None),
             },
         };
-        self.0.find(Slots::of_appointments(), therapist, which).await
+        self.0.find(Slots::of_appointments(), client, therapist, which).await
     }
 
     /// Ids that are none name no slot that any appointment has.

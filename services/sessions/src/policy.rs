@@ -88,6 +88,19 @@ pub(crate) fn side(person: Person) -> Side {
     }
 }
 
+/// The right of a client who asks for a slot to see sessions.
+///
+/// # Errors
+/// PERMISSION_DENIED (`ROLE_NOT_ALLOWED`) for a therapist.
+pub(crate) fn asking(person: Person) -> Result<Visit, Error> {
+    match side(person) {
+        Side::Client(visit) => Ok(visit),
+        Side::Therapist(_) => {
+            Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients ask for sessions"))
+        }
+    }
+}
+
 /// The side of a person who may have named both people of a session: the one of the own kind must be the caller. Another
 /// account gets the same answer whether it exists or not.
 pub(crate) fn side_of(person: Person, therapist: &str, client: &str) -> Result<Side, Error> {
@@ -148,7 +161,8 @@ mod tests {
             (State::Cancelled(Some(OTHER)), None),
             (State::Cancelled(None), None),
         ];
-        let Side::Client(visit) = side(person(Role::Client, 1)) else { panic!("a client is a client") };
+        let visit = asking(person(Role::Client, 1)).unwrap();
+        assert_eq!(asking(person(Role::Therapist, 1)).unwrap_err().reason(), "ROLE_NOT_ALLOWED");
         let therapist = |byte| own(person(Role::Therapist, byte), "").unwrap();
         for (state, expected) in cases {
             assert_eq!(visit.sees(&session(state)), expected, "{state:?}");

@@ -6,7 +6,7 @@ use kernel::{AppointmentId, Result, SessionId, TherapistId, Timestamp};
 use crate::calendar::Busy;
 use crate::model::{Booking, Session, State};
 use crate::ops::{Ops, attempts, contended};
-use crate::policy::Slots;
+use crate::policy::{Slots, Visit};
 use crate::slot::day;
 use crate::store::Written;
 use crate::stored::{Note, Sealings, Stored};
@@ -53,35 +53,48 @@ pub(crate) enum Reserved {
 }
 
 impl Ops {
-    /// The slot that is meant.
-    pub(crate) async fn find(&self, permit: Slots, therapist: TherapistId, which: Which) -> Result<Found> {
+    /// Returns the slot that a client means, as far as this client may know of it.
+    pub(crate) async fn find(
+        &self,
+        permit: Slots,
+        client: Visit,
+        therapist: TherapistId,
+        which: Which,
+    ) -> Result<Found> {
         match which {
             Which::Session(id, time) => {
                 let stored = self.store.slot(permit, id).await?;
-                Ok(found(stored.as_ref().map(Stored::session), therapist, time, self.now()))
+                let session = stored.as_ref().map(Stored::session).filter(|it| it.therapist == therapist);
+                Ok(session.map_or(Found::None, |session| named(client, session, time, self.now())))
             }
-            Which::At(time) => self.find_at(permit, therapist, time).await,
+            Which::At(time) => self.find_at(permit, client, therapist, time).await,
         }
     }
 
-    /// The slot at a time: the one in which it lies; or else the one whose therapist named it as its date, if no other that is
-    /// available is meant by it too. Both are looked for in the calendar, where a session is as soon as it is acknowledged.
-    async fn find_at(&self, permit: Slots, therapist: TherapistId, time: Timestamp) -> Result<Found> {
+    /// Returns the slot at a time: the one in which it lies; or else the one whose therapist named it as its date, if no other
+    /// that is available is meant by it too. Both are looked for in the calendar, where a session is as soon as it is
+    /// acknowledged; one that the client doesn't see is passed over as if it did not exist.
+    async fn find_at(&self, permit: Slots, client: Visit, therapist: TherapistId, time: Timestamp) -> Result<Found> {
         // A date lies on the day of its session in the same offset: less than 24 hours away.
         let today = day(time);
         let around = [today.yesterday(), Ok(today), today.tomorrow()].into_iter().flatten().collect();
         let near = self.store.offered(permit, therapist, around).await?.sessions();
-        let meant: Vec<Busy> = match near.iter().find(|busy| busy.contains(time)) {
-            Some(busy) => vec![*busy],
-            None => near.into_iter().filter(|busy| busy.date == time).collect(),
-        };
+        let (within, elsewhere): (Vec<Busy>, Vec<Busy>) = near.into_iter().partition(|busy| busy.contains(time));
+        let dated = elsewhere.into_iter().filter(|busy| busy.date == time).collect();
+        let found = self.seen_among(permit, client, within, time).await?;
+        if found == Found::None { self.seen_among(permit, client, dated, time).await } else { Ok(found) }
+    }
+
+    /// Returns the one of these slots that the client may ask for, or else why none of those that the client sees can be had.
+    async fn seen_among(&self, permit: Slots, client: Visit, meant: Vec<Busy>, time: Timestamp) -> Result<Found> {
         let mut best = Found::None;
         for busy in meant {
             let stored = self.store.slot(permit, busy.session_id).await?;
-            best = match (best, found(stored.as_ref().map(Stored::session), therapist, Some(time), self.now())) {
+            let seen = stored.as_ref().map(Stored::session).filter(|it| client.sees(it).is_some());
+            let found = seen.map_or(Found::None, |session| found(session, Some(time), self.now()));
+            best = match (best, found) {
                 (Found::Available(..), Found::Available(..)) => return Ok(Found::Ambiguous),
-                // Who asks by the time alone learns of what is offered, and not when the therapist is with others.
-                (Found::Available(..), _) | (_, Found::None | Found::OtherTime | Found::Taken) => best,
+                (Found::Available(..), _) | (_, Found::None | Found::OtherTime) => best,
                 (_, other) => other,
             };
         }
@@ -171,13 +184,20 @@ pub(crate) fn freed(old: &Stored, state: State) -> Stored {
     Stored::new(session, Sealings { shared: None, ..old.sealings().clone() }, None)
 }
 
-/// What can be said of a session to a client who asks for it.
-fn found(session: Option<&Session>, therapist: TherapistId, time: Option<Timestamp>, now: Timestamp) -> Found {
-    let Some(session) = session.filter(|it| it.therapist == therapist && it.state.takes_time()) else {
-        return Found::None;
-    };
-    let is_meant = |time| session.slot.date() == time || Busy::of(session).is_some_and(|busy| busy.contains(time));
-    if !time.is_none_or(is_meant) {
+/// Returns what a client learns who names a session by its id. Of one that the client doesn't see, nothing but that it is
+/// taken, and that only until it begins: whoever has its id saw it while it was available.
+fn named(client: Visit, session: &Session, time: Option<Timestamp>, now: Timestamp) -> Found {
+    match (client.sees(session), session.state) {
+        (Some(_), _) => found(session, time, now),
+        (None, State::Booked(_)) if !session.has_begun(now) => Found::Taken,
+        (None, _) => Found::None,
+    }
+}
+
+/// Returns what can be said of a session to a client who sees it.
+fn found(session: &Session, time: Option<Timestamp>, now: Timestamp) -> Found {
+    let Some(busy) = Busy::of(session) else { return Found::None };
+    if !time.is_none_or(|time| busy.date == time || busy.contains(time)) {
         return Found::OtherTime;
     }
     match session.state {

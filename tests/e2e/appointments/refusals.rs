@@ -1,6 +1,8 @@
 //! What is refused of appointments, and how.
 
-use kit::mesh::{Answer, TestMesh};
+use std::time::Duration;
+
+use kit::mesh::{Answer, PASSWORD, TestMesh};
 use kit::stand::Stand;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,6 +12,7 @@ use super::{NOBODY, Practice, at, id};
 kit::on_each_stand!(
     every_bad_field_is_named_at_once,
     what_cannot_be_asked_for_is_refused_with_its_reason,
+    sessions_that_are_not_visible_are_refused_like_none,
     five_requests_wait_for_one_therapist_at_most,
     who_is_neither_of_the_two_is_told_that_there_is_none,
     each_does_what_is_theirs_alone,
@@ -70,6 +73,46 @@ async fn what_cannot_be_asked_for_is_refused_with_its_reason(stand: Stand) {
     practice.ask(&practice.therapist, &session, 10).await.refused(403, "ROLE_NOT_ALLOWED");
     practice.ask(&client, &session, 10).await.expect(201);
     practice.ask(&client, &session, 10).await.refused(409, "REQUEST_PENDING");
+    mesh.stop().await;
+}
+
+/// Rule 14: by the time alone, or once it is over, another client's session is answered as if it did not exist.
+async fn sessions_that_are_not_visible_are_refused_like_none(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
+    let mut practice = Practice::open(&mesh).await;
+    let stranger = mesh.client("Bo").await;
+    let (booked, cancelled, offered) =
+        (practice.session(10).await, practice.session(11).await, practice.session(12).await);
+    let (owner, _) = practice.booked(&booked, 10).await;
+    let path = format!("/sessions/{cancelled}");
+    let change = json!({"status": "CANCELLED"});
+    mesh.ask(Method::PUT, &path, Some(&practice.therapist), Some(change)).await.expect(200);
+    let by_time = |hour: u32| json!({"therapistId": practice.therapist.id, "appointmentDate": at(hour)});
+    let (at_booked, at_cancelled, at_none) = (by_time(10), by_time(11), by_time(13));
+    let post = async |who, body: &Value| mesh.ask(Method::POST, "/appointments", Some(who), Some(body.clone())).await;
+    let same_as_none = async |who, bodies: &[&Value]| {
+        let none = post(who, &at_none).await.refused(404, "NOT_FOUND").clone();
+        for body in bodies {
+            assert_eq!(*post(who, body).await.refused(404, "NOT_FOUND"), none, "{body}");
+        }
+    };
+    same_as_none(&stranger, &[&at_booked, &at_cancelled]).await;
+    post(&stranger, &practice.request(&booked, 10)).await.refused(409, "SLOT_TAKEN");
+    post(&stranger, &practice.request(&booked, 15)).await.refused(409, "SLOT_TAKEN");
+    post(&owner, &at_booked).await.refused(409, "SLOT_TAKEN");
+
+    mesh.pass(Duration::from_secs(31 * 3600));
+    let stranger = mesh.login(&stranger.email, PASSWORD).await;
+    let owner = mesh.login(&owner.email, PASSWORD).await;
+    practice.therapist = mesh.login(&practice.therapist.email, PASSWORD).await;
+    let (named, elsewhere, gone) =
+        (practice.request(&booked, 10), practice.request(&booked, 15), practice.request(&cancelled, 11));
+    same_as_none(&stranger, &[&at_booked, &at_cancelled, &named, &elsewhere, &gone]).await;
+    // Who sees a session learns that it is over.
+    for body in [&at_booked, &named] {
+        post(&owner, body).await.refused(400, "SESSION_OVER");
+    }
+    practice.ask(&stranger, &offered, 12).await.refused(400, "SESSION_OVER");
     mesh.stop().await;
 }
 

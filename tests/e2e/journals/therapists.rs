@@ -14,6 +14,7 @@ kit::on_each_stand!(
     only_the_client_writes_in_a_journal,
     who_may_not_read_cannot_tell_whether_there_is_a_journal,
     a_private_entry_is_nowhere_for_a_therapist,
+    private_corrections_show_a_therapist_no_times_and_no_version,
     a_grant_covers_entries_from_a_date_on_and_ends_on_a_date,
     a_revocation_ends_every_read_and_every_page_token,
     the_client_sees_every_read,
@@ -55,6 +56,12 @@ fn reads(of: &Someone, entry: &Value) -> [String; 5] {
     ]
 }
 
+/// An entry as a therapist sees it that was never private.
+fn without_version(mut entry: Value) -> Value {
+    entry["etag"] = json!("");
+    entry
+}
+
 async fn a_mapping_gives_nothing_of_the_journal_and_a_grant_does(stand: Stand) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
@@ -69,8 +76,9 @@ async fn a_mapping_gives_nothing_of_the_journal_and_a_grant_does(stand: Stand) {
     map(&mesh, &asha, &noor).await;
     refused("mapped").await;
     grant(&mesh, &asha, &noor, json!({"access": "ACCEPTED"})).await;
-    assert_eq!(mesh.get(&journal(&asha), &noor).await.expect(200), json!([entry]));
-    assert_eq!(mesh.get(&at(&journal(&asha), &entry), &noor).await.expect(200), entry);
+    let seen = without_version(entry.clone());
+    assert_eq!(mesh.get(&journal(&asha), &noor).await.expect(200), json!([seen]));
+    assert_eq!(mesh.get(&at(&journal(&asha), &entry), &noor).await.expect(200), seen);
     let sums = mesh.get(&format!("{}/insights?bucket=MONTH", journal(&asha)), &noor).await.expect(200);
     assert_eq!(sums["buckets"].as_array().unwrap().last().unwrap()["families"][0]["count"], 1);
     let end = format!("/mapping/{}?therapistId={}", asha.id, noor.id);
@@ -158,6 +166,38 @@ async fn a_private_entry_is_nowhere_for_a_therapist(stand: Stand) {
     let log = mesh.get(&format!("/clients/{}/access-log?pageSize=200", asha.id), &asha).await.expect(200);
     let most = log.as_array().unwrap().iter().filter_map(|access| access["entryCount"].as_i64()).max();
     assert_eq!(most, Some(10), "the log counts what was shown");
+    mesh.stop().await;
+}
+
+/// Rule 8: to a therapist an entry begins when it was last made SHARED.
+async fn private_corrections_show_a_therapist_no_times_and_no_version(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
+    let (asha, noor) = pair(&mesh).await;
+    let secret = json!({"emotion": "calm", "intensity": 1, "timestamp": NOW, "visibility": "PRIVATE"});
+    let entry = mesh.ask(Method::POST, &journal(&asha), Some(&asha), Some(secret)).await.expect(201);
+    let path = at(&journal(&asha), &entry);
+    let correct = async |change: Value| {
+        mesh.pass(Duration::from_secs(60));
+        mesh.ask(Method::PUT, &path, Some(&asha), Some(change)).await.expect(200)
+    };
+    let minute = |minute: u32| json!(format!("2100-01-01T00:{minute:02}:00Z"));
+    let seen = async |created: u32, updated: u32, now: &Value| {
+        let mut expected = without_version(now.clone());
+        (expected["createdAt"], expected["updatedAt"]) = (minute(created), minute(updated));
+        assert_eq!(mesh.get(&path, &noor).await.expect(200), expected);
+        assert_eq!(mesh.get(&journal(&asha), &noor).await.expect(200), json!([expected]));
+    };
+    correct(json!({"note": "written in private"})).await;
+    let shared = correct(json!({"visibility": "SHARED"})).await;
+    seen(2, 2, &shared).await;
+    seen(2, 3, &correct(json!({"intensity": 2, "visibility": "SHARED"})).await).await;
+    correct(json!({"visibility": "PRIVATE"})).await;
+    correct(json!({"note": "written in private again"})).await;
+    let shared = correct(json!({"visibility": "SHARED"})).await;
+    seen(6, 6, &shared).await;
+    // The client sees all of it.
+    assert_eq!(mesh.get(&path, &asha).await.expect(200), shared);
+    assert_eq!((&shared["createdAt"], &shared["updatedAt"], &shared["etag"]), (&json!(NOW), &minute(6), &json!("7")));
     mesh.stop().await;
 }
 

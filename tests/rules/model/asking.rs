@@ -49,7 +49,8 @@ impl World<'_> {
         let therapist = if self.random.percent(4) { other } else { session.therapist };
         body["therapistId"] = self.therapist_id(therapist).into();
         let mut refusals = Vec::new();
-        if session.gone || session.state == State::Cancelled || therapist != session.therapist {
+        let is_none = session.gone || session.state == State::Cancelled || therapist != session.therapist;
+        if is_none {
             refusals.push(NOT_FOUND);
         }
         let by_time = self.random.percent(30) && self.is_alone_then(place);
@@ -64,9 +65,10 @@ impl World<'_> {
             body["clientId"] = self.client_id(client).into();
             refusals.extend(own(caller, client).err());
         }
-        if session.has_begun(now) {
-            refusals.push((400, "SESSION_OVER"));
-        }
+        let booked_for = match session.state {
+            State::Booked(appointment) => Some(self.practice.appointments[appointment].client),
+            State::Available | State::Cancelled => None,
+        };
         match caller {
             Who::Therapist(_) => refusals = vec![NOT_ALLOWED],
             Who::Client(client) => {
@@ -75,10 +77,14 @@ impl World<'_> {
                 if theirs().any(|it| it.status(now) == "PENDING" || it.stands == Stands::Accepted) {
                     refusals.push((409, "REQUEST_PENDING"));
                 }
-                if matches!(session.state, State::Booked(_)) {
-                    // By the time alone nobody learns when the therapist is with others.
-                    refusals.push(if by_time { NOT_FOUND } else { (409, "SLOT_TAKEN") });
-                }
+                let begun = session.has_begun(now);
+                refusals.extend(match booked_for {
+                    // Nobody learns when the therapist is with others, but who names what was available.
+                    Some(other) if other != client && (by_time || begun) => Some(NOT_FOUND),
+                    _ if begun && !is_none => Some((400, "SESSION_OVER")),
+                    Some(_) => Some((409, "SLOT_TAKEN")),
+                    None => None,
+                });
                 if self.practice.waiting(client, therapist, now) >= MOST_WAITING {
                     refusals.push((429, "TOO_MANY_REQUESTS_PENDING"));
                 }

@@ -16,6 +16,8 @@ pub(crate) struct Entry {
     pub(crate) private: bool,
     pub(crate) created_at: Ms,
     pub(crate) updated_at: Ms,
+    /// When it was last made SHARED; of one that is private it says nothing.
+    pub(crate) shared_since: Ms,
     /// As the mesh has named the present version.
     pub(crate) etag: String,
 }

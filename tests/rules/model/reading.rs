@@ -14,6 +14,8 @@ use crate::model::{DAY, Ms, NOT_FOUND, Refusal};
 
 const ZONES: [&str; 5] = ["UTC", "Asia/Kolkata", "Europe/Berlin", "America/New_York", "Pacific/Auckland"];
 const BUCKETS: [&str; 3] = ["DAY", "WEEK", "MONTH"];
+/// Maximum span of a group in a log.
+const MINUTE: Ms = 60_000;
 /// How many changes insights tell.
 const MOST_CHANGES: usize = 5;
 
@@ -108,7 +110,7 @@ impl World<'_> {
         }
         let permit = permit.expect("it was answered");
         let expected = visible(&self.journals[client], permit.as_ref(), &filter, self.words);
-        let expected: Value = expected.iter().map(|entry| self.shown(client, entry)).collect();
+        let expected: Value = expected.iter().map(|entry| self.shown(client, entry, permit.as_ref())).collect();
         self.same("the entries", &pages.concat().into(), &expected);
     }
 
@@ -186,7 +188,7 @@ impl World<'_> {
         self.log(caller, old.client, "LIST", found.len(), "");
         let rest = visible(&self.journals[old.client], permit.as_ref(), &old.filter, self.words).into_iter();
         let rest = rest.filter(|entry| old.after.as_ref().is_none_or(|after| entry.id < *after));
-        let rest: Vec<Value> = rest.map(|entry| self.shown(old.client, entry)).collect();
+        let rest: Vec<Value> = rest.map(|entry| self.shown(old.client, entry, permit.as_ref())).collect();
         let mut at = rest.iter();
         for entry in &found {
             if !at.any(|shown| shown["entryId"] == entry["entryId"]) {
@@ -210,12 +212,16 @@ impl World<'_> {
         let id = self.some_entry(client);
         let permit = self.permit(caller, client);
         let entry = self.journals[client].iter().find(|entry| entry.id == id).cloned();
-        let expected = permit.and_then(|permit| entry.filter(|entry| shows(entry, permit.as_ref())).ok_or(NOT_FOUND));
+        let shown = |permit: Option<Grant>| {
+            let entry = entry.filter(|entry| shows(entry, permit.as_ref()))?;
+            Some(self.shown(client, &entry, permit.as_ref()))
+        };
+        let expected = permit.and_then(|permit| shown(permit).ok_or(NOT_FOUND));
         let path = format!("/journal/{}/entries/{id}", self.client_id(client));
         let answer = self.ask(caller, Method::GET, &path, None).await;
         self.hold(&answer, expected.as_ref().map(|_| 200).map_err(|refusal| *refusal));
-        if let Ok(entry) = expected {
-            self.same("the entry", &answer.body, &self.shown(client, &entry));
+        if let Ok(shown) = expected {
+            self.same("the entry", &answer.body, &shown);
             self.log(caller, client, "ENTRY", 1, &id);
         }
     }
@@ -330,23 +336,42 @@ impl World<'_> {
                     self.fail("the log is not in the order of time");
                 }
                 last = access.time;
-                found.push(access);
+                found.push((access, time(&item["firstTime"]), item["count"].as_u64().map_or(0, as_usize)));
             }
             match answer.headers.get("x-next-page-token") {
                 Some(next) => token = format!("&pageToken={}", next.to_str().unwrap()),
                 None => break,
             }
         }
-        let mut expected = self.accesses[client].clone();
-        found.sort();
-        expected.sort();
-        if found != expected {
-            let missing: Vec<_> = expected.iter().filter(|access| !found.contains(access)).collect();
-            let wrong: Vec<_> = found.iter().filter(|access| !expected.contains(access)).collect();
-            let counts = (expected.len(), found.len());
-            self.fail(&format!(
-                "the log of client {client}, {counts:?}:\nmissing {missing:#?}\nnever happened {wrong:#?}"
-            ));
+        let split = found.windows(2).find(|pair| {
+            let ((newer, ..), (older, ..)) = (&pair[0], &pair[1]);
+            Access { time: newer.time, ..older.clone() } == *newer && newer.time - older.time <= MINUTE
+        });
+        if let Some(pair) = split {
+            self.fail(&format!("equal neighbours within a minute are one: {pair:#?}"));
+        }
+        // Each group takes as many of what happened as it counts, the latest first: of the moment in which it begins, others may
+        // belong to the group before.
+        let mut left = self.accesses[client].clone();
+        for (group, first_time, count) in found {
+            let is_of = |access: &Access| {
+                let same = Access { time: group.time, ..access.clone() } == group;
+                same && (first_time..=group.time).contains(&access.time)
+            };
+            let (mut taken, others): (Vec<_>, Vec<_>) = left.into_iter().partition(is_of);
+            taken.sort_by_key(|access| std::cmp::Reverse(access.time));
+            let rest = taken.split_off(count.min(taken.len()));
+            let ends = (taken.first().map(|access| access.time), taken.last().map(|access| access.time));
+            let is_right = taken.len() == count && ends == (Some(group.time), Some(first_time));
+            if !is_right || group.time - first_time > MINUTE {
+                self.fail(&format!(
+                    "the log of client {client} has {count} since {first_time} of {group:#?}: {taken:#?}"
+                ));
+            }
+            left = others.into_iter().chain(rest).collect();
+        }
+        if !left.is_empty() {
+            self.fail(&format!("the log of client {client} misses {left:#?}"));
         }
     }
 
@@ -362,14 +387,15 @@ impl World<'_> {
             time: time(&item["time"]),
             therapist,
             action: action.unwrap_or_else(|| self.fail(&format!("nobody did this: {item}"))),
-            entry_count: item["entryCount"]
-                .as_u64()
-                .and_then(|count| usize::try_from(count).ok())
-                .unwrap_or(usize::MAX),
+            entry_count: item["entryCount"].as_u64().map_or(usize::MAX, as_usize),
             entry_id: text("entryId"),
             grant_id: text("grantId"),
         }
     }
+}
+
+fn as_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 fn time(value: &Value) -> Ms {

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::model::journal::{Entry, time_of};
+use crate::model::journal::{Entry, Reader, time_of};
 use crate::model::world::{Who, World, at, own};
 use crate::model::{DAY, NOT_FOUND, Refusal};
 
@@ -55,17 +55,22 @@ impl World<'_> {
             private: visibility == Some("PRIVATE"),
             created_at: now,
             updated_at: now,
+            shared_since: now,
             etag: text("etag"),
         };
-        self.same("the entry", &answer.body, &self.shown(client, &entry));
+        self.same("the entry", &answer.body, &self.shown(client, &entry, None));
         if time_of(&entry.id) != felt_at || entry.etag.is_empty() {
             self.fail("an entry's id has the time of the emotion, and an entry has a version");
         }
         self.journals[client].push(entry);
     }
 
-    /// An entry as everybody sees it who may.
-    pub(crate) fn shown(&self, client: usize, entry: &Entry) -> Value {
+    /// An entry as somebody sees it who may: to a therapist it begins when it was last made SHARED, and has no version.
+    pub(crate) fn shown(&self, client: usize, entry: &Entry, reader: Reader<'_>) -> Value {
+        let (created_at, etag) = match reader {
+            None => (entry.created_at, entry.etag.as_str()),
+            Some(_) => (entry.shared_since, ""),
+        };
         json!({
             "entryId": entry.id,
             "clientId": self.client_id(client),
@@ -75,9 +80,9 @@ impl World<'_> {
             "note": entry.note,
             "family": self.words.family_of(&entry.emotion),
             "visibility": if entry.private { "PRIVATE" } else { "SHARED" },
-            "createdAt": at(entry.created_at),
+            "createdAt": at(created_at),
             "updatedAt": at(entry.updated_at),
-            "etag": entry.etag,
+            "etag": etag,
         })
     }
 
@@ -105,6 +110,9 @@ impl World<'_> {
         }
         if self.random.percent(40) {
             change.private = self.random.percent(50);
+            if old.as_ref().is_some_and(|old| old.private) && !change.private {
+                change.shared_since = now;
+            }
             body["visibility"] = if change.private { "PRIVATE" } else { "SHARED" }.into();
         }
         if let Some(old) = &old {
@@ -134,7 +142,7 @@ impl World<'_> {
             self.fail("a correction makes a new version");
         }
         etag.clone_into(&mut entry.etag);
-        self.same("the corrected entry", &answer.body, &self.shown(client, &entry));
+        self.same("the corrected entry", &answer.body, &self.shown(client, &entry, None));
         self.journals[client][place] = entry;
     }
 

@@ -193,8 +193,14 @@ impl SlotService for Shared {
         let mut theirs = facts.slots.iter().filter(|(_, slot)| slot.therapist.to_string() == therapist_id);
         let (outcome, session_id, start) = match theirs.find(meant) {
             None | Some((_, Slot { state: State::Cancelled, .. })) => (Find::None, String::new(), None),
-            Some((_, slot)) if slot.start <= facts.now => (Find::Past, String::new(), None),
+            // By the time alone, and once it has begun, who doesn't have it learns nothing of it.
+            Some((_, slot @ Slot { state: State::Booked(_), .. }))
+                if session_id.is_empty() || slot.start <= facts.now =>
+            {
+                (Find::None, String::new(), None)
+            }
             Some((_, Slot { state: State::Booked(_), .. })) => (Find::Taken, String::new(), None),
+            Some((_, slot)) if slot.start <= facts.now => (Find::Past, String::new(), None),
             Some((_, slot)) if time.is_some_and(|time| time.seconds != slot.start.as_second()) => {
                 (Find::OtherTime, String::new(), None)
             }

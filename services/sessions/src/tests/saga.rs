@@ -20,6 +20,7 @@ kit::on_each_engine!(
     recovery_tells_what_was_not_told,
     the_start_of_what_is_booked_stays_and_its_end_may_move,
     a_slot_is_found_by_its_id_or_by_a_time,
+    a_slot_of_another_client_is_found_only_by_its_id_and_until_it_begins,
 );
 
 fn kinds(world: &World) -> Vec<Kind> {
@@ -207,7 +208,11 @@ async fn a_slot_is_found_by_its_id_or_by_a_time(engine: Engine) {
     };
     let first = world.add(permit, day("09:00", "10:00"), None).await.unwrap();
     let (date, start) = (first.session.slot.date(), first.session.slot.start());
-    let find = async |which| world.ops.find(Slots::of_appointments(), permit.therapist(), which).await.unwrap();
+    let stranger = world.client();
+    let find_as = async |client, which| {
+        world.ops.find(Slots::of_appointments(), client, permit.therapist(), which).await.unwrap()
+    };
+    let find = async |which| find_as(stranger, which).await;
     let available = Found::Available(first.session.id, start);
     let by_id = |time| Which::Session(first.session.id, time);
     let within = Timestamp::from_second(start.as_second() + 59 * 60 + 59).unwrap();
@@ -226,7 +231,7 @@ async fn a_slot_is_found_by_its_id_or_by_a_time(engine: Engine) {
     assert_eq!(find(by_id(Some(end))).await, Found::OtherTime);
     assert_eq!(find(Which::At(end)).await, Found::None);
     let other = world.therapist();
-    let foreign = world.ops.find(Slots::of_appointments(), other.therapist(), by_id(None)).await.unwrap();
+    let foreign = world.ops.find(Slots::of_appointments(), stranger, other.therapist(), by_id(None)).await.unwrap();
     assert_eq!(foreign, Found::None, "another therapist has no such session");
 
     let second = world.add(permit, day("11:00", "12:00"), None).await.unwrap();
@@ -235,11 +240,48 @@ async fn a_slot_is_found_by_its_id_or_by_a_time(engine: Engine) {
     let appointment = world.book(&first, client).await;
     assert_eq!(find(Which::At(date)).await, Found::Available(second.session.id, second.session.slot.start()));
     assert_eq!((find(Which::At(start)).await, find(by_id(None)).await), (Found::None, Found::Taken));
+    assert_eq!(find(by_id(Some(end))).await, Found::Taken, "nothing of when it is");
+    let theirs = [Which::At(start), by_id(None), by_id(Some(end))];
+    for (which, found) in theirs.into_iter().zip([Found::Taken, Found::Taken, Found::OtherTime]) {
+        assert_eq!(find_as(client, which).await, found, "{which:?}");
+    }
     world.release(&first, appointment).await;
     world.set(permit, first.session.id, Status::Cancelled).await.unwrap();
     assert_eq!((find(Which::At(start)).await, find(by_id(None)).await), (Found::None, Found::None));
+    assert_eq!(find_as(client, by_id(None)).await, Found::None);
     let soon = world.add(permit, slot(1440, 30), None).await.unwrap();
     world.clock.advance(std::time::Duration::from_secs(1440 * 60));
     assert_eq!(find(Which::Session(soon.session.id, None)).await, Found::Past);
     assert_eq!(find(Which::At(minute(1441))).await, Found::Past);
+}
+
+/// Rule 14: a session of another client is passed over as if it did not exist.
+async fn a_slot_of_another_client_is_found_only_by_its_id_and_until_it_begins(engine: Engine) {
+    let world = World::new(engine).await;
+    let (permit, client, stranger) = (world.therapist(), world.client(), world.client());
+    let find = async |client, which| {
+        world.ops.find(Slots::of_appointments(), client, permit.therapist(), which).await.unwrap()
+    };
+    let booked = world.add(permit, slot(1440, 30), Some(client)).await.unwrap();
+    let (id, start) = (booked.session.id, booked.session.slot.start());
+    let later = crate::slot::Told {
+        date: start.to_string().parse().unwrap(),
+        start: Some("05:00".parse().unwrap()),
+        end: "06:00".parse().unwrap(),
+    };
+    let by_id = Which::Session(id, Some(start));
+    assert_eq!((find(stranger, by_id).await, find(stranger, Which::At(start)).await), (Found::Taken, Found::None));
+    assert_eq!((find(client, by_id).await, find(client, Which::At(start)).await), (Found::Taken, Found::Taken));
+
+    // Of the same date, and at another time: what is meant doesn't depend on what the stranger doesn't see.
+    let offered = world.add(permit, crate::slot::Slot::new(later).unwrap(), None).await.unwrap();
+    let available = Found::Available(offered.session.id, offered.session.slot.start());
+    assert_eq!(find(stranger, Which::At(start)).await, available);
+    world.set(permit, offered.session.id, Status::Cancelled).await.unwrap();
+
+    world.clock.advance(std::time::Duration::from_secs(1440 * 60));
+    for which in [by_id, Which::Session(id, None), Which::At(start)] {
+        assert_eq!(find(stranger, which).await, Found::None, "{which:?}");
+        assert_eq!(find(client, which).await, Found::Past, "{which:?}");
+    }
 }
