@@ -54,6 +54,8 @@ async fn a_request_under_way_gets_its_answer_before_the_end() {
     let data = tempfile::tempdir().unwrap();
     let proxy = Proxy::start(&Engine::Embedded.endpoint().await);
     let endpoint = proxy.endpoint();
+    let key = Engine::Embedded.access_key().await;
+    std::fs::write(data.path().join("dynamodb-access-key"), key.as_str()).unwrap();
     let settings = [
         ("MESH_DYNAMODB_ENDPOINT", endpoint.as_str()),
         ("MESH_TABLE_PREFIX", "life-"),

@@ -25,7 +25,7 @@ impl Tables {
             .region(Region::new(mesh.dynamodb.region.clone()))
             .http_client(http)
             .endpoint_url(mesh.dynamodb.endpoint.as_ref().expect("tests have an engine"))
-            .credentials_provider(Credentials::new("local", "local", None, None, "loopback"));
+            .credentials_provider(Credentials::new(mesh.dynamodb.access_key.as_str(), "local", None, None, "loopback"));
         let sdk = aws_sdk_dynamodb::Client::from_conf(config.build());
         Self { sdk, prefix: mesh.dynamodb.table_prefix.clone() }
     }

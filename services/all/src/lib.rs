@@ -8,5 +8,5 @@ mod mesh;
 mod services;
 
 pub use config::{Config, Storage};
-pub use mesh::Mesh;
+pub use mesh::{Mesh, take_access_key};
 pub use services::{SERVICES, TABLES};

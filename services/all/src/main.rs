@@ -14,7 +14,7 @@ use chassis::{Platform, config, telemetry};
 use clap::{Parser, Subcommand};
 use dynamo::secret::Secrets;
 use kernel::{BoxError, ClientId, SystemClock};
-use mesh::{Config, Mesh, SERVICES, TABLES, demo};
+use mesh::{Config, Mesh, SERVICES, TABLES, demo, take_access_key};
 
 const FLUSH: Duration = Duration::from_secs(5);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -74,7 +74,13 @@ enum Command {
     },
 
     /// Makes the tables of all services that are missing, and verifies those that are there.
-    CreateTables(dynamo::Config),
+    CreateTables {
+        #[command(flatten)]
+        dynamodb: dynamo::Config,
+
+        #[command(flatten)]
+        place: DataDir,
+    },
 
     /// Wraps every data key by the present key-encryption key, after a new one was made the first of the file. Services may
     /// run meanwhile.
@@ -114,7 +120,7 @@ enum Command {
     },
 }
 
-/// Where the all-in-one keeps its secrets.
+/// Where the all-in-one keeps its secrets, and the access key of its DynamoDB while it runs.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 struct DataDir {
@@ -129,6 +135,12 @@ impl DataDir {
         let file = named.unwrap_or_else(|| self.data_dir.join(usual));
         launch::read_secrets(&file).map_err(|error| format!("{error}; set {setting} or MESH_DATA_DIR").into())
     }
+
+    /// A client for the DynamoDB of a running mesh, or another.
+    async fn connect(&self, mut dynamodb: dynamo::Config) -> Result<dynamo::Client, BoxError> {
+        take_access_key(&mut dynamodb, &self.data_dir)?;
+        Ok(dynamodb.connect().await)
+    }
 }
 
 #[tokio::main]
@@ -142,7 +154,7 @@ async fn main() -> ExitCode {
         }
         Some(Command::WorkloadKeys { dir, days }) => write_workload_keys(&dir, days),
         Some(Command::Prepare { dir, renew, days }) => prepare(&dir, renew, days),
-        Some(Command::CreateTables(dynamodb)) => create_tables(&dynamodb).await,
+        Some(Command::CreateTables { dynamodb, place }) => create_tables(dynamodb, &place).await,
         Some(Command::RewrapKeys { dynamodb, place, key_encryption_keys_file }) => {
             rewrap_keys(dynamodb, &place, key_encryption_keys_file).await
         }
@@ -262,15 +274,15 @@ fn make(dir: &Path) -> Result<(), BoxError> {
     std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()).into())
 }
 
-async fn create_tables(dynamodb: &dynamo::Config) -> Result<(), BoxError> {
-    dynamodb.connect().await.create_or_verify(TABLES).await?;
+async fn create_tables(dynamodb: dynamo::Config, place: &DataDir) -> Result<(), BoxError> {
+    place.connect(dynamodb).await?.create_or_verify(TABLES).await?;
     let names = TABLES.iter().map(|def| def.name).collect::<Vec<_>>().join(", ");
     say(&format!("the tables are as they must be: {names}"))
 }
 
 async fn rewrap_keys(dynamodb: dynamo::Config, place: &DataDir, file: Option<PathBuf>) -> Result<(), BoxError> {
     let keys = place.secrets(file, "key-encryption-keys", "MESH_KEY_ENCRYPTION_KEYS_FILE")?;
-    let dynamodb = dynamodb.connect().await;
+    let dynamodb = place.connect(dynamodb).await?;
     let tell = |progress: vault::Progress| drop(say(&progress.to_string()));
     let progress = vault::rewrap(&dynamodb, &keys, &Platform::system(), tell).await?;
     say(&format!("done: {progress}"))
@@ -287,7 +299,7 @@ async fn verify_audit(
     let known = heads.map(read_heads).transpose()?.unwrap_or_default();
     let mut now = known.clone();
     let note = |chain: &audit::Chain| now.note(chain);
-    let report = audit::verify(&dynamodb.connect().await, &secrets, client, &known, note).await?;
+    let report = audit::verify(&place.connect(dynamodb).await?, &secrets, client, &known, note).await?;
     say(&report.to_string())?;
     if !report.is_sound() {
         return Err("the log of accesses was tampered with".into());

@@ -2,14 +2,15 @@ use std::fs::DirBuilder;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::identity::Issuer;
 use chassis::{Platform, Running};
 use dynamo::secret::{Secret, Secrets};
-use engine::Engine;
-use kernel::BoxError;
+use engine::{Engine, Eraser};
+use kernel::{BoxError, Error};
 
 use crate::front::RunningFront;
 use crate::services::{Starter, TABLES, bind};
@@ -39,12 +40,21 @@ impl Mesh {
         let (secrets, key_encryption_keys) = secrets(&config.storage, &platform)?;
         let engine = match config.dynamodb.endpoint {
             Some(_) => None,
-            None => Some(start_engine(&config.storage).await?),
+            None => Some(start_engine(&config.storage, &platform).await?),
         };
-        if let Some(engine) = &engine {
-            config.dynamodb.endpoint = Some(engine.endpoint());
-        }
-        let dynamodb = config.dynamodb.connect().await;
+        let dynamodb = match &engine {
+            Some(engine) => {
+                config.dynamodb.endpoint = Some(engine.endpoint());
+                config.dynamodb.access_key = engine.access_key().into();
+                config.dynamodb.connect().await.with_erasure(Arc::new(Files(engine.eraser())))
+            }
+            None => {
+                if !config.storage.memory {
+                    take_access_key(&mut config.dynamodb, &config.storage.data_dir)?;
+                }
+                config.dynamodb.connect().await
+            }
+        };
         dynamodb.create_or_verify(TABLES).await?;
 
         let issuer = Arc::new(Issuer::generate(Arc::clone(&platform.clock))?);
@@ -138,10 +148,38 @@ fn own_secrets(directory: &Path, platform: &Platform) -> Result<Secrets, BoxErro
     launch::make_secrets(&file, &*platform.entropy)
 }
 
-async fn start_engine(storage: &Storage) -> Result<Engine, BoxError> {
+/// The files of the embedded engine, as the services' store.
+#[derive(Debug)]
+struct Files(Eraser);
+
+impl dynamo::Erasure for Files {
+    fn erase(&self) -> Pin<Box<dyn Future<Output = kernel::Result<()>> + Send + '_>> {
+        Box::pin(async { self.0.erase().await.map_err(Error::unavailable) })
+    }
+}
+
+/// Takes the access key of the mesh that runs on this data directory, for a DynamoDB on the loopback interface.
+///
+/// # Errors
+/// If the directory holds a key that can't be read.
+pub fn take_access_key(dynamodb: &mut dynamo::Config, directory: &Path) -> Result<(), BoxError> {
+    if dynamodb.is_local() {
+        let key = engine::access_key(directory).map_err(|error| {
+            let place = directory.display();
+            let remedy = "set MESH_DATA_DIR to the data directory of the mesh";
+            format!("the access key of DynamoDB in {place} can't be read: {error}; {remedy}")
+        })?;
+        if let Some(key) = key {
+            dynamodb.access_key = key.as_str().into();
+        }
+    }
+    Ok(())
+}
+
+async fn start_engine(storage: &Storage, platform: &Platform) -> Result<Engine, BoxError> {
     let place =
         if storage.memory { engine::Storage::Memory } else { engine::Storage::Directory(storage.data_dir.clone()) };
-    Engine::start(place, storage.dynamodb_port).await.map_err(|error| {
+    Engine::start(place, storage.dynamodb_port, &*platform.entropy).await.map_err(|error| {
         let remedy = if matches!(error, engine::StartError::Port(..)) { ": set MESH_DYNAMODB_PORT" } else { "" };
         format!("{error}{remedy}").into()
     })

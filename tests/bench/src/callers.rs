@@ -56,7 +56,7 @@ impl Callers {
         let id = made["clientId"].as_str().ok_or("no id")?.to_owned();
         let channel = Channel::from_shared(mesh.service("clients")?)?.tcp_nodelay(true).connect().await?;
         Ok(Self {
-            store: store(&mesh.dynamodb).await,
+            store: store(mesh).await,
             grpc: ClientServiceClient::new(channel),
             bearer: format!("Bearer {token}").parse()?,
             http,
@@ -106,12 +106,12 @@ impl Callers {
 }
 
 /// The SDK as the services use it.
-pub(crate) async fn store(endpoint: &str) -> aws_sdk_dynamodb::Client {
+pub(crate) async fn store(mesh: &Mesh) -> aws_sdk_dynamodb::Client {
     let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
     let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .http_client(http)
-        .endpoint_url(endpoint)
-        .credentials_provider(Credentials::new("local", "local", None, None, "loopback"));
+        .endpoint_url(&mesh.dynamodb)
+        .credentials_provider(Credentials::new(&*mesh.access_key, "local", None, None, "loopback"));
     aws_sdk_dynamodb::Client::new(&config.load().await)
 }

@@ -85,7 +85,7 @@ impl Author {
         let account = Account::join(mesh, &reqwest::Client::new(), &format!("{name}.journal"), "CLIENT").await?;
         let channel = account::channel(mesh, "journals").await?;
         let grpc = JournalServiceClient::new(channel).max_decoding_message_size(16 * 1024 * 1024);
-        Ok(Self { account, grpc, store: callers::store(&mesh.dynamodb).await })
+        Ok(Self { account, grpc, store: callers::store(mesh).await })
     }
 
     async fn fill(&self, entries: u32) -> Result<()> {

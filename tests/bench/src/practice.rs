@@ -71,7 +71,7 @@ pub(crate) async fn practice(mesh: &Mesh, time: Duration) -> Result<Practice> {
         timed(&mut all.short, short.newest()).await?;
         timed(&mut all.long, long.newest()).await?;
     }
-    let store = callers::store(&mesh.dynamodb).await;
+    let store = callers::store(mesh).await;
     let started = Instant::now();
     while started.elapsed() < time {
         timed(&mut all.send, short.send_by_rest()).await?;

@@ -23,6 +23,8 @@ pub(crate) struct Mesh {
     services: String,
     /// The embedded DynamoDB.
     pub(crate) dynamodb: String,
+    /// The access key ID of that DynamoDB.
+    pub(crate) access_key: String,
     _said: Lines<BufReader<ChildStdout>>,
 }
 
@@ -67,7 +69,9 @@ impl Mesh {
             }
         };
         let (front, services, dynamodb) = (told("REST and gRPC")?, told("services")?, told("DynamoDB")?);
-        let mut mesh = Self { child, ready_after: Duration::ZERO, front, services, dynamodb, _said: lines };
+        let access_key = engine::access_key(data)?.ok_or("the engine has an access key")?;
+        let ready_after = Duration::ZERO;
+        let mut mesh = Self { child, ready_after, front, services, dynamodb, access_key, _said: lines };
         while reqwest::get(format!("{}/healthz", mesh.front)).await?.status() != 200 {
             if started.elapsed() > PATIENCE {
                 return Err("the mesh does not get ready".into());

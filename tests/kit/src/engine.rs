@@ -10,9 +10,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use dynamo::AccessKey;
 use engine::Storage;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
+
+use crate::entropy::SeededEntropy;
 
 /// An engine that speaks DynamoDB's protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +42,19 @@ impl Engine {
     /// If the engine does not start; the panic says why.
     pub async fn endpoint(self) -> String {
         match self {
-            Self::Embedded => {
-                let start = || async { engine::Engine::start(Storage::Memory, 0).await.expect("the engine starts") };
-                EMBEDDED.get_or_init(start).await.endpoint()
-            }
+            Self::Embedded => embedded().await.endpoint(),
             Self::DynamoDbLocal => format!("http://127.0.0.1:{}", LOCAL.get_or_init(Local::start).await.port),
+        }
+    }
+
+    /// The access key ID that the engine asks for.
+    ///
+    /// # Panics
+    /// If the engine does not start; the panic says why.
+    pub async fn access_key(self) -> AccessKey {
+        match self {
+            Self::Embedded => embedded().await.access_key().into(),
+            Self::DynamoDbLocal => AccessKey::default(),
         }
     }
 
@@ -54,6 +65,7 @@ impl Engine {
     pub async fn config(self) -> dynamo::Config {
         dynamo::Config {
             endpoint: Some(self.endpoint().await),
+            access_key: self.access_key().await,
             table_prefix: format!("t{}-", PREFIXES.fetch_add(1, Ordering::Relaxed)),
             // The engine shares the machine with everything else that is tested.
             attempt_timeout: Duration::from_secs(10),
@@ -69,6 +81,14 @@ impl Engine {
     pub async fn client(self) -> dynamo::Client {
         self.config().await.connect().await
     }
+}
+
+async fn embedded() -> &'static engine::Engine {
+    let start = || async {
+        let entropy = SeededEntropy::new(std::process::id().into());
+        engine::Engine::start(Storage::Memory, 0, &entropy).await.expect("the engine starts")
+    };
+    EMBEDDED.get_or_init(start).await
 }
 
 /// Makes a test on each engine of every function that is named: `async fn rule(engine: Engine)` becomes the tests

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use crate::Table;
 use crate::def::TableDef;
+use crate::erasure::Erasure;
 
 /// Where DynamoDB is, and how long to wait for it. Every setting is a flag and a variable.
 #[derive(Debug, Clone, clap::Args)]
@@ -49,6 +51,42 @@ pub struct Config {
     #[arg(long = "dynamodb-max-attempts", env = "MESH_DYNAMODB_MAX_ATTEMPTS", value_name = "COUNT",
         default_value_t = DEFAULT_ATTEMPTS, value_parser = clap::value_parser!(u32).range(1..=10))]
     pub max_attempts: u32,
+
+    /// The access key ID for an endpoint on the loopback interface. It is no setting: an embedded engine makes one at each
+    /// start.
+    #[arg(skip)]
+    pub access_key: AccessKey,
+}
+
+/// An access key ID that admits to an engine on this machine. Its Debug form hides it.
+#[derive(Clone)]
+pub struct AccessKey(Arc<str>);
+
+impl AccessKey {
+    /// The key, to be shown to the engine alone.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for AccessKey {
+    /// A made-up key, for engines that ask for none.
+    fn default() -> Self {
+        "local".into()
+    }
+}
+
+impl From<&str> for AccessKey {
+    fn from(key: &str) -> Self {
+        Self(key.into())
+    }
+}
+
+impl fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessKey")
+    }
 }
 
 const DEFAULT_REGION: &str = "us-east-1";
@@ -66,6 +104,7 @@ impl Default for Config {
             operation_timeout: Duration::from_secs(3),
             connect_timeout: Duration::from_millis(500),
             max_attempts: DEFAULT_ATTEMPTS,
+            access_key: AccessKey::default(),
         }
     }
 }
@@ -73,7 +112,7 @@ impl Default for Config {
 impl Config {
     /// A client with these settings. Nothing is sent yet.
     ///
-    /// An endpoint on the loopback interface is an emulator: it gets made-up credentials. Every other gets those of the
+    /// An endpoint on the loopback interface is an emulator: it gets the access key alone. Every other gets credentials of the
     /// usual chain: environment, profile, web identity, container, instance.
     pub async fn connect(&self) -> Client {
         let http =
@@ -95,13 +134,20 @@ impl Config {
             .retry_config(retries);
         if let Some(endpoint) = &self.endpoint {
             loader = loader.endpoint_url(endpoint);
-            if is_loopback(endpoint) {
-                // DynamoDB Local takes alphanumeric access keys only.
-                loader = loader.credentials_provider(Credentials::new("local", "local", None, None, "loopback"));
-            }
+        }
+        if self.is_local() {
+            // DynamoDB Local takes alphanumeric access keys only.
+            let key = self.access_key.as_str();
+            loader = loader.credentials_provider(Credentials::new(key, "local", None, None, "loopback"));
         }
         let sdk = aws_sdk_dynamodb::Client::new(&loader.load().await);
-        Client { sdk, prefix: self.table_prefix.as_str().into() }
+        Client { sdk, prefix: self.table_prefix.as_str().into(), erasure: None }
+    }
+
+    /// Whether the endpoint is on the loopback interface.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.endpoint.as_deref().is_some_and(is_loopback)
     }
 }
 
@@ -110,13 +156,20 @@ impl Config {
 pub struct Client {
     pub(crate) sdk: aws_sdk_dynamodb::Client,
     prefix: Arc<str>,
+    erasure: Option<Arc<dyn Erasure>>,
 }
 
 impl Client {
+    /// The same, for a store whose deleted content this process can overwrite.
+    #[must_use]
+    pub fn with_erasure(self, erasure: Arc<dyn Erasure>) -> Self {
+        Self { erasure: Some(erasure), ..self }
+    }
+
     /// The handle of a table. Nothing is sent.
     #[must_use]
     pub fn table(&self, def: &'static TableDef) -> Table {
-        Table { sdk: self.sdk.clone(), name: self.name(def).into(), def }
+        Table { sdk: self.sdk.clone(), name: self.name(def).into(), def, erasure: self.erasure.clone() }
     }
 
     /// The full name of a table: the prefix and its own name.
@@ -200,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_loopback_interface_gets_made_up_credentials() {
+    fn only_the_loopback_interface_gets_the_access_key() {
         for local in ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "https://127.1.2.3"] {
             assert!(is_loopback(local), "{local}");
         }

@@ -58,6 +58,7 @@ mod call;
 mod condition;
 mod config;
 mod def;
+mod erasure;
 mod fault;
 mod frame;
 mod idempotency;
@@ -72,8 +73,9 @@ mod transact;
 mod write;
 
 pub use condition::Condition;
-pub use config::{Client, Config};
+pub use config::{AccessKey, Client, Config};
 pub use def::{IndexDef, KeyDef, Projection, TableDef};
+pub use erasure::Erasure;
 pub use idempotency::{Claim, EXPIRES_AT, Idempotency, Keyed, REMEMBERED};
 pub use item::{Cursor, Item, Key};
 pub use provision::SchemaError;

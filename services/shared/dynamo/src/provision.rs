@@ -21,7 +21,10 @@ pub enum SchemaError {
     #[error("the table {0} is still not ready after {after:?}; look at its state, then start again", after = READY_WITHIN)]
     NotReady(String),
     /// DynamoDB does not answer, or refuses.
-    #[error("DynamoDB can't be asked about its tables; check the endpoint, the region and the credentials")]
+    #[error(
+        "DynamoDB can't be asked about its tables; check the endpoint, the region and the credentials (of a running mesh: \
+             MESH_DATA_DIR)"
+    )]
     Store(#[source] BoxError),
 }
 

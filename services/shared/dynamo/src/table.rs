@@ -9,6 +9,7 @@ use crate::batch;
 use crate::call::traced;
 use crate::condition::Condition;
 use crate::def::{IndexDef, TableDef};
+use crate::erasure::Erasure;
 use crate::fault::Rejection;
 use crate::item::{Item, Key};
 use crate::query::Query;
@@ -30,6 +31,7 @@ pub struct Table {
     pub(crate) sdk: aws_sdk_dynamodb::Client,
     pub(crate) name: Arc<str>,
     pub(crate) def: &'static TableDef,
+    pub(crate) erasure: Option<Arc<dyn Erasure>>,
 }
 
 impl Table {
@@ -37,6 +39,17 @@ impl Table {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Overwrites what was deleted before the call, where the store's files are this process' own.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the files can't be written.
+    pub async fn erase_deleted(&self) -> Result<()> {
+        match &self.erasure {
+            Some(erasure) => erasure.erase().await,
+            None => Ok(()),
+        }
     }
 
     /// The item with this key.

@@ -49,7 +49,7 @@ impl Endings {
         platform: Platform,
         key: fn(UserId) -> Key,
     ) -> Self {
-        let events = Burials(Arc::clone(&platform.clock));
+        let events = Burials { table: table.clone(), clock: Arc::clone(&platform.clock) };
         let relay = Relay::in_stages(table.clone(), subscribers::in_stages(subscribers), events);
         Self { table, relay, role, platform, key }
     }
@@ -59,8 +59,8 @@ impl Endings {
     ///
     /// # Errors
     /// NOT_FOUND when the account is ended already; ABORTED (`STALE_ETAG`) when others keep changing the profile;
-    /// UNAVAILABLE or DEADLINE_EXCEEDED when a subscriber or DynamoDB doesn't answer: if the tombstone is there, recovery
-    /// will finish it.
+    /// UNAVAILABLE or DEADLINE_EXCEEDED when a subscriber or DynamoDB doesn't answer, or what was deleted can't be
+    /// overwritten: if the tombstone is there, recovery will finish it.
     pub async fn end<P>(
         &self,
         context: &Context,

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dynamo::{EXPIRES_AT, IndexDef, Item, Projection, UpdateRequest};
+use dynamo::{EXPIRES_AT, IndexDef, Item, Projection, Table, UpdateRequest};
+use futures_util::future::BoxFuture;
 use kernel::{Clock, Error, Result, Role, UserId};
 use proto::events::v1::event::Kind;
 use proto::events::v1::{AccountEnded, Event, account_ended};
@@ -105,15 +106,23 @@ impl Ended {
 }
 
 /// What the relay asks of tombstones.
-pub(crate) struct Burials(pub(crate) Arc<dyn Clock>);
+pub(crate) struct Burials {
+    pub(crate) table: Table,
+    pub(crate) clock: Arc<dyn Clock>,
+}
 
 impl Events for Burials {
     fn pending(&self, item: Item) -> Result<Option<Event>> {
         Ok(Tombstone::of(item)?.pending)
     }
 
+    /// An account has ended when nothing of it is left on the disk either.
+    fn settle(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.table.erase_deleted())
+    }
+
     fn taken(&self, update: UpdateRequest) -> Result<UpdateRequest> {
-        let over = self.0.now().saturating_add(KEPT).map_err(Error::internal)?;
+        let over = self.clock.now().saturating_add(KEPT).map_err(Error::internal)?;
         Ok(update.set(EXPIRES_AT, over.as_second()))
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 #![allow(clippy::disallowed_methods, reason = "a test waits for what it spawns")]
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use chassis::client::Upstream;
 use chassis::identity::Issuer;
 use chassis::{Context, Platform, SystemEntropy, Tasks};
-use dynamo::{Condition, EXPIRES_AT, Item, Key, KeyDef, Read, Table, TableDef};
+use dynamo::{Condition, EXPIRES_AT, Erasure, Item, Key, KeyDef, Read, Table, TableDef};
 use endings::{Endings, PENDING};
 use kernel::{Error, Kind, ManualClock, Result, Role, Timestamp, UserId, Version};
 use kit::engine::Engine;
@@ -26,6 +27,7 @@ kit::on_each_engine!(
     an_ending_that_fails_is_finished_without_being_asked,
     two_endings_of_one_account_at_once_tell_one_event,
     an_ending_never_buries_a_profile_that_it_has_not_read,
+    ending_whose_remains_stay_on_the_disk_is_pending,
 );
 
 static PEOPLE: TableDef = TableDef { name: "People", key: KeyDef::PK_SK, indexes: &[PENDING], ttl: Some(EXPIRES_AT) };
@@ -47,10 +49,26 @@ impl TryFrom<Item> for Profile {
     }
 }
 
+/// A disk that may be full; whether what was deleted from it is overwritten.
+#[derive(Debug, Default)]
+struct Disk {
+    full: AtomicBool,
+    erased: AtomicBool,
+}
+
+impl Erasure for Disk {
+    fn erase(&self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        let full = self.full.load(Ordering::Relaxed);
+        self.erased.store(!full, Ordering::Relaxed);
+        Box::pin(async move { if full { Err(Error::unavailable("the disk is full")) } else { Ok(()) } })
+    }
+}
+
 struct World {
     table: Table,
     told: Told,
     down: Arc<AtomicBool>,
+    disk: Arc<Disk>,
     endings: Endings,
     _subscribers: Vec<Subscriber>,
 }
@@ -62,7 +80,8 @@ fn key(user: UserId) -> Key {
 impl World {
     /// The last subscriber fails while it is down.
     async fn new(engine: Engine, role: Role) -> Self {
-        let client = engine.client().await;
+        let disk = Arc::new(Disk::default());
+        let client = engine.client().await.with_erasure(disk.clone());
         client.create_or_verify(&[&PEOPLE]).await.unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap()));
         let tokens = Arc::new(Issuer::generate(clock.clone()).unwrap()).workload("people").tokens;
@@ -79,7 +98,7 @@ impl World {
         let platform = Platform { clock, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let table = client.table(&PEOPLE);
         let endings = Endings::new(table.clone(), subscribers, role, platform, key);
-        Self { table, told, down, endings, _subscribers: listening }
+        Self { table, told, down, disk, endings, _subscribers: listening }
     }
 
     async fn profile(&self) {
@@ -132,6 +151,18 @@ async fn an_ending_tells_all_once_and_leaves_nothing_of_the_person(engine: Engin
         assert_eq!(world.end().await.unwrap_err().kind(), Kind::NotFound);
         assert_eq!(world.told.all().len(), NAMES.len());
     }
+}
+
+async fn ending_whose_remains_stay_on_the_disk_is_pending(engine: Engine) {
+    let world = World::new(engine, Role::Client).await;
+    world.profile().await;
+    world.disk.full.store(true, Ordering::Relaxed);
+    assert_eq!(world.end().await.unwrap_err().kind(), Kind::Unavailable);
+    assert!(world.there().await.text("pending").is_some());
+    world.disk.full.store(false, Ordering::Relaxed);
+    world.end().await.unwrap();
+    assert!(world.disk.erased.load(Ordering::Relaxed));
+    assert!(world.there().await.text("pending").is_none());
 }
 
 async fn an_ending_that_fails_is_asked_for_again_with_the_same_event(engine: Engine) {

@@ -1,22 +1,35 @@
-//! The embedded DynamoDB: dynoxide on a loopback port, on a thread of its own.
+//! The embedded DynamoDB: dynoxide behind a loopback listener that asks for a key, on a thread of its own.
 //!
 //! For a laptop and for tests. It speaks DynamoDB's protocol over HTTP, so that every service talks to it through the AWS
-//! SDK as it talks to AWS. It answers whoever reaches the port, whatever the credentials: it listens on 127.0.0.1 only.
+//! SDK as it talks to AWS. It answers those alone who show the access key ID of this start ([`Engine::access_key`]), which
+//! its owner finds in the data directory ([`access_key`]); it listens on 127.0.0.1 only.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+mod admission;
+mod key;
+mod operations;
+mod server;
+mod store;
+
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use dynoxide::{Database, server};
-use tokio::net::{TcpListener, TcpSocket};
+use kernel::Entropy;
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
+
+pub use key::access_key;
+pub use store::EraseError;
+
+use crate::key::AccessKey;
+use crate::server::{Server, listen};
+use crate::store::Store;
 
 /// Where the items are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,24 +70,24 @@ pub enum StartError {
 pub struct StopError(String);
 
 /// A running engine. It stops when dropped; [`stop`](Self::stop) lets requests end first.
-#[derive(Debug)]
 pub struct Engine {
     address: SocketAddr,
+    key: AccessKey,
+    eraser: Eraser,
     stop: oneshot::Sender<()>,
     stopped: oneshot::Receiver<Result<(), StopError>>,
 }
 
+/// Overwrites what was deleted from a running engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Eraser(Weak<Store>);
+
 /// How often expired items are deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
-/// How long requests under way may take when the engine stops.
-const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// Requests are parsed and answered on these; SQLite runs on one at a time, whatever their number.
 const WORKERS: usize = 2;
-/// How many connections may wait to be accepted.
-const BACKLOG: u32 = 1024;
 
 const DATABASE_FILE: &str = "dynamodb.sqlite";
-const LOCK_FILE: &str = "lock";
 
 /// Whether a directory holds the items of an engine.
 #[must_use]
@@ -87,13 +100,15 @@ impl Engine {
     ///
     /// # Errors
     /// [`StartError`], each with its remedy.
-    pub async fn start(storage: Storage, port: u16) -> Result<Self, StartError> {
-        let (ready, address) = oneshot::channel();
+    pub async fn start(storage: Storage, port: u16, entropy: &dyn Entropy) -> Result<Self, StartError> {
+        let key = AccessKey::generate(entropy);
+        let (ready, started) = oneshot::channel();
         let (stop, stopping) = oneshot::channel();
         let (done, stopped) = oneshot::channel();
-        let run = move || match Opened::new(&storage, port) {
+        let expected = key.clone();
+        let run = move || match Opened::new(&storage, port, expected) {
             Ok((opened, address)) => {
-                if ready.send(Ok(address)).is_ok() {
+                if ready.send(Ok((address, opened.eraser()))).is_ok() {
                     // Whoever dropped the engine does not ask how it ended.
                     let _ = done.send(opened.serve(stopping));
                 }
@@ -103,14 +118,26 @@ impl Engine {
             }
         };
         thread::Builder::new().name("dynamodb".to_owned()).spawn(run).map_err(StartError::Thread)?;
-        let address = address.await.map_err(|_| StartError::Ended)??;
-        Ok(Self { address, stop, stopped })
+        let (address, eraser) = started.await.map_err(|_| StartError::Ended)??;
+        Ok(Self { address, key, eraser, stop, stopped })
     }
 
     /// The address to give to the SDK, such as `http://127.0.0.1:8000`.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The access key ID that its callers show, in an SDK's credentials or in `Authorization`.
+    #[must_use]
+    pub fn access_key(&self) -> &str {
+        self.key.as_str()
+    }
+
+    /// What overwrites its deleted content.
+    #[must_use]
+    pub fn eraser(&self) -> Eraser {
+        self.eraser.clone()
     }
 
     /// Stops: takes no more connections, lets the requests under way end, closes the file and frees the directory.
@@ -123,111 +150,101 @@ impl Engine {
     }
 }
 
+impl Eraser {
+    /// Overwrites what was deleted before the call: no file holds it when this returns.
+    ///
+    /// # Errors
+    /// [`EraseError`] when the files can't be written. What an engine deleted that has stopped is overwritten at its next
+    /// start.
+    pub async fn erase(&self) -> Result<(), EraseError> {
+        let Some(store) = self.0.upgrade() else { return Ok(()) };
+        spawn_blocking(move || store.erase()).await?
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Eraser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Eraser").finish_non_exhaustive()
+    }
+}
+
 /// Everything that must be had before the first request.
 struct Opened {
     runtime: Runtime,
     listener: TcpListener,
-    database: Database,
-    /// Released last: only then may another process open the file.
-    lock: Option<File>,
+    store: Arc<Store>,
+    key: AccessKey,
+    directory: Option<PathBuf>,
 }
 
 impl Opened {
-    fn new(storage: &Storage, port: u16) -> Result<(Self, SocketAddr), StartError> {
+    fn new(storage: &Storage, port: u16, key: AccessKey) -> Result<(Self, SocketAddr), StartError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .thread_name("dynamodb")
             .enable_all()
             .build()
             .map_err(StartError::Thread)?;
-        let (database, lock) = open(storage)?;
+        let store = Arc::new(Store::open(storage)?);
         let (listener, address) = {
             let _context = runtime.enter();
             listen(port).map_err(|error| StartError::Port(port, error))?
         };
-        Ok((Self { runtime, listener, database, lock }, address))
+        let directory = match storage {
+            Storage::Directory(directory) => Some(directory.clone()),
+            Storage::Memory => None,
+        };
+        if let Some(directory) = &directory {
+            key.write(directory).map_err(|error| StartError::Directory(directory.clone(), error))?;
+        }
+        Ok((Self { runtime, listener, store, key, directory }, address))
+    }
+
+    fn eraser(&self) -> Eraser {
+        Eraser(Arc::downgrade(&self.store))
     }
 
     fn serve(self, stopping: oneshot::Receiver<()>) -> Result<(), StopError> {
-        let Self { runtime, listener, database, lock } = self;
+        let Self { runtime, listener, store, key, directory } = self;
+        let held = Arc::clone(&store);
         let outcome = runtime.block_on(async {
             let mut sweeping = JoinSet::new();
-            sweeping.spawn(sweep(database.clone()));
-            let (asked, mut late) = oneshot::channel::<()>();
-            let shutdown = async move {
+            sweeping.spawn(sweep(Arc::clone(&store)));
+            let stop = async move {
                 // An engine that was dropped stops too.
                 let _ = stopping.await;
-                drop(asked);
             };
-            let serving = server::serve_with_shutdown(listener, database, shutdown);
-            tokio::pin!(serving);
-            let outcome = tokio::select! {
-                outcome = &mut serving => outcome,
-                _ = &mut late => timeout(STOP_WITHIN, serving).await.unwrap_or_else(|_| Err("a request did not end".to_owned())),
-            };
+            let outcome = Server { store, key }.serve(listener, stop).await;
             sweeping.shutdown().await;
-            outcome.map_err(StopError)
+            outcome
         });
-        // Ends what holds the database, and with it closes the file.
+        if let Some(error) = directory.and_then(|directory| key::remove(&directory).err()) {
+            tracing::warn!(%error, "the access key of DynamoDB can't be removed");
+        }
+        // Ends what holds the database. With the last holder the file is closed and another process may open it.
         runtime.shutdown_timeout(Duration::from_secs(1));
-        drop(lock);
+        drop(held);
         outcome
     }
 }
 
 /// DynamoDB deletes what is expired by itself; the engine has to be told.
-async fn sweep(database: Database) {
+async fn sweep(store: Arc<Store>) {
     let mut ticks = interval(SWEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let database = database.clone();
-        match spawn_blocking(move || database.sweep_ttl()).await {
-            Ok(Ok(_)) => {}
+        let store = Arc::clone(&store);
+        match spawn_blocking(move || store.sweep()).await {
+            Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "expired items can't be deleted"),
             Err(_) => return,
         }
     }
-}
-
-fn open(storage: &Storage) -> Result<(Database, Option<File>), StartError> {
-    match storage {
-        Storage::Memory => {
-            let database = Database::memory();
-            Ok((database.map_err(|error| StartError::Open("memory".into(), error.to_string()))?, None))
-        }
-        Storage::Directory(directory) => {
-            let lock = lock(directory)?;
-            let file = directory.join(DATABASE_FILE);
-            let failed = |error: String| StartError::Open(file.clone(), error);
-            let path = file.to_str().ok_or_else(|| failed("its path is not UTF-8".to_owned()))?;
-            let database = Database::new(path).map_err(|error| failed(error.to_string()))?;
-            Ok((database, Some(lock)))
-        }
-    }
-}
-
-/// Two processes with the same file would each believe what the other has changed since.
-fn lock(directory: &Path) -> Result<File, StartError> {
-    let failed = |error| StartError::Directory(directory.to_owned(), error);
-    // The file holds what people confide.
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
-    let path = directory.join(LOCK_FILE);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StartError::InUse(directory.to_owned())),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
-    }
-}
-
-fn listen(port: u16) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    // Accepted connections inherit it; without it each answer waits for the client's delayed acknowledgement.
-    socket.set_nodelay(true)?;
-    socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
-    let listener = socket.listen(BACKLOG)?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
 }

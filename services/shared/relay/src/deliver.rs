@@ -5,7 +5,7 @@ use std::time::Duration;
 use chassis::Context;
 use chassis::client::Upstream;
 use dynamo::{Item, Key, Read, Table, UpdateRequest};
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use futures_util::{StreamExt as _, stream};
 use kernel::Result;
 use proto::events::v1::subscriber_service_client::SubscriberServiceClient;
@@ -37,6 +37,14 @@ pub trait Events: Send + Sync + 'static {
     /// # Errors
     /// INTERNAL when the item can't be read.
     fn pending(&self, item: Item) -> Result<Option<Event>>;
+
+    /// What has to be done when all have taken an event, before the event is no longer pending. It can be repeated.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when it can't be done now.
+    fn settle(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// What else changes in the item when its event has been taken by all.
     ///
@@ -125,6 +133,7 @@ impl Relay {
             first = told.into_iter().fold(first, Result::and);
         }
         first?;
+        self.events.settle().await?;
         let finished = self.events.taken(remove(self.table.update(key), &event))?;
         // What is not pending any more was finished by somebody else.
         finished.run().await.map(|_| ())

@@ -1,0 +1,71 @@
+//! The DynamoDB of a running mesh answers its owner, and nobody else on the machine.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use kit::mesh::answer;
+
+use crate::process::{Process, mesh as command, run};
+
+/// Runs a command of an operator against this DynamoDB, with the key of a data directory.
+fn operate(arguments: &[&str], dynamodb: &str, data: &str) -> (bool, String) {
+    let mut command = command(&[("MESH_DYNAMODB_ENDPOINT", dynamodb), ("MESH_DATA_DIR", data)]);
+    command.args(arguments);
+    let done = run(command);
+    (done.status.success(), String::from_utf8([done.stdout, done.stderr].concat()).unwrap())
+}
+
+#[tokio::test]
+async fn operators_command_is_answered_and_a_strangers_is_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let mesh = Process::start(data.path());
+    let (dynamodb, place) = (mesh.told("DynamoDB"), data.path().to_str().unwrap());
+    let key = data.path().join("dynamodb-access-key");
+    assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let commands = [&["create-tables"][..], &["rewrap-keys"], &["verify-audit"]];
+    for arguments in commands {
+        let (done, told) = operate(arguments, dynamodb, place);
+        assert!(done, "{arguments:?}: {told}");
+    }
+
+    // Somebody with the files but for the key, or with one of another start.
+    let elsewhere = tempfile::tempdir().unwrap();
+    for name in ["secrets", "key-encryption-keys"] {
+        fs::copy(data.path().join(name), elsewhere.path().join(name)).unwrap();
+    }
+    for foreign in [None, Some("0".repeat(64))] {
+        if let Some(foreign) = &foreign {
+            fs::write(elsewhere.path().join("dynamodb-access-key"), foreign).unwrap();
+        }
+        for arguments in commands {
+            let (done, told) = operate(arguments, dynamodb, elsewhere.path().to_str().unwrap());
+            assert!(!done && !told.contains("panicked"), "{arguments:?} {foreign:?}: {told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn strangers_request_is_refused_by_either_storage() {
+    for memory in ["true", "false"] {
+        let data = tempfile::tempdir().unwrap();
+        let mesh = Process::start_with(data.path(), &[("MESH_MEMORY", memory)]);
+        let http = reqwest::Client::new();
+        let request =
+            || http.post(mesh.told("DynamoDB")).header("x-amz-target", "DynamoDB_20120810.ListTables").body("{}");
+        let preflight = http.request(reqwest::Method::OPTIONS, mesh.told("DynamoDB"));
+        let strangers = [
+            request(),
+            request().header("origin", "http://evil.example"),
+            request().header("host", "evil.example"),
+            request()
+                .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request"),
+            preflight.header("origin", "http://evil.example").header("access-control-request-method", "POST"),
+        ];
+        for stranger in strangers {
+            let refused = answer(stranger).await;
+            assert_eq!(refused.status, 400, "{}", refused.body);
+            assert!(refused.body.to_string().contains("UnrecognizedClientException"), "{}", refused.body);
+            assert!(!refused.headers.keys().any(|name| name.as_str().starts_with("access-control")));
+        }
+    }
+}
