@@ -65,14 +65,6 @@ impl Guard {
         self.0.present(&self.0.subjects.source(&SourceNetwork::of(source).to_string())).await.map(|_| ())
     }
 
-    /// Counts a failure of a source.
-    pub(crate) async fn blame(&self, source: IpAddr) -> Result<()> {
-        let subject = self.0.subjects.source(&SourceNetwork::of(source).to_string());
-        let now = self.0.clock.now();
-        let was = Policy::present(self.0.store.failures(&subject).await?, now);
-        self.0.store.count_failure(&subject, was, self.0.by_source.failed(was, now), now).await
-    }
-
     pub(crate) async fn forget(&self, email: &Email) -> Result<()> {
         self.0.store.forget_failures(&self.0.subjects.account(email)).await
     }
@@ -85,7 +77,7 @@ impl Inner {
         let (account, credential) = tokio::try_join!(self.present(&of_account), self.store.credential(email))?;
         // Who is throttled takes no thread from anybody.
         self.present(&of_source).await?;
-        let slot = self.hasher.slot().await?;
+        let slot = self.hasher.slot(source).await?;
         let source = self.present(&of_source).await?;
         let hash = credential.as_ref().map(|credential| credential.password_hash.as_str());
         let proved = slot.verify(password, hash).await?;

@@ -1,5 +1,5 @@
 //! How failed logins slow down the next ones: by address, whether it has an account or not, with a pause that doubles;
-//! by source, with a number per window.
+//! by source, with a number per window. What a source may spend of a budget is counted alike.
 
 use std::time::Duration;
 
@@ -35,18 +35,21 @@ impl Policy {
         if was.expires_at <= now.as_second() { Failures::default() } else { was }
     }
 
+    /// How long the next try is refused, if it is.
+    pub(crate) fn wait(was: Failures, now: Timestamp) -> Option<Duration> {
+        let wait = was.blocked_until - now.as_second();
+        u64::try_from(wait).ok().filter(|&wait| wait > 0).map(Duration::from_secs)
+    }
+
     /// Whether the next try is refused, and for how long.
     pub(crate) fn check(was: Failures, now: Timestamp) -> Result<(), Error> {
-        let wait = was.blocked_until - now.as_second();
-        let Some(wait) = u64::try_from(wait).ok().filter(|&wait| wait > 0) else {
-            return Ok(());
-        };
+        let Some(wait) = Self::wait(was, now) else { return Ok(()) };
         let error = Error::new(
             Kind::ResourceExhausted,
             "TOO_MANY_FAILURES",
             "too many failed logins; wait before the next try",
         );
-        Err(error.retry_after(Duration::from_secs(wait)))
+        Err(error.retry_after(wait))
     }
 
     /// What is stored after one more failure.

@@ -37,6 +37,12 @@ impl SourceNetwork {
         })
     }
 
+    /// Widest network of a source: the IPv4 address, or the /48. For turns, where sharing one costs little.
+    #[must_use]
+    pub fn widest(source: IpAddr) -> Self {
+        Self::steps(source).last().map_or_else(|| Self::of(source), |(network, _)| network)
+    }
+
     fn v4(address: Ipv4Addr, prefix: u8) -> Self {
         let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
         Self { address: Ipv4Addr::from_bits(address.to_bits() & mask).into(), prefix }
@@ -83,6 +89,14 @@ mod tests {
         for source in ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8:1:203::7"] {
             let source = source.parse().unwrap();
             assert_eq!(SourceNetwork::steps(source).next(), Some((SourceNetwork::of(source), 1)));
+        }
+    }
+
+    #[test]
+    fn widest_network_is_the_last_step() {
+        for source in ["192.0.2.1", "2001:db8:1:203::7"] {
+            let source = source.parse().unwrap();
+            assert_eq!(SourceNetwork::steps(source).last(), Some((SourceNetwork::widest(source), 4 - 3 * u32::from(source.is_ipv4()))));
         }
     }
 
