@@ -139,3 +139,25 @@ impl std::fmt::Debug for Context {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recent_login_is_one_of_the_last_ten_minutes() {
+        let now = Timestamp::from_second(4_102_444_800).unwrap();
+        let reason = |authenticated: Option<i64>| {
+            let authenticated = authenticated.map(|ago| Timestamp::from_second(now.as_second() - ago).unwrap());
+            let context = Context { authenticated, ..Context::background(Duration::ZERO) };
+            context.must_be_recently_authenticated(now).map_err(|error| error.reason())
+        };
+        // Another replica's clock may be ahead.
+        for recent in [0, 600, -30] {
+            assert_eq!(reason(Some(recent)), Ok(()), "{recent}");
+        }
+        for old in [Some(601), Some(86_400), None] {
+            assert_eq!(reason(old), Err("REAUTHENTICATION_REQUIRED"), "{old:?}");
+        }
+    }
+}
