@@ -86,13 +86,8 @@ async fn accounts(book: &mut Book<'_>) -> (Someone, Someone) {
     let account = json!({"email": "counted@example.org", "password": PASSWORD, "role": "CLIENT"});
     let request = book.request(Method::POST, "/auth/register", None, Some(&account));
     // The failures of the source, its budgets, the credential that isn't there; what is spent of a budget.
-    let calls = &[
-        "GetItem Users",
-        "BatchGetItem Users",
-        "GetItem Users",
-        "UpdateItem Users",
-        "TransactWriteItems Users",
-    ];
+    let calls =
+        &["GetItem Users", "BatchGetItem Users", "GetItem Users", "UpdateItem Users", "TransactWriteItems Users"];
     book.row("Register", request, calls).await;
 
     let login = json!({"email": "counted@example.org", "password": PASSWORD});

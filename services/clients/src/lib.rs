@@ -64,7 +64,14 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     platform.tasks.spawn(endings.clone().recover(recovery.recovery_interval));
     let probe = launch::probe(&table);
     let idempotency = Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?;
-    let ops = Arc::new(Ops { store, relations: Relations::new(mapping), idempotency, logins: Logins::new(auth), clock: platform.clock, endings });
+    let ops = Arc::new(Ops {
+        store,
+        relations: Relations::new(mapping),
+        idempotency,
+        logins: Logins::new(auth),
+        clock: platform.clock,
+        endings,
+    });
     let profiles = ClientServiceServer::new(Clients(Arc::clone(&ops)));
     let names = ClientNameServiceServer::new(Names(ops));
     let routes = Routes::new(profiles.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))

@@ -46,13 +46,7 @@ impl Hasher {
         let threads = config.hash_threads.map_or(half, usize::from);
         let jobs = spawn(threads)?;
         let nobody = Arc::from(hash(&argon2, &entropy.array(), &entropy.array::<32>())?);
-        Ok(Self {
-            argon2,
-            entropy,
-            queue: FairQueue::new(threads, usize::from(config.hash_queue)),
-            jobs,
-            nobody,
-        })
+        Ok(Self { argon2, entropy, queue: FairQueue::new(threads, usize::from(config.hash_queue)), jobs, nobody })
     }
 
     /// Waits for a thread, in the source's turn.

@@ -56,8 +56,7 @@ struct Waiting {
 impl FairQueue {
     /// A queue for so many threads, in which at most `total` requests wait, and half of them from one source.
     pub(crate) fn new(threads: usize, total: usize) -> Self {
-        let state =
-            State { free: threads, waiting: 0, last_ticket: 0, lines: HashMap::new(), ring: VecDeque::new() };
+        let state = State { free: threads, waiting: 0, last_ticket: 0, lines: HashMap::new(), ring: VecDeque::new() };
         let limits = Limits { total, per_source: total.div_ceil(2) };
         Self { state: Arc::new(Mutex::new(state)), limits }
     }
@@ -214,9 +213,10 @@ mod tests {
         let mut served = Vec::new();
         while !entries.is_empty() {
             drop(running);
-            let mut admitted = entries.iter_mut().enumerate().filter_map(|(at, (number, entry))| {
-                place(poll(entry)).map(|place| (at, *number, place))
-            });
+            let mut admitted = entries
+                .iter_mut()
+                .enumerate()
+                .filter_map(|(at, (number, entry))| place(poll(entry)).map(|place| (at, *number, place)));
             let (at, number, next) = admitted.next().expect("a request is admitted");
             assert!(admitted.next().is_none(), "one thread, one request");
             drop(admitted);
@@ -258,7 +258,7 @@ mod tests {
         drop(granted);
         let running = place(poll(&mut next)).expect("the thread is passed on");
         drop(running);
-        assert_eq!(queue.state().free, 1);
-        assert_eq!((queue.state().waiting, queue.state().ring.len()), (0, 0));
+        let state = queue.state();
+        assert_eq!((state.free, state.waiting, state.ring.len()), (1, 0, 0));
     }
 }

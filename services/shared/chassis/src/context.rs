@@ -110,7 +110,8 @@ impl Context {
         if self.authenticated.is_some_and(is_recent) {
             return Ok(());
         }
-        let message = "this needs a login of the last 10 minutes: log in again with the password, and repeat the request";
+        let message =
+            "this needs a login of the last 10 minutes: log in again with the password, and repeat the request";
         Err(Error::new(Kind::PermissionDenied, "REAUTHENTICATION_REQUIRED", message))
     }
 

@@ -96,7 +96,10 @@ mod tests {
     fn widest_network_is_the_last_step() {
         for source in ["192.0.2.1", "2001:db8:1:203::7"] {
             let source = source.parse().unwrap();
-            assert_eq!(SourceNetwork::steps(source).last(), Some((SourceNetwork::widest(source), 4 - 3 * u32::from(source.is_ipv4()))));
+            assert_eq!(
+                SourceNetwork::steps(source).last(),
+                Some((SourceNetwork::widest(source), 4 - 3 * u32::from(source.is_ipv4())))
+            );
         }
     }
 

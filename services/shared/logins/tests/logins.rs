@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::Context;
 use chassis::client::Upstream;
 use chassis::identity::Issuer;
-use chassis::Context;
 use kernel::{Kind, LoginId, Person, Role, SystemClock, UserId};
 use logins::Logins;
 use proto::auth::v1::login_service_server::{LoginService, LoginServiceServer};
