@@ -91,11 +91,12 @@ async fn an_ended_login_ends_no_account(stand: Stand) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     for (who, path) in [(&asha, format!("/clients/{}", asha.id)), (&noor, format!("/therapists/{}", noor.id))] {
-        mesh.ask(Method::POST, "/auth/logout", Some(who), None).await.expect(200);
-        mesh.ask(Method::DELETE, &path, Some(who), None).await.refused(401, "LOGIN_ENDED");
+        let ended = mesh.login(&who.email, PASSWORD).await;
+        mesh.ask(Method::POST, "/auth/logout", Some(&ended), None).await.expect(200);
+        mesh.ask(Method::DELETE, &path, Some(&ended), None).await.refused(401, "LOGIN_ENDED");
         mesh.pass(Duration::from_secs(601));
         // Whether the login is over is told before how old it is.
-        mesh.ask(Method::DELETE, &path, Some(who), None).await.refused(401, "LOGIN_ENDED");
+        mesh.ask(Method::DELETE, &path, Some(&ended), None).await.refused(401, "LOGIN_ENDED");
         let again = mesh.login(&who.email, PASSWORD).await;
         mesh.get(&path, &again).await.expect(200);
     }
