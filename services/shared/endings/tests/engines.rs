@@ -220,9 +220,9 @@ async fn an_ending_that_has_begun_asks_nobody(engine: Engine) {
 async fn an_ending_refused_while_another_ends_the_account_is_told_of_that(engine: Engine) {
     let world = World::new(engine, Role::Client).await;
     world.profile().await;
-    let late = world.end_if(async {
+    let late = Box::pin(async {
         world.end().await?;
         Err(refused())
     });
-    late.await.unwrap();
+    world.end_if(late).await.unwrap();
 }
