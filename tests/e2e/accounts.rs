@@ -1,5 +1,6 @@
 //! Contract §3, rules 1 to 3: accounts, passwords, logins.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kit::mesh::{PASSWORD, Someone, TestMesh, answer};
@@ -16,10 +17,17 @@ kit::on_each_stand!(
     guesses_at_once_are_counted_like_guesses_one_after_the_other,
     a_guess_counts_also_when_its_caller_hangs_up,
     a_source_waits_after_its_failures_and_cannot_hide_behind_a_header,
+    a_source_registers_so_many_accounts_an_hour,
+    a_source_is_told_of_so_many_taken_addresses_an_hour,
+    taken_addresses_asked_for_at_once_are_counted_like_those_in_turn,
     a_refresh_token_is_good_once_and_its_reuse_ends_the_login,
-    of_simultaneous_refreshes_one_wins_and_the_login_ends,
+    simultaneous_refreshes_get_one_successor_and_the_login_goes_on,
+    a_repeated_refresh_gets_the_same_successor_for_ten_seconds,
+    a_refresh_token_is_not_forgiven_once_its_successor_was_used,
+    a_refresh_token_is_not_forgiven_after_a_new_password,
     a_logout_ends_this_login_and_no_other,
     a_new_password_ends_every_other_login,
+    an_ended_login_is_not_revived_by_a_new_password,
     a_login_that_races_a_new_password_is_ended_by_it,
     a_login_that_is_not_used_ends,
     signing_keys_rotate_and_tokens_stay_good,
@@ -176,6 +184,65 @@ async fn a_source_waits_after_its_failures_and_cannot_hide_behind_a_header(stand
     mesh.stop().await;
 }
 
+async fn a_source_registers_so_many_accounts_an_hour(stand: Stand) {
+    let mesh = TestMesh::start_with(stand, |config| config.auth.source_registrations = 3).await;
+    let register =
+        async |email: &str| mesh.ask(Method::POST, "/auth/register", None, Some(account(email, PASSWORD))).await;
+    for number in 0..3 {
+        register(&format!("a{number}@example.org")).await.expect(201);
+    }
+    for email in ["another@example.org", "a0@example.org"] {
+        let refused = register(email).await;
+        refused.refused(429, "TOO_MANY_REGISTRATIONS");
+        assert_eq!(refused.retry_after(), Some(3600.0));
+        assert_eq!(refused.headers["retry-after"], "3600");
+    }
+    mesh.login("a0@example.org", PASSWORD).await;
+    mesh.pass(Duration::from_secs(3600));
+    register("another@example.org").await.expect(201);
+    mesh.stop().await;
+}
+
+async fn a_source_is_told_of_so_many_taken_addresses_an_hour(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
+    let known = mesh.join("CLIENT").await;
+    let register =
+        async |email: &str| mesh.ask(Method::POST, "/auth/register", None, Some(account(email, PASSWORD))).await;
+    for _ in 0..20 {
+        register(&known.email).await.refused(409, "EMAIL_TAKEN");
+    }
+    let (taken, free) = (register(&known.email).await, register("nobody@example.org").await);
+    taken.refused(429, "TOO_MANY_REGISTRATIONS");
+    assert_eq!((taken.status, &taken.body), (free.status, &free.body));
+    mesh.login(&known.email, PASSWORD).await;
+    mesh.pass(Duration::from_secs(3600));
+    register(&known.email).await.refused(409, "EMAIL_TAKEN");
+    register("nobody@example.org").await.expect(201);
+    mesh.stop().await;
+}
+
+async fn taken_addresses_asked_for_at_once_are_counted_like_those_in_turn(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
+    let known = mesh.join("CLIENT").await;
+    let asked: Vec<_> = (0..60)
+        .map(|_| {
+            let body = account(&known.email, PASSWORD);
+            tokio::spawn(answer(mesh.request(Method::POST, "/auth/register").json(&body)))
+        })
+        .collect();
+    let mut told = 0;
+    for each in asked {
+        let answer = each.await.unwrap();
+        if answer.status == 409 {
+            told += 1;
+        } else {
+            answer.refused(429, "TOO_MANY_REGISTRATIONS");
+        }
+    }
+    assert_eq!(told, 20);
+    mesh.stop().await;
+}
+
 async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_login(stand: Stand) {
     let mesh = TestMesh::start(stand).await;
     let first = mesh.join("CLIENT").await;
@@ -194,25 +261,63 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_login(stand: Stand)
     mesh.stop().await;
 }
 
-async fn of_simultaneous_refreshes_one_wins_and_the_login_ends(stand: Stand) {
+async fn simultaneous_refreshes_get_one_successor_and_the_login_goes_on(stand: Stand) {
     let mesh = TestMesh::start(stand).await;
     let who = mesh.join("CLIENT").await;
-    let tries: Vec<_> = (0..8)
+    let tries: Vec<_> = (0..16)
         .map(|_| {
             let body = json!({"refreshToken": who.refresh});
             tokio::spawn(answer(mesh.request(Method::POST, "/auth/refresh").json(&body)))
         })
         .collect();
-    let mut pairs = Vec::new();
+    let mut successors = BTreeSet::new();
     for each in tries {
-        let answer = each.await.unwrap();
-        match answer.status {
-            200 => pairs.push(Someone::of(&answer.body)),
-            _ => drop(answer.refused(401, "REFRESH_TOKEN_INVALID")),
-        }
+        let pair = Someone::of(&each.await.unwrap().expect(200));
+        mesh.get("/auth/me", &pair).await.expect(200);
+        successors.insert(pair.refresh);
     }
-    assert_eq!(pairs.len(), 1);
-    refresh(&mesh, &pairs[0].refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    assert_eq!(successors.len(), 1);
+    refresh(&mesh, successors.first().unwrap()).await.expect(200);
+    mesh.stop().await;
+}
+
+async fn a_repeated_refresh_gets_the_same_successor_for_ten_seconds(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
+    let first = mesh.join("CLIENT").await;
+    let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
+    for _ in 0..2 {
+        mesh.pass(Duration::from_secs(5));
+        let again = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
+        assert_eq!(again.refresh, second.refresh);
+        mesh.get("/auth/me", &again).await.expect(200);
+    }
+    // The first use counts, not the last.
+    mesh.pass(Duration::from_millis(1));
+    refresh(&mesh, &first.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    refresh(&mesh, &second.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    mesh.stop().await;
+}
+
+async fn a_refresh_token_is_not_forgiven_once_its_successor_was_used(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
+    let first = mesh.join("CLIENT").await;
+    let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
+    let third = Someone::of(&refresh(&mesh, &second.refresh).await.expect(200));
+    assert_eq!(Someone::of(&refresh(&mesh, &second.refresh).await.expect(200)).refresh, third.refresh);
+    refresh(&mesh, &first.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    refresh(&mesh, &second.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    refresh(&mesh, &third.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    mesh.stop().await;
+}
+
+async fn a_refresh_token_is_not_forgiven_after_a_new_password(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
+    let first = mesh.join("CLIENT").await;
+    let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
+    let change = json!({"currentPassword": PASSWORD, "newPassword": "eight loud sparrows"});
+    mesh.ask(Method::PUT, "/auth/password", Some(&second), Some(change)).await.expect(200);
+    refresh(&mesh, &first.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    refresh(&mesh, &second.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
     mesh.stop().await;
 }
 
@@ -253,6 +358,24 @@ async fn a_new_password_ends_every_other_login(stand: Stand) {
     refresh(&mesh, &here.refresh).await.expect(200);
     try_login(&mesh, &here.email, PASSWORD).await.refused(401, "BAD_CREDENTIALS");
     mesh.login(&here.email, new).await;
+    mesh.stop().await;
+}
+
+async fn an_ended_login_is_not_revived_by_a_new_password(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
+    let here = mesh.join("CLIENT").await;
+    let elsewhere = mesh.login(&here.email, PASSWORD).await;
+    let change = async |who: &Someone, current: &str, new: &str| {
+        let change = json!({"currentPassword": current, "newPassword": new});
+        mesh.ask(Method::PUT, "/auth/password", Some(who), Some(change)).await
+    };
+    change(&elsewhere, PASSWORD, "eight loud sparrows").await.expect(200);
+    // Its access token is still good, and so is the password that its holder has learned.
+    mesh.get("/auth/me", &here).await.expect(200);
+    change(&here, "eight loud sparrows", "nine small owls").await.refused(401, "LOGIN_ENDED");
+    refresh(&mesh, &here.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    refresh(&mesh, &elsewhere.refresh).await.expect(200);
+    mesh.login(&here.email, "eight loud sparrows").await;
     mesh.stop().await;
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dynamo::{Key, Read};
 use kit::fault::{Mode, Proxy};
-use kit::mesh::{PASSWORD, TestMesh};
+use kit::mesh::{PASSWORD, Someone, TestMesh};
 use kit::stand::Stand;
 use reqwest::Method;
 use serde_json::json;
@@ -13,6 +13,9 @@ kit::on_each_stand!(
     ending_an_account_ends_its_logins_its_address_and_its_profile,
     an_ended_account_cannot_come_back_by_a_token_that_is_still_good,
     an_account_without_a_profile_can_be_ended,
+    ending_an_account_takes_a_login_of_the_last_ten_minutes,
+    an_ended_login_ends_no_account,
+    a_repeated_ending_answers_like_the_first_until_the_token_expires,
     an_ending_that_always_fails_holds_up_no_other,
 );
 
@@ -32,7 +35,8 @@ async fn ending_an_account_ends_its_logins_its_address_and_its_profile(stand: St
         mesh.ask(Method::POST, "/auth/refresh", None, Some(refresh)).await.refused(401, "REFRESH_TOKEN_INVALID");
         let login = json!({"email": who.email, "password": PASSWORD});
         mesh.ask(Method::POST, "/auth/login", None, Some(login)).await.refused(401, "BAD_CREDENTIALS");
-        mesh.ask(Method::DELETE, &path, Some(who), None).await.refused(404, "NOT_FOUND");
+        let again = mesh.ask(Method::DELETE, &path, Some(who), None).await;
+        assert_eq!((again.status, &again.body), (204, &serde_json::Value::Null));
     }
     assert_eq!(mesh.get("/therapists", &reader).await.expect(200), json!([]));
     let again = json!({"email": asha.email, "password": PASSWORD, "role": "CLIENT"});
@@ -56,6 +60,60 @@ async fn an_account_without_a_profile_can_be_ended(stand: Stand) {
     let asha = mesh.join("CLIENT").await;
     assert_eq!(mesh.ask(Method::DELETE, &format!("/clients/{}", asha.id), Some(&asha), None).await.status, 204);
     mesh.get("/auth/me", &asha).await.refused(401, "ACCOUNT_ENDED");
+    mesh.stop().await;
+}
+
+async fn ending_an_account_takes_a_login_of_the_last_ten_minutes(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
+    let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
+    for (who, of) in [(&asha, "/clients"), (&noor, "/therapists")] {
+        let path = format!("{of}/{}", who.id);
+        let recent = mesh.login(&who.email, PASSWORD).await;
+        mesh.pass(Duration::from_secs(601));
+        mesh.ask(Method::DELETE, &path, Some(&recent), None).await.refused(403, "REAUTHENTICATION_REQUIRED");
+        // A refresh renews the access token and not the proof of the password.
+        let refresh = json!({"refreshToken": recent.refresh});
+        let pair = mesh.ask(Method::POST, "/auth/refresh", None, Some(refresh)).await.expect(200);
+        let refreshed = Someone::of(&pair);
+        mesh.ask(Method::DELETE, &path, Some(&refreshed), None).await.refused(403, "REAUTHENTICATION_REQUIRED");
+        let other = format!("{of}/01933b5e-7a4c-7def-8abc-0123456789ab");
+        mesh.ask(Method::DELETE, &other, Some(&refreshed), None).await.refused(403, "NOT_YOUR_ACCOUNT");
+        mesh.get("/auth/me", &refreshed).await.expect(200);
+
+        let again = mesh.login(&who.email, PASSWORD).await;
+        mesh.pass(Duration::from_secs(600));
+        assert_eq!(mesh.ask(Method::DELETE, &path, Some(&again), None).await.status, 204);
+    }
+    mesh.stop().await;
+}
+
+async fn an_ended_login_ends_no_account(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
+    let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
+    for (who, path) in [(&asha, format!("/clients/{}", asha.id)), (&noor, format!("/therapists/{}", noor.id))] {
+        let ended = mesh.login(&who.email, PASSWORD).await;
+        mesh.ask(Method::POST, "/auth/logout", Some(&ended), None).await.expect(200);
+        mesh.ask(Method::DELETE, &path, Some(&ended), None).await.refused(401, "LOGIN_ENDED");
+        mesh.pass(Duration::from_secs(601));
+        // Whether the login is over is told before how old it is.
+        mesh.ask(Method::DELETE, &path, Some(&ended), None).await.refused(401, "LOGIN_ENDED");
+        let again = mesh.login(&who.email, PASSWORD).await;
+        mesh.get(&path, &again).await.expect(200);
+    }
+    mesh.stop().await;
+}
+
+async fn a_repeated_ending_answers_like_the_first_until_the_token_expires(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
+    let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
+    let path = format!("/clients/{}", asha.id);
+    for _ in 0..3 {
+        assert_eq!(mesh.ask(Method::DELETE, &path, Some(&asha), None).await.status, 204);
+        mesh.pass(Duration::from_secs(299));
+    }
+    mesh.ask(Method::DELETE, &path, Some(&ben), None).await.refused(403, "NOT_YOUR_ACCOUNT");
+    mesh.pass(Duration::from_secs(3));
+    mesh.ask(Method::DELETE, &path, Some(&asha), None).await.refused(401, "TOKEN_EXPIRED");
     mesh.stop().await;
 }
 

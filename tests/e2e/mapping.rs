@@ -1,5 +1,6 @@
 //! Contract §2, rows /mapping, and rules 4, 5, 7 and 14: relations and consent.
 
+mod logins;
 mod refusals;
 
 use std::time::Duration;

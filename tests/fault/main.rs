@@ -8,6 +8,7 @@ mod endings;
 mod hang_up;
 mod late_writes;
 mod listener;
+mod logins;
 mod overload;
 mod store_down;
 mod world;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::join_all;
 use kernel::Clock as _;
 use kit::engine::Engine;
-use kit::mesh::{Answer, TestMesh};
+use kit::mesh::{Answer, Someone, TestMesh};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -20,6 +20,8 @@ kit::on_each_engine!(
     a_request_taken_back_and_accepted_at_once_ends_as_the_winner_was_told,
     access_granted_and_rejected_at_once_ends_granted,
     an_entry_added_many_times_at_once_with_one_key_is_one_entry,
+    parallel_refreshes_get_one_successor_and_the_login_goes_on,
+    of_two_endings_of_an_account_at_once_none_is_refused,
 );
 
 /// How often each race is run with every change to the tables.
@@ -319,6 +321,41 @@ async fn an_entry_added_many_times_at_once_with_one_key_is_one_entry(engine: Eng
         }
         let all = mesh.get(&pair.journal(""), &pair.client).await.expect(200);
         assert_eq!(all.as_array().unwrap().len(), round);
+    }
+    mesh.stop().await;
+}
+
+async fn parallel_refreshes_get_one_successor_and_the_login_goes_on(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    let mut who = mesh.join("CLIENT").await;
+    for round in 0..ROUNDS {
+        let refresh = || {
+            let body = json!({"refreshToken": who.refresh});
+            kit::mesh::answer(mesh.request(Method::POST, "/auth/refresh").json(&body))
+        };
+        let pairs = join_all((0..16).map(|_| refresh())).await.into_iter().map(|pair| Someone::of(&pair.expect(200)));
+        let pairs: Vec<_> = pairs.collect();
+        let next = pairs[0].clone();
+        assert!(pairs.iter().all(|pair| pair.refresh == next.refresh), "round {round}");
+        who = next;
+        mesh.get("/auth/me", &who).await.expect(200);
+    }
+    mesh.stop().await;
+}
+
+async fn of_two_endings_of_an_account_at_once_none_is_refused(engine: Engine) {
+    let mesh = TestMesh::start(engine).await;
+    for _ in 0..ROUNDS {
+        let who = mesh.client("Asha").await;
+        let path = format!("/clients/{}", who.id);
+        let end = || mesh.ask(Method::DELETE, &path, Some(&who), None);
+        let (one, other) = tokio::join!(end(), end());
+        // Auth takes one ending at a time, and says so to the other.
+        for answer in [&one, &other] {
+            assert!(answer.status == 204 || answer.status == 503, "{}", answer.body);
+        }
+        assert!(one.status == 204 || other.status == 204);
+        assert_eq!(end().await.status, 204);
     }
     mesh.stop().await;
 }

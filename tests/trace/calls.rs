@@ -85,8 +85,9 @@ pub(crate) async fn play(watched: &Watched) -> Calls {
 async fn accounts(book: &mut Book<'_>) -> (Someone, Someone) {
     let account = json!({"email": "counted@example.org", "password": PASSWORD, "role": "CLIENT"});
     let request = book.request(Method::POST, "/auth/register", None, Some(&account));
-    // The failures of the source, the credential that isn't there.
-    let calls = &["GetItem Users", "GetItem Users", "TransactWriteItems Users"];
+    // The failures of the source, its budgets, the credential that isn't there; what is spent of a budget.
+    let calls =
+        &["GetItem Users", "BatchGetItem Users", "GetItem Users", "UpdateItem Users", "TransactWriteItems Users"];
     book.row("Register", request, calls).await;
 
     let login = json!({"email": "counted@example.org", "password": PASSWORD});
@@ -98,7 +99,9 @@ async fn accounts(book: &mut Book<'_>) -> (Someone, Someone) {
 
     let refresh = json!({"refreshToken": first.refresh});
     let request = book.request(Method::POST, "/auth/refresh", None, Some(&refresh));
-    let client = Someone::of(&book.row("Refresh", request, &["GetItem Users", "UpdateItem Users"]).await);
+    // The account and the login.
+    let calls = &["GetItem Users", "GetItem Users", "UpdateItem Users"];
+    let client = Someone::of(&book.row("Refresh", request, calls).await);
 
     let request = book.request(Method::GET, "/auth/me", Some(&client), None);
     book.row("GetMe", request, &["GetItem Users"]).await;
@@ -155,6 +158,8 @@ async fn profiles_of_clients(book: &mut Book<'_>, client: &Someone, therapist: &
     let request = book.request(Method::DELETE, &path, Some(client), None);
     let calls = &[
         "GetItem Clients",
+        // Whether the login is open.
+        "BatchGetItem Users",
         "TransactWriteItems Clients",
         "GetItem Users",
         "TransactWriteItems Users",
@@ -209,6 +214,8 @@ async fn profiles_of_therapists(book: &mut Book<'_>, therapist: &Someone) {
     let request = book.request(Method::DELETE, &path, Some(therapist), None);
     let calls = &[
         "GetItem Therapists",
+        // Whether the login is open.
+        "BatchGetItem Users",
         "TransactWriteItems Therapists",
         "GetItem Users",
         "TransactWriteItems Users",

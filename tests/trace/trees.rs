@@ -22,6 +22,9 @@ server DELETE /clients/{client_id}
   client therapy.clients.v1.ClientService/DeleteClient
     server therapy.clients.v1.ClientService/DeleteClient
       client GetItem Clients
+      client therapy.auth.v1.LoginService/ListEndedLogins
+        server therapy.auth.v1.LoginService/ListEndedLogins
+          client BatchGetItem Users
       client TransactWriteItems Clients
       client therapy.events.v1.SubscriberService/Deliver
         server therapy.events.v1.SubscriberService/Deliver

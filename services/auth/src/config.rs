@@ -30,7 +30,8 @@ pub struct Config {
     #[arg(long, env = "MESH_HASH_THREADS", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Passwords")]
     pub hash_threads: Option<u16>,
 
-    /// How many logins and registrations may wait for a thread; more are refused with UNAVAILABLE.
+    /// How many logins and registrations may wait for a thread, and half as many of one source, which take turns; more are
+    /// refused with UNAVAILABLE.
     #[arg(long, env = "MESH_HASH_QUEUE", default_value_t = 128, help_heading = "Passwords")]
     pub hash_queue: u16,
 
@@ -49,6 +50,11 @@ pub struct Config {
     /// The window in which the failures of a source are counted.
     #[arg(long, env = "MESH_SOURCE_WINDOW", default_value = "10m", value_parser = parse_seconds, help_heading = "Throttling")]
     pub source_window: Duration,
+
+    /// How many accounts a source may register in an hour. Larger IPv6 networks have more: a /56 twice, a /48 four times as
+    /// many.
+    #[arg(long, env = "MESH_SOURCE_REGISTRATIONS", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Throttling")]
+    pub source_registrations: u32,
 }
 
 /// A key must be known to every verifier before it signs, and verifiers look for new keys every five minutes.

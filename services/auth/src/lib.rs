@@ -1,7 +1,9 @@
 //! auth: who a caller is. Accounts, passwords, logins, the tokens that speak for them and the keys that sign those.
 
+mod budget;
 mod config;
 mod guard;
+mod login;
 mod ops;
 mod password;
 mod service;
@@ -27,7 +29,9 @@ use tonic::service::Routes;
 pub use config::Config;
 pub use store::USERS;
 
+use crate::budget::Budgets;
 use crate::guard::Guard;
+use crate::login::Replica;
 use crate::ops::Ops;
 use crate::password::Hasher;
 use crate::service::{Events, Logins, People};
@@ -78,13 +82,16 @@ async fn ops(config: Config, deps: Deps) -> Result<Ops, BoxError> {
     let life = config.access_token_life;
     let hasher = Hasher::start(&config, Arc::clone(&entropy))?;
     let subjects = Subjects::new(&secrets)?;
+    let budgets = Budgets::new(store.clone(), subjects.clone(), &config, Arc::clone(&clock));
     let guard = Guard::new(store.clone(), hasher.clone(), subjects, &config, Arc::clone(&clock), tasks);
     Ok(Ops {
         store,
         hasher,
         guard,
+        budgets,
         signer: AccessSigner { keys, identity, life, clock: Arc::clone(&clock), entropy: Arc::clone(&entropy) },
         refresh_tokens: RefreshTokens::new(&secrets)?,
+        replica: Replica(u64::from_be_bytes(entropy.array())),
         config,
         clock,
         entropy,

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use kernel::{Clock, Email, Entropy, Error, Kind, LoginId, Person, Result, Role, Timestamp, UserId};
 
 use crate::Config;
+use crate::budget::{Budget, Budgets};
 use crate::guard::Guard;
+use crate::login::{Login, Replica};
 use crate::password::{Hasher, Password};
-use crate::store::{Account, Changed, Login, Store};
+use crate::store::{Account, Changed, Store};
 use crate::token::{AccessSigner, RefreshToken, RefreshTokens};
 
 /// The use cases and what they need.
@@ -16,8 +18,10 @@ pub(crate) struct Ops {
     pub(crate) store: Store,
     pub(crate) hasher: Hasher,
     pub(crate) guard: Guard,
+    pub(crate) budgets: Budgets,
     pub(crate) signer: AccessSigner,
     pub(crate) refresh_tokens: RefreshTokens,
+    pub(crate) replica: Replica,
     pub(crate) config: Config,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -41,21 +45,26 @@ impl Ops {
     pub(crate) async fn register(&self, registration: Registration, source: IpAddr) -> Result<Account> {
         let Registration { email, password, role } = registration;
         self.guard.admit(source).await?;
-        // The condition of the write decides; this only saves the hash.
-        if self.store.credential(&email).await?.is_some() {
-            return self.email_taken(source).await;
-        }
-        let hash = self.hasher.slot().await?.hash(password).await?;
+        self.reserve(&email, source).await?;
+        let hash = self.hasher.slot(source).await?.hash(password).await?;
         let id = UserId::generate(&*self.clock, &*self.entropy);
         let account = Account::new(id, &email, role, self.clock.now());
-        if self.store.add_account(&account, &email, hash).await? { Ok(account) } else { self.email_taken(source).await }
+        if self.store.add_account(&account, &email, hash).await? {
+            return Ok(account);
+        }
+        self.budgets.turn(source).await?.spend(Budget::TakenAddresses).await?;
+        Err(email_taken())
     }
 
-    /// Whoever asks for one taken address after the other is counted like one who guesses passwords.
-    async fn email_taken(&self, source: IpAddr) -> Result<Account> {
-        self.guard.blame(source).await?;
-        let message = "email: this address has an account; log in, or use another one";
-        Err(Error::new(Kind::AlreadyExists, "EMAIL_TAKEN", message))
+    /// Spends of the source's budgets before anything is told: one registration, or the answer that the address is taken.
+    /// The condition of the write decides which it is; to look before saves the hash.
+    async fn reserve(&self, email: &Email, source: IpAddr) -> Result<()> {
+        let turn = self.budgets.turn(source).await?;
+        if self.store.credential(email).await?.is_some() {
+            turn.spend(Budget::TakenAddresses).await?;
+            return Err(email_taken());
+        }
+        turn.spend(Budget::Registrations).await
     }
 
     pub(crate) async fn login(&self, email: Email, password: Password, source: IpAddr) -> Result<Tokens> {
@@ -66,7 +75,7 @@ impl Ops {
             return Err(bad_credentials());
         }
         let id = LoginId::generate(&*self.clock, &*self.entropy);
-        let login = Login { generation: 1, epoch: credential.epoch, expires_at: self.login_expiry() };
+        let login = Login::begun(credential.epoch, self.clock.now(), self.login_expiry());
         let tokens = self.tokens(account, id, login).await?;
         self.store.add_login(credential.user_id, id, login).await?;
         Ok(tokens)
@@ -74,13 +83,17 @@ impl Ops {
 
     pub(crate) async fn refresh(&self, text: &str) -> Result<Tokens> {
         let used = self.refresh_tokens.open(text).ok_or_else(refresh_token_invalid)?;
-        let account = self.store.account(used.user).await?.ok_or_else(refresh_token_invalid)?;
-        let next = Login { generation: used.generation + 1, epoch: account.epoch, expires_at: self.login_expiry() };
+        let found = tokio::try_join!(self.store.account(used.user), self.store.login(used.user, used.login))?;
+        let (Some(account), Some(login)) = found else { return Err(refresh_token_invalid()) };
+        let (epoch, now) = (account.epoch, self.clock.now());
+        let next = login.rotated(used.generation, epoch, self.login_expiry(), self.replica, now);
         // Made before the old token is spent: what fails here can be tried again.
         let tokens = self.tokens(account, used.login, next).await?;
-        match self.store.rotate(used, next, self.clock.now()).await? {
+        match self.store.rotate(used, next, now).await? {
             Ok(()) => Ok(tokens),
             Err(None) => Err(refresh_token_invalid()),
+            // The answer that carried this successor may have been lost.
+            Err(Some(login)) if login.forgives(used.generation, epoch, self.replica, self.clock.now()) => Ok(tokens),
             Err(Some(login)) => {
                 if used.generation < login.generation {
                     // Somebody has a copy of a token that was used already: nobody can tell who, so nobody stays in.
@@ -121,9 +134,9 @@ impl Ops {
             let message = "currentPassword: is not the password of the account";
             return Err(Error::new(Kind::PermissionDenied, "WRONG_PASSWORD", message));
         };
-        let hash = self.hasher.slot().await?.hash(new).await?;
-        let hashes = (credential.password_hash.as_str(), hash.as_str());
-        match self.store.change_password(&account, &email, hashes, person.login_id).await? {
+        let hash = self.hasher.slot(source).await?.hash(new).await?;
+        let (hashes, now) = ((credential.password_hash.as_str(), hash.as_str()), self.clock.now());
+        match self.store.change_password(&account, &email, hashes, person.login_id, now).await? {
             Changed::Done => Ok(()),
             Changed::Conflict => {
                 let message = "the account was changed at the same time; log in and try again";
@@ -146,7 +159,7 @@ impl Ops {
     async fn tokens(&self, account: Account, login_id: LoginId, login: Login) -> Result<Tokens> {
         let person = Person { user_id: account.user_id, role: account.role()?, login_id };
         let refresh = RefreshToken { user: account.user_id, login: login_id, generation: login.generation };
-        let access = self.signer.sign(person).await?;
+        let access = self.signer.sign(person, login.auth_time).await?;
         Ok(Tokens { access, refresh: self.refresh_tokens.seal(refresh), account })
     }
 
@@ -158,6 +171,11 @@ impl Ops {
 
 fn bad_credentials() -> Error {
     Error::new(Kind::Unauthenticated, "BAD_CREDENTIALS", "the e-mail address or the password is wrong")
+}
+
+fn email_taken() -> Error {
+    let message = "email: this address has an account; log in, or use another one";
+    Error::new(Kind::AlreadyExists, "EMAIL_TAKEN", message)
 }
 
 fn account_ended() -> Error {

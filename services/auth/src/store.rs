@@ -5,7 +5,7 @@
 //! | `EMAIL#<folded address>` | `ACCOUNT` | the password hash and whose it is; unique by its key |
 //! | `USER#<id>` | `ACCOUNT` | the account |
 //! | `USER#<id>` | `LOGIN#<login>` | one login: which of its refresh tokens is good |
-//! | `FAILURES#<digest>` | `COUNT` | failed logins of an address or a source |
+//! | `FAILURES#<digest>` | `COUNT` | failed logins of an address or a source, and what a source has spent of a budget |
 //! | `SIGNING` | `KEY#<number>` | a signing key, its private half sealed |
 
 use std::collections::HashMap;
@@ -18,6 +18,7 @@ use dynamo::{Condition, EXPIRES_AT, Item, Key, KeyDef, Put, Read, Sort, Table, T
 use kernel::{Email, Error, LoginId, Result, Role, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
+use crate::login::Login;
 use crate::token::RefreshToken;
 
 /// The table of auth.
@@ -50,15 +51,7 @@ pub(crate) struct Credential {
     pub(crate) epoch: u64,
 }
 
-/// A login: which of its refresh tokens is good.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Login {
-    pub(crate) generation: u64,
-    pub(crate) epoch: u64,
-    pub(crate) expires_at: i64,
-}
-
-/// The failures that are counted of an address or a source.
+/// The failures that are counted of an address or a source, or what a source has spent of a budget.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Failures {
     pub(crate) count: u32,
@@ -92,18 +85,6 @@ pub(crate) struct KeyRecord {
     pub(crate) active_from: Timestamp,
 }
 
-impl Login {
-    /// The condition under which a login goes on, in an account of this epoch.
-    fn goes_on(epoch: u64, now: Timestamp) -> Condition {
-        Condition::eq("epoch", epoch).and(Condition::gt(EXPIRES_AT, now.as_second()))
-    }
-
-    /// Whether that condition holds of what was read.
-    pub(crate) fn is_going_on(self, epoch: u64, now: Timestamp) -> bool {
-        self.epoch == epoch && self.expires_at > now.as_second()
-    }
-}
-
 impl Account {
     pub(crate) fn new(user_id: UserId, email: &Email, role: Role, now: Timestamp) -> Self {
         // A time that people read needs no nanoseconds; one that can't be cut stays as it is.
@@ -117,6 +98,7 @@ impl Account {
 }
 
 /// Names subjects by a keyed digest (HMAC-SHA256): addresses that have no account here are not kept in the clear.
+#[derive(Clone)]
 pub(crate) struct Subjects(hmac::Key);
 
 impl Subjects {
@@ -132,6 +114,11 @@ impl Subjects {
     /// Where requests come from.
     pub(crate) fn source(&self, network: &str) -> Subject {
         self.of("source", network)
+    }
+
+    /// A network, for what it has spent of the budget of this name.
+    pub(crate) fn budget(&self, name: &str, network: &str) -> Subject {
+        self.of(name, network)
     }
 
     fn of(&self, kind: &str, what: &str) -> Subject {
@@ -188,13 +175,19 @@ impl Store {
         self.0.get(&user_key(user), Read::Consistent).await
     }
 
-    /// Replaces the password of an account and ends every login but one, if nobody else changed it meanwhile.
+    pub(crate) async fn login(&self, user: UserId, id: LoginId) -> Result<Option<Login>> {
+        self.0.get(&login_key(user, id), Read::Consistent).await
+    }
+
+    /// Replaces the password of an account and ends every login but one, if nobody else changed it meanwhile and that login
+    /// still goes on. From then on no refresh token that was used before is forgiven.
     pub(crate) async fn change_password(
         &self,
         account: &Account,
         email: &Email,
         (old_hash, new_hash): (&str, &str),
         keep: LoginId,
+        now: Timestamp,
     ) -> Result<Changed> {
         let epoch = account.epoch + 1;
         let changed = self.0.transact([
@@ -209,7 +202,12 @@ impl Store {
                 .set("epoch", epoch)
                 .when(Condition::eq("epoch", account.epoch))
                 .into(),
-            self.0.update(&login_key(account.user_id, keep)).set("epoch", epoch).when(Condition::exists()).into(),
+            self.0
+                .update(&login_key(account.user_id, keep))
+                .set("epoch", epoch)
+                .remove("rotated_at")
+                .when(Login::goes_on(account.epoch, now))
+                .into(),
         ]);
         Ok(match changed.await? {
             Transact::Done => Changed::Done,
@@ -267,6 +265,8 @@ impl Store {
             .update(&login_key(used.user, used.login))
             .set("generation", next.generation)
             .set(EXPIRES_AT, next.expires_at)
+            .set("rotated_at", next.rotated_at)
+            .set("rotated_by", next.rotated_by)
             .when(good);
         match rotated.run().await? {
             Update::Done(_) => Ok(Ok(())),
@@ -304,6 +304,17 @@ impl Store {
 
     pub(crate) async fn failures(&self, subject: &Subject) -> Result<Failures> {
         Ok(self.0.get(&subject.key(), Read::Consistent).await?.unwrap_or_default())
+    }
+
+    /// Returns what is counted of each of these subjects, in their order, by one call.
+    pub(crate) async fn counted(&self, subjects: &[&Subject]) -> Result<Vec<Failures>> {
+        let keys = subjects.iter().map(|subject| subject.key()).collect();
+        let mut counted = HashMap::new();
+        for item in self.0.batch_get(keys, Read::Consistent).await? {
+            let (Some(pk), Some(sk)) = (item.text("pk"), item.text("sk")) else { continue };
+            counted.insert(Key::new(pk, sk), item.parse::<Failures>()?);
+        }
+        Ok(subjects.iter().map(|subject| counted.get(&subject.key()).copied().unwrap_or_default()).collect())
     }
 
     /// Counts one more failure. `was` is what was counted before; a count that is forgotten begins anew, unless somebody

@@ -1,5 +1,8 @@
 //! Which logins have ended, on both engines.
 
+mod budgets;
+mod refreshes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +15,9 @@ use proto::auth::v1 as pb;
 use proto::auth::v1::login_service_server::LoginService as _;
 use tonic::{Code, Request, Status};
 
+use crate::login::Login;
 use crate::service::Logins;
-use crate::store::{Account, Changed, Login};
+use crate::store::{Account, Changed};
 use crate::token::RefreshToken;
 use crate::{Config, Deps, USERS, ops};
 
@@ -40,6 +44,7 @@ struct Cli {
 struct World {
     logins: Logins,
     clock: ManualClock,
+    dynamodb: dynamo::Client,
 }
 
 /// Somebody with logins.
@@ -60,13 +65,19 @@ impl World {
         let dynamodb = engine.client().await;
         dynamodb.create_or_verify(&[&USERS]).await.unwrap();
         // In the year 2100: what expires by this clock must not have expired by the engines' own.
-        let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap());
+        Self::over(dynamodb, Timestamp::from_second(4_102_444_800).unwrap(), |_| ()).await
+    }
+
+    /// A replica over a table that is there, by a clock that shows this time.
+    async fn over(dynamodb: dynamo::Client, now: Timestamp, change: impl FnOnce(&mut Config)) -> Self {
+        let clock = ManualClock::new(now);
         let platform =
             Platform { clock: Arc::new(clock.clone()), entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
-        let Cli { server, config } = Cli::parse_from(["test"]);
+        let Cli { server, mut config } = Cli::parse_from(["test"]);
+        change(&mut config);
         let (secrets, identity) = (Secrets::new(Secret::new([7; 32]), vec![]), server.identity().clone());
-        let ops = ops(config, Deps { dynamodb, secrets, identity, platform }).await.unwrap();
-        Self { logins: Logins(Arc::new(ops)), clock }
+        let ops = ops(config, Deps { dynamodb: dynamodb.clone(), secrets, identity, platform }).await.unwrap();
+        Self { logins: Logins(Arc::new(ops)), clock, dynamodb }
     }
 
     /// A new account, logged in so often.
@@ -78,8 +89,8 @@ impl World {
         let mut somebody = Somebody { account, email, logins: vec![] };
         for _ in 0..logins {
             let login = LoginId::generate(&self.clock, &SystemEntropy);
-            let expires_at = self.logins.0.clock.now().saturating_add(LIFE).unwrap().as_second();
-            let new = Login { generation: 1, epoch: 1, expires_at };
+            let now = self.logins.0.clock.now();
+            let new = Login::begun(1, now, now.saturating_add(LIFE).unwrap().as_second());
             self.logins.0.store.add_login(id, login, new).await.unwrap();
             somebody.logins.push(login);
         }
@@ -132,8 +143,8 @@ async fn a_refreshed_login_goes_on_and_one_whose_token_was_used_twice_has_ended(
 async fn a_new_password_ends_every_login_but_the_one_that_asked_for_it(engine: Engine) {
     let world = World::new(engine).await;
     let (asha, ravi) = (world.somebody(3).await, world.somebody(1).await);
-    let hashes = ("a hash", "another hash");
-    let changed = world.logins.0.store.change_password(&asha.account, &asha.email, hashes, asha.logins[2]).await;
+    let (hashes, now) = (("a hash", "another hash"), world.logins.0.clock.now());
+    let changed = world.logins.0.store.change_password(&asha.account, &asha.email, hashes, asha.logins[2], now).await;
     assert!(matches!(changed, Ok(Changed::Done)));
     assert_eq!(world.ended(&asha).await, [0, 1]);
     assert_eq!(world.ended(&ravi).await, [0; 0]);
@@ -145,7 +156,7 @@ async fn the_logins_of_an_ended_account_have_ended(engine: Engine) {
     world.logins.0.end_account(asha.account.user_id).await.unwrap();
     assert_eq!(world.ended(&asha).await, [0, 1]);
     // One that was stored while the account ended.
-    let late = Login { generation: 1, epoch: 1, expires_at: i64::MAX };
+    let late = Login::begun(1, world.logins.0.clock.now(), i64::MAX);
     world.logins.0.store.add_login(asha.account.user_id, asha.logins[0], late).await.unwrap();
     assert_eq!(world.ended(&asha).await, [0, 1]);
     assert_eq!(world.ended(&ravi).await, [0; 0]);

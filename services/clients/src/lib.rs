@@ -17,6 +17,7 @@ use dynamo::Idempotency;
 use dynamo::secret::Secrets;
 use endings::Endings;
 use kernel::{BoxError, Role};
+use logins::Logins;
 use proto::clients::v1::client_name_service_server::{ClientNameServiceServer, SERVICE_NAME as NAMES};
 use proto::clients::v1::client_service_server::{ClientServiceServer, SERVICE_NAME as PROFILES};
 use relay::Subscriber;
@@ -41,6 +42,8 @@ pub struct Deps {
     pub secrets: Secrets,
     /// The service that knows of relations.
     pub mapping: Upstream,
+    /// The service that knows whose login has ended.
+    pub auth: Upstream,
     /// Those who are told that an account is ended, in this order: auth first, so that its logins end first.
     pub subscribers: Vec<Subscriber>,
     /// How endings are recovered.
@@ -54,14 +57,21 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let Deps { dynamodb, secrets, mapping, subscribers, endings: recovery, platform } = deps;
+    let Deps { dynamodb, secrets, mapping, auth, subscribers, endings: recovery, platform } = deps;
     let table = dynamodb.table(&CLIENTS);
     let store = Store::new(table.clone());
     let endings = Endings::new(table.clone(), subscribers, Role::Client, platform.clone(), profile_key);
     platform.tasks.spawn(endings.clone().recover(recovery.recovery_interval));
     let probe = launch::probe(&table);
-    let idempotency = Idempotency::new(table, &secrets, platform.clock)?;
-    let ops = Arc::new(Ops { store, relations: Relations::new(mapping), idempotency, endings });
+    let idempotency = Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?;
+    let ops = Arc::new(Ops {
+        store,
+        relations: Relations::new(mapping),
+        idempotency,
+        logins: Logins::new(auth),
+        clock: platform.clock,
+        endings,
+    });
     let profiles = ClientServiceServer::new(Clients(Arc::clone(&ops)));
     let names = ClientNameServiceServer::new(Names(ops));
     let routes = Routes::new(profiles.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))

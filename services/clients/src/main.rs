@@ -34,6 +34,7 @@ impl Domain for This {
             dynamodb: given.dynamodb,
             secrets: given.secrets,
             mapping,
+            auth: given.auth,
             subscribers,
             endings: settings.endings,
             platform: given.platform,

@@ -1,9 +1,12 @@
 //! What can be done with a client's profile.
 
+use std::sync::Arc;
+
 use chassis::Context;
 use dynamo::{Claim, Idempotency};
 use endings::Endings;
-use kernel::{ClientId, Error, Kind, Page, PageSize, Result, Version};
+use kernel::{ClientId, Clock, Error, Kind, Page, PageSize, Result, Version};
+use logins::Logins;
 
 use crate::model::{Client, Profile};
 use crate::policy::{self, Names, Own, Read, Sight};
@@ -19,6 +22,8 @@ pub(crate) struct Ops {
     pub(crate) store: Store,
     pub(crate) relations: Relations,
     pub(crate) idempotency: Idempotency,
+    pub(crate) logins: Logins,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) endings: Endings,
 }
 
@@ -89,10 +94,11 @@ impl Ops {
         Err(Version::stale())
     }
 
-    /// Ends the account, whether it has a profile or not.
+    /// Ends the account, whether it has a profile or not. To begin it takes an open and recent login; to repeat it doesn't.
     pub(crate) async fn end(&self, context: &Context, permit: Own) -> Result<()> {
         let burial = |client: Client| (client.version, Some(self.store.free_address(&client)));
-        self.endings.end(context, permit.id().into(), burial).await
+        let may = self.logins.must_be_open_and_recent(context, self.clock.now());
+        self.endings.end(context, permit.id().into(), may, burial).await
     }
 
     async fn existing(&self, permit: Read) -> Result<Client> {

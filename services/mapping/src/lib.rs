@@ -23,6 +23,7 @@ use chassis::{Platform, Service};
 use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
+use logins::Logins;
 use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use proto::mapping::v1::consent_service_server::{ConsentServiceServer, SERVICE_NAME as CONSENT};
 use proto::mapping::v1::mapping_service_server::{MappingServiceServer, SERVICE_NAME as MAPPING};
@@ -45,6 +46,8 @@ pub struct Deps {
     pub dynamodb: dynamo::Client,
     /// The secrets that page tokens and idempotency records are made with.
     pub secrets: Secrets,
+    /// The service that knows whose login has ended.
+    pub auth: Upstream,
     /// The service that knows the names of clients.
     pub clients: Upstream,
     /// The service that knows the names of therapists.
@@ -70,12 +73,13 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
 }
 
 fn ops(deps: Deps) -> Result<Ops, BoxError> {
-    let Deps { dynamodb, secrets, clients, therapists, platform } = deps;
+    let Deps { dynamodb, secrets, auth, clients, therapists, platform } = deps;
     let table = dynamodb.table(&MAPPINGS);
     Ok(Ops {
         store: Store::new(table.clone()),
         tokens: PageTokens::new(&secrets, "mapping/page-tokens", Arc::clone(&platform.entropy))?,
         idempotency: Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?,
+        logins: Logins::new(auth),
         peers: Peers { clients, therapists },
         platform,
     })

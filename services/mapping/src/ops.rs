@@ -4,6 +4,7 @@ use chassis::{Context, Platform};
 use dynamo::{Claim, Cursor, Idempotency, PageTokens, Query};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kernel::{Error, Kind, Page, Result, Timestamp, UserId};
+use logins::Logins;
 
 use crate::list::{self, List, Wanted};
 use crate::model::{Channel, Grant, GrantId, Intent, Relation};
@@ -22,6 +23,7 @@ pub(crate) struct Ops {
     pub(crate) store: Store,
     pub(crate) tokens: PageTokens,
     pub(crate) idempotency: Idempotency,
+    pub(crate) logins: Logins,
     pub(crate) peers: Peers,
     pub(crate) platform: Platform,
 }

@@ -37,6 +37,7 @@ impl Services {
         let own = policy::client(context.person()?, &request.client_id)?;
         let claim = self.claim(&context, CREATE, &request.encode_to_vec());
         let (therapist, claim) = both(wire::therapist_id(&request.therapist_id), claim)?;
+        self.0.logins.must_be_open(&context).await?;
         self.0.map(&context, own.towards(therapist), claim.as_ref()).await
     }
 
@@ -48,11 +49,13 @@ impl Services {
             Side::Client(own) => {
                 let own = if client_id.is_empty() { own } else { policy::client(person, client_id)? };
                 let (therapist, claim) = both(wire::therapist_id(therapist_id), claim)?;
+                self.0.logins.must_be_open(&context).await?;
                 self.0.map(&context, own.towards(therapist), claim.as_ref()).await
             }
             Side::Therapist(own) => {
                 let own = if therapist_id.is_empty() { own } else { policy::therapist(person, therapist_id)? };
                 let (client, claim) = both(wire::client_id(client_id), claim)?;
+                self.0.logins.must_be_open(&context).await?;
                 self.0.request_mapping(&context, own.towards(client), claim.as_ref()).await
             }
         }
@@ -67,6 +70,7 @@ impl Services {
         };
         let claim = self.claim(&context, REQUEST, &request.encode_to_vec());
         let (asked, claim) = both(wire::request_type(*request_type), claim)?;
+        self.0.logins.must_be_open(&context).await?;
         let for_mapping = asked == pb::RequestType::Mapping;
         let missing = if for_mapping { "client" } else { "relation" };
         let permit = own.towards(client_id.parse().map_err(|_| Error::not_found(missing))?);
@@ -81,7 +85,7 @@ impl Services {
         let pb::AnswerMappingRequestRequest { client_id, therapist_id, answer } = request;
         let own = policy::client(context.person()?, &client_id)?;
         let (therapist, intent) = wire::answer(&therapist_id, answer)?;
-        self.0.act(own.towards(therapist), intent, None).await
+        self.answer_with(&context, own.towards(therapist), intent).await
     }
 
     async fn end(&self, context: Context, request: pb::EndMappingRequest) -> Result<Relation, Error> {
@@ -105,7 +109,15 @@ impl Services {
         let pb::UpdateJournalAccessRequest { client_id, therapist_id, change } = request;
         let own = policy::client(context.person()?, &client_id)?;
         let (therapist, intent) = wire::access_change(&therapist_id, change, self.0.now())?;
-        self.0.act(own.towards(therapist), intent, None).await
+        self.answer_with(&context, own.towards(therapist), intent).await
+    }
+
+    /// Does what may grant or end. Whoever ends never needs a login that is still open.
+    async fn answer_with(&self, context: &Context, permit: Act, intent: Intent) -> Result<Relation, Error> {
+        if matches!(intent, Intent::Accept | Intent::Grant(_)) {
+            self.0.logins.must_be_open(context).await?;
+        }
+        self.0.act(permit, intent, None).await
     }
 
     fn shown(&self, relation: Result<Relation, Error>) -> Result<Response<pb::Relation>, Status> {

@@ -6,7 +6,6 @@ mod content;
 mod events;
 mod hub;
 mod lists;
-mod logins;
 mod model;
 mod ops;
 mod people;
@@ -28,6 +27,7 @@ use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use keyring::Keyring;
+use logins::Logins;
 use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use proto::messages::v1::message_service_server::{MessageServiceServer, SERVICE_NAME as MESSAGE};
 use tonic::service::Routes;
@@ -36,7 +36,6 @@ pub use config::Config;
 pub use store::MESSAGES;
 
 use crate::hub::Hub;
-use crate::logins::Logins;
 use crate::ops::Ops;
 use crate::people::People;
 use crate::service::Messages;
@@ -92,7 +91,7 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
     let hub = Hub::new(config.max_watchers);
     let look = watch::look(hub.clone(), Arc::clone(&store), Arc::clone(&platform.clock), config.clone());
     platform.tasks.spawn(look);
-    let logins = Logins(auth);
+    let logins = Logins::new(auth);
     platform.tasks.spawn(watch::check_logins(hub.clone(), logins.clone(), config));
     Ok(Ops {
         writers: Writers::new(Arc::clone(&store), hub.clone(), platform.clone()),

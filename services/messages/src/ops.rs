@@ -7,9 +7,9 @@ use dynamo::seal::SealingKey;
 use dynamo::{Claim, Idempotency, PageTokens};
 use kernel::{Error, Kind, Result};
 use keyring::Keyring;
+use logins::Logins;
 
 use crate::hub::Hub;
-use crate::logins::Logins;
 use crate::model::{Message, MessageId, Side, Text};
 use crate::people::{Contact, People};
 use crate::policy::Member;

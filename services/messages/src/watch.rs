@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use chassis::Context;
 use kernel::{Clock, Error, Kind, Person, Result, Timestamp};
+use logins::Logins;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::hub::{Ending, Hub, Subscription};
-use crate::logins::Logins;
 use crate::model::{Message, MessageId, Position, Side};
 use crate::ops::{Ops, account_ended};
 use crate::policy::Member;

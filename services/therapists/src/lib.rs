@@ -9,12 +9,14 @@ mod wire;
 
 use std::sync::Arc;
 
+use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
 use chassis::{Platform, Service};
 use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use endings::Endings;
 use kernel::{BoxError, Role};
+use logins::Logins;
 use proto::therapists::v1::therapist_name_service_server::{SERVICE_NAME as NAMES, TherapistNameServiceServer};
 use proto::therapists::v1::therapist_service_server::{SERVICE_NAME as PROFILES, TherapistServiceServer};
 use relay::Subscriber;
@@ -36,6 +38,8 @@ pub struct Deps {
     pub dynamodb: dynamo::Client,
     /// The secrets that page tokens and idempotency records are made with.
     pub secrets: Secrets,
+    /// The service that knows whose login has ended.
+    pub auth: Upstream,
     /// Those who are told that an account is ended, in this order: auth first, so that its logins end first.
     pub subscribers: Vec<Subscriber>,
     /// How endings are recovered.
@@ -49,15 +53,15 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let Deps { dynamodb, secrets, subscribers, endings: recovery, platform } = deps;
+    let Deps { dynamodb, secrets, auth, subscribers, endings: recovery, platform } = deps;
     let table = dynamodb.table(&THERAPISTS);
     let store = Store::new(table.clone());
     let endings = Endings::new(table.clone(), subscribers, Role::Therapist, platform.clone(), profile_key);
     platform.tasks.spawn(endings.clone().recover(recovery.recovery_interval));
     let probe = launch::probe(&table);
     let tokens = PageTokens::new(&secrets, "therapists/page-tokens", platform.entropy)?;
-    let idempotency = Idempotency::new(table, &secrets, platform.clock)?;
-    let ops = Arc::new(Ops { store, tokens, idempotency, endings });
+    let idempotency = Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?;
+    let ops = Arc::new(Ops { store, tokens, idempotency, logins: Logins::new(auth), clock: platform.clock, endings });
     let profiles = TherapistServiceServer::new(Therapists(Arc::clone(&ops)));
     let names = TherapistNameServiceServer::new(Names(ops));
     let routes = Routes::new(profiles.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))

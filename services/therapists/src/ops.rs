@@ -1,9 +1,12 @@
 //! What can be done with a therapist's profile and with the directory.
 
+use std::sync::Arc;
+
 use chassis::Context;
 use dynamo::{Claim, Idempotency, PageRequest, PageTokens};
 use endings::Endings;
-use kernel::{Error, Kind, Page, Result, TherapistId, Version};
+use kernel::{Clock, Error, Kind, Page, Result, TherapistId, Version};
+use logins::Logins;
 
 use crate::model::{Filter, Profile, Therapist};
 use crate::policy::{Browse, Names, Own};
@@ -17,6 +20,8 @@ pub(crate) struct Ops {
     pub(crate) store: Store,
     pub(crate) tokens: PageTokens,
     pub(crate) idempotency: Idempotency,
+    pub(crate) logins: Logins,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) endings: Endings,
 }
 
@@ -69,9 +74,10 @@ impl Ops {
         Err(Version::stale())
     }
 
-    /// Ends the account, whether it has a profile or not.
+    /// Ends the account, whether it has a profile or not. To begin it takes an open and recent login; to repeat it doesn't.
     pub(crate) async fn end(&self, context: &Context, permit: Own) -> Result<()> {
         let burial = |therapist: Therapist| (therapist.version, None);
-        self.endings.end(context, permit.id().into(), burial).await
+        let may = self.logins.must_be_open_and_recent(context, self.clock.now());
+        self.endings.end(context, permit.id().into(), may, burial).await
     }
 }

@@ -79,6 +79,8 @@ impl TestMesh {
         let Stand { engine, front } = stand.into();
         let arguments = ["test", "--listen", "127.0.0.1:0", "--services-port", "0", "--memory"];
         let mut config = Defaults::parse_from(arguments).config;
+        // Everybody in a test comes from one address.
+        config.auth.source_registrations = 10_000;
         config.dynamodb = engine.config().await;
         change(&mut config);
         let dynamodb = config.dynamodb.clone();

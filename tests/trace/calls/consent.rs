@@ -16,11 +16,15 @@ pub(super) async fn play(book: &mut Book<'_>) {
     endings(book, &client, &therapist).await;
 }
 
-/// The name of the other side, the relation, and the transition with its history.
-const ASK_CLIENT: &[&str] = &["BatchGetItem Clients", "GetItem Mappings", "TransactWriteItems Mappings"];
-const ASK_THERAPIST: &[&str] = &["BatchGetItem Therapists", "GetItem Mappings", "TransactWriteItems Mappings"];
-/// The relation, and the transition with its history.
-const ANSWER: &[&str] = &["GetItem Mappings", "TransactWriteItems Mappings"];
+/// Whether the login is open, the name of the other side, the relation, and the transition with its history.
+const ASK_CLIENT: &[&str] =
+    &["BatchGetItem Users", "BatchGetItem Clients", "GetItem Mappings", "TransactWriteItems Mappings"];
+const ASK_THERAPIST: &[&str] =
+    &["BatchGetItem Users", "BatchGetItem Therapists", "GetItem Mappings", "TransactWriteItems Mappings"];
+/// Whether the login is open, the relation, and the transition with its history.
+const GRANT: &[&str] = &["BatchGetItem Users", "GetItem Mappings", "TransactWriteItems Mappings"];
+/// What ends asks nobody.
+const END: &[&str] = &["GetItem Mappings", "TransactWriteItems Mappings"];
 
 async fn requests(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
     let ask = format!("/mapping/{}/request", client.id);
@@ -28,10 +32,10 @@ async fn requests(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
     book.row("RequestConsent", request, ASK_CLIENT).await;
     let answer = format!("/mapping/{}?therapistId={}", client.id, therapist.id);
     let request = book.request(Method::PUT, &answer, Some(client), Some(&json!({"status": "ACCEPTED"})));
-    book.row("AnswerMappingRequest", request, ANSWER).await;
+    book.row("AnswerMappingRequest", request, GRANT).await;
     let access = format!("/journal/{}/access?therapistId={}", client.id, therapist.id);
     let request = book.request(Method::PUT, &access, Some(client), Some(&json!({"access": "ACCEPTED"})));
-    book.row("UpdateJournalAccess", request, ANSWER).await;
+    book.row("UpdateJournalAccess", request, GRANT).await;
 
     let other = book.watched.mesh.therapist("Ravi", "Sleep", "110001").await;
     let mapping = json!({"therapistId": other.id});
@@ -111,8 +115,12 @@ async fn lists(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
 
 async fn endings(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
     let of = |path: &str| format!("/mapping/{}{path}?therapistId={}", client.id, therapist.id);
+    let access = format!("/journal/{}/access?therapistId={}", client.id, therapist.id);
+    let request = book.request(Method::PUT, &access, Some(client), Some(&json!({"access": "REVOKED"})));
+    book.row("UpdateJournalAccess that revokes", request, END).await;
+    book.watched.mesh.ask(Method::PUT, &access, Some(client), Some(json!({"access": "ACCEPTED"}))).await.expect(200);
     let request = book.request(Method::DELETE, &of("/access"), Some(client), None);
-    book.row("EndJournalAccess", request, ANSWER).await;
+    book.row("EndJournalAccess", request, END).await;
     let request = book.request(Method::DELETE, &of(""), Some(therapist), None);
-    book.row("EndMapping", request, ANSWER).await;
+    book.row("EndMapping", request, END).await;
 }

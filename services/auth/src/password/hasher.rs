@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -6,22 +7,23 @@ use std::time::Duration;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
-use kernel::{BoxError, Entropy, Error, Kind};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use kernel::{BoxError, Entropy, Error, Kind, SourceNetwork};
+use tokio::sync::{mpsc, oneshot};
 
 use super::Password;
+use super::queue::{FairQueue, Full, Place};
 use crate::Config;
 
 /// How much hashing gives way to everything else on a busy machine (setpriority(2): 0 to 19).
 const NICENESS: i32 = 10;
 
-/// Hashes passwords on threads of its own, one password a thread, with a bounded queue before them.
+/// Hashes passwords on threads of its own, one password a thread, with a bounded queue before them in
+/// which sources take turns.
 #[derive(Clone)]
 pub(crate) struct Hasher {
     argon2: Argon2<'static>,
     entropy: Arc<dyn Entropy>,
-    free: Arc<Semaphore>,
-    queue: Arc<Semaphore>,
+    queue: FairQueue,
     jobs: mpsc::UnboundedSender<Job>,
     /// What the password of an address without an account is compared with, so that it takes as long as any other.
     nobody: Arc<str>,
@@ -32,7 +34,7 @@ type Job = Box<dyn FnOnce() + Send>;
 /// The right to use a thread.
 pub(crate) struct Slot {
     hasher: Hasher,
-    _thread: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Hasher {
@@ -44,24 +46,16 @@ impl Hasher {
         let threads = config.hash_threads.map_or(half, usize::from);
         let jobs = spawn(threads)?;
         let nobody = Arc::from(hash(&argon2, &entropy.array(), &entropy.array::<32>())?);
-        Ok(Self {
-            argon2,
-            entropy,
-            free: Arc::new(Semaphore::new(threads)),
-            queue: Arc::new(Semaphore::new(usize::from(config.hash_queue))),
-            jobs,
-            nobody,
-        })
+        Ok(Self { argon2, entropy, queue: FairQueue::new(threads, usize::from(config.hash_queue)), jobs, nobody })
     }
 
-    /// Waits for a thread.
+    /// Waits for a thread, in the source's turn.
     ///
     /// # Errors
-    /// UNAVAILABLE (`LOGINS_BUSY`) when the queue is full.
-    pub(crate) async fn slot(&self) -> Result<Slot, Error> {
-        let _place = self.queue.try_acquire().map_err(|_| busy())?;
-        let thread = Arc::clone(&self.free).acquire_owned().await.map_err(|_| busy())?;
-        Ok(Slot { hasher: self.clone(), _thread: thread })
+    /// UNAVAILABLE (`LOGINS_BUSY`) when the queue, or the source's part of it, is full.
+    pub(crate) async fn slot(&self, source: IpAddr) -> Result<Slot, Error> {
+        let place = self.queue.enter(SourceNetwork::widest(source)).await.map_err(|Full| busy())?;
+        Ok(Slot { hasher: self.clone(), _place: place })
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {

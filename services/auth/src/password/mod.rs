@@ -2,6 +2,7 @@
 //! threads of their own, so that logins never take more than their share of the machine.
 
 mod hasher;
+mod queue;
 
 pub(crate) use hasher::Hasher;
 

@@ -19,8 +19,8 @@ pub(crate) struct AccessSigner {
 }
 
 impl AccessSigner {
-    /// A token that speaks for a person.
-    pub(crate) async fn sign(&self, person: Person) -> Result<String> {
+    /// A token that speaks for a person, and says when the person proved the password.
+    pub(crate) async fn sign(&self, person: Person, auth_time: Option<i64>) -> Result<String> {
         let signer = self.keys.signer().await?;
         let now = self.clock.now().as_second();
         let claims = AccessClaims {
@@ -32,6 +32,7 @@ impl AccessSigner {
             iat: now,
             exp: now.saturating_add_unsigned(self.life.as_secs()),
             jti: URL_SAFE_NO_PAD.encode(self.entropy.array::<16>()),
+            auth_time,
         };
         let typ = Some(ACCESS_TOKEN_TYPE.to_owned());
         let header = Header { typ, kid: Some(signer.kid.clone()), ..Header::new(Algorithm::EdDSA) };

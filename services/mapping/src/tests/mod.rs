@@ -46,10 +46,11 @@ impl World {
         let shared = Arc::new(clock.clone());
         let tokens = Arc::new(Issuer::generate(shared.clone()).unwrap()).workload("mapping").tokens;
         let clients = Upstream::new("http://127.0.0.1:9", tokens.clone()).unwrap();
+        let auth = clients.clone();
         let therapists = Upstream::new(therapists, tokens).unwrap();
         let platform = Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let secrets = Secrets::new(Secret::new([7; 32]), vec![]);
-        let deps = Deps { dynamodb, secrets, clients, therapists, platform };
+        let deps = Deps { dynamodb, secrets, auth, clients, therapists, platform };
         Self { ops: Arc::new(ops(deps).unwrap()), clock }
     }
 

@@ -14,6 +14,8 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// What a callee is given less of the remaining time than the caller has, so that it gives up first.
 const HOP_MARGIN: Duration = Duration::from_millis(20);
+/// Maximum age of the proof of the password for what asks for a recent login.
+const RECENT_SECONDS: i64 = 10 * 60;
 
 /// When the caller stops waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +25,14 @@ pub(crate) struct Deadline(pub(crate) Instant);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
-/// When the access token that came with the request expires.
+/// Times of the access token that came with the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TokenExpiry(pub(crate) Timestamp);
+pub(crate) struct TokenTimes {
+    /// Expiry of the token.
+    pub(crate) expires: Timestamp,
+    /// Time at which the person proved the password; none in tokens that don't say it.
+    pub(crate) authenticated: Option<Timestamp>,
+}
 
 /// What the layers found out about a request, for the code that answers it.
 #[derive(Clone)]
@@ -40,6 +47,8 @@ pub struct Context {
     pub idempotency_key: Option<String>,
     /// When the person's access token expires, if one came with the call: an answer that is a stream ends then.
     pub token_expires: Option<Timestamp>,
+    /// Time at which the person proved the password, if the access token says it.
+    authenticated: Option<Timestamp>,
     access_token: Option<MetadataValue<Ascii>>,
 }
 
@@ -49,12 +58,14 @@ impl Context {
     pub fn of<T>(request: &tonic::Request<T>) -> Self {
         let extensions = request.extensions();
         let key = request.metadata().get(IDEMPOTENCY_KEY);
+        let times = extensions.get::<TokenTimes>();
         Self {
             caller: extensions.get::<Caller>().cloned().unwrap_or_default(),
             deadline: extensions.get::<Deadline>().map_or_else(Instant::now, |deadline| deadline.0),
             source: extensions.get::<ClientAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.0),
             idempotency_key: key.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned()),
-            token_expires: extensions.get::<TokenExpiry>().map(|expiry| expiry.0),
+            token_expires: times.map(|times| times.expires),
+            authenticated: times.and_then(|times| times.authenticated),
             access_token: request.metadata().get(AUTHORIZATION).cloned().map(sensitive),
         }
     }
@@ -68,6 +79,7 @@ impl Context {
             source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             idempotency_key: None,
             token_expires: None,
+            authenticated: None,
             access_token: None,
         }
     }
@@ -87,6 +99,20 @@ impl Context {
         self.caller.person.ok_or_else(|| {
             Error::new(Kind::Unauthenticated, "TOKEN_MISSING", "authorization: send `Bearer` and an access token")
         })
+    }
+
+    /// Checks that the person proved the password in the last ten minutes. A token that doesn't say when counts as old.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED (`REAUTHENTICATION_REQUIRED`).
+    pub fn must_be_recently_authenticated(&self, now: Timestamp) -> Result<(), Error> {
+        let is_recent = |at: Timestamp| now.duration_since(at).as_secs() <= RECENT_SECONDS;
+        if self.authenticated.is_some_and(is_recent) {
+            return Ok(());
+        }
+        let message =
+            "this needs a login of the last 10 minutes: log in again with the password, and repeat the request";
+        Err(Error::new(Kind::PermissionDenied, "REAUTHENTICATION_REQUIRED", message))
     }
 
     /// A request to another service within this context: on behalf of the same person, with what is left of the time.
@@ -112,5 +138,27 @@ impl std::fmt::Debug for Context {
             .field("caller", &self.caller)
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recent_login_is_one_of_the_last_ten_minutes() {
+        let now = Timestamp::from_second(4_102_444_800).unwrap();
+        let reason = |authenticated: Option<i64>| {
+            let authenticated = authenticated.map(|ago| Timestamp::from_second(now.as_second() - ago).unwrap());
+            let context = Context { authenticated, ..Context::background(Duration::ZERO) };
+            context.must_be_recently_authenticated(now).map_err(|error| error.reason())
+        };
+        // Another replica's clock may be ahead.
+        for recent in [0, 600, -30] {
+            assert_eq!(reason(Some(recent)), Ok(()), "{recent}");
+        }
+        for old in [Some(601), Some(86_400), None] {
+            assert_eq!(reason(old), Err("REAUTHENTICATION_REQUIRED"), "{old:?}");
+        }
     }
 }

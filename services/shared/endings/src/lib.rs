@@ -55,25 +55,28 @@ impl Endings {
     }
 
     /// Ends an account, whether it has a profile or not. `burial` gives the version of the profile, and what else goes in
-    /// the transaction that replaces it.
+    /// the transaction that replaces it. `may` is awaited before anything is written, unless the ending has begun
+    /// before: repeating it changes nothing.
     ///
     /// # Errors
-    /// NOT_FOUND when the account is ended already; ABORTED (`STALE_ETAG`) when others keep changing the profile;
-    /// UNAVAILABLE or DEADLINE_EXCEEDED when a subscriber or DynamoDB doesn't answer, or what was deleted can't be
-    /// overwritten: if the tombstone is there, recovery will finish it.
+    /// Those of `may`; ABORTED (`STALE_ETAG`) when others keep changing the profile; UNAVAILABLE or DEADLINE_EXCEEDED when
+    /// a subscriber or DynamoDB doesn't answer, or what was deleted can't be overwritten: if the tombstone is there,
+    /// recovery will finish it.
     pub async fn end<P>(
         &self,
         context: &Context,
         user: UserId,
+        may: impl Future<Output = Result<()>>,
         burial: impl Fn(P) -> (Version, Option<Action>),
     ) -> Result<()>
     where
         P: TryFrom<Item, Error = Error>,
     {
         let key = (self.key)(user);
+        let (mut may, mut refusal) = (Some(may), None);
         for _ in 0..ATTEMPTS {
             let (unchanged, also) = match Stored::of(self.table.get_item(&key, Read::Consistent).await?)? {
-                Stored::Tombstone(Tombstone { pending: None }) => return Err(Error::not_found("account")),
+                Stored::Tombstone(Tombstone { pending: None }) => return Ok(()),
                 Stored::Tombstone(Tombstone { pending: Some(event) }) => {
                     return self.relay.deliver(context, &key, event).await;
                 }
@@ -83,6 +86,16 @@ impl Endings {
                     (Condition::eq("version", version), also)
                 }
             };
+            if let Some(refusal) = refusal {
+                return Err(refusal);
+            }
+            if let Some(may) = may.take()
+                && let Err(error) = may.await
+            {
+                // Another call may have ended the account in the meantime, and the login with it: read again.
+                refusal = Some(error);
+                continue;
+            }
             let mark = Mark::new(&*self.platform.clock, &*self.platform.entropy);
             let tombstone = Burial::new(user, self.role, mark);
             let burial = self.table.put(&key, &tombstone).when(unchanged).into();

@@ -13,6 +13,7 @@ mod id;
 mod origin;
 mod page;
 mod principal;
+mod source;
 mod text;
 mod version;
 
@@ -26,5 +27,6 @@ pub use jiff::Timestamp;
 pub use origin::Origin;
 pub use page::{Page, PageSize};
 pub use principal::{Caller, Person, Role};
+pub use source::SourceNetwork;
 pub use text::{Email, PersonName, Pincode, Specialty, TextError, fold, fold_prefix};
 pub use version::Version;

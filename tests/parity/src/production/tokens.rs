@@ -56,6 +56,7 @@ impl Issuer {
             iat: now,
             exp: now + 300,
             jti: "1".to_owned(),
+            auth_time: None,
         };
         change(&mut claims);
         let mut header = Header::new(Algorithm::EdDSA);

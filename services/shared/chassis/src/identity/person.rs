@@ -37,6 +37,9 @@ pub struct AccessClaims {
     pub exp: i64,
     /// The token's own id.
     pub jti: String,
+    /// When the person last proved the password, in seconds since 1970 (OpenID Connect Core, section 2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
 }
 
 /// Verifies access tokens, and remembers those it has verified until they expire or the keys are replaced.
@@ -45,13 +48,23 @@ pub struct AccessTokens {
     keys: Keys,
     clock: Arc<dyn Clock>,
     validation: Arc<Validation>,
-    verified: Arc<Cache<[u8; 32], Verified>>,
+    verified: Arc<Cache<[u8; 32], Remembered>>,
+}
+
+/// What a verified token says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified {
+    /// The person that it speaks for.
+    pub person: Person,
+    /// Its expiry.
+    pub expires: Timestamp,
+    /// Time at which the person proved the password; none in tokens that don't say it.
+    pub authenticated: Option<Timestamp>,
 }
 
 #[derive(Clone)]
-struct Verified {
-    person: Person,
-    expires: Timestamp,
+struct Remembered {
+    verified: Verified,
     /// The keys that it was verified with: when they are replaced, the key of the token may be gone.
     keys: Arc<KeySet>,
 }
@@ -69,25 +82,24 @@ impl AccessTokens {
         Self { keys, clock, validation: Arc::new(validation), verified: Arc::new(Cache::new(REMEMBERED)) }
     }
 
-    /// The person that a token speaks for, and when it expires.
+    /// Returns what a token says, if it is good.
     ///
     /// # Errors
     /// UNAUTHENTICATED (`TOKEN_INVALID`, `TOKEN_EXPIRED`); UNAVAILABLE while the keys of auth can't be fetched.
-    pub async fn verify(&self, token: &str) -> Result<(Person, Timestamp), Error> {
+    pub async fn verify(&self, token: &str) -> Result<Verified, Error> {
         let fingerprint = fingerprint(token);
         let verified = match self.verified.get(&fingerprint) {
-            Some(verified) if Arc::ptr_eq(&verified.keys, &self.keys.now()) => verified,
+            Some(known) if Arc::ptr_eq(&known.keys, &self.keys.now()) => known.verified,
             _ => {
-                let verified = self.verify_anew(token).await?;
-                self.verified.insert(fingerprint, verified.clone());
-                verified
+                let known = self.verify_anew(token).await?;
+                self.verified.insert(fingerprint, known.clone());
+                known.verified
             }
         };
-        let Verified { person, expires, .. } = verified;
-        if expires > self.clock.now() { Ok((person, expires)) } else { Err(expired()) }
+        if verified.expires > self.clock.now() { Ok(verified) } else { Err(expired()) }
     }
 
-    async fn verify_anew(&self, token: &str) -> Result<Verified, Error> {
+    async fn verify_anew(&self, token: &str) -> Result<Remembered, Error> {
         let header = decode_header(token).map_err(|error| invalid().caused_by(error))?;
         let kid = acceptable(&header).ok_or_else(invalid)?;
         let keys = self.keys.with(kid).await.map_err(|missing| match missing {
@@ -98,11 +110,11 @@ impl AccessTokens {
         let claims =
             decode::<AccessClaims>(token, key, &self.validation).map_err(|error| invalid().caused_by(error))?;
         let claims = claims.claims;
-        let (person, expires) = self.read(&claims).ok_or_else(invalid)?;
-        Ok(Verified { person, expires, keys })
+        let verified = self.read(&claims).ok_or_else(invalid)?;
+        Ok(Remembered { verified, keys })
     }
 
-    fn read(&self, claims: &AccessClaims) -> Option<(Person, Timestamp)> {
+    fn read(&self, claims: &AccessClaims) -> Option<Verified> {
         let now = self.clock.now().as_second();
         let person = Person {
             user_id: UserId::from_str(&claims.sub).ok()?,
@@ -111,7 +123,8 @@ impl AccessTokens {
         };
         let plausible = claims.iat <= now.saturating_add(SKEW_SECONDS) && claims.iat < claims.exp;
         let expires = Timestamp::from_second(claims.exp).ok()?;
-        plausible.then_some((person, expires))
+        let authenticated = claims.auth_time.map(Timestamp::from_second).transpose().ok()?;
+        plausible.then_some(Verified { person, expires, authenticated })
     }
 }
 

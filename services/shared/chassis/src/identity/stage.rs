@@ -1,12 +1,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::HeaderMap;
-use kernel::{Caller, Error, Kind, Person, Role, Timestamp};
+use kernel::{Caller, Error, Kind, Person, Role};
 use proto::Rpc;
 
-use super::{AccessTokens, WorkloadVerifier};
+use super::{AccessTokens, Verified, WorkloadVerifier};
 use crate::access::is_infrastructure;
-use crate::context::{AUTHORIZATION, ClientAddress, TokenExpiry, WORKLOAD_TOKEN};
+use crate::context::{AUTHORIZATION, ClientAddress, TokenTimes, WORKLOAD_TOKEN};
 use crate::proxies::TrustedProxies;
 use crate::stage::{Inner, Request, Response, Stage, forward};
 use crate::status;
@@ -41,19 +41,19 @@ impl Stage for IdentityStage {
         let needed = rpc.is_some_and(|rpc| !rpc.is_internal());
         let workload =
             one(request.headers(), WORKLOAD_TOKEN).ok().flatten().and_then(|token| self.workloads.verify(token));
-        let person = if wanted { self.person(request.headers()).await } else { Ok(None) };
-        let person = match person {
-            Ok(person) => person,
+        let verified = if wanted { self.person(request.headers()).await } else { Ok(None) };
+        let verified = match verified {
+            Ok(verified) => verified,
             Err(_) if !needed => None,
             Err(error) => return status::of(error).into_http(),
         };
+        let person = verified.map(|verified| verified.person);
         if let Some(slot) = request.extensions().get::<CallerSlot>() {
-            slot.set(kind(person.as_ref().map(|(person, _)| person), workload.as_deref()));
+            slot.set(kind(person.as_ref(), workload.as_deref()));
         }
         let source = self.source(&request, workload.as_deref());
-        let (person, expires) = person.unzip();
-        if let Some(expires) = expires {
-            request.extensions_mut().insert(TokenExpiry(expires));
+        if let Some(Verified { expires, authenticated, .. }) = verified {
+            request.extensions_mut().insert(TokenTimes { expires, authenticated });
         }
         let caller = Caller { person, workload: workload.map(|name| name.to_string()) };
         request.extensions_mut().insert(caller);
@@ -63,7 +63,7 @@ impl Stage for IdentityStage {
 }
 
 impl IdentityStage {
-    async fn person(&self, headers: &HeaderMap) -> Result<Option<(Person, Timestamp)>, Error> {
+    async fn person(&self, headers: &HeaderMap) -> Result<Option<Verified>, Error> {
         let Some(value) = one(headers, AUTHORIZATION)? else {
             return Ok(None);
         };

@@ -1,0 +1,124 @@
+//! One login: which of its refresh tokens is good, and how long the one before it is forgiven.
+
+use dynamo::{Condition, EXPIRES_AT};
+use kernel::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Time in milliseconds after the first use of a refresh token in which it answers its successor again.
+const GRACE: i64 = 10_000;
+/// Tolerated difference in milliseconds between the clocks of two replicas.
+const SKEW: i64 = 3_000;
+
+/// A login as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Login {
+    /// Generation of the refresh token that is good.
+    pub(crate) generation: u64,
+    pub(crate) epoch: u64,
+    pub(crate) expires_at: i64,
+    /// Time in seconds at which the person proved the password; a login stored by an earlier version doesn't say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) auth_time: Option<i64>,
+    /// Time in milliseconds at which this generation was made by a refresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rotated_at: Option<i64>,
+    /// Replica that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rotated_by: Option<Replica>,
+}
+
+/// One process of auth. Times that it stored itself need no tolerance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Replica(pub(crate) u64);
+
+impl Login {
+    /// A login that begins now, with the proof of the password.
+    pub(crate) fn begun(epoch: u64, now: Timestamp, expires_at: i64) -> Self {
+        let auth_time = Some(now.as_second());
+        Self { generation: 1, epoch, expires_at, auth_time, rotated_at: None, rotated_by: None }
+    }
+
+    /// This login once its refresh token of `generation` is used.
+    pub(crate) fn rotated(self, generation: u64, epoch: u64, expires_at: i64, by: Replica, now: Timestamp) -> Self {
+        let (rotated_at, rotated_by) = (Some(now.as_millisecond()), Some(by));
+        Self { generation: generation + 1, epoch, expires_at, auth_time: self.auth_time, rotated_at, rotated_by }
+    }
+
+    /// The condition under which a login goes on, in an account of this epoch.
+    pub(crate) fn goes_on(epoch: u64, now: Timestamp) -> Condition {
+        Condition::eq("epoch", epoch).and(Condition::gt(EXPIRES_AT, now.as_second()))
+    }
+
+    /// Whether that condition holds of what was read.
+    pub(crate) fn is_going_on(self, epoch: u64, now: Timestamp) -> bool {
+        self.epoch == epoch && self.expires_at > now.as_second()
+    }
+
+    /// Whether a refresh token of `generation` that was used before answers its successor again: only the generation just
+    /// before the good one, and only a moment after its first use, which is never renewed.
+    pub(crate) fn forgives(self, generation: u64, epoch: u64, asked: Replica, now: Timestamp) -> bool {
+        let Some(rotated_at) = self.rotated_at else { return false };
+        let skew = if self.rotated_by == Some(asked) { 0 } else { SKEW };
+        let elapsed = now.as_millisecond().saturating_sub(rotated_at);
+        generation.checked_add(1) == Some(self.generation)
+            && self.is_going_on(epoch, now)
+            // Requests at once may read the clock before the one that was faster.
+            && (-SKEW..=GRACE + skew).contains(&elapsed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Replica = Replica(1);
+    const THERE: Replica = Replica(2);
+    const ROTATED: i64 = 4_102_444_800_000;
+
+    fn at(elapsed: i64) -> Timestamp {
+        Timestamp::from_millisecond(ROTATED + elapsed).unwrap()
+    }
+
+    fn login() -> Login {
+        Login::begun(3, at(-60_000), i64::MAX).rotated(4, 3, i64::MAX, HERE, at(0))
+    }
+
+    #[test]
+    fn token_just_before_is_forgiven_for_ten_seconds() {
+        for (elapsed, forgiven) in [(0, true), (10_000, true), (10_001, false), (3_600_000, false)] {
+            assert_eq!(login().forgives(4, 3, HERE, at(elapsed)), forgiven, "{elapsed}");
+        }
+    }
+
+    #[test]
+    fn clock_skew_of_replicas_is_tolerated_within_bounds() {
+        for (elapsed, forgiven) in
+            [(-3_001, false), (-3_000, true), (10_001, true), (13_000, true), (13_001, false), (i64::MAX / 2, false)]
+        {
+            let now = Timestamp::from_millisecond(ROTATED.saturating_add(elapsed)).unwrap_or(Timestamp::MAX);
+            assert_eq!(login().forgives(4, 3, THERE, now), forgiven, "{elapsed}");
+        }
+    }
+
+    #[test]
+    fn older_generation_other_epoch_and_ended_login_are_not_forgiven() {
+        assert!(!login().forgives(3, 3, HERE, at(0)), "two generations back");
+        assert!(!login().forgives(5, 3, HERE, at(0)), "the good one itself");
+        assert!(!login().forgives(u64::MAX, 3, HERE, at(0)));
+        assert!(!login().forgives(4, 4, HERE, at(0)), "a new password");
+        let expired = Login { expires_at: at(0).as_second(), ..login() };
+        assert!(!expired.forgives(4, 3, HERE, at(0)));
+    }
+
+    #[test]
+    fn login_of_an_earlier_version_forgives_nothing() {
+        let stored = Login { rotated_at: None, rotated_by: None, ..login() };
+        assert!(!stored.forgives(4, 3, HERE, at(0)));
+    }
+
+    #[test]
+    fn rotation_keeps_the_time_of_the_proof() {
+        assert_eq!(login().auth_time, Some(at(-60_000).as_second()));
+    }
+}
