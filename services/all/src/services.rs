@@ -136,6 +136,7 @@ impl Starter<'_> {
             dynamodb: self.dynamodb.clone(),
             secrets: self.secrets.clone(),
             mapping: self.upstream(clients::NAME, mapping::NAME, addresses)?,
+            appointments: self.upstream(clients::NAME, appointments::NAME, addresses)?,
             subscribers: self.hear_of_endings(clients::NAME, addresses)?,
             endings: self.config.endings.clone(),
             platform: self.platform.clone(),
@@ -167,6 +168,8 @@ impl Starter<'_> {
             secrets: self.secrets.clone(),
             clients: self.upstream(mapping::NAME, clients::NAME, addresses)?,
             therapists: self.upstream(mapping::NAME, therapists::NAME, addresses)?,
+            appointments: self.upstream(mapping::NAME, appointments::NAME, addresses)?,
+            events: self.config.endings.clone(),
             platform: self.platform.clone(),
         })
     }

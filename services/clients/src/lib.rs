@@ -41,6 +41,8 @@ pub struct Deps {
     pub secrets: Secrets,
     /// The service that knows of relations.
     pub mapping: Upstream,
+    /// The service that knows of appointments.
+    pub appointments: Upstream,
     /// Those who are told that an account is ended, in this order: auth first, so that its logins end first.
     pub subscribers: Vec<Subscriber>,
     /// How endings are recovered.
@@ -54,14 +56,14 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let Deps { dynamodb, secrets, mapping, subscribers, endings: recovery, platform } = deps;
+    let Deps { dynamodb, secrets, mapping, appointments, subscribers, endings: recovery, platform } = deps;
     let table = dynamodb.table(&CLIENTS);
     let store = Store::new(table.clone());
     let endings = Endings::new(table.clone(), subscribers, Role::Client, platform.clone(), profile_key);
     platform.tasks.spawn(endings.clone().recover(recovery.recovery_interval));
     let probe = launch::probe(&table);
     let idempotency = Idempotency::new(table, &secrets, platform.clock)?;
-    let ops = Arc::new(Ops { store, relations: Relations::new(mapping), idempotency, endings });
+    let ops = Arc::new(Ops { store, relations: Relations::new(mapping, appointments), idempotency, endings });
     let profiles = ClientServiceServer::new(Clients(Arc::clone(&ops)));
     let names = ClientNameServiceServer::new(Names(ops));
     let routes = Routes::new(profiles.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
