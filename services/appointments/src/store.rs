@@ -213,6 +213,11 @@ fn asked_of(Pair { client, therapist }: Pair) -> String {
     format!("{client}#{therapist}")
 }
 
+/// The id of an appointment that an index shows by its key.
+fn id_of_key(item: &Item) -> Option<AppointmentId> {
+    item.text("pk")?.strip_prefix("APPOINTMENT#")?.parse().ok()
+}
+
 /// The ids of what an index shows.
 fn ids(items: Vec<Item>) -> Result<Vec<AppointmentId>> {
     let id = |item: Item| item.text(ID).and_then(|id| id.parse().ok());
@@ -308,16 +313,23 @@ impl Store {
     }
 
     /// The requests that wait for an answer and were made in a version of the relation before this one.
+    ///
+    /// Requests of earlier versions of this service are in the index alone.
     pub(crate) async fn asked_before(
         &self,
         permit: Withdrawal,
         version: u64,
         now: Timestamp,
     ) -> Result<Vec<AppointmentId>> {
-        let client = permit.pair().client;
-        let open = self.open(permit.pair().therapist, client, client, now).await?;
-        let is_meant = |it: &Open| it.standing == Standing::Pending && it.relation < version;
-        Ok(open.into_iter().filter(is_meant).map(|it| it.appointment).collect())
+        let Pair { client, therapist } = permit.pair();
+        let from_now = Sort::From(Start::of(now).instant().to_string());
+        let indexed = self.0.query_index(&BY_PAIR, asked_of(permit.pair())).sort(from_now).limit(PAGE).page().await?;
+        let open = self.open(therapist, client, client, now).await?;
+        let listed: BTreeSet<_> = open.iter().map(|it| it.appointment).collect();
+        let mut asked: Vec<_> = indexed.items.iter().filter_map(id_of_key).filter(|id| !listed.contains(id)).collect();
+        let is_meant = |it: &&Open| it.standing == Standing::Pending && it.relation < version;
+        asked.extend(open.iter().filter(is_meant).map(|it| it.appointment));
+        Ok(asked)
     }
 
     /// What is open between a therapist and these clients, and perhaps others: of the first what may not be over, of all others

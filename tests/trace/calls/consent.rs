@@ -146,8 +146,9 @@ async fn open_appointments(book: &mut Book<'_>) {
     let calls = &[
         "GetItem Mappings",
         "TransactWriteItems Mappings",
-        // That it is ended, what is open, and the one request that waits; then the event is taken.
+        // That it is ended, what waits by the index and what is open, and the one request; then the event is taken.
         "PutItem Appointments",
+        "Query Appointments",
         "Query Appointments",
         "GetItem Appointments",
         "TransactWriteItems Appointments",
