@@ -45,7 +45,7 @@ server DELETE /clients/{client_id}
           client Query Messages
       client therapy.events.v1.SubscriberService/Deliver
         server therapy.events.v1.SubscriberService/Deliver
-          client TransactWriteItems Appointments
+          client PutItem Appointments
           client Query Appointments
       client therapy.events.v1.SubscriberService/Deliver
         server therapy.events.v1.SubscriberService/Deliver
