@@ -41,7 +41,7 @@ pub(crate) struct Appointment {
     pub(crate) standing: Standing,
     pub(crate) created_at: Timestamp,
     /// Version of the relation in which the client asked; 0 where nobody asked.
-    pub(crate) relation: u64,
+    pub(crate) relation: u32,
     pub(crate) version: Version,
     /// While sessions is still to hear that it is revoked.
     pub(crate) mark: Option<Mark>,

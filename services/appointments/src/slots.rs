@@ -141,7 +141,7 @@ impl Mapping {
     ///
     /// # Errors
     /// NOT_FOUND when there is no such therapist, and so none of the sessions; UNAUTHENTICATED (`ACCOUNT_ENDED`).
-    pub(crate) async fn record(&self, context: &Context, therapist: TherapistId) -> Result<u64> {
+    pub(crate) async fn record(&self, context: &Context, therapist: TherapistId) -> Result<u32> {
         let request = RecordContactRequest { peer_id: therapist.to_string(), kind: ContactKind::Appointment.into() };
         let record =
             |transport, request| async move { ConsentServiceClient::new(transport).record_contact(request).await };

@@ -97,7 +97,7 @@ struct Row {
     status: Standing,
     created_at: Timestamp,
     #[serde(default)]
-    relation: u64,
+    relation: u32,
     version: Version,
     /// The session, of a request that waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,14 +115,14 @@ pub(crate) struct Open {
     pub(crate) session: SessionId,
     pub(crate) starts: Timestamp,
     pub(crate) standing: Standing,
-    relation: u64,
+    relation: u32,
     expires_at: i64,
 }
 
 /// Version in which a client last ended the relation with a therapist.
 #[derive(Serialize)]
 struct Closed {
-    relation: u64,
+    relation: u32,
 }
 
 /// A row and the mark of its event.
@@ -305,7 +305,7 @@ impl Store {
     }
 
     /// Notes that the client has ended the relation: from here on no request of an earlier version is stored.
-    pub(crate) async fn close(&self, permit: Withdrawal, version: u64) -> Result<()> {
+    pub(crate) async fn close(&self, permit: Withdrawal, version: u32) -> Result<()> {
         let earlier = Condition::absent().or(Condition::lt(RELATION, version));
         let put = self.0.put(&closed_key(permit.pair()), &Closed { relation: version }).when(earlier);
         // Unmet, it is noted already, or a later ending is.
@@ -318,7 +318,7 @@ impl Store {
     pub(crate) async fn asked_before(
         &self,
         permit: Withdrawal,
-        version: u64,
+        version: u32,
         now: Timestamp,
     ) -> Result<Vec<AppointmentId>> {
         let Pair { client, therapist } = permit.pair();

@@ -11,7 +11,7 @@ use crate::transition::Action;
 pub(crate) struct Ended {
     pub(crate) permit: Withdrawal,
     /// Version of the relation that the ending made.
-    pub(crate) version: u64,
+    pub(crate) version: u32,
 }
 
 impl Ops {

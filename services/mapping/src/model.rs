@@ -162,7 +162,7 @@ pub(crate) struct Relation {
     pub(crate) is_closed: bool,
     /// Version that the client's last ending of the relation made; 0 without one.
     #[serde(default)]
-    pub(crate) closed_version: u64,
+    pub(crate) closed_version: u32,
     /// Mapping requests that the client has rejected.
     #[serde(default)]
     pub(crate) mapping_rejections: Rejections,
@@ -170,7 +170,7 @@ pub(crate) struct Relation {
     #[serde(default)]
     pub(crate) access_rejections: Rejections,
     /// How many changes there were: 0 is nothing that is stored.
-    pub(crate) version: u64,
+    pub(crate) version: u32,
     /// Mark of the event of the client's last ending, while it is pending.
     #[serde(skip)]
     pub(crate) mark: Option<Mark>,

@@ -47,7 +47,7 @@ pub(crate) enum Shown {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contacted {
     /// It is noted, now or before: the relation has this version or a later one.
-    Recorded(u64),
+    Recorded(u32),
     /// There is nobody with this id with whom the caller may make contact.
     NoSuchPeer,
     /// The caller's own account has ended.
@@ -56,7 +56,7 @@ pub(crate) enum Contacted {
 
 /// What became of what somebody wants to do.
 enum Acted {
-    Done(Relation),
+    Done(Box<Relation>),
     /// There is no relation, and this can't begin one.
     Absent,
     Refused(Refusal),
@@ -146,7 +146,7 @@ impl Ops {
     /// or NOT_FOUND when an account is ended; ABORTED when others keep changing the relation.
     pub(crate) async fn act(&self, permit: Act, intent: Intent, claim: Repeatable<'_>) -> Result<Relation> {
         match self.attempt(permit, intent, claim).await? {
-            Acted::Done(relation) => Ok(relation),
+            Acted::Done(relation) => Ok(*relation),
             Acted::Absent => Err(Error::not_found("relation")),
             Acted::Refused(refusal) => Err(refusal.into_error()),
             Acted::Ended(own) if is_own(permit, own) => Err(account_ended()),
@@ -165,20 +165,20 @@ impl Ops {
             let grant = || GrantId::generate(&*self.platform.clock, &*self.platform.entropy);
             let (mut new, change) = match old.after(permit.actor(), intent, now, grant) {
                 Ok(Some(changed)) => changed,
-                Ok(None) => return Ok(Acted::Done(old)),
+                Ok(None) => return Ok(Acted::Done(Box::new(old))),
                 // What stands in the way may be the work of this very request, sent twice at once.
                 Err(refusal) => {
                     let replayed = self.replayed(permit, claim).await?;
-                    return Ok(replayed.map_or(Acted::Refused(refusal), Acted::Done));
+                    return Ok(replayed.map_or(Acted::Refused(refusal), |there| Acted::Done(Box::new(there))));
                 }
             };
             if change.closes() {
                 new.mark = Some(Mark::new(&*self.platform.clock, &*self.platform.entropy));
             }
             match self.store.write(permit, &old, &new, &change, claim).await {
-                Ok(Written::Done) => return Ok(Acted::Done(new)),
+                Ok(Written::Done) => return Ok(Acted::Done(Box::new(new))),
                 Ok(Written::Conflict) => {}
-                Ok(Written::Replayed) => return self.there(permit).await.map(Acted::Done),
+                Ok(Written::Replayed) => return self.there(permit).await.map(Box::new).map(Acted::Done),
                 Ok(Written::Ended(user)) => return Ok(Acted::Ended(user)),
                 // Whoever is in the way may have decided the matter: that is for the next look to tell.
                 Err(error) if error.kind() == Kind::Aborted => {}

@@ -62,7 +62,7 @@ pub(crate) enum Written {
 /// A relation, if the accounts of both are there.
 #[derive(Debug)]
 pub(crate) enum Living {
-    Both(Option<Relation>),
+    Both(Option<Box<Relation>>),
     /// The account of this person is ended.
     Ended(UserId),
 }
@@ -143,7 +143,8 @@ impl Store {
         if let Some(ended) = people.iter().find(is_ended) {
             return Ok(Living::Ended(*ended));
         }
-        relation.into_iter().next().map(Relation::try_from).transpose().map(Living::Both)
+        let relation = relation.into_iter().next().map(Relation::try_from).transpose()?;
+        Ok(Living::Both(relation.map(Box::new)))
     }
 
     /// The relations that these permits are for, as they are right now, in the order of the clients' ids.

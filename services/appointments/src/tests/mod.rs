@@ -137,7 +137,7 @@ impl World {
     }
 
     /// The client of a relation ends it, and goes on in a later version of it. Answers the version that the ending made.
-    async fn end_relation(&self, pair: Pair) -> u64 {
+    async fn end_relation(&self, pair: Pair) -> u32 {
         let version = {
             let mut facts = self.practice.facts();
             facts.relation += 2;
@@ -157,7 +157,7 @@ impl World {
     }
 }
 
-fn relation_ended(pair: Pair, version: u64) -> Kind {
+fn relation_ended(pair: Pair, version: u32) -> Kind {
     let (client_id, therapist_id) = (pair.client.to_string(), pair.therapist.to_string());
     Kind::RelationEnded(RelationEnded { client_id, therapist_id, version })
 }

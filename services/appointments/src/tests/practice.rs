@@ -45,7 +45,7 @@ pub(super) struct Facts {
     pub(super) events: Vec<Kind>,
     pub(super) contact: Contact,
     /// Version of every relation.
-    pub(super) relation: u64,
+    pub(super) relation: u32,
     /// What mapping was asked, in order.
     pub(super) contacts: Vec<String>,
     /// What the next calls for a slot are told, whatever is there.
