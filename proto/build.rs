@@ -15,8 +15,9 @@ use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, ReflectMessage as _, Value,
 };
 
-const ROOTS: [&str; 17] = [
+const ROOTS: [&str; 18] = [
     "therapy/appointments/v1/appointments.proto",
+    "therapy/appointments/v1/facts.proto",
     "therapy/audit/v1/audit.proto",
     "therapy/audit/v1/record.proto",
     "therapy/auth/v1/auth.proto",

@@ -1,5 +1,6 @@
 //! Contract §2, rows /mapping, and rules 4, 5, 7 and 14: relations and consent.
 
+mod endings;
 mod logins;
 mod refusals;
 
@@ -138,7 +139,7 @@ async fn a_client_maps_a_therapist_and_each_sees_the_other(stand: Stand) {
 
 async fn a_therapist_asks_and_the_client_answers(stand: Stand) {
     let mesh = TestMesh::start(stand).await;
-    let two = Two::join(&mesh).await;
+    let mut two = Two::join(&mesh).await;
     states(&two.request("MAPPING").await.expect(201), "REQUESTED", "NONE");
     let waiting = json!([{
         "therapistId": two.therapist.id, "therapistName": "Noor", "specialty": "Grief", "requestType": "MAPPING",
@@ -152,6 +153,8 @@ async fn a_therapist_asks_and_the_client_answers(stand: Stand) {
     two.reply("ACCEPTED").await.refused(400, "NO_PENDING_REQUEST");
     assert_eq!(two.requests().await, json!([]));
 
+    mesh.pass(DAY * 7);
+    two.log_in().await;
     // The other way to ask, without naming oneself, and the answer that is given again.
     let body = json!({"requestType": "MAPPING"});
     two.therapist(Method::POST, &format!("{}/request", two.mapping()), body).await.expect(201);
@@ -232,6 +235,8 @@ async fn ending_a_mapping_by_either_side_ends_access_in_the_same_step(stand: Sta
     two.request("JOURNAL_ACCESS").await.expect(201);
     states(&two.end(&two.client).await.expect(200), "ENDED", "REVOKED");
     assert_eq!(two.requests().await, json!([]));
+    two.map().await.expect(201);
+    two.end(&two.therapist).await.expect(200);
     two.request("MAPPING").await.expect(201);
     states(&two.end(&two.therapist).await.expect(200), "ENDED", "REVOKED");
     two.request("MAPPING").await.expect(201);

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 kit::on_each_stand!(
     a_therapist_sees_a_client_from_the_agreement_to_the_end_of_the_mapping,
     a_request_that_is_not_answered_shows_nothing_of_the_client,
+    contact_shows_the_name_and_an_open_appointment_the_profile,
+    profile_stays_visible_after_the_ending_until_the_session_is_over,
     pages_of_related_clients_are_a_bounded_number_of_calls,
     a_page_token_of_related_clients_is_good_for_its_caller_alone,
     the_end_of_a_therapists_account_ends_the_mappings_and_the_access,
@@ -111,6 +113,8 @@ async fn a_request_that_is_not_answered_shows_nothing_of_the_client(stand: Stand
     sees_nothing(&mesh, &noor, &asha).await;
     answer_request(&mesh, &asha, &noor, "REJECTED").await;
     sees_nothing(&mesh, &noor, &asha).await;
+    mesh.pass(Duration::from_secs(7 * 24 * 3600));
+    let noor = mesh.login(&noor.email, kit::mesh::PASSWORD).await;
     request_mapping(&mesh, &noor, &asha).await;
     mesh.pass(Duration::from_secs(31 * 24 * 3600));
     let noor = mesh.login(&noor.email, kit::mesh::PASSWORD).await;
@@ -120,6 +124,76 @@ async fn a_request_that_is_not_answered_shows_nothing_of_the_client(stand: Stand
     sees_nothing(&mesh, &noor, &asha).await;
     answer_request(&mesh, &asha, &noor, "ACCEPTED").await;
     sees(&mesh, &noor, &asha, &profile).await;
+    mesh.stop().await;
+}
+
+/// A session of the therapist's at this hour of the first day, with the client's request for it.
+async fn ask_for_session(mesh: &TestMesh, client: &Someone, therapist: &Someone, hour: &str) -> (String, String) {
+    let session = json!({"sessionDate": format!("2100-01-01T{hour}:00:00Z"), "endTime": format!("{hour}:50")});
+    let session = mesh.ask(Method::POST, "/sessions", Some(therapist), Some(session)).await.expect(201);
+    let wish = json!({"therapistId": therapist.id, "sessionId": session["sessionId"],
+        "appointmentDate": session["sessionDate"]});
+    let asked = mesh.ask(Method::POST, "/appointments", Some(client), Some(wish)).await.expect(201);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (text(&session["sessionId"]), text(&asked["appointmentId"]))
+}
+
+async fn decide(mesh: &TestMesh, therapist: &Someone, appointment: &str, status: &str) {
+    let path = format!("/appointments/{appointment}/status");
+    mesh.ask(Method::PUT, &path, Some(therapist), Some(json!({"status": status}))).await.expect(200);
+}
+
+/// Contract §2, GET /clients/{clientId}.
+async fn contact_shows_the_name_and_an_open_appointment_the_profile(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
+    let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
+    let profile = mesh.get(&format!("/clients/{}", asha.id), &asha).await.expect(200);
+    let by_name = json!([{"clientId": asha.id, "name": "Asha", "email": "", "pincode": "", "etag": ""}]);
+    let shows_name_alone = async || {
+        assert_eq!(mesh.get("/clients", &noor).await.expect(200), by_name);
+        mesh.get(&format!("/clients/{}", asha.id), &noor).await.refused(404, "NOT_FOUND");
+    };
+    let message = json!({"receiverId": noor.id, "message": "Hello."});
+    mesh.ask(Method::POST, "/messages", Some(&asha), Some(message)).await.expect(201);
+    shows_name_alone().await;
+
+    let (_, rejected) = ask_for_session(&mesh, &asha, &noor, "08").await;
+    sees(&mesh, &noor, &asha, &profile).await;
+    decide(&mesh, &noor, &rejected, "REJECTED").await;
+    shows_name_alone().await;
+    let (_, cancelled) = ask_for_session(&mesh, &asha, &noor, "09").await;
+    let path = format!("/appointments/{cancelled}");
+    mesh.ask(Method::DELETE, &path, Some(&asha), None).await.expect(200);
+    shows_name_alone().await;
+    let (_, revoked) = ask_for_session(&mesh, &asha, &noor, "10").await;
+    decide(&mesh, &noor, &revoked, "ACCEPTED").await;
+    sees(&mesh, &noor, &asha, &profile).await;
+    decide(&mesh, &noor, &revoked, "REVOKED").await;
+    shows_name_alone().await;
+    map(&mesh, &asha, &noor).await;
+    sees(&mesh, &noor, &asha, &profile).await;
+    mesh.stop().await;
+}
+
+/// Contract §2, GET /clients/{clientId}: an accepted appointment that is not yet over.
+async fn profile_stays_visible_after_the_ending_until_the_session_is_over(stand: Stand) {
+    let mesh = TestMesh::start(stand).await;
+    let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
+    let (session, accepted) = ask_for_session(&mesh, &asha, &noor, "10").await;
+    decide(&mesh, &noor, &accepted, "ACCEPTED").await;
+    end_mapping(&mesh, &asha, &asha, &noor).await;
+    let profile = format!("/clients/{}", asha.id);
+    mesh.get(&profile, &noor).await.expect(200);
+    mesh.pass(Duration::from_secs(10 * 3600 + 49 * 60));
+    let noor = mesh.login(&noor.email, kit::mesh::PASSWORD).await;
+    mesh.get(&profile, &noor).await.expect(200);
+    // It lasts as long as its therapist says now.
+    let longer = json!({"endTime": "10:55"});
+    mesh.ask(Method::PUT, &format!("/sessions/{session}"), Some(&noor), Some(longer)).await.expect(200);
+    mesh.pass(Duration::from_secs(5 * 60));
+    mesh.get(&profile, &noor).await.expect(200);
+    mesh.pass(Duration::from_secs(60));
+    mesh.get(&profile, &noor).await.refused(404, "NOT_FOUND");
     mesh.stop().await;
 }
 

@@ -28,6 +28,7 @@ kit::on_each_engine!(
     what_fails_while_a_session_is_opened_again_leaves_no_half,
     what_fails_while_a_session_is_deleted_leaves_no_half,
     what_fails_while_a_session_is_booked_at_once_leaves_no_half,
+    faults_while_a_client_ends_the_relation_leave_no_half,
     a_crash_at_any_step_leaves_no_half,
 );
 
@@ -44,9 +45,23 @@ enum Deed {
     Reopen,
     Delete,
     BookAtOnce,
+    EndRelation,
 }
 
-const DEEDS: [Deed; 6] = [Deed::Accept, Deed::Revoke, Deed::Cancel, Deed::Reopen, Deed::Delete, Deed::BookAtOnce];
+const DEEDS: [Deed; 7] =
+    [Deed::Accept, Deed::Revoke, Deed::Cancel, Deed::Reopen, Deed::Delete, Deed::BookAtOnce, Deed::EndRelation];
+
+impl Deed {
+    /// The tables of the two services that have a part in it.
+    const fn tables(self) -> [&'static str; 2] {
+        match self {
+            Self::Accept | Self::Revoke | Self::Cancel | Self::Reopen | Self::Delete | Self::BookAtOnce => {
+                ["Sessions", "Appointments"]
+            }
+            Self::EndRelation => ["Mappings", "Appointments"],
+        }
+    }
+}
 
 async fn what_fails_while_a_request_is_accepted_leaves_no_half(engine: Engine) {
     faults(engine, Deed::Accept).await;
@@ -72,8 +87,12 @@ async fn what_fails_while_a_session_is_booked_at_once_leaves_no_half(engine: Eng
     faults(engine, Deed::BookAtOnce).await;
 }
 
+async fn faults_while_a_client_ends_the_relation_leave_no_half(engine: Engine) {
+    faults(engine, Deed::EndRelation).await;
+}
+
 async fn faults(engine: Engine, deed: Deed) {
-    let stage = Box::pin(Stage::start(engine, |config| config.endings.recovery_interval = SOON)).await;
+    let stage = Box::pin(Stage::start(engine, deed, |config| config.endings.recovery_interval = SOON)).await;
     let people = People::join(&stage.mesh).await;
     for mode in MODES {
         // A read never conflicts.
@@ -117,7 +136,7 @@ async fn crashes(engine: Engine, deed: Deed) {
     for (file, key) in files.iter().zip(keys) {
         fs::write(file, format!("{key}\n")).unwrap();
     }
-    let home = Stage::start(engine, |config| {
+    let home = Stage::start(engine, deed, |config| {
         config.storage.secrets_file = Some(files[0].clone());
         config.storage.key_encryption_keys_file = Some(files[1].clone());
     })
@@ -130,7 +149,7 @@ async fn crashes(engine: Engine, deed: Deed) {
     };
     let steps = home.count(&people, deed).await;
     for step in 0..steps {
-        let first = Stage::start(engine, shared).await;
+        let first = Stage::start(engine, deed, shared).await;
         let scene = Scene::set(&first.mesh, &people, deed).await;
         first.fail_from(step, Mode::Hang).await;
         let cut_off = tokio::time::timeout(CUT_OFF, scene.play(&first.mesh, &people, deed)).await;
@@ -164,10 +183,11 @@ struct Stage {
     direct: String,
     /// Whether writes alone fail.
     writes: Arc<AtomicBool>,
+    tables: [&'static str; 2],
 }
 
 impl Stage {
-    async fn start(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
+    async fn start(engine: Engine, deed: Deed, change: impl FnOnce(&mut Config)) -> Self {
         let direct = engine.endpoint().await;
         let proxy = Proxy::start(&direct);
         let mesh = TestMesh::start_with(engine, |config| {
@@ -177,7 +197,7 @@ impl Stage {
             change(config);
         });
         let mesh = mesh.await;
-        let stage = Self { mesh, proxy, direct, writes: Arc::default() };
+        let stage = Self { mesh, proxy, direct, writes: Arc::default(), tables: deed.tables() };
         stage.only(false);
         stage
     }
@@ -185,19 +205,23 @@ impl Stage {
     /// Limits what fails to the calls that a deed consists of, or to the writes among them.
     fn only(&self, writes: bool) {
         self.writes.store(writes, Ordering::Relaxed);
-        let (prefix, writes) = (self.mesh.dynamodb.table_prefix.clone(), Arc::clone(&self.writes));
-        self.proxy.only(move |call| is_meant(call, &prefix, writes.load(Ordering::Relaxed)));
+        let (tables, writes) = (self.table_names(), Arc::clone(&self.writes));
+        self.proxy.only(move |call| is_meant(call, &tables, writes.load(Ordering::Relaxed)));
+    }
+
+    fn table_names(&self) -> [String; 2] {
+        self.tables.map(|table| format!("{}{table}", self.mesh.dynamodb.table_prefix))
     }
 
     /// How many calls of the two tables a deed takes when nothing fails.
     async fn count(&self, people: &People, deed: Deed) -> usize {
         let scene = Scene::set(&self.mesh, people, deed).await;
-        let prefix = self.mesh.dynamodb.table_prefix.clone();
+        let tables = self.table_names();
         let _before = self.proxy.take_calls();
         let answer = scene.play(&self.mesh, people, deed).await;
         assert!(answer.status < 300, "{deed:?}: {}", answer.body);
         let writes = self.writes.load(Ordering::Relaxed);
-        let steps = self.proxy.take_calls_that(|call| is_meant(call, &prefix, writes)).len();
+        let steps = self.proxy.take_calls_that(|call| is_meant(call, &tables, writes)).len();
         assert!(steps >= 3, "{deed:?} takes {steps} calls");
         assert!(scene.is_whole(&self.mesh, people).await, "{deed:?} is done when it is acknowledged");
         steps
@@ -214,10 +238,9 @@ impl Stage {
 }
 
 /// The calls that a deed consists of. What looks for pending events in the background is none of them.
-fn is_meant(call: Call<'_>, prefix: &str, writes: bool) -> bool {
+fn is_meant(call: Call<'_>, tables: &[String; 2], writes: bool) -> bool {
     let is_read = matches!(call.operation, "GetItem" | "BatchGetItem" | "Query");
-    let tables = ["Sessions", "Appointments"];
-    tables.iter().any(|table| call.names(&format!("{prefix}{table}")))
+    tables.iter().any(|table| call.names(table))
         && !(call.operation == "Query" && call.names("pending"))
         && !(writes && is_read)
 }
@@ -298,6 +321,10 @@ impl Scene {
             Deed::Cancel => put(&session, &people.therapist, "CANCELLED").await,
             Deed::Reopen => put(&session, &people.therapist, "AVAILABLE").await,
             Deed::Delete => mesh.ask(Method::DELETE, &session, Some(&people.therapist), None).await,
+            Deed::EndRelation => {
+                let path = format!("/mapping/{}?therapistId={}", people.client.id, people.therapist.id);
+                mesh.ask(Method::DELETE, &path, Some(&people.client), None).await
+            }
             Deed::BookAtOnce => {
                 let mut draft = self.draft();
                 draft["clientId"] = people.client.id.as_str().into();
@@ -334,9 +361,17 @@ impl Scene {
     }
 
     /// Never a booked slot without its appointment, never an accepted appointment without its slot, and nobody waits for what
-    /// can't be had.
+    /// can't be had, nor for somebody with whom the relation is ended.
     async fn is_whole(&self, mesh: &TestMesh, people: &People) -> bool {
         let Some((session, appointments)) = self.look(mesh, people).await else { return false };
+        let related = mesh.get("/clients", &people.therapist).await;
+        if related.status != 200 {
+            return false;
+        }
+        let is_related = |id: &Value| related.body.as_array().unwrap().iter().any(|it| it["clientId"] == *id);
+        if appointments.iter().any(|it| it["status"] == "PENDING" && !is_related(&it["clientId"])) {
+            return false;
+        }
         let accepted: Vec<_> = appointments.iter().filter(|it| it["status"] == "ACCEPTED").collect();
         let waits = appointments.iter().any(|it| it["status"] == "PENDING");
         match session["status"].as_str() {
@@ -375,6 +410,7 @@ impl Scene {
             Deed::Revoke | Deed::Reopen => ("AVAILABLE", "REVOKED"),
             Deed::Cancel => ("CANCELLED", "REVOKED"),
             Deed::Delete => ("none", "REVOKED"),
+            Deed::EndRelation => ("AVAILABLE", ""),
         };
         assert_eq!(found, expected, "{what}");
     }

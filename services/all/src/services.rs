@@ -137,6 +137,7 @@ impl Starter<'_> {
             secrets: self.secrets.clone(),
             mapping: self.upstream(clients::NAME, mapping::NAME, addresses)?,
             auth: self.upstream(clients::NAME, auth::NAME, addresses)?,
+            appointments: self.upstream(clients::NAME, appointments::NAME, addresses)?,
             subscribers: self.hear_of_endings(clients::NAME, addresses)?,
             endings: self.config.endings.clone(),
             platform: self.platform.clone(),
@@ -170,6 +171,8 @@ impl Starter<'_> {
             auth: self.upstream(mapping::NAME, auth::NAME, addresses)?,
             clients: self.upstream(mapping::NAME, clients::NAME, addresses)?,
             therapists: self.upstream(mapping::NAME, therapists::NAME, addresses)?,
+            appointments: self.upstream(mapping::NAME, appointments::NAME, addresses)?,
+            events: self.config.endings.clone(),
             platform: self.platform.clone(),
         })
     }

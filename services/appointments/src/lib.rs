@@ -1,6 +1,7 @@
 //! appointments: the sessions that clients ask for, and what became of that.
 
 mod ended;
+mod facts;
 mod list;
 mod model;
 mod ops;
@@ -13,6 +14,7 @@ mod store;
 mod tests;
 mod transition;
 mod wire;
+mod withdrawn;
 
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ use chassis::{Platform, Service, Turns};
 use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
+use proto::appointments::v1::appointment_facts_service_server::{AppointmentFactsServiceServer, SERVICE_NAME as FACTS};
 use proto::appointments::v1::appointment_service_server::{AppointmentServiceServer, SERVICE_NAME as APPOINTMENT};
 use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use relay::{Relay, Subscriber};
@@ -66,10 +69,12 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     tasks.spawn(ops.relay.clone().recover(interval));
     let services = Services(Arc::new(ops));
     let appointments = AppointmentServiceServer::new(services.clone());
+    let facts = AppointmentFactsServiceServer::new(services.clone());
     let events = SubscriberServiceServer::new(services);
     let routes = Routes::new(appointments.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
+        .add_service(facts.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok(Service { name: NAME, grpc_services: &[APPOINTMENT, EVENTS], routes, probe })
+    Ok(Service { name: NAME, grpc_services: &[APPOINTMENT, FACTS, EVENTS], routes, probe })
 }
 
 fn ops(deps: Deps) -> Result<Ops, BoxError> {

@@ -40,6 +40,8 @@ pub(crate) struct Appointment {
     pub(crate) starts: Start,
     pub(crate) standing: Standing,
     pub(crate) created_at: Timestamp,
+    /// Version of the relation in which the client asked; 0 where nobody asked.
+    pub(crate) relation: u32,
     pub(crate) version: Version,
     /// While sessions is still to hear that it is revoked.
     pub(crate) mark: Option<Mark>,
@@ -60,6 +62,11 @@ impl Appointment {
         let step = transition::step(actor, action, self.status_at(now));
         let is_late = action == Action::Revoke && self.has_begun(now);
         if is_late && matches!(step, Step::To(_)) { Step::Refused(Refusal::Begun) } else { step }
+    }
+
+    /// Whether it is a request or holds: what is neither gives its therapist no right.
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.standing, Standing::Pending | Standing::Accepted)
     }
 
     /// The same appointment, after a step that `mark` tells sessions of.

@@ -1,4 +1,5 @@
-//! What people can do with appointments. What sessions and ended accounts do to them is in `saga` and `ended`.
+//! What people can do with appointments. What sessions, ended accounts and ended relations do to them is in `saga`, `ended`
+//! and `withdrawn`.
 
 use chassis::{Context, Platform, Turns};
 use dynamo::{Claim, Idempotency, PageTokens};
@@ -95,7 +96,7 @@ impl Ops {
         let which = Which { therapist, session, time: Some(date.instant()) };
         let (session, starts) = available(self.sessions.find(context, which).await?)?;
         self.must_not_wait(pair, session).await?;
-        self.mapping.record(context, therapist).await?;
+        let relation = self.mapping.record(context, therapist).await?;
         let asked = Appointment {
             id: AppointmentId::generate(&*self.platform.clock, &*self.platform.entropy),
             pair,
@@ -104,12 +105,15 @@ impl Ops {
             starts,
             standing: Standing::Pending,
             created_at: self.now(),
+            relation,
             version: Version::FIRST,
             mark: None,
         };
         match self.store.add(&asked, claim).await? {
             Added::Done => Ok(Some(asked)),
             Added::Replayed => Ok(None),
+            // The client ended the relation while asking.
+            Added::Withdrawn => Err(contended()),
             Added::Exists => Err(Error::internal("a new appointment has an id that was given before")),
             Added::Ended(user) if user == UserId::from(pair.client) => Err(account_ended()),
             Added::Ended(_) => Err(no_session()),

@@ -14,6 +14,7 @@ enum Side {
     Client(ClientId),
     Therapist(TherapistId),
     Session(SessionId),
+    Pair(Pair),
     Ended(Undertaker),
 }
 
@@ -40,7 +41,7 @@ impl Permit {
         match self.0 {
             Side::Client(_) => Actor::Client,
             Side::Therapist(_) => Actor::Therapist,
-            Side::Session(_) | Side::Ended(_) => Actor::System,
+            Side::Session(_) | Side::Pair(_) | Side::Ended(_) => Actor::System,
         }
     }
 
@@ -51,6 +52,7 @@ impl Permit {
             Side::Client(id) | Side::Ended(Undertaker::Client(id)) => id == client,
             Side::Therapist(id) | Side::Ended(Undertaker::Therapist(id)) => id == therapist,
             Side::Session(id) => id == appointment.session,
+            Side::Pair(pair) => pair == appointment.pair,
         }
     }
 }
@@ -102,6 +104,25 @@ pub(crate) const fn session(id: SessionId) -> Permit {
     Permit(Side::Session(id))
 }
 
+/// The right to withdraw what a client has asked a therapist for before ending the relation with that therapist.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Withdrawal(Pair);
+
+impl Withdrawal {
+    pub(crate) const fn pair(self) -> Pair {
+        self.0
+    }
+
+    pub(crate) const fn permit(self) -> Permit {
+        Permit(Side::Pair(self.0))
+    }
+}
+
+/// The right of the service that is told of the end of a relation.
+pub(crate) const fn withdrawal(pair: Pair) -> Withdrawal {
+    Withdrawal(pair)
+}
+
 /// The right of a person to read the own appointments.
 pub(crate) fn read(person: Person) -> Permit {
     Permit(match person.role {
@@ -133,15 +154,23 @@ pub(crate) fn ask(person: Person, client_id: &str) -> Result<Asking, Error> {
     }
 }
 
+/// The right of a person to what concerns the own appointments.
+pub(crate) fn own(person: Person) -> Own {
+    match person.role {
+        Role::Client => Own::Client(person.user_id.into()),
+        Role::Therapist => Own::Therapist(person.user_id.into()),
+    }
+}
+
 /// The right of a person to list the own appointments, under the ids that the request names, if it names any.
 ///
 /// # Errors
 /// PERMISSION_DENIED (`NOT_YOUR_ACCOUNT`) for another account of the caller's own kind.
 pub(crate) fn list(person: Person, client_id: &str, therapist_id: &str) -> Result<Own, Error> {
     match person.role {
-        Role::Client if is_own(person, client_id) => Ok(Own::Client(person.user_id.into())),
+        Role::Client if is_own(person, client_id) => Ok(own(person)),
         Role::Client => Err(not_yours("clientId")),
-        Role::Therapist if is_own(person, therapist_id) => Ok(Own::Therapist(person.user_id.into())),
+        Role::Therapist if is_own(person, therapist_id) => Ok(own(person)),
         Role::Therapist => Err(not_yours("therapistId")),
     }
 }
@@ -178,6 +207,7 @@ mod tests {
             starts: Start::of(date.instant()),
             standing: Standing::Pending,
             created_at: Timestamp::UNIX_EPOCH,
+            relation: 0,
             version: Version::FIRST,
             mark: None,
         }
@@ -195,6 +225,12 @@ mod tests {
             (read(person(Role::Therapist, 7)), Actor::Therapist, false),
             (session(SessionId::from_bytes([3; 16])), Actor::System, true),
             (session(SessionId::from_bytes([7; 16])), Actor::System, false),
+            (withdrawal(appointment().pair).permit(), Actor::System, true),
+            (
+                withdrawal(Pair { client: ClientId::from_bytes([7; 16]), ..appointment().pair }).permit(),
+                Actor::System,
+                false,
+            ),
             (ended(Role::Client, 1), Actor::System, true),
             (ended(Role::Client, 2), Actor::System, false),
             (ended(Role::Therapist, 2), Actor::System, true),

@@ -91,12 +91,13 @@ impl Ops {
             starts: booked.starts,
             standing: Standing::Accepted,
             created_at: self.now(),
+            relation: 0,
             version: Version::FIRST,
             mark: None,
         };
         Ok(match self.store.add(&made, None).await? {
             Added::Done | Added::Exists | Added::Replayed => true,
-            Added::Ended(_) => false,
+            Added::Ended(_) | Added::Withdrawn => false,
         })
     }
 

@@ -63,6 +63,7 @@ impl Services {
             Some(Event::AccountEnded(permit, at)) => self.0.bury(context, permit, at.unwrap_or(self.0.now())).await,
             Some(Event::Booked(booked)) => self.0.settle(context, &booked).await,
             Some(Event::Withdrawn(withdrawn)) => self.0.withdraw(withdrawn).await,
+            Some(Event::RelationEnded(ended)) => self.0.end_relation(ended).await,
             None => Ok(()),
         }
     }

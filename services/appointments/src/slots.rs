@@ -1,5 +1,7 @@
 //! What sessions and mapping are asked before and after an appointment changes.
 
+use std::collections::HashMap;
+
 use chassis::Context;
 use chassis::client::Upstream;
 use kernel::{Error, Kind, Result, SessionId, TherapistId, Timestamp};
@@ -10,10 +12,15 @@ use proto::mapping::v1::{RecordContactRequest, RecordContactResponse};
 use proto::sessions::v1::find_slot_response::Outcome as Find;
 use proto::sessions::v1::reserve_slot_response::Outcome as Reserve;
 use proto::sessions::v1::slot_service_client::SlotServiceClient;
-use proto::sessions::v1::{FindSlotRequest, FindSlotResponse, ReleaseSlotRequest, ReserveSlotRequest};
+use proto::sessions::v1::{
+    BatchGetSlotEndsRequest, FindSlotRequest, FindSlotResponse, ReleaseSlotRequest, ReserveSlotRequest, SlotEnd,
+};
 
 use crate::model::{Appointment, Start};
 use crate::wire;
+
+/// Maximum sessions whose ends are asked for at once.
+const MOST_ENDS: usize = 100;
 
 /// The service that has the slots.
 #[derive(Debug)]
@@ -98,6 +105,29 @@ impl Sessions {
         }
     }
 
+    /// The ends of those of these sessions that are booked.
+    pub(crate) async fn ends(
+        &self,
+        context: &Context,
+        sessions: impl Iterator<Item = SessionId>,
+    ) -> Result<HashMap<SessionId, Timestamp>> {
+        let session_ids: Vec<_> = sessions.map(|id| id.to_string()).collect();
+        let mut ends = HashMap::new();
+        for session_ids in session_ids.chunks(MOST_ENDS) {
+            let request = BatchGetSlotEndsRequest { session_ids: session_ids.to_vec() };
+            let get = |transport, request| async move {
+                SlotServiceClient::new(transport).batch_get_slot_ends(request).await
+            };
+            for SlotEnd { session_id, end } in self.0.call(context, request, get).await?.ends {
+                let end = end.ok_or_else(|| Error::internal("a slot has no end"))?;
+                let end = wire::instant(end).map_err(|_| Error::internal("a slot ends at no instant"))?;
+                let session = session_id.parse().map_err(|_| Error::internal("a slot is of no session"))?;
+                ends.insert(session, end);
+            }
+        }
+        Ok(ends)
+    }
+
     /// Gives a slot back, if this appointment has it.
     pub(crate) async fn release(&self, context: &Context, session_id: String, appointment_id: String) -> Result<()> {
         let request = ReleaseSlotRequest { session_id, appointment_id };
@@ -107,17 +137,17 @@ impl Sessions {
 }
 
 impl Mapping {
-    /// Notes that the client who calls asks this therapist for an appointment.
+    /// Notes that the client who calls asks this therapist for an appointment. Answers the version of their relation.
     ///
     /// # Errors
     /// NOT_FOUND when there is no such therapist, and so none of the sessions; UNAUTHENTICATED (`ACCOUNT_ENDED`).
-    pub(crate) async fn record(&self, context: &Context, therapist: TherapistId) -> Result<()> {
+    pub(crate) async fn record(&self, context: &Context, therapist: TherapistId) -> Result<u32> {
         let request = RecordContactRequest { peer_id: therapist.to_string(), kind: ContactKind::Appointment.into() };
         let record =
             |transport, request| async move { ConsentServiceClient::new(transport).record_contact(request).await };
-        let RecordContactResponse { outcome } = self.0.call(context, request, record).await?;
+        let RecordContactResponse { outcome, version } = self.0.call(context, request, record).await?;
         match Contact::try_from(outcome) {
-            Ok(Contact::Recorded) => Ok(()),
+            Ok(Contact::Recorded) => Ok(version),
             Ok(Contact::NoSuchPeer) => Err(no_session()),
             Ok(Contact::CallerEnded) => Err(account_ended()),
             Ok(Contact::Unspecified) | Err(_) => Err(Error::internal("mapping doesn't say what it noted")),

@@ -3,16 +3,24 @@
 //! | pk | sk | item |
 //! |---|---|---|
 //! | `APPOINTMENT#<id>` | `APPOINTMENT` | an appointment |
+//! | `THERAPIST#<id>` | `OPEN#<client>#<start>#<id>` | an appointment of the two that is PENDING or ACCEPTED: written with it |
+//! | `THERAPIST#<id>` | `CLOSED#<client>` | the version in which the client last ended the relation |
 //! | `ENDED#<user id>` | `ENDED` | the account is ended: nothing is asked by it or of it any more |
 //! | `IDEM#<digest>` | `IDEM` | a request that brought an idempotency key |
 //!
 //! A request that waits for an answer is also in `by_session`, so that the others are found when one is accepted, and in
 //! `by_pair` under the start of its session, so that those which have not expired are counted by one Query. Indexes lag
 //! behind by milliseconds as a rule; what an appointment becomes is decided on the item itself.
+//!
+//! What is open between two is a consistent read: permissions rest on it, and so does what a client withdraws by ending the
+//! relation. A request that was made before the client did that is not stored after it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use dynamo::{
-    Action, Claim, Condition, Cursor, Delete, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read, Sort,
-    Table, TableDef, Transact, Update, Verdict,
+    Action, Claim, Condition, Cursor, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read, Sort, Table,
+    TableDef, Transact, Verdict,
 };
 use kernel::{
     AppointmentId, ClientId, Error, OffsetDateTime, Result, SessionId, TherapistId, Timestamp, UserId, Version,
@@ -21,7 +29,7 @@ use relay::Mark;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Appointment, Pair, Start};
-use crate::policy::{Own, Permit, Undertaker};
+use crate::policy::{Own, Permit, Undertaker, Withdrawal};
 use crate::transition::Standing;
 
 const fn index(name: &'static str, partition: &'static str, sort: &'static str, projection: Projection) -> IndexDef {
@@ -44,6 +52,11 @@ pub static APPOINTMENTS: TableDef = TableDef {
 
 const APPOINTMENT: &str = "APPOINTMENT";
 const VERSION: &str = "version";
+const RELATION: &str = "relation";
+/// Every session is shorter.
+const LONGEST_SESSION: Duration = Duration::from_secs(24 * 3600);
+/// Time after its start for which an appointment stays listed.
+const LISTED: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// The handle of the table.
 #[derive(Debug, Clone)]
@@ -60,6 +73,8 @@ pub(crate) enum Added {
     Exists,
     /// The account of this person is ended.
     Ended(UserId),
+    /// The client has ended the relation since asking.
+    Withdrawn,
 }
 
 /// What became of a change.
@@ -81,6 +96,8 @@ struct Row {
     starts_at: Timestamp,
     status: Standing,
     created_at: Timestamp,
+    #[serde(default)]
+    relation: u32,
     version: Version,
     /// The session, of a request that waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,6 +105,24 @@ struct Row {
     /// The two, of a request that waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asked_of: Option<String>,
+}
+
+/// An appointment that is open, as the partition of its therapist lists it. No attribute is the key of an index.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Open {
+    appointment: AppointmentId,
+    pub(crate) client: ClientId,
+    pub(crate) session: SessionId,
+    pub(crate) starts: Timestamp,
+    pub(crate) standing: Standing,
+    relation: u32,
+    expires_at: i64,
+}
+
+/// Version in which a client last ended the relation with a therapist.
+#[derive(Serialize)]
+struct Closed {
+    relation: u32,
 }
 
 /// A row and the mark of its event.
@@ -117,6 +152,7 @@ impl From<&Appointment> for Marked {
             starts_at: it.starts.instant(),
             status: it.standing,
             created_at: it.created_at,
+            relation: it.relation,
             version: it.version,
             asks_for: waits.then_some(it.session),
             asked_of: waits.then(|| asked_of(it.pair)),
@@ -139,6 +175,7 @@ impl TryFrom<Item> for Appointment {
             starts: Start::of(row.starts_at),
             standing: row.status,
             created_at: row.created_at,
+            relation: row.relation,
             version: row.version,
             mark,
         })
@@ -154,8 +191,31 @@ fn ending(user: UserId) -> Key {
     Key::new(format!("ENDED#{user}"), "ENDED")
 }
 
+fn therapist_partition(therapist: TherapistId) -> String {
+    format!("THERAPIST#{therapist}")
+}
+
+/// Beginning of the sort keys of what is open with a client.
+fn open_with(client: ClientId) -> String {
+    format!("OPEN#{client}#")
+}
+
+fn open_key(it: &Appointment) -> Key {
+    let sort = format!("{}{}#{}", open_with(it.pair.client), it.starts.instant(), it.id);
+    Key::new(therapist_partition(it.pair.therapist), sort)
+}
+
+fn closed_key(Pair { client, therapist }: Pair) -> Key {
+    Key::new(therapist_partition(therapist), format!("CLOSED#{client}"))
+}
+
 fn asked_of(Pair { client, therapist }: Pair) -> String {
     format!("{client}#{therapist}")
+}
+
+/// The id of an appointment that an index shows by its key.
+fn id_of_key(item: &Item) -> Option<AppointmentId> {
+    item.text("pk")?.strip_prefix("APPOINTMENT#")?.parse().ok()
 }
 
 /// The ids of what an index shows.
@@ -183,6 +243,10 @@ impl Store {
         let put = self.0.put(&key(new.id), &Marked::from(new)).when(Condition::absent());
         let mut actions: Vec<Action> = vec![put.into()];
         actions.extend(people.iter().map(|user| self.0.check(&ending(*user), Condition::absent())));
+        let is_asked = new.standing == Standing::Pending;
+        let not_closed = Condition::absent().or(Condition::lt(RELATION, new.relation));
+        actions.extend(is_asked.then(|| self.0.check(&closed_key(new.pair), not_closed)));
+        actions.push(self.listed(new));
         actions.extend(claim.map(|claim| claim.action(&new.id.to_string())));
         let Transact::Failed(verdicts) = self.0.transact(actions).await? else { return Ok(Added::Done) };
         if let (Some(claim), Some(verdict)) = (claim, verdicts.last())
@@ -194,25 +258,121 @@ impl Store {
             return Ok(Added::Exists);
         }
         let ended = people.iter().zip(verdicts.iter().skip(1)).find(|(_, verdict)| verdict.is_unmet());
+        let is_closed = is_asked && verdicts.get(3).is_some_and(Verdict::is_unmet);
         ended
             .map(|(user, _)| Added::Ended(*user))
+            .or(is_closed.then_some(Added::Withdrawn))
             .ok_or_else(|| Error::internal("a transaction failed without a reason"))
     }
 
     /// Stores a changed appointment, if it is still what was read.
     pub(crate) async fn replace(&self, old: &Appointment, new: &Appointment) -> Result<Written> {
         let unchanged = Condition::eq(VERSION, old.version);
-        match self.0.put(&key(old.id), &Marked::from(new)).when(unchanged).run().await? {
-            Update::Done(_) => Ok(Written::Done),
-            Update::Unmet(_) => Ok(Written::Conflict),
-        }
+        let put = self.0.put(&key(old.id), &Marked::from(new)).when(unchanged);
+        self.with_list(put.into(), self.listed(new)).await
     }
 
     /// Removes an appointment, if it is still what was read.
     pub(crate) async fn remove(&self, old: &Appointment) -> Result<Written> {
-        match self.0.delete(&key(old.id)).when(Condition::eq(VERSION, old.version)).run().await? {
-            Delete::Done(_) => Ok(Written::Done),
-            Delete::Unmet(_) => Ok(Written::Conflict),
+        let delete = self.0.delete(&key(old.id)).when(Condition::eq(VERSION, old.version));
+        self.with_list(delete.into(), self.0.delete(&open_key(old)).into()).await
+    }
+
+    async fn with_list(&self, change: Action, listed: Action) -> Result<Written> {
+        match self.0.transact([change, listed]).await? {
+            Transact::Done => Ok(Written::Done),
+            Transact::Failed(verdicts) if verdicts.first().is_some_and(Verdict::is_unmet) => Ok(Written::Conflict),
+            Transact::Failed(_) => Err(Error::internal("a transaction failed without a reason")),
+        }
+    }
+
+    /// What the therapist's partition lists of an appointment after a change: the appointment while it is open.
+    fn listed(&self, it: &Appointment) -> Action {
+        let key = open_key(it);
+        if !it.is_open() {
+            return self.0.delete(&key).into();
+        }
+        let open = Open {
+            appointment: it.id,
+            client: it.pair.client,
+            session: it.session,
+            starts: it.starts.instant(),
+            standing: it.standing,
+            relation: it.relation,
+            expires_at: it.starts.instant().as_second().saturating_add(LISTED.as_secs().cast_signed()),
+        };
+        self.0.put(&key, &open).into()
+    }
+
+    /// Notes that the client has ended the relation: from here on no request of an earlier version is stored.
+    pub(crate) async fn close(&self, permit: Withdrawal, version: u32) -> Result<()> {
+        let earlier = Condition::absent().or(Condition::lt(RELATION, version));
+        let put = self.0.put(&closed_key(permit.pair()), &Closed { relation: version }).when(earlier);
+        // Unmet, it is noted already, or a later ending is.
+        put.run().await.map(drop)
+    }
+
+    /// The requests that wait for an answer and were made in a version of the relation before this one.
+    ///
+    /// Requests of earlier versions of this service are in the index alone.
+    pub(crate) async fn asked_before(
+        &self,
+        permit: Withdrawal,
+        version: u32,
+        now: Timestamp,
+    ) -> Result<Vec<AppointmentId>> {
+        let Pair { client, therapist } = permit.pair();
+        let from_now = Sort::From(Start::of(now).instant().to_string());
+        let indexed = self.0.query_index(&BY_PAIR, asked_of(permit.pair())).sort(from_now).limit(PAGE).page().await?;
+        let open = self.open(therapist, client, client, now).await?;
+        let listed: BTreeSet<_> = open.iter().map(|it| it.appointment).collect();
+        let mut asked: Vec<_> = indexed.items.iter().filter_map(id_of_key).filter(|id| !listed.contains(id)).collect();
+        let is_meant = |it: &&Open| it.standing == Standing::Pending && it.relation < version;
+        asked.extend(open.iter().filter(is_meant).map(|it| it.appointment));
+        Ok(asked)
+    }
+
+    /// What is open between a therapist and these clients, and perhaps others: of the first what may not be over, of all others
+    /// all that is listed.
+    pub(crate) async fn listed_with(
+        &self,
+        own: Own,
+        clients: &BTreeSet<ClientId>,
+        now: Timestamp,
+    ) -> Result<Vec<Open>> {
+        let (Own::Therapist(therapist), Some(first), Some(last)) = (own, clients.first(), clients.last()) else {
+            return Ok(Vec::new());
+        };
+        let from = now.saturating_sub(LONGEST_SESSION).map_err(Error::internal)?;
+        let mut open = self.open(therapist, *first, *last, from).await?;
+        open.retain(|it| it.starts >= from);
+        Ok(open)
+    }
+
+    /// What is open between a therapist and the clients from the first to the last, in the order of their ids. Of the first
+    /// client it is what starts at or after an instant.
+    async fn open(
+        &self,
+        therapist: TherapistId,
+        first: ClientId,
+        last: ClientId,
+        from: Timestamp,
+    ) -> Result<Vec<Open>> {
+        // Every start comes before the tilde.
+        let range = Sort::Between(
+            format!("{}{}", open_with(first), Start::of(from).instant()),
+            format!("{}~", open_with(last)),
+        );
+        let query = self.0.query(therapist_partition(therapist)).sort(range).consistent();
+        let (mut open, mut after) = (Vec::new(), None::<Cursor>);
+        loop {
+            let page = query.clone();
+            let rows = if let Some(after) = after { page.after(after) } else { page }.page().await?;
+            after = rows.next.clone();
+            open.extend(rows.parse::<Open>()?);
+            if after.is_none() {
+                return Ok(open);
+            }
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) enum Action {
     Withdrawn,
     /// The account of the therapist is ended.
     AccountEnded,
+    /// The client has ended the relation with the therapist.
+    RelationEnded,
 }
 
 /// Where an appointment stands, as it is stored.
@@ -124,6 +126,8 @@ const TABLE: &[Rule] = {
         rule(System, D::AccountEnded, &[S::Pending], To(Standing::Rejected)),
         rule(System, D::AccountEnded, &[S::Accepted], To(Standing::Revoked)),
         rule(System, D::AccountEnded, CLOSED, Unchanged),
+        rule(System, D::RelationEnded, &[S::Pending], Removed),
+        rule(System, D::RelationEnded, &[S::Accepted, S::Rejected, S::Expired, S::Revoked], Unchanged),
     ]
 };
 
@@ -184,7 +188,7 @@ mod tests {
     use super::*;
 
     const ACTORS: [Actor; 3] = [Actor::Client, Actor::Therapist, Actor::System];
-    const ACTIONS: [Action; 8] = [
+    const ACTIONS: [Action; 9] = [
         Action::Accept,
         Action::Reject,
         Action::Revoke,
@@ -193,6 +197,7 @@ mod tests {
         Action::Lost,
         Action::Withdrawn,
         Action::AccountEnded,
+        Action::RelationEnded,
     ];
     const STATUSES: [Status; 5] =
         [Status::Pending, Status::Accepted, Status::Rejected, Status::Expired, Status::Revoked];
@@ -220,7 +225,9 @@ mod tests {
                 Action::Accept | Action::Reject => &[Therapist],
                 Action::Revoke => &[Client, Therapist],
                 Action::Cancel => &[Client],
-                Action::Booked | Action::Lost | Action::Withdrawn | Action::AccountEnded => &[System],
+                Action::Booked | Action::Lost | Action::Withdrawn | Action::AccountEnded | Action::RelationEnded => {
+                    &[System]
+                }
             };
             let refused = step(actor, action, status) == Step::Refused(Refusal::NotTheirs);
             assert_eq!(refused, !theirs.contains(&actor), "{actor:?} {action:?} {status:?}");
@@ -238,7 +245,10 @@ mod tests {
         for (actor, action, status) in all() {
             match step(actor, action, status) {
                 Step::To(after) => assert!(place(after.into()) > place(status), "{actor:?} {action:?} {status:?}"),
-                Step::Removed => assert_eq!((actor, action, status), (Actor::Client, Action::Cancel, Status::Pending)),
+                Step::Removed => {
+                    let by = [(Actor::Client, Action::Cancel), (Actor::System, Action::RelationEnded)];
+                    assert!(by.contains(&(actor, action)) && status == Status::Pending, "{actor:?} {action:?}");
+                }
                 Step::Unchanged | Step::Refused(_) => {}
             }
         }

@@ -8,9 +8,10 @@ use proto::events::v1 as events;
 
 use crate::list::{Peer, Wanted};
 use crate::model::{Appointment, Pair, Start};
-use crate::policy::Undertaker;
+use crate::policy::{self, Undertaker};
 use crate::saga::{Booked, Withdrawn};
 use crate::transition::{Action, Status};
+use crate::withdrawn::Ended;
 
 /// What a client asks for.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +28,7 @@ pub(crate) enum Event {
     AccountEnded(Undertaker, Option<Timestamp>),
     Booked(Booked),
     Withdrawn(Withdrawn),
+    RelationEnded(Ended),
 }
 
 /// What a client asks for.
@@ -134,6 +136,7 @@ pub(crate) fn event(event: Option<events::Event>) -> Result<Option<Event>, Error
         }
         Some(Kind::SessionBooked(booked)) => session_booked(&booked).map(Event::Booked).map(Some),
         Some(Kind::SessionWithdrawn(withdrawn)) => session_withdrawn(&withdrawn).map(Event::Withdrawn).map(Some),
+        Some(Kind::RelationEnded(ended)) => relation_ended(&ended).map(Event::RelationEnded).map(Some),
         Some(Kind::AppointmentRevoked(_)) | None => Ok(None),
     }
 }
@@ -182,6 +185,16 @@ fn session_withdrawn(withdrawn: &events::SessionWithdrawn) -> Result<Withdrawn, 
         Some(session) if bad.is_empty() => Ok(Withdrawn { session, appointment, available: withdrawn.available }),
         _ => Err(bad.into_error()),
     }
+}
+
+fn relation_ended(ended: &events::RelationEnded) -> Result<Ended, Error> {
+    let events::RelationEnded { client_id, therapist_id, version } = ended;
+    let mut bad = Violations::default();
+    let client = required(&mut bad, "event.relationEnded.clientId", client_id);
+    let therapist = required(&mut bad, "event.relationEnded.therapistId", therapist_id);
+    let pair = client.zip(therapist).map(|(client, therapist)| Pair { client, therapist });
+    let pair = pair.ok_or_else(|| bad.into_error())?;
+    Ok(Ended { permit: policy::withdrawal(pair), version: *version })
 }
 
 const NO_TIME: &str = "is no time";
@@ -302,6 +315,7 @@ mod tests {
         assert!(of(Kind::SessionBooked(events::SessionBooked::default())).is_err());
         assert!(of(Kind::SessionWithdrawn(events::SessionWithdrawn::default())).is_err());
         assert!(of(Kind::AccountEnded(events::AccountEnded::default())).is_err());
+        assert!(of(Kind::RelationEnded(events::RelationEnded::default())).is_err());
         assert!(of(Kind::AppointmentRevoked(events::AppointmentRevoked::default())).unwrap().is_none());
         assert!(event(None).unwrap().is_none());
     }

@@ -44,6 +44,8 @@ pub struct Deps {
     pub mapping: Upstream,
     /// The service that knows whose login has ended.
     pub auth: Upstream,
+    /// The service that knows of appointments.
+    pub appointments: Upstream,
     /// Those who are told that an account is ended, in this order: auth first, so that its logins end first.
     pub subscribers: Vec<Subscriber>,
     /// How endings are recovered.
@@ -57,7 +59,7 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let Deps { dynamodb, secrets, mapping, auth, subscribers, endings: recovery, platform } = deps;
+    let Deps { dynamodb, secrets, mapping, appointments, auth, subscribers, endings: recovery, platform } = deps;
     let table = dynamodb.table(&CLIENTS);
     let store = Store::new(table.clone());
     let endings = Endings::new(table.clone(), subscribers, Role::Client, platform.clone(), profile_key);
@@ -66,7 +68,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let idempotency = Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?;
     let ops = Arc::new(Ops {
         store,
-        relations: Relations::new(mapping),
+        relations: Relations::new(mapping, appointments),
         idempotency,
         logins: Logins::new(auth),
         clock: platform.clock,

@@ -29,12 +29,14 @@ impl Domain for This {
 
     async fn build(settings: Settings, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
         let mapping = given.upstream(&settings.subscribers.mapping_address)?;
+        let appointments = given.upstream(&settings.subscribers.appointments_address)?;
         let subscribers = settings.subscribers.subscribers(given.auth.clone(), |address| given.upstream(address))?;
         let deps = clients::Deps {
             dynamodb: given.dynamodb,
             secrets: given.secrets,
             mapping,
             auth: given.auth,
+            appointments,
             subscribers,
             endings: settings.endings,
             platform: given.platform,

@@ -8,6 +8,22 @@ pub(crate) struct Profile {
     pub(crate) pincode: Pincode,
 }
 
+/// A client as a list shows one.
+#[derive(Debug)]
+pub(crate) enum Listed {
+    /// With the whole profile.
+    Whole(Client),
+    /// By name alone.
+    Named(ClientId, PersonName),
+}
+
+impl Client {
+    /// This client by name alone.
+    pub(crate) fn named(self) -> Listed {
+        Listed::Named(self.id, self.profile.name)
+    }
+}
+
 /// A client as stored.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {

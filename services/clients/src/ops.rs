@@ -8,7 +8,7 @@ use endings::Endings;
 use kernel::{ClientId, Clock, Error, Kind, Page, PageSize, Result, Version};
 use logins::Logins;
 
-use crate::model::{Client, Profile};
+use crate::model::{Client, Listed, Profile};
 use crate::policy::{self, Names, Own, Read, Sight};
 use crate::relations::Relations;
 use crate::store::{Added, Replaced, Store};
@@ -28,27 +28,28 @@ pub(crate) struct Ops {
 }
 
 impl Ops {
-    pub(crate) async fn list(&self, context: &Context, which: policy::List, list: wire::List) -> Result<Page<Client>> {
+    pub(crate) async fn list(&self, context: &Context, which: policy::List, list: wire::List) -> Result<Page<Listed>> {
         let wire::List { email, size, token } = list;
         let found = match (which, email) {
-            (policy::List::Own(own), _) => self.profile(own.read()).await?,
-            (policy::List::Find(permit), Some(email)) => self.store.find(permit, &email).await?,
+            (policy::List::Own(own), _) => self.profile(own.read()).await?.map(Listed::Whole),
+            // Who looks a client up learns the id and the name: enough to ask, and nothing to keep.
+            (policy::List::Find(permit), Some(email)) => self.store.find(permit, &email).await?.map(Client::named),
             (policy::List::Find(_), None) => None,
             (policy::List::Related, _) => return self.related(context, size, token).await,
         };
         Ok(Page::whole(found.into_iter().collect()))
     }
 
-    async fn related(&self, context: &Context, size: PageSize, token: String) -> Result<Page<Client>> {
+    async fn related(&self, context: &Context, size: PageSize, token: String) -> Result<Page<Listed>> {
         let Page { items, next } = self.relations.page(context, size, token).await?;
-        let permits: Vec<_> = items.into_iter().map(policy::related).collect();
+        let permits: Vec<_> = items.into_iter().map(policy::glance).collect();
         Ok(Page { items: self.store.read_all(&permits).await?, next })
     }
 
     pub(crate) async fn get(&self, context: &Context, sight: Sight) -> Result<Client> {
         let permit = match sight {
             Sight::Own(own) => Some(own.read()),
-            Sight::IfAgreed(client) => self.relations.with(context, client).await?.map(policy::related),
+            Sight::IfClose(client) => self.relations.with(context, client).await?.map(policy::close),
         };
         self.existing(permit.ok_or_else(no_such_client)?).await
     }

@@ -2,7 +2,7 @@
 
 use kernel::{ClientId, Error, Kind, Person, Role, UserId};
 
-use crate::relations::Agreed;
+use crate::relations::{Close, Related};
 
 /// The right to make, change and end the own profile.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +11,17 @@ pub(crate) struct Own(ClientId);
 /// The right to read one profile.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Read(ClientId);
+
+/// The right to what a list shows of one client: the profile, or the name alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Glance {
+    Whole(Read),
+    Name(ReadName),
+}
+
+/// The right to read one client's name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadName(ClientId);
 
 /// The right to read the names of clients. The rules of the protos let services alone ask for them.
 #[derive(Debug, Clone, Copy)]
@@ -21,8 +32,8 @@ pub(crate) struct Names(());
 pub(crate) enum Sight {
     /// The own one.
     Own(Own),
-    /// That of a client who must have agreed to be related to the therapist who asks.
-    IfAgreed(ClientId),
+    /// That of a client who must be related to the therapist who asks, more closely than by messages.
+    IfClose(ClientId),
 }
 
 /// The right to find a client by address.
@@ -56,6 +67,15 @@ impl Read {
     }
 }
 
+impl Glance {
+    pub(crate) const fn id(self) -> ClientId {
+        match self {
+            Self::Whole(read) => read.0,
+            Self::Name(name) => name.0,
+        }
+    }
+}
+
 /// The caller's own profile, whatever a path says.
 pub(crate) fn own(person: Person) -> Result<Own, Error> {
     match person.role {
@@ -76,13 +96,21 @@ pub(crate) fn own_named(person: Person, id: &str) -> Result<Own, Error> {
 pub(crate) fn sight(person: Person, id: &str) -> Result<Sight, Error> {
     match person.role {
         Role::Client => own_named(person, id).map(Sight::Own),
-        Role::Therapist => id.parse().map(Sight::IfAgreed).map_err(|_| Error::not_found("client")),
+        Role::Therapist => id.parse().map(Sight::IfClose).map_err(|_| Error::not_found("client")),
     }
 }
 
-/// A therapist reads the profile of a client who has agreed to be related.
-pub(crate) const fn related(fact: Agreed) -> Read {
+/// A therapist reads the profile of a client who is mapped, waits for an answer, or has an appointment that is not over.
+pub(crate) const fn close(fact: Close) -> Read {
     Read(fact.client())
+}
+
+/// A therapist sees in a list the profiles of those clients, and the names of those who have only made contact.
+pub(crate) const fn glance(fact: Related) -> Glance {
+    match fact {
+        Related::Close(fact) => Glance::Whole(close(fact)),
+        Related::InContact(fact) => Glance::Name(ReadName(fact.client())),
+    }
 }
 
 pub(crate) const fn names() -> Names {
@@ -111,27 +139,28 @@ mod tests {
     use kernel::LoginId;
 
     use super::*;
+    use crate::relations::InContact;
 
     fn person(role: Role) -> Person {
         Person { user_id: UserId::from_bytes([1; 16]), role, login_id: LoginId::from_bytes([9; 16]) }
     }
 
     #[test]
-    fn a_client_reaches_the_own_profile_and_no_other_and_a_therapist_that_of_one_who_agreed() {
+    fn a_client_reaches_the_own_profile_and_no_other_and_a_therapist_that_of_one_who_is_close() {
         let (own_id, other) = (UserId::from_bytes([1; 16]).to_string(), UserId::from_bytes([2; 16]).to_string());
-        let (own, if_agreed) = (Ok("own"), Ok("if agreed"));
+        let (own, if_close) = (Ok("own"), Ok("if close"));
         let cases = [
             (Role::Client, own_id.as_str(), own),
             (Role::Client, other.as_str(), Err(Kind::PermissionDenied)),
             (Role::Client, "nobody", Err(Kind::PermissionDenied)),
-            (Role::Therapist, own_id.as_str(), if_agreed),
-            (Role::Therapist, other.as_str(), if_agreed),
+            (Role::Therapist, own_id.as_str(), if_close),
+            (Role::Therapist, other.as_str(), if_close),
             (Role::Therapist, "nobody", Err(Kind::NotFound)),
         ];
         for (role, id, expected) in cases {
             let seen = match sight(person(role), id) {
                 Ok(Sight::Own(own)) => Ok(("own", own.id())),
-                Ok(Sight::IfAgreed(client)) => Ok(("if agreed", client)),
+                Ok(Sight::IfClose(client)) => Ok(("if close", client)),
                 Err(error) => Err(error.kind()),
             };
             let expected = expected.map(|how| (how, id.parse().unwrap()));
@@ -140,9 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn the_fact_that_a_client_agreed_is_good_for_that_client_alone() {
+    fn a_fact_about_a_client_is_good_for_that_client_alone_and_contact_for_the_name() {
         let client = ClientId::from_bytes([2; 16]);
-        assert_eq!(related(Agreed::by(client)).id(), client);
+        assert_eq!(close(Close::to(client)).id(), client);
+        let whole = glance(Related::Close(Close::to(client)));
+        assert!(matches!(whole, Glance::Whole(read) if read.id() == client));
+        let name = glance(Related::InContact(InContact::with(client)));
+        assert!(matches!(name, Glance::Name(_)) && name.id() == client);
     }
 
     #[test]

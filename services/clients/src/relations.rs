@@ -1,59 +1,109 @@
-//! What mapping says of the relations between clients and therapists.
+//! What mapping and appointments say of clients and the therapist who calls.
+
+use std::collections::HashSet;
 
 use chassis::Context;
 use chassis::client::Upstream;
 use kernel::{ClientId, Error, Page, PageSize, Result};
+use proto::appointments::v1::FilterClientsWithOpenAppointmentRequest;
+use proto::appointments::v1::appointment_facts_service_client::AppointmentFactsServiceClient;
 use proto::mapping::v1::consent_service_client::ConsentServiceClient;
 use proto::mapping::v1::{CheckRelationRequest, ListAgreedClientsRequest, ListAgreedClientsResponse};
 
 use crate::wire;
 
-/// The fact that a client has agreed to be related to the therapist who calls.
+/// The fact that a client is related to the therapist who calls in a way that shows the profile: by a mapping, by a request
+/// for a session that waits for an answer, or by an appointment that is not over.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Agreed(ClientId);
+pub(crate) struct Close(ClientId);
 
-impl Agreed {
-    /// The client who has agreed.
+/// The fact that a client has agreed to be related to the therapist who calls, by contact alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InContact(ClientId);
+
+/// How a client is related who has agreed to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Related {
+    Close(Close),
+    InContact(InContact),
+}
+
+impl Close {
     pub(crate) const fn client(self) -> ClientId {
         self.0
     }
 
     #[cfg(test)]
-    pub(crate) const fn by(client: ClientId) -> Self {
+    pub(crate) const fn to(client: ClientId) -> Self {
         Self(client)
     }
 }
 
-/// Where relations are asked for.
-#[derive(Debug, Clone)]
-pub(crate) struct Relations(Upstream);
-
-impl Relations {
-    pub(crate) const fn new(mapping: Upstream) -> Self {
-        Self(mapping)
+impl InContact {
+    pub(crate) const fn client(self) -> ClientId {
+        self.0
     }
 
-    /// Whether this client has agreed to be related to the therapist of the context.
-    pub(crate) async fn with(&self, context: &Context, client: ClientId) -> Result<Option<Agreed>> {
+    #[cfg(test)]
+    pub(crate) const fn with(client: ClientId) -> Self {
+        Self(client)
+    }
+}
+
+/// The services that know how people are related.
+#[derive(Debug, Clone)]
+pub(crate) struct Relations {
+    mapping: Upstream,
+    appointments: Upstream,
+}
+
+impl Relations {
+    pub(crate) const fn new(mapping: Upstream, appointments: Upstream) -> Self {
+        Self { mapping, appointments }
+    }
+
+    /// Whether this client is related to the therapist of the context in a way that shows the profile.
+    pub(crate) async fn with(&self, context: &Context, client: ClientId) -> Result<Option<Close>> {
         let request = CheckRelationRequest { client_id: client.to_string() };
         let check =
             |transport, request| async move { ConsentServiceClient::new(transport).check_relation(request).await };
-        let answer = self.0.call(context, request, check).await?;
-        Ok(answer.agreed.then_some(Agreed(client)))
+        let is_mapped = self.mapping.call(context, request, check).await?.mapped;
+        let is_close = is_mapped || !self.with_open_appointment(context, vec![client.to_string()]).await?.is_empty();
+        Ok(is_close.then_some(Close(client)))
     }
 
     /// One page of those who have agreed to be related to the therapist of the context, in the order of their ids.
-    pub(crate) async fn page(&self, context: &Context, size: PageSize, token: String) -> Result<Page<Agreed>> {
+    pub(crate) async fn page(&self, context: &Context, size: PageSize, token: String) -> Result<Page<Related>> {
         let request = ListAgreedClientsRequest { page_size: size.get().into(), page_token: token };
         let list =
             |transport, request| async move { ConsentServiceClient::new(transport).list_agreed_clients(request).await };
-        let ListAgreedClientsResponse { bad_page_token, client_ids, next_page_token } =
-            self.0.call(context, request, list).await?;
+        let ListAgreedClientsResponse { bad_page_token, client_ids, next_page_token, mapped_client_ids } =
+            self.mapping.call(context, request, list).await?;
         if bad_page_token {
             return Err(wire::bad_page_token());
         }
-        let agreed = client_ids.iter().map(|id| id.parse().map(Agreed));
-        let items = agreed.collect::<std::result::Result<_, _>>().map_err(Error::internal)?;
+        let mut close: HashSet<_> = mapped_client_ids.into_iter().collect();
+        let others: Vec<_> = client_ids.iter().filter(|id| !close.contains(*id)).cloned().collect();
+        close.extend(self.with_open_appointment(context, others).await?);
+        let related = client_ids.iter().map(|id| {
+            let client = id.parse().map_err(Error::internal)?;
+            let is_close = close.contains(id);
+            Ok(if is_close { Related::Close(Close(client)) } else { Related::InContact(InContact(client)) })
+        });
+        let items = related.collect::<Result<_>>()?;
         Ok(Page { items, next: Some(next_page_token).filter(|token| !token.is_empty()) })
+    }
+
+    /// Those of these clients who have an appointment with the therapist of the context that waits for an answer or is not
+    /// over.
+    async fn with_open_appointment(&self, context: &Context, client_ids: Vec<String>) -> Result<Vec<String>> {
+        if client_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let filter = |transport, request| async move {
+            AppointmentFactsServiceClient::new(transport).filter_clients_with_open_appointment(request).await
+        };
+        let request = FilterClientsWithOpenAppointmentRequest { client_ids };
+        Ok(self.appointments.call(context, request, filter).await?.client_ids)
     }
 }

@@ -36,10 +36,9 @@ impl ClientService for Clients {
         let request = request.into_inner();
         let which = policy::list(person, !request.email.is_empty()).map_err(status::of)?;
         let list = wire::list(request, !matches!(which, List::Related)).map_err(status::of)?;
-        let found = matches!(which, List::Find(_));
         let page = self.0.list(&context, which, list).await.map_err(status::of)?;
         let next = page.next.clone();
-        Ok(paged(wire::clients(page, found), next.as_deref()))
+        Ok(paged(wire::clients(page), next.as_deref()))
     }
 
     async fn create_client(&self, request: Request<pb::CreateClientRequest>) -> Result<Response<pb::Client>, Status> {

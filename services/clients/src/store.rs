@@ -15,8 +15,8 @@ use endings::{PENDING, Stored};
 use kernel::{ClientId, Email, Error, Result, UserId, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Client, Profile};
-use crate::policy::{Find, Names, Own, Read};
+use crate::model::{Client, Listed, Profile};
+use crate::policy::{Find, Glance, Names, Own, Read};
 
 /// The table of clients.
 pub static CLIENTS: TableDef =
@@ -106,11 +106,18 @@ impl Store {
         Stored::of(self.0.get_item(&profile_key(permit.id().into()), Fresh::Consistent).await?)
     }
 
-    /// The profiles that these permits are for, in their order. Who has none is left out.
-    pub(crate) async fn read_all(&self, permits: &[Read]) -> Result<Vec<Client>> {
+    /// What these permits show of the clients that they are for, in their order. Who has no profile is left out.
+    pub(crate) async fn read_all(&self, permits: &[Glance]) -> Result<Vec<Listed>> {
         let found = self.batch(permits.iter().map(|permit| permit.id()).collect()).await?;
         let mut found: HashMap<ClientId, Client> = found.into_iter().map(|client| (client.id, client)).collect();
-        Ok(permits.iter().filter_map(|permit| found.remove(&permit.id())).collect())
+        let shown = permits.iter().filter_map(|permit| {
+            let client = found.remove(&permit.id())?;
+            Some(match permit {
+                Glance::Whole(_) => Listed::Whole(client),
+                Glance::Name(_) => client.named(),
+            })
+        });
+        Ok(shown.collect())
     }
 
     /// The profiles of those of these clients who have one, for their names: by them others also know who is there.

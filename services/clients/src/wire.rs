@@ -3,7 +3,7 @@
 use kernel::{ClientId, Email, Error, Page, PageSize, Version, Violations};
 use proto::clients::v1 as pb;
 
-use crate::model::{Client, Profile};
+use crate::model::{Client, Listed, Profile};
 
 /// How many names are asked for at once at most.
 const MOST_NAMES: usize = 200;
@@ -87,11 +87,12 @@ pub(crate) fn client(client: Client) -> pb::Client {
     }
 }
 
-pub(crate) fn clients(page: Page<Client>, found: bool) -> pb::ListClientsResponse {
-    // Who looks a client up learns the id and the name: enough to ask, and nothing to keep.
-    let show = |it| {
-        let shown = client(it);
-        if found { pb::Client { client_id: shown.client_id, name: shown.name, ..pb::Client::default() } } else { shown }
+pub(crate) fn clients(page: Page<Listed>) -> pb::ListClientsResponse {
+    let show = |listed| match listed {
+        Listed::Whole(it) => client(it),
+        Listed::Named(id, name) => {
+            pb::Client { client_id: id.to_string(), name: name.as_str().to_owned(), ..pb::Client::default() }
+        }
     };
     let Page { items, next } = page.map(show);
     pb::ListClientsResponse { clients: items, next_page_token: next.unwrap_or_default() }

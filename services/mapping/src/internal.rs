@@ -37,11 +37,15 @@ impl ConsentService for Services {
     ) -> Result<Response<pb::CheckRelationResponse>, Status> {
         let context = Context::of(&request);
         let pb::CheckRelationRequest { client_id } = request.into_inner();
-        let agreed = match towards(&context, &client_id).map_err(status::of)? {
-            Some(permit) => self.0.is_agreed(permit).await.map_err(status::of)?,
-            None => false,
+        let relation = match towards(&context, &client_id).map_err(status::of)? {
+            Some(permit) => self.0.relation(permit).await.map_err(status::of)?,
+            None => None,
         };
-        Ok(Response::new(pb::CheckRelationResponse { agreed }))
+        let now = self.0.now();
+        Ok(Response::new(pb::CheckRelationResponse {
+            agreed: relation.as_ref().is_some_and(|it| it.is_agreed(now)),
+            mapped: relation.as_ref().is_some_and(|it| it.is_mapped(now)),
+        }))
     }
 
     async fn list_agreed_clients(
@@ -63,9 +67,14 @@ impl ConsentService for Services {
             }
             Err(error) => return Err(status::of(error)),
         };
-        let client_ids = items.iter().map(|relation| relation.client_id.to_string()).collect();
-        let next_page_token = next.unwrap_or_default();
-        Ok(Response::new(pb::ListAgreedClientsResponse { bad_page_token: false, client_ids, next_page_token }))
+        let now = self.0.now();
+        let mapped = items.iter().filter(|relation| relation.is_mapped(now));
+        Ok(Response::new(pb::ListAgreedClientsResponse {
+            bad_page_token: false,
+            mapped_client_ids: mapped.map(|relation| relation.client_id.to_string()).collect(),
+            client_ids: items.iter().map(|relation| relation.client_id.to_string()).collect(),
+            next_page_token: next.unwrap_or_default(),
+        }))
     }
 
     async fn record_contact(

@@ -8,6 +8,7 @@ mod model;
 mod ops;
 mod peers;
 mod policy;
+mod rejections;
 mod service;
 mod store;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use logins::Logins;
 use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use proto::mapping::v1::consent_service_server::{ConsentServiceServer, SERVICE_NAME as CONSENT};
 use proto::mapping::v1::mapping_service_server::{MappingServiceServer, SERVICE_NAME as MAPPING};
+use relay::{Relay, Subscriber};
 use tonic::service::Routes;
 
 pub use store::MAPPINGS;
@@ -34,7 +36,7 @@ pub use store::MAPPINGS;
 use crate::ops::Ops;
 use crate::peers::Peers;
 use crate::service::Services;
-use crate::store::Store;
+use crate::store::{Endings, Store};
 
 /// The name of the service.
 pub const NAME: &str = "mapping";
@@ -52,6 +54,10 @@ pub struct Deps {
     pub clients: Upstream,
     /// The service that knows the names of therapists.
     pub therapists: Upstream,
+    /// The service that withdraws what a client has asked for.
+    pub appointments: Upstream,
+    /// How events that a crash left are found.
+    pub events: relay::Config,
     /// Time, randomness and tasks.
     pub platform: Platform,
 }
@@ -62,7 +68,10 @@ pub struct Deps {
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let probe = launch::probe(&deps.dynamodb.table(&MAPPINGS));
-    let services = Services(Arc::new(ops(deps)?));
+    let (tasks, interval) = (deps.platform.tasks.clone(), deps.events.recovery_interval);
+    let ops = ops(deps)?;
+    tasks.spawn(ops.relay.clone().recover(interval));
+    let services = Services(Arc::new(ops));
     let mapping = MappingServiceServer::new(services.clone());
     let consent = ConsentServiceServer::new(services.clone());
     let events = SubscriberServiceServer::new(services);
@@ -73,14 +82,16 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
 }
 
 fn ops(deps: Deps) -> Result<Ops, BoxError> {
-    let Deps { dynamodb, secrets, auth, clients, therapists, platform } = deps;
+    let Deps { dynamodb, secrets, auth, clients, therapists, appointments, events: _, platform } = deps;
     let table = dynamodb.table(&MAPPINGS);
+    let subscribers = vec![Subscriber { name: "appointments", upstream: appointments }];
     Ok(Ops {
         store: Store::new(table.clone()),
         tokens: PageTokens::new(&secrets, "mapping/page-tokens", Arc::clone(&platform.entropy))?,
-        idempotency: Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?,
+        idempotency: Idempotency::new(table.clone(), &secrets, Arc::clone(&platform.clock))?,
         logins: Logins::new(auth),
         peers: Peers { clients, therapists },
+        relay: Relay::new(table, subscribers, Endings),
         platform,
     })
 }

@@ -21,6 +21,13 @@ struct Settings {
     /// Where therapists listens.
     #[arg(long, env = "MESH_THERAPISTS_ADDRESS", default_value = "http://127.0.0.1:50053")]
     therapists_address: String,
+
+    /// Where appointments listens.
+    #[arg(long, env = "MESH_APPOINTMENTS_ADDRESS", default_value = "http://127.0.0.1:50059")]
+    appointments_address: String,
+
+    #[command(flatten)]
+    events: relay::Config,
 }
 
 impl Domain for This {
@@ -32,8 +39,11 @@ impl Domain for This {
     async fn build(settings: Settings, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
         let clients = given.upstream(&settings.clients_address)?;
         let therapists = given.upstream(&settings.therapists_address)?;
+        let appointments = given.upstream(&settings.appointments_address)?;
         let Given { dynamodb, secrets, auth, platform, .. } = given;
-        Ok((mapping::build(mapping::Deps { dynamodb, secrets, auth, clients, therapists, platform })?, None))
+        let events = settings.events;
+        let deps = mapping::Deps { dynamodb, secrets, auth, clients, therapists, appointments, events, platform };
+        Ok((mapping::build(deps)?, None))
     }
 }
 

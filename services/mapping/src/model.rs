@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use kernel::{ClientId, Clock, Entropy, TherapistId, Timestamp};
+use proto::events::v1::event::Kind;
+use proto::events::v1::{Event, RelationEnded};
+use relay::Mark;
 use serde::{Deserialize, Serialize};
 
+use crate::rejections::Rejections;
 use crate::transition::{Access, Action, Actor, Mapping, Refusal, State, Step, step};
 
 /// How long a request waits for an answer.
@@ -102,10 +106,34 @@ impl Intent {
         }
     }
 
+    /// What a therapist asks for by it.
+    const fn asks(self) -> Option<Asked> {
+        match self {
+            Self::RequestMapping => Some(Asked::Mapping),
+            Self::RequestAccess => Some(Asked::JournalAccess),
+            Self::Map
+            | Self::Accept
+            | Self::Reject
+            | Self::End
+            | Self::Grant(_)
+            | Self::RejectAccess
+            | Self::RevokeAccess
+            | Self::RecordContact(_)
+            | Self::AccountEnded => None,
+        }
+    }
+
     /// Whether it can be the first thing that happens between two.
     pub(crate) const fn begins(self) -> bool {
         matches!(self, Self::Map | Self::RequestMapping | Self::RecordContact(_))
     }
+}
+
+/// What a therapist asks a client for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Mapping,
+    JournalAccess,
 }
 
 /// What is between a client and a therapist.
@@ -124,9 +152,28 @@ pub(crate) struct Relation {
     pub(crate) grant: Option<Grant>,
     /// Whether the two were ever mapped.
     pub(crate) was_mapped: bool,
+    /// Contact since the client last ended the relation.
     pub(crate) contacts: Vec<Contact>,
+    /// Whether the client made contact before ending the relation.
+    #[serde(default)]
+    pub(crate) was_contacted: bool,
+    /// Whether the client has ended the relation, and has neither made contact nor mapped the therapist since.
+    #[serde(default)]
+    pub(crate) is_closed: bool,
+    /// Version that the client's last ending of the relation made; 0 without one.
+    #[serde(default)]
+    pub(crate) closed_version: u32,
+    /// Mapping requests that the client has rejected.
+    #[serde(default)]
+    pub(crate) mapping_rejections: Rejections,
+    /// Requests for journal access that the client has rejected.
+    #[serde(default)]
+    pub(crate) access_rejections: Rejections,
     /// How many changes there were: 0 is nothing that is stored.
-    pub(crate) version: u64,
+    pub(crate) version: u32,
+    /// Mark of the event of the client's last ending, while it is pending.
+    #[serde(skip)]
+    pub(crate) mark: Option<Mark>,
 }
 
 /// One change of a relation: what the consent history keeps of it.
@@ -145,6 +192,13 @@ pub(crate) struct Change {
     pub(crate) time: Timestamp,
 }
 
+impl Change {
+    /// Whether the client ends the relation by it.
+    pub(crate) fn closes(&self) -> bool {
+        self.actor == Actor::Client && self.action == Action::End
+    }
+}
+
 impl Relation {
     /// Two between whom there was never anything.
     pub(crate) const fn new(pair: Pair, now: Timestamp) -> Self {
@@ -158,7 +212,13 @@ impl Relation {
             grant: None,
             was_mapped: false,
             contacts: Vec::new(),
+            was_contacted: false,
+            is_closed: false,
+            closed_version: 0,
+            mapping_rejections: Rejections::NONE,
+            access_rejections: Rejections::NONE,
             version: 0,
+            mark: None,
         }
     }
 
@@ -188,17 +248,53 @@ impl Relation {
 
     /// Whether the client has agreed to be related: is mapped, or has made contact.
     pub(crate) fn is_agreed(&self, now: Timestamp) -> bool {
-        self.at(now).mapping == Mapping::Active || self.has_contact_by_client()
+        self.is_mapped(now) || self.has_contact_by_client()
+    }
+
+    pub(crate) fn is_mapped(&self, now: Timestamp) -> bool {
+        self.at(now).mapping == Mapping::Active
     }
 
     /// Whether the therapist may know the client's name: the client has agreed to something, now or before.
     pub(crate) fn is_acquainted(&self) -> bool {
-        self.was_mapped || self.has_contact_by_client()
+        self.was_mapped || self.was_contacted || self.has_contact_by_client()
     }
 
-    /// Whether it is noted that this side made contact by this channel.
-    pub(crate) fn has_contact(&self, by: Actor, channel: Channel) -> bool {
+    /// Whether contact of this side by this channel is noted, and noting it again would change nothing.
+    pub(crate) fn is_noted(&self, by: Actor, channel: Channel) -> bool {
+        self.has_contact(by, channel) && !(by == Actor::Client && self.has_rejections())
+    }
+
+    fn has_contact(&self, by: Actor, channel: Channel) -> bool {
         self.contacts.iter().any(|contact| contact.by == by && contact.channel == channel)
+    }
+
+    const fn has_rejections(&self) -> bool {
+        self.mapping_rejections.any() || self.access_rejections.any()
+    }
+
+    /// Whether the therapist may ask for this now, as far as earlier answers and endings of the client decide it.
+    ///
+    /// # Errors
+    /// The refusal, once the client has ended the relation, or has rejected the same a short time ago or too often.
+    pub(crate) fn may_be_asked(&self, what: Asked, now: Timestamp) -> Result<(), Refusal> {
+        if self.is_closed {
+            return Err(Refusal::Closed(what));
+        }
+        match what {
+            Asked::Mapping => self.mapping_rejections.allow(now),
+            Asked::JournalAccess => self.access_rejections.allow(now),
+        }
+    }
+
+    /// The event that is pending.
+    pub(crate) fn event(&self) -> Option<Event> {
+        let ended = RelationEnded {
+            client_id: self.client_id.to_string(),
+            therapist_id: self.therapist_id.to_string(),
+            version: self.closed_version,
+        };
+        self.mark.map(|mark| mark.event(Kind::RelationEnded(ended)))
     }
 
     fn has_contact_by_client(&self) -> bool {
@@ -219,6 +315,9 @@ impl Relation {
         if is_contact_by_therapist && !self.is_agreed(now) {
             return Err(Refusal::NotAgreed);
         }
+        if let Some(what) = intent.asks() {
+            self.may_be_asked(what, now)?;
+        }
         let after = match step(actor, intent.action(), before) {
             Step::To(_) if self.has(actor, intent, now) => return Ok(None),
             Step::To(after) => after,
@@ -237,9 +336,16 @@ impl Relation {
 
     /// The relation after a change. Folding a history gives the relation that it is of.
     pub(crate) fn changed(&self, change: &Change) -> Self {
-        let Change { actor, action: _, before, after, grant, channel, time } = *change;
+        let Change { actor, action, before, after, grant, channel, time } = *change;
         let since = |same, old| if same { old } else { time };
+        let version = self.version + 1;
+        let by_client = actor == Actor::Client;
+        let closes = change.closes();
+        let agrees = by_client && matches!(action, Action::Map | Action::Accept | Action::RecordContact);
+        let grants = action == Action::Grant;
+        let channel = channel.filter(|channel| !self.has_contact(actor, *channel));
         let contact = channel.map(|channel| Contact { by: actor, channel, at: time });
+        let contacts = if closes { &[][..] } else { &self.contacts };
         Self {
             mapping: after.mapping,
             mapping_since: since(after.mapping == before.mapping, self.mapping_since),
@@ -247,8 +353,13 @@ impl Relation {
             access_since: since(after.access == before.access && grant == self.grant, self.access_since),
             grant,
             was_mapped: self.was_mapped || after.mapping == Mapping::Active,
-            contacts: self.contacts.iter().copied().chain(contact).collect(),
-            version: self.version + 1,
+            contacts: contacts.iter().copied().chain(contact).collect(),
+            was_contacted: self.was_contacted || closes && self.has_contact_by_client(),
+            is_closed: closes || self.is_closed && !agrees,
+            closed_version: if closes { version } else { self.closed_version },
+            mapping_rejections: self.mapping_rejections.after(action == Action::Reject, agrees, time),
+            access_rejections: self.access_rejections.after(action == Action::RejectAccess, agrees || grants, time),
+            version,
             ..*self
         }
     }
@@ -257,12 +368,12 @@ impl Relation {
     fn has(&self, actor: Actor, intent: Intent, now: Timestamp) -> bool {
         match intent {
             Intent::Grant(limits) => self.grant_at(now).is_some_and(|grant| grant.limits == limits),
-            Intent::RecordContact(channel) => self.has_contact(actor, channel),
+            Intent::RecordContact(channel) => self.is_noted(actor, channel),
+            Intent::End => actor == Actor::Client && self.is_closed,
             Intent::Map
             | Intent::RequestMapping
             | Intent::Accept
             | Intent::Reject
-            | Intent::End
             | Intent::RequestAccess
             | Intent::RejectAccess
             | Intent::RevokeAccess

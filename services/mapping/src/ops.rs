@@ -1,22 +1,28 @@
 //! What can be done with relations.
 
+use std::time::Duration;
+
 use chassis::{Context, Platform};
 use dynamo::{Claim, Cursor, Idempotency, PageTokens, Query};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kernel::{Error, Kind, Page, Result, Timestamp, UserId};
 use logins::Logins;
+use relay::{Mark, Relay};
+use tokio::time::Instant;
 
 use crate::list::{self, List, Wanted};
 use crate::model::{Channel, Grant, GrantId, Intent, Relation};
 use crate::peers::{Clients, Peers, Therapists};
 use crate::policy::{Act, AsClient, AsTherapist, Undertaker};
-use crate::store::{Living, Store, Written};
+use crate::store::{Living, Store, Written, key};
 use crate::transition::{Access, Actor, Mapping, Refusal, State};
 
 /// How often a change is tried against others of the same relation.
 const ATTEMPTS: usize = 8;
 /// How many relations of an ended account are ended at a time: few, so that it takes nothing from people who wait.
 const AT_ONCE: usize = 4;
+/// Most time that a client who ends a relation waits for appointments to hear of it. Recovery tells it else.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The use cases and what they need.
 pub(crate) struct Ops {
@@ -25,6 +31,7 @@ pub(crate) struct Ops {
     pub(crate) idempotency: Idempotency,
     pub(crate) logins: Logins,
     pub(crate) peers: Peers,
+    pub(crate) relay: Relay,
     pub(crate) platform: Platform,
 }
 
@@ -41,8 +48,8 @@ pub(crate) enum Shown {
 /// What became of contact that somebody makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contacted {
-    /// It is noted, now or before.
-    Recorded,
+    /// It is noted, now or before: the relation has this version or a later one.
+    Recorded(u32),
     /// There is nobody with this id with whom the caller may make contact.
     NoSuchPeer,
     /// The caller's own account has ended.
@@ -51,7 +58,7 @@ pub(crate) enum Contacted {
 
 /// What became of what somebody wants to do.
 enum Acted {
-    Done(Relation),
+    Done(Box<Relation>),
     /// There is no relation, and this can't begin one.
     Absent,
     Refused(Refusal),
@@ -104,20 +111,34 @@ impl Ops {
             Living::Both(there) => there,
             Living::Ended(user) => return Ok(Contacted::with_ended(permit, user)),
         };
-        let is_noted = there.as_ref().is_some_and(|it| it.has_contact(permit.actor(), channel));
+        let noted = there.as_ref().filter(|it| it.is_noted(permit.actor(), channel)).map(|it| it.version);
         let may = match permit.actor() {
-            Actor::Client => is_noted || self.peers.has_therapist(context, permit.pair().therapist).await?,
+            Actor::Client => noted.is_some() || self.peers.has_therapist(context, permit.pair().therapist).await?,
             Actor::Therapist => there.is_some_and(|it| it.is_agreed(self.now())),
             Actor::System => false,
         };
-        if is_noted || !may {
-            return Ok(if may { Contacted::Recorded } else { Contacted::NoSuchPeer });
+        match noted {
+            _ if !may => return Ok(Contacted::NoSuchPeer),
+            Some(version) => return Ok(Contacted::Recorded(version)),
+            None => {}
         }
         Ok(match self.attempt(permit, Intent::RecordContact(channel), None).await? {
-            Acted::Done(_) => Contacted::Recorded,
+            Acted::Done(relation) => Contacted::Recorded(relation.version),
             Acted::Absent | Acted::Refused(_) => Contacted::NoSuchPeer,
             Acted::Ended(user) => Contacted::with_ended(permit, user),
         })
+    }
+
+    /// Ends a mapping, or by the client the whole relation. Appointments is told before the answer, if it can be.
+    pub(crate) async fn end(&self, context: &Context, permit: Act) -> Result<Relation> {
+        let ended = self.act(permit, Intent::End, None).await?;
+        if let Some(event) = ended.event() {
+            let rest = context.deadline.saturating_duration_since(Instant::now());
+            let context = context.renewed(PATIENCE.min(rest / 2));
+            // What could not be told is in the log by now.
+            let _later = self.relay.deliver(&context, &key(ended.pair()), event).await;
+        }
+        Ok(ended)
     }
 
     /// Does this to a relation, in whatever state it is by the time that it is done.
@@ -127,7 +148,7 @@ impl Ops {
     /// or NOT_FOUND when an account is ended; ABORTED when others keep changing the relation.
     pub(crate) async fn act(&self, permit: Act, intent: Intent, claim: Repeatable<'_>) -> Result<Relation> {
         match self.attempt(permit, intent, claim).await? {
-            Acted::Done(relation) => Ok(relation),
+            Acted::Done(relation) => Ok(*relation),
             Acted::Absent => Err(Error::not_found("relation")),
             Acted::Refused(refusal) => Err(refusal.into_error()),
             Acted::Ended(own) if is_own(permit, own) => Err(account_ended()),
@@ -144,19 +165,22 @@ impl Ops {
                 None => return Ok(Acted::Absent),
             };
             let grant = || GrantId::generate(&*self.platform.clock, &*self.platform.entropy);
-            let (new, change) = match old.after(permit.actor(), intent, now, grant) {
+            let (mut new, change) = match old.after(permit.actor(), intent, now, grant) {
                 Ok(Some(changed)) => changed,
-                Ok(None) => return Ok(Acted::Done(old)),
+                Ok(None) => return Ok(Acted::Done(Box::new(old))),
                 // What stands in the way may be the work of this very request, sent twice at once.
                 Err(refusal) => {
                     let replayed = self.replayed(permit, claim).await?;
-                    return Ok(replayed.map_or(Acted::Refused(refusal), Acted::Done));
+                    return Ok(replayed.map_or(Acted::Refused(refusal), |there| Acted::Done(Box::new(there))));
                 }
             };
+            if change.closes() {
+                new.mark = Some(Mark::new(&*self.platform.clock, &*self.platform.entropy));
+            }
             match self.store.write(permit, &old, &new, &change, claim).await {
-                Ok(Written::Done) => return Ok(Acted::Done(new)),
+                Ok(Written::Done) => return Ok(Acted::Done(Box::new(new))),
                 Ok(Written::Conflict) => {}
-                Ok(Written::Replayed) => return self.there(permit).await.map(Acted::Done),
+                Ok(Written::Replayed) => return self.there(permit).await.map(Box::new).map(Acted::Done),
                 Ok(Written::Ended(user)) => return Ok(Acted::Ended(user)),
                 // Whoever is in the way may have decided the matter: that is for the next look to tell.
                 Err(error) if error.kind() == Kind::Aborted => {}
@@ -223,9 +247,9 @@ impl Ops {
         })
     }
 
-    /// Whether the client has agreed to be related.
-    pub(crate) async fn is_agreed(&self, permit: Act) -> Result<bool> {
-        Ok(self.store.read(permit).await?.is_some_and(|relation| relation.is_agreed(self.now())))
+    /// The relation as it is right now.
+    pub(crate) async fn relation(&self, permit: Act) -> Result<Option<Relation>> {
+        self.store.read(permit).await
     }
 
     /// Ends every relation of somebody whose account is ended, and lets none begin. Can be repeated, and goes on where

@@ -91,7 +91,7 @@ impl Services {
     async fn end(&self, context: Context, request: pb::EndMappingRequest) -> Result<Relation, Error> {
         let pb::EndMappingRequest { client_id, therapist_id } = request;
         let permit = end_permit(&context, &client_id, &therapist_id)?;
-        self.0.act(permit, Intent::End, None).await
+        self.0.end(&context, permit).await
     }
 
     async fn end_access(&self, context: Context, request: pb::EndJournalAccessRequest) -> Result<Relation, Error> {

@@ -9,12 +9,16 @@
 //!
 //! A client's relations are one partition; a therapist's are one of the index `by_therapist`, which lags behind by
 //! milliseconds as a rule. Permissions are read from the table, consistently.
+//!
+//! A relation that its client has ended carries the event of that, until appointments has taken it.
 
 use dynamo::{
     Action, Claim, Condition, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read, Table, TableDef,
     Transact, Verdict,
 };
 use kernel::{ClientId, Error, Result, TherapistId, Timestamp, UserId};
+use proto::events::v1::Event;
+use relay::Mark;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Change, Pair, Relation};
@@ -28,8 +32,12 @@ const BY_THERAPIST: IndexDef = IndexDef {
 };
 
 /// The table of relations.
-pub static MAPPINGS: TableDef =
-    TableDef { name: "Mappings", key: KeyDef::PK_SK, indexes: &[BY_THERAPIST], ttl: Some(EXPIRES_AT) };
+pub static MAPPINGS: TableDef = TableDef {
+    name: "Mappings",
+    key: KeyDef::PK_SK,
+    indexes: &[BY_THERAPIST, relay::pending(Projection::KeysOnly)],
+    ttl: Some(EXPIRES_AT),
+};
 
 const ENDED: &str = "ENDED";
 const THERAPIST: &str = "THERAPIST#";
@@ -54,7 +62,7 @@ pub(crate) enum Written {
 /// A relation, if the accounts of both are there.
 #[derive(Debug)]
 pub(crate) enum Living {
-    Both(Option<Relation>),
+    Both(Option<Box<Relation>>),
     /// The account of this person is ended.
     Ended(UserId),
 }
@@ -65,7 +73,26 @@ struct Marker {
     ended_at: Timestamp,
 }
 
-fn key(pair: Pair) -> Key {
+/// A relation and the mark of its event.
+#[derive(Serialize)]
+struct Marked<'a> {
+    #[serde(flatten)]
+    relation: &'a Relation,
+    #[serde(flatten)]
+    mark: Option<Mark>,
+}
+
+/// The events that are pending in the table.
+pub(crate) struct Endings;
+
+impl relay::Events for Endings {
+    fn pending(&self, item: Item) -> Result<Option<Event>> {
+        Ok(Relation::try_from(item)?.event())
+    }
+}
+
+/// Key of a relation.
+pub(crate) fn key(pair: Pair) -> Key {
     Key::new(partition(pair.client), format!("{THERAPIST}{}", pair.therapist))
 }
 
@@ -89,7 +116,8 @@ impl TryFrom<Item> for Relation {
     type Error = Error;
 
     fn try_from(item: Item) -> Result<Self> {
-        item.parse()
+        let mark = Mark::of(&item)?;
+        Ok(Self { mark, ..item.parse()? })
     }
 }
 
@@ -100,7 +128,7 @@ impl Store {
 
     /// The relation that the permit is for, as it is right now.
     pub(crate) async fn read(&self, permit: Act) -> Result<Option<Relation>> {
-        self.0.get(&key(permit.pair()), Read::Consistent).await
+        self.0.get_item(&key(permit.pair()), Read::Consistent).await?.map(Relation::try_from).transpose()
     }
 
     /// The same, but only while both accounts are there: the index by which a therapist's relations are ended lags, and may
@@ -115,7 +143,8 @@ impl Store {
         if let Some(ended) = people.iter().find(is_ended) {
             return Ok(Living::Ended(*ended));
         }
-        relation.into_iter().next().map(Relation::try_from).transpose().map(Living::Both)
+        let relation = relation.into_iter().next().map(Relation::try_from).transpose()?;
+        Ok(Living::Both(relation.map(Box::new)))
     }
 
     /// The relations that these permits are for, as they are right now, in the order of the clients' ids.
@@ -140,12 +169,13 @@ impl Store {
         let pair = permit.pair();
         let unchanged = if old.version == 0 { Condition::absent() } else { Condition::eq("version", old.version) };
         let history = Key::new(history_partition(pair), format!("{:020}", new.version));
+        let row = Marked { relation: new, mark: new.mark };
         let is_mapping = change.after.mapping != change.before.mapping
             && matches!(change.after.mapping, Mapping::Requested | Mapping::Active);
         let begins = is_mapping || change.channel.is_some();
         let people: &[UserId] = if begins { &[pair.client.into(), pair.therapist.into()] } else { &[] };
         let mut actions: Vec<Action> =
-            vec![self.0.put(&key(pair), new).when(unchanged).into(), self.0.put(&history, change).into()];
+            vec![self.0.put(&key(pair), &row).when(unchanged).into(), self.0.put(&history, change).into()];
         actions.extend(people.iter().map(|user| self.0.check(&marker_key(*user), Condition::absent())));
         actions.extend(claim.map(|claim| claim.action(&new.therapist_id.to_string())));
         let Transact::Failed(verdicts) = self.0.transact(actions).await? else {

@@ -2,8 +2,12 @@
 //!
 //! Pure: no clock, no ids. A state that has expired comes in as EXPIRED.
 
-use kernel::{Error, Kind};
+use std::time::Duration;
+
+use kernel::{Error, Kind, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::model::Asked;
 
 /// Who acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +79,14 @@ pub(crate) enum Refusal {
     NotMapped,
     NotAgreed,
     NoJournalAccess,
+    /// The client has ended the relation, and this was asked for.
+    Closed(Asked),
+    /// The client has rejected the same a short time ago.
+    RejectedLately {
+        from: Timestamp,
+        wait: Duration,
+    },
+    RejectedTooOften,
 }
 
 /// What a step leads to.
@@ -145,8 +157,9 @@ const TABLE: &[Rule] = {
         rule(Client, D::End, &[M::Active], ON, Both(M::Ended, A::Revoked)),
         rule(Client, D::End, &[M::Active], OFF, To(M::Ended)),
         rule(Client, D::End, &[M::Requested], &[], To(M::Rejected)),
-        rule(Client, D::End, &[M::Rejected, M::Ended], &[], Unchanged),
-        rule(Client, D::End, &[M::None, M::Expired], &[], Refused(R::NotMapped)),
+        rule(Client, D::End, &[M::None, M::Expired], &[], To(M::Ended)),
+        // Contact ends with it.
+        rule(Client, D::End, &[M::Rejected, M::Ended], &[], Note),
         rule(Therapist, D::End, &[M::Active], ON, Both(M::Ended, A::Revoked)),
         rule(Therapist, D::End, &[M::Active], OFF, To(M::Ended)),
         rule(Therapist, D::End, &[M::Requested], &[], To(M::Ended)),
@@ -227,6 +240,17 @@ impl Refusal {
             Self::NoJournalAccess => {
                 (Kind::FailedPrecondition, "NO_JOURNAL_ACCESS", "this therapist has no access to the journal")
             }
+            Self::Closed(Asked::Mapping) => return Error::not_found("client"),
+            Self::Closed(Asked::JournalAccess) => return Error::not_found("relation"),
+            Self::RejectedLately { from, wait } => {
+                let message = format!("the client has rejected this: ask again from {from} on");
+                return Error::new(Kind::FailedPrecondition, "ASK_AGAIN_LATER", message).retry_after(wait);
+            }
+            Self::RejectedTooOften => (
+                Kind::FailedPrecondition,
+                "REJECTED_TOO_OFTEN",
+                "the client has rejected this three times: it is for the client to map you, to write or to ask for a session",
+            ),
         };
         Error::new(kind, reason, message)
     }
@@ -323,8 +347,10 @@ mod tests {
     #[test]
     fn a_step_that_was_taken_changes_nothing_or_is_refused_when_it_is_taken_again() {
         for (actor, action, state) in all().filter(|(.., state)| is_sound(*state)) {
-            // A grant given again may have other limits, and contact another channel.
-            if matches!(action, Action::Grant | Action::RecordContact) {
+            // A grant given again may have other limits, contact another channel, and contact ends with a relation.
+            if matches!(action, Action::Grant | Action::RecordContact)
+                || (actor, action) == (Actor::Client, Action::End)
+            {
                 continue;
             }
             if let Step::To(after) = step(actor, action, state) {

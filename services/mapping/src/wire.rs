@@ -110,12 +110,12 @@ pub(crate) fn channel(kind: i32) -> Result<Channel, Error> {
 
 pub(crate) fn contacted(contacted: Contacted) -> pb::RecordContactResponse {
     use pb::record_contact_response::Outcome;
-    let outcome = match contacted {
-        Contacted::Recorded => Outcome::Recorded,
-        Contacted::NoSuchPeer => Outcome::NoSuchPeer,
-        Contacted::CallerEnded => Outcome::CallerEnded,
+    let (outcome, version) = match contacted {
+        Contacted::Recorded(version) => (Outcome::Recorded, version),
+        Contacted::NoSuchPeer => (Outcome::NoSuchPeer, 0),
+        Contacted::CallerEnded => (Outcome::CallerEnded, 0),
     };
-    pb::RecordContactResponse { outcome: outcome.into() }
+    pb::RecordContactResponse { outcome: outcome.into(), version }
 }
 
 /// Which page a request asks for.

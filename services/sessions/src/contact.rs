@@ -22,7 +22,7 @@ impl Contact {
         let request = RecordContactRequest { peer_id: client.to_string(), kind: kind.into() };
         let record =
             |transport, request| async move { ConsentServiceClient::new(transport).record_contact(request).await };
-        let RecordContactResponse { outcome } = self.0.call(context, request, record).await?;
+        let RecordContactResponse { outcome, version: _ } = self.0.call(context, request, record).await?;
         match Outcome::try_from(outcome) {
             Ok(Outcome::Recorded) => Ok(()),
             Ok(Outcome::NoSuchPeer) => Err(no_client()),

@@ -1,7 +1,7 @@
 //! The RPCs that other services call. They answer with facts: an error is a fault, or a request that no service sends.
 
 use chassis::{Context, status};
-use kernel::{Error, Role, UserId, Violations};
+use kernel::{Error, Role, SessionId, Timestamp, UserId, Violations};
 use proto::events::v1 as events;
 use proto::events::v1::account_ended::Role as EndedRole;
 use proto::events::v1::event::Kind as EventKind;
@@ -17,6 +17,9 @@ use crate::policy::{self, Slots, Undertaker, Visit};
 use crate::service::Sessions;
 use crate::slots::{Found, Reservation, Reserved, Which};
 use crate::wire;
+
+/// Maximum sessions whose ends are asked for at once.
+const MOST_ENDS: usize = 100;
 
 #[tonic::async_trait]
 impl SlotService for Sessions {
@@ -57,6 +60,23 @@ impl SlotService for Sessions {
         Ok(Response::new(pb::ReserveSlotResponse { outcome: outcome.into() }))
     }
 
+    async fn batch_get_slot_ends(
+        &self,
+        request: Request<pb::BatchGetSlotEndsRequest>,
+    ) -> Result<Response<pb::BatchGetSlotEndsResponse>, Status> {
+        let pb::BatchGetSlotEndsRequest { session_ids } = request.into_inner();
+        if session_ids.len() > MOST_ENDS {
+            return Err(status::of(Error::invalid("sessionIds", "must be 100 at most")));
+        }
+        let ids = session_ids.iter().filter_map(|id| id.parse().ok()).collect();
+        let ends = self.0.ends(Slots::of_appointments(), ids).await.map_err(status::of)?;
+        let end = |(id, end): (SessionId, Timestamp)| pb::SlotEnd {
+            session_id: id.to_string(),
+            end: Some(wire::timestamp(end)),
+        };
+        Ok(Response::new(pb::BatchGetSlotEndsResponse { ends: ends.into_iter().map(end).collect() }))
+    }
+
     async fn release_slot(
         &self,
         request: Request<pb::ReleaseSlotRequest>,
@@ -85,7 +105,8 @@ impl SubscriberService for Sessions {
                 self.release(&session_id, &appointment_id).await.map_err(status::of)?;
             }
             // What is told of sessions was told from here; a kind that is newer than this service is none here.
-            Some(EventKind::SessionBooked(_) | EventKind::SessionWithdrawn(_)) | None => {}
+            Some(EventKind::SessionBooked(_) | EventKind::SessionWithdrawn(_) | EventKind::RelationEnded(_)) | None => {
+            }
         }
         Ok(Response::new(events::DeliverResponse {}))
     }

@@ -1,5 +1,7 @@
 //! The slots of sessions, as the service of appointments finds, takes and gives them back.
 
+use std::collections::BTreeSet;
+
 use chassis::Context;
 use kernel::{AppointmentId, Result, SessionId, TherapistId, Timestamp};
 
@@ -159,6 +161,13 @@ impl Ops {
             }
         };
         Ok(Ok(Sealings { shared, ..sealings }))
+    }
+
+    /// The ends of those of these sessions that are booked.
+    pub(crate) async fn ends(&self, permit: Slots, ids: BTreeSet<SessionId>) -> Result<Vec<(SessionId, Timestamp)>> {
+        let stored = self.store.slots(permit, ids).await?;
+        let booked = stored.iter().map(Stored::session).filter(|session| matches!(session.state, State::Booked(_)));
+        Ok(booked.map(|session| (session.id, session.slot.end())).collect())
     }
 
     /// Gives a slot back, if this appointment has it. Its own booking may still be pending: that others hear of it would be

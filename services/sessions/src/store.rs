@@ -119,6 +119,12 @@ impl Store {
         self.read(id).await
     }
 
+    /// The slots of these sessions.
+    pub(crate) async fn slots(&self, _: Slots, ids: BTreeSet<SessionId>) -> Result<Vec<Stored>> {
+        let keys = ids.into_iter().map(place).collect();
+        self.0.batch_get(keys, Read::Consistent).await?.into_iter().map(Stored::of).collect()
+    }
+
     /// A session that somebody whose account is ended has a part in.
     pub(crate) async fn left(&self, _: Undertaker, id: SessionId) -> Result<Option<Stored>> {
         self.read(id).await

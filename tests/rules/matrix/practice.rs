@@ -129,6 +129,11 @@ fn slots() -> Vec<Row> {
             json!({"sessionId": cast.scene.session_id, "therapistId": cast.therapist.id, "time": cast.slot.date})
         })
         .setting(Setting::Available),
+        row(
+            "/therapy.sessions.v1.SlotService/BatchGetSlotEnds",
+            |cast| json!({"sessionIds": [cast.scene.session_id]}),
+        )
+        .setting(Setting::Booked),
         row("/therapy.sessions.v1.SlotService/ReserveSlot", |cast| {
             json!({
                 "sessionId": cast.scene.session_id,
@@ -215,6 +220,16 @@ fn contact() -> Vec<Row> {
     let entry = |cast: &Cast| json!({"clientId": cast.client.id, "entryId": cast.entry_id});
     vec![
         row("/therapy.clients.v1.ClientService/GetClient", client).with("booked").setting(Setting::Booked),
+        row("/therapy.clients.v1.ClientService/GetClient", client).with("asked for").setting(Setting::Asked),
+        row("/therapy.clients.v1.ClientService/GetClient", client)
+            .with("formerly booked")
+            .setting(Setting::FormerlyBooked),
+        row("/therapy.clients.v1.ClientService/GetClient", client).with("written to").setting(Setting::Thread),
+        row(
+            "/therapy.appointments.v1.AppointmentFactsService/FilterClientsWithOpenAppointment",
+            |cast| json!({"clientIds": [cast.client.id]}),
+        )
+        .setting(Setting::Booked),
         row("/therapy.mapping.v1.MappingService/ListRelatedClients", therapist).with("booked").setting(Setting::Booked),
         row("/therapy.journals.v1.JournalService/GetEntry", entry).with("booked").setting(Setting::Booked),
         row("/therapy.journals.v1.JournalService/ListEntries", client).with("booked").setting(Setting::Booked),

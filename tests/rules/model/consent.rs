@@ -87,6 +87,9 @@ impl World<'_> {
         expected["therapistId"] = self.therapist_id(therapist).into();
         self.same("the relation", &answer.body, &expected);
         self.relations.insert(pair, relation);
+        if let Act::End(true) = act {
+            self.practice.withdraw_requests(client, therapist, now);
+        }
     }
 
     fn map(&mut self, client: usize, therapist: usize) -> Step {
@@ -310,14 +313,15 @@ impl World<'_> {
         }))
     }
 
-    /// Profiles of clients: their own, and those of clients who have agreed to a relation that lasts.
+    /// Profiles of clients: their own, and those of clients who are mapped or have an open appointment. In the list who has
+    /// only made contact is there by name.
     pub(crate) async fn read_profiles(&mut self) {
         let (client, therapist) = self.pair();
         let usual = if self.random.percent(70) { Who::Therapist(therapist) } else { Who::Client(client) };
         let caller = self.caller(usual);
         let expected = match caller {
             Who::Client(_) => own(caller, client),
-            Who::Therapist(number) if self.is_agreed(client, number) => Ok(()),
+            Who::Therapist(number) if self.is_close(client, number) => Ok(()),
             Who::Therapist(_) => Err(NOT_FOUND),
         };
         let answer = self.ask(caller, Method::GET, &format!("/clients/{}", self.client_id(client)), None).await;
@@ -325,15 +329,31 @@ impl World<'_> {
         let answer = self.ask(caller, Method::GET, "/clients", None).await;
         self.hold(&answer, Ok(200));
         let expected = match caller {
-            Who::Client(number) => vec![self.client_id(number)],
+            Who::Client(number) => vec![self.glance(number, true)],
             Who::Therapist(number) => {
                 let clients = (0..EACH).filter(|client| self.is_agreed(*client, number));
-                in_order(clients.map(|client| (self.client_id(client), self.client_id(client))))
+                in_order(clients.map(|it| (self.client_id(it), self.glance(it, self.is_close(it, number)))))
             }
         };
-        let found: Value =
-            answer.body.as_array().into_iter().flatten().map(|client| client["clientId"].clone()).collect();
+        let found = answer.body.as_array().into_iter().flatten().map(|client| {
+            let is_whole = ["email", "pincode", "etag"].map(|field| client[field] != "");
+            if is_whole[0] != is_whole[1] || is_whole[1] != is_whole[2] {
+                self.fail("a profile is shown as a whole, or by its name alone");
+            }
+            json!({"clientId": client["clientId"], "name": client["name"], "whole": is_whole[0]})
+        });
+        let found: Value = found.collect();
         self.same("the clients", &found, &expected.into());
+    }
+
+    fn glance(&self, client: usize, whole: bool) -> Value {
+        json!({"clientId": self.client_id(client), "name": name(Who::Client(client)), "whole": whole})
+    }
+
+    /// Whether the therapist may read the client's profile.
+    fn is_close(&self, client: usize, therapist: usize) -> bool {
+        let is_mapped = self.relations.get(&(client, therapist)).is_some_and(Relation::is_active);
+        is_mapped || self.practice.has_open(client, therapist, self.now())
     }
 
     /// Whether the client has agreed to be related to the therapist.

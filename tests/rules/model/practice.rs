@@ -120,6 +120,24 @@ impl Practice {
         theirs.filter(|it| it.status(now) == "PENDING").count()
     }
 
+    /// Whether a request waits, or an appointment is not over.
+    pub(crate) fn has_open(&self, client: usize, therapist: usize, now: Ms) -> bool {
+        let mut theirs = self.appointments.iter().filter(|it| it.client == client && it.therapist == therapist);
+        theirs.any(|it| match it.status(now) {
+            "PENDING" => true,
+            "ACCEPTED" => self.sessions[it.session].when.end > now,
+            _ => false,
+        })
+    }
+
+    /// The client has ended the relation with the therapist: nothing waits any more.
+    pub(crate) fn withdraw_requests(&mut self, client: usize, therapist: usize, now: Ms) {
+        let theirs = self.appointments.iter_mut().filter(|it| it.client == client && it.therapist == therapist);
+        for waiting in theirs.filter(|it| it.status(now) == "PENDING") {
+            waiting.stands = Stands::Gone;
+        }
+    }
+
     /// A request is accepted: it gets the session, and the others are rejected.
     pub(crate) fn book(&mut self, appointment: usize, now: Ms) {
         let Appointment { session, client, .. } = self.appointments[appointment];

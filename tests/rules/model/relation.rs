@@ -1,9 +1,14 @@
 //! The rules of the relation between one client and one therapist, as the contract states them.
 
-use crate::model::{DAY, Ms, Refusal};
+use crate::model::{DAY, Ms, NOT_FOUND, Refusal};
 
 /// How long a request waits for an answer.
 pub(crate) const WAIT: Ms = 30 * DAY;
+
+/// How long a therapist waits after a rejection before asking for the same again.
+const PAUSE: Ms = 7 * DAY;
+/// After how many rejections the therapist can't ask for the same any more.
+const MOST_REJECTIONS: usize = 3;
 
 /// What stands between a client and a therapist who have had anything to do with each other.
 #[derive(Debug, Clone, Default)]
@@ -11,8 +16,16 @@ pub(crate) struct Relation {
     mapping: Mapping,
     access: Access,
     was_mapped: bool,
-    /// Whether the client has written, or asked for an appointment.
+    /// Whether the client has written, or asked for an appointment, since the client last ended the relation.
     contacted: bool,
+    /// Whether the client ever did.
+    was_contacted: bool,
+    /// Whether the client has ended the relation, and done nothing for it since.
+    closed: bool,
+    /// When the client has rejected mapping requests, since the client last made contact or mapped the therapist.
+    mapping_rejections: Vec<Ms>,
+    /// The same of requests for access, also since the client last granted it.
+    access_rejections: Vec<Ms>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -101,12 +114,39 @@ impl Relation {
 
     /// Whether the client has ever agreed to anything: the therapist knows the name.
     pub(crate) const fn is_acquainted(&self) -> bool {
-        self.was_mapped || self.contacted
+        self.was_mapped || self.was_contacted
     }
 
     /// The client makes contact.
-    pub(crate) const fn contact(&mut self) {
+    pub(crate) fn contact(&mut self) {
         self.contacted = true;
+        self.was_contacted = true;
+        self.reopen();
+    }
+
+    fn reopen(&mut self) {
+        self.closed = false;
+        self.mapping_rejections.clear();
+        self.access_rejections.clear();
+    }
+
+    /// Whether the therapist may ask, as far as the client has answered before.
+    fn may_ask(&self, act: &Act, now: Ms) -> Result<(), Refusal> {
+        let rejections = if matches!(act, Act::RequestMapping) {
+            &self.mapping_rejections
+        } else if matches!(act, Act::RequestAccess) {
+            &self.access_rejections
+        } else {
+            return Ok(());
+        };
+        if self.closed {
+            return Err(NOT_FOUND);
+        }
+        if rejections.len() >= MOST_REJECTIONS {
+            return Err((400, "REJECTED_TOO_OFTEN"));
+        }
+        let waits = rejections.last().is_some_and(|at| now < at + PAUSE);
+        if waits { Err((400, "ASK_AGAIN_LATER")) } else { Ok(()) }
     }
 
     pub(crate) fn mapped_since(&self) -> Option<Ms> {
@@ -141,30 +181,43 @@ impl Relation {
     pub(crate) fn play(&mut self, act: Act, now: Ms) -> Result<(), Refusal> {
         const NOT_MAPPED: Refusal = (400, "NOT_MAPPED");
         const NO_PENDING_REQUEST: Refusal = (400, "NO_PENDING_REQUEST");
+        self.may_ask(&act, now)?;
         let (mapping, access) = (self.mapping_status(now), self.access_status(now));
         match (act, mapping, access) {
             (Act::Map | Act::RequestMapping, "ACTIVE", _) => return Err((409, "MAPPING_EXISTS")),
             (Act::RequestMapping, "REQUESTED", _) => return Err((409, "REQUEST_PENDING")),
-            (Act::Map, ..) => self.mapping = Mapping::Active(now),
+            (Act::Map, ..) | (Act::AcceptMapping, "REQUESTED", _) => {
+                self.mapping = Mapping::Active(now);
+                self.reopen();
+            }
             (Act::RequestMapping, ..) => self.mapping = Mapping::Requested(now),
 
-            (Act::AcceptMapping, "REQUESTED", _) => self.mapping = Mapping::Active(now),
-            (Act::RejectMapping, "REQUESTED", _) => self.mapping = Mapping::Rejected,
+            (Act::RejectMapping, "REQUESTED", _) => {
+                self.mapping = Mapping::Rejected;
+                self.mapping_rejections.push(now);
+            }
             (Act::AcceptMapping, "ACTIVE", _) | (Act::RejectMapping, "REJECTED", _) => {}
             (Act::AcceptMapping | Act::RejectMapping, ..) => return Err(NO_PENDING_REQUEST),
 
-            (Act::End(_), "ACTIVE", access) => {
+            (Act::End(true), mapping, access) => {
+                // Who was asked refuses it.
+                let refused = matches!(mapping, "REQUESTED" | "REJECTED");
+                self.mapping = if refused { Mapping::Rejected } else { Mapping::Ended };
+                if matches!(access, "ACCEPTED" | "PENDING") {
+                    self.access = Access::Revoked;
+                }
+                (self.closed, self.contacted) = (true, false);
+            }
+            (Act::End(false), "ACTIVE", access) => {
                 self.mapping = Mapping::Ended;
                 if matches!(access, "ACCEPTED" | "PENDING") {
                     self.access = Access::Revoked;
                 }
             }
-            // Who asked takes the request back; who was asked refuses it.
-            (Act::End(by_client), "REQUESTED", _) => {
-                self.mapping = if by_client { Mapping::Rejected } else { Mapping::Ended };
-            }
-            (Act::End(_), "ENDED", _) | (Act::End(true), "REJECTED", _) => {}
-            (Act::End(_), ..) => return Err(NOT_MAPPED),
+            // Who asked takes the request back.
+            (Act::End(false), "REQUESTED", _) => self.mapping = Mapping::Ended,
+            (Act::End(false), "ENDED", _) => {}
+            (Act::End(false), ..) => return Err(NOT_MAPPED),
 
             (Act::RequestAccess | Act::Grant(_), "NONE" | "REQUESTED" | "REJECTED" | "EXPIRED" | "ENDED", _) => {
                 return Err(NOT_MAPPED);
@@ -174,8 +227,14 @@ impl Relation {
             (Act::RequestAccess, ..) => self.access = Access::Pending(now),
             // The same again is the same grant; with other limits it is another one.
             (Act::Grant(new), _, "ACCEPTED") if self.grant(now).is_some_and(|grant| grant.covers_as(&new)) => {}
-            (Act::Grant(grant), ..) => self.access = Access::Accepted(grant),
-            (Act::RejectAccess, _, "PENDING") => self.access = Access::Rejected,
+            (Act::Grant(grant), ..) => {
+                self.access = Access::Accepted(grant);
+                self.access_rejections.clear();
+            }
+            (Act::RejectAccess, _, "PENDING") => {
+                self.access = Access::Rejected;
+                self.access_rejections.push(now);
+            }
             (Act::RejectAccess, _, "REJECTED") => {}
             (Act::RejectAccess, ..) => return Err(NO_PENDING_REQUEST),
             (Act::EndAccess, _, "ACCEPTED" | "EXPIRED") => self.access = Access::Revoked,

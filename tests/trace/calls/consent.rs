@@ -1,5 +1,7 @@
 //! What consent and journals cost.
 
+use std::time::Duration;
+
 use kit::mesh::Someone;
 use reqwest::Method;
 use serde_json::json;
@@ -14,6 +16,7 @@ pub(super) async fn play(book: &mut Book<'_>) {
     reads(book, &client, &therapist, &entry).await;
     lists(book, &client, &therapist).await;
     endings(book, &client, &therapist).await;
+    open_appointments(book).await;
 }
 
 /// Whether the login is open, the name of the other side, the relation, and the transition with its history.
@@ -123,4 +126,49 @@ async fn endings(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
     book.row("EndJournalAccess", request, END).await;
     let request = book.request(Method::DELETE, &of(""), Some(therapist), None);
     book.row("EndMapping", request, END).await;
+}
+
+/// What an appointment costs that shows a profile, and what ends with the relation.
+async fn open_appointments(book: &mut Book<'_>) {
+    let mesh = &book.watched.mesh;
+    let client = mesh.client("Ben").await;
+    let therapist = mesh.therapist("Omar", "Grief", "110001").await;
+    let offer = |from: &str, to: &str| json!({"sessionDate": format!("2100-01-01T{from}:00Z"), "endTime": to});
+    let mut asked = Vec::new();
+    for session in [offer("00:05", "00:55"), offer("01:05", "01:55")] {
+        let session = mesh.ask(Method::POST, "/sessions", Some(&therapist), Some(session)).await.expect(201);
+        let wish = json!({"therapistId": therapist.id, "sessionId": session["sessionId"],
+            "appointmentDate": session["sessionDate"]});
+        asked.push(mesh.ask(Method::POST, "/appointments", Some(&client), Some(wish)).await.expect(201));
+    }
+    let profile = format!("/clients/{}", client.id);
+    let request = book.request(Method::GET, &profile, Some(&therapist), None);
+    let calls = &["GetItem Mappings", "Query Appointments", "GetItem Clients"];
+    book.row("GetClient by a therapist who is asked", request, calls).await;
+
+    let status = format!("/appointments/{}/status", asked[0]["appointmentId"].as_str().unwrap());
+    let accepted = json!({"status": "ACCEPTED"});
+    mesh.ask(Method::PUT, &status, Some(&therapist), Some(accepted)).await.expect(200);
+    let ending = format!("/mapping/{}?therapistId={}", client.id, therapist.id);
+    let request = book.request(Method::DELETE, &ending, Some(&client), None);
+    let calls = &[
+        "GetItem Mappings",
+        "TransactWriteItems Mappings",
+        // That it is ended, what waits by the index and what is open, and the one request; then the event is taken.
+        "PutItem Appointments",
+        "Query Appointments",
+        "Query Appointments",
+        "GetItem Appointments",
+        "TransactWriteItems Appointments",
+        "UpdateItem Mappings",
+    ];
+    book.row("EndMapping by the client", request, calls).await;
+    let request = book.request(Method::DELETE, &ending, Some(&client), None);
+    book.row("EndMapping by the client, again", request, &["GetItem Mappings"]).await;
+
+    mesh.pass(Duration::from_secs(6 * 60));
+    let request = book.request(Method::GET, &profile, Some(&therapist), None);
+    // Of a session that has begun it is asked when it ends.
+    let calls = &["GetItem Mappings", "Query Appointments", "BatchGetItem Sessions", "GetItem Clients"];
+    book.row("GetClient by a therapist, during a session", request, calls).await;
 }

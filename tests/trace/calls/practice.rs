@@ -132,7 +132,7 @@ async fn booked(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
         "BatchGetItem Sessions",
         "TransactWriteItems Sessions",
         "GetItem Appointments",
-        "PutItem Appointments",
+        "TransactWriteItems Appointments",
         "Query Appointments",
         "UpdateItem Sessions",
     ];
@@ -164,7 +164,7 @@ const ACCEPT: &[&str] = &[
     "GetItem Sessions",
     "PutItem Sessions",
     "GetItem Appointments",
-    "PutItem Appointments",
+    "TransactWriteItems Appointments",
     "Query Appointments",
     "UpdateItem Sessions",
     "GetItem Appointments",
@@ -172,7 +172,7 @@ const ACCEPT: &[&str] = &[
 ];
 const REVOKE: &[&str] = &[
     "GetItem Appointments",
-    "PutItem Appointments",
+    "TransactWriteItems Appointments",
     "GetItem Sessions",
     "PutItem Sessions",
     "UpdateItem Appointments",
@@ -219,7 +219,7 @@ async fn appointments(book: &mut Book<'_>, client: &Someone, therapist: &Someone
         therapist,
         &asked,
         "REJECTED",
-        &["GetItem Appointments", "PutItem Appointments"],
+        &["GetItem Appointments", "TransactWriteItems Appointments"],
     )
     .await;
 }
@@ -227,7 +227,7 @@ async fn appointments(book: &mut Book<'_>, client: &Someone, therapist: &Someone
 async fn endings(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
     let (_, asked) = ask(book, client, therapist, 22, ASK).await;
     let request = book.request(Method::DELETE, &appointment(&asked), Some(client), None);
-    book.row("CancelAppointment", request, &["GetItem Appointments", "DeleteItem Appointments"]).await;
+    book.row("CancelAppointment", request, &["GetItem Appointments", "TransactWriteItems Appointments"]).await;
     let (offered, asked) = ask(book, client, therapist, 23, ASK).await;
     answer(book, "UpdateAppointmentStatus: accept, once more", therapist, &asked, "ACCEPTED", ACCEPT).await;
     let request = book.request(Method::DELETE, &session(&offered), Some(therapist), None);
@@ -238,7 +238,7 @@ async fn endings(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
         // The appointment is revoked, and the session goes.
         "GetItem Sessions",
         "GetItem Appointments",
-        "PutItem Appointments",
+        "TransactWriteItems Appointments",
         "Query Appointments",
         "UpdateItem Sessions",
         "GetItem Sessions",

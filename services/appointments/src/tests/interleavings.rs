@@ -9,7 +9,7 @@ use proptest::test_runner::TestRunner;
 use proto::events::v1::event::Kind;
 
 use super::{State, World, as_client, context};
-use crate::model::Appointment;
+use crate::model::{Appointment, Pair};
 use crate::transition::{Action, Status};
 
 kit::on_each_engine!(whatever_happens_in_whatever_order_an_appointment_is_accepted_if_and_only_if_it_has_the_slot);
@@ -35,6 +35,8 @@ enum Deed {
         which: usize,
         again: bool,
     },
+    /// The client ends the relation with the therapist.
+    EndRelation(usize),
     /// Sessions hears nothing, or hears again.
     Deafen(bool),
 }
@@ -47,7 +49,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => client.clone().prop_map(Deed::Reject),
         1 => client.clone().prop_map(Deed::Cancel),
         2 => client.clone().prop_map(Deed::Revoke),
-        2 => client.prop_map(Deed::LateReservation),
+        2 => client.clone().prop_map(Deed::LateReservation),
+        1 => client.prop_map(Deed::EndRelation),
         1 => any::<bool>().prop_map(|available| Deed::Withdraw { available }),
         4 => (0_usize..8, any::<bool>()).prop_map(|(which, again)| Deed::Deliver { which, again }),
         1 => any::<bool>().prop_map(Deed::Deafen),
@@ -94,6 +97,9 @@ impl History<'_> {
             }
             Deed::Withdraw { available } => world.practice.facts().withdraw(self.session, available),
             Deed::Deliver { which, again } => self.deliver(which, again).await,
+            Deed::EndRelation(client) => {
+                world.end_relation(Pair { client: self.clients[client], therapist: world.therapist }).await;
+            }
             Deed::Deafen(deaf) => world.practice.facts().deaf = deaf,
         }
     }

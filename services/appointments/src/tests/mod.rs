@@ -2,11 +2,13 @@
 
 mod answers;
 mod endings;
+mod facts;
 mod interleavings;
 mod lists;
 mod practice;
 mod requests;
 mod saga;
+mod withdrawals;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +22,10 @@ use kernel::{
     UserId,
 };
 use kit::engine::Engine;
-use proto::events::v1::Event;
 use proto::events::v1::event::Kind;
+use proto::events::v1::{Event, RelationEnded};
 
-use crate::model::Appointment;
+use crate::model::{Appointment, Pair};
 use crate::ops::Ops;
 use crate::policy::{self, Permit};
 use crate::tests::practice::{Practice, State};
@@ -126,11 +128,23 @@ impl World {
         match wire::event(Some(event))? {
             Some(wire::Event::Booked(booked)) => self.ops.settle(&context(), &booked).await?,
             Some(wire::Event::Withdrawn(withdrawn)) => self.ops.withdraw(withdrawn).await?,
+            Some(wire::Event::RelationEnded(ended)) => self.ops.end_relation(ended).await?,
             Some(wire::Event::AccountEnded(permit, _)) => self.ops.bury(&context(), permit, self.ops.now()).await?,
             None => {}
         }
         self.practice.facts().heard(&kind);
         Ok(())
+    }
+
+    /// The client of a relation ends it, and goes on in a later version of it. Answers the version that the ending made.
+    async fn end_relation(&self, pair: Pair) -> u32 {
+        let version = {
+            let mut facts = self.practice.facts();
+            facts.relation += 2;
+            facts.relation - 1
+        };
+        self.deliver(relation_ended(pair, version)).await.unwrap();
+        version
     }
 
     /// Everything that has happened in sessions.
@@ -141,6 +155,11 @@ impl World {
             self.deliver(kind).await.unwrap();
         }
     }
+}
+
+fn relation_ended(pair: Pair, version: u32) -> Kind {
+    let (client_id, therapist_id) = (pair.client.to_string(), pair.therapist.to_string());
+    Kind::RelationEnded(RelationEnded { client_id, therapist_id, version })
 }
 
 fn context() -> Context {

@@ -44,6 +44,8 @@ pub(super) struct Facts {
     /// Everything that happened and has not been delivered.
     pub(super) events: Vec<Kind>,
     pub(super) contact: Contact,
+    /// Version of every relation.
+    pub(super) relation: u32,
     /// What mapping was asked, in order.
     pub(super) contacts: Vec<String>,
     /// What the next calls for a slot are told, whatever is there.
@@ -73,6 +75,7 @@ impl Practice {
             slots: HashMap::new(),
             events: vec![],
             contact: Contact::Recorded,
+            relation: 1,
             contacts: vec![],
             find: vec![],
             reserve: vec![],
@@ -221,6 +224,21 @@ impl SlotService for Shared {
         Ok(Response::new(sessions::ReserveSlotResponse { outcome }))
     }
 
+    async fn batch_get_slot_ends(
+        &self,
+        request: Request<sessions::BatchGetSlotEndsRequest>,
+    ) -> Result<Response<sessions::BatchGetSlotEndsResponse>, Status> {
+        let facts = self.0.lock().unwrap();
+        let end = |session_id: String| {
+            let slot = facts.slots.get(&session_id.parse().unwrap())?;
+            let seconds = slot.start.as_second() + 50 * 60;
+            let end = Some(prost_types::Timestamp { seconds, nanos: 0 });
+            matches!(slot.state, State::Booked(_)).then_some(sessions::SlotEnd { session_id, end })
+        };
+        let ends = request.into_inner().session_ids.into_iter().filter_map(end).collect();
+        Ok(Response::new(sessions::BatchGetSlotEndsResponse { ends }))
+    }
+
     async fn release_slot(
         &self,
         request: Request<sessions::ReleaseSlotRequest>,
@@ -284,6 +302,6 @@ impl ConsentService for Shared {
     ) -> Result<Response<mapping::RecordContactResponse>, Status> {
         let mut facts = self.0.lock().unwrap();
         facts.contacts.push(request.into_inner().peer_id);
-        Ok(Response::new(mapping::RecordContactResponse { outcome: facts.contact.into() }))
+        Ok(Response::new(mapping::RecordContactResponse { outcome: facts.contact.into(), version: facts.relation }))
     }
 }

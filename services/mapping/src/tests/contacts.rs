@@ -19,8 +19,11 @@ use tonic::{Request, Response, Status};
 use super::{World, as_client, as_therapist};
 use crate::MAPPINGS;
 use crate::model::{Channel, Intent, Pair};
-use crate::ops::Contacted::{self, CallerEnded, NoSuchPeer, Recorded};
+use crate::ops::Contacted::{self, CallerEnded, NoSuchPeer};
 use crate::policy::{Act, Undertaker};
+
+/// Contact that is noted, whatever the version.
+const RECORDED: Contacted = Contacted::Recorded(0);
 
 kit::on_each_engine!(
     a_client_makes_contact_with_any_therapist_who_has_a_profile,
@@ -99,7 +102,10 @@ impl Known {
 
     async fn note(&self, permit: Act, channel: Channel) -> Contacted {
         let context = Context::background(Duration::from_secs(20));
-        self.world.ops.record_contact(&context, permit, channel).await.unwrap()
+        match self.world.ops.record_contact(&context, permit, channel).await.unwrap() {
+            Contacted::Recorded(_) => RECORDED,
+            refused @ (NoSuchPeer | CallerEnded) => refused,
+        }
     }
 
     /// Notes contact, and does this once everything was looked at and before anything is written.
@@ -133,9 +139,9 @@ impl Drop for Known {
 async fn a_client_makes_contact_with_any_therapist_who_has_a_profile(engine: Engine) {
     let known = Known::new(engine).await;
     let pair = known.strangers();
-    assert_eq!(known.by_client(pair, Channel::Message).await, Recorded);
-    assert_eq!(known.by_client(pair, Channel::Message).await, Recorded);
-    assert_eq!(known.by_client(pair, Channel::Appointment).await, Recorded);
+    assert_eq!(known.by_client(pair, Channel::Message).await, RECORDED);
+    assert_eq!(known.by_client(pair, Channel::Message).await, RECORDED);
+    assert_eq!(known.by_client(pair, Channel::Appointment).await, RECORDED);
     assert_eq!(known.contacts(pair).await, 2);
     let nobody = known.world.strangers();
     let client_himself = Pair { client: pair.client, therapist: UserId::from(pair.client).into() };
@@ -147,12 +153,12 @@ async fn a_client_makes_contact_with_any_therapist_who_has_a_profile(engine: Eng
 
 async fn a_therapist_makes_contact_with_a_client_who_has_agreed(engine: Engine) {
     let known = Known::new(engine).await;
-    let cases: [(&[(bool, Intent)], Contacted); 7] = [
+    let cases: [(&[(bool, Intent)], Contacted); 10] = [
         (&[], NoSuchPeer),
         (&[(false, Intent::RequestMapping)], NoSuchPeer),
-        (&[(true, Intent::Map)], Recorded),
+        (&[(true, Intent::Map)], RECORDED),
         (&[(true, Intent::Map), (true, Intent::End)], NoSuchPeer),
-        (&[(true, Intent::RecordContact(Channel::Message))], Recorded),
+        (&[(true, Intent::RecordContact(Channel::Message))], RECORDED),
         // Who had agreed once and was written to then has not agreed any more.
         (&[(true, Intent::Map), (false, Intent::RecordContact(Channel::Message)), (true, Intent::End)], NoSuchPeer),
         (
@@ -162,7 +168,18 @@ async fn a_therapist_makes_contact_with_a_client_who_has_agreed(engine: Engine) 
                 (false, Intent::RecordContact(Channel::Message)),
                 (true, Intent::End),
             ],
-            Recorded,
+            NoSuchPeer,
+        ),
+        // The end of a mapping by the therapist leaves contact as it was.
+        (&[(true, Intent::RecordContact(Channel::Appointment)), (true, Intent::Map), (false, Intent::End)], RECORDED),
+        (&[(true, Intent::RecordContact(Channel::Message)), (true, Intent::End)], NoSuchPeer),
+        (
+            &[
+                (true, Intent::RecordContact(Channel::Message)),
+                (true, Intent::End),
+                (true, Intent::RecordContact(Channel::Message)),
+            ],
+            RECORDED,
         ),
     ];
     for (deeds, expected) in cases {
@@ -185,8 +202,8 @@ async fn nobody_makes_contact_with_or_from_an_account_that_is_ended(engine: Engi
         {
             let pair = known.strangers();
             if noted {
-                assert_eq!(known.by_client(pair, Channel::Message).await, Recorded);
-                assert_eq!(known.by_therapist(pair, Channel::Message).await, Recorded);
+                assert_eq!(known.by_client(pair, Channel::Message).await, RECORDED);
+                assert_eq!(known.by_therapist(pair, Channel::Message).await, RECORDED);
             }
             let who: UserId = if ended == Role::Client { pair.client.into() } else { pair.therapist.into() };
             known.end(ended, who).await;
@@ -219,15 +236,15 @@ async fn contact_that_is_noted_already_costs_one_read_and_asks_nobody(engine: En
     let known = Known::new(engine).await;
     let pair = known.strangers();
     drop(known.proxy.take_calls());
-    assert_eq!(known.by_client(pair, Channel::Message).await, Recorded);
+    assert_eq!(known.by_client(pair, Channel::Message).await, RECORDED);
     assert_eq!(known.proxy.take_calls(), ["BatchGetItem", "GetItem", "TransactWriteItems"]);
-    assert_eq!(known.by_therapist(pair, Channel::Message).await, Recorded);
+    assert_eq!(known.by_therapist(pair, Channel::Message).await, RECORDED);
     drop(known.proxy.take_calls());
     let asked = known.names.asked.lock().unwrap().clone();
     assert_eq!(asked, [TherapistId::to_string(&pair.therapist)]);
-    assert_eq!(known.by_client(pair, Channel::Message).await, Recorded);
+    assert_eq!(known.by_client(pair, Channel::Message).await, RECORDED);
     assert_eq!(known.proxy.take_calls(), ["BatchGetItem"]);
-    assert_eq!(known.by_therapist(pair, Channel::Message).await, Recorded);
+    assert_eq!(known.by_therapist(pair, Channel::Message).await, RECORDED);
     assert_eq!(known.proxy.take_calls(), ["BatchGetItem"]);
     assert_eq!(known.names.asked.lock().unwrap().len(), 1);
 }

@@ -51,7 +51,7 @@ async fn all_are_ended(world: &World, pairs: &[Pair]) {
     }
 }
 
-async fn versions(world: &World, pairs: &[Pair]) -> Vec<u64> {
+async fn versions(world: &World, pairs: &[Pair]) -> Vec<u32> {
     let mut versions = Vec::new();
     for pair in pairs {
         versions.push(world.stored(*pair).await.version);

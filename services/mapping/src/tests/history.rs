@@ -55,5 +55,7 @@ async fn replaying_the_history_gives_the_present_state(engine: Engine) {
         assert_eq!(step(change.actor, change.action, change.before), Step::To(change.after), "{change:?}");
         replayed = replayed.changed(change);
     }
-    assert_eq!(replayed, world.stored(pair).await);
+    // The event of an ending is no part of the history.
+    let stored = world.stored(pair).await;
+    assert_eq!(replayed, Relation { mark: None, ..stored });
 }

@@ -1,5 +1,7 @@
 //! The rules of mapping, on both engines.
 
+mod asking;
+mod closing;
 mod contacts;
 mod endings;
 mod expiry;
@@ -12,7 +14,7 @@ use std::time::Duration;
 
 use chassis::client::Upstream;
 use chassis::identity::Issuer;
-use chassis::{Platform, SystemEntropy, Tasks};
+use chassis::{Context, Platform, SystemEntropy, Tasks};
 use dynamo::secret::{Secret, Secrets};
 use kernel::{ClientId, Error, LoginId, ManualClock, Person, Role, TherapistId, Timestamp, UserId};
 use kit::engine::Engine;
@@ -47,10 +49,12 @@ impl World {
         let tokens = Arc::new(Issuer::generate(shared.clone()).unwrap()).workload("mapping").tokens;
         let clients = Upstream::new("http://127.0.0.1:9", tokens.clone()).unwrap();
         let auth = clients.clone();
+        let appointments = Upstream::new("http://127.0.0.1:9", tokens.clone()).unwrap();
         let therapists = Upstream::new(therapists, tokens).unwrap();
+        let events = relay::Config { recovery_interval: DAY };
         let platform = Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let secrets = Secrets::new(Secret::new([7; 32]), vec![]);
-        let deps = Deps { dynamodb, secrets, auth, clients, therapists, platform };
+        let deps = Deps { dynamodb, secrets, auth, clients, therapists, appointments, events, platform };
         Self { ops: Arc::new(ops(deps).unwrap()), clock }
     }
 
@@ -69,6 +73,12 @@ impl World {
 
     async fn therapist(&self, pair: Pair, intent: Intent) -> Result<Relation, Error> {
         self.ops.act(as_therapist(pair.therapist).towards(pair.client), intent, None).await
+    }
+
+    /// The client ends the relation. Nobody hears of it here.
+    async fn close(&self, pair: Pair) -> Result<Relation, Error> {
+        let context = Context::background(Duration::from_secs(20));
+        self.ops.end(&context, by_client(pair)).await
     }
 
     async fn stored(&self, pair: Pair) -> Relation {

@@ -118,7 +118,7 @@ impl ConsentService for Others {
         let mut known = self.known();
         known.asked.0 += 1;
         let outcome = known.contact.unwrap_or(Outcome::Recorded).into();
-        Ok(Response::new(mapping::RecordContactResponse { outcome }))
+        Ok(Response::new(mapping::RecordContactResponse { outcome, version: 1 }))
     }
 }
 

@@ -124,6 +124,6 @@ impl ConsentService for State {
         let mapping::RecordContactRequest { peer_id, .. } = request.into_inner();
         let related = self.0.lock().unwrap().related.contains(&peer_id.parse().unwrap());
         let outcome = if related { Outcome::Recorded } else { Outcome::NoSuchPeer };
-        Ok(Response::new(mapping::RecordContactResponse { outcome: outcome.into() }))
+        Ok(Response::new(mapping::RecordContactResponse { outcome: outcome.into(), version: 1 }))
     }
 }

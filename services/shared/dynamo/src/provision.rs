@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, GlobalSecondaryIndexDescription, KeySchemaElement, KeyType,
+    AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
+    GlobalSecondaryIndexDescription, GlobalSecondaryIndexUpdate, IndexStatus, KeySchemaElement, KeyType,
     Projection as SdkProjection, ProjectionType, ScalarAttributeType, TableDescription, TableStatus,
     TimeToLiveSpecification, TimeToLiveStatus,
 };
@@ -39,9 +40,9 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
 impl Client {
-    /// Makes the tables that are missing, waits until all are ready, and verifies those that were there.
+    /// Makes the tables and the indexes that are missing, waits until all are ready, and verifies those that were there.
     ///
-    /// May run in several processes at once, and again. Never changes the keys or indexes of a table.
+    /// May run in several processes at once, and again. Never changes the key of a table, nor an index that is there.
     ///
     /// # Errors
     /// As [`verify`](Self::verify); also when a table can't be made.
@@ -55,6 +56,7 @@ impl Client {
         }
         for def in defs {
             self.until_ready(def).await?;
+            self.add_indexes(def).await?;
             self.set_ttl(def).await?;
         }
         for def in made {
@@ -118,11 +120,56 @@ impl Client {
         }
     }
 
+    /// Adds the indexes that a table of an earlier version lacks: one at a time, as DynamoDB demands.
+    async fn add_indexes(&self, def: &TableDef) -> Result<(), SchemaError> {
+        while let Some(index) = self.missing_index(def).await? {
+            let added = self.add_index(def, index).await;
+            self.until_ready(def).await?;
+            // Another process may have been faster.
+            if let Err(error) = added
+                && self.missing_index(def).await?.is_some_and(|missing| missing.name == index.name)
+            {
+                return Err(error.into());
+            }
+            tracing::info!(table = self.name(def), index = index.name, "added an index");
+        }
+        Ok(())
+    }
+
+    /// The first index that the table lacks, if it is the table that is meant.
+    async fn missing_index(&self, def: &TableDef) -> Result<Option<&'static IndexDef>, Error> {
+        let Some(found) = self.describe(def).await? else { return Ok(None) };
+        let is_meant = spell_schema(found.key_schema(), found.attribute_definitions()) == spell(def.key);
+        let is_there = |index: &&IndexDef| named(&found, index.name).is_some();
+        Ok(def.indexes.iter().filter(|_| is_meant).find(|index| !is_there(index)))
+    }
+
+    async fn add_index(&self, def: &TableDef, index: &IndexDef) -> Result<(), Error> {
+        let name = self.name(def);
+        let create = CreateGlobalSecondaryIndexAction::builder()
+            .index_name(index.name)
+            .set_key_schema(Some(schema(index.key)?))
+            .projection(projection(index.projection))
+            .build()
+            .map_err(Error::internal)?;
+        let added = self
+            .sdk
+            .update_table()
+            .table_name(&name)
+            .set_attribute_definitions(Some(definitions(index.key.attributes())?))
+            .global_secondary_index_updates(GlobalSecondaryIndexUpdate::builder().create(create).build())
+            .send()
+            .await;
+        match added {
+            Ok(_) => Ok(()),
+            Err(error) => Err(fault("UpdateTable", &name, &error)),
+        }
+    }
+
     async fn until_ready(&self, def: &TableDef) -> Result<(), SchemaError> {
         let ready = async {
             loop {
-                let status = self.describe(def).await?.and_then(|table| table.table_status);
-                if status == Some(TableStatus::Active) {
+                if self.describe(def).await?.is_some_and(|table| is_ready(&table)) {
                     return Ok(());
                 }
                 tokio::time::sleep(POLL).await;
@@ -181,7 +228,7 @@ fn compare(name: &str, def: &TableDef, found: &TableDescription, differences: &m
         differences.push(format!("{name} has the key ({actual}) instead of ({expected}): {ANEW}"));
     }
     for index in def.indexes {
-        let Some(there) = found.global_secondary_indexes().iter().find(|i| i.index_name() == Some(index.name)) else {
+        let Some(there) = named(found, index.name) else {
             differences.push(format!("{name} has no index {}: add it", index.name));
             continue;
         };
@@ -242,8 +289,23 @@ fn spell_found(index: &GlobalSecondaryIndexDescription) -> String {
     }
 }
 
+fn named<'a>(table: &'a TableDescription, index: &str) -> Option<&'a GlobalSecondaryIndexDescription> {
+    table.global_secondary_indexes().iter().find(|there| there.index_name() == Some(index))
+}
+
+/// Whether the table and all its indexes can be used.
+fn is_ready(table: &TableDescription) -> bool {
+    let is_active = |status: Option<&IndexStatus>| status.is_none_or(|status| *status == IndexStatus::Active);
+    table.table_status == Some(TableStatus::Active)
+        && table.global_secondary_indexes().iter().all(|index| is_active(index.index_status()))
+}
+
 fn attributes(def: &TableDef) -> Result<Vec<AttributeDefinition>, Error> {
-    let mut names: Vec<_> = def.key.attributes().chain(def.indexes.iter().flat_map(|i| i.key.attributes())).collect();
+    definitions(def.key.attributes().chain(def.indexes.iter().flat_map(|i| i.key.attributes())))
+}
+
+fn definitions(names: impl Iterator<Item = &'static str>) -> Result<Vec<AttributeDefinition>, Error> {
+    let mut names: Vec<_> = names.collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -267,18 +329,22 @@ fn schema(key: KeyDef) -> Result<Vec<KeySchemaElement>, Error> {
         .collect()
 }
 
-fn index(def: &IndexDef) -> Result<GlobalSecondaryIndex, Error> {
-    let projection = match def.projection {
+fn projection(projection: Projection) -> SdkProjection {
+    match projection {
         Projection::All => SdkProjection::builder().projection_type(ProjectionType::All),
         Projection::KeysOnly => SdkProjection::builder().projection_type(ProjectionType::KeysOnly),
         Projection::Include(attributes) => SdkProjection::builder()
             .projection_type(ProjectionType::Include)
             .set_non_key_attributes(Some(attributes.iter().map(|&name| name.to_owned()).collect())),
-    };
+    }
+    .build()
+}
+
+fn index(def: &IndexDef) -> Result<GlobalSecondaryIndex, Error> {
     GlobalSecondaryIndex::builder()
         .index_name(def.name)
         .set_key_schema(Some(schema(def.key)?))
-        .projection(projection.build())
+        .projection(projection(def.projection))
         .build()
         .map_err(Error::internal)
 }

@@ -57,9 +57,9 @@ fn good() -> String {
 /// Whether a token is taken; any other outcome than a plain refusal fails.
 fn is_taken(token: &str) -> Result<bool, TestCaseError> {
     match PEOPLE.0.verify(token).now_or_never() {
-        Some(Ok((person, expires))) => {
-            prop_assert_eq!(person.user_id.to_string(), USER);
-            prop_assert!(expires > Timestamp::from_second(NOW).unwrap());
+        Some(Ok(verified)) => {
+            prop_assert_eq!(verified.person.user_id.to_string(), USER);
+            prop_assert!(verified.expires > Timestamp::from_second(NOW).unwrap());
             Ok(true)
         }
         Some(Err(error)) => {
