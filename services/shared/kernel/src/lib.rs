@@ -11,6 +11,7 @@ mod id;
 mod origin;
 mod page;
 mod principal;
+mod source;
 mod text;
 mod version;
 
@@ -24,5 +25,6 @@ pub use jiff::Timestamp;
 pub use origin::Origin;
 pub use page::{Page, PageSize};
 pub use principal::{Caller, Person, Role};
+pub use source::SourceNetwork;
 pub use text::{Email, PersonName, Pincode, Specialty, TextError, fold, fold_prefix};
 pub use version::Version;
