@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use chassis::{Tasks, Turns};
-use kernel::{Clock, Email, Error, Result};
+use kernel::{Clock, Email, Error, Result, SourceNetwork};
 
 use crate::Config;
 use crate::password::{Hasher, Password};
 use crate::store::{Credential, Failures, Store, Subject, Subjects};
-use crate::throttle::{Policy, network};
+use crate::throttle::Policy;
 
 /// Proves passwords.
 #[derive(Clone)]
@@ -62,12 +62,12 @@ impl Guard {
 
     /// Refuses a source that has failed too often.
     pub(crate) async fn admit(&self, source: IpAddr) -> Result<()> {
-        self.0.present(&self.0.subjects.source(&network(source))).await.map(|_| ())
+        self.0.present(&self.0.subjects.source(&SourceNetwork::of(source).to_string())).await.map(|_| ())
     }
 
     /// Counts a failure of a source.
     pub(crate) async fn blame(&self, source: IpAddr) -> Result<()> {
-        let subject = self.0.subjects.source(&network(source));
+        let subject = self.0.subjects.source(&SourceNetwork::of(source).to_string());
         let now = self.0.clock.now();
         let was = Policy::present(self.0.store.failures(&subject).await?, now);
         self.0.store.count_failure(&subject, was, self.0.by_source.failed(was, now), now).await
@@ -80,7 +80,7 @@ impl Guard {
 
 impl Inner {
     async fn prove(&self, email: &Email, password: Password, source: IpAddr) -> Result<Option<Credential>> {
-        let (of_account, of_source) = (self.subjects.account(email), self.subjects.source(&network(source)));
+        let (of_account, of_source) = (self.subjects.account(email), self.subjects.source(&SourceNetwork::of(source).to_string()));
         let _turn = self.turns.take(email.folded()).await?;
         let (account, credential) = tokio::try_join!(self.present(&of_account), self.store.credential(email))?;
         // Who is throttled takes no thread from anybody.
