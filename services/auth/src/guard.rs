@@ -80,7 +80,8 @@ impl Guard {
 
 impl Inner {
     async fn prove(&self, email: &Email, password: Password, source: IpAddr) -> Result<Option<Credential>> {
-        let (of_account, of_source) = (self.subjects.account(email), self.subjects.source(&SourceNetwork::of(source).to_string()));
+        let (of_account, of_source) =
+            (self.subjects.account(email), self.subjects.source(&SourceNetwork::of(source).to_string()));
         let _turn = self.turns.take(email.folded()).await?;
         let (account, credential) = tokio::try_join!(self.present(&of_account), self.store.credential(email))?;
         // Who is throttled takes no thread from anybody.

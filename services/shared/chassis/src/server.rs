@@ -165,8 +165,7 @@ pub async fn start(
             told.cancelled().await;
             streams.cancel();
         };
-        let serve =
-            listener::serve(listener, lanes, Protocols::Http2, &trusted_proxies, &connections, told.clone());
+        let serve = listener::serve(listener, lanes, Protocols::Http2, &trusted_proxies, &connections, told.clone());
         tokio::join!(serve, watch).0
     });
     tracing::debug!(name, %address, "listening");

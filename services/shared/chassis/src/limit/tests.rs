@@ -91,11 +91,8 @@ fn streams_take_places_of_their_own() {
 #[test]
 fn front_calls_for_people_and_other_services_for_themselves() {
     let claim = |workload: Option<&str>| {
-        let person = Person {
-            user_id: UserId::from_bytes([1; 16]),
-            role: Role::Client,
-            login_id: LoginId::from_bytes([2; 16]),
-        };
+        let person =
+            Person { user_id: UserId::from_bytes([1; 16]), role: Role::Client, login_id: LoginId::from_bytes([2; 16]) };
         let mut request = Request::new(Body::empty());
         let caller = Caller { person: Some(person), workload: workload.map(str::to_owned) };
         request.extensions_mut().insert(caller);
