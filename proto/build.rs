@@ -199,10 +199,20 @@ fn row(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<String, Box<d
         .map(|field| field.json_name().to_owned())
         .unwrap_or_default();
     Ok(format!(
-        "callers: &[{}], workloads: &{workloads:?}, http_status: {status}, response_body: {response_body:?}, streams: {}",
+        "callers: &[{}], workloads: &{workloads:?}, http_status: {status}, response_body: {response_body:?}, streams: {}, \
+         ends: Ends::{}",
         callers.iter().map(|c| format!("Caller::{c}")).collect::<Vec<_>>().join(", "),
         method.is_server_streaming(),
+        ends(&rule),
     ))
+}
+
+fn ends(rule: &DynamicMessage) -> &'static str {
+    match rule.get_field_by_name("ends").and_then(|ends| ends.as_enum_number()) {
+        Some(1) => "Always",
+        Some(2) => "ByRequest",
+        _ => "Never",
+    }
 }
 
 fn may_not_repeat(options: &MethodOptions) -> bool {

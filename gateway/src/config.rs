@@ -18,6 +18,11 @@ pub struct Config {
     #[arg(long, env = "MESH_MAX_BODY", default_value_t = 1024 * 1024, value_parser = config::count)]
     pub max_body: usize,
 
+    /// How many requests of one source are answered at once, and as many streams: of an IPv4 address or an IPv6 /64, twice as
+    /// many of a /56 and four times as many of a /48.
+    #[arg(long, env = "MESH_MAX_REQUESTS_PER_SOURCE", default_value_t = 256, value_parser = config::count)]
+    pub max_requests_per_source: usize,
+
     /// How long a request may take.
     #[arg(long, env = "MESH_REQUEST_TIMEOUT", default_value = "15s", value_parser = config::duration)]
     pub request_timeout: Duration,

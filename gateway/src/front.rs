@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use chassis::TrustedProxies;
 use chassis::telemetry::http::{HttpBody, HttpCall};
+use chassis::{Holders, TrustedProxies};
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
 use http::{Extensions, HeaderValue, Method, Request, Response, Version};
@@ -23,6 +23,7 @@ use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tower::{Service, ServiceExt as _};
 
+use crate::admission::Admission;
 use crate::config::Config;
 use crate::cors::Cors;
 use crate::health::Readiness;
@@ -43,6 +44,8 @@ pub struct Setup {
     pub trusted_proxies: Vec<IpNet>,
     /// The bounds.
     pub config: Config,
+    /// What all threads of the front together take on for a source.
+    pub admission: Admission,
     /// Cancelled when the front stops: its streams end then, and nothing waits for them.
     pub stop: CancellationToken,
 }
@@ -62,6 +65,7 @@ pub struct Front(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) table: Arc<Table>,
     pub(crate) limits: Config,
+    pub(crate) admission: Admission,
     pub(crate) stop: CancellationToken,
     pub(crate) proxies: TrustedProxies,
     pub(crate) cors: Cors,
@@ -75,6 +79,12 @@ impl Shared {
     pub(crate) fn upstream(&self, service: &str) -> Option<&Upstream> {
         self.upstreams.get(service)
     }
+
+    /// The networks that a request counts for.
+    pub(crate) fn source(&self, parts: &Parts) -> Holders {
+        let origin = peer(&parts.extensions).map(|peer| self.proxies.origin(peer.ip(), &parts.headers));
+        origin.map_or(Holders::NOBODY, Holders::of_source)
+    }
 }
 
 impl Front {
@@ -83,7 +93,7 @@ impl Front {
     /// # Errors
     /// If the descriptors can't be served, or a service in them has no upstream.
     pub fn new(setup: Setup) -> Result<Self, UnusableDescriptors> {
-        let Setup { descriptors, is_public, upstreams: domains, trusted_proxies, config, stop } = setup;
+        let Setup { descriptors, is_public, upstreams: domains, trusted_proxies, config, admission, stop } = setup;
         let table = Table::new(descriptors, is_public)?;
         let mut upstreams = HashMap::new();
         for service in table.services() {
@@ -101,6 +111,7 @@ impl Front {
             upstreams,
             cors: Cors::new(config.cors_origins.clone()),
             limits: config,
+            admission,
             stop,
             readiness,
             own: reflection::add(own, descriptors, is_public)?,

@@ -6,6 +6,7 @@
 //!
 //! The front holds no rule of the product: whoever calls the services directly gets the same answers.
 
+mod admission;
 mod bind;
 mod config;
 mod cors;
@@ -33,6 +34,7 @@ mod upstream;
 mod web;
 mod wire;
 
+pub use admission::Admission;
 pub use config::{Config, UpstreamAddress};
 pub use front::{Front, Setup};
 pub use route::UnusableDescriptors;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use chassis::identity::{Workload, WorkloadConfig};
 use chassis::listener::{self, Protocols, Threads};
-use chassis::{Platform, config, telemetry};
+use chassis::{Platform, TrustedProxies, config, telemetry};
 use clap::Parser;
-use gateway::{Front, Setup, Upstream, UpstreamAddress};
+use gateway::{Admission, Front, Setup, Upstream, UpstreamAddress};
 use ipnet::IpNet;
 use kernel::BoxError;
 use tokio::net::TcpListener;
@@ -76,6 +76,7 @@ async fn run(cli: Cli) -> Result<(), BoxError> {
     let tokens = Workload::from_files(&cli.workload, &platform).await?.tokens;
     let stop = CancellationToken::new();
     let threads = Threads::start(NAME)?;
+    let admission = Admission::new(&cli.front);
     let lanes = threads.lanes(|| {
         let upstreams = cli.upstreams.iter().map(|UpstreamAddress { name, address }| {
             Ok::<_, BoxError>((name.clone(), Upstream::remote(address, Some(tokens.clone()))?))
@@ -86,6 +87,7 @@ async fn run(cli: Cli) -> Result<(), BoxError> {
             upstreams: upstreams.collect::<Result<_, _>>()?,
             trusted_proxies: cli.trusted_proxies.clone(),
             config: cli.front.clone(),
+            admission: admission.clone(),
             stop: stop.clone(),
         })?)
     })?;
@@ -100,7 +102,8 @@ async fn run(cli: Cli) -> Result<(), BoxError> {
         }
         stop.cancel();
     };
-    let serve = listener::serve(listener, lanes, Protocols::Http1And2, &cli.connections, stop.clone());
+    let proxies = TrustedProxies::new(&cli.trusted_proxies);
+    let serve = listener::serve(listener, lanes, Protocols::Http1And2, &proxies, &cli.connections, stop.clone());
     let (drained, ()) = tokio::join!(serve, told);
     let ended = platform.tasks.shutdown(TASKS_END).await;
     telemetry.shutdown(FLUSH).await;

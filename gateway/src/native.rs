@@ -6,15 +6,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use chassis::server::MAX_RECEIVE;
+use chassis::{Held, Holders};
 use http::request::Parts;
 use http::{Method, Request, Response, Uri, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::Full;
 use kernel::Error;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use crate::admission::Kind;
 use crate::end::End;
+use crate::frames::PREFIX;
 use crate::front::{Shared, peer};
 use crate::metadata::{self, GRPC_TIMEOUT, timeout_value};
 use crate::refusal::Refusal;
@@ -28,24 +33,51 @@ pub(crate) async fn answer(front: &Arc<Shared>, rpc: &Rpc, parts: &Parts, body: 
         Ok(headers) => headers,
         Err(refusal) => return refusal.into_status().into_http(),
     };
-    headers.insert(GRPC_TIMEOUT, timeout_value(patience));
     let Some(upstream) = front.upstream(&rpc.service) else {
         return Refusal::from(Error::internal("a service has no upstream")).into_status().into_http();
+    };
+    let source = front.source(parts);
+    let deadline = Instant::now() + patience;
+    let (body, kind) = match whole(front, rpc, body, source, deadline).await {
+        Ok(read) => read,
+        Err(refusal) => return refusal.into_status().into_http(),
+    };
+    let held = match front.admission.admit(kind, source) {
+        Ok(held) => held,
+        Err(error) => return Refusal::from(error).into_status().into_http(),
     };
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = parts.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
+    headers.insert(GRPC_TIMEOUT, timeout_value(deadline.saturating_duration_since(Instant::now())));
     *request.headers_mut() = headers;
-    let deadline = Instant::now() + patience;
-    let call = async { if rpc.streams { upstream.stream(request).await } else { upstream.call(request).await } };
-    let failed = match tokio::time::timeout_at(deadline, call).await {
-        Ok(Ok(response)) if rpc.streams => return filtered(response, End::of_stream(deadline, &front.stop)),
-        Ok(Ok(response)) => return filtered(response, End::at(deadline)),
+    let failed = match tokio::time::timeout_at(deadline, upstream.call(kind, request)).await {
+        Ok(Ok(response)) if rpc.streams => return filtered(response, End::of_stream(deadline, &front.stop), held),
+        Ok(Ok(response)) => return filtered(response, End::at(deadline), held),
         Ok(Err(reason)) => Refusal::from(reason),
         Err(_) => Refusal::out_of_time(),
     };
     failed.into_status().into_http()
+}
+
+/// The request as it is passed on, once all of it is there, and what it is counted as. What the caller streams is passed on as
+/// it comes.
+async fn whole(
+    front: &Shared,
+    rpc: &Rpc,
+    body: Body,
+    source: Holders,
+    deadline: Instant,
+) -> Result<(Body, Kind), Refusal> {
+    if rpc.takes_stream {
+        return Ok((body, Kind::Stream));
+    }
+    let read = front.admission.read(body, source, PREFIX + MAX_RECEIVE);
+    let read = tokio::time::timeout_at(deadline, read).await.map_err(|_| Refusal::out_of_time())?;
+    let bytes = read.map_err(|unread| unread.error().map_or_else(Refusal::broken_body, Refusal::from))?;
+    let kind = Kind::of(&rpc.path, rpc.streams, bytes.get(PREFIX..).unwrap_or_default());
+    Ok((Body::new(Full::new(bytes)), kind))
 }
 
 /// What every path gets that is no RPC for people.
@@ -53,9 +85,9 @@ pub(crate) fn unknown() -> Response<Body> {
     Status::new(Code::Unimplemented, "").into_http()
 }
 
-fn filtered(response: Response<Body>, end: End) -> Response<Body> {
+fn filtered(response: Response<Body>, end: End, held: Held) -> Response<Body> {
     let (parts, body) = response.into_parts();
-    let mut filtered = Response::new(Body::new(Filtered { body: Some(body), end }));
+    let mut filtered = Response::new(Body::new(Filtered { body: Some(body), end, _held: held }));
     *filtered.status_mut() = parts.status;
     *filtered.headers_mut() = metadata::outwards(&parts.headers);
     filtered
@@ -67,6 +99,7 @@ struct Filtered {
     /// None once it has ended.
     body: Option<Body>,
     end: End,
+    _held: Held,
 }
 
 impl HttpBody for Filtered {

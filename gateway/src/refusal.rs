@@ -1,6 +1,7 @@
 //! Errors as REST shows them: google.rpc.Status as JSON, whether a service refused or the front itself.
 
 use bytes::Bytes;
+use chassis::Unread;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 use http_body_util::Full;
@@ -43,6 +44,15 @@ impl Refusal {
     pub(crate) fn not_json() -> Self {
         let message = "a body is sent as content-type: application/json, without content-encoding";
         Error::new(Kind::InvalidArgument, "UNSUPPORTED_CONTENT_TYPE", message).into()
+    }
+
+    /// A body of REST that was not read to its end.
+    pub(crate) fn unread(unread: &Unread, limit: usize) -> Self {
+        match unread {
+            Unread::TooLarge => Self::body_too_large(limit),
+            Unread::TooSlow => Self::body_too_slow(),
+            Unread::Replaced | Unread::Broken => unread.error().map_or_else(Self::broken_body, Self::from),
+        }
     }
 
     /// The client stopped in the middle of its body; nobody reads this answer.

@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chassis::Holders;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use kernel::Error;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use crate::admission::{Kind, until_its_end};
 use crate::bind::bind;
 use crate::end::End;
 use crate::frames::{Frames, PREFIX, close_frame};
@@ -73,13 +75,16 @@ async fn call(
     deadline: Instant,
 ) -> Result<Response<Body>, Failure> {
     let mut headers = metadata::of_rest(&parts.headers, peer(&parts.extensions), &front.proxies)?;
-    headers.insert(GRPC_TIMEOUT, timeout_value(deadline.saturating_duration_since(Instant::now())));
-    let body = read_body(route, &parts.headers, body, front.limits.max_body);
+    let source = front.source(parts);
+    let body = read_body(front, route, &parts.headers, body, source);
     let body = tokio::time::timeout_at(deadline, body).await.unwrap_or_else(|_| Err(Refusal::body_too_slow()))?;
     let mut frame = Vec::with_capacity(PREFIX + body.len() + parts.uri.query().map_or(0, str::len) + 64);
     frame.resize(PREFIX, 0);
     bind(&front.table.schema, route, segments.as_slice(), parts.uri.query(), &body, &mut frame)?;
     close_frame(&mut frame);
+    let kind = Kind::of(route.rpc.path(), route.streams, frame.get(PREFIX..).unwrap_or_default());
+    let held = front.admission.admit(kind, source)?;
+    headers.insert(GRPC_TIMEOUT, timeout_value(deadline.saturating_duration_since(Instant::now())));
 
     let mut request = Request::new(Body::new(Full::new(Bytes::from(frame))));
     *request.method_mut() = Method::POST;
@@ -87,8 +92,7 @@ async fn call(
     *request.uri_mut() = Uri::from(route.rpc.clone());
     *request.headers_mut() = headers;
     let upstream = front.upstream(&route.service).ok_or_else(|| Error::internal("a service has no upstream"))?;
-    let answered = if route.streams { upstream.stream(request).await } else { upstream.call(request).await };
-    let (answered, body) = answered?.into_parts();
+    let (answered, body) = upstream.call(kind, request).await?.into_parts();
 
     if answered.status != StatusCode::OK {
         return Err(Error::unavailable(format!("a service answered {}", answered.status)).into());
@@ -100,11 +104,19 @@ async fn call(
     }
     let frames = Frames::new(&answered.headers, body);
     let frames = if route.streams { frames.until(End::of_stream(deadline, &front.stop)) } else { frames };
-    succeed(front, route, &answered.headers, frames).await
+    let response = succeed(front, route, &answered.headers, frames).await?;
+    Ok(if route.streams { response.map(|body| until_its_end(body, held)) } else { response })
 }
 
 /// The body, where the route takes one.
-async fn read_body(route: &Route, headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Refusal> {
+async fn read_body(
+    front: &Shared,
+    route: &Route,
+    headers: &HeaderMap,
+    body: Body,
+    source: Holders,
+) -> Result<Bytes, Refusal> {
+    let most = front.limits.max_body;
     if route.body == BodyRule::Ignored || body.is_end_stream() {
         return Ok(Bytes::new());
     }
@@ -112,10 +124,8 @@ async fn read_body(route: &Route, headers: &HeaderMap, body: Body, most: usize) 
     if announced > most {
         return Err(Refusal::body_too_large(most));
     }
-    let body = Limited::new(body, most).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() { Refusal::body_too_large(most) } else { Refusal::broken_body() }
-    })?;
-    let body = body.to_bytes();
+    let body = front.admission.read(body, source, most).await;
+    let body = body.map_err(|unread| Refusal::unread(&unread, most))?;
     if body.is_empty() || is_json(headers) { Ok(body) } else { Err(Refusal::not_json()) }
 }
 

@@ -13,12 +13,15 @@ use tonic::body::Body;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, Service, ServiceExt as _};
 
+use crate::admission::Kind;
 use crate::refusal::Refusal;
 
 /// A service of the mesh, as the front calls it.
 #[derive(Clone)]
 pub struct Upstream {
     calls: Call,
+    /// Calls that end something: on a connection of their own, which is not full when the other is.
+    endings: Call,
     /// None where streams need no connection.
     streams: Option<Arc<Lines>>,
 }
@@ -80,10 +83,10 @@ impl Upstream {
             Some(tokens) => call(telemetry.layer(chassis::client::WithToken::new(channel, tokens))),
             None => call(telemetry.layer(channel)),
         };
-        let calls = over(channel(&address)?);
+        let (calls, endings) = (over(channel(&address)?), over(channel(&address)?));
         let connect = Box::new(move || Ok(over(channel_of_streams(&address, STREAMS_PER_LINE)?)));
         let streams = Lines { connect, open: Mutex::default() };
-        Ok(Self { calls, streams: Some(Arc::new(streams)) })
+        Ok(Self { calls, endings, streams: Some(Arc::new(streams)) })
     }
 
     /// A service in this process.
@@ -94,23 +97,24 @@ impl Upstream {
         S::Error: Into<BoxError>,
         B: http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        Self { calls: call(RpcClientTelemetry::new("localhost", None).layer(service)), streams: None }
+        let calls = call(RpcClientTelemetry::new("localhost", None).layer(service));
+        Self { endings: calls.clone(), calls, streams: None }
     }
 
     /// Makes one call.
     ///
     /// # Errors
     /// If the service can't be reached, or not in time.
-    pub(crate) async fn call(&self, request: Request<Body>) -> Result<Response<Body>, NoAnswer> {
-        self.calls.clone().oneshot(request).await
+    pub(crate) async fn call(&self, kind: Kind, request: Request<Body>) -> Result<Response<Body>, NoAnswer> {
+        match kind {
+            Kind::Unary => self.calls.clone().oneshot(request).await,
+            Kind::Ending => self.endings.clone().oneshot(request).await,
+            Kind::Stream => self.stream(request).await,
+        }
     }
 
-    /// Makes a call whose answer is a stream.
-    ///
-    /// # Errors
-    /// As [`call`](Self::call).
-    pub(crate) async fn stream(&self, request: Request<Body>) -> Result<Response<Body>, NoAnswer> {
-        let Some(lines) = &self.streams else { return self.call(request).await };
+    async fn stream(&self, request: Request<Body>) -> Result<Response<Body>, NoAnswer> {
+        let Some(lines) = &self.streams else { return self.calls.clone().oneshot(request).await };
         let Line { call, streams } = lines.free().map_err(NoAnswer::Unreachable)?;
         let response = call.oneshot(request).await?;
         let until_its_end = move |frame| {

@@ -4,6 +4,8 @@
 //! Clients and servers are behind the features `<domain>-client` and `<domain>-server`, so that the manifest of a crate
 //! says which services it calls.
 
+mod ends;
+
 /// A package of the protos, with the code that is generated from it.
 macro_rules! package {
     ($(#[$doc:meta])* $domain:ident, $package:literal) => {
@@ -91,6 +93,8 @@ pub struct Rpc {
     pub response_body: &'static str,
     /// Whether it answers with a stream.
     pub streams: bool,
+    /// Whether a call ends something.
+    pub ends: Ends,
 }
 
 /// A kind of person that a rule names.
@@ -102,6 +106,17 @@ pub enum Caller {
     Client,
     /// A therapist.
     Therapist,
+}
+
+/// Whether the calls of an RPC end something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// None of them.
+    Never,
+    /// All of them.
+    Always,
+    /// Those whose request says so.
+    ByRequest,
 }
 
 include!(concat!(env!("OUT_DIR"), "/rpcs.rs"));

@@ -14,6 +14,7 @@ mod appointments;
 mod directory;
 mod embedded_only;
 mod endings;
+mod floods;
 mod hostile;
 mod internal;
 mod journals;

@@ -31,7 +31,7 @@ async fn a_place_is_free_again_when_its_caller_hangs_up() {
         caller.spawn(async move {
             loop {
                 let again = request.try_clone().expect("its body is bytes");
-                answer(again).await.refused(503, "OVERLOADED");
+                answer(again).await.refused(429, "OVERLOADED");
             }
         });
         world.proxy.called("TransactWriteItems").await;

@@ -1,13 +1,15 @@
-//! Connections that say nothing, or half of something, and more connections than there are places.
+//! Connections that say nothing, or half of something, and more connections than there are places, for all or for one source.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use kit::engine::Engine;
-use kit::mesh::TestMesh;
+use kit::fault::Mode;
+use kit::mesh::{PASSWORD, TestMesh};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
-use crate::world::serving;
+use crate::world::{NEVER, World, serving};
 
 /// How long a new connection may take to make its first request.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -78,26 +80,92 @@ async fn a_connection_that_has_made_a_request_may_rest() {
     mesh.stop().await;
 }
 
-#[tokio::test]
-async fn more_connections_than_there_are_places_wait() {
-    // The services count their own: each is called by the front and by others, and auth by all of them.
-    let mesh = mesh(&["--max-connections", "24"]).await;
-    let mut inside = Vec::new();
-    for _ in 0..24 {
-        let mut stream = connect(&mesh.url).await;
+/// A connection to the front from this address of the loopback.
+async fn connect_from(source: u8, mesh: &TestMesh) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, source], 0))).unwrap();
+    socket.connect(mesh.url.trim_start_matches("http://").parse().unwrap()).await.unwrap()
+}
+
+/// Connections that have asked once and are kept alive.
+async fn kept_alive(source: u8, number: usize, mesh: &TestMesh) -> Vec<TcpStream> {
+    let mut kept = Vec::new();
+    for _ in 0..number {
+        let mut stream = connect_from(source, mesh).await;
         assert_eq!(ask(&mut stream).await, "HTTP/1.1 200 OK");
-        inside.push(stream);
+        kept.push(stream);
     }
-    let mut outside = connect(&mesh.url).await;
-    let early = tokio::time::timeout(PATIENCE, ask(&mut outside)).await;
-    assert!(early.is_err(), "the last has no place: {early:?}");
-    for stream in &mut inside {
+    kept
+}
+
+#[tokio::test]
+async fn newcomer_takes_the_place_of_the_longest_idle_connection() {
+    // The services count their own: each is called by the front and by others, and auth by all of them.
+    let mesh = mesh(&["--max-connections", "24", "--max-connections-per-source", "10"]).await;
+    let mut kept = Vec::new();
+    for (source, number) in [(2, 10), (3, 10), (4, 4)] {
+        kept.extend(kept_alive(source, number, &mesh).await);
+    }
+    // The first has asked again, so the second is idle longest.
+    assert_eq!(ask(&mut kept[0]).await, "HTTP/1.1 200 OK");
+    let mut newcomer = connect_from(5, &mesh).await;
+    assert_eq!(ask(&mut newcomer).await, "HTTP/1.1 200 OK");
+    closed(kept.remove(1)).await;
+    for stream in &mut kept {
         assert_eq!(ask(stream).await, "HTTP/1.1 200 OK");
     }
-    drop(inside.pop());
-    let mut answered = Vec::new();
-    let length = tokio::time::timeout(SLACK, outside.read_buf(&mut answered)).await.expect("there is a place").unwrap();
-    assert!(length > 0 && answered.starts_with(b"HTTP/1.1 200 OK"));
-    drop((inside, outside));
+    drop((kept, newcomer));
+    mesh.stop().await;
+}
+
+#[tokio::test]
+async fn source_over_its_budget_loses_its_own_idle_connection() {
+    let mesh = mesh(&["--max-connections", "24", "--max-connections-per-source", "3"]).await;
+    let mut neighbour = kept_alive(2, 1, &mesh).await;
+    let mut greedy = kept_alive(3, 3, &mesh).await;
+    greedy.extend(kept_alive(3, 1, &mesh).await);
+    closed(greedy.remove(0)).await;
+    for stream in greedy.iter_mut().chain(&mut neighbour) {
+        assert_eq!(ask(stream).await, "HTTP/1.1 200 OK");
+    }
+    drop((greedy, neighbour));
+    mesh.stop().await;
+}
+
+#[tokio::test]
+async fn source_over_its_budget_is_refused_while_all_its_connections_are_busy() {
+    let world = World::start_with(Engine::Embedded, |config| {
+        let flags = ["--max-connections-per-source", "2", "--max-deadline", "1h", "--health-interval", "1h"];
+        config.server = serving(&flags);
+        config.front.request_timeout = NEVER;
+        config.dynamodb.attempt_timeout = NEVER;
+        config.dynamodb.operation_timeout = NEVER;
+    })
+    .await;
+    world.proxy.set(Mode::Hang).await;
+    let mut busy = Vec::new();
+    for name in ["a", "b"] {
+        let login = format!(r#"{{"email":"{name}@example.org","password":"{PASSWORD}"}}"#);
+        let head = "POST /auth/login HTTP/1.1\r\nhost: mesh\r\ncontent-type: application/json\r\ncontent-length: ";
+        let mut stream = connect_from(3, &world.mesh).await;
+        stream.write_all(format!("{head}{}\r\n\r\n{login}", login.len()).as_bytes()).await.unwrap();
+        world.proxy.called("GetItem").await;
+        busy.push(stream);
+    }
+    closed(connect_from(3, &world.mesh).await).await;
+    assert_eq!(ask(&mut connect_from(4, &world.mesh).await).await, "HTTP/1.1 200 OK");
+    drop(busy);
+    world.proxy.set(Mode::Pass).await;
+    world.mesh.stop().await;
+}
+
+#[tokio::test]
+async fn thousand_connections_of_one_source_keep_nobody_out() {
+    let mesh = mesh(&[]).await;
+    let kept = kept_alive(3, 1030, &mesh).await;
+    for source in [3, 4] {
+        assert_eq!(ask(&mut connect_from(source, &mesh).await).await, "HTTP/1.1 200 OK");
+    }
+    drop(kept);
     mesh.stop().await;
 }

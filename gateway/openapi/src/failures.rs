@@ -147,6 +147,8 @@ fn of_every(route: &Route) -> Vec<&'static str> {
         "UNAVAILABLE",
         "STOPPING",
         "OVERLOADED",
+        "TOO_MANY_REQUESTS",
+        "REQUEST_TOO_SLOW",
         "DEADLINE_EXCEEDED",
     ];
     if route.has_body() {

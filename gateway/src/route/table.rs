@@ -49,6 +49,8 @@ pub(crate) struct Rpc {
     pub(crate) path: Arc<str>,
     /// The full name of its service.
     pub(crate) service: Arc<str>,
+    /// Whether the caller's side is a stream.
+    pub(crate) takes_stream: bool,
     /// Whether either side is a stream.
     pub(crate) streams: bool,
 }
@@ -122,8 +124,9 @@ impl Table {
                     routed.push((method.clone(), service_name.clone(), path.clone(), rule, input, output));
                 }
                 let path: Arc<str> = path.into();
-                let streams = method.is_server_streaming() || method.is_client_streaming();
-                rpcs.insert(Arc::clone(&path), Rpc { path, service: service_name.clone(), streams });
+                let takes_stream = method.is_client_streaming();
+                let streams = method.is_server_streaming() || takes_stream;
+                rpcs.insert(Arc::clone(&path), Rpc { path, service: service_name.clone(), takes_stream, streams });
             }
         }
 

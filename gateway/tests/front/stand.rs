@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use chassis::TrustedProxies;
 use chassis::listener::{self, Lane, Protocols};
 use clap::Parser;
-use gateway::{Front, Setup, Upstream};
+use gateway::{Admission, Front, Setup, Upstream};
 use kit::front_service::{DESCRIPTOR_SET, SERVICE};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -53,11 +54,14 @@ impl Stand {
     ) -> Self {
         let settings = Settings::parse_from([&["front"], flags].concat());
         let stop = CancellationToken::new();
+        let trusted: Vec<_> = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        let proxies = TrustedProxies::new(&trusted);
         let front = Front::new(Setup {
             descriptors: DESCRIPTOR_SET,
             is_public,
             upstreams: HashMap::from([("testing".to_owned(), upstream)]),
-            trusted_proxies: trusted.iter().map(|network| network.parse().unwrap()).collect(),
+            trusted_proxies: trusted,
+            admission: Admission::new(&settings.front),
             config: settings.front,
             stop: stop.clone(),
         })
@@ -67,7 +71,8 @@ impl Stand {
         let guard = stop.clone().drop_guard();
         #[allow(clippy::disallowed_methods, reason = "the task ends with the guard")]
         tokio::spawn(async move {
-            listener::serve(listener, vec![Lane::here(front)], Protocols::Http1And2, &settings.connections, stop).await
+            let (lanes, protocols) = (vec![Lane::here(front)], Protocols::Http1And2);
+            listener::serve(listener, lanes, protocols, &proxies, &settings.connections, stop).await
         });
         Self { address, client: reqwest::Client::new(), _service: service, _stop: guard }
     }

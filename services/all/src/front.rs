@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use chassis::Running;
 use chassis::identity::Issuer;
 use chassis::listener::{self, Protocols, Threads};
-use gateway::{Front, Setup, Upstream};
+use chassis::{Running, TrustedProxies};
+use gateway::{Admission, Front, Setup, Upstream};
 use kernel::BoxError;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -32,6 +32,7 @@ impl RunningFront {
         let tokens = issuer.workload("gateway").tokens;
         let stop = CancellationToken::new();
         let threads = Threads::start("gateway")?;
+        let admission = Admission::new(&config.front);
         let lanes = threads.lanes(|| {
             let upstreams = services.iter().map(|service| {
                 let upstream = Upstream::remote(&format!("http://{}", service.address()), Some(tokens.clone()))?;
@@ -43,14 +44,16 @@ impl RunningFront {
                 upstreams: upstreams.collect::<Result<_, _>>()?,
                 trusted_proxies: config.server.identity().trusted_proxies.clone(),
                 config: config.front.clone(),
+                admission: admission.clone(),
                 stop: stop.clone(),
             })?)
         })?;
         let (address, connections) = (listener.local_addr()?, config.server.connections().clone());
+        let proxies = TrustedProxies::new(&config.server.identity().trusted_proxies);
         let told = stop.clone();
         #[allow(clippy::disallowed_methods, reason = "its owner is the RunningFront, which waits for it")]
         let served = tokio::spawn(async move {
-            let drained = listener::serve(listener, lanes, Protocols::Http1And2, &connections, told).await;
+            let drained = listener::serve(listener, lanes, Protocols::Http1And2, &proxies, &connections, told).await;
             drop(threads);
             drained
         });

@@ -11,9 +11,10 @@ mod wire;
 
 use std::net::SocketAddr;
 
+use chassis::TrustedProxies;
 use chassis::listener::{self, Lane, Protocols};
 use clap::Parser;
-use gateway::{Setup, Upstream};
+use gateway::{Admission, Setup, Upstream};
 use kit::envoy::{Envoy, EnvoySetup};
 use kit::front_service::{DESCRIPTOR_SET, ENVOY_DESCRIPTOR_SET, Front, SERVICE};
 use prost::Message as _;
@@ -94,6 +95,7 @@ async fn embedded(service: &Front) -> (SocketAddr, DropGuard) {
         is_public: |path| path.trim_start_matches('/').split('/').next() == Some(SERVICE),
         upstreams: [("testing".to_owned(), upstream)].into(),
         trusted_proxies: Vec::new(),
+        admission: Admission::new(&config),
         config,
         stop: stop.clone(),
     })
@@ -102,7 +104,8 @@ async fn embedded(service: &Front) -> (SocketAddr, DropGuard) {
     let address = listener.local_addr().unwrap();
     let guard = stop.clone().drop_guard();
     let serving = async move {
-        listener::serve(listener, vec![Lane::here(front)], Protocols::Http1And2, &connections, stop).await
+        let (lanes, proxies) = (vec![Lane::here(front)], TrustedProxies::default());
+        listener::serve(listener, lanes, Protocols::Http1And2, &proxies, &connections, stop).await
     };
     #[allow(clippy::disallowed_methods, reason = "the task ends with the guard")]
     tokio::spawn(serving);

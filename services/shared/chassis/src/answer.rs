@@ -7,6 +7,7 @@ use proto::Rpc;
 use tonic::{Code, Status};
 
 use crate::access::{is_infrastructure, unknown_method};
+use crate::message;
 use crate::stage::{Inner, Request, Response, Stage, forward};
 use crate::status;
 
@@ -71,9 +72,7 @@ fn of_framework(rpc: Option<&Rpc>, status: &Status) -> Error {
             Error::new(Kind::Unimplemented, "UNKNOWN_ENCODING", "grpc-encoding: send the message without compression")
         }
         Code::Unimplemented => unknown_method(),
-        Code::OutOfRange | Code::ResourceExhausted => {
-            Error::new(Kind::InvalidArgument, "MESSAGE_TOO_LARGE", "the message is larger than the service takes")
-        }
+        Code::OutOfRange | Code::ResourceExhausted => message::too_large(),
         // A body that is no message of the method.
         Code::Internal | Code::DataLoss | Code::InvalidArgument => {
             Error::new(Kind::InvalidArgument, "MALFORMED_MESSAGE", "the body is not a message of this method")

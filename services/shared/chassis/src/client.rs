@@ -24,6 +24,7 @@ use tower::{Layer as _, Service, ServiceExt as _};
 use crate::context::{Context, WORKLOAD_TOKEN};
 use crate::deadline::exceeded;
 use crate::identity::{self, WorkloadTokens};
+use crate::limit::overloaded;
 use crate::telemetry::layer::{RpcClient, RpcClientTelemetry};
 
 use self::replicas::{Pace, Replicas};
@@ -64,8 +65,8 @@ impl Upstream {
     /// idempotent (`idempotency_level`), or the protos would not build; any other that is called here must only read.
     ///
     /// # Errors
-    /// UNAVAILABLE when the service can't be reached or answers that it can't serve; DEADLINE_EXCEEDED when the
-    /// context's time is over; UNAUTHENTICATED when the person's token ended on the way; whatever else the callee says is a fault of ours.
+    /// UNAVAILABLE when the service can't be reached or answers that it can't serve; RESOURCE_EXHAUSTED when it has too much to
+    /// do; DEADLINE_EXCEEDED when the context's time is over; UNAUTHENTICATED when the person's token ended on the way; whatever else the callee says is a fault of ours.
     pub async fn call<T, R, F, Fut>(&self, context: &Context, message: T, rpc: F) -> Result<R, Error>
     where
         T: Clone,
@@ -83,7 +84,9 @@ impl Upstream {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(status) => status,
             };
-            let again = status.code() == Code::Unavailable && attempt < ATTEMPTS;
+            // Shed load was refused before anything was done for it; another replica may have a place.
+            let may_pass = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
+            let again = may_pass && attempt < ATTEMPTS;
             let pause = BACKOFF * 2_u32.pow(attempt - 1);
             if !again || Instant::now() + pause >= context.deadline || !self.budget.withdraw() {
                 return Err(of_upstream(status));
@@ -194,7 +197,9 @@ fn of_upstream(status: Status) -> Error {
     match status.code() {
         // The channel obeys `grpc-timeout` too, and may be the first to say so.
         Code::Cancelled if is_out_of_time(&status) => exceeded(),
-        Code::Unavailable | Code::ResourceExhausted | Code::Cancelled => Error::unavailable(status),
+        // Load that is shed further in is shed here too: this service is no sicker than that one.
+        Code::ResourceExhausted => overloaded().caused_by(status),
+        Code::Unavailable | Code::Cancelled => Error::unavailable(status),
         Code::DeadlineExceeded => exceeded(),
         Code::Ok
         | Code::Unknown
@@ -283,5 +288,12 @@ mod tests {
         assert_eq!(of_upstream(status::of(identity::expired())).reason(), "TOKEN_EXPIRED");
         let nobody = Error::new(Kind::Unauthenticated, "WORKLOAD_REQUIRED", "who are you?");
         assert_eq!(of_upstream(status::of(nobody)).kind(), Kind::Internal);
+    }
+
+    #[test]
+    fn load_shed_by_a_callee_is_shed_load_and_no_outage() {
+        let error = of_upstream(status::of(overloaded()));
+        assert_eq!((error.kind(), error.reason()), (Kind::ResourceExhausted, "OVERLOADED"));
+        assert_eq!(error.retry_delay(), Some(Duration::from_secs(1)));
     }
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod answer;
+mod budget;
 pub mod client;
 pub mod config;
 mod context;
@@ -17,9 +18,11 @@ pub mod health;
 pub mod identity;
 mod limit;
 pub mod listener;
+mod message;
 mod paged;
 mod platform;
 mod proxies;
+mod room;
 pub mod server;
 mod stage;
 pub mod status;
@@ -32,9 +35,11 @@ mod turns;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub use answer::{HTTP_BODY_FIELD, HTTP_CODE};
+pub use budget::{Budget, Held, Holder, Holders};
 pub use context::{AUTHORIZATION, Context, IDEMPOTENCY_KEY, WORKLOAD_TOKEN};
 pub use deadline::grpc_timeout;
 pub use health::Probe;
+pub use message::{Reader, Unread, too_many};
 pub use paged::{NEXT_PAGE_TOKEN, paged};
 pub use platform::{Platform, SystemEntropy};
 pub use proxies::{FORWARDED_FOR, TrustedProxies};

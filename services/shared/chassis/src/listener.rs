@@ -1,7 +1,8 @@
-//! The one listener: HTTP/2 for services, HTTP/1.1 beside it for the front, on a bounded number of connections, each of
-//! which must say something soon and take what it asked for, and all of which are drained before the process ends.
+//! The one listener: HTTP/2 for services, HTTP/1.1 beside it for the front, on a bounded number of connections, of all and of
+//! one source, each of which must say something soon and take what it asked for, and all of which are drained before the process ends.
 
 mod lane;
+mod places;
 mod stall;
 mod unread;
 
@@ -9,7 +10,7 @@ pub use lane::{Lane, Threads};
 pub use unread::RequestBody;
 
 use std::convert::Infallible;
-use std::net::{self, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,24 +26,31 @@ use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use kernel::BoxError;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt as _};
 
 use self::lane::least_busy;
-use self::stall::{Impatient, Life, Owed};
+use self::places::{Accepted, Places, accept};
+use self::stall::{Impatient, Lasting, Life, Owed};
 use self::unread::Discard;
 use crate::config;
+use crate::proxies::TrustedProxies;
 
 /// The bounds of a listener.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "Connections")]
 pub struct Config {
-    /// How many connections may be open at once; more wait in the backlog.
+    /// How many connections may be open at once; one more takes the place of the one that has been idle longest, and waits
+    /// where none is idle.
     #[arg(long, env = "MESH_MAX_CONNECTIONS", default_value_t = 1024, value_parser = config::count)]
     pub max_connections: usize,
+
+    /// How many connections of one source may be open at once at the front: of an IPv4 address or an IPv6 /64, twice as many
+    /// of a /56 and four times as many of a /48. One more closes an idle one of the same source, or is closed.
+    #[arg(long, env = "MESH_MAX_CONNECTIONS_PER_SOURCE", default_value_t = 256, value_parser = config::count)]
+    pub max_connections_per_source: usize,
 
     /// How long a new connection may take to make its first request, and HTTP/1.1 to send its headers.
     #[arg(long, env = "MESH_FIRST_REQUEST_TIMEOUT", default_value = "10s", value_parser = config::duration)]
@@ -66,22 +74,29 @@ pub enum Protocols {
     Http1And2,
 }
 
-const MAX_STREAMS: u32 = 256;
+/// Requests at once on a connection of a stranger.
+const MAX_STREAMS: u32 = 100;
+/// Requests at once on a connection between a front and a service, which carries those of many.
+const MAX_SHARED_STREAMS: u32 = 1024;
 const MAX_HEADERS: u32 = 32 * 1024;
 /// Also how much of a body is read ahead.
 const MAX_HTTP1_HEAD: usize = 32 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// How long a stranger's connection may be without a request.
 const IDLE: Duration = Duration::from_secs(300);
+/// Time that a connection without a place has to take its leave.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves connections until `stop`, each on the lane that has the fewest, then lets those that are there finish. The requests
 /// that services get carry the peer's `SocketAddr` in their extensions. Answers whether all connections ended within the
 /// drain timeout.
+///
+/// Strangers have a budget of connections for each source; `proxies`, and whoever calls a service, have none.
 pub async fn serve<S, B>(
     listener: TcpListener,
     lanes: Vec<Lane<S>>,
     protocols: Protocols,
+    proxies: &TrustedProxies,
     config: &Config,
     stop: CancellationToken,
 ) -> bool
@@ -93,22 +108,21 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let http = Arc::new(protocol(protocols, config));
-    let places = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
+    let places = Places::new(protocols, proxies, config);
     let (ending, tracker) = (CancellationToken::new(), TaskTracker::new());
-    while let Some((stream, peer, place)) = accept(&listener, &places, &stop).await {
+    while let Some(Accepted { stream, peer, life, seat }) = accept(&listener, &places, &stop).await {
         let Some(lane) = least_busy(&lanes) else { break };
         let (service, open) = (lane.service.clone(), Arc::clone(&lane.connections));
         let (http, config, ending) = (Arc::clone(&http), config.clone(), ending.clone());
         let discard = Discard { tracker: tracker.clone(), runtime: lane.runtime.clone() };
         let connection = async move {
-            let _lasts = (place, open);
+            let _lasts = open;
             // A socket that can't change its runtime is as good as one that broke off.
             let Ok(stream) = TcpStream::from_std(stream) else { return };
-            let life = Life::new();
             let service = attended(service, peer, protocols, Arc::clone(&life), discard);
             let io = TokioIo::new(Impatient::new(stream, config.stall_timeout));
             let connection = http.serve_connection(io, TowerToHyperService::new(service));
-            attend(connection, &life, protocols, &config, &ending).await;
+            attend(connection, &life, protocols, &config, &ending, seat.replaced()).await;
         };
         tracker.spawn_on(connection, &lane.runtime);
     }
@@ -120,7 +134,7 @@ where
 }
 
 /// An answer, with a body that notes whether the peer takes it where that matters.
-type Attended<B> = http::Response<Either<Owed<Pin<Box<B>>>, B>>;
+type Attended<B> = http::Response<Either<Owed<Pin<Box<B>>>, Lasting<B>>>;
 
 /// The service of one connection: what it is asked and what it answers tells whether the connection lives.
 fn attended<S, B>(
@@ -138,7 +152,7 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     tower::service_fn(move |mut request: http::Request<Incoming>| {
-        lives.stir();
+        let begun = lives.begin();
         request.extensions_mut().insert::<SocketAddr>(peer);
         // Mesh connections carry the calls of many, and none of these may end for another one's reader.
         let is_one_readers = protocols == Protocols::Http1And2 && request.version() == Version::HTTP_2;
@@ -146,13 +160,13 @@ where
             lives.note_streams();
         }
         let request = RequestBody::wrap(request, discard.clone());
-        let (lives, answer) = (Arc::clone(&lives), service.clone().oneshot(request));
+        let answer = service.clone().oneshot(request);
         async move {
             let answer = answer.await?;
             Ok::<_, Infallible>(if is_one_readers {
-                answer.map(|body| Either::Left(Owed::new(Box::pin(body), lives)))
+                answer.map(|body| Either::Left(Owed::new(Box::pin(body), begun)))
             } else {
-                answer.map(Either::Right)
+                answer.map(|body| Either::Right(Lasting::new(body, begun)))
             })
         }
     })
@@ -167,7 +181,10 @@ fn protocol(protocols: Protocols, config: &Config) -> Builder<TokioExecutor> {
         .max_buf_size(MAX_HTTP1_HEAD);
     http.http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
+        .max_concurrent_streams(match protocols {
+            Protocols::Http2 => MAX_SHARED_STREAMS,
+            Protocols::Http1And2 => MAX_STREAMS,
+        })
         .max_header_list_size(MAX_HEADERS)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE);
@@ -177,55 +194,28 @@ fn protocol(protocols: Protocols, config: &Config) -> Builder<TokioExecutor> {
     }
 }
 
-/// The next connection and its place, or nothing once it is time to stop.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-    stop: &CancellationToken,
-) -> Option<(net::TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    stop.run_until_cancelled(async {
-        let place = Arc::clone(places).acquire_owned().await.ok()?;
-        loop {
-            let accepted = listener.accept().await;
-            match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
-                Ok((stream, peer)) => {
-                    // Without this a small answer waits for the peer's acknowledgement; if it fails, it is only slower.
-                    let _ = stream.set_nodelay(true);
-                    return Some((stream, peer, place));
-                }
-                // Out of file descriptors, or the peer gave up already: neither ends the listener.
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_BACKOFF).await;
-                }
-            }
-        }
-    })
-    .await
-    .flatten()
-}
-
 /// Runs a connection. Drops it if no request came on it in time, whether it said nothing or half a preface, or if nothing
-/// of its answers is taken; sends a stranger away who asks nothing for long.
+/// of its answers is taken; sends a stranger away who asks nothing for long, and whoever is `replaced`.
 async fn attend<C: GracefulConnection>(
     connection: C,
     life: &Arc<Life>,
     protocols: Protocols,
     config: &Config,
     ending: &CancellationToken,
+    replaced: &CancellationToken,
 ) {
     tokio::pin!(connection);
-    let at_rest = Arc::strong_count(life);
-    let mut leaving = false;
+    let (mut leaving, mut has_no_place) = (false, false);
     let mut patience = config.first_request_timeout;
     loop {
         tokio::select! {
             // A broken connection is the peer's affair: its requests have been counted and logged by themselves.
             _ = &mut connection => return,
             () = ending.cancelled(), if !leaving => leaving = true,
+            () = replaced.cancelled(), if !has_no_place => (leaving, has_no_place, patience) = (true, true, FAREWELL),
             () = tokio::time::sleep(patience) => {
-                let Some(silence) = life.silence() else { return };
-                let rests = Arc::strong_count(life) == at_rest;
+                let rests = life.rests();
+                let Some(silence) = life.silence().filter(|_| !has_no_place || !rests) else { return };
                 // HTTP/2 may still hold the last piece of an answer, which the peer makes no room for.
                 let is_left_with_the_end = leaving && rests && life.has_streams();
                 if silence >= config.stall_timeout && (life.is_owed() || is_left_with_the_end) {
@@ -276,6 +266,7 @@ mod tests {
     fn connection() -> (impl Future<Output = ()>, DuplexStream) {
         let config = Config {
             max_connections: 1,
+            max_connections_per_source: 1,
             first_request_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(20),
@@ -290,7 +281,7 @@ mod tests {
         let http = protocol(Protocols::Http1And2, &config);
         let served = async move {
             let connection = http.serve_connection(TokioIo::new(front), TowerToHyperService::new(service));
-            attend(connection, &life, Protocols::Http1And2, &config, &ending).await;
+            attend(connection, &life, Protocols::Http1And2, &config, &ending, &CancellationToken::new()).await;
         };
         (served, peer)
     }

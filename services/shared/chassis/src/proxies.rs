@@ -41,7 +41,8 @@ impl TrustedProxies {
         origin
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether this address is one of a trusted proxy.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 }

@@ -18,7 +18,7 @@ use crate::deadline::DeadlineStage;
 use crate::drain::DrainStage;
 use crate::health::{Probe, Reporter};
 use crate::identity::{self, AccessTokens, IdentityStage, WorkloadVerifier};
-use crate::limit::LimitStage;
+use crate::limit::{self, LimitStage};
 use crate::listener::{self, Lane, Protocols, RequestBody};
 use crate::proxies::TrustedProxies;
 use crate::stage::{Inner, Order, StageLayer};
@@ -30,16 +30,17 @@ pub const MAX_RECEIVE: usize = 1024 * 1024;
 pub const MAX_SEND: usize = 4 * 1024 * 1024;
 
 /// The order of the layers within [`RpcTelemetry`], from the outermost inwards.
-pub const LAYERS: [&str; 6] = ["drain", "deadline", "limit", "answer", "identity", "access"];
+///
+/// The limit is the innermost: it reads the request to its end, and counts by who calls.
+pub const LAYERS: [&str; 6] = ["drain", "deadline", "answer", "identity", "access", "limit"];
 
 /// How every service serves.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "Serving")]
 pub struct Config {
-    /// How many requests are answered at once; what comes on top is refused with UNAVAILABLE.
-    #[arg(long, env = "MESH_MAX_CONCURRENT_REQUESTS", default_value_t = 512, value_parser = config::count)]
-    pub max_concurrent_requests: usize,
+    #[command(flatten)]
+    pub(crate) limits: limit::Config,
 
     /// The deadline of a call that brings none.
     #[arg(long, env = "MESH_DEFAULT_DEADLINE", default_value = "10s", value_parser = config::duration)]
@@ -142,8 +143,8 @@ pub async fn start(
     reporter.look(&probe).await;
 
     let routes = reflection(routes.add_service(health), grpc_services)?;
-    let identity =
-        IdentityStage { people, workloads, trusted_proxies: TrustedProxies::new(&config.identity.trusted_proxies) };
+    let trusted_proxies = TrustedProxies::new(&config.identity.trusted_proxies);
+    let identity = IdentityStage { people, workloads, trusted_proxies: trusted_proxies.clone() };
     let streams = CancellationToken::new();
     let stack = stack(config, DrainStage { stop: streams.clone() }, identity, routes);
     let mut layers = Vec::new();
@@ -164,7 +165,8 @@ pub async fn start(
             told.cancelled().await;
             streams.cancel();
         };
-        tokio::join!(listener::serve(listener, lanes, Protocols::Http2, &connections, told.clone()), watch).0
+        let serve = listener::serve(listener, lanes, Protocols::Http2, &trusted_proxies, &connections, told.clone());
+        tokio::join!(serve, watch).0
     });
     tracing::debug!(name, %address, "listening");
     Ok(Running { name, address, leaving, stop, served })
@@ -175,10 +177,10 @@ fn stack(config: &Config, drain: DrainStage, identity: IdentityStage, routes: Ro
     ServiceBuilder::new()
         .layer(StageLayer(drain))
         .layer(StageLayer(DeadlineStage { default: config.default_deadline, most: config.max_deadline }))
-        .layer(StageLayer(LimitStage::new(config.max_concurrent_requests)))
         .layer(StageLayer(AnswerStage))
         .layer(StageLayer(identity))
         .layer(StageLayer(AccessStage))
+        .layer(StageLayer(LimitStage::new(&config.limits)))
         .service(routes)
 }
 

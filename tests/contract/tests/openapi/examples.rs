@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use clap::Parser as _;
-use gateway::{Front, Setup, Upstream};
+use gateway::{Admission, Front, Setup, Upstream};
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -59,12 +59,14 @@ impl Stand {
             .services()
             .map(|service| service.full_name().split('.').nth(1).unwrap().to_owned())
             .collect::<Vec<_>>();
+        let config = Settings::parse_from(["front"]).front;
         let front = Front::new(Setup {
             descriptors: proto::DESCRIPTOR_SET,
             is_public: gateway::is_public,
             upstreams: domains.into_iter().map(|domain| (domain, upstream.clone())).collect::<HashMap<_, _>>(),
             trusted_proxies: Vec::new(),
-            config: Settings::parse_from(["front"]).front,
+            admission: Admission::new(&config),
+            config,
             stop: CancellationToken::new(),
         });
         Self { front: front.unwrap(), asked }

@@ -13,7 +13,7 @@ use crate::status;
 use crate::telemetry::layer::CallerSlot;
 
 /// The service whose word on the client's address is believed.
-const FRONT: &str = "gateway";
+pub(crate) const FRONT: &str = "gateway";
 
 /// Finds out who is calling, and from where.
 #[derive(Debug, Clone)]

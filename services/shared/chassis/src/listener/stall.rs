@@ -11,8 +11,11 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
+
+use crate::room::Idle;
 
 /// A socket whose writes fail with `TimedOut` once the peer has taken nothing for `patience`.
 #[derive(Debug)]
@@ -76,13 +79,14 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Impatient<T> {
     }
 }
 
-/// What a connection is doing. Each request holds a reference until it is answered, and over HTTP/2 until HTTP/2 has all of
-/// its answer.
+/// Activity of a connection.
 #[derive(Debug)]
 pub(super) struct Life {
     born: Instant,
     /// Milliseconds from birth to the last time the peer asked or took something, plus one; 0 if it has not asked yet.
     last: AtomicU64,
+    /// Requests that are being answered: until HTTP has all of the answer.
+    in_flight: AtomicUsize,
     /// Bodies with something that the peer has not taken yet.
     owed: AtomicUsize,
     /// Whether its answers are streams of HTTP/2.
@@ -94,15 +98,28 @@ impl Life {
         Arc::new(Self {
             born: Instant::now(),
             last: AtomicU64::new(0),
+            in_flight: AtomicUsize::new(0),
             owed: AtomicUsize::new(0),
             streams: AtomicBool::new(false),
         })
     }
 
-    /// The peer asked for something, or took something.
+    /// Notes that the peer asked for something, or took something.
     pub(super) fn stir(&self) {
         let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.last.store(now + 1, Ordering::Relaxed);
+    }
+
+    /// Notes a request, until the guard is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> InFlight {
+        self.stir();
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// Whether no request is being answered.
+    pub(super) fn rests(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) == 0
     }
 
     /// For how long the peer has neither asked nor taken; none if it never asked.
@@ -127,6 +144,25 @@ impl Life {
     }
 }
 
+impl Idle for Arc<Life> {
+    fn idle_since(&self) -> Option<Instant> {
+        let last = Duration::from_millis(self.last.load(Ordering::Relaxed).saturating_sub(1));
+        self.rests().then(|| self.born + last)
+    }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(super) struct InFlight(Arc<Life>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        // A connection is idle from here on, not from when it asked.
+        self.0.stir();
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// How much of an answer is handed to HTTP/2 at once. It takes any piece as soon as the peer's window has room for a byte
 /// of it, and would keep a large one.
 const PIECE: usize = 16 * 1024;
@@ -137,15 +173,15 @@ const PIECE: usize = 16 * 1024;
 pub(super) struct Owed<B> {
     body: B,
     rest: Bytes,
-    life: Arc<Life>,
+    request: InFlight,
     /// Whether this body is counted in `Life::owed`.
     counted: bool,
     begun: bool,
 }
 
 impl<B: Body> Owed<B> {
-    pub(super) fn new(body: B, life: Arc<Life>) -> Self {
-        let mut owed = Self { body, rest: Bytes::new(), life, counted: false, begun: false };
+    pub(super) fn new(body: B, request: InFlight) -> Self {
+        let mut owed = Self { body, rest: Bytes::new(), request, counted: false, begun: false };
         owed.count(true);
         owed
     }
@@ -154,8 +190,8 @@ impl<B: Body> Owed<B> {
 impl<B> Owed<B> {
     fn count(&mut self, owed: bool) {
         match (self.counted, owed) {
-            (false, true) => _ = self.life.owed.fetch_add(1, Ordering::Relaxed),
-            (true, false) => _ = self.life.owed.fetch_sub(1, Ordering::Relaxed),
+            (false, true) => _ = self.request.0.owed.fetch_add(1, Ordering::Relaxed),
+            (true, false) => _ = self.request.0.owed.fetch_sub(1, Ordering::Relaxed),
             _ => {}
         }
         self.counted = owed;
@@ -173,7 +209,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Owed<B> {
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        self.life.stir();
+        self.request.0.stir();
         if self.rest.is_empty() {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
                 self.count(false);
@@ -204,5 +240,38 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Owed<B> {
         }
         hint.set_lower(hint.lower() + rest);
         hint
+    }
+}
+
+pin_project! {
+    /// The body of an answer, whose request is in flight until HTTP has all of it.
+    #[derive(Debug)]
+    pub(super) struct Lasting<B> {
+        #[pin]
+        body: B,
+        request: InFlight,
+    }
+}
+
+impl<B> Lasting<B> {
+    pub(super) const fn new(body: B, request: InFlight) -> Self {
+        Self { body, request }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Lasting<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
