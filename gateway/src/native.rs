@@ -1,20 +1,23 @@
-//! Calls that come as gRPC pass through, streamed both ways: to the service that serves them, or to the front's own
+//! Calls that come as gRPC pass through, their answers as they come: to the service that serves them, or to the front's own
 //! health and reflection. What people may not call is answered as if it did not exist.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response, Uri, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use kernel::Error;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
 use crate::end::End;
+use crate::frames::PREFIX;
 use crate::front::{Shared, peer};
 use crate::metadata::{self, GRPC_TIMEOUT, timeout_value};
 use crate::refusal::Refusal;
@@ -28,7 +31,13 @@ pub(crate) async fn answer(front: &Arc<Shared>, rpc: &Rpc, parts: &Parts, body: 
         Ok(headers) => headers,
         Err(refusal) => return refusal.into_status().into_http(),
     };
-    headers.insert(GRPC_TIMEOUT, timeout_value(patience));
+    let deadline = Instant::now() + patience;
+    let body = if rpc.takes_stream { Ok(body) } else { read(body, front, patience).await };
+    let body = match body {
+        Ok(body) => body,
+        Err(refusal) => return refusal.into_status().into_http(),
+    };
+    headers.insert(GRPC_TIMEOUT, timeout_value(deadline.saturating_duration_since(Instant::now())));
     let Some(upstream) = front.upstream(&rpc.service) else {
         return Refusal::from(Error::internal("a service has no upstream")).into_status().into_http();
     };
@@ -37,7 +46,6 @@ pub(crate) async fn answer(front: &Arc<Shared>, rpc: &Rpc, parts: &Parts, body: 
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = parts.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
     *request.headers_mut() = headers;
-    let deadline = Instant::now() + patience;
     let call = async { if rpc.streams { upstream.stream(request).await } else { upstream.call(request).await } };
     let failed = match tokio::time::timeout_at(deadline, call).await {
         Ok(Ok(response)) if rpc.streams => return filtered(response, End::of_stream(deadline, &front.stop)),
@@ -46,6 +54,18 @@ pub(crate) async fn answer(front: &Arc<Shared>, rpc: &Rpc, parts: &Parts, body: 
         Err(_) => Refusal::out_of_time(),
     };
     failed.into_status().into_http()
+}
+
+/// Reads a request that is one message to its end. A service hears of it then, so that who sends headers and nothing more takes no
+/// place of the service's.
+async fn read(body: Body, front: &Shared, patience: Duration) -> Result<Body, Refusal> {
+    let whole = Limited::new(body, front.limits.max_body.saturating_add(PREFIX)).collect();
+    match tokio::time::timeout(patience.min(front.limits.request_timeout), whole).await {
+        Ok(Ok(whole)) => Ok(Body::new(Full::new(whole.to_bytes()))),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::message_too_large()),
+        Ok(Err(_)) => Err(Refusal::broken_body()),
+        Err(_) => Err(Refusal::out_of_time()),
+    }
 }
 
 /// What every path gets that is no RPC for people.

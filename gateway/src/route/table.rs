@@ -51,6 +51,8 @@ pub(crate) struct Rpc {
     pub(crate) service: Arc<str>,
     /// Whether either side is a stream.
     pub(crate) streams: bool,
+    /// Whether a request is a stream.
+    pub(crate) takes_stream: bool,
 }
 
 /// One route.
@@ -123,7 +125,8 @@ impl Table {
                 }
                 let path: Arc<str> = path.into();
                 let streams = method.is_server_streaming() || method.is_client_streaming();
-                rpcs.insert(Arc::clone(&path), Rpc { path, service: service_name.clone(), streams });
+                let takes_stream = method.is_client_streaming();
+                rpcs.insert(Arc::clone(&path), Rpc { path, service: service_name.clone(), streams, takes_stream });
             }
         }
 

@@ -4,6 +4,7 @@
 
 mod docs;
 mod edge;
+mod hosts;
 mod native;
 mod robustness;
 mod stalls;

@@ -81,7 +81,7 @@ impl Writers {
     /// Stores a message after all that are stored. Not stored, if its sender gives up on this before the write begins.
     ///
     /// # Errors
-    /// UNAVAILABLE (`TOO_MANY_MESSAGES`) when too many wait; ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`); UNAVAILABLE or
+    /// RESOURCE_EXHAUSTED (`TOO_MANY_MESSAGES`) when too many wait; ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`); UNAVAILABLE or
     /// INTERNAL, and then nobody knows whether it is stored.
     pub(crate) async fn append(&self, job: Job) -> Result<Stored> {
         let (answer, answered) = oneshot::channel();
@@ -279,5 +279,5 @@ fn fail(jobs: Vec<Waiting>, error: &Error) {
 
 fn too_many() -> Error {
     let message = "too many messages of this conversation wait to be stored; try again";
-    Error::new(Kind::Unavailable, "TOO_MANY_MESSAGES", message).retry_after(Duration::from_secs(1))
+    Error::new(Kind::ResourceExhausted, "TOO_MANY_MESSAGES", message).retry_after(Duration::from_secs(1))
 }

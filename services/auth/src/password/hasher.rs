@@ -57,7 +57,7 @@ impl Hasher {
     /// Waits for a thread.
     ///
     /// # Errors
-    /// UNAVAILABLE (`LOGINS_BUSY`) when the queue is full.
+    /// RESOURCE_EXHAUSTED (`LOGINS_BUSY`) when the queue is full.
     pub(crate) async fn slot(&self) -> Result<Slot, Error> {
         let _place = self.queue.try_acquire().map_err(|_| busy())?;
         let thread = Arc::clone(&self.free).acquire_owned().await.map_err(|_| busy())?;
@@ -125,6 +125,6 @@ fn spawn(threads: usize) -> Result<mpsc::UnboundedSender<Job>, BoxError> {
 }
 
 fn busy() -> Error {
-    Error::new(Kind::Unavailable, "LOGINS_BUSY", "too many logins at once; try again")
+    Error::new(Kind::ResourceExhausted, "LOGINS_BUSY", "too many logins at once; try again")
         .retry_after(Duration::from_secs(1))
 }
