@@ -349,6 +349,8 @@ local NATIVE = {
   ["8 local_rate_limited"] = { 8, "RESOURCE_EXHAUSTED", "too much was asked; wait and try again" },
   -- What Envoy makes of 429 where the call came by gRPC-Web.
   ["14 local_rate_limited"] = { 8, "RESOURCE_EXHAUSTED", "too much was asked; wait and try again" },
+  ["2 content length too large"] = { 3, "MESSAGE_TOO_LARGE", "the message is larger than the service takes" },
+  ["2 Payload Too Large"] = { 3, "MESSAGE_TOO_LARGE", "the message is larger than the service takes" },
   ["4 the service can't answer right now; try again"] = { 4, "DEADLINE_EXCEEDED", "the time given to the request is over" },
   ["14 the service can't answer right now; try again"] = { 14, "UNAVAILABLE", UNAVAILABLE[4] },
 }
@@ -371,7 +373,7 @@ local function describe_own(handle, front)
     local _, number, reason, text = unpack(TOKENS[message] or TOKEN_INVALID)
     describe_native(handle, number, reason, text, number == 14)
   elseif own ~= nil then
-    describe_native(handle, own[1], own[2], own[3], own[1] ~= 4)
+    describe_native(handle, own[1], own[2], own[3], own[1] == 8 or own[1] == 14)
   end
 end
 

@@ -31,10 +31,11 @@ async fn answers(front: SocketAddr, host: &str) -> [Answer; 3] {
 
 fn statuses(answers: &[Answer; 3]) -> [String; 3] {
     let [rest, native, web] = answers;
-    let grpc = |answer: &Answer| answer.headers.get("grpc-status").map(|values| values.concat()).unwrap_or_default();
-    // gRPC-Web has its status at the end of the body, unless there is nothing else in it.
-    let web = if web.body.is_empty() { grpc(web) } else { "0".to_owned() };
-    [rest.status.to_string(), grpc(native), web]
+    let grpc = |answer: &Answer| answer.headers.get("grpc-status").map(|values| values.concat());
+    // gRPC-Web may have its trailers at the end of the body.
+    let body = String::from_utf8_lossy(&web.body);
+    let trailer = body.split_once("grpc-status:").map(|(_, rest)| rest.trim_start().chars().take(1).collect());
+    [rest.status.to_string(), grpc(native).unwrap_or_default(), grpc(web).or(trailer).unwrap_or_default()]
 }
 
 #[tokio::test(flavor = "multi_thread")]
