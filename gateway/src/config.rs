@@ -1,15 +1,21 @@
 //! What the front is told by flags and by the environment.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use chassis::config;
-use kernel::Origin;
+use kernel::{HostPattern, Hosts, NoHosts, Origin};
 
-/// The bounds of the front and who may call it from a page.
+/// The bounds of the front, the hosts that it answers to, and who may call it from a page.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "REST front")]
 pub struct Config {
+    /// Hosts that the front answers to, such as api.example.org or *.example.org, with a port where only that one counts.
+    /// On loopback it also answers to localhost and its like; elsewhere to these alone, and it must be told some.
+    #[arg(long, env = "MESH_HOSTS", value_delimiter = ',')]
+    pub hosts: Vec<HostPattern>,
+
     /// Origins whose pages may call, such as https://app.example.org; * for any. None unless told.
     #[arg(long, env = "MESH_CORS_ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<Origin>,
@@ -34,6 +40,16 @@ pub struct Config {
     /// How long a stream of server-sent events may be silent: a comment comes then.
     #[arg(long, env = "MESH_STREAM_SILENCE", default_value = "15s", value_parser = config::duration)]
     pub stream_silence: Duration,
+}
+
+impl Config {
+    /// Returns the hosts that a front which listens there answers to.
+    ///
+    /// # Errors
+    /// If that is not loopback and no host is listed.
+    pub fn hosts_at(&self, listen: SocketAddr) -> Result<Hosts, NoHosts> {
+        Hosts::of(listen.ip(), self.hosts.clone())
+    }
 }
 
 /// Where a service listens, as `name=http://host:port`.

@@ -30,6 +30,12 @@ fn has_one_host(parts: &Parts) -> bool {
     is_named && hosts.next().is_none() && !authority.unwrap_or_default().contains('@')
 }
 
+/// Returns the host that a request is for: `:authority`, or else the `host` header; empty where an older request names none.
+pub(crate) fn host(parts: &Parts) -> &str {
+    let header = || parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    parts.uri.authority().map(Authority::as_str).or_else(header).unwrap_or_default()
+}
+
 /// Chunks, or a length, which the parser has judged (RFC 9112, section 6.1): no other coding is undone here.
 fn has_one_framing(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();

@@ -15,7 +15,7 @@ use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
 use http::{Extensions, HeaderValue, Method, Request, Response, Version};
 use ipnet::IpNet;
-use kernel::BoxError;
+use kernel::{BoxError, Hosts};
 use opentelemetry::trace::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -42,6 +42,8 @@ pub struct Setup {
     pub upstreams: HashMap<String, Upstream>,
     /// Networks whose `x-forwarded-for` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The hosts that the front answers to.
+    pub hosts: Hosts,
     /// The bounds.
     pub config: Config,
     /// What all threads of the front together take on for a source.
@@ -69,6 +71,7 @@ pub(crate) struct Shared {
     pub(crate) stop: CancellationToken,
     pub(crate) proxies: TrustedProxies,
     pub(crate) cors: Cors,
+    hosts: Hosts,
     upstreams: HashMap<Arc<str>, Upstream>,
     readiness: Readiness,
     /// The front's own gRPC services.
@@ -76,6 +79,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Returns the refusal of a request for a host that is not the front's.
+    fn foreign_host(&self, parts: &Parts) -> Option<Refusal> {
+        (!self.hosts.cover(form::host(parts))).then(Refusal::foreign_host)
+    }
+
     pub(crate) fn upstream(&self, service: &str) -> Option<&Upstream> {
         self.upstreams.get(service)
     }
@@ -93,7 +101,7 @@ impl Front {
     /// # Errors
     /// If the descriptors can't be served, or a service in them has no upstream.
     pub fn new(setup: Setup) -> Result<Self, UnusableDescriptors> {
-        let Setup { descriptors, is_public, upstreams: domains, trusted_proxies, config, admission, stop } = setup;
+        let Setup { descriptors, is_public, upstreams: domains, trusted_proxies, hosts, config, admission, stop } = setup;
         let table = Table::new(descriptors, is_public)?;
         let mut upstreams = HashMap::new();
         for service in table.services() {
@@ -108,6 +116,7 @@ impl Front {
         Ok(Self(Arc::new(Shared {
             table: Arc::new(table),
             proxies: TrustedProxies::new(&trusted_proxies),
+            hosts,
             upstreams,
             cors: Cors::new(config.cors_origins.clone()),
             limits: config,
@@ -159,12 +168,16 @@ where
 }
 
 async fn http(shared: &Arc<Shared>, call: &mut HttpCall, parts: &Parts, body: Body) -> Response<Body> {
+    // Probes call by the address of a pod.
+    if let Some(refusal) = shared.foreign_host(parts).filter(|_| parts.uri.path() != "/healthz") {
+        return with_no_store(refusal.into_response(&shared.table.schema));
+    }
     if let Some(answer) = shared.cors.preflight(&parts.method, &parts.headers) {
         return answer;
     }
     let segments = Segments::of(parts.uri.path());
     let route = segments.as_ref().and_then(|segments| Some((shared.table.find(&parts.method, segments)?, segments)));
-    let mut response = match route {
+    let response = match route {
         Some((route, segments)) => {
             call.route(Arc::clone(&route.template));
             rest::answer(shared, route, segments, parts, body).await
@@ -181,8 +194,7 @@ async fn http(shared: &Arc<Shared>, call: &mut HttpCall, parts: &Parts, body: Bo
             None => Refusal::no_route().into_response(&shared.table.schema),
         },
     };
-    // Nothing of a person stays in a cache (RFC 6749, section 5.1, for tokens), unless the service says otherwise.
-    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    let mut response = with_no_store(response);
     if let Some(origin) = shared.cors.allowed(&parts.headers) {
         Cors::show(origin, response.headers_mut());
     }
@@ -198,7 +210,12 @@ fn malformed(shared: &Shared, parts: &Parts) -> Response<Body> {
         // Nobody knows where the next request begins.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    with_no_store(response)
+}
+
+/// Nothing of a person stays in a cache (RFC 6749, section 5.1, for tokens), unless the service says otherwise.
+fn with_no_store(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
@@ -210,6 +227,9 @@ fn name_rpc(shared: &Shared, call: &mut HttpCall, parts: &Parts) {
 
 pub(crate) async fn grpc(shared: &Arc<Shared>, parts: Parts, body: Body) -> Response<Body> {
     let path = parts.uri.path();
+    if let Some(refusal) = shared.foreign_host(&parts).filter(|_| !path.starts_with("/grpc.health.")) {
+        return refusal.into_status().into_http();
+    }
     if let Some(rpc) = shared.table.rpc(path) {
         return native::answer(shared, rpc, &parts, body).await;
     }

@@ -71,6 +71,7 @@ fn complain(error: &(dyn std::error::Error + 'static)) {
 }
 
 async fn run(cli: Cli) -> Result<(), BoxError> {
+    let hosts = cli.front.hosts_at(cli.listen)?;
     let telemetry = telemetry::init(NAME, &cli.telemetry)?;
     let platform = Platform::system();
     let tokens = Workload::from_files(&cli.workload, &platform).await?.tokens;
@@ -86,6 +87,7 @@ async fn run(cli: Cli) -> Result<(), BoxError> {
             is_public: gateway::is_public,
             upstreams: upstreams.collect::<Result<_, _>>()?,
             trusted_proxies: cli.trusted_proxies.clone(),
+            hosts: hosts.clone(),
             config: cli.front.clone(),
             admission: admission.clone(),
             stop: stop.clone(),

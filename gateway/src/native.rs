@@ -1,4 +1,4 @@
-//! Calls that come as gRPC pass through, streamed both ways: to the service that serves them, or to the front's own
+//! Calls that come as gRPC pass through, their answers as they come: to the service that serves them, or to the front's own
 //! health and reflection. What people may not call is answered as if it did not exist.
 
 use std::pin::Pin;

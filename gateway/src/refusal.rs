@@ -35,6 +35,12 @@ impl Refusal {
         Error::new(Kind::InvalidArgument, "MALFORMED_REQUEST", message).into()
     }
 
+    /// The host is not one that the front answers to.
+    pub(crate) fn foreign_host() -> Self {
+        let message = "host: this is no name of this front; its operator lists those that it answers to";
+        Error::new(Kind::PermissionDenied, "HOST_NOT_ALLOWED", message).into()
+    }
+
     pub(crate) fn body_too_large(limit: usize) -> Self {
         let message = format!("the body is larger than {limit} bytes");
         let error = Error::new(Kind::InvalidArgument, "BODY_TOO_LARGE", message);

@@ -1,6 +1,7 @@
 //! Every setting is documented, and none is passed over silently.
 
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 
 use clap::{CommandFactory as _, Parser};
 
@@ -84,6 +85,7 @@ fn a_variable_that_is_malformed_is_refused_by_name() {
         ("MESH_TRUSTED_PROXIES", "10.0.0.0/99"),
         ("MESH_LOG", "inof"),
         ("MESH_CORS_ORIGINS", "https://app.example.org/"),
+        ("MESH_HOSTS", "*"),
         ("MESH_LOG_FORMAT", "xml"),
     ] {
         assert_refused(name, value, &[]);
@@ -115,6 +117,38 @@ fn what_cannot_be_had_is_refused_with_the_setting_that_helps() {
     let told = String::from_utf8(refused.stderr).unwrap();
     assert!(!refused.status.success() && told.contains("secrets: line 1"), "{told}");
     assert!(!told.contains("not a secret"), "a secret is never shown");
+}
+
+#[test]
+fn front_that_others_reach_without_hosts_refuses_to_start() {
+    for listen in ["0.0.0.0:0", "[::]:0"] {
+        let refused = run(mesh(&[("MESH_LISTEN", listen), ("MESH_MEMORY", "true")]));
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && refused.stdout.is_empty(), "{told}");
+        assert!(told.contains("set MESH_HOSTS") && told.contains("such as api.example.org"), "{told}");
+    }
+}
+
+#[test]
+fn front_that_others_reach_serves_listed_hosts_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let mesh = Process::start_with(data.path(), &[("MESH_LISTEN", "0.0.0.0:0"), ("MESH_HOSTS", "api.example.org")]);
+    let status = |path: &str, host: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port(&mesh.url))).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    assert_eq!(status("/emotions", "api.example.org"), "401");
+    assert_eq!(status("/docs", "api.example.org:8443"), "200");
+    for foreign in ["localhost", "127.0.0.1", "evil.example"] {
+        assert_eq!((status("/docs", foreign), status("/healthz", foreign)), ("403".to_owned(), "200".to_owned()));
+    }
+}
+
+fn port(url: &str) -> u16 {
+    url.rsplit_once(':').unwrap().1.parse().unwrap()
 }
 
 #[test]

@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 pub use settings::{MAX_BODY, Rate, Settings, Target, Tls, TokenRules, Upstream};
 pub use template::BadTemplate;
 
-use kernel::Origin;
+use kernel::{HostPattern, NoHosts, Origin};
 
 use crate::rpcs::Rpc;
 use crate::template::Values;
@@ -45,6 +45,9 @@ pub enum Error {
     /// A setting can't be written into the file.
     #[error("{0:?} has characters that a setting can't have")]
     Setting(String),
+    /// It would listen where others reach it, and answer to no host.
+    #[error(transparent)]
+    Hosts(#[from] NoHosts),
     /// The template is broken.
     #[error(transparent)]
     Template(#[from] BadTemplate),
@@ -102,7 +105,7 @@ impl Settings {
         let clusters = self.upstreams.iter().filter(|(domain, _)| domains.contains(domain.as_str()));
 
         let values = self
-            .values(&rpcs)
+            .values(&rpcs)?
             .list("service", services.iter().map(|name| Values::new([("service", (*name).to_owned())])))
             .list("rpc", rpcs.iter().map(values_of))
             .list(
@@ -111,6 +114,8 @@ impl Settings {
                     Values::new([("is_native", native.to_owned()), ("has_grpc_status", status.to_owned())])
                 }),
             )
+            .list("rate", buckets(self.rate))
+            .list("auth_rate", buckets(self.auth_rate))
             .list("answer", self.answers())
             .list(
                 "cluster",
@@ -137,7 +142,8 @@ impl Settings {
         Ok(all.filter(|rpc| self.upstreams.contains_key(&rpc.domain)).collect())
     }
 
-    fn values(&self, rpcs: &[Rpc]) -> Values {
+    fn values(&self, rpcs: &[Rpc]) -> Result<Values, Error> {
+        let hosts = self.own_hosts()?;
         let keys = rpcs.iter().find(|rpc| rpc.path == KEYS && self.tokens.is_some());
         let bodies: BTreeSet<_> = rpcs.iter().map(Rpc::body).filter(|body| !body.is_empty()).collect();
         let tokens = self.tokens.clone().unwrap_or_default();
@@ -146,7 +152,9 @@ impl Settings {
             None => ("stdout", "stream.v3.StdoutAccessLog"),
         };
         let otlp = self.otlp.as_ref();
-        Values::new([
+        Ok(Values::new([
+            ("hosts", hosts.listed().iter().map(HostPattern::to_string).collect::<Vec<_>>().join(" ")),
+            ("loopback", hosts.is_loopback().to_string()),
             ("admin_port", self.admin_port.to_string()),
             ("listen_address", self.listen.ip().to_string()),
             ("listen_port", self.listen.port().to_string()),
@@ -156,10 +164,7 @@ impl Settings {
             ("cors_origins", self.cors_origins.iter().map(Origin::to_string).collect::<Vec<_>>().join(" ")),
             ("bodies", bodies.into_iter().collect::<Vec<_>>().join(" ")),
             ("max_body", self.max_body.to_string()),
-            ("rate_per_second", self.rate.per_second.to_string()),
-            ("rate_burst", self.rate.burst.to_string()),
-            ("auth_per_second", self.auth_rate.per_second.to_string()),
-            ("auth_burst", self.auth_rate.burst.to_string()),
+            ("max_connections", self.max_connections.to_string()),
             ("token_issuer", tokens.issuer),
             ("token_audience", tokens.audience),
             ("keys_cache", format!("{}s", tokens.keys_cache.as_secs_f64())),
@@ -173,7 +178,7 @@ impl Settings {
             ("access_log_type", access_log_type.to_owned()),
             ("access_log_file", self.access_log_file.clone().unwrap_or_default()),
             ("health_interval", format!("{}s", self.health_interval.as_secs_f64())),
-        ])
+        ]))
     }
 
     /// What Envoy answers by itself where no sentence has to be understood, by HTTP status; the first that fits counts.
@@ -218,9 +223,21 @@ fn values_of(rpc: &Rpc) -> Values {
         ("template", rpc.template()),
         ("protected", flag(!rpc.is_public)),
         ("stream", flag(rpc.streams)),
+        ("takes_stream", flag(rpc.takes_stream)),
         ("unary", flag(!rpc.streams)),
         ("repeatable", flag(rpc.repeatable)),
     ])
+}
+
+/// A bucket for each network of a source.
+fn buckets(rate: Rate) -> impl Iterator<Item = Values> {
+    rate.of_networks().into_iter().map(|(bits, rate)| {
+        Values::new([
+            ("bits", bits.to_string()),
+            ("per_second", rate.per_second.to_string()),
+            ("burst", rate.burst.to_string()),
+        ])
+    })
 }
 
 fn flag(is: bool) -> String {

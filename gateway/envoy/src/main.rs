@@ -8,7 +8,7 @@ use std::{fs, io, mem};
 
 use clap::{Parser, value_parser};
 use envoy_config::{MAX_BODY, Rate, Settings, Target, Tls, Upstream};
-use kernel::Origin;
+use kernel::{HostPattern, Origin};
 
 /// Writes envoy.yaml, front.lua, query.lua and descriptors.pb; with a workload token workload.yaml, with TLS certificate.yaml. Start Envoy
 /// with `envoy --disable-hot-restart --config-path <DIRECTORY>/envoy.yaml`.
@@ -29,6 +29,11 @@ struct Cli {
     /// Where Envoy listens.
     #[arg(long)]
     listen: Option<SocketAddr>,
+
+    /// Hosts that Envoy answers to, such as api.example.org or *.example.org, with a port where only that one counts. Unless told,
+    /// localhost and its like, and in containers the name within the cluster; where it listens on loopback, localhost always.
+    #[arg(long, value_delimiter = ',')]
+    hosts: Vec<HostPattern>,
 
     /// Origins whose pages may call, such as https://app.example.org; * for any.
     #[arg(long, value_delimiter = ',')]
@@ -54,7 +59,12 @@ struct Cli {
     #[arg(long)]
     otlp: Option<Upstream>,
 
-    /// What one source may ask: requests a second, and requests at once. 200:2000 unless told.
+    /// The most connections at once, of all sources together: Envoy counts them by no source.
+    #[arg(long, value_parser = value_parser!(u32).range(1..), default_value_t = 10_000)]
+    max_connections: u32,
+
+    /// What one source may ask: requests a second, and requests at once. 200:2000 unless told. A /56 of IPv6
+    /// may ask four times as much as the /64 that is a source, a /48 sixteen times.
     #[arg(long, value_name = "RATE:BURST")]
     rate: Option<Rate>,
 
@@ -127,7 +137,11 @@ fn settings(cli: Cli) -> io::Result<Settings> {
         None => settings.directory,
     };
     settings.listen = cli.listen.unwrap_or(settings.listen);
+    if !cli.hosts.is_empty() {
+        settings.hosts = cli.hosts;
+    }
     settings.cors_origins = cli.cors_origins;
+    settings.max_connections = cli.max_connections;
     settings.trusted_hops = cli.trusted_hops;
     settings.tls = cli.tls_certificate.zip(cli.tls_key).map(|(certificate, key)| Tls { certificate, key });
     settings.workload_token = cli.workload_token.or(settings.workload_token);

@@ -26,6 +26,8 @@ pub(crate) struct Rpc {
     pub(crate) is_public: bool,
     /// Whether it answers with a stream.
     pub(crate) streams: bool,
+    /// Whether a request of it is a stream.
+    pub(crate) takes_stream: bool,
     /// Whether a second call changes nothing that the first didn't: every route is a GET, or the proto says so.
     pub(crate) repeatable: bool,
 }
@@ -83,6 +85,7 @@ fn rpc(
         routes,
         is_public: callers.contains(&ANYONE),
         streams: method.is_server_streaming(),
+        takes_stream: method.is_client_streaming(),
         repeatable: reads || level == Some(IdempotencyLevel::NoSideEffects),
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use kernel::Origin;
+use kernel::{HostPattern, Hosts, Origin};
 
 use crate::Error;
 
@@ -30,6 +30,8 @@ pub struct Settings {
     pub upstreams: BTreeMap<String, Upstream>,
     /// Where Envoy listens.
     pub listen: SocketAddr,
+    /// Hosts that the front answers to, besides the names of loopback where it listens there.
+    pub hosts: Vec<HostPattern>,
     /// The port of Envoy's own administration, on 127.0.0.1.
     pub admin_port: u16,
     /// Where Envoy finds the other files of the configuration, without a slash at its end.
@@ -42,9 +44,11 @@ pub struct Settings {
     pub cors_origins: Vec<Origin>,
     /// The largest body of a request, in bytes.
     pub max_body: u32,
-    /// What one source may ask.
+    /// The most connections at once, of all sources together.
+    pub max_connections: u32,
+    /// What one source may ask. A network of many sources may ask a multiple of it.
     pub rate: Rate,
-    /// What one source may ask of auth, on top.
+    /// What one source may ask of auth, on top; a network again a multiple.
     pub auth_rate: Rate,
     /// How access tokens are judged; none leaves it to the services. Not judged either where auth is no upstream.
     pub tokens: Option<TokenRules>,
@@ -76,13 +80,27 @@ pub struct Tls {
     pub key: String,
 }
 
-/// A bucket of requests for each source (an IPv4 address, or 64 bits of IPv6).
+/// A bucket of requests for each source (an IPv4 address, or 64 bits of IPv6), and larger ones for the networks of IPv6 that a
+/// customer or a site is given.
 #[derive(Debug, Clone, Copy)]
 pub struct Rate {
     /// How many come back each second.
     pub per_second: u32,
     /// How many there are at most.
     pub burst: u32,
+}
+
+/// The networks that have a bucket each, as bits of IPv6, and how many times that of one source it is.
+const NETWORKS: [(u8, u32); 3] = [(64, 1), (56, 4), (48, 16)];
+
+impl Rate {
+    /// The bucket of each network.
+    pub(crate) fn of_networks(self) -> [(u8, Self); NETWORKS.len()] {
+        NETWORKS.map(|(bits, times)| {
+            let times = |count: u32| count.saturating_mul(times);
+            (bits, Self { per_second: times(self.per_second), burst: times(self.burst) })
+        })
+    }
 }
 
 impl std::str::FromStr for Rate {
@@ -150,6 +168,18 @@ const SERVICES: [(&str, u16); 9] = [
 /// The largest message that services take, in bytes.
 pub const MAX_BODY: u32 = 1024 * 1024;
 
+/// What the front is called by in a container unless told: by a port of this machine that leads there, and by its name within the
+/// cluster.
+const CONTAINER_HOSTS: [&str; 7] = [
+    "localhost",
+    "127.0.0.1",
+    "[::1]",
+    "gateway",
+    "gateway.therapy",
+    "gateway.therapy.svc",
+    "gateway.therapy.svc.cluster.local",
+];
+
 /// Where the token is mounted in a container.
 const WORKLOAD_TOKEN: &str = "/var/run/secrets/workload/token";
 
@@ -173,8 +203,14 @@ impl Settings {
             directory: if is_local { "." } else { "/etc/envoy" }.to_owned(),
             tls: None,
             trusted_hops: 0,
+            hosts: if is_local {
+                Vec::new()
+            } else {
+                CONTAINER_HOSTS.iter().filter_map(|host| host.parse().ok()).collect()
+            },
             cors_origins: Vec::new(),
             max_body: MAX_BODY,
+            max_connections: 10_000,
             rate: Rate { per_second: 200, burst: 2000 },
             auth_rate: Rate { per_second: 5, burst: 100 },
             tokens: Some(TokenRules::default()),
@@ -183,6 +219,11 @@ impl Settings {
             access_log_file: None,
             health_interval: Duration::from_secs(2),
         }
+    }
+
+    /// The hosts that the front answers to.
+    pub(crate) fn own_hosts(&self) -> Result<Hosts, Error> {
+        Ok(Hosts::of(self.listen.ip(), self.hosts.clone())?)
     }
 
     /// Nothing in a setting may end the string that it stands in.

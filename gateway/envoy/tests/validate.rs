@@ -115,13 +115,22 @@ fn what_an_operator_sets_is_in_the_file_and_envoy_takes_it() {
         ("--token-audience", "journal", "audiences: [\"journal\"]"),
         ("--health-interval", "750ms", "interval: 0.75s"),
         ("--trusted-hops", "2", "xff_num_trusted_hops: 2"),
+        ("--max-connections", "500", "max_active_downstream_connections: 500"),
+        (
+            "--hosts",
+            "API.example.org.,*.clinic.example:8443",
+            "hosts: \"api.example.org *.clinic.example:8443\", loopback: true",
+        ),
     ];
     let mut command = Command::new(env!("CARGO_BIN_EXE_envoy-config"));
     command.args(["--for", "local"]).arg(directory.path()).args(told.iter().flat_map(|(flag, value, _)| [flag, value]));
     let done = command.output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let written = fs::read_to_string(directory.path().join("envoy.yaml")).unwrap();
-    for (flag, _, line) in told {
+    // A network of IPv6 may ask a multiple of what a source may.
+    let networks = ["280, tokens_per_fill: 28,", "1120, tokens_per_fill: 112,", "120, tokens_per_fill: 12,"];
+    let networks = networks.map(|line| ("--rate", "", line));
+    for (flag, _, line) in told.into_iter().chain(networks) {
         assert!(written.contains(line), "{flag}: no {line} in\n{written}");
     }
     let envoy = Command::new(kit::envoy::binary())
@@ -142,6 +151,9 @@ fn a_flag_that_makes_no_sense_is_refused_with_what_to_write() {
         ("--max-body", "0", "1..=1048576"),
         ("--max-body", "1048577", "1..=1048576"),
         ("--health-interval", "0s", "such as 2s"),
+        ("--max-connections", "0", "1.."),
+        ("--hosts", "https://api.example.org", "such as api.example.org"),
+        ("--hosts", "*", "such as api.example.org"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_envoy-config"));
         let done =
@@ -150,6 +162,20 @@ fn a_flag_that_makes_no_sense_is_refused_with_what_to_write() {
         assert!(!done.status.success() && told.contains(flag) && told.contains(remedy), "{told}");
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "a wrong flag writes nothing");
+}
+
+#[test]
+fn front_that_others_reach_has_hosts() {
+    let listen = ([0, 0, 0, 0], 8081).into();
+    let refused = Settings { listen, ..Settings::of(Target::Local) }.render().unwrap_err();
+    assert!(matches!(refused, Error::Hosts(_)) && refused.to_string().contains("(--hosts)"), "{refused}");
+    let own = |target| Settings::of(target).render().unwrap();
+    assert!(own(Target::Local).contains(r#"hosts: "", loopback: true"#));
+    for target in [Target::Compose, Target::Kubernetes] {
+        let hosts =
+            "localhost 127.0.0.1 [::1] gateway gateway.therapy gateway.therapy.svc gateway.therapy.svc.cluster.local";
+        assert!(own(target).contains(&format!(r#"hosts: "{hosts}", loopback: false"#)), "{target:?}");
+    }
 }
 
 #[test]

@@ -142,6 +142,7 @@ fn of_every(route: &Route) -> Vec<&'static str> {
         "MALFORMED_REQUEST",
         "MALFORMED_PATH",
         "CREDENTIALS_AMBIGUOUS",
+        "HOST_NOT_ALLOWED",
         "RESOURCE_EXHAUSTED",
         "INTERNAL",
         "UNAVAILABLE",

@@ -5,6 +5,7 @@
 mod docs;
 mod edge;
 mod fuzz;
+mod hosts;
 mod native;
 mod robustness;
 mod stalls;

@@ -46,13 +46,34 @@ impl Stand {
         Self::before(upstream, Some(service), &[], &["127.0.0.0/8"]).await
     }
 
+    /// A front that takes itself to listen where others reach it, and answers to these hosts.
+    pub(crate) async fn elsewhere(hosts: &str) -> Self {
+        let service = kit::front_service::Front::start().await;
+        let upstream = Upstream::remote(&format!("http://{}", service.address()), None).unwrap();
+        let flags = [format!("--hosts={hosts}")];
+        Self::at(Some(([192, 0, 2, 1], 80).into()), upstream, Some(service), &[&flags[0]], &[]).await
+    }
+
     pub(crate) async fn before(
         upstream: Upstream,
         service: Option<kit::front_service::Front>,
         flags: &[&str],
         trusted: &[&str],
     ) -> Self {
-        let settings = Settings::parse_from([&["front"], flags].concat());
+        Self::at(None, upstream, service, flags, trusted).await
+    }
+
+    async fn at(
+        listens: Option<SocketAddr>,
+        upstream: Upstream,
+        service: Option<kit::front_service::Front>,
+        flags: &[&str],
+        trusted: &[&str],
+    ) -> Self {
+        // Requests that are written byte by byte are for the host `a`.
+        let settings = Settings::parse_from([&["front", "--hosts=a"], flags].concat());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let trusted: Vec<_> = trusted.iter().map(|network| network.parse().unwrap()).collect();
         let proxies = TrustedProxies::new(&trusted);
@@ -61,13 +82,12 @@ impl Stand {
             is_public,
             upstreams: HashMap::from([("testing".to_owned(), upstream)]),
             trusted_proxies: trusted,
+            hosts: settings.front.hosts_at(listens.unwrap_or(address)).unwrap(),
             admission: Admission::new(&settings.front),
             config: settings.front,
             stop: stop.clone(),
         })
         .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let guard = stop.clone().drop_guard();
         #[allow(clippy::disallowed_methods, reason = "the task ends with the guard")]
         tokio::spawn(async move {

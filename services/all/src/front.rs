@@ -7,7 +7,7 @@ use chassis::identity::Issuer;
 use chassis::listener::{self, Protocols, Threads};
 use chassis::{Running, TrustedProxies};
 use gateway::{Admission, Front, Setup, Upstream};
-use kernel::BoxError;
+use kernel::{BoxError, Hosts};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ impl RunningFront {
     pub(crate) fn start(
         listener: TcpListener,
         config: &Config,
+        hosts: &Hosts,
         services: &[Running],
         issuer: &Arc<Issuer>,
     ) -> Result<Self, BoxError> {
@@ -43,6 +44,7 @@ impl RunningFront {
                 is_public: gateway::is_public,
                 upstreams: upstreams.collect::<Result<_, _>>()?,
                 trusted_proxies: config.server.identity().trusted_proxies.clone(),
+                hosts: hosts.clone(),
                 config: config.front.clone(),
                 admission: admission.clone(),
                 stop: stop.clone(),

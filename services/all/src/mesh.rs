@@ -35,6 +35,7 @@ impl Mesh {
     /// # Errors
     /// If a port, the data directory or DynamoDB can't be had; each with its remedy.
     pub async fn start(mut config: Config, platform: Platform) -> Result<Self, BoxError> {
+        let hosts = config.front.hosts_at(config.listen)?;
         // Bound first: whoever has the port already is told so before anything else happens.
         let listener = bind(config.listen, "MESH_LISTEN").await?;
         let (secrets, key_encryption_keys) = secrets(&config.storage, &platform)?;
@@ -67,7 +68,7 @@ impl Mesh {
             platform: platform.clone(),
         };
         let services = starter.start_all().await?;
-        let front = RunningFront::start(listener, &config, &services, &issuer)?;
+        let front = RunningFront::start(listener, &config, &hosts, &services, &issuer)?;
         let dynamodb = config.dynamodb.endpoint.unwrap_or_else(|| format!("AWS, {}", config.dynamodb.region));
         Ok(Self { front, services, engine, dynamodb, issuer, platform })
     }

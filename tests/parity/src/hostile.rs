@@ -4,6 +4,7 @@
 mod floods;
 mod frames;
 mod framing;
+mod headers;
 mod native;
 mod pseudo;
 mod slow;
@@ -12,8 +13,8 @@ mod web;
 
 use std::net::SocketAddr;
 
-use kit::envoy::{Envoy, EnvoySetup};
-use kit::front_service::{ENVOY_DESCRIPTOR_SET, Front, SERVICE};
+use kit::envoy::Envoy;
+use kit::front_service::Front;
 use tokio_util::sync::DropGuard;
 
 /// Both fronts before one service.
@@ -27,8 +28,7 @@ struct Pair {
 impl Pair {
     async fn start() -> Self {
         let service = Front::start().await;
-        let upstreams = [(SERVICE.to_owned(), service.address())].into();
-        let envoy = Envoy::start(EnvoySetup { descriptor_set: ENVOY_DESCRIPTOR_SET.to_vec(), upstreams }).await;
+        let envoy = crate::envoy(&service).await;
         let (embedded, stop) = crate::embedded(&service).await;
         Self { envoy, embedded, _stop: stop, _service: service }
     }

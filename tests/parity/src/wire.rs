@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -136,7 +136,7 @@ pub(crate) fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
 
-/// Calls natively, over HTTP/2 with prior knowledge. `message` is what stands in the one frame.
+/// Calls natively, over HTTP/2 with prior knowledge; a `host` among the headers is the authority. `message` is what stands in the one frame.
 pub(crate) async fn call(front: SocketAddr, request: &Request, message: &[u8]) -> Answer {
     let mut frame = vec![0];
     frame.extend(u32::try_from(message.len()).expect("a message of less than 4 GiB").to_be_bytes());
@@ -147,18 +147,28 @@ pub(crate) async fn call(front: SocketAddr, request: &Request, message: &[u8]) -
 /// The same with a body as it stands; nothing if the front resets the call.
 pub(crate) async fn call_with(front: SocketAddr, request: &Request, body: Vec<u8>) -> Option<Answer> {
     let path = std::str::from_utf8(&request.target).expect("a path in ASCII");
-    let mut call = http::Request::post(format!("http://{front}{path}")).header("te", "trailers");
+    let host = request.headers.iter().find(|(name, _)| name == "host").map(|(_, host)| host.as_slice());
+    let authority = host.map_or_else(|| front.to_string(), |host| String::from_utf8_lossy(host).into_owned());
+    let mut call = http::Request::post(format!("http://{authority}{path}")).header("te", "trailers");
     if !request.has_header("content-type") {
         call = call.header("content-type", "application/grpc");
     }
-    for (name, value) in &request.headers {
+    for (name, value) in request.headers.iter().filter(|(name, _)| name != "host") {
         call = call.header(name, value.as_slice());
     }
     let call = call.body(Full::new(Bytes::from(body))).expect("a request");
-    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let stream = TcpStream::connect(front).await.expect("the front accepts");
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.ok()?;
     let exchange = async {
-        let (head, body) = client.request(call).await.ok()?.into_parts();
-        Some((head, body.collect().await.ok()?))
+        let exchange = async {
+            let (head, body) = sender.send_request(call).await.ok()?.into_parts();
+            Some((head, body.collect().await.ok()?))
+        };
+        tokio::select! {
+            biased;
+            end = exchange => end,
+            _ = connection => None,
+        }
     };
     let (head, body) = tokio::time::timeout(PATIENCE, exchange).await.expect("the front answers")?;
     let trailers = body.trailers().cloned().unwrap_or_default();

@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use envoy_config::{Settings, Target};
+use kernel::Hosts;
 use kit::envoy::{Envoy, EnvoySetup};
 
 use crate::manifests::{BASE, pod, words};
@@ -42,6 +43,23 @@ async fn an_envoy_that_is_about_to_end_says_so_and_serves_what_has_begun() {
     let waited = fs::read_to_string(programs.path().join("seconds")).unwrap().trim().parse().unwrap();
     assert!(Duration::from_secs(waited) > envoy::longest_answer());
     assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() > waited);
+}
+
+#[test]
+fn shipped_front_answers_to_the_names_that_lead_to_it() {
+    let settings = Settings::of(Target::Kubernetes);
+    let hosts = Hosts::of(settings.listen.ip(), settings.hosts).unwrap();
+    let service = BASE.get("Service", "gateway");
+    let name = |of: &str| service["metadata"][of].as_str().unwrap().to_owned();
+    let (name, namespace) = (name("name"), name("namespace"));
+    for domain in ["", ".svc", ".svc.cluster.local"] {
+        assert!(hosts.cover(&format!("{name}.{namespace}{domain}")), "{domain}");
+    }
+    // `kubectl port-forward` and the port that compose publishes.
+    for own in [name.as_str(), "localhost:8080", "127.0.0.1:8080", "[::1]:8080"] {
+        assert!(hosts.cover(own), "{own}");
+    }
+    assert!(!hosts.cover("evil.example:8080") && !hosts.is_loopback());
 }
 
 /// A `sleep` that only notes how long it was to last.

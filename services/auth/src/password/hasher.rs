@@ -52,7 +52,7 @@ impl Hasher {
     /// Waits for a thread, in the source's turn.
     ///
     /// # Errors
-    /// UNAVAILABLE (`LOGINS_BUSY`) when the queue, or the source's part of it, is full.
+    /// RESOURCE_EXHAUSTED (`LOGINS_BUSY`) when the queue, or the source's part of it, is full.
     pub(crate) async fn slot(&self, source: IpAddr) -> Result<Slot, Error> {
         let place = self.queue.enter(SourceNetwork::widest(source)).await.map_err(|Full| busy())?;
         Ok(Slot { hasher: self.clone(), _place: place })
@@ -119,6 +119,6 @@ fn spawn(threads: usize) -> Result<mpsc::UnboundedSender<Job>, BoxError> {
 }
 
 fn busy() -> Error {
-    Error::new(Kind::Unavailable, "LOGINS_BUSY", "too many logins at once; try again")
+    Error::new(Kind::ResourceExhausted, "LOGINS_BUSY", "too many logins at once; try again")
         .retry_after(Duration::from_secs(1))
 }

@@ -9,6 +9,7 @@ mod error;
 mod free_text;
 #[cfg(test)]
 mod fuzz;
+mod host;
 mod id;
 mod origin;
 mod page;
@@ -22,6 +23,7 @@ pub use date_time::OffsetDateTime;
 pub use entropy::Entropy;
 pub use error::{BoxError, Error, Kind, Result, Violation, Violations, both};
 pub use free_text::FreeText;
+pub use host::{HostPattern, Hosts, NoHosts};
 pub use id::{AppointmentId, ClientId, EventId, LoginId, ParseIdError, SessionId, TherapistId, UserId};
 pub use jiff::Timestamp;
 pub use origin::Origin;

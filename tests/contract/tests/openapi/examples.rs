@@ -66,6 +66,7 @@ impl Stand {
             upstreams: domains.into_iter().map(|domain| (domain, upstream.clone())).collect::<HashMap<_, _>>(),
             trusted_proxies: Vec::new(),
             admission: Admission::new(&config),
+            hosts: config.hosts_at(([127, 0, 0, 1], 0).into()).unwrap(),
             config,
             stop: CancellationToken::new(),
         });
@@ -75,7 +76,7 @@ impl Stand {
     /// The status and the body of an answer.
     async fn send(&self, row: &str, target: &str, body: Option<&Value>) -> (u16, Bytes) {
         let method: Method = row.split(' ').next().unwrap().parse().unwrap();
-        let request = Request::builder().method(method).uri(target).header("host", "front");
+        let request = Request::builder().method(method).uri(target).header("host", "localhost");
         let request = request.header("content-type", "application/json");
         let body = body.map(Value::to_string).unwrap_or_default();
         let answer = self.front.clone().oneshot(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap();

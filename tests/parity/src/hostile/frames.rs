@@ -114,6 +114,18 @@ impl Connection {
         Self { reader, writer }
     }
 
+    /// Sends, and answers whether the front still takes something.
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> bool {
+        self.writer.write_all(bytes).await.is_ok()
+    }
+
+    /// Sends as much as the front takes, and reads what comes until it closes.
+    pub(super) async fn send_until_closed(&mut self, bytes: &[u8]) {
+        let Self { reader, writer } = self;
+        let read = async { while next(reader).await.is_some() {} };
+        tokio::join!(read, async { drop(writer.write_all(bytes).await) });
+    }
+
     /// Sends as much as the front takes, and answers how a stream ends: with a status, or `refused` where it is reset, or
     /// the whole connection ends. Envoy prefers the latter for what is no HTTP/2, ours the former where the rest of the
     /// connection is not in doubt.

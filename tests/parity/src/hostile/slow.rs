@@ -21,7 +21,6 @@ const fn slow(first: &'static str, drop: &'static str) -> Slow {
 }
 
 const WHY: &str = "Hyper closes without a word where it has no request yet";
-const GIVEN_UP: &str = "to Envoy's transcoder a body that comes too late is a call that was given up";
 
 /// The time from one drop to the next.
 const PACE: Duration = Duration::from_millis(500);
@@ -61,31 +60,13 @@ async fn who_never_finishes_a_request_loses_the_connection() {
             "",
             WHY,
         ),
-        Row::differ("half a body", slow(body("content-length: 1000", "{"), ""), "499", "408", GIVEN_UP),
-        Row::differ("a body that goes on", slow(body("content-length: 1000", "{"), " "), "499", "408", GIVEN_UP),
-        Row::differ(
-            "a chunk that never ends",
-            slow(body("transfer-encoding: chunked", "ff\r\n{"), ""),
-            "499",
-            "408",
-            GIVEN_UP,
-        ),
-        Row::differ(
-            "chunks that go on",
-            slow(body("transfer-encoding: chunked", "1\r\n{\r\n"), "1\r\n \r\n"),
-            "499",
-            "408",
-            GIVEN_UP,
-        ),
-        Row::differ(
-            "a size that never ends",
-            slow(body("transfer-encoding: chunked", "000"), "0"),
-            "499",
-            "408",
-            GIVEN_UP,
-        ),
+        Row::alike("half a body", slow(body("content-length: 1000", "{"), ""), "408"),
+        Row::alike("a body that goes on", slow(body("content-length: 1000", "{"), " "), "408"),
+        Row::alike("a chunk that never ends", slow(body("transfer-encoding: chunked", "ff\r\n{"), ""), "408"),
+        Row::alike("chunks that go on", slow(body("transfer-encoding: chunked", "1\r\n{\r\n"), "1\r\n \r\n"), "408"),
+        Row::alike("a size that never ends", slow(body("transfer-encoding: chunked", "000"), "0"), "408"),
     ];
-    hold(&Pair::start().await, 8, &rows, |front, attempt| ends(front, attempt.first, attempt.drop)).await;
+    hold(&Pair::start().await, 3, &rows, |front, attempt| ends(front, attempt.first, attempt.drop)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,10 +88,10 @@ async fn who_never_finishes_a_request_of_http_2_loses_the_stream() {
     let rows = [
         Row::differ("headers that go on", frame(HEADERS, END_STREAM, 1, &post), "408", "refused", WHY),
         Row::differ("half a frame", frame(HEADERS, END_HEADERS, 1, &post)[..20].to_vec(), "408", "refused", WHY),
-        Row::differ("half a body", begun(&post, b"{"), "499", "408", GIVEN_UP),
+        Row::alike("half a body", begun(&post, b"{"), "408"),
         Row::alike("half a message", begun(&call, b"\0\0\0"), "200"),
     ];
-    hold(&Pair::start().await, 3, &rows, |front, bytes: &Vec<u8>| {
+    hold(&Pair::start().await, 2, &rows, |front, bytes: &Vec<u8>| {
         let bytes = bytes.clone();
         async move { Connection::open(front).await.ask(&bytes, 1).await }
     })

@@ -78,3 +78,31 @@ async fn a_body_beyond_the_bound_is_refused_and_reaches_no_service() {
     assert!(service.calls().iter().all(|call| !call.path.ends_with("/Login")));
     assert_eq!(send(envoy.address(), &request("POST", "/auth/login", &body(1900))).await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn network_of_ipv6_may_ask_a_multiple_of_what_a_source_may() {
+    let service = Service::start(|_| Reply::Message(Vec::new())).await;
+    let envoy = service
+        .envoy(|settings| {
+            settings.rate = Rate { per_second: 1, burst: 5 };
+            settings.trusted_hops = 1;
+        })
+        .await;
+    let refused = async |sources: Vec<String>| {
+        let mut refused = 0;
+        for source in sources {
+            let headers = vec![("x-forwarded-for".to_owned(), source.into_bytes())];
+            let status = send(envoy.address(), &Request { headers, ..request("GET", "/nothing", b"") }).await.status;
+            assert!(matches!(status, 404 | 429), "{status}");
+            refused += u32::from(status == 429);
+        }
+        refused
+    };
+    // Of a /64 five at once, of a /56 twenty, of a /48 eighty, and a few more for each second that passes.
+    assert!(refused(vec!["2001:db8:1::7".to_owned(); 60]).await > 0);
+    assert!(refused((0..120).map(|n| format!("2001:db8:2:{n:x}::7")).collect()).await > 0);
+    assert!(refused((0..255).map(|n| format!("2001:db8:3:{:x}::7", n << 8)).collect()).await > 0);
+    // Others have buckets of their own, and addresses of IPv4 are no network.
+    assert_eq!(refused((4..64).map(|n| format!("2001:db8:{n:x}::7")).collect()).await, 0);
+    assert_eq!(refused((0..120).map(|n| format!("192.0.2.{n}")).collect()).await, 0);
+}

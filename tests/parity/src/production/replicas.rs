@@ -1,7 +1,8 @@
-//! A replica that keeps failing is left out, so that the others carry its calls; the last one is always asked.
+//! A replica that keeps failing is left out, so that the others carry its calls; the last one is always asked. One that sheds load
+//! stays: it is well, and without it the others would have more to shed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 use kit::envoy::Envoy;
@@ -26,6 +27,16 @@ async fn replica(fails: &Arc<AtomicBool>) -> Service {
     .await
 }
 
+/// A replica that is healthy by its own account, and refuses everything with this code; 0 is none.
+async fn refusing(code: &Arc<AtomicU8>) -> Service {
+    let code = Arc::clone(code);
+    Service::start(move |_| match code.load(Ordering::SeqCst) {
+        0 => Reply::Message(Vec::new()),
+        code => Reply::Refusal(code),
+    })
+    .await
+}
+
 async fn status(envoy: &Envoy, method: &str, target: &str) -> u16 {
     let body = if method == "GET" { Vec::new() } else { b"{}".to_vec() };
     let request = Request { method: method.to_owned(), target: target.into(), headers: Vec::new(), body };
@@ -34,7 +45,10 @@ async fn status(envoy: &Envoy, method: &str, target: &str) -> u16 {
 
 /// How many replicas of clients are left out now.
 async fn left_out(envoy: &Envoy) -> String {
-    let name = "cluster.clients.outlier_detection.ejections_active";
+    statistic(envoy, "cluster.clients.outlier_detection.ejections_active").await
+}
+
+async fn statistic(envoy: &Envoy, name: &str) -> String {
     let stats = reqwest::get(format!("http://{}/stats?filter={name}", envoy.admin())).await.unwrap();
     stats.text().await.unwrap().trim().trim_start_matches(name).trim_start_matches(": ").to_owned()
 }
@@ -69,4 +83,37 @@ async fn one_of_two_replicas_that_keep_failing_is_left_out_and_requests_go_on() 
         assert_eq!(status(&envoy, "PUT", "/clients/1").await, 503);
     }
     assert_eq!((other.calls().len() - before, left_out(&envoy).await.as_str()), (TELLING, "1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replica_that_sheds_load_stays_and_one_that_fails_after_it_goes() {
+    const RESOURCE_EXHAUSTED: u8 = 8;
+    const DEADLINE_EXCEEDED: u8 = 4;
+    const UNAVAILABLE: u8 = 14;
+    let (code, none) = (Arc::new(AtomicU8::new(RESOURCE_EXHAUSTED)), Arc::new(AtomicU8::new(0)));
+    let (shedding, other) = (refusing(&code).await, refusing(&none).await);
+    let envoy = shedding.envoy_before_two(&other).await;
+
+    // A caller gives each call a time of its own choice: that it is over says nothing of the replica either.
+    for (code_now, expected) in [(RESOURCE_EXHAUSTED, 429), (DEADLINE_EXCEEDED, 504)] {
+        code.store(code_now, Ordering::SeqCst);
+        let before = shedding.calls().len();
+        let shed = async {
+            while shedding.calls().len() - before < 100 {
+                let answered = status(&envoy, "PUT", "/clients/1").await;
+                assert!(answered == 200 || answered == expected, "{answered}");
+            }
+        };
+        timeout(PATIENCE, shed).await.expect("a replica that sheds load goes on being asked");
+        let ejected = statistic(&envoy, "cluster.clients.outlier_detection.ejections_enforced_total").await;
+        assert_eq!(ejected, "0", "a replica that answers {code_now} is well");
+    }
+
+    code.store(UNAVAILABLE, Ordering::SeqCst);
+    let ejected = async {
+        while left_out(&envoy).await == "0" {
+            status(&envoy, "PUT", "/clients/1").await;
+        }
+    };
+    timeout(PATIENCE, ejected).await.expect("a replica that keeps failing is left out");
 }
