@@ -1,5 +1,6 @@
 //! clients: the profiles of people in therapy.
 
+mod migrate;
 mod model;
 mod ops;
 mod policy;
@@ -10,6 +11,7 @@ mod wire;
 
 use std::sync::Arc;
 
+use accounts::Accounts;
 use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
 use chassis::{Platform, Service};
@@ -22,6 +24,7 @@ use proto::clients::v1::client_service_server::{ClientServiceServer, SERVICE_NAM
 use relay::Subscriber;
 use tonic::service::Routes;
 
+pub use migrate::{Progress, migrate};
 pub use store::CLIENTS;
 
 use crate::ops::Ops;
@@ -39,6 +42,8 @@ pub struct Deps {
     pub dynamodb: dynamo::Client,
     /// The secrets that idempotency records are made with.
     pub secrets: Secrets,
+    /// The service that holds the accounts.
+    pub auth: Upstream,
     /// The service that knows of relations.
     pub mapping: Upstream,
     /// Those who are told that an account is ended, in this order: auth first, so that its logins end first.
@@ -54,14 +59,15 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let Deps { dynamodb, secrets, mapping, subscribers, endings: recovery, platform } = deps;
+    let Deps { dynamodb, secrets, auth, mapping, subscribers, endings: recovery, platform } = deps;
     let table = dynamodb.table(&CLIENTS);
     let store = Store::new(table.clone());
     let endings = Endings::new(table.clone(), subscribers, Role::Client, platform.clone(), profile_key);
     platform.tasks.spawn(endings.clone().recover(recovery.recovery_interval));
     let probe = launch::probe(&table);
     let idempotency = Idempotency::new(table, &secrets, platform.clock)?;
-    let ops = Arc::new(Ops { store, relations: Relations::new(mapping), idempotency, endings });
+    let (accounts, relations) = (Accounts::new(auth), Relations::new(mapping));
+    let ops = Arc::new(Ops { store, accounts, relations, idempotency, endings });
     let profiles = ClientServiceServer::new(Clients(Arc::clone(&ops)));
     let names = ClientNameServiceServer::new(Names(ops));
     let routes = Routes::new(profiles.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))

@@ -33,6 +33,7 @@ impl Domain for This {
         let deps = clients::Deps {
             dynamodb: given.dynamodb,
             secrets: given.secrets,
+            auth: given.auth,
             mapping,
             subscribers,
             endings: settings.endings,

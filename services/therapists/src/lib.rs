@@ -1,5 +1,6 @@
 //! therapists: the profiles of therapists and the directory of them.
 
+mod migrate;
 mod model;
 mod ops;
 mod policy;
@@ -9,6 +10,8 @@ mod wire;
 
 use std::sync::Arc;
 
+use accounts::Accounts;
+use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
 use chassis::{Platform, Service};
 use dynamo::secret::Secrets;
@@ -20,6 +23,7 @@ use proto::therapists::v1::therapist_service_server::{SERVICE_NAME as PROFILES, 
 use relay::Subscriber;
 use tonic::service::Routes;
 
+pub use migrate::{Progress, migrate};
 pub use store::THERAPISTS;
 
 use crate::ops::Ops;
@@ -36,6 +40,8 @@ pub struct Deps {
     pub dynamodb: dynamo::Client,
     /// The secrets that page tokens and idempotency records are made with.
     pub secrets: Secrets,
+    /// The service that holds the accounts.
+    pub auth: Upstream,
     /// Those who are told that an account is ended, in this order: auth first, so that its logins end first.
     pub subscribers: Vec<Subscriber>,
     /// How endings are recovered.
@@ -49,7 +55,7 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let Deps { dynamodb, secrets, subscribers, endings: recovery, platform } = deps;
+    let Deps { dynamodb, secrets, auth, subscribers, endings: recovery, platform } = deps;
     let table = dynamodb.table(&THERAPISTS);
     let store = Store::new(table.clone());
     let endings = Endings::new(table.clone(), subscribers, Role::Therapist, platform.clone(), profile_key);
@@ -57,7 +63,8 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let probe = launch::probe(&table);
     let tokens = PageTokens::new(&secrets, "therapists/page-tokens", platform.entropy)?;
     let idempotency = Idempotency::new(table, &secrets, platform.clock)?;
-    let ops = Arc::new(Ops { store, tokens, idempotency, endings });
+    let accounts = Accounts::new(auth);
+    let ops = Arc::new(Ops { store, accounts, tokens, idempotency, endings });
     let profiles = TherapistServiceServer::new(Therapists(Arc::clone(&ops)));
     let names = TherapistNameServiceServer::new(Names(ops));
     let routes = Routes::new(profiles.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))

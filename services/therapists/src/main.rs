@@ -32,6 +32,7 @@ impl Domain for This {
         let deps = therapists::Deps {
             dynamodb: given.dynamodb,
             secrets: given.secrets,
+            auth: given.auth,
             subscribers,
             endings: settings.endings,
             platform: given.platform,
