@@ -135,6 +135,7 @@ impl Starter<'_> {
         clients::build(clients::Deps {
             dynamodb: self.dynamodb.clone(),
             secrets: self.secrets.clone(),
+            auth: self.upstream(clients::NAME, auth::NAME, addresses)?,
             mapping: self.upstream(clients::NAME, mapping::NAME, addresses)?,
             subscribers: self.hear_of_endings(clients::NAME, addresses)?,
             endings: self.config.endings.clone(),
@@ -146,6 +147,7 @@ impl Starter<'_> {
         therapists::build(therapists::Deps {
             dynamodb: self.dynamodb.clone(),
             secrets: self.secrets.clone(),
+            auth: self.upstream(therapists::NAME, auth::NAME, addresses)?,
             subscribers: self.hear_of_endings(therapists::NAME, addresses)?,
             endings: self.config.endings.clone(),
             platform: self.platform.clone(),
@@ -165,6 +167,7 @@ impl Starter<'_> {
         mapping::build(mapping::Deps {
             dynamodb: self.dynamodb.clone(),
             secrets: self.secrets.clone(),
+            auth: self.upstream(mapping::NAME, auth::NAME, addresses)?,
             clients: self.upstream(mapping::NAME, clients::NAME, addresses)?,
             therapists: self.upstream(mapping::NAME, therapists::NAME, addresses)?,
             platform: self.platform.clone(),

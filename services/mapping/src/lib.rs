@@ -3,6 +3,7 @@
 //! It is the mapping, access to the journal, requests, contact, and the history of the client's consent.
 
 mod internal;
+mod invitations;
 mod list;
 mod model;
 mod ops;
@@ -17,6 +18,7 @@ mod wire;
 
 use std::sync::Arc;
 
+use accounts::Accounts;
 use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
 use chassis::{Platform, Service};
@@ -25,11 +27,13 @@ use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use proto::mapping::v1::consent_service_server::{ConsentServiceServer, SERVICE_NAME as CONSENT};
+use proto::mapping::v1::invitation_service_server::{InvitationServiceServer, SERVICE_NAME as INVITATIONS};
 use proto::mapping::v1::mapping_service_server::{MappingServiceServer, SERVICE_NAME as MAPPING};
 use tonic::service::Routes;
 
 pub use store::MAPPINGS;
 
+use crate::invitations::{Addresses, Invitations};
 use crate::ops::Ops;
 use crate::peers::Peers;
 use crate::service::Services;
@@ -43,8 +47,10 @@ pub const NAME: &str = "mapping";
 pub struct Deps {
     /// The DynamoDB that holds the table [`MAPPINGS`].
     pub dynamodb: dynamo::Client,
-    /// The secrets that page tokens and idempotency records are made with.
+    /// The secrets that page tokens, idempotency records and digests of addresses are made with.
     pub secrets: Secrets,
+    /// The service that holds the accounts.
+    pub auth: Upstream,
     /// The service that knows the names of clients.
     pub clients: Upstream,
     /// The service that knows the names of therapists.
@@ -62,21 +68,29 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let services = Services(Arc::new(ops(deps)?));
     let mapping = MappingServiceServer::new(services.clone());
     let consent = ConsentServiceServer::new(services.clone());
+    let invitations = InvitationServiceServer::new(services.clone());
     let events = SubscriberServiceServer::new(services);
     let routes = Routes::new(mapping.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(consent.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
+        .add_service(invitations.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok(Service { name: NAME, grpc_services: &[MAPPING, CONSENT, EVENTS], routes, probe })
+    Ok(Service { name: NAME, grpc_services: &[MAPPING, CONSENT, INVITATIONS, EVENTS], routes, probe })
 }
 
 fn ops(deps: Deps) -> Result<Ops, BoxError> {
-    let Deps { dynamodb, secrets, clients, therapists, platform } = deps;
+    let Deps { dynamodb, secrets, auth, clients, therapists, platform } = deps;
     let table = dynamodb.table(&MAPPINGS);
+    let invitations = Invitations {
+        store: invitations::Store::new(table.clone()),
+        accounts: Accounts::new(auth),
+        addresses: Addresses::new(&secrets)?,
+    };
     Ok(Ops {
         store: Store::new(table.clone()),
         tokens: PageTokens::new(&secrets, "mapping/page-tokens", Arc::clone(&platform.entropy))?,
         idempotency: Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?,
         peers: Peers { clients, therapists },
+        invitations,
         platform,
     })
 }

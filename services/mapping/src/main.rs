@@ -32,8 +32,8 @@ impl Domain for This {
     async fn build(settings: Settings, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
         let clients = given.upstream(&settings.clients_address)?;
         let therapists = given.upstream(&settings.therapists_address)?;
-        let Given { dynamodb, secrets, platform, .. } = given;
-        Ok((mapping::build(mapping::Deps { dynamodb, secrets, clients, therapists, platform })?, None))
+        let Given { dynamodb, secrets, auth, platform, .. } = given;
+        Ok((mapping::build(mapping::Deps { dynamodb, secrets, auth, clients, therapists, platform })?, None))
     }
 }
 

@@ -4,8 +4,13 @@
 //! |---|---|---|
 //! | `CLIENT#<id>` | `THERAPIST#<id>` | the relation of the two, with mapping and access: both change in one write |
 //! | `HISTORY#<client>#<therapist>` | version, 20 digits | one change of the relation |
+//! | `INVITED#<digest of an address>` | `THERAPIST#<id>` | an invitation that no client has received |
+//! | `CLIENT#<id>` | `THERAPIST#<id>#INVITATION` | an invitation that is a request now |
+//! | `INVITATIONS#<therapist>` | `BUDGET` | the times of the therapist's invitations in the last hour |
 //! | `ENDED#<user id>` | `ENDED` | the account is ended: nothing begins with it any more |
 //! | `IDEM#<digest>` | `IDEM` | a request that brought an idempotency key |
+//!
+//! Invitations are in no index, so that no list of a therapist can show them; [`crate::invitations`] writes them.
 //!
 //! A client's relations are one partition; a therapist's are one of the index `by_therapist`, which lags behind by
 //! milliseconds as a rule. Permissions are read from the table, consistently.
@@ -17,6 +22,7 @@ use dynamo::{
 use kernel::{ClientId, Error, Result, TherapistId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
+use crate::invitations::{self, Answered, request_key};
 use crate::model::{Change, Pair, Relation};
 use crate::policy::{Act, AsClient, AsTherapist, Undertaker};
 use crate::transition::Mapping;
@@ -31,7 +37,7 @@ const BY_THERAPIST: IndexDef = IndexDef {
 pub static MAPPINGS: TableDef =
     TableDef { name: "Mappings", key: KeyDef::PK_SK, indexes: &[BY_THERAPIST], ttl: Some(EXPIRES_AT) };
 
-const ENDED: &str = "ENDED";
+pub(crate) const ENDED: &str = "ENDED";
 const THERAPIST: &str = "THERAPIST#";
 
 /// The handle of the table.
@@ -65,11 +71,13 @@ struct Marker {
     ended_at: Timestamp,
 }
 
-fn key(pair: Pair) -> Key {
+/// The key of a relation.
+pub(crate) fn relation_key(pair: Pair) -> Key {
     Key::new(partition(pair.client), format!("{THERAPIST}{}", pair.therapist))
 }
 
-fn partition(client: ClientId) -> String {
+/// The partition of a client's relations.
+pub(crate) fn partition(client: ClientId) -> String {
     format!("CLIENT#{client}")
 }
 
@@ -77,11 +85,13 @@ fn history_partition(pair: Pair) -> String {
     format!("HISTORY#{}#{}", pair.client, pair.therapist)
 }
 
-fn marker_partition(user: UserId) -> String {
+/// The partition of the marker that somebody's account has ended.
+pub(crate) fn marker_partition(user: UserId) -> String {
     format!("ENDED#{user}")
 }
 
-fn marker_key(user: UserId) -> Key {
+/// The key of that marker.
+pub(crate) fn marker_key(user: UserId) -> Key {
     Key::new(marker_partition(user), ENDED)
 }
 
@@ -89,7 +99,10 @@ impl TryFrom<Item> for Relation {
     type Error = Error;
 
     fn try_from(item: Item) -> Result<Self> {
-        item.parse()
+        match invitations::requested(&item)? {
+            Some(request) => Ok(request),
+            None => item.parse(),
+        }
     }
 }
 
@@ -100,7 +113,7 @@ impl Store {
 
     /// The relation that the permit is for, as it is right now.
     pub(crate) async fn read(&self, permit: Act) -> Result<Option<Relation>> {
-        self.0.get(&key(permit.pair()), Read::Consistent).await
+        self.0.get(&relation_key(permit.pair()), Read::Consistent).await
     }
 
     /// The same, but only while both accounts are there: the index by which a therapist's relations are ended lags, and may
@@ -108,7 +121,7 @@ impl Store {
     pub(crate) async fn read_of_living(&self, permit: Act) -> Result<Living> {
         let pair = permit.pair();
         let people: [UserId; 2] = [pair.client.into(), pair.therapist.into()];
-        let keys = people.map(marker_key).into_iter().chain([key(pair)]).collect();
+        let keys = people.map(marker_key).into_iter().chain([relation_key(pair)]).collect();
         let items = self.0.batch_get(keys, Read::Consistent).await?;
         let (markers, relation): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.text("sk") == Some(ENDED));
         let is_ended = |user: &&UserId| markers.iter().any(|item| item.text("pk") == Some(&marker_partition(**user)));
@@ -120,7 +133,7 @@ impl Store {
 
     /// The relations that these permits are for, as they are right now, in the order of the clients' ids.
     pub(crate) async fn read_all(&self, permits: Vec<Act>) -> Result<Vec<Relation>> {
-        let keys = permits.into_iter().map(|permit| key(permit.pair())).collect();
+        let keys = permits.into_iter().map(|permit| relation_key(permit.pair())).collect();
         let items = self.0.batch_get(keys, Read::Consistent).await?;
         let mut relations = items.into_iter().map(Relation::try_from).collect::<Result<Vec<_>>>()?;
         relations.sort_unstable_by_key(|relation| relation.client_id);
@@ -133,21 +146,25 @@ impl Store {
         &self,
         permit: Act,
         old: &Relation,
-        new: &Relation,
-        change: &Change,
+        answered: &Answered,
         claim: Option<&Claim>,
     ) -> Result<Written> {
         let pair = permit.pair();
+        let Answered { relation, changes, by_invitation } = answered;
         let unchanged = if old.version == 0 { Condition::absent() } else { Condition::eq("version", old.version) };
-        let history = Key::new(history_partition(pair), format!("{:020}", new.version));
-        let is_mapping = change.after.mapping != change.before.mapping
-            && matches!(change.after.mapping, Mapping::Requested | Mapping::Active);
-        let begins = is_mapping || change.channel.is_some();
+        let is_mapping = |change: &Change| {
+            change.after.mapping != change.before.mapping
+                && matches!(change.after.mapping, Mapping::Requested | Mapping::Active)
+        };
+        let begins = changes.iter().any(|change| is_mapping(change) || change.channel.is_some());
         let people: &[UserId] = if begins { &[pair.client.into(), pair.therapist.into()] } else { &[] };
-        let mut actions: Vec<Action> =
-            vec![self.0.put(&key(pair), new).when(unchanged).into(), self.0.put(&history, change).into()];
+        let mut actions: Vec<Action> = vec![self.0.put(&relation_key(pair), relation).when(unchanged).into()];
+        actions.extend((old.version + 1..).zip(changes).map(|(version, change)| {
+            self.0.put(&Key::new(history_partition(pair), format!("{version:020}")), change).into()
+        }));
         actions.extend(people.iter().map(|user| self.0.check(&marker_key(*user), Condition::absent())));
-        actions.extend(claim.map(|claim| claim.action(&new.therapist_id.to_string())));
+        actions.extend(by_invitation.then(|| self.0.delete(&request_key(pair)).into()));
+        actions.extend(claim.map(|claim| claim.action(&relation.therapist_id.to_string())));
         let Transact::Failed(verdicts) = self.0.transact(actions).await? else {
             return Ok(Written::Done);
         };
@@ -156,7 +173,7 @@ impl Store {
         {
             return Ok(Written::Replayed);
         }
-        let ended = people.iter().zip(verdicts.iter().skip(2)).find(|(_, verdict)| verdict.is_unmet());
+        let ended = people.iter().zip(verdicts.iter().skip(1 + changes.len())).find(|(_, verdict)| verdict.is_unmet());
         if let Some((user, _)) = ended {
             return Ok(Written::Ended(*user));
         }

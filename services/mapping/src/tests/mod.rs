@@ -45,11 +45,12 @@ impl World {
         let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap());
         let shared = Arc::new(clock.clone());
         let tokens = Arc::new(Issuer::generate(shared.clone()).unwrap()).workload("mapping").tokens;
+        let auth = Upstream::new("http://127.0.0.1:9", tokens.clone()).unwrap();
         let clients = Upstream::new("http://127.0.0.1:9", tokens.clone()).unwrap();
         let therapists = Upstream::new(therapists, tokens).unwrap();
         let platform = Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let secrets = Secrets::new(Secret::new([7; 32]), vec![]);
-        let deps = Deps { dynamodb, secrets, clients, therapists, platform };
+        let deps = Deps { dynamodb, secrets, auth, clients, therapists, platform };
         Self { ops: Arc::new(ops(deps).unwrap()), clock }
     }
 
