@@ -285,7 +285,8 @@ async fn rewrap_keys(dynamodb: dynamo::Config, place: &DataDir, file: Option<Pat
 async fn migrate_profiles(dynamodb: dynamo::Config) -> Result<(), BoxError> {
     let dynamodb = dynamodb.connect().await;
     let addresses = auth::Addresses::new(&dynamodb);
-    let of_clients = clients::migrate(&dynamodb, |user| addresses.of(user), |progress| drop(say(&progress.to_string())));
+    let of_clients =
+        clients::migrate(&dynamodb, |user| addresses.of(user), |progress| drop(say(&progress.to_string())));
     let clients = of_clients.await?;
     let of_therapists =
         therapists::migrate(&dynamodb, |user| addresses.of(user), |progress| drop(say(&progress.to_string())));

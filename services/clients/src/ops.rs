@@ -30,9 +30,7 @@ impl Ops {
     pub(crate) async fn list(&self, context: &Context, which: policy::List, list: wire::List) -> Result<Page<Client>> {
         let wire::List { email, size, token } = list;
         match (which, email) {
-            (policy::List::Own(own), _) => {
-                Ok(Page::whole(self.profile(own.read()).await?.into_iter().collect()))
-            }
+            (policy::List::Own(own), _) => Ok(Page::whole(self.profile(own.read()).await?.into_iter().collect())),
             (policy::List::Related, None) => self.related(context, size, token).await,
             (policy::List::Related, Some(email)) => {
                 Ok(Page::whole(self.find(context, &email).await?.into_iter().collect()))

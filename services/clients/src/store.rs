@@ -123,7 +123,8 @@ impl Store {
                 Update::Unmet(there) => refused(there),
             };
         };
-        let Transact::Failed(verdicts) = self.0.transact([put.into(), claim.action(&client.id.to_string())]).await? else {
+        let Transact::Failed(verdicts) = self.0.transact([put.into(), claim.action(&client.id.to_string())]).await?
+        else {
             return Ok(Added::Done);
         };
         if let Some(verdict) = verdicts.get(1)

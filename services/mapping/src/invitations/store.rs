@@ -109,7 +109,8 @@ impl Store {
         let Some(claim) = claim else {
             return put.run().await.map(drop);
         };
-        if let Transact::Failed(verdicts) = self.0.transact([put.into(), claim.action(&permit.id().to_string())]).await?
+        if let Transact::Failed(verdicts) =
+            self.0.transact([put.into(), claim.action(&permit.id().to_string())]).await?
             && let Some(verdict) = verdicts.get(1)
         {
             // The same request was faster, or the key came with another one.
