@@ -3,9 +3,9 @@
 use kernel::BoxError;
 use serde_json::json;
 
-use super::{CREATED, GET, NOT_FOUND, OK, POST, PUT, Person, Stage, expect, say, text};
+use super::{ACCEPTED, CREATED, GET, NOT_FOUND, OK, POST, PUT, Person, Stage, expect, say, text};
 
-/// Both make an account and a profile, and find each other.
+/// Both make an account and a profile; the client finds the therapist, who invites the client.
 pub(super) async fn meet(stage: &Stage, tag: &str) -> Result<(Person, Person), BoxError> {
     say("A therapist registers, logs in and makes a profile.")?;
     let therapist = stage.join(&format!("noor.{tag}@example.org"), "THERAPIST").await?;
@@ -25,7 +25,7 @@ pub(super) async fn meet(stage: &Stage, tag: &str) -> Result<(Person, Person), B
 
     say("The therapist invites the client by address: whether there is such a client only the client's answer tells.")?;
     let invitation = json!({"email": format!("asha.{tag}@example.org"), "requestType": "MAPPING"});
-    stage.send(POST, "/invitations", Some(&therapist), Some(invitation), StatusCode::ACCEPTED).await?;
+    stage.send(POST, "/invitations", Some(&therapist), Some(invitation), ACCEPTED).await?;
     stage.send(GET, &format!("/clients/{}", client.id), Some(&therapist), None, NOT_FOUND).await?;
     Ok((client, therapist))
 }
