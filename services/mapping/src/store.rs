@@ -72,7 +72,7 @@ struct Marker {
 }
 
 /// The key of a relation.
-pub(crate) fn relation_key(pair: Pair) -> Key {
+pub(crate) fn key(pair: Pair) -> Key {
     Key::new(partition(pair.client), format!("{THERAPIST}{}", pair.therapist))
 }
 
@@ -113,7 +113,7 @@ impl Store {
 
     /// The relation that the permit is for, as it is right now.
     pub(crate) async fn read(&self, permit: Act) -> Result<Option<Relation>> {
-        self.0.get(&relation_key(permit.pair()), Read::Consistent).await
+        self.0.get(&key(permit.pair()), Read::Consistent).await
     }
 
     /// The same, but only while both accounts are there: the index by which a therapist's relations are ended lags, and may
@@ -121,7 +121,7 @@ impl Store {
     pub(crate) async fn read_of_living(&self, permit: Act) -> Result<Living> {
         let pair = permit.pair();
         let people: [UserId; 2] = [pair.client.into(), pair.therapist.into()];
-        let keys = people.map(marker_key).into_iter().chain([relation_key(pair)]).collect();
+        let keys = people.map(marker_key).into_iter().chain([key(pair)]).collect();
         let items = self.0.batch_get(keys, Read::Consistent).await?;
         let (markers, relation): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.text("sk") == Some(ENDED));
         let is_ended = |user: &&UserId| markers.iter().any(|item| item.text("pk") == Some(&marker_partition(**user)));
@@ -133,7 +133,7 @@ impl Store {
 
     /// The relations that these permits are for, as they are right now, in the order of the clients' ids.
     pub(crate) async fn read_all(&self, permits: Vec<Act>) -> Result<Vec<Relation>> {
-        let keys = permits.into_iter().map(|permit| relation_key(permit.pair())).collect();
+        let keys = permits.into_iter().map(|permit| key(permit.pair())).collect();
         let items = self.0.batch_get(keys, Read::Consistent).await?;
         let mut relations = items.into_iter().map(Relation::try_from).collect::<Result<Vec<_>>>()?;
         relations.sort_unstable_by_key(|relation| relation.client_id);
@@ -158,7 +158,7 @@ impl Store {
         };
         let begins = changes.iter().any(|change| is_mapping(change) || change.channel.is_some());
         let people: &[UserId] = if begins { &[pair.client.into(), pair.therapist.into()] } else { &[] };
-        let mut actions: Vec<Action> = vec![self.0.put(&relation_key(pair), relation).when(unchanged).into()];
+        let mut actions: Vec<Action> = vec![self.0.put(&key(pair), relation).when(unchanged).into()];
         actions.extend((old.version + 1..).zip(changes).map(|(version, change)| {
             self.0.put(&Key::new(history_partition(pair), format!("{version:020}")), change).into()
         }));

@@ -63,7 +63,8 @@ impl Invitation {
         answered.take(Actor::Client, intent, now, grant)?;
         let is_off = !matches!(answered.relation.access, Access::Pending | Access::Accepted);
         if self.asked == Asked::JournalAccess && answered.relation.mapping == Mapping::Active && is_off {
-            answered.take(Actor::Therapist, Intent::RequestAccess, self.sent_at, grant)?;
+            // Access that may not be asked for is not asked for.
+            drop(answered.take(Actor::Therapist, Intent::RequestAccess, self.sent_at, grant));
         }
         Ok(Some(answered))
     }

@@ -10,7 +10,7 @@ use super::Invitation;
 use super::budget::{Budget, INVITATIONS};
 use crate::model::{Pair, Relation, request_ends};
 use crate::policy::{Act, AsClient, AsTherapist};
-use crate::store::{ENDED, marker_key, marker_partition, partition, relation_key};
+use crate::store::{ENDED, marker_key, marker_partition, partition, key};
 
 /// Attempts to spend one place of a budget. Whoever loses one has seen somebody else take a place, and there are no more
 /// places than this.
@@ -157,7 +157,7 @@ impl Store {
     ) -> Result<HashMap<TherapistId, Inviter>> {
         let mut inviters: HashMap<_, _> = therapists.map(|therapist| (therapist, Inviter::default())).collect();
         let keys = inviters.keys().flat_map(|therapist| {
-            [relation_key(permit.towards(*therapist).pair()), marker_key(UserId::from(*therapist))]
+            [key(permit.towards(*therapist).pair()), marker_key(UserId::from(*therapist))]
         });
         let mut relations = Vec::new();
         let mut ended = HashSet::new();
@@ -180,7 +180,7 @@ impl Store {
 
     /// The relation of the two and the invitation that became a request, by one call.
     pub(crate) async fn read(&self, permit: Act) -> Result<(Option<Relation>, Option<Invitation>)> {
-        let keys = vec![relation_key(permit.pair()), request_key(permit.pair())];
+        let keys = vec![key(permit.pair()), request_key(permit.pair())];
         let (mut relation, mut invitation) = (None, None);
         for item in self.0.batch_get(keys, Read::Consistent).await? {
             if item.text("inviter").is_some() {
