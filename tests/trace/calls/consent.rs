@@ -147,7 +147,12 @@ async fn lists(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
         let request = book.request(Method::GET, &path.replace("{}", &client.id), Some(client), None);
         book.row("a list of therapists", request, &["Query Mappings", "BatchGetItem Therapists"]).await;
     }
-    let request = book.request(Method::GET, &format!("/mapping/{}/requests", client.id), Some(client), None);
+    let waiting = format!("/mapping/{}/requests", client.id);
+    let request = book.request(Method::GET, &waiting, Some(client), None);
+    // The invitation of a therapist who is mapped already is removed.
+    let calls = &["GetItem Users", "Query Mappings", "BatchGetItem Mappings", "DeleteItem Mappings", "Query Mappings"];
+    book.row("ListConsentRequests, an invitation that is none", request, calls).await;
+    let request = book.request(Method::GET, &waiting, Some(client), None);
     book.row("ListConsentRequests: none", request, &["GetItem Users", "Query Mappings", "Query Mappings"]).await;
     let request = book.request(Method::GET, &format!("/therapists/{}/clients", therapist.id), Some(therapist), None);
     book.row("ListRelatedClients", request, &["Query Mappings", "BatchGetItem Clients"]).await;

@@ -10,7 +10,7 @@ use super::Invitation;
 use super::budget::{Budget, INVITATIONS};
 use crate::model::{Pair, Relation, request_ends};
 use crate::policy::{Act, AsClient, AsTherapist};
-use crate::store::{ENDED, marker_key, marker_partition, partition, key};
+use crate::store::{ENDED, key, marker_key, marker_partition, partition};
 
 /// Attempts to spend one place of a budget. Whoever loses one has seen somebody else take a place, and there are no more
 /// places than this.
@@ -156,9 +156,9 @@ impl Store {
         therapists: impl Iterator<Item = TherapistId>,
     ) -> Result<HashMap<TherapistId, Inviter>> {
         let mut inviters: HashMap<_, _> = therapists.map(|therapist| (therapist, Inviter::default())).collect();
-        let keys = inviters.keys().flat_map(|therapist| {
-            [key(permit.towards(*therapist).pair()), marker_key(UserId::from(*therapist))]
-        });
+        let keys = inviters
+            .keys()
+            .flat_map(|therapist| [key(permit.towards(*therapist).pair()), marker_key(UserId::from(*therapist))]);
         let mut relations = Vec::new();
         let mut ended = HashSet::new();
         for item in self.0.batch_get(keys.collect(), Read::Consistent).await? {
