@@ -15,11 +15,12 @@ use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, ReflectMessage as _, Value,
 };
 
-const ROOTS: [&str; 18] = [
+const ROOTS: [&str; 20] = [
     "therapy/appointments/v1/appointments.proto",
     "therapy/appointments/v1/facts.proto",
     "therapy/audit/v1/audit.proto",
     "therapy/audit/v1/record.proto",
+    "therapy/auth/v1/accounts.proto",
     "therapy/auth/v1/auth.proto",
     "therapy/auth/v1/logins.proto",
     "therapy/clients/v1/clients.proto",
@@ -27,6 +28,7 @@ const ROOTS: [&str; 18] = [
     "therapy/events/v1/events.proto",
     "therapy/journals/v1/journals.proto",
     "therapy/mapping/v1/consent.proto",
+    "therapy/mapping/v1/invitations.proto",
     "therapy/mapping/v1/mapping.proto",
     "therapy/messages/v1/messages.proto",
     "therapy/sessions/v1/sessions.proto",
@@ -187,8 +189,8 @@ fn row(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<String, Box<d
     let field = |message: &DynamicMessage, name: &str| message.get_field_by_name(name).map(|v| v.into_owned());
     let status = match field(&rule, "http_status").and_then(|v| v.as_u32()) {
         None | Some(0) => 200,
-        Some(status @ (201 | 204)) => status,
-        Some(other) => return Err(format!("{name}: http_status {other} is neither 201 nor 204").into()),
+        Some(status @ (201 | 202 | 204)) => status,
+        Some(other) => return Err(format!("{name}: http_status {other} is none of 201, 202 and 204").into()),
     };
     let http = http.as_ref().and_then(Value::as_message);
     let response_body = http

@@ -1,4 +1,4 @@
--- What Envoy's own filters cannot do: the success codes 201 and 204, lists as top-level arrays, refusals as google.rpc.Status, pages
+-- What Envoy's own filters cannot do: the success codes 201, 202 and 204, lists as top-level arrays, refusals as google.rpc.Status, pages
 -- of other origins answered as the embedded front does, and a list of the metadata that may pass. Runs first, so it sees requests
 -- as they came and answers as they leave.
 
@@ -533,8 +533,8 @@ function envoy_on_response(handle)
     if field ~= nil then
       set_body(handle, array_of(body_of(handle), json_name(field)))
     end
-    if code == "201" then
-      handle:headers():replace(":status", "201")
+    if code == "201" or code == "202" then
+      handle:headers():replace(":status", code)
     end
   end
   -- Nothing of a person stays in a cache (RFC 6749, section 5.1, for tokens), unless the service says otherwise.

@@ -101,7 +101,8 @@ impl Front {
     /// # Errors
     /// If the descriptors can't be served, or a service in them has no upstream.
     pub fn new(setup: Setup) -> Result<Self, UnusableDescriptors> {
-        let Setup { descriptors, is_public, upstreams: domains, trusted_proxies, hosts, config, admission, stop } = setup;
+        let Setup { descriptors, is_public, upstreams: domains, trusted_proxies, hosts, config, admission, stop } =
+            setup;
         let table = Table::new(descriptors, is_public)?;
         let mut upstreams = HashMap::new();
         for service in table.services() {

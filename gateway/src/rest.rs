@@ -172,6 +172,7 @@ async fn succeed(
     };
     match metadata.get(chassis::HTTP_CODE).map(HeaderValue::as_bytes) {
         Some(b"201") => *response.status_mut() = StatusCode::CREATED,
+        Some(b"202") => *response.status_mut() = StatusCode::ACCEPTED,
         Some(b"204") => {
             *response.status_mut() = StatusCode::NO_CONTENT;
             *response.body_mut() = Body::empty();

@@ -10,8 +10,8 @@ kit::on_each_stand!(
     every_bad_field_of_a_profile_is_named_at_once,
     a_text_that_no_key_can_hold_is_refused_by_its_field,
     nobody_else_can_tell_whether_a_client_exists,
-    a_therapist_finds_a_client_by_exact_address_id_and_name_only,
-    an_address_belongs_to_one_client_and_is_free_once_it_is_given_up,
+    a_therapist_finds_related_clients_alone_by_exact_address,
+    the_address_of_a_profile_is_that_of_the_account,
     a_stale_etag_is_refused_and_no_etag_means_last_write_wins,
     a_repeated_post_with_its_key_makes_one_profile,
     of_simultaneous_posts_with_one_key_all_get_the_one_profile,
@@ -107,14 +107,20 @@ async fn nobody_else_can_tell_whether_a_client_exists(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_therapist_finds_a_client_by_exact_address_id_and_name_only(stand: Stand) {
+async fn a_therapist_finds_related_clients_alone_by_exact_address(stand: Stand) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha Rao").await, mesh.therapist("Noor", "Grief", "110001").await);
-    let found = mesh.get(&format!("/clients?email={}", asha.email.to_uppercase()), &noor).await.expect(200);
-    assert_eq!(found, json!([{"clientId": asha.id, "name": "Asha Rao", "email": "", "pincode": "", "etag": ""}]));
+    let ben = mesh.client("Ben").await;
+    let by_address = format!("/clients?email={}", asha.email.to_uppercase());
+    assert_eq!(mesh.get(&by_address, &noor).await.expect(200), json!([]), "she is not related");
+    for client in [&asha, &ben] {
+        let map = json!({"therapistId": noor.id});
+        mesh.ask(Method::POST, &format!("/mapping/{}", client.id), Some(client), Some(map)).await.expect(201);
+    }
+    let profile = mesh.get(&format!("/clients/{}", asha.id), &asha).await.expect(200);
+    assert_eq!(mesh.get(&by_address, &noor).await.expect(200), json!([profile]));
     let beginning = &asha.email[..asha.email.len() - 1];
     assert_eq!(mesh.get(&format!("/clients?email={beginning}"), &noor).await.expect(200), json!([]));
-    assert_eq!(mesh.get("/clients", &noor).await.expect(200), json!([]), "no client is related yet");
     for address in [&*asha.email, "malformed", "%20"] {
         mesh.get(&format!("/clients?email={address}"), &asha).await.refused(403, "ROLE_NOT_ALLOWED");
     }
@@ -122,20 +128,34 @@ async fn a_therapist_finds_a_client_by_exact_address_id_and_name_only(stand: Sta
     mesh.stop().await;
 }
 
-async fn an_address_belongs_to_one_client_and_is_free_once_it_is_given_up(stand: Stand) {
+async fn the_address_of_a_profile_is_that_of_the_account(stand: Stand) {
     let mesh = TestMesh::start(stand).await;
-    let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
-    let noor = mesh.therapist("Noor", "Grief", "110001").await;
-    let move_to = async |who: &kit::mesh::Someone, email: &str| {
-        let profile = json!({"name": "Moved", "email": email, "pincode": "110001"});
-        mesh.ask(Method::PUT, &format!("/clients/{}", who.id), Some(who), Some(profile)).await
+    let (asha, ben, noor) = (mesh.join("CLIENT").await, mesh.client("Ben").await, mesh.join("THERAPIST").await);
+    let refused = |answer: kit::mesh::Answer, fields: &[&str]| {
+        answer.refused(400, "INVALID_FIELDS");
+        assert_eq!(answer.bad_fields(), fields);
+        let message = answer.body["message"].as_str().unwrap();
+        assert!(message.contains("email must be the address of your account"), "{message}");
     };
-    move_to(&ben, &asha.email.to_uppercase()).await.refused(409, "EMAIL_TAKEN");
-    move_to(&asha, "new.home@example.org").await.expect(200);
-    assert_eq!(mesh.get(&format!("/clients?email={}", asha.email), &noor).await.expect(200), json!([]));
-    move_to(&ben, &asha.email).await.expect(200);
-    let found = mesh.get(&format!("/clients?email={}", asha.email), &noor).await.expect(200);
-    assert_eq!(found[0]["clientId"], ben.id.as_str());
+    // Somebody's address, nobody's, and nothing is told by it.
+    for email in [&*ben.email, "nobody.at.all@example.org"] {
+        let client = json!({"name": "Asha", "email": email, "pincode": "110001"});
+        let bad = json!({"name": "", "email": email, "pincode": "110001"});
+        refused(mesh.ask(Method::POST, "/clients", Some(&asha), Some(client)).await, &["email"]);
+        refused(mesh.ask(Method::POST, "/clients", Some(&asha), Some(bad)).await, &["email", "name"]);
+        let therapist = json!({"name": "Noor", "email": email, "specialty": "Grief", "pincode": "110001"});
+        refused(mesh.ask(Method::POST, "/therapists", Some(&noor), Some(therapist)).await, &["email"]);
+    }
+    let upper = asha.email.to_uppercase();
+    let client = json!({"name": "Asha", "email": upper, "pincode": "110001"});
+    let made = mesh.ask(Method::POST, "/clients", Some(&asha), Some(client)).await.expect(201);
+    assert_eq!(made["email"], asha.email.as_str(), "the spelling is the account's");
+    let moved = json!({"name": "Asha", "email": ben.email, "pincode": "110001"});
+    refused(mesh.ask(Method::PUT, &format!("/clients/{}", asha.id), Some(&asha), Some(moved)).await, &["email"]);
+    let therapist = json!({"name": "Noor", "email": noor.email, "specialty": "Grief", "pincode": "110001"});
+    mesh.ask(Method::POST, "/therapists", Some(&noor), Some(therapist)).await.expect(201);
+    let moved = json!({"name": "Noor", "email": ben.email, "specialty": "Grief", "pincode": "110001"});
+    refused(mesh.ask(Method::PUT, &format!("/therapists/{}", noor.id), Some(&noor), Some(moved)).await, &["email"]);
     mesh.stop().await;
 }
 

@@ -113,7 +113,7 @@ fn list(client: &Someone) -> String {
 
 #[tokio::test]
 async fn what_ends_things_is_answered_when_all_other_places_are_taken() {
-    let (world, asha, noor) = few_places().await;
+    let (world, asha, noor) = Box::pin(few_places()).await;
     let mesh = &world.mesh;
     let waiting = take_places_of_mapping(&world, &asha).await;
     // The same RPC grants and revokes: the request decides.
@@ -130,7 +130,7 @@ async fn what_ends_things_is_answered_when_all_other_places_are_taken() {
 
 #[tokio::test]
 async fn services_are_answered_when_all_places_of_people_are_taken() {
-    let (world, asha, noor) = few_places().await;
+    let (world, asha, noor) = Box::pin(few_places()).await;
     let waiting = take_places_of_mapping(&world, &asha).await;
     // Journals asks mapping for the grant.
     world.mesh.get(&format!("/journal/{}", asha.id), &noor).await.expect(200);

@@ -17,6 +17,8 @@ kit::on_each_engine!(what_is_written_in_a_journal_is_in_no_table_readable);
 /// Words that are in emotions and notes, and nowhere else.
 const EMOTION: &str = "xanthoemotion";
 const NOTE: &str = "xanthonote";
+/// The beginning of an address that is invited, and that no account has.
+const ADDRESS: &str = "xanthoaddress";
 
 async fn what_is_written_in_a_journal_is_in_no_table_readable(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
@@ -36,7 +38,7 @@ async fn what_is_written_in_a_journal_is_in_no_table_readable(engine: Engine) {
     mesh.pass(Duration::from_secs(60));
 
     let tables = ["Journals", "Mappings", "Audit", "DataKeys", "Users", "Clients", "Therapists"];
-    nowhere_readable(&mesh, &[EMOTION, NOTE], &tables).await;
+    nowhere_readable(&mesh, &[EMOTION, NOTE, ADDRESS], &tables).await;
     // The canaries are there for whoever may read them: the search above was for something that exists.
     let page = mesh.get(&pair.journal(""), &pair.therapist).await.expect(200);
     assert!(page.to_string().contains(EMOTION) && page.to_string().contains(NOTE), "{page}");
@@ -118,6 +120,10 @@ fn requests(mesh: &TestMesh, pair: &Pair, made: &Value) -> Vec<(&'static str, Re
         ("insights for nowhere", ask(Method::GET, &pair.journal(&format!("/insights?timeZone={NOTE}")), therapist)),
         ("a grant with text", ask(Method::PUT, &access, client).json(&json!({"access": "ACCEPTED", "note": NOTE}))),
         ("a grant that is text", ask(Method::PUT, &access, client).json(&json!({"access": NOTE}))),
+        ("an invitation", {
+            let body = json!({"email": format!("{ADDRESS}@example.org"), "requestType": "MAPPING"});
+            ask(Method::POST, "/invitations", therapist).json(&body).header("idempotency-key", "an invitation")
+        }),
         ("the access log", ask(Method::GET, &format!("/clients/{}/access-log", client.id), client)),
         ("the related", ask(Method::GET, &format!("/clients/{}/therapists", client.id), client)),
     ]

@@ -1,4 +1,4 @@
--- What Envoy's own filters cannot do: the success codes 201 and 204, lists as top-level arrays, refusals as google.rpc.Status, pages
+-- What Envoy's own filters cannot do: the success codes 201, 202 and 204, lists as top-level arrays, refusals as google.rpc.Status, pages
 -- of other origins answered as the embedded front does, and a list of the metadata that may pass. Runs first, so it sees requests
 -- as they came and answers as they leave.
 
@@ -62,6 +62,57 @@ local GRPC_WEB = {
   ["application/grpc-web-text"] = true,
   ["application/grpc-web-text+proto"] = true,
 }
+
+-- The name of a host, in small letters and without the dot at its end, and its port if it has one.
+local function host_of(authority)
+  local text = authority:lower()
+  local name, port = text:match("^(.*[^:]):(%d*)$")
+  return ((name or text):gsub("%.$", "")), tonumber(port or "")
+end
+
+-- Whether a name ends with another one, which begins with a dot, and has a label more.
+local function is_below(name, parent)
+  return name:sub(-#parent) == parent and name:sub(1, -#parent - 1):find("^[%w%-_.]+$") ~= nil
+end
+
+-- Whether a host is this machine to whoever resolves it (RFC 6761, section 6.3).
+local function is_loopback(name)
+  if name == "localhost" or name == "[::1]" or is_below(name, ".localhost") then
+    return true
+  end
+  local parts = { name:match("^127%.(%d+)%.(%d+)%.(%d+)$") }
+  for _, part in ipairs(parts) do
+    if tonumber(part) > 255 or part:find("^0%d") then
+      return false
+    end
+  end
+  return #parts == 3
+end
+
+-- Whether the front answers to a host. A page whose name is pointed at the front's address once it is loaded (DNS rebinding)
+-- sends another one. The domains of a virtual host can't say it: they know no networks, and no ports below a wildcard.
+local function is_own_host(handle, authority)
+  local settings = handle:streamInfo():dynamicMetadata():get("front.settings")
+  local name, port = host_of(authority)
+  if port ~= nil and port > 65535 then
+    return false
+  elseif settings["loopback"] and is_loopback(name) then
+    return true
+  end
+  for listed in settings["hosts"]:gmatch("%S+") do
+    local host, only = host_of(listed)
+    local is_name = host == name or host:byte(1) == 42 and is_below(name, host:sub(2))
+    if is_name and (only == nil or only == port) then
+      return true
+    end
+  end
+  return false
+end
+
+-- Whether a path is asked for by the address of a pod: by probes.
+local function is_probe(path)
+  return path:find("^/healthz$") ~= nil or path:find("^/healthz%?") ~= nil or path:find("^/grpc%.health%.") ~= nil
+end
 
 -- The origin of the page that asks, if it is one of those that may (the Fetch standard, "CORS protocol").
 local function origin_of(handle, headers)
@@ -298,6 +349,8 @@ local NATIVE = {
   ["8 local_rate_limited"] = { 8, "RESOURCE_EXHAUSTED", "too much was asked; wait and try again" },
   -- What Envoy makes of 429 where the call came by gRPC-Web.
   ["14 local_rate_limited"] = { 8, "RESOURCE_EXHAUSTED", "too much was asked; wait and try again" },
+  ["2 content length too large"] = { 3, "MESSAGE_TOO_LARGE", "the message is larger than the service takes" },
+  ["2 Payload Too Large"] = { 3, "MESSAGE_TOO_LARGE", "the message is larger than the service takes" },
   ["4 the service can't answer right now; try again"] = { 4, "DEADLINE_EXCEEDED", "the time given to the request is over" },
   ["14 the service can't answer right now; try again"] = { 14, "UNAVAILABLE", UNAVAILABLE[4] },
 }
@@ -320,7 +373,7 @@ local function describe_own(handle, front)
     local _, number, reason, text = unpack(TOKENS[message] or TOKEN_INVALID)
     describe_native(handle, number, reason, text, number == 14)
   elseif own ~= nil then
-    describe_native(handle, own[1], own[2], own[3], own[1] ~= 4)
+    describe_native(handle, own[1], own[2], own[3], own[1] == 8 or own[1] == 14)
   end
 end
 
@@ -333,6 +386,16 @@ function envoy_on_request(handle)
   front:set("front", "method", method)
   front:set("front", "native", native)
 
+  local authority, path = headers:get(":authority") or "", headers:get(":path") or ""
+  -- Envoy joins repeated headers with commas, and no host has one.
+  if authority:find(",", 1, true) then
+    return refuse(handle, native, "400", 3, "MALFORMED_REQUEST",
+      "the path, the query or a header is malformed, or can be read in more than one way")
+  elseif not is_probe(path) and not is_own_host(handle, authority) then
+    return refuse(handle, native, "403", 7, "HOST_NOT_ALLOWED",
+      "host: this is no name of this front; its operator lists those that it answers to")
+  end
+
   local origin = (is_page or not native) and origin_of(handle, headers)
   if origin then
     front:set("front", "origin", origin)
@@ -343,15 +406,12 @@ function envoy_on_request(handle)
   end
 
   local authorization = headers:get("authorization") or ""
-  -- Envoy joins repeated headers with commas, and no token has one.
-  if (headers:get(":authority") or ""):find(",", 1, true) then
-    return refuse(handle, native, "400", 3, "MALFORMED_REQUEST",
-      "the path, the query or a header is malformed, or can be read in more than one way")
-  elseif authorization:find(",", 1, true) then
+  -- No token has a comma either.
+  if authorization:find(",", 1, true) then
     return refuse(handle, native, "401", 16, "CREDENTIALS_AMBIGUOUS", "send exactly one authorization header")
   elseif headers:getNumValues("idempotency-key") > 1 then
     return refuse(handle, native, "400", 3, "MALFORMED_REQUEST", "send at most one idempotency-key header")
-  elseif not native and not is_decodable(headers:get(":path") or "") then
+  elseif not native and not is_decodable(path) then
     return refuse(handle, native, "400", 3, "MALFORMED_PATH", "the path or its query is badly percent-encoded")
   elseif not native and not is_json(headers) then
     return refuse(handle, native, "400", 3, "UNSUPPORTED_CONTENT_TYPE",
@@ -473,8 +533,8 @@ function envoy_on_response(handle)
     if field ~= nil then
       set_body(handle, array_of(body_of(handle), json_name(field)))
     end
-    if code == "201" then
-      handle:headers():replace(":status", "201")
+    if code == "201" or code == "202" then
+      handle:headers():replace(":status", code)
     end
   end
   -- Nothing of a person stays in a cache (RFC 6749, section 5.1, for tokens), unless the service says otherwise.

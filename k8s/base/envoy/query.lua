@@ -9,6 +9,7 @@ local ROUTES = {
   { method = "GET", head = "clients", path = "^/clients$", body = "", given = {  }, takes = { ["email"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
   { method = "POST", head = "clients", path = "^/clients$", body = "client", given = {  }, takes = { ["client"] = 1, ["client.clientId"] = 1, ["client.name"] = 1, ["client.email"] = 1, ["client.pincode"] = 1, ["client.etag"] = 1 } },
   { method = "GET", head = "emotions", path = "^/emotions$", body = "", given = {  }, takes = {  } },
+  { method = "POST", head = "invitations", path = "^/invitations$", body = "*", given = {  }, takes = {  } },
   { method = "POST", head = "messages", path = "^/messages$", body = "*", given = {  }, takes = {  } },
   { method = "GET", head = "sessions", path = "^/sessions$", body = "", given = {  }, takes = { ["therapistId"] = 1, ["clientId"] = 1, ["status"] = 1, ["afterDate"] = 1, ["beforeDate"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
   { method = "POST", head = "sessions", path = "^/sessions$", body = "session", given = {  }, takes = { ["session"] = 1, ["session.sessionId"] = 1, ["session.therapistId"] = 1, ["session.clientId"] = 1, ["session.sessionDate"] = 1, ["session.startTime"] = 1, ["session.endTime"] = 1, ["session.status"] = 1, ["session.sharedNotes"] = 1, ["session.privateNotes"] = 1, ["session.etag"] = 1 } },

@@ -96,6 +96,11 @@ enum Command {
         key_encryption_keys_file: Option<PathBuf>,
     },
 
+    /// Gives profiles that earlier versions stored with an address of their own the address of their account, and removes what
+    /// kept those addresses unique. Services may run meanwhile; run it once after the last replica of an earlier version has
+    /// stopped, and again if it was interrupted.
+    MigrateProfiles(dynamo::Config),
+
     /// Verifies the log of who read which journal, and names the first record of each client that was altered, dropped,
     /// reordered or cut off.
     VerifyAudit {
@@ -158,6 +163,7 @@ async fn main() -> ExitCode {
         Some(Command::RewrapKeys { dynamodb, place, key_encryption_keys_file }) => {
             rewrap_keys(dynamodb, &place, key_encryption_keys_file).await
         }
+        Some(Command::MigrateProfiles(dynamodb)) => migrate_profiles(dynamodb).await,
         Some(Command::VerifyAudit { dynamodb, place, secrets_file, client, heads }) => {
             verify_audit(dynamodb, &place, secrets_file, client, heads.as_deref()).await
         }
@@ -286,6 +292,18 @@ async fn rewrap_keys(dynamodb: dynamo::Config, place: &DataDir, file: Option<Pat
     let tell = |progress: vault::Progress| drop(say(&progress.to_string()));
     let progress = vault::rewrap(&dynamodb, &keys, &Platform::system(), tell).await?;
     say(&format!("done: {progress}"))
+}
+
+async fn migrate_profiles(dynamodb: dynamo::Config) -> Result<(), BoxError> {
+    let dynamodb = dynamodb.connect().await;
+    let addresses = auth::Addresses::new(&dynamodb);
+    let of_clients =
+        clients::migrate(&dynamodb, |user| addresses.of(user), |progress| drop(say(&progress.to_string())));
+    let clients = of_clients.await?;
+    let of_therapists =
+        therapists::migrate(&dynamodb, |user| addresses.of(user), |progress| drop(say(&progress.to_string())));
+    let therapists = of_therapists.await?;
+    say(&format!("done: {clients}; {therapists}"))
 }
 
 async fn verify_audit(

@@ -135,8 +135,8 @@ impl Starter<'_> {
         clients::build(clients::Deps {
             dynamodb: self.dynamodb.clone(),
             secrets: self.secrets.clone(),
-            mapping: self.upstream(clients::NAME, mapping::NAME, addresses)?,
             auth: self.upstream(clients::NAME, auth::NAME, addresses)?,
+            mapping: self.upstream(clients::NAME, mapping::NAME, addresses)?,
             appointments: self.upstream(clients::NAME, appointments::NAME, addresses)?,
             subscribers: self.hear_of_endings(clients::NAME, addresses)?,
             endings: self.config.endings.clone(),

@@ -1,5 +1,6 @@
 //! auth: who a caller is. Accounts, passwords, logins, the tokens that speak for them and the keys that sign those.
 
+mod accounts;
 mod budget;
 mod config;
 mod guard;
@@ -21,14 +22,17 @@ use chassis::server::{MAX_RECEIVE, MAX_SEND};
 use chassis::{Platform, Service};
 use dynamo::secret::Secrets;
 use kernel::BoxError;
+use proto::auth::v1::account_service_server::{AccountServiceServer, SERVICE_NAME as ACCOUNTS};
 use proto::auth::v1::auth_service_server::{AuthServiceServer, SERVICE_NAME as AUTH};
 use proto::auth::v1::login_service_server::{LoginServiceServer, SERVICE_NAME as LOGINS};
 use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use tonic::service::Routes;
 
+pub use accounts::Addresses;
 pub use config::Config;
 pub use store::USERS;
 
+use crate::accounts::Accounts;
 use crate::budget::Budgets;
 use crate::guard::Guard;
 use crate::login::Replica;
@@ -64,11 +68,13 @@ pub async fn build(config: Config, deps: Deps) -> Result<(Service, Keys), BoxErr
     let verifiers = Keys::of_owner(ops.signer.keys.verifiers());
     let people = AuthServiceServer::new(People(Arc::clone(&ops)));
     let logins = LoginServiceServer::new(Logins(Arc::clone(&ops)));
+    let accounts = AccountServiceServer::new(Accounts(Arc::clone(&ops)));
     let events = SubscriberServiceServer::new(Events(ops));
     let routes = Routes::new(people.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(logins.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
+        .add_service(accounts.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok((Service { name: NAME, grpc_services: &[AUTH, LOGINS, EVENTS], routes, probe }, verifiers))
+    Ok((Service { name: NAME, grpc_services: &[AUTH, LOGINS, ACCOUNTS, EVENTS], routes, probe }, verifiers))
 }
 
 /// The use cases, with signing keys that are there and are watched.

@@ -1,5 +1,6 @@
 //! clients: the profiles of people in therapy.
 
+mod migrate;
 mod model;
 mod ops;
 mod policy;
@@ -10,6 +11,7 @@ mod wire;
 
 use std::sync::Arc;
 
+use accounts::Accounts;
 use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
 use chassis::{Platform, Service};
@@ -23,6 +25,7 @@ use proto::clients::v1::client_service_server::{ClientServiceServer, SERVICE_NAM
 use relay::Subscriber;
 use tonic::service::Routes;
 
+pub use migrate::{Progress, migrate};
 pub use store::CLIENTS;
 
 use crate::ops::Ops;
@@ -40,10 +43,10 @@ pub struct Deps {
     pub dynamodb: dynamo::Client,
     /// The secrets that idempotency records are made with.
     pub secrets: Secrets,
+    /// The service that holds the accounts and the logins.
+    pub auth: Upstream,
     /// The service that knows of relations.
     pub mapping: Upstream,
-    /// The service that knows whose login has ended.
-    pub auth: Upstream,
     /// The service that knows of appointments.
     pub appointments: Upstream,
     /// Those who are told that an account is ended, in this order: auth first, so that its logins end first.
@@ -59,7 +62,7 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let Deps { dynamodb, secrets, mapping, appointments, auth, subscribers, endings: recovery, platform } = deps;
+    let Deps { dynamodb, secrets, auth, mapping, appointments, subscribers, endings: recovery, platform } = deps;
     let table = dynamodb.table(&CLIENTS);
     let store = Store::new(table.clone());
     let endings = Endings::new(table.clone(), subscribers, Role::Client, platform.clone(), profile_key);
@@ -68,6 +71,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let idempotency = Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?;
     let ops = Arc::new(Ops {
         store,
+        accounts: Accounts::new(auth.clone()),
         relations: Relations::new(mapping, appointments),
         idempotency,
         logins: Logins::new(auth),

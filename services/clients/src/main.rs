@@ -34,8 +34,8 @@ impl Domain for This {
         let deps = clients::Deps {
             dynamodb: given.dynamodb,
             secrets: given.secrets,
-            mapping,
             auth: given.auth,
+            mapping,
             appointments,
             subscribers,
             endings: settings.endings,

@@ -17,13 +17,6 @@ pub(crate) enum Listed {
     Named(ClientId, PersonName),
 }
 
-impl Client {
-    /// This client by name alone.
-    pub(crate) fn named(self) -> Listed {
-        Listed::Named(self.id, self.profile.name)
-    }
-}
-
 /// A client as stored.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {

@@ -2,24 +2,28 @@
 
 use std::sync::Arc;
 
+use accounts::Accounts;
 use chassis::Context;
 use dynamo::{Claim, Idempotency};
 use endings::Endings;
-use kernel::{ClientId, Clock, Error, Kind, Page, PageSize, Result, Version};
+use kernel::{ClientId, Clock, Email, Error, Kind, Page, PageSize, Result, Version};
 use logins::Logins;
 
 use crate::model::{Client, Listed, Profile};
 use crate::policy::{self, Names, Own, Read, Sight};
 use crate::relations::Relations;
-use crate::store::{Added, Replaced, Store};
+use crate::store::{Added, Store};
 use crate::wire;
 
 /// How often a change that names no version is tried against others.
 const ATTEMPTS: usize = 5;
+/// Maximum pages of related clients that are read to find one by address: 5,000 clients.
+const FIND_PAGES: usize = 25;
 
 /// The use cases and what they need.
 pub(crate) struct Ops {
     pub(crate) store: Store,
+    pub(crate) accounts: Accounts,
     pub(crate) relations: Relations,
     pub(crate) idempotency: Idempotency,
     pub(crate) logins: Logins,
@@ -30,14 +34,32 @@ pub(crate) struct Ops {
 impl Ops {
     pub(crate) async fn list(&self, context: &Context, which: policy::List, list: wire::List) -> Result<Page<Listed>> {
         let wire::List { email, size, token } = list;
-        let found = match (which, email) {
-            (policy::List::Own(own), _) => self.profile(own.read()).await?.map(Listed::Whole),
-            // Who looks a client up learns the id and the name: enough to ask, and nothing to keep.
-            (policy::List::Find(permit), Some(email)) => self.store.find(permit, &email).await?.map(Client::named),
-            (policy::List::Find(_), None) => None,
-            (policy::List::Related, _) => return self.related(context, size, token).await,
-        };
-        Ok(Page::whole(found.into_iter().collect()))
+        match (which, email) {
+            (policy::List::Own(own), _) => {
+                let own = self.profile(own.read()).await?.map(Listed::Whole);
+                Ok(Page::whole(own.into_iter().collect()))
+            }
+            (policy::List::Related, None) => self.related(context, size, token).await,
+            (policy::List::Related, Some(email)) => {
+                Ok(Page::whole(self.find(context, &email).await?.into_iter().collect()))
+            }
+        }
+    }
+
+    /// Returns the related client with this address. Every page of the related clients is read alike, whether the address is
+    /// somebody else's or nobody's.
+    async fn find(&self, context: &Context, email: &Email) -> Result<Option<Listed>> {
+        let mut token = String::new();
+        for _ in 0..FIND_PAGES {
+            let Page { items, next } = self.relations.page(context, PageSize::MAX, token).await?;
+            let permits: Vec<_> = items.into_iter().map(policy::glance).collect();
+            if let Some(found) = self.store.find(&permits, email).await? {
+                return Ok(Some(found));
+            }
+            let Some(next) = next else { return Ok(None) };
+            token = next;
+        }
+        Ok(None)
     }
 
     async fn related(&self, context: &Context, size: PageSize, token: String) -> Result<Page<Listed>> {
@@ -58,25 +80,23 @@ impl Ops {
         self.store.named(permit, wanted).await
     }
 
-    pub(crate) async fn create(&self, permit: Own, profile: Profile, claim: Option<Claim>) -> Result<Client> {
-        if let Some(claim) = &claim
-            && claim.replayed().await?.is_some()
-        {
-            return self.existing(permit.read()).await;
+    /// Returns the profile that this very request has made before, if it has.
+    pub(crate) async fn replayed(&self, permit: Own, claim: &Claim) -> Result<Option<Client>> {
+        match claim.replayed().await? {
+            Some(_) => self.existing(permit.read()).await.map(Some),
+            None => Ok(None),
         }
-        self.add(permit, profile, claim.as_ref()).await
     }
 
-    async fn add(&self, permit: Own, profile: Profile, claim: Option<&Claim>) -> Result<Client> {
+    pub(crate) async fn create(&self, permit: Own, profile: Profile, claim: Option<Claim>) -> Result<Client> {
         let client = Client { id: permit.id(), profile: profile.clone(), version: Version::FIRST };
-        match self.store.add(permit, profile, claim).await? {
+        match self.store.add(permit, profile, claim.as_ref()).await? {
             Added::Done => Ok(client),
             Added::Replayed => self.existing(permit.read()).await,
             Added::Exists => {
                 Err(Error::new(Kind::AlreadyExists, "PROFILE_EXISTS", "you have a profile already: change it with PUT"))
             }
             Added::Ended => Err(Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")),
-            Added::EmailTaken => Err(email_taken()),
         }
     }
 
@@ -86,10 +106,8 @@ impl Ops {
             if expected.is_some_and(|expected| expected != old.version) {
                 return Err(Version::stale());
             }
-            match self.store.replace(permit, &old, profile.clone()).await? {
-                Replaced::Done => return Ok(Client { id: permit.id(), profile, version: old.version.next() }),
-                Replaced::Conflict => {}
-                Replaced::EmailTaken => return Err(email_taken()),
+            if self.store.replace(permit, &old, profile.clone()).await? {
+                return Ok(Client { id: permit.id(), profile, version: old.version.next() });
             }
         }
         Err(Version::stale())
@@ -97,7 +115,7 @@ impl Ops {
 
     /// Ends the account, whether it has a profile or not. To begin it takes an open and recent login; to repeat it doesn't.
     pub(crate) async fn end(&self, context: &Context, permit: Own) -> Result<()> {
-        let burial = |client: Client| (client.version, Some(self.store.free_address(&client)));
+        let burial = |client: Client| (client.version, Some(self.store.drop_address(&client)));
         let may = self.logins.must_be_open_and_recent(context, self.clock.now());
         self.endings.end(context, permit.id().into(), may, burial).await
     }
@@ -113,8 +131,4 @@ impl Ops {
 
 fn no_such_client() -> Error {
     Error::not_found("client")
-}
-
-fn email_taken() -> Error {
-    Error::new(Kind::AlreadyExists, "EMAIL_TAKEN", "email: another client has this address")
 }

@@ -36,17 +36,11 @@ pub(crate) enum Sight {
     IfClose(ClientId),
 }
 
-/// The right to find a client by address.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Find(());
-
 /// Which clients a caller may list.
 #[derive(Debug)]
 pub(crate) enum List {
     /// The caller's own profile.
     Own(Own),
-    /// The one with an address.
-    Find(Find),
     /// Those that have agreed to be related to the therapist.
     Related,
 }
@@ -125,8 +119,7 @@ pub(crate) fn list(person: Person, by_email: bool) -> Result<List, Error> {
         (Role::Client, true) => {
             Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "email: only therapists may look clients up"))
         }
-        (Role::Therapist, true) => Ok(List::Find(Find(()))),
-        (Role::Therapist, false) => Ok(List::Related),
+        (Role::Therapist, _) => Ok(List::Related),
     }
 }
 
@@ -181,7 +174,7 @@ mod tests {
     #[test]
     fn only_therapists_look_clients_up_by_address() {
         assert_eq!(list(person(Role::Client), true).unwrap_err().kind(), Kind::PermissionDenied);
-        assert!(matches!(list(person(Role::Therapist), true), Ok(List::Find(_))));
+        assert!(matches!(list(person(Role::Therapist), true), Ok(List::Related)));
         assert!(matches!(list(person(Role::Client), false), Ok(List::Own(_))));
     }
 }

@@ -34,8 +34,9 @@ impl ClientService for Clients {
         let context = Context::of(&request);
         let person = context.person().map_err(status::of)?;
         let request = request.into_inner();
-        let which = policy::list(person, !request.email.is_empty()).map_err(status::of)?;
-        let list = wire::list(request, !matches!(which, List::Related)).map_err(status::of)?;
+        let by_email = !request.email.is_empty();
+        let which = policy::list(person, by_email).map_err(status::of)?;
+        let list = wire::list(request, by_email || matches!(which, List::Own(_))).map_err(status::of)?;
         let page = self.0.list(&context, which, list).await.map_err(status::of)?;
         let next = page.next.clone();
         Ok(paged(wire::clients(page), next.as_deref()))
@@ -49,7 +50,14 @@ impl ClientService for Clients {
         let body = request.encode_to_vec();
         let key = context.idempotency_key.as_deref();
         let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
-        let profile = wire::profile(request.client.unwrap_or_default(), &person.user_id.to_string());
+        if let Ok(Some(claim)) = &claim
+            && let Some(made) = self.0.replayed(permit, claim).await.map_err(status::of)?
+        {
+            return Ok(Response::new(wire::client(made)));
+        }
+        let account = self.0.accounts.own_address(&context).await.map_err(status::of)?;
+        let id = person.user_id.to_string();
+        let profile = wire::profile(request.client.unwrap_or_default(), &id, account.as_ref());
         let (profile, claim) = both(profile, claim).map_err(status::of)?;
         let client = self.0.create(permit, profile, claim).await.map_err(status::of)?;
         Ok(Response::new(wire::client(client)))
@@ -65,10 +73,13 @@ impl ClientService for Clients {
     }
 
     async fn update_client(&self, request: Request<pb::UpdateClientRequest>) -> Result<Response<pb::Client>, Status> {
-        let person = Context::of(&request).person().map_err(status::of)?;
+        let context = Context::of(&request);
+        let person = context.person().map_err(status::of)?;
         let pb::UpdateClientRequest { client_id, client } = request.into_inner();
         let permit = policy::own_named(person, &client_id).map_err(status::of)?;
-        let (profile, expected) = wire::replacement(client.unwrap_or_default(), &client_id).map_err(status::of)?;
+        let account = self.0.accounts.own_address(&context).await.map_err(status::of)?;
+        let replacement = wire::replacement(client.unwrap_or_default(), &client_id, account.as_ref());
+        let (profile, expected) = replacement.map_err(status::of)?;
         let client = self.0.replace(permit, profile, expected).await.map_err(status::of)?;
         Ok(Response::new(wire::client(client)))
     }

@@ -3,26 +3,31 @@
 //! | pk | sk | item |
 //! |---|---|---|
 //! | `CLIENT#<id>` | `PROFILE` | the profile, or its tombstone |
-//! | `EMAIL#<folded address>` | `PROFILE` | whose address it is; unique by its key |
 //! | `IDEM#<digest>` | `IDEM` | a request that brought an idempotency key |
+//! | `EMAIL#<folded address>` | `PROFILE` | left by earlier versions, in which a profile had an address of its own |
+//!
+//! Nothing reads the last kind. It is removed with the profile, with its address, or by [`crate::migrate`].
 
 use std::collections::HashMap;
 
 use dynamo::{
-    Action, Claim, Condition, EXPIRES_AT, Item, Key, KeyDef, Read as Fresh, Table, TableDef, Transact, Verdict,
+    Action, Claim, Condition, EXPIRES_AT, Item, Key, KeyDef, Read as Fresh, Table, TableDef, Transact, Update, Verdict,
 };
 use endings::{PENDING, Stored};
 use kernel::{ClientId, Email, Error, Result, UserId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Client, Listed, Profile};
-use crate::policy::{Find, Glance, Names, Own, Read};
+use crate::policy::{Glance, Names, Own, Read};
 
 /// The table of clients.
 pub static CLIENTS: TableDef =
     TableDef { name: "Clients", key: KeyDef::PK_SK, indexes: &[PENDING], ttl: Some(EXPIRES_AT) };
 
-const PROFILE: &str = "PROFILE";
+/// The sort key of profiles.
+pub(crate) const PROFILE: &str = "PROFILE";
+/// The beginning of the keys of the former index of addresses.
+pub(crate) const EMAIL: &str = "EMAIL#";
 
 /// The handle of the table.
 #[derive(Debug, Clone)]
@@ -37,17 +42,6 @@ pub(crate) enum Added {
     Exists,
     /// The account is ended.
     Ended,
-    /// Another client has the address.
-    EmailTaken,
-}
-
-/// What became of a changed profile.
-pub(crate) enum Replaced {
-    Done,
-    /// Somebody else changed it meanwhile.
-    Conflict,
-    /// Another client has the address.
-    EmailTaken,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -57,11 +51,6 @@ struct Row {
     email: String,
     pincode: String,
     version: Version,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Address {
-    client_id: ClientId,
 }
 
 impl From<&Client> for Row {
@@ -93,7 +82,15 @@ pub(crate) fn profile_key(user: UserId) -> Key {
 }
 
 fn address_key(email: &Email) -> Key {
-    Key::new(format!("EMAIL#{}", email.folded()), PROFILE)
+    Key::new(format!("{EMAIL}{}", email.folded()), PROFILE)
+}
+
+/// What the permit shows of a client.
+fn shown(client: Client, permit: Glance) -> Listed {
+    match permit {
+        Glance::Whole(_) => Listed::Whole(client),
+        Glance::Name(_) => Listed::Named(client.id, client.profile.name),
+    }
 }
 
 impl Store {
@@ -112,12 +109,19 @@ impl Store {
         let mut found: HashMap<ClientId, Client> = found.into_iter().map(|client| (client.id, client)).collect();
         let shown = permits.iter().filter_map(|permit| {
             let client = found.remove(&permit.id())?;
-            Some(match permit {
-                Glance::Whole(_) => Listed::Whole(client),
-                Glance::Name(_) => client.named(),
-            })
+            Some(shown(client, *permit))
         });
         Ok(shown.collect())
+    }
+
+    /// The client with this address, among those that these permits are for, and what they show.
+    pub(crate) async fn find(&self, permits: &[Glance], email: &Email) -> Result<Option<Listed>> {
+        let found = self.batch(permits.iter().map(|permit| permit.id()).collect()).await?;
+        let found = found.into_iter().find(|client| client.profile.email.folded() == email.folded());
+        Ok(found.and_then(|client| {
+            let permit = permits.iter().find(|permit| permit.id() == client.id)?;
+            Some(shown(client, *permit))
+        }))
     }
 
     /// The profiles of those of these clients who have one, for their names: by them others also know who is there.
@@ -131,70 +135,57 @@ impl Store {
         stored.filter_map(|stored| stored.map(Stored::profile).transpose()).collect()
     }
 
-    /// The client with this address.
-    pub(crate) async fn find(&self, _permit: Find, email: &Email) -> Result<Option<Client>> {
-        let Some(Address { client_id }) = self.0.get(&address_key(email), Fresh::Consistent).await? else {
-            return Ok(None);
-        };
-        let there = Stored::of(self.0.get_item(&profile_key(client_id.into()), Fresh::Consistent).await?)?;
-        Ok(there.profile().filter(|client: &Client| client.profile.email.folded() == email.folded()))
-    }
-
-    /// Stores a new profile with its address, and the record of the request if it brought a key.
+    /// Stores a new profile, and the record of the request if it brought a key.
     pub(crate) async fn add(&self, permit: Own, profile: Profile, claim: Option<&Claim>) -> Result<Added> {
         let client = Client { id: permit.id(), profile, version: Version::FIRST };
-        let record = claim.map(|claim| claim.action(&client.id.to_string()));
-        let added = self.0.transact(
-            [
-                self.0.put(&profile_key(client.id.into()), &Row::from(&client)).when(Condition::absent()).into(),
-                self.claim_address(&client),
-            ]
-            .into_iter()
-            .chain(record),
-        );
-        let Transact::Failed(verdicts) = added.await? else {
+        let put = self.0.put(&profile_key(client.id.into()), &Row::from(&client)).when(Condition::absent());
+        let Some(claim) = claim else {
+            return match put.run().await? {
+                Update::Done(_) => Ok(Added::Done),
+                Update::Unmet(there) => refused(there),
+            };
+        };
+        let Transact::Failed(verdicts) = self.0.transact([put.into(), claim.action(&client.id.to_string())]).await?
+        else {
             return Ok(Added::Done);
         };
-        if let (Some(claim), Some(verdict)) = (claim, verdicts.get(2))
+        if let Some(verdict) = verdicts.get(1)
             && claim.lost(verdict)?.is_some()
         {
             return Ok(Added::Replayed);
         }
         match verdicts.into_iter().next() {
-            Some(Verdict::Unmet(there)) => match Stored::<Client>::of(there)? {
-                Stored::Tombstone(_) => Ok(Added::Ended),
-                Stored::Profile(_) | Stored::Nothing => Ok(Added::Exists),
-            },
-            Some(Verdict::Fine) | None => Ok(Added::EmailTaken),
+            Some(Verdict::Unmet(there)) => refused(there),
+            Some(Verdict::Fine) | None => Err(Error::internal("a transaction failed without a reason")),
         }
     }
 
-    /// Replaces a profile, if it is still the version that was read.
-    pub(crate) async fn replace(&self, permit: Own, old: &Client, profile: Profile) -> Result<Replaced> {
+    /// Replaces a profile, if it is still the version that was read. Answers whether it was.
+    pub(crate) async fn replace(&self, permit: Own, old: &Client, profile: Profile) -> Result<bool> {
         let new = Client { id: permit.id(), profile, version: old.version.next() };
-        let unchanged = Condition::eq("version", old.version);
-        let put = self.0.put(&profile_key(new.id.into()), &Row::from(&new)).when(unchanged);
-        if new.profile.email.folded() == old.profile.email.folded() {
-            return Ok(match put.run().await? {
-                dynamo::Update::Done(_) => Replaced::Done,
-                dynamo::Update::Unmet(_) => Replaced::Conflict,
-            });
-        }
-        let moved = self.0.transact([put.into(), self.claim_address(&new), self.free_address(old)]);
-        Ok(match moved.await? {
-            Transact::Done => Replaced::Done,
-            Transact::Failed(verdicts) if verdicts.first().is_some_and(Verdict::is_unmet) => Replaced::Conflict,
-            Transact::Failed(_) => Replaced::EmailTaken,
-        })
+        self.put(old, &new).await
     }
 
-    /// What goes in the transaction that ends the client's account: the address becomes free.
-    pub(crate) fn free_address(&self, client: &Client) -> Action {
+    /// Stores another version of a profile. With an address that the old version had for itself goes its item.
+    pub(crate) async fn put(&self, old: &Client, new: &Client) -> Result<bool> {
+        let unchanged = Condition::eq("version", old.version);
+        let put = self.0.put(&profile_key(new.id.into()), &Row::from(new)).when(unchanged);
+        if new.profile.email.folded() == old.profile.email.folded() {
+            return Ok(matches!(put.run().await?, Update::Done(_)));
+        }
+        Ok(matches!(self.0.transact([put.into(), self.drop_address(old)]).await?, Transact::Done))
+    }
+
+    /// Removes the item of the profile's address that an earlier version may have left: part of the transaction that ends the
+    /// client's account.
+    pub(crate) fn drop_address(&self, client: &Client) -> Action {
         self.0.delete(&address_key(&client.profile.email)).into()
     }
+}
 
-    fn claim_address(&self, client: &Client) -> Action {
-        let address = Address { client_id: client.id };
-        self.0.put(&address_key(&client.profile.email), &address).when(Condition::absent()).into()
+fn refused(there: Option<Item>) -> Result<Added> {
+    match Stored::<Client>::of(there)? {
+        Stored::Tombstone(_) => Ok(Added::Ended),
+        Stored::Profile(_) | Stored::Nothing => Ok(Added::Exists),
     }
 }

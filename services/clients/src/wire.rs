@@ -54,15 +54,16 @@ pub(crate) fn names(clients: Vec<Client>) -> pb::BatchGetClientNamesResponse {
     pb::BatchGetClientNamesResponse { names: clients.into_iter().map(name).collect() }
 }
 
-/// A whole profile. An id in it must be `id`; an etag means nothing to a profile that is not there yet.
-pub(crate) fn profile(client: pb::Client, id: &str) -> Result<Profile, Error> {
+/// A whole profile. An id in it must be `id`, and its address that of the account; an etag means nothing to a profile that
+/// is not there yet.
+pub(crate) fn profile(client: pb::Client, id: &str, account: Option<&Email>) -> Result<Profile, Error> {
     let pb::Client { client_id, name, email, pincode, etag: _ } = client;
     let mut bad = Violations::default();
     if !client_id.is_empty() && client_id != id {
         bad.add("clientId", "must be your own id, or be left out");
     }
     let name = bad.take("name", name.parse());
-    let email = bad.take("email", email.parse());
+    let email = accounts::profile_address(&mut bad, &email, account);
     let pincode = bad.take("pincode", pincode.parse());
     match (name, email, pincode) {
         (Some(name), Some(email), Some(pincode)) if bad.is_empty() => Ok(Profile { name, email, pincode }),
@@ -71,9 +72,13 @@ pub(crate) fn profile(client: pb::Client, id: &str) -> Result<Profile, Error> {
 }
 
 /// A whole profile, and the version that it shall replace.
-pub(crate) fn replacement(client: pb::Client, id: &str) -> Result<(Profile, Option<Version>), Error> {
+pub(crate) fn replacement(
+    client: pb::Client,
+    id: &str,
+    account: Option<&Email>,
+) -> Result<(Profile, Option<Version>), Error> {
     let etag = client.etag.clone();
-    Ok((profile(client, id)?, Version::expected(&etag)?))
+    Ok((profile(client, id, account)?, Version::expected(&etag)?))
 }
 
 pub(crate) fn client(client: Client) -> pb::Client {

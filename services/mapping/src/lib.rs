@@ -3,6 +3,7 @@
 //! It is the mapping, access to the journal, requests, contact, and the history of the client's consent.
 
 mod internal;
+mod invitations;
 mod list;
 mod model;
 mod ops;
@@ -18,6 +19,7 @@ mod wire;
 
 use std::sync::Arc;
 
+use accounts::Accounts;
 use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
 use chassis::{Platform, Service};
@@ -27,12 +29,14 @@ use kernel::BoxError;
 use logins::Logins;
 use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use proto::mapping::v1::consent_service_server::{ConsentServiceServer, SERVICE_NAME as CONSENT};
+use proto::mapping::v1::invitation_service_server::{InvitationServiceServer, SERVICE_NAME as INVITATIONS};
 use proto::mapping::v1::mapping_service_server::{MappingServiceServer, SERVICE_NAME as MAPPING};
 use relay::{Relay, Subscriber};
 use tonic::service::Routes;
 
 pub use store::MAPPINGS;
 
+use crate::invitations::{Addresses, Invitations};
 use crate::ops::Ops;
 use crate::peers::Peers;
 use crate::service::Services;
@@ -46,9 +50,9 @@ pub const NAME: &str = "mapping";
 pub struct Deps {
     /// The DynamoDB that holds the table [`MAPPINGS`].
     pub dynamodb: dynamo::Client,
-    /// The secrets that page tokens and idempotency records are made with.
+    /// The secrets that page tokens, idempotency records and digests of addresses are made with.
     pub secrets: Secrets,
-    /// The service that knows whose login has ended.
+    /// The service that holds the accounts and the logins.
     pub auth: Upstream,
     /// The service that knows the names of clients.
     pub clients: Upstream,
@@ -74,23 +78,31 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let services = Services(Arc::new(ops));
     let mapping = MappingServiceServer::new(services.clone());
     let consent = ConsentServiceServer::new(services.clone());
+    let invitations = InvitationServiceServer::new(services.clone());
     let events = SubscriberServiceServer::new(services);
     let routes = Routes::new(mapping.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(consent.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
+        .add_service(invitations.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok(Service { name: NAME, grpc_services: &[MAPPING, CONSENT, EVENTS], routes, probe })
+    Ok(Service { name: NAME, grpc_services: &[MAPPING, CONSENT, INVITATIONS, EVENTS], routes, probe })
 }
 
 fn ops(deps: Deps) -> Result<Ops, BoxError> {
     let Deps { dynamodb, secrets, auth, clients, therapists, appointments, events: _, platform } = deps;
     let table = dynamodb.table(&MAPPINGS);
     let subscribers = vec![Subscriber { name: "appointments", upstream: appointments }];
+    let invitations = Invitations {
+        store: invitations::Store::new(table.clone()),
+        accounts: Accounts::new(auth.clone()),
+        addresses: Addresses::new(&secrets)?,
+    };
     Ok(Ops {
         store: Store::new(table.clone()),
         tokens: PageTokens::new(&secrets, "mapping/page-tokens", Arc::clone(&platform.entropy))?,
         idempotency: Idempotency::new(table.clone(), &secrets, Arc::clone(&platform.clock))?,
         logins: Logins::new(auth),
         peers: Peers { clients, therapists },
+        invitations,
         relay: Relay::new(table, subscribers, Endings),
         platform,
     })

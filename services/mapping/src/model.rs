@@ -123,6 +123,11 @@ impl Intent {
         }
     }
 
+    /// Whether the client answers a mapping request by it, if one is pending.
+    pub(crate) const fn answers_request(self) -> bool {
+        matches!(self, Self::Map | Self::Accept | Self::Reject | Self::End)
+    }
+
     /// Whether it can be the first thing that happens between two.
     pub(crate) const fn begins(self) -> bool {
         matches!(self, Self::Map | Self::RequestMapping | Self::RecordContact(_))
@@ -224,6 +229,11 @@ impl Relation {
 
     pub(crate) const fn pair(&self) -> Pair {
         Pair { client: self.client_id, therapist: self.therapist_id }
+    }
+
+    /// Whether it is the request that an invitation became, of which nothing is stored as a relation.
+    pub(crate) const fn is_by_invitation(&self) -> bool {
+        self.version == 0
     }
 
     /// The states at an instant: requests and grants expire by the clock alone.

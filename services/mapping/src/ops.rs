@@ -10,8 +10,9 @@ use logins::Logins;
 use relay::{Mark, Relay};
 use tokio::time::Instant;
 
+use crate::invitations::{Answered, Invitation, Invitations};
 use crate::list::{self, List, Wanted};
-use crate::model::{Channel, Grant, GrantId, Intent, Relation};
+use crate::model::{Change, Channel, Grant, GrantId, Intent, Relation};
 use crate::peers::{Clients, Peers, Therapists};
 use crate::policy::{Act, AsClient, AsTherapist, Undertaker};
 use crate::store::{Living, Store, Written, key};
@@ -31,6 +32,7 @@ pub(crate) struct Ops {
     pub(crate) idempotency: Idempotency,
     pub(crate) logins: Logins,
     pub(crate) peers: Peers,
+    pub(crate) invitations: Invitations,
     pub(crate) relay: Relay,
     pub(crate) platform: Platform,
 }
@@ -159,14 +161,19 @@ impl Ops {
     async fn attempt(&self, permit: Act, intent: Intent, claim: Repeatable<'_>) -> Result<Acted> {
         for _ in 0..ATTEMPTS {
             let now = self.now();
-            let old = match self.store.read(permit).await? {
+            let (there, invitation) = self.read(permit, intent, now).await?;
+            let old = match there {
                 Some(there) => there,
-                None if intent.begins() => Relation::new(permit.pair(), now),
+                None if intent.begins() || invitation.is_some() => Relation::new(permit.pair(), now),
                 None => return Ok(Acted::Absent),
             };
             let grant = || GrantId::generate(&*self.platform.clock, &*self.platform.entropy);
-            let (mut new, change) = match old.after(permit.actor(), intent, now, grant) {
-                Ok(Some(changed)) => changed,
+            let answered = match invitation {
+                Some(invitation) => invitation.answered(&old, intent, now, &grant),
+                None => old.after(permit.actor(), intent, now, grant).map(|changed| changed.map(Answered::from)),
+            };
+            let mut answered = match answered {
+                Ok(Some(answered)) => answered,
                 Ok(None) => return Ok(Acted::Done(Box::new(old))),
                 // What stands in the way may be the work of this very request, sent twice at once.
                 Err(refusal) => {
@@ -174,11 +181,11 @@ impl Ops {
                     return Ok(replayed.map_or(Acted::Refused(refusal), |there| Acted::Done(Box::new(there))));
                 }
             };
-            if change.closes() {
-                new.mark = Some(Mark::new(&*self.platform.clock, &*self.platform.entropy));
+            if answered.changes.iter().any(Change::closes) {
+                answered.relation.mark = Some(Mark::new(&*self.platform.clock, &*self.platform.entropy));
             }
-            match self.store.write(permit, &old, &new, &change, claim).await {
-                Ok(Written::Done) => return Ok(Acted::Done(Box::new(new))),
+            match self.store.write(permit, &old, &answered, claim).await {
+                Ok(Written::Done) => return Ok(Acted::Done(Box::new(answered.relation))),
                 Ok(Written::Conflict) => {}
                 Ok(Written::Replayed) => return self.there(permit).await.map(Box::new).map(Acted::Done),
                 Ok(Written::Ended(user)) => return Ok(Acted::Ended(user)),
@@ -191,6 +198,21 @@ impl Ops {
         Err(Error::new(Kind::Aborted, "CONFLICT", message))
     }
 
+    /// The relation and, where the client answers what is asked, the invitation that is a request to the client now.
+    async fn read(
+        &self,
+        permit: Act,
+        intent: Intent,
+        now: Timestamp,
+    ) -> Result<(Option<Relation>, Option<Invitation>)> {
+        if permit.actor() != Actor::Client || !intent.answers_request() {
+            return Ok((self.store.read(permit).await?, None));
+        }
+        let (there, invitation) = self.invitations.store.read(permit).await?;
+        let open = invitation.filter(|invitation| invitation.is_open(there.as_ref(), now));
+        Ok((there, open))
+    }
+
     /// A page of a client's relations.
     pub(crate) async fn of_client(&self, permit: AsClient, shown: Shown, wanted: Wanted<'_>) -> Result<Page<Relation>> {
         let now = self.now();
@@ -200,7 +222,10 @@ impl Ops {
             binding: shown.binding(),
             caller: *permit.id().as_bytes(),
         };
-        list::page(&self.tokens, list, wanted).await
+        let mut page = list::page(&self.tokens, list, wanted).await?;
+        let waiting = matches!(shown, Shown::Waiting);
+        self.invitations.keep_open(permit, &mut page.items, waiting, now).await?;
+        Ok(page)
     }
 
     /// A page of a therapist's relations.
@@ -271,8 +296,12 @@ impl Ops {
             let query: Query = self.store.of_ended(permit);
             let rows = if let Some(after) = after { query.after(after) } else { query }.page().await?;
             after = rows.next.clone();
-            let theirs = rows.parse::<Relation>()?.into_iter().filter_map(|it| permit.towards(it.pair()));
-            let ended = stream::iter(theirs).map(|act| self.end_one(act)).buffer_unordered(AT_ONCE);
+            let relations = rows.items.into_iter().map(Relation::try_from).collect::<Result<Vec<_>>>()?;
+            let theirs =
+                relations.into_iter().filter_map(|it| Some((permit.towards(it.pair())?, it.is_by_invitation())));
+            let ended = stream::iter(theirs)
+                .map(|(act, by_invitation)| self.end_one(act, by_invitation))
+                .buffer_unordered(AT_ONCE);
             any |= ended.try_fold(false, |any, one| async move { Ok(any || one) }).await?;
             if after.is_none() {
                 return Ok(any);
@@ -280,7 +309,10 @@ impl Ops {
         }
     }
 
-    async fn end_one(&self, permit: Act) -> Result<bool> {
+    async fn end_one(&self, permit: Act, by_invitation: bool) -> Result<bool> {
+        if by_invitation {
+            return self.invitations.store.drop_request(permit).await.map(|()| true);
+        }
         let open = |it: &Relation| matches!(it.at(self.now()).mapping, Mapping::Active | Mapping::Requested);
         if !self.store.read(permit).await?.as_ref().is_some_and(open) {
             return Ok(false);

@@ -112,8 +112,13 @@ pub(crate) fn therapist(person: Person, id: &str) -> Result<AsTherapist, Error> 
     match side(person) {
         Side::Therapist(own) if names(id, person) => Ok(own),
         Side::Therapist(_) => Err(not_yours("therapistId")),
-        Side::Client(_) => Err(role_not_allowed("only therapists may do this")),
+        Side::Client(_) => Err(only_therapists()),
     }
+}
+
+/// The refusal of what only therapists do.
+pub(crate) fn only_therapists() -> Error {
+    role_not_allowed("only therapists may do this")
 }
 
 fn names(id: &str, person: Person) -> bool {

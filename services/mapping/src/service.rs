@@ -28,7 +28,7 @@ pub(crate) struct Services(pub(crate) Arc<Ops>);
 
 impl Services {
     /// The claim of a request that brought an idempotency key.
-    fn claim(&self, context: &Context, rpc: &'static str, body: &[u8]) -> Result<Option<Claim>, Error> {
+    pub(crate) fn claim(&self, context: &Context, rpc: &'static str, body: &[u8]) -> Result<Option<Claim>, Error> {
         let person = context.person()?;
         self.0.idempotency.claim_if_keyed(context.idempotency_key.as_deref(), person.user_id.as_bytes(), rpc, body)
     }
@@ -136,6 +136,15 @@ impl Services {
         let names = self.0.names_of_therapists(context, &page).await?;
         let now = self.0.now();
         Ok(page.map(|relation| show(&relation, &names, now)))
+    }
+
+    /// Makes requests of invitations before the first page of what is asked.
+    async fn receive_invitations(&self, context: &Context, asked: &Asked) -> Result<(), Error> {
+        let own = policy::client(context.person()?, &asked.person_id)?;
+        if asked.page_token.is_empty() {
+            self.0.invitations.receive(context, own, self.0.now()).await?;
+        }
+        Ok(())
     }
 
     async fn list_of_therapist(&self, context: &Context, asked: Asked) -> Result<Page<pb::ClientRelation>, Error> {
@@ -249,6 +258,7 @@ impl MappingService for Services {
         let context = Context::of(&request);
         let pb::ListConsentRequestsRequest { client_id: person_id, page_size, page_token } = request.into_inner();
         let asked = Asked { person_id, page_size, page_token };
+        self.receive_invitations(&context, &asked).await.map_err(status::of)?;
         let page =
             self.list_of_client(&context, asked, Shown::Waiting, wire::consent_request).await.map_err(status::of)?;
         Ok(listed(page, |requests, next_page_token| pb::ListConsentRequestsResponse { requests, next_page_token }))

@@ -4,8 +4,13 @@
 //! |---|---|---|
 //! | `CLIENT#<id>` | `THERAPIST#<id>` | the relation of the two, with mapping and access: both change in one write |
 //! | `HISTORY#<client>#<therapist>` | version, 20 digits | one change of the relation |
+//! | `INVITED#<digest of an address>` | `THERAPIST#<id>` | an invitation that no client has received |
+//! | `CLIENT#<id>` | `THERAPIST#<id>#INVITATION` | an invitation that is a request now |
+//! | `INVITATIONS#<therapist>` | `BUDGET` | the times of the therapist's invitations in the last hour |
 //! | `ENDED#<user id>` | `ENDED` | the account is ended: nothing begins with it any more |
 //! | `IDEM#<digest>` | `IDEM` | a request that brought an idempotency key |
+//!
+//! Invitations are in no index, so that no list of a therapist can show them; [`crate::invitations`] writes them.
 //!
 //! A client's relations are one partition; a therapist's are one of the index `by_therapist`, which lags behind by
 //! milliseconds as a rule. Permissions are read from the table, consistently.
@@ -21,6 +26,7 @@ use proto::events::v1::Event;
 use relay::Mark;
 use serde::{Deserialize, Serialize};
 
+use crate::invitations::{self, Answered, request_key};
 use crate::model::{Change, Pair, Relation};
 use crate::policy::{Act, AsClient, AsTherapist, Undertaker};
 use crate::transition::Mapping;
@@ -39,7 +45,7 @@ pub static MAPPINGS: TableDef = TableDef {
     ttl: Some(EXPIRES_AT),
 };
 
-const ENDED: &str = "ENDED";
+pub(crate) const ENDED: &str = "ENDED";
 const THERAPIST: &str = "THERAPIST#";
 
 /// The handle of the table.
@@ -96,7 +102,8 @@ pub(crate) fn key(pair: Pair) -> Key {
     Key::new(partition(pair.client), format!("{THERAPIST}{}", pair.therapist))
 }
 
-fn partition(client: ClientId) -> String {
+/// The partition of a client's relations.
+pub(crate) fn partition(client: ClientId) -> String {
     format!("CLIENT#{client}")
 }
 
@@ -104,11 +111,13 @@ fn history_partition(pair: Pair) -> String {
     format!("HISTORY#{}#{}", pair.client, pair.therapist)
 }
 
-fn marker_partition(user: UserId) -> String {
+/// The partition of the marker that somebody's account has ended.
+pub(crate) fn marker_partition(user: UserId) -> String {
     format!("ENDED#{user}")
 }
 
-fn marker_key(user: UserId) -> Key {
+/// The key of that marker.
+pub(crate) fn marker_key(user: UserId) -> Key {
     Key::new(marker_partition(user), ENDED)
 }
 
@@ -116,6 +125,9 @@ impl TryFrom<Item> for Relation {
     type Error = Error;
 
     fn try_from(item: Item) -> Result<Self> {
+        if let Some(request) = invitations::requested(&item)? {
+            return Ok(request);
+        }
         let mark = Mark::of(&item)?;
         Ok(Self { mark, ..item.parse()? })
     }
@@ -162,22 +174,26 @@ impl Store {
         &self,
         permit: Act,
         old: &Relation,
-        new: &Relation,
-        change: &Change,
+        answered: &Answered,
         claim: Option<&Claim>,
     ) -> Result<Written> {
         let pair = permit.pair();
+        let Answered { relation, changes, by_invitation } = answered;
         let unchanged = if old.version == 0 { Condition::absent() } else { Condition::eq("version", old.version) };
-        let history = Key::new(history_partition(pair), format!("{:020}", new.version));
-        let row = Marked { relation: new, mark: new.mark };
-        let is_mapping = change.after.mapping != change.before.mapping
-            && matches!(change.after.mapping, Mapping::Requested | Mapping::Active);
-        let begins = is_mapping || change.channel.is_some();
+        let row = Marked { relation, mark: relation.mark };
+        let is_mapping = |change: &Change| {
+            change.after.mapping != change.before.mapping
+                && matches!(change.after.mapping, Mapping::Requested | Mapping::Active)
+        };
+        let begins = changes.iter().any(|change| is_mapping(change) || change.channel.is_some());
         let people: &[UserId] = if begins { &[pair.client.into(), pair.therapist.into()] } else { &[] };
-        let mut actions: Vec<Action> =
-            vec![self.0.put(&key(pair), &row).when(unchanged).into(), self.0.put(&history, change).into()];
+        let mut actions: Vec<Action> = vec![self.0.put(&key(pair), &row).when(unchanged).into()];
+        actions.extend((old.version + 1..).zip(changes).map(|(version, change)| {
+            self.0.put(&Key::new(history_partition(pair), format!("{version:020}")), change).into()
+        }));
         actions.extend(people.iter().map(|user| self.0.check(&marker_key(*user), Condition::absent())));
-        actions.extend(claim.map(|claim| claim.action(&new.therapist_id.to_string())));
+        actions.extend(by_invitation.then(|| self.0.delete(&request_key(pair)).into()));
+        actions.extend(claim.map(|claim| claim.action(&relation.therapist_id.to_string())));
         let Transact::Failed(verdicts) = self.0.transact(actions).await? else {
             return Ok(Written::Done);
         };
@@ -186,7 +202,7 @@ impl Store {
         {
             return Ok(Written::Replayed);
         }
-        let ended = people.iter().zip(verdicts.iter().skip(2)).find(|(_, verdict)| verdict.is_unmet());
+        let ended = people.iter().zip(verdicts.iter().skip(1 + changes.len())).find(|(_, verdict)| verdict.is_unmet());
         if let Some((user, _)) = ended {
             return Ok(Written::Ended(*user));
         }

@@ -1,5 +1,6 @@
 //! therapists: the profiles of therapists and the directory of them.
 
+mod migrate;
 mod model;
 mod ops;
 mod policy;
@@ -9,6 +10,7 @@ mod wire;
 
 use std::sync::Arc;
 
+use accounts::Accounts;
 use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
 use chassis::{Platform, Service};
@@ -22,6 +24,7 @@ use proto::therapists::v1::therapist_service_server::{SERVICE_NAME as PROFILES, 
 use relay::Subscriber;
 use tonic::service::Routes;
 
+pub use migrate::{Progress, migrate};
 pub use store::THERAPISTS;
 
 use crate::ops::Ops;
@@ -38,7 +41,7 @@ pub struct Deps {
     pub dynamodb: dynamo::Client,
     /// The secrets that page tokens and idempotency records are made with.
     pub secrets: Secrets,
-    /// The service that knows whose login has ended.
+    /// The service that holds the accounts and the logins.
     pub auth: Upstream,
     /// Those who are told that an account is ended, in this order: auth first, so that its logins end first.
     pub subscribers: Vec<Subscriber>,
@@ -61,7 +64,15 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let probe = launch::probe(&table);
     let tokens = PageTokens::new(&secrets, "therapists/page-tokens", platform.entropy)?;
     let idempotency = Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?;
-    let ops = Arc::new(Ops { store, tokens, idempotency, logins: Logins::new(auth), clock: platform.clock, endings });
+    let ops = Arc::new(Ops {
+        store,
+        accounts: Accounts::new(auth.clone()),
+        tokens,
+        idempotency,
+        logins: Logins::new(auth),
+        clock: platform.clock,
+        endings,
+    });
     let profiles = TherapistServiceServer::new(Therapists(Arc::clone(&ops)));
     let names = TherapistNameServiceServer::new(Names(ops));
     let routes = Routes::new(profiles.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))

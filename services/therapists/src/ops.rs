@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use accounts::Accounts;
 use chassis::Context;
 use dynamo::{Claim, Idempotency, PageRequest, PageTokens};
 use endings::Endings;
@@ -18,6 +19,7 @@ const ATTEMPTS: usize = 5;
 /// The use cases and what they need.
 pub(crate) struct Ops {
     pub(crate) store: Store,
+    pub(crate) accounts: Accounts,
     pub(crate) tokens: PageTokens,
     pub(crate) idempotency: Idempotency,
     pub(crate) logins: Logins,
@@ -44,12 +46,15 @@ impl Ops {
         self.store.named(permit, wanted).await
     }
 
-    pub(crate) async fn create(&self, permit: Own, profile: Profile, claim: Option<Claim>) -> Result<Therapist> {
-        if let Some(claim) = &claim
-            && claim.replayed().await?.is_some()
-        {
-            return self.get(permit.browse(), permit.id()).await;
+    /// Returns the profile that this very request has made before, if it has.
+    pub(crate) async fn replayed(&self, permit: Own, claim: &Claim) -> Result<Option<Therapist>> {
+        match claim.replayed().await? {
+            Some(_) => self.get(permit.browse(), permit.id()).await.map(Some),
+            None => Ok(None),
         }
+    }
+
+    pub(crate) async fn create(&self, permit: Own, profile: Profile, claim: Option<Claim>) -> Result<Therapist> {
         let therapist = Therapist { id: permit.id(), profile: profile.clone(), version: Version::FIRST };
         match self.store.add(permit, profile, claim.as_ref()).await? {
             Added::Done => Ok(therapist),

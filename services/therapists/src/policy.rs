@@ -51,6 +51,11 @@ pub(crate) const fn browse(_person: Person) -> Browse {
     Browse(())
 }
 
+/// The right of an operator's migration to read the whole directory.
+pub(crate) const fn migration() -> Browse {
+    Browse(())
+}
+
 pub(crate) const fn names() -> Names {
     Names(())
 }

@@ -51,7 +51,14 @@ impl TherapistService for Therapists {
         let body = request.encode_to_vec();
         let key = context.idempotency_key.as_deref();
         let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
-        let profile = wire::profile(request.therapist.unwrap_or_default(), &person.user_id.to_string());
+        if let Ok(Some(claim)) = &claim
+            && let Some(made) = self.0.replayed(permit, claim).await.map_err(status::of)?
+        {
+            return Ok(Response::new(wire::therapist(made)));
+        }
+        let account = self.0.accounts.own_address(&context).await.map_err(status::of)?;
+        let id = person.user_id.to_string();
+        let profile = wire::profile(request.therapist.unwrap_or_default(), &id, account.as_ref());
         let (profile, claim) = both(profile, claim).map_err(status::of)?;
         let therapist = self.0.create(permit, profile, claim).await.map_err(status::of)?;
         Ok(Response::new(wire::therapist(therapist)))
@@ -72,11 +79,13 @@ impl TherapistService for Therapists {
         &self,
         request: Request<pb::UpdateTherapistRequest>,
     ) -> Result<Response<pb::Therapist>, Status> {
-        let person = Context::of(&request).person().map_err(status::of)?;
+        let context = Context::of(&request);
+        let person = context.person().map_err(status::of)?;
         let pb::UpdateTherapistRequest { therapist_id, therapist } = request.into_inner();
         let permit = policy::own_named(person, &therapist_id).map_err(status::of)?;
-        let (profile, expected) =
-            wire::replacement(therapist.unwrap_or_default(), &therapist_id).map_err(status::of)?;
+        let account = self.0.accounts.own_address(&context).await.map_err(status::of)?;
+        let replacement = wire::replacement(therapist.unwrap_or_default(), &therapist_id, account.as_ref());
+        let (profile, expected) = replacement.map_err(status::of)?;
         let therapist = self.0.replace(permit, profile, expected).await.map_err(status::of)?;
         Ok(Response::new(wire::therapist(therapist)))
     }

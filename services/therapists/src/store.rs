@@ -191,8 +191,13 @@ impl Store {
     /// Replaces a profile, if it is still the version that was read. Answers whether it was.
     pub(crate) async fn replace(&self, permit: Own, old: &Therapist, profile: Profile) -> Result<bool> {
         let new = Therapist { id: permit.id(), profile, version: old.version.next() };
+        self.put(old, &new).await
+    }
+
+    /// Stores another version of a profile, if it is still the version that was read. Answers whether it was.
+    pub(crate) async fn put(&self, old: &Therapist, new: &Therapist) -> Result<bool> {
         let unchanged = Condition::eq("version", old.version);
-        let put = self.0.put(&profile_key(new.id.into()), &Listed::from(&new)).when(unchanged);
+        let put = self.0.put(&profile_key(new.id.into()), &Listed::from(new)).when(unchanged);
         Ok(matches!(put.run().await?, Update::Done(_)))
     }
 }

@@ -1,6 +1,6 @@
 //! Between the messages of the proto and the types of the domain; every field by its name.
 
-use kernel::{Error, Page, PageSize, Pincode, Specialty, TherapistId, Version, Violations, fold_prefix};
+use kernel::{Email, Error, Page, PageSize, Pincode, Specialty, TherapistId, Version, Violations, fold_prefix};
 use proto::therapists::v1 as pb;
 
 use crate::model::{Filter, Profile, Therapist};
@@ -58,15 +58,16 @@ pub(crate) fn names(therapists: Vec<Therapist>) -> pb::BatchGetTherapistNamesRes
     pb::BatchGetTherapistNamesResponse { names: therapists.into_iter().map(name).collect() }
 }
 
-/// A whole profile. An id in it must be `id`; an etag means nothing to a profile that is not there yet.
-pub(crate) fn profile(therapist: pb::Therapist, id: &str) -> Result<Profile, Error> {
+/// A whole profile. An id in it must be `id`, and its address that of the account; an etag means nothing to a profile that
+/// is not there yet.
+pub(crate) fn profile(therapist: pb::Therapist, id: &str, account: Option<&Email>) -> Result<Profile, Error> {
     let pb::Therapist { therapist_id, name, email, specialty, pincode, etag: _ } = therapist;
     let mut bad = Violations::default();
     if !therapist_id.is_empty() && therapist_id != id {
         bad.add("therapistId", "must be your own id, or be left out");
     }
     let name = bad.take("name", name.parse());
-    let email = bad.take("email", email.parse());
+    let email = accounts::profile_address(&mut bad, &email, account);
     let specialty = bad.take("specialty", specialty.parse());
     let pincode = bad.take("pincode", pincode.parse());
     match (name, email, specialty, pincode) {
@@ -78,9 +79,13 @@ pub(crate) fn profile(therapist: pb::Therapist, id: &str) -> Result<Profile, Err
 }
 
 /// A whole profile, and the version that it shall replace.
-pub(crate) fn replacement(therapist: pb::Therapist, id: &str) -> Result<(Profile, Option<Version>), Error> {
+pub(crate) fn replacement(
+    therapist: pb::Therapist,
+    id: &str,
+    account: Option<&Email>,
+) -> Result<(Profile, Option<Version>), Error> {
     let etag = therapist.etag.clone();
-    Ok((profile(therapist, id)?, Version::expected(&etag)?))
+    Ok((profile(therapist, id, account)?, Version::expected(&etag)?))
 }
 
 pub(crate) fn therapist(therapist: Therapist) -> pb::Therapist {

@@ -12,6 +12,7 @@ use crate::process::Mesh;
 #[derive(Clone)]
 pub(crate) struct Account {
     pub(crate) id: String,
+    email: String,
     http: reqwest::Client,
     front: String,
     pub(crate) token: String,
@@ -30,6 +31,7 @@ impl Account {
         let pair = post("/auth/login", json!({"email": email, "password": PASSWORD})).await?;
         let token = pair["accessToken"].as_str().ok_or("no token")?.to_owned();
         Ok(Self {
+            email,
             id: user["userId"].as_str().ok_or("no id")?.to_owned(),
             bearer: format!("Bearer {token}").parse()?,
             http: http.clone(),
@@ -40,7 +42,7 @@ impl Account {
 
     /// Makes a therapist's profile.
     pub(crate) async fn practise(&self, name: &str) -> Result<()> {
-        let profile = json!({"name": name, "email": "noor@example.org", "specialty": "Grief", "pincode": "110001"});
+        let profile = json!({"name": name, "email": self.email, "specialty": "Grief", "pincode": "110001"});
         self.post("/therapists", &profile).await
     }
 

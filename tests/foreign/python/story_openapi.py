@@ -23,6 +23,7 @@ from therapy_journaling_client.api.appointments import (
     update_appointment_status,
 )
 from therapy_journaling_client.api.clients import create_client, delete_client, list_clients
+from therapy_journaling_client.api.invitations import create_invitation
 from therapy_journaling_client.api.journal import (
     create_entry,
     delete_entry,
@@ -103,8 +104,9 @@ def meet() -> tuple[Person, Person]:
 
     found = ok(list_therapists, client=asha.client, specialty="grief", name=name.lower())
     assert [therapist.therapist_id for therapist in found] == [noor.id]
-    found = ok(list_clients, client=noor.client, email=asha.email)
-    assert [client.client_id for client in found] == [asha.id]
+    invitation = models.CreateInvitationRequest(email=asha.email, request_type=models.RequestType.MAPPING)
+    ok(create_invitation, client=noor.client, body=invitation, code=202)
+    assert ok(list_clients, client=noor.client, email=asha.email) == []
     assert ok(list_clients, client=noor.client) == []
     pair = ok(refresh, client=NOBODY, body=models.RefreshRequest(refresh_token=noor.refresh_token))
     noor.take(pair)
@@ -112,9 +114,7 @@ def meet() -> tuple[Person, Person]:
 
 
 def agree(asha: Person, noor: Person) -> None:
-    """The therapist asks for a mapping, then for the journal, and the client accepts."""
-    ask = models.RequestConsentRequest(request_type=models.RequestType.MAPPING)
-    ok(request_consent, asha.id, client=noor.client, body=ask, code=201)
+    """The client accepts the invitation; the therapist asks for the journal, and the client accepts."""
     waiting = ok(list_consent_requests, asha.id, client=asha.client)
     assert [(request.therapist_id, request.request_type) for request in waiting] == [(noor.id, "MAPPING")]
     answer = models.MappingAnswer(status=models.MappingAnswerStatus.ACCEPTED)

@@ -73,17 +73,17 @@ async function meet(): Promise<[Person, Person]> {
     const query = { specialty: 'grief', name: name.toLowerCase() };
     const therapists = await ok(api.listTherapists({ client: asha.client, query }));
     assert.deepEqual(therapists.map((found) => found.therapistId), [noor.id]);
-    const clients = await ok(api.listClients({ client: noor.client, query: { email: asha.email } }));
-    assert.deepEqual(clients.map((found) => found.clientId), [asha.id]);
+    const invitation = { email: asha.email, requestType: 'MAPPING' } as const;
+    await ok(api.createInvitation({ client: noor.client, body: invitation }), 202);
+    assert.deepEqual(await ok(api.listClients({ client: noor.client, query: { email: asha.email } })), []);
     const pair = await ok(api.refresh({ client: nobody, body: { refreshToken: noor.refreshToken } }));
     return [asha, { ...noor, ...withTokens(pair) }];
 }
 
-/** The therapist asks for a mapping, then for the journal, and the client accepts. */
+/** The client accepts the invitation; the therapist asks for the journal, and the client accepts. */
 async function agree(asha: Person, noor: Person): Promise<void> {
     const path = { clientId: asha.id };
     const query = { therapistId: noor.id };
-    await ok(api.requestConsent({ client: noor.client, path, body: { requestType: 'MAPPING' } }), 201);
     const waiting = await ok(api.listConsentRequests({ client: asha.client, path }));
     assert.deepEqual(waiting.map((request) => [request.therapistId, request.requestType]), [[noor.id, 'MAPPING']]);
     const answer = { client: asha.client, path, query, body: { status: 'ACCEPTED' } } as const;

@@ -154,6 +154,10 @@ fn journals() -> Vec<Row> {
 
 fn mapping() -> Vec<Row> {
     vec![
+        row(
+            "/therapy.mapping.v1.InvitationService/CreateInvitation",
+            |cast| json!({"email": cast.client.email, "requestType": "MAPPING"}),
+        ),
         row("/therapy.mapping.v1.MappingService/ListMappings", client),
         row("/therapy.mapping.v1.MappingService/ListConsentRequests", client),
         row("/therapy.mapping.v1.MappingService/ListRelatedTherapists", client),
@@ -236,6 +240,7 @@ fn internal() -> Vec<Row> {
             "/therapy.auth.v1.LoginService/ListEndedLogins",
             |cast| json!({"logins": [{"userId": cast.client.id, "loginId": "01933b5e-7a4c-7def-8abc-0123456789ab"}]}),
         ),
+        row("/therapy.auth.v1.AccountService/GetOwnAddress", nothing),
         // Served by whoever subscribes: the others say that they don't know it.
         deliver().at("appointments"),
         deliver().at("audit"),

@@ -12,6 +12,7 @@ pub(super) async fn play(book: &mut Book<'_>) {
     let client = book.watched.mesh.client("Asha").await;
     let therapist = book.watched.mesh.therapist("Noor", "Grief", "110001").await;
     requests(book, &client, &therapist).await;
+    invitations(book, &client, &therapist).await;
     let entry = entries(book, &client).await;
     reads(book, &client, &therapist, &entry).await;
     lists(book, &client, &therapist).await;
@@ -22,8 +23,12 @@ pub(super) async fn play(book: &mut Book<'_>) {
 /// Whether the login is open, the name of the other side, the relation, and the transition with its history.
 const ASK_CLIENT: &[&str] =
     &["BatchGetItem Users", "BatchGetItem Clients", "GetItem Mappings", "TransactWriteItems Mappings"];
+/// The relation of a client who answers is read with the invitation.
 const ASK_THERAPIST: &[&str] =
-    &["BatchGetItem Users", "BatchGetItem Therapists", "GetItem Mappings", "TransactWriteItems Mappings"];
+    &["BatchGetItem Users", "BatchGetItem Therapists", "BatchGetItem Mappings", "TransactWriteItems Mappings"];
+const ANSWER_REQUEST: &[&str] = &["BatchGetItem Users", "BatchGetItem Mappings", "TransactWriteItems Mappings"];
+/// Whether the login is open, the budget, read and spent, and the invitation.
+const INVITE: &[&str] = &["BatchGetItem Users", "GetItem Mappings", "PutItem Mappings", "PutItem Mappings"];
 /// Whether the login is open, the relation, and the transition with its history.
 const GRANT: &[&str] = &["BatchGetItem Users", "GetItem Mappings", "TransactWriteItems Mappings"];
 /// What ends asks nobody.
@@ -35,7 +40,7 @@ async fn requests(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
     book.row("RequestConsent", request, ASK_CLIENT).await;
     let answer = format!("/mapping/{}?therapistId={}", client.id, therapist.id);
     let request = book.request(Method::PUT, &answer, Some(client), Some(&json!({"status": "ACCEPTED"})));
-    book.row("AnswerMappingRequest", request, GRANT).await;
+    book.row("AnswerMappingRequest", request, ANSWER_REQUEST).await;
     let access = format!("/journal/{}/access?therapistId={}", client.id, therapist.id);
     let request = book.request(Method::PUT, &access, Some(client), Some(&json!({"access": "ACCEPTED"})));
     book.row("UpdateJournalAccess", request, GRANT).await;
@@ -48,6 +53,51 @@ async fn requests(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
     let both = json!({"clientId": client.id, "therapistId": third.id});
     let request = book.request(Method::POST, "/therapists/map-client", Some(client), Some(&both));
     book.row("MapClient", request, ASK_THERAPIST).await;
+}
+
+/// The calls are the same whoever has the address.
+async fn invitations(book: &mut Book<'_>, mapped: &Someone, therapist: &Someone) {
+    let mesh = &book.watched.mesh;
+    let (newcomer, gone, stranger) =
+        (mesh.join("CLIENT").await, mesh.client("Gone").await, mesh.client("Stranger").await);
+    let rejecting = mesh.client("Rejecting").await;
+    let end = mesh.ask(Method::DELETE, &format!("/clients/{}", gone.id), Some(&gone), None).await;
+    assert_eq!(end.status, 204);
+    let ask = json!({"requestType": "MAPPING"});
+    mesh.ask(Method::POST, &format!("/mapping/{}/request", rejecting.id), Some(therapist), Some(ask)).await.expect(201);
+    let reject = format!("/mapping/{}?therapistId={}", rejecting.id, therapist.id);
+    mesh.ask(Method::PUT, &reject, Some(&rejecting), Some(json!({"status": "REJECTED"}))).await.expect(200);
+    for (what, email) in [
+        ("CreateInvitation of nobody", "nobody.at.all@example.org"),
+        ("CreateInvitation of an account without a profile", &newcomer.email),
+        ("CreateInvitation of a client", &stranger.email),
+        ("CreateInvitation of a client, again", &stranger.email),
+        ("CreateInvitation of a mapped client", &mapped.email),
+        ("CreateInvitation of a client who rejected", &rejecting.email),
+        ("CreateInvitation of an ended account", &gone.email),
+        ("CreateInvitation of a therapist", &therapist.email),
+    ] {
+        let invitation = json!({"email": email, "requestType": "MAPPING"});
+        let request = book.request(Method::POST, "/invitations", Some(therapist), Some(&invitation));
+        book.row(what, request, INVITE).await;
+    }
+    let requests = format!("/mapping/{}/requests", stranger.id);
+    let request = book.request(Method::GET, &requests, Some(&stranger), None);
+    let calls = &[
+        // The address, the invitations to it, who they are from; the invitation becomes a request.
+        "GetItem Users",
+        "Query Mappings",
+        "BatchGetItem Mappings",
+        "TransactWriteItems Mappings",
+        // The list, who still may ask, and the names.
+        "Query Mappings",
+        "BatchGetItem Mappings",
+        "BatchGetItem Therapists",
+    ];
+    book.row("ListConsentRequests, an invitation", request, calls).await;
+    let accept = format!("/mapping/{}?therapistId={}", stranger.id, therapist.id);
+    let request = book.request(Method::PUT, &accept, Some(&stranger), Some(&json!({"status": "ACCEPTED"})));
+    book.row("AnswerMappingRequest by invitation", request, ANSWER_REQUEST).await;
 }
 
 async fn entries(book: &mut Book<'_>, client: &Someone) -> String {
@@ -104,8 +154,13 @@ async fn lists(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
         let request = book.request(Method::GET, &path.replace("{}", &client.id), Some(client), None);
         book.row("a list of therapists", request, &["Query Mappings", "BatchGetItem Therapists"]).await;
     }
-    let request = book.request(Method::GET, &format!("/mapping/{}/requests", client.id), Some(client), None);
-    book.row("ListConsentRequests: none", request, &["Query Mappings"]).await;
+    let waiting = format!("/mapping/{}/requests", client.id);
+    let request = book.request(Method::GET, &waiting, Some(client), None);
+    // The invitation of a therapist who is mapped already is removed.
+    let calls = &["GetItem Users", "Query Mappings", "BatchGetItem Mappings", "DeleteItem Mappings", "Query Mappings"];
+    book.row("ListConsentRequests, an invitation that is none", request, calls).await;
+    let request = book.request(Method::GET, &waiting, Some(client), None);
+    book.row("ListConsentRequests: none", request, &["GetItem Users", "Query Mappings", "Query Mappings"]).await;
     let request = book.request(Method::GET, &format!("/therapists/{}/clients", therapist.id), Some(therapist), None);
     book.row("ListRelatedClients", request, &["Query Mappings", "BatchGetItem Clients"]).await;
     let request = book.request(Method::GET, "/clients", Some(therapist), None);
@@ -152,7 +207,7 @@ async fn open_appointments(book: &mut Book<'_>) {
     let ending = format!("/mapping/{}?therapistId={}", client.id, therapist.id);
     let request = book.request(Method::DELETE, &ending, Some(&client), None);
     let calls = &[
-        "GetItem Mappings",
+        "BatchGetItem Mappings",
         "TransactWriteItems Mappings",
         // That it is ended, what waits by the index and what is open, and the one request; then the event is taken.
         "PutItem Appointments",
@@ -164,7 +219,7 @@ async fn open_appointments(book: &mut Book<'_>) {
     ];
     book.row("EndMapping by the client", request, calls).await;
     let request = book.request(Method::DELETE, &ending, Some(&client), None);
-    book.row("EndMapping by the client, again", request, &["GetItem Mappings"]).await;
+    book.row("EndMapping by the client, again", request, &["BatchGetItem Mappings"]).await;
 
     mesh.pass(Duration::from_secs(6 * 60));
     let request = book.request(Method::GET, &profile, Some(&therapist), None);

@@ -3,9 +3,9 @@
 use kernel::BoxError;
 use serde_json::json;
 
-use super::{CREATED, GET, NOT_FOUND, OK, POST, PUT, Person, Stage, expect, say, text};
+use super::{ACCEPTED, CREATED, GET, NOT_FOUND, OK, POST, PUT, Person, Stage, expect, say, text};
 
-/// Both make an account and a profile, and find each other.
+/// Both make an account and a profile; the client finds the therapist, who invites the client.
 pub(super) async fn meet(stage: &Stage, tag: &str) -> Result<(Person, Person), BoxError> {
     say("A therapist registers, logs in and makes a profile.")?;
     let therapist = stage.join(&format!("noor.{tag}@example.org"), "THERAPIST").await?;
@@ -23,20 +23,17 @@ pub(super) async fn meet(stage: &Stage, tag: &str) -> Result<(Person, Person), B
     let found = stage.send(GET, &path, Some(&client), None, OK).await?;
     expect(&found, "/0/therapistId", &therapist.id)?;
 
-    say("The therapist looks the client up by address; nobody sees more than that without the client's consent.")?;
-    let path = format!("/clients?email=asha.{tag}@example.org");
-    let found = stage.send(GET, &path, Some(&therapist), None, OK).await?;
-    expect(&found, "/0/clientId", &client.id)?;
+    say("The therapist invites the client by address: whether there is such a client only the client's answer tells.")?;
+    let invitation = json!({"email": format!("asha.{tag}@example.org"), "requestType": "MAPPING"});
+    stage.send(POST, "/invitations", Some(&therapist), Some(invitation), ACCEPTED).await?;
     stage.send(GET, &format!("/clients/{}", client.id), Some(&therapist), None, NOT_FOUND).await?;
     Ok((client, therapist))
 }
 
-/// The therapist asks, the client agrees: first to a mapping, then to some of the journal. Answers the grant's id.
+/// The client agrees: first to a mapping, then to some of the journal. Answers the grant's id.
 pub(super) async fn agree(stage: &Stage, client: &Person, therapist: &Person) -> Result<String, BoxError> {
-    say("The therapist asks for a mapping, and the client sees who asks and agrees.")?;
+    say("The client sees who asks for a mapping, and agrees.")?;
     let ask = format!("/mapping/{}/request", client.id);
-    let mapping = json!({"therapistId": therapist.id, "requestType": "MAPPING"});
-    stage.send(POST, &ask, Some(therapist), Some(mapping), CREATED).await?;
     let requests = stage.send(GET, &format!("/mapping/{}/requests", client.id), Some(client), None, OK).await?;
     expect(&requests, "/0/requestType", "MAPPING")?;
     let answer = format!("/mapping/{}?therapistId={}", client.id, therapist.id);

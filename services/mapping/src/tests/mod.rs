@@ -47,8 +47,8 @@ impl World {
         let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap());
         let shared = Arc::new(clock.clone());
         let tokens = Arc::new(Issuer::generate(shared.clone()).unwrap()).workload("mapping").tokens;
+        let auth = Upstream::new("http://127.0.0.1:9", tokens.clone()).unwrap();
         let clients = Upstream::new("http://127.0.0.1:9", tokens.clone()).unwrap();
-        let auth = clients.clone();
         let appointments = Upstream::new("http://127.0.0.1:9", tokens.clone()).unwrap();
         let therapists = Upstream::new(therapists, tokens).unwrap();
         let events = relay::Config { recovery_interval: DAY };

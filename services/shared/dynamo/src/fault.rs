@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::query::QueryError;
+use aws_sdk_dynamodb::operation::scan::ScanError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::CancellationReason;
@@ -86,7 +87,7 @@ macro_rules! unconditional {
         }
     )*};
 }
-unconditional!(BatchGetItemError, GetItemError, QueryError);
+unconditional!(BatchGetItemError, GetItemError, QueryError, ScanError);
 
 /// The public face of a failed call: what will pass is UNAVAILABLE, the rest is INTERNAL.
 pub(crate) fn rejection<E: Modelled>(

@@ -65,6 +65,7 @@ mod idempotency;
 mod item;
 mod provision;
 mod query;
+mod scan;
 pub mod seal;
 pub mod secret;
 mod table;

@@ -4,7 +4,8 @@ pub struct PageSize(u16);
 
 impl PageSize {
     const DEFAULT: Self = Self(50);
-    const MAX: Self = Self(200);
+    /// The most that a page holds.
+    pub const MAX: Self = Self(200);
 
     /// The size that a request asks for: zero means unsaid, more than the most is the most, less than zero is none.
     #[must_use]

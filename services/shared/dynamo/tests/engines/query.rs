@@ -12,6 +12,7 @@ kit::on_each_engine![
     items_of_an_index_with_equal_keys_are_paged_without_loss,
     an_item_without_the_keys_of_an_index_is_not_in_it,
     a_consistent_query_sees_the_write_before_it,
+    scan_pages_give_each_item_of_all_partitions_once,
 ];
 
 async fn fill(table: &Table, names: &[&str]) {
@@ -151,4 +152,27 @@ async fn a_consistent_query_sees_the_write_before_it(engine: Engine) {
         let _ = table.put_new(&key(&format!("{n:02}")), &thing("x", n)).await.unwrap();
         assert_eq!(u64::try_from(table.query("THINGS").consistent().page().await.unwrap().items.len()), Ok(n + 1));
     }
+}
+
+async fn scan_pages_give_each_item_of_all_partitions_once(engine: Engine) {
+    let table = table(engine).await;
+    let mut expected: Vec<_> = (0..250).map(|number| format!("{number:03}")).collect();
+    for name in &expected {
+        let _ = table.put_new(&Key::new(format!("PARTITION#{}", name.len()), name), &thing(name, 1)).await.unwrap();
+    }
+    let _ = table.put_new(&Key::new("OTHER", "other"), &thing("other", 1)).await.unwrap();
+    expected.push("other".to_owned());
+    let (mut found, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let rows = table.scan(after).await.unwrap();
+        after = rows.next.clone();
+        pages += 1;
+        found.extend(rows.parse::<Thing>().unwrap().into_iter().map(|thing| thing.name));
+        if after.is_none() {
+            break;
+        }
+    }
+    found.sort_unstable();
+    assert_eq!(found, expected);
+    assert!(pages >= 3, "{pages}");
 }

@@ -1,0 +1,51 @@
+//! What others may know of accounts: the RPCs of other services, and the addresses for an operator's migration.
+
+use std::sync::Arc;
+
+use chassis::{Context, status};
+use kernel::{Email, Error, Result as Outcome, UserId};
+use proto::auth::v1 as pb;
+use proto::auth::v1::account_service_server::AccountService;
+use tonic::{Request, Response, Status};
+
+use crate::ops::Ops;
+use crate::store::{Store, USERS};
+
+/// The handler of `AccountService`.
+#[derive(Clone)]
+pub(crate) struct Accounts(pub(crate) Arc<Ops>);
+
+#[tonic::async_trait]
+impl AccountService for Accounts {
+    async fn get_own_address(
+        &self,
+        request: Request<pb::GetOwnAddressRequest>,
+    ) -> Result<Response<pb::GetOwnAddressResponse>, Status> {
+        let person = Context::of(&request).person().map_err(status::of)?;
+        let pb::GetOwnAddressRequest {} = request.into_inner();
+        let account = self.0.store.account(person.user_id).await.map_err(status::of)?;
+        let email = account.map(|account| account.email).unwrap_or_default();
+        Ok(Response::new(pb::GetOwnAddressResponse { email }))
+    }
+}
+
+/// The addresses of all accounts, for a migration that an operator runs beside the services.
+#[derive(Debug, Clone)]
+pub struct Addresses(Store);
+
+impl Addresses {
+    /// The addresses in this DynamoDB.
+    #[must_use]
+    pub fn new(dynamodb: &dynamo::Client) -> Self {
+        Self(Store::new(dynamodb.table(&USERS)))
+    }
+
+    /// Returns the address of an account, read consistently; nothing when there is no such account any more.
+    ///
+    /// # Errors
+    /// UNAVAILABLE or INTERNAL.
+    pub async fn of(&self, user: UserId) -> Outcome<Option<Email>> {
+        let Some(account) = self.0.account(user).await? else { return Ok(None) };
+        account.email.parse().map(Some).map_err(|_| Error::internal("an account has no address"))
+    }
+}

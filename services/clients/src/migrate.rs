@@ -1,0 +1,93 @@
+//! The migration of profiles from earlier versions, in which a profile had an address of its own, unique among clients.
+//!
+//! Before it has run everything is served: such a profile is read as it is, and `?email=` finds it by the address that it
+//! shows. The items that held addresses unique (`EMAIL#`) are read by nobody.
+
+use std::fmt;
+
+use dynamo::{Client as DynamoDb, Item, Key};
+use endings::Stored;
+use kernel::{Email, Result, UserId};
+
+use crate::model::Client;
+use crate::store::{CLIENTS, EMAIL, PROFILE, Store};
+
+/// The outcome of a migration so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Profiles that were looked at.
+    pub profiles: u64,
+    /// Profiles that got the address of their account.
+    pub changed: u64,
+    /// Items of the former index of addresses that were removed.
+    pub removed: u64,
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { profiles, changed, removed } = self;
+        write!(f, "clients: {profiles} profiles, {changed} changed; {removed} items of the index of addresses removed")
+    }
+}
+
+/// Gives every profile the address of its account, and removes the former index of addresses. Services may run meanwhile, and
+/// a run that was interrupted may be repeated. `address` tells the address of an account; `report` hears of the progress
+/// after each page.
+///
+/// It scans the table: neither profiles nor addresses are in an index, and no request does this.
+///
+/// # Errors
+/// UNAVAILABLE or INTERNAL, of the table or of `address`.
+pub async fn migrate<A>(
+    dynamodb: &DynamoDb,
+    address: impl Fn(UserId) -> A,
+    mut report: impl FnMut(Progress),
+) -> Result<Progress>
+where
+    A: Future<Output = Result<Option<Email>>>,
+{
+    let table = dynamodb.table(&CLIENTS);
+    let store = Store::new(table.clone());
+    let (mut progress, mut after) = (Progress::default(), None);
+    loop {
+        let rows = table.scan(after).await?;
+        for item in rows.items {
+            match (item.text("pk"), item.text("sk")) {
+                (Some(pk), Some(PROFILE)) if pk.starts_with(EMAIL) => {
+                    let _ = table.delete(&Key::new(pk, PROFILE)).run().await?;
+                    progress.removed += 1;
+                }
+                (Some(_), Some(PROFILE)) => migrate_profile(&store, item, &address, &mut progress).await?,
+                _ => {}
+            }
+        }
+        report(progress);
+        after = rows.next;
+        if after.is_none() {
+            return Ok(progress);
+        }
+    }
+}
+
+async fn migrate_profile<A>(
+    store: &Store,
+    item: Item,
+    address: &impl Fn(UserId) -> A,
+    progress: &mut Progress,
+) -> Result<()>
+where
+    A: Future<Output = Result<Option<Email>>>,
+{
+    let Some(old) = Stored::<Client>::of(Some(item))?.profile() else { return Ok(()) };
+    progress.profiles += 1;
+    // Without an account the profile is about to end.
+    let Some(email) = address(old.id.into()).await? else { return Ok(()) };
+    if email.as_str() == old.profile.email.as_str() {
+        return Ok(());
+    }
+    let mut new = Client { version: old.version.next(), ..old.clone() };
+    new.profile.email = email;
+    // Whoever was faster has stored the address of the account, or ended it.
+    progress.changed += u64::from(store.put(&old, &new).await?);
+    Ok(())
+}

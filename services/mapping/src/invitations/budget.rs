@@ -1,0 +1,61 @@
+//! The limit of invitations in an hour.
+
+use std::time::Duration;
+
+use kernel::{Error, Kind, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Invitations of one therapist in any hour.
+pub(crate) const INVITATIONS: usize = 30;
+/// The hour.
+const WINDOW: Duration = Duration::from_secs(3600);
+
+/// The times of a therapist's invitations in the last hour, the oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Budget {
+    times: Vec<Timestamp>,
+    /// The number of changes: 0 is nothing that is stored.
+    pub(crate) version: u64,
+    /// The time in seconds since 1970 at which nothing of it counts any more.
+    expires_at: i64,
+}
+
+impl Budget {
+    /// Returns the budget with one invitation more.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED (`TOO_MANY_INVITATIONS`) when it is spent, with the time until the oldest one is an hour ago.
+    pub(crate) fn spend(&self, now: Timestamp) -> Result<Self, Error> {
+        let end = |time: Timestamp| time.saturating_add(WINDOW).unwrap_or(Timestamp::MAX);
+        let mut times: Vec<_> = self.times.iter().copied().filter(|time| end(*time) > now).collect();
+        if times.len() >= INVITATIONS {
+            let free = times.first().map_or(now, |oldest| end(*oldest));
+            let wait = Duration::try_from(free.duration_since(now)).unwrap_or(WINDOW);
+            let message = "you have sent 30 invitations in an hour: try again later";
+            return Err(Error::new(Kind::ResourceExhausted, "TOO_MANY_INVITATIONS", message).retry_after(wait));
+        }
+        times.push(now);
+        Ok(Self { times, version: self.version + 1, expires_at: end(now).as_second() + 1 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budget_allows_30_invitations_in_any_hour() {
+        let at = |second: i64| Timestamp::from_second(4_102_444_800 + second).unwrap();
+        let mut budget = Budget::default();
+        for minute in 0..30 {
+            budget = budget.spend(at(minute * 60)).unwrap();
+        }
+        let refused = budget.spend(at(1800)).unwrap_err();
+        assert_eq!((refused.kind(), refused.retry_delay()), (Kind::ResourceExhausted, Some(Duration::from_secs(1800))));
+        assert!(budget.spend(at(3599)).is_err());
+        // One place an hour after the first, and no more until a minute later.
+        budget = budget.spend(at(3600)).unwrap();
+        assert!(budget.spend(at(3600)).is_err());
+        assert!(budget.spend(at(3660)).is_ok());
+    }
+}

@@ -1,0 +1,99 @@
+//! An invitation and what it becomes.
+
+use kernel::{ClientId, TherapistId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{self, Change, GrantId, Intent, Pair, Relation, request_ends};
+use crate::transition::{Access, Action, Actor, Mapping, Refusal, Step, step};
+
+/// The content of an invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum Asked {
+    /// A mapping.
+    Mapping,
+    /// A mapping and access to the journal.
+    JournalAccess,
+}
+
+/// An invitation as it is stored. The names of its attributes are those of no index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Invitation {
+    pub(crate) inviter: TherapistId,
+    pub(crate) asked: Asked,
+    pub(crate) sent_at: Timestamp,
+}
+
+/// A relation after the client's action, and the changes that led there.
+pub(crate) struct Answered {
+    pub(crate) relation: Relation,
+    pub(crate) changes: Vec<Change>,
+    /// Whether the action answers the request that an invitation became.
+    pub(crate) by_invitation: bool,
+}
+
+impl Invitation {
+    /// Whether the invitation is a request to this client: it has not expired, nothing was decided between the two since it
+    /// was sent, and the therapist might have asked, both then and now.
+    pub(crate) fn is_open(&self, relation: Option<&Relation>, now: Timestamp) -> bool {
+        let asks = |relation: &Relation| {
+            let decided_since = relation.mapping != Mapping::None && relation.mapping_since > self.sent_at;
+            !decided_since && may_be_asked(relation, self.sent_at) && may_be_asked(relation, now)
+        };
+        request_ends(self.sent_at) > now && relation.is_none_or(asks)
+    }
+
+    /// The relation as the client sees it while the request waits. Its version is that of nothing that is stored.
+    pub(crate) fn as_relation(&self, client: ClientId) -> Relation {
+        let pair = Pair { client, therapist: self.inviter };
+        Relation { mapping: Mapping::Requested, ..Relation::new(pair, self.sent_at) }
+    }
+
+    /// What the relation becomes when the client does this now, after the therapist has asked by the invitation. A request for
+    /// access follows the mapping that it needs.
+    pub(crate) fn answered(
+        &self,
+        old: &Relation,
+        intent: Intent,
+        now: Timestamp,
+        grant: &impl Fn() -> GrantId,
+    ) -> Result<Option<Answered>, Refusal> {
+        let mut answered = Answered { relation: old.clone(), changes: Vec::new(), by_invitation: true };
+        answered.take(Actor::Therapist, Intent::RequestMapping, self.sent_at, grant)?;
+        answered.take(Actor::Client, intent, now, grant)?;
+        let is_off = !matches!(answered.relation.access, Access::Pending | Access::Accepted);
+        if self.asked == Asked::JournalAccess && answered.relation.mapping == Mapping::Active && is_off {
+            // Access that may not be asked for is not asked for.
+            let _refused = answered.take(Actor::Therapist, Intent::RequestAccess, self.sent_at, grant);
+        }
+        Ok(Some(answered))
+    }
+}
+
+impl From<(Relation, Change)> for Answered {
+    fn from((relation, change): (Relation, Change)) -> Self {
+        Self { relation, changes: vec![change], by_invitation: false }
+    }
+}
+
+impl Answered {
+    fn take(
+        &mut self,
+        actor: Actor,
+        intent: Intent,
+        at: Timestamp,
+        grant: &impl Fn() -> GrantId,
+    ) -> Result<(), Refusal> {
+        if let Some((relation, change)) = self.relation.after(actor, intent, at, grant)? {
+            self.relation = relation;
+            self.changes.push(change);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the therapist may ask for a mapping at this instant.
+fn may_be_asked(relation: &Relation, at: Timestamp) -> bool {
+    relation.may_be_asked(model::Asked::Mapping, at).is_ok()
+        && matches!(step(Actor::Therapist, Action::RequestMapping, relation.at(at)), Step::To(_))
+}

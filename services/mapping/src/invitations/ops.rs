@@ -1,0 +1,100 @@
+//! The use cases of invitations.
+
+use accounts::Accounts;
+use chassis::Context;
+use dynamo::Claim;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use kernel::{Email, Error, Result, Timestamp};
+
+use super::store::Inviter;
+use super::{Addresses, Asked, Invitation, Store};
+use crate::model::Relation;
+use crate::policy::{AsClient, AsTherapist};
+
+/// Invitations that are received at a time.
+const AT_ONCE: usize = 4;
+
+/// The use cases and what they need.
+pub(crate) struct Invitations {
+    pub(crate) store: Store,
+    pub(crate) accounts: Accounts,
+    pub(crate) addresses: Addresses,
+}
+
+impl Invitations {
+    /// A therapist invites whoever has an account with this address. Nothing is looked up: the calls, and so the answer and its
+    /// time, are the same for every address.
+    pub(crate) async fn invite(
+        &self,
+        permit: AsTherapist,
+        (address, asked): (&Email, Asked),
+        now: Timestamp,
+        claim: Option<&Claim>,
+    ) -> Result<()> {
+        if let Some(claim) = claim
+            && claim.replayed().await?.is_some()
+        {
+            return Ok(());
+        }
+        self.store.spend(permit, now).await?;
+        let partition = self.addresses.to(address).ok_or_else(|| Error::internal("there is no secret"))?;
+        let invitation = Invitation { inviter: permit.id(), asked, sent_at: now };
+        self.store.invite(permit, &partition, invitation, claim).await
+    }
+
+    /// Makes requests of the invitations to the address of the client's account. One that is none, because the client was
+    /// asked too often, has ended the relation or the like, is removed.
+    pub(crate) async fn receive(&self, context: &Context, permit: AsClient, now: Timestamp) -> Result<()> {
+        let Some(address) = self.accounts.own_address(context).await? else { return Ok(()) };
+        for partition in &self.addresses.of_owner(&address) {
+            let invitations = self.store.invitations(permit, partition).await?;
+            if invitations.is_empty() {
+                continue;
+            }
+            let inviters = self.store.inviters(permit, invitations.iter().map(|it| it.inviter)).await?;
+            let received = invitations.into_iter().map(|invitation| {
+                let is_open = inviters.get(&invitation.inviter).is_some_and(|it| it.may_ask(invitation, now));
+                async move {
+                    if is_open {
+                        self.store.receive(permit, partition, invitation).await
+                    } else {
+                        self.store.drop_invitation(permit, partition, invitation).await
+                    }
+                }
+            });
+            stream::iter(received).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes out of a client's relations the requests by invitation that are none any more and, unless `waiting`, those of
+    /// therapists with whom there is a relation.
+    pub(crate) async fn keep_open(
+        &self,
+        permit: AsClient,
+        relations: &mut Vec<Relation>,
+        waiting: bool,
+        now: Timestamp,
+    ) -> Result<()> {
+        if !relations.iter().any(Relation::is_by_invitation) {
+            return Ok(());
+        }
+        let invited = relations.iter().filter(|relation| relation.is_by_invitation());
+        let inviters = self.store.inviters(permit, invited.map(|relation| relation.therapist_id)).await?;
+        relations.retain(|relation| {
+            let may_ask = |inviter: &Inviter| {
+                let asked = Asked::Mapping;
+                let invitation = Invitation { inviter: relation.therapist_id, asked, sent_at: relation.mapping_since };
+                inviter.may_ask(invitation, now) && (waiting || inviter.relation.is_none())
+            };
+            !relation.is_by_invitation() || inviters.get(&relation.therapist_id).is_some_and(may_ask)
+        });
+        Ok(())
+    }
+}
+
+impl Inviter {
+    fn may_ask(&self, invitation: Invitation, now: Timestamp) -> bool {
+        !self.has_ended && invitation.is_open(self.relation.as_ref(), now)
+    }
+}

@@ -1,0 +1,55 @@
+//! The RPC by which therapists invite.
+
+use chassis::{Context, status};
+use kernel::{Email, Error, Violations, both};
+use prost::Message as _;
+use proto::mapping::v1 as pb;
+use proto::mapping::v1::invitation_service_server::InvitationService;
+use tonic::{Request, Response, Status};
+
+use super::Asked;
+use crate::policy::{self, Side};
+use crate::service::Services;
+
+/// The path that keeps idempotency keys of this RPC apart from those of others.
+const CREATE: &str = "/therapy.mapping.v1.InvitationService/CreateInvitation";
+
+impl Services {
+    async fn invite(&self, context: Context, request: pb::CreateInvitationRequest) -> Result<(), Error> {
+        let person = context.person()?;
+        let Side::Therapist(own) = policy::side(person) else {
+            return Err(policy::only_therapists());
+        };
+        let claim = self.claim(&context, CREATE, &request.encode_to_vec());
+        let ((address, asked), claim) = both(from_proto(&request), claim)?;
+        self.0.logins.must_be_open(&context).await?;
+        self.0.invitations.invite(own, (&address, asked), self.0.now(), claim.as_ref()).await
+    }
+}
+
+#[tonic::async_trait]
+impl InvitationService for Services {
+    async fn create_invitation(
+        &self,
+        request: Request<pb::CreateInvitationRequest>,
+    ) -> Result<Response<pb::CreateInvitationResponse>, Status> {
+        let context = Context::of(&request);
+        self.invite(context, request.into_inner()).await.map_err(status::of)?;
+        Ok(Response::new(pb::CreateInvitationResponse {}))
+    }
+}
+
+fn from_proto(request: &pb::CreateInvitationRequest) -> Result<(Email, Asked), Error> {
+    let pb::CreateInvitationRequest { email, request_type } = request;
+    let mut bad = Violations::default();
+    let email = bad.take("email", email.parse::<Email>());
+    let asked = match pb::RequestType::try_from(*request_type) {
+        Ok(pb::RequestType::Mapping) => Some(Asked::Mapping),
+        Ok(pb::RequestType::JournalAccess) => Some(Asked::JournalAccess),
+        Ok(pb::RequestType::Unspecified) | Err(_) => {
+            bad.add("requestType", "must be MAPPING or JOURNAL_ACCESS");
+            None
+        }
+    };
+    email.zip(asked).ok_or_else(|| bad.into_error())
+}

@@ -1,0 +1,199 @@
+//! The items of invitations in the table Mappings; [`crate::store`] lists them.
+
+use std::collections::{HashMap, HashSet};
+
+use dynamo::{Claim, Condition, Item, Key, Read, Table, Transact, Update};
+use kernel::{ClientId, Error, Kind, Result, TherapistId, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+
+use super::Invitation;
+use super::budget::{Budget, INVITATIONS};
+use crate::model::{Pair, Relation, request_ends};
+use crate::policy::{Act, AsClient, AsTherapist};
+use crate::store::{ENDED, key, marker_key, marker_partition, partition};
+
+/// Attempts to spend one place of a budget. Whoever loses one has seen somebody else take a place, and there are no more
+/// places than this.
+const ATTEMPTS: usize = INVITATIONS + 1;
+/// Invitations that one listing receives at most.
+const RECEIVED: u16 = 50;
+const BUDGET: &str = "BUDGET";
+
+/// The handle of the table.
+#[derive(Debug, Clone)]
+pub(crate) struct Store(Table);
+
+/// The therapist of an invitation, as far as it decides what becomes of it.
+#[derive(Debug, Default)]
+pub(crate) struct Inviter {
+    /// The relation with the client.
+    pub(crate) relation: Option<Relation>,
+    /// Whether the therapist's account has ended.
+    pub(crate) has_ended: bool,
+}
+
+/// An invitation with its expiry.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    #[serde(flatten)]
+    invitation: Invitation,
+    /// The client to whom it is a request; missing before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invited: Option<ClientId>,
+    /// In seconds since 1970.
+    expires_at: i64,
+}
+
+impl Row {
+    fn new(invitation: Invitation, invited: Option<ClientId>) -> Self {
+        Self { invitation, invited, expires_at: request_ends(invitation.sent_at).as_second() }
+    }
+}
+
+/// The key of the request that an invitation became: right after the relation of the two.
+pub(crate) fn request_key(pair: Pair) -> Key {
+    Key::new(partition(pair.client), format!("THERAPIST#{}#INVITATION", pair.therapist))
+}
+
+fn invitation_key(partition: &str, inviter: TherapistId) -> Key {
+    Key::new(partition, format!("THERAPIST#{inviter}"))
+}
+
+fn budget_key(therapist: TherapistId) -> Key {
+    Key::new(format!("INVITATIONS#{therapist}"), BUDGET)
+}
+
+/// The relation that an item of a client's partition shows, if it is the request that an invitation became.
+pub(crate) fn requested(item: &Item) -> Result<Option<Relation>> {
+    if item.text("inviter").is_none() {
+        return Ok(None);
+    }
+    let Row { invitation, invited, .. } = item.clone().parse()?;
+    let client = invited.ok_or_else(|| Error::internal("a request by invitation names no client"))?;
+    Ok(Some(invitation.as_relation(client)))
+}
+
+impl Store {
+    pub(crate) const fn new(table: Table) -> Self {
+        Self(table)
+    }
+
+    /// Counts one more invitation of the therapist.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED when there were too many; ABORTED, UNAVAILABLE or INTERNAL.
+    pub(crate) async fn spend(&self, permit: AsTherapist, now: Timestamp) -> Result<()> {
+        let key = budget_key(permit.id());
+        let mut budget: Budget = self.0.get(&key, Read::Consistent).await?.unwrap_or_default();
+        for _ in 0..ATTEMPTS {
+            let unchanged =
+                if budget.version == 0 { Condition::absent() } else { Condition::eq("version", budget.version) };
+            match self.0.put(&key, &budget.spend(now)?).when(unchanged).run().await? {
+                Update::Done(_) => return Ok(()),
+                Update::Unmet(there) => budget = there.map(Item::parse).transpose()?.unwrap_or_default(),
+            }
+        }
+        Err(Error::new(Kind::Aborted, "CONFLICT", "you are sending many invitations at once; repeat the request"))
+    }
+
+    /// Stores an invitation in the partition of its address, whatever was there, and the record of the request if it brought a
+    /// key.
+    pub(crate) async fn invite(
+        &self,
+        permit: AsTherapist,
+        partition: &str,
+        invitation: Invitation,
+        claim: Option<&Claim>,
+    ) -> Result<()> {
+        let put = self.0.put(&invitation_key(partition, permit.id()), &Row::new(invitation, None));
+        let Some(claim) = claim else {
+            return put.run().await.map(drop);
+        };
+        if let Transact::Failed(verdicts) =
+            self.0.transact([put.into(), claim.action(&permit.id().to_string())]).await?
+            && let Some(verdict) = verdicts.get(1)
+        {
+            // The same request was faster, or the key came with another one.
+            claim.lost(verdict)?;
+        }
+        Ok(())
+    }
+
+    /// The invitations in the partition of an address.
+    pub(crate) async fn invitations(&self, _permit: AsClient, partition: &str) -> Result<Vec<Invitation>> {
+        self.0.query(partition).consistent().limit(RECEIVED).page().await?.parse()
+    }
+
+    /// Makes an invitation a request to the client, unless the account has ended or somebody else was faster.
+    pub(crate) async fn receive(&self, permit: AsClient, partition: &str, invitation: Invitation) -> Result<()> {
+        let pair = permit.towards(invitation.inviter).pair();
+        let delete = self.0.delete(&invitation_key(partition, invitation.inviter)).when(is(invitation));
+        let put = self.0.put(&request_key(pair), &Row::new(invitation, Some(pair.client)));
+        let living = self.0.check(&marker_key(pair.client.into()), Condition::absent());
+        self.0.transact([put.into(), delete.into(), living]).await.map(drop)
+    }
+
+    /// Removes an invitation that is no request to anybody, unless it was sent again.
+    pub(crate) async fn drop_invitation(
+        &self,
+        _permit: AsClient,
+        partition: &str,
+        invitation: Invitation,
+    ) -> Result<()> {
+        self.0.delete(&invitation_key(partition, invitation.inviter)).when(is(invitation)).run().await.map(drop)
+    }
+
+    /// Removes the request that an invitation became.
+    pub(crate) async fn drop_request(&self, permit: Act) -> Result<()> {
+        self.0.delete(&request_key(permit.pair())).run().await.map(drop)
+    }
+
+    /// Reads, for each of these therapists, the relation with the client and whether the therapist's account has ended. One call
+    /// for each hundred items.
+    pub(crate) async fn inviters(
+        &self,
+        permit: AsClient,
+        therapists: impl Iterator<Item = TherapistId>,
+    ) -> Result<HashMap<TherapistId, Inviter>> {
+        let mut inviters: HashMap<_, _> = therapists.map(|therapist| (therapist, Inviter::default())).collect();
+        let keys = inviters
+            .keys()
+            .flat_map(|therapist| [key(permit.towards(*therapist).pair()), marker_key(UserId::from(*therapist))]);
+        let mut relations = Vec::new();
+        let mut ended = HashSet::new();
+        for item in self.0.batch_get(keys.collect(), Read::Consistent).await? {
+            match item.text("pk").filter(|_| item.text("sk") == Some(ENDED)) {
+                Some(marker) => drop(ended.insert(marker.to_owned())),
+                None => relations.push(Relation::try_from(item)?),
+            }
+        }
+        for (therapist, inviter) in &mut inviters {
+            inviter.has_ended = ended.contains(&marker_partition(UserId::from(*therapist)));
+        }
+        for relation in relations {
+            if let Some(inviter) = inviters.get_mut(&relation.therapist_id) {
+                inviter.relation = Some(relation);
+            }
+        }
+        Ok(inviters)
+    }
+
+    /// The relation of the two and the invitation that became a request, by one call.
+    pub(crate) async fn read(&self, permit: Act) -> Result<(Option<Relation>, Option<Invitation>)> {
+        let keys = vec![key(permit.pair()), request_key(permit.pair())];
+        let (mut relation, mut invitation) = (None, None);
+        for item in self.0.batch_get(keys, Read::Consistent).await? {
+            if item.text("inviter").is_some() {
+                invitation = Some(item.parse::<Row>()?.invitation);
+            } else {
+                relation = Some(Relation::try_from(item)?);
+            }
+        }
+        Ok((relation, invitation))
+    }
+}
+
+/// The item is this very invitation.
+fn is(invitation: Invitation) -> Condition {
+    Condition::eq("sent_at", invitation.sent_at)
+}

@@ -1,0 +1,67 @@
+//! The client of auth's accounts: the address of the person who calls.
+
+use chassis::Context;
+use chassis::client::Upstream;
+use kernel::{Email, Error, Result, Violations};
+use proto::auth::v1::GetOwnAddressRequest;
+use proto::auth::v1::account_service_client::AccountServiceClient;
+
+/// Accounts, as auth answers for them. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Accounts(Upstream);
+
+impl Accounts {
+    /// The accounts behind this address of auth.
+    #[must_use]
+    pub const fn new(auth: Upstream) -> Self {
+        Self(auth)
+    }
+
+    /// Returns the address of the caller's account as it is right now; nothing when the account has ended.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL when auth doesn't answer.
+    pub async fn own_address(&self, context: &Context) -> Result<Option<Email>> {
+        let get =
+            |transport, request| async move { AccountServiceClient::new(transport).get_own_address(request).await };
+        let email = self.0.call(context, GetOwnAddressRequest {}, get).await?.email;
+        if email.is_empty() {
+            return Ok(None);
+        }
+        email.parse().map(Some).map_err(|_| Error::internal("an account has no valid address"))
+    }
+}
+
+/// Returns the address of a profile in the spelling of the account, if the given one is the account's. Without an account
+/// any address passes: the account has ended, and nothing is stored for it.
+pub fn profile_address(bad: &mut Violations, given: &str, account: Option<&Email>) -> Option<Email> {
+    let given: Email = bad.take("email", given.parse())?;
+    match account {
+        Some(account) if account.folded() == given.folded() => Some(account.clone()),
+        Some(_) => {
+            bad.add("email", "must be the address of your account");
+            None
+        }
+        None => Some(given),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profile_address_takes_the_spelling_of_the_account_and_refuses_another() {
+        let account: Email = "Asha@Example.org".parse().unwrap();
+        let checked = |given: &str, account: Option<&Email>| {
+            let mut bad = Violations::default();
+            let address = profile_address(&mut bad, given, account).map(|email| email.as_str().to_owned());
+            address.ok_or_else(|| bad.into_error().message().to_owned())
+        };
+        assert_eq!(checked("ASHA@example.org", Some(&account)), Ok("Asha@Example.org".to_owned()));
+        let refused = Err("email must be the address of your account".to_owned());
+        assert_eq!(checked("ben@example.org", Some(&account)), refused);
+        assert!(checked("asha", Some(&account)).is_err());
+        assert_eq!(checked("ben@example.org", None), Ok("ben@example.org".to_owned()));
+    }
+}

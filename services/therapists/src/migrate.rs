@@ -1,0 +1,70 @@
+//! The migration of profiles from earlier versions, in which a profile had an address of its own.
+//!
+//! Before it has run everything is served: such a profile is read as it is.
+
+use std::fmt;
+
+use kernel::{Email, Result, UserId};
+
+use crate::model::{Filter, Therapist};
+use crate::policy;
+use crate::store::{Store, THERAPISTS};
+
+/// Profiles that one Query reads.
+const PAGE: u16 = 100;
+
+/// The outcome of a migration so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Profiles that were looked at.
+    pub profiles: u64,
+    /// Profiles that got the address of their account.
+    pub changed: u64,
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { profiles, changed } = self;
+        write!(f, "therapists: {profiles} profiles, {changed} changed")
+    }
+}
+
+/// Gives every profile the address of its account. Services may run meanwhile, and a run that was interrupted may be repeated.
+/// `address` tells the address of an account; `report` hears of the progress after each page of the directory.
+///
+/// # Errors
+/// UNAVAILABLE or INTERNAL, of the table or of `address`.
+pub async fn migrate<A>(
+    dynamodb: &dynamo::Client,
+    address: impl Fn(UserId) -> A,
+    mut report: impl FnMut(Progress),
+) -> Result<Progress>
+where
+    A: Future<Output = Result<Option<Email>>>,
+{
+    let store = Store::new(dynamodb.table(&THERAPISTS));
+    let permit = policy::migration();
+    let (mut progress, mut after) = (Progress::default(), None);
+    loop {
+        let query = store.directory(permit, Filter::default()).limit(PAGE);
+        let rows = if let Some(after) = after { query.after(after) } else { query }.page().await?;
+        after = rows.next.clone();
+        for item in rows.items {
+            let old = Therapist::try_from(item)?;
+            progress.profiles += 1;
+            // Without an account the profile is about to end.
+            let Some(email) = address(old.id.into()).await? else { continue };
+            if email.as_str() == old.profile.email.as_str() {
+                continue;
+            }
+            let mut new = Therapist { version: old.version.next(), ..old.clone() };
+            new.profile.email = email;
+            // Whoever was faster has stored the address of the account, or ended it.
+            progress.changed += u64::from(store.put(&old, &new).await?);
+        }
+        report(progress);
+        if after.is_none() {
+            return Ok(progress);
+        }
+    }
+}
