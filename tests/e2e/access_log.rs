@@ -195,6 +195,7 @@ async fn nobody_but_the_client_reads_a_log(stand: Stand) {
     }
     assert_eq!(mesh.get(&log(&ben), &ben).await.expect(200), json!([]));
 
+    mesh.pass(Duration::from_secs(60));
     read(&mesh, &journal(&asha), &noor).await.expect(200);
     let page = mesh.get(&format!("{}?pageSize=1", log(&asha)), &asha).await;
     let token = page.headers["x-next-page-token"].to_str().unwrap();

@@ -23,6 +23,7 @@ async fn a_place_is_free_again_when_its_caller_hangs_up() {
     let mesh = &world.mesh;
     let who = mesh.join("CLIENT").await;
     let profile = json!({"name": "Asha", "email": who.email, "pincode": "110001"});
+    world.only(Some("PutItem"), "Clients");
     world.proxy.set(Mode::Hang).await;
     for _ in 0..CALLERS {
         let mut caller = JoinSet::new();
@@ -34,7 +35,7 @@ async fn a_place_is_free_again_when_its_caller_hangs_up() {
                 answer(again).await.refused(429, "OVERLOADED");
             }
         });
-        world.proxy.called("TransactWriteItems").await;
+        world.proxy.called("PutItem").await;
         caller.shutdown().await;
     }
     world.proxy.set(Mode::Pass).await;

@@ -35,7 +35,7 @@ async fn closed(mut stream: TcpStream) {
 
 /// A request by HTTP/1.1 and the first line of its answer.
 async fn ask(stream: &mut TcpStream) -> String {
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: mesh\r\n\r\n").await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut said = Vec::new();
     while !said.ends_with(b"}") {
         let length = stream.read_buf(&mut said).await.unwrap();
@@ -55,7 +55,7 @@ async fn a_connection_that_makes_no_request_is_closed() {
             // The whole preface and the settings, and then nothing.
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
             b"GET /healthz HT",
-            b"GET /healthz HTTP/1.1\r\nhost: mesh\r\n",
+            b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n",
             b"\x16\x03\x01\x02\0\x01",
             b"\r\n\r\n\r\n",
         ] {
@@ -146,7 +146,7 @@ async fn source_over_its_budget_is_refused_while_all_its_connections_are_busy() 
     let mut busy = Vec::new();
     for name in ["a", "b"] {
         let login = format!(r#"{{"email":"{name}@example.org","password":"{PASSWORD}"}}"#);
-        let head = "POST /auth/login HTTP/1.1\r\nhost: mesh\r\ncontent-type: application/json\r\ncontent-length: ";
+        let head = "POST /auth/login HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ";
         let mut stream = connect_from(3, &world.mesh).await;
         stream.write_all(format!("{head}{}\r\n\r\n{login}", login.len()).as_bytes()).await.unwrap();
         world.proxy.called("GetItem").await;

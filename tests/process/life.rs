@@ -92,9 +92,9 @@ impl Acknowledged {
     async fn by(mesh: &Process) -> Self {
         let client = mesh.join("asha@example.org", "CLIENT").await;
         let therapist = mesh.join("noor@example.org", "THERAPIST").await;
-        let profile = json!({"name": "Asha", "email": client.email, "specialty": "Grief", "pincode": "110001"});
         let post = async |path, who: &Someone| {
-            mesh.ask(Method::POST, path, Some(&who.token), Some(profile.clone())).await.expect(201)
+            let profile = json!({"name": "Asha", "email": who.email, "specialty": "Grief", "pincode": "110001"});
+            mesh.ask(Method::POST, path, Some(&who.token), Some(profile)).await.expect(201)
         };
         let keys = mesh.ask(Method::GET, "/.well-known/jwks.json", None, None).await.expect(200);
         let profiles = [post("/clients", &client).await, post("/therapists", &therapist).await];

@@ -13,6 +13,7 @@ const LEAVING: usize = 0;
 impl World<'_> {
     /// A client goes, and then a therapist; each time the others see what the rules say.
     pub(crate) async fn part(&mut self) {
+        self.log_in(Who::Client(LEAVING)).await;
         let own = format!("/clients/{}", self.client_id(LEAVING));
         let answer = self.ask(Who::Client(LEAVING), Method::DELETE, &own, None).await;
         self.hold(&answer, Ok(204));
@@ -20,6 +21,7 @@ impl World<'_> {
         for therapist in 0..EACH {
             self.compare_practice(Who::Therapist(therapist), "").await;
         }
+        self.log_in(Who::Therapist(LEAVING)).await;
         let own = format!("/therapists/{}", self.therapist_id(LEAVING));
         let answer = self.ask(Who::Therapist(LEAVING), Method::DELETE, &own, None).await;
         self.hold(&answer, Ok(204));

@@ -42,7 +42,7 @@ pub(crate) struct Config {
     pub(crate) max_concurrent_requests: usize,
 
     /// How many requests of one person, or of one source where nobody is logged in, are answered at once.
-    #[arg(long, env = "MESH_MAX_REQUESTS_PER_CALLER", default_value_t = 64, value_parser = config::count)]
+    #[arg(long, env = "MESH_MAX_REQUESTS_PER_CALLER", default_value_t = 128, value_parser = config::count)]
     pub(crate) max_requests_per_caller: usize,
 
     /// How many answers that are streams last at once. They take no place of a request.

@@ -120,7 +120,7 @@ where
             // A socket that can't change its runtime is as good as one that broke off.
             let Ok(stream) = TcpStream::from_std(stream) else { return };
             let service = attended(service, peer, protocols, Arc::clone(&life), discard);
-            let io = TokioIo::new(Impatient::new(stream, config.stall_timeout));
+            let io = TokioIo::new(Impatient::new(stream, config.stall_timeout, Arc::clone(&life)));
             let connection = http.serve_connection(io, TowerToHyperService::new(service));
             attend(connection, &life, protocols, &config, &ending, seat.replaced()).await;
         };

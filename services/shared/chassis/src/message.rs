@@ -25,9 +25,9 @@ const WHOLE: Duration = Duration::from_secs(15);
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Requests of all callers that may be awaited at once. Each buffers one message at most.
-const AWAITED: usize = 256;
+const AWAITED: usize = 512;
 /// Requests of one caller that may be awaited at once.
-const AWAITED_OF_CALLER: usize = 64;
+const AWAITED_OF_CALLER: usize = 128;
 
 /// Reads requests, within what may be awaited at once.
 #[derive(Debug, Clone)]

@@ -35,8 +35,8 @@ impl From<Error> for SchemaError {
     }
 }
 
-/// AWS makes a table within some seconds.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+/// AWS makes a table within some seconds, and an index of one that is there within minutes.
+const READY_WITHIN: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(50);
 
 impl Client {

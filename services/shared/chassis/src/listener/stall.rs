@@ -22,18 +22,22 @@ use crate::room::Idle;
 pub(super) struct Impatient<T> {
     socket: T,
     patience: Duration,
+    life: Arc<Life>,
     /// Since when a write waits, if one does.
     waits: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> Impatient<T> {
-    pub(super) const fn new(socket: T, patience: Duration) -> Self {
-        Self { socket, patience, waits: None }
+    pub(super) const fn new(socket: T, patience: Duration, life: Arc<Life>) -> Self {
+        Self { socket, patience, life, waits: None }
     }
 
     fn bound<R>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+        self.life.writes.store(written.is_pending(), Ordering::Relaxed);
         if written.is_ready() {
-            self.waits = None;
+            if self.waits.take().is_some() {
+                self.life.stir();
+            }
             return written;
         }
         let patience = self.patience;
@@ -89,6 +93,8 @@ pub(super) struct Life {
     in_flight: AtomicUsize,
     /// Bodies with something that the peer has not taken yet.
     owed: AtomicUsize,
+    /// Whether the socket has no room for what HTTP/1.1 has of an answer.
+    writes: AtomicBool,
     /// Whether its answers are streams of HTTP/2.
     streams: AtomicBool,
 }
@@ -100,6 +106,7 @@ impl Life {
             last: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             owed: AtomicUsize::new(0),
+            writes: AtomicBool::new(false),
             streams: AtomicBool::new(false),
         })
     }
@@ -117,9 +124,9 @@ impl Life {
         InFlight(Arc::clone(self))
     }
 
-    /// Whether no request is being answered.
+    /// Whether no request is being answered, and all of the answers is written.
     pub(super) fn rests(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) == 0
+        self.in_flight.load(Ordering::Relaxed) == 0 && !self.writes.load(Ordering::Relaxed)
     }
 
     /// For how long the peer has neither asked nor taken; none if it never asked.
