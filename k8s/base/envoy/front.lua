@@ -355,10 +355,35 @@ local NATIVE = {
   ["14 the service can't answer right now; try again"] = { 14, "UNAVAILABLE", UNAVAILABLE[4] },
 }
 
+local function body_of(handle)
+  local body = handle:body(true)
+  return body:getBytes(0, body:length())
+end
+
+-- Replaces the body. What was fetched of the headers before is stale then.
+local function set_body(handle, text, content_type)
+  local length = handle:body(true):setBytes(text)
+  local headers = handle:headers()
+  headers:replace("content-length", tostring(length))
+  if content_type ~= nil then
+    headers:replace("content-type", content_type)
+  end
+end
+
+-- What is refused before the filter that knows gRPC-Web is no call of gRPC to Envoy.
+local function describe_page(handle, front)
+  local message = body_of(handle)
+  set_body(handle, "", front["page"])
+  handle:headers():replace(":status", "200")
+  describe_native(handle, front["code"], front["reason"], message)
+end
+
 local function describe_own(handle, front)
   local headers = handle:headers()
   local code, message = headers:get("grpc-status"), headers:get("grpc-message") or ""
-  if code == nil then
+  if code == nil and front["page"] ~= nil and front["reason"] ~= nil then
+    return describe_page(handle, front)
+  elseif code == nil then
     return
   end
   -- gRPC has one status of HTTP for all that it answers.
@@ -385,6 +410,9 @@ function envoy_on_request(handle)
   local native = is_page or is_grpc(content_type)
   front:set("front", "method", method)
   front:set("front", "native", native)
+  if is_page then
+    front:set("front", "page", content_type)
+  end
 
   local authority, path = headers:get(":authority") or "", headers:get(":path") or ""
   -- Envoy joins repeated headers with commas, and no host has one.
@@ -460,21 +488,6 @@ local function refusal(sentence, bodies)
     end
   end
   return status(3, "MALFORMED_JSON", "the body is not JSON, or not of the form that this path takes")
-end
-
-local function body_of(handle)
-  local body = handle:body(true)
-  return body:getBytes(0, body:length())
-end
-
--- Replaces the body. What was fetched of the headers before is stale then.
-local function set_body(handle, text, content_type)
-  local length = handle:body(true):setBytes(text)
-  local headers = handle:headers()
-  headers:replace("content-length", tostring(length))
-  if content_type ~= nil then
-    headers:replace("content-type", content_type)
-  end
 end
 
 -- What HTTP says about an error besides its body.
