@@ -35,7 +35,7 @@ impl<T> Impatient<T> {
     fn bound<R>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         self.life.writes.store(written.is_pending(), Ordering::Relaxed);
         if written.is_ready() {
-            if self.waits.take().is_some() {
+            if self.waits.take().is_some() && self.life.silence().is_some() {
                 self.life.stir();
             }
             return written;
