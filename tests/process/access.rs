@@ -22,7 +22,7 @@ async fn operators_command_is_answered_and_a_strangers_is_refused() {
     let (dynamodb, place) = (mesh.told("DynamoDB"), data.path().to_str().unwrap());
     let key = data.path().join("dynamodb-access-key");
     assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    let commands = [&["create-tables"][..], &["rewrap-keys"], &["verify-audit"]];
+    let commands = [&["create-tables"][..], &["rewrap-keys"], &["verify-audit"], &["migrate-profiles"]];
     for arguments in commands {
         let (done, told) = operate(arguments, dynamodb, place);
         assert!(done, "{arguments:?}: {told}");

@@ -99,7 +99,13 @@ enum Command {
     /// Gives profiles that earlier versions stored with an address of their own the address of their account, and removes what
     /// kept those addresses unique. Services may run meanwhile; run it once after the last replica of an earlier version has
     /// stopped, and again if it was interrupted.
-    MigrateProfiles(dynamo::Config),
+    MigrateProfiles {
+        #[command(flatten)]
+        dynamodb: dynamo::Config,
+
+        #[command(flatten)]
+        place: DataDir,
+    },
 
     /// Verifies the log of who read which journal, and names the first record of each client that was altered, dropped,
     /// reordered or cut off.
@@ -163,7 +169,7 @@ async fn main() -> ExitCode {
         Some(Command::RewrapKeys { dynamodb, place, key_encryption_keys_file }) => {
             rewrap_keys(dynamodb, &place, key_encryption_keys_file).await
         }
-        Some(Command::MigrateProfiles(dynamodb)) => migrate_profiles(dynamodb).await,
+        Some(Command::MigrateProfiles { dynamodb, place }) => migrate_profiles(dynamodb, &place).await,
         Some(Command::VerifyAudit { dynamodb, place, secrets_file, client, heads }) => {
             verify_audit(dynamodb, &place, secrets_file, client, heads.as_deref()).await
         }
@@ -294,8 +300,8 @@ async fn rewrap_keys(dynamodb: dynamo::Config, place: &DataDir, file: Option<Pat
     say(&format!("done: {progress}"))
 }
 
-async fn migrate_profiles(dynamodb: dynamo::Config) -> Result<(), BoxError> {
-    let dynamodb = dynamodb.connect().await;
+async fn migrate_profiles(dynamodb: dynamo::Config, place: &DataDir) -> Result<(), BoxError> {
+    let dynamodb = place.connect(dynamodb).await?;
     let addresses = auth::Addresses::new(&dynamodb);
     let of_clients =
         clients::migrate(&dynamodb, |user| addresses.of(user), |progress| drop(say(&progress.to_string())));
