@@ -1,5 +1,3 @@
-use std::collections::HashMap;
-
 use dynamo::{IndexDef, KeyDef, Projection, SchemaError, TableDef};
 use futures_util::future::join_all;
 use kit::engine::Engine;
@@ -10,7 +8,6 @@ kit::on_each_engine![
     tables_are_made_once_whoever_makes_them,
     verification_names_all_that_differs_and_the_remedy,
     a_missing_table_is_named,
-    missing_indexes_are_added_with_what_is_there,
 ];
 
 const INDEX_KEY: KeyDef = KeyDef { partition: "index_pk", sort: Some("index_sk") };
@@ -73,34 +70,6 @@ async fn verification_names_all_that_differs_and_the_remedy(engine: Engine) {
     );
     let Err(error) = client.create_or_verify(&[&WANTED]).await else { panic!("the table differs") };
     assert!(error.to_string().contains("a key can't be changed"), "{error}");
-}
-
-/// The start of a version whose tables have more indexes than those of the version before.
-async fn missing_indexes_are_added_with_what_is_there(engine: Engine) {
-    static OLD: TableDef = TableDef { name: "Grown", key: KeyDef::PK_SK, indexes: &[], ttl: None };
-    static NEW: TableDef = TableDef {
-        name: "Grown",
-        key: KeyDef::PK_SK,
-        indexes: &[
-            IndexDef { name: "one", key: INDEX_KEY, projection: Projection::All },
-            IndexDef { name: "two", key: KeyDef { partition: "other", sort: None }, projection: Projection::KeysOnly },
-        ],
-        ttl: None,
-    };
-    let client = engine.client().await;
-    client.create_or_verify(&[&OLD]).await.unwrap();
-    let item = [("index_pk", "x"), ("index_sk", "y"), ("other", "z")].into_iter().collect::<HashMap<_, _>>();
-    let key = dynamo::Key::new("a", "b");
-    assert!(matches!(client.table(&OLD).put(&key, &item).run().await.unwrap(), dynamo::Update::Done(_)));
-    let tables = [&NEW];
-    for made in join_all((0..3).map(|_| client.create_or_verify(&tables))).await {
-        made.unwrap();
-    }
-    client.verify(&[&NEW]).await.unwrap();
-    for (index, partition) in NEW.indexes.iter().zip(["x", "z"]) {
-        let found = client.table(&NEW).query_index(index, partition).page().await.unwrap();
-        assert_eq!(found.items.len(), 1, "{}", index.name);
-    }
 }
 
 async fn a_missing_table_is_named(engine: Engine) {
