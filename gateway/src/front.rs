@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
-use tower::{Service, ServiceExt as _};
+use tower::Service;
 
 use crate::admission::Admission;
 use crate::config::Config;
@@ -75,7 +75,7 @@ pub(crate) struct Shared {
     upstreams: HashMap<Arc<str>, Upstream>,
     readiness: Readiness,
     /// The front's own gRPC services.
-    own: Routes,
+    pub(crate) own: Routes,
 }
 
 impl Shared {
@@ -228,19 +228,16 @@ fn name_rpc(shared: &Shared, call: &mut HttpCall, parts: &Parts) {
 
 pub(crate) async fn grpc(shared: &Arc<Shared>, parts: Parts, body: Body) -> Response<Body> {
     let path = parts.uri.path();
-    if let Some(refusal) = shared.foreign_host(&parts).filter(|_| !path.starts_with("/grpc.health.")) {
+    if let Some(refusal) = shared.foreign_host(&parts).filter(|_| !path.starts_with(native::HEALTH)) {
         return refusal.into_status().into_http();
     }
     if let Some(rpc) = shared.table.rpc(path) {
         return native::answer(shared, rpc, &parts, body).await;
     }
-    if !path.starts_with("/grpc.health.") && !path.starts_with("/grpc.reflection.") {
-        return native::unknown();
+    if path.starts_with(native::HEALTH) || path.starts_with(native::REFLECTION) {
+        return native::answer_own(shared, parts, body).await;
     }
-    match shared.own.clone().oneshot(Request::from_parts(parts, body)).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    }
+    native::unknown()
 }
 
 /// Whether a request is a call by gRPC itself. gRPC-Web is another protocol.

@@ -16,6 +16,7 @@ use kernel::Error;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
+use tower::ServiceExt as _;
 
 use crate::admission::Kind;
 use crate::end::End;
@@ -24,6 +25,11 @@ use crate::front::{Shared, peer};
 use crate::metadata::{self, GRPC_TIMEOUT, timeout_value};
 use crate::refusal::Refusal;
 use crate::route::Rpc;
+
+/// Paths of the front's own health, which answers to every host.
+pub(crate) const HEALTH: &str = "/grpc.health.";
+/// Paths of the front's own reflection.
+pub(crate) const REFLECTION: &str = "/grpc.reflection.";
 
 /// Answers a call of an RPC that people may call.
 pub(crate) async fn answer(front: &Arc<Shared>, rpc: &Rpc, parts: &Parts, body: Body) -> Response<Body> {
@@ -61,6 +67,32 @@ pub(crate) async fn answer(front: &Arc<Shared>, rpc: &Rpc, parts: &Parts, body: 
     failed.into_status().into_http()
 }
 
+/// Answers a call of the front's own: of its health once it is read, of reflection as a stream that counts and ends.
+pub(crate) async fn answer_own(front: &Arc<Shared>, parts: Parts, body: Body) -> Response<Body> {
+    let streams = parts.uri.path().starts_with(REFLECTION);
+    let most = if streams { front.limits.stream_timeout } else { front.limits.request_timeout };
+    let deadline = Instant::now() + metadata::patience(&parts.headers, most);
+    let source = front.source(&parts);
+    let (body, kind) = if streams {
+        (body, Kind::Stream)
+    } else {
+        match read(front, body, source, deadline).await {
+            Ok(bytes) => (Body::new(Full::new(bytes)), Kind::Unary),
+            Err(refusal) => return refusal.into_status().into_http(),
+        }
+    };
+    let held = match front.admission.admit(kind, source) {
+        Ok(held) => held,
+        Err(error) => return Refusal::from(error).into_status().into_http(),
+    };
+    let own = front.own.clone().oneshot(Request::from_parts(parts, body));
+    match tokio::time::timeout_at(deadline, own).await {
+        Ok(Ok(response)) => filtered(response, End::of_stream(deadline, &front.stop), held),
+        Ok(Err(never)) => match never {},
+        Err(_) => Refusal::out_of_time().into_status().into_http(),
+    }
+}
+
 /// The request as it is passed on, once all of it is there, and what it is counted as. What the caller streams is passed on as
 /// it comes.
 async fn whole(
@@ -73,11 +105,15 @@ async fn whole(
     if rpc.takes_stream {
         return Ok((body, Kind::Stream));
     }
-    let read = front.admission.read(body, source, PREFIX + MAX_RECEIVE);
-    let read = tokio::time::timeout_at(deadline, read).await.map_err(|_| Refusal::out_of_time())?;
-    let bytes = read.map_err(|unread| unread.error().map_or_else(Refusal::broken_body, Refusal::from))?;
+    let bytes = read(front, body, source, deadline).await?;
     let kind = Kind::of(&rpc.path, rpc.streams, bytes.get(PREFIX..).unwrap_or_default());
     Ok((Body::new(Full::new(bytes)), kind))
+}
+
+async fn read(front: &Shared, body: Body, source: Holders, deadline: Instant) -> Result<Bytes, Refusal> {
+    let read = front.admission.read(body, source, PREFIX + MAX_RECEIVE);
+    let read = tokio::time::timeout_at(deadline, read).await.map_err(|_| Refusal::out_of_time())?;
+    read.map_err(|unread| unread.error().map_or_else(Refusal::broken_body, Refusal::from))
 }
 
 /// What every path gets that is no RPC for people.

@@ -1,5 +1,7 @@
 //! gRPC on the same port.
 
+use std::time::Duration;
+
 use kit::front_service::v1::front_internal_service_client::FrontInternalServiceClient;
 use kit::front_service::v1::front_service_client::FrontServiceClient;
 use kit::front_service::v1::{EchoMetadataRequest, Event, FailRequest, GetItemRequest, HangRequest, PurgeRequest};
@@ -108,6 +110,29 @@ async fn a_service_that_is_not_there_is_unavailable() {
     assert_eq!(status.code(), Code::Unavailable);
     let health = HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
     assert_eq!(health.get_ref().status, 2);
+}
+
+#[tokio::test]
+async fn streams_of_reflection_are_counted() {
+    let stand = Stand::start(&["--max-requests-per-source", "1"]).await;
+    let mut client = ServerReflectionClient::new(channel(&stand).await);
+    let (say, said) = tokio::sync::mpsc::channel(1);
+    let said = tokio_stream::wrappers::ReceiverStream::new(said);
+    let mut answers = client.server_reflection_info(said).await.unwrap().into_inner();
+    let refused = client.server_reflection_info(tokio_stream::empty()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    drop(say);
+    assert!(answers.next().await.is_none());
+    let again = async { while client.server_reflection_info(tokio_stream::empty()).await.is_err() {} };
+    tokio::time::timeout(Duration::from_secs(60), again).await.expect("the place is free again");
+}
+
+#[tokio::test]
+async fn a_stream_of_reflection_ends_when_it_has_lasted_long_enough() {
+    let stand = Stand::start(&["--stream-timeout", "200ms"]).await;
+    let mut client = ServerReflectionClient::new(channel(&stand).await);
+    let mut asked = client.server_reflection_info(tokio_stream::pending()).await.unwrap().into_inner();
+    assert_eq!(asked.next().await.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
 }
 
 #[tokio::test]

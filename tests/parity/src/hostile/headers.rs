@@ -24,11 +24,13 @@ const PACED_STREAMS: u32 = 100;
 const NEIGHBOUR: Duration = Duration::from_secs(20);
 
 /// What is called: without a token where there is none, and by a person who has an account where that is asked for.
-const CALLED: [&str; 4] = [
+const CALLED: [&str; 6] = [
     "/therapy.auth.v1.AuthService/Login",
     "/therapy.auth.v1.AuthService/Refresh",
     "/therapy.mapping.v1.MappingService/ListMappings",
     "/therapy.journals.v1.JournalService/ListEntries",
+    "/grpc.health.v1.Health/Check",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
 ];
 
 /// The beginning of a call that never goes on.
