@@ -59,10 +59,10 @@ impl Holders {
 pub(crate) struct Counts(HashMap<Holder, usize>);
 
 impl Counts {
-    /// The narrowest of the holders that has its budget of `each`, if one has.
-    pub(crate) fn exhausted(&self, holders: &Holders, each: usize) -> Option<Holder> {
+    /// The narrowest of the holders that has its budget of `each`, or `most` whatever its multiple, if one has.
+    pub(crate) fn exhausted(&self, holders: &Holders, each: usize, most: usize) -> Option<Holder> {
         let full = |&(holder, multiple): &(Holder, usize)| {
-            self.0.get(&holder).is_some_and(|&held| held >= each.saturating_mul(multiple))
+            self.0.get(&holder).is_some_and(|&held| held >= each.saturating_mul(multiple).min(most))
         };
         holders.iter().find(full).map(|(holder, _)| holder)
     }
@@ -110,7 +110,7 @@ impl Budget {
     #[must_use]
     pub fn take(&self, holders: Holders) -> Option<Held> {
         let mut counts = lock(&self.counts);
-        if counts.exhausted(&holders, self.each).is_some() {
+        if counts.exhausted(&holders, self.each, usize::MAX).is_some() {
             return None;
         }
         counts.add(&holders);

@@ -54,7 +54,7 @@ pub(crate) struct Seat<T: Idle> {
 }
 
 impl<T: Idle> Room<T> {
-    /// A room of `most` members, `each` of one holder.
+    /// A room of `most` members, `each` of one holder, and of no network more than half, or two.
     pub(crate) fn new(most: usize, each: usize) -> Arc<Self> {
         let state = State { next: 0, members: HashMap::new(), counts: Counts::default() };
         Arc::new(Self { most, each, state: Mutex::new(state), freed: Notify::new() })
@@ -67,7 +67,7 @@ impl<T: Idle> Room<T> {
     pub(crate) fn enter(self: &Arc<Self>, holders: Holders, item: T) -> Result<Seat<T>, Full> {
         let mut state = self.lock();
         // Who leaves makes room in every wider network too.
-        if let Some(holder) = state.counts.exhausted(&holders, self.each) {
+        if let Some(holder) = state.counts.exhausted(&holders, self.each, self.most.div_ceil(2).max(2)) {
             state.replace_idle(Some(holder)).ok_or(Full::Holder)?;
         }
         if state.members.len() >= self.most {
@@ -184,6 +184,16 @@ mod tests {
         drop(busy);
         assert!(room.enter(source("192.0.2.4"), None).is_ok());
         drop(new);
+    }
+
+    #[test]
+    fn no_network_has_more_than_half_of_the_seats_whatever_its_multiple() {
+        let room = Room::new(8, 2);
+        let enter = |subnet: u16| room.enter(source(&format!("2001:db8:1:{subnet:x}::1")), None);
+        let held: Vec<_> = [0x100, 0x200, 0x300, 0x400].into_iter().map(|subnet| enter(subnet).unwrap()).collect();
+        assert_eq!(enter(0x500).err(), Some(Full::Holder));
+        assert!(room.enter(source("192.0.2.1"), None).is_ok());
+        drop(held);
     }
 
     #[tokio::test]
