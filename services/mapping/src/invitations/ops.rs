@@ -4,7 +4,7 @@ use accounts::Accounts;
 use chassis::Context;
 use dynamo::Claim;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use kernel::{Email, Error, Result, Timestamp};
+use kernel::{Email, Error, Kind, Result, Timestamp};
 
 use super::store::Inviter;
 use super::{Addresses, Asked, Invitation, Store};
@@ -45,7 +45,16 @@ impl Invitations {
     /// Makes requests of the invitations to the address of the client's account. One that is none, because the client was
     /// asked too often, has ended the relation or the like, is removed.
     pub(crate) async fn receive(&self, context: &Context, permit: AsClient, now: Timestamp) -> Result<()> {
-        let Some(address) = self.accounts.own_address(context).await? else { return Ok(()) };
+        let address = match self.accounts.own_address(context).await {
+            Ok(address) => address,
+            // What was received before can be listed meanwhile, and these by the next list.
+            Err(error) if error.kind() == Kind::Unavailable => {
+                tracing::warn!(%error, "invitations can't be received");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(address) = address else { return Ok(()) };
         for partition in &self.addresses.of_owner(&address) {
             let invitations = self.store.invitations(permit, partition).await?;
             if invitations.is_empty() {

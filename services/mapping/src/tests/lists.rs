@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use chassis::Context;
 use futures_util::{StreamExt as _, stream};
 use kernel::{ClientId, Kind, Page, PageSize, TherapistId};
 use kit::engine::Engine;
@@ -14,6 +17,7 @@ kit::on_each_engine!(
     a_token_is_good_for_its_list_and_its_caller_alone,
     a_therapists_list_of_agreed_clients_follows_what_the_clients_did,
     a_repeated_request_with_its_key_gives_the_relation_again,
+    a_list_is_answered_while_nobody_knows_the_callers_address,
 );
 
 /// Who does what: the client, or else the therapist.
@@ -173,4 +177,10 @@ async fn a_repeated_request_with_its_key_gives_the_relation_again(engine: Engine
     let reused = world.ops.act(by_client(pair), Intent::End, Some(&claim(b"b"))).await.unwrap_err();
     assert_eq!(reused.reason(), "IDEMPOTENCY_KEY_REUSED");
     assert_eq!(world.state(pair).await.mapping, Mapping::Active);
+}
+
+async fn a_list_is_answered_while_nobody_knows_the_callers_address(engine: Engine) {
+    let world = World::new(engine).await;
+    let context = Context::background(Duration::from_secs(2));
+    world.ops.invitations.receive(&context, as_client(ClientId::from_bytes([1; 16])), world.ops.now()).await.unwrap();
 }
