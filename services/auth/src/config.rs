@@ -31,7 +31,7 @@ pub struct Config {
     pub hash_threads: Option<u16>,
 
     /// How many logins and registrations may wait for a thread, and half as many of one source, which take turns; more are
-    /// refused with UNAVAILABLE.
+    /// refused with RESOURCE_EXHAUSTED.
     #[arg(long, env = "MESH_HASH_QUEUE", default_value_t = 128, help_heading = "Passwords")]
     pub hash_queue: u16,
 
