@@ -75,7 +75,7 @@ impl Store {
                     done: AtomicU64::new(0),
                     _lock: lock,
                 };
-                files.overwrite_old(&database).map_err(|error| failed(error.to_string()))?;
+                files.overwrite_old().map_err(|error| failed(error.to_string()))?;
                 Ok(Self { database, files: Some(files) })
             }
         }
@@ -91,7 +91,7 @@ impl Store {
 
     /// Overwrites what was deleted before the call, in all files. Calls at once share one rewriting.
     pub(crate) fn erase(&self) -> Result<(), EraseError> {
-        self.files.as_ref().map_or(Ok(()), |files| files.rewrite(&self.database))
+        self.files.as_ref().map_or(Ok(()), Files::rewrite)
     }
 
     /// Deletes the expired items.
@@ -105,7 +105,7 @@ impl Store {
 }
 
 impl Files {
-    fn rewrite(&self, database: &Database) -> Result<(), EraseError> {
+    fn rewrite(&self) -> Result<(), EraseError> {
         let seen = self.begun.load(Ordering::SeqCst);
         let alone = self.turn.write().unwrap_or_else(PoisonError::into_inner);
         if self.done.load(Ordering::SeqCst) > seen {
@@ -113,7 +113,7 @@ impl Files {
         }
         let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         // A page from which rows moved to another one keeps copies of them that no deletion finds.
-        database.vacuum()?;
+        self.connection().execute_batch("VACUUM")?;
         self.checkpoint()?;
         self.done.store(number, Ordering::SeqCst);
         drop(alone);
@@ -121,10 +121,10 @@ impl Files {
     }
 
     /// Overwrites what was deleted by a process that was killed, or by a version that didn't overwrite.
-    fn overwrite_old(&self, database: &Database) -> Result<(), EraseError> {
+    fn overwrite_old(&self) -> Result<(), EraseError> {
         let version: i64 = self.connection().pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version < OVERWRITTEN {
-            database.vacuum()?;
+            self.connection().execute_batch("VACUUM")?;
             self.connection().pragma_update(None, "user_version", OVERWRITTEN)?;
         }
         self.checkpoint()
@@ -172,9 +172,10 @@ impl From<JoinError> for EraseError {
     }
 }
 
-/// A connection to a shared cache that overwrites what is deleted.
+/// A connection to a shared cache that overwrites what is deleted, and rewrites without a file elsewhere.
 fn secured(uri: &str) -> Result<Connection, EraseError> {
     let connection = Connection::open(uri)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     let on: i64 = connection.query_row("PRAGMA secure_delete = ON", [], |row| row.get(0))?;
     if on == 1 { Ok(connection) } else { Err(EraseError("SQLite refuses secure_delete".to_owned())) }
 }
