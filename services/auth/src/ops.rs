@@ -45,11 +45,8 @@ impl Ops {
     pub(crate) async fn register(&self, registration: Registration, source: IpAddr) -> Result<Account> {
         let Registration { email, password, role } = registration;
         self.guard.admit(source).await?;
-        self.refuse_taken(&email, source).await?;
-        // Who is told that too many others log in has spent nothing.
-        let slot = self.hasher.slot(source).await?;
-        self.budgets.turn(source).await?.spend(Budget::Registrations).await?;
-        let hash = slot.hash(password).await?;
+        self.reserve(&email, source).await?;
+        let hash = self.hasher.slot(source).await?.hash(password).await?;
         let id = UserId::generate(&*self.clock, &*self.entropy);
         let account = Account::new(id, &email, role, self.clock.now());
         if self.store.add_account(&account, &email, hash).await? {
@@ -59,15 +56,15 @@ impl Ops {
         Err(email_taken())
     }
 
-    /// Refuses an address that is taken, and a source that has spent its budgets, which is told nothing of the address. The
-    /// condition of the write decides; to look before saves the hash.
-    async fn refuse_taken(&self, email: &Email, source: IpAddr) -> Result<()> {
+    /// Spends of the source's budgets before anything is told: one registration, or the answer that the address is taken.
+    /// The condition of the write decides which it is; to look before saves the hash.
+    async fn reserve(&self, email: &Email, source: IpAddr) -> Result<()> {
         let turn = self.budgets.turn(source).await?;
         if self.store.credential(email).await?.is_some() {
             turn.spend(Budget::TakenAddresses).await?;
             return Err(email_taken());
         }
-        Ok(())
+        turn.spend(Budget::Registrations).await
     }
 
     pub(crate) async fn login(&self, email: Email, password: Password, source: IpAddr) -> Result<Tokens> {

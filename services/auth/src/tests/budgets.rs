@@ -1,19 +1,15 @@
 //! Budgets of sources, by networks in steps.
 
-use kernel::{Clock as _, Kind, Role};
+use kernel::{Clock as _, Kind};
 use kit::engine::Engine;
 
 use super::World;
-use crate::Config;
 use crate::budget::Budget;
-use crate::ops::Registration;
-use crate::password::Password;
 
 kit::on_each_engine!(
     larger_ipv6_networks_have_larger_budgets,
     one_budget_that_is_spent_refuses_the_source_altogether,
     replicas_count_together,
-    a_registration_that_finds_no_place_spends_nothing,
 );
 
 /// Registers once from this address. Answers whether the budgets allowed it.
@@ -67,22 +63,4 @@ async fn replicas_count_together(engine: Engine) {
     assert!(register(&one, "192.0.2.1").await);
     assert!(register(&other, "192.0.2.1").await);
     assert!(!register(&one, "192.0.2.1").await);
-}
-
-async fn a_registration_that_finds_no_place_spends_nothing(engine: Engine) {
-    let world = World::new(engine).await;
-    let few =
-        |config: &mut Config| (config.hash_threads, config.hash_queue, config.source_registrations) = (Some(1), 0, 1);
-    let world = World::over(world.dynamodb, world.clock.now(), few).await;
-    let ops = &world.logins.0;
-    let source = "192.0.2.1".parse().unwrap();
-    let register = |email: &str| {
-        let password = Password::chosen("a few unrelated words").unwrap();
-        ops.register(Registration { email: email.parse().unwrap(), password, role: Role::Client }, source)
-    };
-    let place = ops.hasher.slot(source).await.unwrap();
-    assert_eq!(register("a@example.com").await.err().unwrap().reason(), "LOGINS_BUSY");
-    drop(place);
-    register("a@example.com").await.unwrap();
-    assert_eq!(register("b@example.com").await.err().unwrap().reason(), "TOO_MANY_REGISTRATIONS");
 }
