@@ -93,7 +93,7 @@ fn redacted(pool: &DescriptorPool) -> Vec<MessageDescriptor> {
     pool.all_messages().filter(|message| message.fields().any(secret)).collect()
 }
 
-/// What `Debug` prints of them: the name.
+/// Generates their `Debug`, which prints the name alone.
 fn debug_of(redacted: &[MessageDescriptor]) -> Result<String, Box<dyn Error>> {
     let mut code = String::new();
     for message in redacted {
@@ -183,7 +183,7 @@ fn row(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<String, Box<d
     if http.is_some() && callers.is_empty() {
         return Err(format!("{name}: an internal RPC must not have a route").into());
     }
-    if callers.is_empty() && method.method_descriptor_proto().options.as_ref().is_none_or(may_not_repeat) {
+    if callers.is_empty() && method.method_descriptor_proto().options.as_ref().is_none_or(has_no_idempotency_level) {
         return Err(format!("{name}: services repeat the calls between them: say `option idempotency_level`").into());
     }
     let field = |message: &DynamicMessage, name: &str| message.get_field_by_name(name).map(|v| v.into_owned());
@@ -217,7 +217,7 @@ fn ends(rule: &DynamicMessage) -> &'static str {
     }
 }
 
-fn may_not_repeat(options: &MethodOptions) -> bool {
+fn has_no_idempotency_level(options: &MethodOptions) -> bool {
     options.idempotency_level() == IdempotencyLevel::IdempotencyUnknown
 }
 

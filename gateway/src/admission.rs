@@ -1,5 +1,5 @@
-//! Work that the front takes on at once for one source, on all its threads together. Nothing counts, and no service hears of a
-//! request, before it has come to its end.
+//! Limits the concurrent work of one source, over all threads of the front. A request counts, and reaches a service, only once
+//! it has been read to its end.
 
 use bytes::Bytes;
 use chassis::{Budget, Held, Holders, Reader, Unread, too_many};
@@ -10,7 +10,7 @@ use tonic::body::Body;
 
 use crate::config::Config;
 
-/// Requests that end things and are taken on at once for one source, besides its others.
+/// Maximum concurrent requests of one source that end something, besides its others.
 const ENDINGS_OF_SOURCE: usize = 16;
 
 /// The budgets of sources. Clones share them.
@@ -63,7 +63,7 @@ impl Admission {
         self.reader.read(body, source, most).await
     }
 
-    /// The right to make a call, until it is dropped.
+    /// Admits a call, which counts until the result is dropped.
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED (`TOO_MANY_REQUESTS`).

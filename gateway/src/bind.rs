@@ -1,5 +1,5 @@
-//! From an HTTP request to the message of its RPC: path, query and body, each into its fields, as `google.api.http`
-//! describes it. Every bad field of all three is named at once.
+//! Binds path, query and body of an HTTP request to the fields of its RPC's message, as `google.api.http` describes it.
+//! Every bad field of all three is reported at once.
 
 #[cfg(test)]
 mod fuzz;
@@ -12,10 +12,10 @@ use crate::json::Malformed;
 use crate::percent::{decode_parameter, decode_segment};
 use crate::route::{BodyRule, Route, resolve};
 use crate::schema::{Cardinality, Field, MessageId, Schema};
-use crate::transcode::{BadFields, MOST_NAMED, NotOfKind, parse_field, parse_message, put_text, wire_type};
+use crate::transcode::{BadFields, InvalidValue, MAX_NAMED, parse_field, parse_message, put_text, wire_type};
 use crate::wire::{WireType, close_length, put_tag};
 
-/// How much of an unknown parameter's name is echoed, in characters.
+/// Maximum characters of an unknown parameter's name in an error.
 const ECHO: usize = 64;
 
 /// Appends the request's message.
@@ -32,7 +32,7 @@ pub(crate) fn bind(
 ) -> Result<(), Error> {
     let mut bad = Violations::default();
     bind_body(schema, route, body, out, &mut bad)?;
-    // After the body: on the wire the last value of a field wins, and what the path says wins over the body.
+    // After the body: on the wire the last value of a field wins, and the path takes precedence over the body.
     bind_path(schema, route, segments, out, &mut bad);
     if let Some(query) = query {
         bind_query(schema, route, query, out, &mut bad);
@@ -103,13 +103,13 @@ fn bind_query(schema: &Schema, route: &Route, query: &str, out: &mut Vec<u8>, ba
                 let bound = bind_parameter(schema, route, &name, value, &mut seen, out);
                 (name, bound)
             }
-            Err(_) => (Cow::Borrowed(name), Err(NotOfKind::because("is badly percent-encoded"))),
+            Err(_) => (Cow::Borrowed(name), Err(InvalidValue::because("is badly percent-encoded"))),
         };
         if let Err(must) = bound {
             bad.add(echo(&name), must.0);
             named += 1;
         }
-        if named == MOST_NAMED {
+        if named == MAX_NAMED {
             return;
         }
     }
@@ -122,42 +122,48 @@ fn bind_parameter(
     value: &str,
     seen: &mut Vec<Vec<usize>>,
     out: &mut Vec<u8>,
-) -> Result<(), NotOfKind> {
-    const UNKNOWN: NotOfKind = NotOfKind::because("is no parameter of this path");
+) -> Result<(), InvalidValue> {
+    const UNKNOWN: InvalidValue = InvalidValue::because("is no parameter of this path");
     if route.body == BodyRule::Whole {
         return Err(UNKNOWN);
     }
-    let way = resolve(schema, route.input, name).ok_or(UNKNOWN)?;
-    if route.body == BodyRule::Field(way[0]) {
-        return Err(NotOfKind::because("belongs in the body"));
+    let field_path = resolve(schema, route.input, name).ok_or(UNKNOWN)?;
+    if route.body == BodyRule::Field(field_path[0]) {
+        return Err(InvalidValue::because("belongs in the body"));
     }
-    if route.variables.iter().any(|variable| *variable.field == *way) {
-        return Err(NotOfKind::because("is given by the path"));
+    if route.variables.iter().any(|variable| *variable.field == *field_path) {
+        return Err(InvalidValue::because("is given by the path"));
     }
-    let text = decode_parameter(value).map_err(|_| NotOfKind::because("is badly percent-encoded"))?;
-    put_at(schema, route.input, &way, &text, out)?;
-    let field = field_at(schema, route.input, &way);
+    let text = decode_parameter(value).map_err(|_| InvalidValue::because("is badly percent-encoded"))?;
+    put_at(schema, route.input, &field_path, &text, out)?;
+    let field = field_at(schema, route.input, &field_path);
     if field.is_some_and(|field| field.cardinality == Cardinality::Repeated) {
         return Ok(());
     }
-    if seen.contains(&way) {
-        return Err(NotOfKind::because("is given more than once"));
+    if seen.contains(&field_path) {
+        return Err(InvalidValue::because("is given more than once"));
     }
-    let rival = |other: &Vec<usize>| match (other.split_last(), way.split_last(), field) {
-        (Some((other, before)), Some((_, same)), Some(field)) => before == same && field.rivals.contains(other),
+    let sibling = |other: &Vec<usize>| match (other.split_last(), field_path.split_last(), field) {
+        (Some((other, before)), Some((_, same)), Some(field)) => before == same && field.oneof_siblings.contains(other),
         _ => false,
     };
-    if seen.iter().any(rival) {
-        return Err(NotOfKind::because("excludes another field that is set as well"));
+    if seen.iter().any(sibling) {
+        return Err(InvalidValue::because("excludes another field that is set as well"));
     }
-    seen.push(way);
+    seen.push(field_path);
     Ok(())
 }
 
-/// Appends a text as the value of a field: as a message with one field for each step of the way there. Messages that
-/// come in parts are merged by whoever reads them.
-fn put_at(schema: &Schema, id: MessageId, way: &[usize], text: &str, out: &mut Vec<u8>) -> Result<(), NotOfKind> {
-    let Some((first, rest)) = way.split_first() else { return Ok(()) };
+/// Appends a text as the value of a field, nested in one message for each step of its path. Readers merge messages that
+/// come in parts.
+fn put_at(
+    schema: &Schema,
+    id: MessageId,
+    field_path: &[usize],
+    text: &str,
+    out: &mut Vec<u8>,
+) -> Result<(), InvalidValue> {
+    let Some((first, rest)) = field_path.split_first() else { return Ok(()) };
     let field = &schema.message(id).fields[*first];
     if let Some(inner) = field.kind.message()
         && !rest.is_empty()
@@ -172,8 +178,8 @@ fn put_at(schema: &Schema, id: MessageId, way: &[usize], text: &str, out: &mut V
     put_text(schema, field.kind, text, out)
 }
 
-fn field_at<'s>(schema: &'s Schema, root: MessageId, way: &[usize]) -> Option<&'s Field> {
-    let (first, rest) = way.split_first()?;
+fn field_at<'s>(schema: &'s Schema, root: MessageId, field_path: &[usize]) -> Option<&'s Field> {
+    let (first, rest) = field_path.split_first()?;
     let field = &schema.message(root).fields[*first];
     match field.kind.message() {
         Some(inner) if !rest.is_empty() => field_at(schema, inner, rest),

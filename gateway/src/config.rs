@@ -1,4 +1,4 @@
-//! What the front is told by flags and by the environment.
+//! Settings of the front: command line flags and environment variables.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use kernel::{HostPattern, Hosts, NoHosts, Origin};
 #[command(next_help_heading = "REST front")]
 pub struct Config {
     /// Hosts that the front answers to, such as api.example.org or *.example.org, with a port where only that one counts.
-    /// On loopback it also answers to localhost and its like; elsewhere to these alone, and it must be told some.
+    /// On loopback it also answers to localhost and its like; elsewhere only to these, and at least one is required.
     #[arg(long, env = "MESH_HOSTS", value_delimiter = ',')]
     pub hosts: Vec<HostPattern>,
 
-    /// Origins whose pages may call, such as https://app.example.org; * for any. None unless told.
+    /// Origins whose pages may call, such as https://app.example.org; * for any. Default: none.
     #[arg(long, env = "MESH_CORS_ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<Origin>,
 
@@ -24,20 +24,20 @@ pub struct Config {
     #[arg(long, env = "MESH_MAX_BODY", default_value_t = 1024 * 1024, value_parser = config::count)]
     pub max_body: usize,
 
-    /// How many requests of one source are answered at once, and as many streams: of an IPv4 address or an IPv6 /64, twice as
-    /// many of a /56 and four times as many of a /48.
+    /// Maximum concurrent requests of one source, and as many streams. A source is an IPv4 address or an IPv6 /64; a /56 may
+    /// have twice as many, a /48 four times.
     #[arg(long, env = "MESH_MAX_REQUESTS_PER_SOURCE", default_value_t = 256, value_parser = config::count)]
     pub max_requests_per_source: usize,
 
-    /// How long a request may take.
+    /// Timeout of a request.
     #[arg(long, env = "MESH_REQUEST_TIMEOUT", default_value = "15s", value_parser = config::duration)]
     pub request_timeout: Duration,
 
-    /// How long a stream may last; its reader then asks again from where it stopped.
+    /// Maximum duration of a stream; its reader then resumes from where it stopped.
     #[arg(long, env = "MESH_STREAM_TIMEOUT", default_value = "1h", value_parser = config::duration)]
     pub stream_timeout: Duration,
 
-    /// How long a stream of server-sent events may be silent: a comment comes then.
+    /// Interval of keep-alive comments on a silent stream of server-sent events.
     #[arg(long, env = "MESH_STREAM_SILENCE", default_value = "15s", value_parser = config::duration)]
     pub stream_silence: Duration,
 }
@@ -52,7 +52,7 @@ impl Config {
     }
 }
 
-/// Where a service listens, as `name=http://host:port`.
+/// Name and address of a service, as `name=http://host:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamAddress {
     /// The domain: the second component of the proto package.

@@ -1,4 +1,4 @@
-//! Which pages of which origins may call (the Fetch standard, "CORS protocol"). Credentials are bearer tokens, which a
+//! CORS: lets pages of the listed origins call (the Fetch standard, "CORS protocol"). Credentials are bearer tokens, which a
 //! page sends itself, so cookies play no part.
 
 use http::header::{
@@ -10,7 +10,7 @@ use http::{Method, Response};
 use kernel::Origin;
 use tonic::body::Body;
 
-/// What a page may read of an answer beyond what every page may.
+/// Response headers that a page may read besides the safelisted ones.
 const EXPOSED: &str = "x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin";
 
 /// The origins whose pages may call.
@@ -22,13 +22,13 @@ impl Cors {
         Self(origins)
     }
 
-    /// The origin of a request, if its pages may call.
+    /// Returns the origin of a request, if its pages may call.
     pub(crate) fn allowed<'h>(&self, headers: &'h HeaderMap) -> Option<&'h HeaderValue> {
         let origin = headers.get(ORIGIN)?;
         self.0.iter().any(|allowed| allowed.covers(origin.as_bytes())).then_some(origin)
     }
 
-    /// The answer to a page that asks whether it may call; none if nobody asks, or it may not.
+    /// Answers a preflight request; none if the request is no preflight, or its origin is not allowed.
     pub(crate) fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
         if method != Method::OPTIONS || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             return None;

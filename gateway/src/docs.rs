@@ -1,5 +1,5 @@
-//! The page at `/docs`: the API's reference to read and to try, and a guide to start with. All of it is in the binary, and
-//! nothing of it comes from elsewhere, so that it works without a network.
+//! Serves the page at `/docs`: the interactive reference of the API, and a starting guide. All of it is embedded in the binary,
+//! so that it works without a network.
 
 mod asset;
 mod vendored;
@@ -25,10 +25,11 @@ static REFERENCE: Asset = Asset::own(include_bytes!("../docs/reference.js"), JAV
 static ICON: Asset = Asset::own(include_bytes!("../docs/icon.svg"), "image/svg+xml");
 static LIBRARY_SCRIPT: Asset = Asset::gzip(&vendored::SCRIPT_GZIP, JAVASCRIPT);
 static LIBRARY_STYLE: Asset = Asset::gzip(&vendored::STYLE_GZIP, CSS);
-/// RFC 9512 gives the type.
+/// The OpenAPI document. RFC 9512 defines its media type.
 static DOCUMENT: Asset = Asset::own(include_bytes!("../openapi/swagger.yaml"), "application/yaml");
 
-/// What the page may do: run and show what comes from here, and call the API. The library's icons are data in its style.
+/// Content security policy of the page: resources and calls of its own origin only. The library's icons are data URLs in its
+/// style.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -36,12 +37,11 @@ const WITH_EVERY_ANSWER: [(HeaderName, &str); 4] = [
     (CONTENT_SECURITY_POLICY, POLICY),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (REFERRER_POLICY, "no-referrer"),
-    // It may be kept, but whether it is still current is asked: another version of the binary has other files.
+    // Cached, but revalidated on each use: another version of the binary has other files.
     (CACHE_CONTROL, "no-cache"),
 ];
 
-/// The answer to a request for the page or a part of it, and the path as telemetry may name it. None if it is for
-/// something else.
+/// Returns the answer to a request for the page or a part of it, and its route for telemetry; none for any other request.
 pub(crate) fn answer(parts: &Parts) -> Option<(&'static str, Response<Body>)> {
     if parts.method != Method::GET && parts.method != Method::HEAD {
         return None;
@@ -64,10 +64,10 @@ pub(crate) fn answer(parts: &Parts) -> Option<(&'static str, Response<Body>)> {
 }
 
 fn show(asset: &'static Asset, parts: &Parts) -> Response<Body> {
-    let gzip = takes_gzip(&parts.headers);
+    let gzip = accepts_gzip(&parts.headers);
     let tag = asset.tag(gzip);
     let mut response = Response::new(Body::empty());
-    let unchanged = is_known(&parts.headers, tag);
+    let unchanged = matches_etag(&parts.headers, tag);
     let headers = response.headers_mut();
     headers.extend(WITH_EVERY_ANSWER.map(|(name, value)| (name, HeaderValue::from_static(value))));
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
@@ -97,25 +97,25 @@ fn redirect() -> Response<Body> {
     response
 }
 
-/// Whether `accept-encoding` names gzip, or else everything, and doesn't refuse it (RFC 9110, section 12.5.3).
-fn takes_gzip(headers: &HeaderMap) -> bool {
+/// Returns whether `accept-encoding` names gzip, or else everything, and doesn't refuse it (RFC 9110, section 12.5.3).
+fn accepts_gzip(headers: &HeaderMap) -> bool {
     let takes = |name: &str| {
         let codings = headers.get_all(ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
         codings.flat_map(|value| value.split(',')).find_map(|coding| {
             let (coding, weight) = coding.split_once(';').unwrap_or((coding, ""));
-            coding.trim().eq_ignore_ascii_case(name).then(|| !is_nothing(weight))
+            coding.trim().eq_ignore_ascii_case(name).then(|| !is_zero_weight(weight))
         })
     };
     takes("gzip").or_else(|| takes("*")).unwrap_or(false)
 }
 
-/// Whether a weight is `q=0`.
-fn is_nothing(weight: &str) -> bool {
+/// Returns whether a weight is `q=0`.
+fn is_zero_weight(weight: &str) -> bool {
     weight.split_once('=').is_some_and(|(_, q)| q.trim().parse().is_ok_and(|q: f32| q <= 0.0))
 }
 
-/// Whether `if-none-match` has this tag, or any (RFC 9110, section 13.1.2).
-fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+/// Returns whether `if-none-match` has this tag or `*` (RFC 9110, section 13.1.2).
+fn matches_etag(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let tags =
         headers.get_all(IF_NONE_MATCH).into_iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     tags.map(<[u8]>::trim_ascii).any(|known| known == b"*" || known.strip_prefix(b"W/").unwrap_or(known) == tag)

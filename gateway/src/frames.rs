@@ -15,12 +15,12 @@ use http_body::Body as _;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use crate::end::End;
+use crate::deadline::Deadline;
 
 /// The bytes before a message.
 pub(crate) const PREFIX: usize = 5;
 /// The largest message that is taken from a service.
-const MOST: usize = 16 * 1024 * 1024;
+const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 
 /// Writes the prefix into the room that was left for it at the front.
 pub(crate) fn close_frame(frame: &mut [u8]) {
@@ -30,29 +30,29 @@ pub(crate) fn close_frame(frame: &mut [u8]) {
     }
 }
 
-/// Reads the messages of an answer, and what its trailers say at the end.
+/// Reads the messages of an answer, and the status in its trailers.
 #[derive(Debug)]
 pub(crate) struct Frames {
     body: Body,
-    /// What came last, as long as nothing came after it: most messages lie in one piece, and are not copied.
+    /// The only piece received so far: most messages lie in one piece, and are not copied.
     piece: Bytes,
-    /// What came in several pieces.
+    /// Bytes received in several pieces.
     pieces: BytesMut,
     trailers: Option<HeaderMap>,
-    /// When the answer must have ended.
-    end: Option<End>,
+    /// Deadline of the answer.
+    deadline: Option<Deadline>,
 }
 
 impl Frames {
-    /// The answer with these headers, which are its trailers too if it has no messages.
+    /// Creates a reader of the answer with these headers, which are its trailers too if it has no messages.
     pub(crate) fn new(headers: &HeaderMap, body: Body) -> Self {
         let trailers = headers.contains_key("grpc-status").then(|| headers.clone());
-        Self { body, piece: Bytes::new(), pieces: BytesMut::new(), trailers, end: None }
+        Self { body, piece: Bytes::new(), pieces: BytesMut::new(), trailers, deadline: None }
     }
 
-    /// The same answer, which fails if it has not ended by then.
-    pub(crate) fn until(self, end: End) -> Self {
-        Self { end: Some(end), ..self }
+    /// Sets a deadline, at which the answer fails if it has not ended.
+    pub(crate) fn until(self, deadline: Deadline) -> Self {
+        Self { deadline: Some(deadline), ..self }
     }
 
     /// The next message; none at the end.
@@ -69,10 +69,10 @@ impl Frames {
             if let Some(message) = self.take()? {
                 return Poll::Ready(Ok(Some(message)));
             }
-            if let Some(end) = &mut self.end
-                && let Poll::Ready(why) = end.poll(cx)
+            if let Some(deadline) = &mut self.deadline
+                && let Poll::Ready(error) = deadline.poll(cx)
             {
-                return Poll::Ready(Err(why.into_status()));
+                return Poll::Ready(Err(error.into_status()));
             }
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
@@ -103,13 +103,13 @@ impl Frames {
         }
     }
 
-    /// A message that is there in full.
+    /// Takes the next message, if all of it has been received.
     fn take(&mut self) -> Result<Option<Bytes>, Status> {
         let buffered: &[u8] = if self.pieces.is_empty() { &self.piece } else { &self.pieces };
         let Some((prefix, rest)) = buffered.split_first_chunk::<PREFIX>() else { return Ok(None) };
         let [compressed, length @ ..] = *prefix;
         let length = u32::from_be_bytes(length) as usize;
-        if compressed != 0 || length > MOST {
+        if compressed != 0 || length > MAX_MESSAGE {
             return Err(Status::unknown("a message is compressed or too large"));
         }
         if rest.len() < length {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn messages_are_whole_however_they_are_cut() {
+    async fn split_messages_are_reassembled() {
         let data = framed(&[b"one", b"", b"three and more"]);
         for piece in 1..=data.len() {
             let mut frames = Frames::new(&HeaderMap::new(), body(&data, piece, Some("0")));
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_ends_too_early_has_failed() {
+    async fn truncated_answer_is_unavailable() {
         let data = framed(&[b"one"]);
         let mut cut = Frames::new(&HeaderMap::new(), body(&data[..6], 2, Some("0")));
         assert_eq!(cut.next().await.unwrap_err().code(), Code::Unavailable);
@@ -179,13 +179,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_by_the_trailers() {
+    async fn error_in_trailers_is_returned() {
         let mut frames = Frames::new(&HeaderMap::new(), body(&[], 1, Some("5")));
         assert_eq!(frames.next().await.unwrap_err().code(), Code::NotFound);
     }
 
     #[tokio::test]
-    async fn what_is_compressed_or_too_large_is_refused() {
+    async fn compressed_or_oversized_message_is_rejected() {
         for data in [[1, 0, 0, 0, 0], [0, 255, 255, 255, 255]] {
             let mut frames = Frames::new(&HeaderMap::new(), body(&data, 64, Some("0")));
             assert_eq!(frames.next().await.unwrap_err().code(), Code::Unknown);

@@ -1,4 +1,4 @@
-//! The front as one tower service: what comes in, and which part of it answers.
+//! The front as one tower service: dispatches each request to the part that answers it.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -27,17 +27,17 @@ use crate::admission::Admission;
 use crate::config::Config;
 use crate::cors::Cors;
 use crate::health::Readiness;
-use crate::refusal::Refusal;
+use crate::rest_error::RestError;
 use crate::route::{Segments, Table, UnusableDescriptors};
 use crate::upstream::Upstream;
-use crate::{docs, form, native, reflection, rest, web};
+use crate::{docs, native, reflection, request_validation, rest, web};
 
-/// What a front is made of.
+/// Parts of a front.
 pub struct Setup {
     /// An encoded `google.protobuf.FileDescriptorSet`, with options and with the details of google.rpc.
     pub descriptors: &'static [u8],
-    /// Whether people may call the RPC of this path (`/package.Service/Method`). Nothing else is routed.
-    pub is_public: fn(&str) -> bool,
+    /// Predicate on an RPC's path (`/package.Service/Method`): only RPCs that it accepts are routed.
+    pub is_routable: fn(&str) -> bool,
     /// The services, by domain: the second component of their packages.
     pub upstreams: HashMap<String, Upstream>,
     /// Networks whose `x-forwarded-for` is believed.
@@ -46,9 +46,9 @@ pub struct Setup {
     pub hosts: Hosts,
     /// The bounds.
     pub config: Config,
-    /// What all threads of the front together take on for a source.
+    /// Admission limits of each source, shared by all threads of the front.
     pub admission: Admission,
-    /// Cancelled when the front stops: its streams end then, and nothing waits for them.
+    /// Cancelled at shutdown: the front's streams end then, so that the drain does not wait for them.
     pub stop: CancellationToken,
 }
 
@@ -62,7 +62,7 @@ impl fmt::Debug for Setup {
 #[derive(Debug, Clone)]
 pub struct Front(Arc<Shared>);
 
-/// What every request needs.
+/// State that all requests share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) table: Arc<Table>,
@@ -79,16 +79,16 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Returns the refusal of a request for a host that is not the front's.
-    fn foreign_host(&self, parts: &Parts) -> Option<Refusal> {
-        (!self.hosts.cover(form::host(parts))).then(Refusal::foreign_host)
+    /// Returns the error for a request whose host is not the front's.
+    fn foreign_host(&self, parts: &Parts) -> Option<RestError> {
+        (!self.hosts.cover(request_validation::host(parts))).then(RestError::foreign_host)
     }
 
     pub(crate) fn upstream(&self, service: &str) -> Option<&Upstream> {
         self.upstreams.get(service)
     }
 
-    /// The networks that a request counts for.
+    /// Returns the networks that a request counts against.
     pub(crate) fn source(&self, parts: &Parts) -> Holders {
         let origin = peer(&parts.extensions).map(|peer| self.proxies.origin(peer.ip(), &parts.headers));
         origin.map_or(Holders::NOBODY, Holders::of_source)
@@ -96,14 +96,14 @@ impl Shared {
 }
 
 impl Front {
-    /// Makes a front.
+    /// Creates a front.
     ///
     /// # Errors
     /// If the descriptors can't be served, or a service in them has no upstream.
     pub fn new(setup: Setup) -> Result<Self, UnusableDescriptors> {
-        let Setup { descriptors, is_public, upstreams: domains, trusted_proxies, hosts, config, admission, stop } =
+        let Setup { descriptors, is_routable, upstreams: domains, trusted_proxies, hosts, config, admission, stop } =
             setup;
-        let table = Table::new(descriptors, is_public)?;
+        let table = Table::new(descriptors, is_routable)?;
         let mut upstreams = HashMap::new();
         for service in table.services() {
             let domain = service.split('.').nth(1).unwrap_or_default();
@@ -124,7 +124,7 @@ impl Front {
             admission,
             stop,
             readiness,
-            own: reflection::add(own, descriptors, is_public)?,
+            own: reflection::add(own, descriptors, is_routable)?,
         })))
     }
 }
@@ -147,10 +147,10 @@ where
             let (parts, body) = request.into_parts();
             let body = Body::new(body);
             let mut call = HttpCall::start(&parts.method, &parts.headers);
-            // Whatever is called or logged on the way belongs to the request's trace.
+            // Calls and logs on the way belong to the request's trace.
             let context = call.context().clone();
             let answer = async {
-                if !form::is_unambiguous(&parts) {
+                if !request_validation::is_unambiguous(&parts) {
                     malformed(&shared, &parts)
                 } else if is_grpc(&parts.headers) {
                     name_rpc(&shared, &mut call, &parts);
@@ -170,8 +170,8 @@ where
 
 async fn http(shared: &Arc<Shared>, call: &mut HttpCall, parts: &Parts, body: Body) -> Response<Body> {
     // Probes call by the address of a pod.
-    if let Some(refusal) = shared.foreign_host(parts).filter(|_| parts.uri.path() != "/healthz") {
-        return with_no_store(refusal.into_response(&shared.table.schema));
+    if let Some(error) = shared.foreign_host(parts).filter(|_| parts.uri.path() != "/healthz") {
+        return with_no_store(error.into_response(&shared.table.schema));
     }
     if let Some(answer) = shared.cors.preflight(&parts.method, &parts.headers) {
         return answer;
@@ -192,7 +192,7 @@ async fn http(shared: &Arc<Shared>, call: &mut HttpCall, parts: &Parts, body: Bo
                 call.route(route);
                 page
             }
-            None => Refusal::no_route().into_response(&shared.table.schema),
+            None => RestError::no_route().into_response(&shared.table.schema),
         },
     };
     let mut response = with_no_store(response);
@@ -204,17 +204,18 @@ async fn http(shared: &Arc<Shared>, call: &mut HttpCall, parts: &Parts, body: Bo
 
 fn malformed(shared: &Shared, parts: &Parts) -> Response<Body> {
     if is_grpc(&parts.headers) {
-        return Refusal::malformed().into_status().into_http();
+        return RestError::malformed().into_status().into_http();
     }
-    let mut response = Refusal::malformed().into_response(&shared.table.schema);
+    let mut response = RestError::malformed().into_response(&shared.table.schema);
     if parts.version <= Version::HTTP_11 {
-        // Nobody knows where the next request begins.
+        // The beginning of the next request is unknown.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     with_no_store(response)
 }
 
-/// Nothing of a person stays in a cache (RFC 6749, section 5.1, for tokens), unless the service says otherwise.
+/// Forbids caches to store a response, which may hold personal data or tokens (RFC 6749, section 5.1), unless the service
+/// set `cache-control`.
 fn with_no_store(mut response: Response<Body>) -> Response<Body> {
     response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
@@ -228,8 +229,8 @@ fn name_rpc(shared: &Shared, call: &mut HttpCall, parts: &Parts) {
 
 pub(crate) async fn grpc(shared: &Arc<Shared>, parts: Parts, body: Body) -> Response<Body> {
     let path = parts.uri.path();
-    if let Some(refusal) = shared.foreign_host(&parts).filter(|_| !path.starts_with(native::HEALTH)) {
-        return refusal.into_status().into_http();
+    if let Some(error) = shared.foreign_host(&parts).filter(|_| !path.starts_with(native::HEALTH)) {
+        return error.into_status().into_http();
     }
     if let Some(rpc) = shared.table.rpc(path) {
         return native::answer(shared, rpc, &parts, body).await;
@@ -240,14 +241,14 @@ pub(crate) async fn grpc(shared: &Arc<Shared>, parts: Parts, body: Body) -> Resp
     native::unknown()
 }
 
-/// Whether a request is a call by gRPC itself. gRPC-Web is another protocol.
+/// Returns whether a request is a native gRPC call. gRPC-Web is another protocol.
 fn is_grpc(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(CONTENT_TYPE) else { return false };
     let rest = value.as_bytes().strip_prefix(b"application/grpc");
     matches!(rest, Some([] | [b'+' | b';', ..]))
 }
 
-/// Whose connection a request came on: the listener knows.
+/// Returns the peer address of the request's connection, which the listener sets.
 pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
     extensions.get::<SocketAddr>().copied()
 }

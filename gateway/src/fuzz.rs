@@ -1,4 +1,4 @@
-//! Texts and headers from outside, beside naive readers of them.
+//! Compares the parsers of texts and headers with naive ones.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use proptest::test_runner::TestCaseResult;
 use crate::cors::Cors;
 use crate::metadata;
 use crate::percent::{decode_parameter, decode_segment};
-use crate::time_text::{Instant, parse_duration, parse_timestamp, put_duration, put_timestamp};
+use crate::proto_time::{Instant, parse_duration, parse_timestamp, put_duration, put_timestamp};
 
 fuzz::target!(
     encoded_texts,
@@ -91,11 +91,11 @@ fn timestamps(text: Vec<u8>) -> TestCaseResult {
     if let (Some(instant), Some(theirs)) = (ours, theirs) {
         prop_assert_eq!(nanoseconds(instant), theirs.as_nanosecond());
     }
-    // The field of a proto and the text of a domain are the same time; but the latter ends two days earlier.
+    // Both parsers give the same time, but the kernel's range ends two days earlier.
     match (ours, kernels) {
-        (Some(instant), Some(told)) => prop_assert_eq!(nanoseconds(instant), told.as_nanosecond()),
+        (Some(instant), Some(parsed)) => prop_assert_eq!(nanoseconds(instant), parsed.as_nanosecond()),
         (Some(instant), None) => prop_assert!(nanoseconds(instant) > jiff::Timestamp::MAX.as_nanosecond(), "{}", text),
-        (None, Some(told)) => prop_assert!(false, "{} is {}", text, told),
+        (None, Some(parsed)) => prop_assert!(false, "{} is {}", text, parsed),
         (None, None) => {}
     }
     if let Some(instant) = ours {
@@ -150,7 +150,7 @@ fn nanoseconds(instant: Instant) -> i128 {
     i128::from(instant.seconds) * 1_000_000_000 + i128::from(instant.nanos)
 }
 
-/// What is put, without its quotes.
+/// Returns the written JSON string without its quotes.
 fn quoted(put: impl Fn(&mut Vec<u8>) -> Option<()>) -> String {
     let mut out = Vec::new();
     put(&mut out).unwrap();
@@ -179,7 +179,7 @@ const NAMES: [&str; 14] = [
     "x-http-code",
 ];
 
-/// Whatever is sent, a service gets what may pass, each once, and our own word on where it came from.
+/// Checks that a service gets only the listed headers, each once, and the front's own `x-forwarded-for`.
 fn headers(sent: Vec<(&'static str, Vec<u8>)>) -> TestCaseResult {
     let sent: HeaderMap = sent
         .into_iter()
@@ -207,7 +207,7 @@ fn headers(sent: Vec<(&'static str, Vec<u8>)>) -> TestCaseResult {
         }
     }
     let most = Duration::from_secs(10);
-    prop_assert!(metadata::patience(&sent, most) <= most);
+    prop_assert!(metadata::timeout(&sent, most) <= most);
     Ok(())
 }
 
@@ -227,7 +227,7 @@ fuzz::target!(
     )
 );
 
-/// Pages of the origin that is told may read, and of no other.
+/// Checks that only pages of the configured origin may read.
 fn origins(origin: Vec<u8>) -> TestCaseResult {
     let Ok(value) = HeaderValue::from_bytes(&origin) else { return Ok(()) };
     let cors = Cors::new(vec!["https://app.example.org".parse().unwrap()]);

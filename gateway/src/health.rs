@@ -1,4 +1,4 @@
-//! Whether the front can serve: whether every service behind it says that it can.
+//! Readiness of the front: it is ready if every service behind it is.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::upstream::Upstream;
 
-/// How long an answer holds, so that a crowd of probes is one question to each service.
-const FRESH: Duration = Duration::from_secs(1);
-/// How long a service may take to say that it can serve.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Lifetime of a cached readiness, so that many probes make one call to each service.
+const CACHE_TTL: Duration = Duration::from_secs(1);
+/// Timeout of a service's health check.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is known of the services behind the front.
+/// Cached readiness of the services behind the front.
 #[derive(Debug, Clone)]
 pub(crate) struct Readiness(Arc<Inner>);
 
@@ -39,11 +39,11 @@ impl Readiness {
         Self(Arc::new(Inner { upstreams, last: Mutex::new(None) }))
     }
 
-    /// Whether every service can serve. Whoever asks while somebody else is asking waits for the same answer.
+    /// Returns whether every service is ready. Concurrent callers wait for the same answer.
     async fn is_ready(&self) -> bool {
         let mut last = self.0.last.lock().await;
         if let Some((asked, ready)) = *last
-            && asked.elapsed() < FRESH
+            && asked.elapsed() < CACHE_TTL
         {
             return ready;
         }
@@ -52,7 +52,7 @@ impl Readiness {
         ready
     }
 
-    /// The answer of `GET /healthz`.
+    /// Answers `GET /healthz`.
     pub(crate) async fn answer(&self) -> Response<Body> {
         let (status, json) = if self.is_ready().await {
             (StatusCode::OK, r#"{"status":"SERVING"}"#)
@@ -68,7 +68,7 @@ impl Readiness {
 
 async fn serves(upstream: Upstream) -> bool {
     let mut client = HealthClient::new(upstream.service());
-    let answer = timeout(PATIENCE, client.check(HealthCheckRequest::default())).await;
+    let answer = timeout(TIMEOUT, client.check(HealthCheckRequest::default())).await;
     matches!(answer, Ok(Ok(answer)) if answer.get_ref().status() == ServingStatus::Serving)
 }
 

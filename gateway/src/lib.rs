@@ -1,18 +1,17 @@
-//! The embedded REST front: turns REST into gRPC by the descriptors, and lets gRPC through.
+//! The embedded REST front: transcodes REST to gRPC by the descriptors, and proxies gRPC.
 //!
-//! A request runs through the modules in this order: [`front`] (which part answers), `route` (which RPC), `metadata`
-//! (which headers pass), `bind` (path, query and body into the RPC's message), `upstream` (the call), `frames` (the
-//! messages of the answer), `transcode` (the answer as JSON), or `refusal` (the error as JSON).
+//! A request runs through the modules in this order: [`front`] (dispatch), `route` (lookup of the RPC), `metadata` (filter of
+//! the headers), `bind` (path, query and body into the RPC's message), `upstream` (the call), `frames` (the messages of the
+//! answer), `transcode` (the answer as JSON), or `rest_error` (the error as JSON).
 //!
-//! The front holds no rule of the product: whoever calls the services directly gets the same answers.
+//! The front holds no rule of the product: direct calls to the services get the same answers.
 
 mod admission;
 mod bind;
 mod config;
 mod cors;
+mod deadline;
 mod docs;
-mod end;
-mod form;
 mod frames;
 mod front;
 #[cfg(test)]
@@ -22,13 +21,14 @@ mod json;
 mod metadata;
 mod native;
 mod percent;
+mod proto_time;
 mod reflection;
-mod refusal;
+mod request_validation;
 mod rest;
+mod rest_error;
 mod route;
 mod schema;
 mod stream;
-mod time_text;
 mod transcode;
 mod upstream;
 mod web;
@@ -40,8 +40,8 @@ pub use front::{Front, Setup};
 pub use route::UnusableDescriptors;
 pub use upstream::Upstream;
 
-/// Whether people may call an RPC of the mesh: what a front in production routes to.
+/// Returns whether a front routes calls to the RPC at this path: every RPC that is not internal.
 #[must_use]
-pub fn is_public(path: &str) -> bool {
+pub fn is_routable(path: &str) -> bool {
     proto::Rpc::find(path).is_some_and(|rpc| !rpc.is_internal())
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chassis::identity::{Workload, WorkloadConfig};
-use chassis::listener::{self, Protocols, Threads};
+use chassis::listener::{self, Protocols, WorkerPool};
 use chassis::{Platform, TrustedProxies, config, telemetry};
 use clap::Parser;
 use gateway::{Admission, Front, Setup, Upstream, UpstreamAddress};
@@ -16,18 +16,18 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "gateway";
-const FLUSH: Duration = Duration::from_secs(5);
-const TASKS_END: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+const TASKS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves REST, and gRPC on the same port, in front of the services of the mesh.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 110)]
 struct Cli {
-    /// Where to listen.
+    /// Address to listen on.
     #[arg(long, env = "MESH_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 
-    /// Where the services listen: name=http://host:port, several with commas between them.
+    /// Addresses of the services: name=http://host:port, separated by commas.
     #[arg(long, env = "MESH_UPSTREAMS", value_delimiter = ',', required = true)]
     upstreams: Vec<UpstreamAddress>,
 
@@ -54,14 +54,14 @@ async fn main() -> ExitCode {
     match run(config::read::<Cli>()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&*error);
+            report_error(&*error);
             ExitCode::FAILURE
         }
     }
 }
 
 #[allow(clippy::print_stderr, reason = "a process that can't start says why where its operator looks")]
-fn complain(error: &(dyn std::error::Error + 'static)) {
+fn report_error(error: &(dyn std::error::Error + 'static)) {
     eprintln!("{NAME}: {error}");
     let mut source = error.source();
     while let Some(cause) = source {
@@ -76,15 +76,15 @@ async fn run(cli: Cli) -> Result<(), BoxError> {
     let platform = Platform::system();
     let tokens = Workload::from_files(&cli.workload, &platform).await?.tokens;
     let stop = CancellationToken::new();
-    let threads = Threads::start(NAME)?;
+    let pool = WorkerPool::start(NAME)?;
     let admission = Admission::new(&cli.front);
-    let lanes = threads.lanes(|| {
+    let workers = pool.workers(|| {
         let upstreams = cli.upstreams.iter().map(|UpstreamAddress { name, address }| {
             Ok::<_, BoxError>((name.clone(), Upstream::remote(address, Some(tokens.clone()))?))
         });
         Ok(Front::new(Setup {
             descriptors: proto::DESCRIPTOR_SET,
-            is_public: gateway::is_public,
+            is_routable: gateway::is_routable,
             upstreams: upstreams.collect::<Result<_, _>>()?,
             trusted_proxies: cli.trusted_proxies.clone(),
             hosts: hosts.clone(),
@@ -97,7 +97,7 @@ async fn run(cli: Cli) -> Result<(), BoxError> {
     let listener = TcpListener::bind(cli.listen).await.map_err(|error| format!("{}: {error}", cli.listen))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let told = async {
+    let shutdown_signal = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -105,9 +105,9 @@ async fn run(cli: Cli) -> Result<(), BoxError> {
         stop.cancel();
     };
     let proxies = TrustedProxies::new(&cli.trusted_proxies);
-    let serve = listener::serve(listener, lanes, Protocols::Http1And2, &proxies, &cli.connections, stop.clone());
-    let (drained, ()) = tokio::join!(serve, told);
-    let ended = platform.tasks.shutdown(TASKS_END).await;
-    telemetry.shutdown(FLUSH).await;
+    let serve = listener::serve(listener, workers, Protocols::Http1And2, &proxies, &cli.connections, stop.clone());
+    let (drained, ()) = tokio::join!(serve, shutdown_signal);
+    let ended = platform.tasks.shutdown(TASKS_TIMEOUT).await;
+    telemetry.shutdown(FLUSH_TIMEOUT).await;
     if drained && ended { Ok(()) } else { Err("requests were cut off: they took longer than the drain timeout".into()) }
 }

@@ -1,5 +1,5 @@
-//! Which headers pass. What is not named here does not: neither inwards (identities that somebody claims, tokens of
-//! services, binary metadata) nor outwards (what services tell the front).
+//! Allowlists of the headers that pass. No other header does: neither to a service (claimed identities, tokens of services,
+//! binary metadata) nor to a caller (internal headers of the services).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,26 +7,26 @@ use std::time::Duration;
 use chassis::{FORWARDED_FOR, IDEMPOTENCY_KEY, TrustedProxies};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
 
-use crate::refusal::Refusal;
+use crate::rest_error::RestError;
 
 /// The token of the next page, which services set and callers read.
 pub(crate) const NEXT_PAGE_TOKEN: HeaderName = HeaderName::from_static("x-next-page-token");
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// What passes from a caller to a service.
-const INWARDS: [HeaderName; 4] = [
+/// Headers that pass from a caller to a service.
+const REQUEST_HEADERS: [HeaderName; 4] = [
     AUTHORIZATION,
     HeaderName::from_static(IDEMPOTENCY_KEY),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
 ];
 
-/// What passes besides where the caller speaks gRPC.
-const INWARDS_GRPC: [HeaderName; 3] =
+/// Headers that pass besides if the caller speaks gRPC.
+const GRPC_REQUEST_HEADERS: [HeaderName; 3] =
     [CONTENT_TYPE, HeaderName::from_static("grpc-encoding"), HeaderName::from_static("grpc-accept-encoding")];
 
-/// What passes from a service to a caller that speaks gRPC, as headers or as trailers.
-const OUTWARDS_GRPC: [HeaderName; 7] = [
+/// Headers and trailers that pass from a service to a caller that speaks gRPC.
+const GRPC_RESPONSE_HEADERS: [HeaderName; 7] = [
     CONTENT_TYPE,
     HeaderName::from_static("grpc-status"),
     HeaderName::from_static("grpc-message"),
@@ -36,7 +36,7 @@ const OUTWARDS_GRPC: [HeaderName; 7] = [
     NEXT_PAGE_TOKEN,
 ];
 
-/// The headers of a call to a service, for a request that came by REST.
+/// Returns the headers of a call to a service for a REST request.
 ///
 /// # Errors
 /// UNAUTHENTICATED where more than one credential was sent, INVALID_ARGUMENT where more than one idempotency key.
@@ -44,13 +44,13 @@ pub(crate) fn of_rest(
     headers: &HeaderMap,
     peer: Option<SocketAddr>,
     proxies: &TrustedProxies,
-) -> Result<HeaderMap, Refusal> {
+) -> Result<HeaderMap, RestError> {
     let mut call = shared(headers, peer, proxies)?;
     call.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     Ok(call)
 }
 
-/// The headers of a call to a service, for a request that came as gRPC.
+/// Returns the headers of a call to a service for a gRPC request.
 ///
 /// # Errors
 /// UNAUTHENTICATED where more than one credential was sent, INVALID_ARGUMENT where more than one idempotency key.
@@ -58,24 +58,24 @@ pub(crate) fn of_grpc(
     headers: &HeaderMap,
     peer: Option<SocketAddr>,
     proxies: &TrustedProxies,
-) -> Result<HeaderMap, Refusal> {
+) -> Result<HeaderMap, RestError> {
     let mut call = shared(headers, peer, proxies)?;
-    copy(&INWARDS_GRPC, headers, &mut call);
+    copy(&GRPC_REQUEST_HEADERS, headers, &mut call);
     Ok(call)
 }
 
-fn shared(headers: &HeaderMap, peer: Option<SocketAddr>, proxies: &TrustedProxies) -> Result<HeaderMap, Refusal> {
+fn shared(headers: &HeaderMap, peer: Option<SocketAddr>, proxies: &TrustedProxies) -> Result<HeaderMap, RestError> {
     // On the way, repeated headers may be joined with commas (RFC 9110, section 5.3). No token has one.
     let mut credentials = headers.get_all(AUTHORIZATION).iter();
     if credentials.next().is_some_and(|first| first.as_bytes().contains(&b',')) || credentials.next().is_some() {
-        return Err(Refusal::two_credentials());
+        return Err(RestError::two_credentials());
     }
-    // A key may have a comma: only what still is two can be told from one.
+    // A key may have a comma: only two separate headers differ from one key.
     if headers.get_all(IDEMPOTENCY_KEY).iter().nth(1).is_some() {
-        return Err(Refusal::two_keys());
+        return Err(RestError::two_keys());
     }
     let mut call = HeaderMap::with_capacity(16);
-    copy(&INWARDS, headers, &mut call);
+    copy(&REQUEST_HEADERS, headers, &mut call);
     call.insert(TE, HeaderValue::from_static("trailers"));
     if let Some(peer) = peer
         && let Ok(origin) = HeaderValue::try_from(proxies.origin(peer.ip(), headers).to_string())
@@ -85,10 +85,10 @@ fn shared(headers: &HeaderMap, peer: Option<SocketAddr>, proxies: &TrustedProxie
     Ok(call)
 }
 
-/// Leaves of an answer's headers, or trailers, what a caller may see.
-pub(crate) fn outwards(headers: &HeaderMap) -> HeaderMap {
+/// Returns those of an answer's headers, or trailers, that a caller may see.
+pub(crate) fn response_headers(headers: &HeaderMap) -> HeaderMap {
     let mut answer = HeaderMap::with_capacity(8);
-    copy(&OUTWARDS_GRPC, headers, &mut answer);
+    copy(&GRPC_RESPONSE_HEADERS, headers, &mut answer);
     answer
 }
 
@@ -100,16 +100,16 @@ fn copy(names: &[HeaderName], from: &HeaderMap, to: &mut HeaderMap) {
     }
 }
 
-/// What a call may take: what its caller gives it (gRPC over HTTP/2, `grpc-timeout`), at most `most`. What is malformed
-/// is as if it were not there.
-pub(crate) fn patience(headers: &HeaderMap, most: Duration) -> Duration {
+/// Returns the timeout of a call: its caller's (gRPC over HTTP/2, `grpc-timeout`), at most `most`. A malformed one is
+/// ignored.
+pub(crate) fn timeout(headers: &HeaderMap, most: Duration) -> Duration {
     chassis::grpc_timeout(headers).map_or(most, |given| given.min(most))
 }
 
-/// A timeout as `grpc-timeout` writes it, in milliseconds, within its eight digits.
-pub(crate) fn timeout_value(patience: Duration) -> HeaderValue {
-    const MOST: u128 = 99_999_999;
-    HeaderValue::try_from(format!("{}m", patience.as_millis().min(MOST)))
+/// Formats a timeout as `grpc-timeout`: in milliseconds, in at most eight digits.
+pub(crate) fn timeout_value(timeout: Duration) -> HeaderValue {
+    const MAX: u128 = 99_999_999;
+    HeaderValue::try_from(format!("{}m", timeout.as_millis().min(MAX)))
         .unwrap_or_else(|_| HeaderValue::from_static("99999999m"))
 }
 
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_of_strangers_do_not_pass() {
+    fn unlisted_headers_are_dropped() {
         let sent = headers(&[
             ("authorization", "Bearer x"),
             ("idempotency-key", "k"),
@@ -147,21 +147,21 @@ mod tests {
     }
 
     #[test]
-    fn two_credentials_or_keys_are_refused() {
+    fn duplicate_credentials_or_keys_are_rejected() {
         for (two, code) in [
             (&[("authorization", "Bearer x"), ("authorization", "Bearer y")][..], tonic::Code::Unauthenticated),
             (&[("authorization", "Bearer x, y")], tonic::Code::Unauthenticated),
             (&[("idempotency-key", "x"), ("idempotency-key", "y")], tonic::Code::InvalidArgument),
             (&[("idempotency-key", "x"), ("idempotency-key", "x")], tonic::Code::InvalidArgument),
         ] {
-            let refusal = of_grpc(&headers(two), None, &TrustedProxies::default()).unwrap_err();
-            assert_eq!(refusal.into_status().code(), code, "{two:?}");
+            let error = of_grpc(&headers(two), None, &TrustedProxies::default()).unwrap_err();
+            assert_eq!(error.into_status().code(), code, "{two:?}");
         }
         assert!(of_grpc(&headers(&[("idempotency-key", "x, y")]), None, &TrustedProxies::default()).is_ok());
     }
 
     #[test]
-    fn a_timeout_is_bounded_and_a_malformed_one_ignored() {
+    fn timeout_is_bounded_and_malformed_one_ignored() {
         let most = Duration::from_secs(10);
         for (text, expected) in [
             ("1S", Duration::from_secs(1)),
@@ -173,7 +173,7 @@ mod tests {
             ("", most),
             ("S", most),
         ] {
-            assert_eq!(patience(&headers(&[("grpc-timeout", text)]), most), expected, "{text}");
+            assert_eq!(timeout(&headers(&[("grpc-timeout", text)]), most), expected, "{text}");
         }
         assert_eq!(timeout_value(Duration::from_secs(15)), "15000m");
         assert_eq!(timeout_value(Duration::MAX), "99999999m");

@@ -1,5 +1,5 @@
-//! Calls that come as gRPC pass through, their answers as they come: to the service that serves them, or to the front's own
-//! health and reflection. What people may not call is answered as if it did not exist.
+//! Proxies gRPC calls, to the service that serves them or to the front's own health and reflection, and streams the answers.
+//! An RPC that is not routable is answered as if it did not exist.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
 use crate::admission::Kind;
-use crate::end::End;
+use crate::deadline::Deadline;
 use crate::frames::PREFIX;
 use crate::front::{Shared, peer};
 use crate::metadata::{self, GRPC_TIMEOUT, timeout_value};
-use crate::refusal::Refusal;
+use crate::rest_error::RestError;
 use crate::route::Rpc;
 
 /// Paths of the front's own health, which answers to every host.
@@ -31,26 +31,26 @@ pub(crate) const HEALTH: &str = "/grpc.health.";
 /// Paths of the front's own reflection.
 pub(crate) const REFLECTION: &str = "/grpc.reflection.";
 
-/// Answers a call of an RPC that people may call.
+/// Answers a call of a routable RPC.
 pub(crate) async fn answer(front: &Arc<Shared>, rpc: &Rpc, parts: &Parts, body: Body) -> Response<Body> {
     let most = if rpc.streams { front.limits.stream_timeout } else { front.limits.request_timeout };
-    let patience = metadata::patience(&parts.headers, most);
+    let timeout = metadata::timeout(&parts.headers, most);
     let mut headers = match metadata::of_grpc(&parts.headers, peer(&parts.extensions), &front.proxies) {
         Ok(headers) => headers,
-        Err(refusal) => return refusal.into_status().into_http(),
+        Err(error) => return error.into_status().into_http(),
     };
     let Some(upstream) = front.upstream(&rpc.service) else {
-        return Refusal::from(Error::internal("a service has no upstream")).into_status().into_http();
+        return RestError::from(Error::internal("a service has no upstream")).into_status().into_http();
     };
     let source = front.source(parts);
-    let deadline = Instant::now() + patience;
-    let (body, kind) = match whole(front, rpc, body, source, deadline).await {
+    let deadline = Instant::now() + timeout;
+    let (body, kind) = match buffer_request(front, rpc, body, source, deadline).await {
         Ok(read) => read,
-        Err(refusal) => return refusal.into_status().into_http(),
+        Err(error) => return error.into_status().into_http(),
     };
     let held = match front.admission.admit(kind, source) {
         Ok(held) => held,
-        Err(error) => return Refusal::from(error).into_status().into_http(),
+        Err(error) => return RestError::from(error).into_status().into_http(),
     };
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
@@ -59,49 +59,50 @@ pub(crate) async fn answer(front: &Arc<Shared>, rpc: &Rpc, parts: &Parts, body: 
     headers.insert(GRPC_TIMEOUT, timeout_value(deadline.saturating_duration_since(Instant::now())));
     *request.headers_mut() = headers;
     let failed = match tokio::time::timeout_at(deadline, upstream.call(kind, request)).await {
-        Ok(Ok(response)) if rpc.streams => return filtered(response, End::of_stream(deadline, &front.stop), held),
-        Ok(Ok(response)) => return filtered(response, End::at(deadline), held),
-        Ok(Err(reason)) => Refusal::from(reason),
-        Err(_) => Refusal::out_of_time(),
+        Ok(Ok(response)) if rpc.streams => return filtered(response, Deadline::of_stream(deadline, &front.stop), held),
+        Ok(Ok(response)) => return filtered(response, Deadline::at(deadline), held),
+        Ok(Err(reason)) => RestError::from(reason),
+        Err(_) => RestError::deadline_exceeded(),
     };
     failed.into_status().into_http()
 }
 
-/// Answers a call of the front's own: of its health once it is read, of reflection as a stream that counts and ends.
+/// Answers a call of the front's own services: of health once the request is read, of reflection as a stream that is counted
+/// and ends at its deadline.
 pub(crate) async fn answer_own(front: &Arc<Shared>, parts: Parts, body: Body) -> Response<Body> {
     let streams = parts.uri.path().starts_with(REFLECTION);
     let most = if streams { front.limits.stream_timeout } else { front.limits.request_timeout };
-    let deadline = Instant::now() + metadata::patience(&parts.headers, most);
+    let deadline = Instant::now() + metadata::timeout(&parts.headers, most);
     let source = front.source(&parts);
     let (body, kind) = if streams {
         (body, Kind::Stream)
     } else {
         match read(front, body, source, deadline).await {
             Ok(bytes) => (Body::new(Full::new(bytes)), Kind::Unary),
-            Err(refusal) => return refusal.into_status().into_http(),
+            Err(error) => return error.into_status().into_http(),
         }
     };
     let held = match front.admission.admit(kind, source) {
         Ok(held) => held,
-        Err(error) => return Refusal::from(error).into_status().into_http(),
+        Err(error) => return RestError::from(error).into_status().into_http(),
     };
     let own = front.own.clone().oneshot(Request::from_parts(parts, body));
     match tokio::time::timeout_at(deadline, own).await {
-        Ok(Ok(response)) => filtered(response, End::of_stream(deadline, &front.stop), held),
+        Ok(Ok(response)) => filtered(response, Deadline::of_stream(deadline, &front.stop), held),
         Ok(Err(never)) => match never {},
-        Err(_) => Refusal::out_of_time().into_status().into_http(),
+        Err(_) => RestError::deadline_exceeded().into_status().into_http(),
     }
 }
 
-/// The request as it is passed on, once all of it is there, and what it is counted as. What the caller streams is passed on as
-/// it comes.
-async fn whole(
+/// Returns the body to pass on, and the kind that the call is counted as. A unary request is read to its end first, a
+/// streamed one is passed on as it arrives.
+async fn buffer_request(
     front: &Shared,
     rpc: &Rpc,
     body: Body,
     source: Holders,
     deadline: Instant,
-) -> Result<(Body, Kind), Refusal> {
+) -> Result<(Body, Kind), RestError> {
     if rpc.takes_stream {
         return Ok((body, Kind::Stream));
     }
@@ -110,31 +111,31 @@ async fn whole(
     Ok((Body::new(Full::new(bytes)), kind))
 }
 
-async fn read(front: &Shared, body: Body, source: Holders, deadline: Instant) -> Result<Bytes, Refusal> {
+async fn read(front: &Shared, body: Body, source: Holders, deadline: Instant) -> Result<Bytes, RestError> {
     let read = front.admission.read(body, source, PREFIX + MAX_RECEIVE);
-    let read = tokio::time::timeout_at(deadline, read).await.map_err(|_| Refusal::out_of_time())?;
-    read.map_err(|unread| unread.error().map_or_else(Refusal::broken_body, Refusal::from))
+    let read = tokio::time::timeout_at(deadline, read).await.map_err(|_| RestError::deadline_exceeded())?;
+    read.map_err(|unread| unread.error().map_or_else(RestError::broken_body, RestError::from))
 }
 
-/// What every path gets that is no RPC for people.
+/// Returns the answer for a path that is no routable RPC.
 pub(crate) fn unknown() -> Response<Body> {
     Status::new(Code::Unimplemented, "").into_http()
 }
 
-fn filtered(response: Response<Body>, end: End, held: Held) -> Response<Body> {
+fn filtered(response: Response<Body>, deadline: Deadline, held: Held) -> Response<Body> {
     let (parts, body) = response.into_parts();
-    let mut filtered = Response::new(Body::new(Filtered { body: Some(body), end, _held: held }));
+    let mut filtered = Response::new(Body::new(Filtered { body: Some(body), deadline, _held: held }));
     *filtered.status_mut() = parts.status;
-    *filtered.headers_mut() = metadata::outwards(&parts.headers);
+    *filtered.headers_mut() = metadata::response_headers(&parts.headers);
     filtered
 }
 
-/// A body whose trailers show only what may be seen, and which ends at its deadline.
+/// Body that filters its trailers and ends at its deadline.
 #[derive(Debug)]
 struct Filtered {
     /// None once it has ended.
     body: Option<Body>,
-    end: End,
+    deadline: Deadline,
     _held: Held,
 }
 
@@ -145,14 +146,14 @@ impl HttpBody for Filtered {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
-            let why = ready!(self.end.poll(cx));
+            let error = ready!(self.deadline.poll(cx));
             self.body = None;
-            let last = why.into_status().into_http::<Body>();
-            return Poll::Ready(Some(Ok(Frame::trailers(metadata::outwards(last.headers())))));
+            let last = error.into_status().into_http::<Body>();
+            return Poll::Ready(Some(Ok(Frame::trailers(metadata::response_headers(last.headers())))));
         };
         Poll::Ready(frame.map(|frame| {
             frame.map(|frame| match frame.into_trailers() {
-                Ok(trailers) => Frame::trailers(metadata::outwards(&trailers)),
+                Ok(trailers) => Frame::trailers(metadata::response_headers(&trailers)),
                 Err(data) => data,
             })
         }))

@@ -1,4 +1,4 @@
-//! Percent-encoding (RFC 3986, section 2.1), strictly: what is badly encoded is refused, not passed on as it is.
+//! Percent-encoding (RFC 3986, section 2.1), strictly: badly encoded text is rejected, not passed on.
 
 use std::borrow::Cow;
 
@@ -49,14 +49,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_well_encoded_is_decoded() {
+    fn valid_encoding_is_decoded() {
         assert_eq!(decode_segment("plain").unwrap(), "plain");
         assert_eq!(decode_segment("a%2Fb%20c+%C3%a4").unwrap(), "a/b c+ä");
         assert_eq!(decode_parameter("a+b%2B").unwrap(), "a b+");
     }
 
     #[test]
-    fn what_is_badly_encoded_is_refused() {
+    fn bad_encoding_is_rejected() {
         // Overlong forms, a lone surrogate, a truncated character, NUL raw and encoded.
         for text in ["%", "%2", "%zz", "%c0%af", "%ed%a0%80", "%e2%82", "%ff", "%00", "\0"] {
             assert_eq!(decode_segment(text), Err(BadEncoding), "{text:?}");

@@ -1,4 +1,4 @@
-//! A REST request, from its bytes to the answer's.
+//! Answers REST requests: reads the body, calls the RPC, and writes its answer as HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,29 +17,29 @@ use tonic::{Code, Status};
 
 use crate::admission::{Kind, until_its_end};
 use crate::bind::bind;
-use crate::end::End;
+use crate::deadline::Deadline;
 use crate::frames::{Frames, PREFIX, close_frame};
 use crate::front::{Shared, peer};
 use crate::metadata::{self, GRPC_TIMEOUT, NEXT_PAGE_TOKEN, timeout_value};
-use crate::refusal::{self, Refusal};
+use crate::rest_error::{self, RestError};
 use crate::route::{BodyRule, Route, Segments, Success};
 use crate::stream::{EventStream, RawStream, raw};
 use crate::transcode::Printer;
 
-/// How long before its deadline a service may have given up on a call.
-const HOP: Duration = Duration::from_millis(50);
+/// Margin before the deadline within which CANCELLED of a service means that the deadline is exceeded.
+const DEADLINE_MARGIN: Duration = Duration::from_millis(50);
 
-/// Why there is no answer of the RPC.
+/// Failure of a REST request.
 pub(crate) enum Failure {
-    /// The front refuses.
-    Refused(Refusal),
-    /// The service does.
+    /// Error of the front itself.
+    Refused(RestError),
+    /// Status of the service.
     Failed(Status),
 }
 
-impl<T: Into<Refusal>> From<T> for Failure {
-    fn from(refusal: T) -> Self {
-        Self::Refused(refusal.into())
+impl<T: Into<RestError>> From<T> for Failure {
+    fn from(error: T) -> Self {
+        Self::Refused(error.into())
     }
 }
 
@@ -51,18 +51,20 @@ pub(crate) async fn answer(
     parts: &Parts,
     body: Body,
 ) -> Response<Body> {
-    let patience = if route.streams { front.limits.stream_timeout } else { front.limits.request_timeout };
-    let deadline = Instant::now() + patience;
+    let timeout = if route.streams { front.limits.stream_timeout } else { front.limits.request_timeout };
+    let deadline = Instant::now() + timeout;
     let answer = tokio::time::timeout_at(deadline, call(front, route, segments, parts, body, deadline)).await;
     let schema = &front.table.schema;
-    match answer.unwrap_or_else(|_| Err(Refusal::out_of_time().into())) {
+    match answer.unwrap_or_else(|_| Err(RestError::deadline_exceeded().into())) {
         Ok(response) => response,
-        Err(Failure::Refused(refusal)) => refusal.into_response(schema),
-        // Some servers answer CANCELLED where the time of a call is over.
-        Err(Failure::Failed(status)) if status.code() == Code::Cancelled && Instant::now() + HOP >= deadline => {
-            Refusal::out_of_time().into_response(schema)
+        Err(Failure::Refused(error)) => error.into_response(schema),
+        // Some servers answer CANCELLED when the deadline of a call is exceeded.
+        Err(Failure::Failed(status))
+            if status.code() == Code::Cancelled && Instant::now() + DEADLINE_MARGIN >= deadline =>
+        {
+            RestError::deadline_exceeded().into_response(schema)
         }
-        Err(Failure::Failed(status)) => refusal::response(schema, &status),
+        Err(Failure::Failed(status)) => rest_error::response(schema, &status),
     }
 }
 
@@ -77,7 +79,7 @@ async fn call(
     let mut headers = metadata::of_rest(&parts.headers, peer(&parts.extensions), &front.proxies)?;
     let source = front.source(parts);
     let body = read_body(front, route, &parts.headers, body, source);
-    let body = tokio::time::timeout_at(deadline, body).await.unwrap_or_else(|_| Err(Refusal::body_too_slow()))?;
+    let body = tokio::time::timeout_at(deadline, body).await.unwrap_or_else(|_| Err(RestError::body_too_slow()))?;
     let mut frame = Vec::with_capacity(PREFIX + body.len() + parts.uri.query().map_or(0, str::len) + 64);
     frame.resize(PREFIX, 0);
     bind(&front.table.schema, route, segments.as_slice(), parts.uri.query(), &body, &mut frame)?;
@@ -103,33 +105,33 @@ async fn call(
         return Err(Failure::Failed(status));
     }
     let frames = Frames::new(&answered.headers, body);
-    let frames = if route.streams { frames.until(End::of_stream(deadline, &front.stop)) } else { frames };
+    let frames = if route.streams { frames.until(Deadline::of_stream(deadline, &front.stop)) } else { frames };
     let response = succeed(front, route, &answered.headers, frames).await?;
     Ok(if route.streams { response.map(|body| until_its_end(body, held)) } else { response })
 }
 
-/// The body, where the route takes one.
+/// Reads the request's body; empty if the route takes none.
 async fn read_body(
     front: &Shared,
     route: &Route,
     headers: &HeaderMap,
     body: Body,
     source: Holders,
-) -> Result<Bytes, Refusal> {
+) -> Result<Bytes, RestError> {
     let most = front.limits.max_body;
     if route.body == BodyRule::Ignored || body.is_end_stream() {
         return Ok(Bytes::new());
     }
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > most {
-        return Err(Refusal::body_too_large(most));
+        return Err(RestError::body_too_large(most));
     }
     let body = front.admission.read(body, source, most).await;
-    let body = body.map_err(|unread| Refusal::unread(&unread, most))?;
-    if body.is_empty() || is_json(headers) { Ok(body) } else { Err(Refusal::not_json()) }
+    let body = body.map_err(|unread| RestError::unread(&unread, most))?;
+    if body.is_empty() || is_json(headers) { Ok(body) } else { Err(RestError::not_json()) }
 }
 
-/// Whether a body is JSON as it stands. A body without a type is taken for JSON.
+/// Returns whether a body is JSON without content coding. A body without a type counts as JSON.
 fn is_json(headers: &HeaderMap) -> bool {
     if headers.get(CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return false;
@@ -148,7 +150,7 @@ async fn succeed(
     let mut response = match route.success {
         Success::Raw => match first(&mut frames).await? {
             Some(part) => {
-                let (content_type, data) = raw(&part).map_err(|_| Refusal::broken_answer())?;
+                let (content_type, data) = raw(&part).map_err(|_| RestError::broken_answer())?;
                 let rest = if route.streams {
                     Body::new(RawStream::new(data, frames))
                 } else {
@@ -164,7 +166,7 @@ async fn succeed(
             with_type(Body::new(events), HeaderValue::from_static("text/event-stream"))
         }
         Success::Message(_) | Success::Field(..) => {
-            let message = first(&mut frames).await?.ok_or_else(Refusal::broken_answer)?;
+            let message = first(&mut frames).await?.ok_or_else(RestError::broken_answer)?;
             finish(&mut frames).await?;
             let json = print(front, route.success, &message)?;
             with_type(Body::new(Full::new(json)), HeaderValue::from_static("application/json"))
@@ -192,15 +194,15 @@ async fn first(frames: &mut Frames) -> Result<Option<Bytes>, Failure> {
     frames.next().await.map_err(Failure::Failed)
 }
 
-/// The end of a unary call: its status, and no second message.
+/// Reads the end of a unary call: its status, and no second message.
 async fn finish(frames: &mut Frames) -> Result<(), Failure> {
     match first(frames).await? {
         None => Ok(()),
-        Some(_) => Err(Refusal::broken_answer().into()),
+        Some(_) => Err(RestError::broken_answer().into()),
     }
 }
 
-fn print(front: &Shared, success: Success, message: &[u8]) -> Result<Bytes, Refusal> {
+fn print(front: &Shared, success: Success, message: &[u8]) -> Result<Bytes, RestError> {
     // JSON repeats every name: a list of small objects grows to about twice its size.
     let mut json = Vec::with_capacity(message.len() * 2 + 256);
     let mut printer = Printer::new(&front.table.schema);
@@ -209,7 +211,7 @@ fn print(front: &Shared, success: Success, message: &[u8]) -> Result<Bytes, Refu
         Success::Field(id, slot) => printer.field_of(id, slot, message, &mut json),
         Success::Raw => Ok(()),
     };
-    printed.map_err(|_| Refusal::broken_answer())?;
+    printed.map_err(|_| RestError::broken_answer())?;
     Ok(Bytes::from(json))
 }
 

@@ -1,4 +1,4 @@
-//! Routes: which request is which RPC, and what of it goes into which field.
+//! Routes requests to RPCs, and their parts to fields, by `google.api.http`.
 
 #[cfg(test)]
 mod fuzz;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 pub(crate) use compile::Compiler;
 
-/// Every message and enum that the routes can meet.
+/// Messages and enums of all routes.
 #[derive(Debug, Default)]
 pub(crate) struct Schema {
     messages: Vec<Message>,
@@ -29,11 +29,11 @@ impl Schema {
     }
 }
 
-/// Which message of the schema.
+/// Index of a message in the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MessageId(usize);
 
-/// Which enum of the schema.
+/// Index of an enum in the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EnumId(usize);
 
@@ -57,13 +57,13 @@ impl Message {
         self.fields.binary_search_by_key(&number, |field| field.number).ok()
     }
 
-    /// The index of the field that JSON calls so: by its JSON name, or by its name in the proto.
+    /// Returns the index of the field with this JSON name or proto name.
     pub(crate) fn named(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| *field.json == *name || *field.name == *name)
     }
 }
 
-/// How a message looks in JSON.
+/// JSON form of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// An object of its fields.
@@ -89,10 +89,10 @@ pub(crate) struct Field {
     pub(crate) kind: Kind,
     pub(crate) cardinality: Cardinality,
     /// The other members of its oneof.
-    pub(crate) rivals: Box<[usize]>,
+    pub(crate) oneof_siblings: Box<[usize]>,
 }
 
-/// How often a field may be there.
+/// Cardinality and presence of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cardinality {
     /// Once; its absence is its default, so it is always printed.
@@ -105,7 +105,7 @@ pub(crate) enum Cardinality {
     Map,
 }
 
-/// What a field holds.
+/// Type of a field's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Double,

@@ -15,16 +15,16 @@ use crate::frames::Frames;
 use crate::route::Table;
 use crate::schema::MessageId;
 use crate::transcode::Printer;
-use crate::wire::{Broken, Cursor};
+use crate::wire::{Cursor, DecodeError};
 
 /// A comment (WHATWG HTML, section 9.2.6), which readers of events skip.
-const ALIVE: &[u8] = b":\n\n";
+const KEEP_ALIVE: &[u8] = b":\n\n";
 
-/// Messages as server-sent events, each with its JSON as data. While there are none a comment comes now and then: boxes on
-/// the way forget connections that are silent, and only writing tells that the reader is gone.
+/// Messages as server-sent events, each with its JSON as data. A silent stream gets a comment at each interval: middleboxes
+/// drop idle connections, and only writing detects that the reader is gone.
 ///
-/// Where the call fails after its first headers, the stream ends as if it were complete: as Envoy does it, and enough
-/// for a reader of events, who asks again from the last one on.
+/// If the call fails after its first headers, the stream ends as if it were complete: as Envoy does it, and enough for a
+/// reader of events, who resumes from the last one.
 #[derive(Debug)]
 pub(crate) struct EventStream {
     table: Arc<Table>,
@@ -41,7 +41,7 @@ impl EventStream {
         Self { table, message, frames, silence }
     }
 
-    fn event(&self, message: &[u8]) -> Result<Bytes, Broken> {
+    fn event(&self, message: &[u8]) -> Result<Bytes, DecodeError> {
         let mut event = Vec::with_capacity(message.len() * 2 + 64);
         event.extend_from_slice(b"data: ");
         Printer::new(&self.table.schema).message(self.message, message, &mut event)?;
@@ -59,7 +59,7 @@ impl Body for EventStream {
         let event = match this.frames.poll_next(cx) {
             Poll::Pending => {
                 ready!(this.silence.poll_tick(cx));
-                Some(Bytes::from_static(ALIVE))
+                Some(Bytes::from_static(KEEP_ALIVE))
             }
             Poll::Ready(Ok(Some(message))) => {
                 this.silence.reset();
@@ -77,7 +77,7 @@ impl Body for EventStream {
 
 /// The data of `google.api.HttpBody` messages, one after the other.
 ///
-/// Where the call fails in between, the connection breaks off: half a document must not look like a whole one.
+/// If the call fails in between, the connection is aborted: half a document must not look like a whole one.
 #[derive(Debug)]
 pub(crate) struct RawStream {
     first: Option<Bytes>,
@@ -112,7 +112,7 @@ impl Body for RawStream {
 }
 
 /// Content type and data of a `google.api.HttpBody`: fields 1 and 2.
-pub(crate) fn raw(message: &Bytes) -> Result<(HeaderValue, Bytes), Broken> {
+pub(crate) fn raw(message: &Bytes) -> Result<(HeaderValue, Bytes), DecodeError> {
     let mut content_type = HeaderValue::from_static("application/octet-stream");
     let mut data = Bytes::new();
     let mut cursor = Cursor::new(message);
@@ -120,7 +120,7 @@ pub(crate) fn raw(message: &Bytes) -> Result<(HeaderValue, Bytes), Broken> {
         let (number, wire_type) = cursor.tag()?;
         let value = cursor.value(wire_type)?;
         match number {
-            1 => content_type = HeaderValue::from_bytes(value.bytes()?).map_err(|_| Broken)?,
+            1 => content_type = HeaderValue::from_bytes(value.bytes()?).map_err(|_| DecodeError)?,
             2 => data = message.slice_ref(value.bytes()?),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Where calls go: a service of the mesh on its own port, or in this process.
+//! Calls services of the mesh, on their own port or in this process.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,64 +14,64 @@ use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, Service, ServiceExt as _};
 
 use crate::admission::Kind;
-use crate::refusal::Refusal;
+use crate::rest_error::RestError;
 
 /// A service of the mesh, as the front calls it.
 #[derive(Clone)]
 pub struct Upstream {
     calls: Call,
-    /// Calls that end something: on a connection of their own, which is not full when the other is.
+    /// Connection of calls that end something, which has room when the other one is full.
     endings: Call,
-    /// None where streams need no connection.
-    streams: Option<Arc<Lines>>,
+    /// Connections of streams; none for a service in this process.
+    streams: Option<Arc<StreamPool>>,
 }
 
-/// How many streams share a connection: services take some more (`SETTINGS_MAX_CONCURRENT_STREAMS`), and what comes on
-/// top would wait for as long as the others last.
-const STREAMS_PER_LINE: u32 = 200;
+/// Maximum streams on one connection: services allow some more (`SETTINGS_MAX_CONCURRENT_STREAMS`), and a stream beyond
+/// their limit would wait until another one ends.
+const STREAMS_PER_CONNECTION: u32 = 200;
 
-/// The connections of calls that last: beside those of the others, which must never wait for them.
-struct Lines {
+/// Connection pool of streams, apart from the connections of other calls, which must never wait for streams.
+struct StreamPool {
     connect: Box<dyn Fn() -> Result<Call, BoxError> + Send + Sync>,
-    open: Mutex<Vec<Line>>,
+    open: Mutex<Vec<PooledConnection>>,
 }
 
-struct Line {
+struct PooledConnection {
     call: Call,
-    /// One more reference for each stream that lasts.
+    /// Counter of the open streams: one more reference for each.
     streams: Arc<()>,
 }
 
-type Call = BoxCloneSyncService<Request<Body>, Response<Body>, NoAnswer>;
+type Call = BoxCloneSyncService<Request<Body>, Response<Body>, UpstreamError>;
 
-/// Why there was no answer.
+/// Failure to get an answer from a service.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NoAnswer {
+pub(crate) enum UpstreamError {
     #[error("the service can't be reached")]
     Unreachable(#[source] BoxError),
-    /// The channel obeys `grpc-timeout` too, and may be the first to say so.
+    /// The channel applies `grpc-timeout` too, and may report its end first.
     #[error("the time given to the call is over")]
-    OutOfTime,
+    DeadlineExceeded,
 }
 
-impl NoAnswer {
+impl UpstreamError {
     fn of(error: BoxError) -> Self {
-        if is_out_of_time(&*error) { Self::OutOfTime } else { Self::Unreachable(error) }
+        if is_out_of_time(&*error) { Self::DeadlineExceeded } else { Self::Unreachable(error) }
     }
 }
 
-impl From<NoAnswer> for Refusal {
-    fn from(reason: NoAnswer) -> Self {
+impl From<UpstreamError> for RestError {
+    fn from(reason: UpstreamError) -> Self {
         match reason {
-            NoAnswer::OutOfTime => Self::out_of_time(),
-            NoAnswer::Unreachable(_) => Error::unavailable(reason).into(),
+            UpstreamError::DeadlineExceeded => Self::deadline_exceeded(),
+            UpstreamError::Unreachable(_) => Error::unavailable(reason).into(),
         }
     }
 }
 
 impl Upstream {
-    /// The service at `address` (`http://host:port`). Connects with the first call. With `tokens` the front shows who it
-    /// is, so that the service believes it where a caller came from.
+    /// Creates an upstream at `address` (`http://host:port`), which connects with the first call. With `tokens` the front
+    /// authenticates itself, so that the service trusts its `x-forwarded-for`.
     ///
     /// # Errors
     /// If the address is not one.
@@ -84,12 +84,12 @@ impl Upstream {
             None => call(telemetry.layer(channel)),
         };
         let (calls, endings) = (over(channel(&address)?), over(channel(&address)?));
-        let connect = Box::new(move || Ok(over(channel_of_streams(&address, STREAMS_PER_LINE)?)));
-        let streams = Lines { connect, open: Mutex::default() };
+        let connect = Box::new(move || Ok(over(channel_of_streams(&address, STREAMS_PER_CONNECTION)?)));
+        let streams = StreamPool { connect, open: Mutex::default() };
         Ok(Self { calls, endings, streams: Some(Arc::new(streams)) })
     }
 
-    /// A service in this process.
+    /// Creates an upstream of a service in this process.
     pub fn local<S, B>(service: S) -> Self
     where
         S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -105,7 +105,7 @@ impl Upstream {
     ///
     /// # Errors
     /// If the service can't be reached, or not in time.
-    pub(crate) async fn call(&self, kind: Kind, request: Request<Body>) -> Result<Response<Body>, NoAnswer> {
+    pub(crate) async fn call(&self, kind: Kind, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         match kind {
             Kind::Unary => self.calls.clone().oneshot(request).await,
             Kind::Ending => self.endings.clone().oneshot(request).await,
@@ -113,9 +113,9 @@ impl Upstream {
         }
     }
 
-    async fn stream(&self, request: Request<Body>) -> Result<Response<Body>, NoAnswer> {
-        let Some(lines) = &self.streams else { return self.calls.clone().oneshot(request).await };
-        let Line { call, streams } = lines.free().map_err(NoAnswer::Unreachable)?;
+    async fn stream(&self, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+        let Some(pool) = &self.streams else { return self.calls.clone().oneshot(request).await };
+        let PooledConnection { call, streams } = pool.acquire().map_err(UpstreamError::Unreachable)?;
         let response = call.oneshot(request).await?;
         let until_its_end = move |frame| {
             let _lasts = &streams;
@@ -124,25 +124,25 @@ impl Upstream {
         Ok(response.map(|body| Body::new(body.map_frame(until_its_end))))
     }
 
-    /// The service as generated clients take it.
+    /// Returns the service for generated clients.
     pub(crate) fn service(&self) -> Call {
         self.calls.clone()
     }
 }
 
-impl Lines {
-    /// A line with room for one more stream: the first that has some, so that the last ones run empty and are let go.
-    fn free(&self) -> Result<Line, BoxError> {
+impl StreamPool {
+    /// Returns a connection with room for one more stream: the first that has room, so that the last ones drain and are closed.
+    fn acquire(&self) -> Result<PooledConnection, BoxError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let lasting = |line: &Line| Arc::strong_count(&line.streams) - 1;
-        while open.len() > 1 && open.last().is_some_and(|last| lasting(last) == 0) {
+        let open_streams = |connection: &PooledConnection| Arc::strong_count(&connection.streams) - 1;
+        while open.len() > 1 && open.last().is_some_and(|last| open_streams(last) == 0) {
             open.pop();
         }
-        if let Some(free) = open.iter().find(|line| lasting(line) < STREAMS_PER_LINE as usize) {
-            return Ok(Line { call: free.call.clone(), streams: Arc::clone(&free.streams) });
+        if let Some(free) = open.iter().find(|connection| open_streams(connection) < STREAMS_PER_CONNECTION as usize) {
+            return Ok(PooledConnection { call: free.call.clone(), streams: Arc::clone(&free.streams) });
         }
-        let new = Line { call: (self.connect)()?, streams: Arc::default() };
-        let taken = Line { call: new.call.clone(), streams: Arc::clone(&new.streams) };
+        let new = PooledConnection { call: (self.connect)()?, streams: Arc::default() };
+        let taken = PooledConnection { call: new.call.clone(), streams: Arc::clone(&new.streams) };
         open.push(new);
         Ok(taken)
     }
@@ -156,7 +156,7 @@ where
     B: http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     BoxCloneSyncService::new(
-        service.map_response(|response| response.map(Body::new)).map_err(|error| NoAnswer::of(error.into())),
+        service.map_response(|response| response.map(Body::new)).map_err(|error| UpstreamError::of(error.into())),
     )
 }
 

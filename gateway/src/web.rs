@@ -24,13 +24,13 @@ const TYPES: [&str; 4] = [
     "application/grpc-web-text+proto",
 ];
 
-/// Whether a request is a call by gRPC-Web.
+/// Returns whether a request is a gRPC-Web call.
 pub(crate) fn is_call(parts: &Parts) -> bool {
     let kind = parts.headers.get(CONTENT_TYPE);
     parts.method == Method::POST && kind.is_some_and(|kind| TYPES.iter().any(|known| kind == known))
 }
 
-/// Answers it.
+/// Answers a gRPC-Web call.
 pub(crate) async fn answer(shared: &Arc<Shared>, parts: Parts, body: Body) -> Response<Body> {
     let origin = shared.cors.allowed(&parts.headers).cloned();
     let inner = service_fn(|request: Request<Body>| {
@@ -39,17 +39,17 @@ pub(crate) async fn answer(shared: &Arc<Shared>, parts: Parts, body: Body) -> Re
             let (parts, body) = request.into_parts();
             let is_broken = Arc::new(AtomicBool::new(false));
             let broken = Arc::clone(&is_broken);
-            let body = of_any_size(body).map_err(move |error| {
+            let body = without_size_hint(body).map_err(move |error| {
                 broken.store(true, Ordering::Relaxed);
                 error
             });
             let answer = grpc(&shared, parts, Body::new(body)).await;
-            // To the service, a body that can't be decoded is a caller who is gone.
+            // The service sees a body that can't be decoded as a disconnected caller.
             Ok::<_, Infallible>(if is_broken.load(Ordering::Relaxed) { undecodable() } else { answer })
         }
     });
     let Ok(mut response) = GrpcWebLayer::new().layer(inner).oneshot(Request::from_parts(parts, body)).await;
-    response = response.map(of_any_size);
+    response = response.map(without_size_hint);
     if let Some(origin) = origin {
         Cors::show(&origin, response.headers_mut());
     }
@@ -61,7 +61,7 @@ fn undecodable() -> Response<Body> {
         .into_http()
 }
 
-/// The same body without a word on its size: tonic-web tells that of the body before it was decoded or encoded.
-fn of_any_size(body: Body) -> Body {
+/// Removes the size hint of a body: tonic-web reports the size from before decoding or encoding.
+fn without_size_hint(body: Body) -> Body {
     Body::new(StreamBody::new(BodyStream::new(body)))
 }

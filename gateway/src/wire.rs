@@ -2,12 +2,12 @@
 //!
 //! Source: <https://protobuf.dev/programming-guides/encoding/>.
 
-/// The bytes are no protobuf message.
+/// Error: the bytes are no protobuf message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the bytes are no message of this kind")]
-pub(crate) struct Broken;
+pub(crate) struct DecodeError;
 
-/// How a value lies on the wire.
+/// Wire type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WireType {
     Varint = 0,
@@ -16,7 +16,7 @@ pub(crate) enum WireType {
     Fixed32 = 5,
 }
 
-/// One value as it lies on the wire.
+/// One value in its wire form.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Raw<'a> {
     Varint(u64),
@@ -27,8 +27,8 @@ pub(crate) enum Raw<'a> {
 
 impl<'a> Raw<'a> {
     /// The payload of a length-delimited value.
-    pub(crate) fn bytes(self) -> Result<&'a [u8], Broken> {
-        if let Raw::Bytes(bytes) = self { Ok(bytes) } else { Err(Broken) }
+    pub(crate) fn bytes(self) -> Result<&'a [u8], DecodeError> {
+        if let Raw::Bytes(bytes) = self { Ok(bytes) } else { Err(DecodeError) }
     }
 }
 
@@ -58,47 +58,47 @@ impl<'a> Cursor<'a> {
 
     /// The next tag: the field's number and the wire type.
     #[inline]
-    pub(crate) fn tag(&mut self) -> Result<(u32, WireType), Broken> {
-        let tag = u32::try_from(self.varint()?).map_err(|_| Broken)?;
+    pub(crate) fn tag(&mut self) -> Result<(u32, WireType), DecodeError> {
+        let tag = u32::try_from(self.varint()?).map_err(|_| DecodeError)?;
         let wire_type = match tag & 7 {
             0 => WireType::Varint,
             1 => WireType::Fixed64,
             2 => WireType::Bytes,
             5 => WireType::Fixed32,
-            _ => return Err(Broken),
+            _ => return Err(DecodeError),
         };
         let number = tag >> 3;
-        if number == 0 { Err(Broken) } else { Ok((number, wire_type)) }
+        if number == 0 { Err(DecodeError) } else { Ok((number, wire_type)) }
     }
 
     /// The value behind a tag.
     #[inline]
-    pub(crate) fn value(&mut self, wire_type: WireType) -> Result<Raw<'a>, Broken> {
+    pub(crate) fn value(&mut self, wire_type: WireType) -> Result<Raw<'a>, DecodeError> {
         Ok(match wire_type {
             WireType::Varint => Raw::Varint(self.varint()?),
             WireType::Fixed64 => Raw::Fixed64(u64::from_le_bytes(self.array()?)),
             WireType::Fixed32 => Raw::Fixed32(u32::from_le_bytes(self.array()?)),
             WireType::Bytes => {
-                let length = usize::try_from(self.varint()?).map_err(|_| Broken)?;
+                let length = usize::try_from(self.varint()?).map_err(|_| DecodeError)?;
                 Raw::Bytes(self.take(length)?)
             }
         })
     }
 
-    /// Passes over the value behind a tag.
+    /// Skips the value behind a tag.
     #[inline]
-    pub(crate) fn skip(&mut self, wire_type: WireType) -> Result<(), Broken> {
+    pub(crate) fn skip(&mut self, wire_type: WireType) -> Result<(), DecodeError> {
         let length = match wire_type {
             WireType::Varint => return self.varint().map(drop),
             WireType::Fixed64 => 8,
             WireType::Fixed32 => 4,
-            WireType::Bytes => usize::try_from(self.varint()?).map_err(|_| Broken)?,
+            WireType::Bytes => usize::try_from(self.varint()?).map_err(|_| DecodeError)?,
         };
         self.take(length).map(drop)
     }
 
     #[inline]
-    pub(crate) fn varint(&mut self) -> Result<u64, Broken> {
+    pub(crate) fn varint(&mut self) -> Result<u64, DecodeError> {
         if let Some(byte @ ..0x80) = self.bytes.get(self.at) {
             self.at += 1;
             return Ok(u64::from(*byte));
@@ -106,31 +106,31 @@ impl<'a> Cursor<'a> {
         self.long_varint()
     }
 
-    fn long_varint(&mut self) -> Result<u64, Broken> {
+    fn long_varint(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0_u64;
         for shift in (0..70).step_by(7) {
-            let byte = *self.bytes.get(self.at).ok_or(Broken)?;
+            let byte = *self.bytes.get(self.at).ok_or(DecodeError)?;
             self.at += 1;
             // The tenth byte has room for one bit.
             if shift == 63 && byte > 1 {
-                return Err(Broken);
+                return Err(DecodeError);
             }
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
                 return Ok(value);
             }
         }
-        Err(Broken)
+        Err(DecodeError)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Broken> {
-        self.take(N)?.try_into().map_err(|_| Broken)
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        self.take(N)?.try_into().map_err(|_| DecodeError)
     }
 
     #[inline]
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Broken> {
-        let end = self.at.checked_add(length).ok_or(Broken)?;
-        let taken = self.bytes.get(self.at..end).ok_or(Broken)?;
+    fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+        let end = self.at.checked_add(length).ok_or(DecodeError)?;
+        let taken = self.bytes.get(self.at..end).ok_or(DecodeError)?;
         self.at = end;
         Ok(taken)
     }
@@ -161,7 +161,7 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Puts the length of what was appended since `start` before it.
+/// Inserts the length of the bytes appended since `start` before them.
 pub(crate) fn close_length(out: &mut Vec<u8>, start: usize) {
     let end = out.len();
     put_varint(out, (end - start) as u64);
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_varint_reads_as_it_was_written() {
+    fn written_varint_reads_back() {
         for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
             let mut out = Vec::new();
             put_varint(&mut out, value);
@@ -195,14 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn a_varint_of_more_than_64_bits_is_broken() {
+    fn varint_beyond_64_bits_is_rejected() {
         for bytes in [[0xff; 11].as_slice(), &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], &[0x80]] {
-            assert_eq!(Cursor::new(bytes).varint(), Err(Broken));
+            assert_eq!(Cursor::new(bytes).varint(), Err(DecodeError));
         }
     }
 
     #[test]
-    fn a_length_goes_before_what_it_measures() {
+    fn length_precedes_content() {
         for length in [0, 1, 127, 128, 20_000] {
             let mut out = vec![1, 2, 3];
             out.resize(3 + length, 7);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn zigzag_is_its_own_way_back() {
+    fn zigzag_round_trips() {
         for value in [0, -1, 1, i64::MIN, i64::MAX, -300] {
             assert_eq!(unzigzag(zigzag(value)), value);
         }

@@ -8,7 +8,7 @@ use crate::sessions::v1::{SessionStatus, UpdateSessionRequest};
 use crate::{Ends, Rpc};
 
 impl Rpc {
-    /// Whether a call with this request, an encoded message, ends something.
+    /// Returns whether a call with this request, an encoded message, ends something.
     #[must_use]
     pub fn ends_something(&self, request: &[u8]) -> bool {
         match self.ends {
@@ -19,7 +19,7 @@ impl Rpc {
     }
 }
 
-/// None for a path that no row is for, and for a request that is no message of it.
+/// Returns whether a request ends something. None for a path without a row, and for a request that is no message of it.
 fn by_request(path: &str, request: &[u8]) -> Option<bool> {
     match path {
         "/therapy.mapping.v1.MappingService/AnswerMappingRequest" => {
@@ -52,14 +52,14 @@ mod tests {
     use crate::mapping::v1::{JournalAccessChange, MappingAnswer};
 
     #[test]
-    fn every_rpc_that_ends_by_request_has_a_row() {
+    fn rpc_that_ends_by_request_has_row() {
         let mut rpcs = RPCS.iter().filter(|rpc| rpc.ends == Ends::ByRequest);
         assert!(rpcs.clone().count() > 0);
         assert!(rpcs.all(|rpc| by_request(rpc.path, b"") == Some(false)));
     }
 
     #[test]
-    fn request_decides_where_the_rpc_grants_too() {
+    fn request_decides_if_rpc_grants_too() {
         let rpc = Rpc::find("/therapy.mapping.v1.MappingService/UpdateJournalAccess").unwrap();
         let ends = |access: journal_access::Status| {
             let change = Some(JournalAccessChange { access: access.into(), ..Default::default() });
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn logins_relations_and_accounts_end_always() {
+    fn logout_and_deletion_always_end_something() {
         for path in [
             "/therapy.auth.v1.AuthService/Logout",
             "/therapy.mapping.v1.MappingService/EndMapping",

@@ -44,7 +44,7 @@ package! {
     clients, "therapy.clients.v1"
 }
 package! {
-    /// `therapy.events`: what other services must hear of.
+    /// `therapy.events`: events for other services.
     events, "therapy.events.v1"
 }
 package! {
@@ -91,9 +91,9 @@ pub struct Rpc {
     pub http_status: u16,
     /// The field, by its JSON name, that is the whole body over REST; empty where the message is.
     pub response_body: &'static str,
-    /// Whether it answers with a stream.
+    /// Set if it answers with a stream.
     pub streams: bool,
-    /// Whether a call ends something.
+    /// Calls that end something.
     pub ends: Ends,
 }
 
@@ -108,7 +108,7 @@ pub enum Caller {
     Therapist,
 }
 
-/// Whether the calls of an RPC end something.
+/// Calls of an RPC that end something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ends {
     /// None of them.
@@ -125,25 +125,25 @@ include!(concat!(env!("OUT_DIR"), "/rpcs.rs"));
 include!(concat!(env!("OUT_DIR"), "/redacted.rs"));
 
 impl Rpc {
-    /// The rule of a path, or none: and what has no rule, nobody may call.
+    /// Returns the rule of a path, or none: a path without a rule may be called by nobody.
     #[must_use]
     pub fn find(path: &str) -> Option<&'static Self> {
         RPCS.binary_search_by(|rpc| rpc.path.cmp(path)).ok().map(|at| &RPCS[at])
     }
 
-    /// Whether only other services may call.
+    /// Returns whether only other services may call.
     #[must_use]
     pub fn is_internal(&self) -> bool {
         self.callers.is_empty()
     }
 
-    /// Whether it may be called without a token.
+    /// Returns whether it may be called without a token.
     #[must_use]
-    pub fn is_public(&self) -> bool {
+    pub fn allows_anonymous(&self) -> bool {
         self.callers.contains(&Caller::Anyone)
     }
 
-    /// The service's full name: what stands between the slashes of the path.
+    /// Returns the service's full name: what stands between the slashes of the path.
     #[must_use]
     pub fn service(&self) -> &'static str {
         self.path.trim_start_matches('/').split('/').next().unwrap_or_default()
@@ -155,7 +155,7 @@ mod tests {
     use super::{clients, journals, vault};
 
     #[test]
-    fn what_people_wrote_and_what_opens_it_is_not_printed() {
+    fn texts_and_keys_are_not_printed() {
         let entry = journals::v1::JournalEntry { note: Some("canary".to_owned()), ..Default::default() };
         let entries = journals::v1::ListEntriesResponse { entries: vec![entry], ..Default::default() };
         let key = vault::v1::GetDataKeyResponse { destroyed: false, key: b"canary".to_vec() };

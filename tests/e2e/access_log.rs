@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dynamo::secret::{Secret, Secrets};
 use kit::mesh::{Answer, Someone, TestMesh};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use proto::audit::v1::RecordAccessRequest;
 use proto::audit::v1::access::Action;
 use proto::audit::v1::audit_service_client::AuditServiceClient;
@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tonic::{Code, Request};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     each_read_of_a_therapist_is_one_line_that_says_what_and_how_many_and_on_which_grant,
     equal_reads_within_a_minute_are_one_line_with_their_count,
     what_the_client_reads_and_what_is_refused_is_in_no_log,
@@ -60,7 +60,7 @@ async fn read(mesh: &TestMesh, path: &str, who: &Someone) -> Answer {
     mesh.get(path, who).await
 }
 
-async fn each_read_of_a_therapist_is_one_line_that_says_what_and_how_many_and_on_which_grant(stand: Stand) {
+async fn each_read_of_a_therapist_is_one_line_that_says_what_and_how_many_and_on_which_grant(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let entry = fill(&mesh, &asha).await;
@@ -90,7 +90,7 @@ async fn each_read_of_a_therapist_is_one_line_that_says_what_and_how_many_and_on
 }
 
 /// Rule 15: a record each, and the list shows equal neighbours within a minute as one with a count.
-async fn equal_reads_within_a_minute_are_one_line_with_their_count(stand: Stand) {
+async fn equal_reads_within_a_minute_are_one_line_with_their_count(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     grant(&mesh, &asha, &noor).await;
@@ -127,7 +127,7 @@ async fn equal_reads_within_a_minute_are_one_line_with_their_count(stand: Stand)
     mesh.stop().await;
 }
 
-async fn what_the_client_reads_and_what_is_refused_is_in_no_log(stand: Stand) {
+async fn what_the_client_reads_and_what_is_refused_is_in_no_log(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let stranger = mesh.therapist("Omar", "Grief", "110001").await;
@@ -142,7 +142,7 @@ async fn what_the_client_reads_and_what_is_refused_is_in_no_log(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn the_pages_of_any_size_are_the_whole_log_newest_first(stand: Stand) {
+async fn the_pages_of_any_size_are_the_whole_log_newest_first(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let readers = [mesh.therapist("Noor", "Grief", "110001").await, mesh.therapist("Omar", "Trauma", "110001").await];
@@ -181,7 +181,7 @@ async fn the_pages_of_any_size_are_the_whole_log_newest_first(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn nobody_but_the_client_reads_a_log(stand: Stand) {
+async fn nobody_but_the_client_reads_a_log(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let noor = mesh.therapist("Noor", "Grief", "110001").await;
@@ -204,7 +204,7 @@ async fn nobody_but_the_client_reads_a_log(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_therapist_whose_account_is_ended_has_no_name_and_stays_in_the_log(stand: Stand) {
+async fn a_therapist_whose_account_is_ended_has_no_name_and_stays_in_the_log(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     grant(&mesh, &asha, &noor).await;
@@ -219,7 +219,7 @@ async fn a_therapist_whose_account_is_ended_has_no_name_and_stays_in_the_log(sta
 /// What the issue allows.
 const LINKED_WITHIN: Duration = Duration::from_secs(5);
 
-async fn accesses_are_linked_within_seconds_into_a_chain_that_holds(stand: Stand) {
+async fn accesses_are_linked_within_seconds_into_a_chain_that_holds(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     grant(&mesh, &asha, &noor).await;
@@ -247,7 +247,7 @@ async fn accesses_are_linked_within_seconds_into_a_chain_that_holds(stand: Stand
     mesh.stop().await;
 }
 
-async fn only_journals_records_and_only_on_behalf_of_a_therapist(stand: Stand) {
+async fn only_journals_records_and_only_on_behalf_of_a_therapist(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let channel = tonic::transport::Channel::from_shared(mesh.service("audit")).unwrap().connect().await.unwrap();

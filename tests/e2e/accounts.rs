@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kit::mesh::{PASSWORD, Someone, TestMesh, answer};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     a_person_registers_logs_in_and_is_known,
     an_address_has_one_account_whatever_its_case_also_in_a_race,
     every_bad_field_of_a_registration_is_named_at_once,
@@ -45,7 +45,7 @@ async fn try_login(mesh: &TestMesh, email: &str, password: &str) -> kit::mesh::A
     mesh.ask(Method::POST, "/auth/login", None, Some(json!({"email": email, "password": password}))).await
 }
 
-async fn a_person_registers_logs_in_and_is_known(stand: Stand) {
+async fn a_person_registers_logs_in_and_is_known(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let body = json!({"email": "Asha@Example.org", "password": PASSWORD, "role": "CLIENT"});
     let user = mesh.ask(Method::POST, "/auth/register", None, Some(body)).await.expect(201);
@@ -64,7 +64,7 @@ async fn a_person_registers_logs_in_and_is_known(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn an_address_has_one_account_whatever_its_case_also_in_a_race(stand: Stand) {
+async fn an_address_has_one_account_whatever_its_case_also_in_a_race(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let spellings = ["one@example.org", "ONE@example.org", "One@Example.org", "one@EXAMPLE.ORG"];
     let tries = spellings.map(|email| {
@@ -84,7 +84,7 @@ async fn an_address_has_one_account_whatever_its_case_also_in_a_race(stand: Stan
     mesh.stop().await;
 }
 
-async fn every_bad_field_of_a_registration_is_named_at_once(stand: Stand) {
+async fn every_bad_field_of_a_registration_is_named_at_once(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let register = |body| mesh.ask(Method::POST, "/auth/register", None, Some(body));
     let empty = register(json!({})).await;
@@ -106,7 +106,7 @@ async fn every_bad_field_of_a_registration_is_named_at_once(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn an_unknown_address_and_a_wrong_password_get_the_same_answer(stand: Stand) {
+async fn an_unknown_address_and_a_wrong_password_get_the_same_answer(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let known = mesh.join("CLIENT").await;
     let wrong = try_login(&mesh, &known.email, "not the password").await;
@@ -116,7 +116,7 @@ async fn an_unknown_address_and_a_wrong_password_get_the_same_answer(stand: Stan
     mesh.stop().await;
 }
 
-async fn after_ten_failures_an_address_waits_whether_it_has_an_account_or_not(stand: Stand) {
+async fn after_ten_failures_an_address_waits_whether_it_has_an_account_or_not(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let known = mesh.join("CLIENT").await;
     for email in [known.email.as_str(), "nobody@example.org"] {
@@ -140,7 +140,7 @@ async fn after_ten_failures_an_address_waits_whether_it_has_an_account_or_not(st
     mesh.stop().await;
 }
 
-async fn guesses_at_once_are_counted_like_guesses_one_after_the_other(stand: Stand) {
+async fn guesses_at_once_are_counted_like_guesses_one_after_the_other(stand: TestEnv) {
     let mesh = TestMesh::start_with(stand, |config| config.auth.hash_threads = Some(4)).await;
     let guesses: Vec<_> = (0..32)
         .map(|guess| {
@@ -156,7 +156,7 @@ async fn guesses_at_once_are_counted_like_guesses_one_after_the_other(stand: Sta
     mesh.stop().await;
 }
 
-async fn a_guess_counts_also_when_its_caller_hangs_up(stand: Stand) {
+async fn a_guess_counts_also_when_its_caller_hangs_up(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let known = mesh.join("CLIENT").await;
     for guess in 0..16 {
@@ -169,7 +169,7 @@ async fn a_guess_counts_also_when_its_caller_hangs_up(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_source_waits_after_its_failures_and_cannot_hide_behind_a_header(stand: Stand) {
+async fn a_source_waits_after_its_failures_and_cannot_hide_behind_a_header(stand: TestEnv) {
     let mesh = TestMesh::start_with(stand, |config| config.auth.source_failures = 5).await;
     for number in 0..5 {
         let body = json!({"email": format!("nobody{number}@example.org"), "password": PASSWORD});
@@ -184,7 +184,7 @@ async fn a_source_waits_after_its_failures_and_cannot_hide_behind_a_header(stand
     mesh.stop().await;
 }
 
-async fn a_source_registers_so_many_accounts_an_hour(stand: Stand) {
+async fn a_source_registers_so_many_accounts_an_hour(stand: TestEnv) {
     let mesh = TestMesh::start_with(stand, |config| config.auth.source_registrations = 3).await;
     let register =
         async |email: &str| mesh.ask(Method::POST, "/auth/register", None, Some(account(email, PASSWORD))).await;
@@ -203,7 +203,7 @@ async fn a_source_registers_so_many_accounts_an_hour(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_source_is_told_of_so_many_taken_addresses_an_hour(stand: Stand) {
+async fn a_source_is_told_of_so_many_taken_addresses_an_hour(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let known = mesh.join("CLIENT").await;
     let register =
@@ -221,7 +221,7 @@ async fn a_source_is_told_of_so_many_taken_addresses_an_hour(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn taken_addresses_asked_for_at_once_are_counted_like_those_in_turn(stand: Stand) {
+async fn taken_addresses_asked_for_at_once_are_counted_like_those_in_turn(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let known = mesh.join("CLIENT").await;
     let asked: Vec<_> = (0..60)
@@ -243,7 +243,7 @@ async fn taken_addresses_asked_for_at_once_are_counted_like_those_in_turn(stand:
     mesh.stop().await;
 }
 
-async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_login(stand: Stand) {
+async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_login(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let first = mesh.join("CLIENT").await;
     let elsewhere = mesh.login(&first.email, PASSWORD).await;
@@ -261,7 +261,7 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_login(stand: Stand)
     mesh.stop().await;
 }
 
-async fn simultaneous_refreshes_get_one_successor_and_the_login_goes_on(stand: Stand) {
+async fn simultaneous_refreshes_get_one_successor_and_the_login_goes_on(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let who = mesh.join("CLIENT").await;
     let tries: Vec<_> = (0..16)
@@ -281,7 +281,7 @@ async fn simultaneous_refreshes_get_one_successor_and_the_login_goes_on(stand: S
     mesh.stop().await;
 }
 
-async fn a_repeated_refresh_gets_the_same_successor_for_ten_seconds(stand: Stand) {
+async fn a_repeated_refresh_gets_the_same_successor_for_ten_seconds(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let first = mesh.join("CLIENT").await;
     let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
@@ -298,7 +298,7 @@ async fn a_repeated_refresh_gets_the_same_successor_for_ten_seconds(stand: Stand
     mesh.stop().await;
 }
 
-async fn a_refresh_token_is_not_forgiven_once_its_successor_was_used(stand: Stand) {
+async fn a_refresh_token_is_not_forgiven_once_its_successor_was_used(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let first = mesh.join("CLIENT").await;
     let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
@@ -310,7 +310,7 @@ async fn a_refresh_token_is_not_forgiven_once_its_successor_was_used(stand: Stan
     mesh.stop().await;
 }
 
-async fn a_refresh_token_is_not_forgiven_after_a_new_password(stand: Stand) {
+async fn a_refresh_token_is_not_forgiven_after_a_new_password(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let first = mesh.join("CLIENT").await;
     let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
@@ -321,7 +321,7 @@ async fn a_refresh_token_is_not_forgiven_after_a_new_password(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_logout_ends_this_login_and_no_other(stand: Stand) {
+async fn a_logout_ends_this_login_and_no_other(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let here = mesh.join("CLIENT").await;
     let elsewhere = mesh.login(&here.email, PASSWORD).await;
@@ -335,7 +335,7 @@ async fn a_logout_ends_this_login_and_no_other(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_new_password_ends_every_other_login(stand: Stand) {
+async fn a_new_password_ends_every_other_login(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let here = mesh.join("THERAPIST").await;
     let elsewhere = mesh.login(&here.email, PASSWORD).await;
@@ -361,7 +361,7 @@ async fn a_new_password_ends_every_other_login(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn an_ended_login_is_not_revived_by_a_new_password(stand: Stand) {
+async fn an_ended_login_is_not_revived_by_a_new_password(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let here = mesh.join("CLIENT").await;
     let elsewhere = mesh.login(&here.email, PASSWORD).await;
@@ -379,7 +379,7 @@ async fn an_ended_login_is_not_revived_by_a_new_password(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_login_that_races_a_new_password_is_ended_by_it(stand: Stand) {
+async fn a_login_that_races_a_new_password_is_ended_by_it(stand: TestEnv) {
     let mesh = TestMesh::start_with(stand, |config| config.auth.hash_threads = Some(4)).await;
     for _ in 0..4 {
         let who = mesh.join("CLIENT").await;
@@ -403,7 +403,7 @@ async fn a_login_that_races_a_new_password_is_ended_by_it(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_login_that_is_not_used_ends(stand: Stand) {
+async fn a_login_that_is_not_used_ends(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let who = mesh.join("CLIENT").await;
     mesh.pass(Duration::from_secs(29 * 86_400));
@@ -413,7 +413,7 @@ async fn a_login_that_is_not_used_ends(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn signing_keys_rotate_and_tokens_stay_good(stand: Stand) {
+async fn signing_keys_rotate_and_tokens_stay_good(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let kids = async || {
         let jwks = answer(mesh.request(Method::GET, "/.well-known/jwks.json")).await.expect(200);

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use kit::mesh::{Answer, PASSWORD, Someone, TestMesh, answer};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     a_client_asks_for_a_session_and_the_therapist_accepts,
     a_session_is_found_by_its_therapist_and_time,
     of_two_clients_one_is_accepted_and_the_other_rejected,
@@ -104,7 +104,7 @@ fn id(answer: &Value, field: &str) -> String {
     answer[field].as_str().unwrap().to_owned()
 }
 
-async fn a_client_asks_for_a_session_and_the_therapist_accepts(stand: Stand) {
+async fn a_client_asks_for_a_session_and_the_therapist_accepts(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
@@ -134,7 +134,7 @@ async fn a_client_asks_for_a_session_and_the_therapist_accepts(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_session_is_found_by_its_therapist_and_time(stand: Stand) {
+async fn a_session_is_found_by_its_therapist_and_time(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
@@ -148,7 +148,7 @@ async fn a_session_is_found_by_its_therapist_and_time(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn of_two_clients_one_is_accepted_and_the_other_rejected(stand: Stand) {
+async fn of_two_clients_one_is_accepted_and_the_other_rejected(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (first, second, third) = (mesh.client("Asha").await, mesh.client("Bo").await, mesh.client("Cy").await);
@@ -165,7 +165,7 @@ async fn of_two_clients_one_is_accepted_and_the_other_rejected(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn of_many_acceptances_at_once_exactly_one_wins(stand: Stand) {
+async fn of_many_acceptances_at_once_exactly_one_wins(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
@@ -188,7 +188,7 @@ async fn of_many_acceptances_at_once_exactly_one_wins(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn revoking_frees_the_session_for_others(stand: Stand) {
+async fn revoking_frees_the_session_for_others(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
@@ -205,7 +205,7 @@ async fn revoking_frees_the_session_for_others(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn cancelling_a_session_revokes_its_appointment(stand: Stand) {
+async fn cancelling_a_session_revokes_its_appointment(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     for (hour, delete) in [(10, false), (11, true)] {
@@ -229,7 +229,7 @@ async fn cancelling_a_session_revokes_its_appointment(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_session_that_is_made_available_again_loses_its_client(stand: Stand) {
+async fn a_session_that_is_made_available_again_loses_its_client(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
@@ -243,7 +243,7 @@ async fn a_session_that_is_made_available_again_loses_its_client(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_client_is_booked_into_a_session_at_once(stand: Stand) {
+async fn a_client_is_booked_into_a_session_at_once(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (client, _) = practice.booked(&practice.session(10).await, 10).await;
@@ -259,7 +259,7 @@ async fn a_client_is_booked_into_a_session_at_once(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_request_is_expired_once_its_session_begins(stand: Stand) {
+async fn a_request_is_expired_once_its_session_begins(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let mut practice = Practice::open(&mesh).await;
     let client = mesh.client("Asha").await;
@@ -278,7 +278,7 @@ async fn a_request_is_expired_once_its_session_begins(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_client_takes_a_request_back_while_it_waits(stand: Stand) {
+async fn a_client_takes_a_request_back_while_it_waits(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
@@ -295,7 +295,7 @@ async fn a_client_takes_a_request_back_while_it_waits(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn the_pages_of_any_size_are_the_whole_list(stand: Stand) {
+async fn the_pages_of_any_size_are_the_whole_list(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
@@ -324,7 +324,7 @@ async fn the_pages_of_any_size_are_the_whole_list(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_gives_the_same_appointment(stand: Stand) {
+async fn a_repeated_post_with_its_key_gives_the_same_appointment(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
@@ -342,7 +342,7 @@ async fn a_repeated_post_with_its_key_gives_the_same_appointment(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn the_end_of_an_account_ends_its_appointments(stand: Stand) {
+async fn the_end_of_an_account_ends_its_appointments(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (one, other) = (practice.session(10).await, practice.session(11).await);

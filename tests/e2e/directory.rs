@@ -1,14 +1,14 @@
 //! Contract §2, rows /therapists: the directory.
 
 use kit::mesh::{Someone, TestMesh};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     a_therapist_makes_reads_and_replaces_the_own_profile,
     filters_ignore_case_and_can_be_combined,
     any_filter_over_pages_of_any_size_gives_what_a_brute_force_search_gives,
@@ -21,7 +21,7 @@ fn names(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|therapist| therapist["name"].as_str().unwrap()).collect()
 }
 
-async fn a_therapist_makes_reads_and_replaces_the_own_profile(stand: Stand) {
+async fn a_therapist_makes_reads_and_replaces_the_own_profile(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (noor, asha) = (mesh.join("THERAPIST").await, mesh.join("CLIENT").await);
     let profile = json!({"name": "Noor Haddad", "email": noor.email, "specialty": "Grief", "pincode": "110001"});
@@ -44,7 +44,7 @@ async fn a_therapist_makes_reads_and_replaces_the_own_profile(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn filters_ignore_case_and_can_be_combined(stand: Stand) {
+async fn filters_ignore_case_and_can_be_combined(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let who = mesh.therapist("Anna Meyer", "Trauma", "SW1A 1AA").await;
     mesh.therapist("ANNA Berg", "trauma", "110001").await;
@@ -101,7 +101,7 @@ async fn pages(mesh: &TestMesh, who: &Someone, query: &str, size: usize) -> Vec<
     }
 }
 
-async fn any_filter_over_pages_of_any_size_gives_what_a_brute_force_search_gives(stand: Stand) {
+async fn any_filter_over_pages_of_any_size_gives_what_a_brute_force_search_gives(stand: TestEnv) {
     let mesh = TestMesh::start_with(stand, |config| config.auth.hash_threads = Some(2)).await;
     let mut runner = TestRunner::default();
     println!("seed: {:?}", runner.rng());
@@ -141,7 +141,7 @@ async fn any_filter_over_pages_of_any_size_gives_what_a_brute_force_search_gives
     mesh.stop().await;
 }
 
-async fn a_page_token_is_good_for_its_caller_and_its_query_alone(stand: Stand) {
+async fn a_page_token_is_good_for_its_caller_and_its_query_alone(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let noor = mesh.therapist("Noor", "Grief", "110001").await;
     let other = mesh.therapist("Omar", "Grief", "110001").await;
@@ -167,7 +167,7 @@ async fn a_page_token_is_good_for_its_caller_and_its_query_alone(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_changed_profile_moves_within_the_directory(stand: Stand) {
+async fn a_changed_profile_moves_within_the_directory(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let noor = mesh.therapist("Noor", "Grief", "110001").await;
     let moved = json!({"name": "Aisha", "email": noor.email, "specialty": "Trauma", "pincode": "110002"});
@@ -181,7 +181,7 @@ async fn a_changed_profile_moves_within_the_directory(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn the_longest_profiles_can_be_listed_page_by_page(stand: Stand) {
+async fn the_longest_profiles_can_be_listed_page_by_page(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     // 800 bytes each, and as much as a page token ever has to hold.
     let (bold, pincode) = ("\u{10400}".repeat(200), "\u{10400}".repeat(10));

@@ -34,7 +34,7 @@ fn every_other_test_of_the_suite_runs_through_envoy_as_well() {
                 for alone in ["#[test]", "#[tokio::test", "on_each_engine!"] {
                     assert!(!text.contains(alone), "{} in {}", alone, path.display());
                 }
-                tests += text.matches("(stand: Stand) {").count();
+                tests += text.matches("(stand: TestEnv) {").count();
             }
         }
     }

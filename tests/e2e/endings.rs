@@ -5,11 +5,11 @@ use std::time::Duration;
 use dynamo::{Key, Read};
 use kit::fault::{Mode, Proxy};
 use kit::mesh::{PASSWORD, Someone, TestMesh};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::json;
 
-kit::on_each_stand!(
+kit::on_each_env!(
     ending_an_account_ends_its_logins_its_address_and_its_profile,
     an_ended_account_cannot_come_back_by_a_token_that_is_still_good,
     an_account_without_a_profile_can_be_ended,
@@ -22,7 +22,7 @@ kit::on_each_stand!(
 /// How long recovery may take on a machine that does other things too.
 const EVENTUALLY: Duration = Duration::from_secs(30);
 
-async fn ending_an_account_ends_its_logins_its_address_and_its_profile(stand: Stand) {
+async fn ending_an_account_ends_its_logins_its_address_and_its_profile(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let reader = mesh.join("CLIENT").await;
@@ -44,7 +44,7 @@ async fn ending_an_account_ends_its_logins_its_address_and_its_profile(stand: St
     mesh.stop().await;
 }
 
-async fn an_ended_account_cannot_come_back_by_a_token_that_is_still_good(stand: Stand) {
+async fn an_ended_account_cannot_come_back_by_a_token_that_is_still_good(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let path = format!("/clients/{}", asha.id);
@@ -55,7 +55,7 @@ async fn an_ended_account_cannot_come_back_by_a_token_that_is_still_good(stand: 
     mesh.stop().await;
 }
 
-async fn an_account_without_a_profile_can_be_ended(stand: Stand) {
+async fn an_account_without_a_profile_can_be_ended(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.join("CLIENT").await;
     assert_eq!(mesh.ask(Method::DELETE, &format!("/clients/{}", asha.id), Some(&asha), None).await.status, 204);
@@ -63,7 +63,7 @@ async fn an_account_without_a_profile_can_be_ended(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn ending_an_account_takes_a_login_of_the_last_ten_minutes(stand: Stand) {
+async fn ending_an_account_takes_a_login_of_the_last_ten_minutes(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     for (who, of) in [(&asha, "/clients"), (&noor, "/therapists")] {
@@ -87,7 +87,7 @@ async fn ending_an_account_takes_a_login_of_the_last_ten_minutes(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn an_ended_login_ends_no_account(stand: Stand) {
+async fn an_ended_login_ends_no_account(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     for (who, path) in [(&asha, format!("/clients/{}", asha.id)), (&noor, format!("/therapists/{}", noor.id))] {
@@ -103,7 +103,7 @@ async fn an_ended_login_ends_no_account(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_repeated_ending_answers_like_the_first_until_the_token_expires(stand: Stand) {
+async fn a_repeated_ending_answers_like_the_first_until_the_token_expires(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let path = format!("/clients/{}", asha.id);
@@ -117,7 +117,7 @@ async fn a_repeated_ending_answers_like_the_first_until_the_token_expires(stand:
     mesh.stop().await;
 }
 
-async fn an_ending_that_always_fails_holds_up_no_other(stand: Stand) {
+async fn an_ending_that_always_fails_holds_up_no_other(stand: TestEnv) {
     let proxy = Proxy::start(&stand.engine.endpoint().await);
     let mut direct = dynamo::Config::default();
     let mesh = TestMesh::start_with(stand, |config| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kit::mesh::{PASSWORD, Someone, TestMesh, answer};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -79,7 +79,7 @@ fn flood(mesh: &TestMesh, path: &'static str, attacker: &Someone) -> JoinSet<()>
     flood
 }
 
-async fn calls_without_a_message_keep_nobody_from_an_answer(stand: Stand) {
+async fn calls_without_a_message_keep_nobody_from_an_answer(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let attacker = mesh.client("Mallory").await;

@@ -1,7 +1,7 @@
 //! What bad input gets, over REST: a google.rpc.Status that says what is wrong, never a 5xx.
 
 use kit::mesh::{TestMesh, answer};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 
 kit::through_each_front!(
@@ -10,7 +10,7 @@ kit::through_each_front!(
     strange_metadata_changes_nothing,
 );
 
-async fn a_malformed_body_is_refused_by_its_form(stand: Stand) {
+async fn a_malformed_body_is_refused_by_its_form(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     let nested = format!("{}1{}", "{\"email\":".repeat(5_000), "}".repeat(5_000));
@@ -29,7 +29,7 @@ async fn a_malformed_body_is_refused_by_its_form(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn an_unknown_route_is_not_found(stand: Stand) {
+async fn an_unknown_route_is_not_found(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     for (method, path) in [
         (Method::GET, "/nothing"),
@@ -49,7 +49,7 @@ async fn an_unknown_route_is_not_found(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn strange_metadata_changes_nothing(stand: Stand) {
+async fn strange_metadata_changes_nothing(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     for (name, value) in [

@@ -1,7 +1,7 @@
 //! Internal RPCs: only services call them, by their own tokens, and no front leads to them.
 
 use kit::mesh::{Someone, TestMesh};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use proto::clients::v1::client_name_service_client::ClientNameServiceClient;
 use proto::clients::v1::client_service_client::ClientServiceClient;
 use proto::clients::v1::{BatchGetClientNamesRequest, GetClientRequest, ListClientsRequest};
@@ -47,7 +47,7 @@ fn ended(who: &Someone) -> DeliverRequest {
     DeliverRequest { event: Some(event) }
 }
 
-async fn an_internal_rpc_wants_the_token_of_a_service(stand: Stand) {
+async fn an_internal_rpc_wants_the_token_of_a_service(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let who = mesh.client("Asha").await;
     for service in ["auth", "mapping", "vault"] {
@@ -66,7 +66,7 @@ async fn an_internal_rpc_wants_the_token_of_a_service(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn an_event_that_is_none_is_refused_so_that_it_is_not_lost(stand: Stand) {
+async fn an_event_that_is_none_is_refused_so_that_it_is_not_lost(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let who = mesh.client("Asha").await;
     let mut nobody = ended(&who);
@@ -83,7 +83,7 @@ async fn an_event_that_is_none_is_refused_so_that_it_is_not_lost(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn services_learn_the_names_of_those_who_have_a_profile_and_of_no_other(stand: Stand) {
+async fn services_learn_the_names_of_those_who_have_a_profile_and_of_no_other(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, ben, noor) =
         (mesh.client("Asha").await, mesh.client("Ben").await, mesh.therapist("Noor", "Grief", "110001").await);
@@ -120,7 +120,7 @@ async fn services_learn_the_names_of_those_who_have_a_profile_and_of_no_other(st
     mesh.stop().await;
 }
 
-async fn no_front_leads_to_an_internal_rpc(stand: Stand) {
+async fn no_front_leads_to_an_internal_rpc(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let who = mesh.client("Asha").await;
     let mut front = SubscriberServiceClient::new(channel(&mesh.url).await);
@@ -134,7 +134,7 @@ async fn no_front_leads_to_an_internal_rpc(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn grpc_and_rest_share_an_address_and_give_the_same_answers(stand: Stand) {
+async fn grpc_and_rest_share_an_address_and_give_the_same_answers(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let who = mesh.client("Asha").await;
     for address in [&mesh.url, &mesh.service("clients")] {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use kit::mesh::{Answer, PASSWORD, Someone, TestMesh, answer};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     an_invitation_becomes_a_request_that_the_client_answers,
     an_invitation_to_the_journal_is_answered_in_two_steps,
     an_invitation_shows_nothing_to_the_therapist_before_the_answer,
@@ -43,7 +43,7 @@ async fn people(mesh: &TestMesh) -> (Someone, Someone) {
     (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await)
 }
 
-async fn an_invitation_becomes_a_request_that_the_client_answers(stand: Stand) {
+async fn an_invitation_becomes_a_request_that_the_client_answers(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = people(&mesh).await;
     assert_eq!(invite(&mesh, &noor, &asha.email.to_uppercase(), "MAPPING").await.expect(202), json!({}));
@@ -65,7 +65,7 @@ async fn an_invitation_becomes_a_request_that_the_client_answers(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn an_invitation_to_the_journal_is_answered_in_two_steps(stand: Stand) {
+async fn an_invitation_to_the_journal_is_answered_in_two_steps(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = people(&mesh).await;
     invite(&mesh, &noor, &asha.email, "JOURNAL_ACCESS").await.expect(202);
@@ -82,7 +82,7 @@ async fn an_invitation_to_the_journal_is_answered_in_two_steps(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn an_invitation_shows_nothing_to_the_therapist_before_the_answer(stand: Stand) {
+async fn an_invitation_shows_nothing_to_the_therapist_before_the_answer(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = people(&mesh).await;
     for received in [false, true] {
@@ -107,7 +107,7 @@ async fn an_invitation_shows_nothing_to_the_therapist_before_the_answer(stand: S
     mesh.stop().await;
 }
 
-async fn every_address_is_answered_alike(stand: Stand) {
+async fn every_address_is_answered_alike(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = people(&mesh).await;
     let (newcomer, gone) = (mesh.join("CLIENT").await, mesh.client("Gone").await);
@@ -132,7 +132,7 @@ async fn every_address_is_answered_alike(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_client_who_rejected_is_not_asked_again_by_invitation(stand: Stand) {
+async fn a_client_who_rejected_is_not_asked_again_by_invitation(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = people(&mesh).await;
     invite(&mesh, &noor, &asha.email, "MAPPING").await.expect(202);
@@ -145,7 +145,7 @@ async fn a_client_who_rejected_is_not_asked_again_by_invitation(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn invitations_are_30_an_hour_whatever_the_address(stand: Stand) {
+async fn invitations_are_30_an_hour_whatever_the_address(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = people(&mesh).await;
     let all = (0..40).map(|number| {
@@ -170,7 +170,7 @@ async fn invitations_are_30_an_hour_whatever_the_address(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn an_invitation_expires_30_days_after_it_was_sent(stand: Stand) {
+async fn an_invitation_expires_30_days_after_it_was_sent(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = people(&mesh).await;
     let (ben, late) = (mesh.client("Ben").await, mesh.client("Late").await);
@@ -195,7 +195,7 @@ async fn an_invitation_expires_30_days_after_it_was_sent(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn the_end_of_an_account_ends_its_requests_by_invitation(stand: Stand) {
+async fn the_end_of_an_account_ends_its_requests_by_invitation(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = people(&mesh).await;
     let omar = mesh.therapist("Omar", "Sleep", "110001").await;
@@ -216,7 +216,7 @@ async fn the_end_of_an_account_ends_its_requests_by_invitation(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_bad_invitation_names_every_bad_field(stand: Stand) {
+async fn a_bad_invitation_names_every_bad_field(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = people(&mesh).await;
     let bad = mesh.ask(Method::POST, "/invitations", Some(&noor), Some(json!({}))).await;

@@ -3,11 +3,11 @@
 mod therapists;
 
 use kit::mesh::{Answer, Someone, TestMesh, answer};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     a_client_adds_reads_corrects_and_removes_an_entry,
     every_bad_field_of_an_entry_is_named_at_once,
     a_feeling_has_a_time_that_can_be_told_and_is_not_to_come,
@@ -62,7 +62,7 @@ async fn pages(mesh: &TestMesh, who: &Someone, of: &Someone, query: &str, size: 
     }
 }
 
-async fn a_client_adds_reads_corrects_and_removes_an_entry(stand: Stand) {
+async fn a_client_adds_reads_corrects_and_removes_an_entry(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let path = journal(&asha);
@@ -119,7 +119,7 @@ async fn a_client_adds_reads_corrects_and_removes_an_entry(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn every_bad_field_of_an_entry_is_named_at_once(stand: Stand) {
+async fn every_bad_field_of_an_entry_is_named_at_once(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let path = journal(&asha);
@@ -164,7 +164,7 @@ async fn every_bad_field_of_an_entry_is_named_at_once(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_feeling_has_a_time_that_can_be_told_and_is_not_to_come(stand: Stand) {
+async fn a_feeling_has_a_time_that_can_be_told_and_is_not_to_come(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     for (timestamp, good) in [
@@ -189,7 +189,7 @@ async fn a_feeling_has_a_time_that_can_be_told_and_is_not_to_come(stand: Stand) 
     mesh.stop().await;
 }
 
-async fn what_is_no_entry_is_not_found(stand: Stand) {
+async fn what_is_no_entry_is_not_found(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let made = add(&mesh, &asha, "calm", 3, NOW).await;
@@ -231,7 +231,7 @@ async fn what_is_no_entry_is_not_found(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn the_time_and_the_ids_of_an_entry_cannot_be_changed(stand: Stand) {
+async fn the_time_and_the_ids_of_an_entry_cannot_be_changed(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let made = add(&mesh, &asha, "calm", 3, "2099-12-31T12:00:00.123456Z").await;
@@ -254,7 +254,7 @@ async fn the_time_and_the_ids_of_an_entry_cannot_be_changed(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: Stand) {
+async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let made = add(&mesh, &asha, "calm", 3, NOW).await;
@@ -276,7 +276,7 @@ async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: Stand)
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_adds_one_entry(stand: Stand) {
+async fn a_repeated_post_with_its_key_adds_one_entry(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let entry = json!({"emotion": "calm", "intensity": 3, "timestamp": NOW});
@@ -301,7 +301,7 @@ async fn a_repeated_post_with_its_key_adds_one_entry(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn of_simultaneous_posts_with_one_key_all_get_the_one_entry(stand: Stand) {
+async fn of_simultaneous_posts_with_one_key_all_get_the_one_entry(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let entry = json!({"emotion": "calm", "intensity": 3, "timestamp": NOW});
@@ -320,7 +320,7 @@ async fn of_simultaneous_posts_with_one_key_all_get_the_one_entry(stand: Stand) 
     mesh.stop().await;
 }
 
-async fn entries_of_one_millisecond_are_two_entries(stand: Stand) {
+async fn entries_of_one_millisecond_are_two_entries(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let one = add(&mesh, &asha, "calm", 3, NOW).await;
@@ -337,7 +337,7 @@ async fn entries_of_one_millisecond_are_two_entries(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn the_pages_of_any_size_are_the_whole_list(stand: Stand) {
+async fn the_pages_of_any_size_are_the_whole_list(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let mut expected = Vec::new();
@@ -371,7 +371,7 @@ async fn the_pages_of_any_size_are_the_whole_list(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn bad_filters_are_named_at_once(stand: Stand) {
+async fn bad_filters_are_named_at_once(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     for (rest, bad) in [
@@ -400,7 +400,7 @@ async fn bad_filters_are_named_at_once(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn insights_count_families_in_the_time_zone_that_is_asked_for(stand: Stand) {
+async fn insights_count_families_in_the_time_zone_that_is_asked_for(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     // In Kolkata midnight is at 18:30 UTC.
@@ -450,7 +450,7 @@ async fn insights_count_families_in_the_time_zone_that_is_asked_for(stand: Stand
     mesh.stop().await;
 }
 
-async fn the_vocabulary_has_ten_families_from_light_to_strong(stand: Stand) {
+async fn the_vocabulary_has_ten_families_from_light_to_strong(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.join("CLIENT").await, mesh.join("THERAPIST").await);
     let told = mesh.get("/emotions", &asha).await.expect(200);

@@ -7,11 +7,11 @@ mod refusals;
 use std::time::Duration;
 
 use kit::mesh::{Answer, PASSWORD, Someone, TestMesh, answer};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     a_client_maps_a_therapist_and_each_sees_the_other,
     a_therapist_asks_and_the_client_answers,
     a_mapping_gives_nothing_of_the_journal_until_the_client_grants_it,
@@ -113,7 +113,7 @@ fn states(relation: &Value, mapping: &str, access: &str) {
     assert_eq!(relation["grantId"] != "", access == "ACCEPTED", "{relation}");
 }
 
-async fn a_client_maps_a_therapist_and_each_sees_the_other(stand: Stand) {
+async fn a_client_maps_a_therapist_and_each_sees_the_other(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     assert_eq!(mesh.get(&two.mapping(), &two.client).await.expect(200), json!([]));
@@ -137,7 +137,7 @@ async fn a_client_maps_a_therapist_and_each_sees_the_other(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_therapist_asks_and_the_client_answers(stand: Stand) {
+async fn a_therapist_asks_and_the_client_answers(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let mut two = Two::join(&mesh).await;
     states(&two.request("MAPPING").await.expect(201), "REQUESTED", "NONE");
@@ -181,7 +181,7 @@ async fn a_therapist_asks_and_the_client_answers(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_mapping_gives_nothing_of_the_journal_until_the_client_grants_it(stand: Stand) {
+async fn a_mapping_gives_nothing_of_the_journal_until_the_client_grants_it(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let mut two = Two::join(&mesh).await;
     two.map().await.expect(201);
@@ -215,7 +215,7 @@ async fn a_mapping_gives_nothing_of_the_journal_until_the_client_grants_it(stand
     mesh.stop().await;
 }
 
-async fn ending_a_mapping_by_either_side_ends_access_in_the_same_step(stand: Stand) {
+async fn ending_a_mapping_by_either_side_ends_access_in_the_same_step(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     for (number, who) in [&two.client, &two.therapist].into_iter().enumerate() {
@@ -244,7 +244,7 @@ async fn ending_a_mapping_by_either_side_ends_access_in_the_same_step(stand: Sta
     mesh.stop().await;
 }
 
-async fn a_request_that_nobody_answers_expires_after_30_days(stand: Stand) {
+async fn a_request_that_nobody_answers_expires_after_30_days(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let mut two = Two::join(&mesh).await;
     two.request("MAPPING").await.expect(201);
@@ -269,7 +269,7 @@ async fn a_request_that_nobody_answers_expires_after_30_days(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_therapist_learns_a_name_from_the_agreement_on(stand: Stand) {
+async fn a_therapist_learns_a_name_from_the_agreement_on(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let name = async || two.seen().await.1["clientName"].clone();
@@ -284,7 +284,7 @@ async fn a_therapist_learns_a_name_from_the_agreement_on(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_gives_the_same_relation(stand: Stand) {
+async fn a_repeated_post_with_its_key_gives_the_same_relation(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let post = async |who: &Someone, path: &str, key: &str, body: &Value| {
@@ -321,7 +321,7 @@ async fn a_repeated_post_with_its_key_gives_the_same_relation(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn of_simultaneous_posts_with_one_key_all_get_the_one_relation(stand: Stand) {
+async fn of_simultaneous_posts_with_one_key_all_get_the_one_relation(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let posts: Vec<_> = (0..8)
@@ -352,7 +352,7 @@ async fn pages(mesh: &TestMesh, who: &Someone, path: &str, size: usize, id: &str
     }
 }
 
-async fn the_pages_of_any_size_are_the_whole_list(stand: Stand) {
+async fn the_pages_of_any_size_are_the_whole_list(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let (mut therapists, mut mapped, mut asking) = (Vec::new(), Vec::new(), Vec::new());

@@ -6,11 +6,11 @@ use std::collections::HashSet;
 
 use futures_util::future::join_all;
 use kit::mesh::{Answer, Someone, TestMesh, answer};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     a_client_writes_a_therapist_answers_and_each_sees_what_is_new,
     every_bad_field_of_a_message_is_named_at_once,
     messages_pass_only_between_a_client_and_a_therapist,
@@ -80,7 +80,7 @@ async fn pages(mesh: &TestMesh, who: &Someone, path: &str, size: usize) -> Vec<V
     }
 }
 
-async fn a_client_writes_a_therapist_answers_and_each_sees_what_is_new(stand: Stand) {
+async fn a_client_writes_a_therapist_answers_and_each_sees_what_is_new(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
@@ -118,7 +118,7 @@ async fn a_client_writes_a_therapist_answers_and_each_sees_what_is_new(stand: St
     mesh.stop().await;
 }
 
-async fn every_bad_field_of_a_message_is_named_at_once(stand: Stand) {
+async fn every_bad_field_of_a_message_is_named_at_once(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
@@ -161,7 +161,7 @@ async fn every_bad_field_of_a_message_is_named_at_once(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn messages_pass_only_between_a_client_and_a_therapist(stand: Stand) {
+async fn messages_pass_only_between_a_client_and_a_therapist(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let (other_client, other_therapist) = (mesh.client("Bela").await, mesh.therapist("Omar", "Grief", "110001").await);
@@ -176,7 +176,7 @@ async fn messages_pass_only_between_a_client_and_a_therapist(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_therapist_writes_to_related_clients_alone(stand: Stand) {
+async fn a_therapist_writes_to_related_clients_alone(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
@@ -198,7 +198,7 @@ async fn a_therapist_writes_to_related_clients_alone(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_conversation_is_its_twos_alone(stand: Stand) {
+async fn a_conversation_is_its_twos_alone(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let sent = send(&mesh, client, therapist, "Between us.").await.expect(201);
@@ -218,7 +218,7 @@ async fn a_conversation_is_its_twos_alone(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn what_was_read_stays_read(stand: Stand) {
+async fn what_was_read_stays_read(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let mut sent = Vec::new();
@@ -240,7 +240,7 @@ async fn what_was_read_stays_read(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_sends_one_message(stand: Stand) {
+async fn a_repeated_post_with_its_key_sends_one_message(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
@@ -261,7 +261,7 @@ async fn a_repeated_post_with_its_key_sends_one_message(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn many_messages_at_once_are_each_there_once_in_one_order(stand: Stand) {
+async fn many_messages_at_once_are_each_there_once_in_one_order(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     send(&mesh, client, therapist, "first").await.expect(201);
@@ -284,7 +284,7 @@ async fn many_messages_at_once_are_each_there_once_in_one_order(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn the_pages_of_any_size_are_the_whole_list(stand: Stand) {
+async fn the_pages_of_any_size_are_the_whole_list(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let therapist = mesh.therapist("Noor", "Grief", "110001").await;
     let mut peers = Vec::new();
@@ -301,7 +301,7 @@ async fn the_pages_of_any_size_are_the_whole_list(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn an_erased_client_leaves_no_conversation(stand: Stand) {
+async fn an_erased_client_leaves_no_conversation(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;

@@ -2,11 +2,11 @@
 
 use dynamo::{Key, Update};
 use kit::mesh::{Someone, TestMesh};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::json;
 
-kit::on_each_stand!(profiles_of_an_earlier_version_get_the_address_of_their_account,);
+kit::on_each_env!(profiles_of_an_earlier_version_get_the_address_of_their_account,);
 
 const OLD: &str = "Old.Home@example.org";
 
@@ -25,7 +25,7 @@ async fn migrate(mesh: &TestMesh) -> (clients::Progress, therapists::Progress) {
     (clients, therapists)
 }
 
-async fn profiles_of_an_earlier_version_get_the_address_of_their_account(stand: Stand) {
+async fn profiles_of_an_earlier_version_get_the_address_of_their_account(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let (cara, noor) = (mesh.client("Cara").await, mesh.therapist("Noor", "Grief", "110001").await);

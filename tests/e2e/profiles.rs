@@ -1,11 +1,11 @@
 //! Contract §2, rows /clients: profiles of clients.
 
 use kit::mesh::{PASSWORD, TestMesh, answer};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::json;
 
-kit::on_each_stand!(
+kit::on_each_env!(
     a_client_makes_reads_and_replaces_the_own_profile,
     every_bad_field_of_a_profile_is_named_at_once,
     a_text_that_no_key_can_hold_is_refused_by_its_field,
@@ -17,7 +17,7 @@ kit::on_each_stand!(
     of_simultaneous_posts_with_one_key_all_get_the_one_profile,
 );
 
-async fn a_client_makes_reads_and_replaces_the_own_profile(stand: Stand) {
+async fn a_client_makes_reads_and_replaces_the_own_profile(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.join("CLIENT").await;
     assert_eq!(mesh.get("/clients", &asha).await.expect(200), json!([]));
@@ -41,7 +41,7 @@ async fn a_client_makes_reads_and_replaces_the_own_profile(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn every_bad_field_of_a_profile_is_named_at_once(stand: Stand) {
+async fn every_bad_field_of_a_profile_is_named_at_once(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.join("CLIENT").await;
     let post = |body| mesh.ask(Method::POST, "/clients", Some(&asha), Some(body));
@@ -55,7 +55,7 @@ async fn every_bad_field_of_a_profile_is_named_at_once(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_text_that_no_key_can_hold_is_refused_by_its_field(stand: Stand) {
+async fn a_text_that_no_key_can_hold_is_refused_by_its_field(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.join("CLIENT").await, mesh.join("THERAPIST").await);
     // One character that stands for a phrase of 33 bytes.
@@ -88,7 +88,7 @@ async fn a_text_that_no_key_can_hold_is_refused_by_its_field(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn nobody_else_can_tell_whether_a_client_exists(stand: Stand) {
+async fn nobody_else_can_tell_whether_a_client_exists(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let noor = mesh.therapist("Noor", "Grief", "110001").await;
@@ -107,7 +107,7 @@ async fn nobody_else_can_tell_whether_a_client_exists(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_therapist_finds_related_clients_alone_by_exact_address(stand: Stand) {
+async fn a_therapist_finds_related_clients_alone_by_exact_address(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha Rao").await, mesh.therapist("Noor", "Grief", "110001").await);
     let ben = mesh.client("Ben").await;
@@ -128,7 +128,7 @@ async fn a_therapist_finds_related_clients_alone_by_exact_address(stand: Stand) 
     mesh.stop().await;
 }
 
-async fn the_address_of_a_profile_is_that_of_the_account(stand: Stand) {
+async fn the_address_of_a_profile_is_that_of_the_account(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, ben, noor) = (mesh.join("CLIENT").await, mesh.client("Ben").await, mesh.join("THERAPIST").await);
     let refused = |answer: kit::mesh::Answer, fields: &[&str]| {
@@ -159,7 +159,7 @@ async fn the_address_of_a_profile_is_that_of_the_account(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: Stand) {
+async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let path = format!("/clients/{}", asha.id);
@@ -180,7 +180,7 @@ async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: Stand)
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_makes_one_profile(stand: Stand) {
+async fn a_repeated_post_with_its_key_makes_one_profile(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.join("CLIENT").await;
     let profile = json!({"name": "Asha", "email": asha.email, "pincode": "110001"});
@@ -204,7 +204,7 @@ async fn a_repeated_post_with_its_key_makes_one_profile(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn of_simultaneous_posts_with_one_key_all_get_the_one_profile(stand: Stand) {
+async fn of_simultaneous_posts_with_one_key_all_get_the_one_profile(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.join("CLIENT").await;
     let profile = json!({"name": "Asha", "email": asha.email, "pincode": "110001"});

@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use kit::fault::Proxy;
 use kit::mesh::{Answer, Someone, TestMesh};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     a_therapist_sees_a_client_from_the_agreement_to_the_end_of_the_mapping,
     a_request_that_is_not_answered_shows_nothing_of_the_client,
     contact_shows_the_name_and_an_open_appointment_the_profile,
@@ -79,7 +79,7 @@ fn column(list: &Value, name: &str) -> Vec<String> {
     list.as_array().unwrap().iter().map(|item| item[name].as_str().unwrap().to_owned()).collect()
 }
 
-async fn a_therapist_sees_a_client_from_the_agreement_to_the_end_of_the_mapping(stand: Stand) {
+async fn a_therapist_sees_a_client_from_the_agreement_to_the_end_of_the_mapping(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let (noor, omar) = (mesh.therapist("Noor", "Grief", "1100").await, mesh.therapist("Omar", "Grief", "1100").await);
@@ -105,7 +105,7 @@ async fn a_therapist_sees_a_client_from_the_agreement_to_the_end_of_the_mapping(
     mesh.stop().await;
 }
 
-async fn a_request_that_is_not_answered_shows_nothing_of_the_client(stand: Stand) {
+async fn a_request_that_is_not_answered_shows_nothing_of_the_client(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let profile = mesh.get(&format!("/clients/{}", asha.id), &asha).await.expect(200);
@@ -144,7 +144,7 @@ async fn decide(mesh: &TestMesh, therapist: &Someone, appointment: &str, status:
 }
 
 /// Contract §2, GET /clients/{clientId}.
-async fn contact_shows_the_name_and_an_open_appointment_the_profile(stand: Stand) {
+async fn contact_shows_the_name_and_an_open_appointment_the_profile(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let profile = mesh.get(&format!("/clients/{}", asha.id), &asha).await.expect(200);
@@ -176,7 +176,7 @@ async fn contact_shows_the_name_and_an_open_appointment_the_profile(stand: Stand
 }
 
 /// Contract §2, GET /clients/{clientId}: an accepted appointment that is not yet over.
-async fn profile_stays_visible_after_the_ending_until_the_session_is_over(stand: Stand) {
+async fn profile_stays_visible_after_the_ending_until_the_session_is_over(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let (session, accepted) = ask_for_session(&mesh, &asha, &noor, "10").await;
@@ -197,7 +197,7 @@ async fn profile_stays_visible_after_the_ending_until_the_session_is_over(stand:
     mesh.stop().await;
 }
 
-async fn pages_of_related_clients_are_a_bounded_number_of_calls(stand: Stand) {
+async fn pages_of_related_clients_are_a_bounded_number_of_calls(stand: TestEnv) {
     const RELATED: usize = 120;
     let proxy = Proxy::start(&stand.engine.endpoint().await);
     let mut read_of = Vec::new();
@@ -252,7 +252,7 @@ fn read(operation: &str) -> bool {
     ["GetItem", "BatchGetItem", "Query"].contains(&operation)
 }
 
-async fn a_page_token_of_related_clients_is_good_for_its_caller_alone(stand: Stand) {
+async fn a_page_token_of_related_clients_is_good_for_its_caller_alone(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (noor, omar) = (mesh.therapist("Noor", "Grief", "1100").await, mesh.therapist("Omar", "Grief", "1100").await);
     for number in 0..3 {
@@ -282,7 +282,7 @@ async fn a_page_token_of_related_clients_is_good_for_its_caller_alone(stand: Sta
     mesh.stop().await;
 }
 
-async fn the_end_of_a_therapists_account_ends_the_mappings_and_the_access(stand: Stand) {
+async fn the_end_of_a_therapists_account_ends_the_mappings_and_the_access(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = reader_and_read(&mesh).await;
     let path = format!("/therapists/{}", noor.id);
@@ -305,7 +305,7 @@ async fn the_end_of_a_therapists_account_ends_the_mappings_and_the_access(stand:
     mesh.stop().await;
 }
 
-async fn the_end_of_a_clients_account_ends_the_mappings_and_makes_the_journal_unreadable(stand: Stand) {
+async fn the_end_of_a_clients_account_ends_the_mappings_and_makes_the_journal_unreadable(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = reader_and_read(&mesh).await;
     assert_eq!(mesh.ask(Method::DELETE, &format!("/clients/{}", asha.id), Some(&asha), None).await.status, 204);

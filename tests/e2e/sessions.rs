@@ -3,11 +3,11 @@
 mod refusals;
 
 use kit::mesh::{Answer, Someone, TestMesh, answer};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     a_therapist_adds_reads_changes_and_removes_a_session,
     a_session_answers_its_date_as_it_was_given,
     notes_are_read_by_those_they_are_for,
@@ -68,7 +68,7 @@ fn ids(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|session| session["sessionId"].as_str().unwrap()).collect()
 }
 
-async fn a_therapist_adds_reads_changes_and_removes_a_session(stand: Stand) {
+async fn a_therapist_adds_reads_changes_and_removes_a_session(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     assert_eq!(mesh.get("/sessions", &noor).await.expect(200), json!([]));
@@ -100,7 +100,7 @@ async fn a_therapist_adds_reads_changes_and_removes_a_session(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_session_answers_its_date_as_it_was_given(stand: Stand) {
+async fn a_session_answers_its_date_as_it_was_given(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let by_date = json!({"sessionDate": "2100-01-02T09:00:00+05:30", "endTime": "10:00"});
@@ -118,7 +118,7 @@ async fn a_session_answers_its_date_as_it_was_given(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn notes_are_read_by_those_they_are_for(stand: Stand) {
+async fn notes_are_read_by_those_they_are_for(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (noor, other, asha) = (therapist(&mesh).await, therapist(&mesh).await, mesh.client("Asha").await);
     let notes = json!({"privateNotes": "mine", "sharedNotes": "ours"});
@@ -142,7 +142,7 @@ async fn notes_are_read_by_those_they_are_for(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_session_that_is_booked_shows_the_client_what_is_shared(stand: Stand) {
+async fn a_session_that_is_booked_shows_the_client_what_is_shared(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let (asha, tara) = (related(&mesh, "Asha", &noor).await, related(&mesh, "Tara", &noor).await);
@@ -165,7 +165,7 @@ async fn a_session_that_is_booked_shows_the_client_what_is_shared(stand: Stand) 
     mesh.stop().await;
 }
 
-async fn a_list_is_in_the_order_of_the_starts_whatever_it_is_filtered_by(stand: Stand) {
+async fn a_list_is_in_the_order_of_the_starts_whatever_it_is_filtered_by(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let asha = related(&mesh, "Asha", &noor).await;
@@ -207,7 +207,7 @@ async fn a_list_is_in_the_order_of_the_starts_whatever_it_is_filtered_by(stand: 
     mesh.stop().await;
 }
 
-async fn a_client_sees_of_a_therapist_what_is_available_and_the_own(stand: Stand) {
+async fn a_client_sees_of_a_therapist_what_is_available_and_the_own(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let (asha, tara) = (related(&mesh, "Asha", &noor).await, related(&mesh, "Tara", &noor).await);
@@ -240,7 +240,7 @@ async fn a_client_sees_of_a_therapist_what_is_available_and_the_own(stand: Stand
     mesh.stop().await;
 }
 
-async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: Stand) {
+async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let made = add(&mesh, &noor, on(2, 9, 10)).await;
@@ -255,7 +255,7 @@ async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: Stand)
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_adds_one_session(stand: Stand) {
+async fn a_repeated_post_with_its_key_adds_one_session(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let send = async |session: &Value| {
@@ -272,7 +272,7 @@ async fn a_repeated_post_with_its_key_adds_one_session(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn of_sessions_at_the_same_time_added_at_once_one_stays(stand: Stand) {
+async fn of_sessions_at_the_same_time_added_at_once_one_stays(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let added = futures_util::future::join_all((0..16).map(|_| offer(&mesh, &noor, on(2, 9, 10)))).await;

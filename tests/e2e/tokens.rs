@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use kit::mesh::{Someone, TestMesh, answer};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn forge(header: &Value, claims: &Value, signature: &str) -> String {
     format!("{}.{}.{signature}", B64.encode(header.to_string()), B64.encode(claims.to_string()))
 }
 
-async fn a_forged_token_speaks_for_nobody(stand: Stand) {
+async fn a_forged_token_speaks_for_nobody(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let who = mesh.client("Asha").await;
     let (header, claims) = (part(&who.token, 0), part(&who.token, 1));
@@ -84,7 +84,7 @@ async fn a_forged_token_speaks_for_nobody(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_token_ends_after_15_minutes_in_every_service(stand: Stand) {
+async fn a_token_ends_after_15_minutes_in_every_service(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let who = mesh.client("Asha").await;
     mesh.pass(std::time::Duration::from_secs(899));
@@ -96,7 +96,7 @@ async fn a_token_ends_after_15_minutes_in_every_service(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn nothing_but_one_bearer_token_tells_who_is_calling(stand: Stand) {
+async fn nothing_but_one_bearer_token_tells_who_is_calling(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let clients = || mesh.request(Method::GET, "/clients");

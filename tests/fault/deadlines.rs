@@ -33,12 +33,12 @@ fn within<T>(message: T, who: &Someone, timeout: &'static str) -> Request<T> {
     request
 }
 
-fn assert_out_of_time(status: &Status, started: Instant, patience: Duration) {
+fn assert_out_of_time(status: &Status, started: Instant, timeout: Duration) {
     let elapsed = started.elapsed();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     let details = status.get_error_details();
     assert_eq!(details.error_info().map(|info| info.reason.as_str()), Some("DEADLINE_EXCEEDED"));
-    assert!(elapsed >= patience && elapsed < patience + SLACK, "{elapsed:?} for {patience:?}");
+    assert!(elapsed >= timeout && elapsed < timeout + SLACK, "{elapsed:?} for {timeout:?}");
 }
 
 #[tokio::test]
@@ -97,8 +97,8 @@ async fn a_call_that_brings_no_time_gets_ours_and_nobody_gets_more_than_the_most
 
 #[tokio::test]
 async fn a_rest_request_ends_when_the_front_has_waited_long_enough() {
-    let patience = Duration::from_secs(2);
-    let world = world(|config| config.front.request_timeout = patience).await;
+    let timeout = Duration::from_secs(2);
+    let world = world(|config| config.front.request_timeout = timeout).await;
     let who = world.mesh.client("Asha").await;
     world.proxy.set(Mode::Hang).await;
     for (method, path) in [(Method::GET, format!("/clients/{}", who.id)), (Method::GET, "/auth/me".to_owned())] {
@@ -106,7 +106,7 @@ async fn a_rest_request_ends_when_the_front_has_waited_long_enough() {
         let late = answer(world.mesh.request(method, &path).bearer_auth(&who.token)).await;
         let elapsed = started.elapsed();
         late.refused(504, "DEADLINE_EXCEEDED");
-        assert!(elapsed + Duration::from_millis(100) >= patience && elapsed < patience + SLACK, "{elapsed:?}");
+        assert!(elapsed + Duration::from_millis(100) >= timeout && elapsed < timeout + SLACK, "{elapsed:?}");
     }
     world.proxy.set(Mode::Pass).await;
     world.mesh.stop().await;

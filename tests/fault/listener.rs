@@ -12,7 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::world::{NEVER, World, serving};
 
 /// How long a new connection may take to make its first request.
-const PATIENCE: Duration = Duration::from_millis(300);
+const TIMEOUT: Duration = Duration::from_millis(300);
 /// How much later than that it may be closed on a busy machine.
 const SLACK: Duration = Duration::from_secs(5);
 
@@ -30,7 +30,7 @@ async fn closed(mut stream: TcpStream) {
     let mut said = Vec::new();
     let end = stream.read_to_end(&mut said);
     // A reset closes as well as an end.
-    let _ = tokio::time::timeout(PATIENCE + SLACK, end).await.expect("the connection is closed in time");
+    let _ = tokio::time::timeout(TIMEOUT + SLACK, end).await.expect("the connection is closed in time");
 }
 
 /// A request by HTTP/1.1 and the first line of its answer.

@@ -1,4 +1,4 @@
-//! Compiles the protos of the test service, and its descriptor set in the two forms that the fronts take.
+//! Compiles the protos of the test service, and its descriptor set in one form for each front.
 #![allow(clippy::disallowed_methods, reason = "Cargo tells a build script its folders by variables")]
 
 use std::error::Error;

@@ -47,7 +47,7 @@ async fn keys_that_open(data: &Path, files: &[Vec<u8>], person: &Someone) -> usi
     let table = table().await;
     let key = Key::new(format!("PERSON#{}", person.id), "KEY");
     let place = Place { table: &table, key: &key, attribute: "wrapped", version: 1 };
-    let keks = launch::read_secrets(&data.join("key-encryption-keys")).unwrap().derive_all(WRAP).unwrap();
+    let keks = bootstrap::read_secrets(&data.join("key-encryption-keys")).unwrap().derive_all(WRAP).unwrap();
     let keks: Vec<_> = keks.iter().map(|kek| SealingKey::new(kek).unwrap()).collect();
     let base64 = runs(files, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'));
     let windows = base64.flat_map(|run| run.windows(WRAPPED_LEN));

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// How long a start or an end may take on a machine that does other things too.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
 /// The binary with these settings and no others.
@@ -55,7 +55,7 @@ impl Process {
         let mut mesh =
             Self { child, said, announcement: String::new(), url: String::new(), http: reqwest::Client::new() };
         while !mesh.announcement.contains("  try") {
-            let line = mesh.said.recv_timeout(PATIENCE).expect("the mesh starts and says so");
+            let line = mesh.said.recv_timeout(TIMEOUT).expect("the mesh starts and says so");
             mesh.announcement.push_str(&line);
             mesh.announcement.push('\n');
         }
@@ -133,7 +133,7 @@ fn ended(child: &mut Child) -> ExitStatus {
         if let Some(status) = child.try_wait().expect("the state of the process") {
             return status;
         }
-        assert!(asked.elapsed() < PATIENCE, "the process does not end");
+        assert!(asked.elapsed() < TIMEOUT, "the process does not end");
         std::thread::sleep(POLL);
     }
 }
@@ -144,7 +144,7 @@ pub(crate) fn run(mut command: Command) -> Output {
     // What it says fits into the pipes: a process that doesn't end is not waited for.
     let started = Instant::now();
     while child.try_wait().expect("the state of the process").is_none() {
-        if started.elapsed() > PATIENCE {
+        if started.elapsed() > TIMEOUT {
             let _ = child.kill();
             panic!("it does not end: {:?}", child.wait_with_output());
         }

@@ -29,13 +29,13 @@ use crate::template::Values;
 const TEMPLATE: &str = include_str!("../envoy.yaml.tmpl");
 const QUERY: &str = include_str!("../query.lua.tmpl");
 
-/// The filter that does what Envoy's own can't: it is the same for every target.
+/// Lua filter for everything that Envoy's own filters can't do; the same for every target.
 pub const FRONT_LUA: &str = include_str!("../front.lua");
 
 /// The RPC that publishes the keys of access tokens.
 const KEYS: &str = "/therapy.auth.v1.AuthService/GetJwks";
 
-/// Why there is no configuration.
+/// Failure to render a configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -45,7 +45,7 @@ pub enum Error {
     /// A setting can't be written into the file.
     #[error("{0:?} has characters that a setting can't have")]
     Setting(String),
-    /// It would listen where others reach it, and answer to no host.
+    /// It would listen beyond loopback without a host to answer to.
     #[error(transparent)]
     Hosts(#[from] NoHosts),
     /// The template is broken.
@@ -56,7 +56,7 @@ pub enum Error {
 /// A file of the configuration: its name and its bytes.
 pub type File = (&'static str, Vec<u8>);
 
-/// The files of a target, with its defaults.
+/// Returns the files of a target, with its defaults.
 ///
 /// # Errors
 /// As [`Settings::files`].
@@ -65,8 +65,8 @@ pub fn files(target: Target) -> Result<Vec<File>, Error> {
 }
 
 impl Settings {
-    /// Everything that Envoy reads: `envoy.yaml`, `front.lua`, `query.lua`, `descriptors.pb`; `workload.yaml` where there is a workload token,
-    /// `certificate.yaml` where there is TLS.
+    /// Returns every file that Envoy reads: `envoy.yaml`, `front.lua`, `query.lua`, `descriptors.pb`; `workload.yaml` with a
+    /// workload token, `certificate.yaml` with TLS.
     ///
     /// # Errors
     /// As [`Settings::render`].
@@ -93,7 +93,7 @@ impl Settings {
         Ok(files)
     }
 
-    /// `envoy.yaml`.
+    /// Renders `envoy.yaml`.
     ///
     /// # Errors
     /// If the descriptors can't be read, or a setting would break the file.
@@ -116,7 +116,7 @@ impl Settings {
             )
             .list("rate", buckets(self.rate))
             .list("auth_rate", buckets(self.auth_rate))
-            .list("answer", self.answers())
+            .list("answer", self.local_replies())
             .list(
                 "cluster",
                 clusters.map(|(domain, upstream)| {
@@ -130,7 +130,7 @@ impl Settings {
         Ok(template::fill(TEMPLATE, &values)?)
     }
 
-    /// `query.lua`.
+    /// Renders `query.lua`.
     fn render_query(&self) -> Result<String, Error> {
         let rpcs = self.rpcs()?;
         let routes = routes::values(rpcs.iter().map(|rpc| (&rpc.method, &*rpc.routes)));
@@ -181,8 +181,8 @@ impl Settings {
         ]))
     }
 
-    /// What Envoy answers by itself where no sentence has to be understood, by HTTP status; the first that fits counts.
-    fn answers(&self) -> Vec<Values> {
+    /// Returns Envoy's local replies that depend on the HTTP status alone; the first match counts.
+    fn local_replies(&self) -> Vec<Values> {
         let malformed = "the path, the query or a header is malformed, or can be read in more than one way";
         let late = "the time given to the request is over";
         let large = format!("the body is larger than {} bytes", self.max_body);
@@ -196,7 +196,7 @@ impl Settings {
             ("EQ", 501, 400, 3, "MALFORMED_REQUEST", malformed),
             ("EQ", 503, 503, 14, "UNAVAILABLE", "the service can't answer right now; try again"),
             ("EQ", 504, 504, 4, "DEADLINE_EXCEEDED", late),
-            // Anything else that goes wrong in the front or on the way is a fault of ours.
+            // Anything else that fails in the front or on the way is our fault.
             ("GE", 500, 500, 13, "INTERNAL", "something went wrong on our side"),
         ]
         .map(|(op, http, answered, code, reason, message)| {
@@ -221,15 +221,15 @@ fn values_of(rpc: &Rpc) -> Values {
         ("path", rpc.path.clone()),
         ("domain", rpc.domain.clone()),
         ("template", rpc.template()),
-        ("protected", flag(!rpc.is_public)),
+        ("protected", flag(!rpc.allows_anonymous)),
         ("stream", flag(rpc.streams)),
         ("takes_stream", flag(rpc.takes_stream)),
         ("unary", flag(!rpc.streams)),
-        ("repeatable", flag(rpc.repeatable)),
+        ("repeatable", flag(rpc.retryable)),
     ])
 }
 
-/// A bucket for each network of a source.
+/// Returns a bucket for each network of a source.
 fn buckets(rate: Rate) -> impl Iterator<Item = Values> {
     rate.of_networks().into_iter().map(|(bits, rate)| {
         Values::new([
@@ -244,8 +244,8 @@ fn flag(is: bool) -> String {
     if is { "yes".to_owned() } else { String::new() }
 }
 
-/// A file that tells Envoy where a secret is. It looks again when something is moved into the secret's directory, as the
-/// cluster does when it renews what is mounted there.
+/// Returns a file with the path of a secret. Envoy reads the secret again when a file is moved into its directory, as the
+/// cluster does when it renews a mount.
 fn secret(name: &str, kind: &str) -> Vec<u8> {
     format!(
         "resources:

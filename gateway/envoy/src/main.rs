@@ -10,28 +10,28 @@ use clap::{Parser, value_parser};
 use envoy_config::{MAX_BODY, Rate, Settings, Target, Tls, Upstream};
 use kernel::{HostPattern, Origin};
 
-/// Writes envoy.yaml, front.lua, query.lua and descriptors.pb; with a workload token workload.yaml, with TLS certificate.yaml. Start Envoy
-/// with `envoy --disable-hot-restart --config-path <DIRECTORY>/envoy.yaml`.
+/// Writes envoy.yaml, front.lua, query.lua and descriptors.pb; with a workload token workload.yaml, with TLS certificate.yaml.
+/// Start Envoy with `envoy --disable-hot-restart --config-path <DIRECTORY>/envoy.yaml`.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 110)]
 struct Cli {
-    /// What Envoy stands before.
+    /// Deployment that Envoy is the front of.
     #[arg(long = "for", value_enum)]
     target: Target,
 
-    /// Where to write. It is made if it is not there.
+    /// Directory to write to. It is created if absent.
     directory: PathBuf,
 
-    /// Where Envoy finds the files; /etc/envoy in containers and the directory itself locally, unless told.
+    /// Directory where Envoy finds the files. Default: /etc/envoy in containers, the directory itself locally.
     #[arg(long)]
     read_from: Option<String>,
 
-    /// Where Envoy listens.
+    /// Address that Envoy listens on.
     #[arg(long)]
     listen: Option<SocketAddr>,
 
-    /// Hosts that Envoy answers to, such as api.example.org or *.example.org, with a port where only that one counts. Unless told,
-    /// localhost and its like, and in containers the name within the cluster; where it listens on loopback, localhost always.
+    /// Hosts that Envoy answers to, such as api.example.org or *.example.org, with a port where only that one counts. Default:
+    /// localhost and its like, and in containers the name within the cluster; on loopback, localhost always.
     #[arg(long, value_delimiter = ',')]
     hosts: Vec<HostPattern>,
 
@@ -39,7 +39,7 @@ struct Cli {
     #[arg(long, value_delimiter = ',')]
     cors_origins: Vec<Origin>,
 
-    /// How many proxies of ours stand before Envoy.
+    /// Number of our own proxies before Envoy.
     #[arg(long, default_value_t = 0)]
     trusted_hops: u32,
 
@@ -59,16 +59,16 @@ struct Cli {
     #[arg(long)]
     otlp: Option<Upstream>,
 
-    /// The most connections at once, of all sources together: Envoy counts them by no source.
+    /// Maximum concurrent connections of all sources together: Envoy doesn't count them by source.
     #[arg(long, value_parser = value_parser!(u32).range(1..), default_value_t = 10_000)]
     max_connections: u32,
 
-    /// What one source may ask: requests a second, and requests at once. 200:2000 unless told. A /56 of IPv6
-    /// may ask four times as much as the /64 that is a source, a /48 sixteen times.
+    /// Rate limit of one source: requests a second, and requests at once. Default: 200:2000. A /56 of IPv6 may send four
+    /// times as much as the /64 that is a source, a /48 sixteen times.
     #[arg(long, value_name = "RATE:BURST")]
     rate: Option<Rate>,
 
-    /// What one source may ask of auth, on top. 5:100 unless told.
+    /// Additional rate limit of one source for auth. Default: 5:100.
     #[arg(long, value_name = "RATE:BURST")]
     auth_rate: Option<Rate>,
 
@@ -76,15 +76,15 @@ struct Cli {
     #[arg(long, value_parser = value_parser!(u32).range(1..=i64::from(MAX_BODY)), default_value_t = MAX_BODY)]
     max_body: u32,
 
-    /// The issuer (`iss`) of access tokens: the services' MESH_TOKEN_ISSUER. therapy-mesh unless told.
+    /// The issuer (`iss`) of access tokens: the services' MESH_TOKEN_ISSUER. Default: therapy-mesh.
     #[arg(long)]
     token_issuer: Option<String>,
 
-    /// The audience (`aud`) of access tokens: the services' MESH_TOKEN_AUDIENCE. therapy-mesh-api unless told.
+    /// The audience (`aud`) of access tokens: the services' MESH_TOKEN_AUDIENCE. Default: therapy-mesh-api.
     #[arg(long)]
     token_audience: Option<String>,
 
-    /// How often each replica is asked for its health; 2s unless told. A replica that stops should say so for three times as
+    /// Interval of the health checks of each replica. Default: 2s. A replica that stops should report it for three times as
     /// long: the services' MESH_STOP_NOTICE.
     #[arg(long, value_parser = interval)]
     health_interval: Option<Duration>,
@@ -101,14 +101,14 @@ fn main() -> ExitCode {
     match write(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            report_error(&error);
             ExitCode::FAILURE
         }
     }
 }
 
 #[allow(clippy::print_stderr, reason = "a command that fails says why where it was called")]
-fn complain(error: &io::Error) {
+fn report_error(error: &io::Error) {
     eprintln!("envoy-config: {error}");
 }
 

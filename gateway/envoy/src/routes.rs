@@ -1,11 +1,11 @@
-//! What a query may say to each route, for `query.lua.tmpl`: in patterns and tables of Lua.
+//! Query parameters that each route accepts, as patterns and tables of Lua for `query.lua.tmpl`.
 
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, Value};
 
 use crate::rpcs::list;
 use crate::template::Values;
 
-/// How deep parameters reach into messages.
+/// Maximum depth of a parameter in its message.
 const DEPTH: usize = 4;
 
 /// A path and method of an RPC.
@@ -15,7 +15,7 @@ pub(crate) struct Route {
     pub(crate) method: String,
     /// The path, as the proto writes it.
     pub(crate) path: String,
-    /// The field of its message that the body is, `*` where the body is the whole message, nothing where there is none.
+    /// The field that the body fills; `*` for the whole message, empty for no body.
     pub(crate) body: String,
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn routes(http: &DynamicMessage) -> Vec<Route> {
     own.into_iter().chain(aliases.iter().filter_map(Value::as_message).flat_map(routes)).collect()
 }
 
-/// The routes of RPCs, each with what `query.lua.tmpl` asks of it; the more literal before those that would fit as well.
+/// Returns the values of the RPCs' routes for `query.lua.tmpl`; more literal routes come before others that match as well.
 pub(crate) fn values<'r>(rpcs: impl Iterator<Item = (&'r MethodDescriptor, &'r [Route])>) -> Vec<Values> {
     let mut all: Vec<_> = rpcs
         .flat_map(|(method, routes)| routes.iter().map(|route| (order(&route.path), values_of(method, route))))
@@ -47,9 +47,10 @@ fn values_of(method: &MethodDescriptor, route: &Route) -> Values {
     let takes = if route.body == "*" { Vec::new() } else { parameters(&input, DEPTH) };
     let body =
         input.get_field_by_name(&route.body).map_or_else(|| route.body.clone(), |field| field.json_name().to_owned());
-    let given = variables(&route.path).map(|way| format!("[\"{}\"] = true", canonical(way))).collect::<Vec<_>>();
+    let given =
+        variables(&route.path).map(|field_path| format!("[\"{}\"] = true", canonical(field_path))).collect::<Vec<_>>();
     let head = route.path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    let takes = takes.iter().map(|(way, often)| format!("[\"{way}\"] = {}", if *often { 2 } else { 1 }));
+    let takes = takes.iter().map(|(field_path, often)| format!("[\"{field_path}\"] = {}", if *often { 2 } else { 1 }));
     Values::new([
         ("verb", route.method.clone()),
         ("head", if head.starts_with('{') { "*".to_owned() } else { head.to_owned() }),
@@ -60,7 +61,7 @@ fn values_of(method: &MethodDescriptor, route: &Route) -> Values {
     ])
 }
 
-/// The ways into a message by their JSON names, and whether what is there may be given more than once.
+/// Returns the paths of a message's fields by JSON name, and whether each may be given more than once.
 fn parameters(message: &MessageDescriptor, depth: usize) -> Vec<(String, bool)> {
     let mut all = Vec::new();
     for field in message.fields() {
@@ -71,7 +72,7 @@ fn parameters(message: &MessageDescriptor, depth: usize) -> Vec<(String, bool)> 
             && !inner.full_name().starts_with("google.protobuf.")
         {
             let inner = parameters(&inner, depth - 1).into_iter();
-            all.extend(inner.map(|(way, often)| (format!("{}.{way}", field.json_name()), often)));
+            all.extend(inner.map(|(field_path, often)| (format!("{}.{field_path}", field.json_name()), often)));
         }
     }
     all
@@ -96,7 +97,7 @@ fn variables(path: &str) -> impl Iterator<Item = &str> {
     steps(path).filter_map(|step| step.strip_prefix('{')?.split(['=', '}']).next())
 }
 
-/// A template as a pattern of Lua.
+/// Converts a path template to a pattern of Lua.
 fn pattern(path: &str) -> String {
     let mut pattern = "^".to_owned();
     for step in steps(path) {
@@ -119,15 +120,15 @@ fn pattern(path: &str) -> String {
     pattern + "$"
 }
 
-/// Literal steps come before variables.
+/// Returns the sort key of a route: literal steps come before variables.
 fn order(path: &str) -> Vec<bool> {
     steps(path).map(|step| step.starts_with('{') || step.starts_with('*')).collect()
 }
 
-fn canonical(way: &str) -> String {
+fn canonical(field_path: &str) -> String {
     let mut canonical = String::new();
     let mut up = false;
-    for character in way.chars() {
+    for character in field_path.chars() {
         if character == '_' {
             up = true;
         } else {
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_template_is_a_pattern_of_lua() {
+    fn path_template_becomes_lua_pattern() {
         for (path, expected) in [
             ("/clients", "^/clients$"),
             ("/clients/{client_id}/access-log", "^/clients/[^/]+/access%-log$"),

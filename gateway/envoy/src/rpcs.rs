@@ -1,4 +1,4 @@
-//! What the front must know of each RPC, from the descriptors: the rule, the route, and whether a call may be repeated.
+//! Reads the rule, the routes and the retry policy of each RPC from the descriptors.
 
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Value};
@@ -9,7 +9,7 @@ use crate::routes::{Route, routes};
 /// The number of `ANYONE` among callers.
 const ANYONE: i32 = 1;
 
-/// An RPC that people may call.
+/// A routable RPC.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Rpc {
     /// `/<package>.<Service>/<Method>`.
@@ -18,21 +18,21 @@ pub(crate) struct Rpc {
     pub(crate) service: String,
     /// The second component of the package.
     pub(crate) domain: String,
-    /// Itself.
+    /// The method's descriptor.
     pub(crate) method: MethodDescriptor,
     /// Its route and the aliases, in the order of the proto.
     pub(crate) routes: Vec<Route>,
-    /// Whether it may be called without a token.
-    pub(crate) is_public: bool,
-    /// Whether it answers with a stream.
+    /// True if it may be called without a token.
+    pub(crate) allows_anonymous: bool,
+    /// True if it answers with a stream.
     pub(crate) streams: bool,
-    /// Whether a request of it is a stream.
+    /// True if its request is a stream.
     pub(crate) takes_stream: bool,
-    /// Whether a second call changes nothing that the first didn't: every route is a GET, or the proto says so.
-    pub(crate) repeatable: bool,
+    /// True if a call may be retried, as it has no side effects: every route is a GET, or the proto says so.
+    pub(crate) retryable: bool,
 }
 
-/// The RPCs of a descriptor set that people may call. Internal ones are left out, and so have no route.
+/// Returns the routable RPCs of a descriptor set. Internal ones are left out, and so have no route.
 ///
 /// # Errors
 /// If it is no set with the options of our protos.
@@ -45,12 +45,12 @@ pub(crate) fn read(descriptor_set: &[u8]) -> Result<Vec<Rpc>, Error> {
 }
 
 impl Rpc {
-    /// The method and path of its first route, as the proto writes it: `GET /clients/{client_id}`; without one its path.
+    /// Returns method and path of its first route, as the proto writes it: `GET /clients/{client_id}`; without one its path.
     pub(crate) fn template(&self) -> String {
         self.routes.first().map_or_else(|| self.path.clone(), |route| format!("{} {}", route.method, route.path))
     }
 
-    /// The field of its message that the body of a request is; nothing where that is the whole message, or nothing.
+    /// Returns the field that a request's body fills; empty for the whole message or no body.
     pub(crate) fn body(&self) -> &str {
         self.routes.first().map_or("", |route| &*route.body).trim_matches('*')
     }
@@ -83,10 +83,10 @@ fn rpc(
         service,
         method: method.clone(),
         routes,
-        is_public: callers.contains(&ANYONE),
+        allows_anonymous: callers.contains(&ANYONE),
         streams: method.is_server_streaming(),
         takes_stream: method.is_client_streaming(),
-        repeatable: reads || level == Some(IdempotencyLevel::NoSideEffects),
+        retryable: reads || level == Some(IdempotencyLevel::NoSideEffects),
     })
 }
 
@@ -100,23 +100,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_may_call_is_what_the_rules_say() {
+    fn routable_rpcs_match_their_rules() {
         let rpcs = read(proto::ENVOY_DESCRIPTOR_SET).unwrap();
-        let paths: Vec<_> = rpcs.iter().map(|rpc| (rpc.path.as_str(), rpc.is_public, rpc.streams)).collect();
+        let paths: Vec<_> = rpcs.iter().map(|rpc| (rpc.path.as_str(), rpc.allows_anonymous, rpc.streams)).collect();
         for rpc in proto::RPCS {
             let expected = !rpc.is_internal();
-            assert_eq!(paths.contains(&(rpc.path, rpc.is_public(), rpc.streams)), expected, "{}", rpc.path);
+            assert_eq!(paths.contains(&(rpc.path, rpc.allows_anonymous(), rpc.streams)), expected, "{}", rpc.path);
         }
         assert_eq!(paths.len(), proto::RPCS.iter().filter(|rpc| !rpc.is_internal()).count());
     }
 
     #[test]
-    fn only_what_reads_may_be_repeated() {
+    fn only_reads_are_retryable() {
         let rpcs = read(proto::ENVOY_DESCRIPTOR_SET).unwrap();
         let found = |name: &str| rpcs.iter().find(|rpc| rpc.path.ends_with(name)).unwrap();
-        assert!(found("/GetClient").repeatable && found("/ListEntries").repeatable);
+        assert!(found("/GetClient").retryable && found("/ListEntries").retryable);
         for name in ["/Refresh", "/Login", "/CreateClient", "/SendMessage", "/UpdateClient"] {
-            assert!(!found(name).repeatable, "{name}");
+            assert!(!found(name).retryable, "{name}");
         }
         assert_eq!(found("/GetClient").template(), "GET /clients/{client_id}");
         let bodies = ["/GetClient", "/Login", "/UpdateClient"].map(|name| found(name).body());
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_set_are_refused() {
+    fn malformed_descriptor_set_is_rejected() {
         assert!(matches!(read(b"\xff"), Err(Error::Descriptors(_))));
         assert!(matches!(read(b""), Err(Error::Descriptors(_))));
     }

@@ -1,4 +1,4 @@
-//! What differs between one Envoy and another.
+//! Settings of an Envoy configuration, with the defaults of each target.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use kernel::{HostPattern, Hosts, Origin};
 
 use crate::Error;
 
-/// What a configuration is made for.
+/// Deployment that a configuration is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Target {
     /// Services on this machine, on their default ports (`cargo run`).
@@ -23,42 +23,42 @@ pub enum Target {
 /// Everything that can be set. [`Settings::of`] has the defaults of each target.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// An encoded `FileDescriptorSet` that Envoy can load, such as `proto::ENVOY_DESCRIPTOR_SET`. RPCs whose rule names no people
-    /// have no route.
+    /// An encoded `FileDescriptorSet` that Envoy can load, such as `proto::ENVOY_DESCRIPTOR_SET`. RPCs that are not
+    /// routable have no route.
     pub descriptor_set: Cow<'static, [u8]>,
-    /// Where the services listen, by domain: the second component of their packages. What is missing here has no route.
+    /// Addresses of the services, by domain: the second component of their packages. A domain that is missing has no route.
     pub upstreams: BTreeMap<String, Upstream>,
-    /// Where Envoy listens.
+    /// Address that Envoy listens on.
     pub listen: SocketAddr,
     /// Hosts that the front answers to, besides the names of loopback where it listens there.
     pub hosts: Vec<HostPattern>,
     /// The port of Envoy's own administration, on 127.0.0.1.
     pub admin_port: u16,
-    /// Where Envoy finds the other files of the configuration, without a slash at its end.
+    /// Directory where Envoy finds the other files of the configuration, without a trailing slash.
     pub directory: String,
     /// Certificate and key; without them the front speaks plain HTTP/1.1 and HTTP/2.
     pub tls: Option<Tls>,
-    /// How many proxies of ours stand before the front: so many addresses at the end of `x-forwarded-for` are believed.
+    /// Number of our own proxies before the front: so many addresses at the end of `x-forwarded-for` are trusted.
     pub trusted_hops: u32,
     /// Origins whose pages may call, such as `https://app.example.org`; `*` for any.
     pub cors_origins: Vec<Origin>,
     /// The largest body of a request, in bytes.
     pub max_body: u32,
-    /// The most connections at once, of all sources together.
+    /// Maximum concurrent connections of all sources together.
     pub max_connections: u32,
-    /// What one source may ask. A network of many sources may ask a multiple of it.
+    /// Rate limit of one source. A network of many sources has a multiple of it.
     pub rate: Rate,
-    /// What one source may ask of auth, on top; a network again a multiple.
+    /// Additional rate limit of one source for auth; a network again has a multiple.
     pub auth_rate: Rate,
-    /// How access tokens are judged; none leaves it to the services. Not judged either where auth is no upstream.
+    /// Verification of access tokens; none leaves it to the services, as does a configuration without auth as an upstream.
     pub tokens: Option<TokenRules>,
-    /// The file with Envoy's own workload token, which lets the services believe its `x-forwarded-for`.
+    /// The file with Envoy's own workload token, with which the services trust its `x-forwarded-for`.
     pub workload_token: Option<String>,
     /// A collector of traces (OTLP by gRPC).
     pub otlp: Option<Upstream>,
-    /// Where the access log goes; standard output unless told.
+    /// File of the access log; standard output by default.
     pub access_log_file: Option<String>,
-    /// How often each replica is asked for its health.
+    /// Interval of the health checks of each replica.
     pub health_interval: Duration,
 }
 
@@ -84,9 +84,9 @@ pub struct Tls {
 /// customer or a site is given.
 #[derive(Debug, Clone, Copy)]
 pub struct Rate {
-    /// How many come back each second.
+    /// Requests refilled each second.
     pub per_second: u32,
-    /// How many there are at most.
+    /// Maximum requests in the bucket.
     pub burst: u32,
 }
 
@@ -94,7 +94,7 @@ pub struct Rate {
 const NETWORKS: [(u8, u32); 3] = [(64, 1), (56, 4), (48, 16)];
 
 impl Rate {
-    /// The bucket of each network.
+    /// Returns the bucket of each network.
     pub(crate) fn of_networks(self) -> [(u8, Self); NETWORKS.len()] {
         NETWORKS.map(|(bits, times)| {
             let times = |count: u32| count.saturating_mul(times);
@@ -114,14 +114,14 @@ impl std::str::FromStr for Rate {
     }
 }
 
-/// Which access tokens are good, as `chassis::identity::Config` has it.
+/// Rules for valid access tokens, as in `chassis::identity::Config`.
 #[derive(Debug, Clone)]
 pub struct TokenRules {
     /// The issuer (`iss`).
     pub issuer: String,
     /// The audience (`aud`).
     pub audience: String,
-    /// How long fetched keys are used. A key must be published longer than that before it signs.
+    /// Lifetime of fetched keys. A key must be published longer than that before it signs.
     pub keys_cache: Duration,
 }
 
@@ -152,7 +152,7 @@ impl std::str::FromStr for Upstream {
     }
 }
 
-/// The services that people may call, and their default ports.
+/// The services with routable RPCs, and their default ports.
 const SERVICES: [(&str, u16); 9] = [
     ("auth", 50051),
     ("clients", 50052),
@@ -168,7 +168,7 @@ const SERVICES: [(&str, u16); 9] = [
 /// The largest message that services take, in bytes.
 pub const MAX_BODY: u32 = 1024 * 1024;
 
-/// What the front is called by in a container unless told: by a port of this machine that leads there, and by its name within the
+/// Default hosts of the front in a container: those of a port of this machine that leads there, and its names within the
 /// cluster.
 const CONTAINER_HOSTS: [&str; 7] = [
     "localhost",
@@ -180,11 +180,11 @@ const CONTAINER_HOSTS: [&str; 7] = [
     "gateway.therapy.svc.cluster.local",
 ];
 
-/// Where the token is mounted in a container.
+/// Path of the token in a container.
 const WORKLOAD_TOKEN: &str = "/var/run/secrets/workload/token";
 
 impl Settings {
-    /// The defaults of a target.
+    /// Returns the defaults of a target.
     #[must_use]
     pub fn of(target: Target) -> Self {
         let is_local = target == Target::Local;
@@ -221,12 +221,12 @@ impl Settings {
         }
     }
 
-    /// The hosts that the front answers to.
+    /// Returns the hosts that the front answers to.
     pub(crate) fn own_hosts(&self) -> Result<Hosts, Error> {
         Ok(Hosts::of(self.listen.ip(), self.hosts.clone())?)
     }
 
-    /// Nothing in a setting may end the string that it stands in.
+    /// Rejects settings whose characters would end the string that they are written into.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let tls = self.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]);
         let tokens = self.tokens.iter().flat_map(|tokens| [&tokens.issuer, &tokens.audience]);

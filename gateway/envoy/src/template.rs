@@ -1,18 +1,18 @@
-//! A small template language, so that one YAML file can be read as what it becomes.
+//! A small template language, so that the template of a YAML file reads like the result.
 //!
 //! `{{name}}` is a value. The lines from `#for list` to `#end` are repeated for each item of the list, which has values of its own
 //! beside those around it; the lines from `#if name` to `#end` are there where the value is there and not empty. Both nest.
 
 use std::collections::BTreeMap;
 
-/// What a template names.
+/// Values that a template refers to.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Values {
     texts: BTreeMap<&'static str, String>,
     lists: BTreeMap<&'static str, Vec<Self>>,
 }
 
-/// Why a template can't be filled.
+/// Error in a template.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line} of the template: {what}")]
 pub struct BadTemplate {
@@ -26,7 +26,7 @@ impl Values {
         Self { texts: texts.into(), lists: BTreeMap::new() }
     }
 
-    /// The same with one list more.
+    /// Adds a list.
     pub(crate) fn list(mut self, name: &'static str, items: impl IntoIterator<Item = Self>) -> Self {
         self.lists.insert(name, items.into_iter().collect());
         self
@@ -36,7 +36,7 @@ impl Values {
 /// Fills a template.
 ///
 /// # Errors
-/// If it names what has no value, or its blocks don't match.
+/// If it refers to a name without a value, or its blocks don't match.
 pub(crate) fn fill(template: &str, values: &Values) -> Result<String, BadTemplate> {
     let lines: Vec<_> = template.lines().collect();
     let mut filled = String::with_capacity(template.len() * 4);
@@ -44,7 +44,7 @@ pub(crate) fn fill(template: &str, values: &Values) -> Result<String, BadTemplat
     if end == lines.len() { Ok(filled) } else { Err(bad(end, "#end without a beginning")) }
 }
 
-/// Writes the lines from `at` to the end of their block, and tells where that is. Values further back count first.
+/// Writes the lines from `at` to the end of their block, and returns the index of that end. Later scopes take precedence.
 fn block(lines: &[&str], at: usize, scopes: &[&Values], shown: bool, out: &mut String) -> Result<usize, BadTemplate> {
     let mut at = at;
     while let Some(line) = lines.get(at) {
@@ -113,14 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_value_or_no_items_is_left_out_with_all_that_is_in_it() {
+    fn blocks_without_value_or_items_are_left_out() {
         let template = "#if empty\n#if name\n{{nothing}}\n#end\n#end\n#for none\n#if name\nx\n#end\n#end\nlast";
         assert_eq!(filled(template).unwrap(), "last\n");
         assert_eq!(filled("#if name\nshown\n#end").unwrap(), "shown\n");
     }
 
     #[test]
-    fn mistakes_name_their_line() {
+    fn template_error_names_its_line() {
         for (template, error) in [
             ("a\n{{nothing}}", "line 2 of the template: nothing has no value"),
             ("#for nothing\n#end", "line 1 of the template: nothing is not a list"),

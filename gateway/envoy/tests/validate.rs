@@ -1,4 +1,4 @@
-//! Envoy itself takes every configuration that can be rendered, and what is in it is what the descriptors and settings say.
+//! Validates rendered configurations with Envoy itself, and compares their content with the descriptors and settings.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_yaml_ng::Value;
 
 const TARGETS: [Target; 3] = [Target::Local, Target::Compose, Target::Kubernetes];
 
-/// The configuration of a target whose files Envoy finds in `directory`, and with everything that can be left out.
+/// Returns the settings of a target whose files Envoy finds in `directory`, with every optional part.
 fn complete(target: Target, directory: &Path) -> Settings {
     let file = |name: &str| directory.join(name).display().to_string();
     Settings {
@@ -35,7 +35,7 @@ fn write(settings: &Settings, directory: &Path) {
 }
 
 #[test]
-fn envoy_takes_every_configuration_that_can_be_rendered() {
+fn envoy_accepts_every_rendered_configuration() {
     let variants = TARGETS.into_iter().flat_map(|target| {
         [false, true].map(|is_complete| {
             move |directory: &Path| {
@@ -67,7 +67,7 @@ fn envoy_takes_every_configuration_that_can_be_rendered() {
 }
 
 #[test]
-fn what_a_container_needs_is_five_files_and_they_are_always_the_same() {
+fn container_files_are_complete_and_deterministic() {
     for target in [Target::Compose, Target::Kubernetes] {
         let first = files(target).unwrap();
         assert_eq!(first, files(target).unwrap());
@@ -78,15 +78,16 @@ fn what_a_container_needs_is_five_files_and_they_are_always_the_same() {
     assert_eq!(files(Target::Local).unwrap().len(), 4);
 }
 
+/// Internal RPCs have no route, and only reads are retried.
 #[test]
-fn every_rpc_for_people_has_one_route_and_no_internal_one_has_any() {
+fn each_routable_rpc_has_one_route() {
     let yaml: Value = serde_yaml_ng::from_str(&Settings::of(Target::Kubernetes).render().unwrap()).unwrap();
     let manager = &yaml["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
     let routes = manager["route_config"]["virtual_hosts"][0]["routes"].as_sequence().unwrap();
     let mut routed: Vec<_> = routes.iter().map(|route| route["match"]["path"].as_str().unwrap()).collect();
     routed.sort_unstable();
-    let for_people: Vec<_> = proto::RPCS.iter().filter(|rpc| !rpc.is_internal()).map(|rpc| rpc.path).collect();
-    assert_eq!(routed, for_people);
+    let routable: Vec<_> = proto::RPCS.iter().filter(|rpc| !rpc.is_internal()).map(|rpc| rpc.path).collect();
+    assert_eq!(routed, routable);
 
     for route in routes {
         let repeats = !route["route"]["retry_policy"].is_null();
@@ -97,7 +98,7 @@ fn every_rpc_for_people_has_one_route_and_no_internal_one_has_any() {
 }
 
 #[test]
-fn a_setting_cannot_break_out_of_its_place() {
+fn setting_with_unsafe_characters_is_rejected() {
     for bad in ["x\"\nadmin: {}", "\\", "a\nb"] {
         let settings = Settings { directory: bad.to_owned(), ..Settings::of(Target::Local) };
         assert!(matches!(settings.render(), Err(Error::Setting(_))), "{bad:?}");
@@ -105,9 +106,9 @@ fn a_setting_cannot_break_out_of_its_place() {
 }
 
 #[test]
-fn what_an_operator_sets_is_in_the_file_and_envoy_takes_it() {
+fn flags_reach_configuration_that_envoy_accepts() {
     let directory = tempfile::tempdir().unwrap();
-    let told = [
+    let flags = [
         ("--rate", "7:70", "max_tokens: 70, tokens_per_fill: 7,"),
         ("--auth-rate", "3:30", "max_tokens: 30, tokens_per_fill: 3,"),
         ("--max-body", "4096", "max_request_bytes: 4096"),
@@ -123,14 +124,17 @@ fn what_an_operator_sets_is_in_the_file_and_envoy_takes_it() {
         ),
     ];
     let mut command = Command::new(env!("CARGO_BIN_EXE_envoy-config"));
-    command.args(["--for", "local"]).arg(directory.path()).args(told.iter().flat_map(|(flag, value, _)| [flag, value]));
+    command
+        .args(["--for", "local"])
+        .arg(directory.path())
+        .args(flags.iter().flat_map(|(flag, value, _)| [flag, value]));
     let done = command.output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let written = fs::read_to_string(directory.path().join("envoy.yaml")).unwrap();
     // A network of IPv6 may ask a multiple of what a source may.
     let networks = ["280, tokens_per_fill: 28,", "1120, tokens_per_fill: 112,", "120, tokens_per_fill: 12,"];
     let networks = networks.map(|line| ("--rate", "", line));
-    for (flag, _, line) in told.into_iter().chain(networks) {
+    for (flag, _, line) in flags.into_iter().chain(networks) {
         assert!(written.contains(line), "{flag}: no {line} in\n{written}");
     }
     let envoy = Command::new(kit::envoy::binary())
@@ -142,7 +146,7 @@ fn what_an_operator_sets_is_in_the_file_and_envoy_takes_it() {
 }
 
 #[test]
-fn a_flag_that_makes_no_sense_is_refused_with_what_to_write() {
+fn invalid_flag_is_rejected_with_remedy() {
     let directory = tempfile::tempdir().unwrap();
     for (flag, value, remedy) in [
         ("--rate", "200", "such as 200:2000"),
@@ -158,14 +162,14 @@ fn a_flag_that_makes_no_sense_is_refused_with_what_to_write() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_envoy-config"));
         let done =
             command.args(["--for", "local"]).arg(directory.path()).arg(format!("{flag}={value}")).output().unwrap();
-        let told = String::from_utf8_lossy(&done.stderr);
-        assert!(!done.status.success() && told.contains(flag) && told.contains(remedy), "{told}");
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        assert!(!done.status.success() && stderr.contains(flag) && stderr.contains(remedy), "{stderr}");
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "a wrong flag writes nothing");
 }
 
 #[test]
-fn front_that_others_reach_has_hosts() {
+fn front_beyond_loopback_requires_hosts() {
     let listen = ([0, 0, 0, 0], 8081).into();
     let refused = Settings { listen, ..Settings::of(Target::Local) }.render().unwrap_err();
     assert!(matches!(refused, Error::Hosts(_)) && refused.to_string().contains("(--hosts)"), "{refused}");
@@ -179,7 +183,7 @@ fn front_that_others_reach_has_hosts() {
 }
 
 #[test]
-fn who_calls_the_command_wrongly_is_told_which_path_or_flag_it_is() {
+fn command_error_names_path_or_flag() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name).display().to_string();
     fs::write(at("file"), "").unwrap();
@@ -192,8 +196,8 @@ fn who_calls_the_command_wrongly_is_told_which_path_or_flag_it_is() {
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_envoy-config"));
         let done = command.args(["--for", "local", &into, "--cors-origins", origin]).output().unwrap();
-        let told = String::from_utf8_lossy(&done.stderr);
-        assert!(!done.status.success() && told.contains(&fault), "{told}");
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        assert!(!done.status.success() && stderr.contains(&fault), "{stderr}");
     }
     assert!(!fs::exists(at("new")).unwrap(), "a wrong flag writes nothing");
 }

@@ -1,4 +1,4 @@
-//! What the descriptors say: the routes, and the comments beside everything.
+//! Reads routes, comments and enum values from the descriptors.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::error::Error;
@@ -12,7 +12,7 @@ use proto::Rpc;
 use crate::examples;
 use crate::prose::{Glossary, camel_case, markdown};
 
-/// The descriptors, ready to be asked.
+/// Routes, comments and enum values of the descriptors.
 #[derive(Debug)]
 pub(crate) struct Contract {
     pub(crate) routes: Vec<Route>,
@@ -35,7 +35,7 @@ pub(crate) struct Route {
     pub(crate) body: Body,
 }
 
-/// What of the request is the body.
+/// Part of the request that is the body.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Body {
     /// There is none.
@@ -89,7 +89,7 @@ impl Glossary for Contract {
     }
 }
 
-/// As people write it: `GET /journal/{clientId}`.
+/// Written as `GET /journal/{clientId}`.
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.verb.to_uppercase(), self.path())

@@ -1,4 +1,4 @@
-//! How operations fail: which reasons each can answer, and what the page says of them.
+//! Error responses of operations: the reasons of each, and their descriptions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -6,7 +6,7 @@ use std::error::Error;
 use proto::Caller;
 
 use crate::contract::Route;
-use crate::words::{Bare, Reason, StatusWords, Words};
+use crate::overlay::{Bare, Overlay, Reason, StatusOverlay};
 use crate::yaml::{Map, Value, list, map, reference, text};
 
 /// google.rpc.Code: the name, the number and the HTTP status.
@@ -24,28 +24,28 @@ const CODES: [(&str, i32, u16); 11] = [
     ("UNAUTHENTICATED", 16, 401),
 ];
 
-/// The HTTP status of a code, if the word is one.
+/// Returns the HTTP status of a code; none if the word is no code.
 pub(crate) fn http_status(code: &str) -> Option<u16> {
     CODES.iter().find(|(name, ..)| *name == code).map(|(.., status)| *status)
 }
 
-/// Whether the operation honours `Idempotency-Key`: every POST but those of accounts.
-pub(crate) fn is_repeatable(route: &Route) -> bool {
+/// Returns whether the operation takes an `Idempotency-Key`: every POST but those of accounts.
+pub(crate) fn takes_idempotency_key(route: &Route) -> bool {
     route.verb == "post" && !route.template.starts_with("/auth/")
 }
 
-/// The failures of every operation, with what several have in common told once.
+/// Error responses of every operation. Those that several operations share are components.
 #[derive(Debug)]
-pub(crate) struct Failures<'w> {
-    words: &'w Words,
+pub(crate) struct Failures<'o> {
+    overlay: &'o Overlay,
     reasons: Vec<(String, Reason)>,
-    /// Of each status, the reasons that most operations share.
+    /// The most common set of reasons of each status.
     common: BTreeMap<u16, Vec<String>>,
 }
 
-impl<'w> Failures<'w> {
-    pub(crate) fn new(words: &'w Words, routes: &[Route]) -> Result<Self, Box<dyn Error>> {
-        let mut failures = Self { words, reasons: words.reasons()?, common: BTreeMap::new() };
+impl<'o> Failures<'o> {
+    pub(crate) fn new(overlay: &'o Overlay, routes: &[Route]) -> Result<Self, Box<dyn Error>> {
+        let mut failures = Self { overlay, reasons: overlay.reasons()?, common: BTreeMap::new() };
         let mut counts: BTreeMap<(u16, Vec<String>), usize> = BTreeMap::new();
         for route in routes {
             for set in failures.of(route)? {
@@ -65,11 +65,11 @@ impl<'w> Failures<'w> {
     /// The reasons of an operation, by status.
     fn of(&self, route: &Route) -> Result<BTreeMap<u16, Vec<String>>, Box<dyn Error>> {
         let name = route.method.name();
-        let words = self.words.operations.get(name).ok_or(format!("words.yaml: no operation {name}"))?;
-        let mut wanted: BTreeSet<_> = words.reasons.iter().map(String::as_str).collect();
+        let entry = self.overlay.operations.get(name).ok_or(format!("overlay.yaml: no operation {name}"))?;
+        let mut wanted: BTreeSet<_> = entry.reasons.iter().map(String::as_str).collect();
         wanted.extend(of_every(route));
         if let Some(unknown) = wanted.iter().find(|name| !self.reasons.iter().any(|(known, _)| known == *name)) {
-            return Err(format!("words.yaml: {name} names {unknown}, which is no reason").into());
+            return Err(format!("overlay.yaml: {name} names {unknown}, which is no reason").into());
         }
         let mut sets = BTreeMap::<u16, Vec<String>>::new();
         for (name, reason) in self.reasons.iter().filter(|(name, _)| wanted.contains(name.as_str())) {
@@ -78,7 +78,7 @@ impl<'w> Failures<'w> {
         Ok(sets)
     }
 
-    /// The responses of an operation that are no success.
+    /// Returns the error responses of an operation.
     pub(crate) fn responses(&self, route: &Route) -> Result<Map, Box<dyn Error>> {
         let response = |(status, set): (u16, Vec<String>)| {
             let written = if self.common.get(&status) == Some(&set) {
@@ -90,7 +90,7 @@ impl<'w> Failures<'w> {
         };
         let mut responses = self.of(route)?.into_iter().map(response).collect::<Result<Vec<_>, Box<dyn Error>>>()?;
         let bare = |(status, bare): (&u16, &Bare)| (text(status.to_string()), reference("responses", &bare.name));
-        responses.extend(self.words.bare.iter().map(bare));
+        responses.extend(self.overlay.bare.iter().map(bare));
         responses.sort_by(|(one, _), (other, _)| one.as_str().cmp(&other.as_str()));
         Ok(responses.into_iter().collect())
     }
@@ -101,7 +101,7 @@ impl<'w> Failures<'w> {
             |(status, set): (&u16, &Vec<String>)| Ok((text(&self.status(*status)?.name), self.response(*status, set)?));
         let mut components = self.common.iter().map(component).collect::<Result<Map, Box<dyn Error>>>()?;
         let bare = |bare: &Bare| (text(&bare.name), map([("description", text(&bare.description))]).into());
-        components.extend(self.words.bare.values().map(bare));
+        components.extend(self.overlay.bare.values().map(bare));
         Ok(components)
     }
 
@@ -111,31 +111,31 @@ impl<'w> Failures<'w> {
     }
 
     fn response(&self, status: u16, set: &[String]) -> Result<Value, Box<dyn Error>> {
-        let words = self.status(status)?;
-        let mut description = format!("{}:\n", words.title);
+        let entry = self.status(status)?;
+        let mut description = format!("{}:\n", entry.title);
         let mut examples = Map::new();
         for (name, reason) in self.reasons.iter().filter(|(name, _)| set.contains(name)) {
             description.push_str(&format!("\n- `{name}`: {}", reason.says));
             examples.insert(text(name), reference("examples", name));
         }
         let mut headers = map([("Cache-Control", reference("headers", "Cache-Control"))]);
-        headers.extend(words.headers.iter().map(|name| (text(name), reference("headers", name))));
+        headers.extend(entry.headers.iter().map(|name| (text(name), reference("headers", name))));
         let json = map([("schema", reference("schemas", "Error")), ("examples", examples.into())]);
         let content = map([("application/json", json.into())]);
         Ok(map([("description", text(description)), ("headers", headers.into()), ("content", content.into())]).into())
     }
 
-    fn status(&self, status: u16) -> Result<&StatusWords, String> {
-        self.words.statuses.get(&status).ok_or(format!("words.yaml: no status {status}"))
+    fn status(&self, status: u16) -> Result<&StatusOverlay, String> {
+        self.overlay.statuses.get(&status).ok_or(format!("overlay.yaml: no status {status}"))
     }
 }
 
 fn status(reason: &Reason) -> Result<u16, String> {
     let known = reason.status.or_else(|| http_status(&reason.code));
-    known.ok_or_else(|| format!("words.yaml: {} is no code", reason.code))
+    known.ok_or_else(|| format!("overlay.yaml: {} is no code", reason.code))
 }
 
-/// What every operation of this kind can answer.
+/// Returns the reasons that every operation of this kind can answer.
 fn of_every(route: &Route) -> Vec<&'static str> {
     let mut reasons = vec![
         "INVALID_FIELDS",
@@ -155,16 +155,16 @@ fn of_every(route: &Route) -> Vec<&'static str> {
     if route.has_body() {
         reasons.extend(["MALFORMED_JSON", "UNSUPPORTED_CONTENT_TYPE", "BODY_TOO_LARGE"]);
     }
-    if !route.rpc.is_public() {
+    if !route.rpc.allows_anonymous() {
         reasons.extend(["TOKEN_MISSING", "TOKEN_EXPIRED", "TOKEN_INVALID"]);
     }
     if matches!(route.rpc.callers, [Caller::Client | Caller::Therapist]) {
         reasons.push("ROLE_NOT_ALLOWED");
     }
-    if route.verb != "get" && !route.rpc.is_public() {
+    if route.verb != "get" && !route.rpc.allows_anonymous() {
         reasons.push("CONFLICT");
     }
-    if is_repeatable(route) {
+    if takes_idempotency_key(route) {
         reasons.push("IDEMPOTENCY_KEY_REUSED");
     }
     reasons

@@ -1,53 +1,53 @@
 //! The OpenAPI document of the REST surface, made from the descriptors.
 //!
-//! What the protos say comes from them: routes, fields, enums, who may call, and in their comments the words. What they
-//! can't say comes from `words.yaml`: how to start, limits, examples, the reasons of errors.
+//! Routes, fields, enums, callers and, from their comments, descriptions come from the protos. The parts that protos can't
+//! express come from `overlay.yaml`: the starting guide, limits, examples, the reasons of errors.
 
 mod contract;
 mod examples;
 mod failures;
 mod operations;
+mod overlay;
 mod prose;
 mod schemas;
-mod words;
 mod yaml;
 
 use std::error::Error;
 
 use crate::contract::Contract;
 use crate::operations::Operations;
-use crate::words::Words;
+use crate::overlay::Overlay;
 use crate::yaml::{Map, map, text};
 
-/// Where the document comes from, for whoever opens it.
+/// Header comment of the document: its sources, and the command that writes it.
 const HEAD: &str =
-    "# Made from the protos and words.yaml by `cargo run -p openapi > gateway/openapi/swagger.yaml`: edit those.\n";
+    "# Made from the protos and overlay.yaml by `cargo run -p openapi > gateway/openapi/swagger.yaml`: edit those.\n";
 
-/// The document, as YAML (OpenAPI 3.1).
+/// Returns the document as YAML (OpenAPI 3.1).
 ///
 /// # Errors
-/// If the words name what the descriptors don't have, or lack what the document must say.
+/// If the overlay names something that the descriptors don't have, or lacks a required part.
 pub fn document() -> Result<String, Box<dyn Error>> {
-    let words = Words::load()?;
+    let overlay = Overlay::load()?;
     let contract = Contract::load()?;
-    let written = Operations::write(&contract, &words)?;
+    let written = Operations::write(&contract, &overlay)?;
 
-    let mut components = map([("securitySchemes", words.security_schemes.clone())]);
-    components.insert(text("parameters"), words.parameters.clone().into());
-    components.insert(text("headers"), words.headers.clone().into());
+    let mut components = map([("securitySchemes", overlay.security_schemes.clone())]);
+    components.insert(text("parameters"), overlay.parameters.clone().into());
+    components.insert(text("headers"), overlay.headers.clone().into());
     components.insert(text("responses"), written.responses.into());
     components.insert(text("examples"), written.examples.into());
     components.insert(text("schemas"), written.schemas.into());
 
     let mut document = Map::new();
     document.insert(text("openapi"), text("3.1.0"));
-    document.insert(text("info"), words.info.clone());
-    document.insert(text("servers"), words.servers.clone());
+    document.insert(text("info"), overlay.info.clone());
+    document.insert(text("servers"), overlay.servers.clone());
     document.insert(text("security"), yaml::list([map([("accessToken", yaml::list([]))]).into()]));
     document.insert(
         text("tags"),
         yaml::list(
-            words
+            overlay
                 .tags
                 .iter()
                 .map(|tag| map([("name", text(&tag.name)), ("description", text(&tag.description))]).into()),

@@ -8,12 +8,12 @@ use proto::Caller;
 
 use crate::contract::{Body, Contract, Route};
 use crate::examples;
-use crate::failures::{Failures, is_repeatable};
+use crate::failures::{Failures, takes_idempotency_key};
+use crate::overlay::{Operation, Overlay};
 use crate::schemas::{Schemas, Side, behaves};
-use crate::words::{Operation, Words};
 use crate::yaml::{Map, Value, json, list, map, reference, text};
 
-/// What is written of the operations.
+/// Parts of the document that describe the operations.
 #[derive(Debug)]
 pub(crate) struct Operations {
     pub(crate) paths: Map,
@@ -23,14 +23,16 @@ pub(crate) struct Operations {
 }
 
 impl Operations {
+    /// Writes the paths, and the components that they refer to.
+    ///
     /// # Errors
-    /// If the words name what the descriptors don't have, or lack what must be said.
-    pub(crate) fn write(contract: &Contract, words: &Words) -> Result<Self, Box<dyn Error>> {
-        check_names(contract, words)?;
-        let failures = Failures::new(words, &contract.routes)?;
-        let mut writer = Writer { contract, words, failures: &failures, schemas: Schemas::new(contract, words) };
+    /// If the overlay names something that the descriptors don't have, or lacks a required part.
+    pub(crate) fn write(contract: &Contract, overlay: &Overlay) -> Result<Self, Box<dyn Error>> {
+        check_names(contract, overlay)?;
+        let failures = Failures::new(overlay, &contract.routes)?;
+        let mut writer = Writer { contract, overlay, failures: &failures, schemas: Schemas::new(contract, overlay) };
         let mut paths = Map::new();
-        for tag in &words.tags {
+        for tag in &overlay.tags {
             let is_of = |route: &&Route| tag.service.as_deref() == Some(route.rpc.service());
             for route in contract.routes.iter().filter(is_of) {
                 let operation = writer.operation(route, &tag.name)?;
@@ -40,33 +42,33 @@ impl Operations {
                 }
             }
         }
-        paths.extend(words.paths.clone());
+        paths.extend(overlay.paths.clone());
         let schemas = writer.schemas.into_components();
         Ok(Self { paths, responses: failures.components()?, examples: failures.examples()?, schemas })
     }
 }
 
-/// Everything that the words speak of must exist, and every service have a tag.
-fn check_names(contract: &Contract, words: &Words) -> Result<(), String> {
+/// Checks that everything the overlay names exists, and that every service has a tag.
+fn check_names(contract: &Contract, overlay: &Overlay) -> Result<(), String> {
     let routes = &contract.routes;
     let known = |name: &str| routes.iter().any(|route| route.method.name() == name);
-    if let Some(name) = words.operations.keys().find(|name| !known(name)) {
-        return Err(format!("words.yaml: there is no operation {name}"));
+    if let Some(name) = overlay.operations.keys().find(|name| !known(name)) {
+        return Err(format!("overlay.yaml: there is no operation {name}"));
     }
-    let tagged = |service: &str| words.tags.iter().any(|tag| tag.service.as_deref() == Some(service));
+    let tagged = |service: &str| overlay.tags.iter().any(|tag| tag.service.as_deref() == Some(service));
     if let Some(route) = routes.iter().find(|route| !tagged(route.rpc.service())) {
-        return Err(format!("words.yaml: {} has no tag", route.rpc.service()));
+        return Err(format!("overlay.yaml: {} has no tag", route.rpc.service()));
     }
     let fields = contract.fields();
-    if let Some(name) = words.fields.keys().find(|name| !fields.contains(name.as_str())) {
-        return Err(format!("words.yaml: there is no field {name}"));
+    if let Some(name) = overlay.fields.keys().find(|name| !fields.contains(name.as_str())) {
+        return Err(format!("overlay.yaml: there is no field {name}"));
     }
     Ok(())
 }
 
 struct Writer<'a> {
     contract: &'a Contract,
-    words: &'a Words,
+    overlay: &'a Overlay,
     failures: &'a Failures<'a>,
     schemas: Schemas<'a>,
 }
@@ -74,13 +76,13 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn operation(&mut self, route: &Route, tag: &str) -> Result<Map, Box<dyn Error>> {
         let name = route.method.name();
-        let words = self.words.operations.get(name).ok_or(format!("words.yaml: no operation {name}"))?;
+        let entry = self.overlay.operations.get(name).ok_or(format!("overlay.yaml: no operation {name}"))?;
         let id = operation_id(name);
         let is_alias = route.alias > 0;
         let (id, summary) = match route.alias {
-            0 => (id, words.summary.clone()),
-            1 => (format!("{id}Alias"), format!("{} (another path)", words.summary)),
-            more => (format!("{id}Alias{more}"), format!("{} (another path)", words.summary)),
+            0 => (id, entry.summary.clone()),
+            1 => (format!("{id}Alias"), format!("{} (another path)", entry.summary)),
+            more => (format!("{id}Alias{more}"), format!("{} (another path)", entry.summary)),
         };
         let mut operation = map([
             ("operationId", text(id)),
@@ -88,19 +90,19 @@ impl Writer<'_> {
             ("summary", text(summary)),
             ("description", text(self.description(route, is_alias))),
         ]);
-        if route.rpc.is_public() {
+        if route.rpc.allows_anonymous() {
             operation.insert(text("security"), list([]));
         }
         let parameters = self.parameters(route)?;
         if !parameters.is_empty() {
             operation.insert(text("parameters"), list(parameters));
         }
-        if let Some(body) = self.request_body(route, words)? {
+        if let Some(body) = self.request_body(route, entry)? {
             operation.insert(text("requestBody"), body.into());
         }
         let mut success = self.success(route)?;
-        if !words.links.is_empty() {
-            success.insert(text("links"), self.links(words)?.into());
+        if !entry.links.is_empty() {
+            success.insert(text("links"), self.links(entry)?.into());
         }
         let mut responses = map([(&*route.rpc.http_status.to_string(), success.into())]);
         responses.extend(self.failures.responses(route)?);
@@ -108,11 +110,11 @@ impl Writer<'_> {
         Ok(operation)
     }
 
-    /// What can be done next with what the answer holds.
-    fn links(&self, words: &Operation) -> Result<Map, String> {
+    /// Returns the links to operations whose parameters are fields of the answer.
+    fn links(&self, entry: &Operation) -> Result<Map, String> {
         let link = |(name, parameters): (&String, &BTreeMap<String, String>)| {
             let target =
-                self.words.operations.get(name).ok_or(format!("words.yaml: no operation {name} to link to"))?;
+                self.overlay.operations.get(name).ok_or(format!("overlay.yaml: no operation {name} to link to"))?;
             let parameters =
                 parameters.iter().map(|(name, field)| (text(name), text(format!("$response.body#/{field}"))));
             let link = map([
@@ -122,7 +124,7 @@ impl Writer<'_> {
             ]);
             Ok((text(operation_id(name)), link.into()))
         };
-        words.links.iter().map(link).collect()
+        entry.links.iter().map(link).collect()
     }
 
     fn description(&self, route: &Route, is_alias: bool) -> String {
@@ -147,7 +149,7 @@ impl Writer<'_> {
         for field in route.query() {
             parameters.push(self.parameter(&field, "query")?);
         }
-        if is_repeatable(route) {
+        if takes_idempotency_key(route) {
             parameters.push(reference("parameters", "IdempotencyKey"));
         }
         Ok(parameters)
@@ -163,15 +165,15 @@ impl Writer<'_> {
         parameter.insert(text("required"), (place == "path" || behaves(field, "REQUIRED")).into());
         parameter.insert(text("description"), description);
         parameter.insert(text("schema"), schema.into());
-        if let Some(example) = self.words.field(field.parent_message().name(), field.name()).example {
+        if let Some(example) = self.overlay.field(field.parent_message().name(), field.name()).example {
             parameter.insert(text("example"), example);
         }
         Ok(parameter.into())
     }
 
-    fn request_body(&mut self, route: &Route, words: &Operation) -> Result<Option<Map>, Box<dyn Error>> {
+    fn request_body(&mut self, route: &Route, entry: &Operation) -> Result<Option<Map>, Box<dyn Error>> {
         let input = route.method.input();
-        let side = Side::Request { partial: words.body.partial };
+        let side = Side::Request { partial: entry.body.partial };
         let file = input.parent_file();
         let (message, comment, without) = match &route.body {
             Body::None => return Ok(None),
@@ -180,14 +182,14 @@ impl Writer<'_> {
             }
             Body::Field(field) => (message_of(field)?, self.contract.markdown(&file, field.path()), Vec::new()),
         };
-        let name = words.body.name.as_deref().unwrap_or(message.name());
+        let name = entry.body.name.as_deref().unwrap_or(message.name());
         let schema = self.schemas.message(name, &message, side, &without)?;
-        let example = words.example.clone().ok_or(format!("words.yaml: {} has no example", route.method.name()))?;
+        let example = entry.example.clone().ok_or(format!("overlay.yaml: {} has no example", route.method.name()))?;
         let json = map([("schema", schema), ("example", example)]);
         let mut body = map([("description", text(comment))]);
         // A body that needs no field need not be sent.
         let needs = |field: FieldDescriptor| behaves(&field, "REQUIRED") && !without.contains(&field.name());
-        let needed = !words.body.partial && message.fields().any(needs);
+        let needed = !entry.body.partial && message.fields().any(needs);
         body.insert(text("required"), needed.into());
         body.insert(text("content"), map([("application/json", json.into())]).into());
         Ok(Some(body))
@@ -203,7 +205,7 @@ impl Writer<'_> {
         let (description, schema, example) = if route.rpc.response_body.is_empty() {
             let description = self.contract.markdown(&file, output.path());
             let schema = self.schemas.message(output.name(), &output, Side::Answer, &[])?;
-            (description, schema, examples::of_message(self.words, &output)?)
+            (description, schema, examples::of_message(self.overlay, &output)?)
         } else {
             let field = output.get_field_by_json_name(route.rpc.response_body).ok_or("no such field to answer with")?;
             let item = message_of(&field)?;
@@ -211,7 +213,7 @@ impl Writer<'_> {
             let description = self.contract.markdown(&file, field.path());
             let items = self.schemas.message(item.name(), &item, Side::Answer, &[])?;
             let schema = map([("type", text("array")), ("items", items)]).into();
-            (description, schema, list([examples::of_message(self.words, &item)?]))
+            (description, schema, list([examples::of_message(self.overlay, &item)?]))
         };
         if route.rpc.streams {
             return Ok(stream(&output, headers, &example));
@@ -221,7 +223,7 @@ impl Writer<'_> {
     }
 }
 
-/// The answer of an RPC that answers with a stream.
+/// Returns the success response of a streaming RPC.
 fn stream(event: &MessageDescriptor, headers: Map, example: &Value) -> Map {
     let description = format!(
         "Server-sent events, until the stream ends. The data of each is a `{}` as JSON. A line that begins with a colon only \
@@ -235,7 +237,7 @@ fn stream(event: &MessageDescriptor, headers: Map, example: &Value) -> Map {
     map([("description", text(description)), ("headers", headers.into()), ("content", content.into())])
 }
 
-/// The name of an RPC as that of an operation.
+/// Returns the operation id of an RPC.
 fn operation_id(rpc: &str) -> String {
     let mut id = rpc.to_owned();
     if let Some(first) = id.get_mut(..1) {

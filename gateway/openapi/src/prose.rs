@@ -1,16 +1,16 @@
-//! From comments in the protos to words on the page.
+//! Converts comments of the protos to Markdown.
 
 use crate::failures::http_status;
 
-/// What comments speak of.
+/// Names that comments refer to.
 pub(crate) trait Glossary {
-    /// How an RPC is called over REST, if the name is one's.
+    /// Returns the REST route of an RPC; none if the name is no RPC.
     fn route(&self, name: &str) -> Option<String>;
-    /// Whether a word is a value of an enum.
+    /// Returns whether a word is a value of an enum.
     fn is_value(&self, word: &str) -> bool;
 }
 
-/// A comment as Markdown: its paragraph `Errors: …; …` becomes a list with the statuses of HTTP, and names become code.
+/// Converts a comment to Markdown: its paragraph `Errors: …; …` becomes a list with the statuses of HTTP, and names become code.
 /// Between backticks, fields get the names that JSON gives them, and RPCs their routes.
 pub(crate) fn markdown(comment: &str, glossary: &impl Glossary) -> String {
     let lines: Vec<_> = comment.lines().map(str::trim).collect();
@@ -39,12 +39,12 @@ fn code(word: &str) -> String {
     format!("`{word}`")
 }
 
-/// Whether a word looks like a reason or a state: `SLOT_TAKEN`, `PENDING`.
+/// Returns whether a word looks like a reason or a state: `SLOT_TAKEN`, `PENDING`.
 fn is_reason(word: &str) -> bool {
     word.len() > 3 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
 }
 
-/// A text with the names in it as REST has them; `word` says what becomes of words that are not between backticks.
+/// Replaces the names in a text by those of REST; `word` replaces words that are not between backticks.
 fn names(text: &str, glossary: &impl Glossary, word: impl Fn(&str) -> Option<String>) -> String {
     let parts = text.split('`').enumerate().map(|(at, part)| match at % 2 {
         1 => code(&glossary.route(part).unwrap_or_else(|| camel_case(part))),
@@ -53,7 +53,7 @@ fn names(text: &str, glossary: &impl Glossary, word: impl Fn(&str) -> Option<Str
     parts.collect()
 }
 
-/// A text as its words and what is between them.
+/// Splits a text into its words and the separators between them.
 fn words(mut text: &str) -> impl Iterator<Item = &str> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     std::iter::from_fn(move || {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_become_paragraphs_and_names_are_those_of_rest() {
+    fn lines_become_paragraphs_with_rest_names() {
         let comment =
             " One that is PENDING — or `PENDING` —\n by `time_zone`.\n\n Then `Refresh`, not Refresh; `HH:MM` stays.\n";
         let expected = "One that is `PENDING` — or `PENDING` — by `timeZone`.\n\nThen `POST /auth/refresh`, not Refresh; `HH:MM` stays.";
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_become_a_list_with_statuses() {
+    fn errors_become_list_with_statuses() {
         let comment =
             " Errors: NOT_FOUND; ALREADY_EXISTS (SLOT_TAKEN) when it is PENDING, as RFC 9110\n says of `page_size`.";
         let expected = "It can fail with:\n\n- 404 `NOT_FOUND`\n- 409 `ALREADY_EXISTS` (`SLOT_TAKEN`) when it is `PENDING`, as RFC 9110 says of `pageSize`";

@@ -7,17 +7,17 @@ use prost_reflect::{DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, Messa
 
 use crate::contract::Contract;
 use crate::examples::values;
-use crate::words::Words;
+use crate::overlay::Overlay;
 use crate::yaml::{Map, Value, list, map, reference, text};
 
-/// Which side writes the message.
+/// Writer of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// We do: every field is there, but for those that the words say may be absent.
+    /// The service: every field is present, except those that the overlay marks as absent.
     Answer,
-    /// The caller does: what is REQUIRED must be there, and what only we make is left out.
+    /// The caller: REQUIRED fields must be present, and OUTPUT_ONLY ones are left out.
     Request {
-        /// Whether what is not sent stays as it is: then nothing must be there.
+        /// True if fields that are not sent stay unchanged: then none is required.
         partial: bool,
     },
 }
@@ -26,25 +26,25 @@ pub(crate) enum Side {
 #[derive(Debug)]
 pub(crate) struct Schemas<'a> {
     contract: &'a Contract,
-    words: &'a Words,
+    overlay: &'a Overlay,
     components: BTreeMap<String, Value>,
-    /// What each component is of.
+    /// Origin of each component.
     origins: BTreeMap<String, String>,
 }
 
 impl<'a> Schemas<'a> {
-    pub(crate) fn new(contract: &'a Contract, words: &'a Words) -> Self {
+    pub(crate) fn new(contract: &'a Contract, overlay: &'a Overlay) -> Self {
         let named = |(name, schema): (&Value, &Value)| Some((name.as_str()?.to_owned(), schema.clone()));
-        let components: BTreeMap<_, _> = words.schemas.iter().filter_map(named).collect();
+        let components: BTreeMap<_, _> = overlay.schemas.iter().filter_map(named).collect();
         let origins = components.keys().map(|name| (name.clone(), String::new())).collect();
-        Self { contract, words, components, origins }
+        Self { contract, overlay, components, origins }
     }
 
     pub(crate) fn into_components(self) -> Map {
         self.components.into_iter().map(|(name, schema)| (text(name), schema)).collect()
     }
 
-    /// A reference to the schema of a message; it is written if it isn't yet.
+    /// Returns a reference to the schema of a message, which is written on first use.
     pub(crate) fn message(
         &mut self,
         name: &str,
@@ -78,12 +78,12 @@ impl<'a> Schemas<'a> {
         Ok(reference("schemas", name))
     }
 
-    /// Notes what a component is of. Two may not share a name.
+    /// Records the origin of a component; returns whether it is new. Two origins can't share a name.
     fn is_new(&mut self, name: &str, origin: &str) -> Result<bool, String> {
         match self.origins.get(name) {
             Some(known) if known == origin => Ok(false),
             Some(known) => {
-                Err(format!("{name} would be of {origin}, and is of {known}: name one of them in words.yaml"))
+                Err(format!("{name} would be of {origin}, and is of {known}: name one of them in overlay.yaml"))
             }
             None => {
                 self.origins.insert(name.to_owned(), origin.to_owned());
@@ -94,17 +94,17 @@ impl<'a> Schemas<'a> {
 
     fn is_required(&self, field: &FieldDescriptor, side: Side) -> bool {
         match side {
-            Side::Answer => !self.words.field(field.parent_message().name(), field.name()).absent,
+            Side::Answer => !self.overlay.field(field.parent_message().name(), field.name()).absent,
             Side::Request { partial } => !partial && behaves(field, "REQUIRED"),
         }
     }
 
     /// The schema of a field, with its description.
     pub(crate) fn field(&mut self, field: &FieldDescriptor, side: Side) -> Result<Value, Box<dyn Error>> {
-        let words = self.words.field(field.parent_message().name(), field.name());
-        let mut keywords = words.keywords;
+        let entry = self.overlay.field(field.parent_message().name(), field.name());
+        let mut keywords = entry.keywords;
         if side != Side::Answer {
-            keywords.extend(words.request);
+            keywords.extend(entry.request);
         }
         let comment = self.contract.markdown(&field.parent_file(), field.path());
         let mut schema = self.kind(field, side, keywords.contains_key("enum"))?;
@@ -113,7 +113,7 @@ impl<'a> Schemas<'a> {
         }
         schema.insert(text("description"), text(comment));
         schema.extend(keywords);
-        if let Some(example) = words.example
+        if let Some(example) = entry.example
             && !schema.contains_key("$ref")
         {
             schema.insert(text("examples"), list([example]));
@@ -121,7 +121,7 @@ impl<'a> Schemas<'a> {
         Ok(schema.into())
     }
 
-    /// What one value of a field is.
+    /// Returns the schema of one value of a field.
     fn kind(&mut self, field: &FieldDescriptor, side: Side, some_values: bool) -> Result<Map, Box<dyn Error>> {
         let plain = |kind: &str| map([("type", text(kind))]);
         let formatted = |kind: &str, format: &str| map([("type", text(kind)), ("format", text(format))]);
@@ -151,7 +151,7 @@ impl<'a> Schemas<'a> {
     }
 
     fn enumeration(&mut self, kind: &EnumDescriptor) -> Result<Value, Box<dyn Error>> {
-        let name = match (self.words.names.get(kind.full_name()), kind.parent_message()) {
+        let name = match (self.overlay.names.get(kind.full_name()), kind.parent_message()) {
             (Some(name), _) => name.clone(),
             (None, Some(parent)) => format!("{}{}", parent.name(), kind.name()),
             (None, None) => kind.name().to_owned(),
@@ -171,7 +171,7 @@ impl<'a> Schemas<'a> {
     }
 }
 
-/// Whether a field has a google.api.field_behavior.
+/// Returns whether a field has this `google.api.field_behavior`.
 pub(crate) fn behaves(field: &FieldDescriptor, behaviour: &str) -> bool {
     let options = field.options();
     let Some(extension) = field.parent_pool().get_extension_by_name("google.api.field_behavior") else { return false };
@@ -181,8 +181,8 @@ pub(crate) fn behaves(field: &FieldDescriptor, behaviour: &str) -> bool {
 }
 
 fn has(options: &DynamicMessage, extension: &prost_reflect::ExtensionDescriptor, number: Option<i32>) -> bool {
-    let told = options.get_extension(extension);
-    told.as_list().is_some_and(|list| list.iter().map(Reflected::as_enum_number).any(|told| told == number))
+    let behaviours = options.get_extension(extension);
+    behaviours.as_list().is_some_and(|list| list.iter().map(Reflected::as_enum_number).any(|value| value == number))
 }
 
 fn as_map(value: Value) -> Result<Map, Box<dyn Error>> {

@@ -1,8 +1,8 @@
-//! Building and writing YAML. Mappings keep the order in which they are filled.
+//! Builds and writes YAML. Mappings keep their order of insertion.
 
 pub(crate) use serde_yaml_ng::{Mapping as Map, Value};
 
-/// Words that YAML 1.1 takes for something else than text.
+/// Words that YAML 1.1 does not read as text.
 const RESERVED: [&str; 10] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan"];
 
 pub(crate) fn text(text: impl AsRef<str>) -> Value {
@@ -37,7 +37,7 @@ pub(crate) fn json(value: &Value) -> String {
     }
 }
 
-/// A document. Text that a reader of YAML 1.1 might take for a time or a number is quoted, which `serde_yaml_ng` doesn't do.
+/// Writes a document. Text that a reader of YAML 1.1 might take for a time or a number is quoted, which `serde_yaml_ng` doesn't do.
 pub(crate) fn document(map: &Map) -> String {
     let mut out = String::new();
     members(map, 0, &mut out);
@@ -55,7 +55,7 @@ fn members(map: &Map, indent: usize, out: &mut String) {
     }
 }
 
-/// What stands behind a key.
+/// Appends the value of a key.
 fn nested(value: &Value, indent: usize, out: &mut String) {
     let margin = " ".repeat(indent);
     if let Some(map) = value.as_mapping().filter(|map| !map.is_empty()) {
@@ -100,7 +100,7 @@ fn scalar(value: &Value, indent: usize) -> String {
     format!("|-\n{}", lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// Whether a text needs no quotes, whoever reads it.
+/// Returns whether a text needs no quotes in any version of YAML.
 fn is_plain(text: &str) -> bool {
     let letters = |c: char| c.is_ascii_alphanumeric() || " _/.,;()'`-".contains(c);
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
@@ -109,7 +109,7 @@ fn is_plain(text: &str) -> bool {
         && !RESERVED.contains(&text.to_ascii_lowercase().as_str())
 }
 
-/// In double quotes, as JSON and YAML alike write it.
+/// Quotes a text, as both JSON and YAML write it.
 fn quoted(text: &str) -> String {
     let mut out = String::from('"');
     for c in text.chars() {
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_reads_as_it_was() {
+    fn written_yaml_and_json_read_back() {
         let texts = [
             "",
             " ",
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_older_readers_take_for_something_else_is_quoted() {
+    fn text_ambiguous_in_yaml_1_1_is_quoted() {
         for text in ["10:00", "2026-03-02T18:30:00Z", "2026-03-02", "1_000", "yes", "OFF", "~", "null", "=", "0o7"] {
             assert!(scalar(&Value::String(text.to_owned()), 0).starts_with('"'), "{text}");
         }

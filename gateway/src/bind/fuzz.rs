@@ -1,4 +1,4 @@
-//! Requests of path, query and body, beside what was written into them.
+//! Checks bound requests against the values that were written into path, query and body.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use proptest::test_runner::TestCaseResult;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 
-use super::{MOST_NAMED, bind};
+use super::{MAX_NAMED, bind};
 use crate::percent::decode_segment;
 use crate::route::{Segments, Table};
 
@@ -85,7 +85,7 @@ const BODY: [&str; 22] = [
     "\\u0000",
 ];
 
-/// Whatever comes is a message of the RPC, with the id of the path, or names what is wrong, and no more than can be read.
+/// Checks that a request becomes a message of the RPC with the id of the path, or an error with a bounded list of fields.
 fn requests((id, query, body): (Vec<u8>, Vec<u8>, Vec<u8>)) -> TestCaseResult {
     let (id, query) = (String::from_utf8_lossy(&id), String::from_utf8_lossy(&query));
     let path = format!("/front/items/{}", id.replace('/', "%2F"));
@@ -103,7 +103,7 @@ fn requests((id, query, body): (Vec<u8>, Vec<u8>, Vec<u8>)) -> TestCaseResult {
             let (reason, named) = (error.reason(), error.violations().len());
             prop_assert!(reason == "MALFORMED_JSON" || reason == "INVALID_FIELDS" && named > 0, "{}", error);
             // As many of the body, of the query and of the path.
-            prop_assert!(named <= 2 * MOST_NAMED + 1, "{} fields", named);
+            prop_assert!(named <= 2 * MAX_NAMED + 1, "{} fields", named);
         }
     }
     Ok(())
@@ -111,7 +111,7 @@ fn requests((id, query, body): (Vec<u8>, Vec<u8>, Vec<u8>)) -> TestCaseResult {
 
 fuzz::target!(queries, (wanted(), any::<Spelling>()));
 
-/// What a query may ask for.
+/// Requests that a query can express.
 fn wanted() -> impl Strategy<Value = ListItemsRequest> {
     // NUL is refused however it is written.
     let text = || any::<String>().prop_map(|text| text.replace('\0', ""));
@@ -125,7 +125,7 @@ fn wanted() -> impl Strategy<Value = ListItemsRequest> {
     })
 }
 
-/// How a query is written: (names of the proto, every byte encoded, a space as a plus).
+/// Spelling of a query: (names of the proto, every byte encoded, a space as a plus).
 type Spelling = (bool, bool, bool);
 
 fn spelled(text: &str, (_, every, plus): Spelling) -> String {
@@ -139,7 +139,7 @@ fn spelled(text: &str, (_, every, plus): Spelling) -> String {
     })
 }
 
-/// However a query is spelled, it asks for what was meant.
+/// Checks that every spelling of a query gives the same request.
 fn queries((wanted, spelling): (ListItemsRequest, Spelling)) -> TestCaseResult {
     let name = |json: &'static str, proto: &'static str| spelled(if spelling.0 { proto } else { json }, spelling);
     let labels = wanted.labels.iter().map(|label| ("labels".to_owned(), label.clone()));

@@ -1,5 +1,4 @@
-//! A file of the page, as it is and as gzip. Only one of the two is in the binary; the other is made when it is first asked
-//! for, and kept.
+//! Files of the page, plain and as gzip. The binary holds only one of the two; the other is made on first use, and kept.
 
 use std::io::Read;
 use std::sync::OnceLock;
@@ -17,18 +16,18 @@ pub(super) struct Asset {
     stored: Stored,
     pub(super) content_type: &'static str,
     made: OnceLock<Bytes>,
-    /// The tags of the file as it is and as gzip: other bytes, so another tag.
+    /// The entity tags of the plain file and of the gzip one: other bytes, so another tag.
     tags: OnceLock<[HeaderValue; 2]>,
 }
 
 enum Stored {
-    AsIs(&'static [u8]),
+    Plain(&'static [u8]),
     Gzip(&'static [u8]),
 }
 
 impl Asset {
     pub(super) const fn own(bytes: &'static [u8], content_type: &'static str) -> Self {
-        Self { stored: Stored::AsIs(bytes), content_type, made: OnceLock::new(), tags: OnceLock::new() }
+        Self { stored: Stored::Plain(bytes), content_type, made: OnceLock::new(), tags: OnceLock::new() }
     }
 
     pub(super) const fn gzip(bytes: &'static [u8], content_type: &'static str) -> Self {
@@ -37,8 +36,8 @@ impl Asset {
 
     pub(super) fn bytes(&'static self, gzip: bool) -> Bytes {
         match (&self.stored, gzip) {
-            (Stored::AsIs(bytes), false) | (Stored::Gzip(bytes), true) => Bytes::from_static(bytes),
-            (Stored::AsIs(bytes), true) => self.made(|| GzEncoder::new(*bytes, Compression::default())),
+            (Stored::Plain(bytes), false) | (Stored::Gzip(bytes), true) => Bytes::from_static(bytes),
+            (Stored::Plain(bytes), true) => self.made(|| GzEncoder::new(*bytes, Compression::default())),
             (Stored::Gzip(bytes), false) => self.made(|| GzDecoder::new(*bytes)),
         }
     }
@@ -57,7 +56,7 @@ impl Asset {
 
     pub(super) fn tag(&self, gzip: bool) -> &HeaderValue {
         let tags = self.tags.get_or_init(|| {
-            let (Stored::AsIs(bytes) | Stored::Gzip(bytes)) = self.stored;
+            let (Stored::Plain(bytes) | Stored::Gzip(bytes)) = self.stored;
             let digest = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, bytes));
             let of = |kind| HeaderValue::try_from(format!("\"{digest}{kind}\""));
             [of(""), of("-gzip")].map(|tag| tag.unwrap_or(HeaderValue::from_static("\"\"")))

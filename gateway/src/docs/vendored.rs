@@ -2,7 +2,7 @@
 //! only the files named here are in the binary, each as the gzip file that browsers take.
 //!
 //! An archive's entry (PKWARE's APPNOTE.TXT) and a gzip file (RFC 1952) hold the same deflated data, with the same checksum.
-#![allow(clippy::panic, reason = "it panics in the compiler, which is how that says no")]
+#![allow(clippy::panic, reason = "a panic at compile time is a compile error")]
 
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED as ARCHIVE;
 
@@ -26,7 +26,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// The file of this name. There must be one: this runs in the compiler.
+    /// Returns the file of this name. Fails the compilation if there is none.
     const fn find(name: &[u8]) -> Self {
         // The end of the central directory, before the archive's comment.
         let mut end = ARCHIVE.len() - 22;

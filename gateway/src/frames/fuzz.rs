@@ -1,4 +1,4 @@
-//! Messages however their bytes are cut, beside a reader of the whole.
+//! Compares the reader of split frames with a reader of the whole body.
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, stream};
@@ -12,7 +12,7 @@ use proptest::test_runner::TestCaseResult;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::{Frames, MOST, PREFIX, close_frame};
+use super::{Frames, MAX_MESSAGE, PREFIX, close_frame};
 
 /// The messages of a body, and how it ends.
 type Read = (Vec<Vec<u8>>, Option<Code>);
@@ -55,12 +55,12 @@ fn read(body: Body) -> Read {
     }
 }
 
-/// The messages of a body that is there as a whole.
+/// Reads the messages of a whole body.
 fn naive(mut data: &[u8], ended: bool) -> Read {
     let mut messages = Vec::new();
     while let [compressed, a, b, c, d, rest @ ..] = data {
         let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
-        if *compressed != 0 || length > MOST {
+        if *compressed != 0 || length > MAX_MESSAGE {
             return (messages, Some(Code::Unknown));
         }
         let Some((message, after)) = rest.split_at_checked(length) else { break };

@@ -1,4 +1,4 @@
-//! The reader beside serde_json, and beside the writer.
+//! Compares the reader with serde_json and with the writer.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -162,7 +162,7 @@ fn reader(text: Vec<u8>) -> TestCaseResult {
             prop_assert_eq!(read(&print), Ok(tree));
             match theirs {
                 Ok(theirs) => prop_assert_eq!(serde_json::from_str::<Value>(&print).unwrap(), theirs),
-                // We leave it to the field what range a number must be in.
+                // The field limits the range of a number, not the reader.
                 Err(error) => prop_assert!(error.to_string().contains("number out of range"), "{}", error),
             }
             prop_assert!(print.len() <= text.len() * 3, "{} bytes of {}", print.len(), text.len());
@@ -171,8 +171,13 @@ fn reader(text: Vec<u8>) -> TestCaseResult {
             // Protobuf's limit is below that of serde_json.
             prop_assert!(theirs.is_err() || fault.why == "it is nested too deeply", "{:?}", fault);
             let (line, column) = fault.position(text.as_bytes());
-            let told = text.as_bytes().split(|byte| *byte == b'\n').nth(line - 1);
-            prop_assert!(told.is_some_and(|told| (1..=told.len() + 1).contains(&column)), "{}:{}", line, column);
+            let faulty_line = text.as_bytes().split(|byte| *byte == b'\n').nth(line - 1);
+            prop_assert!(
+                faulty_line.is_some_and(|faulty_line| (1..=faulty_line.len() + 1).contains(&column)),
+                "{}:{}",
+                line,
+                column
+            );
         }
     }
     prop_assert_eq!(is_number(&text), matches!(read(&text), Ok(Tree::Number(number)) if number == text));

@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 
-/// How deep objects and arrays may be nested: protobuf's own limit.
+/// Maximum nesting of objects and arrays: protobuf's own limit.
 const MAX_DEPTH: usize = 100;
 
-/// What comes next.
+/// Kind of the next value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Token {
     Object,
@@ -23,7 +23,7 @@ pub(crate) enum Token {
 pub(crate) struct Malformed {
     /// The offset of the byte that can't stand there.
     at: usize,
-    /// What is wrong, as a sentence's end.
+    /// Fault, as the end of a sentence.
     pub(crate) why: &'static str,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
         Self { text, at: 0, depth: 0 }
     }
 
-    /// What the next value is.
+    /// Returns the kind of the next value.
     pub(crate) fn peek(&mut self) -> Result<Token, Malformed> {
         self.skip_space();
         match self.byte() {
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
         Ok(Some(key))
     }
 
-    /// Whether the array that was entered has another item. `first` says that none was read yet.
+    /// Returns whether the array that was entered has another item. `first` says that none was read yet.
     pub(crate) fn next_item(&mut self, first: bool) -> Result<bool, Malformed> {
         self.next_member(first, b']')
     }
@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Goes to the next byte that means something in a string.
+    /// Skips to the next quote, backslash or control character.
     fn plain_run(&mut self) {
         let rest = &self.text.as_bytes()[self.at..];
         self.at += rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20)).unwrap_or(rest.len());
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
         Ok(character)
     }
 
-    /// `\uXXXX`, two of them for what UTF-16 writes as a pair.
+    /// Reads `\uXXXX`, or two of them for a surrogate pair.
     fn unicode(&mut self) -> Result<char, Malformed> {
         let high = self.four_digits()?;
         let mut code = high;
@@ -218,7 +218,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Passes over the next value, whatever it is.
+    /// Skips the next value of any kind.
     pub(crate) fn skip(&mut self) -> Result<(), Malformed> {
         match self.peek()? {
             Token::String => self.string().map(drop),
@@ -247,7 +247,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The end of the text, with nothing left but space.
+    /// Checks that nothing but white space is left.
     pub(crate) fn end(&mut self) -> Result<(), Malformed> {
         self.skip_space();
         if self.at == self.text.len() { Ok(()) } else { self.fail("something follows the value") }
@@ -268,7 +268,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether a text is a number as JSON writes it.
+/// Returns whether a text is a JSON number.
 pub(crate) fn is_number(text: &str) -> bool {
     !text.is_empty() && number_length(text.as_bytes()) == text.len()
 }
@@ -314,9 +314,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_accepts_what_another_reader_accepts(text in r#"([\[\]{},:"\\ue0-9.\-+ a\n]|true|null|\\u[dD][89cCfF]00|"a":){0,12}"#) {
+        fn reader_accepts_same_texts_as_serde_json(text in r#"([\[\]{},:"\\ue0-9.\-+ a\n]|true|null|\\u[dD][89cCfF]00|"a":){0,12}"#) {
             let other = serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|_| true);
-            // The other keeps numbers as floats and refuses those that are too large; ours leaves that to the field.
+            // serde_json reads numbers as floats and rejects those that are too large; our reader leaves the range to the field.
             let too_large = serde_json::from_str::<serde_json::Value>(&text)
                 .is_err_and(|error| error.to_string().contains("out of range"));
             prop_assume!(!too_large);
@@ -324,7 +324,7 @@ mod tests {
         }
 
         #[test]
-        fn a_string_reads_as_another_writer_wrote_it(text in any::<String>()) {
+        fn string_written_by_serde_json_reads_back(text in any::<String>()) {
             let written = serde_json::to_string(&text).unwrap();
             let mut reader = Reader::new(&written);
             prop_assert_eq!(reader.peek(), Ok(Token::String));
@@ -334,20 +334,20 @@ mod tests {
     }
 
     #[test]
-    fn escapes_and_surrogate_pairs_become_characters() {
+    fn escapes_and_surrogate_pairs_are_decoded() {
         let mut reader = Reader::new(r#""\u00e4\ud83d\ude00\/\b\f\n\r\t\"\\""#);
         assert_eq!(reader.string().unwrap(), "ä😀/\u{8}\u{c}\n\r\t\"\\");
     }
 
     #[test]
-    fn half_a_surrogate_pair_is_malformed() {
+    fn lone_surrogate_is_malformed() {
         for text in [r#""\ud83d""#, r#""\ud83d\n""#, r#""\ud83d\ud83d""#, r#""\ude00""#, r#""\ud83dx""#] {
             assert!(accepts(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn a_hundred_levels_are_read_and_one_more_is_not() {
+    fn nesting_beyond_100_levels_is_rejected() {
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
         assert_eq!(accepts(&nested(100)), Ok(()));
         assert_eq!(accepts(&nested(101)).unwrap_err().why, "it is nested too deeply");
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_has_a_line_and_a_column() {
+    fn fault_has_line_and_column() {
         let text = "{\n  \"a\": 1,\n  \"b\": ?\n}";
         assert_eq!(accepts(text).unwrap_err().position(text.as_bytes()), (3, 8));
     }

@@ -21,7 +21,7 @@ pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Where the first byte stands that must be escaped. Nearly all text has none, so eight bytes are looked at at once.
+/// Returns the offset of the first byte that must be escaped. Nearly all text has none, so it checks eight bytes at once.
 fn first_to_escape(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
@@ -51,7 +51,7 @@ fn put_escaped(out: &mut Vec<u8>, byte: u8) {
     }
 }
 
-/// What stands behind the backslash of a byte that must be escaped.
+/// Returns the character after the backslash of a byte that must be escaped.
 const fn escape(byte: u8) -> Option<u8> {
     match byte {
         b'"' | b'\\' => Some(byte),
@@ -109,14 +109,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_string_reads_back_as_it_was(text in any::<String>()) {
+        fn written_string_reads_back(text in any::<String>()) {
             let mut out = Vec::new();
             put_string(&mut out, &text);
             prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
         }
 
         #[test]
-        fn a_float_reads_back_as_it_was(value in any::<f64>()) {
+        fn written_float_reads_back(value in any::<f64>()) {
             prop_assume!(value.is_finite());
             let mut out = Vec::new();
             put_float(&mut out, value);

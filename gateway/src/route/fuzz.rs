@@ -1,4 +1,4 @@
-//! The tree of routes beside a list of them that is searched from front to back.
+//! Compares the tree of routes with a linear search.
 
 use http::Method;
 use percent_encoding::percent_decode_str;
@@ -10,8 +10,8 @@ use proptest::test_runner::TestCaseResult;
 use super::template::Template;
 use super::tree::{Node, Segments};
 
-/// Most segments of a path, from front to back.
-const MOST_SEGMENTS: usize = 16;
+/// Maximum segments of a path.
+const MAX_SEGMENTS: usize = 16;
 
 /// The segments of a template: a literal, or a variable where there is none.
 type Pattern = Vec<Option<&'static str>>;
@@ -37,14 +37,14 @@ fn written(pattern: &Pattern) -> String {
     pattern.iter().enumerate().map(segment).collect()
 }
 
-/// What is left of a path by RFC 3986, section 5.2.4; none if it ever has too many segments.
+/// Normalises a path (RFC 3986, section 5.2.4); none if it has too many segments at any point.
 fn normalised(path: &str) -> Option<Vec<&str>> {
     let mut left = Vec::new();
     for segment in path.split('/') {
         match percent_decode_str(segment).collect::<Vec<_>>().as_slice() {
             b"" | b"." => {}
             b".." => drop(left.pop()),
-            _ if left.len() == MOST_SEGMENTS => return None,
+            _ if left.len() == MAX_SEGMENTS => return None,
             _ => left.push(segment),
         }
     }
@@ -70,7 +70,7 @@ fn tree((routes, method, path): (Vec<(Method, Pattern)>, Method, Vec<u8>)) -> Te
         pattern.len() == segments.len()
             && pattern.iter().zip(&segments).all(|(known, segment)| known.is_none_or(|known| known == *segment))
     };
-    // Of those that fit, the one whose first literal stands where the others have a variable.
+    // The best match is the one that has a literal where the others first have a variable.
     let fitting = known.iter().enumerate().filter(|(_, (known, pattern))| *known == method && fits(pattern));
     let best = fitting.min_by_key(|(_, (_, pattern))| pattern.iter().map(Option::is_none).collect::<Vec<_>>());
     prop_assert_eq!(tree.find(&method, &segments), best.map(|(at, _)| at));

@@ -18,7 +18,7 @@ use crate::schema::{Cardinality, Compiler, Field, MessageId, Schema, Shape};
 const DETAILS: &str = "google.rpc";
 const HTTP_BODY: &str = "google.api.HttpBody";
 
-/// Descriptors that no front can be made of.
+/// Descriptors that a front can't serve.
 #[derive(Debug, thiserror::Error)]
 #[error("the descriptors can't be served: {0}")]
 pub struct UnusableDescriptors(String);
@@ -33,7 +33,7 @@ impl UnusableDescriptors {
     }
 }
 
-/// Which request is which RPC.
+/// Routes and RPCs of a front.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) schema: Schema,
@@ -42,23 +42,23 @@ pub(crate) struct Table {
     rpcs: HashMap<Arc<str>, Rpc>,
 }
 
-/// An RPC that people may call.
+/// A routable RPC.
 #[derive(Debug)]
 pub(crate) struct Rpc {
     /// `/package.Service/Method`.
     pub(crate) path: Arc<str>,
     /// The full name of its service.
     pub(crate) service: Arc<str>,
-    /// Whether the caller's side is a stream.
+    /// True if the caller's side is a stream.
     pub(crate) takes_stream: bool,
-    /// Whether either side is a stream.
+    /// True if either side is a stream.
     pub(crate) streams: bool,
 }
 
 /// One route.
 #[derive(Debug)]
 pub(crate) struct Route {
-    /// The path template: what telemetry calls the route.
+    /// The path template, which telemetry records as the route.
     pub(crate) template: Arc<str>,
     /// The path of the RPC.
     pub(crate) rpc: PathAndQuery,
@@ -68,21 +68,21 @@ pub(crate) struct Route {
     pub(crate) body: BodyRule,
     pub(crate) variables: Box<[Bound]>,
     pub(crate) success: Success,
-    /// Whether it answers with a stream.
+    /// True if it answers with a stream.
     pub(crate) streams: bool,
 }
 
 /// A field that the path fills.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    /// The way to it, by index of field, from the request inwards.
+    /// Path of the field, as indices of fields from the request inwards.
     pub(crate) field: Box<[usize]>,
-    /// What callers call it.
+    /// Path of the field in errors: JSON names with dots.
     pub(crate) name: Box<str>,
     pub(crate) segments: Range<usize>,
 }
 
-/// What the body of a request fills.
+/// Part of the request that its body fills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyRule {
     Ignored,
@@ -90,7 +90,7 @@ pub(crate) enum BodyRule {
     Field(usize),
 }
 
-/// What the body of an answer shows.
+/// Part of the answer that its body shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Success {
     Message(MessageId),
@@ -100,9 +100,8 @@ pub(crate) enum Success {
 }
 
 impl Table {
-    /// Reads an encoded `google.protobuf.FileDescriptorSet`. `is_public` says of an RPC's path whether people may call it;
-    /// nothing else is routed.
-    pub(crate) fn new(descriptors: &[u8], is_public: impl Fn(&str) -> bool) -> Result<Self, UnusableDescriptors> {
+    /// Reads an encoded `google.protobuf.FileDescriptorSet`. Only RPCs whose path `is_routable` accepts are routed.
+    pub(crate) fn new(descriptors: &[u8], is_routable: impl Fn(&str) -> bool) -> Result<Self, UnusableDescriptors> {
         let pool = DescriptorPool::decode(descriptors).map_err(UnusableDescriptors::because)?;
         let mut compiler = Compiler::default();
         for message in pool.all_messages().filter(|message| message.package_name() == DETAILS) {
@@ -114,7 +113,7 @@ impl Table {
             let service_name: Arc<str> = service.full_name().into();
             for method in service.methods() {
                 let path = format!("/{}/{}", service.full_name(), method.name());
-                if !is_public(&path) {
+                if !is_routable(&path) {
                     continue;
                 }
                 for rule in rules(&pool, &method) {
@@ -193,30 +192,30 @@ impl Table {
         self.tree.find(method, segments.as_slice()).map(|at| &self.routes[at])
     }
 
-    /// An RPC that people may call, by its path.
+    /// Returns a routable RPC by its path.
     pub(crate) fn rpc(&self, path: &str) -> Option<&Rpc> {
         self.rpcs.get(path)
     }
 
-    /// The full names of the services with an RPC that people may call.
+    /// Returns the full names of the services with a routable RPC.
     pub(crate) fn services(&self) -> BTreeSet<&Arc<str>> {
         self.rpcs.values().map(|rpc| &rpc.service).collect()
     }
 }
 
-/// The way to a field that a text can fill: by names with dots, JSON's or the proto's. Fields inside a list or a map
-/// have no such way, and objects have no text.
+/// Resolves the path of a field that a text can fill: JSON or proto names, separated by dots. Fields inside a list or a map
+/// have no such path, and objects have no text form.
 pub(crate) fn resolve(schema: &Schema, root: MessageId, path: &str) -> Option<Vec<usize>> {
-    let mut way = Vec::new();
+    let mut field_path = Vec::new();
     let mut id = root;
     let mut names = path.split('.').peekable();
     while let Some(name) = names.next() {
         let slot = schema.message(id).named(name)?;
-        way.push(slot);
+        field_path.push(slot);
         let field = &schema.message(id).fields[slot];
         let inner = object(schema, field);
         if names.peek().is_none() {
-            return (inner.is_none() && field.cardinality != Cardinality::Map).then_some(way);
+            return (inner.is_none() && field.cardinality != Cardinality::Map).then_some(field_path);
         }
         id = inner.filter(|_| field.cardinality == Cardinality::Explicit)?;
     }
@@ -228,10 +227,10 @@ fn object(schema: &Schema, field: &Field) -> Option<MessageId> {
     field.kind.message().filter(|id| matches!(schema.message(*id).shape, Shape::Object | Shape::Any))
 }
 
-fn json_name(schema: &Schema, root: MessageId, way: &[usize]) -> String {
+fn json_name(schema: &Schema, root: MessageId, field_path: &[usize]) -> String {
     let mut id = root;
     let mut names = Vec::new();
-    for slot in way {
+    for slot in field_path {
         let field = &schema.message(id).fields[*slot];
         names.push(&*field.json);
         id = field.kind.message().unwrap_or(id);

@@ -12,7 +12,7 @@ pub(crate) struct Template {
     pub(crate) variables: Vec<Variable>,
 }
 
-/// What one segment of a path must be.
+/// Pattern of one path segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Segment {
     Literal(Box<str>),
@@ -28,7 +28,7 @@ pub(crate) struct Variable {
 }
 
 impl Template {
-    /// Reads a template; none if it is malformed or uses what is not supported.
+    /// Reads a template; none if it is malformed or uses unsupported syntax.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut template = Self { segments: Vec::new(), variables: Vec::new() };
         let mut rest = text.strip_prefix('/')?;
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_is_a_segment_or_a_pattern_of_them() {
+    fn variable_covers_segment_or_pattern() {
         let template = Template::parse("/v1/{name=shelves/*}/books/{book.id}").unwrap();
         let literal = |text: &str| Segment::Literal(text.into());
         assert_eq!(
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_is_refused() {
+    fn unsupported_template_is_rejected() {
         for text in ["", "a", "/", "/a//b", "/a/", "/{}", "/{a", "/{a}b", "/{a=**}", "/**", "/a:verb", "/{a}:verb"] {
             assert_eq!(Template::parse(text), None, "{text}");
         }

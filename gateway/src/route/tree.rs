@@ -1,4 +1,4 @@
-//! The tree in which a path finds its route, segment by segment.
+//! Looks up the route of a path in a tree of segments.
 
 use std::collections::HashMap;
 
@@ -6,21 +6,21 @@ use http::Method;
 
 use super::template::{Segment, Template};
 
-/// No template has so many segments, so a longer path has no route.
-const MOST_SEGMENTS: usize = 16;
+/// Maximum segments of a path. No template has more, so a longer path has no route.
+const MAX_SEGMENTS: usize = 16;
 
-/// The segments of a path, still encoded. Slashes that follow each other are one, a slash at the end is none, and dots
-/// are followed (RFC 3986, section 5.2.4), as Envoy normalises a path.
+/// The segments of a path, still encoded. Repeated slashes count as one, a trailing slash is dropped, and dot segments are
+/// resolved (RFC 3986, section 5.2.4), as Envoy normalises a path.
 #[derive(Debug)]
 pub(crate) struct Segments<'p> {
-    segments: [&'p str; MOST_SEGMENTS],
+    segments: [&'p str; MAX_SEGMENTS],
     count: usize,
 }
 
 impl<'p> Segments<'p> {
     /// Splits a path; none if it is too long to have a route.
     pub(crate) fn of(path: &'p str) -> Option<Self> {
-        let mut split = Self { segments: [""; MOST_SEGMENTS], count: 0 };
+        let mut split = Self { segments: [""; MAX_SEGMENTS], count: 0 };
         for segment in path.split('/') {
             match segment {
                 "" | "." => {}
@@ -41,12 +41,12 @@ impl<'p> Segments<'p> {
     }
 }
 
-/// Whether a segment is these dots, encoded.
+/// Returns whether a segment is these dots, percent-encoded.
 fn is_dots(segment: &str, dots: &str) -> bool {
     segment.len() <= 6 && segment.contains('%') && segment.replace("%2e", ".").replace("%2E", ".") == dots
 }
 
-/// One segment's place in the tree.
+/// Node of the tree, for one segment.
 #[derive(Debug, Default)]
 pub(crate) struct Node {
     literals: HashMap<Box<str>, Node>,
@@ -55,7 +55,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Enters a route; answers whether its method and path were free.
+    /// Inserts a route; returns whether its method and path were free.
     pub(crate) fn insert(&mut self, method: Method, template: &Template, route: usize) -> bool {
         let mut node = self;
         for segment in &template.segments {
@@ -66,11 +66,11 @@ impl Node {
         }
         let free = node.routes.iter().all(|(taken, _)| *taken != method);
         node.routes.push((method, route));
-        free && template.segments.len() <= MOST_SEGMENTS
+        free && template.segments.len() <= MAX_SEGMENTS
     }
 
-    /// The route of a request. A literal goes before a variable, segment by segment; where the literal leads nowhere for
-    /// this method, the variable is tried.
+    /// Returns the route of a request. At each segment a literal precedes a variable, which is tried if the literal has no
+    /// route for this method.
     pub(crate) fn find(&self, method: &Method, segments: &[&str]) -> Option<usize> {
         let Some((first, rest)) = segments.split_first() else {
             return self.routes.iter().find(|(known, _)| known == method).map(|(_, route)| *route);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_goes_before_a_variable_unless_it_leads_nowhere() {
+    fn literal_precedes_variable_with_fallback() {
         assert_eq!(find(&Method::POST, "/a/b"), Some(2));
         assert_eq!(find(&Method::GET, "/a/b"), Some(1));
         assert_eq!(find(&Method::GET, "/a/b/d"), Some(4));
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_normalised_as_envoy_does() {
+    fn path_is_normalised_like_envoy() {
         for path in ["/a", "/a/", "//a", "/./a", "/x/../a", "/x/%2e%2E/a/", "/../a", "/a/%2e"] {
             assert_eq!(find(&Method::GET, path), Some(0), "{path}");
         }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_route_of_the_same_method_and_path_is_noticed() {
+    fn duplicate_route_is_detected() {
         assert!(!tree().insert(Method::GET, &Template::parse("/a/{other}").unwrap(), 9));
     }
 }

@@ -1,4 +1,4 @@
-//! From descriptors to tables.
+//! Compiles descriptors into the tables of a schema.
 
 use std::collections::HashMap;
 
@@ -71,7 +71,7 @@ impl Compiler {
         } else {
             Cardinality::Implicit
         };
-        let rivals = field.containing_oneof().map_or_else(Box::default, |oneof| {
+        let oneof_siblings = field.containing_oneof().map_or_else(Box::default, |oneof| {
             let same = |other: &FieldDescriptor| other != field && other.containing_oneof().as_ref() == Some(&oneof);
             all.iter().enumerate().filter(|(_, other)| same(other)).map(|(slot, _)| slot).collect()
         });
@@ -82,7 +82,7 @@ impl Compiler {
             key: format!("\"{}\":", field.json_name()).into_bytes().into(),
             kind: self.kind(&field.kind())?,
             cardinality,
-            rivals,
+            oneof_siblings,
         })
     }
 
@@ -140,7 +140,7 @@ fn shape(message: &MessageDescriptor) -> Result<Shape, Unsupported> {
     }
 }
 
-/// What is printed but not read: the type in an Any decides how the rest is read, and no request needs that.
+/// Rejects a request that holds an `Any`: its type decides how the rest is read, and no request needs that.
 fn refuse_any(message: &MessageDescriptor, seen: &mut Vec<String>) -> Result<(), Unsupported> {
     if message.full_name() == "google.protobuf.Any" {
         return Err(Unsupported::Request(seen.first().cloned().unwrap_or_default(), "google.protobuf.Any"));

@@ -1,27 +1,27 @@
-//! JSON to the wire. What is of the wrong type is noted and passed over, so that every bad field is named at once; only
-//! what is no JSON ends the reading. Once a bad field is noted, what was written is of no use.
+//! Transcodes JSON to the wire format. Values of the wrong type are recorded and skipped, so that every bad field is reported
+//! at once; only malformed JSON ends the parsing. The output is unusable once a bad field is recorded.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::scalar::{NotOfKind, put_text, wire_type};
+use super::scalar::{InvalidValue, put_text, wire_type};
 use crate::json::{Malformed, Reader, Token};
 use crate::schema::{Cardinality, EnumId, Field, Kind, MessageId, Schema, Shape};
 use crate::wire::{WireType, close_length, put_tag, put_varint};
 
-/// Most bad fields of a body, or of a query, that are named; what has more of them is no honest mistake.
-pub(crate) const MOST_NAMED: usize = 100;
+/// Maximum bad fields of a body, or of a query, in an error; more of them are no honest mistake.
+pub(crate) const MAX_NAMED: usize = 100;
 
-/// A field that can't be what was sent.
+/// A field with an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BadField {
     /// The path to it as the caller writes it, such as `inners[2].text`.
     pub(crate) path: String,
-    /// What it must be.
-    pub(crate) must: NotOfKind,
+    /// Requirement that the value fails.
+    pub(crate) must: InvalidValue,
 }
 
-/// Every field that can't be what was sent.
+/// All fields with an invalid value.
 pub(crate) type BadFields = Vec<BadField>;
 
 /// Appends the fields of a message that a JSON object names.
@@ -37,7 +37,7 @@ pub(crate) fn parse_message(
     parser.json.end()
 }
 
-/// Appends one field, with its tag, that a JSON value is.
+/// Appends a JSON value as one field, with its tag.
 pub(crate) fn parse_field(
     schema: &Schema,
     field: &Field,
@@ -85,10 +85,10 @@ impl<'s> Parser<'s, '_, '_> {
             self.path.push(Step::Member(&field.json));
             if self.json.peek()? == Token::Null {
                 self.json.literal("null")?;
-            } else if field.rivals.iter().any(|rival| chosen.contains(rival)) {
+            } else if field.oneof_siblings.iter().any(|sibling| chosen.contains(sibling)) {
                 self.wrong("excludes another field that is set as well")?;
             } else {
-                if !field.rivals.is_empty() && !chosen.contains(&slot) {
+                if !field.oneof_siblings.is_empty() && !chosen.contains(&slot) {
                     chosen.push(slot);
                 }
                 self.field(field)?;
@@ -170,7 +170,7 @@ impl<'s> Parser<'s, '_, '_> {
         }
     }
 
-    /// A value that is one token; `looks` is the kind that decides which token it may be.
+    /// Reads a value of one token; `looks` is the kind that decides which tokens it may be.
     fn scalar(&mut self, kind: Kind, looks: Kind) -> Result<(), Malformed> {
         let token = self.json.peek()?;
         let text = match (token, looks) {
@@ -200,14 +200,14 @@ impl<'s> Parser<'s, '_, '_> {
         Ok(())
     }
 
-    /// Notes that the next value is of the wrong type, and passes over it.
+    /// Records that the next value is of the wrong type, and skips it.
     fn wrong(&mut self, must: &'static str) -> Result<(), Malformed> {
-        self.note(NotOfKind::because(must));
+        self.note(InvalidValue::because(must));
         self.json.skip()
     }
 
-    fn note(&mut self, must: NotOfKind) {
-        if self.bad.len() == MOST_NAMED {
+    fn note(&mut self, must: InvalidValue) {
+        if self.bad.len() == MAX_NAMED {
             return;
         }
         let mut path = String::new();
@@ -224,7 +224,7 @@ impl<'s> Parser<'s, '_, '_> {
     }
 }
 
-/// What a value must be whose token is of the wrong type.
+/// Returns the requirement that a value with the wrong token fails.
 const fn must(kind: Kind) -> &'static str {
     match kind {
         Kind::Double | Kind::Float => "must be a number",

@@ -1,27 +1,27 @@
-//! The wire to JSON, members in the order of their numbers. Nearly every message comes with its fields in that order, each
+//! Prints the wire format as JSON, members in the order of their numbers. Nearly every message comes with its fields in that order, each
 //! once, and is printed while it is read. The wire may also bring them in any order and more than once: then a message is read
-//! twice, once to see where its fields lie, and once to print them.
+//! twice, once to locate its fields, and once to print them.
 
 use std::collections::BTreeMap;
 
 use crate::json::{put_base64, put_float, put_integer, put_string};
+use crate::proto_time::{Instant, put_duration, put_timestamp};
 use crate::schema::{Cardinality, Field, Kind, Message, MessageId, Schema, Shape};
-use crate::time_text::{Instant, put_duration, put_timestamp};
-use crate::wire::{Broken, Cursor, Raw, WireType, unzigzag};
+use crate::wire::{Cursor, DecodeError, Raw, WireType, unzigzag};
 
-/// How deep messages may be nested: protobuf's own limit.
+/// Maximum nesting of messages: protobuf's own limit.
 const MAX_DEPTH: usize = 100;
 
 /// Prints messages of a schema; used again, it allocates nothing but the text.
 #[derive(Debug)]
 pub(crate) struct Printer<'s> {
     schema: &'s Schema,
-    /// Of each open message, where its fields lie: a stack, one frame per message.
+    /// Places of the fields of each open message: a stack, one frame per message.
     places: Vec<Place>,
     depth: usize,
 }
 
-/// Where the tags of a field lie in its message.
+/// Offsets of a field's first and last tag in its message.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     first: usize,
@@ -42,9 +42,9 @@ impl<'s> Printer<'s> {
     }
 
     /// Appends a message as JSON.
-    pub(crate) fn message(&mut self, id: MessageId, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    pub(crate) fn message(&mut self, id: MessageId, wire: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         if self.depth == MAX_DEPTH {
-            return Err(Broken);
+            return Err(DecodeError);
         }
         self.depth += 1;
         let message = self.schema.message(id);
@@ -54,8 +54,8 @@ impl<'s> Printer<'s> {
                 self.members(message, wire, out)?;
                 out.push(b'}');
             }
-            Shape::Timestamp => put_timestamp(out, instant(wire)?).ok_or(Broken)?,
-            Shape::Duration => put_duration(out, instant(wire)?).ok_or(Broken)?,
+            Shape::Timestamp => put_timestamp(out, instant(wire)?).ok_or(DecodeError)?,
+            Shape::Duration => put_duration(out, instant(wire)?).ok_or(DecodeError)?,
             Shape::Wrapper => self.wrapped(message, wire, out)?,
             Shape::Any => self.any(wire, out)?,
         }
@@ -70,22 +70,22 @@ impl<'s> Printer<'s> {
         slot: usize,
         wire: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), DecodeError> {
         let message = self.schema.message(id);
-        let base = self.survey(message, wire)?;
+        let base = self.locate_fields(message, wire)?;
         let place = self.places[base + slot];
         self.places.truncate(base);
         self.value_at(&message.fields[slot], place, wire, out)
     }
 
     /// The members of an object, with commas between them.
-    fn members(&mut self, message: &Message, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    fn members(&mut self, message: &Message, wire: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         let start = out.len();
         if self.members_in_order(message, wire, out)? {
             return Ok(());
         }
         out.truncate(start);
-        let base = self.survey(message, wire)?;
+        let base = self.locate_fields(message, wire)?;
         for (slot, field) in message.fields.iter().enumerate() {
             let place = self.places[base + slot];
             self.member(field, place, wire, out)?;
@@ -94,9 +94,9 @@ impl<'s> Printer<'s> {
         Ok(())
     }
 
-    /// The members of a message whose fields are in order. False, with any text, if they are not, or if one is more than a
-    /// value: a list, a map, of a oneof, or an object, which would be printed again at each level above it.
-    fn members_in_order(&mut self, message: &Message, wire: &[u8], out: &mut Vec<u8>) -> Result<bool, Broken> {
+    /// Prints the members of a message whose fields are in order. Returns false, with partial output, if they are not, or if
+    /// one is a list, a map, a oneof member, or an object, which would be printed again at each level above it.
+    fn members_in_order(&mut self, message: &Message, wire: &[u8], out: &mut Vec<u8>) -> Result<bool, DecodeError> {
         let mut absent = 0;
         let mut cursor = Cursor::new(wire);
         while !cursor.is_done() {
@@ -109,7 +109,7 @@ impl<'s> Printer<'s> {
                 return Ok(false);
             };
             let many = matches!(field.cardinality, Cardinality::Repeated | Cardinality::Map);
-            if many || !field.rivals.is_empty() || self.is_object(field.kind) {
+            if many || !field.oneof_siblings.is_empty() || self.is_object(field.kind) {
                 return Ok(false);
             }
             for field in between {
@@ -130,8 +130,8 @@ impl<'s> Printer<'s> {
         inner.is_some_and(|shape| !matches!(shape, Shape::Timestamp | Shape::Duration))
     }
 
-    /// A member, unless it is one that may be absent, and is.
-    fn member(&mut self, field: &Field, place: Place, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    /// Prints a member, unless it has presence and is absent.
+    fn member(&mut self, field: &Field, place: Place, wire: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         if place.is_nowhere() && field.cardinality == Cardinality::Explicit {
             return Ok(());
         }
@@ -139,8 +139,8 @@ impl<'s> Printer<'s> {
         self.value_at(field, place, wire, out)
     }
 
-    /// Notes where each field of a message lies, in a frame on top of the stack. Answers where the frame begins.
-    fn survey(&mut self, message: &Message, wire: &[u8]) -> Result<usize, Broken> {
+    /// Records the place of each field of a message in a frame on top of the stack. Returns the start of the frame.
+    fn locate_fields(&mut self, message: &Message, wire: &[u8]) -> Result<usize, DecodeError> {
         let base = self.places.len();
         self.places.resize(base + message.fields.len(), Place::NOWHERE);
         let mut cursor = Cursor::new(wire);
@@ -154,14 +154,14 @@ impl<'s> Printer<'s> {
                 place.first = at;
             }
             place.last = at;
-            for rival in &message.fields[slot].rivals {
-                self.places[base + rival] = Place::NOWHERE;
+            for sibling in &message.fields[slot].oneof_siblings {
+                self.places[base + sibling] = Place::NOWHERE;
             }
         }
         Ok(base)
     }
 
-    fn value_at(&mut self, field: &Field, place: Place, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    fn value_at(&mut self, field: &Field, place: Place, wire: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         match field.cardinality {
             Cardinality::Repeated => self.items(field, place, wire, out),
             Cardinality::Map => self.entries(field, place, wire, out),
@@ -185,7 +185,7 @@ impl<'s> Printer<'s> {
         }
     }
 
-    fn items(&mut self, field: &Field, place: Place, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    fn items(&mut self, field: &Field, place: Place, wire: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         out.push(b'[');
         each(field.number, place, wire, |wire_type, raw| {
             let packed = wire_type == WireType::Bytes && wire_type != element_type(field.kind);
@@ -202,7 +202,7 @@ impl<'s> Printer<'s> {
         Ok(())
     }
 
-    fn item(&mut self, kind: Kind, raw: Raw<'_>, out: &mut Vec<u8>) -> Result<(), Broken> {
+    fn item(&mut self, kind: Kind, raw: Raw<'_>, out: &mut Vec<u8>) -> Result<(), DecodeError> {
         if !matches!(out.last(), Some(b'[')) {
             out.push(b',');
         }
@@ -210,10 +210,10 @@ impl<'s> Printer<'s> {
     }
 
     /// The entries of a map, ordered by key: the wire has no order for them, and an answer should not change by chance.
-    fn entries(&mut self, field: &Field, place: Place, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
-        let Kind::Message(entry) = field.kind else { return Err(Broken) };
+    fn entries(&mut self, field: &Field, place: Place, wire: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+        let Kind::Message(entry) = field.kind else { return Err(DecodeError) };
         let message = self.schema.message(entry);
-        let [key, _] = &*message.fields else { return Err(Broken) };
+        let [key, _] = &*message.fields else { return Err(DecodeError) };
         let mut entries = BTreeMap::new();
         each(field.number, place, wire, |_, raw| {
             let content = raw.bytes()?;
@@ -240,9 +240,9 @@ impl<'s> Printer<'s> {
     }
 
     #[inline]
-    fn value(&mut self, kind: Kind, raw: Raw<'_>, out: &mut Vec<u8>) -> Result<(), Broken> {
+    fn value(&mut self, kind: Kind, raw: Raw<'_>, out: &mut Vec<u8>) -> Result<(), DecodeError> {
         match (kind, raw) {
-            (Kind::String, Raw::Bytes(bytes)) => put_string(out, std::str::from_utf8(bytes).map_err(|_| Broken)?),
+            (Kind::String, Raw::Bytes(bytes)) => put_string(out, std::str::from_utf8(bytes).map_err(|_| DecodeError)?),
             (Kind::Message(id), Raw::Bytes(bytes)) => self.message(id, bytes, out)?,
             (Kind::Bytes, Raw::Bytes(bytes)) => put_base64(out, bytes),
             (Kind::Int32, Raw::Varint(value)) => put_integer(out, low(value).cast_signed()),
@@ -265,13 +265,13 @@ impl<'s> Printer<'s> {
                     None => put_integer(out, number),
                 }
             }
-            _ => return Err(Broken),
+            _ => return Err(DecodeError),
         }
         Ok(())
     }
 
-    /// What a field is when it is not there.
-    fn default(&mut self, kind: Kind, out: &mut Vec<u8>) -> Result<(), Broken> {
+    /// Prints the default of an absent field.
+    fn default(&mut self, kind: Kind, out: &mut Vec<u8>) -> Result<(), DecodeError> {
         let zero = match kind {
             Kind::String | Kind::Bytes => "\"\"",
             Kind::Bool => "false",
@@ -286,15 +286,15 @@ impl<'s> Printer<'s> {
         Ok(())
     }
 
-    fn wrapped(&mut self, message: &Message, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
-        let base = self.survey(message, wire)?;
+    fn wrapped(&mut self, message: &Message, wire: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+        let base = self.locate_fields(message, wire)?;
         let place = self.places[base];
         self.places.truncate(base);
-        self.value_at(message.fields.first().ok_or(Broken)?, place, wire, out)
+        self.value_at(message.fields.first().ok_or(DecodeError)?, place, wire, out)
     }
 
     /// The message inside with its type beside it. A type that the schema does not know can't be printed.
-    fn any(&mut self, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    fn any(&mut self, wire: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         let (mut url, mut content): (&[u8], &[u8]) = (&[], &[]);
         let mut cursor = Cursor::new(wire);
         while !cursor.is_done() {
@@ -306,8 +306,8 @@ impl<'s> Printer<'s> {
                 _ => {}
             }
         }
-        let url = std::str::from_utf8(url).map_err(|_| Broken)?;
-        let id = url.rsplit('/').next().and_then(|name| self.schema.find(name)).ok_or(Broken)?;
+        let url = std::str::from_utf8(url).map_err(|_| DecodeError)?;
+        let id = url.rsplit('/').next().and_then(|name| self.schema.find(name)).ok_or(DecodeError)?;
         out.extend_from_slice(b"{\"@type\":");
         put_string(out, url);
         let message = self.schema.message(id);
@@ -330,13 +330,13 @@ fn put_key(field: &Field, out: &mut Vec<u8>) {
     out.extend_from_slice(&field.key);
 }
 
-/// Hands over each value of a field, in the order of the wire.
+/// Visits each value of a field, in the order of the wire.
 fn each<'w>(
     number: u32,
     place: Place,
     wire: &'w [u8],
-    mut visit: impl FnMut(WireType, Raw<'w>) -> Result<(), Broken>,
-) -> Result<(), Broken> {
+    mut visit: impl FnMut(WireType, Raw<'w>) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
     if place.is_nowhere() {
         return Ok(());
     }
@@ -353,7 +353,7 @@ fn each<'w>(
 }
 
 /// Seconds and nanoseconds: fields 1 and 2 of `Timestamp` and `Duration`.
-fn instant(wire: &[u8]) -> Result<Instant, Broken> {
+fn instant(wire: &[u8]) -> Result<Instant, DecodeError> {
     let mut instant = Instant::default();
     let mut cursor = Cursor::new(wire);
     while !cursor.is_done() {
@@ -361,14 +361,14 @@ fn instant(wire: &[u8]) -> Result<Instant, Broken> {
         match (number, cursor.value(wire_type)?) {
             (1, Raw::Varint(value)) => instant.seconds = value.cast_signed(),
             (2, Raw::Varint(value)) => instant.nanos = low(value).cast_signed(),
-            (1 | 2, _) => return Err(Broken),
+            (1 | 2, _) => return Err(DecodeError),
             _ => {}
         }
     }
     Ok(instant)
 }
 
-/// How one element lies in a packed field, and outside of one.
+/// Returns the wire type of one element, in a packed field or outside of one.
 const fn element_type(kind: Kind) -> WireType {
     super::scalar::wire_type(kind)
 }
@@ -380,7 +380,7 @@ fn quoted(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.push(b'"');
 }
 
-/// What a 32-bit field keeps of a longer varint.
+/// Truncates a varint to the 32 bits that a field keeps.
 #[allow(clippy::cast_possible_truncation, reason = "the wire format says so")]
 const fn low(value: u64) -> u32 {
     value as u32

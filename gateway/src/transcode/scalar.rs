@@ -9,21 +9,21 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use crate::json::is_number;
+use crate::proto_time::{Instant, parse_duration, parse_timestamp};
 use crate::schema::{EnumId, Kind, MessageId, Schema, Shape};
-use crate::time_text::{Instant, parse_duration, parse_timestamp};
 use crate::wire::{WireType, close_length, put_bytes, put_tag, put_varint, zigzag};
 
-/// The text is no value of its kind; what it must be, as a sentence that follows the field's name.
+/// Error: the text is no value of its kind. Holds the requirement, as a sentence that follows the field's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NotOfKind(pub(crate) Cow<'static, str>);
+pub(crate) struct InvalidValue(pub(crate) Cow<'static, str>);
 
-impl NotOfKind {
+impl InvalidValue {
     pub(crate) const fn because(must: &'static str) -> Self {
         Self(Cow::Borrowed(must))
     }
 }
 
-/// How a kind lies on the wire.
+/// Returns the wire type of a kind.
 pub(crate) const fn wire_type(kind: Kind) -> WireType {
     match kind {
         Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => WireType::Fixed64,
@@ -41,7 +41,7 @@ pub(crate) const fn wire_type(kind: Kind) -> WireType {
 }
 
 /// Appends the value that a text names, without a tag. A number is written as JSON writes it.
-pub(crate) fn put_text(schema: &Schema, kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<(), NotOfKind> {
+pub(crate) fn put_text(schema: &Schema, kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<(), InvalidValue> {
     match kind {
         Kind::Double => out.extend_from_slice(&double(text)?.to_le_bytes()),
         Kind::Float => out.extend_from_slice(&float(text)?.to_le_bytes()),
@@ -64,17 +64,17 @@ pub(crate) fn put_text(schema: &Schema, kind: Kind, text: &str, out: &mut Vec<u8
     Ok(())
 }
 
-/// The messages that are one value in JSON.
-fn put_message(schema: &Schema, id: MessageId, text: &str, out: &mut Vec<u8>) -> Result<(), NotOfKind> {
+/// Appends a message that is one value in JSON.
+fn put_message(schema: &Schema, id: MessageId, text: &str, out: &mut Vec<u8>) -> Result<(), InvalidValue> {
     let message = schema.message(id);
     match message.shape {
         Shape::Timestamp => {
             let must = "must be a time as RFC 3339 writes it, such as 2024-05-01T12:00:00Z";
-            put_instant(out, parse_timestamp(text).ok_or(NotOfKind::because(must))?);
+            put_instant(out, parse_timestamp(text).ok_or(InvalidValue::because(must))?);
         }
         Shape::Duration => {
             let must = "must be a number of seconds with an s, such as 1.5s";
-            put_instant(out, parse_duration(text).ok_or(NotOfKind::because(must))?);
+            put_instant(out, parse_duration(text).ok_or(InvalidValue::because(must))?);
         }
         Shape::Wrapper => {
             let start = out.len();
@@ -84,7 +84,7 @@ fn put_message(schema: &Schema, id: MessageId, text: &str, out: &mut Vec<u8>) ->
             }
             close_length(out, start);
         }
-        Shape::Object | Shape::Any => return Err(NotOfKind::because("must be an object")),
+        Shape::Object | Shape::Any => return Err(InvalidValue::because("must be an object")),
     }
     Ok(())
 }
@@ -99,8 +99,8 @@ fn put_instant(out: &mut Vec<u8>, instant: Instant) {
     close_length(out, start);
 }
 
-fn double(text: &str) -> Result<f64, NotOfKind> {
-    const MUST: NotOfKind = NotOfKind::because("must be a number");
+fn double(text: &str) -> Result<f64, InvalidValue> {
+    const MUST: InvalidValue = InvalidValue::because("must be a number");
     match text {
         "NaN" => return Ok(f64::NAN),
         "Infinity" => return Ok(f64::INFINITY),
@@ -109,35 +109,39 @@ fn double(text: &str) -> Result<f64, NotOfKind> {
         _ => {}
     }
     let value: f64 = text.parse().map_err(|_| MUST)?;
-    if value.is_finite() { Ok(value) } else { Err(NotOfKind::because("must be a number within the range of a double")) }
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(InvalidValue::because("must be a number within the range of a double"))
+    }
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the nearest float is what is meant")]
-fn float(text: &str) -> Result<f32, NotOfKind> {
+fn float(text: &str) -> Result<f32, InvalidValue> {
     let wide = double(text)?;
     let value = wide as f32;
     if value.is_infinite() && wide.is_finite() {
-        return Err(NotOfKind::because("must be a number within the range of a float"));
+        return Err(InvalidValue::because("must be a number within the range of a float"));
     }
-    // Rounded once: by way of a double it would be rounded twice.
+    // Parsed directly: through a double it would be rounded twice.
     if wide.is_finite() { Ok(text.parse().unwrap_or(value)) } else { Ok(value) }
 }
 
-fn int32(text: &str) -> Result<i32, NotOfKind> {
-    integer(text).ok_or(NotOfKind::because("must be a whole number from -2147483648 to 2147483647"))
+fn int32(text: &str) -> Result<i32, InvalidValue> {
+    integer(text).ok_or(InvalidValue::because("must be a whole number from -2147483648 to 2147483647"))
 }
 
-fn int64(text: &str) -> Result<i64, NotOfKind> {
+fn int64(text: &str) -> Result<i64, InvalidValue> {
     const MUST: &str = "must be a whole number from -9223372036854775808 to 9223372036854775807";
-    integer(text).ok_or(NotOfKind::because(MUST))
+    integer(text).ok_or(InvalidValue::because(MUST))
 }
 
-fn uint32(text: &str) -> Result<u32, NotOfKind> {
-    integer(text).ok_or(NotOfKind::because("must be a whole number from 0 to 4294967295"))
+fn uint32(text: &str) -> Result<u32, InvalidValue> {
+    integer(text).ok_or(InvalidValue::because("must be a whole number from 0 to 4294967295"))
 }
 
-fn uint64(text: &str) -> Result<u64, NotOfKind> {
-    integer(text).ok_or(NotOfKind::because("must be a whole number from 0 to 18446744073709551615"))
+fn uint64(text: &str) -> Result<u64, InvalidValue> {
+    integer(text).ok_or(InvalidValue::because("must be a whole number from 0 to 18446744073709551615"))
 }
 
 /// A whole number within the range of its type; it may be written with a fraction or an exponent, as `1.0` or `1e3`.
@@ -150,15 +154,15 @@ fn integer<T: FromStr + TryFrom<i128>>(text: &str) -> Option<T> {
     })
 }
 
-fn boolean(text: &str) -> Result<bool, NotOfKind> {
+fn boolean(text: &str) -> Result<bool, InvalidValue> {
     match text {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(NotOfKind::because("must be true or false")),
+        _ => Err(InvalidValue::because("must be true or false")),
     }
 }
 
-fn enumeration(schema: &Schema, id: EnumId, text: &str) -> Result<i32, NotOfKind> {
+fn enumeration(schema: &Schema, id: EnumId, text: &str) -> Result<i32, InvalidValue> {
     let kind = schema.enumeration(id);
     if let Some(number) = kind.number(text) {
         return Ok(number);
@@ -171,14 +175,14 @@ fn enumeration(schema: &Schema, id: EnumId, text: &str) -> Result<i32, NotOfKind
     }
     // The value that stands for none (AIP-126) is no remedy.
     let names = kind.names().filter(|name| !name.ends_with("_UNSPECIFIED")).collect::<Vec<_>>().join(", ");
-    Err(NotOfKind(Cow::Owned(format!("must be one of {names}"))))
+    Err(InvalidValue(Cow::Owned(format!("must be one of {names}"))))
 }
 
-/// Both alphabets, padded or not.
-fn base64(text: &str) -> Result<Vec<u8>, NotOfKind> {
+/// Decodes base64 of either alphabet, padded or not.
+fn base64(text: &str) -> Result<Vec<u8>, InvalidValue> {
     let alphabet: &Alphabet = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
     let lenient = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
-    GeneralPurpose::new(alphabet, lenient).decode(text).map_err(|_| NotOfKind::because("must be bytes in base64"))
+    GeneralPurpose::new(alphabet, lenient).decode(text).map_err(|_| InvalidValue::because("must be bytes in base64"))
 }

@@ -1,4 +1,4 @@
-//! Transcoding against another implementation: prost-reflect's dynamic messages.
+//! Compares transcoding with another implementation: prost-reflect's dynamic messages.
 
 use proptest::prelude::*;
 use prost::Message as _;
@@ -39,14 +39,14 @@ fn parsed(schema: &Schema, id: MessageId, json: &str) -> Result<(Vec<u8>, BadFie
     Ok((wire, bad))
 }
 
-/// The bad fields of a JSON text that is none else: `path: must`.
-fn complaints(json: &str) -> Vec<String> {
+/// Returns the bad fields of a well-formed JSON text, as `path must`.
+fn violations(json: &str) -> Vec<String> {
     let (_, schema, id) = compiled(KINDS);
     let (_, bad) = parsed(&schema, id, json).unwrap();
     bad.into_iter().map(|field| format!("{} {}", field.path, field.must.0)).collect()
 }
 
-/// The other implementation reads and writes JSON as ours is meant to.
+/// Reads JSON with the other implementation, by the options that ours follows.
 fn other_reads(message: &MessageDescriptor, json: &str) -> DynamicMessage {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let options = DeserializeOptions::new().deny_unknown_fields(false);
@@ -60,8 +60,8 @@ fn other_writes(message: &DynamicMessage) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// Whether two messages are the same on the wire, where a default is the same as nothing. (Not `assert_eq`: the `Debug` of
-/// a message that holds itself does not end.)
+/// Returns whether two messages are the same on the wire, where a default equals an absent field. (Not `assert_eq`: the
+/// `Debug` of a message that holds itself does not end.)
 fn same(one: &DynamicMessage, other: &DynamicMessage) -> bool {
     let through =
         |message: &DynamicMessage| DynamicMessage::decode(message.descriptor(), message.encode_to_vec().as_slice());
@@ -175,7 +175,7 @@ impl Choices {
 
 proptest! {
     #[test]
-    fn what_is_printed_reads_as_the_same_message(seed in any::<u64>(), other in 0..=OTHERS.len()) {
+    fn printed_json_reads_as_same_message(seed in any::<u64>(), other in 0..=OTHERS.len()) {
         let (kind, schema, id) = compiled(OTHERS.get(other).copied().unwrap_or(KINDS));
         let message = Choices(seed).message(&kind, 3);
         let json = printed(&schema, id, &message.encode_to_vec());
@@ -183,7 +183,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_parsed_is_the_message_that_another_implementation_wrote(seed in any::<u64>(), other in 0..=OTHERS.len()) {
+    fn json_of_prost_reflect_parses_as_same_message(seed in any::<u64>(), other in 0..=OTHERS.len()) {
         let (kind, schema, id) = compiled(OTHERS.get(other).copied().unwrap_or(KINDS));
         let message = Choices(seed).message(&kind, 3);
         let json = other_writes(&message);
@@ -193,16 +193,16 @@ proptest! {
     }
 
     #[test]
-    fn what_is_printed_is_what_another_implementation_prints(seed in any::<u64>()) {
+    fn printed_json_equals_prost_reflect(seed in any::<u64>()) {
         let (kind, schema, id) = compiled(KINDS);
         let message = Choices(seed).message(&kind, 3);
         let ours: serde_json::Value = serde_json::from_str(&printed(&schema, id, &message.encode_to_vec())).unwrap();
         let theirs: serde_json::Value = serde_json::from_str(&other_writes(&message)).unwrap();
-        prop_assert_eq!(without_defaults(ours), without_defaults(theirs), "seed {}", seed);
+        prop_assert_eq!(normalised(ours), normalised(theirs), "seed {}", seed);
     }
 
     #[test]
-    fn no_bytes_make_printing_panic(wire in any::<Vec<u8>>()) {
+    fn printing_arbitrary_bytes_does_not_panic(wire in any::<Vec<u8>>()) {
         let (_, schema, id) = compiled(KINDS);
         let mut out = Vec::new();
         if Printer::new(&schema).message(id, &wire, &mut out).is_ok() {
@@ -211,7 +211,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_parsing_panic(json in r#"(\{|\}|\[|\]|,|:|"|1|-|e|true|null|\\u00|"(an_int32|inner|inners|someBytes|timestamp|chosenString|strings|duration|anEnum)":){0,40}"#) {
+    fn parsing_arbitrary_text_does_not_panic(json in r#"(\{|\}|\[|\]|,|:|"|1|-|e|true|null|\\u00|"(an_int32|inner|inners|someBytes|timestamp|chosenString|strings|duration|anEnum)":){0,40}"#) {
         let (kind, schema, id) = compiled(KINDS);
         if let Ok((wire, bad)) = parsed(&schema, id, &json)
             && bad.is_empty()
@@ -221,20 +221,20 @@ proptest! {
     }
 }
 
-/// Numbers as one kind, and `-0.0` as zero: the two writers differ in what means the same.
-fn without_defaults(value: serde_json::Value) -> serde_json::Value {
+/// Normalises numbers to one kind, and `-0.0` to zero: the two writers differ in them.
+fn normalised(value: serde_json::Value) -> serde_json::Value {
     match value {
         serde_json::Value::Number(number) => serde_json::json!(number.as_f64().unwrap() + 0.0),
-        serde_json::Value::Array(items) => items.into_iter().map(without_defaults).collect(),
+        serde_json::Value::Array(items) => items.into_iter().map(normalised).collect(),
         serde_json::Value::Object(members) => {
-            members.into_iter().map(|(name, value)| (name, without_defaults(value))).collect()
+            members.into_iter().map(|(name, value)| (name, normalised(value))).collect()
         }
         other @ (serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::String(_)) => other,
     }
 }
 
 #[test]
-fn fields_without_presence_are_always_printed_and_others_only_when_set() {
+fn fields_with_presence_print_only_if_set() {
     let (_, schema, id) = compiled("therapy.testing.v1.Item");
     assert_eq!(
         printed(&schema, id, &[]),
@@ -248,7 +248,7 @@ fn fields_without_presence_are_always_printed_and_others_only_when_set() {
 }
 
 #[test]
-fn fields_may_come_in_any_order_and_more_than_once() {
+fn unordered_and_repeated_fields_are_merged() {
     let (_, schema, id) = compiled(KINDS);
     // strings = "b"; inner { number: 7 }; strings = "a"; inner { text: "x" }; a_string = "1"; a_string = "2"
     let wire = [
@@ -266,13 +266,13 @@ fn fields_may_come_in_any_order_and_more_than_once() {
 }
 
 #[test]
-fn of_a_oneof_the_last_member_counts() {
+fn last_oneof_member_on_wire_wins() {
     let (_, schema, id) = compiled(KINDS);
     let wire = [0xe0, 0x01, 5, 0xda, 0x01, 1, b'x'];
     let json = printed(&schema, id, &wire);
     assert!(json.contains(r#""chosenString":"x""#) && !json.contains("chosenInt32"), "{json}");
     assert_eq!(
-        complaints(r#"{"chosenString": "x", "chosenInt32": 5}"#),
+        violations(r#"{"chosenString": "x", "chosenInt32": 5}"#),
         ["chosenInt32 excludes another field that is set as well"]
     );
 }
@@ -285,7 +285,7 @@ fn lists_are_read_packed_and_unpacked() {
 }
 
 #[test]
-fn every_bad_field_is_named_at_once_with_its_path() {
+fn bad_fields_are_reported_together_with_paths() {
     let json = r#"{
         "anInt32": "many", "aBool": "true", "aString": 7, "anEnum": "AJAR", "timestamp": "yesterday",
         "inner": {"number": 1.5, "inner": {"text": null, "number": []}},
@@ -293,7 +293,7 @@ fn every_bad_field_is_named_at_once_with_its_path() {
         "aFloat": 1e39, "aDouble": 1e999, "aUint32": -1, "duration": 3, "wrappedInt64": {}, "unknown": {"a": [1]}
     }"#;
     assert_eq!(
-        complaints(json),
+        violations(json),
         [
             "anInt32 must be a whole number from -2147483648 to 2147483647",
             "aBool must be true or false",
@@ -317,13 +317,13 @@ fn every_bad_field_is_named_at_once_with_its_path() {
 }
 
 #[test]
-fn a_flood_of_bad_fields_is_cut_off() {
+fn bad_fields_are_capped_at_100() {
     let json = format!("{{\"int32s\": [{}null]}}", "null,".repeat(10_000));
-    assert_eq!(complaints(&json).len(), 100);
+    assert_eq!(violations(&json).len(), 100);
 }
 
 #[test]
-fn what_means_the_same_is_read_alike() {
+fn equivalent_json_parses_as_same_message() {
     let (kind, schema, id) = compiled(KINDS);
     let pairs = [
         (r#"{"anInt32": 100}"#, r#"{"an_int32": 1e2}"#),
@@ -347,7 +347,7 @@ fn what_means_the_same_is_read_alike() {
 }
 
 #[test]
-fn what_can_not_be_transcoded_is_refused_when_the_tables_are_made() {
+fn untranscodable_request_fails_compilation() {
     let http_body = pool().get_message_by_name("google.api.HttpBody").unwrap();
     let error = Compiler::default().request(&http_body).unwrap_err();
     assert_eq!(error.to_string(), "google.api.HttpBody can't come in a request: it holds google.protobuf.Any");

@@ -6,9 +6,9 @@ use flate2::read::GzDecoder;
 use reqwest::Response;
 use reqwest::header::HeaderMap;
 
-use crate::stand::{Stand, json, reason};
+use crate::test_env::{TestEnv, json, reason};
 
-/// Every address of the page, with its type.
+/// Every path of the page, with its type.
 const FILES: [(&str, &str); 9] = [
     ("/docs", "text/html; charset=utf-8"),
     ("/docs/style.css", "text/css; charset=utf-8"),
@@ -21,12 +21,12 @@ const FILES: [(&str, &str); 9] = [
     ("/openapi.yaml", "application/yaml"),
 ];
 
-async fn get(stand: &Stand, path: &str, headers: &[(&str, &str)]) -> Response {
-    let request = headers.iter().fold(stand.get(path), |request, (name, value)| request.header(*name, *value));
+async fn get(env: &TestEnv, path: &str, headers: &[(&str, &str)]) -> Response {
+    let request = headers.iter().fold(env.get(path), |request, (name, value)| request.header(*name, *value));
     request.send().await.unwrap()
 }
 
-fn names_of_a_safe_page(headers: &HeaderMap) {
+fn assert_security_headers(headers: &HeaderMap) {
     let policy = headers["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("default-src 'none'; script-src 'self'; "), "{policy}");
     for never in ["unsafe", "http", "*"] {
@@ -39,19 +39,19 @@ fn names_of_a_safe_page(headers: &HeaderMap) {
 }
 
 #[tokio::test]
-async fn every_file_is_the_same_as_it_is_and_as_gzip_and_says_what_it_is() {
-    let stand = Stand::start(&[]).await;
+async fn files_are_equal_plain_and_gzipped() {
+    let env = TestEnv::start(&[]).await;
     for (path, content_type) in FILES {
-        let plain = get(&stand, path, &[]).await;
+        let plain = get(&env, path, &[]).await;
         assert_eq!(plain.status(), 200, "{path}");
-        names_of_a_safe_page(plain.headers());
+        assert_security_headers(plain.headers());
         assert_eq!(plain.headers()["content-type"], content_type, "{path}");
         assert_eq!(plain.headers()["vary"], "accept-encoding");
         assert_eq!(plain.headers().get("content-encoding"), None);
         let tag = plain.headers()["etag"].clone();
         let plain = plain.bytes().await.unwrap();
 
-        let packed = get(&stand, path, &[("accept-encoding", "br, gzip;q=0.5")]).await;
+        let packed = get(&env, path, &[("accept-encoding", "br, gzip;q=0.5")]).await;
         assert_eq!(packed.headers()["content-encoding"], "gzip", "{path}");
         assert_eq!(packed.headers()["content-type"], content_type);
         assert_ne!(packed.headers()["etag"], tag);
@@ -62,46 +62,46 @@ async fn every_file_is_the_same_as_it_is_and_as_gzip_and_says_what_it_is() {
 }
 
 #[tokio::test]
-async fn gzip_is_sent_only_to_those_who_take_it() {
-    let stand = Stand::start(&[]).await;
+async fn gzip_is_sent_only_if_accepted() {
+    let env = TestEnv::start(&[]).await;
     let cases = [("gzip", true), ("GZIP", true), ("deflate, *", true), ("*;q=0, gzip;q=1", true), ("x-gzip", false)];
     for (accepted, packed) in
         cases.into_iter().chain([("gzip;q=0, *", false), ("identity, gzip; q=0.000", false), ("", false)])
     {
-        let answer = get(&stand, "/docs", &[("accept-encoding", accepted)]).await;
+        let answer = get(&env, "/docs", &[("accept-encoding", accepted)]).await;
         assert_eq!(answer.headers().contains_key("content-encoding"), packed, "{accepted}");
     }
 }
 
 #[tokio::test]
-async fn who_has_a_file_already_is_told_so_and_sent_nothing() {
-    let stand = Stand::start(&[]).await;
+async fn known_etag_gets_not_modified() {
+    let env = TestEnv::start(&[]).await;
     for encoding in ["identity", "gzip"] {
         let asked = ("accept-encoding", encoding);
-        let tag = get(&stand, "/openapi.yaml", &[asked]).await.headers()["etag"].to_str().unwrap().to_owned();
+        let tag = get(&env, "/openapi.yaml", &[asked]).await.headers()["etag"].to_str().unwrap().to_owned();
         for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
-            let answer = get(&stand, "/openapi.yaml", &[asked, ("if-none-match", &known)]).await;
+            let answer = get(&env, "/openapi.yaml", &[asked, ("if-none-match", &known)]).await;
             assert_eq!(answer.status(), 304, "{known}");
-            names_of_a_safe_page(answer.headers());
+            assert_security_headers(answer.headers());
             assert_eq!(answer.headers()["etag"], tag);
             assert_eq!(answer.headers()["vary"], "accept-encoding");
             assert_eq!(answer.bytes().await.unwrap(), "");
         }
-        let answer = get(&stand, "/openapi.yaml", &[asked, ("if-none-match", "\"other\"")]).await;
+        let answer = get(&env, "/openapi.yaml", &[asked, ("if-none-match", "\"other\"")]).await;
         assert_eq!(answer.status(), 200);
     }
     // The same file in another coding has another tag.
-    let plain = get(&stand, "/docs", &[]).await.headers()["etag"].to_str().unwrap().to_owned();
-    assert_eq!(get(&stand, "/docs", &[("accept-encoding", "gzip"), ("if-none-match", &plain)]).await.status(), 200);
+    let plain = get(&env, "/docs", &[]).await.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(get(&env, "/docs", &[("accept-encoding", "gzip"), ("if-none-match", &plain)]).await.status(), 200);
 }
 
 #[tokio::test]
-async fn head_answers_with_the_headers_of_get() {
-    let stand = Stand::start(&[]).await;
+async fn head_has_headers_of_get() {
+    let env = TestEnv::start(&[]).await;
     for (path, _) in FILES {
         for encoding in ["identity", "gzip"] {
-            let get = get(&stand, path, &[("accept-encoding", encoding)]).await;
-            let head = stand.request("HEAD", path).header("accept-encoding", encoding).send().await.unwrap();
+            let get = get(&env, path, &[("accept-encoding", encoding)]).await;
+            let head = env.request("HEAD", path).header("accept-encoding", encoding).send().await.unwrap();
             let without_date = |headers: &HeaderMap| {
                 let mut headers = headers.clone();
                 headers.remove("date");
@@ -115,22 +115,22 @@ async fn head_answers_with_the_headers_of_get() {
 }
 
 #[tokio::test]
-async fn the_root_leads_to_the_page() {
-    let stand = Stand::start(&[]).await;
+async fn root_redirects_to_docs() {
+    let env = TestEnv::start(&[]).await;
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     for path in ["/", "/docs/", "/?q=1"] {
-        let answer = client.get(format!("http://{}{path}", stand.address)).send().await.unwrap();
+        let answer = client.get(format!("http://{}{path}", env.address)).send().await.unwrap();
         assert_eq!(answer.status(), 307, "{path}");
         assert_eq!(answer.headers()["location"], "/docs");
-        names_of_a_safe_page(answer.headers());
+        assert_security_headers(answer.headers());
     }
-    let page = get(&stand, "/", &[]).await.text().await.unwrap();
+    let page = get(&env, "/", &[]).await.text().await.unwrap();
     assert!(page.starts_with("<!doctype html>\n<html lang=\"en\">"), "{page}");
 }
 
 #[tokio::test]
-async fn what_the_page_does_not_have_is_an_error_like_any_other() {
-    let stand = Stand::start(&[]).await;
+async fn unknown_docs_path_is_route_not_found() {
+    let env = TestEnv::start(&[]).await;
     for path in [
         "/docs/nothing.js",
         "/docs/style.css/",
@@ -140,19 +140,19 @@ async fn what_the_page_does_not_have_is_an_error_like_any_other() {
         "/docs//",
         "/openapi.yml",
     ] {
-        assert_eq!(reason(&json(stand.get(path), 404).await), "ROUTE_NOT_FOUND", "{path}");
+        assert_eq!(reason(&json(env.get(path), 404).await), "ROUTE_NOT_FOUND", "{path}");
     }
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
         for path in ["/", "/docs", "/openapi.yaml"] {
-            assert_eq!(reason(&json(stand.request(method, path), 404).await), "ROUTE_NOT_FOUND", "{method} {path}");
+            assert_eq!(reason(&json(env.request(method, path), 404).await), "ROUTE_NOT_FOUND", "{method} {path}");
         }
     }
 }
 
 #[tokio::test]
-async fn the_page_names_no_file_that_is_not_served_and_none_of_another_origin() {
-    let stand = Stand::start(&[]).await;
-    let page = get(&stand, "/docs", &[]).await.text().await.unwrap();
+async fn page_references_only_served_files() {
+    let env = TestEnv::start(&[]).await;
+    let page = get(&env, "/docs", &[]).await.text().await.unwrap();
     let named = [" src=\"", " href=\""].into_iter().flat_map(|attribute| page.split(attribute).skip(1));
     let files: Vec<_> =
         named.map(|rest| rest.split('"').next().unwrap()).filter(|name| !name.starts_with('#')).collect();
@@ -167,13 +167,13 @@ async fn the_page_names_no_file_that_is_not_served_and_none_of_another_origin() 
 }
 
 #[tokio::test]
-async fn the_operations_that_the_guide_names_are_in_the_document() {
-    let stand = Stand::start(&[]).await;
-    let page = get(&stand, "/docs", &[]).await.text().await.unwrap();
-    let document = get(&stand, "/openapi.yaml", &[]).await.text().await.unwrap();
+async fn guide_operations_exist_in_document() {
+    let env = TestEnv::start(&[]).await;
+    let page = get(&env, "/docs", &[]).await.text().await.unwrap();
+    let document = get(&env, "/openapi.yaml", &[]).await.text().await.unwrap();
     let named: Vec<_> = page.split("data-operation=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     assert!(named.len() > 5, "{named:?}");
-    // The page leaves out what comes before: its own guide says it.
+    // The page leaves out the text before this heading: its own guide covers it.
     assert!(document.contains("\n    ## What holds everywhere\n"));
     for operation in named {
         assert!(document.contains(&format!("\n      operationId: {operation}\n")), "{operation}");

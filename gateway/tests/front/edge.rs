@@ -1,4 +1,4 @@
-//! What happens at the edge itself: bounds, origins, identities that somebody claims, services that are not there.
+//! Behaviour of the front itself: limits, origins, claimed identities, unreachable services.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use gateway::Upstream;
 use serde_json::{Value, json};
 
-use crate::stand::{Stand, json, reason};
+use crate::test_env::{TestEnv, json, reason};
 
 async fn metadata(request: reqwest::RequestBuilder) -> HashMap<String, String> {
     let answer = json(request, 200).await;
@@ -16,9 +16,9 @@ async fn metadata(request: reqwest::RequestBuilder) -> HashMap<String, String> {
 }
 
 #[tokio::test]
-async fn a_service_sees_the_listed_headers_and_no_claims_of_strangers() {
-    let stand = Stand::start(&[]).await;
-    let request = stand
+async fn service_gets_only_listed_headers() {
+    let env = TestEnv::start(&[]).await;
+    let request = env
         .get("/front/metadata")
         .header("authorization", "Bearer abc")
         .header("idempotency-key", "key")
@@ -39,16 +39,16 @@ async fn a_service_sees_the_listed_headers_and_no_claims_of_strangers() {
 }
 
 #[tokio::test]
-async fn behind_a_trusted_proxy_the_origin_is_the_last_stranger() {
-    let stand = Stand::behind_a_proxy().await;
-    let request = stand.get("/front/metadata").header("x-forwarded-for", "203.0.113.9, 198.51.100.7, 127.0.0.2");
+async fn trusted_proxy_origin_is_last_untrusted_address() {
+    let env = TestEnv::behind_proxy().await;
+    let request = env.get("/front/metadata").header("x-forwarded-for", "203.0.113.9, 198.51.100.7, 127.0.0.2");
     assert_eq!(metadata(request).await["x-forwarded-for"], "198.51.100.7");
 }
 
 #[tokio::test]
-async fn two_credentials_are_refused() {
-    let stand = Stand::start(&[]).await;
-    let request = stand.get("/front/metadata").header("authorization", "Bearer a").header("authorization", "Bearer b");
+async fn duplicate_credentials_are_rejected() {
+    let env = TestEnv::start(&[]).await;
+    let request = env.get("/front/metadata").header("authorization", "Bearer a").header("authorization", "Bearer b");
     let response = request.send().await.unwrap();
     assert_eq!(response.headers()["www-authenticate"], "Bearer");
     assert_eq!(response.status(), 401);
@@ -56,9 +56,9 @@ async fn two_credentials_are_refused() {
 }
 
 #[tokio::test]
-async fn a_body_beyond_the_limit_is_refused() {
-    let stand = Stand::start(&["--max-body", "1000"]).await;
-    let post = || stand.request("POST", "/front/kinds").header("content-type", "application/json");
+async fn body_beyond_limit_is_rejected() {
+    let env = TestEnv::start(&["--max-body", "1000"]).await;
+    let post = || env.request("POST", "/front/kinds").header("content-type", "application/json");
     let body = |length: usize| json!({"aString": "x".repeat(length - 14)}).to_string();
     assert_eq!(body(1000).len(), 1000);
     json(post().body(body(1000)), 200).await;
@@ -66,33 +66,33 @@ async fn a_body_beyond_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_there_is_unavailable_and_says_when_to_come_again() {
-    // Port 9 of the loopback is discard's, which nobody serves any more.
-    let stand = Stand::before(Upstream::remote("http://127.0.0.1:9", None).unwrap(), None, &[], &[]).await;
-    let response = stand.get("/front/items/a").send().await.unwrap();
+async fn unreachable_service_is_unavailable_with_retry_after() {
+    // Port 9 of the loopback is that of discard, which is no longer served.
+    let env = TestEnv::with_upstream(Upstream::remote("http://127.0.0.1:9", None).unwrap(), None, &[], &[]).await;
+    let response = env.get("/front/items/a").send().await.unwrap();
     assert_eq!(response.headers()["retry-after"], "1");
     assert_eq!(response.status(), 503);
     let text = response.text().await.unwrap();
     assert!(!text.contains("127.0.0.1") && !text.contains("connect"), "{text}");
     let status: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(reason(&status), "UNAVAILABLE");
-    assert_eq!(stand.get("/healthz").send().await.unwrap().status(), 503);
+    assert_eq!(env.get("/healthz").send().await.unwrap().status(), 503);
 }
 
 #[tokio::test]
-async fn a_request_ends_when_its_time_is_over() {
-    let stand = Stand::start(&["--request-timeout", "200ms"]).await;
+async fn request_ends_at_its_timeout() {
+    let env = TestEnv::start(&["--request-timeout", "200ms"]).await;
     let started = Instant::now();
-    let status = json(stand.get("/front/hang"), 504).await;
+    let status = json(env.get("/front/hang"), 504).await;
     assert_eq!(reason(&status), "DEADLINE_EXCEEDED");
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]
-async fn a_page_of_a_listed_origin_may_call_and_another_may_not() {
-    let stand = Stand::start(&["--cors-origins", "https://app.example.org,https://other.example.org"]).await;
+async fn cors_allows_only_listed_origins() {
+    let env = TestEnv::start(&["--cors-origins", "https://app.example.org,https://other.example.org"]).await;
     let ask = |origin: &'static str| {
-        let request = stand.request("OPTIONS", "/front/items").header("origin", origin);
+        let request = env.request("OPTIONS", "/front/items").header("origin", origin);
         request.header("access-control-request-method", "POST").send()
     };
     let allowed = ask("https://app.example.org").await.unwrap();
@@ -106,7 +106,7 @@ async fn a_page_of_a_listed_origin_may_call_and_another_may_not() {
     assert_eq!(refused.status(), 404);
     assert_eq!(refused.headers().get("access-control-allow-origin"), None);
 
-    let read = stand.get("/front/items").header("origin", "https://app.example.org").send().await.unwrap();
+    let read = env.get("/front/items").header("origin", "https://app.example.org").send().await.unwrap();
     assert_eq!(
         read.headers()["access-control-expose-headers"],
         "x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin"
@@ -115,10 +115,10 @@ async fn a_page_of_a_listed_origin_may_call_and_another_may_not() {
 }
 
 #[tokio::test]
-async fn what_services_tell_the_front_does_not_leave_it() {
-    let stand = Stand::start(&[]).await;
+async fn internal_response_headers_are_dropped() {
+    let env = TestEnv::start(&[]).await;
     for target in ["/front/items", "/front/items/a", "/front/fail/16"] {
-        let response = stand.get(target).send().await.unwrap();
+        let response = env.get(target).send().await.unwrap();
         for name in ["x-http-code", "x-http-body-field", "grpc-status", "grpc-message", "grpc-status-details-bin"] {
             assert_eq!(response.headers().get(name), None, "{name} of {target}");
         }
@@ -126,8 +126,8 @@ async fn what_services_tell_the_front_does_not_leave_it() {
 }
 
 #[tokio::test]
-async fn codes_become_the_statuses_of_the_contract() {
-    let stand = Stand::start(&[]).await;
+async fn grpc_codes_map_to_http_statuses() {
+    let env = TestEnv::start(&[]).await;
     let statuses = [
         (1, 499),
         (2, 500),
@@ -147,23 +147,23 @@ async fn codes_become_the_statuses_of_the_contract() {
         (16, 401),
     ];
     for (code, status) in statuses {
-        let error = json(stand.get(&format!("/front/fail/{code}?details=true&text=why&retryAfter=7")), status).await;
+        let error = json(env.get(&format!("/front/fail/{code}?details=true&text=why&retryAfter=7")), status).await;
         assert_eq!((&error["code"], &error["message"]), (&json!(code), &json!("why")));
         assert_eq!(reason(&error), "FAILED_ON_PURPOSE");
     }
-    let throttled = stand.get("/front/fail/8?details=true&retryAfter=7").send().await.unwrap();
+    let throttled = env.get("/front/fail/8?details=true&retryAfter=7").send().await.unwrap();
     assert_eq!(throttled.headers()["retry-after"], "7");
 }
 
 #[tokio::test]
-async fn an_error_without_details_gets_them_and_loses_its_words() {
+async fn error_without_details_is_replaced() {
     let service = tower::service_fn(|_: http::Request<tonic::body::Body>| async {
         Ok::<_, Infallible>(
             tonic::Status::new(tonic::Code::Unknown, "table Users is gone").into_http::<tonic::body::Body>(),
         )
     });
-    let stand = Stand::before(Upstream::local(service), None, &[], &[]).await;
-    let error = json(stand.get("/front/items/a"), 500).await;
+    let env = TestEnv::with_upstream(Upstream::local(service), None, &[], &[]).await;
+    let error = json(env.get("/front/items/a"), 500).await;
     assert_eq!(reason(&error), "INTERNAL");
     assert!(!error.to_string().contains("Users"));
 }

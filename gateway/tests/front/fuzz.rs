@@ -1,5 +1,5 @@
-//! gRPC-Web, whatever it carries and however it is cut: a service gets the bytes that were meant, and the page an answer with
-//! a status.
+//! gRPC-Web with arbitrary content, cut into arbitrary pieces: the service gets the decoded bytes, and the page an answer with a
+//! status.
 
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -23,23 +23,23 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tonic::body::Body;
 
-use crate::stand::Stand;
+use crate::test_env::TestEnv;
 
-/// What the service got of the last call; none of a body that broke off.
+/// Body of the last call as the service got it; none if it broke off.
 type Got = Arc<Mutex<Option<Bytes>>>;
 
-static FRONT: LazyLock<(Runtime, Stand, Got)> = LazyLock::new(|| {
+static FRONT: LazyLock<(Runtime, TestEnv, Got)> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let got = Got::default();
     let service = {
         let got = Arc::clone(&got);
         tower::service_fn(move |request: Request<Body>| echo(request, Arc::clone(&got)))
     };
-    let stand = runtime.block_on(Stand::before(Upstream::local(service), None, &[], &[]));
-    (runtime, stand, got)
+    let env = runtime.block_on(TestEnv::with_upstream(Upstream::local(service), None, &[], &[]));
+    (runtime, env, got)
 });
 
-/// Answers what it gets.
+/// Answers with the body that it gets.
 async fn echo(request: Request<Body>, got: Got) -> Result<Response<Body>, Infallible> {
     let body = request.into_body().collect().await.ok().map(http_body_util::Collected::to_bytes);
     got.lock().unwrap().clone_from(&body);
@@ -90,17 +90,17 @@ fn grpc_web((kind, encoded, body, cuts): (&'static str, bool, Vec<u8>, Vec<Index
     let body = if is_text && encoded { STANDARD.encode(body).into_bytes() } else { body };
     let (status, headers, answer) = FRONT.0.block_on(call(kind, &body, &cuts));
     prop_assert_eq!(status, 200);
-    let meant = if is_text { STANDARD.decode(&body).ok() } else { Some(body) };
-    let Some(meant) = meant else {
-        // Parts of it may be base64, so that something comes of it.
-        prop_assert!(told(&headers, &raw(is_text, &answer)).is_some(), "{:?} {:?}", headers, answer);
+    let decoded = if is_text { STANDARD.decode(&body).ok() } else { Some(body) };
+    let Some(decoded) = decoded else {
+        // Parts of it may be base64, so that the answer may have content.
+        prop_assert!(grpc_status(&headers, &raw(is_text, &answer)).is_some(), "{:?} {:?}", headers, answer);
         return Ok(());
     };
     let answer = raw(is_text, &answer);
-    let (status, got) = (told(&headers, &answer), FRONT.2.lock().unwrap().take());
+    let (status, got) = (grpc_status(&headers, &answer), FRONT.2.lock().unwrap().take());
     prop_assert_eq!(status.as_deref(), Some("0"), "{:?}", answer);
-    prop_assert_eq!(got.as_deref(), Some(meant.as_slice()));
-    prop_assert!(answer.starts_with(&meant));
+    prop_assert_eq!(got.as_deref(), Some(decoded.as_slice()));
+    prop_assert!(answer.starts_with(&decoded));
     Ok(())
 }
 
@@ -110,7 +110,7 @@ fn raw(is_text: bool, answer: &[u8]) -> Vec<u8> {
 }
 
 /// The status of an answer: in its headers, or in the trailers at the end of its body.
-fn told(headers: &HeaderMap, answer: &[u8]) -> Option<String> {
+fn grpc_status(headers: &HeaderMap, answer: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(answer).into_owned();
     let in_body = text.rsplit_once("grpc-status:").map(|(_, rest)| rest.lines().next().unwrap_or_default().to_owned());
     headers.get("grpc-status").map(|status| status.to_str().unwrap().to_owned()).or(in_body)

@@ -1,5 +1,5 @@
-//! The front before a real service. What it shares with Envoy is tested in `tests/parity`, where the same requests go
-//! through both; here is what only the embedded front promises, and what needs more than one request to see.
+//! Tests of the front before a real service. The behaviour that it shares with Envoy is tested in `tests/parity`, where the
+//! same requests go through both; these tests cover what is specific to the embedded front, or needs several requests.
 #![cfg(test)]
 
 mod docs;
@@ -9,7 +9,7 @@ mod hosts;
 mod native;
 mod robustness;
 mod stalls;
-mod stand;
+mod test_env;
 mod streams;
 mod unread;
 mod web;

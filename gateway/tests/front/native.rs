@@ -15,16 +15,16 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-use crate::stand::Stand;
+use crate::test_env::TestEnv;
 
-async fn channel(stand: &Stand) -> Channel {
-    Channel::from_shared(format!("http://{}", stand.address)).unwrap().connect().await.unwrap()
+async fn channel(env: &TestEnv) -> Channel {
+    Channel::from_shared(format!("http://{}", env.address)).unwrap().connect().await.unwrap()
 }
 
 #[tokio::test]
-async fn a_call_passes_with_the_listed_metadata() {
-    let stand = Stand::start(&[]).await;
-    let mut client = FrontServiceClient::new(channel(&stand).await);
+async fn call_passes_with_listed_metadata() {
+    let env = TestEnv::start(&[]).await;
+    let mut client = FrontServiceClient::new(channel(&env).await);
     assert_eq!(client.get_item(GetItemRequest { item_id: "a".into() }).await.unwrap().get_ref().item_id, "a");
 
     let mut request = Request::new(EchoMetadataRequest {});
@@ -41,12 +41,12 @@ async fn a_call_passes_with_the_listed_metadata() {
 
 #[tokio::test]
 async fn streams_pass_both_ways() {
-    let stand = Stand::start(&[]).await;
-    let mut client = FrontServiceClient::new(channel(&stand).await);
+    let env = TestEnv::start(&[]).await;
+    let mut client = FrontServiceClient::new(channel(&env).await);
     let (say, said) = tokio::sync::mpsc::channel(1);
     let mut answers = client.chat(tokio_stream::wrappers::ReceiverStream::new(said)).await.unwrap().into_inner();
     for number in 0..3 {
-        // Each answer comes before the next event is sent: nothing waits for the end of the stream.
+        // Each answer comes before the next event is sent: the front does not buffer the stream.
         say.send(Event { number, text: "said".into() }).await.unwrap();
         assert_eq!(answers.next().await.unwrap().unwrap(), Event { number, text: "said again".into() });
     }
@@ -55,9 +55,9 @@ async fn streams_pass_both_ways() {
 }
 
 #[tokio::test]
-async fn errors_pass_with_their_details_and_nothing_else() {
-    let stand = Stand::start(&[]).await;
-    let mut client = FrontServiceClient::new(channel(&stand).await);
+async fn errors_pass_with_details_only() {
+    let env = TestEnv::start(&[]).await;
+    let mut client = FrontServiceClient::new(channel(&env).await);
     let request = FailRequest { code: 8, details: true, retry_after: 3, text: "why".into() };
     let status = client.fail(request).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, "why"));
@@ -66,9 +66,9 @@ async fn errors_pass_with_their_details_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_is_internal_answers_as_what_does_not_exist() {
-    let stand = Stand::start(&[]).await;
-    let channel = channel(&stand).await;
+async fn internal_rpc_answers_like_unknown_rpc() {
+    let env = TestEnv::start(&[]).await;
+    let channel = channel(&env).await;
     let internal = FrontInternalServiceClient::new(channel.clone()).purge(PurgeRequest {}).await.unwrap_err();
     let mut unknown = tonic::client::Grpc::new(channel);
     unknown.ready().await.unwrap();
@@ -85,27 +85,27 @@ fn tonic_prost_codec() -> tonic_prost::ProstCodec<PurgeRequest, kit::front_servi
 }
 
 #[tokio::test]
-async fn a_call_ends_when_its_time_is_over() {
-    let stand = Stand::start(&["--request-timeout", "200ms"]).await;
-    let mut client = FrontServiceClient::new(channel(&stand).await);
+async fn call_ends_at_its_timeout() {
+    let env = TestEnv::start(&["--request-timeout", "200ms"]).await;
+    let mut client = FrontServiceClient::new(channel(&env).await);
     let status = client.hang(HangRequest {}).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
 }
 
 #[tokio::test]
-async fn a_stream_ends_when_it_has_lasted_long_enough() {
-    let stand = Stand::start(&["--stream-timeout", "200ms"]).await;
-    let mut client = FrontServiceClient::new(channel(&stand).await);
+async fn stream_ends_at_its_timeout() {
+    let env = TestEnv::start(&["--stream-timeout", "200ms"]).await;
+    let mut client = FrontServiceClient::new(channel(&env).await);
     let (_say, said) = tokio::sync::mpsc::channel(1);
     let mut answers = client.chat(tokio_stream::wrappers::ReceiverStream::new(said)).await.unwrap().into_inner();
     assert_eq!(answers.next().await.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_there_is_unavailable() {
+async fn unreachable_service_is_unavailable() {
     let upstream = gateway::Upstream::remote("http://127.0.0.1:9", None).unwrap();
-    let stand = Stand::before(upstream, None, &[], &[]).await;
-    let channel = channel(&stand).await;
+    let env = TestEnv::with_upstream(upstream, None, &[], &[]).await;
+    let channel = channel(&env).await;
     let status = FrontServiceClient::new(channel.clone()).hang(HangRequest {}).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     let health = HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
@@ -113,9 +113,9 @@ async fn a_service_that_is_not_there_is_unavailable() {
 }
 
 #[tokio::test]
-async fn streams_of_reflection_are_counted() {
-    let stand = Stand::start(&["--max-requests-per-source", "1"]).await;
-    let mut client = ServerReflectionClient::new(channel(&stand).await);
+async fn reflection_streams_count_towards_limit() {
+    let env = TestEnv::start(&["--max-requests-per-source", "1"]).await;
+    let mut client = ServerReflectionClient::new(channel(&env).await);
     let (say, said) = tokio::sync::mpsc::channel(1);
     let said = tokio_stream::wrappers::ReceiverStream::new(said);
     let mut answers = client.server_reflection_info(said).await.unwrap().into_inner();
@@ -128,17 +128,17 @@ async fn streams_of_reflection_are_counted() {
 }
 
 #[tokio::test]
-async fn a_stream_of_reflection_ends_when_it_has_lasted_long_enough() {
-    let stand = Stand::start(&["--stream-timeout", "200ms"]).await;
-    let mut client = ServerReflectionClient::new(channel(&stand).await);
+async fn reflection_stream_ends_at_its_timeout() {
+    let env = TestEnv::start(&["--stream-timeout", "200ms"]).await;
+    let mut client = ServerReflectionClient::new(channel(&env).await);
     let mut asked = client.server_reflection_info(tokio_stream::pending()).await.unwrap().into_inner();
     assert_eq!(asked.next().await.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
 }
 
 #[tokio::test]
-async fn reflection_shows_what_people_may_call() {
-    let stand = Stand::start(&[]).await;
-    let mut client = ServerReflectionClient::new(channel(&stand).await);
+async fn reflection_shows_only_routable_services() {
+    let env = TestEnv::start(&[]).await;
+    let mut client = ServerReflectionClient::new(channel(&env).await);
     let ask = |message_request| ServerReflectionRequest { host: String::new(), message_request: Some(message_request) };
     let requests = [
         ask(MessageRequest::ListServices(String::new())),

@@ -1,4 +1,4 @@
-//! Who takes nothing of an answer loses the connection, over either version of HTTP; who is only slow, or waits, does not.
+//! Write timeout of both versions of HTTP: a peer that reads nothing is disconnected; a slow or waiting peer is not.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -7,17 +7,17 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
-use crate::stand::Stand;
+use crate::test_env::TestEnv;
 
-/// How long a peer may take nothing.
+/// Write timeout of the front: the longest that a peer may read nothing.
 const LIMIT: Duration = Duration::from_secs(1);
-/// What is slow lasts longer than this, and so than the limit.
-const LONG: Duration = Duration::from_millis(1500);
-/// How long whoever waits for something waits at most.
-const PATIENCE: Duration = Duration::from_secs(8);
-/// The time from one drop of what comes slowly to the next.
+/// Minimum duration of slow transfers, which is longer than the limit.
+const SLOW: Duration = Duration::from_millis(1500);
+/// Timeout of each wait in these tests.
+const TIMEOUT: Duration = Duration::from_secs(8);
+/// Interval between the pieces of a slow transfer.
 const PACE: Duration = Duration::from_millis(125);
-/// What the front of each test is told: the limit, and to look after it soon.
+/// Flags of the front of each test: the limit, and a short interval to check it.
 const FLAGS: [&str; 4] = ["--stall-timeout", "1s", "--first-request-timeout", "1s"];
 
 /// More than the buffers of two sockets hold.
@@ -58,7 +58,7 @@ fn get(target: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n").into_bytes()
 }
 
-/// A connection with a small window, on which this has been said.
+/// Opens a connection with a small window, and sends these bytes.
 async fn connect(front: SocketAddr, said: &[u8]) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(64 * 1024).unwrap();
@@ -67,8 +67,8 @@ async fn connect(front: SocketAddr, said: &[u8]) -> TcpStream {
     stream
 }
 
-/// Reads until this has come; false if the front closes before.
-async fn comes(stream: &mut TcpStream, what: &[u8]) -> bool {
+/// Reads until these bytes have arrived; false if the front closes before.
+async fn receives(stream: &mut TcpStream, what: &[u8]) -> bool {
     let read = async {
         let mut received = Vec::new();
         while !received.windows(what.len()).any(|window| window == what) {
@@ -78,59 +78,59 @@ async fn comes(stream: &mut TcpStream, what: &[u8]) -> bool {
         }
         true
     };
-    timeout(PATIENCE, read).await.expect("something comes, or an end")
+    timeout(TIMEOUT, read).await.expect("something comes, or an end")
 }
 
-/// That a peer who asks this and takes no more than the beginning loses the connection after the limit: the front has room
-/// for one connection, and the next peer gets it.
-async fn is_ended(asked: Vec<u8>) {
-    let stand = Stand::start(&[&FLAGS[..], &["--max-connections", "1"]].concat()).await;
+/// Asserts that a peer which sends this request and reads only the beginning is disconnected after the limit: the front has
+/// room for one connection, and the next peer gets it.
+async fn assert_disconnected(asked: Vec<u8>) {
+    let env = TestEnv::start(&[&FLAGS[..], &["--max-connections", "1"]].concat()).await;
     let began = Instant::now();
-    let mut stalled = connect(stand.address, &asked).await;
-    timeout(PATIENCE, stalled.read_exact(&mut [0; 9])).await.unwrap().unwrap();
-    let mut next = connect(stand.address, &get("/front/items/a")).await;
-    assert!(comes(&mut next, b"HTTP/1.1 200 OK\r\n").await);
+    let mut stalled = connect(env.address, &asked).await;
+    timeout(TIMEOUT, stalled.read_exact(&mut [0; 9])).await.unwrap().unwrap();
+    let mut next = connect(env.address, &get("/front/items/a")).await;
+    assert!(receives(&mut next, b"HTTP/1.1 200 OK\r\n").await);
     assert!(began.elapsed() >= LIMIT, "{:?}", began.elapsed());
 }
 
 #[tokio::test]
-async fn who_does_not_read_an_answer_loses_the_connection() {
-    tokio::join!(is_ended(get(EVENTS)), is_ended(get(LARGE)));
+async fn stalled_http1_reader_is_disconnected() {
+    tokio::join!(assert_disconnected(get(EVENTS)), assert_disconnected(get(LARGE)));
 }
 
 #[tokio::test]
-async fn who_leaves_no_room_for_an_answer_over_http_2_loses_the_connection() {
+async fn stalled_http2_reader_is_disconnected() {
     // SETTINGS_INITIAL_WINDOW_SIZE of nothing.
     let closed = over_http_2(&[0, 4, 0, 0, 0, 0], "GET", "/front/items/a", END_STREAM);
-    tokio::join!(is_ended(closed), is_ended(get_over_http_2(BEYOND_A_WINDOW)), is_ended(get_over_http_2(EVENTS)));
+    tokio::join!(assert_disconnected(closed), assert_disconnected(get_over_http_2(BEYOND_A_WINDOW)), assert_disconnected(get_over_http_2(EVENTS)));
 }
 
 #[tokio::test]
-async fn who_waits_for_events_keeps_the_connection() {
-    let stand = Stand::start(&[&FLAGS[..], &["--stream-silence", "2s"]].concat()).await;
+async fn waiting_event_reader_keeps_connection() {
+    let env = TestEnv::start(&[&FLAGS[..], &["--stream-silence", "2s"]].concat()).await;
     let waits = async |asked: Vec<u8>| {
         let began = Instant::now();
-        let mut stream = connect(stand.address, &asked).await;
-        assert!(comes(&mut stream, COMMENT).await, "ended after {:?}", began.elapsed());
-        assert!(began.elapsed() > LONG);
+        let mut stream = connect(env.address, &asked).await;
+        assert!(receives(&mut stream, COMMENT).await, "ended after {:?}", began.elapsed());
+        assert!(began.elapsed() > SLOW);
     };
     tokio::join!(waits(get(SILENCE)), waits(get_over_http_2(SILENCE)));
 }
 
 #[tokio::test]
-async fn who_sends_slowly_keeps_the_connection() {
+async fn slow_sender_keeps_connection() {
     const BODY: &[u8] = br#"{"aBool":true}"#;
-    let stand = Stand::start(&FLAGS).await;
+    let env = TestEnv::start(&FLAGS).await;
     let sends = async |head: Vec<u8>, drop: &dyn Fn(&[u8], u8) -> Vec<u8>| {
         let began = Instant::now();
-        let mut stream = connect(stand.address, &head).await;
+        let mut stream = connect(env.address, &head).await;
         for (at, byte) in BODY.chunks(1).enumerate() {
             sleep(PACE).await;
             let flags = if at + 1 == BODY.len() { END_STREAM } else { 0 };
             stream.write_all(&drop(byte, flags)).await.unwrap();
         }
-        assert!(comes(&mut stream, b"\"aBool\":true").await, "ended after {:?}", began.elapsed());
-        assert!(began.elapsed() > LONG);
+        assert!(receives(&mut stream, b"\"aBool\":true").await, "ended after {:?}", began.elapsed());
+        assert!(began.elapsed() > SLOW);
     };
     let head = "POST /front/kinds HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 14\r\n\r\n";
     tokio::join!(
@@ -140,29 +140,29 @@ async fn who_sends_slowly_keeps_the_connection() {
 }
 
 #[tokio::test]
-async fn who_reads_slowly_gets_the_whole_answer() {
-    let stand = Stand::start(&FLAGS).await;
+async fn slow_http1_reader_gets_whole_answer() {
+    let env = TestEnv::start(&FLAGS).await;
     let began = Instant::now();
     let asked = format!("GET {LARGE} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
-    let mut stream = connect(stand.address, asked.as_bytes()).await;
+    let mut stream = connect(env.address, asked.as_bytes()).await;
     let mut received = Vec::new();
-    // As much at once as comes with each turn of a slow line.
-    while timeout(PATIENCE, (&mut stream).take(32 * 1024).read_buf(&mut received)).await.unwrap().unwrap() > 0 {
+    // One read of a slow connection.
+    while timeout(TIMEOUT, (&mut stream).take(32 * 1024).read_buf(&mut received)).await.unwrap().unwrap() > 0 {
         sleep(Duration::from_millis(10)).await;
     }
     assert!(received.ends_with(b"}]"), "ended after {} bytes and {:?}", received.len(), began.elapsed());
-    assert!(began.elapsed() > LONG, "{:?}", began.elapsed());
+    assert!(began.elapsed() > SLOW, "{:?}", began.elapsed());
 }
 
 #[tokio::test]
-async fn who_makes_room_slowly_over_http_2_gets_the_whole_answer() {
-    let stand = Stand::start(&FLAGS).await;
+async fn slow_http2_reader_gets_whole_answer() {
+    let env = TestEnv::start(&FLAGS).await;
     let began = Instant::now();
-    let mut stream = connect(stand.address, &get_over_http_2(BEYOND_A_WINDOW)).await;
+    let mut stream = connect(env.address, &get_over_http_2(BEYOND_A_WINDOW)).await;
     let mut is_whole = false;
     while !is_whole {
         let mut head = [0; 9];
-        let read = timeout(PATIENCE, stream.read_exact(&mut head)).await.unwrap();
+        let read = timeout(TIMEOUT, stream.read_exact(&mut head)).await.unwrap();
         assert!(read.is_ok(), "ended after {:?}", began.elapsed());
         let [a, b, c, kind, flags, ..] = head;
         let length = [0, a, b, c];
@@ -174,5 +174,5 @@ async fn who_makes_room_slowly_over_http_2_gets_the_whole_answer() {
             stream.write_all(&room.concat()).await.unwrap();
         }
     }
-    assert!(began.elapsed() > LONG, "{:?}", began.elapsed());
+    assert!(began.elapsed() > SLOW, "{:?}", began.elapsed());
 }

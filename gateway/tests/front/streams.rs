@@ -1,4 +1,4 @@
-//! Answers that come in parts.
+//! Streamed answers.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use gateway::Upstream;
 use tokio_stream::StreamExt as _;
 
-use crate::stand::Stand;
+use crate::test_env::TestEnv;
 
 #[tokio::test]
-async fn events_are_what_a_browser_reads() {
-    let stand = Stand::start(&[]).await;
-    let response = stand.get("/front/watch?after=4&count=2").send().await.unwrap();
+async fn events_have_server_sent_event_format() {
+    let env = TestEnv::start(&[]).await;
+    let response = env.get("/front/watch?after=4&count=2").send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     assert_eq!(
         response.text().await.unwrap(),
@@ -21,28 +21,28 @@ async fn events_are_what_a_browser_reads() {
 }
 
 #[tokio::test]
-async fn events_that_break_off_end_and_those_that_never_began_are_an_error() {
-    let stand = Stand::start(&[]).await;
-    let broken = stand.get("/front/watch?count=3&failAt=2").send().await.unwrap();
+async fn failed_event_stream_ends_or_answers_error() {
+    let env = TestEnv::start(&[]).await;
+    let broken = env.get("/front/watch?count=3&failAt=2").send().await.unwrap();
     assert_eq!(broken.status(), 200);
     assert_eq!(broken.text().await.unwrap().matches("data: ").count(), 1);
-    assert_eq!(stand.get("/front/watch?count=3&failAt=1").send().await.unwrap().status(), 503);
+    assert_eq!(env.get("/front/watch?count=3&failAt=1").send().await.unwrap().status(), 503);
 }
 
 #[tokio::test]
-async fn bytes_keep_their_type_whole_or_in_parts() {
-    let stand = Stand::start(&[]).await;
-    let calendar = stand.get("/front/calendar/secret").send().await.unwrap();
+async fn http_body_keeps_its_content_type() {
+    let env = TestEnv::start(&[]).await;
+    let calendar = env.get("/front/calendar/secret").send().await.unwrap();
     assert_eq!(calendar.headers()["content-type"], "text/calendar; charset=utf-8");
     assert!(calendar.text().await.unwrap().contains("X-TOKEN:secret\r\n"));
 
-    let export = stand.get("/front/export?parts=3").send().await.unwrap();
+    let export = env.get("/front/export?parts=3").send().await.unwrap();
     assert_eq!(export.headers()["content-type"], "application/json");
     assert_eq!(export.text().await.unwrap(), "part 0\npart 1\npart 2\n");
-    assert_eq!(stand.get("/front/export").send().await.unwrap().status(), 200);
+    assert_eq!(env.get("/front/export").send().await.unwrap().status(), 200);
 }
 
-/// A service that begins a stream and says nothing; what the stream holds is dropped with it.
+/// Returns a service that begins a stream and sends nothing. The stream owns a value of `hold`, which is dropped with it.
 fn silent<T: Send + 'static>(hold: impl Fn() -> T + Clone + Send + Sync + 'static) -> Upstream {
     Upstream::local(tower::service_fn(move |_: http::Request<tonic::body::Body>| {
         let held = hold();
@@ -58,17 +58,17 @@ fn silent<T: Send + 'static>(hold: impl Fn() -> T + Clone + Send + Sync + 'stati
 }
 
 #[tokio::test]
-async fn a_stream_ends_when_it_has_lasted_long_enough() {
-    let stand = Stand::before(silent(|| ()), None, &["--stream-timeout", "200ms"], &[]).await;
-    let events = stand.get("/front/watch").send().await.unwrap();
+async fn stream_ends_at_its_timeout() {
+    let env = TestEnv::with_upstream(silent(|| ()), None, &["--stream-timeout", "200ms"], &[]).await;
+    let events = env.get("/front/watch").send().await.unwrap();
     assert_eq!(events.status(), 200);
     assert_eq!(events.text().await.unwrap(), "");
 }
 
 #[tokio::test]
-async fn a_silent_stream_begins_at_once_and_shows_that_it_is_alive() {
-    let stand = Stand::before(silent(|| ()), None, &["--stream-silence", "50ms"], &[]).await;
-    let mut events = stand.get("/front/watch").send().await.unwrap();
+async fn silent_stream_sends_keep_alive_comments() {
+    let env = TestEnv::with_upstream(silent(|| ()), None, &["--stream-silence", "50ms"], &[]).await;
+    let mut events = env.get("/front/watch").send().await.unwrap();
     assert_eq!(events.headers()["cache-control"], "no-store");
     assert_eq!(events.headers().get("content-length"), None);
     for _ in 0..3 {
@@ -77,43 +77,43 @@ async fn a_silent_stream_begins_at_once_and_shows_that_it_is_alive() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_with_the_front_and_nothing_waits_for_it() {
-    let stand = Stand::before(silent(|| ()), None, &[], &[]).await;
-    let events = stand.get("/front/watch").send().await.unwrap();
-    drop(stand);
+async fn stream_ends_at_shutdown() {
+    let env = TestEnv::with_upstream(silent(|| ()), None, &[], &[]).await;
+    let events = env.get("/front/watch").send().await.unwrap();
+    drop(env);
     assert_eq!(events.text().await.unwrap(), "");
 }
 
 #[tokio::test]
-async fn a_reader_that_leaves_a_silent_stream_ends_the_call_behind_the_front() {
+async fn disconnect_from_silent_stream_cancels_call() {
     let (held, mut ended) = tokio::sync::mpsc::channel::<Infallible>(1);
     let held = Arc::new(Mutex::new(Some(held)));
-    let stand = Stand::before(silent(move || held.lock().unwrap().take()), None, &[], &[]).await;
-    let events = stand.get("/front/watch").send().await.unwrap();
+    let env = TestEnv::with_upstream(silent(move || held.lock().unwrap().take()), None, &[], &[]).await;
+    let events = env.get("/front/watch").send().await.unwrap();
     assert_eq!(events.status(), 200);
     drop(events);
     assert!(ended.recv().await.is_none());
 }
 
 #[tokio::test]
-async fn a_reader_that_leaves_ends_the_call_behind_the_front() {
-    let stand = Stand::start(&[]).await;
-    let mut response = stand.get("/front/watch?count=100000").send().await.unwrap();
+async fn disconnect_from_stream_frees_front() {
+    let env = TestEnv::start(&[]).await;
+    let mut response = env.get("/front/watch?count=100000").send().await.unwrap();
     assert!(response.chunk().await.unwrap().is_some());
     drop(response);
     // The front is free again for others.
-    assert_eq!(stand.get("/front/items/a").send().await.unwrap().status(), 200);
+    assert_eq!(env.get("/front/items/a").send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]
-async fn readers_who_stay_keep_nobody_from_calling_however_many_they_are() {
-    let stand = Stand::start(&[]).await;
+async fn open_streams_do_not_block_unary_calls() {
+    let env = TestEnv::start(&[]).await;
     let mut staying = Vec::new();
-    // More than a connection to the service takes, and none of them reads on.
+    // More streams than a connection to the service allows, and none of them is read on.
     for _ in 0..250 {
-        let mut response = stand.get("/front/watch?count=4000").send().await.unwrap();
+        let mut response = env.get("/front/watch?count=4000").send().await.unwrap();
         assert!(response.chunk().await.unwrap().is_some());
         staying.push(response);
     }
-    assert_eq!(stand.get("/front/items/a").send().await.unwrap().status(), 200);
+    assert_eq!(env.get("/front/items/a").send().await.unwrap().status(), 200);
 }

@@ -1,4 +1,4 @@
-//! gRPC-Web on the same port: what a page's own client sends, over HTTP/1.1.
+//! gRPC-Web on the same port, over HTTP/1.1 as a page's client sends it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +7,7 @@ use kit::front_service::v1::{FailRequest, GetItemRequest, Item};
 use prost::Message;
 use reqwest::header::CONTENT_TYPE;
 
-use crate::stand::Stand;
+use crate::test_env::TestEnv;
 
 fn frame(message: &impl Message) -> Vec<u8> {
     let message = message.encode_to_vec();
@@ -15,7 +15,7 @@ fn frame(message: &impl Message) -> Vec<u8> {
     [&[0], &length[..], &message].concat()
 }
 
-/// The frames of a body: each a flag and what it holds.
+/// Splits a body into its frames: each a flag and its content.
 fn frames(mut body: &[u8]) -> Vec<(u8, &[u8])> {
     let mut frames = Vec::new();
     while let [flag, a, b, c, d, rest @ ..] = body {
@@ -26,16 +26,16 @@ fn frames(mut body: &[u8]) -> Vec<(u8, &[u8])> {
     frames
 }
 
-fn call(stand: &Stand, method: &str, kind: &str, body: Vec<u8>) -> reqwest::RequestBuilder {
-    let url = format!("http://{}/{SERVICE}/{method}", stand.address);
+fn call(env: &TestEnv, method: &str, kind: &str, body: Vec<u8>) -> reqwest::RequestBuilder {
+    let url = format!("http://{}/{SERVICE}/{method}", env.address);
     reqwest::Client::new().post(url).header(CONTENT_TYPE, kind).header("x-grpc-web", "1").body(body)
 }
 
 #[tokio::test]
-async fn a_call_is_answered_with_its_trailers_in_the_body() {
-    let stand = Stand::start(&[]).await;
+async fn answer_has_trailers_in_body() {
+    let env = TestEnv::start(&[]).await;
     let asked = frame(&GetItemRequest { item_id: "a".into() });
-    let answer = call(&stand, "GetItem", "application/grpc-web+proto", asked.clone()).send().await.unwrap();
+    let answer = call(&env, "GetItem", "application/grpc-web+proto", asked.clone()).send().await.unwrap();
     assert_eq!(
         (answer.status().as_u16(), &answer.headers()[CONTENT_TYPE]),
         (200, &"application/grpc-web+proto".parse().unwrap())
@@ -47,7 +47,7 @@ async fn a_call_is_answered_with_its_trailers_in_the_body() {
 
     let asked = STANDARD.encode(asked).into_bytes();
     let text =
-        call(&stand, "GetItem", "application/grpc-web-text", asked).header("accept", "application/grpc-web-text");
+        call(&env, "GetItem", "application/grpc-web-text", asked).header("accept", "application/grpc-web-text");
     let text = text.send().await.unwrap().text().await.unwrap();
     // Each piece is padded for itself.
     let decoded: Vec<u8> = text.as_bytes().chunks(4).flat_map(|four| STANDARD.decode(four).unwrap()).collect();
@@ -56,8 +56,8 @@ async fn a_call_is_answered_with_its_trailers_in_the_body() {
 }
 
 #[tokio::test]
-async fn an_error_and_what_is_no_rpc_for_people_are_told_as_by_grpc() {
-    let stand = Stand::start(&[]).await;
+async fn errors_and_unknown_rpcs_have_grpc_status() {
+    let env = TestEnv::start(&[]).await;
     let fail = frame(&FailRequest { code: 5, details: false, retry_after: 0, text: "why".into() });
     let (plain, text) = ("application/grpc-web", "application/grpc-web-text");
     for (method, kind, body, status) in [
@@ -66,25 +66,25 @@ async fn an_error_and_what_is_no_rpc_for_people_are_told_as_by_grpc() {
         ("GetItem", text, b"no base64".to_vec(), "3"),
         ("GetItem", text, b"AAAAAAMKAW".to_vec(), "3"),
     ] {
-        let answer = call(&stand, method, kind, body).send().await.unwrap();
+        let answer = call(&env, method, kind, body).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         let headers = answer.headers().clone();
         let body = answer.bytes().await.unwrap();
         let in_body = frames(&body).into_iter().find(|(flag, _)| *flag == 0x80).map(|(_, trailers)| trailers.to_vec());
-        let told = in_body.map_or_else(
+        let trailers = in_body.map_or_else(
             || format!("grpc-status:{}", headers["grpc-status"].to_str().unwrap()),
             |trailers| String::from_utf8(trailers).unwrap(),
         );
-        assert!(told.contains(&format!("grpc-status:{status}")), "{method}: {told:?}");
+        assert!(trailers.contains(&format!("grpc-status:{status}")), "{method}: {trailers:?}");
     }
 }
 
 #[tokio::test]
-async fn a_page_of_an_allowed_origin_reads_the_answer() {
-    let stand = Stand::start(&["--cors-origins", "https://app.example.org"]).await;
+async fn only_allowed_origin_may_read_answer() {
+    let env = TestEnv::start(&["--cors-origins", "https://app.example.org"]).await;
     let asked = frame(&GetItemRequest { item_id: "a".into() });
     for (origin, allowed) in [("https://app.example.org", true), ("https://evil.example.org", false)] {
-        let answer = call(&stand, "GetItem", "application/grpc-web", asked.clone()).header("origin", origin).send();
+        let answer = call(&env, "GetItem", "application/grpc-web", asked.clone()).header("origin", origin).send();
         assert_eq!(answer.await.unwrap().headers().contains_key("access-control-allow-origin"), allowed, "{origin}");
     }
 }

@@ -37,7 +37,7 @@ pub struct Config {
 
     /// How endings of accounts are recovered.
     #[command(flatten)]
-    pub endings: endings::Config,
+    pub endings: account_deletion::Config,
 
     /// How long data keys are kept in memory.
     #[command(flatten)]

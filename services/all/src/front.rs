@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chassis::identity::Issuer;
-use chassis::listener::{self, Protocols, Threads};
+use chassis::listener::{self, Protocols, WorkerPool};
 use chassis::{Running, TrustedProxies};
 use gateway::{Admission, Front, Setup, Upstream};
 use kernel::{BoxError, Hosts};
@@ -32,16 +32,16 @@ impl RunningFront {
     ) -> Result<Self, BoxError> {
         let tokens = issuer.workload("gateway").tokens;
         let stop = CancellationToken::new();
-        let threads = Threads::start("gateway")?;
+        let pool = WorkerPool::start("gateway")?;
         let admission = Admission::new(&config.front);
-        let lanes = threads.lanes(|| {
+        let workers = pool.workers(|| {
             let upstreams = services.iter().map(|service| {
                 let upstream = Upstream::remote(&format!("http://{}", service.address()), Some(tokens.clone()))?;
                 Ok::<_, BoxError>((service.name().to_owned(), upstream))
             });
             Ok(Front::new(Setup {
                 descriptors: proto::DESCRIPTOR_SET,
-                is_public: gateway::is_public,
+                is_routable: gateway::is_routable,
                 upstreams: upstreams.collect::<Result<_, _>>()?,
                 trusted_proxies: config.server.identity().trusted_proxies.clone(),
                 hosts: hosts.clone(),
@@ -55,8 +55,8 @@ impl RunningFront {
         let told = stop.clone();
         #[allow(clippy::disallowed_methods, reason = "its owner is the RunningFront, which waits for it")]
         let served = tokio::spawn(async move {
-            let drained = listener::serve(listener, lanes, Protocols::Http1And2, &proxies, &connections, told).await;
-            drop(threads);
+            let drained = listener::serve(listener, workers, Protocols::Http1And2, &proxies, &connections, told).await;
+            drop(pool);
             drained
         });
         Ok(Self { address, stop, served })

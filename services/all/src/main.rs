@@ -144,7 +144,7 @@ impl DataDir {
     /// The secrets of the file that is named, or else of the one that the data directory has.
     fn secrets(&self, named: Option<PathBuf>, usual: &str, setting: &str) -> Result<Secrets, BoxError> {
         let file = named.unwrap_or_else(|| self.data_dir.join(usual));
-        launch::read_secrets(&file).map_err(|error| format!("{error}; set {setting} or MESH_DATA_DIR").into())
+        bootstrap::read_secrets(&file).map_err(|error| format!("{error}; set {setting} or MESH_DATA_DIR").into())
     }
 
     /// A client for the DynamoDB of a running mesh, or another.
@@ -177,7 +177,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            launch::complain("mesh", &*error);
+            bootstrap::report_error("mesh", &*error);
             ExitCode::FAILURE
         }
     }
@@ -190,7 +190,7 @@ async fn serve(config: Config, telemetry: &telemetry::Config) -> Result<(), BoxE
     let storage = config.storage.clone();
     let mesh = Mesh::start(config, Platform::system()).await?;
     let data = if storage.memory { "in memory, gone at the end".to_owned() } else { absolute(&storage.data_dir) };
-    let told = launch::told_to_stop()?;
+    let told = bootstrap::shutdown_signal()?;
     say(&announcement(&mesh, &data))?;
 
     told.await;
@@ -247,7 +247,7 @@ fn prepare(dir: &Path, renew: bool, days: u32) -> Result<(), BoxError> {
     for name in ["secrets", "key-encryption-keys"] {
         let place = dir.join(name);
         make(&place)?;
-        launch::make_secrets(&place.join(name), &*entropy)?;
+        bootstrap::make_secrets(&place.join(name), &*entropy)?;
     }
     prepare_tokens(&dir.join("workload"), renew, days)?;
     say(&format!("{} holds what services share", dir.display()))

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chassis::identity::Issuer;
 use chassis::{Platform, Running};
 use dynamo::secret::{Secret, Secrets};
-use engine::{Engine, Eraser};
+use embedded_dynamodb::{Engine, Eraser};
 use kernel::{BoxError, Error};
 
 use crate::front::RunningFront;
@@ -117,7 +117,7 @@ fn secrets(storage: &Storage, platform: &Platform) -> Result<(Secrets, Secrets),
         make_directory(&storage.data_dir)?;
     }
     let of = |named: &Option<PathBuf>, usual: fn(&Path, &Platform) -> Result<Secrets, BoxError>| match named {
-        Some(file) => launch::read_secrets(file),
+        Some(file) => bootstrap::read_secrets(file),
         None if storage.memory => Ok(Secrets::new(Secret::new(platform.entropy.array()), Vec::new())),
         None => usual(&storage.data_dir, platform),
     };
@@ -134,19 +134,19 @@ fn make_directory(directory: &Path) -> Result<(), BoxError> {
 
 /// The key-encryption keys in the data directory, made where there are none: vault refuses them if it needs others.
 fn own_keys(directory: &Path, platform: &Platform) -> Result<Secrets, BoxError> {
-    launch::make_secrets(&directory.join("key-encryption-keys"), &*platform.entropy)
+    bootstrap::make_secrets(&directory.join("key-encryption-keys"), &*platform.entropy)
 }
 
 /// The secrets in the data directory, made where there are none and nothing yet that they could be needed for.
 fn own_secrets(directory: &Path, platform: &Platform) -> Result<Secrets, BoxError> {
     let file = directory.join("secrets");
-    if engine::has_data(directory) && !file.exists() {
+    if embedded_dynamodb::has_data(directory) && !file.exists() {
         let missing = file.display();
         return Err(
             format!("{missing} is missing, without which the data can't be read: restore it from a copy").into()
         );
     }
-    launch::make_secrets(&file, &*platform.entropy)
+    bootstrap::make_secrets(&file, &*platform.entropy)
 }
 
 /// The files of the embedded engine, as the services' store.
@@ -165,7 +165,7 @@ impl dynamo::Erasure for Files {
 /// If the directory holds a key that can't be read.
 pub fn take_access_key(dynamodb: &mut dynamo::Config, directory: &Path) -> Result<(), BoxError> {
     if dynamodb.is_local() {
-        let key = engine::access_key(directory).map_err(|error| {
+        let key = embedded_dynamodb::access_key(directory).map_err(|error| {
             let place = directory.display();
             let remedy = "set MESH_DATA_DIR to the data directory of the mesh";
             format!("the access key of DynamoDB in {place} can't be read: {error}; {remedy}")
@@ -178,10 +178,14 @@ pub fn take_access_key(dynamodb: &mut dynamo::Config, directory: &Path) -> Resul
 }
 
 async fn start_engine(storage: &Storage, platform: &Platform) -> Result<Engine, BoxError> {
-    let place =
-        if storage.memory { engine::Storage::Memory } else { engine::Storage::Directory(storage.data_dir.clone()) };
+    let place = if storage.memory {
+        embedded_dynamodb::Storage::Memory
+    } else {
+        embedded_dynamodb::Storage::Directory(storage.data_dir.clone())
+    };
     Engine::start(place, storage.dynamodb_port, &*platform.entropy).await.map_err(|error| {
-        let remedy = if matches!(error, engine::StartError::Port(..)) { ": set MESH_DYNAMODB_PORT" } else { "" };
+        let remedy =
+            if matches!(error, embedded_dynamodb::StartError::Port(..)) { ": set MESH_DYNAMODB_PORT" } else { "" };
         format!("{error}{remedy}").into()
     })
 }

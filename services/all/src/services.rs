@@ -10,7 +10,7 @@ use chassis::{Platform, Running, Service, server};
 use dynamo::TableDef;
 use dynamo::secret::Secrets;
 use kernel::BoxError;
-use relay::Subscriber;
+use outbox::Subscriber;
 use tokio::net::TcpListener;
 
 use crate::Config;
@@ -115,7 +115,7 @@ impl Starter<'_> {
         ];
         for service in services {
             let auth = self.upstream(service.name, auth::NAME, &addresses)?;
-            let keys = launch::auth_keys(&auth, &self.platform);
+            let keys = bootstrap::auth_keys(&auth, &self.platform);
             running.push(self.start(listeners.take(service.name)?, service, keys).await?);
         }
         Ok(running)
@@ -245,7 +245,7 @@ impl Starter<'_> {
 
     fn hear_of_endings(&self, caller: &str, addresses: &Addresses) -> Result<Vec<Subscriber>, BoxError> {
         let subscriber = |name| Ok(Subscriber { name, upstream: self.upstream(caller, name, addresses)? });
-        endings::SUBSCRIBERS.into_iter().map(subscriber).collect()
+        account_deletion::SUBSCRIBERS.into_iter().map(subscriber).collect()
     }
 
     async fn start(&self, listener: TcpListener, service: Service, keys: Keys) -> Result<Running, BoxError> {

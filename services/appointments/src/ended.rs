@@ -6,7 +6,7 @@ use kernel::{AppointmentId, Result, Timestamp};
 
 use crate::model::Appointment;
 use crate::ops::Ops;
-use crate::policy::Undertaker;
+use crate::policy::AccountDeletionPermit;
 use crate::store::Written;
 use crate::transition::{Action, Standing, Status};
 
@@ -19,14 +19,19 @@ impl Ops {
     ///
     /// What had begun when the account ended is the same whenever it is told, here and to sessions. An index lags, so it is read
     /// until a reading finds nothing left to end.
-    pub(crate) async fn bury(&self, context: &Context, permit: Undertaker, at: Timestamp) -> Result<()> {
+    pub(crate) async fn handle_account_deleted(
+        &self,
+        context: &Context,
+        permit: AccountDeletionPermit,
+        at: Timestamp,
+    ) -> Result<()> {
         self.store.mark_ended(permit, self.now()).await?;
         while self.end_all(context, permit, at).await? {}
         Ok(())
     }
 
     /// Ends what is found. Answers whether there was anything to end.
-    async fn end_all(&self, context: &Context, permit: Undertaker, at: Timestamp) -> Result<bool> {
+    async fn end_all(&self, context: &Context, permit: AccountDeletionPermit, at: Timestamp) -> Result<bool> {
         let (mut any, mut after) = (false, None);
         loop {
             let (theirs, next) = self.store.of_ended(permit, after).await?;
@@ -39,11 +44,17 @@ impl Ops {
         }
     }
 
-    async fn end_one(&self, context: &Context, permit: Undertaker, at: Timestamp, id: AppointmentId) -> Result<bool> {
+    async fn end_one(
+        &self,
+        context: &Context,
+        permit: AccountDeletionPermit,
+        at: Timestamp,
+        id: AppointmentId,
+    ) -> Result<bool> {
         let Some(old) = self.store.read(permit.permit(), id).await? else { return Ok(false) };
         match permit {
-            Undertaker::Client(_) => self.remove(context, &old, at).await.map(|()| true),
-            Undertaker::Therapist(_) => self.close(permit, &old, at).await,
+            AccountDeletionPermit::Client(_) => self.remove(context, &old, at).await.map(|()| true),
+            AccountDeletionPermit::Therapist(_) => self.close(permit, &old, at).await,
         }
     }
 
@@ -59,7 +70,7 @@ impl Ops {
     }
 
     /// Sessions hears of the end too: it cancels what is booked, and removes what is not.
-    async fn close(&self, permit: Undertaker, old: &Appointment, at: Timestamp) -> Result<bool> {
+    async fn close(&self, permit: AccountDeletionPermit, old: &Appointment, at: Timestamp) -> Result<bool> {
         let is_open = matches!(old.status_at(self.now()), Status::Pending | Status::Accepted);
         if !is_open || old.has_begun(at) {
             return Ok(false);

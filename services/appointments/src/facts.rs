@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chassis::{Context, status};
+use chassis::{Context, to_status};
 use kernel::{ClientId, Error, Result as Outcome, SessionId};
 use proto::appointments::v1 as pb;
 use proto::appointments::v1::appointment_facts_service_server::AppointmentFactsService;
@@ -56,15 +56,15 @@ impl AppointmentFactsService for Services {
         request: Request<pb::FilterClientsWithOpenAppointmentRequest>,
     ) -> Result<Response<pb::FilterClientsWithOpenAppointmentResponse>, Status> {
         let context = Context::of(&request);
-        let person = context.person().map_err(status::of)?;
+        let person = context.person().map_err(to_status)?;
         let pb::FilterClientsWithOpenAppointmentRequest { client_ids } = request.into_inner();
         if client_ids.len() > MOST_CLIENTS {
-            return Err(status::of(Error::invalid("clientIds", "must be 200 at most")));
+            return Err(to_status(Error::invalid("clientIds", "must be 200 at most")));
         }
         // What is no id is no client's.
         let clients: BTreeSet<_> = client_ids.iter().filter_map(|id| id.parse().ok()).collect();
         let open = match policy::own(person) {
-            own @ Own::Therapist(_) => self.0.with_open(&context, own, clients).await.map_err(status::of)?,
+            own @ Own::Therapist(_) => self.0.with_open(&context, own, clients).await.map_err(to_status)?,
             Own::Client(_) => BTreeSet::new(),
         };
         let client_ids = open.iter().map(ClientId::to_string).collect();

@@ -20,14 +20,14 @@ use std::sync::Arc;
 
 use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
-use chassis::{Platform, Service, Turns};
+use chassis::{KeyedMutex, Platform, Service};
 use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
+use outbox::{Outbox, Subscriber};
 use proto::appointments::v1::appointment_facts_service_server::{AppointmentFactsServiceServer, SERVICE_NAME as FACTS};
 use proto::appointments::v1::appointment_service_server::{AppointmentServiceServer, SERVICE_NAME as APPOINTMENT};
 use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
-use relay::{Relay, Subscriber};
 use tonic::service::Routes;
 
 pub use store::APPOINTMENTS;
@@ -53,7 +53,7 @@ pub struct Deps {
     /// The service that has the slots, and is told when one is given back.
     pub sessions: Upstream,
     /// How events that a crash left are found.
-    pub events: relay::Config,
+    pub events: outbox::Config,
     /// Time, randomness and tasks.
     pub platform: Platform,
 }
@@ -63,10 +63,10 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let probe = launch::probe(&deps.dynamodb.table(&APPOINTMENTS));
+    let probe = bootstrap::probe(&deps.dynamodb.table(&APPOINTMENTS));
     let (tasks, interval) = (deps.platform.tasks.clone(), deps.events.recovery_interval);
     let ops = ops(deps)?;
-    tasks.spawn(ops.relay.clone().recover(interval));
+    tasks.spawn(ops.outbox.clone().recover(interval));
     let services = Services(Arc::new(ops));
     let appointments = AppointmentServiceServer::new(services.clone());
     let facts = AppointmentFactsServiceServer::new(services.clone());
@@ -87,8 +87,8 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
         idempotency: Idempotency::new(table.clone(), &secrets, Arc::clone(&platform.clock))?,
         sessions: Sessions(sessions),
         mapping: Mapping(mapping),
-        relay: Relay::new(table, subscribers, Revocations),
-        turns: Turns::default(),
+        outbox: Outbox::new(table, subscribers, Revocations),
+        turns: KeyedMutex::default(),
         platform,
     })
 }

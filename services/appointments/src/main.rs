@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use bootstrap::{Domain, ServiceContext};
 use chassis::Service;
 use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
-use launch::{Domain, Given};
 
 struct This;
 
@@ -23,7 +23,7 @@ struct Settings {
     sessions_address: String,
 
     #[command(flatten)]
-    events: relay::Config,
+    events: outbox::Config,
 }
 
 impl Domain for This {
@@ -32,10 +32,10 @@ impl Domain for This {
     const TABLES: &'static [&'static TableDef] = &[&appointments::APPOINTMENTS];
     type Config = Settings;
 
-    async fn build(settings: Settings, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
+    async fn build(settings: Settings, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
         let mapping = given.upstream(&settings.mapping_address)?;
         let sessions = given.upstream(&settings.sessions_address)?;
-        let Given { dynamodb, secrets, platform, .. } = given;
+        let ServiceContext { dynamodb, secrets, platform, .. } = given;
         let deps = appointments::Deps { dynamodb, secrets, mapping, sessions, events: settings.events, platform };
         Ok((appointments::build(deps)?, None))
     }
@@ -43,13 +43,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    launch::run::<This>().await
+    bootstrap::run::<This>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn no_setting_is_there_twice() {
-        launch::check::<super::This>();
+        bootstrap::check::<super::This>();
     }
 }

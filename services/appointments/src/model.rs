@@ -1,9 +1,9 @@
 //! What an appointment is.
 
 use kernel::{AppointmentId, ClientId, OffsetDateTime, SessionId, TherapistId, Timestamp, Version};
+use outbox::Mark;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{AppointmentRevoked, Event};
-use relay::Mark;
 
 use crate::transition::{self, Action, Actor, Refusal, Standing, Status, Step};
 

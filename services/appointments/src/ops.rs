@@ -1,10 +1,10 @@
 //! What people can do with appointments. What sessions, ended accounts and ended relations do to them is in `saga`, `ended`
 //! and `withdrawn`.
 
-use chassis::{Context, Platform, Turns};
+use chassis::{Context, KeyedMutex, Platform};
 use dynamo::{Claim, Idempotency, PageTokens};
 use kernel::{AppointmentId, Error, Kind, Page, Result, SessionId, Timestamp, UserId, Version};
-use relay::{Mark, Relay};
+use outbox::{Mark, Outbox};
 
 use crate::list::{self, Wanted};
 use crate::model::{Appointment, Pair, Start};
@@ -26,10 +26,10 @@ pub(crate) struct Ops {
     pub(crate) idempotency: Idempotency,
     pub(crate) sessions: Sessions,
     pub(crate) mapping: Mapping,
-    pub(crate) relay: Relay,
+    pub(crate) outbox: Outbox,
     /// One request at a time of a client to a therapist within this process, from before those that wait are counted until it
     /// is stored: what the index has not heard of by then isn't counted.
-    pub(crate) turns: Turns,
+    pub(crate) turns: KeyedMutex,
     pub(crate) platform: Platform,
 }
 

@@ -15,7 +15,7 @@ enum Side {
     Therapist(TherapistId),
     Session(SessionId),
     Pair(Pair),
-    Ended(Undertaker),
+    Ended(AccountDeletionPermit),
 }
 
 /// The right to list the own appointments.
@@ -31,7 +31,7 @@ pub(crate) struct Asking(ClientId);
 
 /// The right to end every appointment of somebody whose account is ended.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Undertaker {
+pub(crate) enum AccountDeletionPermit {
     Client(ClientId),
     Therapist(TherapistId),
 }
@@ -49,8 +49,8 @@ impl Permit {
     pub(crate) fn covers(self, appointment: &Appointment) -> bool {
         let Pair { client, therapist } = appointment.pair;
         match self.0 {
-            Side::Client(id) | Side::Ended(Undertaker::Client(id)) => id == client,
-            Side::Therapist(id) | Side::Ended(Undertaker::Therapist(id)) => id == therapist,
+            Side::Client(id) | Side::Ended(AccountDeletionPermit::Client(id)) => id == client,
+            Side::Therapist(id) | Side::Ended(AccountDeletionPermit::Therapist(id)) => id == therapist,
             Side::Session(id) => id == appointment.session,
             Side::Pair(pair) => pair == appointment.pair,
         }
@@ -78,7 +78,7 @@ impl Asking {
     }
 }
 
-impl Undertaker {
+impl AccountDeletionPermit {
     /// The right of the service that is told of the end of an account.
     pub(crate) fn of(role: Role, id: UserId) -> Self {
         match role {
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn an_appointment_is_of_its_two_people_and_its_session_alone() {
-        let ended = |role, byte| Undertaker::of(role, UserId::from_bytes([byte; 16])).permit();
+        let ended = |role, byte| AccountDeletionPermit::of(role, UserId::from_bytes([byte; 16])).permit();
         for (permit, actor, covers) in [
             (read(person(Role::Client, 1)), Actor::Client, true),
             (read(person(Role::Client, 2)), Actor::Client, false),

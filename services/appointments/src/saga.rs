@@ -10,8 +10,8 @@ use chassis::Context;
 use dynamo::Item;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kernel::{AppointmentId, Kind, OffsetDateTime, Result, SessionId, Version};
+use outbox::Events;
 use proto::events::v1::Event;
-use relay::Events;
 use tokio::time::Instant;
 
 use crate::model::{Appointment, Pair, Start};
@@ -23,7 +23,7 @@ use crate::transition::{Action, Standing};
 /// How many requests are rejected at a time.
 const AT_ONCE: usize = 8;
 /// The most that somebody who calls waits for sessions to hear of what is durable already. Recovery tells it else.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A session is booked for an appointment.
 #[derive(Debug, Clone, Copy)]
@@ -145,8 +145,8 @@ impl Ops {
     pub(crate) async fn announce(&self, context: &Context, appointment: &Appointment) {
         let Some(event) = appointment.event() else { return };
         let rest = context.deadline.saturating_duration_since(Instant::now());
-        let context = context.renewed(PATIENCE.min(rest / 2));
+        let context = context.renewed(TIMEOUT.min(rest / 2));
         // What could not be told is in the log by now.
-        let _later = self.relay.deliver(&context, &key(appointment.id), event).await;
+        let _later = self.outbox.deliver(&context, &key(appointment.id), event).await;
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use chassis::{Context, paged, status};
-use kernel::{Error, Page, Result as Outcome, Version, both};
+use chassis::{Context, paged, to_status};
+use kernel::{Error, Page, Result as Outcome, Version, zip_violations};
 use prost::Message as _;
 use proto::appointments::v1 as pb;
 use proto::appointments::v1::appointment_service_server::AppointmentService;
@@ -36,7 +36,7 @@ impl Services {
         let asking = policy::ask(person, &request.client_id)?;
         let (key, caller) = (context.idempotency_key.as_deref(), person.user_id.as_bytes());
         let claim = self.0.idempotency.claim_if_keyed(key, caller, CREATE, &request.encode_to_vec());
-        let (wanted, claim) = both(wire::request(&person.user_id.to_string(), &request), claim)?;
+        let (wanted, claim) = zip_violations(wire::request(&person.user_id.to_string(), &request), claim)?;
         self.0.create(context, asking, wanted, claim.as_ref()).await
     }
 
@@ -60,7 +60,9 @@ impl Services {
 
     async fn take(&self, context: &Context, request: DeliverRequest) -> Outcome<()> {
         match wire::event(request.event)? {
-            Some(Event::AccountEnded(permit, at)) => self.0.bury(context, permit, at.unwrap_or(self.0.now())).await,
+            Some(Event::AccountEnded(permit, at)) => {
+                self.0.handle_account_deleted(context, permit, at.unwrap_or(self.0.now())).await
+            }
             Some(Event::Booked(booked)) => self.0.settle(context, &booked).await,
             Some(Event::Withdrawn(withdrawn)) => self.0.withdraw(withdrawn).await,
             Some(Event::RelationEnded(ended)) => self.0.end_relation(ended).await,
@@ -69,7 +71,7 @@ impl Services {
     }
 
     fn shown(&self, appointment: Result<Appointment, Error>) -> Result<Response<pb::Appointment>, Status> {
-        let appointment = appointment.map_err(status::of)?;
+        let appointment = appointment.map_err(to_status)?;
         Ok(Response::new(wire::appointment(&appointment, self.0.now())))
     }
 }
@@ -81,7 +83,7 @@ impl AppointmentService for Services {
         request: Request<pb::ListAppointmentsRequest>,
     ) -> Result<Response<pb::ListAppointmentsResponse>, Status> {
         let context = Context::of(&request);
-        let page = self.list(&context, request.into_inner()).await.map_err(status::of)?;
+        let page = self.list(&context, request.into_inner()).await.map_err(to_status)?;
         let next = page.next.clone();
         Ok(paged(wire::appointments(page, self.0.now()), next.as_deref()))
     }
@@ -107,7 +109,7 @@ impl AppointmentService for Services {
         request: Request<pb::GetAppointmentStatusRequest>,
     ) -> Result<Response<pb::AppointmentStatus>, Status> {
         let context = Context::of(&request);
-        let there = self.get(&context, &request.into_inner().appointment_id).await.map_err(status::of)?;
+        let there = self.get(&context, &request.into_inner().appointment_id).await.map_err(to_status)?;
         Ok(Response::new(wire::status(&there, self.0.now())))
     }
 
@@ -124,7 +126,7 @@ impl AppointmentService for Services {
         request: Request<pb::CancelAppointmentRequest>,
     ) -> Result<Response<pb::CancelAppointmentResponse>, Status> {
         let context = Context::of(&request);
-        self.cancel(&context, &request.into_inner().appointment_id).await.map_err(status::of)?;
+        self.cancel(&context, &request.into_inner().appointment_id).await.map_err(to_status)?;
         Ok(Response::new(pb::CancelAppointmentResponse {}))
     }
 }
@@ -133,7 +135,7 @@ impl AppointmentService for Services {
 impl SubscriberService for Services {
     async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
         let context = Context::of(&request);
-        self.take(&context, request.into_inner()).await.map_err(status::of)?;
+        self.take(&context, request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(DeliverResponse {}))
     }
 }

@@ -25,11 +25,11 @@ use dynamo::{
 use kernel::{
     AppointmentId, ClientId, Error, OffsetDateTime, Result, SessionId, TherapistId, Timestamp, UserId, Version,
 };
-use relay::Mark;
+use outbox::Mark;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Appointment, Pair, Start};
-use crate::policy::{Own, Permit, Undertaker, Withdrawal};
+use crate::policy::{AccountDeletionPermit, Own, Permit, Withdrawal};
 use crate::transition::Standing;
 
 const fn index(name: &'static str, partition: &'static str, sort: &'static str, projection: Projection) -> IndexDef {
@@ -46,7 +46,7 @@ const BY_PAIR: IndexDef = index("by_pair", "asked_of", "starts_at", Projection::
 pub static APPOINTMENTS: TableDef = TableDef {
     name: "Appointments",
     key: KeyDef::PK_SK,
-    indexes: &[BY_CLIENT, BY_THERAPIST, BY_SESSION, BY_PAIR, relay::pending(Projection::KeysOnly)],
+    indexes: &[BY_CLIENT, BY_THERAPIST, BY_SESSION, BY_PAIR, outbox::pending(Projection::KeysOnly)],
     ttl: Some(EXPIRES_AT),
 };
 
@@ -308,7 +308,7 @@ impl Store {
     pub(crate) async fn close(&self, permit: Withdrawal, version: u32) -> Result<()> {
         let earlier = Condition::absent().or(Condition::lt(RELATION, version));
         let put = self.0.put(&closed_key(permit.pair()), &Closed { relation: version }).when(earlier);
-        // Unmet, it is noted already, or a later ending is.
+        // ConditionFailed, it is noted already, or a later ending is.
         put.run().await.map(drop)
     }
 
@@ -377,7 +377,7 @@ impl Store {
     }
 
     /// Notes that an account is ended: from here on nothing begins with it.
-    pub(crate) async fn mark_ended(&self, permit: Undertaker, now: Timestamp) -> Result<()> {
+    pub(crate) async fn mark_ended(&self, permit: AccountDeletionPermit, now: Timestamp) -> Result<()> {
         self.0.put_new(&ending(permit.id()), &Ending { ended_at: now }).await.map(drop)
     }
 
@@ -402,12 +402,12 @@ impl Store {
     /// One page of the appointments of somebody whose account is ended, and the place after it.
     pub(crate) async fn of_ended(
         &self,
-        permit: Undertaker,
+        permit: AccountDeletionPermit,
         after: Option<Cursor>,
     ) -> Result<(Vec<AppointmentId>, Option<Cursor>)> {
         let query = match permit {
-            Undertaker::Client(id) => self.0.query_index(&BY_CLIENT, id.to_string()),
-            Undertaker::Therapist(id) => self.0.query_index(&BY_THERAPIST, id.to_string()),
+            AccountDeletionPermit::Client(id) => self.0.query_index(&BY_CLIENT, id.to_string()),
+            AccountDeletionPermit::Therapist(id) => self.0.query_index(&BY_THERAPIST, id.to_string()),
         };
         page_of_ids(query, after).await
     }

@@ -8,7 +8,7 @@ use proto::events::v1 as events;
 
 use crate::list::{Peer, Wanted};
 use crate::model::{Appointment, Pair, Start};
-use crate::policy::{self, Undertaker};
+use crate::policy::{self, AccountDeletionPermit};
 use crate::saga::{Booked, Withdrawn};
 use crate::transition::{Action, Status};
 use crate::withdrawn::Ended;
@@ -25,7 +25,7 @@ pub(crate) struct Request {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Event {
     /// Whose account, and when it ended if that is told.
-    AccountEnded(Undertaker, Option<Timestamp>),
+    AccountEnded(AccountDeletionPermit, Option<Timestamp>),
     Booked(Booked),
     Withdrawn(Withdrawn),
     RelationEnded(Ended),
@@ -46,7 +46,7 @@ pub(crate) fn request(caller: &str, request: &pb::CreateAppointmentRequest) -> R
         bad.add("appointmentDate", "is required");
         None
     } else {
-        bad.take("appointmentDate", appointment_date.parse())
+        bad.check("appointmentDate", appointment_date.parse())
     };
     let session = optional(&mut bad, "sessionId", session_id);
     match therapist.zip(date) {
@@ -64,7 +64,7 @@ fn required<T: std::str::FromStr<Err = ParseIdError>>(
         bad.add(field, "is required");
         return None;
     }
-    bad.take(field, id.parse())
+    bad.check(field, id.parse())
 }
 
 fn optional<T: std::str::FromStr<Err = ParseIdError>>(
@@ -72,7 +72,7 @@ fn optional<T: std::str::FromStr<Err = ParseIdError>>(
     field: &'static str,
     id: &str,
 ) -> Option<T> {
-    if id.is_empty() { None } else { bad.take(field, id.parse()) }
+    if id.is_empty() { None } else { bad.check(field, id.parse()) }
 }
 
 /// What an appointment is to become.
@@ -115,7 +115,7 @@ pub(crate) fn wanted(role: Role, request: pb::ListAppointmentsRequest) -> Result
             None
         }
     };
-    let size = bad.take("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
+    let size = bad.check("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
     match size {
         Some(size) if bad.is_empty() => Ok(Wanted { peer, status, size, token }),
         _ => Err(bad.into_error()),
@@ -141,7 +141,7 @@ pub(crate) fn event(event: Option<events::Event>) -> Result<Option<Event>, Error
     }
 }
 
-fn account_ended(ended: &events::AccountEnded) -> Result<Undertaker, Error> {
+fn account_ended(ended: &events::AccountEnded) -> Result<AccountDeletionPermit, Error> {
     use events::account_ended::Role as Ended;
     let mut bad = Violations::default();
     let user = required(&mut bad, "event.accountEnded.userId", &ended.user_id);
@@ -153,7 +153,7 @@ fn account_ended(ended: &events::AccountEnded) -> Result<Undertaker, Error> {
             None
         }
     };
-    role.zip(user).map(|(role, user)| Undertaker::of(role, user)).ok_or_else(|| bad.into_error())
+    role.zip(user).map(|(role, user)| AccountDeletionPermit::of(role, user)).ok_or_else(|| bad.into_error())
 }
 
 fn session_booked(booked: &events::SessionBooked) -> Result<Booked, Error> {
@@ -162,8 +162,8 @@ fn session_booked(booked: &events::SessionBooked) -> Result<Booked, Error> {
     let therapist = required::<TherapistId>(&mut bad, "event.sessionBooked.therapistId", &booked.therapist_id);
     let client = required::<ClientId>(&mut bad, "event.sessionBooked.clientId", &booked.client_id);
     let appointment = required(&mut bad, "event.sessionBooked.appointmentId", &booked.appointment_id);
-    let start = bad.take("event.sessionBooked.start", booked.start.ok_or(NO_TIME).and_then(instant));
-    let date = bad.take("event.sessionBooked.startDate", booked.start_date.parse());
+    let start = bad.check("event.sessionBooked.start", booked.start.ok_or(NO_TIME).and_then(instant));
+    let date = bad.check("event.sessionBooked.startDate", booked.start_date.parse());
     match (session, therapist.zip(client), appointment, start.zip(date)) {
         (Some(session), Some((therapist, client)), Some(appointment), Some((start, date))) => Ok(Booked {
             session,

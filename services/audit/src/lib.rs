@@ -89,7 +89,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let store = Store::new(table.clone());
     let signers = Arc::new(Signers::new(&secrets)?);
     tasks.spawn(Linker::new(store.clone(), signers, Arc::clone(&clock)).run(config.audit_link_interval));
-    let probe = launch::probe(&table);
+    let probe = bootstrap::probe(&table);
     let tokens = PageTokens::new(&secrets, "audit/page-tokens", Arc::clone(&entropy))?;
     let audit =
         Audit(Arc::new(Ops { recorder: Recorder { store: store.clone(), clock, entropy }, store, tokens, therapists }));

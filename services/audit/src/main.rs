@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use bootstrap::{Domain, ServiceContext};
 use chassis::Service;
 use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
-use launch::{Domain, Given};
 
 struct This;
 
@@ -32,9 +32,9 @@ impl Domain for This {
     const TABLES: &'static [&'static TableDef] = &[&audit::AUDIT];
     type Config = Settings;
 
-    async fn build(settings: Settings, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
+    async fn build(settings: Settings, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
         let therapists = given.upstream(&settings.therapists_address)?;
-        let Given { dynamodb, secrets, platform, .. } = given;
+        let ServiceContext { dynamodb, secrets, platform, .. } = given;
         let deps = audit::Deps { dynamodb, secrets, therapists, config: settings.audit, platform };
         Ok((audit::build(deps)?, None))
     }
@@ -42,13 +42,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    launch::run::<This>().await
+    bootstrap::run::<This>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn no_setting_is_there_twice() {
-        launch::check::<super::This>();
+        bootstrap::check::<super::This>();
     }
 }

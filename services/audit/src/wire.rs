@@ -20,9 +20,9 @@ pub(crate) fn page_size(asked: i32) -> Result<PageSize, Error> {
 pub(crate) fn access(request: pb::RecordAccessRequest) -> Result<(ClientId, Access), Error> {
     let pb::RecordAccessRequest { client_id, action, entry_count, entry_id, grant_id } = request;
     let mut bad = Violations::default();
-    let client = bad.take("clientId", client_id.parse::<ClientId>());
-    let action = bad.take("action", self::action(action).ok_or("must be one of the actions"));
-    let entry_count = bad.take("entryCount", u32::try_from(entry_count).map_err(|_| "must not be negative"));
+    let client = bad.check("clientId", client_id.parse::<ClientId>());
+    let action = bad.check("action", self::action(action).ok_or("must be one of the actions"));
+    let entry_count = bad.check("entryCount", u32::try_from(entry_count).map_err(|_| "must not be negative"));
     for (field, id) in [("entryId", &entry_id), ("grantId", &grant_id)] {
         if id.len() > MAX_ID_LEN {
             bad.add(field, "is too long for an id");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{Context, status};
+use chassis::{Context, to_status};
 use kernel::{Email, Error, Result as Outcome, UserId};
 use proto::auth::v1 as pb;
 use proto::auth::v1::account_service_server::AccountService;
@@ -21,9 +21,9 @@ impl AccountService for Accounts {
         &self,
         request: Request<pb::GetOwnAddressRequest>,
     ) -> Result<Response<pb::GetOwnAddressResponse>, Status> {
-        let person = Context::of(&request).person().map_err(status::of)?;
+        let person = Context::of(&request).person().map_err(to_status)?;
         let pb::GetOwnAddressRequest {} = request.into_inner();
-        let account = self.0.store.account(person.user_id).await.map_err(status::of)?;
+        let account = self.0.store.account(person.user_id).await.map_err(to_status)?;
         let email = account.map(|account| account.email).unwrap_or_default();
         Ok(Response::new(pb::GetOwnAddressResponse { email }))
     }

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use chassis::Turns;
+use chassis::KeyedMutex;
 use futures_util::future::try_join_all;
 use kernel::{Clock, Error, Kind, Result, SourceNetwork};
 use tokio::sync::SemaphorePermit;
@@ -33,7 +33,7 @@ pub(crate) struct Budgets {
     store: Store,
     subjects: Subjects,
     registrations: u32,
-    turns: Turns,
+    turns: KeyedMutex,
     clock: Arc<dyn Clock>,
 }
 
@@ -66,7 +66,7 @@ impl Budget {
 
 impl Budgets {
     pub(crate) fn new(store: Store, subjects: Subjects, config: &Config, clock: Arc<dyn Clock>) -> Self {
-        Self { store, subjects, registrations: config.source_registrations, turns: Turns::default(), clock }
+        Self { store, subjects, registrations: config.source_registrations, turns: KeyedMutex::default(), clock }
     }
 
     /// Waits for the source's turn, and refuses a source that has spent any of its budgets, whatever it asks for: so a free

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use chassis::{Tasks, Turns};
+use chassis::{KeyedMutex, Tasks};
 use kernel::{Clock, Email, Error, Result, SourceNetwork};
 
 use crate::Config;
@@ -23,7 +23,7 @@ struct Inner {
     by_source: Policy,
     /// One try at a time for an address, from before its failures are read until one more is noted: so guesses at once
     /// are counted like guesses one after the other.
-    turns: Turns,
+    turns: KeyedMutex,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
 }
@@ -43,7 +43,7 @@ impl Guard {
             subjects,
             by_account: Policy::account(config),
             by_source: Policy::source(config),
-            turns: Turns::default(),
+            turns: KeyedMutex::default(),
             clock,
             tasks,
         }))

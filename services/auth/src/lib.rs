@@ -63,7 +63,7 @@ pub struct Deps {
 /// # Errors
 /// If the table can't be read, the hashing threads can't be started, or the stored signing keys can't be opened.
 pub async fn build(config: Config, deps: Deps) -> Result<(Service, Keys), BoxError> {
-    let probe = launch::probe(&deps.dynamodb.table(&USERS));
+    let probe = bootstrap::probe(&deps.dynamodb.table(&USERS));
     let ops = Arc::new(ops(config, deps).await?);
     let verifiers = Keys::of_owner(ops.signer.keys.verifiers());
     let people = AuthServiceServer::new(People(Arc::clone(&ops)));

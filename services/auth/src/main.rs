@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use bootstrap::{Domain, ServiceContext};
 use chassis::Service;
 use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
-use launch::{Domain, Given};
 
 struct This;
 
@@ -16,8 +16,8 @@ impl Domain for This {
     const TABLES: &'static [&'static TableDef] = &[&auth::USERS];
     type Config = auth::Config;
 
-    async fn build(config: auth::Config, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
-        let Given { dynamodb, secrets, identity, platform, .. } = given;
+    async fn build(config: auth::Config, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
+        let ServiceContext { dynamodb, secrets, identity, platform, .. } = given;
         let deps = auth::Deps { dynamodb, secrets, identity, platform };
         let (service, keys) = auth::build(config, deps).await?;
         Ok((service, Some(keys)))
@@ -26,13 +26,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    launch::run::<This>().await
+    bootstrap::run::<This>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn no_setting_is_there_twice() {
-        launch::check::<super::This>();
+        bootstrap::check::<super::This>();
     }
 }

@@ -270,7 +270,7 @@ impl Store {
             .when(good);
         match rotated.run().await? {
             Update::Done(_) => Ok(Ok(())),
-            Update::Unmet(there) => Ok(Err(there.map(Item::parse).transpose()?)),
+            Update::ConditionFailed(there) => Ok(Err(there.map(Item::parse).transpose()?)),
         }
     }
 

@@ -16,9 +16,9 @@ const MOST_LOGINS: usize = 200;
 pub(crate) fn registration(request: pb::RegisterRequest) -> Result<Registration, Error> {
     let pb::RegisterRequest { email, password, role } = request;
     let mut bad = Violations::default();
-    let email = bad.take("email", email.parse::<Email>());
-    let password = bad.take("password", Password::chosen(&password));
-    let role = bad.take("role", role_of(role));
+    let email = bad.check("email", email.parse::<Email>());
+    let password = bad.check("password", Password::chosen(&password));
+    let role = bad.check("role", role_of(role));
     match (email, password, role) {
         (Some(email), Some(password), Some(role)) => Ok(Registration { email, password, role }),
         _ => Err(bad.into_error()),
@@ -28,8 +28,8 @@ pub(crate) fn registration(request: pb::RegisterRequest) -> Result<Registration,
 pub(crate) fn login(request: pb::LoginRequest) -> Result<(Email, Password), Error> {
     let pb::LoginRequest { email, password } = request;
     let mut bad = Violations::default();
-    let email = bad.take("email", email.parse::<Email>());
-    let password = bad.take("password", Password::offered(&password));
+    let email = bad.check("email", email.parse::<Email>());
+    let password = bad.check("password", Password::offered(&password));
     email.zip(password).ok_or_else(|| bad.into_error())
 }
 
@@ -41,8 +41,8 @@ pub(crate) fn refresh(request: pb::RefreshRequest) -> Result<String, Error> {
 pub(crate) fn change_password(request: pb::ChangePasswordRequest) -> Result<(Password, Password), Error> {
     let pb::ChangePasswordRequest { current_password, new_password } = request;
     let mut bad = Violations::default();
-    let current = bad.take("currentPassword", Password::offered(&current_password));
-    let new = bad.take("newPassword", Password::chosen(&new_password));
+    let current = bad.check("currentPassword", Password::offered(&current_password));
+    let new = bad.check("newPassword", Password::chosen(&new_password));
     if new.is_some() && current == new {
         bad.add("newPassword", "must differ from the current one");
     }
@@ -111,7 +111,7 @@ fn role_of(role: i32) -> Result<Role, &'static str> {
     }
 }
 
-/// Whose account an event says is ended. An event of a kind that is not known here is refused, so that the relay keeps it.
+/// Whose account an event says is ended. An event of a kind that is not known here is refused, so that the outbox keeps it.
 pub(crate) fn account_ended(request: DeliverRequest) -> Result<UserId, Error> {
     let DeliverRequest { event } = request;
     let Some(Event { id: _, time: _, kind: Some(Kind::AccountEnded(ended)) }) = event else {

@@ -11,18 +11,18 @@ mod wire;
 
 use std::sync::Arc;
 
+use account_deletion::AccountDeletions;
 use accounts::Accounts;
 use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
 use chassis::{Platform, Service};
 use dynamo::Idempotency;
 use dynamo::secret::Secrets;
-use endings::Endings;
 use kernel::{BoxError, Role};
 use logins::Logins;
+use outbox::Subscriber;
 use proto::clients::v1::client_name_service_server::{ClientNameServiceServer, SERVICE_NAME as NAMES};
 use proto::clients::v1::client_service_server::{ClientServiceServer, SERVICE_NAME as PROFILES};
-use relay::Subscriber;
 use tonic::service::Routes;
 
 pub use migrate::{Progress, migrate};
@@ -52,7 +52,7 @@ pub struct Deps {
     /// Those who are told that an account is ended, in this order: auth first, so that its logins end first.
     pub subscribers: Vec<Subscriber>,
     /// How endings are recovered.
-    pub endings: endings::Config,
+    pub endings: account_deletion::Config,
     /// Time, randomness and tasks.
     pub platform: Platform,
 }
@@ -65,9 +65,9 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let Deps { dynamodb, secrets, auth, mapping, appointments, subscribers, endings: recovery, platform } = deps;
     let table = dynamodb.table(&CLIENTS);
     let store = Store::new(table.clone());
-    let endings = Endings::new(table.clone(), subscribers, Role::Client, platform.clone(), profile_key);
+    let endings = AccountDeletions::new(table.clone(), subscribers, Role::Client, platform.clone(), profile_key);
     platform.tasks.spawn(endings.clone().recover(recovery.recovery_interval));
-    let probe = launch::probe(&table);
+    let probe = bootstrap::probe(&table);
     let idempotency = Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?;
     let ops = Arc::new(Ops {
         store,

@@ -2,21 +2,21 @@
 
 use std::process::ExitCode;
 
+use bootstrap::{Domain, ServiceContext};
 use chassis::Service;
 use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
-use launch::{Domain, Given};
 
 /// The settings of the process.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 struct Settings {
     #[command(flatten)]
-    subscribers: endings::Addresses,
+    subscribers: account_deletion::Addresses,
 
     #[command(flatten)]
-    endings: endings::Config,
+    endings: account_deletion::Config,
 }
 
 struct This;
@@ -27,7 +27,7 @@ impl Domain for This {
     const TABLES: &'static [&'static TableDef] = &[&clients::CLIENTS];
     type Config = Settings;
 
-    async fn build(settings: Settings, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
+    async fn build(settings: Settings, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
         let mapping = given.upstream(&settings.subscribers.mapping_address)?;
         let appointments = given.upstream(&settings.subscribers.appointments_address)?;
         let subscribers = settings.subscribers.subscribers(given.auth.clone(), |address| given.upstream(address))?;
@@ -47,13 +47,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    launch::run::<This>().await
+    bootstrap::run::<This>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn no_setting_is_there_twice() {
-        launch::check::<super::This>();
+        bootstrap::check::<super::This>();
     }
 }

@@ -5,8 +5,8 @@
 
 use std::fmt;
 
+use account_deletion::Stored;
 use dynamo::{Client as DynamoDb, Item, Key};
-use endings::Stored;
 use kernel::{Email, Result, UserId};
 
 use crate::model::Client;

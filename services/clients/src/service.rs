@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use chassis::{Context, paged, status};
-use kernel::both;
+use chassis::{Context, paged, to_status};
+use kernel::zip_violations;
 use prost::Message as _;
 use proto::clients::v1 as pb;
 use proto::clients::v1::client_name_service_server::ClientNameService;
@@ -32,64 +32,64 @@ impl ClientService for Clients {
         request: Request<pb::ListClientsRequest>,
     ) -> Result<Response<pb::ListClientsResponse>, Status> {
         let context = Context::of(&request);
-        let person = context.person().map_err(status::of)?;
+        let person = context.person().map_err(to_status)?;
         let request = request.into_inner();
         let by_email = !request.email.is_empty();
-        let which = policy::list(person, by_email).map_err(status::of)?;
-        let list = wire::list(request, by_email || matches!(which, List::Own(_))).map_err(status::of)?;
-        let page = self.0.list(&context, which, list).await.map_err(status::of)?;
+        let which = policy::list(person, by_email).map_err(to_status)?;
+        let list = wire::list(request, by_email || matches!(which, List::Own(_))).map_err(to_status)?;
+        let page = self.0.list(&context, which, list).await.map_err(to_status)?;
         let next = page.next.clone();
         Ok(paged(wire::clients(page), next.as_deref()))
     }
 
     async fn create_client(&self, request: Request<pb::CreateClientRequest>) -> Result<Response<pb::Client>, Status> {
         let context = Context::of(&request);
-        let person = context.person().map_err(status::of)?;
-        let permit = policy::own(person).map_err(status::of)?;
+        let person = context.person().map_err(to_status)?;
+        let permit = policy::own(person).map_err(to_status)?;
         let request = request.into_inner();
         let body = request.encode_to_vec();
         let key = context.idempotency_key.as_deref();
         let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
         if let Ok(Some(claim)) = &claim
-            && let Some(made) = self.0.replayed(permit, claim).await.map_err(status::of)?
+            && let Some(made) = self.0.replayed(permit, claim).await.map_err(to_status)?
         {
             return Ok(Response::new(wire::client(made)));
         }
-        let account = self.0.accounts.own_address(&context).await.map_err(status::of)?;
+        let account = self.0.accounts.own_address(&context).await.map_err(to_status)?;
         let id = person.user_id.to_string();
         let profile = wire::profile(request.client.unwrap_or_default(), &id, account.as_ref());
-        let (profile, claim) = both(profile, claim).map_err(status::of)?;
-        let client = self.0.create(permit, profile, claim).await.map_err(status::of)?;
+        let (profile, claim) = zip_violations(profile, claim).map_err(to_status)?;
+        let client = self.0.create(permit, profile, claim).await.map_err(to_status)?;
         Ok(Response::new(wire::client(client)))
     }
 
     async fn get_client(&self, request: Request<pb::GetClientRequest>) -> Result<Response<pb::Client>, Status> {
         let context = Context::of(&request);
-        let person = context.person().map_err(status::of)?;
+        let person = context.person().map_err(to_status)?;
         let pb::GetClientRequest { client_id } = request.into_inner();
-        let sight = policy::sight(person, &client_id).map_err(status::of)?;
-        let client = self.0.get(&context, sight).await.map_err(status::of)?;
+        let sight = policy::sight(person, &client_id).map_err(to_status)?;
+        let client = self.0.get(&context, sight).await.map_err(to_status)?;
         Ok(Response::new(wire::client(client)))
     }
 
     async fn update_client(&self, request: Request<pb::UpdateClientRequest>) -> Result<Response<pb::Client>, Status> {
         let context = Context::of(&request);
-        let person = context.person().map_err(status::of)?;
+        let person = context.person().map_err(to_status)?;
         let pb::UpdateClientRequest { client_id, client } = request.into_inner();
-        let permit = policy::own_named(person, &client_id).map_err(status::of)?;
-        let account = self.0.accounts.own_address(&context).await.map_err(status::of)?;
+        let permit = policy::own_named(person, &client_id).map_err(to_status)?;
+        let account = self.0.accounts.own_address(&context).await.map_err(to_status)?;
         let replacement = wire::replacement(client.unwrap_or_default(), &client_id, account.as_ref());
-        let (profile, expected) = replacement.map_err(status::of)?;
-        let client = self.0.replace(permit, profile, expected).await.map_err(status::of)?;
+        let (profile, expected) = replacement.map_err(to_status)?;
+        let client = self.0.replace(permit, profile, expected).await.map_err(to_status)?;
         Ok(Response::new(wire::client(client)))
     }
 
     async fn delete_client(&self, request: Request<pb::DeleteClientRequest>) -> Result<Response<()>, Status> {
         let context = Context::of(&request);
-        let person = context.person().map_err(status::of)?;
+        let person = context.person().map_err(to_status)?;
         let pb::DeleteClientRequest { client_id } = request.into_inner();
-        let permit = policy::own_named(person, &client_id).map_err(status::of)?;
-        self.0.end(&context, permit).await.map_err(status::of)?;
+        let permit = policy::own_named(person, &client_id).map_err(to_status)?;
+        self.0.end(&context, permit).await.map_err(to_status)?;
         Ok(Response::new(()))
     }
 }
@@ -100,8 +100,8 @@ impl ClientNameService for Names {
         &self,
         request: Request<pb::BatchGetClientNamesRequest>,
     ) -> Result<Response<pb::BatchGetClientNamesResponse>, Status> {
-        let wanted = wire::wanted(request.into_inner()).map_err(status::of)?;
-        let found = self.0.names(policy::names(), wanted).await.map_err(status::of)?;
+        let wanted = wire::wanted(request.into_inner()).map_err(to_status)?;
+        let found = self.0.names(policy::names(), wanted).await.map_err(to_status)?;
         Ok(Response::new(wire::names(found)))
     }
 }

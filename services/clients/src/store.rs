@@ -10,10 +10,10 @@
 
 use std::collections::HashMap;
 
+use account_deletion::{PENDING, Stored};
 use dynamo::{
     Action, Claim, Condition, EXPIRES_AT, Item, Key, KeyDef, Read as Fresh, Table, TableDef, Transact, Update, Verdict,
 };
-use endings::{PENDING, Stored};
 use kernel::{ClientId, Email, Error, Result, UserId, Version};
 use serde::{Deserialize, Serialize};
 
@@ -142,7 +142,7 @@ impl Store {
         let Some(claim) = claim else {
             return match put.run().await? {
                 Update::Done(_) => Ok(Added::Done),
-                Update::Unmet(there) => refused(there),
+                Update::ConditionFailed(there) => refused(there),
             };
         };
         let Transact::Failed(verdicts) = self.0.transact([put.into(), claim.action(&client.id.to_string())]).await?
@@ -155,7 +155,7 @@ impl Store {
             return Ok(Added::Replayed);
         }
         match verdicts.into_iter().next() {
-            Some(Verdict::Unmet(there)) => refused(there),
+            Some(Verdict::ConditionFailed(there)) => refused(there),
             Some(Verdict::Fine) | None => Err(Error::internal("a transaction failed without a reason")),
         }
     }

@@ -21,8 +21,8 @@ pub(crate) struct List {
 pub(crate) fn list(request: pb::ListClientsRequest, whole: bool) -> Result<List, Error> {
     let pb::ListClientsRequest { email, page_size, page_token: token } = request;
     let mut bad = Violations::default();
-    let email = if email.is_empty() { None } else { bad.take("email", email.parse::<Email>()) };
-    let size = bad.take("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
+    let email = if email.is_empty() { None } else { bad.check("email", email.parse::<Email>()) };
+    let size = bad.check("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
     if whole && !token.is_empty() {
         bad.add("pageToken", NO_TOKEN_OF_THIS_LIST);
     }
@@ -62,9 +62,9 @@ pub(crate) fn profile(client: pb::Client, id: &str, account: Option<&Email>) -> 
     if !client_id.is_empty() && client_id != id {
         bad.add("clientId", "must be your own id, or be left out");
     }
-    let name = bad.take("name", name.parse());
+    let name = bad.check("name", name.parse());
     let email = accounts::profile_address(&mut bad, &email, account);
-    let pincode = bad.take("pincode", pincode.parse());
+    let pincode = bad.check("pincode", pincode.parse());
     match (name, email, pincode) {
         (Some(name), Some(email), Some(pincode)) if bad.is_empty() => Ok(Profile { name, email, pincode }),
         _ => Err(bad.into_error()),

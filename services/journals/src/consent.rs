@@ -1,5 +1,5 @@
-//! What stands between a therapist and a journal: the client's consent, asked for before, and the client's access log,
-//! written before the answer leaves.
+//! Enforces consent: a therapist's read requires the client's grant, and is recorded in the client's access log before
+//! the answer is sent.
 
 use chassis::Context;
 use chassis::client::Upstream;
@@ -13,36 +13,36 @@ use crate::model::EntryId;
 use crate::policy::{Answer, Question, Read, Reading};
 use crate::wire;
 
-/// The services that know of consent and keep the log.
+/// Clients of the services that hold the grants and the access log.
 #[derive(Debug)]
 pub(crate) struct Consent {
     pub(crate) mapping: Upstream,
     pub(crate) audit: Upstream,
 }
 
-/// What was read and is not disclosed yet.
+/// A value that was read, and may be disclosed only once the access log has a record of it.
 #[must_use]
 pub(crate) struct Undisclosed<T> {
-    what: T,
+    value: T,
     action: access::Action,
     count: usize,
     entry: Option<EntryId>,
 }
 
 impl<T> Undisclosed<T> {
-    /// An answer that shows or sums up so many entries.
-    pub(crate) const fn new(what: T, action: access::Action, count: usize) -> Self {
-        Self { what, action, count, entry: None }
+    /// Creates an answer that shows or sums up `count` entries.
+    pub(crate) const fn new(value: T, action: access::Action, count: usize) -> Self {
+        Self { value, action, count, entry: None }
     }
 
-    /// An answer that shows one entry.
-    pub(crate) const fn entry(what: T, id: EntryId) -> Self {
-        Self { what, action: access::Action::Entry, count: 1, entry: Some(id) }
+    /// Creates an answer that shows one entry.
+    pub(crate) const fn entry(value: T, id: EntryId) -> Self {
+        Self { value, action: access::Action::Entry, count: 1, entry: Some(id) }
     }
 }
 
 impl Consent {
-    /// The permit to read, as things are right now.
+    /// Returns the permit to read, from the current grant for a therapist.
     ///
     /// # Errors
     /// NOT_FOUND of `what` when the client has granted nothing; UNAVAILABLE or INTERNAL.
@@ -56,12 +56,12 @@ impl Consent {
         }
     }
 
-    /// What was read, once the client's access log says so if it was not the client who read.
+    /// Returns the value that was read, after recording a therapist's read in the client's access log.
     ///
     /// # Errors
-    /// UNAVAILABLE or INTERNAL when it could not be recorded: then nothing is disclosed.
+    /// UNAVAILABLE or INTERNAL when the record fails: then nothing is disclosed.
     pub(crate) async fn disclose<T>(&self, context: &Context, permit: &Read, read: Undisclosed<T>) -> Result<T> {
-        let Undisclosed { what, action, count, entry } = read;
+        let Undisclosed { value, action, count, entry } = read;
         if let Some(grant) = permit.grant() {
             let request = RecordAccessRequest {
                 client_id: permit.client().to_string(),
@@ -74,7 +74,7 @@ impl Consent {
                 |transport, request| async move { AuditServiceClient::new(transport).record_access(request).await };
             self.audit.call(context, request, record).await?;
         }
-        Ok(what)
+        Ok(value)
     }
 
     async fn ask(&self, context: &Context, question: Question) -> Result<Answer> {
@@ -103,11 +103,11 @@ mod tests {
     use super::*;
     use crate::policy;
 
-    /// Services that nobody runs.
+    /// Returns clients of services that are unreachable.
     fn unreachable() -> Consent {
         let issuer = Arc::new(Issuer::generate(Arc::new(SystemClock)).unwrap());
         let tokens = issuer.workload("journals").tokens;
-        // Port 1 of this machine belongs to nobody who answers.
+        // Nothing listens on port 1 of this machine.
         let upstream = Upstream::new("http://127.0.0.1:1", tokens).unwrap();
         Consent { mapping: upstream.clone(), audit: upstream }
     }
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_disclosed_to_a_therapist_that_could_not_be_recorded() {
+    async fn failed_record_discloses_nothing_to_the_therapist() {
         let (consent, context) = (unreachable(), Context::background(Duration::from_secs(5)));
         let Reading::Ask(question) = reading(Role::Therapist) else { panic!("a therapist is asked about") };
         let answer = Answer { granted: true, grant_id: "g".to_owned(), entries_from: i64::MIN };
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_an_answer_there_is_no_consent() {
+    async fn unavailable_mapping_service_grants_no_permit() {
         let (consent, context) = (unreachable(), Context::background(Duration::from_secs(5)));
         let refused = consent.permit(&context, reading(Role::Therapist), "journal").await;
         assert_eq!(refused.unwrap_err().kind(), Kind::Unavailable);

@@ -1,4 +1,4 @@
-//! What is sealed of an entry, as bytes.
+//! Encodes and decodes the sealed part of an entry.
 
 use kernel::{Error, Result, Timestamp};
 use prost::Message as _;
@@ -6,18 +6,19 @@ use zeroize::Zeroizing;
 
 use crate::model::{Content, Visibility};
 
-/// The version of the form that contents are written in. It stands beside the content, and the seal vouches for it.
+/// Version of the encoding. It is stored beside the content, and authenticated by the seal.
 pub(crate) const FORMAT: u8 = 1;
 
-/// What is sealed of an entry: what the client wrote, and since when others may see it.
+/// The sealed part of an entry: the client's content, and the time since which others may see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Opened {
     pub(crate) content: Content,
-    /// When it was last made SHARED; nothing for what is PRIVATE, and where an earlier version of this service wrote it.
+    /// Time at which it was last made SHARED; `None` while PRIVATE, and if an earlier version of this service wrote it.
     pub(crate) shared_since: Option<Timestamp>,
 }
 
-/// Version 1. Visibility is in it, so that nobody who can write to the table can show a private entry.
+/// Version 1 of the encoding. Visibility is sealed, so that write access to the table can't make a private entry
+/// visible.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
 struct Written {
@@ -29,7 +30,7 @@ struct Written {
     note: String,
     #[prost(bool, tag = "4")]
     private: bool,
-    /// In milliseconds since 1970. Versions of this service that don't know it leave it out.
+    /// Milliseconds since 1970; absent if an earlier version of this service wrote it.
     #[prost(sint64, optional, tag = "5")]
     shared_since: Option<i64>,
 }
@@ -40,7 +41,7 @@ impl std::fmt::Debug for Written {
     }
 }
 
-/// The bytes of a content, in the form [`FORMAT`].
+/// Encodes a content in the version [`FORMAT`].
 pub(crate) fn encode(content: &Content, shared_since: Option<Timestamp>) -> Zeroizing<Vec<u8>> {
     let Content { emotion, intensity, note, visibility } = content;
     let written = Written {
@@ -53,10 +54,10 @@ pub(crate) fn encode(content: &Content, shared_since: Option<Timestamp>) -> Zero
     Zeroizing::new(written.encode_to_vec())
 }
 
-/// The content of bytes in a form.
+/// Decodes a content of this version.
 ///
 /// # Errors
-/// INTERNAL when they are no content.
+/// INTERNAL when the bytes are not a content of this version.
 pub(crate) fn decode(format: u8, bytes: &[u8]) -> Result<Opened> {
     let broken = || Error::internal(format!("what was sealed is no content of form {format}"));
     if format != FORMAT {
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_content_comes_back_as_it_was_and_what_is_none_does_not() {
+    fn content_round_trips_and_invalid_bytes_are_rejected() {
         let now = Some(Timestamp::from_millisecond(1_800_000_000_001).unwrap());
         for (visibility, shared_since) in
             [(Visibility::Shared, now), (Visibility::Shared, None), (Visibility::Private, None)]

@@ -1,7 +1,8 @@
-//! journals: what clients felt, when and how strongly.
+//! journals: the clients' entries of emotions, with time and intensity.
 
 mod consent;
 mod content;
+mod entry_query;
 mod events;
 mod insights;
 mod model;
@@ -9,7 +10,6 @@ mod ops;
 mod pages;
 mod policy;
 mod reads;
-mod search;
 mod service;
 mod store;
 #[cfg(test)]
@@ -41,20 +41,20 @@ use crate::store::Store;
 /// The name of the service.
 pub const NAME: &str = "journals";
 
-/// What the service is given.
+/// Dependencies of the service.
 #[derive(Debug)]
 pub struct Deps {
     /// The DynamoDB that holds the table [`JOURNALS`].
     pub dynamodb: dynamo::Client,
     /// The secrets that page tokens and idempotency records are made with.
     pub secrets: Secrets,
-    /// The service that has the keys which entries are sealed with.
+    /// The service that holds the keys of entries.
     pub vault: Upstream,
-    /// How long a key is kept.
+    /// Configuration of the cache of keys.
     pub keyring: keyring::Config,
-    /// The service that knows what clients have consented to.
+    /// The service that holds the clients' consent.
     pub mapping: Upstream,
-    /// The service that records who read.
+    /// The service that keeps the access log.
     pub audit: Upstream,
     /// Time, randomness and tasks.
     pub platform: Platform,
@@ -67,7 +67,7 @@ pub struct Deps {
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let Deps { dynamodb, secrets, vault, keyring, mapping, audit, platform } = deps;
     let table = dynamodb.table(&JOURNALS);
-    let probe = launch::probe(&table);
+    let probe = bootstrap::probe(&table);
     let ops = Ops {
         pages: Pages {
             store: Store::new(table.clone(), Arc::clone(&platform.entropy)),

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use bootstrap::{Domain, ServiceContext};
 use chassis::Service;
 use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
-use launch::{Domain, Given};
 
 struct This;
 
@@ -14,15 +14,15 @@ struct This;
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 struct Config {
-    /// Where vault listens, for the keys that entries are sealed with.
+    /// Address of the vault service, for the keys that entries are sealed with.
     #[arg(long, env = "MESH_VAULT_ADDRESS", default_value = "http://127.0.0.1:50054")]
     vault_address: String,
 
-    /// Where mapping listens, for what clients have consented to.
+    /// Address of the mapping service, for the clients' consent.
     #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = "http://127.0.0.1:50055")]
     mapping_address: String,
 
-    /// Where audit listens, for the record of who read.
+    /// Address of the audit service, for the access log.
     #[arg(long, env = "MESH_AUDIT_ADDRESS", default_value = "http://127.0.0.1:50057")]
     audit_address: String,
 
@@ -36,7 +36,7 @@ impl Domain for This {
     const TABLES: &'static [&'static TableDef] = &[&journals::JOURNALS];
     type Config = Config;
 
-    async fn build(config: Config, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
+    async fn build(config: Config, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
         let Config { vault_address, mapping_address, audit_address, keyring } = config;
         let deps = journals::Deps {
             vault: given.upstream(&vault_address)?,
@@ -53,13 +53,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    launch::run::<This>().await
+    bootstrap::run::<This>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn no_setting_is_there_twice() {
-        launch::check::<super::This>();
+    fn settings_are_unique() {
+        bootstrap::check::<super::This>();
     }
 }

@@ -1,4 +1,4 @@
-//! The types of the journal: none can hold a value that the contract forbids, and none prints what a client wrote.
+//! Domain types of the journal: they only hold values that the contract allows, and don't print what a client wrote.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,18 +7,18 @@ use kernel::{Entropy, FreeText, TextError, Timestamp, Version};
 use ulid::Ulid;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// How far a client's clock may be ahead of ours, in milliseconds.
+/// Maximum milliseconds that a client's clock may be ahead of the service's.
 const SKEW: i64 = 5 * 60 * 1000;
 
 /// A feeling, in a word of the vocabulary or of the client's own: 1 to 100 characters, in NFC.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Emotion(String);
 
-/// How strong a feeling was: 1 to 5.
+/// Strength of a feeling: 1 to 5.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Intensity(u8);
 
-/// When something was felt, in milliseconds since 1970 and not before.
+/// Time at which something was felt, in milliseconds since 1970 and not before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FeltAt(u64);
 
@@ -26,7 +26,7 @@ pub(crate) struct FeltAt(u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct EntryId(Ulid);
 
-/// Who may see an entry.
+/// Readers of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Visibility {
     /// The client and the therapists with access.
@@ -35,7 +35,7 @@ pub(crate) enum Visibility {
     Private,
 }
 
-/// What is sealed of an entry.
+/// Content of an entry, which is sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) emotion: Emotion,
@@ -51,23 +51,23 @@ pub(crate) struct Entry {
     pub(crate) content: Content,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
-    /// When it was last made SHARED; nothing while it is PRIVATE.
+    /// Time at which it was last made SHARED; `None` while it is PRIVATE.
     pub(crate) shared_since: Option<Timestamp>,
     pub(crate) version: Version,
 }
 
-/// An entry as one reader sees it. Only a permit to read makes one.
+/// An entry as one reader sees it. Only a permit to read creates one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct View {
     pub(crate) id: EntryId,
     pub(crate) content: Content,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
-    /// Nothing for a therapist: it counts what was corrected while the entry was PRIVATE.
+    /// `None` for a therapist: the version counts corrections made while the entry was PRIVATE.
     pub(crate) etag: Option<Version>,
 }
 
-/// What a correction changes; what is not there stays.
+/// Fields that a correction changes; absent ones stay.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Change {
     pub(crate) emotion: Option<Emotion>,
@@ -76,7 +76,7 @@ pub(crate) struct Change {
     pub(crate) visibility: Option<Visibility>,
 }
 
-/// A time: from the first millisecond since 1970 up to the second, which is not in it.
+/// A range of time in milliseconds since 1970, `to` excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Range {
     pub(crate) from: i64,
@@ -85,14 +85,14 @@ pub(crate) struct Range {
 
 impl Emotion {
     const BOUNDS: &'static str = "must be 1 to 100 characters";
-    /// The most bytes that are looked at.
-    const MOST_RAW: usize = 4096;
+    /// Maximum bytes before normalization.
+    const MAX_BYTES: usize = 4096;
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The word as it is compared.
+    /// Returns the folded form for comparisons.
     pub(crate) fn folded(&self) -> String {
         kernel::fold(&self.0)
     }
@@ -102,7 +102,7 @@ impl FromStr for Emotion {
     type Err = TextError;
 
     fn from_str(text: &str) -> Result<Self, TextError> {
-        if text.len() > Self::MOST_RAW {
+        if text.len() > Self::MAX_BYTES {
             return Err(TextError(Self::BOUNDS));
         }
         let text: String = text.trim().nfc().collect();
@@ -145,7 +145,7 @@ impl TryFrom<i32> for Intensity {
     }
 }
 
-/// It is sealed where it is stored, like the words beside it.
+/// Hides the intensity, which is sealed in storage like the words.
 impl fmt::Debug for Intensity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Intensity(…)")
@@ -153,7 +153,7 @@ impl fmt::Debug for Intensity {
 }
 
 impl FeltAt {
-    /// The instant, if something can have been felt then: not before 1970, and not after `now` by more than clocks differ.
+    /// Validates the instant: not before 1970, and not after `now` by more than the clock skew.
     pub(crate) fn new(millisecond: i64, now: Timestamp) -> Result<Self, TextError> {
         let Ok(felt) = u64::try_from(millisecond) else {
             return Err(TextError("must not be before 1970"));
@@ -166,24 +166,24 @@ impl FeltAt {
 }
 
 impl EntryId {
-    /// A new id for an emotion felt at this time.
+    /// Generates an id for an emotion felt at this time.
     pub(crate) fn generate(felt_at: FeltAt, entropy: &dyn Entropy) -> Self {
         let [a, b, c, d, e, f, g, h, i, j] = entropy.array::<10>();
         let random = u128::from_be_bytes([0, 0, 0, 0, 0, 0, a, b, c, d, e, f, g, h, i, j]);
         Self(Ulid::from_parts(felt_at.0, random))
     }
 
-    /// The first id of a millisecond since 1970.
+    /// Returns the first id of a millisecond since 1970.
     const fn first(millisecond: u64) -> Self {
         Self(Ulid::from_parts(millisecond, 0))
     }
 
-    /// The last id of a millisecond since 1970.
+    /// Returns the last id of a millisecond since 1970.
     pub(crate) const fn last(millisecond: u64) -> Self {
         Self(Ulid::from_parts(millisecond, u128::MAX))
     }
 
-    /// When the emotion was felt, in milliseconds since 1970.
+    /// Returns the time of the emotion in milliseconds since 1970.
     pub(crate) const fn millisecond(self) -> i64 {
         self.0.timestamp_ms().cast_signed()
     }
@@ -195,22 +195,22 @@ impl fmt::Display for EntryId {
     }
 }
 
-/// The text is no entry's id.
+/// Error of parsing an entry id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NoEntryId;
+pub(crate) struct InvalidEntryId;
 
 impl FromStr for EntryId {
-    type Err = NoEntryId;
+    type Err = InvalidEntryId;
 
-    /// Only the form that we print is accepted: one id has one spelling.
-    fn from_str(text: &str) -> Result<Self, NoEntryId> {
-        let id = Ulid::from_string(text).map_err(|_| NoEntryId)?;
-        if *id.array_to_str(&mut [0; ulid::ULID_LEN]) == *text { Ok(Self(id)) } else { Err(NoEntryId) }
+    /// Parses the printed form only: an id has one spelling.
+    fn from_str(text: &str) -> Result<Self, InvalidEntryId> {
+        let id = Ulid::from_string(text).map_err(|_| InvalidEntryId)?;
+        if *id.array_to_str(&mut [0; ulid::ULID_LEN]) == *text { Ok(Self(id)) } else { Err(InvalidEntryId) }
     }
 }
 
 impl Entry {
-    /// Returns a new entry.
+    /// Creates a new entry.
     pub(crate) fn new(id: EntryId, content: Content, now: Timestamp) -> Self {
         let shared_since = (content.visibility == Visibility::Shared).then_some(now);
         Self { id, content, created_at: now, updated_at: now, shared_since, version: Version::FIRST }
@@ -225,7 +225,7 @@ impl Entry {
 }
 
 impl Content {
-    /// The content with these changes.
+    /// Returns the content with these changes.
     pub(crate) fn with(self, change: Change) -> Self {
         let Change { emotion, intensity, note, visibility } = change;
         Self {
@@ -238,17 +238,17 @@ impl Content {
 }
 
 impl Range {
-    /// Any time.
+    /// The range of all time.
     pub(crate) const ALL: Self = Self { from: i64::MIN, to: i64::MAX };
 
-    /// The part of it that is not before a millisecond.
+    /// Returns the part of the range that is not before a millisecond.
     pub(crate) fn not_before(self, millisecond: i64) -> Self {
         Self { from: self.from.max(millisecond), ..self }
     }
 
-    /// The first and the last id of this time, if any id can be of it.
+    /// Returns the first and the last possible id of this range, if there are any.
     pub(crate) fn ids(self) -> Option<(EntryId, EntryId)> {
-        /// The time of an id has 48 bits.
+        /// Maximum time of an id, which has 48 bits.
         const LAST: i64 = (1 << 48) - 1;
         let (first, last) = (self.from.max(0), self.to.saturating_sub(1).min(LAST));
         let ids = (EntryId::first(first.cast_unsigned()), EntryId::last(last.cast_unsigned()));
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn an_emotion_is_1_to_100_characters_of_one_line() {
+    fn emotion_is_1_to_100_characters_of_one_line() {
         for (text, expected) in [(" calm ", "calm"), ("Zoe\u{308}", "Zoë"), ("let down", "let down")] {
             assert_eq!(text.parse::<Emotion>().map(|it| it.as_str().to_owned()), Ok(expected.to_owned()));
         }
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn an_intensity_is_1_to_5() {
+    fn intensity_is_1_to_5() {
         for number in [i32::MIN, -1, 0, 6, 256 + 3, i32::MAX] {
             assert!(Intensity::try_from(number).is_err(), "{number}");
         }
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_feeling_is_from_1970_to_five_minutes_from_now() {
+    fn time_of_a_feeling_is_from_1970_to_five_minutes_ahead() {
         let now_ms = now().as_millisecond();
         for good in [0, 1, now_ms, now_ms + SKEW] {
             assert!(FeltAt::new(good, now()).is_ok(), "{good}");
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_id_has_one_spelling() {
+    fn entry_id_has_one_spelling() {
         let id = EntryId::generate(FeltAt::new(now().as_millisecond(), now()).unwrap(), &Bytes(0xab)).to_string();
         assert_eq!(id.parse::<EntryId>().unwrap().to_string(), id);
         for other in [
@@ -319,14 +319,14 @@ mod tests {
             "8ZZZZZZZZZZZZZZZZZZZZZZZZZ",
             "nobody",
         ] {
-            assert_eq!(other.parse::<EntryId>(), Err(NoEntryId), "{other}");
+            assert_eq!(other.parse::<EntryId>(), Err(InvalidEntryId), "{other}");
         }
         let alias = "01ARZ3NDEKTSV4RRFFQ69G5FAO";
-        assert_eq!(alias.parse::<EntryId>(), Err(NoEntryId), "O is read as 0 by Crockford, and written so");
+        assert_eq!(alias.parse::<EntryId>(), Err(InvalidEntryId), "O is read as 0 by Crockford, and written so");
     }
 
     #[test]
-    fn what_a_client_wrote_is_not_printed() {
+    fn debug_output_hides_content() {
         let content = Content {
             emotion: "canary".parse().unwrap(),
             intensity: Intensity(3),
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_the_ids_of_its_milliseconds() {
+    fn range_covers_the_ids_of_its_milliseconds() {
         let ids = |from, to| Range { from, to }.ids();
         assert_eq!(ids(5, 6), Some((EntryId::first(5), EntryId::last(5))));
         assert_eq!(ids(-7, 2), Some((EntryId::first(0), EntryId::last(1))));
@@ -350,7 +350,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ids_are_in_the_order_of_the_time_and_within_its_bounds(
+        fn ids_sort_by_time_within_bounds(
             one in 0_u64..253_402_300_800_000, other in 0_u64..253_402_300_800_000, byte: u8
         ) {
             let id = |millisecond: u64| EntryId::generate(FeltAt(millisecond), &Bytes(byte));

@@ -1,4 +1,4 @@
-//! What a client can do with the own journal. What can be read is in `reads`.
+//! Use cases of a client's own journal that write. Those that read are in `reads`.
 
 use chassis::{Context, Platform};
 use dynamo::seal::SealingKey;
@@ -12,10 +12,10 @@ use crate::pages::Pages;
 use crate::policy::Write;
 use crate::store::Added;
 
-/// How often a change that names no version is tried against others.
+/// Maximum attempts to change an entry without an expected version under contention.
 const ATTEMPTS: usize = 10;
 
-/// The use cases and what they need.
+/// The use cases and their dependencies.
 pub(crate) struct Ops {
     pub(crate) pages: Pages,
     pub(crate) idempotency: Idempotency,
@@ -32,7 +32,7 @@ pub(crate) struct Draft {
 }
 
 impl Ops {
-    /// Adds an entry. Nothing is read for it: a repeated request is found out when its record is there already.
+    /// Adds an entry without a read: a repeated request is detected by the conditional write of its record.
     pub(crate) async fn create(
         &self,
         context: &Context,
@@ -79,7 +79,7 @@ impl Ops {
         if self.pages.store.remove(permit, id).await? { Ok(()) } else { Err(no_entry()) }
     }
 
-    /// The key of a client's text; none when it was destroyed with the account.
+    /// Returns the key of a client's text; `None` when it was destroyed with the account.
     pub(crate) async fn key(&self, context: &Context, client: ClientId) -> Result<Option<SealingKey>> {
         self.keyring.key(context, client.into()).await
     }
@@ -92,14 +92,14 @@ impl Ops {
         self.pages.store.entry(&permit.read(), key, id).await?.ok_or_else(no_entry)
     }
 
-    /// The time, to the millisecond that is kept.
+    /// Returns the time, truncated to the stored millisecond.
     pub(crate) fn now(&self) -> Timestamp {
         let now = self.platform.clock.now();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 }
 
-/// The answer to a client whose access token has outlived the account.
+/// Returns the error for a client whose access token is still valid after account deletion.
 pub(crate) fn account_ended() -> Error {
     Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
 }

@@ -1,18 +1,18 @@
-//! Who may do what with a journal. Pure: the store takes the permits that are made here and nowhere else.
+//! Authorization for journals. Pure: the store requires permits, which only this module creates.
 
 use kernel::{ClientId, Error, Kind, Person, Role, UserId};
 
 use crate::model::{Content, Entry, EntryId, Range, View, Visibility};
 
-/// The right to write in the own journal, and in no other.
+/// Permit of a client to write in the own journal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Write(ClientId);
 
-/// The right, and the duty, to erase a journal whose client's account is ended.
+/// Permit to erase the journal of an ended account.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Erase(ClientId);
 
-/// The right to read a journal.
+/// Permit to read a journal.
 #[derive(Debug, Clone)]
 pub(crate) struct Read(Scope);
 
@@ -22,16 +22,16 @@ enum Scope {
     Granted(Grant),
 }
 
-/// What a client has granted the therapist who reads.
+/// A client's grant to the calling therapist.
 #[derive(Debug, Clone)]
 pub(crate) struct Grant {
     client: ClientId,
     id: String,
-    /// The grant covers what was felt from this millisecond on.
+    /// First millisecond since 1970 that the grant covers.
     entries_from: i64,
 }
 
-/// How a caller comes to a permit to read.
+/// Authorization of a read: a permit, or a question to the mapping service.
 #[derive(Debug)]
 pub(crate) enum Reading {
     /// The client reads.
@@ -40,11 +40,11 @@ pub(crate) enum Reading {
     Ask(Question),
 }
 
-/// Whether a client has granted the calling therapist access to the journal.
+/// Question to the mapping service for the client's grant to the calling therapist.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Question(ClientId);
 
-/// The answer to a [`Question`], as it is right now.
+/// Answer to a [`Question`] at the time of the call.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) granted: bool,
@@ -58,14 +58,14 @@ impl Write {
         self.0
     }
 
-    /// Who writes may read.
+    /// Returns the permit to read the own journal.
     pub(crate) const fn read(self) -> Read {
         Read(Scope::Own(self.0))
     }
 }
 
 impl Erase {
-    /// For the end of this account: nobody has a journal but who wrote one.
+    /// Creates the permit for an ended account. A therapist has no entries, so the role is not needed.
     pub(crate) fn of_ended(account: UserId) -> Self {
         Self(account.into())
     }
@@ -83,7 +83,7 @@ impl Read {
         }
     }
 
-    /// The grant that a therapist reads by; none where the client reads.
+    /// Returns the grant by which a therapist reads; `None` for the client.
     pub(crate) const fn grant(&self) -> Option<&Grant> {
         match &self.0 {
             Scope::Own(_) => None,
@@ -91,12 +91,12 @@ impl Read {
         }
     }
 
-    /// The part of a time that may be read.
+    /// Returns the permitted part of a range.
     pub(crate) fn within(&self, range: Range) -> Range {
         self.grant().map_or(range, |grant| range.not_before(grant.entries_from))
     }
 
-    /// Whether an entry may be seen.
+    /// Returns whether the permit shows an entry.
     pub(crate) fn shows(&self, id: EntryId, content: &Content) -> bool {
         self.grant()
             .is_none_or(|grant| content.visibility == Visibility::Shared && id.millisecond() >= grant.entries_from)
@@ -126,19 +126,20 @@ impl Grant {
 }
 
 impl Question {
-    /// Whose journal it is about.
+    /// Returns the client of the journal.
     pub(crate) const fn client(self) -> ClientId {
         self.0
     }
 
-    /// The permit, if the answer is yes.
+    /// Returns the permit, if access is granted.
     pub(crate) fn answered(self, answer: Answer) -> Option<Read> {
         let Answer { granted, grant_id, entries_from } = answer;
         granted.then_some(Read(Scope::Granted(Grant { client: self.0, id: grant_id, entries_from })))
     }
 }
 
-/// The right to write in the journal under the id of a path. Another account gets the same answer whether it exists or not.
+/// Returns the permit to write if the id of the path is the client's own. The refusal is the same whether another
+/// account exists or not.
 pub(crate) fn write(person: Person, client: &str) -> Result<Write, Error> {
     match person.role {
         Role::Client if client.parse::<UserId>() == Ok(person.user_id) => Ok(Write(person.user_id.into())),
@@ -153,8 +154,11 @@ pub(crate) fn write(person: Person, client: &str) -> Result<Write, Error> {
     }
 }
 
-/// The way to read the journal under the id of a path. `what` is what is not there for a therapist whose path names no
-/// client: the same as for one who may not read it.
+/// Returns the authorization to read the journal under the id of the path.
+///
+/// # Errors
+/// NOT_FOUND of `what` for a therapist when the path has no valid client id, as without a grant; PERMISSION_DENIED for
+/// another client.
 pub(crate) fn read(person: Person, client: &str, what: &'static str) -> Result<Reading, Error> {
     match person.role {
         Role::Client => write(person, client).map(|own| Reading::Permitted(own.read())),
@@ -180,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_client_of_a_journal_writes_in_it() {
+    fn only_the_owner_writes() {
         let (own, other) = ids();
         let cases = [
             (Role::Client, own.as_str(), None),
@@ -197,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_reads_the_own_journal_and_a_therapist_what_is_granted() {
+    fn client_reads_own_journal_and_therapist_granted_ones() {
         let (own, other) = ids();
         assert!(matches!(read(person(Role::Client), &own, "journal"), Ok(Reading::Permitted(_))));
         for id in [other.as_str(), "nobody"] {
@@ -213,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_therapist_sees_what_is_shared_and_covered_and_the_client_everything() {
+    fn therapist_sees_shared_entries_within_the_grant() {
         let own = write(person(Role::Client), &ids().0).unwrap().read();
         let answer = Answer { granted: true, grant_id: "g".to_owned(), entries_from: 1000 };
         let granted = Question(own.client()).answered(answer).unwrap();

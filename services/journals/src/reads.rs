@@ -1,4 +1,4 @@
-//! What can be read of a journal, by its client and by therapists.
+//! Use cases that read a journal, for its client and for therapists.
 
 use chassis::Context;
 use dynamo::seal::SealingKey;
@@ -6,32 +6,35 @@ use kernel::{Error, Kind, Page, Result};
 use proto::audit::v1::access::Action;
 
 use crate::consent::Undisclosed;
+use crate::entry_query::EntryQuery;
 use crate::insights::{Plan, Sums};
 use crate::model::{Entry, EntryId, View};
 use crate::ops::{Ops, account_ended, no_entry};
 use crate::policy::{Read, Reading};
-use crate::search::Search;
 use crate::store::{Chunk, Store};
 use crate::vocabulary::Family;
 
 const JOURNAL: &str = "journal";
 const ENTRY: &str = "entry";
 
-/// The most entries that insights sum up.
-const MOST_SUMMED: usize = 10_000;
+/// Maximum entries that insights sum up.
+const MAX_SUMMED: usize = 10_000;
 
 impl Ops {
-    /// One page of entries, newest first.
-    pub(crate) async fn list(&self, context: &Context, reading: Reading, search: Search) -> Result<Page<View>> {
+    /// Returns a page of entries, newest first.
+    pub(crate) async fn list(&self, context: &Context, reading: Reading, query: EntryQuery) -> Result<Page<View>> {
         let permit = self.consent.permit(context, reading, JOURNAL).await?;
         let key = self.reading_key(context, &permit, JOURNAL).await?;
         let caller = context.person()?.user_id;
-        let page = self.pages.page(&permit, &key, caller, &search).await?.map(|entry| permit.view(entry));
+        let page = self.pages.page(&permit, &key, caller, &query).await?.map(|entry| permit.view(entry));
         let count = page.items.len();
         self.consent.disclose(context, &permit, Undisclosed::new(page, Action::List, count)).await
     }
 
-    /// One entry; without an id, none.
+    /// Returns one entry.
+    ///
+    /// # Errors
+    /// NOT_FOUND without an id, or when the permit shows no entry with this id.
     pub(crate) async fn get(&self, context: &Context, reading: Reading, id: Option<EntryId>) -> Result<View> {
         let permit = self.consent.permit(context, reading, ENTRY).await?;
         let id = id.ok_or_else(no_entry)?;
@@ -41,27 +44,28 @@ impl Ops {
         self.consent.disclose(context, &permit, Undisclosed::entry(entry, id)).await
     }
 
-    /// What entries come to, over time. That they are too many is something to know of them: it is recorded too.
+    /// Returns the sums of entries over time. The refusal of too many entries reveals their number, so it is recorded
+    /// in the access log too.
     ///
     /// # Errors
-    /// FAILED_PRECONDITION (`TOO_MANY_ENTRIES`) when they are.
+    /// FAILED_PRECONDITION (`TOO_MANY_ENTRIES`) when the range has too many entries.
     pub(crate) async fn insights(&self, context: &Context, reading: Reading, plan: Plan) -> Result<Sums> {
         let permit = self.consent.permit(context, reading, JOURNAL).await?;
         let key = self.reading_key(context, &permit, JOURNAL).await?;
-        let (sums, count) = sum(&self.pages.store, &permit, &key, plan, MOST_SUMMED).await?;
+        let (sums, count) = sum(&self.pages.store, &permit, &key, plan, MAX_SUMMED).await?;
         let sums = self.consent.disclose(context, &permit, Undisclosed::new(sums, Action::Insight, count)).await?;
         sums.ok_or_else(too_many)
     }
 
-    /// The key that opens what the permit shows. A journal whose key was destroyed is none any more.
+    /// Returns the key that opens the permit's entries. A journal whose key was destroyed does not exist any more.
     async fn reading_key(&self, context: &Context, permit: &Read, what: &'static str) -> Result<SealingKey> {
         let gone = || if permit.grant().is_some() { Error::not_found(what) } else { account_ended() };
         self.key(context, permit.client()).await?.ok_or_else(gone)
     }
 }
 
-/// What the entries that the permit shows come to, and how many they are; nothing when they are more than `most`, and
-/// then not all of them are counted. What is not shown does not count: the answer would tell of it.
+/// Sums and counts the entries that the permit shows. The sums are `None` when there are more than `max`, and then not
+/// all entries are counted. Entries that the permit doesn't show don't count: the answer would reveal them.
 ///
 /// # Errors
 /// UNAVAILABLE or INTERNAL.
@@ -70,7 +74,7 @@ pub(crate) async fn sum(
     permit: &Read,
     key: &SealingKey,
     plan: Plan,
-    most: usize,
+    max: usize,
 ) -> Result<(Option<Sums>, usize)> {
     let query = store.query(permit, plan.range());
     let (mut sums, mut count) = (Sums::new(plan), 0);
@@ -82,7 +86,7 @@ pub(crate) async fn sum(
             sums.add(id.millisecond(), Family::of(&content.emotion), content.intensity.get());
             count += 1;
         }
-        if count > most {
+        if count > max {
             return Ok((None, count));
         }
         next = more.map(|cursor| query.clone().after(cursor));

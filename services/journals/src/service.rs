@@ -1,9 +1,9 @@
-//! The RPCs: a request enters, is translated, handed on, and its answer translated back.
+//! Implements the RPCs: authorizes requests and converts between protos and use cases.
 
 use std::sync::Arc;
 
-use chassis::{Context, paged, status};
-use kernel::both;
+use chassis::{Context, paged, to_status};
+use kernel::zip_violations;
 use prost::Message as _;
 use proto::journals::v1 as pb;
 use proto::journals::v1::journal_service_server::JournalService;
@@ -14,7 +14,7 @@ use crate::ops::{Ops, no_entry};
 use crate::policy;
 use crate::wire;
 
-/// What idempotency keys of this RPC are kept apart by from those of others.
+/// Path of this RPC, which separates its idempotency keys from those of others.
 const CREATE: &str = "/therapy.journals.v1.JournalService/CreateEntry";
 
 /// The service of the proto.
@@ -28,12 +28,12 @@ impl JournalService for Journals {
         request: Request<pb::ListEntriesRequest>,
     ) -> Result<Response<pb::ListEntriesResponse>, Status> {
         let context = Context::of(&request);
-        let person = context.person().map_err(status::of)?;
+        let person = context.person().map_err(to_status)?;
         let request = request.into_inner();
         let client = request.client_id.clone();
-        let reading = policy::read(person, &client, "journal").map_err(status::of)?;
-        let search = wire::search(request).map_err(status::of)?;
-        let page = self.0.list(&context, reading, search).await.map_err(status::of)?;
+        let reading = policy::read(person, &client, "journal").map_err(to_status)?;
+        let query = wire::entry_query(request).map_err(to_status)?;
+        let page = self.0.list(&context, reading, query).await.map_err(to_status)?;
         let next = page.next.clone();
         Ok(paged(wire::entries(page, &client), next.as_deref()))
     }
@@ -43,25 +43,25 @@ impl JournalService for Journals {
         request: Request<pb::CreateEntryRequest>,
     ) -> Result<Response<pb::JournalEntry>, Status> {
         let context = Context::of(&request);
-        let person = context.person().map_err(status::of)?;
+        let person = context.person().map_err(to_status)?;
         let request = request.into_inner();
-        let permit = policy::write(person, &request.client_id).map_err(status::of)?;
+        let permit = policy::write(person, &request.client_id).map_err(to_status)?;
         let body = request.encode_to_vec();
         let key = context.idempotency_key.as_deref();
         let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
         let pb::CreateEntryRequest { client_id, entry } = request;
         let draft = wire::draft(entry.unwrap_or_default(), permit, self.0.now());
-        let (draft, claim) = both(draft, claim).map_err(status::of)?;
-        let entry = self.0.create(&context, permit, draft, claim).await.map_err(status::of)?;
+        let (draft, claim) = zip_violations(draft, claim).map_err(to_status)?;
+        let entry = self.0.create(&context, permit, draft, claim).await.map_err(to_status)?;
         Ok(Response::new(wire::entry(permit.read().view(entry), client_id)))
     }
 
     async fn get_entry(&self, request: Request<pb::GetEntryRequest>) -> Result<Response<pb::JournalEntry>, Status> {
         let context = Context::of(&request);
-        let person = context.person().map_err(status::of)?;
+        let person = context.person().map_err(to_status)?;
         let pb::GetEntryRequest { client_id, entry_id } = request.into_inner();
-        let reading = policy::read(person, &client_id, "entry").map_err(status::of)?;
-        let entry = self.0.get(&context, reading, entry_id.parse().ok()).await.map_err(status::of)?;
+        let reading = policy::read(person, &client_id, "entry").map_err(to_status)?;
+        let entry = self.0.get(&context, reading, entry_id.parse().ok()).await.map_err(to_status)?;
         Ok(Response::new(wire::entry(entry, client_id)))
     }
 
@@ -70,12 +70,12 @@ impl JournalService for Journals {
         request: Request<pb::UpdateEntryRequest>,
     ) -> Result<Response<pb::JournalEntry>, Status> {
         let context = Context::of(&request);
-        let person = context.person().map_err(status::of)?;
+        let person = context.person().map_err(to_status)?;
         let pb::UpdateEntryRequest { client_id, entry_id, entry } = request.into_inner();
-        let permit = policy::write(person, &client_id).map_err(status::of)?;
-        let id = entry_id.parse::<EntryId>().map_err(|_| status::of(no_entry()))?;
-        let (change, expected) = wire::change(entry.unwrap_or_default(), permit, id).map_err(status::of)?;
-        let entry = self.0.update(&context, permit, id, change, expected).await.map_err(status::of)?;
+        let permit = policy::write(person, &client_id).map_err(to_status)?;
+        let id = entry_id.parse::<EntryId>().map_err(|_| to_status(no_entry()))?;
+        let (change, expected) = wire::change(entry.unwrap_or_default(), permit, id).map_err(to_status)?;
+        let entry = self.0.update(&context, permit, id, change, expected).await.map_err(to_status)?;
         Ok(Response::new(wire::entry(permit.read().view(entry), client_id)))
     }
 
@@ -83,21 +83,21 @@ impl JournalService for Journals {
         &self,
         request: Request<pb::DeleteEntryRequest>,
     ) -> Result<Response<pb::DeleteEntryResponse>, Status> {
-        let person = Context::of(&request).person().map_err(status::of)?;
+        let person = Context::of(&request).person().map_err(to_status)?;
         let pb::DeleteEntryRequest { client_id, entry_id } = request.into_inner();
-        let permit = policy::write(person, &client_id).map_err(status::of)?;
-        let id = wire::to_remove(&entry_id).and_then(|id| id.ok_or_else(no_entry)).map_err(status::of)?;
-        self.0.delete(permit, id).await.map_err(status::of)?;
+        let permit = policy::write(person, &client_id).map_err(to_status)?;
+        let id = wire::to_remove(&entry_id).and_then(|id| id.ok_or_else(no_entry)).map_err(to_status)?;
+        self.0.delete(permit, id).await.map_err(to_status)?;
         Ok(Response::new(pb::DeleteEntryResponse {}))
     }
 
     async fn get_insights(&self, request: Request<pb::GetInsightsRequest>) -> Result<Response<pb::Insights>, Status> {
         let context = Context::of(&request);
-        let person = context.person().map_err(status::of)?;
+        let person = context.person().map_err(to_status)?;
         let request = request.into_inner();
-        let reading = policy::read(person, &request.client_id, "journal").map_err(status::of)?;
-        let plan = wire::plan(request, self.0.now()).map_err(status::of)?;
-        let sums = self.0.insights(&context, reading, plan).await.map_err(status::of)?;
+        let reading = policy::read(person, &request.client_id, "journal").map_err(to_status)?;
+        let plan = wire::plan(request, self.0.now()).map_err(to_status)?;
+        let sums = self.0.insights(&context, reading, plan).await.map_err(to_status)?;
         Ok(Response::new(wire::insights(&sums)))
     }
 

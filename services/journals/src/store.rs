@@ -2,10 +2,10 @@
 //!
 //! | pk | sk | item |
 //! |---|---|---|
-//! | `CLIENT#<id>` | `ENTRY#<entry id>` | an entry: what the client wrote is one sealed attribute |
-//! | `IDEM#<digest>` | `IDEM` | a request that brought an idempotency key |
+//! | `CLIENT#<id>` | `ENTRY#<entry id>` | an entry, whose content is one sealed attribute |
+//! | `IDEM#<digest>` | `IDEM` | the record of an idempotent request |
 //!
-//! Entry ids order by the time of the emotion, so that newest first is the order of the key.
+//! Entry ids sort by the time of the emotion, so the descending order of the key is newest first.
 
 use std::sync::Arc;
 
@@ -27,10 +27,10 @@ pub static JOURNALS: TableDef = TableDef { name: "Journals", key: KeyDef::PK_SK,
 
 const ENTRY: &str = "ENTRY#";
 
-/// The attribute that is sealed.
+/// The sealed attribute.
 const CONTENT: &str = "content";
 
-/// How many entries are read to be erased, and how many of them are removed at a time.
+/// Erasure of a journal: maximum entries of one read, and of those removed concurrently.
 const ERASED_AT_ONCE: (u16, usize) = (200, 8);
 
 /// The handle of the table.
@@ -39,18 +39,18 @@ pub(crate) struct Store {
     entropy: Arc<dyn Entropy>,
 }
 
-/// What became of a new entry.
+/// Outcome of adding an entry.
 pub(crate) enum Added {
     Done,
-    /// The same request has made the entry with this id before.
+    /// The same request has added the entry with this id before.
     Replayed(EntryId),
 }
 
-/// What was read of a journal in one go, newest first.
+/// Result of one read of a journal, newest first.
 pub(crate) struct Chunk {
-    /// What was looked at. Of what the permit does not show there is the place alone.
+    /// Entries that were read. Of those that the permit doesn't show there is only the id.
     pub(crate) looked_at: Vec<(EntryId, Option<Entry>)>,
-    /// Where to go on; nothing when this was the end.
+    /// Cursor of the next read; `None` at the end.
     pub(crate) next: Option<Cursor>,
 }
 
@@ -90,7 +90,7 @@ impl Store {
         Self { table, entropy }
     }
 
-    /// Stores a new entry, and the record of the request if it brought a key.
+    /// Stores a new entry, with the record of an idempotent request.
     pub(crate) async fn add(
         &self,
         permit: Write,
@@ -101,7 +101,7 @@ impl Store {
         let place = key_of(permit.client(), entry.id);
         let sealed = self.seal(&place, key, entry)?;
         let row = row(entry, &sealed);
-        // Eighty random bits: that an id is taken is a fault of the source of randomness.
+        // With 80 random bits, a taken id means that the source of randomness is broken.
         let taken = || Error::internal("the id of a new entry is taken");
         let Some(claim) = claim else {
             return match self.table.put_new(&place, &row).await? {
@@ -120,7 +120,7 @@ impl Store {
         }
     }
 
-    /// Replaces an entry, if it is still the version that was read. Answers whether it was.
+    /// Replaces an entry if its version is still the one that was read. Returns whether it was.
     pub(crate) async fn replace(&self, permit: Write, key: &SealingKey, old: Version, new: &Entry) -> Result<bool> {
         let place = key_of(permit.client(), new.id);
         let sealed = self.seal(&place, key, new)?;
@@ -128,13 +128,13 @@ impl Store {
         Ok(matches!(put.run().await?, Update::Done(_)))
     }
 
-    /// Removes an entry. Answers whether there was one.
+    /// Removes an entry. Returns whether it existed.
     pub(crate) async fn remove(&self, permit: Write, id: EntryId) -> Result<bool> {
         let delete = self.table.delete(&key_of(permit.client(), id)).when(Condition::exists());
         Ok(matches!(delete.run().await?, Delete::Done(_)))
     }
 
-    /// Removes every entry. Can be repeated, and goes on where it was interrupted.
+    /// Removes every entry. Idempotent: a repetition resumes after an interruption.
     pub(crate) async fn erase(&self, permit: Erase) -> Result<()> {
         loop {
             let rows = self.table.query(partition(permit.client())).consistent().limit(ERASED_AT_ONCE.0).page().await?;
@@ -150,26 +150,26 @@ impl Store {
         }
     }
 
-    /// The entry with this id, if the permit shows it.
+    /// Returns the entry with this id, if the permit shows it.
     pub(crate) async fn entry(&self, permit: &Read, key: &SealingKey, id: EntryId) -> Result<Option<Entry>> {
         let item = self.table.get_item(&key_of(permit.client(), id), Fresh::Consistent).await?;
         item.map(|item| self.open(permit, key, item)).transpose().map(|opened| opened.and_then(|(_, entry)| entry))
     }
 
-    /// A journal as far as the permit reaches, newest first; nothing when it doesn't reach into the time at all.
+    /// Returns the query of the permitted part of a range, newest first; `None` when no part is permitted.
     pub(crate) fn query(&self, permit: &Read, range: Range) -> Option<Query> {
         let (first, last) = permit.within(range).ids()?;
         let sort = Sort::Between(sort(first), sort(last));
         Some(self.table.query(partition(permit.client())).sort(sort).descending().consistent())
     }
 
-    /// At most so many items of a query of [`query`](Self::query), by one Query.
+    /// Reads at most `limit` items of a query from [`query`](Self::query), by one call.
     pub(crate) async fn chunk(&self, permit: &Read, key: &SealingKey, query: Query, limit: u16) -> Result<Chunk> {
         let rows = query.limit(limit).page().await?;
         Ok(Chunk { looked_at: self.open_all(permit, key, rows.items)?, next: rows.next })
     }
 
-    /// Opens what was read.
+    /// Opens items that were read.
     pub(crate) fn open_all(
         &self,
         permit: &Read,
@@ -179,7 +179,7 @@ impl Store {
         items.into_iter().map(|item| self.open(permit, key, item)).collect()
     }
 
-    /// The one way from the table to an entry: what the permit does not show does not come out.
+    /// Opens an item. Every entry read from the table passes here: one that the permit doesn't show is `None`.
     fn open(&self, permit: &Read, key: &SealingKey, item: Item) -> Result<(EntryId, Option<Entry>)> {
         let Row { sk, content: sealed, format, created_at, updated_at, version } = item.parse()?;
         let broken = || Error::internal("an item of a journal is no entry");
@@ -188,8 +188,8 @@ impl Store {
         let place = Place { table: &self.table, key: &place, attribute: CONTENT, version: format };
         let Opened { content, shared_since } = content::decode(format, &key.open(&place, &sealed)?)?;
         let shown = permit.shows(id, &content);
-        // Of an entry of before this was kept it is known that it was never PRIVATE if it was never corrected, and else that it
-        // has not been since the last correction.
+        // An entry stored before `shared_since` existed was SHARED from the start if it was never corrected, and else
+        // at least since its last correction.
         let known = if version == Version::FIRST { created_at } else { updated_at };
         let shared_since = (content.visibility == Visibility::Shared).then(|| shared_since.unwrap_or(known));
         Ok((id, shown.then_some(Entry { id, content, created_at, updated_at, shared_since, version })))
@@ -201,7 +201,7 @@ impl Store {
     }
 }
 
-/// Where an entry is, or was.
+/// Returns the cursor at an entry's position, whether the entry still exists or not.
 pub(crate) fn cursor(client: ClientId, id: EntryId) -> Cursor {
     let KeyDef { partition: pk, sort: sk } = JOURNALS.key;
     Cursor::new([(pk.to_owned(), partition(client)), (sk.unwrap_or_default().to_owned(), sort(id))])

@@ -1,4 +1,4 @@
-//! The store and its pages, on both engines.
+//! Tests of the store and its pages, on both engines.
 
 use std::sync::Arc;
 
@@ -14,24 +14,24 @@ use proptest::test_runner::TestRunner;
 use serde::{Deserialize, Serialize};
 
 use crate::JOURNALS;
+use crate::entry_query::{EntryQuery, Filter};
 use crate::insights::{Bucket, Plan, Sums};
 use crate::model::{Content, Entry, EntryId, FeltAt, Intensity, Range, Visibility};
 use crate::pages::Pages;
 use crate::policy::{self, Answer, Erase, Read, Reading, Write};
 use crate::reads::sum;
-use crate::search::{Filter, Search};
 use crate::store::Store;
 
 kit::on_each_engine!(
-    an_entry_opens_in_its_own_place_alone,
-    an_entry_stored_without_the_time_of_sharing_begins_late_for_a_therapist,
-    entries_of_one_millisecond_are_as_many_as_were_added,
-    pages_of_any_size_are_the_whole_list_for_whoever_reads,
-    what_is_private_shortens_no_page_and_makes_none,
-    a_page_token_is_good_for_its_grant_alone,
-    a_filtered_page_looks_at_500_entries,
-    sums_are_over_what_is_shown_and_over_so_many_at_most,
-    an_ended_account_leaves_no_entry_and_takes_nobody_elses,
+    entry_opens_only_under_its_own_key_and_place,
+    entry_without_time_of_sharing_shows_its_last_change,
+    entries_of_one_millisecond_are_all_listed,
+    pages_of_any_size_cover_the_permitted_list,
+    private_entries_change_no_page_of_a_therapist,
+    page_token_is_bound_to_its_grant,
+    filtered_page_reads_at_most_500_entries,
+    sums_cover_shown_entries_up_to_the_maximum,
+    account_deletion_erases_only_own_entries,
 );
 
 const NOW: i64 = 1_800_000_000_000;
@@ -98,12 +98,13 @@ impl World {
         entry
     }
 
-    /// Every page, until there is none.
+    /// Reads every page.
     async fn all(&self, permit: &Read, range: Range, filter: (&str, i32), size: i32) -> Vec<Vec<Entry>> {
         let mut pages = Vec::new();
         let mut token = String::new();
         loop {
-            let page = self.pages.page(permit, &self.key, caller(), &search(range, filter, size, token)).await.unwrap();
+            let query = entry_query(range, filter, size, token);
+            let page = self.pages.page(permit, &self.key, caller(), &query).await.unwrap();
             pages.push(page.items);
             match page.next {
                 Some(next) => token = next,
@@ -113,15 +114,15 @@ impl World {
     }
 }
 
-fn search(range: Range, (emotion, least): (&str, i32), size: i32, token: String) -> Search {
+fn entry_query(range: Range, (emotion, min): (&str, i32), size: i32, token: String) -> EntryQuery {
     let filter = Filter {
         emotion: emotion.parse::<crate::model::Emotion>().ok().map(Into::into),
-        least: Intensity::try_from(least).ok(),
+        min_intensity: Intensity::try_from(min).ok(),
     };
-    Search { range, filter, size: PageSize::from_request(size).unwrap(), token }
+    EntryQuery { range, filter, size: PageSize::from_request(size).unwrap(), token }
 }
 
-async fn an_entry_opens_in_its_own_place_alone(engine: Engine) {
+async fn entry_opens_only_under_its_own_key_and_place(engine: Engine) {
     #[derive(Serialize, Deserialize)]
     struct Stored {
         #[serde(with = "serde_bytes")]
@@ -162,9 +163,9 @@ async fn an_entry_opens_in_its_own_place_alone(engine: Engine) {
     }
 }
 
-/// Rule 8: where it isn't stored when an entry was made SHARED, the times are those of the last change, which can't have been
-/// made in private.
-async fn an_entry_stored_without_the_time_of_sharing_begins_late_for_a_therapist(engine: Engine) {
+/// Rule 8: if the time of sharing isn't stored, a therapist sees the time of the last change, since which the entry has
+/// been SHARED.
+async fn entry_without_time_of_sharing_shows_its_last_change(engine: Engine) {
     let world = World::new(engine).await;
     let (created_at, updated_at) =
         (Timestamp::from_millisecond(NOW).unwrap(), Timestamp::from_millisecond(NOW + 5).unwrap());
@@ -185,7 +186,7 @@ async fn an_entry_stored_without_the_time_of_sharing_begins_late_for_a_therapist
     }
 }
 
-async fn entries_of_one_millisecond_are_as_many_as_were_added(engine: Engine) {
+async fn entries_of_one_millisecond_are_all_listed(engine: Engine) {
     let world = World::new(engine).await;
     for _ in 0..20 {
         world.add(NOW, "calm", 3, Visibility::Shared).await;
@@ -198,7 +199,7 @@ async fn entries_of_one_millisecond_are_as_many_as_were_added(engine: Engine) {
     assert_eq!(ids.len(), 20);
 }
 
-async fn an_ended_account_leaves_no_entry_and_takes_nobody_elses(engine: Engine) {
+async fn account_deletion_erases_only_own_entries(engine: Engine) {
     let mut world = World::new(engine).await;
     for millisecond in 0..450 {
         world.add(NOW - millisecond, "calm", 3, Visibility::Shared).await;
@@ -206,7 +207,7 @@ async fn an_ended_account_leaves_no_entry_and_takes_nobody_elses(engine: Engine)
     let ended = world.permit;
     world.permit = write(2);
     world.add(NOW, "calm", 3, Visibility::Private).await;
-    // As often as the relay likes.
+    // Deliveries of the event may be repeated.
     for _ in 0..2 {
         world.pages.store.erase(Erase::of_ended(ended.client().into())).await.unwrap();
         for (permit, left) in [(ended, 0), (world.permit, 1)] {
@@ -216,7 +217,7 @@ async fn an_ended_account_leaves_no_entry_and_takes_nobody_elses(engine: Engine)
     }
 }
 
-async fn pages_of_any_size_are_the_whole_list_for_whoever_reads(engine: Engine) {
+async fn pages_of_any_size_cover_the_permitted_list(engine: Engine) {
     let world = World::new(engine).await;
     let mut runner = TestRunner::default();
     println!("seed: {:?}", runner.rng());
@@ -257,7 +258,7 @@ async fn pages_of_any_size_are_the_whole_list_for_whoever_reads(engine: Engine) 
     }
 }
 
-async fn what_is_private_shortens_no_page_and_makes_none(engine: Engine) {
+async fn private_entries_change_no_page_of_a_therapist(engine: Engine) {
     let world = World::new(engine).await;
     for number in 0..40 {
         world.add(NOW - number * 20, "calm", 3, Visibility::Shared).await;
@@ -279,36 +280,36 @@ async fn what_is_private_shortens_no_page_and_makes_none(engine: Engine) {
     assert_eq!(world.all(&permit, only_hidden, ("", 0), 1).await, [Vec::new()]);
 }
 
-async fn a_page_token_is_good_for_its_grant_alone(engine: Engine) {
+async fn page_token_is_bound_to_its_grant(engine: Engine) {
     let world = World::new(engine).await;
     for number in 0..6 {
         world.add(NOW - number, "calm", 3, Visibility::Shared).await;
     }
-    let page = async |permit: &Read, who: UserId, search: &Search| {
-        world.pages.page(permit, &world.key, who, search).await.map_err(|error| error.kind())
+    let page = async |permit: &Read, who: UserId, query: &EntryQuery| {
+        world.pages.page(permit, &world.key, who, query).await.map_err(|error| error.kind())
     };
     let old = world.granted("one", i64::MIN);
-    let all = |token: &str| search(Range::ALL, ("", 0), 2, token.to_owned());
+    let all = |token: &str| entry_query(Range::ALL, ("", 0), 2, token.to_owned());
     let token = page(&old, caller(), &all("")).await.unwrap().next.unwrap();
     assert_eq!(page(&old, caller(), &all(&token)).await.unwrap().items.len(), 2);
     let refused = Some(Kind::InvalidArgument);
-    for (permit, who, search) in [
+    for (permit, who, query) in [
         (world.granted("two", i64::MIN), caller(), all(&token)),
         (world.granted("one", NOW - 3), caller(), all(&token)),
         (old.clone(), UserId::from_bytes([8; 16]), all(&token)),
         (world.permit.read(), caller(), all(&token)),
-        (old.clone(), caller(), search(Range::ALL, ("calm", 0), 2, token.clone())),
-        (old.clone(), caller(), search(Range::ALL, ("", 1), 2, token.clone())),
-        (old.clone(), caller(), search(Range { from: 0, ..Range::ALL }, ("", 0), 2, token.clone())),
+        (old.clone(), caller(), entry_query(Range::ALL, ("calm", 0), 2, token.clone())),
+        (old.clone(), caller(), entry_query(Range::ALL, ("", 1), 2, token.clone())),
+        (old.clone(), caller(), entry_query(Range { from: 0, ..Range::ALL }, ("", 0), 2, token.clone())),
         (world.granted("one", NOW + 1), caller(), all(&token)),
     ] {
-        assert_eq!(page(&permit, who, &search).await.err(), refused, "{search:?}");
+        assert_eq!(page(&permit, who, &query).await.err(), refused, "{query:?}");
     }
     let own = page(&world.permit.read(), caller(), &all("")).await.unwrap().next.unwrap();
     assert_eq!(page(&old, caller(), &all(&own)).await.err(), refused);
 }
 
-async fn a_filtered_page_looks_at_500_entries(engine: Engine) {
+async fn filtered_page_reads_at_most_500_entries(engine: Engine) {
     let world = World::new(engine).await;
     for number in 0..510 {
         let visibility = if number == 509 { Visibility::Shared } else { Visibility::Private };
@@ -320,7 +321,7 @@ async fn a_filtered_page_looks_at_500_entries(engine: Engine) {
     };
     assert_eq!(lengths(&own, ("lonely", 0), 50).await, [0, 0], "an empty page that is not the last");
     assert_eq!(lengths(&own, ("", 3), 200).await, [200, 200, 110]);
-    // However many entries are private, nothing tells of them: neither a page that is short nor a token for one more.
+    // Private entries are not revealed to a therapist, neither by a short page nor by a token for another page.
     let granted = world.granted("g", i64::MIN);
     for filter in [("", 0), ("calm", 0), ("", 3)] {
         assert_eq!(lengths(&granted, filter, 50).await, [1], "{filter:?}");
@@ -328,7 +329,7 @@ async fn a_filtered_page_looks_at_500_entries(engine: Engine) {
     assert_eq!(lengths(&granted, ("lonely", 0), 50).await, [0]);
 }
 
-async fn sums_are_over_what_is_shown_and_over_so_many_at_most(engine: Engine) {
+async fn sums_cover_shown_entries_up_to_the_maximum(engine: Engine) {
     let world = World::new(engine).await;
     for number in 0..20 {
         let visibility = if number % 2 == 0 { Visibility::Shared } else { Visibility::Private };

@@ -1,14 +1,14 @@
-//! Words for emotions: ten families, each from light to strong.
+//! The vocabulary of emotions: ten families, each from light to strong.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::model::Emotion;
 
-/// Changes whenever a word does.
+/// Version of the vocabulary, which changes with any word.
 pub(crate) const VERSION: &str = "2026-11";
 
-/// How many families there are.
+/// Number of families.
 pub(crate) const FAMILIES: usize = 10;
 
 /// The words of one family.
@@ -19,11 +19,11 @@ pub(crate) struct Words {
     pub(crate) strong: &'static [&'static str],
 }
 
-/// A family of emotions, by its place in [`VOCABULARY`].
+/// A family of emotions, by its index in [`VOCABULARY`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Family(usize);
 
-/// The vocabulary. No word is in it twice, and no family is called by the word of another.
+/// The vocabulary. Words are unique, including the names of families.
 pub(crate) static VOCABULARY: [Words; FAMILIES] = [
     Words {
         name: "happiness",
@@ -87,7 +87,7 @@ pub(crate) static VOCABULARY: [Words; FAMILIES] = [
     },
 ];
 
-/// Each word, and each name of a family too.
+/// Index of the words and the names of families, folded.
 static WORDS: LazyLock<HashMap<&'static str, Family>> = LazyLock::new(|| {
     let of = |(number, words): (usize, &Words)| all(words).map(move |word| (word, Family(number)));
     VOCABULARY.iter().enumerate().flat_map(of).collect()
@@ -99,13 +99,13 @@ fn all(words: &Words) -> impl Iterator<Item = &'static str> + use<> {
 }
 
 impl Family {
-    /// The family of an emotion, whatever its case and width; none for a word of the client's own.
+    /// Returns the family of an emotion in any case and width; `None` for a word of the client's own.
     pub(crate) fn of(emotion: &Emotion) -> Option<Self> {
         // Most are spelt as the vocabulary spells them.
         WORDS.get(emotion.as_str()).or_else(|| WORDS.get(&*emotion.folded())).copied()
     }
 
-    /// The family of this name, which is folded.
+    /// Returns the family of a folded name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         VOCABULARY.iter().position(|words| words.name == name).map(Self)
     }
@@ -114,8 +114,8 @@ impl Family {
         VOCABULARY.get(self.0).map_or("", |words| words.name)
     }
 
-    /// Its place in the vocabulary.
-    pub(crate) const fn place(self) -> usize {
+    /// Returns the index in the vocabulary.
+    pub(crate) const fn index(self) -> usize {
         self.0
     }
 }
@@ -125,9 +125,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_word_is_there_twice_and_each_is_as_it_is_compared() {
+    fn words_are_unique_and_folded() {
         let words: Vec<_> = VOCABULARY.iter().flat_map(all).collect();
-        assert_eq!(WORDS.len(), words.len(), "a word is there twice");
+        assert_eq!(WORDS.len(), words.len(), "words are unique");
         for word in words {
             assert_eq!(word.parse::<Emotion>().unwrap().folded(), word);
         }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_has_its_family_in_any_case_and_width() {
+    fn word_has_its_family_in_any_case_and_width() {
         for (word, family) in [
             ("furious", Some("anger")),
             ("FURIOUS", Some("anger")),

@@ -1,27 +1,27 @@
-//! Between the messages of the proto and the types of the domain; every field by its name.
+//! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
 use jiff::tz::TimeZone;
 use kernel::{Error, FreeText, Page, PageSize, TextError, Timestamp, Version, Violations};
 use proto::journals::v1 as pb;
 
-use crate::insights::{self, Bucket, Bucketful, MOST_BUCKETS, Plan, Sums, Tally};
+use crate::entry_query::{EntryQuery, Filter};
+use crate::insights::{self, Bucket, Bucketful, MAX_BUCKETS, Plan, Sums, Tally};
 use crate::model::{Change, Content, Emotion, EntryId, FeltAt, Intensity, Range, View, Visibility};
 use crate::ops::Draft;
 use crate::policy::Write;
-use crate::search::{Filter, Search};
 use crate::vocabulary::{Family, VERSION, VOCABULARY, Words};
 
 const REQUIRED: TextError = TextError("is required");
 const NO_INSTANT: &str = "is not an instant from the year 1 to the year 9999";
 const NOT_AFTER: &str = "must be later than from, by a millisecond at least";
 
-/// What insights look back on unless told, in milliseconds: 90 days.
-const LOOK_BACK: i64 = 90 * 24 * 60 * 60 * 1000;
-/// The first and the last instant that a message can tell, in milliseconds since 1970: the years 1 to 9999.
+/// Default range of insights in milliseconds: 90 days.
+const DEFAULT_RANGE: i64 = 90 * 24 * 60 * 60 * 1000;
+/// The first and the last instant of a `google.protobuf.Timestamp` in milliseconds since 1970: the years 1 to 9999.
 const FIRST_INSTANT: i64 = -62_135_596_800_000;
 const LAST_INSTANT: i64 = 253_402_300_799_999;
 
-/// A new entry of the client's own journal. An entry id and an etag mean nothing to what is not there yet.
+/// Parses a new entry of the client's own journal. An entry id and an etag are ignored.
 pub(crate) fn draft(entry: pb::JournalEntry, permit: Write, now: Timestamp) -> Result<Draft, Error> {
     let pb::JournalEntry {
         entry_id: _,
@@ -38,11 +38,11 @@ pub(crate) fn draft(entry: pb::JournalEntry, permit: Write, now: Timestamp) -> R
     } = entry;
     let mut bad = Violations::default();
     own(&mut bad, &client_id, permit);
-    let emotion = bad.take("emotion", emotion.ok_or(REQUIRED).and_then(|text| text.parse::<Emotion>()));
-    let intensity = bad.take("intensity", intensity.ok_or(REQUIRED).and_then(Intensity::try_from));
-    let felt_at = bad.take("timestamp", felt_at(timestamp, now));
-    let note = bad.take("note", FreeText::try_from(note.unwrap_or_default()));
-    let visibility = bad.take("visibility", told(visibility));
+    let emotion = bad.check("emotion", emotion.ok_or(REQUIRED).and_then(|text| text.parse::<Emotion>()));
+    let intensity = bad.check("intensity", intensity.ok_or(REQUIRED).and_then(Intensity::try_from));
+    let felt_at = bad.check("timestamp", felt_at(timestamp, now));
+    let note = bad.check("note", FreeText::try_from(note.unwrap_or_default()));
+    let visibility = bad.check("visibility", parse_visibility(visibility));
     match (emotion, intensity, felt_at, note, visibility) {
         (Some(emotion), Some(intensity), Some(felt_at), Some(note), Some(visibility)) if bad.is_empty() => {
             let visibility = visibility.unwrap_or(Visibility::Shared);
@@ -52,7 +52,7 @@ pub(crate) fn draft(entry: pb::JournalEntry, permit: Write, now: Timestamp) -> R
     }
 }
 
-/// What a correction of an entry changes, and the version that it expects.
+/// Parses the correction of an entry, and the version that it expects.
 pub(crate) fn change(entry: pb::JournalEntry, permit: Write, id: EntryId) -> Result<(Change, Option<Version>), Error> {
     let pb::JournalEntry {
         entry_id,
@@ -75,10 +75,10 @@ pub(crate) fn change(entry: pb::JournalEntry, permit: Write, id: EntryId) -> Res
     if timestamp.is_some_and(|timestamp| not_after(timestamp) != Some(id.millisecond())) {
         bad.add("timestamp", "can't be changed: remove the entry and add another one");
     }
-    let emotion = emotion.map(|text| bad.take("emotion", text.parse::<Emotion>()));
-    let intensity = intensity.map(|number| bad.take("intensity", Intensity::try_from(number)));
-    let note = note.map(|text| bad.take("note", FreeText::try_from(text)));
-    let visibility = bad.take("visibility", told(visibility));
+    let emotion = emotion.map(|text| bad.check("emotion", text.parse::<Emotion>()));
+    let intensity = intensity.map(|number| bad.check("intensity", Intensity::try_from(number)));
+    let note = note.map(|text| bad.check("note", FreeText::try_from(text)));
+    let visibility = bad.check("visibility", parse_visibility(visibility));
     if !bad.is_empty() {
         return Err(bad.into_error());
     }
@@ -91,49 +91,49 @@ pub(crate) fn change(entry: pb::JournalEntry, permit: Write, id: EntryId) -> Res
     Ok((change, Version::expected(&etag)?))
 }
 
-/// The id of the entry to remove; nothing when the text is none.
+/// Parses the id of the entry to remove; `None` when the text is not an id.
 pub(crate) fn to_remove(entry_id: &str) -> Result<Option<EntryId>, Error> {
     if entry_id.is_empty() { Err(Error::invalid("entryId", "is required")) } else { Ok(entry_id.parse().ok()) }
 }
 
-/// Which page of which entries.
-pub(crate) fn search(request: pb::ListEntriesRequest) -> Result<Search, Error> {
+/// Parses the query of a list of entries.
+pub(crate) fn entry_query(request: pb::ListEntriesRequest) -> Result<EntryQuery, Error> {
     let pb::ListEntriesRequest { client_id: _, from, to, emotion, min_intensity, page_size, page_token } = request;
     let mut bad = Violations::default();
     let range = range(&mut bad, from, to, |to| Range { to: to.unwrap_or(i64::MAX), ..Range::ALL });
     let emotion = Some(emotion).filter(|emotion| !emotion.is_empty());
-    let emotion = emotion.map(|emotion| bad.take("emotion", emotion.parse::<Emotion>()));
-    let least = Some(min_intensity).filter(|least| *least != 0);
-    let least = least.map(|least| bad.take("minIntensity", Intensity::try_from(least)));
-    let size = bad.take("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
+    let emotion = emotion.map(|emotion| bad.check("emotion", emotion.parse::<Emotion>()));
+    let min_intensity = Some(min_intensity).filter(|min| *min != 0);
+    let min_intensity = min_intensity.map(|min| bad.check("minIntensity", Intensity::try_from(min)));
+    let size = bad.check("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
     match (range, size) {
         (Some(range), Some(size)) if bad.is_empty() => {
-            let filter = Filter { emotion: emotion.flatten().map(Into::into), least: least.flatten() };
-            Ok(Search { range, filter, size, token: page_token })
+            let filter = Filter { emotion: emotion.flatten().map(Into::into), min_intensity: min_intensity.flatten() };
+            Ok(EntryQuery { range, filter, size, token: page_token })
         }
         _ => Err(bad.into_error()),
     }
 }
 
-/// Which time to sum up, in which buckets.
+/// Parses the range and the buckets of insights.
 pub(crate) fn plan(request: pb::GetInsightsRequest, now: Timestamp) -> Result<Plan, Error> {
     let pb::GetInsightsRequest { client_id: _, from, to, bucket, time_zone } = request;
     let mut bad = Violations::default();
     let range = range(&mut bad, from, to, |to| {
         let to = to.unwrap_or_else(|| now.as_millisecond());
-        Range { from: to.saturating_sub(LOOK_BACK).max(FIRST_INSTANT), to }
+        Range { from: to.saturating_sub(DEFAULT_RANGE).max(FIRST_INSTANT), to }
     });
     let bucket = match pb::Bucket::try_from(bucket) {
         Ok(pb::Bucket::Unspecified | pb::Bucket::Day) => Some(Bucket::Day),
         Ok(pb::Bucket::Week) => Some(Bucket::Week),
         Ok(pb::Bucket::Month) => Some(Bucket::Month),
-        Err(_) => bad.take("bucket", Err("must be DAY, WEEK or MONTH")),
+        Err(_) => bad.check("bucket", Err("must be DAY, WEEK or MONTH")),
     };
-    let zone = bad.take("timeZone", zone(&time_zone));
+    let zone = bad.check("timeZone", zone(&time_zone));
     match (range, bucket, zone) {
         (Some(range), Some(bucket), Some(zone)) if bad.is_empty() => {
-            let most = || format!("makes more than {MOST_BUCKETS} buckets of this time: choose a longer one");
-            Plan::new(zone, bucket, range).ok_or_else(|| Error::invalid("bucket", most()))
+            let message = || format!("makes more than {MAX_BUCKETS} buckets of this time: choose a longer one");
+            Plan::new(zone, bucket, range).ok_or_else(|| Error::invalid("bucket", message()))
         }
         _ => Err(bad.into_error()),
     }
@@ -205,7 +205,7 @@ fn strongest(change: insights::Change) -> pb::InsightChange {
     }
 }
 
-/// No more than 10,000 entries are ever counted.
+/// Converts a count, which is at most 10,000.
 fn count(tally: Tally) -> i32 {
     i32::try_from(tally.count).unwrap_or(i32::MAX)
 }
@@ -232,8 +232,8 @@ fn felt_at(timestamp: Option<prost_types::Timestamp>, now: Timestamp) -> Result<
     FeltAt::new(millisecond, now)
 }
 
-/// The visibility that a request tells, if it does.
-fn told(visibility: i32) -> Result<Option<Visibility>, &'static str> {
+/// Parses the visibility of a request, if there is one.
+fn parse_visibility(visibility: i32) -> Result<Option<Visibility>, &'static str> {
     match pb::Visibility::try_from(visibility) {
         Ok(pb::Visibility::Unspecified) => Ok(None),
         Ok(pb::Visibility::Shared) => Ok(Some(Visibility::Shared)),
@@ -250,40 +250,40 @@ fn zone(name: &str) -> Result<TimeZone, &'static str> {
     zone.ok_or("is not an IANA time zone such as Asia/Kolkata")
 }
 
-/// The time between two instants, each of which may be left out: then `default` says it, given the second if it is told.
+/// Parses a range whose bounds may be left out: `default` returns the missing ones, given the end if it is there.
 ///
-/// What was felt is kept to the millisecond: an instant within one stands for the next.
+/// Times are stored in milliseconds: an instant within a millisecond is rounded up to the next one.
 fn range(
     bad: &mut Violations,
     from: Option<prost_types::Timestamp>,
     to: Option<prost_types::Timestamp>,
     default: impl FnOnce(Option<i64>) -> Range,
 ) -> Option<Range> {
-    let mut told = |field, instant: Option<prost_types::Timestamp>| match instant.map(not_before) {
+    let mut bound = |field, instant: Option<prost_types::Timestamp>| match instant.map(not_before) {
         None => Some(None),
         Some(Some(millisecond)) => Some(Some(millisecond)),
-        Some(None) => bad.take(field, Err(NO_INSTANT)),
+        Some(None) => bad.check(field, Err(NO_INSTANT)),
     };
-    let (from, to) = (told("from", from), told("to", to));
+    let (from, to) = (bound("from", from), bound("to", to));
     let (from, to) = (from?, to?);
     let default = default(to);
     let range = Range { from: from.unwrap_or(default.from), to: default.to };
-    if range.from < range.to { Some(range) } else { bad.take("to", Err(NOT_AFTER)) }
+    if range.from < range.to { Some(range) } else { bad.check("to", Err(NOT_AFTER)) }
 }
 
-/// The first millisecond since 1970 that is not before an instant, if it is one.
+/// Returns the first millisecond since 1970 that is not before an instant, if the instant is valid.
 pub(crate) fn not_before(instant: prost_types::Timestamp) -> Option<i64> {
     let (seconds, nanos) = valid(instant)?;
     Some((seconds * 1000 + (nanos + 999_999) / 1_000_000).min(LAST_INSTANT))
 }
 
-/// The last millisecond since 1970 that is not after an instant, if it is one.
+/// Returns the last millisecond since 1970 that is not after an instant, if the instant is valid.
 fn not_after(instant: prost_types::Timestamp) -> Option<i64> {
     let (seconds, nanos) = valid(instant)?;
     Some(seconds * 1000 + nanos / 1_000_000)
 }
 
-/// Seconds and nanoseconds, within the bounds that google.protobuf.Timestamp states.
+/// Returns seconds and nanoseconds, if they are within the bounds of google.protobuf.Timestamp.
 fn valid(instant: prost_types::Timestamp) -> Option<(i64, i64)> {
     let prost_types::Timestamp { seconds, nanos } = instant;
     let within = (-62_135_596_800..=253_402_300_799).contains(&seconds) && (0..=999_999_999).contains(&nanos);
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_front_would_let_through_is_refused_by_its_field() {
+    fn invalid_timestamp_or_visibility_is_refused_by_field() {
         let entry = |timestamp, visibility| pb::JournalEntry {
             emotion: Some("calm".to_owned()),
             intensity: Some(3),
@@ -346,11 +346,11 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_within_a_millisecond_stands_for_the_next_where_a_time_begins_or_ends() {
+    fn range_bounds_round_up_to_the_millisecond() {
         let list = |from, to| {
-            search(pb::ListEntriesRequest { from: Some(from), to: Some(to), ..pb::ListEntriesRequest::default() })
+            entry_query(pb::ListEntriesRequest { from: Some(from), to: Some(to), ..pb::ListEntriesRequest::default() })
         };
-        let range = |from, to| list(from, to).map(|search| (search.range.from, search.range.to));
+        let range = |from, to| list(from, to).map(|query| (query.range.from, query.range.to));
         assert_eq!(range(timestamp(1, 0), timestamp(2, 0)).unwrap(), (1_000, 2_000));
         assert_eq!(range(timestamp(1, 1), timestamp(2, 1)).unwrap(), (1_001, 2_001));
         assert_eq!(range(timestamp(-1, 999_999_999), timestamp(1, 1_000_001)).unwrap(), (0, 1_002));
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn insights_look_back_90_days_from_now_or_from_the_end_that_is_asked_for() {
+    fn insights_default_to_the_90_days_before_the_end() {
         let now = Timestamp::from_second(100 * 86_400).unwrap();
         let range = |from, to| {
             let request = pb::GetInsightsRequest { from, to, ..pb::GetInsightsRequest::default() };
@@ -371,7 +371,7 @@ mod tests {
         assert_eq!(range(None, Some(day(95))), days(5, 95));
         assert_eq!(range(Some(day(99)), None), days(99, 100));
         assert_eq!(range(Some(day(-9)), Some(day(9))), days(-9, 9));
-        // There is no instant before the year 1, neither to look back to nor to answer.
+        // The range does not begin before the year 1, the first valid instant.
         assert_eq!(range(None, Some(day(-719_161))), days(-719_162, -719_161));
         let ends = |nanos| Some(prost_types::Timestamp { seconds: 253_402_300_799, nanos });
         assert_eq!(range(ends(0), ends(999_999_999)).to, LAST_INSTANT);

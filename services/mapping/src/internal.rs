@@ -1,6 +1,7 @@
-//! The RPCs that other services call. They answer with facts: an error is a fault, or a request that no service sends.
+//! Implements the RPCs that other services call. Refusals are values of the answer: an error is a fault or a malformed
+//! request.
 
-use chassis::{Context, status};
+use chassis::{Context, to_status};
 use kernel::{Error, Kind, Page, Role, UserId, Violations};
 use proto::events::v1 as events;
 use proto::events::v1::account_ended::Role as EndedRole;
@@ -11,8 +12,8 @@ use proto::mapping::v1::consent_service_server::ConsentService;
 use tonic::{Request, Response, Status};
 
 use crate::model::Grant;
-use crate::ops::Contacted;
-use crate::policy::{self, Act, Side, Undertaker};
+use crate::ops::ContactOutcome;
+use crate::policy::{self, AccountDeletionPermit, Act, Side};
 use crate::service::Services;
 use crate::wire;
 
@@ -24,8 +25,8 @@ impl ConsentService for Services {
     ) -> Result<Response<pb::CheckJournalAccessResponse>, Status> {
         let context = Context::of(&request);
         let pb::CheckJournalAccessRequest { client_id } = request.into_inner();
-        let grant = match towards(&context, &client_id).map_err(status::of)? {
-            Some(permit) => self.0.journal_access(permit).await.map_err(status::of)?,
+        let grant = match towards(&context, &client_id).map_err(to_status)? {
+            Some(permit) => self.0.journal_access(permit).await.map_err(to_status)?,
             None => None,
         };
         Ok(Response::new(grant.map(granted).unwrap_or_default()))
@@ -37,8 +38,8 @@ impl ConsentService for Services {
     ) -> Result<Response<pb::CheckRelationResponse>, Status> {
         let context = Context::of(&request);
         let pb::CheckRelationRequest { client_id } = request.into_inner();
-        let relation = match towards(&context, &client_id).map_err(status::of)? {
-            Some(permit) => self.0.relation(permit).await.map_err(status::of)?,
+        let relation = match towards(&context, &client_id).map_err(to_status)? {
+            Some(permit) => self.0.relation(permit).await.map_err(to_status)?,
             None => None,
         };
         let now = self.0.now();
@@ -54,18 +55,18 @@ impl ConsentService for Services {
     ) -> Result<Response<pb::ListAgreedClientsResponse>, Status> {
         let context = Context::of(&request);
         let pb::ListAgreedClientsRequest { page_size, page_token } = request.into_inner();
-        let Side::Therapist(own) = policy::side(context.person().map_err(status::of)?) else {
+        let Side::Therapist(own) = policy::side(context.person().map_err(to_status)?) else {
             return Ok(Response::new(pb::ListAgreedClientsResponse::default()));
         };
-        let wanted = wire::wanted(page_size, &page_token).map_err(status::of)?;
+        let wanted = wire::wanted(page_size, &page_token).map_err(to_status)?;
         let Page { items, next } = match self.0.agreed(own, wanted).await {
             Ok(page) => page,
-            // The size is right: what the caller sent wrong is the token.
+            // The size was checked above: the invalid argument is the token.
             Err(error) if error.kind() == Kind::InvalidArgument => {
                 let bad_token = pb::ListAgreedClientsResponse { bad_page_token: true, ..Default::default() };
                 return Ok(Response::new(bad_token));
             }
-            Err(error) => return Err(status::of(error)),
+            Err(error) => return Err(to_status(error)),
         };
         let now = self.0.now();
         let mapped = items.iter().filter(|relation| relation.is_mapped(now));
@@ -83,12 +84,12 @@ impl ConsentService for Services {
     ) -> Result<Response<pb::RecordContactResponse>, Status> {
         let context = Context::of(&request);
         let pb::RecordContactRequest { peer_id, kind } = request.into_inner();
-        let channel = wire::channel(kind).map_err(status::of)?;
-        let outcome = match with_peer(&context, &peer_id).map_err(status::of)? {
-            Some(permit) => self.0.record_contact(&context, permit, channel).await.map_err(status::of)?,
-            None => Contacted::NoSuchPeer,
+        let channel = wire::channel(kind).map_err(to_status)?;
+        let outcome = match with_peer(&context, &peer_id).map_err(to_status)? {
+            Some(permit) => self.0.record_contact(&context, permit, channel).await.map_err(to_status)?,
+            None => ContactOutcome::NoSuchPeer,
         };
-        Ok(Response::new(wire::contacted(outcome)))
+        Ok(Response::new(wire::contact_outcome(outcome)))
     }
 }
 
@@ -99,17 +100,20 @@ impl SubscriberService for Services {
         request: Request<events::DeliverRequest>,
     ) -> Result<Response<events::DeliverResponse>, Status> {
         let events::DeliverRequest { event } = request.into_inner();
-        // A kind that is newer than this service is none here, and nothing that it has to hear of.
+        // A kind that this version doesn't know decodes as none, and is acknowledged.
         if let Some(EventKind::AccountEnded(ended)) = event.and_then(|event| event.kind) {
-            self.0.bury(undertaker(&ended).map_err(status::of)?).await.map_err(status::of)?;
+            self.0
+                .handle_account_deleted(account_deletion_permit(&ended).map_err(to_status)?)
+                .await
+                .map_err(to_status)?;
         }
         Ok(Response::new(events::DeliverResponse {}))
     }
 }
 
-fn undertaker(ended: &events::AccountEnded) -> Result<Undertaker, Error> {
+fn account_deletion_permit(ended: &events::AccountEnded) -> Result<AccountDeletionPermit, Error> {
     let mut bad = Violations::default();
-    let id = bad.take("event.accountEnded.userId", ended.user_id.parse::<UserId>());
+    let id = bad.check("event.accountEnded.userId", ended.user_id.parse::<UserId>());
     let role = match ended.role() {
         EndedRole::Client => Some(Role::Client),
         EndedRole::Therapist => Some(Role::Therapist),
@@ -119,10 +123,11 @@ fn undertaker(ended: &events::AccountEnded) -> Result<Undertaker, Error> {
         }
     };
     let (role, id) = role.zip(id).ok_or_else(|| bad.into_error())?;
-    Ok(Undertaker::of(role, id))
+    Ok(AccountDeletionPermit::of(role, id))
 }
 
-/// The relation of the therapist who calls with a client; none for anybody else who calls, or what is no id.
+/// Returns the permit of the calling therapist for the relation with a client; `None` for other callers and invalid
+/// ids.
 fn towards(context: &Context, client_id: &str) -> Result<Option<Act>, Error> {
     match policy::side(context.person()?) {
         Side::Therapist(own) => Ok(client_id.parse().ok().map(|client| own.towards(client))),
@@ -130,7 +135,7 @@ fn towards(context: &Context, client_id: &str) -> Result<Option<Act>, Error> {
     }
 }
 
-/// The relation of whoever calls with somebody on the other side; none for what is no id.
+/// Returns the caller's permit for the relation with a person on the other side; `None` for an invalid id.
 fn with_peer(context: &Context, peer_id: &str) -> Result<Option<Act>, Error> {
     Ok(match policy::side(context.person()?) {
         Side::Client(own) => peer_id.parse().ok().map(|therapist| own.towards(therapist)),

@@ -1,6 +1,7 @@
-//! mapping: the relation of each client and therapist, which is all that a therapist's permissions rest on.
+//! mapping: the relation of each client and therapist, on which all of a therapist's permissions depend.
 //!
-//! It is the mapping, access to the journal, requests, contact, and the history of the client's consent.
+//! A relation consists of the mapping, access to the journal, requests, contact, and the history of the client's
+//! consent.
 
 mod internal;
 mod invitations;
@@ -27,11 +28,11 @@ use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use logins::Logins;
+use outbox::{Outbox, Subscriber};
 use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use proto::mapping::v1::consent_service_server::{ConsentServiceServer, SERVICE_NAME as CONSENT};
 use proto::mapping::v1::invitation_service_server::{InvitationServiceServer, SERVICE_NAME as INVITATIONS};
 use proto::mapping::v1::mapping_service_server::{MappingServiceServer, SERVICE_NAME as MAPPING};
-use relay::{Relay, Subscriber};
 use tonic::service::Routes;
 
 pub use store::MAPPINGS;
@@ -45,7 +46,7 @@ use crate::store::{Endings, Store};
 /// The name of the service.
 pub const NAME: &str = "mapping";
 
-/// What the service is given.
+/// Dependencies of the service.
 #[derive(Debug)]
 pub struct Deps {
     /// The DynamoDB that holds the table [`MAPPINGS`].
@@ -60,8 +61,8 @@ pub struct Deps {
     pub therapists: Upstream,
     /// The service that withdraws what a client has asked for.
     pub appointments: Upstream,
-    /// How events that a crash left are found.
-    pub events: relay::Config,
+    /// Recovery of events that a crash left undelivered.
+    pub events: outbox::Config,
     /// Time, randomness and tasks.
     pub platform: Platform,
 }
@@ -71,10 +72,10 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let probe = launch::probe(&deps.dynamodb.table(&MAPPINGS));
+    let probe = bootstrap::probe(&deps.dynamodb.table(&MAPPINGS));
     let (tasks, interval) = (deps.platform.tasks.clone(), deps.events.recovery_interval);
     let ops = ops(deps)?;
-    tasks.spawn(ops.relay.clone().recover(interval));
+    tasks.spawn(ops.outbox.clone().recover(interval));
     let services = Services(Arc::new(ops));
     let mapping = MappingServiceServer::new(services.clone());
     let consent = ConsentServiceServer::new(services.clone());
@@ -103,7 +104,7 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
         logins: Logins::new(auth),
         peers: Peers { clients, therapists },
         invitations,
-        relay: Relay::new(table, subscribers, Endings),
+        outbox: Outbox::new(table, subscribers, Endings),
         platform,
     })
 }

@@ -1,31 +1,31 @@
-//! Pages of relations. A filter runs over what was read, so a page may be short, or empty, and not be the last.
+//! Pages lists of relations. A filter runs after the read, so a page that is not the last may be short or empty.
 
 use dynamo::{Item, PageRequest, PageTokens, Query};
 use kernel::{Page, PageSize, Result};
 
 use crate::model::Relation;
 
-/// Which relations, in which order, for whom.
+/// A list of relations: query, filter and token binding.
 pub(crate) struct List<F> {
-    /// All that are considered.
+    /// Query of all candidates.
     pub(crate) query: Query,
-    /// Which of them are shown; nothing where all are.
+    /// Filter of the candidates; `None` shows all.
     pub(crate) shown: Option<F>,
-    /// What tells the list from others of the same caller: tokens are bound to it.
+    /// Binding of page tokens to this list, apart from other lists of the same caller.
     pub(crate) binding: &'static str,
     /// The bytes of the caller's id.
     pub(crate) caller: [u8; 16],
 }
 
-/// Which page of a list.
+/// Requested page of a list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     pub(crate) size: PageSize,
-    /// Empty for the first.
+    /// Page token; empty for the first page.
     pub(crate) token: &'a str,
 }
 
-/// One page: as many as asked for, unless the list ends or too many that are not shown lie between.
+/// Returns one page. It is full unless the list ends, or the filter leaves out too many relations.
 ///
 /// # Errors
 /// INVALID_ARGUMENT for a token that is not of this list and caller; UNAVAILABLE or INTERNAL.

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use bootstrap::{Domain, ServiceContext};
 use chassis::Service;
 use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
-use launch::{Domain, Given};
 
 struct This;
 
@@ -14,20 +14,20 @@ struct This;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Other services")]
 struct Settings {
-    /// Where clients listens.
+    /// Address of the clients service.
     #[arg(long, env = "MESH_CLIENTS_ADDRESS", default_value = "http://127.0.0.1:50052")]
     clients_address: String,
 
-    /// Where therapists listens.
+    /// Address of the therapists service.
     #[arg(long, env = "MESH_THERAPISTS_ADDRESS", default_value = "http://127.0.0.1:50053")]
     therapists_address: String,
 
-    /// Where appointments listens.
+    /// Address of the appointments service.
     #[arg(long, env = "MESH_APPOINTMENTS_ADDRESS", default_value = "http://127.0.0.1:50059")]
     appointments_address: String,
 
     #[command(flatten)]
-    events: relay::Config,
+    events: outbox::Config,
 }
 
 impl Domain for This {
@@ -36,11 +36,11 @@ impl Domain for This {
     const TABLES: &'static [&'static TableDef] = &[&mapping::MAPPINGS];
     type Config = Settings;
 
-    async fn build(settings: Settings, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
+    async fn build(settings: Settings, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
         let clients = given.upstream(&settings.clients_address)?;
         let therapists = given.upstream(&settings.therapists_address)?;
         let appointments = given.upstream(&settings.appointments_address)?;
-        let Given { dynamodb, secrets, auth, platform, .. } = given;
+        let ServiceContext { dynamodb, secrets, auth, platform, .. } = given;
         let events = settings.events;
         let deps = mapping::Deps { dynamodb, secrets, auth, clients, therapists, appointments, events, platform };
         Ok((mapping::build(deps)?, None))
@@ -49,13 +49,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    launch::run::<This>().await
+    bootstrap::run::<This>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn no_setting_is_there_twice() {
-        launch::check::<super::This>();
+    fn settings_are_unique() {
+        bootstrap::check::<super::This>();
     }
 }

@@ -1,27 +1,27 @@
-//! A relation, its steps, and what they leave behind.
+//! Domain model of a relation: its state, its changes and the intents that lead to them.
 
 use std::time::Duration;
 
 use kernel::{ClientId, Clock, Entropy, TherapistId, Timestamp};
+use outbox::Mark;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{Event, RelationEnded};
-use relay::Mark;
 use serde::{Deserialize, Serialize};
 
 use crate::rejections::Rejections;
 use crate::transition::{Access, Action, Actor, Mapping, Refusal, State, Step, step};
 
-/// How long a request waits for an answer.
+/// Lifetime of a request that nobody answers.
 pub(crate) const REQUEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The two whom a relation is of.
+/// The client and the therapist of a relation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pair {
     pub(crate) client: ClientId,
     pub(crate) therapist: TherapistId,
 }
 
-/// What a grant covers.
+/// Limits of a grant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Limits {
     /// Entries whose emotion was felt at or after this instant.
@@ -57,7 +57,7 @@ pub(crate) struct Grant {
     pub(crate) limits: Limits,
 }
 
-/// By what somebody made contact.
+/// Channel by which contact was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum Channel {
@@ -65,7 +65,7 @@ pub(crate) enum Channel {
     Appointment,
 }
 
-/// The first time that one of the two made contact by a channel.
+/// First contact of one side by a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Contact {
     pub(crate) by: Actor,
@@ -73,7 +73,7 @@ pub(crate) struct Contact {
     pub(crate) at: Timestamp,
 }
 
-/// What somebody wants to do.
+/// Action that a side wants to take, with its parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Intent {
     Map,
@@ -106,7 +106,7 @@ impl Intent {
         }
     }
 
-    /// What a therapist asks for by it.
+    /// Returns the subject of the therapist's request, if the intent is one.
     const fn asks(self) -> Option<Asked> {
         match self {
             Self::RequestMapping => Some(Asked::Mapping),
@@ -123,27 +123,27 @@ impl Intent {
         }
     }
 
-    /// Whether the client answers a mapping request by it, if one is pending.
+    /// Returns whether the intent answers a pending mapping request when the client has it.
     pub(crate) const fn answers_request(self) -> bool {
         matches!(self, Self::Map | Self::Accept | Self::Reject | Self::End)
     }
 
-    /// Whether it can be the first thing that happens between two.
+    /// Returns whether the intent can begin a relation.
     pub(crate) const fn begins(self) -> bool {
         matches!(self, Self::Map | Self::RequestMapping | Self::RecordContact(_))
     }
 }
 
-/// What a therapist asks a client for.
+/// Subject of a therapist's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
     Mapping,
     JournalAccess,
 }
 
-/// What is between a client and a therapist.
+/// The relation of a client and a therapist.
 ///
-/// The states are as they were last written: [`Relation::at`] tells what they are now.
+/// The states are as they were last written: [`Relation::at`] returns the states at an instant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Relation {
     pub(crate) client_id: ClientId,
@@ -152,17 +152,17 @@ pub(crate) struct Relation {
     pub(crate) mapping_since: Timestamp,
     pub(crate) access: Access,
     pub(crate) access_since: Timestamp,
-    /// There exactly while access is ACCEPTED.
+    /// Present exactly while access is ACCEPTED.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) grant: Option<Grant>,
-    /// Whether the two were ever mapped.
+    /// True if the two were ever mapped.
     pub(crate) was_mapped: bool,
     /// Contact since the client last ended the relation.
     pub(crate) contacts: Vec<Contact>,
-    /// Whether the client made contact before ending the relation.
+    /// True if the client made contact before ending the relation.
     #[serde(default)]
     pub(crate) was_contacted: bool,
-    /// Whether the client has ended the relation, and has neither made contact nor mapped the therapist since.
+    /// True if the client has ended the relation, and has neither made contact nor mapped the therapist since.
     #[serde(default)]
     pub(crate) is_closed: bool,
     /// Version that the client's last ending of the relation made; 0 without one.
@@ -174,14 +174,14 @@ pub(crate) struct Relation {
     /// Requests for journal access that the client has rejected.
     #[serde(default)]
     pub(crate) access_rejections: Rejections,
-    /// How many changes there were: 0 is nothing that is stored.
+    /// Number of changes; 0 if the relation is not stored.
     pub(crate) version: u32,
     /// Mark of the event of the client's last ending, while it is pending.
     #[serde(skip)]
     pub(crate) mark: Option<Mark>,
 }
 
-/// One change of a relation: what the consent history keeps of it.
+/// One change of a relation, as the consent history stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Change {
     pub(crate) actor: Actor,
@@ -191,21 +191,21 @@ pub(crate) struct Change {
     /// The grant after the change, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) grant: Option<Grant>,
-    /// The contact that was noted, if that was the change.
+    /// Channel of the contact, if the change recorded one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) channel: Option<Channel>,
     pub(crate) time: Timestamp,
 }
 
 impl Change {
-    /// Whether the client ends the relation by it.
+    /// Returns whether the client ends the relation by this change.
     pub(crate) fn closes(&self) -> bool {
         self.actor == Actor::Client && self.action == Action::End
     }
 }
 
 impl Relation {
-    /// Two between whom there was never anything.
+    /// Creates the relation of two who never had one.
     pub(crate) const fn new(pair: Pair, now: Timestamp) -> Self {
         Self {
             client_id: pair.client,
@@ -231,12 +231,12 @@ impl Relation {
         Pair { client: self.client_id, therapist: self.therapist_id }
     }
 
-    /// Whether it is the request that an invitation became, of which nothing is stored as a relation.
+    /// Returns whether this is a request by invitation, which is not stored as a relation.
     pub(crate) const fn is_by_invitation(&self) -> bool {
         self.version == 0
     }
 
-    /// The states at an instant: requests and grants expire by the clock alone.
+    /// Returns the states at an instant: requests and grants expire without a write.
     pub(crate) fn at(&self, now: Timestamp) -> State {
         let is_over = |end: Timestamp| end <= now;
         let asked = self.mapping == Mapping::Requested;
@@ -250,13 +250,13 @@ impl Relation {
         State { mapping, access }
     }
 
-    /// The grant that lets the therapist read at an instant.
+    /// Returns the grant by which the therapist may read at an instant.
     pub(crate) fn grant_at(&self, now: Timestamp) -> Option<Grant> {
         let open = State { mapping: Mapping::Active, access: Access::Accepted };
         self.grant.filter(|_| self.at(now) == open)
     }
 
-    /// Whether the client has agreed to be related: is mapped, or has made contact.
+    /// Returns whether the client has agreed to be related: is mapped, or has made contact.
     pub(crate) fn is_agreed(&self, now: Timestamp) -> bool {
         self.is_mapped(now) || self.has_contact_by_client()
     }
@@ -265,13 +265,13 @@ impl Relation {
         self.at(now).mapping == Mapping::Active
     }
 
-    /// Whether the therapist may know the client's name: the client has agreed to something, now or before.
-    pub(crate) fn is_acquainted(&self) -> bool {
+    /// Returns whether the therapist may see the client's name: the client agrees to be related, or did before.
+    pub(crate) fn may_see_client_name(&self) -> bool {
         self.was_mapped || self.was_contacted || self.has_contact_by_client()
     }
 
-    /// Whether contact of this side by this channel is noted, and noting it again would change nothing.
-    pub(crate) fn is_noted(&self, by: Actor, channel: Channel) -> bool {
+    /// Returns whether contact of this side by this channel is recorded, and recording it again would change nothing.
+    pub(crate) fn is_recorded(&self, by: Actor, channel: Channel) -> bool {
         self.has_contact(by, channel) && !(by == Actor::Client && self.has_rejections())
     }
 
@@ -283,7 +283,7 @@ impl Relation {
         self.mapping_rejections.any() || self.access_rejections.any()
     }
 
-    /// Whether the therapist may ask for this now, as far as earlier answers and endings of the client decide it.
+    /// Checks whether the client's earlier answers and endings allow the therapist this request now.
     ///
     /// # Errors
     /// The refusal, once the client has ended the relation, or has rejected the same a short time ago or too often.
@@ -297,7 +297,7 @@ impl Relation {
         }
     }
 
-    /// The event that is pending.
+    /// Returns the pending event, if there is one.
     pub(crate) fn event(&self) -> Option<Event> {
         let ended = RelationEnded {
             client_id: self.client_id.to_string(),
@@ -311,8 +311,11 @@ impl Relation {
         self.contacts.iter().any(|contact| contact.by == Actor::Client)
     }
 
-    /// What the relation becomes when somebody does this now; nothing, if that changes nothing. `grant` makes
-    /// the id of a grant.
+    /// Returns the relation after an intent and the change; `None` if the intent changes nothing. `grant` generates the
+    /// id of a grant.
+    ///
+    /// # Errors
+    /// The refusal of the present state.
     pub(crate) fn after(
         &self,
         actor: Actor,
@@ -344,7 +347,7 @@ impl Relation {
         Ok(Some((self.changed(&change), change)))
     }
 
-    /// The relation after a change. Folding a history gives the relation that it is of.
+    /// Returns the relation after a change. Folding a history returns the stored relation.
     pub(crate) fn changed(&self, change: &Change) -> Self {
         let Change { actor, action, before, after, grant, channel, time } = *change;
         let since = |same, old| if same { old } else { time };
@@ -374,11 +377,11 @@ impl Relation {
         }
     }
 
-    /// Whether the very thing is there already that the intent would make.
+    /// Returns whether the relation has the result of the intent already.
     fn has(&self, actor: Actor, intent: Intent, now: Timestamp) -> bool {
         match intent {
             Intent::Grant(limits) => self.grant_at(now).is_some_and(|grant| grant.limits == limits),
-            Intent::RecordContact(channel) => self.is_noted(actor, channel),
+            Intent::RecordContact(channel) => self.is_recorded(actor, channel),
             Intent::End => actor == Actor::Client && self.is_closed,
             Intent::Map
             | Intent::RequestMapping
@@ -392,7 +395,7 @@ impl Relation {
     }
 }
 
-/// When a request expires.
+/// Returns the instant at which a request expires.
 pub(crate) fn request_ends(since: Timestamp) -> Timestamp {
     since.saturating_add(REQUEST_LIFE).unwrap_or(Timestamp::MAX)
 }

@@ -1,4 +1,4 @@
-//! What can be done with relations.
+//! Use cases of relations.
 
 use std::time::Duration;
 
@@ -7,25 +7,26 @@ use dynamo::{Claim, Cursor, Idempotency, PageTokens, Query};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kernel::{Error, Kind, Page, Result, Timestamp, UserId};
 use logins::Logins;
-use relay::{Mark, Relay};
+use outbox::{Mark, Outbox};
 use tokio::time::Instant;
 
 use crate::invitations::{Answered, Invitation, Invitations};
 use crate::list::{self, List, Wanted};
 use crate::model::{Change, Channel, Grant, GrantId, Intent, Relation};
 use crate::peers::{Clients, Peers, Therapists};
-use crate::policy::{Act, AsClient, AsTherapist, Undertaker};
-use crate::store::{Living, Store, Written, key};
+use crate::policy::{AccountDeletionPermit, Act, AsClient, AsTherapist};
+use crate::store::{ActiveAccounts, Store, Written, key};
 use crate::transition::{Access, Actor, Mapping, Refusal, State};
 
-/// How often a change is tried against others of the same relation.
+/// Maximum attempts to change a relation under contention.
 const ATTEMPTS: usize = 8;
-/// How many relations of an ended account are ended at a time: few, so that it takes nothing from people who wait.
-const AT_ONCE: usize = 4;
-/// Most time that a client who ends a relation waits for appointments to hear of it. Recovery tells it else.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Relations of an ended account that are ended concurrently: few, so that they don't delay requests of people.
+const CONCURRENCY: usize = 4;
+/// Timeout of delivering the end of a relation to appointments before the client is answered. Recovery delivers it
+/// later.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The use cases and what they need.
+/// The use cases and their dependencies.
 pub(crate) struct Ops {
     pub(crate) store: Store,
     pub(crate) tokens: PageTokens,
@@ -33,51 +34,51 @@ pub(crate) struct Ops {
     pub(crate) logins: Logins,
     pub(crate) peers: Peers,
     pub(crate) invitations: Invitations,
-    pub(crate) relay: Relay,
+    pub(crate) outbox: Outbox,
     pub(crate) platform: Platform,
 }
 
-/// Which of a client's relations a list shows.
+/// Filter of a list of a client's relations.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Shown {
-    /// Mapped therapists, if told only those with access or only those without.
+    /// Mapped therapists: all, only those with access, or only those without.
     Mapped(Option<bool>),
-    /// Those who wait for the client's answer.
+    /// Therapists whose request is pending.
     Waiting,
     All,
 }
 
-/// What became of contact that somebody makes.
+/// Outcome of recording contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Contacted {
-    /// It is noted, now or before: the relation has this version or a later one.
+pub(crate) enum ContactOutcome {
+    /// Recorded, now or before: the relation has this version or a later one.
     Recorded(u32),
-    /// There is nobody with this id with whom the caller may make contact.
+    /// No person with this id whom the caller may contact.
     NoSuchPeer,
     /// The caller's own account has ended.
     CallerEnded,
 }
 
-/// What became of what somebody wants to do.
-enum Acted {
+/// Outcome of an action on a relation.
+enum ActionOutcome {
     Done(Box<Relation>),
-    /// There is no relation, and this can't begin one.
+    /// There is no relation, and the action can't begin one.
     Absent,
     Refused(Refusal),
     /// The account of this person is ended.
     Ended(UserId),
 }
 
-/// A request that may be repeated, or an answer that was given before.
-type Repeatable<'a> = Option<&'a Claim>;
+/// Claim of a request that brought an idempotency key.
+type IdempotencyClaim<'a> = Option<&'a Claim>;
 
 impl Ops {
     pub(crate) fn now(&self) -> Timestamp {
         self.platform.clock.now()
     }
 
-    /// A client maps a therapist.
-    pub(crate) async fn map(&self, context: &Context, permit: Act, claim: Repeatable<'_>) -> Result<Relation> {
+    /// Maps a therapist for the client.
+    pub(crate) async fn map(&self, context: &Context, permit: Act, claim: IdempotencyClaim<'_>) -> Result<Relation> {
         if let Some(relation) = self.replayed(permit, claim).await? {
             return Ok(relation);
         }
@@ -85,12 +86,12 @@ impl Ops {
         self.act(permit, Intent::Map, claim).await
     }
 
-    /// A therapist asks for a mapping.
+    /// Requests a mapping for the therapist.
     pub(crate) async fn request_mapping(
         &self,
         context: &Context,
         permit: Act,
-        claim: Repeatable<'_>,
+        claim: IdempotencyClaim<'_>,
     ) -> Result<Relation> {
         if let Some(relation) = self.replayed(permit, claim).await? {
             return Ok(relation);
@@ -99,73 +100,79 @@ impl Ops {
         self.act(permit, Intent::RequestMapping, claim).await
     }
 
-    /// A therapist asks for access to the journal.
-    pub(crate) async fn request_access(&self, permit: Act, claim: Repeatable<'_>) -> Result<Relation> {
+    /// Requests access to the journal for the therapist.
+    pub(crate) async fn request_access(&self, permit: Act, claim: IdempotencyClaim<'_>) -> Result<Relation> {
         if let Some(relation) = self.replayed(permit, claim).await? {
             return Ok(relation);
         }
         self.act(permit, Intent::RequestAccess, claim).await
     }
 
-    /// Notes that somebody makes contact with the other side. What was noted before costs one read.
-    pub(crate) async fn record_contact(&self, context: &Context, permit: Act, channel: Channel) -> Result<Contacted> {
-        let there = match self.store.read_of_living(permit).await? {
-            Living::Both(there) => there,
-            Living::Ended(user) => return Ok(Contacted::with_ended(permit, user)),
+    /// Records that the caller makes contact with the other side. Contact that is recorded already costs one read.
+    pub(crate) async fn record_contact(
+        &self,
+        context: &Context,
+        permit: Act,
+        channel: Channel,
+    ) -> Result<ContactOutcome> {
+        let there = match self.store.read_with_accounts(permit).await? {
+            ActiveAccounts::Both(there) => there,
+            ActiveAccounts::Ended(user) => return Ok(ContactOutcome::with_ended(permit, user)),
         };
-        let noted = there.as_ref().filter(|it| it.is_noted(permit.actor(), channel)).map(|it| it.version);
+        let recorded = there.as_ref().filter(|it| it.is_recorded(permit.actor(), channel)).map(|it| it.version);
         let may = match permit.actor() {
-            Actor::Client => noted.is_some() || self.peers.has_therapist(context, permit.pair().therapist).await?,
+            Actor::Client => recorded.is_some() || self.peers.has_therapist(context, permit.pair().therapist).await?,
             Actor::Therapist => there.is_some_and(|it| it.is_agreed(self.now())),
             Actor::System => false,
         };
-        match noted {
-            _ if !may => return Ok(Contacted::NoSuchPeer),
-            Some(version) => return Ok(Contacted::Recorded(version)),
+        match recorded {
+            _ if !may => return Ok(ContactOutcome::NoSuchPeer),
+            Some(version) => return Ok(ContactOutcome::Recorded(version)),
             None => {}
         }
         Ok(match self.attempt(permit, Intent::RecordContact(channel), None).await? {
-            Acted::Done(relation) => Contacted::Recorded(relation.version),
-            Acted::Absent | Acted::Refused(_) => Contacted::NoSuchPeer,
-            Acted::Ended(user) => Contacted::with_ended(permit, user),
+            ActionOutcome::Done(relation) => ContactOutcome::Recorded(relation.version),
+            ActionOutcome::Absent | ActionOutcome::Refused(_) => ContactOutcome::NoSuchPeer,
+            ActionOutcome::Ended(user) => ContactOutcome::with_ended(permit, user),
         })
     }
 
-    /// Ends a mapping, or by the client the whole relation. Appointments is told before the answer, if it can be.
+    /// Ends a mapping for the therapist, the whole relation for the client. The event is delivered to appointments
+    /// before the answer, if possible.
     pub(crate) async fn end(&self, context: &Context, permit: Act) -> Result<Relation> {
         let ended = self.act(permit, Intent::End, None).await?;
         if let Some(event) = ended.event() {
             let rest = context.deadline.saturating_duration_since(Instant::now());
-            let context = context.renewed(PATIENCE.min(rest / 2));
-            // What could not be told is in the log by now.
-            let _later = self.relay.deliver(&context, &key(ended.pair()), event).await;
+            let context = context.renewed(TIMEOUT.min(rest / 2));
+            // A failed delivery has been logged, and is repeated by recovery.
+            let _later = self.outbox.deliver(&context, &key(ended.pair()), event).await;
         }
         Ok(ended)
     }
 
-    /// Does this to a relation, in whatever state it is by the time that it is done.
+    /// Applies an intent to a relation in the state at the time of the write.
     ///
     /// # Errors
     /// NOT_FOUND when there is no relation, for what can't begin one; the refusal of the present state; UNAUTHENTICATED
     /// or NOT_FOUND when an account is ended; ABORTED when others keep changing the relation.
-    pub(crate) async fn act(&self, permit: Act, intent: Intent, claim: Repeatable<'_>) -> Result<Relation> {
+    pub(crate) async fn act(&self, permit: Act, intent: Intent, claim: IdempotencyClaim<'_>) -> Result<Relation> {
         match self.attempt(permit, intent, claim).await? {
-            Acted::Done(relation) => Ok(*relation),
-            Acted::Absent => Err(Error::not_found("relation")),
-            Acted::Refused(refusal) => Err(refusal.into_error()),
-            Acted::Ended(own) if is_own(permit, own) => Err(account_ended()),
-            Acted::Ended(_) => Err(Error::not_found(other_side(permit))),
+            ActionOutcome::Done(relation) => Ok(*relation),
+            ActionOutcome::Absent => Err(Error::not_found("relation")),
+            ActionOutcome::Refused(refusal) => Err(refusal.into_error()),
+            ActionOutcome::Ended(own) if is_own(permit, own) => Err(account_ended()),
+            ActionOutcome::Ended(_) => Err(Error::not_found(other_side(permit))),
         }
     }
 
-    async fn attempt(&self, permit: Act, intent: Intent, claim: Repeatable<'_>) -> Result<Acted> {
+    async fn attempt(&self, permit: Act, intent: Intent, claim: IdempotencyClaim<'_>) -> Result<ActionOutcome> {
         for _ in 0..ATTEMPTS {
             let now = self.now();
             let (there, invitation) = self.read(permit, intent, now).await?;
             let old = match there {
                 Some(there) => there,
                 None if intent.begins() || invitation.is_some() => Relation::new(permit.pair(), now),
-                None => return Ok(Acted::Absent),
+                None => return Ok(ActionOutcome::Absent),
             };
             let grant = || GrantId::generate(&*self.platform.clock, &*self.platform.entropy);
             let answered = match invitation {
@@ -174,22 +181,23 @@ impl Ops {
             };
             let mut answered = match answered {
                 Ok(Some(answered)) => answered,
-                Ok(None) => return Ok(Acted::Done(Box::new(old))),
-                // What stands in the way may be the work of this very request, sent twice at once.
+                Ok(None) => return Ok(ActionOutcome::Done(Box::new(old))),
+                // The conflicting state may be the result of this request, sent twice concurrently.
                 Err(refusal) => {
                     let replayed = self.replayed(permit, claim).await?;
-                    return Ok(replayed.map_or(Acted::Refused(refusal), |there| Acted::Done(Box::new(there))));
+                    return Ok(replayed
+                        .map_or(ActionOutcome::Refused(refusal), |relation| ActionOutcome::Done(Box::new(relation))));
                 }
             };
             if answered.changes.iter().any(Change::closes) {
                 answered.relation.mark = Some(Mark::new(&*self.platform.clock, &*self.platform.entropy));
             }
             match self.store.write(permit, &old, &answered, claim).await {
-                Ok(Written::Done) => return Ok(Acted::Done(Box::new(answered.relation))),
+                Ok(Written::Done) => return Ok(ActionOutcome::Done(Box::new(answered.relation))),
                 Ok(Written::Conflict) => {}
-                Ok(Written::Replayed) => return self.there(permit).await.map(Box::new).map(Acted::Done),
-                Ok(Written::Ended(user)) => return Ok(Acted::Ended(user)),
-                // Whoever is in the way may have decided the matter: that is for the next look to tell.
+                Ok(Written::Replayed) => return self.stored(permit).await.map(Box::new).map(ActionOutcome::Done),
+                Ok(Written::Ended(user)) => return Ok(ActionOutcome::Ended(user)),
+                // The concurrent change may have decided the outcome: the next attempt reads it.
                 Err(error) if error.kind() == Kind::Aborted => {}
                 Err(error) => return Err(error),
             }
@@ -198,7 +206,7 @@ impl Ops {
         Err(Error::new(Kind::Aborted, "CONFLICT", message))
     }
 
-    /// The relation and, where the client answers what is asked, the invitation that is a request to the client now.
+    /// Returns the relation and, if the client answers a mapping request, the invitation that is a request now.
     async fn read(
         &self,
         permit: Act,
@@ -213,7 +221,7 @@ impl Ops {
         Ok((there, open))
     }
 
-    /// A page of a client's relations.
+    /// Returns a page of a client's relations.
     pub(crate) async fn of_client(&self, permit: AsClient, shown: Shown, wanted: Wanted<'_>) -> Result<Page<Relation>> {
         let now = self.now();
         let list = List {
@@ -228,16 +236,16 @@ impl Ops {
         Ok(page)
     }
 
-    /// A page of a therapist's relations.
+    /// Returns a page of a therapist's relations.
     pub(crate) async fn of_therapist(&self, permit: AsTherapist, wanted: Wanted<'_>) -> Result<Page<Relation>> {
         let list = self.therapists_list(permit, None::<fn(&Relation) -> bool>, "related-clients");
         list::page(&self.tokens, list, wanted).await
     }
 
-    /// A page of the relations that the therapist's clients have agreed to.
+    /// Returns a page of the relations that the therapist's clients have agreed to.
     ///
-    /// Profiles are shown on what it says. So the index only finds them, and what they are is read from the table: one
-    /// that has ended is not there any more, though the index may not have heard of it.
+    /// Other services show profiles based on the result. So the index only finds the relations, and their states are
+    /// read from the table: the index lags, and may still list a relation that has ended.
     pub(crate) async fn agreed(&self, permit: AsTherapist, wanted: Wanted<'_>) -> Result<Page<Relation>> {
         let now = self.now();
         let list = self.therapists_list(permit, Some(move |it: &Relation| it.is_agreed(now)), "agreed-clients");
@@ -253,44 +261,44 @@ impl Ops {
         List { query, shown, binding, caller }
     }
 
-    /// The names of the therapists of a page.
+    /// Returns the names of the therapists of a page.
     pub(crate) async fn names_of_therapists(&self, context: &Context, page: &Page<Relation>) -> Result<Therapists> {
         self.peers.therapists(context, page.items.iter().map(|relation| relation.therapist_id)).await
     }
 
-    /// The names of those clients of a page whose names the therapist may know.
+    /// Returns the names of those clients of a page whose names the therapist may see.
     pub(crate) async fn names_of_clients(&self, context: &Context, page: &Page<Relation>) -> Result<Clients> {
-        let known = page.items.iter().filter(|relation| relation.is_acquainted());
-        self.peers.clients(context, known.map(|relation| relation.client_id)).await
+        let visible = page.items.iter().filter(|relation| relation.may_see_client_name());
+        self.peers.clients(context, visible.map(|relation| relation.client_id)).await
     }
 
-    /// The grant on which the therapist may read the client's journal right now.
+    /// Returns the grant by which the therapist may read the client's journal now.
     pub(crate) async fn journal_access(&self, permit: Act) -> Result<Option<Grant>> {
-        Ok(match self.store.read_of_living(permit).await? {
-            Living::Both(there) => there.and_then(|relation| relation.grant_at(self.now())),
-            Living::Ended(_) => None,
+        Ok(match self.store.read_with_accounts(permit).await? {
+            ActiveAccounts::Both(there) => there.and_then(|relation| relation.grant_at(self.now())),
+            ActiveAccounts::Ended(_) => None,
         })
     }
 
-    /// The relation as it is right now.
+    /// Returns the relation, read consistently.
     pub(crate) async fn relation(&self, permit: Act) -> Result<Option<Relation>> {
         self.store.read(permit).await
     }
 
-    /// Ends every relation of somebody whose account is ended, and lets none begin. Can be repeated, and goes on where
-    /// it was interrupted.
+    /// Ends every relation of an ended account, and prevents new ones. Idempotent: a repetition resumes after an
+    /// interruption.
     ///
-    /// The index of a therapist's relations lags, so it is read until a reading finds nothing left to end. One that began
-    /// just before the marker was written can still be missed: its therapist can't log in any more, and its client ends
-    /// it.
-    pub(crate) async fn bury(&self, permit: Undertaker) -> Result<()> {
+    /// The index of a therapist's relations lags, so it is read until it lists nothing left to end. A relation that
+    /// began just before the marker was written can still be missed: its therapist can't log in any more, and its
+    /// client ends it.
+    pub(crate) async fn handle_account_deleted(&self, permit: AccountDeletionPermit) -> Result<()> {
         self.store.mark_ended(permit, self.now()).await?;
         while self.end_all(permit).await? {}
         Ok(())
     }
 
-    /// Ends what is found. Answers whether there was anything to end.
-    async fn end_all(&self, permit: Undertaker) -> Result<bool> {
+    /// Ends the relations that the query finds. Returns whether any was left to end.
+    async fn end_all(&self, permit: AccountDeletionPermit) -> Result<bool> {
         let (mut any, mut after) = (false, None::<Cursor>);
         loop {
             let query: Query = self.store.of_ended(permit);
@@ -301,7 +309,7 @@ impl Ops {
                 relations.into_iter().filter_map(|it| Some((permit.towards(it.pair())?, it.is_by_invitation())));
             let ended = stream::iter(theirs)
                 .map(|(act, by_invitation)| self.end_one(act, by_invitation))
-                .buffer_unordered(AT_ONCE);
+                .buffer_unordered(CONCURRENCY);
             any |= ended.try_fold(false, |any, one| async move { Ok(any || one) }).await?;
             if after.is_none() {
                 return Ok(any);
@@ -320,25 +328,25 @@ impl Ops {
         self.act(permit, Intent::AccountEnded, None).await.map(|_| true)
     }
 
-    async fn replayed(&self, permit: Act, claim: Repeatable<'_>) -> Result<Option<Relation>> {
+    async fn replayed(&self, permit: Act, claim: IdempotencyClaim<'_>) -> Result<Option<Relation>> {
         let Some(claim) = claim else { return Ok(None) };
-        if claim.replayed().await?.is_some() { self.there(permit).await.map(Some) } else { Ok(None) }
+        if claim.replayed().await?.is_some() { self.stored(permit).await.map(Some) } else { Ok(None) }
     }
 
-    async fn there(&self, permit: Act) -> Result<Relation> {
+    async fn stored(&self, permit: Act) -> Result<Relation> {
         self.store.read(permit).await?.ok_or_else(|| Error::not_found("relation"))
     }
 }
 
-impl Contacted {
-    /// Contact of two of whom this one's account has ended.
+impl ContactOutcome {
+    /// Returns the outcome for a pair in which this user's account has ended.
     fn with_ended(permit: Act, user: UserId) -> Self {
         if is_own(permit, user) { Self::CallerEnded } else { Self::NoSuchPeer }
     }
 }
 
 impl Shown {
-    /// What tells the lists apart. A token of one is none of another.
+    /// Returns the binding of page tokens: a token of one list is invalid for another.
     const fn binding(self) -> &'static str {
         match self {
             Self::Mapped(None) => "mappings",

@@ -1,4 +1,4 @@
-//! What other services know of the people in a relation: their names, and by that whether they are there.
+//! Looks up the names of the people in a relation at other services; a person without a name has no profile.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ pub(crate) struct Therapists(HashMap<String, TherapistName>);
 pub(crate) struct Clients(HashMap<String, String>);
 
 impl Therapists {
-    /// The name and the specialty; both empty for somebody who has no profile any more.
+    /// Returns the name and the specialty; both empty for a therapist without a profile.
     pub(crate) fn get(&self, id: TherapistId) -> (String, String) {
         let known = self.0.get(&id.to_string());
         known.map(|known| (known.name.clone(), known.specialty.clone())).unwrap_or_default()
@@ -34,14 +34,14 @@ impl Therapists {
 }
 
 impl Clients {
-    /// The name; empty for somebody who has no profile any more.
+    /// Returns the name; empty for a client without a profile.
     pub(crate) fn get(&self, id: ClientId) -> String {
         self.0.get(&id.to_string()).cloned().unwrap_or_default()
     }
 }
 
 impl Peers {
-    /// The names of the therapists of one page, by one call.
+    /// Returns the names of the therapists of one page, by one call.
     pub(crate) async fn therapists(
         &self,
         context: &Context,
@@ -58,7 +58,7 @@ impl Peers {
         Ok(Therapists(answer.names.into_iter().map(|name| (name.therapist_id.clone(), name)).collect()))
     }
 
-    /// The names of the clients of one page, by one call.
+    /// Returns the names of the clients of one page, by one call.
     pub(crate) async fn clients(&self, context: &Context, ids: impl Iterator<Item = ClientId>) -> Result<Clients> {
         let client_ids: Vec<_> = ids.map(|id| id.to_string()).collect();
         if client_ids.is_empty() {
@@ -72,18 +72,22 @@ impl Peers {
         Ok(Clients(answer.names.into_iter().map(named).collect()))
     }
 
+    /// Checks that a therapist with this id has a profile.
+    ///
     /// # Errors
     /// NOT_FOUND when no therapist with this id has a profile; UNAVAILABLE or INTERNAL.
     pub(crate) async fn must_have_therapist(&self, context: &Context, id: TherapistId) -> Result<()> {
         if self.has_therapist(context, id).await? { Ok(()) } else { Err(Error::not_found("therapist")) }
     }
 
-    /// Whether a therapist with this id has a profile.
+    /// Returns whether a therapist with this id has a profile.
     pub(crate) async fn has_therapist(&self, context: &Context, id: TherapistId) -> Result<bool> {
         let found = self.therapists(context, std::iter::once(id)).await?;
         Ok(found.0.contains_key(&id.to_string()))
     }
 
+    /// Checks that a client with this id has a profile.
+    ///
     /// # Errors
     /// NOT_FOUND when no client with this id has a profile; UNAVAILABLE or INTERNAL.
     pub(crate) async fn must_have_client(&self, context: &Context, id: ClientId) -> Result<()> {

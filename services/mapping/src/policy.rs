@@ -1,26 +1,26 @@
-//! Who may do what with a relation. Pure: the store takes the permits that are made here and nowhere else.
+//! Authorization for relations. Pure: the store requires permits, which only this module creates.
 
 use kernel::{ClientId, Error, Kind, Person, Role, TherapistId, UserId};
 
 use crate::model::Pair;
 use crate::transition::Actor;
 
-/// The right to everything of a client's side of the client's relations.
+/// Permit for the client's side of all of a client's relations.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AsClient(ClientId);
 
-/// The right to everything of a therapist's side of the therapist's relations.
+/// Permit for the therapist's side of all of a therapist's relations.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AsTherapist(TherapistId);
 
-/// The right to end every relation of somebody whose account is ended.
+/// Permit to end every relation of an ended account.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Undertaker {
+pub(crate) enum AccountDeletionPermit {
     Client(ClientId),
     Therapist(TherapistId),
 }
 
-/// The right to act on one relation as one of its sides.
+/// Permit to act on one relation as one of its sides.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Act {
     pair: Pair,
@@ -47,8 +47,8 @@ impl AsTherapist {
     }
 }
 
-impl Undertaker {
-    /// The right of the service that is told of the end of an account.
+impl AccountDeletionPermit {
+    /// Creates the permit for the account of an account-ended event.
     pub(crate) fn of(role: Role, id: UserId) -> Self {
         match role {
             Role::Client => Self::Client(id.into()),
@@ -63,7 +63,7 @@ impl Undertaker {
         }
     }
 
-    /// The relation, if it is one of the person's.
+    /// Returns the permit for a relation, if it is one of the account's.
     pub(crate) fn towards(self, pair: Pair) -> Option<Act> {
         let theirs = match self {
             Self::Client(id) => pair.client == id,
@@ -83,14 +83,14 @@ impl Act {
     }
 }
 
-/// The side that a person is on.
+/// Side of a person in relations.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Side {
     Client(AsClient),
     Therapist(AsTherapist),
 }
 
-/// The person's own side.
+/// Returns the person's own side.
 pub(crate) fn side(person: Person) -> Side {
     match person.role {
         Role::Client => Side::Client(AsClient(person.user_id.into())),
@@ -98,7 +98,8 @@ pub(crate) fn side(person: Person) -> Side {
     }
 }
 
-/// The client's own side, under the id of a path. Another account gets the same answer whether it exists or not.
+/// Returns the client's permit if the id of the path is the client's own. The refusal is the same whether another
+/// account exists or not.
 pub(crate) fn client(person: Person, id: &str) -> Result<AsClient, Error> {
     match side(person) {
         Side::Client(own) if names(id, person) => Ok(own),
@@ -107,7 +108,7 @@ pub(crate) fn client(person: Person, id: &str) -> Result<AsClient, Error> {
     }
 }
 
-/// The therapist's own side, under the id of a path or a parameter.
+/// Returns the therapist's permit if the id of the path or parameter is the therapist's own.
 pub(crate) fn therapist(person: Person, id: &str) -> Result<AsTherapist, Error> {
     match side(person) {
         Side::Therapist(own) if names(id, person) => Ok(own),
@@ -116,7 +117,7 @@ pub(crate) fn therapist(person: Person, id: &str) -> Result<AsTherapist, Error> 
     }
 }
 
-/// The refusal of what only therapists do.
+/// Returns the refusal of an action that only therapists may take.
 pub(crate) fn only_therapists() -> Error {
     role_not_allowed("only therapists may do this")
 }
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_side_acts_under_its_own_id_and_nobody_elses_existing_or_not() {
+    fn sides_act_under_their_own_id_only() {
         let person =
             |role| Person { user_id: UserId::from_bytes([1; 16]), role, login_id: LoginId::from_bytes([9; 16]) };
         let (own, other) = (UserId::from_bytes([1; 16]).to_string(), UserId::from_bytes([2; 16]).to_string());
@@ -160,9 +161,9 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_an_account_reaches_that_persons_relations_alone() {
+    fn account_deletion_permit_covers_own_relations_only() {
         let pair = Pair { client: ClientId::from_bytes([1; 16]), therapist: TherapistId::from_bytes([2; 16]) };
-        let of = |role, byte| Undertaker::of(role, UserId::from_bytes([byte; 16])).towards(pair);
+        let of = |role, byte| AccountDeletionPermit::of(role, UserId::from_bytes([byte; 16])).towards(pair);
         assert!(of(Role::Client, 1).is_some() && of(Role::Therapist, 2).is_some());
         assert!(of(Role::Client, 2).is_none() && of(Role::Therapist, 1).is_none());
     }

@@ -1,4 +1,4 @@
-//! How often, and how soon, a therapist may ask again for what the client has rejected.
+//! Limits repeated requests after the client has rejected them.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::transition::Refusal;
 
-/// Time after a rejection before the same may be asked again.
+/// Minimum time between a rejection and the next request of the same kind.
 pub(crate) const PAUSE: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Rejections after which the same may not be asked any more.
-const MOST: u8 = 3;
+/// Maximum rejections of one kind of request before no further ones are allowed.
+const MAX_REJECTIONS: u8 = 3;
 
 /// Rejections of one kind of request since the client last made contact or agreed to a mapping.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rejections {
     count: u8,
-    /// Time of the last one.
+    /// Time of the last rejection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<Timestamp>,
 }
@@ -28,23 +28,23 @@ impl Rejections {
         self.count > 0
     }
 
-    /// These after one more at this time, or after what makes them forgotten.
-    pub(crate) const fn after(self, is_rejection: bool, is_forgotten: bool, time: Timestamp) -> Self {
+    /// Returns the rejections after one more, or none after a change that resets them.
+    pub(crate) const fn after(self, is_rejection: bool, is_reset: bool, time: Timestamp) -> Self {
         if is_rejection {
             Self { count: self.count.saturating_add(1), last: Some(time) }
-        } else if is_forgotten {
+        } else if is_reset {
             Self::NONE
         } else {
             self
         }
     }
 
-    /// Whether the same may be asked now.
+    /// Checks whether a request of the same kind is allowed now.
     ///
     /// # Errors
-    /// The refusal, within the pause after a rejection and after the last of too many.
+    /// The refusal, within the pause after a rejection and once the maximum is reached.
     pub(crate) fn allow(self, now: Timestamp) -> Result<(), Refusal> {
-        if self.count >= MOST {
+        if self.count >= MAX_REJECTIONS {
             return Err(Refusal::RejectedTooOften);
         }
         let from = self.last.map(|last| last.saturating_add(PAUSE).unwrap_or(Timestamp::MAX));

@@ -1,10 +1,10 @@
-//! The RPCs that people call: a request enters, is translated, handed on, and its answer translated back.
+//! Implements the RPCs that people call: authorizes requests and converts between protos and use cases.
 
 use std::sync::Arc;
 
-use chassis::{Context, paged, status};
+use chassis::{Context, paged, to_status};
 use dynamo::Claim;
-use kernel::{Error, Page, Timestamp, both};
+use kernel::{Error, Page, Timestamp, zip_violations};
 use prost::Message as _;
 use proto::mapping::v1 as pb;
 use proto::mapping::v1::mapping_service_server::MappingService;
@@ -17,7 +17,7 @@ use crate::peers::Therapists;
 use crate::policy::{self, Act, Side};
 use crate::wire;
 
-/// What idempotency keys of each RPC are kept apart by from those of others.
+/// Paths of the RPCs, which separate the idempotency keys of one from those of others.
 const CREATE: &str = "/therapy.mapping.v1.MappingService/CreateMapping";
 const MAP: &str = "/therapy.mapping.v1.MappingService/MapClient";
 const REQUEST: &str = "/therapy.mapping.v1.MappingService/RequestConsent";
@@ -27,7 +27,7 @@ const REQUEST: &str = "/therapy.mapping.v1.MappingService/RequestConsent";
 pub(crate) struct Services(pub(crate) Arc<Ops>);
 
 impl Services {
-    /// The claim of a request that brought an idempotency key.
+    /// Returns the claim of a request that brought an idempotency key.
     pub(crate) fn claim(&self, context: &Context, rpc: &'static str, body: &[u8]) -> Result<Option<Claim>, Error> {
         let person = context.person()?;
         self.0.idempotency.claim_if_keyed(context.idempotency_key.as_deref(), person.user_id.as_bytes(), rpc, body)
@@ -36,7 +36,7 @@ impl Services {
     async fn create(&self, context: Context, request: pb::CreateMappingRequest) -> Result<Relation, Error> {
         let own = policy::client(context.person()?, &request.client_id)?;
         let claim = self.claim(&context, CREATE, &request.encode_to_vec());
-        let (therapist, claim) = both(wire::therapist_id(&request.therapist_id), claim)?;
+        let (therapist, claim) = zip_violations(wire::therapist_id(&request.therapist_id), claim)?;
         self.0.logins.must_be_open(&context).await?;
         self.0.map(&context, own.towards(therapist), claim.as_ref()).await
     }
@@ -48,13 +48,13 @@ impl Services {
         match policy::side(person) {
             Side::Client(own) => {
                 let own = if client_id.is_empty() { own } else { policy::client(person, client_id)? };
-                let (therapist, claim) = both(wire::therapist_id(therapist_id), claim)?;
+                let (therapist, claim) = zip_violations(wire::therapist_id(therapist_id), claim)?;
                 self.0.logins.must_be_open(&context).await?;
                 self.0.map(&context, own.towards(therapist), claim.as_ref()).await
             }
             Side::Therapist(own) => {
                 let own = if therapist_id.is_empty() { own } else { policy::therapist(person, therapist_id)? };
-                let (client, claim) = both(wire::client_id(client_id), claim)?;
+                let (client, claim) = zip_violations(wire::client_id(client_id), claim)?;
                 self.0.logins.must_be_open(&context).await?;
                 self.0.request_mapping(&context, own.towards(client), claim.as_ref()).await
             }
@@ -69,7 +69,7 @@ impl Services {
             Side::Therapist(_) | Side::Client(_) => policy::therapist(person, therapist_id)?,
         };
         let claim = self.claim(&context, REQUEST, &request.encode_to_vec());
-        let (asked, claim) = both(wire::request_type(*request_type), claim)?;
+        let (asked, claim) = zip_violations(wire::request_type(*request_type), claim)?;
         self.0.logins.must_be_open(&context).await?;
         let for_mapping = asked == pb::RequestType::Mapping;
         let missing = if for_mapping { "client" } else { "relation" };
@@ -112,7 +112,7 @@ impl Services {
         self.answer_with(&context, own.towards(therapist), intent).await
     }
 
-    /// Does what may grant or end. Whoever ends never needs a login that is still open.
+    /// Applies an intent that grants or ends. Only granting requires a login that is still open.
     async fn answer_with(&self, context: &Context, permit: Act, intent: Intent) -> Result<Relation, Error> {
         if matches!(intent, Intent::Accept | Intent::Grant(_)) {
             self.0.logins.must_be_open(context).await?;
@@ -121,7 +121,7 @@ impl Services {
     }
 
     fn shown(&self, relation: Result<Relation, Error>) -> Result<Response<pb::Relation>, Status> {
-        relation.map(|relation| Response::new(wire::relation(&relation, self.0.now()))).map_err(status::of)
+        relation.map(|relation| Response::new(wire::relation(&relation, self.0.now()))).map_err(to_status)
     }
 
     async fn list_of_client<T>(
@@ -138,7 +138,7 @@ impl Services {
         Ok(page.map(|relation| show(&relation, &names, now)))
     }
 
-    /// Makes requests of invitations before the first page of what is asked.
+    /// Turns invitations into requests before the first page of the requests is read.
     async fn receive_invitations(&self, context: &Context, asked: &Asked) -> Result<(), Error> {
         let own = policy::client(context.person()?, &asked.person_id)?;
         if asked.page_token.is_empty() {
@@ -156,7 +156,7 @@ impl Services {
     }
 }
 
-/// Which page is asked for, of whose relations.
+/// Parameters of a list request: the person and the page.
 struct Asked {
     person_id: String,
     page_size: i32,
@@ -169,7 +169,7 @@ impl Asked {
     }
 }
 
-/// Either side ends; each names itself.
+/// Returns the permit to end a relation. Either side may end it, under its own id.
 fn end_permit(context: &Context, client_id: &str, therapist_id: &str) -> Result<Act, Error> {
     let person = context.person()?;
     match policy::side(person) {
@@ -247,7 +247,7 @@ impl MappingService for Services {
         let page = self
             .list_of_client(&context, asked, Shown::Mapped(journal_access), wire::therapist_relation)
             .await
-            .map_err(status::of)?;
+            .map_err(to_status)?;
         Ok(listed(page, |mappings, next_page_token| pb::ListMappingsResponse { mappings, next_page_token }))
     }
 
@@ -258,9 +258,9 @@ impl MappingService for Services {
         let context = Context::of(&request);
         let pb::ListConsentRequestsRequest { client_id: person_id, page_size, page_token } = request.into_inner();
         let asked = Asked { person_id, page_size, page_token };
-        self.receive_invitations(&context, &asked).await.map_err(status::of)?;
+        self.receive_invitations(&context, &asked).await.map_err(to_status)?;
         let page =
-            self.list_of_client(&context, asked, Shown::Waiting, wire::consent_request).await.map_err(status::of)?;
+            self.list_of_client(&context, asked, Shown::Waiting, wire::consent_request).await.map_err(to_status)?;
         Ok(listed(page, |requests, next_page_token| pb::ListConsentRequestsResponse { requests, next_page_token }))
     }
 
@@ -272,7 +272,7 @@ impl MappingService for Services {
         let pb::ListRelatedTherapistsRequest { client_id: person_id, page_size, page_token } = request.into_inner();
         let asked = Asked { person_id, page_size, page_token };
         let page =
-            self.list_of_client(&context, asked, Shown::All, wire::therapist_relation).await.map_err(status::of)?;
+            self.list_of_client(&context, asked, Shown::All, wire::therapist_relation).await.map_err(to_status)?;
         Ok(listed(page, |therapists, next_page_token| pb::ListRelatedTherapistsResponse {
             therapists,
             next_page_token,
@@ -286,12 +286,12 @@ impl MappingService for Services {
         let context = Context::of(&request);
         let pb::ListRelatedClientsRequest { therapist_id: person_id, page_size, page_token } = request.into_inner();
         let asked = Asked { person_id, page_size, page_token };
-        let page = self.list_of_therapist(&context, asked).await.map_err(status::of)?;
+        let page = self.list_of_therapist(&context, asked).await.map_err(to_status)?;
         Ok(listed(page, |clients, next_page_token| pb::ListRelatedClientsResponse { clients, next_page_token }))
     }
 }
 
-/// An answer that is a page, whose token stands beside it too.
+/// Returns the response of a page, with the page token in its metadata too.
 fn listed<T, R>(page: Page<T>, answer: impl FnOnce(Vec<T>, String) -> R) -> Response<R> {
     let Page { items, next } = page;
     paged(answer(items, next.clone().unwrap_or_default()), next.as_deref())

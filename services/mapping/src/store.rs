@@ -7,28 +7,28 @@
 //! | `INVITED#<digest of an address>` | `THERAPIST#<id>` | an invitation that no client has received |
 //! | `CLIENT#<id>` | `THERAPIST#<id>#INVITATION` | an invitation that is a request now |
 //! | `INVITATIONS#<therapist>` | `BUDGET` | the times of the therapist's invitations in the last hour |
-//! | `ENDED#<user id>` | `ENDED` | the account is ended: nothing begins with it any more |
-//! | `IDEM#<digest>` | `IDEM` | a request that brought an idempotency key |
+//! | `ENDED#<user id>` | `ENDED` | marker of an ended account, which can't begin a relation |
+//! | `IDEM#<digest>` | `IDEM` | the record of an idempotent request |
 //!
 //! Invitations are in no index, so that no list of a therapist can show them; [`crate::invitations`] writes them.
 //!
 //! A client's relations are one partition; a therapist's are one of the index `by_therapist`, which lags behind by
 //! milliseconds as a rule. Permissions are read from the table, consistently.
 //!
-//! A relation that its client has ended carries the event of that, until appointments has taken it.
+//! A relation that its client has ended carries the event of that until appointments has acknowledged it (outbox).
 
 use dynamo::{
     Action, Claim, Condition, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read, Table, TableDef,
     Transact, Verdict,
 };
 use kernel::{ClientId, Error, Result, TherapistId, Timestamp, UserId};
+use outbox::Mark;
 use proto::events::v1::Event;
-use relay::Mark;
 use serde::{Deserialize, Serialize};
 
 use crate::invitations::{self, Answered, request_key};
 use crate::model::{Change, Pair, Relation};
-use crate::policy::{Act, AsClient, AsTherapist, Undertaker};
+use crate::policy::{AccountDeletionPermit, Act, AsClient, AsTherapist};
 use crate::transition::Mapping;
 
 const BY_THERAPIST: IndexDef = IndexDef {
@@ -41,7 +41,7 @@ const BY_THERAPIST: IndexDef = IndexDef {
 pub static MAPPINGS: TableDef = TableDef {
     name: "Mappings",
     key: KeyDef::PK_SK,
-    indexes: &[BY_THERAPIST, relay::pending(Projection::KeysOnly)],
+    indexes: &[BY_THERAPIST, outbox::pending(Projection::KeysOnly)],
     ttl: Some(EXPIRES_AT),
 };
 
@@ -52,34 +52,34 @@ const THERAPIST: &str = "THERAPIST#";
 #[derive(Debug, Clone)]
 pub(crate) struct Store(Table);
 
-/// What became of a change.
+/// Outcome of a conditional write of a relation.
 #[derive(Debug)]
 #[must_use]
 pub(crate) enum Written {
     Done,
-    /// Somebody else changed the relation meanwhile.
+    /// The relation was changed concurrently.
     Conflict,
-    /// The same request was faster.
+    /// The same request was completed before.
     Replayed,
     /// The account of this person is ended.
     Ended(UserId),
 }
 
-/// A relation, if the accounts of both are there.
+/// A relation read together with the markers of both accounts.
 #[derive(Debug)]
-pub(crate) enum Living {
+pub(crate) enum ActiveAccounts {
     Both(Option<Box<Relation>>),
     /// The account of this person is ended.
     Ended(UserId),
 }
 
-/// That an account is ended.
+/// Marker of an ended account.
 #[derive(Serialize, Deserialize)]
 struct Marker {
     ended_at: Timestamp,
 }
 
-/// A relation and the mark of its event.
+/// Row of a relation with the mark of its pending event.
 #[derive(Serialize)]
 struct Marked<'a> {
     #[serde(flatten)]
@@ -88,21 +88,21 @@ struct Marked<'a> {
     mark: Option<Mark>,
 }
 
-/// The events that are pending in the table.
+/// The pending events of the table.
 pub(crate) struct Endings;
 
-impl relay::Events for Endings {
+impl outbox::Events for Endings {
     fn pending(&self, item: Item) -> Result<Option<Event>> {
         Ok(Relation::try_from(item)?.event())
     }
 }
 
-/// Key of a relation.
+/// Returns the key of a relation.
 pub(crate) fn key(pair: Pair) -> Key {
     Key::new(partition(pair.client), format!("{THERAPIST}{}", pair.therapist))
 }
 
-/// The partition of a client's relations.
+/// Returns the partition of a client's relations.
 pub(crate) fn partition(client: ClientId) -> String {
     format!("CLIENT#{client}")
 }
@@ -111,12 +111,12 @@ fn history_partition(pair: Pair) -> String {
     format!("HISTORY#{}#{}", pair.client, pair.therapist)
 }
 
-/// The partition of the marker that somebody's account has ended.
+/// Returns the partition of the marker of an ended account.
 pub(crate) fn marker_partition(user: UserId) -> String {
     format!("ENDED#{user}")
 }
 
-/// The key of that marker.
+/// Returns the key of that marker.
 pub(crate) fn marker_key(user: UserId) -> Key {
     Key::new(marker_partition(user), ENDED)
 }
@@ -138,14 +138,14 @@ impl Store {
         Self(table)
     }
 
-    /// The relation that the permit is for, as it is right now.
+    /// Returns the relation of the permit, read consistently.
     pub(crate) async fn read(&self, permit: Act) -> Result<Option<Relation>> {
         self.0.get_item(&key(permit.pair()), Read::Consistent).await?.map(Relation::try_from).transpose()
     }
 
-    /// The same, but only while both accounts are there: the index by which a therapist's relations are ended lags, and may
-    /// have missed one. All of it is read by one call.
-    pub(crate) async fn read_of_living(&self, permit: Act) -> Result<Living> {
+    /// Returns the relation only while both accounts are active, by one call: the index by which a therapist's
+    /// relations are ended lags, and may have missed one.
+    pub(crate) async fn read_with_accounts(&self, permit: Act) -> Result<ActiveAccounts> {
         let pair = permit.pair();
         let people: [UserId; 2] = [pair.client.into(), pair.therapist.into()];
         let keys = people.map(marker_key).into_iter().chain([key(pair)]).collect();
@@ -153,13 +153,13 @@ impl Store {
         let (markers, relation): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.text("sk") == Some(ENDED));
         let is_ended = |user: &&UserId| markers.iter().any(|item| item.text("pk") == Some(&marker_partition(**user)));
         if let Some(ended) = people.iter().find(is_ended) {
-            return Ok(Living::Ended(*ended));
+            return Ok(ActiveAccounts::Ended(*ended));
         }
         let relation = relation.into_iter().next().map(Relation::try_from).transpose()?;
-        Ok(Living::Both(relation.map(Box::new)))
+        Ok(ActiveAccounts::Both(relation.map(Box::new)))
     }
 
-    /// The relations that these permits are for, as they are right now, in the order of the clients' ids.
+    /// Returns the relations of these permits, read consistently, in the order of the clients' ids.
     pub(crate) async fn read_all(&self, permits: Vec<Act>) -> Result<Vec<Relation>> {
         let keys = permits.into_iter().map(|permit| key(permit.pair())).collect();
         let items = self.0.batch_get(keys, Read::Consistent).await?;
@@ -168,8 +168,8 @@ impl Store {
         Ok(relations)
     }
 
-    /// Stores a changed relation with its history, and the record of the request if it brought a key, if the relation
-    /// is still what was read. Nothing begins with an account that is ended.
+    /// Writes a changed relation, its history and the record of an idempotent request in one transaction, if the
+    /// relation is unchanged since it was read. An ended account can't begin a relation.
     pub(crate) async fn write(
         &self,
         permit: Act,
@@ -207,31 +207,31 @@ impl Store {
             return Ok(Written::Ended(*user));
         }
         match verdicts.first() {
-            Some(Verdict::Unmet(_)) => Ok(Written::Conflict),
+            Some(Verdict::ConditionFailed(_)) => Ok(Written::Conflict),
             Some(Verdict::Fine) | None => Err(Error::internal("a transaction failed without a reason")),
         }
     }
 
-    /// Notes that an account is ended: from here on nothing begins with it.
-    pub(crate) async fn mark_ended(&self, permit: Undertaker, now: Timestamp) -> Result<()> {
+    /// Writes the marker of an ended account: from then on it can't begin a relation.
+    pub(crate) async fn mark_ended(&self, permit: AccountDeletionPermit, now: Timestamp) -> Result<()> {
         self.0.put_new(&marker_key(permit.id()), &Marker { ended_at: now }).await.map(drop)
     }
 
-    /// The relations of a client, in the order of the therapists' ids, without delay.
+    /// Returns the query of a client's relations in the order of the therapists' ids, read consistently.
     pub(crate) fn of_client(&self, permit: AsClient) -> Query {
         self.0.query(partition(permit.id())).consistent()
     }
 
-    /// The relations of a therapist, in the order of the clients' ids.
+    /// Returns the query of a therapist's relations in the order of the clients' ids.
     pub(crate) fn of_therapist(&self, permit: AsTherapist) -> Query {
         self.in_index(permit.id())
     }
 
-    /// The relations of somebody whose account is ended.
-    pub(crate) fn of_ended(&self, permit: Undertaker) -> Query {
+    /// Returns the query of an ended account's relations.
+    pub(crate) fn of_ended(&self, permit: AccountDeletionPermit) -> Query {
         match permit {
-            Undertaker::Client(id) => self.0.query(partition(id)).consistent(),
-            Undertaker::Therapist(id) => self.in_index(id),
+            AccountDeletionPermit::Client(id) => self.0.query(partition(id)).consistent(),
+            AccountDeletionPermit::Therapist(id) => self.in_index(id),
         }
     }
 
@@ -239,7 +239,7 @@ impl Store {
         self.0.query_index(&BY_THERAPIST, therapist.to_string())
     }
 
-    /// Every change of a relation, the first first.
+    /// Returns every change of a relation, oldest first.
     #[cfg(test)]
     pub(crate) async fn history(&self, pair: Pair) -> Result<Vec<Change>> {
         let (mut changes, mut after) = (Vec::new(), None);

@@ -1,6 +1,6 @@
-//! The rules of consent as data: one table of every step that somebody can take, from every state.
+//! State machine of consent: one table of the transitions of every actor and action from every state.
 //!
-//! Pure: no clock, no ids. A state that has expired comes in as EXPIRED.
+//! Pure: no clock, no ids. An expired state is passed as EXPIRED.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Asked;
 
-/// Who acts.
+/// Actor of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum Actor {
     Client,
     Therapist,
-    /// What follows from the end of an account.
+    /// The service itself, after the end of an account.
     System,
 }
 
-/// What somebody does.
+/// Action of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum Action {
@@ -67,10 +67,10 @@ pub(crate) struct State {
     pub(crate) access: Access,
 }
 
-/// Why a step can't be taken.
+/// Reasons for refusing a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// This kind of person never does this.
+    /// The action is not available to this actor.
     NotTheirs,
     MappingExists,
     RequestPending,
@@ -79,9 +79,9 @@ pub(crate) enum Refusal {
     NotMapped,
     NotAgreed,
     NoJournalAccess,
-    /// The client has ended the relation, and this was asked for.
+    /// The client has ended the relation; carries the subject of the refused request.
     Closed(Asked),
-    /// The client has rejected the same a short time ago.
+    /// The client has recently rejected the same request.
     RejectedLately {
         from: Timestamp,
         wait: Duration,
@@ -89,17 +89,17 @@ pub(crate) enum Refusal {
     RejectedTooOften,
 }
 
-/// What a step leads to.
+/// Result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// To this state, which may be the same with other facts.
+    /// Transition to this state, which may equal the present one when only other facts change.
     To(State),
-    /// It has been taken before.
+    /// The step was taken before.
     Unchanged,
     Refused(Refusal),
 }
 
-/// One line of the table: these states, and what becomes of them. No states named means any.
+/// One rule of the table: the states that it matches, and their result. An empty list matches any state.
 struct Rule {
     actor: Actor,
     action: Action,
@@ -113,7 +113,7 @@ enum Then {
     Mapping(Mapping),
     Access(Access),
     Both(Mapping, Access),
-    /// The states stay; another fact is noted.
+    /// The states stay; another fact is recorded.
     Note,
     Unchanged,
     Refused(Refusal),
@@ -129,8 +129,8 @@ const fn rule(
     Rule { actor, action, mapping, access, then }
 }
 
-/// For each actor and action exactly one line holds of each state; an actor and an action without lines don't go
-/// together.
+/// For each actor and action either exactly one rule matches each state, or none matches any: then the action is not
+/// available to the actor.
 const TABLE: &[Rule] = {
     use Access as A;
     use Action as D;
@@ -158,7 +158,7 @@ const TABLE: &[Rule] = {
         rule(Client, D::End, &[M::Active], OFF, To(M::Ended)),
         rule(Client, D::End, &[M::Requested], &[], To(M::Rejected)),
         rule(Client, D::End, &[M::None, M::Expired], &[], To(M::Ended)),
-        // Contact ends with it.
+        // Contact ends with the relation.
         rule(Client, D::End, &[M::Rejected, M::Ended], &[], Note),
         rule(Therapist, D::End, &[M::Active], ON, Both(M::Ended, A::Revoked)),
         rule(Therapist, D::End, &[M::Active], OFF, To(M::Ended)),
@@ -193,7 +193,7 @@ const TABLE: &[Rule] = {
 };
 
 impl Rule {
-    fn holds(&self, actor: Actor, action: Action, state: State) -> bool {
+    fn matches(&self, actor: Actor, action: Action, state: State) -> bool {
         let is_any = |states: bool, named: bool| states || named;
         self.actor == actor
             && self.action == action
@@ -202,10 +202,10 @@ impl Rule {
     }
 }
 
-/// What becomes of a relation in this state when somebody does this.
+/// Returns the result of an actor's action in a state.
 pub(crate) fn step(actor: Actor, action: Action, state: State) -> Step {
     let State { mapping, access } = state;
-    let rule = TABLE.iter().find(|rule| rule.holds(actor, action, state));
+    let rule = TABLE.iter().find(|rule| rule.matches(actor, action, state));
     match rule.map(|rule| rule.then) {
         Some(Then::Mapping(mapping)) => Step::To(State { mapping, access }),
         Some(Then::Access(access)) => Step::To(State { mapping, access }),
@@ -286,22 +286,22 @@ mod tests {
         })
     }
 
-    /// Access that is on, or asked for, without a mapping: no relation is ever so.
+    /// Returns whether a state is consistent: access is on or requested only with a mapping.
     fn is_sound(State { mapping, access }: State) -> bool {
         mapping == Mapping::Active || !matches!(access, Access::Pending | Access::Accepted)
     }
 
     #[test]
-    fn exactly_one_line_holds_of_each_state_of_each_actor_and_action_that_go_together() {
+    fn one_rule_matches_each_state_of_an_available_action() {
         for (actor, action, state) in all() {
-            let together = TABLE.iter().any(|rule| rule.actor == actor && rule.action == action);
-            let lines = TABLE.iter().filter(|rule| rule.holds(actor, action, state)).count();
-            assert_eq!(lines, usize::from(together), "{actor:?} {action:?} {state:?}");
+            let is_available = TABLE.iter().any(|rule| rule.actor == actor && rule.action == action);
+            let rules = TABLE.iter().filter(|rule| rule.matches(actor, action, state)).count();
+            assert_eq!(rules, usize::from(is_available), "{actor:?} {action:?} {state:?}");
         }
     }
 
     #[test]
-    fn each_action_is_of_its_actors_alone() {
+    fn actions_are_available_to_their_actors_only() {
         use Actor::{Client, System, Therapist};
         for (actor, action, state) in all() {
             let theirs: &[Actor] = match action {
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn access_is_on_or_asked_for_only_while_the_two_are_mapped() {
+    fn access_on_or_requested_implies_mapping() {
         for (actor, action, state) in all().filter(|(.., state)| is_sound(*state)) {
             if let Step::To(after) = step(actor, action, state) {
                 assert!(is_sound(after), "{actor:?} {action:?} {state:?}");
@@ -329,8 +329,9 @@ mod tests {
         }
     }
 
+    /// Only the client activates a mapping or access, and no step leads to NONE or EXPIRED.
     #[test]
-    fn only_the_client_maps_and_turns_access_on_and_nobody_makes_a_state_expired() {
+    fn only_clients_activate_and_no_step_expires() {
         for (actor, action, state) in all() {
             let Step::To(after) = step(actor, action, state) else { continue };
             if actor != Actor::Client {
@@ -345,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_was_taken_changes_nothing_or_is_refused_when_it_is_taken_again() {
+    fn repeated_step_is_unchanged_or_refused() {
         for (actor, action, state) in all().filter(|(.., state)| is_sound(*state)) {
             // A grant given again may have other limits, contact another channel, and contact ends with a relation.
             if matches!(action, Action::Grant | Action::RecordContact)
@@ -360,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_an_account_leaves_nothing_on() {
+    fn account_ended_leaves_nothing_active() {
         for (.., state) in all() {
             match step(Actor::System, Action::AccountEnded, state) {
                 Step::To(after) => {

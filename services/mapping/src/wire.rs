@@ -1,22 +1,22 @@
-//! Between the messages of the protos and the types of the domain; every field by its name.
+//! Converts between the messages of the protos and the types of the domain, and reports violations by field.
 
 use kernel::{ClientId, Error, PageSize, TherapistId, Timestamp, Violations};
 use proto::mapping::v1 as pb;
 
 use crate::list::Wanted;
 use crate::model::{Channel, Grant, Intent, Limits, Relation, request_ends};
-use crate::ops::Contacted;
+use crate::ops::ContactOutcome;
 use crate::peers::{Clients, Therapists};
 use crate::transition::{Access, Mapping};
 
-/// The id of the therapist whom a client names.
+/// Parses the therapist's id in a client's request.
 pub(crate) fn therapist_id(id: &str) -> Result<TherapistId, Error> {
     let mut bad = Violations::default();
     let parsed = take_id(&mut bad, "therapistId", id);
     parsed.ok_or_else(|| bad.into_error())
 }
 
-/// The id of the client whom a therapist names.
+/// Parses the client's id in a therapist's request.
 pub(crate) fn client_id(id: &str) -> Result<ClientId, Error> {
     let mut bad = Violations::default();
     let parsed = take_id(&mut bad, "clientId", id);
@@ -32,10 +32,10 @@ fn take_id<T: std::str::FromStr<Err = kernel::ParseIdError>>(
         bad.add(field, "is required");
         return None;
     }
-    bad.take(field, id.parse())
+    bad.check(field, id.parse())
 }
 
-/// What a therapist asks for.
+/// Parses the type of a therapist's request.
 pub(crate) fn request_type(request_type: i32) -> Result<pb::RequestType, Error> {
     match pb::RequestType::try_from(request_type) {
         Ok(asked @ (pb::RequestType::Mapping | pb::RequestType::JournalAccess)) => Ok(asked),
@@ -45,7 +45,7 @@ pub(crate) fn request_type(request_type: i32) -> Result<pb::RequestType, Error> 
     }
 }
 
-/// What a client answers to a mapping request of this therapist.
+/// Parses a client's answer to a mapping request.
 pub(crate) fn answer(therapist: &str, answer: Option<pb::MappingAnswer>) -> Result<(TherapistId, Intent), Error> {
     let mut bad = Violations::default();
     let therapist = take_id(&mut bad, "therapistId", therapist);
@@ -61,7 +61,7 @@ pub(crate) fn answer(therapist: &str, answer: Option<pb::MappingAnswer>) -> Resu
     therapist.zip(intent).ok_or_else(|| bad.into_error())
 }
 
-/// What becomes of this therapist's access.
+/// Parses a client's change of a therapist's access.
 pub(crate) fn access_change(
     therapist: &str,
     change: Option<pb::JournalAccessChange>,
@@ -78,8 +78,8 @@ pub(crate) fn access_change(
             bad.add(*field, "is only for access ACCEPTED: leave it out");
         }
     }
-    let entries_from = entries_from.and_then(|from| bad.take("entriesFrom", timestamp(from)));
-    let expires_at = expires_at.and_then(|at| bad.take("expiresAt", timestamp(at)));
+    let entries_from = entries_from.and_then(|from| bad.check("entriesFrom", timestamp(from)));
+    let expires_at = expires_at.and_then(|at| bad.check("expiresAt", timestamp(at)));
     if access == Ok(Status::Accepted) && expires_at.is_some_and(|at| at <= now) {
         bad.add("expiresAt", "must be in the future");
     }
@@ -98,7 +98,7 @@ pub(crate) fn access_change(
     }
 }
 
-/// How contact was made.
+/// Parses the channel of a contact.
 pub(crate) fn channel(kind: i32) -> Result<Channel, Error> {
     use pb::record_contact_request::Kind;
     match Kind::try_from(kind) {
@@ -108,17 +108,17 @@ pub(crate) fn channel(kind: i32) -> Result<Channel, Error> {
     }
 }
 
-pub(crate) fn contacted(contacted: Contacted) -> pb::RecordContactResponse {
+pub(crate) fn contact_outcome(outcome: ContactOutcome) -> pb::RecordContactResponse {
     use pb::record_contact_response::Outcome;
-    let (outcome, version) = match contacted {
-        Contacted::Recorded(version) => (Outcome::Recorded, version),
-        Contacted::NoSuchPeer => (Outcome::NoSuchPeer, 0),
-        Contacted::CallerEnded => (Outcome::CallerEnded, 0),
+    let (outcome, version) = match outcome {
+        ContactOutcome::Recorded(version) => (Outcome::Recorded, version),
+        ContactOutcome::NoSuchPeer => (Outcome::NoSuchPeer, 0),
+        ContactOutcome::CallerEnded => (Outcome::CallerEnded, 0),
     };
     pb::RecordContactResponse { outcome: outcome.into(), version }
 }
 
-/// Which page a request asks for.
+/// Parses the requested page.
 pub(crate) fn wanted(page_size: i32, token: &str) -> Result<Wanted<'_>, Error> {
     let size = PageSize::from_request(page_size).ok_or_else(|| Error::invalid("pageSize", "must not be negative"))?;
     Ok(Wanted { size, token })
@@ -232,7 +232,7 @@ pub(crate) fn client_relation(it: &Relation, names: &Clients, now: Timestamp) ->
     }
 }
 
-/// What a relation's therapist waits for. A relation that is listed has exactly one of the two requests.
+/// Returns the pending request of a relation. A listed relation has exactly one of the two kinds.
 pub(crate) fn consent_request(it: &Relation, names: &Therapists, now: Timestamp) -> pb::ConsentRequest {
     let (therapist_name, specialty) = names.get(it.therapist_id);
     let (request_type, requested_at) = if it.at(now).mapping == Mapping::Requested {

@@ -78,8 +78,8 @@ impl Store {
         // It may have failed because it was done before, by an attempt whose answer got lost.
         let Some(first) = messages.first() else { return Ok(Appended::Done) };
         let there = match verdicts.first() {
-            Some(Verdict::Unmet(Some(item))) => Some(item.clone()),
-            Some(Verdict::Unmet(None) | Verdict::Fine) | None => {
+            Some(Verdict::ConditionFailed(Some(item))) => Some(item.clone()),
+            Some(Verdict::ConditionFailed(None) | Verdict::Fine) | None => {
                 self.table.get_item(&message_key(*pair, from.last.after(1)), Read::Consistent).await?
             }
         };

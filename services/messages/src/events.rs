@@ -1,6 +1,6 @@
 //! What messages hears of from others.
 
-use chassis::status;
+use chassis::to_status;
 use dynamo::{Item, Key};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kernel::{Error, UserId};
@@ -24,9 +24,9 @@ impl SubscriberService for Messages {
         let pb::DeliverRequest { event } = request.into_inner();
         // A kind that is newer than this service is none here, and nothing that it has to hear of.
         if let Some(Kind::AccountEnded(ended)) = event.and_then(|event| event.kind) {
-            let invalid = |_| status::of(Error::invalid("event.accountEnded.userId", "is not an id"));
+            let invalid = |_| to_status(Error::invalid("event.accountEnded.userId", "is not an id"));
             let account = ended.user_id.parse().map_err(invalid)?;
-            self.0.bury(account, ended.role()).await.map_err(status::of)?;
+            self.0.handle_account_deleted(account, ended.role()).await.map_err(to_status)?;
         }
         Ok(Response::new(pb::DeliverResponse {}))
     }
@@ -38,7 +38,7 @@ impl Ops {
     ///
     /// Another replica may hold the key until its life is over, and a message that it is just adding meanwhile stays:
     /// unreadable then.
-    pub(crate) async fn bury(&self, account: UserId, role: Role) -> kernel::Result<()> {
+    pub(crate) async fn handle_account_deleted(&self, account: UserId, role: Role) -> kernel::Result<()> {
         self.keyring.forget(account);
         if role == Role::Therapist {
             return Ok(());

@@ -75,7 +75,7 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let probe = launch::probe(&deps.dynamodb.table(&MESSAGES));
+    let probe = bootstrap::probe(&deps.dynamodb.table(&MESSAGES));
     let services = Messages(Arc::new(ops(deps)?));
     let messages = MessageServiceServer::new(services.clone());
     let events = SubscriberServiceServer::new(services);

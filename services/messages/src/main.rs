@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use bootstrap::{Domain, ServiceContext};
 use chassis::Service;
 use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
-use launch::{Domain, Given};
 
 struct This;
 
@@ -43,7 +43,7 @@ impl Domain for This {
     const TABLES: &'static [&'static TableDef] = &[&messages::MESSAGES];
     type Config = Config;
 
-    async fn build(config: Config, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
+    async fn build(config: Config, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
         let Config { clients_address, therapists_address, vault_address, mapping_address, keyring, watching } = config;
         let deps = messages::Deps {
             auth: given.auth.clone(),
@@ -63,13 +63,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    launch::run::<This>().await
+    bootstrap::run::<This>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn no_setting_is_there_twice() {
-        launch::check::<super::This>();
+        bootstrap::check::<super::This>();
     }
 }

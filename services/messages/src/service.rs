@@ -3,9 +3,9 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use chassis::{Context, paged, status};
+use chassis::{Context, paged, to_status};
 use futures_util::{Stream, stream};
-use kernel::{Error, both};
+use kernel::{Error, zip_violations};
 use prost::Message as _;
 use proto::messages::v1 as pb;
 use proto::messages::v1::message_service_server::MessageService;
@@ -29,7 +29,7 @@ impl Messages {
         policy::sender(person, &request.sender_id)?;
         let key = context.idempotency_key.as_deref();
         let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), SEND, &request.encode_to_vec());
-        let ((permit, text), claim) = both(wire::letter(request, policy::own(person)), claim)?;
+        let ((permit, text), claim) = zip_violations(wire::letter(request, policy::own(person)), claim)?;
         let claim = key.map(str::to_owned).zip(claim);
         let message = self.0.send(&context, permit, text, claim).await?;
         Ok(wire::message(message, permit.pair()))
@@ -74,7 +74,7 @@ impl Messages {
 impl MessageService for Messages {
     async fn send_message(&self, request: Request<pb::SendMessageRequest>) -> Result<Response<pb::Message>, Status> {
         let context = Context::of(&request);
-        self.send(context, request.into_inner()).await.map(Response::new).map_err(status::of)
+        self.send(context, request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn list_messages(
@@ -82,7 +82,7 @@ impl MessageService for Messages {
         request: Request<pb::ListMessagesRequest>,
     ) -> Result<Response<pb::ListMessagesResponse>, Status> {
         let context = Context::of(&request);
-        let page = self.list(context, request.into_inner()).await.map_err(status::of)?;
+        let page = self.list(context, request.into_inner()).await.map_err(to_status)?;
         let next = Some(page.next_page_token.clone()).filter(|next| !next.is_empty());
         Ok(paged(page, next.as_deref()))
     }
@@ -92,14 +92,14 @@ impl MessageService for Messages {
         request: Request<pb::ListConversationsRequest>,
     ) -> Result<Response<pb::ListConversationsResponse>, Status> {
         let context = Context::of(&request);
-        let page = self.conversations(context, request.into_inner()).await.map_err(status::of)?;
+        let page = self.conversations(context, request.into_inner()).await.map_err(to_status)?;
         let next = Some(page.next_page_token.clone()).filter(|next| !next.is_empty());
         Ok(paged(page, next.as_deref()))
     }
 
     async fn mark_read(&self, request: Request<pb::MarkReadRequest>) -> Result<Response<pb::ReadMark>, Status> {
         let context = Context::of(&request);
-        self.mark(context, request.into_inner()).await.map(Response::new).map_err(status::of)
+        self.mark(context, request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     type WatchConversationStream = Pin<Box<dyn Stream<Item = Result<pb::Message, Status>> + Send>>;
@@ -109,7 +109,7 @@ impl MessageService for Messages {
         request: Request<pb::WatchConversationRequest>,
     ) -> Result<Response<Self::WatchConversationStream>, Status> {
         let context = Context::of(&request);
-        let watching = self.watch(context, request.into_inner()).await.map_err(status::of)?;
+        let watching = self.watch(context, request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(Box::pin(stream::unfold(Some(watching), step))))
     }
 }
@@ -122,6 +122,6 @@ async fn step(watching: Option<Watching>) -> Option<(Result<pb::Message, Status>
             let message = wire::message(message, watching.permit().pair());
             Some((Ok(message), Some(watching)))
         }
-        Err(error) => Some((Err(status::of(error)), None)),
+        Err(error) => Some((Err(to_status(error)), None)),
     }
 }

@@ -203,8 +203,8 @@ impl Store {
             .set(position, id.position())
             .when(Condition::exists().and(further));
         match update.run().await? {
-            Update::Done(head) | Update::Unmet(Some(head)) => head.parse().map(Some),
-            Update::Unmet(None) => Ok(None),
+            Update::Done(head) | Update::ConditionFailed(Some(head)) => head.parse().map(Some),
+            Update::ConditionFailed(None) => Ok(None),
         }
     }
 

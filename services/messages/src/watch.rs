@@ -21,7 +21,7 @@ use crate::wire;
 /// How many messages are read at a time: what is held for a reader who is slow.
 const PAGE: u16 = 50;
 /// How long the reading of a page may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a page is read that begins with a part of a batch which is just being stored.
 const READS: u32 = 10;
 /// How long auth may take to say whose login has ended, where the interval is shorter.
@@ -140,7 +140,7 @@ impl Watching {
                 dense.push(row);
             }
             if !dense.is_empty() {
-                let context = self.context.renewed(PATIENCE);
+                let context = self.context.renewed(TIMEOUT);
                 let Some(key) = ops.key(&context, *permit).await? else { return Err(self.error(Ending::Gone)) };
                 for row in dense {
                     self.page.push_back(ops.store.open(*permit, &key, row)?);
@@ -149,7 +149,7 @@ impl Watching {
                 return Ok(());
             }
         }
-        let context = self.context.renewed(PATIENCE);
+        let context = self.context.renewed(TIMEOUT);
         match self.ops.key(&context, self.permit).await? {
             Some(_) => Err(Error::unavailable("a conversation has gaps, and they don't close")),
             None => Err(self.error(Ending::Gone)),
@@ -208,7 +208,7 @@ async fn look_once(hub: &Hub, store: &Store) -> Result<()> {
 /// Asks auth whether the logins of those who watch have ended.
 pub(crate) async fn check_logins(hub: Hub, logins: Logins, config: Config) {
     let interval = config.login_check_interval;
-    let patience = interval.max(LOGINS);
+    let timeout = interval.max(LOGINS);
     let mut answered = Instant::now();
     loop {
         if hub.logins().is_empty() {
@@ -216,14 +216,14 @@ pub(crate) async fn check_logins(hub: Hub, logins: Logins, config: Config) {
             answered = Instant::now();
         }
         tokio::time::sleep(interval).await;
-        match logins.ended(&Context::background(patience), &hub.logins()).await {
+        match logins.ended(&Context::background(timeout), &hub.logins()).await {
             Ok(ended) => {
                 answered = Instant::now();
                 hub.end_logins(&ended);
             }
             Err(error) => {
                 tracing::warn!(reason = error.reason(), "auth doesn't say whose login has ended");
-                if answered.elapsed() >= patience * UNSURE {
+                if answered.elapsed() >= timeout * UNSURE {
                     hub.end_all();
                 }
             }

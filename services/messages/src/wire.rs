@@ -12,15 +12,15 @@ use crate::policy::{Member, Own};
 pub(crate) fn letter(request: pb::SendMessageRequest, own: Own) -> Result<(Member, Text)> {
     let pb::SendMessageRequest { receiver_id, message, sender_id: _ } = request;
     let mut bad = Violations::default();
-    let permit = bad.take("receiverId", with(own, &receiver_id));
-    let text = bad.take("message", Text::try_from(message));
+    let permit = bad.check("receiverId", with(own, &receiver_id));
+    let text = bad.check("message", Text::try_from(message));
     permit.zip(text).ok_or_else(|| bad.into_error())
 }
 
 /// Which conversation to list, by the other one's id and by what the caller calls it.
 pub(crate) fn history(own: Own, field: &'static str, peer: &str, wanted: Wanting) -> Result<(Member, Wanted)> {
     let mut bad = Violations::default();
-    let permit = bad.take(field, with(own, peer));
+    let permit = bad.check(field, with(own, peer));
     let wanted = wanted.check(&mut bad);
     permit.zip(wanted).ok_or_else(|| bad.into_error())
 }
@@ -40,7 +40,7 @@ pub(crate) struct Wanting {
 
 impl Wanting {
     fn check(self, bad: &mut Violations) -> Option<Wanted> {
-        let size = bad.take("pageSize", PageSize::from_request(self.page_size).ok_or("must not be negative"));
+        let size = bad.check("pageSize", PageSize::from_request(self.page_size).ok_or("must not be negative"));
         size.map(|size| Wanted { size, token: self.page_token })
     }
 }
@@ -49,8 +49,8 @@ impl Wanting {
 pub(crate) fn mark(request: &pb::MarkReadRequest, own: Own) -> Result<(Member, MessageId)> {
     let pb::MarkReadRequest { peer_id, message_id } = request;
     let mut bad = Violations::default();
-    let permit = bad.take("peerId", with(own, peer_id));
-    let id = bad.take("messageId", message_id.parse());
+    let permit = bad.check("peerId", with(own, peer_id));
+    let id = bad.check("messageId", message_id.parse());
     permit.zip(id).ok_or_else(|| bad.into_error())
 }
 
@@ -58,9 +58,9 @@ pub(crate) fn mark(request: &pb::MarkReadRequest, own: Own) -> Result<(Member, M
 pub(crate) fn watch(request: &pb::WatchConversationRequest, own: Own) -> Result<(Member, Option<MessageId>)> {
     let pb::WatchConversationRequest { peer_id, after } = request;
     let mut bad = Violations::default();
-    let permit = bad.take("peerId", with(own, peer_id));
+    let permit = bad.check("peerId", with(own, peer_id));
     let after = Some(after).filter(|after| !after.is_empty()).map(|after| after.parse()).transpose();
-    let after = bad.take("after", after);
+    let after = bad.check("after", after);
     permit.zip(after).ok_or_else(|| bad.into_error())
 }
 

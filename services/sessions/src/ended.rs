@@ -6,7 +6,7 @@ use kernel::{ClientId, Error, Result, SessionId, TherapistId, Timestamp, UserId}
 
 use crate::model::{Session, State};
 use crate::ops::{Ops, attempts, contended};
-use crate::policy::Undertaker;
+use crate::policy::AccountDeletionPermit;
 use crate::slots::freed;
 use crate::store::Written;
 use crate::stored::{Sealings, Stored};
@@ -18,10 +18,15 @@ const AT_ONCE: (u16, usize) = (200, 4);
 impl Ops {
     /// Lets go of the key of an account that ended then, and of what the person had in sessions. It can be repeated, and goes on
     /// where it was interrupted: what had begun by that time is the same whenever it is told, here and to appointments.
-    pub(crate) async fn bury(&self, context: &Context, permit: Undertaker, at: Timestamp) -> Result<()> {
+    pub(crate) async fn handle_account_deleted(
+        &self,
+        context: &Context,
+        permit: AccountDeletionPermit,
+        at: Timestamp,
+    ) -> Result<()> {
         let account: UserId = match permit {
-            Undertaker::Client(client) => client.into(),
-            Undertaker::Therapist(therapist) => therapist.into(),
+            AccountDeletionPermit::Client(client) => client.into(),
+            AccountDeletionPermit::Therapist(therapist) => therapist.into(),
         };
         self.keyring.forget(account);
         let all = self.store.of_ended(permit).limit(AT_ONCE.0);
@@ -37,17 +42,25 @@ impl Ops {
             next = rows.next.map(|cursor| all.clone().after(cursor));
         }
         match permit {
-            Undertaker::Client(_) => Ok(()),
-            Undertaker::Therapist(therapist) => self.store.remove_calendar(therapist).await,
+            AccountDeletionPermit::Client(_) => Ok(()),
+            AccountDeletionPermit::Therapist(therapist) => self.store.remove_calendar(therapist).await,
         }
     }
 
-    async fn leave(&self, context: &Context, permit: Undertaker, at: Timestamp, id: SessionId) -> Result<()> {
+    async fn leave(
+        &self,
+        context: &Context,
+        permit: AccountDeletionPermit,
+        at: Timestamp,
+        id: SessionId,
+    ) -> Result<()> {
         for attempt in attempts() {
             let Some(old) = self.store.left(permit, id).await? else { return Ok(()) };
             let done = match permit {
-                Undertaker::Client(client) => self.without_client(&old, client, at).await?,
-                Undertaker::Therapist(therapist) => self.without_therapist(context, &old, therapist, at).await?,
+                AccountDeletionPermit::Client(client) => self.without_client(&old, client, at).await?,
+                AccountDeletionPermit::Therapist(therapist) => {
+                    self.without_therapist(context, &old, therapist, at).await?
+                }
             };
             if done {
                 return Ok(());

@@ -1,6 +1,6 @@
 //! The RPCs that other services call. They answer with facts: an error is a fault, or a request that no service sends.
 
-use chassis::{Context, status};
+use chassis::{Context, to_status};
 use kernel::{Error, Role, SessionId, Timestamp, UserId, Violations};
 use proto::events::v1 as events;
 use proto::events::v1::account_ended::Role as EndedRole;
@@ -13,7 +13,7 @@ use proto::sessions::v1::slot_service_server::SlotService;
 use tonic::{Request, Response, Status};
 
 use crate::model::Booking;
-use crate::policy::{self, Slots, Undertaker, Visit};
+use crate::policy::{self, AccountDeletionPermit, Slots, Visit};
 use crate::service::Sessions;
 use crate::slots::{Found, Reservation, Reserved, Which};
 use crate::wire;
@@ -24,8 +24,8 @@ const MOST_ENDS: usize = 100;
 #[tonic::async_trait]
 impl SlotService for Sessions {
     async fn find_slot(&self, request: Request<pb::FindSlotRequest>) -> Result<Response<pb::FindSlotResponse>, Status> {
-        let client = Context::of(&request).person().and_then(policy::asking).map_err(status::of)?;
-        let found = self.find(client, request.into_inner()).await.map_err(status::of)?;
+        let client = Context::of(&request).person().and_then(policy::asking).map_err(to_status)?;
+        let found = self.find(client, request.into_inner()).await.map_err(to_status)?;
         let (outcome, slot) = match found {
             Found::Available(id, start) => (FindOutcome::Available, Some((id, start))),
             Found::None => (FindOutcome::None, None),
@@ -46,8 +46,8 @@ impl SlotService for Sessions {
         request: Request<pb::ReserveSlotRequest>,
     ) -> Result<Response<pb::ReserveSlotResponse>, Status> {
         let context = Context::of(&request);
-        let reserved = match reservation(request.into_inner()).map_err(status::of)? {
-            Some(wanted) => self.0.reserve(&context, Slots::of_appointments(), wanted).await.map_err(status::of)?,
+        let reserved = match reservation(request.into_inner()).map_err(to_status)? {
+            Some(wanted) => self.0.reserve(&context, Slots::of_appointments(), wanted).await.map_err(to_status)?,
             None => Reserved::Gone,
         };
         let outcome = match reserved {
@@ -66,10 +66,10 @@ impl SlotService for Sessions {
     ) -> Result<Response<pb::BatchGetSlotEndsResponse>, Status> {
         let pb::BatchGetSlotEndsRequest { session_ids } = request.into_inner();
         if session_ids.len() > MOST_ENDS {
-            return Err(status::of(Error::invalid("sessionIds", "must be 100 at most")));
+            return Err(to_status(Error::invalid("sessionIds", "must be 100 at most")));
         }
         let ids = session_ids.iter().filter_map(|id| id.parse().ok()).collect();
-        let ends = self.0.ends(Slots::of_appointments(), ids).await.map_err(status::of)?;
+        let ends = self.0.ends(Slots::of_appointments(), ids).await.map_err(to_status)?;
         let end = |(id, end): (SessionId, Timestamp)| pb::SlotEnd {
             session_id: id.to_string(),
             end: Some(wire::timestamp(end)),
@@ -82,7 +82,7 @@ impl SlotService for Sessions {
         request: Request<pb::ReleaseSlotRequest>,
     ) -> Result<Response<pb::ReleaseSlotResponse>, Status> {
         let pb::ReleaseSlotRequest { session_id, appointment_id } = request.into_inner();
-        self.release(&session_id, &appointment_id).await.map_err(status::of)?;
+        self.release(&session_id, &appointment_id).await.map_err(to_status)?;
         Ok(Response::new(pb::ReleaseSlotResponse {}))
     }
 }
@@ -97,12 +97,12 @@ impl SubscriberService for Sessions {
         let events::Event { id: _, time, kind } = request.into_inner().event.unwrap_or_default();
         match kind {
             Some(EventKind::AccountEnded(ended)) => {
-                let permit = ended_account(&ended).map_err(status::of)?;
+                let permit = ended_account(&ended).map_err(to_status)?;
                 let at = time.map_or_else(|| Ok(self.0.now()), |time| wire::instant("event.time", time));
-                self.0.bury(&context, permit, at.map_err(status::of)?).await.map_err(status::of)?;
+                self.0.handle_account_deleted(&context, permit, at.map_err(to_status)?).await.map_err(to_status)?;
             }
             Some(EventKind::AppointmentRevoked(events::AppointmentRevoked { appointment_id, session_id })) => {
-                self.release(&session_id, &appointment_id).await.map_err(status::of)?;
+                self.release(&session_id, &appointment_id).await.map_err(to_status)?;
             }
             // What is told of sessions was told from here; a kind that is newer than this service is none here.
             Some(EventKind::SessionBooked(_) | EventKind::SessionWithdrawn(_) | EventKind::RelationEnded(_)) | None => {
@@ -141,24 +141,24 @@ impl Sessions {
 fn reservation(request: pb::ReserveSlotRequest) -> Result<Option<Reservation>, Error> {
     let pb::ReserveSlotRequest { session_id, therapist_id, appointment_id, client_id, start } = request;
     let mut bad = Violations::default();
-    let appointment = bad.take("appointmentId", appointment_id.parse());
-    let client = bad.take("clientId", client_id.parse());
+    let appointment = bad.check("appointmentId", appointment_id.parse());
+    let client = bad.check("clientId", client_id.parse());
     let (Some(appointment), Some(client)) = (appointment, client) else { return Err(bad.into_error()) };
     let start = wire::instant("start", start.ok_or_else(|| Error::invalid("start", "is required"))?)?;
     let (Ok(session), Ok(therapist)) = (session_id.parse(), therapist_id.parse()) else { return Ok(None) };
     Ok(Some(Reservation { session, therapist, booking: Booking { client, appointment }, start }))
 }
 
-fn ended_account(ended: &events::AccountEnded) -> Result<Undertaker, Error> {
+fn ended_account(ended: &events::AccountEnded) -> Result<AccountDeletionPermit, Error> {
     let mut bad = Violations::default();
-    let account = bad.take("event.accountEnded.userId", ended.user_id.parse::<UserId>());
+    let account = bad.check("event.accountEnded.userId", ended.user_id.parse::<UserId>());
     let role = match ended.role() {
         EndedRole::Client => Some(Role::Client),
         EndedRole::Therapist => Some(Role::Therapist),
-        EndedRole::Unspecified => bad.take("event.accountEnded.role", Err("is required")),
+        EndedRole::Unspecified => bad.check("event.accountEnded.role", Err("is required")),
     };
     match (account, role) {
-        (Some(account), Some(role)) => Ok(Undertaker::of_ended(account, role)),
+        (Some(account), Some(role)) => Ok(AccountDeletionPermit::of_ended(account, role)),
         (None, _) | (_, None) => Err(bad.into_error()),
     }
 }

@@ -32,10 +32,10 @@ use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use keyring::Keyring;
+use outbox::{Outbox, Subscriber};
 use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use proto::sessions::v1::session_service_server::{SERVICE_NAME as SESSION, SessionServiceServer};
 use proto::sessions::v1::slot_service_server::{SERVICE_NAME as SLOT, SlotServiceServer};
-use relay::{Relay, Subscriber};
 use tonic::service::Routes;
 
 pub use store::SESSIONS;
@@ -64,7 +64,7 @@ pub struct Deps {
     /// The service that is told what becomes of slots.
     pub appointments: Upstream,
     /// How events are recovered.
-    pub events: relay::Config,
+    pub events: outbox::Config,
     /// Time, randomness and tasks.
     pub platform: Platform,
 }
@@ -74,10 +74,10 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let probe = launch::probe(&deps.dynamodb.table(&SESSIONS));
+    let probe = bootstrap::probe(&deps.dynamodb.table(&SESSIONS));
     let (interval, tasks) = (deps.events.recovery_interval, deps.platform.tasks.clone());
     let ops = ops(deps)?;
-    tasks.spawn(ops.relay.clone().recover(interval));
+    tasks.spawn(ops.outbox.clone().recover(interval));
     let services = Sessions(Arc::new(ops));
     let sessions = SessionServiceServer::new(services.clone());
     let slots = SlotServiceServer::new(services.clone());
@@ -95,7 +95,7 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
     Ok(Ops {
         store: Store::new(table.clone()),
         tokens: PageTokens::new(&secrets, "sessions/page-tokens", Arc::clone(&platform.entropy))?,
-        relay: Relay::new(table.clone(), subscribers, Bookings),
+        outbox: Outbox::new(table.clone(), subscribers, Bookings),
         idempotency: Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?,
         keyring: Keyring::new(vault, &keyring, &platform),
         contact: Contact(mapping),

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use bootstrap::{Domain, ServiceContext};
 use chassis::Service;
 use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
-use launch::{Domain, Given};
 
 struct This;
 
@@ -30,7 +30,7 @@ struct Config {
     keyring: keyring::Config,
 
     #[command(flatten)]
-    events: relay::Config,
+    events: outbox::Config,
 }
 
 impl Domain for This {
@@ -39,7 +39,7 @@ impl Domain for This {
     const TABLES: &'static [&'static TableDef] = &[&sessions::SESSIONS];
     type Config = Config;
 
-    async fn build(config: Config, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
+    async fn build(config: Config, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
         let Config { vault_address, mapping_address, appointments_address, keyring, events } = config;
         let deps = sessions::Deps {
             vault: given.upstream(&vault_address)?,
@@ -57,13 +57,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    launch::run::<This>().await
+    bootstrap::run::<This>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn no_setting_is_there_twice() {
-        launch::check::<super::This>();
+        bootstrap::check::<super::This>();
     }
 }

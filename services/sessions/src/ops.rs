@@ -6,7 +6,7 @@ use chassis::{Context, Platform};
 use dynamo::{Claim, Idempotency, PageTokens};
 use kernel::{AppointmentId, Error, Kind, Result, SessionId, Timestamp, UserId, Version};
 use keyring::Keyring;
-use relay::{Mark, Relay};
+use outbox::{Mark, Outbox};
 use tokio::time::Instant;
 
 use crate::calendar::{self, Busy};
@@ -24,7 +24,7 @@ const ATTEMPTS: u32 = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 const LONGEST: Duration = Duration::from_millis(256);
 /// The most that somebody who calls waits for others to hear of what is durable already. Recovery tells them else.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The use cases and what they need.
 pub(crate) struct Ops {
@@ -33,7 +33,7 @@ pub(crate) struct Ops {
     pub(crate) idempotency: Idempotency,
     pub(crate) keyring: Keyring,
     pub(crate) contact: Contact,
-    pub(crate) relay: Relay,
+    pub(crate) outbox: Outbox,
     pub(crate) platform: Platform,
 }
 
@@ -265,8 +265,8 @@ impl Ops {
     pub(crate) async fn settle(&self, context: &Context, stored: &Stored) -> Result<()> {
         let Some(event) = stored.event()? else { return Ok(()) };
         let rest = context.deadline.saturating_duration_since(Instant::now());
-        let context = context.renewed(PATIENCE.min(rest / 2));
-        self.relay.deliver(&context, &place(stored.session().id), event).await.map_err(Error::unavailable)
+        let context = context.renewed(TIMEOUT.min(rest / 2));
+        self.outbox.deliver(&context, &place(stored.session().id), event).await.map_err(Error::unavailable)
     }
 
     /// Waits before the next attempt: as long as chance says, so that those who met don't meet again.

@@ -18,7 +18,7 @@ pub(crate) struct Slots(());
 
 /// The right, and the duty, to do with the sessions of an ended account what its end demands.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Undertaker {
+pub(crate) enum AccountDeletionPermit {
     Client(ClientId),
     Therapist(TherapistId),
 }
@@ -70,7 +70,7 @@ impl Slots {
     }
 }
 
-impl Undertaker {
+impl AccountDeletionPermit {
     /// For the end of this account.
     pub(crate) fn of_ended(account: UserId, role: Role) -> Self {
         match role {

@@ -2,7 +2,7 @@
 
 use dynamo::seal::Sealed;
 use kernel::{AppointmentId, ClientId, Error, Result, SessionId, TherapistId, Version};
-use relay::Mark;
+use outbox::Mark;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Booking, Session, State, Status};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use chassis::{Context, paged, status};
-use kernel::{Error, Page, both};
+use chassis::{Context, paged, to_status};
+use kernel::{Error, Page, zip_violations};
 use prost::Message as _;
 use proto::sessions::v1 as pb;
 use proto::sessions::v1::session_service_server::SessionService;
@@ -45,7 +45,7 @@ impl Sessions {
         {
             return Ok(wire::own(made));
         }
-        let (draft, claim) = both(wire::draft(session, self.0.now()), claim)?;
+        let (draft, claim) = zip_violations(wire::draft(session, self.0.now()), claim)?;
         self.0.create(&context, permit, draft, claim.as_ref()).await.map(wire::own)
     }
 
@@ -87,7 +87,7 @@ impl SessionService for Sessions {
         &self,
         request: Request<pb::ListSessionsRequest>,
     ) -> Result<Response<pb::ListSessionsResponse>, Status> {
-        let page = self.list(Context::of(&request), request.into_inner()).await.map_err(status::of)?;
+        let page = self.list(Context::of(&request), request.into_inner()).await.map_err(to_status)?;
         let next = page.next.clone();
         Ok(paged(wire::page(page), next.as_deref()))
     }
@@ -97,11 +97,11 @@ impl SessionService for Sessions {
         request: Request<pb::CreateSessionRequest>,
     ) -> Result<Response<pb::Session>, Status> {
         let created = self.create(Context::of(&request), request.into_inner()).await;
-        created.map(Response::new).map_err(status::of)
+        created.map(Response::new).map_err(to_status)
     }
 
     async fn get_session(&self, request: Request<pb::GetSessionRequest>) -> Result<Response<pb::Session>, Status> {
-        self.get(Context::of(&request), request.into_inner()).await.map(Response::new).map_err(status::of)
+        self.get(Context::of(&request), request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn update_session(
@@ -109,15 +109,15 @@ impl SessionService for Sessions {
         request: Request<pb::UpdateSessionRequest>,
     ) -> Result<Response<pb::Session>, Status> {
         let updated = self.update(Context::of(&request), request.into_inner()).await;
-        updated.map(Response::new).map_err(status::of)
+        updated.map(Response::new).map_err(to_status)
     }
 
     async fn update_notes(&self, request: Request<pb::UpdateNotesRequest>) -> Result<Response<pb::Session>, Status> {
         let updated = Self::update_notes(self, Context::of(&request), request.into_inner()).await;
-        updated.map(Response::new).map_err(status::of)
+        updated.map(Response::new).map_err(to_status)
     }
 
     async fn delete_session(&self, request: Request<pb::DeleteSessionRequest>) -> Result<Response<()>, Status> {
-        self.delete(Context::of(&request), request.into_inner()).await.map(Response::new).map_err(status::of)
+        self.delete(Context::of(&request), request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 }

@@ -23,7 +23,7 @@ use proto::events::v1::Event;
 
 use crate::calendar::{Calendar, Day};
 use crate::model::Status;
-use crate::policy::{Own, Slots, Undertaker, Visit};
+use crate::policy::{AccountDeletionPermit, Own, Slots, Visit};
 use crate::row::{HAPPENED, Row, VERSION};
 use crate::stored::{Seen, Stored};
 
@@ -35,7 +35,7 @@ const BY_CLIENT: IndexDef = index("by_client", "client_id");
 pub static SESSIONS: TableDef = TableDef {
     name: "Sessions",
     key: KeyDef::PK_SK,
-    indexes: &[BY_THERAPIST, BY_THERAPIST_STATUS, BY_CLIENT, relay::pending(Projection::KeysOnly)],
+    indexes: &[BY_THERAPIST, BY_THERAPIST_STATUS, BY_CLIENT, outbox::pending(Projection::KeysOnly)],
     ttl: Some(EXPIRES_AT),
 };
 
@@ -126,7 +126,7 @@ impl Store {
     }
 
     /// A session that somebody whose account is ended has a part in.
-    pub(crate) async fn left(&self, _: Undertaker, id: SessionId) -> Result<Option<Stored>> {
+    pub(crate) async fn left(&self, _: AccountDeletionPermit, id: SessionId) -> Result<Option<Stored>> {
         self.read(id).await
     }
 
@@ -192,7 +192,7 @@ impl Store {
         let Some(days) = days else {
             return Ok(match put.run().await? {
                 Update::Done(_) => Written::Done,
-                Update::Unmet(_) => Written::Conflict,
+                Update::ConditionFailed(_) => Written::Conflict,
             });
         };
         let actions = std::iter::once(put.into()).chain(self.day_actions(new.session().therapist, days));
@@ -253,10 +253,10 @@ impl Store {
     }
 
     /// The sessions that somebody whose account is ended has a part in.
-    pub(crate) fn of_ended(&self, permit: Undertaker) -> Query {
+    pub(crate) fn of_ended(&self, permit: AccountDeletionPermit) -> Query {
         match permit {
-            Undertaker::Client(client) => self.0.query_index(&BY_CLIENT, client.to_string()),
-            Undertaker::Therapist(therapist) => self.0.query_index(&BY_THERAPIST, therapist.to_string()),
+            AccountDeletionPermit::Client(client) => self.0.query_index(&BY_CLIENT, client.to_string()),
+            AccountDeletionPermit::Therapist(therapist) => self.0.query_index(&BY_THERAPIST, therapist.to_string()),
         }
     }
 }
@@ -270,11 +270,11 @@ fn unchanged(old: &Stored) -> Result<Condition> {
     Ok(Condition::eq(VERSION, old.session().version).and(mark))
 }
 
-/// What the relay asks of sessions.
+/// What the outbox asks of sessions.
 #[derive(Debug)]
 pub(crate) struct Bookings;
 
-impl relay::Events for Bookings {
+impl outbox::Events for Bookings {
     fn pending(&self, item: Item) -> Result<Option<Event>> {
         Stored::of(item)?.event()
     }

@@ -7,9 +7,9 @@ use dynamo::Item;
 use dynamo::Table;
 use dynamo::seal::{Place, Sealed, SealingKey};
 use kernel::{Entropy, Error, FreeText, Result, SessionId, UserId};
+use outbox::Mark;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{Event, SessionBooked, SessionWithdrawn};
-use relay::Mark;
 
 use crate::model::{Booking, ClientSession, OwnSession, Session, State};
 use crate::policy::{Own, Sight, Visit};

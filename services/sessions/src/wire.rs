@@ -33,9 +33,9 @@ pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
         etag: _,
     } = session;
     let mut bad = Violations::default();
-    let date = bad.take("sessionDate", session_date.ok_or(REQUIRED).and_then(|text| text.parse::<OffsetDateTime>()));
+    let date = bad.check("sessionDate", session_date.ok_or(REQUIRED).and_then(|text| text.parse::<OffsetDateTime>()));
     let start = times(&mut bad, "startTime", start_time);
-    let end = bad.take("endTime", end_time.ok_or(REQUIRED).and_then(|text| text.parse::<HourMinute>()));
+    let end = bad.check("endTime", end_time.ok_or(REQUIRED).and_then(|text| text.parse::<HourMinute>()));
     let slot = match (date, start, end) {
         (Some(date), Some(start), Some(end)) => {
             Slot::new(Told { date, start, end }).map_err(|(field, wrong)| bad.add(field, wrong.to_string())).ok()
@@ -45,8 +45,8 @@ pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
     if let Some(slot) = slot {
         ahead(slot, now, &mut bad);
     }
-    let shared_notes = bad.take("sharedNotes", FreeText::try_from(shared_notes.unwrap_or_default()));
-    let private_notes = bad.take("privateNotes", FreeText::try_from(private_notes.unwrap_or_default()));
+    let shared_notes = bad.check("sharedNotes", FreeText::try_from(shared_notes.unwrap_or_default()));
+    let private_notes = bad.check("privateNotes", FreeText::try_from(private_notes.unwrap_or_default()));
     match (slot, shared_notes, private_notes) {
         (Some(slot), Some(shared_notes), Some(private_notes)) if bad.is_empty() => {
             let client = if client_id.is_empty() { None } else { Some(client_id.parse().map_err(|_| no_client())?) };
@@ -77,10 +77,10 @@ pub(crate) fn change(session: pb::Session, id: &str) -> Result<Change> {
     if !session_id.is_empty() && session_id != id {
         bad.add("sessionId", "must be the id of the path, or be left out");
     }
-    let date = session_date.map(|text| bad.take("sessionDate", text.parse::<OffsetDateTime>()));
+    let date = session_date.map(|text| bad.check("sessionDate", text.parse::<OffsetDateTime>()));
     let start = times(&mut bad, "startTime", start_time);
     let end = times(&mut bad, "endTime", end_time);
-    let status = bad.take("status", told(status));
+    let status = bad.check("status", told(status));
     let notes = notes_change(&mut bad, shared_notes, private_notes);
     if !bad.is_empty() {
         return Err(bad.into_error());
@@ -111,8 +111,8 @@ pub(crate) fn notes(notes: pb::Notes) -> Result<Change> {
 }
 
 fn notes_change(bad: &mut Violations, shared: Option<String>, private: Option<String>) -> NotesChange {
-    let shared = shared.map(|text| bad.take("sharedNotes", FreeText::try_from(text)));
-    let private = private.map(|text| bad.take("privateNotes", FreeText::try_from(text)));
+    let shared = shared.map(|text| bad.check("sharedNotes", FreeText::try_from(text)));
+    let private = private.map(|text| bad.check("privateNotes", FreeText::try_from(text)));
     NotesChange { shared: shared.flatten(), private: private.flatten() }
 }
 
@@ -121,7 +121,7 @@ fn notes_change(bad: &mut Violations, shared: Option<String>, private: Option<St
 fn times(bad: &mut Violations, field: &'static str, text: Option<String>) -> Option<Option<HourMinute>> {
     match text {
         None => Some(None),
-        Some(text) => bad.take(field, text.parse()).map(Some),
+        Some(text) => bad.check(field, text.parse()).map(Some),
     }
 }
 
@@ -141,15 +141,15 @@ pub(crate) fn list(request: pb::ListSessionsRequest) -> Result<List> {
     let pb::ListSessionsRequest { therapist_id, client_id, status, after_date, before_date, page_size, page_token } =
         request;
     let mut bad = Violations::default();
-    let therapist = (!therapist_id.is_empty()).then(|| bad.take("therapistId", therapist_id.parse()));
-    let client = (!client_id.is_empty()).then(|| bad.take("clientId", client_id.parse()));
-    let status = bad.take("status", told(status));
-    let from = after_date.and_then(|instant| bad.take("afterDate", not_before(instant).ok_or(NO_INSTANT)));
-    let to = before_date.and_then(|instant| bad.take("beforeDate", not_before(instant).ok_or(NO_INSTANT)));
+    let therapist = (!therapist_id.is_empty()).then(|| bad.check("therapistId", therapist_id.parse()));
+    let client = (!client_id.is_empty()).then(|| bad.check("clientId", client_id.parse()));
+    let status = bad.check("status", told(status));
+    let from = after_date.and_then(|instant| bad.check("afterDate", not_before(instant).ok_or(NO_INSTANT)));
+    let to = before_date.and_then(|instant| bad.check("beforeDate", not_before(instant).ok_or(NO_INSTANT)));
     if from.zip(to).is_some_and(|(from, to)| from >= to) {
         bad.add("beforeDate", "must be later than afterDate");
     }
-    let size = bad.take("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
+    let size = bad.check("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
     match size {
         Some(size) if bad.is_empty() => {
             let search = Search { status: status.flatten(), range: Range { from, to }, size, token: page_token };

@@ -10,18 +10,18 @@ mod wire;
 
 use std::sync::Arc;
 
+use account_deletion::AccountDeletions;
 use accounts::Accounts;
 use chassis::client::Upstream;
 use chassis::server::{MAX_RECEIVE, MAX_SEND};
 use chassis::{Platform, Service};
 use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
-use endings::Endings;
 use kernel::{BoxError, Role};
 use logins::Logins;
+use outbox::Subscriber;
 use proto::therapists::v1::therapist_name_service_server::{SERVICE_NAME as NAMES, TherapistNameServiceServer};
 use proto::therapists::v1::therapist_service_server::{SERVICE_NAME as PROFILES, TherapistServiceServer};
-use relay::Subscriber;
 use tonic::service::Routes;
 
 pub use migrate::{Progress, migrate};
@@ -46,7 +46,7 @@ pub struct Deps {
     /// Those who are told that an account is ended, in this order: auth first, so that its logins end first.
     pub subscribers: Vec<Subscriber>,
     /// How endings are recovered.
-    pub endings: endings::Config,
+    pub endings: account_deletion::Config,
     /// Time, randomness and tasks.
     pub platform: Platform,
 }
@@ -59,9 +59,9 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let Deps { dynamodb, secrets, auth, subscribers, endings: recovery, platform } = deps;
     let table = dynamodb.table(&THERAPISTS);
     let store = Store::new(table.clone());
-    let endings = Endings::new(table.clone(), subscribers, Role::Therapist, platform.clone(), profile_key);
+    let endings = AccountDeletions::new(table.clone(), subscribers, Role::Therapist, platform.clone(), profile_key);
     platform.tasks.spawn(endings.clone().recover(recovery.recovery_interval));
-    let probe = launch::probe(&table);
+    let probe = bootstrap::probe(&table);
     let tokens = PageTokens::new(&secrets, "therapists/page-tokens", platform.entropy)?;
     let idempotency = Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?;
     let ops = Arc::new(Ops {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use account_deletion::AccountDeletions;
 use accounts::Accounts;
 use chassis::Context;
 use dynamo::{Claim, Idempotency, PageRequest, PageTokens};
-use endings::Endings;
 use kernel::{Clock, Error, Kind, Page, Result, TherapistId, Version};
 use logins::Logins;
 
@@ -24,7 +24,7 @@ pub(crate) struct Ops {
     pub(crate) idempotency: Idempotency,
     pub(crate) logins: Logins,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) endings: Endings,
+    pub(crate) endings: AccountDeletions,
 }
 
 impl Ops {
@@ -81,8 +81,8 @@ impl Ops {
 
     /// Ends the account, whether it has a profile or not. To begin it takes an open and recent login; to repeat it doesn't.
     pub(crate) async fn end(&self, context: &Context, permit: Own) -> Result<()> {
-        let burial = |therapist: Therapist| (therapist.version, None);
-        let may = self.logins.must_be_open_and_recent(context, self.clock.now());
-        self.endings.end(context, permit.id().into(), may, burial).await
+        let deletion_write = |therapist: Therapist| (therapist.version, None);
+        let precondition = self.logins.must_be_open_and_recent(context, self.clock.now());
+        self.endings.end(context, permit.id().into(), precondition, deletion_write).await
     }
 }

@@ -8,11 +8,11 @@
 //! The directory is four indexes in the order of the folded name: one for each way to combine the filters, so that every
 //! page of every combination is one Query. They lag behind the table, by milliseconds as a rule.
 
+use account_deletion::{PENDING, Stored};
 use dynamo::{
     Claim, Condition, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read as Fresh, Sort, Table, TableDef,
     Transact, Update, Verdict,
 };
-use endings::{PENDING, Stored};
 use kernel::{Error, Result, TherapistId, UserId, Version};
 use serde::{Deserialize, Serialize};
 
@@ -170,7 +170,7 @@ impl Store {
         let Some(claim) = claim else {
             return match put.run().await? {
                 Update::Done(_) => Ok(Added::Done),
-                Update::Unmet(there) => refused(there),
+                Update::ConditionFailed(there) => refused(there),
             };
         };
         let Transact::Failed(verdicts) = self.0.transact([put.into(), claim.action(&therapist.id.to_string())]).await?
@@ -183,7 +183,7 @@ impl Store {
             return Ok(Added::Replayed);
         }
         match verdicts.into_iter().next() {
-            Some(Verdict::Unmet(there)) => refused(there),
+            Some(Verdict::ConditionFailed(there)) => refused(there),
             Some(Verdict::Fine) | None => Err(Error::internal("a transaction failed without a reason")),
         }
     }

@@ -18,22 +18,22 @@ pub(crate) struct List {
 pub(crate) fn list(request: pb::ListTherapistsRequest) -> Result<List, Error> {
     let pb::ListTherapistsRequest { specialty, expertise, pincode, name, page_size, page_token } = request;
     let mut bad = Violations::default();
-    let name_prefix = bad.take("name", fold_prefix(&name)).unwrap_or_default();
+    let name_prefix = bad.check("name", fold_prefix(&name)).unwrap_or_default();
     let mut filter = Filter { name_prefix, ..Filter::default() };
     for (field, text) in [("specialty", &specialty), ("expertise", &expertise)] {
         if text.is_empty() {
             continue;
         }
-        let folded = bad.take(field, text.parse::<Specialty>()).map(|specialty| specialty.folded());
+        let folded = bad.check(field, text.parse::<Specialty>()).map(|specialty| specialty.folded());
         if filter.specialty.is_some() && filter.specialty != folded {
             bad.add("expertise", "means the same as specialty: send one of them");
         }
         filter.specialty = folded;
     }
     if !pincode.is_empty() {
-        filter.pincode = bad.take("pincode", pincode.parse::<Pincode>()).map(|pincode| pincode.folded());
+        filter.pincode = bad.check("pincode", pincode.parse::<Pincode>()).map(|pincode| pincode.folded());
     }
-    let size = bad.take("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
+    let size = bad.check("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
     match size {
         Some(size) if bad.is_empty() => Ok(List { filter, size, token: page_token }),
         _ => Err(bad.into_error()),
@@ -66,10 +66,10 @@ pub(crate) fn profile(therapist: pb::Therapist, id: &str, account: Option<&Email
     if !therapist_id.is_empty() && therapist_id != id {
         bad.add("therapistId", "must be your own id, or be left out");
     }
-    let name = bad.take("name", name.parse());
+    let name = bad.check("name", name.parse());
     let email = accounts::profile_address(&mut bad, &email, account);
-    let specialty = bad.take("specialty", specialty.parse());
-    let pincode = bad.take("pincode", pincode.parse());
+    let specialty = bad.check("specialty", specialty.parse());
+    let pincode = bad.check("pincode", pincode.parse());
     match (name, email, specialty, pincode) {
         (Some(name), Some(email), Some(specialty), Some(pincode)) if bad.is_empty() => {
             Ok(Profile { name, email, specialty, pincode })

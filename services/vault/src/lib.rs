@@ -61,7 +61,7 @@ pub struct Deps {
 pub async fn build(deps: Deps) -> Result<Service, BoxError> {
     let Deps { dynamodb, key_encryption_keys, platform } = deps;
     let vault = open(&dynamodb, &key_encryption_keys, &platform).await?;
-    let probe = launch::probe(&dynamodb.table(&DATA_KEYS));
+    let probe = bootstrap::probe(&dynamodb.table(&DATA_KEYS));
     let services = Services(Arc::new(vault));
     let keys = VaultServiceServer::new(services.clone());
     let events = SubscriberServiceServer::new(services);

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use bootstrap::{Domain, ServiceContext};
 use chassis::Service;
 use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
-use launch::{Domain, Given};
 use vault::Config;
 
 struct This;
@@ -17,9 +17,9 @@ impl Domain for This {
     const TABLES: &'static [&'static TableDef] = &[&vault::DATA_KEYS];
     type Config = Config;
 
-    async fn build(config: Config, given: Given) -> Result<(Service, Option<Keys>), BoxError> {
-        let Given { dynamodb, platform, .. } = given;
-        let key_encryption_keys = launch::read_secrets(&config.key_encryption_keys_file)
+    async fn build(config: Config, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
+        let ServiceContext { dynamodb, platform, .. } = given;
+        let key_encryption_keys = bootstrap::read_secrets(&config.key_encryption_keys_file)
             .map_err(|error| format!("MESH_KEY_ENCRYPTION_KEYS_FILE: {error}"))?;
         Ok((vault::build(vault::Deps { dynamodb, key_encryption_keys, platform }).await?, None))
     }
@@ -27,13 +27,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    launch::run::<This>().await
+    bootstrap::run::<This>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn no_setting_is_there_twice() {
-        launch::check::<super::This>();
+        bootstrap::check::<super::This>();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::status;
+use chassis::to_status;
 use kernel::{Error, UserId, Violations};
 use proto::events::v1 as events;
 use proto::events::v1::event::Kind;
@@ -28,8 +28,8 @@ impl VaultService for Services {
         request: Request<pb::GetDataKeyRequest>,
     ) -> Result<Response<pb::GetDataKeyResponse>, Status> {
         let pb::GetDataKeyRequest { person_id } = request.into_inner();
-        let person = user("personId", &person_id).map_err(status::of)?;
-        self.0.key(person).await.map(answer).map(Response::new).map_err(status::of)
+        let person = user("personId", &person_id).map_err(to_status)?;
+        self.0.key(person).await.map(answer).map(Response::new).map_err(to_status)
     }
 
     async fn batch_get_data_keys(
@@ -37,8 +37,8 @@ impl VaultService for Services {
         request: Request<pb::BatchGetDataKeysRequest>,
     ) -> Result<Response<pb::BatchGetDataKeysResponse>, Status> {
         let pb::BatchGetDataKeysRequest { person_ids } = request.into_inner();
-        let persons = users(&person_ids).map_err(status::of)?;
-        let keys = self.0.keys(&persons).await.map_err(status::of)?;
+        let persons = users(&person_ids).map_err(to_status)?;
+        let keys = self.0.keys(&persons).await.map_err(to_status)?;
         Ok(Response::new(pb::BatchGetDataKeysResponse { keys: keys.into_iter().map(answer).collect() }))
     }
 }
@@ -53,8 +53,8 @@ impl SubscriberService for Services {
         // A kind that is newer than this service is none here, and nothing that it has to hear of.
         if let Some(Kind::AccountEnded(events::AccountEnded { user_id, role: _ })) = event.and_then(|event| event.kind)
         {
-            let person = user("event.accountEnded.userId", &user_id).map_err(status::of)?;
-            self.0.destroy(person).await.map_err(status::of)?;
+            let person = user("event.accountEnded.userId", &user_id).map_err(to_status)?;
+            self.0.destroy(person).await.map_err(to_status)?;
         }
         Ok(Response::new(events::DeliverResponse {}))
     }
@@ -75,5 +75,5 @@ fn users(ids: &[String]) -> Result<Vec<UserId>, Error> {
 
 fn user(field: &'static str, id: &str) -> Result<UserId, Error> {
     let mut bad = Violations::default();
-    bad.take(field, id.parse()).ok_or_else(|| bad.into_error())
+    bad.check(field, id.parse()).ok_or_else(|| bad.into_error())
 }

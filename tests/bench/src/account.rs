@@ -1,4 +1,4 @@
-//! Somebody who is logged in.
+//! A logged-in account.
 
 use serde_json::{Value, json};
 use tonic::metadata::{Ascii, MetadataValue};
@@ -20,7 +20,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Registers somebody whose address begins with `name`, and logs in.
+    /// Registers an account whose email address begins with `name`, and logs in.
     pub(crate) async fn join(mesh: &Mesh, http: &reqwest::Client, name: &str, role: &str) -> Result<Self> {
         let post = async |path: &str, body: Value| -> Result<Value> {
             let sent = http.post(format!("{}{path}", mesh.front)).json(&body).send().await?;
@@ -40,7 +40,7 @@ impl Account {
         })
     }
 
-    /// Makes a therapist's profile.
+    /// Creates a therapist's profile.
     pub(crate) async fn practise(&self, name: &str) -> Result<()> {
         let profile = json!({"name": name, "email": self.email, "specialty": "Grief", "pincode": "110001"});
         self.post("/therapists", &profile).await
@@ -51,19 +51,19 @@ impl Account {
         self.made(path, body).await.map(drop)
     }
 
-    /// Posts through the front, and answers what was made.
+    /// Posts through the front and returns the created object.
     pub(crate) async fn made(&self, path: &str, body: &Value) -> Result<Value> {
         let request = self.http.post(format!("{}{path}", self.front)).bearer_auth(&self.token);
         Ok(request.json(body).send().await?.error_for_status()?.json().await?)
     }
 
-    /// Reads a stream of events through the front.
+    /// Opens a stream of events through the front.
     pub(crate) async fn watch(&self, path: &str) -> Result<reqwest::Response> {
         let request = self.http.get(format!("{}{path}", self.front)).bearer_auth(&self.token);
         Ok(request.send().await?.error_for_status()?)
     }
 
-    /// A call of a service itself.
+    /// Builds an authenticated request for a direct call to a service.
     pub(crate) fn request<T>(&self, message: T) -> tonic::Request<T> {
         let mut request = tonic::Request::new(message);
         request.metadata_mut().insert("authorization", self.bearer.clone());
@@ -71,7 +71,7 @@ impl Account {
     }
 }
 
-/// A connection to a service itself, as another service has one.
+/// Connects to a service directly, as other services do.
 pub(crate) async fn channel(mesh: &Mesh, service: &str) -> Result<Channel> {
     Ok(Channel::from_shared(mesh.service(service)?)?.tcp_nodelay(true).connect().await?)
 }

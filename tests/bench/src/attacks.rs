@@ -1,8 +1,8 @@
-//! What other people notice of an attack, through the embedded front and through Envoy.
+//! Latency and failures of other callers during an attack, through the embedded front and through Envoy.
 //!
-//! The attacker is a process of its own at nice 19, on one address of the loopback; the others log in, read a journal and revoke,
-//! each from an address of their own and on a new connection each time. A call that fails counts as one that was never answered.
-//! Both fronts are as they are shipped, Envoy with the limits of production.
+//! The attacker is a separate process at nice 19, on one loopback address. The others log in, read a journal and
+//! revoke, each from its own address and on a new connection for each call. A failed call counts as one that was never
+//! answered. Both fronts run as shipped, Envoy with the limits of production.
 
 mod attacker;
 mod people;
@@ -20,10 +20,10 @@ use self::site::{Front, Site};
 use crate::Result;
 use crate::report::{Report, millis};
 
-/// Target for the p99 of other people's calls, in milliseconds.
+/// Target for the p99 of the other callers, in milliseconds.
 const MOST_P99: f64 = 1_000.0;
 
-/// Attacks each front for so long with each attack.
+/// Runs each attack against each front for this long.
 pub(crate) async fn attacks(mesh: &Path, time: Duration, report: &mut Report) -> Result<()> {
     more_files()?;
     for front in [Front::Embedded, Front::Envoy] {
@@ -63,7 +63,7 @@ fn figures(called: &Called) -> String {
     format!("p50 {}, p99 {}, {failed} of {} failed", quantile(0.5), quantile(0.99), times.len())
 }
 
-/// Raises the number of files that this process, and those that it starts, may open: a connection is one.
+/// Raises the limit of open files, and so of connections, of this process and its children.
 fn more_files() -> Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)

@@ -1,4 +1,4 @@
-//! The three ways to a profile, and the way to a login.
+//! Calls under measurement: reading a profile by three routes, and logging in.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use tonic::transport::Channel;
 use crate::Result;
 use crate::process::Mesh;
 
-/// Accounts that log in: the tries of one account are made one after the other.
+/// Accounts that log in: the logins of one account run one after the other.
 const ACCOUNTS: usize = 8;
 pub(crate) const PASSWORD: &str = "seven quiet herons";
 
-/// One client with a profile, and those who ask for it. Cheap to clone.
+/// A client with a profile, and connections to read it by each route. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Callers {
     store: aws_sdk_dynamodb::Client,
@@ -67,7 +67,7 @@ impl Callers {
         })
     }
 
-    /// The item itself, as the service reads it.
+    /// Reads the item from DynamoDB, as the service does.
     pub(crate) async fn raw(&self) -> Result<()> {
         let get = self
             .store
@@ -80,7 +80,7 @@ impl Callers {
         get.send().await?.item.map(drop).ok_or_else(|| "the profile is not in the table".into())
     }
 
-    /// The profile, from the service.
+    /// Reads the profile from the service.
     pub(crate) async fn grpc(&self) -> Result<()> {
         let mut request = tonic::Request::new(GetClientRequest { client_id: self.id.clone() });
         request.metadata_mut().insert("authorization", self.bearer.clone());
@@ -88,14 +88,14 @@ impl Callers {
         Ok(())
     }
 
-    /// The profile, from the front.
+    /// Reads the profile through the front.
     pub(crate) async fn rest(&self) -> Result<()> {
         let request = self.http.get(format!("{}/clients/{}", self.front, self.id)).bearer_auth(&self.token);
         request.send().await?.error_for_status()?.bytes().await?;
         Ok(())
     }
 
-    /// A login of one of the accounts, chosen by this number.
+    /// Logs in with the account of this number, modulo the number of accounts.
     pub(crate) async fn login(&self, number: usize) -> Result<()> {
         let email = self.emails.get(number % ACCOUNTS).ok_or("no account")?;
         let login = json!({"email": email, "password": PASSWORD});
@@ -105,7 +105,7 @@ impl Callers {
     }
 }
 
-/// The SDK as the services use it.
+/// Configures the SDK as the services do.
 pub(crate) async fn store(mesh: &Mesh) -> aws_sdk_dynamodb::Client {
     let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
     let config = aws_config::defaults(BehaviorVersion::latest())

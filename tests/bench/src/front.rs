@@ -1,30 +1,31 @@
-//! What the REST front costs: the embedded gateway beside Envoy, a front written by hand, and direct gRPC.
+//! Cost of the REST front: the embedded gateway compared with Envoy, a front written by hand, and direct gRPC.
 //!
-//! Two questions, each with its place. All contestants of a question have the same service behind them, run on the same
-//! cores, and answer 32 connections, one call at a time on each.
+//! There are two comparisons. All contestants of a comparison have the same service behind them, run on the same cores,
+//! and answer 32 connections, one call at a time on each.
 //!
-//! **Which front answers more?** The `gateway` binary; Envoy with the configuration of production; axum handlers that call
+//! **Throughput of fronts.** The `gateway` binary; Envoy with the configuration of production; axum handlers that call
 //! the service by its generated client and serialise the same structs with serde, as somebody would write them by hand.
-//! Each has a core for itself, with one worker thread; the load and the service share another. The service is a bare tonic
-//! one that does no work but to clone and encode fixed entries of a journal: so what is measured is the front. Both fronts
-//! write their access log to a file, and both leave access tokens to the services: in production Envoy verifies them too,
-//! which the embedded gateway has no part in. The handlers do neither. What axum handlers answer that have no service
-//! behind them, but the entries themselves, is told beside it: so much a server can answer that is no front.
+//! Each has a core for itself, with one worker thread; the load and the service share another. The service is a bare
+//! tonic one that only clones and encodes fixed entries of a journal, so the front is the bottleneck. Both fronts write
+//! their access log to a file, and both leave access tokens to the services: in production Envoy verifies them too,
+//! which the embedded gateway never does. The handlers do neither. As an upper bound, axum handlers that hold the
+//! entries themselves, without a service behind them, are measured too.
 //!
-//! **What does the front cost whoever could call the service?** A whole mesh, as it is shipped: its front, and its service
-//! of journals, which verifies, decides, reads its table and opens what is sealed. The load and the mesh share two cores,
-//! so that a turn measures what the machine answers, each hop paid for. The same is told, without a target, of the
-//! `gateway` binary and the bare service: so much the hop costs where there is no work at all.
+//! **Front compared with a direct call.** A whole mesh, as shipped: its front, and its journals service, which
+//! verifies, authorises, reads its table and decrypts. The load and the mesh share two cores, so the throughput
+//! includes the cost of each hop. The same is reported, without a target, for the `gateway` binary and the bare
+//! service: the cost of the hop without any work.
 //!
-//! The CPU time of the contestant per request is printed beside each rate, and how much of its cores it had: a rate
-//! suffers from what else the machine does, CPU time hardly. A front that had less than its core was not the limit.
+//! The report shows the contestant's CPU time per request beside each rate, and its share of its cores: other processes
+//! affect a rate, but hardly the CPU time. A front that used less than its core was not the bottleneck.
 //!
-//! **When.** In turns of a second, each contestant once in each round, so that noise hits all alike; rates are medians
+//! **Order.** Turns of a second, each contestant once in each round, so that noise affects all alike; rates are medians
 //! of the rounds, and ratios are medians of the ratios within each round.
 //!
-//! **What.** Reading one entry, a list of 100 and adding one, over HTTP/1.1 with keep-alive, or over HTTP/2 for direct
-//! gRPC. The load sends bytes that it made before, and looks at nothing in an answer but its status and its length: no
-//! side gains by a better client. Before the turns the JSON of the REST contestants of each place is compared: it is the same.
+//! **Requests.** Reading one entry, a list of 100 and adding one, over HTTP/1.1 with keep-alive, or over HTTP/2 for
+//! direct gRPC. The load sends prepared bytes and checks only the status and the length of an answer, so that no
+//! contestant gains by a better client. Before the turns it checks that the REST contestants of a comparison return the
+//! same JSON.
 
 mod by_hand;
 mod contestant;
@@ -49,10 +50,10 @@ use contestant::{Contestant, Cores};
 use work::Work;
 
 const TURN: Duration = Duration::from_secs(1);
-/// The works that are timed, in this order, and who is timed at them.
+/// Measured requests, in this order.
 const WORKS: [Work; 3] = [Work::Get, Work::List, Work::Post];
 
-/// What one contestant did in its turns at one work.
+/// Measurements of one contestant with one kind of request.
 #[derive(Default)]
 struct Lane {
     /// Requests per second, by round.
@@ -62,25 +63,25 @@ struct Lane {
     time: Duration,
 }
 
-/// One contestant, with a lane for each of [`WORKS`].
+/// Measurements of one contestant, for each of [`WORKS`].
 struct Track {
     name: &'static str,
     lanes: [Lane; WORKS.len()],
-    /// After all turns, in bytes.
+    /// Resident set after all turns, in bytes.
     resident: u64,
 }
 
-/// What the fronts cost.
+/// Results of the comparisons.
 pub(crate) struct Fronts {
-    /// Each on its core: the embedded gateway, Envoy, and axum with and without the service.
+    /// Each on its own core: the embedded gateway, Envoy, and axum with and without the service.
     apart: [Track; 4],
-    /// With everything on the same cores: a mesh by its front, and directly on one and on many connections.
+    /// Everything on the same cores: a mesh through its front, and directly on one and on many connections.
     mesh: [Track; 3],
-    /// Likewise, with the bare service.
+    /// The same with the bare service.
     bare: [Track; 3],
 }
 
-/// Measures for about this long at each work and contestant.
+/// Measures for about this long per kind of request and contestant.
 pub(crate) fn fronts(gateway: &Path, mesh: &Path, time: Duration) -> Result<Fronts> {
     let cores = Cores::apart()?;
     let apart = cores.runtime()?.block_on(async {
@@ -136,18 +137,18 @@ impl Lane {
         median(self.rates.clone())
     }
 
-    /// CPU time per request, in microseconds.
+    /// Returns the CPU time per request, in microseconds.
     #[allow(clippy::cast_precision_loss, reason = "requests of minutes")]
     fn cost(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.requests as f64
     }
 
-    /// How much of its core the contestant had.
+    /// Returns the share of its core that the contestant used.
     fn busy(&self) -> f64 {
         self.cpu.as_secs_f64() / self.time.as_secs_f64()
     }
 
-    /// How many times the rate of another.
+    /// Returns the ratio of the rates to those of another.
     fn ratio(&self, other: &Self) -> f64 {
         median(self.rates.iter().zip(&other.rates).map(|(this, other)| this / other).collect())
     }

@@ -1,4 +1,4 @@
-//! Journals of a thousand and of a hundred thousand entries, and the raw items beside them.
+//! Journals of a thousand and of a hundred thousand entries, compared with raw DynamoDB calls.
 
 use std::time::{Duration, Instant};
 
@@ -17,28 +17,28 @@ use crate::process::Mesh;
 
 const SHORT: u32 = 1_000;
 const LONG: u32 = 100_000;
-/// How many write at once while a journal is filled.
+/// Concurrent writers while a journal is filled.
 const WRITERS: u32 = 32;
-/// The newest entries of a journal: a page.
+/// Size of a page with the newest entries.
 const NEWEST: u16 = 50;
 const LIST: u16 = 100;
-/// The emotions of a journal are a minute apart, from here on.
+/// Timestamp of the first entry. Entries are a minute apart.
 const FIRST: i64 = 1_700_000_000;
 const TABLE: &str = "therapy-Journals";
 const NOTE: &str =
     "A long day, and nobody asked how it was. The walk home along the river helped, a little; I counted boats.";
 
-/// What reading and writing journals costs.
+/// Costs of reading and writing journals.
 pub(crate) struct Journals {
-    /// The newest entries of the short and of the long journal.
+    /// Reading the newest entries of the short and of the long journal.
     pub(crate) short: Times,
     pub(crate) long: Times,
-    /// What DynamoDB counts for the same two pages, in read units.
+    /// Consumed read units of the same two pages.
     pub(crate) units: (f64, f64),
-    /// Adding an entry over REST, and writing an item of that size.
+    /// Adding an entry over REST, and a raw PutItem of that size.
     pub(crate) add: Times,
     pub(crate) put: Times,
-    /// Lists of 100 a second: opened by the service, and as the raw SDK reads them.
+    /// Lists of 100 per second: decrypted by the service, and by the raw SDK.
     pub(crate) opened: f64,
     pub(crate) queried: f64,
 }
@@ -118,13 +118,13 @@ impl Author {
         Ok(())
     }
 
-    /// An entry, added through the front.
+    /// Adds an entry through the front.
     async fn add(&self) -> Result<()> {
         let entry = json!({"emotion": "lonely", "intensity": 3, "timestamp": "2023-11-01T12:00:00Z", "note": NOTE});
         self.account.post(&format!("/journal/{}", self.account.id), &entry).await
     }
 
-    /// An item of the size of an entry, by the raw SDK, in a partition of nobody.
+    /// Writes an item of the size of an entry by the raw SDK, in an unused partition.
     async fn put(&self) -> Result<()> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let now = format!("{:?}", Instant::now());
@@ -142,7 +142,7 @@ impl Author {
         Ok(())
     }
 
-    /// The newest entries, opened by the service.
+    /// Lists the newest entries through the service, which decrypts them.
     async fn list(&self, entries: u16) -> Result<()> {
         let message = ListEntriesRequest {
             client_id: self.account.id.clone(),
@@ -153,7 +153,7 @@ impl Author {
         if page.entries.len() == usize::from(entries) { Ok(()) } else { Err("the page is short".into()) }
     }
 
-    /// The same page by the raw SDK: sealed. Answers the read units that it took.
+    /// Reads the same page by the raw SDK, still encrypted. Returns the consumed read units.
     async fn query(&self, entries: u16) -> Result<f64> {
         let page = self
             .store

@@ -1,4 +1,4 @@
-//! Calls without pause, and how long they take.
+//! Latency and throughput of calls without pause.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::Result;
 use crate::callers::Callers;
 use crate::process::Mesh;
 
-/// Microseconds, to three digits.
+/// Histogram of microseconds, to three digits.
 pub(crate) type Times = Histogram<u64>;
 
 const WARM_UP: usize = 500;
@@ -20,26 +20,26 @@ const TURN: Duration = Duration::from_secs(1);
 const CALLERS: usize = 32;
 const LOGGING_IN: usize = 64;
 
-/// How long a read takes by each way.
+/// Latencies of a read by each route.
 pub(crate) struct Latencies {
     pub(crate) raw: Times,
     pub(crate) grpc: Times,
     pub(crate) rest: Times,
 }
 
-/// Calls a second.
+/// Calls per second.
 pub(crate) struct Throughput {
     pub(crate) grpc: f64,
     pub(crate) rest: f64,
 }
 
-/// What logins do to reads.
+/// Effect of logins on reads.
 pub(crate) struct UnderLogins {
     pub(crate) quiet: Times,
     pub(crate) busy: Times,
-    /// Logins a second.
+    /// Logins per second.
     pub(crate) logins: f64,
-    /// The part of all cores that hashing had, from 0 to 1.
+    /// Share of all cores used by hashing, from 0 to 1.
     pub(crate) hashing: f64,
 }
 
@@ -75,7 +75,7 @@ pub(crate) async fn throughput(callers: &Callers, time: Duration) -> Result<Thro
         grpc.push(rate(callers, |callers| async move { callers.grpc().await }).await?);
         rest.push(rate(callers, |callers| async move { callers.rest().await }).await?);
     }
-    // The first turns made the connections.
+    // The first turns include connection setup.
     Ok(Throughput { grpc: mean(&grpc), rest: mean(&rest) })
 }
 
@@ -85,7 +85,7 @@ fn mean(rates: &[f64]) -> f64 {
     warm.iter().sum::<f64>() / warm.len() as f64
 }
 
-/// How often 32 callers are answered in a second of one turn.
+/// Returns the calls per second of 32 callers in one turn.
 #[allow(clippy::cast_precision_loss, reason = "calls within seconds")]
 pub(crate) async fn rate<C, F>(callers: &C, call: impl Fn(C) -> F + Copy + Send + 'static) -> Result<f64>
 where
@@ -112,7 +112,7 @@ where
     Ok(answered as f64 / started.elapsed().as_secs_f64())
 }
 
-/// Reads in turns without and with people who log in.
+/// Measures reads in turns without and with concurrent logins.
 #[allow(clippy::cast_precision_loss, reason = "logins and cores are few")]
 pub(crate) async fn latency_under(mesh: &Mesh, callers: &Callers, time: Duration) -> Result<UnderLogins> {
     let mut all = UnderLogins { quiet: times()?, busy: times()?, logins: 0.0, hashing: 0.0 };
@@ -144,7 +144,7 @@ async fn read_for(time: Duration, callers: &Callers, into: &mut Times) -> Result
     Ok(())
 }
 
-/// People who log in again and again.
+/// Callers who log in without pause.
 struct Crowd {
     people: JoinSet<Result<()>>,
     logins: Arc<AtomicU64>,
@@ -168,7 +168,7 @@ impl Crowd {
         Self { people, logins, over }
     }
 
-    /// Waits until somebody is in: so the flood has come.
+    /// Waits for the first login, so that the load has begun.
     async fn first_answer(&self) -> Result<()> {
         let wait = async {
             while self.logins.load(Ordering::Relaxed) == 0 {
@@ -178,7 +178,7 @@ impl Crowd {
         Ok(tokio::time::timeout(Duration::from_secs(30), wait).await?)
     }
 
-    /// Waits for the logins under way, so that the next turn is quiet.
+    /// Waits for the logins in progress, so that the next turn is quiet.
     async fn end(mut self) -> Result<()> {
         self.over.store(true, Ordering::Relaxed);
         while let Some(person) = self.people.join_next().await {

@@ -1,36 +1,36 @@
-//! What the mesh costs: latency, throughput, memory, time to be ready, and what a flood of logins does to the rest.
+//! Benchmarks of the mesh: latency, throughput, memory, startup time, and the effect of a flood of logins.
 //!
 //! ```sh
 //! cargo run --release -p bench                  # about nine minutes
 //! cargo run --release -p bench -- --check       # fails if a target is missed
 //! cargo run --release -p bench -- --only fronts # the REST front alone, about three minutes
 //! cargo run --release -p bench -- --soak 10m    # ten minutes of load on each front
-//! cargo run --release -p bench -- --attacks 30s # what others notice of attacks, about eight minutes
+//! cargo run --release -p bench -- --attacks 30s # other callers during attacks, about eight minutes
 //! ```
 //!
-//! The release binary `mesh` runs as a child process on a new data directory on disk, with what it is shipped with; the
-//! load comes from this process, so that the server's memory and threads are its own. Both share the machine: on two cores
-//! the load takes as much from the server as the server works for it, which hits every side of a ratio alike. Figures are
-//! compared within one run only, and what is compared is measured in turns, so that what else the machine does hits both:
+//! The release binary `mesh` runs as a child process on a new data directory on disk, with its default settings; the
+//! load comes from this process, so that the server's memory and threads are its own. Both share the machine: on two
+//! cores the load competes with the server, which affects both sides of a ratio alike. Figures are compared within one
+//! run only, and measured in alternating turns, so that other processes affect both sides:
 //!
-//! - **Latency**: one caller, one call at a time, in turns: the raw SDK's GetItem of the profile (consistent, on the same
-//!   engine), GetClient by gRPC at the service, and `GET /clients/{id}` at the front. Medians are compared, since the
-//!   rest of the distribution is the machine's.
-//! - **Throughput**: 32 callers without pause, in turns of a second: GetClient at the service (one HTTP/2 connection, as a
-//!   service has) and `GET /clients/{id}` at the front (HTTP/1.1, a connection each, as apps have).
-//! - **Start**: from the start of the process until `GET /healthz` says 200, the database file being there; the median of
-//!   five. Memory is the resident set when it is idle after its first start, before any load.
-//! - **Logins**: GetClient from one caller, in turns without and with 64 callers that log in without pause. The share of
-//!   hashing is the CPU time of the threads named `hash` over the time that all cores had.
-//! - **Journals**: one of 10^3 and one of 10^5 entries, filled over gRPC. The newest 50 of each in turns, and what DynamoDB
-//!   counts for the same pages; adding an entry over REST in turns with the raw SDK's PutItem of that size; lists of 100
-//!   entries, 32 callers, opened by the service in turns with the same Query by the raw SDK.
-//! - **Practice**: conversations of 10^2 and of 10^5 messages, filled over gRPC, and the newest 50 of each in turns; sending
-//!   over REST in turns with the raw SDK's PutItem of that size; 200 clients who watch over REST, and how long after its
-//!   acknowledgement a message is there; the free slots of a week, of a therapist who offers that week and of one who
-//!   offers 10^4 slots, in turns.
-//! - **Fronts**: the embedded gateway beside Envoy, direct gRPC and axum handlers: see [`front`].
-//! - **Attacks**: what other people notice of somebody who attacks a front: see [`attacks`].
+//! - **Latency**: one caller, one call at a time, in turns: the raw SDK's GetItem of the profile (consistent, on the
+//!   same engine), GetClient by gRPC at the service, and `GET /clients/{id}` at the front. Medians are compared, since
+//!   the rest of the distribution depends on the machine.
+//! - **Throughput**: 32 callers without pause, in turns of a second: GetClient at the service (one HTTP/2 connection,
+//!   as a service has) and `GET /clients/{id}` at the front (HTTP/1.1, a connection each, as apps have).
+//! - **Start**: from the start of the process until `GET /healthz` answers 200, with an existing database file; the
+//!   median of five. Memory is the resident set when idle after a start, before any load.
+//! - **Logins**: GetClient from one caller, in turns without and with 64 callers that log in without pause. The share
+//!   of hashing is the CPU time of the threads named `hash` divided by the total time of all cores.
+//! - **Journals**: one of 10^3 and one of 10^5 entries, filled over gRPC. The newest 50 of each in turns, and the read
+//!   units of the same pages; adding an entry over REST in turns with the raw SDK's PutItem of that size; lists of 100
+//!   entries, 32 callers, decrypted by the service in turns with the same Query by the raw SDK.
+//! - **Practice**: conversations of 10^2 and of 10^5 messages, filled over gRPC, and the newest 50 of each in turns;
+//!   sending over REST in turns with the raw SDK's PutItem of that size; 200 clients who watch over REST, and the delay
+//!   from the acknowledgement of a message to its delivery; the free slots of a week, of a therapist who offers only
+//!   that week and of one who offers 10^4 slots, in turns.
+//! - **Fronts**: the embedded gateway compared with Envoy, direct gRPC and axum handlers: see [`front`].
+//! - **Attacks**: latency and failures of other callers during attacks on a front: see [`attacks`].
 
 mod account;
 mod attacks;
@@ -60,19 +60,19 @@ use crate::practice::practice;
 use crate::process::Mesh;
 use crate::report::Report;
 
-/// What can go wrong ends the run.
+/// Result whose error ends the run.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const STARTS: usize = 5;
 
 #[derive(Parser)]
-#[command(about = "What the mesh costs", max_term_width = 110)]
+#[command(about = "Benchmarks of the mesh", max_term_width = 110)]
 struct Cli {
     /// Fail if a target is missed.
     #[arg(long)]
     check: bool,
 
-    /// How long each load runs, in seconds.
+    /// Duration of each load, in seconds.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
 
@@ -80,27 +80,27 @@ struct Cli {
     #[arg(long)]
     only: Option<Part>,
 
-    /// Instead of measuring, load each front for so long with 80 % of what it bears.
+    /// Instead of measuring, load each front for this long with 80 % of its peak throughput.
     #[arg(long, value_parser = humantime::parse_duration)]
     soak: Option<Duration>,
 
-    /// Instead of measuring, attack each front for so long with each attack, while others log in, read and revoke.
+    /// Instead of measuring, run each attack on each front for this long, while others log in, read and revoke.
     #[arg(long, value_parser = humantime::parse_duration)]
     attacks: Option<Duration>,
 
-    /// The binary to measure; that of this checkout, which is built first, unless told.
+    /// Path of the `mesh` binary [default: built from this checkout].
     #[arg(long)]
     mesh: Option<PathBuf>,
 
-    /// The binary of the embedded gateway, likewise.
+    /// Path of the `gateway` binary [default: built from this checkout].
     #[arg(long)]
     gateway: Option<PathBuf>,
 
-    /// Be one of the processes that are measured.
+    /// Run as one of the measured servers.
     #[arg(long, hide = true)]
     serve: Option<Served>,
 
-    /// The service that this process is in front of.
+    /// Address of the service behind this server.
     #[arg(long, hide = true)]
     before: Option<SocketAddr>,
 
@@ -125,7 +125,7 @@ fn main() -> ExitCode {
             if check && missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
         Err(error) => {
-            report::complain(&error.to_string());
+            report::report_error(&error.to_string());
             ExitCode::FAILURE
         }
     }

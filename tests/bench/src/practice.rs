@@ -1,4 +1,4 @@
-//! Messages, those who watch for them, and the slots of therapists.
+//! Benchmarks of messages, their watchers, and the slots of therapists.
 
 use std::time::{Duration, Instant};
 
@@ -20,29 +20,29 @@ use crate::process::Mesh;
 
 const SHORT: u32 = 100;
 const LONG: u32 = 100_000;
-/// How many write at once while a conversation or a calendar is filled.
+/// Concurrent writers while a conversation or a calendar is filled.
 const WRITERS: u32 = 32;
 const PAGE: i32 = 50;
 const WATCHERS: usize = 200;
-/// How many join at a time: few, since each login costs a hash.
+/// Concurrent registrations: few, since each login costs a hash.
 const JOINING: usize = 4;
-/// Days of sessions, one an hour: a week, and as many as come to more than 10^4 sessions.
+/// Days with a session an hour: a week, and enough for about 10^4 sessions.
 const WEEK: u32 = 7;
 const DAYS: u32 = 420;
 const TABLE: &str = "therapy-Messages";
 const TEXT: &str = "I keep thinking about what you said, that it need not be solved by Friday. It helped, I think.";
 
-/// What the practice costs.
+/// Costs of messages and sessions.
 pub(crate) struct Practice {
-    /// Sending over REST, and writing an item of that size.
+    /// Sending over REST, and a raw PutItem of that size.
     pub(crate) send: Times,
     pub(crate) put: Times,
-    /// The newest messages of the short and of the long conversation.
+    /// Reading the newest messages of the short and of the long conversation.
     pub(crate) short: Times,
     pub(crate) long: Times,
-    /// From the acknowledgement of a message until a watcher has it.
+    /// Delay from the acknowledgement of a message to its delivery to a watcher.
     pub(crate) seen: Times,
-    /// The free slots of a week: of a therapist with no others, and of one with 10^4.
+    /// Listing the free slots of a week, of a therapist with no others, and of one with 10^4.
     pub(crate) few: Times,
     pub(crate) many: Times,
 }
@@ -148,7 +148,7 @@ impl Writer {
     }
 }
 
-/// An item of the size of a message, by the raw SDK, in a partition of nobody.
+/// Writes an item of the size of a message by the raw SDK, in an unused partition.
 async fn put(store: &aws_sdk_dynamodb::Client) -> Result<()> {
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let now = format!("{:?}", Instant::now());
@@ -163,7 +163,7 @@ async fn put(store: &aws_sdk_dynamodb::Client) -> Result<()> {
     Ok(())
 }
 
-/// The therapist writes to one client after the other while all of them watch.
+/// Measures the delivery of messages that a therapist sends to one client after the other while all of them watch.
 async fn watched(mesh: &Mesh, http: &reqwest::Client, noor: &Account, time: Duration) -> Result<Times> {
     let (tell, mut told) = mpsc::unbounded_channel();
     let mut watchers = JoinSet::new();
@@ -245,7 +245,7 @@ impl Offer {
         Ok(Self { therapist, grpc: grpc.clone(), days })
     }
 
-    /// The free slots of the last week of the offer, as a client sees them.
+    /// Lists the free slots of the offer's last week as a client.
     async fn last_week(&self, client: &Account) -> Result<()> {
         let instant = |day| date(day).parse().map(Some);
         let message = ListSessionsRequest {
@@ -261,7 +261,7 @@ impl Offer {
     }
 }
 
-/// Midnight of a day of the offer: in years that nobody measures in.
+/// Returns midnight of a day of the offer, in a year far in the future.
 fn date(day: u32) -> String {
     format!("{}-{:02}-{:02}T00:00:00Z", 2090 + day / 336, day % 336 / 28 + 1, day % 28 + 1)
 }

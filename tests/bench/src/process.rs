@@ -1,4 +1,4 @@
-//! The mesh as a child process, and what the kernel knows of it (proc(5)).
+//! The mesh as a child process, and its resource usage from proc(5).
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Lines};
@@ -9,26 +9,26 @@ use std::time::{Duration, Instant};
 use crate::Result;
 
 const POLL: Duration = Duration::from_millis(1);
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A mesh that serves. It is killed when dropped.
+/// A running mesh. It is killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Mesh {
     child: Child,
-    /// How long it took to be ready.
+    /// Startup time.
     pub(crate) ready_after: Duration,
-    /// The front, `http://host:port`.
+    /// URL of the front, `http://host:port`.
     pub(crate) front: String,
-    /// Where each service listens, as the mesh tells it.
+    /// Addresses of the services, as the mesh prints them.
     services: String,
-    /// The embedded DynamoDB.
+    /// URL of the embedded DynamoDB.
     pub(crate) dynamodb: String,
-    /// The access key ID of that DynamoDB.
+    /// Access key ID of that DynamoDB.
     pub(crate) access_key: String,
     _said: Lines<BufReader<ChildStdout>>,
 }
 
-/// Builds the binary of this package, which then lies beside this one.
+/// Builds the binary of this package, which is placed beside this one.
 pub(crate) fn build(name: &str) -> Result<PathBuf> {
     if cfg!(debug_assertions) {
         return Err("this measures release builds: cargo run --release -p bench".into());
@@ -46,13 +46,13 @@ impl Mesh {
         Self::start_with(binary, data, &[]).await
     }
 
-    /// Starts a mesh with these flags on top.
+    /// Starts a mesh with additional flags.
     pub(crate) async fn start_with(binary: &Path, data: &Path, flags: &[&str]) -> Result<Self> {
         let started = Instant::now();
         let mut child = Command::new(binary)
             .args(["--listen", "127.0.0.1:0", "--services-port", "0", "--dynamodb-port", "0", "--data-dir"])
             .arg(data)
-            // What a mesh logs of every request is not what is measured, and would go to the terminal.
+            // Request logs would distort the measurement and fill the terminal.
             .args(["--log", "error"])
             .args(flags)
             .stdin(Stdio::null())
@@ -69,11 +69,11 @@ impl Mesh {
             }
         };
         let (front, services, dynamodb) = (told("REST and gRPC")?, told("services")?, told("DynamoDB")?);
-        let access_key = engine::access_key(data)?.ok_or("the engine has an access key")?;
+        let access_key = embedded_dynamodb::access_key(data)?.ok_or("the engine has an access key")?;
         let ready_after = Duration::ZERO;
         let mut mesh = Self { child, ready_after, front, services, dynamodb, access_key, _said: lines };
         while reqwest::get(format!("{}/healthz", mesh.front)).await?.status() != 200 {
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > TIMEOUT {
                 return Err("the mesh does not get ready".into());
             }
             tokio::time::sleep(POLL).await;
@@ -82,23 +82,23 @@ impl Mesh {
         Ok(mesh)
     }
 
-    /// A service, `http://host:port`.
+    /// Returns the URL of a service, `http://host:port`.
     pub(crate) fn service(&self, name: &str) -> Result<String> {
         let of = |listed: &str| listed.strip_prefix(name)?.strip_prefix(' ').map(|address| format!("http://{address}"));
         self.services.split(", ").find_map(of).ok_or_else(|| format!("there is no service {name}").into())
     }
 
-    /// The process' id.
+    /// Returns the process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// The resident set, in bytes.
+    /// Returns the resident set, in bytes.
     pub(crate) fn resident(&self) -> Result<u64> {
         resident(self.child.id())
     }
 
-    /// How long the threads that hash passwords have run so far.
+    /// Returns the CPU time of the threads that hash passwords.
     pub(crate) fn hashing(&self) -> Result<Duration> {
         let mut hashed = Duration::ZERO;
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
@@ -126,7 +126,7 @@ impl Drop for Mesh {
     }
 }
 
-/// What the kernel tells of a process or a thread.
+/// Parsed `stat` file of a process or a thread.
 struct Stat {
     name: String,
     parent: u32,
@@ -135,8 +135,8 @@ struct Stat {
 
 fn stat(directory: &Path) -> Result<Stat> {
     let stat = fs::read_to_string(directory.join("stat"))?;
-    // The name is in parentheses, and may hold anything; the parent is the second field after it, utime and stime are the
-    // 12th and 13th.
+    // The name is in parentheses, and may hold anything; the parent is the second field after it, utime and stime are
+    // the 12th and 13th.
     let (head, rest) = stat.rsplit_once(") ").ok_or("no name")?;
     let (_, name) = head.split_once('(').ok_or("no name")?;
     let fields: Vec<&str> = rest.split(' ').collect();
@@ -152,12 +152,12 @@ fn of(pid: u32) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}"))
 }
 
-/// What all threads of a process have worked so far.
+/// Returns the CPU time of all threads of a process.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(stat(&of(pid))?.cpu)
 }
 
-/// The resident set of a process, in bytes.
+/// Returns the resident set of a process, in bytes.
 pub(crate) fn resident(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(of(pid).join("status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
@@ -165,7 +165,7 @@ pub(crate) fn resident(pid: u32) -> Result<u64> {
     Ok(kib * 1024)
 }
 
-/// A process whose name begins so that this one started, itself or through another.
+/// Returns a descendant of this process whose name has this prefix.
 pub(crate) fn descendant(name: &str) -> Result<u32> {
     let own = std::process::id();
     for process in fs::read_dir("/proc")? {

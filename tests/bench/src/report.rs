@@ -1,4 +1,4 @@
-//! The figures beside their targets.
+//! Report of figures and targets.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::practice::Practice;
 
 const MEGABYTE: f64 = 1e6;
 
-/// Lines of figures, and whether each that has a target is within it.
+/// Lines of figures, some with a target and its verdict.
 #[derive(Default)]
 pub(crate) struct Report {
     lines: Vec<Line>,
@@ -25,7 +25,7 @@ pub(crate) fn millis(times: &Times, quantile: f64) -> f64 {
     Duration::from_micros(times.value_at_quantile(quantile)).as_secs_f64() * 1e3
 }
 
-/// Bytes in megabytes, to one digit.
+/// Formats bytes as megabytes, to one digit.
 #[allow(clippy::cast_precision_loss, reason = "megabytes are shown to one digit")]
 pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / MEGABYTE)
@@ -130,7 +130,7 @@ impl Report {
         self.target("p50 at 10^4 other sessions to that at none", format!("{ratio:.2}"), "≤ 1.20", ratio <= 1.2);
     }
 
-    /// Prints all, and answers whether a target was missed.
+    /// Prints all lines and returns true if a target was missed.
     pub(crate) fn print(&self) -> bool {
         let mut shown = String::new();
         for Line { what, value, target } in &self.lines {
@@ -142,13 +142,13 @@ impl Report {
             shown.push_str(format!("{what:<54}{value:>30}{verdict}").trim_end());
             shown.push('\n');
         }
-        // Nothing is left to do when nobody can read it.
+        // A failed write can't be reported anywhere.
         let _ = std::io::stdout().write_all(shown.as_bytes());
         self.lines.iter().any(|line| matches!(line.target, Some((_, false))))
     }
 }
 
-/// Says why there are no figures.
-pub(crate) fn complain(reason: &str) {
+/// Prints an error to standard error.
+pub(crate) fn report_error(reason: &str) {
     let _ = writeln!(std::io::stderr(), "bench: {reason}");
 }

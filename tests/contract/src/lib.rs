@@ -1,1 +1,1 @@
-//! Tests of the contract itself: protos, descriptors, rules.
+//! Tests of the API contract: protos, descriptors, access rules. This library is empty: the tests are in `tests`.

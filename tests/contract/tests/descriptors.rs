@@ -1,4 +1,4 @@
-//! What must hold of every proto before any service runs.
+//! Rules for all protos, checked on their descriptors without a running service.
 
 #![allow(clippy::unwrap_used, reason = "a test that finds nothing has failed")]
 
@@ -11,7 +11,7 @@ fn pool() -> DescriptorPool {
     DescriptorPool::decode(proto::DESCRIPTOR_SET).unwrap()
 }
 
-/// Every message that can be reached from one.
+/// Collects all messages reachable from this one.
 fn reach(message: MessageDescriptor, seen: &mut BTreeSet<String>, all: &mut Vec<MessageDescriptor>) {
     if seen.insert(message.full_name().to_owned()) {
         for field in message.fields() {
@@ -23,7 +23,7 @@ fn reach(message: MessageDescriptor, seen: &mut BTreeSet<String>, all: &mut Vec<
     }
 }
 
-/// Every message that a front shows or takes.
+/// Returns all messages of requests and responses.
 fn transcoded() -> Vec<MessageDescriptor> {
     let (mut seen, mut all) = (BTreeSet::new(), Vec::new());
     for method in pool().services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
@@ -33,8 +33,9 @@ fn transcoded() -> Vec<MessageDescriptor> {
     all
 }
 
+/// Envoy crashes on an empty map key, and JSON prints 64-bit integers as strings.
 #[test]
-fn no_message_that_a_front_shows_has_a_map_a_struct_or_a_64_bit_integer() {
+fn transcoded_messages_have_no_map_struct_or_64_bit_integer() {
     for message in transcoded() {
         assert!(!message.full_name().starts_with("google.protobuf.Struct"), "{}", message.full_name());
         if message.full_name().starts_with("google.") {
@@ -50,7 +51,7 @@ fn no_message_that_a_front_shows_has_a_map_a_struct_or_a_64_bit_integer() {
 }
 
 #[test]
-fn every_rpc_has_a_rule_and_every_rule_an_rpc() {
+fn rpcs_and_access_rules_match() {
     let services = pool().services().collect::<Vec<_>>();
     let methods = services.iter().flat_map(|service| service.methods().collect::<Vec<_>>());
     let paths: BTreeSet<_> =
@@ -64,7 +65,7 @@ fn every_rpc_has_a_rule_and_every_rule_an_rpc() {
 }
 
 #[test]
-fn only_what_gives_a_token_or_a_key_is_public() {
+fn only_token_and_key_rpcs_are_public() {
     let public: Vec<_> = RPCS.iter().filter(|rpc| rpc.callers == [Caller::Anyone]).map(|rpc| rpc.path).collect();
     assert_eq!(
         public,
@@ -73,7 +74,7 @@ fn only_what_gives_a_token_or_a_key_is_public() {
 }
 
 #[test]
-fn internal_rpcs_have_services_of_their_own_and_no_routes() {
+fn internal_rpcs_share_no_service_with_public_ones() {
     for service in RPCS.iter().map(Rpc::service).collect::<BTreeSet<_>>() {
         let mut kinds = RPCS.iter().filter(|rpc| rpc.service() == service).map(Rpc::is_internal);
         let first = kinds.next().unwrap();
@@ -82,7 +83,7 @@ fn internal_rpcs_have_services_of_their_own_and_no_routes() {
 }
 
 #[test]
-fn envoys_set_is_the_same_but_for_response_body() {
+fn envoy_descriptors_differ_only_in_response_body() {
     let http = |pool: &DescriptorPool| {
         let extension = pool.get_extension_by_name("google.api.http").unwrap();
         let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect::<Vec<_>>();
@@ -101,7 +102,7 @@ fn envoys_set_is_the_same_but_for_response_body() {
     assert!(envoys.iter().all(|(_, body)| body.is_empty()));
 }
 
-/// Takes `response_body` out of a route and its aliases, which must name the same; answers what they named.
+/// Removes `response_body` from a route and its aliases, which must name the same field, and returns that name.
 fn without_response_body(rule: &mut DynamicMessage) -> String {
     let body = rule.get_field_by_name("response_body").unwrap().as_str().unwrap().to_owned();
     rule.clear_field_by_name("response_body");

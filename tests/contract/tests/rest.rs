@@ -1,4 +1,4 @@
-//! The rows of the practice in the contract's table: apps use these paths, parameters, fields and codes.
+//! REST routes of sessions, messages and appointments: apps depend on these paths, parameters, fields and codes.
 
 #![allow(clippy::unwrap_used, reason = "a test that finds nothing has failed")]
 
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use proto::Rpc;
 
-/// Method and path, the parameters of the query or the fields of the body, the code of a success, and how it is answered.
+/// Method and path, query parameters or body fields, success code, and form of the answer.
 const ROWS: [(&str, &str, u16, &str); 17] = [
     ("GET /sessions", "afterDate beforeDate clientId pageSize pageToken status therapistId", 200, "array"),
     (
@@ -38,7 +38,7 @@ const ROWS: [(&str, &str, u16, &str); 17] = [
     ("DELETE /appointments/{appointment_id}", "", 200, "object"),
 ];
 
-/// What the descriptors say of each route: fields, code, and form.
+/// Reads each route from the descriptors: fields, code, and form.
 fn routes(pool: &DescriptorPool) -> BTreeMap<String, (String, u16, &'static str)> {
     let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
     methods.filter_map(|method| route(pool, &method)).collect()
@@ -76,7 +76,7 @@ fn route(pool: &DescriptorPool, method: &MethodDescriptor) -> Option<(String, (S
 }
 
 #[test]
-fn the_rows_of_the_practice_are_as_the_contract_says_and_there_is_no_other() {
+fn practice_routes_match_contract_table() {
     let pool = DescriptorPool::decode(proto::DESCRIPTOR_SET).unwrap();
     let mut practice = routes(&pool);
     practice.retain(|route, _| {

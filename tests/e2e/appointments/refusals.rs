@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use kit::mesh::{Answer, PASSWORD, TestMesh};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{NOBODY, Practice, at, id};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     every_bad_field_is_named_at_once,
     what_cannot_be_asked_for_is_refused_with_its_reason,
     sessions_that_are_not_visible_are_refused_like_none,
@@ -19,7 +19,7 @@ kit::on_each_stand!(
     an_etag_must_be_the_present_one,
 );
 
-async fn every_bad_field_is_named_at_once(stand: Stand) {
+async fn every_bad_field_is_named_at_once(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let client = mesh.client("Asha").await;
@@ -51,7 +51,7 @@ async fn every_bad_field_is_named_at_once(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn what_cannot_be_asked_for_is_refused_with_its_reason(stand: Stand) {
+async fn what_cannot_be_asked_for_is_refused_with_its_reason(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let another = Practice::open(&mesh).await;
@@ -77,7 +77,7 @@ async fn what_cannot_be_asked_for_is_refused_with_its_reason(stand: Stand) {
 }
 
 /// Rule 14: by the time alone, or once it is over, another client's session is answered as if it did not exist.
-async fn sessions_that_are_not_visible_are_refused_like_none(stand: Stand) {
+async fn sessions_that_are_not_visible_are_refused_like_none(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let mut practice = Practice::open(&mesh).await;
     let stranger = mesh.client("Bo").await;
@@ -116,7 +116,7 @@ async fn sessions_that_are_not_visible_are_refused_like_none(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn five_requests_wait_for_one_therapist_at_most(stand: Stand) {
+async fn five_requests_wait_for_one_therapist_at_most(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let client = mesh.client("Asha").await;
@@ -135,7 +135,7 @@ async fn five_requests_wait_for_one_therapist_at_most(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn who_is_neither_of_the_two_is_told_that_there_is_none(stand: Stand) {
+async fn who_is_neither_of_the_two_is_told_that_there_is_none(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (client, other) = (mesh.client("Bo").await, mesh.therapist("Kim", "Grief", "110001").await);
@@ -160,7 +160,7 @@ async fn who_is_neither_of_the_two_is_told_that_there_is_none(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn each_does_what_is_theirs_alone(stand: Stand) {
+async fn each_does_what_is_theirs_alone(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
@@ -181,7 +181,7 @@ async fn each_does_what_is_theirs_alone(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn an_etag_must_be_the_present_one(stand: Stand) {
+async fn an_etag_must_be_the_present_one(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);

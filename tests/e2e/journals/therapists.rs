@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use kit::mesh::{Someone, TestMesh};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{NOW, add, at, ids, journal, next, pages};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     a_mapping_gives_nothing_of_the_journal_and_a_grant_does,
     only_the_client_writes_in_a_journal,
     who_may_not_read_cannot_tell_whether_there_is_a_journal,
@@ -62,7 +62,7 @@ fn without_version(mut entry: Value) -> Value {
     entry
 }
 
-async fn a_mapping_gives_nothing_of_the_journal_and_a_grant_does(stand: Stand) {
+async fn a_mapping_gives_nothing_of_the_journal_and_a_grant_does(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let entry = add(&mesh, &asha, "calm", 3, "2099-12-31T00:00:00Z").await;
@@ -87,7 +87,7 @@ async fn a_mapping_gives_nothing_of_the_journal_and_a_grant_does(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn only_the_client_writes_in_a_journal(stand: Stand) {
+async fn only_the_client_writes_in_a_journal(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = pair(&mesh).await;
     let entry = add(&mesh, &asha, "calm", 3, NOW).await;
@@ -107,7 +107,7 @@ async fn only_the_client_writes_in_a_journal(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn who_may_not_read_cannot_tell_whether_there_is_a_journal(stand: Stand) {
+async fn who_may_not_read_cannot_tell_whether_there_is_a_journal(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let asha = mesh.client("Asha").await;
     let entry = add(&mesh, &asha, "calm", 3, NOW).await;
@@ -126,7 +126,7 @@ async fn who_may_not_read_cannot_tell_whether_there_is_a_journal(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_private_entry_is_nowhere_for_a_therapist(stand: Stand) {
+async fn a_private_entry_is_nowhere_for_a_therapist(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = pair(&mesh).await;
     let mut shared = Vec::new();
@@ -170,7 +170,7 @@ async fn a_private_entry_is_nowhere_for_a_therapist(stand: Stand) {
 }
 
 /// Rule 8: to a therapist an entry begins when it was last made SHARED.
-async fn private_corrections_show_a_therapist_no_times_and_no_version(stand: Stand) {
+async fn private_corrections_show_a_therapist_no_times_and_no_version(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = pair(&mesh).await;
     let secret = json!({"emotion": "calm", "intensity": 1, "timestamp": NOW, "visibility": "PRIVATE"});
@@ -201,7 +201,7 @@ async fn private_corrections_show_a_therapist_no_times_and_no_version(stand: Sta
     mesh.stop().await;
 }
 
-async fn a_grant_covers_entries_from_a_date_on_and_ends_on_a_date(stand: Stand) {
+async fn a_grant_covers_entries_from_a_date_on_and_ends_on_a_date(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     map(&mesh, &asha, &noor).await;
@@ -226,7 +226,7 @@ async fn a_grant_covers_entries_from_a_date_on_and_ends_on_a_date(stand: Stand) 
     mesh.stop().await;
 }
 
-async fn a_revocation_ends_every_read_and_every_page_token(stand: Stand) {
+async fn a_revocation_ends_every_read_and_every_page_token(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = pair(&mesh).await;
     let mut entry = json!(null);
@@ -248,7 +248,7 @@ async fn a_revocation_ends_every_read_and_every_page_token(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn the_client_sees_every_read(stand: Stand) {
+async fn the_client_sees_every_read(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor Haddad", "Grief", "110001").await);
     map(&mesh, &asha, &noor).await;
@@ -298,7 +298,7 @@ async fn the_client_sees_every_read(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_grant_for_one_journal_opens_no_other(stand: Stand) {
+async fn a_grant_for_one_journal_opens_no_other(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = pair(&mesh).await;
     let (ben, omar) = (mesh.client("Ben").await, mesh.therapist("Omar", "Grief", "110001").await);
@@ -315,7 +315,7 @@ async fn a_grant_for_one_journal_opens_no_other(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn an_ended_account_leaves_no_journal_that_anybody_reads(stand: Stand) {
+async fn an_ended_account_leaves_no_journal_that_anybody_reads(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (asha, noor) = pair(&mesh).await;
     let entry = add(&mesh, &asha, "calm", 3, NOW).await;

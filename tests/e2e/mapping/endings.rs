@@ -1,13 +1,13 @@
 //! Contract §2, row DELETE /mapping/{clientId}, and rules 5 and 13: what a client ends, and when a therapist may ask again.
 
 use kit::mesh::{Answer, Someone, TestMesh};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{DAY, Two, states};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     ending_by_the_client_closes_a_relation_by_message,
     ending_by_the_client_withdraws_what_waits_and_leaves_what_is_accepted,
     ending_by_the_client_of_a_request_closes_the_relation,
@@ -73,7 +73,7 @@ fn path(appointment: &Value) -> String {
     format!("/appointments/{}", appointment["appointmentId"].as_str().unwrap())
 }
 
-async fn ending_by_the_client_closes_a_relation_by_message(stand: Stand) {
+async fn ending_by_the_client_closes_a_relation_by_message(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     two.write().await.expect(201);
@@ -93,7 +93,7 @@ async fn ending_by_the_client_closes_a_relation_by_message(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn ending_by_the_client_withdraws_what_waits_and_leaves_what_is_accepted(stand: Stand) {
+async fn ending_by_the_client_withdraws_what_waits_and_leaves_what_is_accepted(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     two.map().await.expect(201);
@@ -111,7 +111,7 @@ async fn ending_by_the_client_withdraws_what_waits_and_leaves_what_is_accepted(s
     mesh.stop().await;
 }
 
-async fn ending_by_the_client_of_a_request_closes_the_relation(stand: Stand) {
+async fn ending_by_the_client_of_a_request_closes_the_relation(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     two.request("MAPPING").await.expect(201);
@@ -123,7 +123,7 @@ async fn ending_by_the_client_of_a_request_closes_the_relation(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn ended_relation_opens_when_the_client_writes_asks_or_maps(stand: Stand) {
+async fn ended_relation_opens_when_the_client_writes_asks_or_maps(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     two.write().await.expect(201);
@@ -145,7 +145,7 @@ async fn ended_relation_opens_when_the_client_writes_asks_or_maps(stand: Stand) 
     mesh.stop().await;
 }
 
-async fn rejected_request_pauses_seven_days_and_ends_after_three(stand: Stand) {
+async fn rejected_request_pauses_seven_days_and_ends_after_three(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let mut two = Two::join(&mesh).await;
     for _ in 0..3 {

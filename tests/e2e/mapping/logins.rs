@@ -1,13 +1,13 @@
 //! Rule 3: mapping, asking and granting take a login that is open; ending, rejecting and revoking take none.
 
 use kit::mesh::{Someone, TestMesh, answer};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::json;
 
 use super::{Two, states};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     an_ended_login_maps_asks_and_grants_nothing,
     an_ended_login_ends_what_its_token_may_end,
     a_repeated_post_of_an_ended_login_is_refused,
@@ -19,7 +19,7 @@ async fn log_out(mesh: &TestMesh, who: &Someone) {
     mesh.get("/auth/me", who).await.expect(200);
 }
 
-async fn an_ended_login_maps_asks_and_grants_nothing(stand: Stand) {
+async fn an_ended_login_maps_asks_and_grants_nothing(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let mut two = Two::join(&mesh).await;
     let map_client = json!({"clientId": two.client.id, "therapistId": two.therapist.id});
@@ -45,7 +45,7 @@ async fn an_ended_login_maps_asks_and_grants_nothing(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn an_ended_login_ends_what_its_token_may_end(stand: Stand) {
+async fn an_ended_login_ends_what_its_token_may_end(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let mut two = Two::join(&mesh).await;
     two.request("MAPPING").await.expect(201);
@@ -76,7 +76,7 @@ async fn an_ended_login_ends_what_its_token_may_end(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_repeated_post_of_an_ended_login_is_refused(stand: Stand) {
+async fn a_repeated_post_of_an_ended_login_is_refused(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let map = async || {

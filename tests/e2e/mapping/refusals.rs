@@ -1,20 +1,20 @@
 //! What is refused of relations and consent, and how.
 
 use kit::mesh::{Answer, TestMesh};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{NOBODY, Two, states};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     what_the_present_state_does_not_allow_is_refused_with_its_reason,
     every_bad_field_is_named_at_once,
     a_path_of_another_account_is_refused_alike_whether_it_exists_or_not,
     who_is_not_there_cannot_be_mapped_or_asked,
 );
 
-async fn what_the_present_state_does_not_allow_is_refused_with_its_reason(stand: Stand) {
+async fn what_the_present_state_does_not_allow_is_refused_with_its_reason(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     // No relation at all.
@@ -49,7 +49,7 @@ async fn what_the_present_state_does_not_allow_is_refused_with_its_reason(stand:
     mesh.stop().await;
 }
 
-async fn every_bad_field_is_named_at_once(stand: Stand) {
+async fn every_bad_field_is_named_at_once(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     two.map().await.expect(201);
@@ -97,7 +97,7 @@ async fn every_bad_field_is_named_at_once(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_path_of_another_account_is_refused_alike_whether_it_exists_or_not(stand: Stand) {
+async fn a_path_of_another_account_is_refused_alike_whether_it_exists_or_not(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let (ben, omar) = (mesh.client("Ben").await, mesh.therapist("Omar", "Grief", "110001").await);
@@ -152,7 +152,7 @@ async fn a_path_of_another_account_is_refused_alike_whether_it_exists_or_not(sta
     mesh.stop().await;
 }
 
-async fn who_is_not_there_cannot_be_mapped_or_asked(stand: Stand) {
+async fn who_is_not_there_cannot_be_mapped_or_asked(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let two = Two::join(&mesh).await;
     let (without_client, without_therapist) = (mesh.join("CLIENT").await, mesh.join("THERAPIST").await);

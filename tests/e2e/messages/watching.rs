@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use kit::mesh::{Someone, TestMesh};
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use super::{NOBODY, Two, send};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     a_watcher_sees_what_both_write_and_goes_on_where_it_was,
     what_cannot_be_watched_is_refused_before_anything_comes,
     watching_ends_with_the_login,
@@ -66,7 +66,7 @@ fn quickly(config: &mut mesh::Config) {
     config.messages.watch_poll_interval = Duration::from_millis(100);
 }
 
-async fn a_watcher_sees_what_both_write_and_goes_on_where_it_was(stand: Stand) {
+async fn a_watcher_sees_what_both_write_and_goes_on_where_it_was(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     // The conversation need not have begun.
@@ -93,7 +93,7 @@ async fn a_watcher_sees_what_both_write_and_goes_on_where_it_was(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn what_cannot_be_watched_is_refused_before_anything_comes(stand: Stand) {
+async fn what_cannot_be_watched_is_refused_before_anything_comes(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let other = mesh.therapist("Omar", "Grief", "110001").await;
@@ -126,7 +126,7 @@ async fn what_cannot_be_watched_is_refused_before_anything_comes(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn watching_ends_with_the_login(stand: Stand) {
+async fn watching_ends_with_the_login(stand: TestEnv) {
     let mesh = TestMesh::start_with(stand, quickly).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let elsewhere = mesh.login(&client.email, kit::mesh::PASSWORD).await;
@@ -141,7 +141,7 @@ async fn watching_ends_with_the_login(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn watching_ends_with_the_account(stand: Stand) {
+async fn watching_ends_with_the_account(stand: TestEnv) {
     let mesh = TestMesh::start_with(stand, quickly).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let sent = send(&mesh, client, therapist, "Goodbye.").await.expect(201);
@@ -155,7 +155,7 @@ async fn watching_ends_with_the_account(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn watching_ends_with_the_token(stand: Stand) {
+async fn watching_ends_with_the_token(stand: TestEnv) {
     let mesh = TestMesh::start_with(stand, quickly).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let mut events = Events::begin(&mesh, client, therapist, None).await;

@@ -1,13 +1,13 @@
 //! What is refused of sessions, and how.
 
 use kit::mesh::TestMesh;
-use kit::stand::Stand;
+use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{NOBODY, add, offer, on, path, put, related, therapist, with};
 
-kit::on_each_stand!(
+kit::on_each_env!(
     every_bad_field_of_a_session_is_named_at_once,
     whose_session_it_is_can_be_named_and_not_changed,
     only_therapists_write_and_only_with_those_who_are_related,
@@ -15,7 +15,7 @@ kit::on_each_stand!(
     a_session_becomes_booked_by_accepting_alone,
 );
 
-async fn every_bad_field_of_a_session_is_named_at_once(stand: Stand) {
+async fn every_bad_field_of_a_session_is_named_at_once(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let made = add(&mesh, &noor, on(2, 9, 10)).await;
@@ -51,7 +51,7 @@ async fn every_bad_field_of_a_session_is_named_at_once(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn whose_session_it_is_can_be_named_and_not_changed(stand: Stand) {
+async fn whose_session_it_is_can_be_named_and_not_changed(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (noor, other) = (therapist(&mesh).await, therapist(&mesh).await);
     let asha = related(&mesh, "Asha", &noor).await;
@@ -84,7 +84,7 @@ async fn whose_session_it_is_can_be_named_and_not_changed(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn only_therapists_write_and_only_with_those_who_are_related(stand: Stand) {
+async fn only_therapists_write_and_only_with_those_who_are_related(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (noor, asha) = (therapist(&mesh).await, mesh.client("Asha").await);
     let made = add(&mesh, &noor, on(2, 9, 10)).await;
@@ -99,7 +99,7 @@ async fn only_therapists_write_and_only_with_those_who_are_related(stand: Stand)
     mesh.stop().await;
 }
 
-async fn bad_filters_are_named_at_once(stand: Stand) {
+async fn bad_filters_are_named_at_once(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let (noor, asha) = (therapist(&mesh).await, mesh.client("Asha").await);
     let bad = async |who, query: &str| {
@@ -117,7 +117,7 @@ async fn bad_filters_are_named_at_once(stand: Stand) {
     mesh.stop().await;
 }
 
-async fn a_session_becomes_booked_by_accepting_alone(stand: Stand) {
+async fn a_session_becomes_booked_by_accepting_alone(stand: TestEnv) {
     let mesh = TestMesh::start(stand).await;
     let noor = therapist(&mesh).await;
     let made = add(&mesh, &noor, on(2, 9, 10)).await;

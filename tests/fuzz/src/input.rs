@@ -1,15 +1,15 @@
-//! Inputs: texts of a grammar's tokens, bytes, and what damage does to either.
+//! Input strategies: texts made of a grammar's tokens, bytes, and damaged forms of either.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// Most pieces of a short text, and of any.
+/// Maximum pieces of a short text, and of any.
 const FEW: usize = 5;
 const PIECES: usize = 24;
-/// Most repetitions of a token: enough to show what grows faster than its input.
+/// Maximum repetitions of a token: enough to expose superlinear parsers.
 const REPETITIONS: usize = 2_000;
-/// Most changes of one input.
+/// Maximum changes of one input.
 const CHANGES: usize = 4;
 
 /// Returns texts of the tokens of a grammar, with any characters and long runs of a token among them.
@@ -19,7 +19,7 @@ pub fn text(tokens: &'static [&'static str]) -> impl Strategy<Value = String> {
         8 => any::<char>().prop_map(String::from),
         1 => (select(tokens), 2..REPETITIONS).prop_map(|(token, times)| token.repeat(times)),
     ];
-    // Half of them short: what is nearly right is worth most.
+    // Half of them short: nearly valid inputs find most.
     let pieces = prop_oneof![vec(piece.clone(), 0..FEW), vec(piece, 0..PIECES)];
     pieces.prop_map(|pieces| pieces.concat())
 }

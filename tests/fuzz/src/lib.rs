@@ -1,7 +1,7 @@
 //! Fuzzing of parsers that face the outside, by properties that hold for every input.
 //!
-//! [`target!`] makes two tests of a property: `few` tries the same few hundred inputs in every test run, `soak` tries new ones for
-//! two minutes. Both shrink an input that fails, and name the seed that repeats it.
+//! [`target!`] makes two tests of a property: `few` tries the same few hundred inputs in every test run, `soak` tries
+//! new ones for two minutes. Both shrink an input that fails, and name the seed that repeats it.
 
 mod input;
 
@@ -23,7 +23,8 @@ const SOAK: Duration = Duration::from_secs(120);
 /// Limit of one case, far beyond what a busy machine needs for an input of this size.
 const CASE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Makes the tests `few` and `soak`, in a module of its name, of a property: a function from an input to a `TestCaseResult`.
+/// Declares the tests `few` and `soak` of a property, a function from an input to a `TestCaseResult`, in a module named
+/// after it.
 #[macro_export]
 macro_rules! target {
     ($property:ident, $inputs:expr) => {
@@ -44,7 +45,7 @@ macro_rules! target {
     };
 }
 
-/// Holds a property to a few hundred inputs, the same every time.
+/// Checks a property with a few hundred inputs, the same every time.
 ///
 /// # Panics
 /// If an input fails; the message shows the smallest one.
@@ -52,7 +53,7 @@ pub fn few<S: Strategy>(inputs: &S, property: impl Fn(S::Value) -> TestCaseResul
     run(SEED, inputs, &property);
 }
 
-/// Holds a property to new inputs for two minutes, or, with `PROPTEST_RNG_SEED` set, to those of that seed.
+/// Checks a property with new inputs for two minutes, or, with `PROPTEST_RNG_SEED` set, with those of that seed.
 ///
 /// # Panics
 /// If an input fails; the message shows the smallest one, and the seed that repeats it.
@@ -67,7 +68,7 @@ pub fn soak<S: Strategy>(name: &str, inputs: &S, property: impl Fn(S::Value) -> 
         seed = seed.wrapping_add(1);
     }
     let cases = u64::from(CASES) * seed.wrapping_sub(first);
-    // Shown also where a test succeeds. Nothing is left to do when nobody can read it.
+    // On standard error, so that it is shown for passing tests too. A failed write can't be reported anywhere.
     let _ = writeln!(std::io::stderr(), "{name}: {cases} cases from seed {first} on");
 }
 

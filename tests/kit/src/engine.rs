@@ -1,6 +1,6 @@
 //! The DynamoDB engines that a test runs on: the embedded one, and AWS' own DynamoDB Local.
 //!
-//! Each is started once per test process, when the first test asks for it. Tests keep apart by table prefixes.
+//! Each is started once per test process, when the first test asks for it. Table prefixes isolate the tests.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test whose engine does not start has failed")]
 
 use std::fs;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use dynamo::AccessKey;
-use engine::Storage;
+use embedded_dynamodb::Storage;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
@@ -20,7 +20,7 @@ use crate::entropy::SeededEntropy;
 /// An engine that speaks DynamoDB's protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
-    /// The crate `engine`, in memory.
+    /// The crate `embedded_dynamodb`, in memory.
     Embedded,
     /// DynamoDB Local, in memory; needs Java 17.
     DynamoDbLocal,
@@ -28,15 +28,15 @@ pub enum Engine {
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// How long DynamoDB Local may take from its start to its first answer: usually 4 s, more on a machine under load.
+/// Startup timeout of DynamoDB Local: it usually answers after 4 s, later on a machine under load.
 const START: Duration = Duration::from_secs(90);
 
-static EMBEDDED: OnceCell<engine::Engine> = OnceCell::const_new();
+static EMBEDDED: OnceCell<embedded_dynamodb::Engine> = OnceCell::const_new();
 static LOCAL: OnceCell<Local> = OnceCell::const_new();
 static PREFIXES: AtomicU32 = AtomicU32::new(0);
 
 impl Engine {
-    /// The engine's address.
+    /// Returns the engine's address.
     ///
     /// # Panics
     /// If the engine does not start; the panic says why.
@@ -47,7 +47,7 @@ impl Engine {
         }
     }
 
-    /// The access key ID that the engine asks for.
+    /// Returns the access key ID that the engine expects.
     ///
     /// # Panics
     /// If the engine does not start; the panic says why.
@@ -58,7 +58,7 @@ impl Engine {
         }
     }
 
-    /// A configuration for this engine with a table prefix that no other test has.
+    /// Returns a configuration for this engine with a table prefix that no other test has.
     ///
     /// # Panics
     /// If the engine does not start; the panic says why.
@@ -67,14 +67,14 @@ impl Engine {
             endpoint: Some(self.endpoint().await),
             access_key: self.access_key().await,
             table_prefix: format!("t{}-", PREFIXES.fetch_add(1, Ordering::Relaxed)),
-            // The engine shares the machine with everything else that is tested.
+            // The engine shares the machine with all other tests.
             attempt_timeout: Duration::from_secs(10),
             operation_timeout: Duration::from_secs(30),
             ..dynamo::Config::default()
         }
     }
 
-    /// A client for this engine with a table prefix that no other test has.
+    /// Returns a client for this engine with a table prefix that no other test has.
     ///
     /// # Panics
     /// If the engine does not start; the panic says why.
@@ -83,16 +83,16 @@ impl Engine {
     }
 }
 
-async fn embedded() -> &'static engine::Engine {
+async fn embedded() -> &'static embedded_dynamodb::Engine {
     let start = || async {
         let entropy = SeededEntropy::new(std::process::id().into());
-        engine::Engine::start(Storage::Memory, 0, &entropy).await.expect("the engine starts")
+        embedded_dynamodb::Engine::start(Storage::Memory, 0, &entropy).await.expect("the engine starts")
     };
     EMBEDDED.get_or_init(start).await
 }
 
-/// Makes a test on each engine of every function that is named: `async fn rule(engine: Engine)` becomes the tests
-/// `rule::embedded` and `rule::dynamodb_local`. A function that is forgotten is dead code, which the lints refuse.
+/// Declares a test on each engine for every named function: `async fn rule(engine: Engine)` becomes the tests
+/// `rule::embedded` and `rule::dynamodb_local`. A function that isn't listed is dead code, which the lints refuse.
 #[macro_export]
 macro_rules! on_each_engine {
     ($($rule:ident),* $(,)?) => {$(
@@ -110,10 +110,10 @@ macro_rules! on_each_engine {
     )*};
 }
 
-/// A DynamoDB Local that ends with this process, however the process ends.
+/// A DynamoDB Local process that ends with this process, even if this one is killed.
 struct Local {
     port: u16,
-    /// Ends Java once the pipe to it closes; ends itself when Java does.
+    /// Watchdog shell: kills Java when the pipe to it closes, and exits when Java does.
     _keeper: Child,
     _directory: TempDir,
 }
@@ -157,7 +157,7 @@ impl Local {
     }
 }
 
-/// The pinned DynamoDB Local. The script that knows the pin is the one that the checks use.
+/// Returns the directory of the pinned DynamoDB Local, from the script that the checks use too.
 fn home() -> String {
     let found = Command::new(format!("{ROOT}/.ci/tools")).arg("dynamodb-local").stderr(Stdio::inherit()).output();
     let found = found.expect(".ci/tools runs");
@@ -165,7 +165,7 @@ fn home() -> String {
     String::from_utf8(found.stdout).expect("a path in UTF-8").trim_end().to_owned()
 }
 
-/// A port that nobody listens on. DynamoDB Local can't choose its own.
+/// Returns a free port: DynamoDB Local can't choose its own.
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
     listener.local_addr().expect("the port is known").port()

@@ -1,4 +1,4 @@
-//! Randomness that is the same in every run.
+//! Deterministic randomness.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use kernel::Entropy;
 pub struct SeededEntropy(Mutex<u64>);
 
 impl SeededEntropy {
-    /// The bytes of this seed.
+    /// Creates a generator with this seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(Mutex::new(seed))

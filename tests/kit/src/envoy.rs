@@ -13,34 +13,34 @@ use tempfile::TempDir;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// A certificate of localhost that nobody trusts, and its key, which is no secret: for tests of TLS.
+/// Self-signed certificate of localhost for tests of TLS. Its key is public.
 pub const CERTIFICATE: &str = include_str!("../tls/certificate.pem");
-/// The key of [`CERTIFICATE`].
+/// Private key of [`CERTIFICATE`].
 pub const KEY: &str = include_str!("../tls/key.pem");
-/// What comes after [`CERTIFICATE`].
+/// Successor of [`CERTIFICATE`], for tests of renewal.
 pub const RENEWED_CERTIFICATE: &str = include_str!("../tls/renewed-certificate.pem");
-/// The key of [`RENEWED_CERTIFICATE`].
+/// Private key of [`RENEWED_CERTIFICATE`].
 pub const RENEWED_KEY: &str = include_str!("../tls/renewed-key.pem");
 
-/// How long Envoy may take from its start to its first answer.
+/// Startup timeout of Envoy.
 const START: Duration = Duration::from_secs(20);
 
-/// What an Envoy serves.
+/// Services behind an Envoy.
 #[derive(Debug, Clone)]
 pub struct EnvoySetup {
-    /// An encoded `FileDescriptorSet` that Envoy can load, such as `proto::ENVOY_DESCRIPTOR_SET`.
+    /// Encoded `FileDescriptorSet` that Envoy can load, such as `proto::ENVOY_DESCRIPTOR_SET`.
     pub descriptor_set: Vec<u8>,
-    /// The services that may be reached, by full name. A service of the set that is not here has no route.
+    /// Addresses of the reachable services, by full name. Other services of the set have no route.
     pub upstreams: BTreeMap<String, SocketAddr>,
 }
 
-/// An Envoy of its own for one test: it ends with this value, or with the test process.
+/// An Envoy process for one test. It ends with this value or with the test process.
 #[derive(Debug)]
 pub struct Envoy {
     address: SocketAddr,
-    /// Where its administration listens.
+    /// Address of the administration interface.
     admin: SocketAddr,
-    /// A shell that ends Envoy once the pipe to it closes, however this process ends.
+    /// Watchdog shell: kills Envoy when the pipe to it closes, even if this process is killed.
     keeper: Child,
     _directory: TempDir,
 }
@@ -55,7 +55,7 @@ impl Envoy {
         Self::start_with(setup, |_| ()).await
     }
 
-    /// Starts Envoy with other settings than those of [`settings`].
+    /// Starts Envoy with changes to the settings of [`settings`].
     ///
     /// # Panics
     ///
@@ -64,7 +64,7 @@ impl Envoy {
         Self::start_edited(setup, change, |yaml| yaml).await
     }
 
-    /// Starts Envoy with what no setting says, too: `edit` is given `envoy.yaml` and answers what Envoy reads instead.
+    /// Starts Envoy with an edited configuration file: `edit` maps the rendered `envoy.yaml` to the one in use.
     ///
     /// # Panics
     ///
@@ -112,19 +112,19 @@ impl Envoy {
         Self { address, admin, keeper, _directory: directory }
     }
 
-    /// Where it listens, for REST and gRPC alike.
+    /// Returns the listen address for REST and gRPC.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where its administration listens.
+    /// Returns the address of the administration interface.
     #[must_use]
     pub const fn admin(&self) -> SocketAddr {
         self.admin
     }
 
-    /// [`address`](Self::address) as a URL without a slash at its end.
+    /// Returns [`address`](Self::address) as a URL without a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -138,8 +138,8 @@ impl Drop for Envoy {
     }
 }
 
-/// The addresses of the front's listener and of the administration, once Envoy is ready. Port 0 everywhere: the system picks,
-/// Envoy tells.
+/// Returns the addresses of the front's listener and of the administration interface once Envoy is ready. Both are
+/// configured with port 0, so only Envoy knows them.
 async fn listeners(admin: &Path) -> Option<(SocketAddr, SocketAddr)> {
     let admin = fs::read_to_string(admin).ok()?;
     let get = async |path: &str| {
@@ -152,7 +152,7 @@ async fn listeners(admin: &Path) -> Option<(SocketAddr, SocketAddr)> {
     Some((front.parse().ok()?, admin.parse().ok()?))
 }
 
-/// The pinned binary, fetched on first use. The script that knows the pin is the one that the checks use.
+/// Returns the path of the pinned binary, fetched on first use by the script that the checks use too.
 pub fn binary() -> PathBuf {
     let found = Command::new(format!("{ROOT}/.ci/tools")).arg("envoy").stderr(Stdio::inherit()).output();
     let found = found.expect(".ci/tools runs");
@@ -160,8 +160,8 @@ pub fn binary() -> PathBuf {
     PathBuf::from(String::from_utf8(found.stdout).expect("a path in UTF-8").trim_end())
 }
 
-/// As in production, but on a free port, with no limit that a test could reach unasked, and with what it learns from the
-/// services fresh: tests change in moments what changes over hours.
+/// Returns the settings of production, except for a free port, rate limits that no test reaches by accident, and short
+/// caches and health intervals: tests rotate keys and stop services within seconds.
 fn settings(setup: EnvoySetup, directory: &Path) -> Settings {
     let plenty = Rate { per_second: 100_000, burst: 100_000 };
     let domain = |service: &str| service.split('.').nth(1).expect("a package has a domain").to_owned();

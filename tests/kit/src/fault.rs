@@ -1,6 +1,6 @@
-//! A proxy between the SDK and the engine that makes the engine slow, silent, absent or overloaded.
+//! Fault injection: a proxy between the SDK and the engine that makes the engine slow, silent, absent or overloaded.
 //!
-//! What the store does is never made up: the proxy only delays, loses or refuses what a real engine answers.
+//! The proxy invents no data: it only delays, drops or rejects the calls of a real engine.
 #![allow(clippy::expect_used, reason = "a test whose proxy does not start has failed")]
 
 use std::collections::VecDeque;
@@ -22,26 +22,26 @@ use tokio::task::JoinSet;
 
 use crate::wait;
 
-/// What the proxy does with a call.
+/// The proxy's treatment of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
-    /// Lets it through.
+    /// Forwards the call.
     Pass,
-    /// Lets it through after a while.
+    /// Forwards the call after a delay.
     Delay(Duration),
-    /// Takes it and never answers.
+    /// Accepts the call and never answers.
     Hang,
-    /// Is not there: connections are refused, and those that exist are closed.
+    /// Refuses new connections and closes existing ones.
     Refuse,
-    /// Lets it through and loses the answer: the connection closes.
+    /// Forwards the call, drops the answer and closes the connection.
     LoseAnswer,
     /// Answers that the table's throughput is exceeded.
     Throttle,
-    /// Answers that a transaction is under way on the item.
+    /// Answers that another transaction is in progress on the item.
     Conflict,
 }
 
-/// A proxy in front of an engine. Ends when dropped.
+/// A proxy in front of an engine. It stops when dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -50,17 +50,17 @@ pub struct Proxy {
     _task: JoinSet<()>,
 }
 
-/// A call as a filter sees it.
+/// A call, as passed to filters.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
-    /// `PutItem`, `Query` and so on.
+    /// Name of the operation, such as `PutItem`.
     pub operation: &'a str,
-    /// The JSON that is sent.
+    /// JSON of the request.
     pub body: &'a [u8],
 }
 
 impl Call<'_> {
-    /// Whether the call is about this table, or about others too.
+    /// Returns true if the call names this table, alone or among others.
     #[must_use]
     pub fn names(&self, table: &str) -> bool {
         let quoted = format!("\"{table}\"");
@@ -86,7 +86,7 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Proxy {
-    /// A proxy on a free loopback port in front of this address. It lets everything through.
+    /// Starts a proxy on a free loopback port in front of this address. It forwards everything.
     ///
     /// # Panics
     /// If the address is not a URL, no port is free, or outside a tokio runtime.
@@ -108,13 +108,13 @@ impl Proxy {
         Self { address, shared, listening, _task: task }
     }
 
-    /// The address to give to the SDK.
+    /// Returns the endpoint for the SDK.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What happens from now on. Calls that hang go on when the mode changes.
+    /// Sets the mode for later calls. Hanging calls continue when the mode changes.
     ///
     /// # Panics
     /// If the proxy has ended.
@@ -124,17 +124,17 @@ impl Proxy {
         self.listening.clone().wait_for(|listening| *listening == open).await.expect("the proxy runs");
     }
 
-    /// What happens to the next calls, one each; the mode that is set applies after them.
+    /// Queues modes for the next calls, one each. The mode of [`set`](Self::set) applies after them.
     pub fn next(&self, modes: impl IntoIterator<Item = Mode>) {
         locked(&self.shared.next).extend(modes);
     }
 
-    /// Lets every call through from now on that is not one of these, but for what [`Mode::Refuse`] does to connections.
+    /// Restricts faults to matching calls and forwards all others. [`Mode::Refuse`] still applies to all connections.
     pub fn only(&self, these: impl Fn(Call<'_>) -> bool + Send + Sync + 'static) {
         *locked(&self.shared.only) = Some(Box::new(these));
     }
 
-    /// Waits until this operation is called. The calls until then are forgotten.
+    /// Waits until this operation is called, and discards the calls recorded so far.
     ///
     /// # Panics
     /// If it isn't called within a minute.
@@ -142,14 +142,13 @@ impl Proxy {
         wait::until(operation, async || self.take_calls().iter().any(|called| called == operation)).await;
     }
 
-    /// The operations that have been called since this was last asked, in order: `PutItem`, `Query` and so on.
+    /// Takes the operations called since the last take, in order, such as `PutItem` and `Query`.
     #[must_use]
     pub fn take_calls(&self) -> Vec<String> {
         self.take_calls_that(|_| true)
     }
 
-    /// Of the calls since this was last asked, the operations of those that are meant: what runs in the background calls too.
-    /// The others are forgotten.
+    /// Takes the operations of matching calls since the last take and discards the others: background tasks call too.
     #[must_use]
     pub fn take_calls_that(&self, are_meant: impl Fn(Call<'_>) -> bool) -> Vec<String> {
         let calls = std::mem::take(&mut *locked(&self.shared.calls)).into_iter();
@@ -202,11 +201,11 @@ async fn accept(mut listener: TcpListener, address: SocketAddr, shared: Arc<Shar
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let service = service_fn(|request| answer(request, Arc::clone(&shared)));
-    // A connection that ends badly is what some modes are for.
+    // Some modes break the connection on purpose.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// Closes the connection without an answer.
+/// Error that closes the connection without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer is lost")]
 struct Lost;
@@ -252,7 +251,7 @@ impl Shared {
     }
 }
 
-/// The last part of `x-amz-target: DynamoDB_20120810.PutItem`.
+/// Returns the last part of `x-amz-target: DynamoDB_20120810.PutItem`.
 fn operation(request: &Request<Incoming>) -> String {
     let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     target.rsplit('.').next().unwrap_or_default().to_owned()
@@ -263,7 +262,7 @@ async fn forward(request: Request<Bytes>, shared: &Shared) -> Result<Response<Fu
     let mut uri = shared.upstream.clone().into_parts();
     uri.path_and_query = head.uri.path_and_query().cloned();
     head.uri = Uri::from_parts(uri).map_err(|_| Lost)?;
-    // The connection to the engine is another one, with a length of its own.
+    // Hop-by-hop headers belong to one connection.
     for hop in [hyper::header::CONNECTION, hyper::header::TRANSFER_ENCODING, hyper::header::CONTENT_LENGTH] {
         head.headers.remove(hop);
     }

@@ -1,5 +1,5 @@
-//! A service that exists to be called through a front: each RPC shows one thing that a transcoder must get right. Its
-//! proto, `testing/v1/front.proto`, says what each one answers.
+//! Test service behind a front: each RPC exercises one feature of the transcoder. Its proto, `testing/v1/front.proto`,
+//! documents the answers.
 #![allow(clippy::expect_used, reason = "a test service that cannot start has failed")]
 
 use std::collections::HashMap;
@@ -46,13 +46,13 @@ pub use self::generated::therapy::testing::v1;
 /// The service's protos with their options, as an encoded `FileDescriptorSet`.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/front.pb"));
 
-/// The same set as Envoy can load it.
+/// The same set without `response_body`, which Envoy can't load on a repeated field.
 pub const ENVOY_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/front.envoy.pb"));
 
-/// The full name of the service that fronts may reach.
+/// Full name of the service that fronts route to.
 pub const SERVICE: &str = "therapy.testing.v1.FrontService";
 
-/// The test service on a port of its own; it ends with this value.
+/// The running test service on its own port. It stops when dropped.
 #[derive(Debug)]
 pub struct Front {
     address: SocketAddr,
@@ -80,7 +80,7 @@ impl Front {
         Self { address, task }
     }
 
-    /// Where it listens.
+    /// Returns the listen address.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -95,7 +95,7 @@ impl Drop for Front {
 
 struct Answers;
 
-/// What a service of the mesh tells its front about a success.
+/// Adds the response metadata by which a service of the mesh describes a success to its front.
 fn described<T>(answer: T, metadata: &[(&'static str, &str)]) -> Response<T> {
     let mut response = Response::new(answer);
     for (name, value) in metadata {
@@ -242,9 +242,9 @@ impl FrontService for Answers {
                     (name.as_str(), String::from_utf8_lossy(value.as_encoded_bytes()))
                 }
             })
-            // What the client's library adds says nothing about the front.
+            // Added by the client library, not by the front.
             .filter(|(name, _)| !matches!(*name, "content-length" | "user-agent"))
-            // How much of a deadline is left depends on the moment.
+            // The remaining time varies from call to call.
             .map(|(name, value)| (name, if name == "grpc-timeout" { "some".into() } else { value }))
             .map(|(name, value)| echo_metadata_response::Entry { name: name.to_owned(), value: value.into_owned() })
             .collect();
@@ -252,7 +252,7 @@ impl FrontService for Answers {
         Ok(Response::new(EchoMetadataResponse { entries }))
     }
 
-    /// Gives up well before the deadline, as a service of the mesh does: the framework would say CANCELLED.
+    /// Fails well before the deadline, as a service of the mesh does: the framework would answer CANCELLED.
     async fn hang(&self, request: Request<HangRequest>) -> Answer<()> {
         let milliseconds =
             request.metadata().get("grpc-timeout").and_then(|t| t.to_str().ok()?.strip_suffix('m')?.parse().ok());

@@ -1,4 +1,4 @@
-//! What the tests share: engines, fronts, meshes, callers.
+//! Shared test support: engines, fronts, meshes, callers.
 
 pub mod engine;
 pub mod entropy;
@@ -8,6 +8,6 @@ pub mod front_service;
 #[cfg(feature = "mesh")]
 pub mod mesh;
 pub mod otlp;
-pub mod stand;
 pub mod subscriber;
+pub mod test_env;
 pub mod wait;

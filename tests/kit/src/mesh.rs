@@ -1,4 +1,4 @@
-//! Whole meshes, and people who use them.
+//! Whole meshes and their users.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test whose mesh does not start or answer has failed")]
 
 use std::net::SocketAddr;
@@ -14,12 +14,12 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::envoy::{Envoy, EnvoySetup};
-use crate::stand::{Front, Stand};
+use crate::test_env::{Front, TestEnv};
 
-/// What every person of the tests has for a password.
+/// Password of every test user.
 pub const PASSWORD: &str = "seven quiet herons";
 
-/// How long Envoy may take to read a new key.
+/// Timeout for Envoy to fetch a new key.
 const KEYS: Duration = Duration::from_secs(20);
 
 static PEOPLE: AtomicU32 = AtomicU32::new(0);
@@ -30,17 +30,17 @@ struct Defaults {
     config: Config,
 }
 
-/// A mesh of its own, on an engine that it shares with other tests, by a clock that stands still.
+/// A mesh for one test, on an engine shared with other tests, with a manual clock.
 pub struct TestMesh {
     mesh: Mesh,
     envoy: Option<Envoy>,
-    /// The clock that every service goes by.
+    /// Clock of every service.
     pub clock: ManualClock,
-    /// Where the front is.
+    /// URL of the front.
     pub url: String,
-    /// What speaks to it.
+    /// HTTP client for the front.
     pub http: reqwest::Client,
-    /// Where its tables are.
+    /// Configuration of the DynamoDB client.
     pub dynamodb: dynamo::Config,
 }
 
@@ -58,9 +58,9 @@ pub struct Answer {
 /// A person with an account who is logged in.
 #[derive(Debug, Clone)]
 pub struct Someone {
-    /// The address.
+    /// Email address.
     pub email: String,
-    /// The account's id.
+    /// Account id.
     pub id: String,
     /// The access token.
     pub token: String,
@@ -69,22 +69,22 @@ pub struct Someone {
 }
 
 impl TestMesh {
-    /// A mesh on this stand; an engine alone is one too.
-    pub async fn start(stand: impl Into<Stand>) -> Self {
-        Self::start_with(stand, |_| ()).await
+    /// Starts a mesh in this environment. An engine alone means the embedded front.
+    pub async fn start(env: impl Into<TestEnv>) -> Self {
+        Self::start_with(env, |_| ()).await
     }
 
-    /// A mesh on this stand, with other settings.
-    pub async fn start_with(stand: impl Into<Stand>, change: impl FnOnce(&mut Config)) -> Self {
-        let Stand { engine, front } = stand.into();
+    /// Starts a mesh in this environment with changed settings.
+    pub async fn start_with(env: impl Into<TestEnv>, change: impl FnOnce(&mut Config)) -> Self {
+        let TestEnv { engine, front } = env.into();
         let arguments = ["test", "--listen", "127.0.0.1:0", "--services-port", "0", "--memory"];
         let mut config = Defaults::parse_from(arguments).config;
-        // Everybody in a test comes from one address.
+        // All users of a test share one source address.
         config.auth.source_registrations = 10_000;
         config.dynamodb = engine.config().await;
         change(&mut config);
         let dynamodb = config.dynamodb.clone();
-        // In the year 2100: what expires by this clock must not have expired by the engines' own.
+        // In the year 2100: an item that is valid by this clock must not have expired by the engines' own (TTL).
         let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).expect("a time"));
         let platform =
             Platform { clock: Arc::new(clock.clone()), entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
@@ -100,7 +100,7 @@ impl TestMesh {
         }
     }
 
-    /// An Envoy of its own before the services of this mesh, as in production.
+    /// Starts an Envoy in front of the services of this mesh, configured as in production.
     pub async fn envoy(&self) -> Envoy {
         let upstreams = proto::RPCS.iter().filter(|rpc| !rpc.is_internal()).map(|rpc| {
             let domain = rpc.service().split('.').nth(1).expect("a package has a domain");
@@ -110,7 +110,7 @@ impl TestMesh {
         Envoy::start(EnvoySetup { descriptor_set: proto::ENVOY_DESCRIPTOR_SET.to_vec(), upstreams }).await
     }
 
-    /// Where a service listens, as `http://host:port`.
+    /// Returns the address of a service as `http://host:port`.
     pub fn service(&self, name: &str) -> String {
         format!("http://{}", self.address(name))
     }
@@ -119,17 +119,17 @@ impl TestMesh {
         self.mesh.services().find(|(known, _)| *known == name).expect("the service is there").1
     }
 
-    /// A token with which a call is that of the service of this name.
+    /// Issues a workload token that identifies the caller as the service of this name.
     pub fn workload_token(&self, name: &str) -> String {
         self.mesh.issuer().mint(name, Duration::from_secs(3600))
     }
 
-    /// A request to the front.
+    /// Builds a request to the front.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
-    /// Asks as somebody, or as nobody.
+    /// Sends a request to the front as a user, or without a token.
     pub async fn ask(&self, method: Method, path: &str, who: Option<&Someone>, body: Option<Value>) -> Answer {
         let mut request = self.request(method, path);
         if let Some(who) = who {
@@ -141,12 +141,12 @@ impl TestMesh {
         answer(request).await
     }
 
-    /// Reads as somebody.
+    /// Sends a GET to the front as a user.
     pub async fn get(&self, path: &str, who: &Someone) -> Answer {
         self.ask(Method::GET, path, Some(who), None).await
     }
 
-    /// Registers somebody new, and logs in.
+    /// Registers a new user and logs in.
     pub async fn join(&self, role: &str) -> Someone {
         let number = PEOPLE.fetch_add(1, Ordering::Relaxed);
         let email = format!("{}.{number}@example.org", role.to_lowercase());
@@ -155,7 +155,7 @@ impl TestMesh {
         self.login(&email, PASSWORD).await
     }
 
-    /// Logs somebody in.
+    /// Logs in, and waits until Envoy knows the key that signs the token.
     pub async fn login(&self, email: &str, password: &str) -> Someone {
         let login = json!({"email": email, "password": password});
         let pair = self.ask(Method::POST, "/auth/login", None, Some(login)).await.expect(200);
@@ -164,8 +164,9 @@ impl TestMesh {
         who
     }
 
-    /// Waits until Envoy has read the key that this token is signed with. Envoy reads keys by its own clock: it has had
-    /// hours for it when a new key begins to sign, but none of the time that a test lets [`pass`](Self::pass).
+    /// Waits until Envoy has fetched the key that signs this token. Envoy refreshes keys by its own clock: in
+    /// production it has hours before a new key begins to sign, but it doesn't see the time that a test lets
+    /// [`pass`](Self::pass).
     async fn envoy_knows_the_key_of(&self, who: &Someone) {
         if self.envoy.is_none() {
             return;
@@ -177,7 +178,7 @@ impl TestMesh {
         }
     }
 
-    /// A new client with a profile.
+    /// Registers a client and creates a profile.
     pub async fn client(&self, name: &str) -> Someone {
         let who = self.join("CLIENT").await;
         let profile = json!({"name": name, "email": who.email, "pincode": "110001"});
@@ -185,7 +186,7 @@ impl TestMesh {
         who
     }
 
-    /// A new therapist with a profile.
+    /// Registers a therapist and creates a profile.
     pub async fn therapist(&self, name: &str, specialty: &str, pincode: &str) -> Someone {
         let who = self.join("THERAPIST").await;
         let profile = json!({"name": name, "email": who.email, "specialty": specialty, "pincode": pincode});
@@ -193,12 +194,12 @@ impl TestMesh {
         who
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     pub fn pass(&self, time: Duration) {
         self.clock.advance(time);
     }
 
-    /// Stops the mesh, and holds it to having ended well: no request cut off, no task left.
+    /// Stops the mesh and asserts a clean shutdown: no request cut off, no task left.
     pub async fn stop(self) {
         drop((self.http, self.envoy));
         assert!(self.mesh.shutdown().await, "the mesh ends quietly");
@@ -206,7 +207,7 @@ impl TestMesh {
 }
 
 impl Someone {
-    /// The person whom a pair of tokens speaks for.
+    /// Reads the user and the tokens from a token pair.
     pub fn of(pair: &Value) -> Self {
         let text = |pointer| pair.pointer(pointer).and_then(Value::as_str).expect("the pair is whole").to_owned();
         Self {
@@ -228,20 +229,20 @@ pub async fn answer(request: RequestBuilder) -> Answer {
 }
 
 impl Answer {
-    /// The body, if the status is this one.
+    /// Returns the body, if the status is this one.
     ///
     /// # Panics
-    /// If it is another.
+    /// If the status is another.
     #[track_caller]
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.body);
         self.body
     }
 
-    /// Holds a refusal to its status and its reason, and to the form of every refusal.
+    /// Asserts the status and the reason of an error, and the form common to all errors.
     ///
     /// # Panics
-    /// If it is another answer.
+    /// If the answer is another.
     #[track_caller]
     pub fn refused(&self, status: u16, reason: &str) -> &Value {
         assert_eq!((self.status, self.reason()), (status, reason), "{}", self.body);
@@ -250,13 +251,13 @@ impl Answer {
         &self.body
     }
 
-    /// The reason of a refusal.
+    /// Returns the reason of an error.
     #[must_use]
     pub fn reason(&self) -> &str {
         self.detail("google.rpc.ErrorInfo").and_then(|info| info["reason"].as_str()).unwrap_or_default()
     }
 
-    /// The fields that a refusal names, sorted.
+    /// Returns the fields that an error names, sorted.
     #[must_use]
     pub fn bad_fields(&self) -> Vec<&str> {
         let violations = self.detail("google.rpc.BadRequest").and_then(|bad| bad["fieldViolations"].as_array());
@@ -265,7 +266,7 @@ impl Answer {
         fields
     }
 
-    /// After how many seconds a refusal says to try again.
+    /// Returns the retry delay of an error, in seconds.
     #[must_use]
     pub fn retry_after(&self) -> Option<f64> {
         let delay = self.detail("google.rpc.RetryInfo")?["retryDelay"].as_str()?;

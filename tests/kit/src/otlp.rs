@@ -1,7 +1,7 @@
-//! An OpenTelemetry collector within the test: takes spans, metrics and logs by OTLP/gRPC and keeps them to be looked at.
+//! In-process OpenTelemetry collector: receives spans, metrics and logs by OTLP/gRPC and keeps them for assertions.
 //!
-//! The telemetry of a process is set up once and for good (subscriber and providers are global). So a test that exports to a
-//! receiver is the only test of its binary, or it starts what it tests as a child process with
+//! The telemetry of a process is set up once (subscriber and providers are global). So a test that exports to a
+//! receiver is the only test of its binary, or it starts the program under test as a child process with
 //! `OTEL_EXPORTER_OTLP_ENDPOINT` set to [`OtlpReceiver::endpoint`].
 
 use std::collections::BTreeSet;
@@ -29,20 +29,20 @@ use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
-/// What has arrived so far.
+/// Telemetry received so far.
 #[derive(Debug, Clone, Default)]
 pub struct Received {
-    /// The `service.name` of everyone who sent something.
+    /// `service.name` of every sender.
     pub services: BTreeSet<String>,
     /// Ended spans, in the order of their arrival.
     pub spans: Vec<Span>,
-    /// Metrics as they were sent: cumulative, so the last one of a name is the current one.
+    /// Metrics as received: cumulative, so the last one of a name is the current one.
     pub metrics: Vec<Metric>,
     /// Log records, in the order of their arrival.
     pub logs: Vec<LogRecord>,
 }
 
-/// A receiver on a loopback port; it ends when it is dropped.
+/// A receiver on a loopback port. It stops when dropped.
 #[derive(Debug)]
 pub struct OtlpReceiver {
     endpoint: String,
@@ -57,7 +57,7 @@ struct Inbox {
 }
 
 impl OtlpReceiver {
-    /// Listens.
+    /// Starts the receiver.
     ///
     /// # Errors
     /// If there is no free port on the loopback address.
@@ -76,34 +76,34 @@ impl OtlpReceiver {
         Ok(Self { endpoint, inbox, server })
     }
 
-    /// Where to export to, as `OTEL_EXPORTER_OTLP_ENDPOINT` has it.
+    /// Returns the export endpoint, for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// The spans that have arrived.
+    /// Returns the spans received so far.
     #[must_use]
     pub fn spans(&self) -> Vec<Span> {
         self.inbox.look().spans
     }
 
-    /// The metrics that have arrived.
+    /// Returns the metrics received so far.
     #[must_use]
     pub fn metrics(&self) -> Vec<Metric> {
         self.inbox.look().metrics
     }
 
-    /// The log records that have arrived.
+    /// Returns the log records received so far.
     #[must_use]
     pub fn logs(&self) -> Vec<LogRecord> {
         self.inbox.look().logs
     }
 
-    /// Waits until `done` holds of what has arrived.
+    /// Waits until `done` holds of the received telemetry.
     ///
     /// # Errors
-    /// What has arrived within `timeout`, if `done` does not hold of it.
+    /// The telemetry received within `timeout`, if `done` does not hold of it.
     pub async fn wait_for(
         &self,
         done: impl Fn(&Received) -> bool,
@@ -129,7 +129,7 @@ impl Drop for OtlpReceiver {
     }
 }
 
-/// The text of an attribute, if it is there and a text.
+/// Returns the value of an attribute, if it exists and is a string.
 #[must_use]
 pub fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
     let attribute = attributes.iter().find(|attribute| attribute.key == key)?;

@@ -1,4 +1,4 @@
-//! Services that are told of events, and do with them what a test says.
+//! Event subscribers with scripted reactions.
 #![allow(clippy::expect_used, reason = "a test service that cannot start has failed")]
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,33 +12,33 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status};
 
-/// What a subscriber does with an event.
+/// A subscriber's reaction to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reaction {
-    /// It takes it.
+    /// Acknowledges the event.
     Take,
-    /// It fails, in a way that is not repeated at once.
+    /// Fails with a code that is not retried at once.
     Fail,
-    /// It says nothing.
+    /// Never answers.
     Hang,
 }
 
-/// One telling of one event.
+/// One delivery of one event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
-    /// The subscriber that was told.
+    /// Name of the subscriber.
     pub to: &'static str,
-    /// What it was told.
+    /// Delivered event.
     pub event: Event,
-    /// What it did.
+    /// Reaction of the subscriber.
     pub reaction: Reaction,
 }
 
-/// What several subscribers were told, in order.
+/// Deliveries to several subscribers, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Told(Arc<Mutex<Vec<Delivery>>>);
 
-/// A subscriber on a port of its own; it ends with this value.
+/// A running subscriber on its own port. It stops when dropped.
 #[derive(Debug)]
 pub struct Subscriber {
     address: SocketAddr,
@@ -52,10 +52,10 @@ struct Service<F> {
 }
 
 impl Told {
-    /// A new subscriber that reacts so.
+    /// Starts a subscriber whose deliveries are recorded here.
     ///
     /// # Panics
-    /// If no port can be had.
+    /// If no port is free.
     #[allow(clippy::disallowed_methods, reason = "the task ends with the subscriber")]
     pub async fn subscriber<F>(&self, name: &'static str, react: F) -> Subscriber
     where
@@ -68,13 +68,13 @@ impl Told {
         Subscriber { address, task: tokio::spawn(async move { serve.await.expect("the subscriber serves") }) }
     }
 
-    /// All of it.
+    /// Returns all deliveries.
     #[must_use]
     pub fn all(&self) -> Vec<Delivery> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The events that a subscriber has taken.
+    /// Returns the events that a subscriber acknowledged.
     #[must_use]
     pub fn taken_by(&self, name: &str) -> Vec<Event> {
         let taken = |it: &Delivery| it.to == name && it.reaction == Reaction::Take;
@@ -83,7 +83,7 @@ impl Told {
 }
 
 impl Subscriber {
-    /// Where it listens, as `http://host:port`.
+    /// Returns the address as `http://host:port`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)

@@ -1,20 +1,20 @@
-//! Waiting for what must happen, where nothing tells that it has.
+//! Polling for conditions that no event announces.
 
 use std::time::Duration;
 
-/// How long what must happen may take on a machine that does other things too.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout of a wait, long enough for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Looks again and again until it is so.
+/// Polls until the condition holds.
 ///
 /// # Panics
-/// If it isn't in time; says what was waited for.
+/// If the condition doesn't hold in time; the message names it.
 pub async fn until(what: &str, so: impl AsyncFn() -> bool) {
     let wait = async {
         while !so().await {
             tokio::time::sleep(POLL).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "not within {PATIENCE:?}: {what}");
+    assert!(tokio::time::timeout(TIMEOUT, wait).await.is_ok(), "not within {TIMEOUT:?}: {what}");
 }

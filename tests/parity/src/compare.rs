@@ -1,4 +1,4 @@
-//! In which aspects two answers differ.
+//! Compares two answers aspect by aspect.
 
 use std::collections::BTreeSet;
 
@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use crate::wire::Answer;
 
-/// What of two answers can differ:
+/// Returns the aspects in which two answers differ:
 ///
-/// - `status`: the status of HTTP
+/// - `status`: the HTTP status
 /// - `header:<name>`: a header, or the trailer of a native call
 /// - `code`, `reason`, `fields`: an error's code, the reason of its ErrorInfo, the fields of its BadRequest
-/// - `text`: an error's sentences, while the above are alike
-/// - `json`: what the body says
-/// - `bytes`: how a success says it, while it says the same
+/// - `text`: the rest of an error, if code, reason and fields are equal
+/// - `json`: the JSON value of the body
+/// - `bytes`: the bytes of the body, if the JSON values are equal
 pub(crate) fn aspects(envoy: &Answer, embedded: &Answer) -> BTreeSet<String> {
     let mut differ = BTreeSet::new();
     let mut note = |aspect: &str, alike: bool| {

@@ -1,26 +1,26 @@
-//! The two files of this test: the requests, and the differences that are meant.
+//! Parses the recorded requests and the expected differences.
 //!
-//! Both are blocks that begin with `== <title>`. A request is written as HTTP/1.1 would send it; its title is a name and
-//! the status that Envoy answers. `\xHH` is a byte, and `<<N x TEXT>>` is TEXT N times. `host`, `content-length` and
-//! `connection: close` are added; a `content-length` or `transfer-encoding` of the request's own is left alone.
-//! The method GRPC is a native call over HTTP/2: its body, if it begins with a brace, is the JSON of the message.
+//! Both are blocks that begin with `== <title>`. A request is written as HTTP/1.1 would send it; its title is a name
+//! and the status that Envoy answers. `\xHH` is a byte, and `<<N x TEXT>>` is TEXT N times. `host`, `content-length`
+//! and `connection: close` are added; a `content-length` or `transfer-encoding` of the request's own is left alone. The
+//! method GRPC is a native call over HTTP/2: its body, if it begins with a brace, is the JSON of the message.
 //!
-//! Requests before a whole mesh are a script, played from the first to the last by the people of each front in step. What
-//! a front gave one of them is told to it again as `{name}`; `{side}` is the front's own word, for addresses and names.
-//! Lines between a title and its request say what else happens:
+//! Requests to a whole mesh are a script, sent in order to both fronts in step. A value that a front returned is sent
+//! back to it as `{name}`; `{side}` is a word that differs between the fronts, for email addresses and names.
+//! Directions stand between a title and its request:
 //!
 //! - `keep <name> <pointer>`: `{name}` is this string of the answer from now on, by a JSON pointer
 //! - `keep <name> header <header>`: the same from a header
-//! - `pass <seconds>`: so much time goes by before the request
-//! - `times <number>`: it is sent so often; the last answers are compared
-//! - `hold`: the answer begins now, and ends by what happens later; it is compared at the end
+//! - `pass <seconds>`: the clock advances before the request
+//! - `times <number>`: number of times that the request is sent; the last answers are compared
+//! - `hold`: the answer stays open while the script goes on, and is compared at the end
 //!
-//! The title of a difference is its reason; below it stand the aspects that differ and the names of the requests.
+//! The title of a difference is its reason, followed by the aspects that differ and the names of the requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// A request and the status that Envoy answers.
+/// A request and the expected status of Envoy's answer.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     pub(crate) name: String,
@@ -29,7 +29,7 @@ pub(crate) struct Recorded {
     pub(crate) request: Request,
 }
 
-/// What happens besides a request.
+/// A direction for a request of a script.
 #[derive(Debug, Clone)]
 pub(crate) enum Direction {
     Keep { name: String, from: Place },
@@ -38,14 +38,14 @@ pub(crate) enum Direction {
     Hold,
 }
 
-/// Where in an answer a value is.
+/// Location of a value in an answer.
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     Body { pointer: String },
     Header(String),
 }
 
-/// A request, byte by byte as it is sent.
+/// A request, byte by byte as sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -64,7 +64,7 @@ pub(crate) fn requests(text: &str) -> Vec<Recorded> {
     blocks(text).map(|(title, block)| recorded(title, block)).collect()
 }
 
-/// The aspects in which the answers to a request are meant to differ, by the request's name.
+/// Returns the aspects in which the answers are expected to differ, by the name of the request.
 pub(crate) fn differences(text: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut all = BTreeMap::new();
     for (reason, block) in blocks(text) {
@@ -78,7 +78,7 @@ pub(crate) fn differences(text: &str) -> BTreeMap<String, BTreeSet<String>> {
     all
 }
 
-/// Title and content of each block. What stands before the first is a remark.
+/// Returns the title and the content of each block. Text before the first block is a comment.
 fn blocks(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split("\n== ").skip(1).map(|block| block.split_once('\n').unwrap_or((block, "")))
 }
@@ -116,7 +116,7 @@ fn direction(line: &str) -> Direction {
     }
 }
 
-/// The bytes that a text with `\xHH` and `<<N x TEXT>>` stands for.
+/// Expands `\xHH` and `<<N x TEXT>>` in a text.
 fn bytes(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = text;

@@ -1,5 +1,5 @@
-//! What strangers send on purpose, through both fronts side by side: refused alike and cheaply, and read in one way only.
-//! Where the fronts differ and both are safe, the row says why.
+//! Malicious requests through both fronts side by side: rejected alike and cheaply, and never read in two ways. Where
+//! the fronts differ and both are safe, the row gives the reason.
 
 mod floods;
 mod frames;
@@ -17,7 +17,7 @@ use kit::envoy::Envoy;
 use kit::front_service::Front;
 use tokio_util::sync::DropGuard;
 
-/// Both fronts before one service.
+/// Both fronts with the same service behind them.
 struct Pair {
     envoy: Envoy,
     embedded: SocketAddr,
@@ -38,7 +38,7 @@ impl Pair {
     }
 }
 
-/// One attempt and how it ends at each front.
+/// An attempt and its expected outcome at each front.
 struct Row<A> {
     name: &'static str,
     attempt: A,
@@ -47,12 +47,12 @@ struct Row<A> {
 }
 
 impl<A> Row<A> {
-    /// Both fronts end it alike.
+    /// Creates a row with the same outcome at both fronts.
     const fn alike(name: &'static str, attempt: A, both: &'static str) -> Self {
         Self { name, attempt, envoy: both, ours: both }
     }
 
-    /// They don't, for the reason that is told, and both ways are safe.
+    /// Creates a row with different outcomes, both safe, and the reason.
     fn differ(name: &'static str, attempt: A, envoy: &'static str, ours: &'static str, why: &str) -> Self {
         assert!(!why.is_empty(), "{name}: a difference has a reason");
         assert_ne!(envoy, ours, "{name}: is listed as a difference and is none");
@@ -60,8 +60,8 @@ impl<A> Row<A> {
     }
 }
 
-/// Makes every attempt at both fronts, all at once, and fails with all that end in another way than their rows say. Of the
-/// rows at most `most_differences` differ, a number that may only get smaller.
+/// Makes every attempt at both fronts concurrently, and fails with a list of the unexpected outcomes. At most
+/// `most_differences` rows may differ, a number that may only get smaller.
 async fn hold<A, F>(pair: &Pair, most_differences: usize, rows: &[Row<A>], attempt: impl Fn(SocketAddr, &A) -> F)
 where
     F: Future<Output = String>,

@@ -1,5 +1,5 @@
-//! Hosts that the fronts answer to: the names of loopback, where they listen, and those that are listed. A page that was made to
-//! reach a front by a name of its own (DNS rebinding) gets the same refusal of both.
+//! Host checks of the fronts: both accept the names of loopback, where they listen, and the configured hosts. DNS
+//! rebinding, by which a foreign page reaches a front under its own name, gets the same refusal from both.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ fn request(method: &str, target: &str, host: &str, headers: &[(&str, &str)], bod
     Request { method: method.to_owned(), target: target.into(), headers, body: body.to_vec() }
 }
 
-/// The answers to one request by REST, by gRPC and by gRPC-Web.
+/// Sends one request by REST, by gRPC and by gRPC-Web, and returns the answers.
 async fn answers(front: SocketAddr, host: &str) -> [Answer; 3] {
     let item = format!("/{SERVICE}/GetItem");
     let framed = [&[0, 0, 0, 0, 3], MESSAGE].concat();
@@ -98,7 +98,7 @@ async fn request_for_foreign_host_is_refused_alike_by_both_fronts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn foreign_host_is_refused_before_anything_else_is_said() {
+async fn foreign_host_is_refused_before_other_errors() {
     let service = Front::start().await;
     let envoy = crate::envoy(&service).await;
     let (embedded, _stop) = crate::embedded(&service).await;
@@ -124,8 +124,9 @@ async fn foreign_host_is_refused_before_anything_else_is_said() {
     }
 }
 
+/// Probes of the cluster use the address of a pod.
 #[tokio::test(flavor = "multi_thread")]
-async fn health_is_told_to_whoever_asks_by_the_address_of_a_pod() {
+async fn health_is_served_for_any_host() {
     let service = Front::start().await;
     let envoy = crate::envoy(&service).await;
     let (embedded, _stop) = crate::embedded(&service).await;

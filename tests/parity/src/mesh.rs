@@ -1,5 +1,5 @@
-//! A script of requests through real Envoy and through the embedded gateway, both before the services of one mesh: people
-//! of the same names do the same on either side, at the same times, and are answered alike.
+//! A script of requests through real Envoy and through the embedded gateway, both in front of the services of one mesh:
+//! users of the same names do the same on either side, at the same times, and get the same answers.
 
 mod play;
 mod routes;
@@ -15,7 +15,7 @@ use crate::compare;
 use crate::corpus::{self, Direction, Recorded};
 use crate::wire::Answer;
 
-/// Played in this order: what one makes, the next ones use.
+/// Parts of the script in order: later ones use what earlier ones create.
 const SCRIPT: [&str; 9] = [
     include_str!("../mesh/accounts.txt"),
     include_str!("../mesh/profiles.txt"),
@@ -30,17 +30,17 @@ const SCRIPT: [&str; 9] = [
 
 const DIFFERENCES: &str = include_str!("../mesh/differences.txt");
 
-/// How many requests are answered differently. It may only get smaller.
+/// Maximum requests with different answers. It may only get smaller.
 const MOST_DIFFERENCES: usize = 56;
 
-/// How many requests are recorded at least, with those before the test service.
+/// Minimum recorded requests, including those to the test service.
 const FEWEST_REQUESTS: usize = 700;
 
-/// What a caller must be able to tell apart.
+/// HTTP statuses that the script must cover.
 const STATUSES: [u16; 10] = [200, 201, 204, 400, 401, 403, 404, 409, 413, 429];
 
-/// The codes of google.rpc.Status that services refuse with: what is bad, not found, there already, not allowed, too
-/// much, out of order, overtaken, of nobody.
+/// Codes of google.rpc.Status that the script must cover: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS,
+/// PERMISSION_DENIED, RESOURCE_EXHAUSTED, FAILED_PRECONDITION, ABORTED and UNAUTHENTICATED.
 const CODES: [i64; 8] = [3, 5, 6, 7, 8, 9, 10, 16];
 
 fn script() -> Vec<Recorded> {
@@ -48,7 +48,7 @@ fn script() -> Vec<Recorded> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_fronts_of_a_mesh_answer_alike_but_for_the_listed_differences() {
+async fn mesh_fronts_answer_alike_except_listed_differences() {
     let mesh = TestMesh::start(Engine::Embedded).await;
     let envoy = mesh.envoy().await;
     let pool = DescriptorPool::decode(proto::DESCRIPTOR_SET).unwrap();
@@ -82,7 +82,7 @@ async fn both_fronts_of_a_mesh_answer_alike_but_for_the_listed_differences() {
     mesh.stop().await;
 }
 
-/// What is found out about the answers.
+/// Collected mismatches, remaining expected differences, and seen codes.
 struct Verdict {
     meant: BTreeMap<String, BTreeSet<String>>,
     wrong: Vec<String>,
@@ -122,7 +122,7 @@ impl Verdict {
 }
 
 #[test]
-fn every_route_and_alias_succeeds_and_is_refused_somewhere_in_the_script() {
+fn script_covers_success_and_refusal_of_each_route() {
     let script = script();
     let missing: Vec<_> = routes::all()
         .into_iter()
@@ -135,7 +135,7 @@ fn every_route_and_alias_succeeds_and_is_refused_somewhere_in_the_script() {
 }
 
 #[test]
-fn the_recorded_requests_are_many_and_each_has_a_name_of_its_own() {
+fn recorded_requests_are_complete_and_uniquely_named() {
     let script = script();
     let names: BTreeSet<_> = script.iter().map(|recorded| &recorded.name).collect();
     assert_eq!(names.len(), script.len(), "a name is there twice");

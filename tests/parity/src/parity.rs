@@ -1,5 +1,5 @@
-//! The same recorded requests through real Envoy and through the embedded gateway, both before the same service. Where
-//! the answers differ, `differences.txt` must say so and why; where they no longer differ, it must not.
+//! Sends the same recorded requests through real Envoy and through the embedded gateway, both in front of the same
+//! service. `differences.txt` must list every difference with its reason, and nothing else.
 #![cfg(test)]
 
 mod compare;
@@ -13,7 +13,7 @@ mod wire;
 use std::net::SocketAddr;
 
 use chassis::TrustedProxies;
-use chassis::listener::{self, Lane, Protocols};
+use chassis::listener::{self, Protocols, Worker};
 use clap::Parser;
 use gateway::{Admission, Setup, Upstream};
 use kit::envoy::{Envoy, EnvoySetup};
@@ -29,14 +29,14 @@ use crate::wire::Answer;
 const REQUESTS: &str = include_str!("../requests.txt");
 const DIFFERENCES: &str = include_str!("../differences.txt");
 
-/// What both fronts answer to besides the names of loopback.
+/// Hosts that both fronts accept besides the names of loopback.
 const HOSTS: &str = "a,b,api.example.org:8443,*.clinic.example";
 
-/// How many requests are answered differently. It may only get smaller.
+/// Maximum requests with different answers. It may only get smaller.
 const MOST_DIFFERENCES: usize = 76;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_fronts_answer_alike_but_for_the_listed_differences() {
+async fn fronts_answer_alike_except_listed_differences() {
     let service = Front::start().await;
     let envoy = envoy(&service).await;
     let (embedded, _stop) = embedded(&service).await;
@@ -67,7 +67,7 @@ async fn both_fronts_answer_alike_but_for_the_listed_differences() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_begins_before_its_first_event() {
+async fn stream_headers_precede_first_event() {
     let service = Front::start().await;
     let envoy = envoy(&service).await;
     let (embedded, _stop) = embedded(&service).await;
@@ -80,7 +80,7 @@ async fn a_stream_begins_before_its_first_event() {
     }
 }
 
-/// Envoy on a port of its own.
+/// Starts Envoy on its own port.
 async fn envoy(service: &Front) -> Envoy {
     let upstreams = [(SERVICE.to_owned(), service.address())].into();
     let setup = EnvoySetup { descriptor_set: ENVOY_DESCRIPTOR_SET.to_vec(), upstreams };
@@ -88,7 +88,7 @@ async fn envoy(service: &Front) -> Envoy {
     Envoy::start_with(setup, |settings| settings.hosts = hosts).await
 }
 
-/// The embedded gateway as the binary runs it, on a port of its own until the guard is dropped.
+/// Starts the embedded gateway as the binary does, on its own port, until the guard is dropped.
 async fn embedded(service: &Front) -> (SocketAddr, DropGuard) {
     #[derive(Parser)]
     struct Defaults {
@@ -104,7 +104,7 @@ async fn embedded(service: &Front) -> (SocketAddr, DropGuard) {
     let stop = CancellationToken::new();
     let front = gateway::Front::new(Setup {
         descriptors: DESCRIPTOR_SET,
-        is_public: |path| path.trim_start_matches('/').split('/').next() == Some(SERVICE),
+        is_routable: |path| path.trim_start_matches('/').split('/').next() == Some(SERVICE),
         upstreams: [("testing".to_owned(), upstream)].into(),
         trusted_proxies: Vec::new(),
         admission: Admission::new(&config),
@@ -115,8 +115,8 @@ async fn embedded(service: &Front) -> (SocketAddr, DropGuard) {
     .unwrap();
     let guard = stop.clone().drop_guard();
     let serving = async move {
-        let (lanes, proxies) = (vec![Lane::here(front)], TrustedProxies::default());
-        listener::serve(listener, lanes, Protocols::Http1And2, &proxies, &connections, stop).await
+        let (workers, proxies) = (vec![Worker::here(front)], TrustedProxies::default());
+        listener::serve(listener, workers, Protocols::Http1And2, &proxies, &connections, stop).await
     };
     #[allow(clippy::disallowed_methods, reason = "the task ends with the guard")]
     tokio::spawn(serving);
@@ -131,7 +131,7 @@ async fn answer(front: SocketAddr, request: &Request, pool: &DescriptorPool) -> 
     }
 }
 
-/// The message of a native call: encoded from its JSON, or bytes that are no message as they are.
+/// Returns the message of a native call: encoded from its JSON, or the bytes as they are.
 fn message(request: &Request, pool: &DescriptorPool) -> Vec<u8> {
     let path = std::str::from_utf8(&request.target).unwrap().trim_start_matches('/');
     let (service, method) = path.split_once('/').unwrap();

@@ -1,4 +1,4 @@
-//! What only the production front does, with the descriptors of the mesh itself.
+//! Features of the production front alone, with the descriptors of the mesh.
 
 mod calls;
 mod limits;
@@ -19,7 +19,7 @@ use crate::wire::{call, send};
 
 use self::service::{Reply, Service};
 
-/// Envoy before a mesh whose services are all down.
+/// Starts Envoy in front of a mesh whose services are all down.
 async fn before_nothing() -> Envoy {
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
     let people = proto::RPCS.iter().filter(|rpc| !rpc.is_internal());
@@ -36,8 +36,9 @@ async fn native(front: SocketAddr, path: &str) -> (u16, Option<String>) {
     (answer.status, answer.headers.get("grpc-status").map(|values| values.concat()))
 }
 
+/// The answer reveals nothing about the internals.
 #[tokio::test]
-async fn a_service_that_is_down_is_unavailable_with_a_time_to_retry_and_nothing_of_the_inside() {
+async fn service_down_answers_unavailable_with_retry_after() {
     let envoy = before_nothing().await;
     let answer = send(envoy.address(), &request("GET", "/.well-known/jwks.json")).await;
     assert_eq!(answer.status, 503);
@@ -56,7 +57,7 @@ async fn a_service_that_is_down_is_unavailable_with_a_time_to_retry_and_nothing_
 }
 
 #[tokio::test]
-async fn the_front_is_ready_when_every_service_says_so() {
+async fn readiness_requires_every_service() {
     let healthy = Service::start(|_| Reply::Message(Vec::new())).await;
     let ready = healthy.envoy(|_| ()).await;
     let answer = send(ready.address(), &request("GET", "/healthz")).await;
@@ -66,19 +67,19 @@ async fn the_front_is_ready_when_every_service_says_so() {
     let missing = healthy.envoy(|settings| drop(settings.upstreams.insert("audit".to_owned(), down.into()))).await;
     let answer = send(missing.address(), &request("GET", "/healthz")).await;
     assert_eq!((answer.status, answer.body.as_slice()), (503, &br#"{"status":"NOT_SERVING"}"#[..]), "{answer}");
-    // The others are served all the same.
+    // The other services still answer.
     assert_eq!(send(missing.address(), &request("GET", "/.well-known/jwks.json")).await.status, 200);
 }
 
 #[tokio::test]
-async fn every_rpc_for_people_is_routed_and_no_internal_one() {
+async fn only_public_rpcs_are_routed() {
     let envoy = before_nothing().await;
     for rpc in proto::RPCS {
         let routed = native(envoy.address(), rpc.path).await;
-        // 14: it went towards a service, and none is there. 16: it would, with a token. 12: it goes nowhere.
+        // 14: routed to a service that is down. 16: routed, but the token is missing. 12: no route.
         let expected = match rpc {
             rpc if rpc.is_internal() => "12",
-            rpc if rpc.is_public() => "14",
+            rpc if rpc.allows_anonymous() => "14",
             _ => "16",
         };
         assert_eq!(routed, (200, Some(expected.to_owned())), "{}", rpc.path);

@@ -1,4 +1,4 @@
-//! Sends a request exactly as it is written, which no well-behaved client would do, and reads the answer.
+//! Sends requests byte by byte as written, unlike a well-behaved client, and reads the answers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,18 +14,18 @@ use tokio::net::TcpStream;
 
 use crate::corpus::Request;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What came back, in the form in which two fronts are compared.
+/// An answer, in the form in which fronts are compared.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// Trailers are among them.
+    /// Headers and trailers.
     pub(crate) headers: BTreeMap<String, Vec<String>>,
     pub(crate) body: Vec<u8>,
 }
 
-/// What belongs to one connection or one moment, and not to the answer.
+/// Headers that belong to one connection or one moment, not to the answer.
 const INCIDENTAL: [&str; 5] = ["connection", "content-length", "date", "keep-alive", "transfer-encoding"];
 
 impl Answer {
@@ -45,7 +45,7 @@ impl fmt::Display for Answer {
     }
 }
 
-/// Sends over HTTP/1.1 on a connection of its own.
+/// Sends a request over HTTP/1.1 on a new connection.
 pub(crate) async fn send(front: SocketAddr, request: &Request) -> Answer {
     let exchange = async {
         let (mut reader, mut writer) = TcpStream::connect(front).await.expect("the front accepts").into_split();
@@ -67,7 +67,7 @@ pub(crate) async fn send(front: SocketAddr, request: &Request) -> Answer {
         };
         tokio::select! { answer = read => answer, () = write => unreachable!("writing waits for the answer") }
     };
-    tokio::time::timeout(PATIENCE, exchange).await.expect("the front answers in time")
+    tokio::time::timeout(TIMEOUT, exchange).await.expect("the front answers in time")
 }
 
 pub(crate) fn encode(front: SocketAddr, request: &Request) -> Vec<u8> {
@@ -91,7 +91,7 @@ pub(crate) fn encode(front: SocketAddr, request: &Request) -> Vec<u8> {
     out
 }
 
-/// The answer, once all of it has been received.
+/// Decodes the answer once all of it has been received.
 pub(crate) fn decode(method: &str, received: &[u8], closed: bool) -> Option<Answer> {
     let end = find(received, b"\r\n\r\n")?;
     let (head, rest) = (String::from_utf8_lossy(&received[..end]), &received[end + 4..]);
@@ -117,7 +117,7 @@ pub(crate) fn decode(method: &str, received: &[u8], closed: bool) -> Option<Answ
     Some(Answer::new(status, headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())), body))
 }
 
-/// The content of chunks, if the last one is among them.
+/// Returns the content of the chunks, if the last one has been received.
 fn dechunk(mut rest: &[u8]) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
@@ -136,7 +136,8 @@ pub(crate) fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
 
-/// Calls natively, over HTTP/2 with prior knowledge; a `host` among the headers is the authority. `message` is what stands in the one frame.
+/// Makes a native call over HTTP/2 with prior knowledge. A `host` among the headers becomes the authority; `message` is
+/// the content of the only frame.
 pub(crate) async fn call(front: SocketAddr, request: &Request, message: &[u8]) -> Answer {
     let mut frame = vec![0];
     frame.extend(u32::try_from(message.len()).expect("a message of less than 4 GiB").to_be_bytes());
@@ -144,7 +145,7 @@ pub(crate) async fn call(front: SocketAddr, request: &Request, message: &[u8]) -
     call_with(front, request, frame).await.expect("the front answers")
 }
 
-/// The same with a body as it stands; nothing if the front resets the call.
+/// Makes a native call with this raw body. Returns nothing if the front resets the call.
 pub(crate) async fn call_with(front: SocketAddr, request: &Request, body: Vec<u8>) -> Option<Answer> {
     let path = std::str::from_utf8(&request.target).expect("a path in ASCII");
     let host = request.headers.iter().find(|(name, _)| name == "host").map(|(_, host)| host.as_slice());
@@ -170,18 +171,18 @@ pub(crate) async fn call_with(front: SocketAddr, request: &Request, body: Vec<u8
             _ = connection => None,
         }
     };
-    let (head, body) = tokio::time::timeout(PATIENCE, exchange).await.expect("the front answers")?;
+    let (head, body) = tokio::time::timeout(TIMEOUT, exchange).await.expect("the front answers")?;
     let trailers = body.trailers().cloned().unwrap_or_default();
     let headers = head.headers.iter().chain(&trailers).map(|(name, value)| (name.as_str(), value.as_bytes()));
     let mut answer = Answer::new(head.status.as_u16(), headers, body.to_bytes().to_vec());
-    // What is printable may stand as it is or encoded.
+    // Printable characters may be encoded or not.
     if let Some(message) = answer.headers.get_mut("grpc-message") {
         message.iter_mut().for_each(|text| *text = text.replace("%20", " ").replace("%60", "`"));
     }
     Some(answer)
 }
 
-/// The first bytes of an answer to a GET, up to the end of its headers; the connection is then closed.
+/// Sends a GET, returns the answer up to the end of its headers, and closes the connection.
 pub(crate) async fn head(front: SocketAddr, target: &str) -> String {
     let asked = async {
         let mut stream = TcpStream::connect(front).await.unwrap();
@@ -193,10 +194,10 @@ pub(crate) async fn head(front: SocketAddr, target: &str) -> String {
         }
         String::from_utf8(head).unwrap()
     };
-    tokio::time::timeout(PATIENCE, asked).await.expect("the headers come at once")
+    tokio::time::timeout(TIMEOUT, asked).await.expect("the headers come at once")
 }
 
-/// The statuses of the answers that follow one another, without those that only say to go on.
+/// Returns the statuses of consecutive answers, without `100 Continue`.
 pub(crate) fn statuses(mut received: &[u8]) -> String {
     let mut statuses = Vec::new();
     while let Some(end) = find(received, b"\r\n\r\n") {

@@ -2,7 +2,7 @@ use kernel::Role;
 use kit::engine::Engine;
 
 use super::{HOUR, State, World, context};
-use crate::policy::Undertaker;
+use crate::policy::AccountDeletionPermit;
 use crate::transition::{Action, Status};
 
 kit::on_each_engine!(
@@ -23,14 +23,14 @@ async fn a_client_who_goes_leaves_no_appointment_and_no_booked_slot(engine: Engi
     world.practice.facts().deaf = true;
     world.client(&revoked, Action::Revoke).await.unwrap();
     let other = world.accepted(world.slot(4)).await;
-    let ended = Undertaker::of(Role::Client, client.into());
+    let ended = AccountDeletionPermit::of(Role::Client, client.into());
     assert!(
-        world.ops.bury(&context(), ended, world.ops.now()).await.is_err(),
+        world.ops.handle_account_deleted(&context(), ended, world.ops.now()).await.is_err(),
         "while sessions hears nothing, it is not done"
     );
     world.practice.facts().deaf = false;
     for _ in 0..2 {
-        world.ops.bury(&context(), ended, world.ops.now()).await.unwrap();
+        world.ops.handle_account_deleted(&context(), ended, world.ops.now()).await.unwrap();
         for it in [&accepted, &waits, &revoked] {
             assert_eq!(world.stored(it).await, None);
         }
@@ -49,7 +49,11 @@ async fn a_therapist_who_goes_leaves_no_request_and_no_session_to_come(engine: E
     for _ in 0..2 {
         world
             .ops
-            .bury(&context(), Undertaker::of(Role::Therapist, world.therapist.into()), world.ops.now())
+            .handle_account_deleted(
+                &context(),
+                AccountDeletionPermit::of(Role::Therapist, world.therapist.into()),
+                world.ops.now(),
+            )
             .await
             .unwrap();
         assert_eq!(world.status(&took_place).await, Some(Status::Accepted));

@@ -34,7 +34,7 @@ use crate::wire::{self, Request};
 use crate::{APPOINTMENTS, Deps, ops};
 
 const HOUR: Duration = Duration::from_secs(3600);
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The use cases over a table of their own, by a clock that stands still, with one therapist.
 struct World {
@@ -57,7 +57,7 @@ impl World {
         let upstream = Upstream::new(&practice.url(), tokens).unwrap();
         let platform = Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let secrets = Secrets::new(Secret::new([7; 32]), vec![]);
-        let events = relay::Config { recovery_interval: HOUR };
+        let events = outbox::Config { recovery_interval: HOUR };
         let deps = Deps { dynamodb, secrets, mapping: upstream.clone(), sessions: upstream, events, platform };
         let therapist = UserId::generate(&clock, &SystemEntropy).into();
         Self { ops: Arc::new(ops(deps).unwrap()), clock, practice, therapist }
@@ -129,7 +129,9 @@ impl World {
             Some(wire::Event::Booked(booked)) => self.ops.settle(&context(), &booked).await?,
             Some(wire::Event::Withdrawn(withdrawn)) => self.ops.withdraw(withdrawn).await?,
             Some(wire::Event::RelationEnded(ended)) => self.ops.end_relation(ended).await?,
-            Some(wire::Event::AccountEnded(permit, _)) => self.ops.bury(&context(), permit, self.ops.now()).await?,
+            Some(wire::Event::AccountEnded(permit, _)) => {
+                self.ops.handle_account_deleted(&context(), permit, self.ops.now()).await?
+            }
             None => {}
         }
         self.practice.facts().heard(&kind);
@@ -163,7 +165,7 @@ fn relation_ended(pair: Pair, version: u32) -> Kind {
 }
 
 fn context() -> Context {
-    Context::background(PATIENCE)
+    Context::background(TIMEOUT)
 }
 
 fn person(role: Role, user_id: UserId) -> Person {

@@ -168,13 +168,25 @@ async fn nothing_is_asked_by_or_of_an_account_that_is_ended(engine: Engine) {
         ..it.clone()
     };
     let client = asked.pair.client;
-    world.ops.bury(&context(), policy::Undertaker::of(Role::Client, client.into()), world.ops.now()).await.unwrap();
+    world
+        .ops
+        .handle_account_deleted(
+            &context(),
+            policy::AccountDeletionPermit::of(Role::Client, client.into()),
+            world.ops.now(),
+        )
+        .await
+        .unwrap();
     assert_eq!(world.ops.store.add(&fresh(&asked), None).await.unwrap(), Added::Ended(client.into()));
     assert_eq!(reason(&world.ask(client, slot).await), "ACCOUNT_ENDED");
     let other = world.asked(slot).await;
     world
         .ops
-        .bury(&context(), policy::Undertaker::of(Role::Therapist, world.therapist.into()), world.ops.now())
+        .handle_account_deleted(
+            &context(),
+            policy::AccountDeletionPermit::of(Role::Therapist, world.therapist.into()),
+            world.ops.now(),
+        )
         .await
         .unwrap();
     assert_eq!(world.ops.store.add(&fresh(&other), None).await.unwrap(), Added::Ended(world.therapist.into()));

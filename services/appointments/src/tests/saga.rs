@@ -6,7 +6,7 @@ use kit::wait::until;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{SessionBooked, SessionWithdrawn};
 
-use super::{HOUR, PATIENCE, State, World, as_client, context};
+use super::{HOUR, State, TIMEOUT, World, as_client, context};
 use crate::model::Appointment;
 use crate::slots::Reserved;
 use crate::transition::{Action, Status};
@@ -141,10 +141,10 @@ async fn a_revocation_that_sessions_could_not_be_told_is_told_by_recovery(engine
     assert_eq!(world.practice.state(slot), State::Booked(accepted.id), "sessions has not heard of it");
     world.practice.facts().deaf = false;
     let tasks = &world.ops.platform.tasks;
-    tasks.spawn(world.ops.relay.clone().recover(std::time::Duration::from_millis(1)));
+    tasks.spawn(world.ops.outbox.clone().recover(std::time::Duration::from_millis(1)));
     until("recovery", async || world.practice.state(slot) == State::Available).await;
     until("the mark is gone", async || world.stored(&accepted).await.unwrap().mark.is_none()).await;
-    assert!(tasks.shutdown(PATIENCE).await);
+    assert!(tasks.shutdown(TIMEOUT).await);
 }
 
 async fn a_booking_of_another_session_takes_no_appointment(engine: Engine) {

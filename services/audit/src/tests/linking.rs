@@ -77,10 +77,10 @@ async fn a_linker_that_stops_anywhere_leaves_what_the_next_can_go_on_with(engine
             world.read_by_therapist(clients[number as usize % 2], number).await;
         }
         let random: &dyn Entropy = &random;
-        let patience = Duration::from_micros(u64::from(u16::from_le_bytes(random.array())) / 2);
+        let timeout = Duration::from_micros(u64::from(u16::from_le_bytes(random.array())) / 2);
         // What is dropped stops where it waits, whether DynamoDB has done what it was asked or not.
         let linker = world.linker(&[1]);
-        stopped += u32::from(tokio::time::timeout(patience, linker.link_once()).await.is_err());
+        stopped += u32::from(tokio::time::timeout(timeout, linker.link_once()).await.is_err());
     }
     println!("stopped {stopped} times");
     assert!(stopped > 0);

@@ -1,4 +1,4 @@
-//! Emotions over time: into which day, week or month an entry falls, and how strong each family was in it. Pure.
+//! Sums emotions over time: count and intensity of each family in each day, week or month. Pure.
 
 mod plan;
 #[cfg(test)]
@@ -6,12 +6,12 @@ mod tests;
 
 use crate::vocabulary::{FAMILIES, Family};
 
-pub(crate) use plan::{Bucket, MOST_BUCKETS, Plan};
+pub(crate) use plan::{Bucket, MAX_BUCKETS, Plan};
 
-/// How many changes are told.
-const MOST_CHANGES: usize = 5;
+/// Maximum changes in the answer.
+const MAX_CHANGES: usize = 5;
 
-/// One family in one bucket.
+/// Sums of one family in one bucket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) count: u32,
@@ -19,7 +19,7 @@ pub(crate) struct Tally {
     pub(crate) weight: u32,
 }
 
-/// Every family in one bucket, in the order of the vocabulary; words of the client's own last.
+/// Sums of every family in one bucket, in the order of the vocabulary; words of the client's own last.
 type Tallies = [Tally; FAMILIES + 1];
 
 /// The sums of a plan.
@@ -29,18 +29,18 @@ pub(crate) struct Sums {
     tallies: Vec<Tallies>,
 }
 
-/// One bucket.
+/// One bucket with its sums.
 #[derive(Debug)]
 pub(crate) struct Bucketful {
-    /// Its first millisecond since 1970.
+    /// First millisecond since 1970.
     pub(crate) start: i64,
-    /// The first millisecond after it.
+    /// First millisecond after the bucket.
     pub(crate) end: i64,
-    /// The families that were felt in it.
+    /// Families with at least one entry.
     pub(crate) families: Vec<(&'static str, Tally)>,
 }
 
-/// How a family changed from one bucket to the next.
+/// Change of a family from one bucket to the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
     /// The family; empty for words of the client's own.
@@ -59,14 +59,14 @@ impl Tally {
         self.weight += u32::from(intensity);
     }
 
-    /// The mean intensity; 0 without any.
+    /// Returns the mean intensity; 0 without entries.
     pub(crate) fn mean(self) -> f64 {
         if self.count == 0 { 0.0 } else { f64::from(self.weight) / f64::from(self.count) }
     }
 }
 
 impl Sums {
-    /// The sums over nothing yet.
+    /// Creates the sums of a plan, with no entries.
     pub(crate) fn new(plan: Plan) -> Self {
         let tallies = vec![Tallies::default(); plan.len()];
         Self { plan, tallies }
@@ -76,42 +76,43 @@ impl Sums {
         &self.plan
     }
 
-    /// Adds what was felt at a millisecond since 1970, if the plan has it.
+    /// Adds an emotion felt at a millisecond since 1970, if it is within the plan.
     pub(crate) fn add(&mut self, felt_at: i64, family: Option<Family>, intensity: u8) {
         let tallies = self.plan.bucket_of(felt_at).and_then(|bucket| self.tallies.get_mut(bucket));
-        let place = family.map_or(FAMILIES, Family::place);
-        if let Some(tally) = tallies.and_then(|tallies| tallies.get_mut(place)) {
+        let index = family.map_or(FAMILIES, Family::index);
+        if let Some(tally) = tallies.and_then(|tallies| tallies.get_mut(index)) {
             tally.add(intensity);
         }
     }
 
-    /// The buckets, in order, without gaps.
+    /// Returns the buckets in order, without gaps.
     pub(crate) fn buckets(&self) -> impl Iterator<Item = Bucketful> {
         self.plan.buckets().zip(&self.tallies).map(|((start, end), tallies)| {
             let felt = tallies.iter().enumerate().filter(|(_, tally)| tally.count > 0);
-            Bucketful { start, end, families: felt.map(|(place, tally)| (name(place), *tally)).collect() }
+            Bucketful { start, end, families: felt.map(|(index, tally)| (name(index), *tally)).collect() }
         })
     }
 
-    /// The strongest changes of weight, strongest first; of equal ones the newest first, then in the order of the vocabulary.
+    /// Returns the strongest changes of weight, strongest first; equal ones newest first, then in the vocabulary's
+    /// order.
     pub(crate) fn changes(&self) -> Vec<Change> {
         let starts: Vec<i64> = self.plan.buckets().map(|(start, _)| start).collect();
         let mut changes = Vec::new();
         for (starts, tallies) in starts.windows(2).zip(self.tallies.windows(2)) {
             let ([from, to], [before, after]) = (starts, tallies) else { continue };
-            for (place, (before, after)) in before.iter().zip(after).enumerate() {
+            for (index, (before, after)) in before.iter().zip(after).enumerate() {
                 let strength = before.weight.abs_diff(after.weight);
                 if strength > 0 {
-                    let change = Change { family: name(place), from: *from, to: *to, before: *before, after: *after };
-                    changes.push(((std::cmp::Reverse(strength), std::cmp::Reverse(*to), place), change));
+                    let change = Change { family: name(index), from: *from, to: *to, before: *before, after: *after };
+                    changes.push(((std::cmp::Reverse(strength), std::cmp::Reverse(*to), index), change));
                 }
             }
         }
         changes.sort_unstable_by_key(|(order, _)| *order);
-        changes.into_iter().take(MOST_CHANGES).map(|(_, change)| change).collect()
+        changes.into_iter().take(MAX_CHANGES).map(|(_, change)| change).collect()
     }
 }
 
-fn name(place: usize) -> &'static str {
-    crate::vocabulary::VOCABULARY.get(place).map_or("", |words| words.name)
+fn name(index: usize) -> &'static str {
+    crate::vocabulary::VOCABULARY.get(index).map_or("", |words| words.name)
 }

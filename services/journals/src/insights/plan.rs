@@ -1,4 +1,4 @@
-//! Where days, weeks and months begin.
+//! Divides a range of time into days, weeks or months of a time zone.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -6,10 +6,10 @@ use jiff::{Span, Timestamp};
 
 use crate::model::Range;
 
-/// The most buckets that a plan may have.
-pub(crate) const MOST_BUCKETS: usize = 400;
+/// Maximum buckets of a plan.
+pub(crate) const MAX_BUCKETS: usize = 400;
 
-/// How long a bucket is.
+/// Length of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bucket {
     Day,
@@ -17,18 +17,18 @@ pub(crate) enum Bucket {
     Month,
 }
 
-/// A time in buckets.
+/// A range of time, divided into buckets.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     zone: TimeZone,
     bucket: Bucket,
-    /// Where the buckets begin, in milliseconds since 1970, ascending. The first is the beginning of the whole.
+    /// Starts of the buckets in milliseconds since 1970, ascending. The first is the start of the range.
     starts: Vec<i64>,
     range: Range,
 }
 
 impl Bucket {
-    /// The first day of the bucket that a day is in.
+    /// Returns the first day of the bucket that contains a day.
     fn first_day(self, day: Date) -> Option<Date> {
         match self {
             Self::Day => Some(day),
@@ -37,7 +37,7 @@ impl Bucket {
         }
     }
 
-    /// The first day of the bucket after the one that begins with a day.
+    /// Returns the first day of the next bucket.
     fn next(self, first_day: Date) -> Option<Date> {
         let length = match self {
             Self::Day => Span::new().days(1),
@@ -49,10 +49,10 @@ impl Bucket {
 }
 
 impl Plan {
-    /// The buckets of a time that is not empty; nothing when there are more than [`MOST_BUCKETS`].
+    /// Divides a range that is not empty; `None` when there are more than [`MAX_BUCKETS`] buckets.
     ///
-    /// A bucket begins with the first instant of its first day: after midnight where the clocks skip it, with the first of
-    /// two where they show it twice. A day that a zone left out altogether has no bucket.
+    /// A bucket begins with the first instant of its first day: after midnight if the clocks skip it, with the first of
+    /// two midnights if they are set back over it. A day that the time zone skips has no bucket.
     pub(crate) fn new(zone: TimeZone, bucket: Bucket, range: Range) -> Option<Self> {
         let mut starts = vec![range.from];
         let mut last = range.from;
@@ -67,7 +67,7 @@ impl Plan {
             if begins <= last {
                 continue;
             }
-            if starts.len() == MOST_BUCKETS {
+            if starts.len() == MAX_BUCKETS {
                 return None;
             }
             starts.push(begins);
@@ -76,7 +76,7 @@ impl Plan {
         Some(Self { zone, bucket, starts, range })
     }
 
-    /// The time zone's IANA name.
+    /// Returns the IANA name of the time zone.
     pub(crate) fn zone(&self) -> &str {
         self.zone.iana_name().unwrap_or("UTC")
     }
@@ -85,7 +85,7 @@ impl Plan {
         self.bucket
     }
 
-    /// The whole time.
+    /// Returns the whole range.
     pub(crate) const fn range(&self) -> Range {
         self.range
     }
@@ -94,13 +94,13 @@ impl Plan {
         self.starts.len()
     }
 
-    /// Where each bucket begins and ends.
+    /// Returns the start and the end of each bucket.
     pub(super) fn buckets(&self) -> impl Iterator<Item = (i64, i64)> {
         let ends = self.starts.iter().skip(1).chain(std::iter::once(&self.range.to));
         self.starts.iter().zip(ends).map(|(start, end)| (*start, *end))
     }
 
-    /// The bucket of a millisecond, if it is within the time.
+    /// Returns the index of a millisecond's bucket, if it is within the range.
     pub(super) fn bucket_of(&self, millisecond: i64) -> Option<usize> {
         let within = (self.range.from..self.range.to).contains(&millisecond);
         let after = self.starts.partition_point(|start| *start <= millisecond);
@@ -108,7 +108,7 @@ impl Plan {
     }
 }
 
-/// The instant of a millisecond since 1970; the last or the first that there is beyond them.
+/// Returns the instant of a millisecond since 1970, clamped to the supported range.
 fn instant(millisecond: i64) -> Timestamp {
     let last = if millisecond < 0 { Timestamp::MIN } else { Timestamp::MAX };
     Timestamp::from_millisecond(millisecond).unwrap_or(last)

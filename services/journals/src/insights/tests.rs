@@ -28,7 +28,7 @@ fn family(name: &str) -> Option<Family> {
 }
 
 #[test]
-fn a_day_begins_at_local_midnight_also_where_it_has_23_or_25_hours() {
+fn day_of_23_or_25_hours_begins_at_local_midnight() {
     let berlin = starts("Europe/Berlin", Bucket::Day, "2026-03-28T12:00:00Z", "2026-03-31T00:00:00Z");
     assert_eq!(
         berlin,
@@ -41,7 +41,7 @@ fn a_day_begins_at_local_midnight_also_where_it_has_23_or_25_hours() {
 }
 
 #[test]
-fn a_day_without_midnight_begins_after_it_and_a_day_left_out_has_no_bucket() {
+fn day_without_midnight_begins_later_and_skipped_day_is_absent() {
     // On 4 November 2018 the clocks went from 00:00 to 01:00.
     let sao_paulo = starts("America/Sao_Paulo", Bucket::Day, "2018-11-03T03:00:00Z", "2018-11-05T03:00:00Z");
     assert_eq!(sao_paulo, ["2018-11-03T03:00:00Z", "2018-11-04T03:00:00Z", "2018-11-05T02:00:00Z"]);
@@ -65,7 +65,7 @@ fn weeks_begin_on_monday_and_months_on_the_first() {
 }
 
 #[test]
-fn there_are_400_buckets_and_no_more() {
+fn plan_has_at_most_400_buckets() {
     let days =
         |days: i64| Range { from: at("2026-01-01T00:00:00Z"), to: at("2026-01-01T00:00:00Z") + days * 86_400_000 };
     assert_eq!(Plan::new(TimeZone::UTC, Bucket::Day, days(400)).map(|plan| plan.len()), Some(400));
@@ -74,7 +74,7 @@ fn there_are_400_buckets_and_no_more() {
 }
 
 #[test]
-fn the_bounds_of_all_time_have_buckets_too() {
+fn first_and_last_instants_have_buckets() {
     let (first, last) = (at("0001-01-01T00:00:00Z"), 253_402_300_799_999);
     for name in ZONES {
         assert!(Plan::new(zone(name), Bucket::Month, Range { from: first, to: first + 1 }).is_some());
@@ -86,7 +86,7 @@ fn the_bounds_of_all_time_have_buckets_too() {
 }
 
 #[test]
-fn the_strongest_changes_come_first_and_their_order_does_not_depend_on_chance() {
+fn changes_are_ordered_by_strength_deterministically() {
     let day = |day: i64| at("2026-01-01T12:00:00Z") + day * 86_400_000;
     let range = Range { from: at("2026-01-01T00:00:00Z"), to: at("2026-01-05T00:00:00Z") };
     let mut sums = Sums::new(Plan::new(TimeZone::UTC, Bucket::Day, range).unwrap());
@@ -96,10 +96,10 @@ fn the_strongest_changes_come_first_and_their_order_does_not_depend_on_chance() 
         sums.add(day(days), family(name), intensity);
     }
     sums.add(day(3), None, 1);
-    let told: Vec<_> = sums.changes().iter().map(|c| (c.family, c.from, c.before.weight, c.after.weight)).collect();
+    let listed: Vec<_> = sums.changes().iter().map(|c| (c.family, c.from, c.before.weight, c.after.weight)).collect();
     let begin = |number: i64| range.from + number * 86_400_000;
     assert_eq!(
-        told,
+        listed,
         [
             ("anger", begin(0), 9, 0),
             ("fear", begin(2), 3, 0),
@@ -115,7 +115,7 @@ fn the_strongest_changes_come_first_and_their_order_does_not_depend_on_chance() 
     );
 }
 
-/// The first day of the bucket that a day is in, by counting days back.
+/// Returns the first day of the bucket that contains a day, by counting days back.
 fn oracle(bucket: Bucket, day: Date) -> Date {
     let begins = |day: &Date| match bucket {
         Bucket::Day => true,
@@ -129,7 +129,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn every_entry_is_in_the_bucket_of_its_local_day(
+    fn entry_is_in_the_bucket_of_its_local_day(
         name in prop::sample::select(&ZONES[..]),
         bucket in prop::sample::select(&[Bucket::Day, Bucket::Week, Bucket::Month][..]),
         begin in prop::sample::select(&["2011-12-20T00:00:00Z", "2018-10-01T00:00:00Z", "2018-11-01T07:00:00Z", "2026-03-20T03:30:00Z", "2026-10-01T00:00:00Z"][..]),

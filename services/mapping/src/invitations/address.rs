@@ -1,4 +1,4 @@
-//! The keyed digests under which invitations are kept: no address is readable in the table.
+//! Computes the keyed digests under which invitations are stored: no address is readable in the table.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -22,8 +22,8 @@ impl Addresses {
         self.0.first().map(|key| partition(key, address))
     }
 
-    /// Returns the partitions of the invitations that reach the owner of an account with this address. What makes an address
-    /// match is decided here and nowhere else.
+    /// Returns the partitions of the invitations to the owner of an account with this address. This is the only place
+    /// that decides which addresses match.
     pub(crate) fn of_owner(&self, account: &Email) -> Vec<String> {
         self.0.iter().map(|key| partition(key, account)).collect()
     }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_match_whatever_their_case_also_under_a_replaced_secret() {
+    fn addresses_match_in_any_case_after_secret_rotation() {
         let addresses = |secrets: &[u8]| {
             let mut secrets = secrets.iter().map(|byte| Secret::new([*byte; 32]));
             Addresses::new(&Secrets::new(secrets.next().unwrap(), secrets.collect())).unwrap()

@@ -5,18 +5,18 @@ use std::time::Duration;
 use kernel::{Error, Kind, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Invitations of one therapist in any hour.
+/// Maximum invitations of one therapist in any hour.
 pub(crate) const INVITATIONS: usize = 30;
-/// The hour.
+/// Window of the limit.
 const WINDOW: Duration = Duration::from_secs(3600);
 
 /// The times of a therapist's invitations in the last hour, the oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Budget {
     times: Vec<Timestamp>,
-    /// The number of changes: 0 is nothing that is stored.
+    /// Number of changes; 0 if the budget is not stored.
     pub(crate) version: u64,
-    /// The time in seconds since 1970 at which nothing of it counts any more.
+    /// Expiry in seconds since 1970, when no invitation counts any more.
     expires_at: i64,
 }
 
@@ -53,7 +53,7 @@ mod tests {
         let refused = budget.spend(at(1800)).unwrap_err();
         assert_eq!((refused.kind(), refused.retry_delay()), (Kind::ResourceExhausted, Some(Duration::from_secs(1800))));
         assert!(budget.spend(at(3599)).is_err());
-        // One place an hour after the first, and no more until a minute later.
+        // One invitation is free an hour after the first, and the next a minute later.
         budget = budget.spend(at(3600)).unwrap();
         assert!(budget.spend(at(3600)).is_err());
         assert!(budget.spend(at(3660)).is_ok());

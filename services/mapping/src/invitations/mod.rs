@@ -1,8 +1,8 @@
-//! Invitations: how a therapist asks a client by address without learning whether there is such a client.
+//! Invitations: requests of therapists to an address, which don't reveal whether a client has this address.
 //!
-//! An invitation is stored under a digest of the address, without any look-up. When a client lists what is asked, the
-//! invitations to the address of the client's account move into the client's partition ([`Invitations::receive`]): these are
-//! requests, which the client alone sees. The relation that the therapist sees begins with the client's answer
+//! An invitation is stored under a digest of the address, without any look-up. When a client lists requests, the
+//! invitations to the address of the client's account move into the client's partition ([`Invitations::receive`]): then
+//! they are requests, which only the client sees. The relation that the therapist sees begins with the client's answer
 //! ([`Invitation::answered`]).
 
 mod address;

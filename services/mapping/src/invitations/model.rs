@@ -1,4 +1,4 @@
-//! An invitation and what it becomes.
+//! Domain model of an invitation and of the client's answer to it.
 
 use kernel::{ClientId, TherapistId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{self, Change, GrantId, Intent, Pair, Relation, request_ends};
 use crate::transition::{Access, Action, Actor, Mapping, Refusal, Step, step};
 
-/// The content of an invitation.
+/// Subject of an invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum Asked {
@@ -16,7 +16,7 @@ pub(crate) enum Asked {
     JournalAccess,
 }
 
-/// An invitation as it is stored. The names of its attributes are those of no index.
+/// An invitation as it is stored. Its attributes are keys of no index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Invitation {
     pub(crate) inviter: TherapistId,
@@ -28,13 +28,13 @@ pub(crate) struct Invitation {
 pub(crate) struct Answered {
     pub(crate) relation: Relation,
     pub(crate) changes: Vec<Change>,
-    /// Whether the action answers the request that an invitation became.
+    /// True if the action answers a request by invitation.
     pub(crate) by_invitation: bool,
 }
 
 impl Invitation {
-    /// Whether the invitation is a request to this client: it has not expired, nothing was decided between the two since it
-    /// was sent, and the therapist might have asked, both then and now.
+    /// Returns whether the invitation is a request to this client: it has not expired, the mapping has not changed
+    /// since it was sent, and the therapist was and is allowed to ask.
     pub(crate) fn is_open(&self, relation: Option<&Relation>, now: Timestamp) -> bool {
         let asks = |relation: &Relation| {
             let decided_since = relation.mapping != Mapping::None && relation.mapping_since > self.sent_at;
@@ -43,14 +43,17 @@ impl Invitation {
         request_ends(self.sent_at) > now && relation.is_none_or(asks)
     }
 
-    /// The relation as the client sees it while the request waits. Its version is that of nothing that is stored.
+    /// Returns the relation as the client sees it while the request is pending. Its version is 0: it is not stored.
     pub(crate) fn as_relation(&self, client: ClientId) -> Relation {
         let pair = Pair { client, therapist: self.inviter };
         Relation { mapping: Mapping::Requested, ..Relation::new(pair, self.sent_at) }
     }
 
-    /// What the relation becomes when the client does this now, after the therapist has asked by the invitation. A request for
-    /// access follows the mapping that it needs.
+    /// Returns the relation after the therapist's request by invitation and the client's intent. A request for access
+    /// follows the mapping that it requires.
+    ///
+    /// # Errors
+    /// The refusal of the request or of the intent.
     pub(crate) fn answered(
         &self,
         old: &Relation,
@@ -63,7 +66,7 @@ impl Invitation {
         answered.take(Actor::Client, intent, now, grant)?;
         let is_off = !matches!(answered.relation.access, Access::Pending | Access::Accepted);
         if self.asked == Asked::JournalAccess && answered.relation.mapping == Mapping::Active && is_off {
-            // Access that may not be asked for is not asked for.
+            // A request for access that is refused is left out.
             let _refused = answered.take(Actor::Therapist, Intent::RequestAccess, self.sent_at, grant);
         }
         Ok(Some(answered))
@@ -92,7 +95,7 @@ impl Answered {
     }
 }
 
-/// Whether the therapist may ask for a mapping at this instant.
+/// Returns whether the therapist may ask for a mapping at this instant.
 fn may_be_asked(relation: &Relation, at: Timestamp) -> bool {
     relation.may_be_asked(model::Asked::Mapping, at).is_ok()
         && matches!(step(Actor::Therapist, Action::RequestMapping, relation.at(at)), Step::To(_))

@@ -1,4 +1,4 @@
-//! The use cases of invitations.
+//! Use cases of invitations.
 
 use accounts::Accounts;
 use chassis::Context;
@@ -11,10 +11,10 @@ use super::{Addresses, Asked, Invitation, Store};
 use crate::model::Relation;
 use crate::policy::{AsClient, AsTherapist};
 
-/// Invitations that are received at a time.
-const AT_ONCE: usize = 4;
+/// Invitations that are received concurrently.
+const CONCURRENCY: usize = 4;
 
-/// The use cases and what they need.
+/// The use cases and their dependencies.
 pub(crate) struct Invitations {
     pub(crate) store: Store,
     pub(crate) accounts: Accounts,
@@ -22,8 +22,8 @@ pub(crate) struct Invitations {
 }
 
 impl Invitations {
-    /// A therapist invites whoever has an account with this address. Nothing is looked up: the calls, and so the answer and its
-    /// time, are the same for every address.
+    /// Invites the owner of an account with this address. The address is not looked up: the calls, and so the answer
+    /// and its time, are the same for every address.
     pub(crate) async fn invite(
         &self,
         permit: AsTherapist,
@@ -42,12 +42,12 @@ impl Invitations {
         self.store.invite(permit, &partition, invitation, claim).await
     }
 
-    /// Makes requests of the invitations to the address of the client's account. One that is none, because the client was
-    /// asked too often, has ended the relation or the like, is removed.
+    /// Turns the invitations to the address of the client's account into requests. Invitations that the client's
+    /// earlier answers or endings don't allow are removed.
     pub(crate) async fn receive(&self, context: &Context, permit: AsClient, now: Timestamp) -> Result<()> {
         let address = match self.accounts.own_address(context).await {
             Ok(address) => address,
-            // What was received before can be listed meanwhile, and these by the next list.
+            // Requests received before can be listed without auth; the next list receives these.
             Err(error) if error.kind() == Kind::Unavailable => {
                 tracing::warn!(%error, "invitations can't be received");
                 return Ok(());
@@ -71,13 +71,13 @@ impl Invitations {
                     }
                 }
             });
-            stream::iter(received).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+            stream::iter(received).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
         }
         Ok(())
     }
 
-    /// Takes out of a client's relations the requests by invitation that are none any more and, unless `waiting`, those of
-    /// therapists with whom there is a relation.
+    /// Removes from a client's relations the requests by invitation that are no longer open and, unless `waiting`,
+    /// those of therapists with whom there is a relation.
     pub(crate) async fn keep_open(
         &self,
         permit: AsClient,

@@ -1,7 +1,7 @@
-//! The RPC by which therapists invite.
+//! Implements the RPC by which therapists invite clients.
 
-use chassis::{Context, status};
-use kernel::{Email, Error, Violations, both};
+use chassis::{Context, to_status};
+use kernel::{Email, Error, Violations, zip_violations};
 use prost::Message as _;
 use proto::mapping::v1 as pb;
 use proto::mapping::v1::invitation_service_server::InvitationService;
@@ -11,7 +11,7 @@ use super::Asked;
 use crate::policy::{self, Side};
 use crate::service::Services;
 
-/// The path that keeps idempotency keys of this RPC apart from those of others.
+/// Path of this RPC, which separates its idempotency keys from those of others.
 const CREATE: &str = "/therapy.mapping.v1.InvitationService/CreateInvitation";
 
 impl Services {
@@ -21,7 +21,7 @@ impl Services {
             return Err(policy::only_therapists());
         };
         let claim = self.claim(&context, CREATE, &request.encode_to_vec());
-        let ((address, asked), claim) = both(from_proto(&request), claim)?;
+        let ((address, asked), claim) = zip_violations(from_proto(&request), claim)?;
         self.0.logins.must_be_open(&context).await?;
         self.0.invitations.invite(own, (&address, asked), self.0.now(), claim.as_ref()).await
     }
@@ -34,7 +34,7 @@ impl InvitationService for Services {
         request: Request<pb::CreateInvitationRequest>,
     ) -> Result<Response<pb::CreateInvitationResponse>, Status> {
         let context = Context::of(&request);
-        self.invite(context, request.into_inner()).await.map_err(status::of)?;
+        self.invite(context, request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(pb::CreateInvitationResponse {}))
     }
 }
@@ -42,7 +42,7 @@ impl InvitationService for Services {
 fn from_proto(request: &pb::CreateInvitationRequest) -> Result<(Email, Asked), Error> {
     let pb::CreateInvitationRequest { email, request_type } = request;
     let mut bad = Violations::default();
-    let email = bad.take("email", email.parse::<Email>());
+    let email = bad.check("email", email.parse::<Email>());
     let asked = match pb::RequestType::try_from(*request_type) {
         Ok(pb::RequestType::Mapping) => Some(Asked::Mapping),
         Ok(pb::RequestType::JournalAccess) => Some(Asked::JournalAccess),

@@ -1,4 +1,4 @@
-//! The items of invitations in the table Mappings; [`crate::store`] lists them.
+//! Stores invitations in the table Mappings; [`crate::store`] lists its items.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,10 +12,10 @@ use crate::model::{Pair, Relation, request_ends};
 use crate::policy::{Act, AsClient, AsTherapist};
 use crate::store::{ENDED, key, marker_key, marker_partition, partition};
 
-/// Attempts to spend one place of a budget. Whoever loses one has seen somebody else take a place, and there are no more
-/// places than this.
+/// Maximum attempts to spend from a budget under contention. Each lost attempt means that another request has spent one
+/// invitation, so the budget is exhausted before the attempts are.
 const ATTEMPTS: usize = INVITATIONS + 1;
-/// Invitations that one listing receives at most.
+/// Maximum invitations that one list receives.
 const RECEIVED: u16 = 50;
 const BUDGET: &str = "BUDGET";
 
@@ -23,12 +23,12 @@ const BUDGET: &str = "BUDGET";
 #[derive(Debug, Clone)]
 pub(crate) struct Store(Table);
 
-/// The therapist of an invitation, as far as it decides what becomes of it.
+/// State of an invitation's therapist that decides whether the invitation is open.
 #[derive(Debug, Default)]
 pub(crate) struct Inviter {
     /// The relation with the client.
     pub(crate) relation: Option<Relation>,
-    /// Whether the therapist's account has ended.
+    /// True if the therapist's account has ended.
     pub(crate) has_ended: bool,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Inviter {
 struct Row {
     #[serde(flatten)]
     invitation: Invitation,
-    /// The client to whom it is a request; missing before.
+    /// Client who received it as a request; missing before.
     #[serde(skip_serializing_if = "Option::is_none")]
     invited: Option<ClientId>,
     /// In seconds since 1970.
@@ -50,7 +50,7 @@ impl Row {
     }
 }
 
-/// The key of the request that an invitation became: right after the relation of the two.
+/// Returns the key of a request by invitation, which sorts right after the relation of the two.
 pub(crate) fn request_key(pair: Pair) -> Key {
     Key::new(partition(pair.client), format!("THERAPIST#{}#INVITATION", pair.therapist))
 }
@@ -63,7 +63,7 @@ fn budget_key(therapist: TherapistId) -> Key {
     Key::new(format!("INVITATIONS#{therapist}"), BUDGET)
 }
 
-/// The relation that an item of a client's partition shows, if it is the request that an invitation became.
+/// Returns the relation of an item of a client's partition, if the item is a request by invitation.
 pub(crate) fn requested(item: &Item) -> Result<Option<Relation>> {
     if item.text("inviter").is_none() {
         return Ok(None);
@@ -90,14 +90,14 @@ impl Store {
                 if budget.version == 0 { Condition::absent() } else { Condition::eq("version", budget.version) };
             match self.0.put(&key, &budget.spend(now)?).when(unchanged).run().await? {
                 Update::Done(_) => return Ok(()),
-                Update::Unmet(there) => budget = there.map(Item::parse).transpose()?.unwrap_or_default(),
+                Update::ConditionFailed(there) => budget = there.map(Item::parse).transpose()?.unwrap_or_default(),
             }
         }
         Err(Error::new(Kind::Aborted, "CONFLICT", "you are sending many invitations at once; repeat the request"))
     }
 
-    /// Stores an invitation in the partition of its address, whatever was there, and the record of the request if it brought a
-    /// key.
+    /// Stores an invitation in the partition of its address, replacing an earlier one, with the record of an idempotent
+    /// request.
     pub(crate) async fn invite(
         &self,
         permit: AsTherapist,
@@ -113,27 +113,28 @@ impl Store {
             self.0.transact([put.into(), claim.action(&permit.id().to_string())]).await?
             && let Some(verdict) = verdicts.get(1)
         {
-            // The same request was faster, or the key came with another one.
+            // The same request was completed before, or the key was used for another one.
             claim.lost(verdict)?;
         }
         Ok(())
     }
 
-    /// The invitations in the partition of an address.
+    /// Returns the invitations in the partition of an address.
     pub(crate) async fn invitations(&self, _permit: AsClient, partition: &str) -> Result<Vec<Invitation>> {
         self.0.query(partition).consistent().limit(RECEIVED).page().await?.parse()
     }
 
-    /// Makes an invitation a request to the client, unless the account has ended or somebody else was faster.
+    /// Turns an invitation into a request to the client, unless the account has ended or another request has received
+    /// it.
     pub(crate) async fn receive(&self, permit: AsClient, partition: &str, invitation: Invitation) -> Result<()> {
         let pair = permit.towards(invitation.inviter).pair();
         let delete = self.0.delete(&invitation_key(partition, invitation.inviter)).when(is(invitation));
         let put = self.0.put(&request_key(pair), &Row::new(invitation, Some(pair.client)));
-        let living = self.0.check(&marker_key(pair.client.into()), Condition::absent());
-        self.0.transact([put.into(), delete.into(), living]).await.map(drop)
+        let account_check = self.0.check(&marker_key(pair.client.into()), Condition::absent());
+        self.0.transact([put.into(), delete.into(), account_check]).await.map(drop)
     }
 
-    /// Removes an invitation that is no request to anybody, unless it was sent again.
+    /// Removes an invitation that may not become a request, unless it was sent again.
     pub(crate) async fn drop_invitation(
         &self,
         _permit: AsClient,
@@ -143,13 +144,13 @@ impl Store {
         self.0.delete(&invitation_key(partition, invitation.inviter)).when(is(invitation)).run().await.map(drop)
     }
 
-    /// Removes the request that an invitation became.
+    /// Removes a request by invitation.
     pub(crate) async fn drop_request(&self, permit: Act) -> Result<()> {
         self.0.delete(&request_key(permit.pair())).run().await.map(drop)
     }
 
-    /// Reads, for each of these therapists, the relation with the client and whether the therapist's account has ended. One call
-    /// for each hundred items.
+    /// Returns, for each of these therapists, the relation with the client and whether the therapist's account has
+    /// ended, by one call for each hundred items.
     pub(crate) async fn inviters(
         &self,
         permit: AsClient,
@@ -178,7 +179,7 @@ impl Store {
         Ok(inviters)
     }
 
-    /// The relation of the two and the invitation that became a request, by one call.
+    /// Returns the relation of the two and the request by invitation, by one call.
     pub(crate) async fn read(&self, permit: Act) -> Result<(Option<Relation>, Option<Invitation>)> {
         let keys = vec![key(permit.pair()), request_key(permit.pair())];
         let (mut relation, mut invitation) = (None, None);
@@ -193,7 +194,7 @@ impl Store {
     }
 }
 
-/// The item is this very invitation.
+/// Returns the condition that the item is this invitation.
 fn is(invitation: Invitation) -> Condition {
     Condition::eq("sent_at", invitation.sent_at)
 }

@@ -5,9 +5,9 @@ use crate::model::{Asked, Channel, Intent, Pair};
 use crate::transition::Mapping;
 
 kit::on_each_engine!(
-    rejected_mapping_request_pauses_seven_days_and_ends_after_three,
-    rejected_access_request_pauses_seven_days_and_ends_after_three,
-    contact_by_the_client_forgets_rejections,
+    mapping_rejection_pauses_requests_until_the_limit,
+    access_rejection_pauses_requests_until_the_limit,
+    client_contact_resets_rejections,
 );
 
 async fn reject(world: &World, pair: Pair, request: Intent, answer: Intent) {
@@ -15,9 +15,10 @@ async fn reject(world: &World, pair: Pair, request: Intent, answer: Intent) {
     world.client(pair, answer).await.unwrap();
 }
 
-async fn rejected_mapping_request_pauses_seven_days_and_ends_after_three(engine: Engine) {
+/// A rejected request may be repeated after seven days, and after three rejections not any more.
+async fn mapping_rejection_pauses_requests_until_the_limit(engine: Engine) {
     let world = World::new(engine).await;
-    let pair = world.strangers();
+    let pair = world.new_pair();
     for _ in 0..2 {
         reject(&world, pair, Intent::RequestMapping, Intent::Reject).await;
         assert!(world.stored(pair).await.may_be_asked(Asked::Mapping, world.ops.now()).is_err());
@@ -35,9 +36,10 @@ async fn rejected_mapping_request_pauses_seven_days_and_ends_after_three(engine:
     world.therapist(pair, Intent::RequestMapping).await.unwrap();
 }
 
-async fn rejected_access_request_pauses_seven_days_and_ends_after_three(engine: Engine) {
+/// A rejected request may be repeated after seven days, and after three rejections not any more.
+async fn access_rejection_pauses_requests_until_the_limit(engine: Engine) {
     let world = World::new(engine).await;
-    let pair = world.strangers();
+    let pair = world.new_pair();
     world.client(pair, Intent::Map).await.unwrap();
     for _ in 0..3 {
         reject(&world, pair, Intent::RequestAccess, Intent::RejectAccess).await;
@@ -46,23 +48,23 @@ async fn rejected_access_request_pauses_seven_days_and_ends_after_three(engine: 
         world.clock.advance(DAY * 7);
     }
     assert_eq!(reason(&world.therapist(pair, Intent::RequestAccess).await), "REJECTED_TOO_OFTEN");
-    // A grant that nobody asked for is as good as an answer.
+    // A grant without a pending request resets the rejections like an accepted request.
     world.client(pair, UNLIMITED).await.unwrap();
     world.client(pair, Intent::RevokeAccess).await.unwrap();
     world.therapist(pair, Intent::RequestAccess).await.unwrap();
 }
 
-async fn contact_by_the_client_forgets_rejections(engine: Engine) {
+async fn client_contact_resets_rejections(engine: Engine) {
     let world = World::new(engine).await;
     for channel in [Channel::Message, Channel::Appointment] {
-        let pair = world.strangers();
+        let pair = world.new_pair();
         world.client(pair, Intent::RecordContact(channel)).await.unwrap();
         reject(&world, pair, Intent::RequestMapping, Intent::Reject).await;
         assert_eq!(reason(&world.therapist(pair, Intent::RequestMapping).await), "ASK_AGAIN_LATER");
         let before = world.stored(pair).await;
         let after = world.client(pair, Intent::RecordContact(channel)).await.unwrap();
         assert_eq!((after.contacts.len(), after.version), (1, before.version + 1));
-        assert_eq!(world.client(pair, Intent::RecordContact(channel)).await.unwrap(), after, "it is noted once");
+        assert_eq!(world.client(pair, Intent::RecordContact(channel)).await.unwrap(), after, "it is recorded once");
         world.therapist(pair, Intent::RequestMapping).await.unwrap();
         assert_eq!(world.state(pair).await.mapping, Mapping::Requested);
     }

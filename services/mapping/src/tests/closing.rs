@@ -1,4 +1,4 @@
-//! What it means that a client ends a relation, whatever it is.
+//! Tests of ending a relation by the client, in any state.
 
 use kit::engine::Engine;
 
@@ -8,19 +8,19 @@ use crate::model::{Channel, Intent, Pair};
 use crate::transition::{Access, Mapping, State};
 
 kit::on_each_engine!(
-    ending_by_the_client_closes_every_kind_of_relation,
-    closed_relation_opens_by_what_the_client_does,
-    ending_by_the_therapist_ends_a_mapping_alone,
-    ending_keeps_its_event_until_it_is_taken,
-    ending_of_no_relation_is_not_found,
+    client_ending_closes_any_relation,
+    client_action_reopens_a_closed_relation,
+    therapist_ending_keeps_contact,
+    ending_event_is_stored_until_delivered,
+    ending_without_relation_is_not_found,
 );
 
-/// Who does what: the client, or else the therapist.
-type Deeds = &'static [(bool, Intent)];
+/// Actions in order: true is the client's, false the therapist's.
+type Steps = &'static [(bool, Intent)];
 
 const MESSAGE: Intent = Intent::RecordContact(Channel::Message);
 
-const RELATIONS: [(Deeds, Mapping, Access); 7] = [
+const RELATIONS: [(Steps, Mapping, Access); 7] = [
     (&[(true, MESSAGE)], Mapping::Ended, Access::None),
     (&[(true, Intent::RecordContact(Channel::Appointment))], Mapping::Ended, Access::None),
     (&[(false, Intent::RequestMapping)], Mapping::Rejected, Access::None),
@@ -34,15 +34,15 @@ const RELATIONS: [(Deeds, Mapping, Access); 7] = [
     ),
 ];
 
-async fn play(world: &World, pair: Pair, deeds: Deeds) {
-    for (by_client, intent) in deeds {
+async fn apply(world: &World, pair: Pair, steps: Steps) {
+    for (by_client, intent) in steps {
         let done = if *by_client { world.client(pair, *intent).await } else { world.therapist(pair, *intent).await };
         done.unwrap();
     }
 }
 
-/// The therapist can neither ask nor make contact.
-async fn is_closed(world: &World, pair: Pair) {
+/// Asserts that the therapist can neither send requests nor make contact.
+async fn assert_closed(world: &World, pair: Pair) {
     for intent in [Intent::RequestMapping, Intent::RequestAccess] {
         assert_eq!(reason(&world.therapist(pair, intent).await), "NOT_FOUND");
     }
@@ -52,27 +52,27 @@ async fn is_closed(world: &World, pair: Pair) {
     assert!(agreed.items.is_empty());
 }
 
-async fn ending_by_the_client_closes_every_kind_of_relation(engine: Engine) {
+async fn client_ending_closes_any_relation(engine: Engine) {
     let world = World::new(engine).await;
-    for (deeds, mapping, access) in RELATIONS {
-        let pair = world.strangers();
-        play(&world, pair, deeds).await;
-        let was_acquainted = world.stored(pair).await.is_acquainted();
+    for (steps, mapping, access) in RELATIONS {
+        let pair = world.new_pair();
+        apply(&world, pair, steps).await;
+        let could_see_name = world.stored(pair).await.may_see_client_name();
         let ended = world.close(pair).await.unwrap();
-        assert_eq!(ended.at(world.ops.now()), State { mapping, access }, "{deeds:?}");
-        assert_eq!(ended.is_acquainted(), was_acquainted, "{deeds:?}: who knew the name knows it");
+        assert_eq!(ended.at(world.ops.now()), State { mapping, access }, "{steps:?}");
+        assert_eq!(ended.may_see_client_name(), could_see_name, "{steps:?}: the name stays visible");
         assert!(world.ops.journal_access(by_client(pair)).await.unwrap().is_none());
-        is_closed(&world, pair).await;
-        assert_eq!(world.close(pair).await.unwrap(), ended, "{deeds:?}: again it changes nothing");
+        assert_closed(&world, pair).await;
+        assert_eq!(world.close(pair).await.unwrap(), ended, "{steps:?}: again it changes nothing");
     }
 }
 
-async fn closed_relation_opens_by_what_the_client_does(engine: Engine) {
+async fn client_action_reopens_a_closed_relation(engine: Engine) {
     let world = World::new(engine).await;
-    for (deeds, ..) in RELATIONS {
+    for (steps, ..) in RELATIONS {
         for opens in [Intent::Map, MESSAGE, Intent::RecordContact(Channel::Appointment)] {
-            let pair = world.strangers();
-            play(&world, pair, deeds).await;
+            let pair = world.new_pair();
+            apply(&world, pair, steps).await;
             world.close(pair).await.unwrap();
             world.client(pair, opens).await.unwrap();
             world.therapist(pair, MESSAGE).await.unwrap();
@@ -81,40 +81,40 @@ async fn closed_relation_opens_by_what_the_client_does(engine: Engine) {
             }
             world.therapist(pair, Intent::RequestMapping).await.unwrap();
             world.close(pair).await.unwrap();
-            is_closed(&world, pair).await;
+            assert_closed(&world, pair).await;
         }
     }
 }
 
-async fn ending_by_the_therapist_ends_a_mapping_alone(engine: Engine) {
+async fn therapist_ending_keeps_contact(engine: Engine) {
     let world = World::new(engine).await;
-    let pair = world.strangers();
-    play(&world, pair, &[(true, MESSAGE), (true, Intent::Map), (false, Intent::End)]).await;
+    let pair = world.new_pair();
+    apply(&world, pair, &[(true, MESSAGE), (true, Intent::Map), (false, Intent::End)]).await;
     world.therapist(pair, MESSAGE).await.unwrap();
     assert_eq!(world.stored(pair).await.mark, None);
-    let other = world.strangers();
+    let other = world.new_pair();
     world.client(other, MESSAGE).await.unwrap();
     assert_eq!(reason(&world.therapist(other, Intent::End).await), "NOT_MAPPED");
 }
 
-async fn ending_keeps_its_event_until_it_is_taken(engine: Engine) {
+async fn ending_event_is_stored_until_delivered(engine: Engine) {
     let world = World::new(engine).await;
-    let pair = world.strangers();
+    let pair = world.new_pair();
     world.client(pair, MESSAGE).await.unwrap();
     let first = world.close(pair).await.unwrap();
     assert_eq!((first.closed_version, first.version), (2, 2));
     assert!(first.event().is_some());
-    // What happens meanwhile carries it along.
+    // A later change keeps the pending event.
     let later = world.client(pair, MESSAGE).await.unwrap();
     assert_eq!((later.event(), world.stored(pair).await.event()), (first.event(), first.event()));
-    // The next one says all that the first one did.
+    // The event of the next ending replaces the pending one.
     let second = world.close(pair).await.unwrap();
     assert_eq!(second.closed_version, 4);
     assert_ne!(second.event().unwrap().id, first.event().unwrap().id);
     assert_eq!(world.stored(pair).await, second);
 }
 
-async fn ending_of_no_relation_is_not_found(engine: Engine) {
+async fn ending_without_relation_is_not_found(engine: Engine) {
     let world = World::new(engine).await;
-    assert_eq!(reason(&world.close(world.strangers()).await), "NOT_FOUND");
+    assert_eq!(reason(&world.close(world.new_pair()).await), "NOT_FOUND");
 }

@@ -1,4 +1,4 @@
-//! Who may make contact with whom, and what noting it costs.
+//! Tests of recording contact: authorization, races and cost.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
@@ -19,22 +19,22 @@ use tonic::{Request, Response, Status};
 use super::{World, as_client, as_therapist};
 use crate::MAPPINGS;
 use crate::model::{Channel, Intent, Pair};
-use crate::ops::Contacted::{self, CallerEnded, NoSuchPeer};
-use crate::policy::{Act, Undertaker};
+use crate::ops::ContactOutcome::{self, CallerEnded, NoSuchPeer};
+use crate::policy::{AccountDeletionPermit, Act};
 
-/// Contact that is noted, whatever the version.
-const RECORDED: Contacted = Contacted::Recorded(0);
+/// Recorded contact, with the version left out.
+const RECORDED: ContactOutcome = ContactOutcome::Recorded(0);
 
 kit::on_each_engine!(
-    a_client_makes_contact_with_any_therapist_who_has_a_profile,
-    a_therapist_makes_contact_with_a_client_who_has_agreed,
-    nobody_makes_contact_with_or_from_an_account_that_is_ended,
-    an_account_that_ends_while_contact_is_noted_has_none,
-    a_client_who_ends_the_relation_meanwhile_is_not_reached,
-    contact_that_is_noted_already_costs_one_read_and_asks_nobody,
+    client_contacts_therapist_with_profile,
+    therapist_contacts_client_who_agreed,
+    contact_with_or_from_ended_account_is_refused,
+    contact_racing_account_deletion_is_refused,
+    contact_racing_the_ending_is_refused,
+    recorded_contact_costs_one_read,
 );
 
-/// A service that knows the names of therapists, and notes who is asked for.
+/// Fake therapists service that knows the names of therapists, and records the ids that it is asked for.
 #[derive(Clone, Default)]
 struct Names {
     known: Arc<Mutex<Vec<String>>>,
@@ -57,17 +57,17 @@ impl TherapistNameService for Names {
     }
 }
 
-/// A world in which therapists are known, whose calls go through a proxy.
-struct Known {
+/// Fixture with a fake therapists service, whose calls to the database go through a proxy.
+struct Fixture {
     world: World,
     names: Names,
     proxy: Proxy,
-    /// The same tables, without the proxy.
+    /// Fixture over the same tables, without the proxy.
     direct: World,
     serving: JoinHandle<()>,
 }
 
-impl Known {
+impl Fixture {
     #[allow(clippy::disallowed_methods, reason = "the task ends with this value")]
     async fn new(engine: Engine) -> Self {
         let names = Names::default();
@@ -85,44 +85,44 @@ impl Known {
         Self { world, names, proxy, direct, serving }
     }
 
-    /// A client and a therapist with a profile.
-    fn strangers(&self) -> Pair {
-        let pair = self.world.strangers();
+    /// Returns a client and a therapist with a profile.
+    fn new_pair(&self) -> Pair {
+        let pair = self.world.new_pair();
         self.names.known.lock().unwrap().push(pair.therapist.to_string());
         pair
     }
 
-    async fn by_client(&self, pair: Pair, channel: Channel) -> Contacted {
-        self.note(as_client(pair.client).towards(pair.therapist), channel).await
+    async fn by_client(&self, pair: Pair, channel: Channel) -> ContactOutcome {
+        self.record(as_client(pair.client).towards(pair.therapist), channel).await
     }
 
-    async fn by_therapist(&self, pair: Pair, channel: Channel) -> Contacted {
-        self.note(as_therapist(pair.therapist).towards(pair.client), channel).await
+    async fn by_therapist(&self, pair: Pair, channel: Channel) -> ContactOutcome {
+        self.record(as_therapist(pair.therapist).towards(pair.client), channel).await
     }
 
-    async fn note(&self, permit: Act, channel: Channel) -> Contacted {
+    async fn record(&self, permit: Act, channel: Channel) -> ContactOutcome {
         let context = Context::background(Duration::from_secs(20));
         match self.world.ops.record_contact(&context, permit, channel).await.unwrap() {
-            Contacted::Recorded(_) => RECORDED,
+            ContactOutcome::Recorded(_) => RECORDED,
             refused @ (NoSuchPeer | CallerEnded) => refused,
         }
     }
 
-    /// Notes contact, and does this once everything was looked at and before anything is written.
-    async fn note_while<T>(&self, permit: Act, deed: impl Future<Output = T>) -> Contacted {
+    /// Records contact, and runs `interruption` between its reads and its write.
+    async fn record_while<T>(&self, permit: Act, interruption: impl Future<Output = T>) -> ContactOutcome {
         drop(self.proxy.take_calls());
         self.proxy.only(|call| call.operation == "TransactWriteItems");
         self.proxy.set(Mode::Hang).await;
-        let deed = async {
+        let interruption = async {
             self.proxy.called("TransactWriteItems").await;
-            deed.await;
+            interruption.await;
             self.proxy.set(Mode::Pass).await;
         };
-        tokio::join!(self.note(permit, Channel::Message), deed).0
+        tokio::join!(self.record(permit, Channel::Message), interruption).0
     }
 
     async fn end(&self, role: Role, id: impl Into<UserId>) {
-        self.direct.ops.bury(Undertaker::of(role, id.into())).await.unwrap();
+        self.direct.ops.handle_account_deleted(AccountDeletionPermit::of(role, id.into())).await.unwrap();
     }
 
     async fn contacts(&self, pair: Pair) -> usize {
@@ -130,36 +130,36 @@ impl Known {
     }
 }
 
-impl Drop for Known {
+impl Drop for Fixture {
     fn drop(&mut self) {
         self.serving.abort();
     }
 }
 
-async fn a_client_makes_contact_with_any_therapist_who_has_a_profile(engine: Engine) {
-    let known = Known::new(engine).await;
-    let pair = known.strangers();
-    assert_eq!(known.by_client(pair, Channel::Message).await, RECORDED);
-    assert_eq!(known.by_client(pair, Channel::Message).await, RECORDED);
-    assert_eq!(known.by_client(pair, Channel::Appointment).await, RECORDED);
-    assert_eq!(known.contacts(pair).await, 2);
-    let nobody = known.world.strangers();
-    let client_himself = Pair { client: pair.client, therapist: UserId::from(pair.client).into() };
-    for stranger in [nobody, client_himself] {
-        assert_eq!(known.by_client(stranger, Channel::Message).await, NoSuchPeer);
-        assert_eq!(known.contacts(stranger).await, 0);
+async fn client_contacts_therapist_with_profile(engine: Engine) {
+    let fixture = Fixture::new(engine).await;
+    let pair = fixture.new_pair();
+    assert_eq!(fixture.by_client(pair, Channel::Message).await, RECORDED);
+    assert_eq!(fixture.by_client(pair, Channel::Message).await, RECORDED);
+    assert_eq!(fixture.by_client(pair, Channel::Appointment).await, RECORDED);
+    assert_eq!(fixture.contacts(pair).await, 2);
+    let unknown = fixture.world.new_pair();
+    let client_as_therapist = Pair { client: pair.client, therapist: UserId::from(pair.client).into() };
+    for pair in [unknown, client_as_therapist] {
+        assert_eq!(fixture.by_client(pair, Channel::Message).await, NoSuchPeer);
+        assert_eq!(fixture.contacts(pair).await, 0);
     }
 }
 
-async fn a_therapist_makes_contact_with_a_client_who_has_agreed(engine: Engine) {
-    let known = Known::new(engine).await;
-    let cases: [(&[(bool, Intent)], Contacted); 10] = [
+async fn therapist_contacts_client_who_agreed(engine: Engine) {
+    let fixture = Fixture::new(engine).await;
+    let cases: [(&[(bool, Intent)], ContactOutcome); 10] = [
         (&[], NoSuchPeer),
         (&[(false, Intent::RequestMapping)], NoSuchPeer),
         (&[(true, Intent::Map)], RECORDED),
         (&[(true, Intent::Map), (true, Intent::End)], NoSuchPeer),
         (&[(true, Intent::RecordContact(Channel::Message))], RECORDED),
-        // Who had agreed once and was written to then has not agreed any more.
+        // Contact by the therapist doesn't count as agreement after the client has ended the mapping.
         (&[(true, Intent::Map), (false, Intent::RecordContact(Channel::Message)), (true, Intent::End)], NoSuchPeer),
         (
             &[
@@ -170,7 +170,7 @@ async fn a_therapist_makes_contact_with_a_client_who_has_agreed(engine: Engine) 
             ],
             NoSuchPeer,
         ),
-        // The end of a mapping by the therapist leaves contact as it was.
+        // The end of a mapping by the therapist keeps the client's contact.
         (&[(true, Intent::RecordContact(Channel::Appointment)), (true, Intent::Map), (false, Intent::End)], RECORDED),
         (&[(true, Intent::RecordContact(Channel::Message)), (true, Intent::End)], NoSuchPeer),
         (
@@ -182,69 +182,69 @@ async fn a_therapist_makes_contact_with_a_client_who_has_agreed(engine: Engine) 
             RECORDED,
         ),
     ];
-    for (deeds, expected) in cases {
-        let pair = known.strangers();
-        for (by_client, intent) in deeds {
-            let (world, intent) = (&known.direct, *intent);
+    for (steps, expected) in cases {
+        let pair = fixture.new_pair();
+        for (by_client, intent) in steps {
+            let (world, intent) = (&fixture.direct, *intent);
             let done = if *by_client { world.client(pair, intent).await } else { world.therapist(pair, intent).await };
             done.unwrap();
         }
-        assert_eq!(known.by_therapist(pair, Channel::Message).await, expected, "{deeds:?}");
+        assert_eq!(fixture.by_therapist(pair, Channel::Message).await, expected, "{steps:?}");
     }
-    assert!(known.names.asked.lock().unwrap().is_empty());
+    assert!(fixture.names.asked.lock().unwrap().is_empty());
 }
 
-async fn nobody_makes_contact_with_or_from_an_account_that_is_ended(engine: Engine) {
-    let known = Known::new(engine).await;
-    for noted in [false, true] {
+async fn contact_with_or_from_ended_account_is_refused(engine: Engine) {
+    let fixture = Fixture::new(engine).await;
+    for recorded in [false, true] {
         for (ended, to_client, to_therapist) in
             [(Role::Client, CallerEnded, NoSuchPeer), (Role::Therapist, NoSuchPeer, CallerEnded)]
         {
-            let pair = known.strangers();
-            if noted {
-                assert_eq!(known.by_client(pair, Channel::Message).await, RECORDED);
-                assert_eq!(known.by_therapist(pair, Channel::Message).await, RECORDED);
+            let pair = fixture.new_pair();
+            if recorded {
+                assert_eq!(fixture.by_client(pair, Channel::Message).await, RECORDED);
+                assert_eq!(fixture.by_therapist(pair, Channel::Message).await, RECORDED);
             }
             let who: UserId = if ended == Role::Client { pair.client.into() } else { pair.therapist.into() };
-            known.end(ended, who).await;
-            assert_eq!(known.by_client(pair, Channel::Message).await, to_client, "{ended} {noted}");
-            assert_eq!(known.by_therapist(pair, Channel::Message).await, to_therapist, "{ended} {noted}");
+            fixture.end(ended, who).await;
+            assert_eq!(fixture.by_client(pair, Channel::Message).await, to_client, "{ended} {recorded}");
+            assert_eq!(fixture.by_therapist(pair, Channel::Message).await, to_therapist, "{ended} {recorded}");
         }
     }
 }
 
-async fn an_account_that_ends_while_contact_is_noted_has_none(engine: Engine) {
-    let known = Known::new(engine).await;
+async fn contact_racing_account_deletion_is_refused(engine: Engine) {
+    let fixture = Fixture::new(engine).await;
     for (ended, expected) in [(Role::Client, CallerEnded), (Role::Therapist, NoSuchPeer)] {
-        let pair = known.strangers();
+        let pair = fixture.new_pair();
         let who: UserId = if ended == Role::Client { pair.client.into() } else { pair.therapist.into() };
-        let noted = known.note_while(super::by_client(pair), known.end(ended, who)).await;
-        assert_eq!((noted, known.contacts(pair).await), (expected, 0), "{ended}");
+        let recorded = fixture.record_while(super::by_client(pair), fixture.end(ended, who)).await;
+        assert_eq!((recorded, fixture.contacts(pair).await), (expected, 0), "{ended}");
     }
 }
 
-async fn a_client_who_ends_the_relation_meanwhile_is_not_reached(engine: Engine) {
-    let known = Known::new(engine).await;
-    let pair = known.strangers();
-    known.direct.client(pair, Intent::Map).await.unwrap();
+async fn contact_racing_the_ending_is_refused(engine: Engine) {
+    let fixture = Fixture::new(engine).await;
+    let pair = fixture.new_pair();
+    fixture.direct.client(pair, Intent::Map).await.unwrap();
     let permit = as_therapist(pair.therapist).towards(pair.client);
-    let noted = known.note_while(permit, Box::pin(known.direct.client(pair, Intent::End))).await;
-    assert_eq!((noted, known.contacts(pair).await), (NoSuchPeer, 0));
+    let recorded = fixture.record_while(permit, Box::pin(fixture.direct.client(pair, Intent::End))).await;
+    assert_eq!((recorded, fixture.contacts(pair).await), (NoSuchPeer, 0));
 }
 
-async fn contact_that_is_noted_already_costs_one_read_and_asks_nobody(engine: Engine) {
-    let known = Known::new(engine).await;
-    let pair = known.strangers();
-    drop(known.proxy.take_calls());
-    assert_eq!(known.by_client(pair, Channel::Message).await, RECORDED);
-    assert_eq!(known.proxy.take_calls(), ["BatchGetItem", "GetItem", "TransactWriteItems"]);
-    assert_eq!(known.by_therapist(pair, Channel::Message).await, RECORDED);
-    drop(known.proxy.take_calls());
-    let asked = known.names.asked.lock().unwrap().clone();
+async fn recorded_contact_costs_one_read(engine: Engine) {
+    let fixture = Fixture::new(engine).await;
+    let pair = fixture.new_pair();
+    drop(fixture.proxy.take_calls());
+    assert_eq!(fixture.by_client(pair, Channel::Message).await, RECORDED);
+    assert_eq!(fixture.proxy.take_calls(), ["BatchGetItem", "GetItem", "TransactWriteItems"]);
+    assert_eq!(fixture.by_therapist(pair, Channel::Message).await, RECORDED);
+    drop(fixture.proxy.take_calls());
+    let asked = fixture.names.asked.lock().unwrap().clone();
     assert_eq!(asked, [TherapistId::to_string(&pair.therapist)]);
-    assert_eq!(known.by_client(pair, Channel::Message).await, RECORDED);
-    assert_eq!(known.proxy.take_calls(), ["BatchGetItem"]);
-    assert_eq!(known.by_therapist(pair, Channel::Message).await, RECORDED);
-    assert_eq!(known.proxy.take_calls(), ["BatchGetItem"]);
-    assert_eq!(known.names.asked.lock().unwrap().len(), 1);
+    assert_eq!(fixture.by_client(pair, Channel::Message).await, RECORDED);
+    assert_eq!(fixture.proxy.take_calls(), ["BatchGetItem"]);
+    assert_eq!(fixture.by_therapist(pair, Channel::Message).await, RECORDED);
+    assert_eq!(fixture.proxy.take_calls(), ["BatchGetItem"]);
+    assert_eq!(fixture.names.asked.lock().unwrap().len(), 1);
 }

@@ -7,14 +7,14 @@ use crate::model::{Intent, Limits, REQUEST_LIFE};
 use crate::transition::{Access, Mapping};
 
 kit::on_each_engine!(
-    a_mapping_request_that_nobody_answers_expires_by_the_clock,
-    a_request_for_access_that_nobody_answers_expires_by_the_clock,
-    a_grant_ends_at_its_instant,
+    unanswered_mapping_request_expires,
+    unanswered_access_request_expires,
+    grant_expires_at_its_expiry,
 );
 
-async fn a_mapping_request_that_nobody_answers_expires_by_the_clock(engine: Engine) {
+async fn unanswered_mapping_request_expires(engine: Engine) {
     let world = World::new(engine).await;
-    let pair = world.strangers();
+    let pair = world.new_pair();
     world.therapist(pair, Intent::RequestMapping).await.unwrap();
     world.clock.advance(REQUEST_LIFE - Duration::from_nanos(1));
     assert_eq!(world.state(pair).await.mapping, Mapping::Requested);
@@ -31,9 +31,9 @@ async fn a_mapping_request_that_nobody_answers_expires_by_the_clock(engine: Engi
     assert_eq!(world.state(pair).await.mapping, Mapping::Active);
 }
 
-async fn a_request_for_access_that_nobody_answers_expires_by_the_clock(engine: Engine) {
+async fn unanswered_access_request_expires(engine: Engine) {
     let world = World::new(engine).await;
-    let pair = world.strangers();
+    let pair = world.new_pair();
     world.client(pair, Intent::Map).await.unwrap();
     world.therapist(pair, Intent::RequestAccess).await.unwrap();
     assert_eq!(reason(&world.therapist(pair, Intent::RequestAccess).await), "REQUEST_PENDING");
@@ -47,9 +47,9 @@ async fn a_request_for_access_that_nobody_answers_expires_by_the_clock(engine: E
     assert_eq!(world.state(pair).await.access, Access::Accepted);
 }
 
-async fn a_grant_ends_at_its_instant(engine: Engine) {
+async fn grant_expires_at_its_expiry(engine: Engine) {
     let world = World::new(engine).await;
-    let pair = world.strangers();
+    let pair = world.new_pair();
     world.client(pair, Intent::Map).await.unwrap();
     let limits = Limits { entries_from: None, expires_at: world.ops.now().checked_add(DAY).ok() };
     let granted = world.client(pair, Intent::Grant(limits)).await.unwrap().grant;

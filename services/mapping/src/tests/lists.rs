@@ -12,25 +12,25 @@ use crate::ops::Shown;
 use crate::transition::Mapping;
 
 kit::on_each_engine!(
-    a_filtered_list_shows_each_relation_once_in_order_and_fills_its_pages,
-    a_filter_reads_so_many_relations_a_page_and_goes_on_after_the_last_of_them,
-    a_token_is_good_for_its_list_and_its_caller_alone,
-    a_therapists_list_of_agreed_clients_follows_what_the_clients_did,
-    a_repeated_request_with_its_key_gives_the_relation_again,
-    a_list_is_answered_while_nobody_knows_the_callers_address,
+    filtered_list_is_complete_ordered_and_fills_pages,
+    filtered_page_stops_at_the_read_limit,
+    page_token_is_bound_to_list_and_caller,
+    agreed_clients_follow_the_clients_actions,
+    idempotent_request_returns_the_first_result,
+    list_succeeds_while_auth_is_unavailable,
 );
 
-/// Who does what: the client, or else the therapist.
-type Deeds = &'static [(bool, Intent)];
+/// Actions in order: true is the client's, false the therapist's.
+type Steps = &'static [(bool, Intent)];
 
-fn wanted(size: i32, token: &str) -> Wanted<'_> {
+fn page_request(size: i32, token: &str) -> Wanted<'_> {
     Wanted { size: PageSize::from_request(size).unwrap(), token }
 }
 
 async fn read_all(world: &World, client: ClientId, shown: Shown, size: i32) -> Vec<Page<Relation>> {
     let (mut pages, mut token) = (Vec::new(), String::new());
     loop {
-        let page = world.ops.of_client(as_client(client), shown, wanted(size, &token)).await.unwrap();
+        let page = world.ops.of_client(as_client(client), shown, page_request(size, &token)).await.unwrap();
         let next = page.next.clone();
         pages.push(page);
         match next {
@@ -40,7 +40,7 @@ async fn read_all(world: &World, client: ClientId, shown: Shown, size: i32) -> V
     }
 }
 
-async fn a_filtered_list_shows_each_relation_once_in_order_and_fills_its_pages(engine: Engine) {
+async fn filtered_list_is_complete_ordered_and_fills_pages(engine: Engine) {
     let world = World::new(engine).await;
     let client: ClientId = world.user().into();
     let (mut mapped, mut with_access, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
@@ -82,14 +82,19 @@ async fn a_filtered_list_shows_each_relation_once_in_order_and_fills_its_pages(e
     }
 }
 
-async fn a_filter_reads_so_many_relations_a_page_and_goes_on_after_the_last_of_them(engine: Engine) {
+/// A filtered page reads a limited number of relations; its token continues after the last relation read.
+async fn filtered_page_stops_at_the_read_limit(engine: Engine) {
     let world = World::new(engine).await;
     let client: ClientId = world.user().into();
     let mut therapists: Vec<TherapistId> = (0..503).map(|_| world.user().into()).collect();
     therapists.sort_unstable();
     let pairs: Vec<_> = therapists.iter().map(|therapist| Pair { client, therapist: *therapist }).collect();
-    let note = |pair| world.client(pair, Intent::RecordContact(Channel::Message));
-    stream::iter(pairs.clone()).map(note).buffer_unordered(8).for_each(|noted| async { drop(noted.unwrap()) }).await;
+    let record = |pair| world.client(pair, Intent::RecordContact(Channel::Message));
+    stream::iter(pairs.clone())
+        .map(record)
+        .buffer_unordered(8)
+        .for_each(|recorded| async { drop(recorded.unwrap()) })
+        .await;
     for number in [2, 501] {
         world.client(pairs[number], Intent::Map).await.unwrap();
     }
@@ -99,33 +104,33 @@ async fn a_filter_reads_so_many_relations_a_page_and_goes_on_after_the_last_of_t
     assert_eq!(read_all(&world, client, Shown::Waiting, 50).await.len(), 2, "an empty page need not be the last");
 }
 
-async fn a_token_is_good_for_its_list_and_its_caller_alone(engine: Engine) {
+async fn page_token_is_bound_to_list_and_caller(engine: Engine) {
     let world = World::new(engine).await;
     let client: ClientId = world.user().into();
     for _ in 0..3 {
         world.client(Pair { client, therapist: world.user().into() }, Intent::Map).await.unwrap();
     }
-    let page = world.ops.of_client(as_client(client), Shown::Mapped(None), wanted(1, "")).await.unwrap();
+    let page = world.ops.of_client(as_client(client), Shown::Mapped(None), page_request(1, "")).await.unwrap();
     let token = page.next.unwrap();
     let refused = |page: Result<Page<Relation>, kernel::Error>| {
         let error = page.unwrap_err();
         assert_eq!((error.kind(), &*error.violations()[0].field), (Kind::InvalidArgument, "pageToken"));
     };
     let other: ClientId = world.user().into();
-    refused(world.ops.of_client(as_client(other), Shown::Mapped(None), wanted(1, &token)).await);
+    refused(world.ops.of_client(as_client(other), Shown::Mapped(None), page_request(1, &token)).await);
     for shown in [Shown::Mapped(Some(true)), Shown::Mapped(Some(false)), Shown::Waiting, Shown::All] {
-        refused(world.ops.of_client(as_client(client), shown, wanted(1, &token)).await);
+        refused(world.ops.of_client(as_client(client), shown, page_request(1, &token)).await);
     }
     let same_id: TherapistId = kernel::UserId::from(client).into();
-    refused(world.ops.of_therapist(as_therapist(same_id), wanted(1, &token)).await);
-    refused(world.ops.agreed(as_therapist(same_id), wanted(1, &token)).await);
-    world.ops.of_client(as_client(client), Shown::Mapped(None), wanted(2, &token)).await.unwrap();
+    refused(world.ops.of_therapist(as_therapist(same_id), page_request(1, &token)).await);
+    refused(world.ops.agreed(as_therapist(same_id), page_request(1, &token)).await);
+    world.ops.of_client(as_client(client), Shown::Mapped(None), page_request(2, &token)).await.unwrap();
 }
 
-async fn a_therapists_list_of_agreed_clients_follows_what_the_clients_did(engine: Engine) {
+async fn agreed_clients_follow_the_clients_actions(engine: Engine) {
     let world = World::new(engine).await;
     let therapist: TherapistId = world.user().into();
-    let deeds: [(Deeds, bool, bool); 6] = [
+    let steps: [(Steps, bool, bool); 6] = [
         (&[(false, Intent::RequestMapping)], false, false),
         (&[(false, Intent::RequestMapping), (true, Intent::Reject)], false, false),
         (&[(false, Intent::RequestMapping), (true, Intent::Accept)], true, true),
@@ -134,23 +139,23 @@ async fn a_therapists_list_of_agreed_clients_follows_what_the_clients_did(engine
         (&[(true, Intent::Map), (false, Intent::RecordContact(Channel::Message)), (true, Intent::End)], false, true),
     ];
     let mut expected = Vec::new();
-    for (deeds, agreed, acquainted) in deeds {
+    for (steps, agreed, sees_name) in steps {
         let pair = Pair { client: world.user().into(), therapist };
-        for (by_client, intent) in deeds {
+        for (by_client, intent) in steps {
             let done =
                 if *by_client { world.client(pair, *intent).await } else { world.therapist(pair, *intent).await };
             done.unwrap();
         }
-        assert_eq!(world.stored(pair).await.is_agreed(world.ops.now()), agreed, "{deeds:?}");
-        assert_eq!(world.stored(pair).await.is_acquainted(), acquainted, "{deeds:?}");
+        assert_eq!(world.stored(pair).await.is_agreed(world.ops.now()), agreed, "{steps:?}");
+        assert_eq!(world.stored(pair).await.may_see_client_name(), sees_name, "{steps:?}");
         expected.extend(agreed.then_some(pair.client));
     }
     expected.sort_unstable();
-    let page = world.ops.agreed(as_therapist(therapist), wanted(50, "")).await.unwrap();
+    let page = world.ops.agreed(as_therapist(therapist), page_request(50, "")).await.unwrap();
     assert_eq!(page.items.iter().map(|it| it.client_id).collect::<Vec<_>>(), expected);
     let (mut one_by_one, mut token) = (Vec::new(), String::new());
     loop {
-        let page = world.ops.of_therapist(as_therapist(therapist), wanted(1, &token)).await.unwrap();
+        let page = world.ops.of_therapist(as_therapist(therapist), page_request(1, &token)).await.unwrap();
         one_by_one.extend(page.items);
         let Some(next) = page.next else { break };
         token = next;
@@ -159,17 +164,17 @@ async fn a_therapists_list_of_agreed_clients_follows_what_the_clients_did(engine
     assert!(one_by_one.is_sorted_by_key(|it| it.client_id));
 }
 
-async fn a_repeated_request_with_its_key_gives_the_relation_again(engine: Engine) {
+async fn idempotent_request_returns_the_first_result(engine: Engine) {
     let world = World::new(engine).await;
-    let pair = world.strangers();
+    let pair = world.new_pair();
     let caller = *pair.client.as_bytes();
     let claim = |body: &'static [u8]| {
-        let keyed = dynamo::Keyed { caller: &caller, rpc: "/map", key: "k", body };
+        let keyed = dynamo::IdempotentRequest { caller: &caller, rpc: "/map", key: "k", body };
         world.ops.idempotency.claim(keyed).unwrap()
     };
     let first = world.ops.act(by_client(pair), Intent::Map, Some(&claim(b"a"))).await.unwrap();
     assert_eq!(claim(b"a").replayed().await.unwrap(), Some(pair.therapist.to_string()));
-    // The record decides before the state does: also of two at once the second is the first again.
+    // The record is checked before the state: the second of two concurrent requests returns the first's result.
     let again = world.ops.act(by_client(pair), Intent::End, Some(&claim(b"a"))).await.unwrap();
     assert_eq!(again, first);
     let third = world.ops.act(by_client(pair), Intent::Map, Some(&claim(b"a"))).await.unwrap();
@@ -179,7 +184,7 @@ async fn a_repeated_request_with_its_key_gives_the_relation_again(engine: Engine
     assert_eq!(world.state(pair).await.mapping, Mapping::Active);
 }
 
-async fn a_list_is_answered_while_nobody_knows_the_callers_address(engine: Engine) {
+async fn list_succeeds_while_auth_is_unavailable(engine: Engine) {
     let world = World::new(engine).await;
     let context = Context::background(Duration::from_secs(2));
     world.ops.invitations.receive(&context, as_client(ClientId::from_bytes([1; 16])), world.ops.now()).await.unwrap();

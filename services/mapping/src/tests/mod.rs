@@ -1,4 +1,4 @@
-//! The rules of mapping, on both engines.
+//! Tests of the rules of mapping, on both engines.
 
 mod asking;
 mod closing;
@@ -28,7 +28,7 @@ use crate::{Deps, MAPPINGS, ops};
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const UNLIMITED: Intent = Intent::Grant(Limits { entries_from: None, expires_at: None });
 
-/// The use cases over a table of their own, by a clock that stands still. Unless a test says so, nobody is asked for names.
+/// Fixture of the use cases with a table of its own and a manual clock. By default no other service is reachable.
 struct World {
     ops: Arc<Ops>,
     clock: ManualClock,
@@ -41,7 +41,7 @@ impl World {
         Self::over(dynamodb, "http://127.0.0.1:9")
     }
 
-    /// Over tables that are there, with therapists who are known at this address.
+    /// Creates the fixture over existing tables, with the therapists service at this address.
     fn over(dynamodb: dynamo::Client, therapists: &str) -> Self {
         // In the year 2100: what expires by this clock must not have expired by the engines' own.
         let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap());
@@ -51,7 +51,7 @@ impl World {
         let clients = Upstream::new("http://127.0.0.1:9", tokens.clone()).unwrap();
         let appointments = Upstream::new("http://127.0.0.1:9", tokens.clone()).unwrap();
         let therapists = Upstream::new(therapists, tokens).unwrap();
-        let events = relay::Config { recovery_interval: DAY };
+        let events = outbox::Config { recovery_interval: DAY };
         let platform = Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let secrets = Secrets::new(Secret::new([7; 32]), vec![]);
         let deps = Deps { dynamodb, secrets, auth, clients, therapists, appointments, events, platform };
@@ -62,8 +62,8 @@ impl World {
         UserId::generate(&self.clock, &SystemEntropy)
     }
 
-    /// A client and a therapist who have never met.
-    fn strangers(&self) -> Pair {
+    /// Returns a client and a therapist without a relation.
+    fn new_pair(&self) -> Pair {
         Pair { client: self.user().into(), therapist: self.user().into() }
     }
 
@@ -75,7 +75,7 @@ impl World {
         self.ops.act(as_therapist(pair.therapist).towards(pair.client), intent, None).await
     }
 
-    /// The client ends the relation. Nobody hears of it here.
+    /// Ends the relation by the client. The delivery of the event fails here.
     async fn close(&self, pair: Pair) -> Result<Relation, Error> {
         let context = Context::background(Duration::from_secs(20));
         self.ops.end(&context, by_client(pair)).await

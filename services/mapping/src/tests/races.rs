@@ -6,20 +6,20 @@ use crate::model::{Channel, Intent};
 use crate::transition::{Access, Mapping, State};
 
 kit::on_each_engine!(
-    of_accept_and_reject_at_once_exactly_one_wins_and_the_other_is_told,
-    of_end_and_grant_at_once_access_never_outlives_the_mapping,
-    of_request_and_map_at_once_the_two_end_up_mapped_or_told,
-    of_many_notes_of_one_contact_one_is_written,
-    a_grant_of_the_same_limits_is_the_same_and_of_others_a_new_one,
-    a_grant_that_ended_with_its_mapping_is_never_revived,
+    concurrent_accept_and_reject_apply_one,
+    concurrent_end_and_grant_leave_no_access,
+    concurrent_request_and_map_leave_an_active_mapping,
+    concurrent_contact_is_recorded_once,
+    grant_is_replaced_only_by_other_limits,
+    new_mapping_does_not_restore_the_ended_grant,
 );
 
 const ROUNDS: usize = 32;
 
-async fn of_accept_and_reject_at_once_exactly_one_wins_and_the_other_is_told(engine: Engine) {
+async fn concurrent_accept_and_reject_apply_one(engine: Engine) {
     let world = World::new(engine).await;
     for round in 0..ROUNDS {
-        let pair = world.strangers();
+        let pair = world.new_pair();
         world.therapist(pair, Intent::RequestMapping).await.unwrap();
         let (accept, reject) = join(world.client(pair, Intent::Accept), world.client(pair, Intent::Reject)).await;
         let now = world.state(pair).await.mapping;
@@ -31,10 +31,10 @@ async fn of_accept_and_reject_at_once_exactly_one_wins_and_the_other_is_told(eng
     }
 }
 
-async fn of_end_and_grant_at_once_access_never_outlives_the_mapping(engine: Engine) {
+async fn concurrent_end_and_grant_leave_no_access(engine: Engine) {
     let world = World::new(engine).await;
     for round in 0..ROUNDS {
-        let pair = world.strangers();
+        let pair = world.new_pair();
         world.client(pair, Intent::Map).await.unwrap();
         let (end, grant) = join(world.therapist(pair, Intent::End), world.client(pair, UNLIMITED)).await;
         assert!(end.is_ok(), "round {round}: {end:?}");
@@ -48,10 +48,10 @@ async fn of_end_and_grant_at_once_access_never_outlives_the_mapping(engine: Engi
     }
 }
 
-async fn of_request_and_map_at_once_the_two_end_up_mapped_or_told(engine: Engine) {
+async fn concurrent_request_and_map_leave_an_active_mapping(engine: Engine) {
     let world = World::new(engine).await;
     for round in 0..ROUNDS {
-        let pair = world.strangers();
+        let pair = world.new_pair();
         let (request, map) = join(world.therapist(pair, Intent::RequestMapping), world.client(pair, Intent::Map)).await;
         assert!(map.is_ok(), "round {round}: {map:?}");
         assert!(request.is_ok() || reason(&request) == "MAPPING_EXISTS", "round {round}: {request:?}");
@@ -59,25 +59,25 @@ async fn of_request_and_map_at_once_the_two_end_up_mapped_or_told(engine: Engine
     }
 }
 
-async fn of_many_notes_of_one_contact_one_is_written(engine: Engine) {
+async fn concurrent_contact_is_recorded_once(engine: Engine) {
     let world = World::new(engine).await;
-    let pair = world.strangers();
-    let note = Intent::RecordContact(Channel::Message);
-    for noted in join_all((0..6).map(|_| world.client(pair, note))).await {
-        noted.unwrap();
+    let pair = world.new_pair();
+    let contact = Intent::RecordContact(Channel::Message);
+    for recorded in join_all((0..6).map(|_| world.client(pair, contact))).await {
+        recorded.unwrap();
     }
     assert_eq!(world.stored(pair).await.version, 1);
-    world.therapist(pair, note).await.unwrap();
+    world.therapist(pair, contact).await.unwrap();
     world.client(pair, Intent::RecordContact(Channel::Appointment)).await.unwrap();
-    world.client(pair, note).await.unwrap();
+    world.client(pair, contact).await.unwrap();
     let there = world.stored(pair).await;
     assert_eq!((there.version, there.contacts.len()), (3, 3));
     assert_eq!(world.state(pair).await, State { mapping: Mapping::None, access: Access::None });
 }
 
-async fn a_grant_of_the_same_limits_is_the_same_and_of_others_a_new_one(engine: Engine) {
+async fn grant_is_replaced_only_by_other_limits(engine: Engine) {
     let world = World::new(engine).await;
-    let pair = world.strangers();
+    let pair = world.new_pair();
     world.client(pair, Intent::Map).await.unwrap();
     let first = world.client(pair, UNLIMITED).await.unwrap();
     assert_eq!(world.client(pair, UNLIMITED).await.unwrap(), first);
@@ -89,9 +89,9 @@ async fn a_grant_of_the_same_limits_is_the_same_and_of_others_a_new_one(engine: 
     assert_eq!(world.ops.journal_access(by_client(pair)).await.unwrap(), second.grant);
 }
 
-async fn a_grant_that_ended_with_its_mapping_is_never_revived(engine: Engine) {
+async fn new_mapping_does_not_restore_the_ended_grant(engine: Engine) {
     let world = World::new(engine).await;
-    let pair = world.strangers();
+    let pair = world.new_pair();
     world.client(pair, Intent::Map).await.unwrap();
     let old = world.client(pair, UNLIMITED).await.unwrap().grant.unwrap();
     world.therapist(pair, Intent::End).await.unwrap();

@@ -36,9 +36,9 @@ async fn an_ended_client_leaves_no_message_and_takes_nobody_elses(engine: Engine
     }
     let sends = (0..230).map(|_| world.send(&ops, ended[0], Side::Client, "more"));
     assert!(futures_util::future::join_all(sends).await.iter().all(Result::is_ok));
-    // As often as the relay likes.
+    // As often as the outbox likes.
     for _ in 0..2 {
-        ops.bury(client, Role::Client).await.unwrap();
+        ops.handle_account_deleted(client, Role::Client).await.unwrap();
         assert_eq!(items(&ops, &ended).await, 0);
         assert_eq!(world.history(&ops, other, Side::Therapist, 50).await.len(), 3);
     }
@@ -51,6 +51,6 @@ async fn an_ended_therapist_leaves_the_clients_their_conversations(engine: Engin
     let world = World::new(engine).await;
     let (ops, pair) = (world.replica().await, world.strangers());
     world.send(&ops, pair, Side::Therapist, "hello").await.unwrap();
-    ops.bury(pair.therapist.into(), Role::Therapist).await.unwrap();
+    ops.handle_account_deleted(pair.therapist.into(), Role::Therapist).await.unwrap();
     world.is_whole(&ops, pair, ["hello".to_owned()]).await;
 }

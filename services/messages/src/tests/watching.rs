@@ -168,7 +168,7 @@ async fn a_watcher_ends_with_the_client_on_every_replica(engine: Engine) {
     // The second replica has looked, and knows that the conversation has begun.
     wait::until("it is seen", async || replicas[1].hub.threads().get(&pair) == Some(&Position(1))).await;
     world.others.end(pair.client.into());
-    replicas[0].bury(pair.client.into(), Role::Client).await.unwrap();
+    replicas[0].handle_account_deleted(pair.client.into(), Role::Client).await.unwrap();
     for (mut watching, side) in ended {
         let expected = if side == Side::Client { "ACCOUNT_ENDED" } else { "NOT_FOUND" };
         assert_eq!(ending(&mut watching).await, expected);

@@ -6,7 +6,7 @@ use proto::events::v1::event::Kind;
 
 use super::{World, context, draft, slot};
 use crate::model::{OwnSession, State, Status};
-use crate::policy::{Own, Undertaker, Visit};
+use crate::policy::{AccountDeletionPermit, Own, Visit};
 
 kit::on_each_engine!(
     an_ended_client_leaves_the_slots_and_nothing_in_them,
@@ -34,8 +34,8 @@ async fn an_ended_client_leaves_the_slots_and_nothing_in_them(engine: Engine) {
     world.set(permit, cancelled.session.id, Status::Cancelled).await.unwrap();
     let others = noted(&world, permit, 2200, Some(other)).await;
     for _ in 0..2 {
-        let permit = Undertaker::of_ended(client.client().into(), Role::Client);
-        world.ops.bury(&context(), permit, world.ops.now()).await.unwrap();
+        let permit = AccountDeletionPermit::of_ended(client.client().into(), Role::Client);
+        world.ops.handle_account_deleted(&context(), permit, world.ops.now()).await.unwrap();
     }
     let now = async |session| world.read(permit, session).await.unwrap();
     assert_eq!(shown(&now(&begun).await), (State::Booked(None), "", "private"));
@@ -60,8 +60,8 @@ async fn an_ended_therapist_leaves_to_clients_what_was_theirs(engine: Engine) {
     let other = world.therapist();
     let others = noted(&world, other, 2100, None).await;
     for _ in 0..2 {
-        let permit = Undertaker::of_ended(permit.therapist().into(), Role::Therapist);
-        world.ops.bury(&context(), permit, world.ops.now()).await.unwrap();
+        let permit = AccountDeletionPermit::of_ended(permit.therapist().into(), Role::Therapist);
+        world.ops.handle_account_deleted(&context(), permit, world.ops.now()).await.unwrap();
     }
     let now = async |session| world.read(permit, session).await.unwrap();
     assert_eq!(shown(&now(&begun).await), (begun.session.state, "shared", ""));

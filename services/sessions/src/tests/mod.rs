@@ -68,7 +68,7 @@ impl World {
             keyring: keyring::Config { data_key_life: Duration::from_secs(30) },
             mapping: upstream(&peers.url()),
             appointments: upstream(&appointments.url()),
-            events: relay::Config { recovery_interval: Duration::from_secs(10) },
+            events: outbox::Config { recovery_interval: Duration::from_secs(10) },
             platform: Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() },
         };
         let table = dynamodb.table(&SESSIONS);

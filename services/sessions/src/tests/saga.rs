@@ -171,7 +171,7 @@ async fn recovery_tells_what_was_not_told(engine: Engine) {
     world.appointments(Reaction::Fail);
     let booked = world.add(permit, slot(1440, 30), Some(client)).await.unwrap();
     world.appointments(Reaction::Take);
-    let recovery = world.ops.relay.clone().recover(std::time::Duration::from_millis(20));
+    let recovery = world.ops.outbox.clone().recover(std::time::Duration::from_millis(20));
     tokio::select! {
         () = recovery => panic!("recovery ended"),
         () = until("appointments has heard", async || !world.taken().is_empty()) => {}

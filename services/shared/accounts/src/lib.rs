@@ -1,4 +1,4 @@
-//! The client of auth's accounts: the address of the person who calls.
+//! Reads accounts from auth: the address of the calling person.
 
 use chassis::Context;
 use chassis::client::Upstream;
@@ -6,18 +6,18 @@ use kernel::{Email, Error, Result, Violations};
 use proto::auth::v1::GetOwnAddressRequest;
 use proto::auth::v1::account_service_client::AccountServiceClient;
 
-/// Accounts, as auth answers for them. Cheap to clone.
+/// Client of auth's `AccountService`. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Accounts(Upstream);
 
 impl Accounts {
-    /// The accounts behind this address of auth.
+    /// A client that calls auth at this upstream.
     #[must_use]
     pub const fn new(auth: Upstream) -> Self {
         Self(auth)
     }
 
-    /// Returns the address of the caller's account as it is right now; nothing when the account has ended.
+    /// Returns the address of the caller's account as it is right now; none when the account has ended.
     ///
     /// # Errors
     /// UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL when auth doesn't answer.
@@ -32,10 +32,10 @@ impl Accounts {
     }
 }
 
-/// Returns the address of a profile in the spelling of the account, if the given one is the account's. Without an account
-/// any address passes: the account has ended, and nothing is stored for it.
+/// Returns the address of a profile in the spelling of the account, if the given one is the account's. Without an
+/// account any address passes: the account has ended, and nothing is stored for it.
 pub fn profile_address(bad: &mut Violations, given: &str, account: Option<&Email>) -> Option<Email> {
-    let given: Email = bad.take("email", given.parse())?;
+    let given: Email = bad.check("email", given.parse())?;
     match account {
         Some(account) if account.folded() == given.folded() => Some(account.clone()),
         Some(_) => {
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn profile_address_takes_the_spelling_of_the_account_and_refuses_another() {
+    fn profile_address_must_match_account_address() {
         let account: Email = "Asha@Example.org".parse().unwrap();
         let checked = |given: &str, account: Option<&Email>| {
             let mut bad = Violations::default();

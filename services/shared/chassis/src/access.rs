@@ -2,19 +2,19 @@ use kernel::{Caller, Error, Kind, Role};
 use proto::Rpc;
 
 use crate::stage::{Inner, Request, Response, Stage, forward};
-use crate::status;
+use crate::status::to_status;
 
-/// What every service answers beside its RPCs, to anyone: health and reflection.
+/// Paths of health and reflection, which every service answers to anyone.
 const INFRASTRUCTURE: [&str; 3] =
     ["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
 
-/// Whether a path is health or reflection.
+/// Returns whether a path is health or reflection.
 pub(crate) fn is_infrastructure(path: &str) -> bool {
     INFRASTRUCTURE.iter().any(|prefix| path.starts_with(prefix))
 }
 
-/// Who may call what, by the rule that stands beside each RPC in its proto. Default deny: what has no rule is as if it
-/// did not exist.
+/// Enforces the rule that stands beside each RPC in its proto. Default deny: a path without a rule is as if it did not
+/// exist.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AccessStage;
 
@@ -29,17 +29,17 @@ impl Stage for AccessStage {
         let nobody = Caller::default();
         match check(Rpc::find(path), request.extensions().get().unwrap_or(&nobody)) {
             Ok(()) => forward(inner, request).await,
-            Err(error) => status::of(error).into_http(),
+            Err(error) => to_status(error).into_http(),
         }
     }
 }
 
-/// The decision for one call.
+/// Checks whether the rule of an RPC allows a caller.
 fn check(rpc: Option<&Rpc>, caller: &Caller) -> Result<(), Error> {
     let Some(rpc) = rpc else {
         return Err(unknown_method());
     };
-    if rpc.is_public() {
+    if rpc.allows_anonymous() {
         return Ok(());
     }
     if rpc.is_internal() {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_without_a_rule_does_not_exist_for_anyone() {
+    fn method_without_rule_is_unknown_to_all() {
         for caller in [Caller::default(), person(Role::Client), workload("clients")] {
             assert_eq!(
                 check(Rpc::find("/therapy.auth.v1.AuthService/Nothing"), &caller).unwrap_err().reason(),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn every_caller_gets_what_the_rules_say() {
+    fn rules_decide_for_every_caller() {
         use Kind::{PermissionDenied as Denied, Unauthenticated as Unknown};
         let callers = [
             Caller::default(),

@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use crate::access::{is_infrastructure, unknown_method};
 use crate::message;
 use crate::stage::{Inner, Request, Response, Stage, forward};
-use crate::status;
+use crate::status::to_status;
 
 /// The metadata that tells a front the HTTP status of a success other than 200.
 pub const HTTP_CODE: &str = "x-http-code";
@@ -18,8 +18,8 @@ pub const HTTP_BODY_FIELD: &str = "x-http-body-field";
 
 const DETAILS: &str = "grpc-status-details-bin";
 
-/// Every answer of an RPC of ours in the form of the contract: errors with their details, also those that the framework makes by itself
-/// and those of a panic; successes with what a REST front must know.
+/// Puts every answer of our RPCs in the form of the contract: errors with their details, also those that the framework
+/// makes by itself and those of a panic; successes with the metadata that a REST front needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AnswerStage;
 
@@ -34,14 +34,14 @@ impl Stage for AnswerStage {
         }
         let rpc = Rpc::find(path);
         let Ok(mut response) = AssertUnwindSafe(forward(inner, request)).catch_unwind().await else {
-            return status::of(Error::internal("a handler panicked")).into_http();
+            return to_status(Error::internal("a handler panicked")).into_http();
         };
         match Status::from_header_map(response.headers()) {
             Some(failed) if failed.code() != Code::Ok => {
                 if response.headers().contains_key(DETAILS) {
                     response
                 } else {
-                    status::of(of_framework(rpc, &failed)).into_http()
+                    to_status(framework_error(rpc, &failed)).into_http()
                 }
             }
             _ => {
@@ -64,10 +64,10 @@ fn describe(rpc: &Rpc, response: &mut Response) {
     }
 }
 
-/// What tonic answers before a handler of ours is reached, in our words and our codes.
-fn of_framework(rpc: Option<&Rpc>, status: &Status) -> Error {
+/// Maps tonic's own rejections to our error model.
+fn framework_error(rpc: Option<&Rpc>, status: &Status) -> Error {
     match status.code() {
-        // The method is there: it is the compression of the message that nobody here knows.
+        // The method exists: its message has a compression that is not supported.
         Code::Unimplemented if rpc.is_some() => {
             Error::new(Kind::Unimplemented, "UNKNOWN_ENCODING", "grpc-encoding: send the message without compression")
         }

@@ -19,7 +19,8 @@ pub enum Holder {
 /// Maximum holders that one thing counts for: the steps of an IPv6 source.
 const STEPS: usize = 3;
 
-/// Holders that one thing counts for, from the narrowest to the widest, each with the multiple of the budget that it has.
+/// Holders that one thing counts for, from the narrowest to the widest, each with the multiple of the budget that it
+/// has.
 #[derive(Debug, Clone, Copy)]
 pub struct Holders([Option<(Holder, usize)>; STEPS]);
 
@@ -48,7 +49,7 @@ impl Holders {
         self.0.iter().flatten().copied()
     }
 
-    /// Whether this holder is among them.
+    /// Returns whether this holder is among them.
     pub(crate) fn contains(&self, holder: Holder) -> bool {
         self.iter().any(|(own, _)| own == holder)
     }
@@ -59,7 +60,8 @@ impl Holders {
 pub(crate) struct Counts(HashMap<Holder, usize>);
 
 impl Counts {
-    /// The narrowest of the holders that has its budget of `each`, or `most` whatever its multiple, if one has.
+    /// Returns the narrowest holder that has used its budget: `each` times its multiple, or `most` whatever its
+    /// multiple.
     pub(crate) fn exhausted(&self, holders: &Holders, each: usize, most: usize) -> Option<Holder> {
         let full = |&(holder, multiple): &(Holder, usize)| {
             self.0.get(&holder).is_some_and(|&held| held >= each.saturating_mul(multiple).min(most))
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn holder_gets_its_budget_and_no_more() {
+    fn holder_over_budget_is_refused() {
         let budget = Budget::new(2);
         let held = [budget.take(source("192.0.2.1")), budget.take(source("192.0.2.1"))];
         assert!(held.iter().all(Option::is_some));
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn person_is_counted_wherever_the_calls_come_from() {
+    fn person_is_counted_across_sources() {
         let budget = Budget::new(1);
         let person = |source: &str| Holders::of(Some(UserId::from_bytes([1; 16])), source.parse().unwrap());
         let _held = budget.take(person("192.0.2.1"));
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn prefix_of_ipv6_gets_twice_and_four_times_the_budget() {
+    fn ipv6_prefix_gets_multiple_of_budget() {
         let budget = Budget::new(4);
         let take = |subnet: u16| budget.take(source(&format!("2001:db8:1:{subnet:x}::1")));
         let of_64: Vec<_> = (0..8).map_while(|_| take(0)).collect();
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_never_over_budget() {
+    fn no_holder_is_never_over_budget() {
         let budget = Budget::new(1);
         let held: Vec<_> = (0..3).map(|_| budget.take(Holders::NOBODY)).collect();
         assert!(held.iter().all(Option::is_some));

@@ -1,7 +1,7 @@
-//! Calls from service to service: a lazily connected channel with keepalive to every replica, the service's own token on
-//! every call, the caller's token and the rest of the caller's time with it, and retries in this one place, within a budget.
+//! Calls other services: over a lazily connected channel with keepalive to every replica, with the service's own token,
+//! the caller's token and the rest of the caller's time. This is the one place that retries, within a budget.
 
-mod replicas;
+mod balancer;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -27,15 +27,16 @@ use crate::identity::{self, WorkloadTokens};
 use crate::limit::overloaded;
 use crate::telemetry::layer::{RpcClient, RpcClientTelemetry};
 
-use self::replicas::{Pace, Replicas};
+use self::balancer::{BalancedChannel, ResolveIntervals};
 
-/// Attempts of a call that may be repeated.
+/// Maximum attempts of an idempotent call.
 const ATTEMPTS: u32 = 3;
 const BACKOFF: Duration = Duration::from_millis(50);
-/// How long connecting may take.
-const CONNECT: Duration = Duration::from_secs(1);
-/// Names are looked up as often as Envoy does (its `dns_refresh_rate`), sooner where something is wrong.
-const PACE: Pace = Pace { settled: Duration::from_secs(5), unsettled: Duration::from_secs(1), patience: CONNECT };
+/// Timeout for connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Intervals at which names are resolved: Envoy's (its `dns_refresh_rate`), shorter where something is wrong.
+const RESOLVE_INTERVALS: ResolveIntervals =
+    ResolveIntervals { settled: Duration::from_secs(5), unsettled: Duration::from_secs(1), timeout: CONNECT_TIMEOUT };
 
 /// The transport of generated clients.
 pub type Transport = RpcClient<WithToken<Channel>>;
@@ -61,12 +62,14 @@ impl Upstream {
         Ok(Self { transport, budget: Arc::new(TpsBudget::new(Duration::from_secs(10), 10, 0.2)) })
     }
 
-    /// Calls an RPC within a context. It may be called more than once: every RPC between services states in its proto that it is
-    /// idempotent (`idempotency_level`), or the protos would not build; any other that is called here must only read.
+    /// Calls an RPC within a context. It may be called more than once: every RPC between services states in its proto
+    /// that it is idempotent (`idempotency_level`), or the protos would not build; any other that is called here must
+    /// only read.
     ///
     /// # Errors
-    /// UNAVAILABLE when the service can't be reached or answers that it can't serve; RESOURCE_EXHAUSTED when it has too much to
-    /// do; DEADLINE_EXCEEDED when the context's time is over; UNAUTHENTICATED when the person's token ended on the way; whatever else the callee says is a fault of ours.
+    /// UNAVAILABLE when the service can't be reached or answers that it can't serve; RESOURCE_EXHAUSTED when it is
+    /// overloaded; DEADLINE_EXCEEDED when the context's time is over; UNAUTHENTICATED when the person's token ended on
+    /// the way; INTERNAL for anything else that the callee answers.
     pub async fn call<T, R, F, Fut>(&self, context: &Context, message: T, rpc: F) -> Result<R, Error>
     where
         T: Clone,
@@ -84,12 +87,12 @@ impl Upstream {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(status) => status,
             };
-            // Shed load was refused before anything was done for it; another replica may have a place.
-            let may_pass = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
-            let again = may_pass && attempt < ATTEMPTS;
+            // Shed load was refused before anything was done for it; another replica may have room.
+            let is_transient = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
+            let may_retry = is_transient && attempt < ATTEMPTS;
             let pause = BACKOFF * 2_u32.pow(attempt - 1);
-            if !again || Instant::now() + pause >= context.deadline || !self.budget.withdraw() {
-                return Err(of_upstream(status));
+            if !may_retry || Instant::now() + pause >= context.deadline || !self.budget.withdraw() {
+                return Err(upstream_error(status));
             }
             tokio::time::sleep(pause).await;
             attempt += 1;
@@ -103,17 +106,18 @@ impl std::fmt::Debug for Upstream {
     }
 }
 
-/// A connection to a service at an address, or one to each replica of a service that is named.
+/// Connection to a service at an address, or one to each replica of a service that is named.
 #[derive(Debug, Clone)]
 pub struct Channel(Way);
 
 #[derive(Debug, Clone)]
 enum Way {
-    One(transport::Channel),
-    Each(Arc<Replicas>),
+    Single(transport::Channel),
+    Balanced(Arc<BalancedChannel>),
 }
 
-/// A channel to a service of the mesh: where its host is a name, to all addresses of that name, which take turns.
+/// Returns a channel to a service of the mesh. Where its host is a name, calls are balanced over all addresses of that
+/// name.
 ///
 /// # Errors
 /// If the address is not `http://host:port`.
@@ -121,8 +125,8 @@ pub fn channel(address: &str) -> Result<Channel, BoxError> {
     Channel::over(endpoint(address)?)
 }
 
-/// A channel for so many answers at once that are streams, whose readers may be slow, or stop reading: each holds back itself
-/// alone, because the connection has room for what all of them leave unread.
+/// Returns a channel for `most` concurrent streams whose readers may be slow, or stop reading: each delays its own
+/// stream alone, because the connection has room for what all of them leave unread.
 ///
 /// # Errors
 /// As [`channel`].
@@ -136,7 +140,7 @@ fn endpoint(address: &str) -> Result<Endpoint, BoxError> {
     let endpoint = Endpoint::from_shared(address.to_owned())
         .map_err(|error| format!("{address}: is not an address like http://host:port: {error}"))?;
     Ok(endpoint
-        .connect_timeout(CONNECT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10))
@@ -148,7 +152,7 @@ impl Channel {
         let uri = endpoint.uri();
         let host = uri.host().ok_or_else(|| format!("{uri}: is not an address like http://host:port"))?;
         if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
-            return Ok(Self(Way::One(endpoint.connect_lazy())));
+            return Ok(Self(Way::Single(endpoint.connect_lazy())));
         }
         let (host, port) = (Arc::<str>::from(host), uri.port_u16().unwrap_or(80));
         let lookup = move || {
@@ -156,35 +160,35 @@ impl Channel {
             let found = async move { Ok(tokio::net::lookup_host((&*host, port)).await?.collect()) };
             Box::pin(found) as BoxFuture<'static, _>
         };
-        Ok(Self(Way::Each(Replicas::new(endpoint, Box::new(lookup), PACE))))
+        Ok(Self(Way::Balanced(BalancedChannel::new(endpoint, Box::new(lookup), RESOLVE_INTERVALS))))
     }
 }
 
 type Answer = Result<http::Response<Body>, BoxError>;
-type OfOne = MapErr<transport::channel::ResponseFuture, fn(transport::Error) -> BoxError>;
+type SingleFuture = MapErr<transport::channel::ResponseFuture, fn(transport::Error) -> BoxError>;
 
 impl Service<http::Request<Body>> for Channel {
     type Response = http::Response<Body>;
     type Error = BoxError;
-    type Future = Either<OfOne, BoxFuture<'static, Answer>>;
+    type Future = Either<SingleFuture, BoxFuture<'static, Answer>>;
 
     fn poll_ready(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), BoxError>> {
         match &mut self.0 {
-            Way::One(channel) => channel.poll_ready(cx).map_err(Into::into),
-            Way::Each(_) => Poll::Ready(Ok(())),
+            Way::Single(channel) => channel.poll_ready(cx).map_err(Into::into),
+            Way::Balanced(_) => Poll::Ready(Ok(())),
         }
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         match &mut self.0 {
-            Way::One(channel) => Either::Left(channel.call(request).map_err(Into::into)),
-            Way::Each(replicas) => {
+            Way::Single(channel) => Either::Left(channel.call(request).map_err(Into::into)),
+            Way::Balanced(replicas) => {
                 let replicas = Arc::clone(replicas);
                 Either::Right(Box::pin(async move {
                     let (address, channel) = replicas.next().await?;
                     let answer = channel.oneshot(request).await;
                     if answer.as_ref().is_err_and(|error| !is_out_of_time(error)) {
-                        replicas.lose(address);
+                        replicas.remove(address);
                     }
                     Ok(answer?)
                 }))
@@ -193,11 +197,11 @@ impl Service<http::Request<Body>> for Channel {
     }
 }
 
-fn of_upstream(status: Status) -> Error {
+fn upstream_error(status: Status) -> Error {
     match status.code() {
         // The channel obeys `grpc-timeout` too, and may be the first to say so.
         Code::Cancelled if is_out_of_time(&status) => exceeded(),
-        // Load that is shed further in is shed here too: this service is no sicker than that one.
+        // Load that the callee sheds is shed here too: it is no outage of this service.
         Code::ResourceExhausted => overloaded().caused_by(status),
         Code::Unavailable | Code::Cancelled => Error::unavailable(status),
         Code::DeadlineExceeded => exceeded(),
@@ -213,13 +217,13 @@ fn of_upstream(status: Status) -> Error {
         | Code::Unimplemented
         | Code::Internal
         | Code::DataLoss => Error::internal(status),
-        Code::Unauthenticated => of_unauthenticated(status),
+        Code::Unauthenticated => unauthenticated_error(status),
     }
 }
 
-/// The person's token was good when it came, and is not any more: that is for the person to know. That a service is not
-/// believed to be itself is a fault of ours.
-fn of_unauthenticated(status: Status) -> Error {
+/// Maps UNAUTHENTICATED of a callee. An access token that has expired on the way is for the person to know; a rejected
+/// workload token is a fault of ours.
+fn unauthenticated_error(status: Status) -> Error {
     match status.get_error_details().error_info().map(|info| info.reason.as_str()) {
         Some("TOKEN_EXPIRED") => identity::expired(),
         Some("TOKEN_INVALID") => identity::invalid(),
@@ -227,7 +231,7 @@ fn of_unauthenticated(status: Status) -> Error {
     }
 }
 
-/// Whether a channel gave up on a call because the time in its `grpc-timeout` was over.
+/// Returns whether a channel gave up on a call because the time in its `grpc-timeout` was over.
 #[must_use]
 pub fn is_out_of_time(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
@@ -281,18 +285,18 @@ mod tests {
     use kernel::Kind;
 
     use super::*;
-    use crate::status;
+    use crate::status::to_status;
 
     #[test]
-    fn only_what_is_wrong_with_the_persons_token_is_told_to_the_person() {
-        assert_eq!(of_upstream(status::of(identity::expired())).reason(), "TOKEN_EXPIRED");
+    fn only_access_token_errors_reach_caller() {
+        assert_eq!(upstream_error(to_status(identity::expired())).reason(), "TOKEN_EXPIRED");
         let nobody = Error::new(Kind::Unauthenticated, "WORKLOAD_REQUIRED", "who are you?");
-        assert_eq!(of_upstream(status::of(nobody)).kind(), Kind::Internal);
+        assert_eq!(upstream_error(to_status(nobody)).kind(), Kind::Internal);
     }
 
     #[test]
-    fn load_shed_by_a_callee_is_shed_load_and_no_outage() {
-        let error = of_upstream(status::of(overloaded()));
+    fn load_shed_by_callee_is_resource_exhausted() {
+        let error = upstream_error(to_status(overloaded()));
         assert_eq!((error.kind(), error.reason()), (Kind::ResourceExhausted, "OVERLOADED"));
         assert_eq!(error.retry_delay(), Some(Duration::from_secs(1)));
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Command, CommandFactory, Error, FromArgMatches};
 
-/// What every variable of ours begins with.
+/// Prefix of our environment variables.
 const PREFIX: &str = "MESH_";
 
-/// A duration of a setting, such as 10s: longer than nothing.
+/// Parses a duration of a setting, such as 10s: longer than zero.
 ///
 /// # Errors
 /// A sentence that says how to write one.
@@ -19,7 +19,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A count of a setting: one or more.
+/// Parses a count of a setting: one or more.
 ///
 /// # Errors
 /// A sentence that says what it must be.
@@ -37,7 +37,7 @@ pub fn read<C: CommandFactory + FromArgMatches>() -> C {
     read_as(C::command())
 }
 
-/// The same by a command that was changed, such as its name.
+/// Reads the configuration like [`read`], by a command that was changed, such as its name.
 #[must_use]
 pub fn read_as<C: FromArgMatches>(mut command: Command) -> C {
     let variables = std::env::vars_os()
@@ -49,7 +49,7 @@ pub fn read_as<C: FromArgMatches>(mut command: Command) -> C {
     read.unwrap_or_else(|error| name_variable(error, &mut command).exit())
 }
 
-/// clap names the flag that a value is wrong for; who set the variable looks for that.
+/// Adds the variable's name to an error in which clap names the flag alone.
 fn name_variable(mut error: Error, command: &mut Command) -> Error {
     // clap completes a subcommand only when it is asked for, and shows no flags of one that isn't complete.
     command.build();
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_unknown_or_empty_is_refused_by_name() {
+    fn unknown_or_empty_variable_is_refused_by_name() {
         let check = |name: &str, value: &str| check(&Cli::command(), [(name.to_owned(), value.to_owned())]);
         assert_eq!(check("MESH_COLOUR", "red"), Ok(()));
         assert_eq!(check("PATH", ""), Ok(()));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_malformed_is_refused_by_flag_and_variable() {
+    fn malformed_value_is_refused_by_flag_and_variable() {
         let mut command = Cli::command();
         let error = command.try_get_matches_from_mut(["test", "serve", "--coats", "many"]).unwrap_err();
         let told = name_variable(error, &mut command).to_string();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_of_nothing_is_refused() {
+    fn zero_setting_is_refused() {
         assert_eq!(duration("1m"), Ok(Duration::from_secs(60)));
         assert_eq!(count("1"), Ok(1));
         for refused in [duration("0s").unwrap_err(), duration("x").unwrap_err(), count("0").unwrap_err()] {

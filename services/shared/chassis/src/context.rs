@@ -12,16 +12,16 @@ pub const WORKLOAD_TOKEN: &str = "workload-identity-token";
 /// The header that makes a POST repeatable (draft-ietf-httpapi-idempotency-key-header).
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// What a callee is given less of the remaining time than the caller has, so that it gives up first.
+/// Time by which a callee's deadline is earlier than the caller's, so that the callee gives up first.
 const HOP_MARGIN: Duration = Duration::from_millis(20);
 /// Maximum age of the proof of the password for what asks for a recent login.
 const RECENT_SECONDS: i64 = 10 * 60;
 
-/// When the caller stops waiting.
+/// Instant at which the caller stops waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Deadline(pub(crate) Instant);
 
-/// Where the request came from: the peer, or what a trusted front says of it.
+/// Address of the client: the peer, or what a trusted front says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
@@ -34,18 +34,18 @@ pub(crate) struct TokenTimes {
     pub(crate) authenticated: Option<Timestamp>,
 }
 
-/// What the layers found out about a request, for the code that answers it.
+/// Facts that the layers found about a request, for the code that answers it.
 #[derive(Clone)]
 pub struct Context {
-    /// Who is calling.
+    /// Verified caller.
     pub caller: Caller,
-    /// When the caller stops waiting.
+    /// Instant at which the caller stops waiting.
     pub deadline: Instant,
-    /// Where the request came from.
+    /// Address of the client.
     pub source: IpAddr,
     /// The key that makes a POST repeatable, if one was sent.
     pub idempotency_key: Option<String>,
-    /// When the person's access token expires, if one came with the call: an answer that is a stream ends then.
+    /// Expiry of the person's access token, if one came with the call: an answer that is a stream ends then.
     pub token_expires: Option<Timestamp>,
     /// Time at which the person proved the password, if the access token says it.
     authenticated: Option<Timestamp>,
@@ -72,10 +72,10 @@ impl Context {
 
     /// The context of work that no person asked for just now, such as a recovery.
     #[must_use]
-    pub fn background(patience: Duration) -> Self {
+    pub fn background(timeout: Duration) -> Self {
         Self {
             caller: Caller::default(),
-            deadline: Instant::now() + patience,
+            deadline: Instant::now() + timeout,
             source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             idempotency_key: None,
             token_expires: None,
@@ -84,11 +84,11 @@ impl Context {
         }
     }
 
-    /// The same caller with another deadline, for the next part of an answer that is a stream: it outlives the deadline of its
-    /// request.
+    /// The same caller with another deadline, for the next part of an answer that is a stream: it outlives the deadline
+    /// of its request.
     #[must_use]
-    pub fn renewed(&self, patience: Duration) -> Self {
-        Self { deadline: Instant::now() + patience, ..self.clone() }
+    pub fn renewed(&self, timeout: Duration) -> Self {
+        Self { deadline: Instant::now() + timeout, ..self.clone() }
     }
 
     /// The person who calls.
@@ -126,7 +126,7 @@ impl Context {
     }
 }
 
-/// Neither logs nor the compression of HTTP/2 headers keep it.
+/// Marks a token so that neither logs nor the compression of HTTP/2 headers keep it.
 fn sensitive(mut token: MetadataValue<Ascii>) -> MetadataValue<Ascii> {
     token.set_sensitive(true);
     token
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recent_login_is_one_of_the_last_ten_minutes() {
+    fn login_of_last_ten_minutes_is_recent() {
         let now = Timestamp::from_second(4_102_444_800).unwrap();
         let reason = |authenticated: Option<i64>| {
             let authenticated = authenticated.map(|ago| Timestamp::from_second(now.as_second() - ago).unwrap());

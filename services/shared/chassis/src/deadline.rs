@@ -6,14 +6,14 @@ use tokio::time::Instant;
 
 use crate::context::Deadline;
 use crate::stage::{Inner, Request, Response, Stage, forward};
-use crate::status;
+use crate::status::to_status;
 
-/// No call without a deadline: the caller's (`grpc-timeout`), bounded, or ours.
+/// Gives every call a deadline: the caller's (`grpc-timeout`), bounded, or the default.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DeadlineStage {
-    /// What a call gets that asks for nothing.
+    /// Timeout of a call that asks for none.
     pub(crate) default: Duration,
-    /// What a call gets that asks for more.
+    /// Maximum timeout of a call.
     pub(crate) most: Duration,
 }
 
@@ -21,16 +21,16 @@ impl Stage for DeadlineStage {
     const NAME: &'static str = "deadline";
 
     async fn handle<S: Inner>(self, mut request: Request, inner: S) -> Response {
-        let patience = grpc_timeout(request.headers()).unwrap_or(self.default).min(self.most);
-        let deadline = Instant::now() + patience;
-        // No time at all is over before anything is tried; a timer would try first.
-        if patience.is_zero() {
-            return status::of(exceeded()).into_http();
+        let timeout = grpc_timeout(request.headers()).unwrap_or(self.default).min(self.most);
+        let deadline = Instant::now() + timeout;
+        // A timeout of zero is over before anything is tried; a timer would try first.
+        if timeout.is_zero() {
+            return to_status(exceeded()).into_http();
         }
         request.extensions_mut().insert(Deadline(deadline));
         match tokio::time::timeout_at(deadline, forward(inner, request)).await {
             Ok(response) => response,
-            Err(_) => status::of(exceeded()).into_http(),
+            Err(_) => to_status(exceeded()).into_http(),
         }
     }
 }
@@ -40,8 +40,8 @@ pub(crate) fn exceeded() -> Error {
     Error::new(Kind::DeadlineExceeded, "DEADLINE_EXCEEDED", "the time given to the call is over")
 }
 
-/// The time that the caller gives (`grpc-timeout`): at most eight digits and a unit (gRPC over HTTP/2). What is malformed
-/// is as if it were not there.
+/// Returns the timeout that the caller gives (`grpc-timeout`): at most eight digits and a unit (gRPC over HTTP/2). A
+/// malformed one is ignored.
 #[must_use]
 pub fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("grpc-timeout")?.to_str().ok()?;
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_malformed_timeout_is_as_if_it_were_not_there() {
+    fn malformed_timeout_is_ignored() {
         let cases: [(&str, Option<Duration>); 12] = [
             ("1S", Some(Duration::from_secs(1))),
             ("250m", Some(Duration::from_millis(250))),

@@ -1,5 +1,5 @@
-//! How streams end when a service stops: a drain waits for answers, and those of health's Watch, of reflection, or of
-//! any RPC that streams would never end by themselves.
+//! Ends streams when a service stops: a drain waits for answers, and those of health's Watch, of reflection, or of any
+//! RPC that streams would never end by themselves.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -20,7 +20,7 @@ use crate::status;
 /// Ends the streams once the service stops, with UNAVAILABLE, so that their readers go on elsewhere.
 #[derive(Debug, Clone)]
 pub(crate) struct DrainStage {
-    /// Cancelled when the last word (such as NOT_SERVING) has been given to the streams.
+    /// Cancelled once the streams have their last message (such as NOT_SERVING).
     pub(crate) stop: CancellationToken,
 }
 

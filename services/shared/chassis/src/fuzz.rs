@@ -1,4 +1,4 @@
-//! Headers from outside, beside naive readers of them.
+//! Fuzzes the readers of untrusted headers against naive ones.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -146,7 +146,8 @@ fn trace_parents((parent, state): (Vec<u8>, Vec<u8>)) -> TestCaseResult {
 
 fuzz::target!(idempotency_keys, fuzz::bytes(&["k", " ", "~", "\u{7f}", "\t", "é", "\u{fffd}", "00000000-0000", ","]));
 
-/// Two keys stay two: nothing is trimmed, folded or replaced so that one becomes the other, but for what is refused later.
+/// Two keys stay two: nothing is trimmed, folded or replaced so that one becomes the other, but for what is refused
+/// later.
 fn idempotency_keys(key: Vec<u8>) -> TestCaseResult {
     let Ok(value) = HeaderValue::from_bytes(&key) else { return Ok(()) };
     let mut request = tonic::Request::new(());

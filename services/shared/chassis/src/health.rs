@@ -1,4 +1,4 @@
-//! True health (grpc.health.v1): a service is SERVING while the probe that it brings succeeds.
+//! Reports health (grpc.health.v1): a service is SERVING while its probe succeeds.
 
 use std::fmt;
 use std::future::Future;
@@ -15,27 +15,27 @@ use tonic_health::server::HealthReporter;
 
 use crate::client::channel;
 
-/// The name under which a service is SERVING as long as it answers at all, whatever its probe says: who would restart it asks
-/// for this one, because a restart mends no table.
+/// Name under which a service is SERVING as long as it answers at all, whatever its probe says. Liveness probes ask for
+/// this one, because a restart mends no table.
 pub const LIVENESS: &str = "liveness";
 
-/// How long a probe may take before it counts as failed.
+/// Time after which a probe counts as failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a service looks at to know that it can serve: its table.
+/// Check that a service can serve: that its table answers.
 #[derive(Clone)]
-pub struct Probe(Arc<dyn Fn() -> Look + Send + Sync>);
+pub struct Probe(Arc<dyn Fn() -> ProbeFuture + Send + Sync>);
 
-type Look = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+type ProbeFuture = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 impl Probe {
-    /// A probe that runs `look`.
-    pub fn new<F, Fut>(look: F) -> Self
+    /// Creates a probe that runs `check`.
+    pub fn new<F, Fut>(check: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), Error>> + Send + 'static,
     {
-        Self(Arc::new(move || Box::pin(look())))
+        Self(Arc::new(move || Box::pin(check())))
     }
 
     async fn succeeds(&self) -> bool {
@@ -70,7 +70,7 @@ pub async fn ask(address: &str) -> Result<(), BoxError> {
     }
 }
 
-/// What an error goes back to: tonic tells that of a connection only so.
+/// Returns the root cause of an error: tonic tells that of a connection only so.
 fn origin(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }
@@ -102,7 +102,7 @@ impl Reporter {
     }
 
     /// Probes once, and reports.
-    pub(crate) async fn look(&self, probe: &Probe) {
+    pub(crate) async fn update(&self, probe: &Probe) {
         self.set(probe.succeeds().await).await;
     }
 
@@ -110,7 +110,7 @@ impl Reporter {
     pub(crate) async fn watch(&self, probe: Probe, interval: Duration) {
         loop {
             tokio::time::sleep(interval).await;
-            self.look(&probe).await;
+            self.update(&probe).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What every service stands on: one listener, one declared order of layers, identity, errors, health, configuration,
+//! Common base of every service: one listener, layers in one declared order, identity, errors, health, configuration,
 //! and clients for calling other services.
 //!
 //! A domain crate builds a [`Service`]; [`server::start`] serves it. A request passes, from the wire inwards: the
@@ -16,21 +16,22 @@ mod drain;
 mod fuzz;
 pub mod health;
 pub mod identity;
+mod keyed_mutex;
 mod limit;
 pub mod listener;
 mod message;
 mod paged;
 mod platform;
 mod proxies;
-mod room;
 pub mod server;
+mod slots;
 mod stage;
-pub mod status;
+mod status;
 mod tasks;
 pub mod telemetry;
-mod turns;
 
-/// A request is hundreds of small pieces of memory: with the allocator of the C library they are an eighth of a front's work.
+/// Allocator of the process. A request makes hundreds of small allocations: with the allocator of the C library they
+/// are an eighth of a front's work.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -39,10 +40,11 @@ pub use budget::{Budget, Held, Holder, Holders};
 pub use context::{AUTHORIZATION, Context, IDEMPOTENCY_KEY, WORKLOAD_TOKEN};
 pub use deadline::grpc_timeout;
 pub use health::Probe;
+pub use keyed_mutex::KeyedMutex;
 pub use message::{Reader, Unread, too_many};
 pub use paged::{NEXT_PAGE_TOKEN, paged};
 pub use platform::{Platform, SystemEntropy};
 pub use proxies::{FORWARDED_FOR, TrustedProxies};
 pub use server::{Running, Service};
+pub use status::to_status;
 pub use tasks::Tasks;
-pub use turns::Turns;

@@ -1,8 +1,9 @@
-//! Shares of what a service answers at once. Nothing is held for a request before it has come to its end.
+//! Limits the requests that a service answers at once. Nothing is held for a request before it has come to its end.
 //!
-//! Most places are for everybody, so many for one caller. Some more are for other services alone, so that a crowd of people
-//! doesn't starve the calls by which others are answered; and some for what ends things, which is answered when everything
-//! else is full. What is refused is RESOURCE_EXHAUSTED: of UNAVAILABLE a proxy would conclude that the service is sick.
+//! Most permits are for everybody, with a limit for each caller. Some more are for other services alone, so that a
+//! crowd of people doesn't starve the calls by which others are answered; and some for requests that end things, which
+//! are answered when everything else is full. Refusals are RESOURCE_EXHAUSTED: of UNAVAILABLE a proxy would conclude
+//! that the service is sick.
 
 use std::sync::Arc;
 
@@ -22,13 +23,13 @@ use crate::identity::FRONT;
 use crate::message::{RETRY, Reader, Unread, too_many};
 use crate::server::MAX_RECEIVE;
 use crate::stage::{Inner, Request, Response, Stage, forward};
-use crate::status;
+use crate::status::to_status;
 
 /// Bytes before a message: compression and length.
 const PREFIX: usize = 5;
-/// The part of the places that is added for services, and again for what ends things.
+/// Divisor of the permits: one part is added for services, and one for requests that end things.
 const SHARE: usize = 8;
-/// Requests that end things and are answered at once for one caller, besides the caller's others.
+/// Maximum concurrent requests of one caller that end things, besides the caller's others.
 const ENDINGS_OF_CALLER: usize = 4;
 
 /// Limits on what a service answers at once.
@@ -36,32 +37,32 @@ const ENDINGS_OF_CALLER: usize = 4;
 #[group(skip)]
 #[command(next_help_heading = "Serving")]
 pub(crate) struct Config {
-    /// How many requests are answered at once; what comes on top is refused with RESOURCE_EXHAUSTED. An eighth as many more
-    /// are answered for other services, and again for what ends things: revocations, rejections, logouts.
+    /// Maximum concurrent requests; what comes on top is refused with RESOURCE_EXHAUSTED. An eighth as many more are
+    /// answered for other services, and again for what ends things: revocations, rejections, logouts.
     #[arg(long, env = "MESH_MAX_CONCURRENT_REQUESTS", default_value_t = 512, value_parser = config::count)]
     pub(crate) max_concurrent_requests: usize,
 
-    /// How many requests of one person, or of one source where nobody is logged in, are answered at once.
+    /// Maximum concurrent requests of one person, or of one source where nobody is logged in.
     #[arg(long, env = "MESH_MAX_REQUESTS_PER_CALLER", default_value_t = 128, value_parser = config::count)]
     pub(crate) max_requests_per_caller: usize,
 
-    /// How many answers that are streams last at once. They take no place of a request.
+    /// Maximum concurrent answers that are streams. They don't count as requests.
     #[arg(long, env = "MESH_MAX_CONCURRENT_STREAMS", default_value_t = 4096, value_parser = config::count)]
     pub(crate) max_concurrent_streams: usize,
 }
 
-/// Reads each request, and answers it if there is a place for it.
+/// Reads each request, and answers it if there is a permit for it.
 #[derive(Debug, Clone)]
-pub(crate) struct LimitStage(Arc<Places>);
+pub(crate) struct LimitStage(Arc<Permits>);
 
 #[derive(Debug)]
-struct Places {
+struct Permits {
     reader: Reader,
     /// For everybody.
     general: Arc<Semaphore>,
     /// For other services.
     services: Arc<Semaphore>,
-    /// For what ends things.
+    /// For requests that end things.
     endings: Arc<Semaphore>,
     /// For answers that are streams.
     streams: Arc<Semaphore>,
@@ -70,14 +71,14 @@ struct Places {
     streams_by_caller: Budget,
 }
 
-/// The place of one request.
+/// Permit of one request.
 #[derive(Debug)]
-struct Place {
+struct Permit {
     _permit: OwnedSemaphorePermit,
     _held: Option<Held>,
 }
 
-/// Whom a request takes a place for.
+/// Caller that a request takes a permit for.
 #[derive(Debug, Clone, Copy)]
 enum Claim {
     /// Another service of the mesh.
@@ -87,17 +88,17 @@ enum Claim {
 }
 
 impl LimitStage {
-    /// These limits.
+    /// Creates the stage with these limits.
     #[must_use]
     pub(crate) fn new(config: &Config) -> Self {
-        let places = |number: usize| Arc::new(Semaphore::new(number.min(Semaphore::MAX_PERMITS)));
+        let permits = |number: usize| Arc::new(Semaphore::new(number.min(Semaphore::MAX_PERMITS)));
         let share = (config.max_concurrent_requests / SHARE).max(1);
-        Self(Arc::new(Places {
+        Self(Arc::new(Permits {
             reader: Reader::default(),
-            general: places(config.max_concurrent_requests),
-            services: places(share),
-            endings: places(share),
-            streams: places(config.max_concurrent_streams),
+            general: permits(config.max_concurrent_requests),
+            services: permits(share),
+            endings: permits(share),
+            streams: permits(config.max_concurrent_streams),
             by_caller: Budget::new(config.max_requests_per_caller),
             endings_by_caller: Budget::new(ENDINGS_OF_CALLER),
             streams_by_caller: Budget::new(config.max_requests_per_caller),
@@ -120,48 +121,48 @@ impl Stage for LimitStage {
             Ok(bytes) => bytes,
             Err(unread) => return refused(&unread),
         };
-        let place = match self.0.place(rpc, claim, bytes.get(PREFIX..).unwrap_or_default()) {
-            Ok(place) => place,
-            Err(error) => return status::of(error).into_http(),
+        let permit = match self.0.acquire(rpc, claim, bytes.get(PREFIX..).unwrap_or_default()) {
+            Ok(permit) => permit,
+            Err(error) => return to_status(error).into_http(),
         };
-        let lasting = match self.0.lasting(rpc, claim) {
-            Ok(lasting) => lasting,
-            Err(error) => return status::of(error).into_http(),
+        let stream_permit = match self.0.acquire_stream(rpc, claim) {
+            Ok(permit) => permit,
+            Err(error) => return to_status(error).into_http(),
         };
         let response = forward(inner, Request::from_parts(parts, whole(bytes))).await;
-        drop(place);
-        match lasting {
-            Some(lasting) => response.map(|body| until_its_end(body, lasting)),
+        drop(permit);
+        match stream_permit {
+            Some(permit) => response.map(|body| hold_until_end(body, permit)),
             None => response,
         }
     }
 }
 
-impl Places {
-    fn place(&self, rpc: &Rpc, claim: Claim, message: &[u8]) -> Result<Place, Error> {
+impl Permits {
+    fn acquire(&self, rpc: &Rpc, claim: Claim, message: &[u8]) -> Result<Permit, Error> {
         let holders = match claim {
             Claim::Service => {
-                let place = free(&self.general, None).or_else(|| free(&self.services, None));
-                return place.ok_or_else(overloaded);
+                let permit = try_acquire(&self.general, None).or_else(|| try_acquire(&self.services, None));
+                return permit.ok_or_else(overloaded);
             }
             Claim::Caller(holders) => holders,
         };
         let held = self.by_caller.take(holders);
         let is_over = held.is_none();
-        if let Some(place) = held.and_then(|held| free(&self.general, Some(held))) {
-            return Ok(place);
+        if let Some(permit) = held.and_then(|held| try_acquire(&self.general, Some(held))) {
+            return Ok(permit);
         }
         if rpc.ends_something(message)
             && let Some(held) = self.endings_by_caller.take(holders)
-            && let Some(place) = free(&self.endings, Some(held))
+            && let Some(permit) = try_acquire(&self.endings, Some(held))
         {
-            return Ok(place);
+            return Ok(permit);
         }
         Err(if is_over { too_many() } else { overloaded() })
     }
 
-    /// The place of an answer that lasts, where it is a stream.
-    fn lasting(&self, rpc: &Rpc, claim: Claim) -> Result<Option<Place>, Error> {
+    /// Returns the permit of an answer that is a stream; none for any other answer.
+    fn acquire_stream(&self, rpc: &Rpc, claim: Claim) -> Result<Option<Permit>, Error> {
         if !rpc.streams {
             return Ok(None);
         }
@@ -169,16 +170,16 @@ impl Places {
             Claim::Service => None,
             Claim::Caller(holders) => Some(self.streams_by_caller.take(holders).ok_or_else(too_many)?),
         };
-        free(&self.streams, held).map(Some).ok_or_else(overloaded)
+        try_acquire(&self.streams, held).map(Some).ok_or_else(overloaded)
     }
 }
 
-fn free(places: &Arc<Semaphore>, held: Option<Held>) -> Option<Place> {
-    let permit = Arc::clone(places).try_acquire_owned().ok()?;
-    Some(Place { _permit: permit, _held: held })
+fn try_acquire(permits: &Arc<Semaphore>, held: Option<Held>) -> Option<Permit> {
+    let permit = Arc::clone(permits).try_acquire_owned().ok()?;
+    Some(Permit { _permit: permit, _held: held })
 }
 
-/// Who is counted while the request is read, and who while it is answered.
+/// Returns the holders that count while the request is read, and the claim while it is answered.
 fn callers(request: &Request) -> (Holders, Claim) {
     let extensions = request.extensions();
     let caller = extensions.get::<Caller>();
@@ -192,26 +193,26 @@ fn callers(request: &Request) -> (Holders, Claim) {
 }
 
 fn refused(unread: &Unread) -> Response {
-    // Nobody reads what is told to somebody who broke off.
-    status::of(unread.error().unwrap_or_else(crate::deadline::exceeded)).into_http()
+    // Nobody reads the answer to a request that broke off.
+    to_status(unread.error().unwrap_or_else(crate::deadline::exceeded)).into_http()
 }
 
 fn whole(bytes: Bytes) -> Body {
     Body::new(Full::new(bytes))
 }
 
-/// A body with a place that is free again when it has ended.
-fn until_its_end(body: Body, place: Place) -> Body {
+/// Returns the body with a permit that is released when it has ended.
+fn hold_until_end(body: Body, permit: Permit) -> Body {
     if body.is_end_stream() {
         return body;
     }
     Body::new(body.map_frame(move |frame: Frame<Bytes>| {
-        let _lasts = &place;
+        let _held = &permit;
         frame
     }))
 }
 
-/// The error for a service that has too much to do.
+/// Returns the error of a service that is overloaded.
 pub(crate) fn overloaded() -> Error {
     Error::new(Kind::ResourceExhausted, "OVERLOADED", "too many requests at once; try again").retry_after(RETRY)
 }

@@ -1,13 +1,13 @@
-//! The one listener: HTTP/2 for services, HTTP/1.1 beside it for the front, on a bounded number of connections, of all and of
-//! one source, each of which must say something soon and take what it asked for, and all of which are drained before the process ends.
+//! Serves HTTP/2, and for the front HTTP/1.1 too, on a bounded number of connections in total and per source. Closes
+//! connections that make no request soon or don't take their answers, and drains all before the process ends.
 
-mod lane;
-mod places;
+mod accept;
+mod body_drain;
 mod stall;
-mod unread;
+mod worker;
 
-pub use lane::{Lane, Threads};
-pub use unread::RequestBody;
+pub use body_drain::RequestBody;
+pub use worker::{Worker, WorkerPool};
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -30,10 +30,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt as _};
 
-use self::lane::least_busy;
-use self::places::{Accepted, Places, accept};
-use self::stall::{Impatient, Lasting, Life, Owed};
-use self::unread::Discard;
+use self::accept::{Accepted, ConnectionSlots, accept};
+use self::body_drain::BodyDrain;
+use self::stall::{ConnectionActivity, InFlightBody, TrackedBody, WriteTimeout};
+use self::worker::least_busy;
 use crate::config;
 use crate::proxies::TrustedProxies;
 
@@ -42,30 +42,30 @@ use crate::proxies::TrustedProxies;
 #[group(skip)]
 #[command(next_help_heading = "Connections")]
 pub struct Config {
-    /// How many connections may be open at once; one more takes the place of the one that has been idle longest, and waits
-    /// where none is idle.
+    /// Maximum open connections; one more takes the place of the one that has been idle longest, and waits where none
+    /// is idle.
     #[arg(long, env = "MESH_MAX_CONNECTIONS", default_value_t = 1024, value_parser = config::count)]
     pub max_connections: usize,
 
-    /// How many connections of one source may be open at once at the front: of an IPv4 address or an IPv6 /64, twice as many
-    /// of a /56 and four times as many of a /48. One more closes an idle one of the same source, or is closed.
+    /// Maximum open connections of one source at the front: of an IPv4 address or an IPv6 /64, twice as many of a /56
+    /// and four times as many of a /48. One more closes an idle one of the same source, or is closed.
     #[arg(long, env = "MESH_MAX_CONNECTIONS_PER_SOURCE", default_value_t = 256, value_parser = config::count)]
     pub max_connections_per_source: usize,
 
-    /// How long a new connection may take to make its first request, and HTTP/1.1 to send its headers.
+    /// Time in which a new connection must make its first request, and in which HTTP/1.1 must send its headers.
     #[arg(long, env = "MESH_FIRST_REQUEST_TIMEOUT", default_value = "10s", value_parser = config::duration)]
     pub first_request_timeout: Duration,
 
-    /// How long a peer may take nothing of an answer that waits for it.
+    /// Time after which a connection is closed whose peer takes nothing of an answer that waits for it.
     #[arg(long, env = "MESH_STALL_TIMEOUT", default_value = "30s", value_parser = config::duration)]
     pub stall_timeout: Duration,
 
-    /// How long requests under way may take to end when the process is told to stop.
+    /// Time in which requests under way must end when the process is told to stop.
     #[arg(long, env = "MESH_DRAIN_TIMEOUT", default_value = "20s", value_parser = config::duration)]
     pub drain_timeout: Duration,
 }
 
-/// Which protocols a listener speaks.
+/// Protocols of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocols {
     /// HTTP/2 without TLS, by prior knowledge: gRPC.
@@ -74,27 +74,27 @@ pub enum Protocols {
     Http1And2,
 }
 
-/// Requests at once on a connection of a stranger.
+/// Maximum concurrent requests on a connection of an untrusted peer.
 const MAX_STREAMS: u32 = 100;
-/// Requests at once on a connection between a front and a service, which carries those of many.
+/// Maximum concurrent requests on a connection between a front and a service, which carries those of many callers.
 const MAX_SHARED_STREAMS: u32 = 1024;
 const MAX_HEADERS: u32 = 32 * 1024;
-/// Also how much of a body is read ahead.
+/// Maximum size of an HTTP/1.1 head, and of the part of a body that is read ahead.
 const MAX_HTTP1_HEAD: usize = 32 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// How long a stranger's connection may be without a request.
-const IDLE: Duration = Duration::from_secs(300);
-/// Time that a connection without a place has to take its leave.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Time without a request after which the connection of an untrusted peer is closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+/// Time in which a replaced connection must shut down.
+const REPLACED_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves connections until `stop`, each on the lane that has the fewest, then lets those that are there finish. The requests
-/// that services get carry the peer's `SocketAddr` in their extensions. Answers whether all connections ended within the
-/// drain timeout.
+/// Serves connections until `stop`, each on the worker with the fewest, then drains them. The requests that services
+/// get carry the peer's `SocketAddr` in their extensions. Returns whether all connections ended within the drain
+/// timeout.
 ///
-/// Strangers have a budget of connections for each source; `proxies`, and whoever calls a service, have none.
+/// Untrusted peers have a budget of connections for each source; `proxies`, and the callers of a service, have none.
 pub async fn serve<S, B>(
     listener: TcpListener,
-    lanes: Vec<Lane<S>>,
+    workers: Vec<Worker<S>>,
     protocols: Protocols,
     proxies: &TrustedProxies,
     config: &Config,
@@ -108,23 +108,23 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let http = Arc::new(protocol(protocols, config));
-    let places = Places::new(protocols, proxies, config);
+    let slots = ConnectionSlots::new(protocols, proxies, config);
     let (ending, tracker) = (CancellationToken::new(), TaskTracker::new());
-    while let Some(Accepted { stream, peer, life, seat }) = accept(&listener, &places, &stop).await {
-        let Some(lane) = least_busy(&lanes) else { break };
-        let (service, open) = (lane.service.clone(), Arc::clone(&lane.connections));
+    while let Some(Accepted { stream, peer, activity, slot }) = accept(&listener, &slots, &stop).await {
+        let Some(worker) = least_busy(&workers) else { break };
+        let (service, open) = (worker.service.clone(), Arc::clone(&worker.connections));
         let (http, config, ending) = (Arc::clone(&http), config.clone(), ending.clone());
-        let discard = Discard { tracker: tracker.clone(), runtime: lane.runtime.clone() };
+        let drain = BodyDrain { tracker: tracker.clone(), runtime: worker.runtime.clone() };
         let connection = async move {
             let _lasts = open;
             // A socket that can't change its runtime is as good as one that broke off.
             let Ok(stream) = TcpStream::from_std(stream) else { return };
-            let service = attended(service, peer, protocols, Arc::clone(&life), discard);
-            let io = TokioIo::new(Impatient::new(stream, config.stall_timeout, Arc::clone(&life)));
+            let service = track_activity(service, peer, protocols, Arc::clone(&activity), drain);
+            let io = TokioIo::new(WriteTimeout::new(stream, config.stall_timeout, Arc::clone(&activity)));
             let connection = http.serve_connection(io, TowerToHyperService::new(service));
-            attend(connection, &life, protocols, &config, &ending, seat.replaced()).await;
+            drive_connection(connection, &activity, protocols, &config, &ending, slot.replaced()).await;
         };
-        tracker.spawn_on(connection, &lane.runtime);
+        tracker.spawn_on(connection, &worker.runtime);
     }
     // New connections are refused from here on, so that a front goes elsewhere at once.
     drop(listener);
@@ -133,17 +133,17 @@ where
     tokio::time::timeout(config.drain_timeout, tracker.wait()).await.is_ok()
 }
 
-/// An answer, with a body that notes whether the peer takes it where that matters.
-type Attended<B> = http::Response<Either<Owed<Pin<Box<B>>>, Lasting<B>>>;
+/// Answer with a body that records the connection's activity.
+type Tracked<B> = http::Response<Either<TrackedBody<Pin<Box<B>>>, InFlightBody<B>>>;
 
-/// The service of one connection: what it is asked and what it answers tells whether the connection lives.
-fn attended<S, B>(
+/// Wraps the service of one connection so that its requests and answers are recorded as activity.
+fn track_activity<S, B>(
     service: S,
     peer: SocketAddr,
     protocols: Protocols,
-    lives: Arc<Life>,
-    discard: Discard,
-) -> impl Service<http::Request<Incoming>, Response = Attended<B>, Error = Infallible, Future: Send> + Clone + Send
+    activity: Arc<ConnectionActivity>,
+    drain: BodyDrain,
+) -> impl Service<http::Request<Incoming>, Response = Tracked<B>, Error = Infallible, Future: Send> + Clone + Send
 where
     S: Service<http::Request<RequestBody>, Response = http::Response<B>, Error = Infallible, Future: Send>
         + Clone
@@ -152,21 +152,21 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     tower::service_fn(move |mut request: http::Request<Incoming>| {
-        let begun = lives.begin();
+        let begun = activity.begin();
         request.extensions_mut().insert::<SocketAddr>(peer);
-        // Mesh connections carry the calls of many, and none of these may end for another one's reader.
-        let is_one_readers = protocols == Protocols::Http1And2 && request.version() == Version::HTTP_2;
-        if is_one_readers {
-            lives.note_streams();
+        // Mesh connections carry the calls of many callers: none of these may end because another one stops reading.
+        let has_one_reader = protocols == Protocols::Http1And2 && request.version() == Version::HTTP_2;
+        if has_one_reader {
+            activity.note_streams();
         }
-        let request = RequestBody::wrap(request, discard.clone());
+        let request = RequestBody::wrap(request, drain.clone());
         let answer = service.clone().oneshot(request);
         async move {
             let answer = answer.await?;
-            Ok::<_, Infallible>(if is_one_readers {
-                answer.map(|body| Either::Left(Owed::new(Box::pin(body), begun)))
+            Ok::<_, Infallible>(if has_one_reader {
+                answer.map(|body| Either::Left(TrackedBody::new(Box::pin(body), begun)))
             } else {
-                answer.map(|body| Either::Right(Lasting::new(body, begun)))
+                answer.map(|body| Either::Right(InFlightBody::new(body, begun)))
             })
         }
     })
@@ -194,42 +194,44 @@ fn protocol(protocols: Protocols, config: &Config) -> Builder<TokioExecutor> {
     }
 }
 
-/// Runs a connection. Drops it if no request came on it in time, whether it said nothing or half a preface, or if nothing
-/// of its answers is taken; sends a stranger away who asks nothing for long, and whoever is `replaced`.
-async fn attend<C: GracefulConnection>(
+/// Drives a connection to its end. Drops it if no request comes on it in time, or if nothing of its answers is taken;
+/// shuts it down gracefully if it is `replaced`, if the listener ends, or if an untrusted peer is idle for long.
+async fn drive_connection<C: GracefulConnection>(
     connection: C,
-    life: &Arc<Life>,
+    activity: &Arc<ConnectionActivity>,
     protocols: Protocols,
     config: &Config,
     ending: &CancellationToken,
     replaced: &CancellationToken,
 ) {
     tokio::pin!(connection);
-    let (mut leaving, mut has_no_place) = (false, false);
-    let mut patience = config.first_request_timeout;
+    let (mut shutting_down, mut is_replaced) = (false, false);
+    let mut timeout = config.first_request_timeout;
     loop {
         tokio::select! {
             // A broken connection is the peer's affair: its requests have been counted and logged by themselves.
             _ = &mut connection => return,
-            () = ending.cancelled(), if !leaving => leaving = true,
-            () = replaced.cancelled(), if !has_no_place => (leaving, has_no_place, patience) = (true, true, FAREWELL),
-            () = tokio::time::sleep(patience) => {
-                let rests = life.rests();
-                let Some(silence) = life.silence().filter(|_| !has_no_place || !rests) else { return };
+            () = ending.cancelled(), if !shutting_down => shutting_down = true,
+            () = replaced.cancelled(), if !is_replaced => {
+                (shutting_down, is_replaced, timeout) = (true, true, REPLACED_TIMEOUT);
+            }
+            () = tokio::time::sleep(timeout) => {
+                let is_quiet = activity.is_quiet();
+                let Some(inactive_for) = activity.inactive_for().filter(|_| !is_replaced || !is_quiet) else { return };
                 // HTTP/2 may still hold the last piece of an answer, which the peer makes no room for.
-                let is_left_with_the_end = leaving && rests && life.has_streams();
-                if silence >= config.stall_timeout && (life.is_owed() || is_left_with_the_end) {
+                let has_unsent_end = shutting_down && is_quiet && activity.has_streams();
+                if inactive_for >= config.stall_timeout && (activity.has_pending_body() || has_unsent_end) {
                     return;
                 }
-                patience = config.stall_timeout / 2;
-                let is_idle = rests && silence >= IDLE;
-                if leaving || protocols == Protocols::Http2 || !is_idle {
+                timeout = config.stall_timeout / 2;
+                let is_idle = is_quiet && inactive_for >= IDLE_TIMEOUT;
+                if shutting_down || protocols == Protocols::Http2 || !is_idle {
                     continue;
                 }
-                leaving = true;
+                shutting_down = true;
             }
         }
-        if leaving {
+        if shutting_down {
             connection.as_mut().graceful_shutdown();
         }
     }
@@ -242,9 +244,9 @@ mod tests {
 
     use super::*;
 
-    /// Asks for `/` over HTTP/2 with an initial window of one byte (RFC 9113, section 6.5.2), then answers pings and takes
-    /// nothing until the connection ends.
-    async fn ask_and_leave_a_byte_of_room(mut peer: DuplexStream) {
+    /// Asks for `/` over HTTP/2 with an initial window of one byte (RFC 9113, section 6.5.2), then answers pings and
+    /// takes nothing until the connection ends.
+    async fn request_with_one_byte_window(mut peer: DuplexStream) {
         const PING: u8 = 6;
         peer.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
         peer.write_all(b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\x01").await.unwrap();
@@ -262,7 +264,7 @@ mod tests {
         }
     }
 
-    /// A connection of a peer that is answered without being read, until it ends; and the peer's side of it.
+    /// Returns a future that drives one connection, whose service answers without reading, and the peer's side of it.
     fn connection() -> (impl Future<Output = ()>, DuplexStream) {
         let config = Config {
             max_connections: 1,
@@ -275,26 +277,28 @@ mod tests {
         let answers = tower::service_fn(|_: http::Request<RequestBody>| async {
             Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from_static(b"an answer"))))
         });
-        let (life, ending) = (Life::new(), CancellationToken::new());
-        let discard = Discard { tracker: TaskTracker::new(), runtime: tokio::runtime::Handle::current() };
-        let service = attended(answers, ([127, 0, 0, 1], 9).into(), Protocols::Http1And2, Arc::clone(&life), discard);
+        let (activity, ending) = (ConnectionActivity::new(), CancellationToken::new());
+        let drain = BodyDrain { tracker: TaskTracker::new(), runtime: tokio::runtime::Handle::current() };
+        let service =
+            track_activity(answers, ([127, 0, 0, 1], 9).into(), Protocols::Http1And2, Arc::clone(&activity), drain);
         let http = protocol(Protocols::Http1And2, &config);
         let served = async move {
             let connection = http.serve_connection(TokioIo::new(front), TowerToHyperService::new(service));
-            attend(connection, &life, Protocols::Http1And2, &config, &ending, &CancellationToken::new()).await;
+            drive_connection(connection, &activity, Protocols::Http1And2, &config, &ending, &CancellationToken::new())
+                .await;
         };
         (served, peer)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_never_takes_the_end_of_an_answer_is_sent_away_in_the_end() {
+    async fn unread_end_of_answer_closes_connection() {
         let (served, peer) = connection();
-        let both = async { tokio::join!(served, ask_and_leave_a_byte_of_room(peer)) };
-        tokio::time::timeout(2 * IDLE, both).await.expect("an end");
+        let both = async { tokio::join!(served, request_with_one_byte_window(peer)) };
+        tokio::time::timeout(2 * IDLE_TIMEOUT, both).await.expect("an end");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_sends_for_ever_what_nobody_reads_is_sent_away_soon() {
+    async fn endless_unread_body_closes_connection() {
         let (served, mut peer) = connection();
         let sends = async {
             peer.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n").await.unwrap();

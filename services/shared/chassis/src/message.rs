@@ -1,5 +1,5 @@
-//! Reads a request to its end before anything is held for it. What is there already takes no time; who is awaited has a seat
-//! among a bounded number, which a newcomer gets from whoever has waited longest.
+//! Reads a request to its end before anything is held for it. What is there already takes no time; a request that is
+//! awaited has one of a bounded number of slots, and a newcomer replaces the one that has waited longest.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use kernel::{Error, Kind};
 use tokio::time::{Instant, sleep_until};
 
 use crate::budget::Holders;
-use crate::room::{Idle, Room};
+use crate::slots::{Idle, SlotPool};
 
 /// Time for the first byte of a message.
 const FIRST_BYTE: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ const AWAITED_OF_CALLER: usize = 128;
 
 /// Reads requests, within what may be awaited at once.
 #[derive(Debug, Clone)]
-pub struct Reader(Arc<Room<Awaited>>);
+pub struct Reader(Arc<SlotPool<Awaited>>);
 
 /// Reason for which a request was not read to its end.
 #[derive(Debug)]
@@ -47,9 +47,10 @@ pub enum Unread {
 }
 
 impl Unread {
-    /// The error that the caller is told. None where nobody is there to be told.
+    /// Returns the error for the caller. None if the caller is gone.
     ///
-    /// It is RESOURCE_EXHAUSTED for what is too slow: of DEADLINE_EXCEEDED (504) a proxy concludes that the service is sick.
+    /// It is RESOURCE_EXHAUSTED for what is too slow: of DEADLINE_EXCEEDED (504) a proxy concludes that the service is
+    /// sick.
     #[must_use]
     pub fn error(&self) -> Option<Error> {
         match self {
@@ -81,7 +82,7 @@ pub fn too_many() -> Error {
 
 impl Default for Reader {
     fn default() -> Self {
-        Self(Room::new(AWAITED, AWAITED_OF_CALLER))
+        Self(SlotPool::new(AWAITED, AWAITED_OF_CALLER))
     }
 }
 
@@ -98,7 +99,7 @@ impl Reader {
     /// Reads a body to its end, if it has at most `most` bytes and comes in time.
     ///
     /// # Errors
-    /// If it doesn't, or if newer ones of the same caller, or of all, took its seat.
+    /// If it doesn't, or if newer ones of the same caller, or of all, took its slot.
     pub async fn read<B>(&self, mut body: B, holders: Holders, most: usize) -> Result<Bytes, Unread>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -110,9 +111,9 @@ impl Reader {
             }
         }
         let pace = Pace::begin(gathered.length());
-        // All that are awaited are idle, so there is a seat for a newcomer.
-        let seat = self.0.enter(holders, Awaited(pace.start)).map_err(|_| Unread::Replaced)?;
-        self.rest(body, gathered, pace, seat.replaced().cancelled()).await
+        // All that are awaited are idle, so there is a slot for a newcomer.
+        let slot = self.0.acquire(holders, Awaited(pace.start)).map_err(|_| Unread::Replaced)?;
+        self.rest(body, gathered, pace, slot.replaced().cancelled()).await
     }
 
     async fn rest<B>(
@@ -149,7 +150,7 @@ impl Reader {
     }
 }
 
-/// What has come of a body. Most come in one piece, which is not copied.
+/// Data of a body that has arrived. Most comes in one piece, which is not copied.
 #[derive(Default)]
 struct Gathered {
     most: usize,
@@ -158,7 +159,7 @@ struct Gathered {
 }
 
 impl Gathered {
-    /// Takes what came next. Answers whether it was the end.
+    /// Takes the next frame. Returns whether it was the end.
     fn push<E>(&mut self, frame: Option<Result<Frame<Bytes>, E>>) -> Result<bool, Unread> {
         let Some(frame) = frame else { return Ok(true) };
         let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else { return Ok(false) };
@@ -183,7 +184,7 @@ impl Gathered {
     }
 }
 
-/// The pace of a body.
+/// Pace of a body, against the minimum.
 struct Pace {
     start: Instant,
     first: Option<Instant>,
@@ -201,7 +202,7 @@ impl Pace {
         }
     }
 
-    /// The instant by which more must have come.
+    /// Returns the instant by which more must have come.
     fn due(&self, length: usize) -> Instant {
         let earliest = self.start + FIRST_BYTE;
         let Some(first) = self.first else { return earliest };

@@ -4,12 +4,12 @@ use kernel::{Clock, Entropy, SystemClock};
 
 use crate::Tasks;
 
-/// What a service is given of the world: time, randomness, and a place for its background tasks.
+/// Environment of a service: time, randomness, and an owner of its background tasks.
 #[derive(Clone)]
 pub struct Platform {
-    /// What time it is.
+    /// Source of the time.
     pub clock: Arc<dyn Clock>,
-    /// Where random bytes come from.
+    /// Source of random bytes.
     pub entropy: Arc<dyn Entropy>,
     /// The owner of background tasks.
     pub tasks: Tasks,

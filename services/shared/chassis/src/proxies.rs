@@ -18,9 +18,9 @@ impl TrustedProxies {
         Self(networks.into())
     }
 
-    /// Where a request came from: its peer, or, where the peer is a trusted proxy, the last address in
-    /// `x-forwarded-for` that is not one. What is no address was not written by a proxy of ours, nor is what stands
-    /// before it: the address found until then is the answer.
+    /// Returns the address that a request came from: its peer, or, where the peer is a trusted proxy, the last address
+    /// in `x-forwarded-for` that is not one. A value that is no address was not written by a proxy of ours, nor was
+    /// what stands before it: the address found until then is the answer.
     #[must_use]
     pub fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
@@ -41,7 +41,7 @@ impl TrustedProxies {
         origin
     }
 
-    /// Whether this address is one of a trusted proxy.
+    /// Returns whether this address is one of a trusted proxy.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_proxy_is_believed_where_a_request_came_from() {
+    fn only_trusted_proxy_sets_origin() {
         assert_eq!(origin("192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
         assert_eq!(origin("10.0.0.1", &[]), "10.0.0.1");
         assert_eq!(origin("10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
@@ -82,13 +82,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_ends_the_search() {
+    fn malformed_address_ends_search() {
         assert_eq!(origin("10.0.0.1", &["198.51.100.7, unknown, 10.0.0.2"]), "10.0.0.2");
         assert_eq!(origin("10.0.0.1", &["\""]), "10.0.0.1");
     }
 
     #[test]
-    fn a_front_that_shows_its_token_is_believed_at_any_address() {
+    fn front_with_token_is_trusted_at_any_address() {
         let origin = proxies().origin_behind("192.0.2.1".parse().unwrap(), &headers(&["198.51.100.7"]));
         assert_eq!(origin.to_string(), "198.51.100.7");
     }

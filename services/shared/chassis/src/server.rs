@@ -19,14 +19,14 @@ use crate::drain::DrainStage;
 use crate::health::{Probe, Reporter};
 use crate::identity::{self, AccessTokens, IdentityStage, WorkloadVerifier};
 use crate::limit::{self, LimitStage};
-use crate::listener::{self, Lane, Protocols, RequestBody};
+use crate::listener::{self, Protocols, RequestBody, Worker};
 use crate::proxies::TrustedProxies;
 use crate::stage::{Inner, Order, StageLayer};
 use crate::telemetry::layer::RpcTelemetry;
 
 /// The largest message that a service takes (1 MiB).
 pub const MAX_RECEIVE: usize = 1024 * 1024;
-/// The largest message that a service sends (4 MiB: what a gRPC client takes unless told otherwise).
+/// The largest message that a service sends (4 MiB: what a gRPC client takes by default).
 pub const MAX_SEND: usize = 4 * 1024 * 1024;
 
 /// The order of the layers within [`RpcTelemetry`], from the outermost inwards.
@@ -34,7 +34,7 @@ pub const MAX_SEND: usize = 4 * 1024 * 1024;
 /// The limit is the innermost: it reads the request to its end, and counts by who calls.
 pub const LAYERS: [&str; 6] = ["drain", "deadline", "answer", "identity", "access", "limit"];
 
-/// How every service serves.
+/// Settings of serving, the same for every service.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "Serving")]
@@ -50,7 +50,7 @@ pub struct Config {
     #[arg(long, env = "MESH_MAX_DEADLINE", default_value = "30s", value_parser = config::duration)]
     pub max_deadline: Duration,
 
-    /// How often a service looks whether it can serve.
+    /// Interval at which a service checks whether it can serve.
     #[arg(long, env = "MESH_HEALTH_INTERVAL", default_value = "5s", value_parser = config::duration)]
     pub health_interval: Duration,
 
@@ -62,20 +62,20 @@ pub struct Config {
 }
 
 impl Config {
-    /// How tokens are judged.
+    /// Returns the settings of token verification.
     #[must_use]
     pub const fn identity(&self) -> &identity::Config {
         &self.identity
     }
 
-    /// The bounds of the listener.
+    /// Returns the limits of the listener.
     #[must_use]
     pub const fn connections(&self) -> &listener::Config {
         &self.connections
     }
 }
 
-/// What a domain crate builds: its RPCs and the probe of its health.
+/// Service that a domain crate builds: its RPCs and the probe of its health.
 #[derive(Debug)]
 pub struct Service {
     /// The domain's name: that of its crate, its workload and its upstreams.
@@ -84,7 +84,7 @@ pub struct Service {
     pub grpc_services: &'static [&'static str],
     /// Its RPCs.
     pub routes: Routes,
-    /// What it looks at to know that it can serve.
+    /// Probe of its health.
     pub probe: Probe,
 }
 
@@ -93,13 +93,13 @@ pub struct Service {
 pub struct Running {
     name: &'static str,
     address: SocketAddr,
-    leaving: CancellationToken,
+    draining: CancellationToken,
     stop: CancellationToken,
     served: JoinHandle<bool>,
 }
 
 impl Running {
-    /// Where it listens.
+    /// Returns the address that it listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -111,14 +111,14 @@ impl Running {
         self.name
     }
 
-    /// Says NOT_SERVING from now on to who asks for its health, and serves as before.
-    pub fn leave(&self) {
-        self.leaving.cancel();
+    /// Reports NOT_SERVING to health checks from now on, and serves as before.
+    pub fn begin_drain(&self) {
+        self.draining.cancel();
     }
 
-    /// Takes no more connections, and waits for the requests under way. Answers whether all of them ended in time.
+    /// Closes the listener, and waits for the requests under way. Returns whether all of them ended in time.
     pub async fn drain(self) -> bool {
-        self.leave();
+        self.begin_drain();
         self.stop.cancel();
         self.served.await.unwrap_or(false)
     }
@@ -140,7 +140,7 @@ pub async fn start(
     let names = std::iter::once(String::new()).chain(grpc_services.iter().map(|&name| name.to_owned())).collect();
     let reporter = Reporter { reporter, services: names };
     reporter.alive().await;
-    reporter.look(&probe).await;
+    reporter.update(&probe).await;
 
     let routes = reflection(routes.add_service(health), grpc_services)?;
     let trusted_proxies = TrustedProxies::new(&config.identity.trusted_proxies);
@@ -154,22 +154,23 @@ pub async fn start(
     let stack = stack.map_request(|request: Request<RequestBody>| request.map(tonic::body::Body::new));
 
     let (address, stop, connections) = (listener.local_addr()?, CancellationToken::new(), config.connections.clone());
-    let (told, leaving, interval) = (stop.clone(), CancellationToken::new(), config.health_interval);
-    let (left, lanes) = (leaving.clone(), vec![Lane::here(stack)]);
+    let (stopped, draining, interval) = (stop.clone(), CancellationToken::new(), config.health_interval);
+    let (drain_begun, workers) = (draining.clone(), vec![Worker::here(stack)]);
     #[allow(clippy::disallowed_methods, reason = "its owner is the Running that is returned, which waits for it")]
     let served = tokio::spawn(async move {
         let watch = async {
-            left.run_until_cancelled(reporter.watch(probe, interval)).await;
-            // Who watches hears of the end before its stream ends.
+            drain_begun.run_until_cancelled(reporter.watch(probe, interval)).await;
+            // Watchers of health get NOT_SERVING before their streams end.
             reporter.set(false).await;
-            told.cancelled().await;
+            stopped.cancelled().await;
             streams.cancel();
         };
-        let serve = listener::serve(listener, lanes, Protocols::Http2, &trusted_proxies, &connections, told.clone());
+        let serve =
+            listener::serve(listener, workers, Protocols::Http2, &trusted_proxies, &connections, stopped.clone());
         tokio::join!(serve, watch).0
     });
     tracing::debug!(name, %address, "listening");
-    Ok(Running { name, address, leaving, stop, served })
+    Ok(Running { name, address, draining, stop, served })
 }
 
 /// The one declared stack: [`LAYERS`], and then the RPCs.
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stack_has_the_declared_order() {
+    fn stack_has_declared_order() {
         let config = Cli::parse_from(["test"]).config;
         let clock = Arc::new(SystemClock);
         let identity = IdentityStage {

@@ -1,4 +1,4 @@
-//! What a layer of ours is: a stage that takes the request and what lies inside of it, and gives the answer.
+//! Defines a layer of ours: a stage that takes the request and the inner service, and returns the answer.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -12,7 +12,7 @@ pub(crate) type Request = http::Request<tonic::body::Body>;
 /// An answer on its way outwards.
 pub(crate) type Response = http::Response<tonic::body::Body>;
 
-/// What lies inside of a stage.
+/// Service inside of a stage.
 pub(crate) trait Inner:
     Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
 {

@@ -1,5 +1,5 @@
-//! The one table between our errors and gRPC: kinds become codes, and the public half of an error its details
-//! (google.rpc.ErrorInfo, BadRequest, RetryInfo). The cause goes to the log, once, here.
+//! Maps our errors to gRPC: kinds become codes, and the public half of an error its details (google.rpc.ErrorInfo,
+//! BadRequest, RetryInfo). The cause goes to the log, once, here.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -29,15 +29,15 @@ const fn code(kind: Kind) -> Code {
     }
 }
 
-/// The status that a caller gets for an error. Logs the cause, so call it once per error: at the border.
+/// Returns the status that a caller gets for an error. Logs the cause, so call it once per error: at the border.
 #[must_use]
 #[allow(clippy::needless_pass_by_value, reason = "the error ends here")]
-pub fn of(error: Error) -> Status {
+pub fn to_status(error: Error) -> Status {
     log(&error);
     without_log(&error)
 }
 
-/// The status of an error that is no news to the operator.
+/// Returns the status of an error without logging it: for errors that are no news to the operator.
 pub(crate) fn without_log(error: &Error) -> Status {
     let mut details = ErrorDetails::new();
     details.set_error_info(error.reason(), ERROR_DOMAIN, HashMap::new());
@@ -84,11 +84,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_shows_its_public_half_and_hides_its_cause() {
+    fn status_has_public_half_without_cause() {
         let error = Error::invalid("email", "is required")
             .retry_after(Duration::from_secs(7))
             .caused_by(std::io::Error::other("table Users is gone"));
-        let status = of(error);
+        let status = to_status(error);
         assert_eq!(status.code(), Code::InvalidArgument);
         let details = status.get_error_details();
         let info = details.error_info().unwrap();

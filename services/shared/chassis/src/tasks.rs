@@ -5,7 +5,7 @@ use opentelemetry::trace::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// The owner of background tasks: each is told to stop, and waited for.
+/// Owner of background tasks: stops each and waits for it.
 #[derive(Debug, Clone, Default)]
 pub struct Tasks {
     tracker: TaskTracker,
@@ -24,7 +24,7 @@ impl Tasks {
         });
     }
 
-    /// Runs what must not stop halfway when its caller hangs up, in the caller's trace. Nothing, if it panics.
+    /// Runs work that must not stop halfway when its caller hangs up, in the caller's trace. None if it panics.
     pub async fn to_completion<T, F>(&self, work: F) -> Option<T>
     where
         T: Send + 'static,
@@ -33,10 +33,10 @@ impl Tasks {
         self.tracker.spawn(work.with_current_context()).await.ok()
     }
 
-    /// Tells every task to stop and waits for them, at most `patience`. Answers whether all ended.
-    pub async fn shutdown(&self, patience: Duration) -> bool {
+    /// Tells every task to stop and waits for them, at most `timeout`. Returns whether all ended.
+    pub async fn shutdown(&self, timeout: Duration) -> bool {
         self.stop.cancel();
         self.tracker.close();
-        tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
+        tokio::time::timeout(timeout, self.tracker.wait()).await.is_ok()
     }
 }

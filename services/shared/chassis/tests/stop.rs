@@ -1,4 +1,4 @@
-//! How a service stops: told once, with its streams ended, and as unhealthy as it is.
+//! Shutdown of a service: its drain, its open streams and its health.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
@@ -49,7 +49,7 @@ fn whole_server() -> HealthCheckRequest {
 }
 
 #[tokio::test]
-async fn open_streams_hear_of_the_end_and_hold_up_no_stop() {
+async fn open_streams_end_with_drain() {
     let (running, channel) = start().await;
     let mut health = HealthClient::new(channel.clone()).watch(whole_server()).await.expect("a stream").into_inner();
     let first = health.message().await.expect("a message").expect("a status");
@@ -75,16 +75,16 @@ async fn open_streams_hear_of_the_end_and_hold_up_no_stop() {
 }
 
 #[tokio::test]
-async fn a_service_that_leaves_says_so_and_answers_until_it_stops() {
-    const LEAVING: i32 = ServingStatus::NotServing as i32;
+async fn draining_service_is_not_serving_but_answers() {
+    const DRAINING: i32 = ServingStatus::NotServing as i32;
     let (running, channel) = start().await;
     let mut health = HealthClient::new(channel).watch(whole_server()).await.expect("a stream").into_inner();
-    running.leave();
-    while health.message().await.expect("no end").expect("a status").status != LEAVING {}
+    running.begin_drain();
+    while health.message().await.expect("no end").expect("a status").status != DRAINING {}
 
     let newcomer = chassis::client::channel(&format!("http://{}", running.address())).expect("an address");
     let mut newcomer = HealthClient::new(newcomer);
-    assert_eq!(newcomer.check(whole_server()).await.expect("an answer").into_inner().status, LEAVING);
+    assert_eq!(newcomer.check(whole_server()).await.expect("an answer").into_inner().status, DRAINING);
     let alive = HealthCheckRequest { service: health::LIVENESS.to_owned() };
     assert_eq!(newcomer.check(alive).await.expect("an answer").into_inner().status, ServingStatus::Serving as i32);
     assert!(running.drain().await);
@@ -92,7 +92,7 @@ async fn a_service_that_leaves_says_so_and_answers_until_it_stops() {
 }
 
 #[tokio::test]
-async fn the_health_of_an_unknown_service_is_not_found() {
+async fn health_of_unknown_service_is_not_found() {
     let (running, channel) = start().await;
     let unknown = HealthCheckRequest { service: "nobody".to_owned() };
     let status = HealthClient::new(channel).check(unknown).await.expect_err("no such service");
@@ -101,7 +101,7 @@ async fn the_health_of_an_unknown_service_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_service_whose_table_is_away_lives_but_cannot_serve() {
+async fn service_without_table_is_alive_but_not_serving() {
     let (running, channel) = start_with(Probe::new(|| async { Err(Error::unavailable("no table")) })).await;
     let status = async |service: &str| {
         let request = HealthCheckRequest { service: service.to_owned() };
@@ -119,7 +119,7 @@ async fn a_service_whose_table_is_away_lives_but_cannot_serve() {
 }
 
 #[tokio::test]
-async fn a_service_that_serves_says_so_to_who_asks_from_its_machine() {
+async fn serving_service_passes_health_check() {
     let (running, _) = start().await;
     health::ask(&format!("http://{}", running.address())).await.expect("it serves");
     assert!(running.drain().await);

@@ -1,4 +1,4 @@
-//! What the telemetry layers record of a call, on providers that keep it in memory.
+//! Records of a call by the telemetry layers, on providers that keep them in memory.
 //!
 //! The providers are global, so each test has a trace of its own and looks at nothing else.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
@@ -124,7 +124,7 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_call_is_a_server_span_under_the_callers_and_carries_the_listed_attributes_only() {
+async fn call_is_server_span_with_listed_attributes() {
     const TRACE: &str = "0000000000000000000000000000a001";
     serve_unary(PATH, TRACE, Code::Ok).await;
     let span = span(TRACE);
@@ -136,7 +136,7 @@ async fn a_call_is_a_server_span_under_the_callers_and_carries_the_listed_attrib
 }
 
 #[tokio::test]
-async fn the_status_of_an_answer_without_a_body_is_in_its_headers() {
+async fn status_without_body_is_read_from_headers() {
     const TRACE: &str = "0000000000000000000000000000a002";
     let service = RpcTelemetry.layer(service_fn(async |_: Request<()>| {
         let mut answer = Response::new(Empty::<Bytes>::new());
@@ -148,7 +148,7 @@ async fn the_status_of_an_answer_without_a_body_is_in_its_headers() {
 }
 
 #[tokio::test]
-async fn an_http_refusal_stands_for_a_status() {
+async fn http_refusal_maps_to_status() {
     const TRACE: &str = "0000000000000000000000000000a003";
     let service = RpcTelemetry.layer(service_fn(async |_: Request<()>| {
         let mut answer = Response::new(Empty::<Bytes>::new());
@@ -160,7 +160,7 @@ async fn an_http_refusal_stands_for_a_status() {
 }
 
 #[tokio::test]
-async fn only_faults_of_the_server_are_errors_of_its_span() {
+async fn only_server_faults_are_span_errors() {
     let faults = ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"];
     for number in 0..=16 {
         let trace = format!("0000000000000000000000000000b{number:03x}");
@@ -174,7 +174,7 @@ async fn only_faults_of_the_server_are_errors_of_its_span() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_cancels_the_call() {
+async fn client_hangup_cancels_call() {
     const BEFORE: &str = "0000000000000000000000000000a004";
     let mut service = RpcTelemetry.layer(service_fn(async |_: Request<()>| {
         std::future::pending::<()>().await;
@@ -192,15 +192,15 @@ async fn a_client_that_hangs_up_cancels_the_call() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_dropped_when_its_time_is_over_exceeded_its_deadline() {
-    for (trace, patience, code) in [
+async fn call_dropped_after_timeout_exceeded_deadline() {
+    for (trace, timeout, code) in [
         ("0000000000000000000000000000a010", "0n", "DEADLINE_EXCEEDED"),
         ("0000000000000000000000000000a011", "1H", "CANCELLED"),
     ] {
         let mut service = RpcClientTelemetry::new("auth", None)
             .layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(streamed(unary(Code::Ok)))));
         let mut request = request(PATH, trace);
-        request.headers_mut().insert("grpc-timeout", HeaderValue::from_static(patience));
+        request.headers_mut().insert("grpc-timeout", HeaderValue::from_static(timeout));
         let _entered = propagation::extract(request.headers()).attach();
         drop(service.call(request));
         assert_eq!(attribute(&span(trace), "rpc.response.status_code").as_deref(), Some(code));
@@ -208,7 +208,7 @@ async fn a_call_that_is_dropped_when_its_time_is_over_exceeded_its_deadline() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_a_fault() {
+async fn interrupted_answer_is_fault() {
     const TRACE: &str = "0000000000000000000000000000a006";
     let service = RpcTelemetry.layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(streamed(Vec::new()))));
     let answer = service.oneshot(request(PATH, TRACE)).await.expect("it answers");
@@ -217,7 +217,7 @@ async fn an_answer_that_breaks_off_is_a_fault() {
 }
 
 #[tokio::test]
-async fn paths_that_nobody_serves_are_one_series() {
+async fn unknown_paths_are_one_series() {
     for number in 0..50 {
         let trace = format!("0000000000000000000000000000c{number:03x}");
         serve_unary(&format!("/made.Up/Method{number}"), &trace, Code::Unimplemented).await;
@@ -237,7 +237,7 @@ async fn paths_that_nobody_serves_are_one_series() {
 }
 
 #[tokio::test]
-async fn a_caller_that_does_not_sample_is_obeyed_and_passed_on() {
+async fn unsampled_parent_is_obeyed_and_propagated() {
     const TRACE: &str = "0000000000000000000000000000a007";
     let service = RpcTelemetry.layer(service_fn(async |_: Request<()>| {
         let mut onward = HeaderMap::new();
@@ -258,7 +258,7 @@ async fn a_caller_that_does_not_sample_is_obeyed_and_passed_on() {
 }
 
 #[tokio::test]
-async fn a_client_names_its_own_span_as_the_servers_parent_and_counts_every_refusal_as_an_error() {
+async fn client_span_is_parent_and_refusal_is_error() {
     const TRACE: &str = "0000000000000000000000000000a008";
     LazyLock::force(&RECORDED);
     let layer = RpcClientTelemetry::new("auth", Some(50051));
@@ -296,7 +296,7 @@ fn http_call(method: &str, trace: &str) -> HttpCall {
 }
 
 #[tokio::test]
-async fn an_http_request_is_named_by_its_route_and_carries_the_listed_attributes_only() {
+async fn http_span_has_route_and_listed_attributes() {
     const TRACE: &str = "0000000000000000000000000000a009";
     let mut call = http_call("GET", TRACE);
     call.route("/clients/{clientId}");
@@ -317,7 +317,7 @@ async fn an_http_request_is_named_by_its_route_and_carries_the_listed_attributes
 }
 
 #[tokio::test]
-async fn an_http_fault_is_an_error_and_a_refusal_is_not() {
+async fn http_fault_is_error_and_refusal_is_not() {
     const FAULT: &str = "0000000000000000000000000000a00a";
     http_call("POST", FAULT).end(StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(span(FAULT).status, Status::error(""));
@@ -331,7 +331,7 @@ async fn an_http_fault_is_an_error_and_a_refusal_is_not() {
 }
 
 #[tokio::test]
-async fn an_http_answer_that_needs_no_body_is_complete_and_one_that_is_dropped_is_not() {
+async fn dropped_http_body_is_cancelled_unless_complete() {
     const EMPTY: &str = "0000000000000000000000000000a00c";
     drop(http_call("DELETE", EMPTY).wrap(Response::new(Empty::<Bytes>::new())));
     assert_eq!(attribute(&span(EMPTY), "error.type"), None);

@@ -1,4 +1,4 @@
-//! What reaches a collector of one call from a client to a server. One test: the pipeline of a process is set up once.
+//! Export to a collector of one call from a client to a server. One test: the pipeline of a process is set up once.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ mod otlp;
 const METHOD: &str = "grpc.health.v1.Health/Check";
 const SOON: Duration = Duration::from_secs(20);
 
-/// What a service does within a call: a span that asks to be exported, within one that doesn't.
+/// Simulates the work of a service within a call: a span that asks to be exported, within one that doesn't.
 fn work<F: Future>(answer: F) -> impl Future<Output = F::Output> {
     let foreign = tracing::info_span!("library", secret = "what someone wrote");
     answer.instrument(tracing::info_span!("hash", otel.kind = "internal")).instrument(foreign)
@@ -52,7 +52,7 @@ async fn call(address: SocketAddr) {
 }
 
 #[tokio::test]
-async fn one_call_is_one_trace_with_its_logs_and_its_measures() {
+async fn call_exports_one_trace_with_logs_and_metrics() {
     let receiver = OtlpReceiver::start().await.expect("a free port");
     let log = "info,access=debug".parse().expect("a filter");
     let config = Config { log, otlp: Otlp::to(receiver.endpoint()), ..Config::default() };

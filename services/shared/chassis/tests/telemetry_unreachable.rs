@@ -7,7 +7,7 @@ use chassis::telemetry::{self, Config, Otlp};
 use tokio::net::TcpListener;
 
 #[tokio::test]
-async fn a_collector_that_does_not_answer_delays_the_end_by_no_more_than_was_granted() {
+async fn silent_collector_delays_shutdown_by_timeout_at_most() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let endpoint = format!("http://{}", silent.local_addr().expect("an address"));
     let config = Config { otlp: Otlp::to(endpoint), ..Config::default() };

@@ -8,25 +8,25 @@ use crate::fault::Rejection;
 use crate::item::{Attributes, Item, Key};
 use crate::table::{Read, Table};
 
-/// The most keys that one BatchGetItem takes.
-const MOST: usize = 100;
-/// How often a key is asked for that DynamoDB leaves unprocessed. The largest items need three.
-const ROUNDS: u32 = 5;
+/// Maximum keys in one BatchGetItem.
+const MAX_KEYS: usize = 100;
+/// Maximum calls for a key that DynamoDB leaves unprocessed. The largest items need three.
+const MAX_ATTEMPTS: u32 = 5;
 
-/// The items with these keys, in no promised order; those that are not there are left out. One call for each hundred.
+/// Returns the items with these keys, in no promised order; missing ones are left out. One call for each hundred keys.
 pub(crate) async fn get(table: &Table, mut keys: Vec<Key>, read: Read) -> Result<Vec<Item>> {
-    // DynamoDB refuses a key that comes twice.
+    // DynamoDB refuses duplicate keys.
     keys.sort_unstable();
     keys.dedup();
     let mut items = Vec::with_capacity(keys.len());
-    for chunk in keys.chunks(MOST) {
+    for chunk in keys.chunks(MAX_KEYS) {
         let mut left = chunk.iter().map(|key| key.attributes(table.def)).collect();
-        for again in 0..ROUNDS {
-            // It leaves keys when there is too much in them for one answer, and when the table is busy: then it wants rest.
-            if again > 0 {
-                tokio::time::sleep(backoff(again)).await;
+        for attempt in 0..MAX_ATTEMPTS {
+            // DynamoDB leaves keys unprocessed when the answer gets too large or the table is throttled.
+            if attempt > 0 {
+                tokio::time::sleep(backoff(attempt)).await;
             }
-            left = round(table, left, read, &mut items).await?;
+            left = get_chunk(table, left, read, &mut items).await?;
             if left.is_empty() {
                 break;
             }
@@ -38,8 +38,8 @@ pub(crate) async fn get(table: &Table, mut keys: Vec<Key>, read: Read) -> Result
     Ok(items)
 }
 
-/// One call; answers the keys that it left.
-async fn round(table: &Table, keys: Vec<Attributes>, read: Read, items: &mut Vec<Item>) -> Result<Vec<Attributes>> {
+/// Makes one call and returns the unprocessed keys.
+async fn get_chunk(table: &Table, keys: Vec<Attributes>, read: Read, items: &mut Vec<Item>) -> Result<Vec<Attributes>> {
     let wanted = KeysAndAttributes::builder()
         .set_keys(Some(keys))
         .consistent_read(read == Read::Consistent)

@@ -15,8 +15,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::fault::{Modelled, Rejection, class, rejection};
 
-/// Runs one call in a span of its own and measures it, by OpenTelemetry's conventions for DynamoDB. Keys and values stay
-/// out of it.
+/// Runs one call in a span of its own and measures it, by OpenTelemetry's conventions for DynamoDB. Keys and values
+/// stay out of it.
 pub(crate) fn traced<T, E: Modelled>(
     operation: &'static str,
     table: &str,
@@ -39,7 +39,7 @@ pub(crate) fn traced<T, E: Modelled>(
             Err(error) => {
                 let rejection = rejection(operation, table, &error);
                 // A condition that does not hold is an answer, not an error.
-                let failed = !matches!(rejection, Rejection::Unmet(_) | Rejection::Cancelled(_));
+                let failed = !matches!(rejection, Rejection::ConditionFailed(_) | Rejection::Cancelled(_));
                 let class = failed.then(|| class(&error));
                 if let Some(class) = class {
                     span.record("error.type", class);
@@ -110,8 +110,8 @@ fn strings(texts: impl IntoIterator<Item = String>) -> Value {
 
 /// Counts the attempts that the SDK makes of one call.
 ///
-/// A write whose answer got lost is tried again, and the second attempt meets what the first one wrote. Who knows that
-/// there was a first one can tell this from a condition that never held.
+/// A write whose answer got lost is tried again, and the second attempt meets what the first one wrote. The count tells
+/// this case from a condition that never held.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Attempts(Arc<AtomicU32>);
 
@@ -137,14 +137,14 @@ impl Intercept for Attempts {
     }
 }
 
-/// How often a write is tried that collides with a transaction. The SDK does not retry these.
+/// Maximum attempts of a write that conflicts with a transaction. The SDK does not retry these.
 const CONFLICT_ATTEMPTS: u32 = 4;
 
-/// Repeats a write while transactions on the same items are under way, waiting a little longer each time.
+/// Retries a write with backoff while it conflicts with transactions on the same items.
 ///
 /// # Errors
-/// ABORTED (`CONFLICT`) when they don't end, as an error of the caller's retry; every other rejection as it is.
-pub(crate) async fn past_conflicts<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, Rejection>
+/// ABORTED (`CONFLICT`) when the last attempt conflicts too; every other rejection as it is.
+pub(crate) async fn retry_conflicts<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, Rejection>
 where
     F: Future<Output = Result<T, Rejection>>,
 {
@@ -161,7 +161,7 @@ where
     Err(Rejection::Fault(Error::new(Kind::Aborted, "CONFLICT", message).retry_after(Duration::from_secs(1))))
 }
 
-/// 10 ms, 20 ms, 40 ms and so on, each shortened at random by up to half, so that those who collided don't meet again.
+/// Returns the backoff before a retry: 10 ms, 20 ms, 40 ms and so on, each shortened at random by up to half (jitter).
 pub(crate) fn backoff(round: u32) -> Duration {
     let full = Duration::from_millis(5) * 2_u32.saturating_pow(round);
     let mut byte = [0_u8];

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::def::KeyDef;
 use crate::item::{Attributes, value};
 
-/// What must hold of the stored item for a write to happen.
+/// A condition on the stored item for a write to happen.
 ///
 /// A comparison with an attribute that is not there does not hold, whatever the comparison.
 #[derive(Clone)]
@@ -108,40 +108,44 @@ impl Condition {
         Self(Node::Compare(attribute, operator, value(&operand).ok()))
     }
 
-    pub(crate) fn render(self, key: KeyDef, words: &mut Words) -> Result<String> {
+    pub(crate) fn render(self, key: KeyDef, placeholders: &mut Placeholders) -> Result<String> {
         Ok(match self.0 {
-            Node::ItemExists => format!("attribute_exists({})", words.name(key.partition)),
-            Node::ItemAbsent => format!("attribute_not_exists({})", words.name(key.partition)),
-            Node::Has(attribute) => format!("attribute_exists({})", words.name(attribute)),
-            Node::Lacks(attribute) => format!("attribute_not_exists({})", words.name(attribute)),
+            Node::ItemExists => format!("attribute_exists({})", placeholders.name(key.partition)),
+            Node::ItemAbsent => format!("attribute_not_exists({})", placeholders.name(key.partition)),
+            Node::Has(attribute) => format!("attribute_exists({})", placeholders.name(attribute)),
+            Node::Lacks(attribute) => format!("attribute_not_exists({})", placeholders.name(attribute)),
             Node::Compare(attribute, operator, operand) => {
                 let operand = operand.ok_or_else(|| {
                     kernel::Error::internal(format!("what {attribute} is compared with can't be stored"))
                 })?;
-                format!("{} {operator} {}", words.name(attribute), words.value(operand))
+                format!("{} {operator} {}", placeholders.name(attribute), placeholders.value(operand))
             }
             Node::BeginsWith(attribute, prefix) => {
-                format!("begins_with({}, {})", words.name(attribute), words.value(AttributeValue::S(prefix)))
+                format!(
+                    "begins_with({}, {})",
+                    placeholders.name(attribute),
+                    placeholders.value(AttributeValue::S(prefix))
+                )
             }
-            Node::All(conditions) => join(conditions, " AND ", key, words)?,
-            Node::Any(conditions) => join(conditions, " OR ", key, words)?,
+            Node::All(conditions) => join(conditions, " AND ", key, placeholders)?,
+            Node::Any(conditions) => join(conditions, " OR ", key, placeholders)?,
         })
     }
 }
 
-fn join(conditions: Vec<Condition>, word: &str, key: KeyDef, words: &mut Words) -> Result<String> {
-    let rendered: Vec<String> = conditions.into_iter().map(|c| c.render(key, words)).collect::<Result<_>>()?;
+fn join(conditions: Vec<Condition>, word: &str, key: KeyDef, placeholders: &mut Placeholders) -> Result<String> {
+    let rendered: Vec<String> = conditions.into_iter().map(|c| c.render(key, placeholders)).collect::<Result<_>>()?;
     Ok(format!("({})", rendered.join(word)))
 }
 
-/// The names and values of an expression. Placeholders stand for all of them: a name may be a reserved word.
+/// The placeholders for the names and values of an expression. A name may be a reserved word, so none is written out.
 #[derive(Default)]
-pub(crate) struct Words {
+pub(crate) struct Placeholders {
     names: HashMap<String, String>,
     values: Attributes,
 }
 
-impl Words {
+impl Placeholders {
     pub(crate) fn name(&mut self, attribute: &str) -> String {
         if let Some((placeholder, _)) = self.names.iter().find(|(_, name)| *name == attribute) {
             return placeholder.clone();
@@ -157,7 +161,7 @@ impl Words {
         placeholder
     }
 
-    /// DynamoDB refuses empty maps: none is sent instead.
+    /// Returns the maps of names and values; none instead of an empty one, which DynamoDB refuses.
     pub(crate) fn split(self) -> (Option<HashMap<String, String>>, Option<Attributes>) {
         let Self { names, values } = self;
         ((!names.is_empty()).then_some(names), (!values.is_empty()).then_some(values))

@@ -13,7 +13,7 @@ use crate::Table;
 use crate::def::TableDef;
 use crate::erasure::Erasure;
 
-/// Where DynamoDB is, and how long to wait for it. Every setting is a flag and a variable.
+/// Address, names and timeouts of DynamoDB. Every setting is a flag and a variable.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "DynamoDB")]
@@ -27,43 +27,43 @@ pub struct Config {
         default_value = DEFAULT_REGION, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub region: String,
 
-    /// What the name of every table begins with
+    /// Prefix of the name of every table
     #[arg(long, env = "MESH_TABLE_PREFIX", value_name = "PREFIX",
         default_value = DEFAULT_PREFIX, value_parser = parse_prefix)]
     pub table_prefix: String,
 
-    /// How long one attempt of a call may take
+    /// Timeout of one attempt of a call
     #[arg(long = "dynamodb-attempt-timeout", env = "MESH_DYNAMODB_ATTEMPT_TIMEOUT", value_name = "DURATION",
         default_value = "1s", value_parser = parse_duration)]
     pub attempt_timeout: Duration,
 
-    /// How long a call may take with all its attempts
+    /// Timeout of a call with all its attempts
     #[arg(long = "dynamodb-operation-timeout", env = "MESH_DYNAMODB_OPERATION_TIMEOUT", value_name = "DURATION",
         default_value = "3s", value_parser = parse_duration)]
     pub operation_timeout: Duration,
 
-    /// How long to wait for a connection
+    /// Timeout for a connection
     #[arg(long = "dynamodb-connect-timeout", env = "MESH_DYNAMODB_CONNECT_TIMEOUT", value_name = "DURATION",
         default_value = "500ms", value_parser = parse_duration)]
     pub connect_timeout: Duration,
 
-    /// How often a call is tried when DynamoDB throttles, fails or doesn't answer
+    /// Maximum attempts of a call when DynamoDB throttles, fails or doesn't answer
     #[arg(long = "dynamodb-max-attempts", env = "MESH_DYNAMODB_MAX_ATTEMPTS", value_name = "COUNT",
         default_value_t = DEFAULT_ATTEMPTS, value_parser = clap::value_parser!(u32).range(1..=10))]
     pub max_attempts: u32,
 
-    /// The access key ID for an endpoint on the loopback interface. It is no setting: an embedded engine makes one at each
-    /// start.
+    /// The access key ID for an endpoint on the loopback interface. It is no setting: an embedded engine makes one at
+    /// each start.
     #[arg(skip)]
     pub access_key: AccessKey,
 }
 
-/// An access key ID that admits to an engine on this machine. Its Debug form hides it.
+/// The access key ID of an engine on this machine. Its Debug form hides it.
 #[derive(Clone)]
 pub struct AccessKey(Arc<str>);
 
 impl AccessKey {
-    /// The key, to be shown to the engine alone.
+    /// Returns the key, to be sent to the engine only.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -71,7 +71,7 @@ impl AccessKey {
 }
 
 impl Default for AccessKey {
-    /// A made-up key, for engines that ask for none.
+    /// Returns a made-up key, for engines that check none.
     fn default() -> Self {
         "local".into()
     }
@@ -94,7 +94,7 @@ const DEFAULT_PREFIX: &str = "therapy-";
 const DEFAULT_ATTEMPTS: u32 = 3;
 
 impl Default for Config {
-    /// What an empty command line and an empty environment give.
+    /// Returns the settings of an empty command line and an empty environment.
     fn default() -> Self {
         Self {
             endpoint: None,
@@ -110,10 +110,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// A client with these settings. Nothing is sent yet.
+    /// Returns a client with these settings. Sends nothing yet.
     ///
-    /// An endpoint on the loopback interface is an emulator: it gets the access key alone. Every other gets credentials of the
-    /// usual chain: environment, profile, web identity, container, instance.
+    /// An endpoint on the loopback interface is an emulator: it gets the access key alone. Every other gets credentials
+    /// of the usual chain: environment, profile, web identity, container, instance.
     pub async fn connect(&self) -> Client {
         let http =
             aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
@@ -144,7 +144,7 @@ impl Config {
         Client { sdk, prefix: self.table_prefix.as_str().into(), erasure: None }
     }
 
-    /// Whether the endpoint is on the loopback interface.
+    /// Returns true if the endpoint is on the loopback interface.
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.endpoint.as_deref().is_some_and(is_loopback)
@@ -160,33 +160,33 @@ pub struct Client {
 }
 
 impl Client {
-    /// The same, for a store whose deleted content this process can overwrite.
+    /// Sets the erasure of a store whose deleted content this process can overwrite.
     #[must_use]
     pub fn with_erasure(self, erasure: Arc<dyn Erasure>) -> Self {
         Self { erasure: Some(erasure), ..self }
     }
 
-    /// The handle of a table. Nothing is sent.
+    /// Returns the handle of a table. Sends nothing.
     #[must_use]
     pub fn table(&self, def: &'static TableDef) -> Table {
         Table { sdk: self.sdk.clone(), name: self.name(def).into(), def, erasure: self.erasure.clone() }
     }
 
-    /// The full name of a table: the prefix and its own name.
+    /// Returns the full name of a table: the prefix and its own name.
     pub(crate) fn name(&self, def: &TableDef) -> String {
         format!("{}{}", self.prefix, def.name)
     }
 }
 
 fn parse_endpoint(text: &str) -> Result<String, String> {
-    let told = "must be like http://127.0.0.1:8000; leave it unset for AWS";
-    let uri: http::Uri = text.parse().map_err(|_| told.to_owned())?;
+    let remedy = "must be like http://127.0.0.1:8000; leave it unset for AWS";
+    let uri: http::Uri = text.parse().map_err(|_| remedy.to_owned())?;
     let scheme = uri.scheme_str();
     let bare = uri.path() == "/" && uri.query().is_none();
     if (scheme == Some("http") || scheme == Some("https")) && uri.host().is_some_and(|host| !host.is_empty()) && bare {
         Ok(text.to_owned())
     } else {
-        Err(told.to_owned())
+        Err(remedy.to_owned())
     }
 }
 
@@ -232,12 +232,12 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_what_an_empty_command_line_gives() {
+    fn empty_command_line_gives_default_config() {
         assert_eq!(format!("{:?}", parse(&[]).unwrap()), format!("{:?}", Config::default()));
     }
 
     #[test]
-    fn a_value_that_makes_no_sense_is_refused() {
+    fn invalid_setting_is_refused() {
         for (flag, values) in [
             ("--dynamodb-endpoint", &["", "127.0.0.1:8000", "ftp://x", "http://", "http://x/path", "http://x/?q"][..]),
             ("--dynamodb-region", &[""]),
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_loopback_interface_gets_the_access_key() {
+    fn access_key_is_sent_to_loopback_only() {
         for local in ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "https://127.1.2.3"] {
             assert!(is_loopback(local), "{local}");
         }

@@ -1,4 +1,4 @@
-/// A table, as data: the program that uses it and the command that makes it read the same definition.
+/// Definition of a table, shared by the program that uses it and the command that creates it.
 ///
 /// Tables are billed on demand. Every key attribute is a string.
 #[derive(Debug)]
@@ -9,8 +9,8 @@ pub struct TableDef {
     pub key: KeyDef,
     /// The global secondary indexes.
     pub indexes: &'static [IndexDef],
-    /// The attribute that holds when an item expires, in seconds since 1970. DynamoDB deletes late, up to days: a
-    /// reader compares the time itself.
+    /// The attribute with an item's expiry, in seconds since 1970. DynamoDB deletes late, up to days: a reader compares
+    /// the time itself.
     pub ttl: Option<&'static str>,
 }
 
@@ -41,7 +41,7 @@ pub struct IndexDef {
     pub name: &'static str,
     /// The key.
     pub key: KeyDef,
-    /// What a Query on the index answers.
+    /// The attributes that a Query on the index returns.
     pub projection: Projection,
 }
 

@@ -16,32 +16,32 @@ use kernel::{Error, Result};
 
 use crate::item::Item;
 
-/// Why a call did not do what was asked.
+/// Reason for a call that did not do what was asked.
 pub(crate) enum Rejection {
     /// The condition does not hold of this item.
-    Unmet(Option<Item>),
-    /// A transaction is just changing the item.
+    ConditionFailed(Option<Item>),
+    /// Another transaction is changing the item.
     Conflict,
     /// The transaction was cancelled, with a reason per action.
     Cancelled(Vec<CancellationReason>),
-    /// Anything else, as the caller is told.
+    /// Anything else, as the error for the caller.
     Fault(Error),
 }
 
 impl Rejection {
-    /// The item that kept a condition from holding; every other rejection is an error.
-    pub(crate) fn unmet(self) -> Result<Option<Item>> {
+    /// Returns the item for which the condition failed; every other rejection becomes an error.
+    pub(crate) fn into_failed_condition(self) -> Result<Option<Item>> {
         match self {
-            Self::Unmet(old) => Ok(old),
+            Self::ConditionFailed(old) => Ok(old),
             other @ (Self::Conflict | Self::Cancelled(_) | Self::Fault(_)) => Err(other.into_error()),
         }
     }
 
-    /// The error, where no outcome is expected.
+    /// Returns the error, for calls without conditions.
     pub(crate) fn into_error(self) -> Error {
         match self {
             Self::Fault(error) => error,
-            Self::Unmet(_) => Error::internal("DynamoDB reports a condition where there is none"),
+            Self::ConditionFailed(_) => Error::internal("DynamoDB reports a condition where there is none"),
             Self::Conflict => Error::unavailable("DynamoDB reports a conflict of transactions"),
             Self::Cancelled(_) => Error::internal("DynamoDB reports a transaction where there is none"),
         }
@@ -58,7 +58,7 @@ macro_rules! conditional {
         impl Modelled for $error {
             fn outcome(&self) -> Option<Rejection> {
                 if let Self::ConditionalCheckFailedException(failed) = self {
-                    Some(Rejection::Unmet(failed.item().filter(|item| !item.is_empty()).cloned().map(Item)))
+                    Some(Rejection::ConditionFailed(failed.item().filter(|item| !item.is_empty()).cloned().map(Item)))
                 } else {
                     matches!(self, Self::TransactionConflictException(_)).then_some(Rejection::Conflict)
                 }
@@ -89,7 +89,7 @@ macro_rules! unconditional {
 }
 unconditional!(BatchGetItemError, GetItemError, QueryError, ScanError);
 
-/// The public face of a failed call: what will pass is UNAVAILABLE, the rest is INTERNAL.
+/// Maps a failed call to its rejection: transient failures are UNAVAILABLE, the others INTERNAL.
 pub(crate) fn rejection<E: Modelled>(
     operation: &'static str,
     table: &str,
@@ -114,7 +114,7 @@ where
     if passing { Error::unavailable(cause) } else { Error::internal(cause) }
 }
 
-/// The codes of DynamoDB's that come with status 400 and pass by themselves.
+/// Returns true for DynamoDB's transient error codes with status 400.
 pub(crate) fn is_passing(code: &str) -> bool {
     matches!(
         code,
@@ -130,7 +130,7 @@ pub(crate) fn is_passing(code: &str) -> bool {
     )
 }
 
-/// The `error.type` of the semantic conventions: a small set of words.
+/// Returns the `error.type` of the semantic conventions, from a small set.
 pub(crate) fn class<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> &str {
     match error {
         SdkError::ConstructionFailure(_) => "construction_failure",
@@ -142,7 +142,7 @@ pub(crate) fn class<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) 
     }
 }
 
-/// What the log learns: not the SDK's error itself, whose debug form holds the raw answer.
+/// The logged cause. It isn't the SDK's error, whose Debug form holds the raw answer.
 #[derive(Debug)]
 struct Fault {
     operation: &'static str,

@@ -1,4 +1,4 @@
-//! Several byte strings as one, so that no two lists give the same: each is preceded by its length.
+//! Encodes a list of byte strings unambiguously as one: each is preceded by its length.
 
 pub(crate) fn frame<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut framed = Vec::new();
@@ -9,7 +9,7 @@ pub(crate) fn frame<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     framed
 }
 
-/// The parts of a frame, or nothing if it is none.
+/// Returns the parts of a frame, or none if the bytes are no frame.
 pub(crate) fn unframe(mut framed: &[u8]) -> Option<Vec<&[u8]>> {
     let mut parts = Vec::new();
     while !framed.is_empty() {
@@ -29,13 +29,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_frame_gives_back_its_parts(parts: Vec<Vec<u8>>) {
+        fn frame_round_trip_returns_its_parts(parts: Vec<Vec<u8>>) {
             let framed = frame(parts.iter().map(Vec::as_slice));
             prop_assert_eq!(unframe(&framed).unwrap(), parts);
         }
 
         #[test]
-        fn what_is_no_frame_is_refused_and_never_panics(bytes: Vec<u8>) {
+        fn malformed_frame_is_refused_without_panic(bytes: Vec<u8>) {
             if let Some(parts) = unframe(&bytes) {
                 prop_assert_eq!(frame(parts), bytes);
             }

@@ -14,18 +14,18 @@ use crate::secret::Secrets;
 use crate::table::{Read, Table};
 use crate::transact::{Action, Verdict};
 
-/// How long a key is remembered.
+/// Lifetime of a record, and so of its key.
 pub const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The attribute that says when a record expires, in seconds since 1970. The table that holds the records names it as
 /// its [`ttl`](crate::TableDef::ttl).
 pub const EXPIRES_AT: &str = "expires_at";
 
-/// Remembers the requests that brought an `Idempotency-Key`, in the table of what they made.
+/// Stores records of idempotent requests (those with an `Idempotency-Key`), in the table of the resources they create.
 ///
-/// The record is written in the same transaction as the resource, so that there is never one without the other. It holds
-/// the id of the resource and a keyed MAC of the request: nothing of the request itself. Its partition key begins with
-/// `IDEM#`, as no other of the table may.
+/// The record is written in the same transaction as the resource, so that there is never one without the other. It
+/// holds the id of the resource and a keyed MAC of the request: nothing of the request itself. Its partition key begins
+/// with `IDEM#`, as no other of the table may.
 #[derive(Clone)]
 pub struct Idempotency {
     table: Table,
@@ -34,21 +34,21 @@ pub struct Idempotency {
     clock: Arc<dyn Clock>,
 }
 
-/// A request that brought a key.
+/// A request with an `Idempotency-Key`.
 #[derive(Debug, Clone, Copy)]
-pub struct Keyed<'a> {
-    /// Who calls: the bytes of the caller's id.
+pub struct IdempotentRequest<'a> {
+    /// The bytes of the caller's id.
     pub caller: &'a [u8],
     /// The path of the RPC.
     pub rpc: &'static str,
-    /// What the `Idempotency-Key` header says: 1 to 255 printable ASCII characters.
+    /// The value of the `Idempotency-Key` header: 1 to 255 printable ASCII characters.
     pub key: &'a str,
-    /// The request as it came, without the key.
+    /// The request's bytes, without the key.
     pub body: &'a [u8],
 }
 
-impl Keyed<'_> {
-    /// Returns the partition key of the record: another one for another caller, RPC or key.
+impl IdempotentRequest<'_> {
+    /// Returns the partition key of the record, which is unique for caller, RPC and key.
     fn partition(&self) -> Result<String> {
         let Self { caller, rpc, key, body: _ } = self;
         if !(1..=255).contains(&key.len()) || !key.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
@@ -68,7 +68,7 @@ struct Record {
 }
 
 impl Idempotency {
-    /// Records in this table, whose definition names [`EXPIRES_AT`] as its `ttl`.
+    /// Creates the store of records in this table, whose definition names [`EXPIRES_AT`] as its `ttl`.
     ///
     /// # Errors
     /// INTERNAL when the cryptographic library fails.
@@ -78,7 +78,7 @@ impl Idempotency {
         Ok(Self { table, keys, clock })
     }
 
-    /// The claim of a request that may have brought a key: none without one.
+    /// Returns the claim of a request on its key; none for a request without a key.
     ///
     /// # Errors
     /// As [`claim`](Self::claim).
@@ -89,69 +89,69 @@ impl Idempotency {
         rpc: &'static str,
         body: &[u8],
     ) -> Result<Option<Claim>> {
-        key.map(|key| self.claim(Keyed { caller, rpc, key, body })).transpose()
+        key.map(|key| self.claim(IdempotentRequest { caller, rpc, key, body })).transpose()
     }
 
-    /// The claim of a request on its key. Nothing is sent yet.
+    /// Returns the claim of a request on its key. Sends nothing yet.
     ///
     /// # Errors
     /// INVALID_ARGUMENT on `Idempotency-Key` when it is not 1 to 255 printable ASCII characters.
-    pub fn claim(&self, request: Keyed<'_>) -> Result<Claim> {
+    pub fn claim(&self, request: IdempotentRequest<'_>) -> Result<Claim> {
         let (partition, body) = (request.partition()?, request.body);
         let key =
             if self.table.def.key.sort.is_some() { Key::new(partition, "IDEM") } else { Key::partition(partition) };
-        Ok(Claim { home: self.clone(), key, body: digest::digest(&digest::SHA256, body) })
+        Ok(Claim { idempotency: self.clone(), key, body: digest::digest(&digest::SHA256, body) })
     }
 }
 
 /// A request's claim on its key.
 pub struct Claim {
-    home: Idempotency,
+    idempotency: Idempotency,
     key: Key,
     body: digest::Digest,
 }
 
 impl Claim {
-    /// The id of the resource that this very request has made before, if it has.
+    /// Returns the id of the resource that the same request created before, if it did.
     ///
     /// # Errors
     /// ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`) when the key came with another request; UNAVAILABLE or INTERNAL.
     pub async fn replayed(&self) -> Result<Option<String>> {
-        match self.home.table.get_item(&self.key, Read::Consistent).await? {
+        match self.idempotency.table.get_item(&self.key, Read::Consistent).await? {
             Some(item) => self.resource(item),
             None => Ok(None),
         }
     }
 
-    /// The record, for the transaction that makes the resource with this id.
+    /// Returns the write of the record, for the transaction that creates the resource with this id.
     pub fn action(&self, resource: &str) -> Action {
-        let now = self.home.clock.now().as_second();
+        let now = self.idempotency.clock.now().as_second();
         let expires_at = now.saturating_add_unsigned(REMEMBERED.as_secs());
-        let mac = self.home.keys.first().map(|key| hmac::sign(key, self.body.as_ref()).as_ref().to_vec());
+        let mac = self.idempotency.keys.first().map(|key| hmac::sign(key, self.body.as_ref()).as_ref().to_vec());
         let record = Record { resource: resource.to_owned(), mac: mac.unwrap_or_default(), expires_at };
         let free = Condition::absent().or(Condition::le(EXPIRES_AT, now));
-        self.home.table.put(&self.key, &record).when(free).into()
+        self.idempotency.table.put(&self.key, &record).when(free).into()
     }
 
-    /// What the verdict on [`action`](Self::action) says when the transaction failed: the id of the resource, if the same
-    /// request was faster; nothing, if the claim was not what failed.
+    /// Interprets the verdict on [`action`](Self::action) of a failed transaction: returns the id of the resource if
+    /// the same request was faster, and none if the claim didn't cause the failure.
     ///
     /// # Errors
     /// ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`) when the key came with another request; INTERNAL.
     pub fn lost(&self, verdict: &Verdict) -> Result<Option<String>> {
         match verdict {
             Verdict::Fine => Ok(None),
-            Verdict::Unmet(Some(item)) => self.resource(item.clone()),
-            Verdict::Unmet(None) => Err(Error::internal("DynamoDB kept the record that exists to itself")),
+            Verdict::ConditionFailed(Some(item)) => self.resource(item.clone()),
+            Verdict::ConditionFailed(None) => Err(Error::internal("DynamoDB kept the record that exists to itself")),
         }
     }
 
     fn resource(&self, item: Item) -> Result<Option<String>> {
         let Record { resource, mac, expires_at } = item.parse()?;
-        if expires_at <= self.home.clock.now().as_second() {
+        if expires_at <= self.idempotency.clock.now().as_second() {
             return Ok(None);
         }
-        if self.home.keys.iter().any(|key| hmac::verify(key, self.body.as_ref(), &mac).is_ok()) {
+        if self.idempotency.keys.iter().any(|key| hmac::verify(key, self.body.as_ref(), &mac).is_ok()) {
             return Ok(Some(resource));
         }
         let message = "Idempotency-Key: this key came with another request; use a new key for a new request";
@@ -164,7 +164,7 @@ mod fuzz {
     use proptest::prelude::*;
     use proptest::test_runner::TestCaseResult;
 
-    use super::Keyed;
+    use super::IdempotentRequest;
 
     fuzz::target!(keys, (fuzz::bytes(&TOKENS), fuzz::bytes(&TOKENS)));
 
@@ -173,7 +173,9 @@ mod fuzz {
     /// A key has 1 to 255 printable characters of ASCII, and no two keys, callers or RPCs share a record.
     fn keys((one, other): (Vec<u8>, Vec<u8>)) -> TestCaseResult {
         let (one, other) = (String::from_utf8_lossy(&one), String::from_utf8_lossy(&other));
-        let of = |caller: &str, rpc, key| Keyed { caller: caller.as_bytes(), rpc, key, body: &[] }.partition().ok();
+        let of = |caller: &str, rpc, key| {
+            IdempotentRequest { caller: caller.as_bytes(), rpc, key, body: &[] }.partition().ok()
+        };
         let partition = of("caller", "/rpc", &one);
         let is_printable = one.chars().all(|c| c.is_ascii_graphic() || c == ' ');
         prop_assert_eq!(partition.is_some(), is_printable && (1..256).contains(&one.len()));

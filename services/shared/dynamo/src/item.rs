@@ -34,7 +34,7 @@ impl Key {
         (&self.partition, self.sort.as_deref().unwrap_or_default())
     }
 
-    /// As the table writes it. DynamoDB refuses a key that has a part too few or too many.
+    /// Returns the key attributes of the table. DynamoDB refuses a key with a missing or an extra part.
     pub(crate) fn attributes(&self, def: &TableDef) -> Attributes {
         let mut attributes = Attributes::new();
         attributes.insert(def.key.partition.to_owned(), AttributeValue::S(self.partition.clone()));
@@ -45,7 +45,7 @@ impl Key {
     }
 }
 
-/// Keys hold ids and hashes of people: they stay out of logs.
+/// Hides the content: keys hold ids and hashes of people, which stay out of logs.
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(…)")
@@ -57,17 +57,17 @@ impl fmt::Debug for Key {
 pub struct Item(pub(crate) Attributes);
 
 impl Item {
-    /// The item as a type of the domain. Attributes that the type does not name are left out.
+    /// Parses the item as a type of the domain. Attributes that the type does not name are left out.
     ///
     /// # Errors
     /// INTERNAL when it has another shape.
     pub fn parse<T: DeserializeOwned>(self) -> Result<T> {
-        // The error of serde quotes what it stumbled over, which may be what a person wrote: it is not kept.
+        // serde's error quotes the value, which may be a person's text: it is not kept.
         serde_dynamo::aws_sdk_dynamodb_1::from_item(self.0)
             .map_err(|_| Error::internal(format!("a stored item is not a {}", std::any::type_name::<T>())))
     }
 
-    /// A text attribute.
+    /// Returns the value of a text attribute.
     #[must_use]
     pub fn text(&self, attribute: &str) -> Option<&str> {
         self.0.get(attribute).and_then(|value| value.as_s().ok()).map(String::as_str)
@@ -92,7 +92,7 @@ pub(crate) fn value<T: Serialize + ?Sized>(value: &T) -> Result<AttributeValue> 
         .map_err(|_| Error::internal(format!("a {} can't be stored as an attribute", std::any::type_name::<T>())))
 }
 
-/// Where a page ended: the key of its last item, in the table and in the index.
+/// The end of a page: the key of its last item, in the table and in the index.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cursor(BTreeMap<String, String>);
 
@@ -103,7 +103,7 @@ impl Cursor {
         Self(attributes.into_iter().collect())
     }
 
-    /// The value of an attribute.
+    /// Returns the value of an attribute.
     #[must_use]
     pub fn text(&self, attribute: &str) -> Option<&str> {
         self.0.get(attribute).map(String::as_str)
@@ -127,7 +127,7 @@ impl Cursor {
         self.0.into_iter().map(|(name, text)| (name, AttributeValue::S(text))).collect()
     }
 
-    /// Whether it is a place in a table with this key, seen through this index.
+    /// Returns true if the cursor has the key attributes of this table and index.
     pub(crate) fn fits(&self, table: KeyDef, index: Option<KeyDef>) -> bool {
         let expected = table.attributes().chain(index.into_iter().flat_map(KeyDef::attributes));
         expected.collect::<std::collections::BTreeSet<_>>().into_iter().eq(self.0.keys().map(String::as_str))

@@ -32,8 +32,8 @@
 //!
 //! match pets.update(&key).set("name", "Rexi").set("version", 2).when(Condition::eq("version", 1)).run().await? {
 //!     Update::Done(new) => println!("now: {}", new.parse::<Pet>()?.name),
-//!     Update::Unmet(Some(_)) => return Err(Version::stale().into()),
-//!     Update::Unmet(None) => return Err(Error::not_found("pet").into()),
+//!     Update::ConditionFailed(Some(_)) => return Err(Version::stale().into()),
+//!     Update::ConditionFailed(None) => return Err(Error::not_found("pet").into()),
 //! }
 //!
 //! let page = pets.query("OWNER#7").sort(Sort::BeginsWith("PET#".into())).descending().limit(50).page().await?;
@@ -77,7 +77,7 @@ pub use condition::Condition;
 pub use config::{AccessKey, Client, Config};
 pub use def::{IndexDef, KeyDef, Projection, TableDef};
 pub use erasure::Erasure;
-pub use idempotency::{Claim, EXPIRES_AT, Idempotency, Keyed, REMEMBERED};
+pub use idempotency::{Claim, EXPIRES_AT, Idempotency, IdempotentRequest, REMEMBERED};
 pub use item::{Cursor, Item, Key};
 pub use provision::SchemaError;
 pub use query::{Query, Rows, Sort};

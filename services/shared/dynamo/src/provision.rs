@@ -12,14 +12,14 @@ use crate::config::Client;
 use crate::def::{IndexDef, KeyDef, Projection, TableDef};
 use crate::fault::fault;
 
-/// The tables are not what the program needs, or nobody could tell.
+/// The tables differ from their definitions, or could not be compared with them.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// What differs, a sentence each that ends with the remedy.
+    /// The differences, one sentence each that ends with the remedy.
     #[error("the tables are not as they must be:\n  {}", .0.join("\n  "))]
     Differs(Vec<String>),
     /// A table did not become ready in time.
-    #[error("the table {0} is still not ready after {after:?}; look at its state, then start again", after = READY_WITHIN)]
+    #[error("the table {0} is still not ready after {after:?}; look at its state, then start again", after = READY_TIMEOUT)]
     NotReady(String),
     /// DynamoDB does not answer, or refuses.
     #[error(
@@ -35,12 +35,14 @@ impl From<Error> for SchemaError {
     }
 }
 
-/// AWS makes a table within some seconds, and an index of one that is there within minutes.
-const READY_WITHIN: Duration = Duration::from_secs(600);
-const POLL: Duration = Duration::from_millis(50);
+/// Timeout for a table or an index to become ready: AWS makes a table within seconds, an index of an existing one
+/// within minutes.
+const READY_TIMEOUT: Duration = Duration::from_secs(600);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Client {
-    /// Makes the tables and the indexes that are missing, waits until all are ready, and verifies those that were there.
+    /// Makes the tables and the indexes that are missing, waits until all are ready, and verifies those that were
+    /// there.
     ///
     /// May run in several processes at once, and again. Never changes the key of a table, nor an index that is there.
     ///
@@ -55,7 +57,7 @@ impl Client {
             }
         }
         for def in defs {
-            self.until_ready(def).await?;
+            self.wait_until_ready(def).await?;
             self.add_indexes(def).await?;
             self.set_ttl(def).await?;
         }
@@ -124,7 +126,7 @@ impl Client {
     async fn add_indexes(&self, def: &TableDef) -> Result<(), SchemaError> {
         while let Some(index) = self.missing_index(def).await? {
             let added = self.add_index(def, index).await;
-            self.until_ready(def).await?;
+            self.wait_until_ready(def).await?;
             // Another process may have been faster.
             if let Err(error) = added
                 && self.missing_index(def).await?.is_some_and(|missing| missing.name == index.name)
@@ -136,7 +138,7 @@ impl Client {
         Ok(())
     }
 
-    /// The first index that the table lacks, if it is the table that is meant.
+    /// Returns the first missing index of the table, if the table's key is that of the definition.
     async fn missing_index(&self, def: &TableDef) -> Result<Option<&'static IndexDef>, Error> {
         let Some(found) = self.describe(def).await? else { return Ok(None) };
         let is_meant = spell_schema(found.key_schema(), found.attribute_definitions()) == spell(def.key);
@@ -166,16 +168,16 @@ impl Client {
         }
     }
 
-    async fn until_ready(&self, def: &TableDef) -> Result<(), SchemaError> {
+    async fn wait_until_ready(&self, def: &TableDef) -> Result<(), SchemaError> {
         let ready = async {
             loop {
                 if self.describe(def).await?.is_some_and(|table| is_ready(&table)) {
                     return Ok(());
                 }
-                tokio::time::sleep(POLL).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
-        tokio::time::timeout(READY_WITHIN, ready).await.unwrap_or_else(|_| Err(SchemaError::NotReady(self.name(def))))
+        tokio::time::timeout(READY_TIMEOUT, ready).await.unwrap_or_else(|_| Err(SchemaError::NotReady(self.name(def))))
     }
 
     async fn set_ttl(&self, def: &TableDef) -> Result<(), Error> {
@@ -219,13 +221,13 @@ impl Client {
     }
 }
 
-const ANEW: &str = "a key can't be changed: choose another table prefix, or copy the items into a new table";
+const KEY_REMEDY: &str = "a key can't be changed: choose another table prefix, or copy the items into a new table";
 
 fn compare(name: &str, def: &TableDef, found: &TableDescription, differences: &mut Vec<String>) {
     let expected = spell(def.key);
     let actual = spell_schema(found.key_schema(), found.attribute_definitions());
     if actual != expected {
-        differences.push(format!("{name} has the key ({actual}) instead of ({expected}): {ANEW}"));
+        differences.push(format!("{name} has the key ({actual}) instead of ({expected}): {KEY_REMEDY}"));
     }
     for index in def.indexes {
         let Some(there) = named(found, index.name) else {
@@ -293,7 +295,7 @@ fn named<'a>(table: &'a TableDescription, index: &str) -> Option<&'a GlobalSecon
     table.global_secondary_indexes().iter().find(|there| there.index_name() == Some(index))
 }
 
-/// Whether the table and all its indexes can be used.
+/// Returns true if the table and all its indexes can be used.
 fn is_ready(table: &TableDescription) -> bool {
     let is_active = |status: Option<&IndexStatus>| status.is_none_or(|status| *status == IndexStatus::Active);
     table.table_status == Some(TableStatus::Active)

@@ -3,29 +3,29 @@ use kernel::{Error, Result};
 use serde::de::DeserializeOwned;
 
 use crate::call::traced;
-use crate::condition::Words;
+use crate::condition::Placeholders;
 use crate::def::{IndexDef, KeyDef};
 use crate::fault::Rejection;
 use crate::frame::frame;
 use crate::item::{Cursor, Item};
 use crate::table::{Read, Table};
 
-/// Which sort keys a query answers. Text is ordered by its UTF-8 bytes.
+/// The sort keys that a query selects. Text is ordered by its UTF-8 bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Sort {
-    /// This one.
+    /// Equal to this one.
     Is(String),
-    /// Those that begin so; the empty beginning is all.
+    /// With this prefix; the empty prefix selects all.
     BeginsWith(String),
     /// From the first to the second, both included. DynamoDB refuses a first that comes after the second.
     Between(String, String),
-    /// Those before.
+    /// Less than this one.
     Before(String),
-    /// Those up to this one, included.
+    /// Less than or equal to this one.
     UpTo(String),
-    /// Those from this one on, included.
+    /// Greater than or equal to this one.
     From(String),
-    /// Those after.
+    /// Greater than this one.
     After(String),
 }
 
@@ -43,17 +43,17 @@ pub struct Query {
     after: Option<Cursor>,
 }
 
-/// What one Query answers.
+/// The page that one Query returns.
 #[derive(Debug)]
 pub struct Rows {
     /// The items, in order.
     pub items: Vec<Item>,
-    /// Where to go on; nothing when this was the end. May be there though nothing follows.
+    /// The cursor of the next page; none at the end. May be set though nothing follows.
     pub next: Option<Cursor>,
 }
 
 impl Rows {
-    /// The items as a type of the domain.
+    /// Parses the items as a type of the domain.
     ///
     /// # Errors
     /// INTERNAL when one has another shape.
@@ -67,43 +67,43 @@ impl Query {
         Self { table, index, partition, sort: None, descending: false, read: Read::Eventual, limit: None, after: None }
     }
 
-    /// Only those sort keys.
+    /// Restricts the query to these sort keys.
     pub fn sort(mut self, sort: Sort) -> Self {
         self.sort = Some(sort).filter(|sort| *sort != Sort::BeginsWith(String::new()));
         self
     }
 
-    /// From the last to the first.
+    /// Reverses the order: from the last to the first.
     pub const fn descending(mut self) -> Self {
         self.descending = true;
         self
     }
 
-    /// Sees every acknowledged write. Not for an index: DynamoDB refuses.
+    /// Makes the read consistent: it sees every acknowledged write. DynamoDB refuses this for an index.
     pub const fn consistent(mut self) -> Self {
         self.read = Read::Consistent;
         self
     }
 
-    /// At most so many items. Without it a page ends at 1 MB alone.
+    /// Sets the maximum items of a page. Without it a page ends only at 1 MB.
     pub const fn limit(mut self, limit: u16) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// Goes on where a page ended.
+    /// Starts after the end of a page.
     pub fn after(mut self, cursor: Cursor) -> Self {
         self.after = Some(cursor);
         self
     }
 
-    /// Goes on there, if that is said.
-    pub(crate) fn going_on(self, place: Option<Cursor>) -> Self {
+    /// Starts after this cursor, if there is one.
+    pub(crate) fn starting_after(self, place: Option<Cursor>) -> Self {
         Self { after: place, ..self }
     }
 
-    /// The place right after an item that it found.
-    pub(crate) fn place_of(&self, item: &Item) -> Result<Cursor> {
+    /// Returns the cursor right after an item of the query.
+    pub(crate) fn cursor_of(&self, item: &Item) -> Result<Cursor> {
         let names =
             self.table.def.key.attributes().chain(self.index.into_iter().flat_map(|index| index.key.attributes()));
         let parts = names.map(|name| Some((name.to_owned(), item.text(name)?.to_owned())));
@@ -111,14 +111,14 @@ impl Query {
         parts.map(Cursor::new).ok_or_else(|| Error::internal("an item has no text where its key belongs"))
     }
 
-    /// One page, by one Query: it ends at the limit, at 1 MB, or at the end.
+    /// Reads one page by one Query: it ends at the limit, at 1 MB, or at the end.
     ///
     /// # Errors
     /// UNAVAILABLE or INTERNAL.
     pub async fn page(self) -> Result<Rows> {
-        let mut words = Words::default();
-        let condition = self.render(&mut words)?;
-        let (names, values) = words.split();
+        let mut placeholders = Placeholders::default();
+        let condition = self.render(&mut placeholders)?;
+        let (names, values) = placeholders.split();
         let Self { table, index, descending, read, limit, after, partition: _, sort: _ } = self;
         let call = table
             .sdk
@@ -143,7 +143,7 @@ impl Query {
         })
     }
 
-    /// What a page token is bound to: everything that decides which items come in which order.
+    /// Returns the data that a page token is bound to: everything that decides the items and their order.
     pub(crate) fn binding(&self) -> Vec<u8> {
         let (word, first, second) = match &self.sort {
             None => ("", "", ""),
@@ -171,14 +171,17 @@ impl Query {
         }
     }
 
-    fn render(&self, words: &mut Words) -> Result<String> {
+    fn render(&self, placeholders: &mut Placeholders) -> Result<String> {
         let key = self.key();
-        let partition =
-            format!("{} = {}", words.name(key.partition), words.value(AttributeValue::S(self.partition.clone())));
+        let partition = format!(
+            "{} = {}",
+            placeholders.name(key.partition),
+            placeholders.value(AttributeValue::S(self.partition.clone()))
+        );
         let Some(sort) = &self.sort else { return Ok(partition) };
         let attribute = key.sort.ok_or_else(|| Error::internal("the query sorts by a key that has no order"))?;
-        let name = words.name(attribute);
-        let mut text = |text: &String| words.value(AttributeValue::S(text.clone()));
+        let name = placeholders.name(attribute);
+        let mut text = |text: &String| placeholders.value(AttributeValue::S(text.clone()));
         let sort = match sort {
             Sort::Is(key) => format!("{name} = {}", text(key)),
             Sort::BeginsWith(prefix) => format!("begins_with({name}, {})", text(prefix)),

@@ -7,12 +7,12 @@ use crate::item::{Cursor, Item};
 use crate::query::Rows;
 use crate::table::Table;
 
-/// Items that one Scan reads at most: few, so that it takes nothing from people who wait.
+/// Maximum items of one Scan: few, so that it doesn't slow down requests of people.
 const LIMIT: i32 = 100;
 
 impl Table {
-    /// Reads a page of all items, consistently and in no promised order, from where a page ended. It reads the whole table in
-    /// the end: for a command of an operator that no key serves, never for a request.
+    /// Reads a page of all items, consistently and in no promised order, after the end of a page. The pages add up to
+    /// the whole table: for an operator's command that no key serves, never for a request.
     ///
     /// # Errors
     /// UNAVAILABLE or INTERNAL.

@@ -1,7 +1,7 @@
-//! Text that people wrote, as it is stored: sealed with AES-256-GCM (NIST SP 800-38D) under the key of one person.
+//! Seals stored text of people with AES-256-GCM (NIST SP 800-38D) under the key of one person.
 //!
-//! The additional data of a seal is where it belongs: table, key of the item, attribute and version of its form. Moved to
-//! any other place, it does not open.
+//! The additional data of a seal is its place: table, key of the item, attribute and version of its form. Moved to any
+//! other place, it does not open.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::table::Table;
 #[derive(Clone)]
 pub struct SealingKey(Arc<LessSafeKey>);
 
-/// Where a seal belongs.
+/// The place of sealed content in the store.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// The table. Its prefix is no part of it, so that a table can be restored under another one.
@@ -33,13 +33,13 @@ pub struct Place<'a> {
     pub version: u8,
 }
 
-/// Sealed content: a binary attribute. Its length tells that of the content, and nothing else does.
+/// Sealed content: a binary attribute. It reveals the length of the content and nothing else.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sealed(#[serde(with = "serde_bytes")] Vec<u8>);
 
 impl SealingKey {
-    /// A key of these bytes.
+    /// Creates a key of these bytes.
     ///
     /// # Errors
     /// INTERNAL when the cryptographic library fails.
@@ -63,7 +63,7 @@ impl SealingKey {
         Ok(Sealed(sealed))
     }
 
-    /// The content that was sealed for this place.
+    /// Opens content that was sealed for this place.
     ///
     /// # Errors
     /// INTERNAL when it was sealed for another place or with another key, or was changed since.

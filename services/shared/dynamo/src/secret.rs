@@ -1,7 +1,7 @@
 //! Master secrets, and the keys derived from them.
 //!
-//! A service is given one secret and derives a key for each purpose (HKDF-SHA256, RFC 5869), so that what leaks about
-//! one key tells nothing about another. Secrets rotate: the current one makes, the previous ones are still understood.
+//! A service has one secret and derives a key for each purpose (HKDF-SHA256, RFC 5869), so that a leaked key tells
+//! nothing about another. Secrets rotate: the current one seals and signs, the previous ones still open and verify.
 
 use std::fmt;
 use std::str::FromStr;
@@ -30,7 +30,7 @@ impl Secret {
     }
 }
 
-/// The text is not a secret. Says what to write, never what was written.
+/// The text is not a secret. The message names the expected form and never quotes the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParseSecretError;
 
@@ -57,7 +57,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A master secret and those that it replaced.
+/// A master secret and its predecessors.
 #[derive(Debug, Clone)]
 pub struct Secrets {
     current: Secret,
@@ -65,13 +65,13 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// The secret that makes, and those that are still understood.
+    /// Combines the current secret, which seals and signs, with the previous ones, which still open and verify.
     #[must_use]
     pub const fn new(current: Secret, previous: Vec<Secret>) -> Self {
         Self { current, previous }
     }
 
-    /// The current key for a purpose, such as `"page-token"`.
+    /// Derives the current key for a purpose, such as `"page-token"`.
     ///
     /// # Errors
     /// INTERNAL when the cryptographic library fails.
@@ -79,7 +79,7 @@ impl Secrets {
         derive(&self.current, purpose)
     }
 
-    /// The keys for a purpose, the current one first.
+    /// Derives the keys for a purpose, the current one first.
     ///
     /// # Errors
     /// INTERNAL when the cryptographic library fails.
@@ -88,7 +88,7 @@ impl Secrets {
     }
 }
 
-/// Sets our keys apart from those that another product derives from the same secret.
+/// HKDF salt, which separates our keys from those that another product derives from the same secret.
 const SALT: &[u8] = b"therapy-mesh/v1";
 
 fn derive(secret: &Secret, purpose: &str) -> Result<DerivedKey> {
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_purpose_and_each_secret_has_its_own_key() {
+    fn purposes_and_secrets_derive_distinct_keys() {
         let secrets = Secrets::new(Secret::new([1; 32]), vec![Secret::new([2; 32])]);
         let tokens = secrets.derive_all("page-token").unwrap();
         assert_eq!(tokens.len(), 2);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_32_bytes_of_base64_and_is_never_printed() {
+    fn secret_is_32_base64_bytes_and_not_printed() {
         let text = STANDARD.encode([7; 32]);
         let secret: Secret = text.parse().unwrap();
         assert_eq!(secret, Secret::new([7; 32]));

@@ -16,12 +16,12 @@ use crate::query::Query;
 use crate::transact::{Action, Check, Transact, transact};
 use crate::write::{DeleteRequest, Put, PutRequest, Update, UpdateRequest, with_key};
 
-/// How fresh a read must be.
+/// Consistency of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Read {
-    /// Every write that was acknowledged before is seen. What permissions rest on is read so.
+    /// Sees every write that was acknowledged before. Permission checks read so.
     Consistent,
-    /// The last second may be missing, for half the price.
+    /// May miss the writes of the last second, for half the price.
     Eventual,
 }
 
@@ -35,13 +35,13 @@ pub struct Table {
 }
 
 impl Table {
-    /// The full name.
+    /// Returns the full name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Overwrites what was deleted before the call, where the store's files are this process' own.
+    /// Overwrites what was deleted before the call, if this process owns the store's files.
     ///
     /// # Errors
     /// UNAVAILABLE when the files can't be written.
@@ -60,7 +60,7 @@ impl Table {
         self.get_item(key, read).await?.map(Item::parse).transpose()
     }
 
-    /// The item with this key, as it is stored.
+    /// Reads the item with this key, as it is stored.
     ///
     /// # Errors
     /// UNAVAILABLE or INTERNAL.
@@ -79,7 +79,7 @@ impl Table {
             .map_err(Rejection::into_error)
     }
 
-    /// The items with these keys, in no promised order; those that are not there are left out. One call for each hundred
+    /// Reads the items with these keys, in no promised order; missing ones are left out. One call for each hundred
     /// keys.
     ///
     /// # Errors
@@ -88,7 +88,7 @@ impl Table {
         batch::get(self, keys, read).await
     }
 
-    /// Whether the table can be read, by reading a key that no item has.
+    /// Checks that the table can be read, by reading a key that no item has.
     ///
     /// # Errors
     /// UNAVAILABLE, or INTERNAL when the table is not there.
@@ -100,49 +100,51 @@ impl Table {
     /// Stores an item if none has its key.
     ///
     /// # Errors
-    /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL; never because there is one already.
+    /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL; never because the item exists.
     pub async fn put_new<T: Serialize + ?Sized>(&self, key: &Key, item: &T) -> Result<Put> {
         match self.put(key, item).when(Condition::absent()).run().await? {
             Update::Done(_) => Ok(Put::Done),
-            Update::Unmet(Some(old)) => Ok(Put::Exists(old)),
-            Update::Unmet(None) => Err(kernel::Error::internal("DynamoDB kept the item that exists to itself")),
+            Update::ConditionFailed(Some(old)) => Ok(Put::Exists(old)),
+            Update::ConditionFailed(None) => {
+                Err(kernel::Error::internal("DynamoDB kept the item that exists to itself"))
+            }
         }
     }
 
-    /// A write of a whole item. The key attributes are those of `key`, whatever the item says.
+    /// Returns a write of a whole item. Its key attributes are those of `key`, also if the item has others.
     ///
     /// serde writes `None` as NULL, which an index refuses as a key: skip it (`skip_serializing_if`).
     pub fn put<T: Serialize + ?Sized>(&self, key: &Key, item: &T) -> PutRequest {
         PutRequest { table: self.clone(), item: with_key(self, key, item), condition: None }
     }
 
-    /// A change of some attributes of the item with this key.
+    /// Returns a change of some attributes of the item with this key.
     pub fn update(&self, key: &Key) -> UpdateRequest {
         let key = key.attributes(self.def);
         UpdateRequest { table: self.clone(), key, changes: Vec::new(), condition: None }
     }
 
-    /// A deletion of the item with this key.
+    /// Returns a deletion of the item with this key.
     pub fn delete(&self, key: &Key) -> DeleteRequest {
         DeleteRequest { table: self.clone(), key: key.attributes(self.def), condition: None }
     }
 
-    /// For a transaction: this must hold of the item with this key, which no other action of it touches.
+    /// Returns a transaction's condition on the item with this key, which no other action of it may touch.
     pub fn check(&self, key: &Key, condition: Condition) -> Action {
         Action::from(Check { table: self.clone(), key: key.attributes(self.def), condition })
     }
 
-    /// The items of a partition, in the order of the sort key.
+    /// Returns a query for the items of a partition, in the order of the sort key.
     pub fn query(&self, partition: impl Into<String>) -> Query {
         Query::new(self.clone(), None, partition.into())
     }
 
-    /// The items of a partition of an index. An index lags behind: nothing that a permission rests on is read from it.
+    /// Returns a query for the items of a partition of an index. An index lags behind: permission checks never read it.
     pub fn query_index(&self, index: &'static IndexDef, partition: impl Into<String>) -> Query {
         Query::new(self.clone(), Some(index), partition.into())
     }
 
-    /// Does all of it or nothing: 1 to 100 actions, each on another item. Costs twice the single writes.
+    /// Applies all actions or none: 1 to 100, each on another item. Costs twice the single writes.
     ///
     /// # Errors
     /// UNAVAILABLE, ABORTED (`CONFLICT`) when others keep changing the same items, or INTERNAL; never for a condition

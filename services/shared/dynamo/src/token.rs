@@ -10,38 +10,39 @@ use crate::item::{Cursor, Item};
 use crate::query::Query;
 use crate::secret::Secrets;
 
-/// Makes and opens page tokens: a cursor sealed with AES-256-GCM, bound to who asked and for what.
+/// Seals and opens page tokens: a cursor sealed with AES-256-GCM, bound to the caller and the query.
 ///
-/// A token tells its holder nothing and is good for one thing: the next page of the same list for the same caller.
+/// A token is opaque and valid only for the next page of the same list for the same caller.
 pub struct PageTokens {
     /// The first seals; all open.
     keys: Vec<LessSafeKey>,
     entropy: Arc<dyn Entropy>,
 }
 
-/// The longest token that is made or looked at, in characters: it travels in a header.
+/// Maximum length of a token in characters: it travels in a header.
 pub const MAX_TOKEN_LEN: usize = 4096;
 
-/// How many items a filter looks at for one page.
-const MOST_FILTERED: u16 = 500;
-/// How many items are read at first beyond twice as many as are wanted.
+/// Maximum items that a filter reads for one page.
+const MAX_FILTERED: u16 = 500;
+/// Items that the first Query of a filtered page reads beyond twice the page size.
 const SPARE: u16 = 20;
 
-/// What a caller asked of a list.
+/// A caller's request for a page of a list.
 #[derive(Debug, Clone, Copy)]
 pub struct PageRequest<'a> {
-    /// Who asks: the bytes of the caller's id.
+    /// The bytes of the caller's id.
     pub caller: &'a [u8],
-    /// The token that the caller brought; empty for the first page.
+    /// The request's page token; empty for the first page.
     pub token: &'a str,
-    /// How many items.
+    /// The page size.
     pub size: PageSize,
-    /// What else decides the answer beside the query itself: filters that run after reading, say. Empty if nothing.
+    /// Everything beside the query itself that decides the answer, such as filters that run after reading. Empty if
+    /// nothing.
     pub filters: &'a [u8],
 }
 
 impl PageTokens {
-    /// Tokens for one purpose, such as `"clients.list"`. Tokens of one purpose are refused by another.
+    /// Creates the tokens of one purpose, such as `"clients.list"`. Another purpose refuses them.
     ///
     /// # Errors
     /// INTERNAL when the cryptographic library fails.
@@ -55,7 +56,7 @@ impl PageTokens {
         Ok(Self { keys, entropy })
     }
 
-    /// The token for a place in a list.
+    /// Seals the token of a cursor.
     ///
     /// # Errors
     /// INTERNAL when the key is too long for a token, or the cryptographic library fails.
@@ -70,31 +71,32 @@ impl PageTokens {
         if token.len() > MAX_TOKEN_LEN { Err(Error::internal("a key is too long for a page token")) } else { Ok(token) }
     }
 
-    /// The place that a token stands for.
+    /// Opens a token and returns its cursor.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT on `pageToken` for whatever is not a token of ours for this caller and this query.
+    /// INVALID_ARGUMENT on `pageToken` unless it is a token of ours for this caller and this query.
     pub fn open(&self, caller: &[u8], query: &[u8], token: &str) -> Result<Cursor> {
         self.unseal(caller, query, token).ok_or_else(refused)
     }
 
-    /// One page of a query, by one Query of DynamoDB: it goes on where the token says, and brings the next token.
+    /// Reads one page of a query by one Query of DynamoDB: it starts at the token and returns the next token.
     ///
     /// # Errors
     /// INVALID_ARGUMENT for a token that is not of this caller and query; UNAVAILABLE or INTERNAL of the Query.
     pub async fn page(&self, query: Query, request: PageRequest<'_>) -> Result<Page<Item>> {
         let (binding, after) = self.start(&query, request)?;
-        let rows = query.limit(request.size.get()).going_on(after).page().await?;
+        let rows = query.limit(request.size.get()).starting_after(after).page().await?;
         let next = rows.next.map(|cursor| self.seal(request.caller, &binding, &cursor)).transpose()?;
         Ok(Page { items: rows.items, next })
     }
 
-    /// One page of what `shown` leaves of a query: as many as asked for, unless the list ends or 500 items were read. So a page
-    /// may be short, or empty, and not be the last. What `shown` does belongs in the filters of the request.
+    /// Reads one page of the items of a query that `shown` keeps: as many as the page size, unless the list ends or 500
+    /// items were read. So a page may be short or empty without being the last. The filters of the request must
+    /// identify what `shown` does.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT for a token that is not of this caller, query and filters; those of `shown`; UNAVAILABLE or INTERNAL of
-    /// the Queries.
+    /// INVALID_ARGUMENT for a token that is not of this caller, query and filters; those of `shown`; UNAVAILABLE or
+    /// INTERNAL of the Queries.
     pub async fn filtered<T>(
         &self,
         query: Query,
@@ -103,18 +105,18 @@ impl PageTokens {
     ) -> Result<Page<T>> {
         let (binding, mut after) = self.start(&query, request)?;
         let size = usize::from(request.size.get());
-        let (mut items, mut left) = (Vec::new(), MOST_FILTERED);
+        let (mut items, mut left) = (Vec::new(), MAX_FILTERED);
         let mut limit = request.size.get().saturating_mul(2).saturating_add(SPARE);
         while left > 0 && items.len() < size {
-            let rows = query.clone().limit(limit.min(left)).going_on(after).page().await?;
+            let rows = query.clone().limit(limit.min(left)).starting_after(after).page().await?;
             left = left.saturating_sub(u16::try_from(rows.items.len()).unwrap_or(u16::MAX));
-            limit = MOST_FILTERED;
+            limit = MAX_FILTERED;
             after = rows.next;
             let mut read = rows.items.into_iter();
             while items.len() < size
                 && let Some(item) = read.next()
             {
-                let place = if items.len() + 1 == size { Some(query.place_of(&item)?) } else { None };
+                let place = if items.len() + 1 == size { Some(query.cursor_of(&item)?) } else { None };
                 items.extend(shown(item)?);
                 if items.len() == size && !read.as_slice().is_empty() {
                     after = place;
@@ -128,7 +130,8 @@ impl PageTokens {
         Ok(Page { items, next })
     }
 
-    /// What a request's tokens are bound to, and the place where its page begins, if that is not the start.
+    /// Returns the data that the request's tokens are bound to, and the cursor where its page begins, unless it is the
+    /// first.
     fn start(&self, query: &Query, request: PageRequest<'_>) -> Result<(Vec<u8>, Option<Cursor>)> {
         let PageRequest { caller, token, size: _, filters } = request;
         let binding = frame([query.binding().as_slice(), filters]);
@@ -204,7 +207,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_sealed_opens_and_nothing_else_does(
+        fn sealed_token_opens_and_altered_token_does_not(
             cursor in cursor(), caller: Vec<u8>, query: Vec<u8>, other: Vec<u8>, bit: proptest::sample::Index,
         ) {
             let tokens = tokens(&[1], "list");
@@ -224,20 +227,20 @@ mod tests {
         }
 
         #[test]
-        fn what_is_no_token_is_refused_and_never_panics(token in ".*") {
+        fn malformed_token_is_refused_without_panic(token in ".*") {
             prop_assert!(refused(tokens(&[1], "list").open(b"caller", b"query", &token)));
         }
     }
 
     #[test]
-    fn the_border_between_caller_and_query_is_part_of_the_binding() {
+    fn token_binding_separates_caller_from_query() {
         let tokens = tokens(&[1], "list");
         let token = tokens.seal(b"ab", b"c", &Cursor::new([])).unwrap();
         assert!(refused(tokens.open(b"a", b"bc", &token)));
     }
 
     #[test]
-    fn a_token_of_a_previous_secret_opens_and_one_of_another_purpose_does_not() {
+    fn previous_secret_opens_token_other_purpose_does_not() {
         let cursor = Cursor::new([("pk".to_owned(), "a".to_owned())]);
         let token = tokens(&[1], "list").seal(b"caller", b"query", &cursor).unwrap();
         assert_eq!(tokens(&[2, 1], "list").open(b"caller", b"query", &token).unwrap(), cursor);
@@ -246,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn two_tokens_of_one_place_differ_and_a_token_has_a_longest_length() {
+    fn tokens_of_one_cursor_differ_and_are_bounded() {
         let tokens = tokens(&[1], "list");
         let place = |length| Cursor::new([("pk".to_owned(), "a".repeat(length))]);
         let seal = |length| tokens.seal(b"caller", b"query", &place(length));
@@ -298,7 +301,7 @@ mod fuzz {
         ]
     );
 
-    /// Of all texts, one opens: that which was sealed.
+    /// Exactly one text opens: the sealed token.
     fn page_tokens(token: Vec<u8>) -> TestCaseResult {
         let Ok(token) = String::from_utf8(token) else { return Ok(()) };
         match TOKENS.open(b"caller", b"query", &token) {

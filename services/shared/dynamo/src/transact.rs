@@ -4,8 +4,8 @@ use aws_sdk_dynamodb::types::{
 };
 use kernel::{Error, Result};
 
-use crate::call::{past_conflicts, traced};
-use crate::condition::{Condition, Words};
+use crate::call::{retry_conflicts, traced};
+use crate::condition::{Condition, Placeholders};
 use crate::fault::{Rejection, is_passing};
 use crate::item::{Attributes, Item};
 use crate::table::Table;
@@ -52,7 +52,7 @@ impl From<Check> for Action {
     }
 }
 
-/// What became of a transaction.
+/// Outcome of a transaction.
 #[derive(Debug)]
 #[must_use]
 pub enum Transact {
@@ -62,20 +62,20 @@ pub enum Transact {
     Failed(Vec<Verdict>),
 }
 
-/// What DynamoDB says of one action of a transaction that failed.
+/// DynamoDB's verdict on one action of a failed transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// It did not stand in the way.
+    /// It did not cause the failure.
     Fine,
     /// Its condition does not hold of the item that is there, if one is.
-    Unmet(Option<Item>),
+    ConditionFailed(Option<Item>),
 }
 
 impl Verdict {
-    /// Whether the condition of the action does not hold.
+    /// Returns true if the action's condition does not hold.
     #[must_use]
     pub const fn is_unmet(&self) -> bool {
-        matches!(self, Self::Unmet(_))
+        matches!(self, Self::ConditionFailed(_))
     }
 }
 
@@ -87,11 +87,11 @@ pub(crate) async fn transact(table: &Table, actions: Vec<Action>) -> Result<Tran
         .set_transact_items(Some(items))
         .return_consumed_capacity(ReturnConsumedCapacity::Total);
     // The SDK sends a token with each call, so that an attempt it repeats is not done twice.
-    let outcome = past_conflicts(|| {
+    let outcome = retry_conflicts(|| {
         let call = request.clone().send();
         async {
             match traced("TransactWriteItems", &table.name, |output| output.consumed_capacity(), call).await {
-                Err(Rejection::Cancelled(reasons)) => Err(sort(reasons)),
+                Err(Rejection::Cancelled(reasons)) => Err(classify(reasons)),
                 other => other,
             }
         }
@@ -104,12 +104,13 @@ pub(crate) async fn transact(table: &Table, actions: Vec<Action>) -> Result<Tran
     }
 }
 
-const UNMET: &str = "ConditionalCheckFailed";
+const CONDITION_FAILED: &str = "ConditionalCheckFailed";
 
-/// A condition that does not hold decides, whatever else went wrong; then what passes; then what is our fault.
-fn sort(reasons: Vec<CancellationReason>) -> Rejection {
+/// Maps the reasons to one rejection: a failed condition comes first, then any reason that is no conflict, then
+/// conflicts.
+fn classify(reasons: Vec<CancellationReason>) -> Rejection {
     let codes = || reasons.iter().filter_map(|reason| reason.code()).filter(|code| *code != "None");
-    if codes().any(|code| code == UNMET) {
+    if codes().any(|code| code == CONDITION_FAILED) {
         return Rejection::Cancelled(reasons);
     }
     if let Some(code) = codes().find(|code| *code != "TransactionConflict") {
@@ -120,8 +121,8 @@ fn sort(reasons: Vec<CancellationReason>) -> Rejection {
 }
 
 fn verdict(reason: CancellationReason) -> Verdict {
-    if reason.code() == Some(UNMET) {
-        Verdict::Unmet(reason.item.filter(|item| !item.is_empty()).map(Item))
+    if reason.code() == Some(CONDITION_FAILED) {
+        Verdict::ConditionFailed(reason.item.filter(|item| !item.is_empty()).map(Item))
     } else {
         Verdict::Fine
     }
@@ -143,9 +144,9 @@ impl Action {
 }
 
 fn render_put(PutRequest { table, item, condition }: PutRequest) -> Result<Put> {
-    let mut words = Words::default();
-    let condition = condition.map(|condition| condition.render(table.def.key, &mut words)).transpose()?;
-    let (names, values) = words.split();
+    let mut placeholders = Placeholders::default();
+    let condition = condition.map(|condition| condition.render(table.def.key, &mut placeholders)).transpose()?;
+    let (names, values) = placeholders.split();
     Put::builder()
         .table_name(&*table.name)
         .set_item(Some(item?.0))
@@ -158,7 +159,7 @@ fn render_put(PutRequest { table, item, condition }: PutRequest) -> Result<Put> 
 }
 
 fn render_update(update: UpdateRequest) -> Result<Update> {
-    let Rendered { table, key, update, condition, names, values, wanted: _ } = update.render()?;
+    let Rendered { table, key, update, condition, names, values, expected: _ } = update.render()?;
     Update::builder()
         .table_name(&*table.name)
         .set_key(Some(key))
@@ -172,9 +173,9 @@ fn render_update(update: UpdateRequest) -> Result<Update> {
 }
 
 fn render_delete(DeleteRequest { table, key, condition }: DeleteRequest) -> Result<Delete> {
-    let mut words = Words::default();
-    let condition = condition.map(|condition| condition.render(table.def.key, &mut words)).transpose()?;
-    let (names, values) = words.split();
+    let mut placeholders = Placeholders::default();
+    let condition = condition.map(|condition| condition.render(table.def.key, &mut placeholders)).transpose()?;
+    let (names, values) = placeholders.split();
     Delete::builder()
         .table_name(&*table.name)
         .set_key(Some(key))
@@ -187,9 +188,9 @@ fn render_delete(DeleteRequest { table, key, condition }: DeleteRequest) -> Resu
 }
 
 fn render_check(Check { table, key, condition }: Check) -> Result<ConditionCheck> {
-    let mut words = Words::default();
-    let condition = condition.render(table.def.key, &mut words)?;
-    let (names, values) = words.split();
+    let mut placeholders = Placeholders::default();
+    let condition = condition.render(table.def.key, &mut placeholders)?;
+    let (names, values) = placeholders.split();
     ConditionCheck::builder()
         .table_name(&*table.name)
         .set_key(Some(key))

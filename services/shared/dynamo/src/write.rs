@@ -2,13 +2,13 @@ use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue, ReturnValuesO
 use kernel::Result;
 use serde::Serialize;
 
-use crate::call::{Attempts, past_conflicts, traced};
-use crate::condition::{Condition, Words};
+use crate::call::{Attempts, retry_conflicts, traced};
+use crate::condition::{Condition, Placeholders};
 use crate::fault::Rejection;
 use crate::item::{Attributes, Item, Key, value};
 use crate::table::Table;
 
-/// What became of a new item.
+/// Outcome of [`Table::put_new`].
 #[derive(Debug)]
 #[must_use]
 pub enum Put {
@@ -18,27 +18,27 @@ pub enum Put {
     Exists(Item),
 }
 
-/// What became of a conditional write.
+/// Outcome of a conditional write.
 #[derive(Debug)]
 #[must_use]
 pub enum Update {
     /// The item as it is now.
     Done(Item),
     /// The condition does not hold of the item that is there, if one is; nothing was changed.
-    Unmet(Option<Item>),
+    ConditionFailed(Option<Item>),
 }
 
-/// What became of a deletion.
+/// Outcome of a deletion.
 #[derive(Debug)]
 #[must_use]
 pub enum Delete {
     /// There is no such item any more: this one was deleted, if there was one.
     Done(Option<Item>),
     /// The condition does not hold of the item that is there, if one is; nothing was changed.
-    Unmet(Option<Item>),
+    ConditionFailed(Option<Item>),
 }
 
-/// A write of a whole item, whatever was there. Made by [`Table::put`].
+/// A write of a whole item that replaces an existing one. Made by [`Table::put`].
 #[must_use]
 pub struct PutRequest {
     pub(crate) table: Table,
@@ -47,22 +47,22 @@ pub struct PutRequest {
 }
 
 impl PutRequest {
-    /// Only if this holds.
+    /// Adds the condition for the write to happen.
     pub fn when(mut self, condition: Condition) -> Self {
         self.condition = Some(condition);
         self
     }
 
-    /// Runs it.
+    /// Runs the request.
     ///
     /// # Errors
     /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL; never for a condition that does not hold.
     pub async fn run(self) -> Result<Update> {
         let Self { table, item, condition } = self;
         let item = item?;
-        let mut words = Words::default();
-        let condition = condition.map(|condition| condition.render(table.def.key, &mut words)).transpose()?;
-        let (names, values) = words.split();
+        let mut placeholders = Placeholders::default();
+        let condition = condition.map(|condition| condition.render(table.def.key, &mut placeholders)).transpose()?;
+        let (names, values) = placeholders.split();
         let request = table
             .sdk
             .put_item()
@@ -74,22 +74,22 @@ impl PutRequest {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         let attempts = Attempts::default();
-        let outcome = past_conflicts(|| {
+        let outcome = retry_conflicts(|| {
             let call = request.clone().customize().interceptor(attempts.clone()).send();
             traced("PutItem", &table.name, |output| output.consumed_capacity.as_slice(), call)
         })
         .await;
         match outcome {
             Ok(_) => Ok(Update::Done(item)),
-            Err(Rejection::Unmet(Some(old))) if attempts.repeated() && old == item => Ok(Update::Done(item)),
-            Err(rejection) => rejection.unmet().map(Update::Unmet),
+            Err(Rejection::ConditionFailed(Some(old))) if attempts.repeated() && old == item => Ok(Update::Done(item)),
+            Err(rejection) => rejection.into_failed_condition().map(Update::ConditionFailed),
         }
     }
 }
 
 /// A change of some attributes. Made by [`Table::update`].
 ///
-/// The item is made if it is not there, unless a condition forbids.
+/// A missing item is created unless a condition forbids it.
 #[must_use]
 pub struct UpdateRequest {
     pub(crate) table: Table,
@@ -123,18 +123,18 @@ impl UpdateRequest {
         self
     }
 
-    /// Only if this holds.
+    /// Adds the condition for the write to happen.
     pub fn when(mut self, condition: Condition) -> Self {
         self.condition = Some(condition);
         self
     }
 
-    /// Runs it.
+    /// Runs the request.
     ///
     /// # Errors
     /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL; never for a condition that does not hold.
     pub async fn run(self) -> Result<Update> {
-        let Rendered { table, key, update, condition, names, values, wanted } = self.render()?;
+        let Rendered { table, key, update, condition, names, values, expected } = self.render()?;
         let request = table
             .sdk
             .update_item()
@@ -148,54 +148,54 @@ impl UpdateRequest {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         let attempts = Attempts::default();
-        let outcome = past_conflicts(|| {
+        let outcome = retry_conflicts(|| {
             let call = request.clone().customize().interceptor(attempts.clone()).send();
             traced("UpdateItem", &table.name, |output| output.consumed_capacity.as_slice(), call)
         })
         .await;
         match outcome {
             Ok(output) => Ok(Update::Done(Item(output.attributes.unwrap_or_default()))),
-            Err(Rejection::Unmet(Some(old)))
-                if attempts.repeated() && wanted.is_some_and(|wanted| wanted.held_by(&old)) =>
+            Err(Rejection::ConditionFailed(Some(old)))
+                if attempts.repeated() && expected.is_some_and(|expected| expected.matches(&old)) =>
             {
                 Ok(Update::Done(old))
             }
-            Err(rejection) => rejection.unmet().map(Update::Unmet),
+            Err(rejection) => rejection.into_failed_condition().map(Update::ConditionFailed),
         }
     }
 
     pub(crate) fn render(self) -> Result<Rendered> {
         let Self { table, key, changes, condition } = self;
-        let mut words = Words::default();
-        let condition = condition.map(|condition| condition.render(table.def.key, &mut words)).transpose()?;
+        let mut placeholders = Placeholders::default();
+        let condition = condition.map(|condition| condition.render(table.def.key, &mut placeholders)).transpose()?;
         let (mut sets, mut adds, mut removes) = (Vec::new(), Vec::new(), Vec::new());
-        let mut wanted = Wanted::default();
+        let mut expected = ExpectedState::default();
         for change in changes {
             match change {
                 Change::Set(attribute, to) => {
                     let to = to?;
-                    sets.push(format!("{} = {}", words.name(attribute), words.value(to.clone())));
-                    wanted.set.insert(attribute.to_owned(), to);
+                    sets.push(format!("{} = {}", placeholders.name(attribute), placeholders.value(to.clone())));
+                    expected.set.insert(attribute.to_owned(), to);
                 }
                 Change::Add(attribute, amount) => {
-                    adds.push(format!("{} {}", words.name(attribute), words.value(value(&amount)?)));
+                    adds.push(format!("{} {}", placeholders.name(attribute), placeholders.value(value(&amount)?)));
                 }
                 Change::Remove(attribute) => {
-                    removes.push(words.name(attribute));
-                    wanted.removed.push(attribute);
+                    removes.push(placeholders.name(attribute));
+                    expected.removed.push(attribute);
                 }
             }
         }
-        // After an addition nobody can tell whether it was ours.
-        let wanted = (adds.is_empty() && !wanted.set.is_empty()).then_some(wanted);
+        // The result of an addition doesn't show which attempt made it.
+        let expected = (adds.is_empty() && !expected.set.is_empty()).then_some(expected);
         let clauses: Vec<String> = [("SET", sets), ("ADD", adds), ("REMOVE", removes)]
             .into_iter()
             .filter(|(_, parts)| !parts.is_empty())
             .map(|(word, parts)| format!("{word} {}", parts.join(", ")))
             .collect();
         let update = (!clauses.is_empty()).then(|| clauses.join(" "));
-        let (names, values) = words.split();
-        Ok(Rendered { table, key, update, condition, names, values, wanted })
+        let (names, values) = placeholders.split();
+        Ok(Rendered { table, key, update, condition, names, values, expected })
     }
 }
 
@@ -206,18 +206,18 @@ pub(crate) struct Rendered {
     pub(crate) condition: Option<String>,
     pub(crate) names: Option<std::collections::HashMap<String, String>>,
     pub(crate) values: Option<Attributes>,
-    pub(crate) wanted: Option<Wanted>,
+    pub(crate) expected: Option<ExpectedState>,
 }
 
-/// What an update leaves behind: how a repeated attempt knows the work of the first.
+/// The attributes after an update, by which a repeated attempt recognizes the first one's write.
 #[derive(Default)]
-pub(crate) struct Wanted {
+pub(crate) struct ExpectedState {
     set: Attributes,
     removed: Vec<&'static str>,
 }
 
-impl Wanted {
-    fn held_by(&self, item: &Item) -> bool {
+impl ExpectedState {
+    fn matches(&self, item: &Item) -> bool {
         self.set.iter().all(|(name, value)| item.0.get(name) == Some(value))
             && self.removed.iter().all(|name| !item.0.contains_key(*name))
     }
@@ -232,22 +232,22 @@ pub struct DeleteRequest {
 }
 
 impl DeleteRequest {
-    /// Only if this holds.
+    /// Adds the condition for the write to happen.
     pub fn when(mut self, condition: Condition) -> Self {
         self.condition = Some(condition);
         self
     }
 
-    /// Runs it. An attempt that is repeated because its answer got lost finds nothing to delete any more: whoever needs
-    /// to know what was there reads it before.
+    /// Runs the request. An attempt that is repeated because its answer got lost finds nothing to delete any more: to
+    /// know the deleted item, read it before.
     ///
     /// # Errors
     /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL; never for a condition that does not hold.
     pub async fn run(self) -> Result<Delete> {
         let Self { table, key, condition } = self;
-        let mut words = Words::default();
-        let condition = condition.map(|condition| condition.render(table.def.key, &mut words)).transpose()?;
-        let (names, values) = words.split();
+        let mut placeholders = Placeholders::default();
+        let condition = condition.map(|condition| condition.render(table.def.key, &mut placeholders)).transpose()?;
+        let (names, values) = placeholders.split();
         let request = table
             .sdk
             .delete_item()
@@ -260,15 +260,15 @@ impl DeleteRequest {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         let attempts = Attempts::default();
-        let outcome = past_conflicts(|| {
+        let outcome = retry_conflicts(|| {
             let call = request.clone().customize().interceptor(attempts.clone()).send();
             traced("DeleteItem", &table.name, |output| output.consumed_capacity.as_slice(), call)
         })
         .await;
         match outcome {
             Ok(output) => Ok(Delete::Done(output.attributes.filter(|old| !old.is_empty()).map(Item))),
-            Err(Rejection::Unmet(None)) if attempts.repeated() => Ok(Delete::Done(None)),
-            Err(rejection) => rejection.unmet().map(Delete::Unmet),
+            Err(Rejection::ConditionFailed(None)) if attempts.repeated() => Ok(Delete::Done(None)),
+            Err(rejection) => rejection.into_failed_condition().map(Delete::ConditionFailed),
         }
     }
 }

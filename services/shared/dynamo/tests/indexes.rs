@@ -1,7 +1,7 @@
 //! Indexes that a table of an earlier version lacks, on each engine.
 //!
-//! In a process of its own: DynamoDB Local fills indexes with the threads that also expire items, and each table with a time
-//! to live keeps one of its ten for ever. Beside seven such tables an index stays CREATING.
+//! In a process of its own: DynamoDB Local backfills indexes with the ten threads that also expire items, and each
+//! table with a time to live occupies one for ever. Beside seven such tables an index stays CREATING.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
@@ -10,12 +10,12 @@ use dynamo::{IndexDef, KeyDef, Projection, TableDef};
 use futures_util::future::join_all;
 use kit::engine::Engine;
 
-kit::on_each_engine![missing_indexes_are_added_with_what_is_there];
+kit::on_each_engine![missing_indexes_are_added_and_backfilled];
 
 const INDEX_KEY: KeyDef = KeyDef { partition: "index_pk", sort: Some("index_sk") };
 
 /// The start of a version whose tables have more indexes than those of the version before.
-async fn missing_indexes_are_added_with_what_is_there(engine: Engine) {
+async fn missing_indexes_are_added_and_backfilled(engine: Engine) {
     static OLD: TableDef = TableDef { name: "Grown", key: KeyDef::PK_SK, indexes: &[], ttl: None };
     static NEW: TableDef = TableDef {
         name: "Grown",

@@ -1,4 +1,4 @@
-//! What a call of DynamoDB leaves in traces and metrics. A binary of its own: the providers are global.
+//! Traces and metrics of DynamoDB calls. A binary of its own: the providers are global.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ fn attributes(span: &SpanData) -> BTreeMap<&str, String> {
 }
 
 #[tokio::test]
-async fn a_call_is_one_span_and_one_measurement_without_keys_or_values() {
+async fn call_emits_one_span_and_one_metric_without_item_data() {
     let (spans, metrics) = (InMemorySpanExporter::default(), InMemoryMetricExporter::default());
     let tracers = SdkTracerProvider::builder().with_simple_exporter(spans.clone()).build();
     let meters = SdkMeterProvider::builder().with_periodic_exporter(metrics.clone()).build();

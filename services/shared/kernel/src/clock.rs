@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// What time it is. Injected, so that expiry is a test and not a sleep.
+/// Source of the time. Injected, so that expiry is a test and not a sleep.
 pub trait Clock: Send + Sync + 'static {
     /// The present instant.
     fn now(&self) -> Timestamp;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::TextError;
 
-/// An instant and the offset from UTC in which it was told (RFC 3339), such as `2026-12-01T09:00:00+05:30`.
+/// An instant and the offset from UTC in which it was given (RFC 3339), such as `2026-12-01T09:00:00+05:30`.
 ///
 /// It is kept and printed in that offset; two are equal when both are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,10 +79,11 @@ impl FromStr for OffsetDateTime {
 
 /// 0001-01-01T00:00:00Z, the first instant of a proto `Timestamp`.
 const FIRST_SECOND: i64 = -62_135_596_800;
-/// Where an offset can begin: after `2026-12-01T09:00:00`.
+/// First position at which an offset can begin: after `2026-12-01T09:00:00`.
 const FIRST_OF_OFFSET: usize = 19;
 
-/// Whether a text has the form of `date-time` without its offset (RFC 3339, section 5.6): jiff reads more than that.
+/// Returns whether a text has the form of `date-time` without its offset (RFC 3339, section 5.6): jiff reads more than
+/// that.
 fn is_full_time(text: &str) -> bool {
     const FORM: &[u8] = b"dddd-dd-ddTdd:dd:dd";
     let bytes = text.as_bytes();
@@ -100,7 +101,7 @@ fn is_full_time(text: &str) -> bool {
     start.iter().zip(FORM).all(fits) && start[FORM.len() - 2] < b'6' && is_fraction
 }
 
-/// `Z`, or hours and minutes.
+/// Parses `Z`, or hours and minutes.
 fn parse_offset(text: &str) -> Option<Offset> {
     let (sign, rest) = match text.as_bytes() {
         [b'Z' | b'z'] => return Some(Offset::UTC),
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_is_printed_in_the_offset_it_was_told_in() {
+    fn instant_is_printed_in_given_offset() {
         for (told, printed) in [
             ("2026-12-01T09:00:00+05:30", "2026-12-01T09:00:00+05:30"),
             ("2026-12-01T00:00:00-08:00", "2026-12-01T00:00:00-08:00"),
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_and_a_time_are_those_of_the_offset() {
+    fn date_and_time_are_local_to_offset() {
         let told = parse("2026-12-01T00:30:00+05:30");
         assert_eq!(told.instant().to_string(), "2026-11-30T19:00:00Z");
         assert_eq!(
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_rfc_3339_or_has_no_offset_is_refused() {
+    fn malformed_date_time_is_refused() {
         for bad in [
             "",
             "2026-12-01",
@@ -195,7 +196,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_is_read_as_the_same(second in -62_135_500_000_i64..253_402_000_000, minutes in -1439_i32..1440) {
+        fn printed_date_time_is_read_back(second in -62_135_500_000_i64..253_402_000_000, minutes in -1439_i32..1440) {
             let offset = Offset::from_seconds(minutes * 60).unwrap();
             let told = OffsetDateTime { instant: Timestamp::from_second(second).unwrap(), offset };
             prop_assert_eq!(told.to_string().parse::<OffsetDateTime>(), Ok(told));

@@ -1,4 +1,4 @@
-/// Where random bytes come from. Injected, so that a test can replay them.
+/// Source of random bytes. Injected, so that a test can replay them.
 ///
 /// Implementations used in production must be cryptographically secure.
 pub trait Entropy: Send + Sync + 'static {

@@ -5,19 +5,19 @@ use std::time::Duration;
 /// Any error, as the cause of one of ours.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A result whose error a caller can be told.
+/// A result whose error can be shown to a caller.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What went wrong, in the words of google.rpc.Code that the contract uses.
+/// Kind of an error, by the codes of google.rpc.Code that the contract uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// The request is malformed, whatever the state of the system.
     InvalidArgument,
     /// The state of the system forbids it.
     FailedPrecondition,
-    /// Who is calling is not known.
+    /// The caller is not known.
     Unauthenticated,
-    /// Who is calling may never do this.
+    /// The caller may never do this.
     PermissionDenied,
     /// There is no such thing, or the caller may not know of it.
     NotFound,
@@ -46,7 +46,7 @@ pub struct Violation {
     pub description: Cow<'static, str>,
 }
 
-/// An error with two faces: a public sentence for the caller, and a cause for the log.
+/// Error with a public sentence for the caller and a cause for the log.
 ///
 /// The public part never holds what people wrote, nor anything internal.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Error {
             .caused_by(cause)
     }
 
-    /// A fault of ours: the caller is told nothing, the log everything.
+    /// INTERNAL, a fault of ours: the cause is logged and not shown to the caller.
     #[must_use]
     pub fn internal(cause: impl Into<BoxError>) -> Self {
         Self::new(Kind::Internal, "INTERNAL", "something went wrong on our side").caused_by(cause)
@@ -101,14 +101,14 @@ impl Error {
         self
     }
 
-    /// The same error, with what caused it. Only the log sees it.
+    /// Adds the cause, which only the log sees.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<BoxError>) -> Self {
         self.cause = Some(cause.into());
         self
     }
 
-    /// What went wrong.
+    /// Returns the kind.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
@@ -132,7 +132,7 @@ impl Error {
         &self.violations
     }
 
-    /// After how long a retry makes sense.
+    /// Returns the time after which a retry makes sense.
     #[must_use]
     pub const fn retry_delay(&self) -> Option<Duration> {
         self.retry_after
@@ -151,11 +151,11 @@ impl std::error::Error for Error {
     }
 }
 
-/// Both values, or one error that names every bad field of both.
+/// Returns both values, or one error that names every bad field of both.
 ///
 /// # Errors
 /// If either is one: INVALID_ARGUMENT of both together, or else the first.
-pub fn both<A, B>(one: Result<A>, other: Result<B>) -> Result<(A, B)> {
+pub fn zip_violations<A, B>(one: Result<A>, other: Result<B>) -> Result<(A, B)> {
     match (one, other) {
         (Ok(one), Ok(other)) => Ok((one, other)),
         (Err(one), Err(other)) if !one.violations.is_empty() && !other.violations.is_empty() => {
@@ -175,12 +175,12 @@ impl Violations {
         self.0.push(Violation { field: field.into(), description: description.into() });
     }
 
-    /// The value if the field is right; notes what is wrong otherwise.
-    pub fn take<T, E: fmt::Display>(&mut self, field: &'static str, parsed: std::result::Result<T, E>) -> Option<T> {
+    /// Returns the value if the field is right; notes what is wrong otherwise.
+    pub fn check<T, E: fmt::Display>(&mut self, field: &'static str, parsed: std::result::Result<T, E>) -> Option<T> {
         parsed.map_err(|error| self.add(field, error.to_string())).ok()
     }
 
-    /// Whether no field is wrong so far.
+    /// Returns whether no field is wrong so far.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

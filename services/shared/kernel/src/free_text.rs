@@ -2,7 +2,8 @@ use std::fmt;
 
 use crate::TextError;
 
-/// What somebody wrote in lines of their own, such as a note: at most 10,000 characters, kept as they were written.
+/// Text that somebody wrote in lines of their own, such as a note: at most 10,000 characters, kept as they were
+/// written.
 ///
 /// It is sealed where it is stored, and never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_has_lines_and_at_most_10000_characters() {
+    fn text_has_lines_and_at_most_10000_characters() {
         for good in [String::new(), "a\tb\r\nc\n".to_owned(), "\u{1f600}".repeat(10_000), "  as written ".to_owned()] {
             assert_eq!(FreeText::try_from(good.clone()).map(String::from), Ok(good));
         }
@@ -57,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_not_printed() {
+    fn text_is_not_printed() {
         let text = FreeText::try_from("canary".to_owned()).unwrap();
         assert!(!format!("{text:?}").contains("canary"));
     }

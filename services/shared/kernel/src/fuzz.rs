@@ -1,4 +1,4 @@
-//! What texts from outside become: whatever is accepted has one form, and is kept in it.
+//! Fuzzes texts from outside: whatever is accepted has one form, and is kept in it.
 
 use std::str::FromStr;
 
@@ -110,7 +110,7 @@ fn addresses(text: Vec<u8>) -> TestCaseResult {
     if let Ok(address) = text.parse::<Email>() {
         prop_assert!(address.as_str().chars().count() <= 254);
         prop_assert!(!address.as_str().chars().any(|c| c.is_whitespace() || c.is_control()));
-        // What accounts are found by is an address too: one mailbox, and of the same account.
+        // The form by which accounts are found is an address too: one mailbox, and of the same account.
         let folded = address.folded();
         prop_assert_eq!(folded.parse::<Email>().map(|found| found.folded()), Ok(folded));
     }
@@ -158,7 +158,7 @@ fn names_and_codes(text: Vec<u8>) -> TestCaseResult {
     Ok(())
 }
 
-/// What is accepted is accepted again as it is kept, unchanged, and fits a key as it is looked up.
+/// Checks that an accepted text is accepted again as it is kept, unchanged, and fits a key as it is looked up.
 fn canonical<T: FromStr>(text: &str, kept: fn(&T) -> &str, folded: fn(&T) -> String) -> TestCaseResult {
     let Ok(value) = text.parse::<T>() else { return Ok(()) };
     let again = kept(&value).parse::<T>().ok();

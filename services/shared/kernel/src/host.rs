@@ -2,8 +2,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// The hosts that a front answers to (RFC 9110, section 7.2). A page whose name is pointed at the front's address once it is
-/// loaded (DNS rebinding) sends another one.
+/// Hosts that a front answers to (RFC 9110, section 7.2). A page whose name is pointed at the front's address once it
+/// is loaded (DNS rebinding) sends another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hosts {
     listed: Vec<HostPattern>,
@@ -43,7 +43,7 @@ impl Hosts {
     }
 }
 
-/// A front that others can reach without a host that it answers to.
+/// Error of a front that others can reach without a host that it answers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoHosts(IpAddr);
 
@@ -60,8 +60,8 @@ impl fmt::Display for NoHosts {
 
 impl std::error::Error for NoHosts {}
 
-/// A name or an address in a list of hosts; `*.` before a name stands for every name below it. Where a port is listed with it,
-/// only that port counts.
+/// A name or an address in a list of hosts; `*.` before a name stands for every name below it. Where a port is listed
+/// with it, only that port counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPattern {
     /// In small letters and without a dot at its end; from its first dot on, if it is a wildcard.
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn other_front_covers_what_is_listed_alone() {
+    fn public_front_covers_listed_hosts_alone() {
         let hosts = hosts(
             "0.0.0.0",
             &["API.example.org.", "*.clinic.example", "192.0.2.7:8443", "[2001:DB8:0::1]", "localhost"],
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn front_that_others_reach_without_hosts_is_refused() {
+    fn public_front_without_hosts_is_refused() {
         for listen in ["0.0.0.0", "::", "192.0.2.7"] {
             let refused = Hosts::of(listen.parse().unwrap(), Vec::new()).unwrap_err().to_string();
             assert!(refused.contains(listen) && refused.contains("MESH_HOSTS"), "{refused}");
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn pattern_is_a_name_or_an_address() {
+    fn pattern_is_name_or_address() {
         for (text, shown) in [
             ("api.example.org", "api.example.org"),
             ("API.Example.org.:8443", "api.example.org:8443"),

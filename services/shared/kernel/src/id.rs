@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{Clock, Entropy};
 
-/// The text is not an id of ours.
+/// Error of a text that is not an id of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParseIdError;
 
@@ -23,7 +23,7 @@ fn uuid_v7(clock: &dyn Clock, entropy: &dyn Entropy) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(millis, &entropy.array()).into_uuid()
 }
 
-/// Only the form that we print is accepted: one id has one spelling, so that ids can be compared as text.
+/// Parses only the form that we print: one id has one spelling, so that ids can be compared as text.
 fn parse_uuid(text: &str) -> Result<Uuid, ParseIdError> {
     let uuid = Uuid::try_parse(text).map_err(|_| ParseIdError)?;
     let mut buffer = Uuid::encode_buffer();
@@ -99,11 +99,11 @@ id! {
     SessionId
 }
 id! {
-    /// What a client asked for, or got: a session for that client.
+    /// A session that a client asked for, or got.
     AppointmentId
 }
 id! {
-    /// Something that happened, which other services hear of: the same each time they do.
+    /// An event that other services receive: the same id in each delivery.
     EventId
 }
 
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_has_one_spelling() {
+    fn id_has_one_spelling() {
         let text = "01933b5e-7a4c-7def-8abc-0123456789ab";
         assert_eq!(text.parse::<UserId>().unwrap().to_string(), text);
         let others = [

@@ -1,4 +1,4 @@
-//! The words every service speaks: typed ids, who is calling, the clock, validated text, pages and errors.
+//! Shared types of the services: ids, callers, the clock, validated text, pages and errors.
 //!
 //! No transport, no store, no I/O: what is here can be used and tested anywhere.
 
@@ -21,7 +21,7 @@ mod version;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use date_time::OffsetDateTime;
 pub use entropy::Entropy;
-pub use error::{BoxError, Error, Kind, Result, Violation, Violations, both};
+pub use error::{BoxError, Error, Kind, Result, Violation, Violations, zip_violations};
 pub use free_text::FreeText;
 pub use host::{HostPattern, Hosts, NoHosts};
 pub use id::{AppointmentId, ClientId, EventId, LoginId, ParseIdError, SessionId, TherapistId, UserId};

@@ -1,13 +1,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// An origin whose pages may call, as browsers write it in the header `origin` (RFC 6454, section 6.1): a scheme, a host, and a
-/// port where it isn't the scheme's own. `*` is any.
+/// An origin whose pages may call, as browsers write it in the header `origin` (RFC 6454, section 6.1): a scheme, a
+/// host, and a port where it isn't the scheme's own. `*` is any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);
 
 impl Origin {
-    /// Whether a page that browsers say is of `origin` may call.
+    /// Returns whether a page of `origin`, by the word of the browser, may call.
     #[must_use]
     pub fn covers(&self, origin: &[u8]) -> bool {
         self.0 == "*" || self.0.as_bytes() == origin
@@ -24,8 +24,8 @@ impl FromStr for Origin {
     type Err = &'static str;
 
     /// # Errors
-    /// Where no browser would ever write it so: with a path or a slash at its end, with capitals, without a scheme, or with the
-    /// port that the scheme has anyway.
+    /// If no browser would ever write it so: with a path or a slash at its end, with capitals, without a scheme, or
+    /// with the port that the scheme has anyway.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const FORM: &str = "write it as scheme://host, or scheme://host:port where the port is not the scheme's own, in small \
                             letters and with no slash at its end, such as https://app.example.org, or * for any";
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_as_browsers_write_it() {
+    fn origin_is_as_browsers_write_it() {
         for good in [
             "*",
             "https://app.example.org",
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_covers_itself_and_any_covers_all() {
+    fn origin_covers_itself_and_wildcard_covers_all() {
         let [own, any] = ["https://a.example", "*"].map(|text| text.parse::<Origin>().unwrap());
         assert!(own.covers(b"https://a.example") && !own.covers(b"https://a.example.org") && !own.covers(b"*"));
         assert!(any.covers(b"https://a.example"));

@@ -1,4 +1,4 @@
-/// How many items a page holds: 1 to 200, 50 unless told (AIP-158).
+/// Number of items on a page: 1 to 200, 50 by default (AIP-158).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSize(u16);
 
@@ -7,7 +7,8 @@ impl PageSize {
     /// The most that a page holds.
     pub const MAX: Self = Self(200);
 
-    /// The size that a request asks for: zero means unsaid, more than the most is the most, less than zero is none.
+    /// Returns the size that a request asks for: the default for zero, the maximum for more than that, none for less
+    /// than zero.
     #[must_use]
     pub fn from_request(asked: i32) -> Option<Self> {
         match u16::try_from(asked) {
@@ -28,7 +29,7 @@ impl PageSize {
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// What is on it.
+    /// Items of the page.
     pub items: Vec<T>,
     /// The opaque token of the next page, if there may be one.
     pub next: Option<String>,
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_50_unless_told_and_200_at_most() {
+    fn page_size_is_50_by_default_and_200_at_most() {
         let cases = [
             (0, Some(50)),
             (1, Some(1)),

@@ -46,13 +46,13 @@ impl FromStr for Role {
 pub struct Person {
     /// The account.
     pub user_id: UserId,
-    /// What the person is.
+    /// Role of the person.
     pub role: Role,
     /// The login that the token belongs to.
     pub login_id: LoginId,
 }
 
-/// Who is calling, by verified tokens and by nothing else. Both may be there: a service on behalf of a person.
+/// Caller of a request, by verified tokens and by nothing else. Both may be there: a service on behalf of a person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Caller {
     /// The person, if an access token came with the call.

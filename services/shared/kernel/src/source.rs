@@ -23,8 +23,8 @@ impl SourceNetwork {
         }
     }
 
-    /// Networks that contain a source, from the narrowest to the widest, each with the multiple of a budget that all of it
-    /// may spend. Who has a whole prefix gets four budgets, not one for each /64 in it.
+    /// Networks that contain a source, from the narrowest to the widest, each with the multiple of a budget that all of
+    /// it may spend. A caller with a whole prefix gets four budgets, not one for each /64 in it.
     pub fn steps(source: IpAddr) -> impl Iterator<Item = (Self, u32)> + Clone {
         let source = source.to_canonical();
         let steps = if source.is_ipv4() { STEPS_V4 } else { STEPS_V6 };
@@ -37,7 +37,7 @@ impl SourceNetwork {
         })
     }
 
-    /// Widest network of a source: the IPv4 address, or the /48. For turns, where sharing one costs little.
+    /// Widest network of a source: the IPv4 address, or the /48. For mutexes, where sharing one costs little.
     #[must_use]
     pub fn widest(source: IpAddr) -> Self {
         Self::steps(source).last().map_or_else(|| Self::of(source), |(network, _)| network)
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn narrowest_network_is_the_first_step() {
+    fn narrowest_network_is_first_step() {
         for source in ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8:1:203::7"] {
             let source = source.parse().unwrap();
             assert_eq!(SourceNetwork::steps(source).next(), Some((SourceNetwork::of(source), 1)));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn widest_network_is_the_last_step() {
+    fn widest_network_is_last_step() {
         for source in ["192.0.2.1", "2001:db8:1:203::7"] {
             let source = source.parse().unwrap();
             assert_eq!(

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use email_address::{EmailAddress, Options};
 use unicode_normalization::UnicodeNormalization as _;
 
-/// What is wrong with a text, as a sentence that follows the name of its field.
+/// Error of a text, as a sentence that follows the name of its field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextError(pub &'static str);
 
@@ -14,20 +14,21 @@ impl fmt::Display for TextError {
     }
 }
 
-/// A text as it is compared: compatibility forms unified (NFKC), lower case, runs of white space as one space.
+/// Returns a text as it is compared: compatibility forms unified (NFKC), lower case, runs of white space as one space.
 #[must_use]
 pub fn fold(text: &str) -> String {
     let lower: String = text.nfkc().flat_map(char::to_lowercase).nfkc().collect();
     lower.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The most bytes of a text before anything is done with it: none that is accepted can come to more.
+/// Maximum bytes of a text before anything is done with it: none that is accepted can come to more.
 const MOST_RAW: usize = 4096;
-/// The most bytes of a folded text: it is part of keys of DynamoDB, and a sort key has 1,024 at most. Some single
+/// Maximum bytes of a folded text: it is part of keys of DynamoDB, and a sort key has 1,024 at most. Some single
 /// characters fold to dozens.
 const MOST_FOLDED: usize = 900;
 
-/// Trimmed, in one canonical form (NFC), without control characters, and not longer than `most` characters.
+/// Returns the text trimmed, in one canonical form (NFC), without control characters, and not longer than `most`
+/// characters.
 fn clean(text: &str, most: usize, required: &'static str, long: &'static str) -> Result<String, TextError> {
     if text.len() > MOST_RAW {
         return Err(TextError(long));
@@ -48,10 +49,10 @@ fn clean(text: &str, most: usize, required: &'static str, long: &'static str) ->
     Ok(clean)
 }
 
-/// The beginning of a name as it is looked up: folded; empty for any name.
+/// Returns the beginning of a name as it is looked up: folded; empty for any name.
 ///
 /// # Errors
-/// When no name can begin so.
+/// If no name can begin so.
 pub fn fold_prefix(text: &str) -> Result<String, TextError> {
     const INVALID: &str = "must be the beginning of a name: at most 200 characters, no control characters";
     if text.trim().is_empty() { Ok(String::new()) } else { clean(text, 200, INVALID, INVALID).map(|text| fold(&text)) }
@@ -85,7 +86,7 @@ macro_rules! text {
             }
         }
 
-        /// What people wrote stays out of logs, also by accident.
+        /// Hides the text: what people wrote stays out of logs, also by accident.
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(concat!(stringify!($name), "(…)"))
@@ -103,7 +104,7 @@ text! {
     PersonName, parse_line, fold
 }
 text! {
-    /// What a therapist is expert in: 1 to 200 characters.
+    /// Expertise of a therapist: 1 to 200 characters.
     Specialty, parse_line, fold
 }
 text! {
@@ -120,7 +121,8 @@ fn parse_email(text: &str) -> Result<String, TextError> {
     const INVALID: TextError = TextError("is not an e-mail address: write it like name@example.org");
     let text = clean(text, 254, "is required", "is too long: at most 254 characters")?;
     let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
-    // What an account is found by is an address too: some characters fold to an `@`, a space, or what no domain has.
+    // The form by which an account is found is an address too: some characters fold to an `@`, a space, or what no
+    // domain has.
     for form in [&text, &fold(&text)] {
         if form.chars().any(char::is_whitespace) || form.chars().count() > 254 {
             return Err(INVALID);
@@ -158,13 +160,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn folding_twice_is_folding_once(text in "\\PC*") {
+        fn folding_is_idempotent(text in "\\PC*") {
             prop_assert_eq!(fold(&fold(&text)), fold(&text));
         }
     }
 
     #[test]
-    fn addresses_are_addresses() {
+    fn malformed_email_is_refused() {
         for good in ["a@b.org", "First.Last+tag@Example.ORG", "zoë@exämple.org"] {
             assert_eq!(good.parse::<Email>().map(|e| e.as_str().to_owned()), Ok(good.to_owned()));
         }
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_folds_to_more_than_a_key_can_hold_is_refused() {
+    fn text_with_too_long_folded_form_is_refused() {
         let ligatures = "\u{fdfa}".repeat(200);
         assert!(fold(&ligatures).len() > 6_000, "one character is a phrase");
         assert!(ligatures.parse::<PersonName>().is_err());
@@ -219,7 +221,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_accepted_fits_a_key(text in "\\PC{1,12}|[\u{fb50}-\u{fdff}]{1,60}|[0-9a-z\u{3164}\u{fe70} -]{3,10}") {
+        fn accepted_text_fits_key(text in "\\PC{1,12}|[\u{fb50}-\u{fdff}]{1,60}|[0-9a-z\u{3164}\u{fe70} -]{3,10}") {
             let folded = [
                 text.parse::<PersonName>().map(|text| text.folded()),
                 text.parse::<Specialty>().map(|text| text.folded()),

@@ -19,7 +19,7 @@ impl Version {
         Self(self.0 + 1)
     }
 
-    /// What an update expects: nothing when it sent no etag.
+    /// Parses the version that an update expects; none when it sent no etag.
     ///
     /// # Errors
     /// ABORTED (`STALE_ETAG`) for a text that was never an etag of ours: no present version can have it.

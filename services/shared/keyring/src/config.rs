@@ -2,18 +2,18 @@ use std::time::Duration;
 
 use chassis::config;
 
-/// The shortest that a key may be kept: an answer of vault that takes longer is no answer.
+/// Minimum life of a cached key: a slower answer of vault is dropped.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// The longest that a key may be kept.
+/// Maximum life of a cached key.
 const LONGEST: Duration = Duration::from_secs(5 * 60);
 
-/// How long keys are kept.
+/// Settings of the key cache.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "Data keys")]
 pub struct Config {
-    /// How long a person's data key is kept in memory, from 1s to 5m. It bounds how long the person's text can still be read
-    /// after the key is destroyed, and how long it can be while vault is down.
+    /// Life of a person's data key in memory, from 1s to 5m. It bounds the time that the person's text can still be
+    /// read after the key is destroyed, and while vault is down.
     #[arg(long, env = "MESH_DATA_KEY_LIFE", default_value = "30s", value_parser = life)]
     pub data_key_life: Duration,
 }
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_life_is_bounded() {
+    fn data_key_life_is_bounded() {
         assert_eq!(life("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(life("1s"), Ok(SHORTEST));
         assert_eq!(life("5m"), Ok(LONGEST));

@@ -1,8 +1,9 @@
-//! The data keys of people, as services hold them: fetched from vault, kept briefly, wiped.
+//! Caches the data keys of people: fetched from vault, kept briefly, wiped.
 //!
-//! How long a key is kept bounds how long text can be read after vault has destroyed its key: nothing is opened by a key
-//! that vault was asked for longer ago than [`Config::data_key_life`], but for what a request under way holds already. That is
-//! as long by the system's clock: one that is set back lengthens a life by as much, and at most by another life each time.
+//! The life of a cached key bounds the time that text stays readable after vault has destroyed its key: a key is unused
+//! once its request to vault is older than [`Config::data_key_life`], except by a request under way that holds it
+//! already. The system's clock measures this: setting it back lengthens a life by as much, and at most by another life
+//! each time.
 
 mod cache;
 mod config;
@@ -22,12 +23,12 @@ use zeroize::Zeroizing;
 
 pub use config::Config;
 
-use crate::cache::{Cache, Looked, Place};
+use crate::cache::{Cache, FetchGuard, Lookup};
 
-/// The most keys that vault gives by one call.
-const MOST_AT_ONCE: usize = 200;
+/// Maximum keys in one call of vault.
+const MAX_BATCH: usize = 200;
 
-/// The keys that this process holds. Cheap to clone.
+/// Cache of this process' data keys. Cheap to clone.
 #[derive(Clone)]
 pub struct Keyring(Arc<Inner>);
 
@@ -38,7 +39,7 @@ struct Inner {
 }
 
 impl Keyring {
-    /// A keyring that holds nothing yet, and the background task that wipes what is over.
+    /// Creates an empty keyring and spawns the background task that wipes expired keys.
     #[must_use]
     pub fn new(vault: Upstream, config: &Config, platform: &Platform) -> Self {
         let cache = Arc::new(Cache::new(config.data_key_life));
@@ -46,33 +47,33 @@ impl Keyring {
         Self(Arc::new(Inner { vault, cache, clock: Arc::clone(&platform.clock) }))
     }
 
-    /// The key of a person, made by vault if there was never one; nothing, if it was destroyed.
+    /// Returns the key of a person, which vault makes if there was never one; none if it was destroyed.
     ///
-    /// However many ask for a person's key at once, vault is asked by one of them at a time.
+    /// Concurrent calls for one person's key make one call of vault at a time.
     ///
     /// # Errors
     /// UNAVAILABLE or DEADLINE_EXCEEDED when vault doesn't answer and no key is held; INTERNAL.
     pub async fn key(&self, context: &Context, person: UserId) -> Result<Option<SealingKey>> {
         let Inner { vault, cache, clock } = &*self.0;
         loop {
-            let looked = tokio::time::timeout_at(context.deadline, cache.look(person, &**clock));
-            let place = match looked.await.map_err(|_| exceeded())? {
+            let lookup = tokio::time::timeout_at(context.deadline, cache.get(person, &**clock));
+            let guard = match lookup.await.map_err(|_| exceeded())? {
                 Ok(key) => return Ok(Some(key)),
-                Err(place) => place,
+                Err(guard) => guard,
             };
             let asked = clock.now();
             let Some(key) = fetch(vault, context, person).await? else { return Ok(None) };
-            // An answer that took so long that the key may be destroyed by now is no answer.
-            if cache.is_good(asked, clock.now()) {
-                place.hold(key.clone(), asked);
+            // An answer that is older than a key's life is dropped: the key may be destroyed by now.
+            if cache.is_fresh(asked, clock.now()) {
+                guard.insert(key.clone(), asked);
                 return Ok(Some(key));
             }
         }
     }
 
-    /// The keys of several people, each as [`Keyring::key`] gives it. Whose key was destroyed is not in it.
+    /// Returns the keys of several people, each as [`Keyring::key`] returns it. Destroyed keys are left out.
     ///
-    /// Vault is asked by one call for each 200 whose keys are neither held nor just being fetched by somebody else.
+    /// Makes one call of vault for each 200 keys that are neither cached nor being fetched by another call.
     ///
     /// # Errors
     /// As of [`Keyring::key`].
@@ -84,20 +85,20 @@ impl Keyring {
         let Inner { vault: _, cache, clock } = &*self.0;
         let (mut wanted, mut keys) = (people.into_iter().collect::<HashSet<_>>(), HashMap::new());
         loop {
-            let mut places = Vec::new();
-            wanted.retain(|person| match cache.try_look(*person, &**clock) {
-                Looked::Held(key) => {
+            let mut guards = Vec::new();
+            wanted.retain(|person| match cache.try_get(*person, &**clock) {
+                Lookup::Cached(key) => {
                     keys.insert(*person, key);
                     false
                 }
-                Looked::Free(place) => {
-                    places.push((*person, place));
+                Lookup::Vacant(guard) => {
+                    guards.push((*person, guard));
                     false
                 }
-                Looked::Taken => true,
+                Lookup::InFlight => true,
             });
-            if !places.is_empty() {
-                wanted.extend(self.fetch_all(context, places, &mut keys).await?);
+            if !guards.is_empty() {
+                wanted.extend(self.fetch_all(context, guards, &mut keys).await?);
                 continue;
             }
             let Some(person) = wanted.iter().next().copied() else { return Ok(keys) };
@@ -106,26 +107,26 @@ impl Keyring {
         }
     }
 
-    /// Fetches keys, and answers whose key came so late that it may be destroyed by now.
+    /// Fetches keys, and returns the people whose keys came so late that they may be destroyed by now.
     async fn fetch_all(
         &self,
         context: &Context,
-        places: Vec<(UserId, Place<'_, SealingKey>)>,
+        guards: Vec<(UserId, FetchGuard<'_, SealingKey>)>,
         keys: &mut HashMap<UserId, SealingKey>,
     ) -> Result<Vec<UserId>> {
         let Inner { vault, cache, clock } = &*self.0;
-        let (mut late, mut places) = (Vec::new(), places.into_iter());
+        let (mut late, mut guards) = (Vec::new(), guards.into_iter());
         loop {
-            let chunk: Vec<_> = places.by_ref().take(MOST_AT_ONCE).collect();
+            let chunk: Vec<_> = guards.by_ref().take(MAX_BATCH).collect();
             if chunk.is_empty() {
                 return Ok(late);
             }
             let asked = clock.now();
             let fetched = fetch_many(vault, context, chunk.iter().map(|(person, _)| *person)).await?;
-            for ((person, place), key) in chunk.into_iter().zip(fetched) {
+            for ((person, guard), key) in chunk.into_iter().zip(fetched) {
                 match key {
-                    Some(key) if cache.is_good(asked, clock.now()) => {
-                        place.hold(key.clone(), asked);
+                    Some(key) if cache.is_fresh(asked, clock.now()) => {
+                        guard.insert(key.clone(), asked);
                         keys.insert(person, key);
                     }
                     Some(_) => late.push(person),
@@ -135,7 +136,7 @@ impl Keyring {
         }
     }
 
-    /// Lets go of a person's key before its life is over: it was destroyed.
+    /// Removes a person's key before its life is over, because it was destroyed.
     pub fn forget(&self, person: UserId) {
         self.0.cache.forget(person);
     }
@@ -153,7 +154,7 @@ async fn fetch(vault: &Upstream, context: &Context, person: UserId) -> Result<Op
     opened(vault.call(context, request, get).await?)
 }
 
-/// The keys of these people, in their order.
+/// Fetches the keys of these people, in their order.
 async fn fetch_many(
     vault: &Upstream,
     context: &Context,
@@ -172,7 +173,7 @@ async fn fetch_many(
 
 fn opened(answer: GetDataKeyResponse) -> Result<Option<SealingKey>> {
     let GetDataKeyResponse { destroyed, key } = answer;
-    // The buffers that it came in are hyper's and prost's, which wipe nothing; this copy is ours.
+    // The answer's buffers are hyper's and prost's, which wipe nothing; this copy is wiped.
     let key = Zeroizing::new(key);
     if destroyed {
         return Ok(None);

@@ -33,7 +33,7 @@ struct Cli {
     keyring: Config,
 }
 
-/// A vault that answers what it is told to, when it is told to.
+/// A vault with programmable answers, which it withholds until it is opened.
 #[derive(Clone)]
 struct Vault(Arc<State>);
 
@@ -41,9 +41,9 @@ struct State {
     asked: AtomicUsize,
     open: watch::Sender<bool>,
     answer: Mutex<GetDataKeyResponse>,
-    /// For how many keys at a time it was asked.
+    /// Number of keys in each batch call.
     batches: Mutex<Vec<usize>>,
-    /// Whose keys are destroyed, for who asks for many.
+    /// People whose keys a batch call answers as destroyed.
     destroyed: Mutex<Vec<UserId>>,
 }
 
@@ -144,7 +144,7 @@ fn context() -> Context {
 }
 
 impl Keyring {
-    /// Of these, whose key there is.
+    /// Returns those of these people who have a key.
     async fn have(&self, numbers: impl IntoIterator<Item = u8>) -> BTreeSet<u8> {
         let keys = self.keys(&context(), numbers.into_iter().map(person)).await.unwrap();
         keys.into_keys().map(|person| person.as_bytes()[0]).collect()
@@ -172,7 +172,7 @@ impl Keyring {
 }
 
 #[tokio::test]
-async fn a_key_opens_what_was_sealed_under_it() {
+async fn key_opens_content_sealed_with_it() {
     static TABLE: TableDef = TableDef { name: "Things", key: KeyDef::PK_SK, indexes: &[], ttl: None };
     let World { keyring, .. } = world().await;
     let dynamodb = dynamo::Config { endpoint: Some("http://127.0.0.1:1".to_owned()), ..dynamo::Config::default() };
@@ -185,7 +185,7 @@ async fn a_key_opens_what_was_sealed_under_it() {
 }
 
 #[tokio::test]
-async fn a_key_is_kept_for_its_life_since_before_vault_was_asked() {
+async fn key_lifetime_starts_before_vault_call() {
     let World { vault, clock, keyring, running: _running } = world().await;
     vault.open(false);
     let mut asking = keyring.ask([1]);
@@ -203,7 +203,7 @@ async fn a_key_is_kept_for_its_life_since_before_vault_was_asked() {
 }
 
 #[tokio::test]
-async fn an_answer_that_took_longer_than_a_key_may_live_is_asked_for_again() {
+async fn late_answer_is_fetched_again() {
     let World { vault, clock, keyring, running: _running } = world().await;
     vault.open(false);
     let mut asking = keyring.ask([1]);
@@ -215,7 +215,7 @@ async fn an_answer_that_took_longer_than_a_key_may_live_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn of_many_who_want_a_key_at_once_one_asks_vault() {
+async fn concurrent_lookups_fetch_key_once() {
     let World { vault, clock, keyring, running: _running } = world().await;
     for round in 1..=3 {
         vault.open(false);
@@ -229,7 +229,7 @@ async fn of_many_who_want_a_key_at_once_one_asks_vault() {
 }
 
 #[tokio::test]
-async fn another_one_asks_when_the_one_who_asked_hangs_up() {
+async fn cancelled_fetch_is_taken_over_by_waiter() {
     let World { vault, keyring, running: _running, clock: _ } = world().await;
     vault.open(false);
     let mut first = keyring.ask([1]);
@@ -246,7 +246,7 @@ async fn another_one_asks_when_the_one_who_asked_hangs_up() {
 }
 
 #[tokio::test]
-async fn who_waits_for_another_one_to_ask_waits_no_longer_than_given() {
+async fn waiting_for_fetch_respects_deadline() {
     let World { vault, keyring, running: _running, clock: _ } = world().await;
     vault.open(false);
     let first = keyring.ask([1]);
@@ -259,7 +259,7 @@ async fn who_waits_for_another_one_to_ask_waits_no_longer_than_given() {
 }
 
 #[tokio::test]
-async fn persons_do_not_wait_for_each_other() {
+async fn keys_of_different_people_are_fetched_in_parallel() {
     let World { vault, keyring, running: _running, clock: _ } = world().await;
     vault.open(false);
     let asking = keyring.ask(1..=8);
@@ -269,7 +269,7 @@ async fn persons_do_not_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn a_key_is_wiped_when_its_life_is_over_though_nobody_asks() {
+async fn expired_key_is_wiped_without_lookup() {
     let World { clock, keyring, running: _running, .. } = world().await;
     assert!(keyring.has(1).await);
     clock.advance(LIFE / 2);
@@ -282,7 +282,7 @@ async fn a_key_is_wiped_when_its_life_is_over_though_nobody_asks() {
 }
 
 #[tokio::test]
-async fn while_vault_is_down_keys_serve_until_their_life_is_over() {
+async fn cached_keys_survive_vault_outage_until_expiry() {
     let World { clock, keyring, running, .. } = world().await;
     assert!(keyring.has(1).await);
     assert!(running.drain().await);
@@ -295,7 +295,7 @@ async fn while_vault_is_down_keys_serve_until_their_life_is_over() {
 }
 
 #[tokio::test]
-async fn that_a_key_is_destroyed_is_asked_each_time() {
+async fn destroyed_key_is_not_cached() {
     let World { vault, keyring, running: _running, clock: _ } = world().await;
     vault.answers(true, b"");
     for asked in 1..=3 {
@@ -306,7 +306,7 @@ async fn that_a_key_is_destroyed_is_asked_each_time() {
 }
 
 #[tokio::test]
-async fn what_is_forgotten_is_asked_for_again_and_not_held_by_who_asked_before() {
+async fn forgotten_key_is_not_cached_by_pending_fetch() {
     let World { vault, keyring, running: _running, clock: _ } = world().await;
     assert!(keyring.has(1).await && keyring.has(2).await);
     keyring.forget(person(1));
@@ -324,7 +324,7 @@ async fn what_is_forgotten_is_asked_for_again_and_not_held_by_who_asked_before()
 }
 
 #[tokio::test]
-async fn what_is_no_key_is_a_fault() {
+async fn malformed_key_is_internal_error() {
     let World { vault, keyring, running: _running, clock: _ } = world().await;
     for key in [&[][..], &[7; 31], &[7; 33]] {
         vault.answers(false, key);
@@ -333,7 +333,7 @@ async fn what_is_no_key_is_a_fault() {
 }
 
 #[tokio::test]
-async fn of_many_keys_those_that_are_held_are_not_asked_for() {
+async fn batch_skips_cached_keys() {
     let World { vault, keyring, running: _running, clock: _ } = world().await;
     assert!(keyring.has(1).await);
     assert_eq!(keyring.have([1, 2, 3, 3]).await, BTreeSet::from([1, 2, 3]));
@@ -345,7 +345,7 @@ async fn of_many_keys_those_that_are_held_are_not_asked_for() {
 }
 
 #[tokio::test]
-async fn many_keys_are_asked_for_200_at_a_time() {
+async fn batch_fetches_200_keys_per_call() {
     let World { vault, keyring, running: _running, clock: _ } = world().await;
     let people = (0..401_u128).map(|number| UserId::from_bytes(number.to_be_bytes()));
     assert_eq!(keyring.keys(&context(), people).await.unwrap().len(), 401);
@@ -353,7 +353,7 @@ async fn many_keys_are_asked_for_200_at_a_time() {
 }
 
 #[tokio::test]
-async fn of_many_keys_those_that_are_destroyed_are_missing_and_asked_for_each_time() {
+async fn batch_omits_and_does_not_cache_destroyed_keys() {
     let World { vault, keyring, running: _running, clock: _ } = world().await;
     *vault.0.destroyed.lock().unwrap() = vec![person(2)];
     assert_eq!(keyring.have(1..=3).await, BTreeSet::from([1, 3]));
@@ -362,7 +362,7 @@ async fn of_many_keys_those_that_are_destroyed_are_missing_and_asked_for_each_ti
 }
 
 #[tokio::test]
-async fn many_keys_are_kept_for_their_life_since_before_vault_was_asked() {
+async fn batch_key_lifetime_starts_before_vault_call() {
     let World { vault, clock, keyring, running: _running } = world().await;
     vault.open(false);
     let asking = keyring.ask_for_many([1, 2]);
@@ -379,7 +379,7 @@ async fn many_keys_are_kept_for_their_life_since_before_vault_was_asked() {
 }
 
 #[tokio::test]
-async fn many_answers_that_took_longer_than_a_key_may_live_are_asked_for_again() {
+async fn late_batch_answer_is_fetched_again() {
     let World { vault, clock, keyring, running: _running } = world().await;
     vault.open(false);
     let asking = keyring.ask_for_many([1, 2]);
@@ -391,12 +391,12 @@ async fn many_answers_that_took_longer_than_a_key_may_live_are_asked_for_again()
 }
 
 #[tokio::test]
-async fn who_wants_many_keys_waits_for_those_that_others_ask_for_and_they_for_theirs() {
+async fn overlapping_batches_wait_for_each_others_keys() {
     let World { vault, keyring, running: _running, clock: _ } = world().await;
     vault.open(false);
     let one = keyring.ask_for_many([1, 2]);
     vault.was_asked_for_many(&[2]).await;
-    // The other one has a place too, and wants what the first one has; the third wants everything.
+    // The second fetches one key and waits for those of the first; the third waits for all.
     let other = keyring.ask_for_many([3, 2, 1]);
     vault.was_asked_for_many(&[2, 1]).await;
     let third = keyring.ask_for_many([1, 2, 3]);
@@ -409,7 +409,7 @@ async fn who_wants_many_keys_waits_for_those_that_others_ask_for_and_they_for_th
 }
 
 #[tokio::test]
-async fn who_waited_for_many_keys_asks_when_the_one_who_asked_hangs_up() {
+async fn cancelled_batch_is_taken_over_by_waiter() {
     let World { vault, keyring, running: _running, clock: _ } = world().await;
     vault.open(false);
     let first = keyring.ask_for_many(1..=4);
@@ -424,7 +424,7 @@ async fn who_waited_for_many_keys_asks_when_the_one_who_asked_hangs_up() {
 }
 
 #[tokio::test]
-async fn what_is_forgotten_is_not_held_by_who_asked_for_many_before() {
+async fn forgotten_key_is_not_cached_by_pending_batch() {
     let World { vault, keyring, running: _running, clock: _ } = world().await;
     vault.open(false);
     let before = keyring.ask_for_many([1, 2]);

@@ -1,7 +1,7 @@
 //! Asks auth whether logins are still open.
 //!
-//! An access token outlives its login by up to its own life. Services that do what can't be undone therefore ask auth before
-//! they do it: uncached, and answered from a consistent read. Without an answer they refuse.
+//! An access token outlives its login by up to its own life. Services that do what can't be undone therefore ask auth
+//! before they do it: uncached, and answered from a consistent read. Without an answer they refuse.
 
 use chassis::Context;
 use chassis::client::Upstream;

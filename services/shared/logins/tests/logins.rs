@@ -1,4 +1,4 @@
-//! What a caller of auth makes of its answers, and of none.
+//! Handling of auth's answers, and of none.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 #![allow(clippy::disallowed_methods, reason = "the task ends with the test")]
 
@@ -55,7 +55,7 @@ fn context(login_id: LoginId) -> Context {
 }
 
 #[tokio::test]
-async fn open_login_is_let_through() {
+async fn open_login_is_accepted() {
     assert!(auth().await.must_be_open(&context(OPEN)).await.is_ok());
 }
 
@@ -66,13 +66,13 @@ async fn ended_login_is_refused() {
 }
 
 #[tokio::test]
-async fn nobody_has_no_open_login() {
+async fn call_without_person_is_refused() {
     let error = auth().await.must_be_open(&Context::background(Duration::from_secs(20))).await.unwrap_err();
     assert_eq!(error.reason(), "TOKEN_MISSING");
 }
 
 #[tokio::test]
-async fn unreachable_auth_lets_nobody_through() {
+async fn unreachable_auth_refuses_every_login() {
     let error = logins("http://127.0.0.1:9").must_be_open(&context(OPEN)).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
 }

@@ -1,4 +1,4 @@
-//! The attacker: a process of its own at nice 19, with so many connections and streams as each attack is stated with.
+//! The attacker: a separate process at nice 19, with the connections and streams that each attack defines.
 
 mod calls;
 
@@ -17,23 +17,24 @@ use tokio::task::JoinSet;
 use self::calls::{Source, keep_connection, keep_streams, pace_streams, register};
 use crate::Result;
 
-/// How long an attack may take to reach its strength.
+/// Timeout for an attack to reach its full strength.
 const RAMP: Duration = Duration::from_secs(5);
 
-/// What is done to a front.
+/// An attack on a front.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Attack {
-    /// gRPC streams to auth that send headers and no message, on 6 connections with 250 streams each, renewed when they end.
+    /// gRPC streams to auth that send headers and no message: 6 connections with 250 streams each, reopened when they
+    /// end.
     StreamsToAuth,
-    /// The same to mapping, which every read and every revocation needs.
+    /// The same streams to mapping, which every read and every revocation needs.
     StreamsToMapping,
-    /// 124 such streams more each second.
+    /// 124 more such streams to auth each second.
     MoreStreamsToAuth,
-    /// The same to mapping.
+    /// 124 more such streams to mapping each second.
     MoreStreamsToMapping,
-    /// Registrations by one source that has no account, on 200 connections.
+    /// Registrations from one source without an account, on 200 connections.
     Registrations,
-    /// 1,030 connections that are kept alive.
+    /// 1,030 idle keep-alive connections.
     Connections,
 }
 
@@ -61,11 +62,11 @@ impl Attack {
         }
     }
 
-    /// How many attempts there are once it has its strength.
+    /// Returns the number of attempts at full strength.
     const fn strength(self) -> u64 {
         match self {
             Self::StreamsToAuth | Self::StreamsToMapping => 6 * 250,
-            // For as long as it may take: they add up.
+            // Never reached: the streams add up until the ramp ends.
             Self::MoreStreamsToAuth | Self::MoreStreamsToMapping => u64::MAX,
             Self::Registrations => 200,
             Self::Connections => 1_030,
@@ -85,7 +86,7 @@ impl Attack {
     }
 }
 
-/// What came of it.
+/// Outcomes of the attempts.
 #[derive(Debug, Default)]
 struct Counts {
     attempts: AtomicU64,
@@ -111,35 +112,35 @@ impl fmt::Display for Counts {
     }
 }
 
-/// What this process is told to attack.
+/// Arguments of the attacking process.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Order {
-    /// Be the attacker.
+    /// Run as the attacker.
     #[arg(long, hide = true, requires = "target")]
     attack: Option<Attack>,
 
-    /// The front that is attacked: on the loopback.
+    /// Address of the attacked front, on the loopback.
     #[arg(long, hide = true)]
     target: Option<SocketAddr>,
 
-    /// The access token of the attacker's own account.
+    /// Access token of the attacker's account.
     #[arg(long, hide = true, default_value = "")]
     token: String,
 
-    /// How long the attack lasts.
+    /// Duration of the attack.
     #[arg(long, hide = true, default_value = "30s", value_parser = humantime::parse_duration)]
     lasts: Duration,
 }
 
 impl Order {
-    /// Attacks, if that is what this process is for. Says when the attack has its strength, and at its end what came of it.
+    /// Runs the attack, if the arguments name one. Prints a line at full strength, and the outcomes at the end.
     pub(crate) fn obey(&self) -> Result<bool> {
         let (Some(attack), Some(target)) = (self.attack, self.target) else { return Ok(false) };
         if !target.ip().is_loopback() {
             return Err("only what listens on the loopback is attacked".into());
         }
-        // Before there are threads: each would keep its own.
+        // Before any thread starts: niceness is per thread.
         rustix::process::nice(19)?;
         Builder::new_current_thread().enable_all().build()?.block_on(self.attack(attack, target))?;
         Ok(true)
@@ -154,7 +155,7 @@ impl Order {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        // A front may keep it from ever getting there.
+        // A front's limits may prevent full strength.
         let _ = tokio::time::timeout(RAMP, at_strength).await;
         writeln!(std::io::stdout(), "begun")?;
         tokio::time::sleep(self.lasts).await;
@@ -163,14 +164,14 @@ impl Order {
     }
 }
 
-/// The attacking process; it is killed when dropped.
+/// The attacking process. It is killed when dropped.
 pub(super) struct Attacker {
     child: Child,
     said: Lines<BufReader<ChildStdout>>,
 }
 
 impl Attacker {
-    /// Starts an attack, and waits until it has its strength.
+    /// Starts an attack and waits until it is at full strength.
     pub(super) fn start(attack: Attack, target: SocketAddr, token: &str, lasts: Duration) -> Result<Self> {
         let name = attack.to_possible_value().ok_or("an attack has a name")?;
         let mut child = Command::new(std::env::current_exe()?)
@@ -185,7 +186,7 @@ impl Attacker {
         Ok(attacker)
     }
 
-    /// Waits for its end, and answers what came of it.
+    /// Waits for the end and returns the outcomes.
     pub(super) fn end(mut self) -> Result<String> {
         self.line()
     }

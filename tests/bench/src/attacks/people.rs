@@ -1,4 +1,4 @@
-//! The others: people who log in, read a journal, and revoke while somebody attacks.
+//! The other callers: users who log in, read a journal, and revoke during an attack.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
@@ -10,21 +10,21 @@ use crate::Result;
 use crate::callers::PASSWORD;
 use crate::load::{Times, times};
 
-/// How long an answer is waited for.
+/// Timeout of a call.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long people may be refused once an attack is over.
+/// Maximum time until all calls succeed again after an attack.
 const RECOVERY: Duration = Duration::from_secs(60);
-/// The time between two calls of one person.
+/// Time between two calls of one user.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How many people log in by turns: no front takes many logins from one address.
+/// Number of users who log in by turns: fronts limit the logins from one address.
 const LOGGING_IN: u8 = 16;
 
-/// How the calls of one kind went.
+/// Results of the calls of one kind.
 pub(super) struct Called {
     pub(super) what: &'static str,
-    /// Whether these calls are promised to be answered under attack.
+    /// True if the target under attack applies to these calls.
     pub(super) is_promised: bool,
-    /// How long each took; one that failed took the longest.
+    /// Durations of the calls. A failed one counts with the timeout.
     pub(super) times: Times,
     pub(super) failed: u64,
 }
@@ -34,7 +34,7 @@ impl Called {
         Ok(Self { what, is_promised, times: times()?, failed: 0 })
     }
 
-    /// Makes a call, and answers whether it succeeded.
+    /// Makes a call and returns true if it succeeded.
     async fn time(&mut self, call: impl Future<Output = Result<Value>>) -> Result<bool> {
         let started = Instant::now();
         let succeeded = call.await.is_ok();
@@ -51,7 +51,7 @@ struct Pair {
     therapist: Person,
 }
 
-/// Those who are not the attacker, and the attacker's account.
+/// The other users, and the attacker's account.
 pub(super) struct People {
     logging_in: Vec<Person>,
     reading: Pair,
@@ -60,7 +60,7 @@ pub(super) struct People {
 }
 
 impl People {
-    /// Registers everybody.
+    /// Registers all users.
     pub(super) async fn gather(url: &str) -> Result<Self> {
         let mut people = Gathering { url, next: 1 };
         let (reading, revoking) = (people.pair().await?, people.pair().await?);
@@ -72,7 +72,7 @@ impl People {
         Ok(Self { logging_in, reading, revoking, attackers_token })
     }
 
-    /// Calls without end, each kind for itself, for so long.
+    /// Makes calls of every kind concurrently for this long.
     pub(super) async fn call_for(&self, time: Duration) -> Result<Vec<Called>> {
         let until = Instant::now() + time;
         let (logins, reads, consent) = tokio::try_join!(self.log_in(until), self.read(until), self.revoke(until))?;
@@ -112,7 +112,7 @@ impl People {
         Ok((grants, revocations))
     }
 
-    /// Waits until everybody is served again.
+    /// Waits until all calls succeed again.
     pub(super) async fn recover(&self) -> Result<()> {
         let started = Instant::now();
         let person = self.logging_in.first().ok_or("nobody logs in")?;
@@ -126,7 +126,7 @@ impl People {
     }
 }
 
-/// Somebody with an account, who calls from an address of their own.
+/// A user with an account and an own source address.
 struct Person {
     http: Client,
     url: String,
@@ -162,7 +162,7 @@ impl Pair {
     }
 }
 
-/// Registers people, each from the next address of the loopback.
+/// Registers users, each from the next loopback address.
 struct Gathering<'a> {
     url: &'a str,
     next: u8,
@@ -188,7 +188,7 @@ impl Gathering<'_> {
         let pair = Pair { client: self.join("CLIENT").await?, therapist: self.join("THERAPIST").await? };
         let Pair { client, therapist } = &pair;
         let profile = json!({"name": "Asha Rao", "email": client.email, "pincode": "110001"});
-        // Envoy may not have read the keys yet.
+        // Envoy may not have fetched the keys yet.
         let started = Instant::now();
         while let Err(error) = answered(client.request(Method::POST, "/clients").json(&profile)).await {
             if started.elapsed() > RECOVERY {
@@ -208,7 +208,7 @@ impl Gathering<'_> {
     }
 }
 
-/// The answer of a request that succeeded.
+/// Sends a request that must succeed and returns the answer.
 async fn answered(request: RequestBuilder) -> Result<Value> {
     Ok(request.send().await?.error_for_status()?.json().await?)
 }

@@ -1,4 +1,4 @@
-//! What is attacked: a mesh and the front before it.
+//! The attacked system: a mesh and its front.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::Result;
 use crate::process::Mesh;
 
-/// Which front is attacked.
+/// The attacked front.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Front {
     Embedded,
@@ -27,7 +27,7 @@ impl Front {
     }
 }
 
-/// A mesh on a data directory of its own, and where people reach it.
+/// A mesh on its own data directory, and the address of its front.
 pub(super) struct Site {
     pub(super) url: String,
     pub(super) address: SocketAddr,
@@ -39,7 +39,7 @@ pub(super) struct Site {
 impl Site {
     pub(super) async fn start(binary: &Path, front: Front) -> Result<Self> {
         let data = tempfile::tempdir()?;
-        // Envoy is the proxy whose word on the caller's address is believed.
+        // Envoy is a trusted proxy, whose `x-forwarded-for` is used.
         let mesh = Mesh::start_with(binary, data.path(), &["--trusted-proxies", "127.0.0.1/32"]).await?;
         let envoy = match front {
             Front::Embedded => None,
@@ -57,7 +57,7 @@ impl Site {
     }
 }
 
-/// Envoy with the settings of production, before the services of this mesh.
+/// Starts Envoy with the settings of production in front of the services of this mesh.
 async fn envoy(mesh: &Mesh) -> Result<Envoy> {
     let mut upstreams = BTreeMap::new();
     for rpc in proto::RPCS.iter().filter(|rpc| !rpc.is_internal()) {

@@ -1,4 +1,4 @@
-//! The front that somebody would write by hand: axum handlers that call the service by its generated client, and serde.
+//! A front written by hand: axum handlers that call the service by its generated client, and serde.
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -58,7 +58,7 @@ async fn create(
     Ok((StatusCode::CREATED, Json(Entry(answer.into_inner()))))
 }
 
-/// The call of whoever sent these headers.
+/// Builds a request with the `authorization` of these headers.
 fn from<T>(headers: &HeaderMap, message: T) -> Result<tonic::Request<T>, StatusCode> {
     let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.parse().ok());
     let mut request = tonic::Request::new(message);

@@ -1,4 +1,4 @@
-//! Those who are measured, each on its core.
+//! The measured processes and their cores.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -20,32 +20,32 @@ use crate::Result;
 use crate::account::Account;
 use crate::process::{Mesh, cpu_time, descendant, resident};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(5);
-/// A key set and a token that the gateway starts with. Nobody verifies them here.
+/// Key set that the gateway needs to start. Nothing is verified with it here.
 const KEYS: &str =
     r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
-/// How often Envoy asks the service for its health: as in production.
+/// Health check interval of Envoy, as in production.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
 const WORKLOAD_TOKEN_LENGTH: usize = 320;
 
-/// Where processes run.
+/// CPU sets of the processes.
 #[derive(Debug)]
 pub(crate) struct Cores {
-    /// Who is measured.
+    /// Cores of the measured process.
     contestant: CpuSet,
-    /// Everything else: this thread too.
+    /// Cores of everything else, including this thread.
     load: CpuSet,
 }
 
 impl Cores {
-    /// The contestant has one core for itself, everything else shares another.
+    /// Gives the contestant its own core; everything else shares another.
     pub(super) fn apart() -> Result<Self> {
         let [contestant, load] = two()?.map(|core| set(&[core]));
         Self { contestant, load }.begin()
     }
 
-    /// All share two cores.
+    /// Lets all share two cores.
     pub(super) fn together() -> Result<Self> {
         let both = set(&two()?);
         Self { contestant: both, load: both }.begin()
@@ -56,7 +56,7 @@ impl Cores {
         Ok(self)
     }
 
-    /// A runtime with a thread for each core of the load.
+    /// Builds a runtime with a thread for each core of the load.
     pub(super) fn runtime(&self) -> Result<Runtime> {
         let mut runtime = match self.load.count() {
             1 => Builder::new_current_thread(),
@@ -73,7 +73,7 @@ impl Cores {
         self.load
     }
 
-    /// Starts a process there: it inherits the cores of the thread that starts it.
+    /// Starts a process on these cores: it inherits them from the thread that starts it.
     fn spawn(&self, on: CpuSet, command: &mut Command) -> Result<Process> {
         sched_setaffinity(None, &on)?;
         let child = command.stdin(Stdio::null()).spawn();
@@ -82,7 +82,7 @@ impl Cores {
     }
 }
 
-/// The first two cores that this process may use.
+/// Returns the first two cores that this process may use.
 fn two() -> Result<[usize; 2]> {
     static USABLE: OnceLock<Vec<usize>> = OnceLock::new();
     let may = sched_getaffinity(None)?;
@@ -96,7 +96,7 @@ fn set(cores: &[usize]) -> CpuSet {
     set
 }
 
-/// A process that is killed when it is dropped.
+/// A process that is killed when dropped.
 #[derive(Debug)]
 struct Process(Child);
 
@@ -108,7 +108,7 @@ impl Drop for Process {
     }
 }
 
-/// What a contestant is made of, until nobody needs it any more.
+/// Resources of a contestant, released when the last clone is dropped.
 #[derive(Debug)]
 enum Parts {
     Own { _process: Process, _files: Option<TempDir> },
@@ -116,7 +116,7 @@ enum Parts {
     Mesh { _mesh: Mesh, _data: TempDir },
 }
 
-/// How a contestant is called.
+/// Protocol of the calls to a contestant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     /// HTTP/1.1.
@@ -127,7 +127,7 @@ pub(super) enum Protocol {
     GrpcShared,
 }
 
-/// Who answers. Cheap to clone.
+/// A measured server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Contestant {
     pub(super) name: &'static str,
@@ -139,17 +139,17 @@ pub(crate) struct Contestant {
 }
 
 impl Contestant {
-    /// The tonic service.
+    /// Starts the tonic service.
     pub(super) fn upstream(cores: &Cores, on: CpuSet) -> Result<Self> {
         Self::own(cores, on, &["upstream"], "direct gRPC", Protocol::Grpc)
     }
 
-    /// The axum handlers with nothing behind them.
+    /// Starts the axum handlers without a service.
     pub(super) fn plain(cores: &Cores) -> Result<Self> {
         Self::own(cores, cores.contestant, &["plain"], "axum with no service", Protocol::Rest)
     }
 
-    /// The axum handlers in front of the service.
+    /// Starts the axum handlers in front of the service.
     pub(super) fn by_hand(cores: &Cores, upstream: &Self) -> Result<Self> {
         let before = upstream.address.to_string();
         Self::own(cores, cores.contestant, &["by-hand", "--before", &before], "axum", Protocol::Rest)
@@ -165,7 +165,7 @@ impl Contestant {
         Ok(Self { name, address, protocol, whose: Arc::new(Whose::fixed()), pid, _parts: Arc::new(parts) })
     }
 
-    /// A whole mesh with a journal in it: its front, and the service of journals.
+    /// Starts a whole mesh with a journal. Returns its front and its journals service.
     pub(super) async fn mesh(binary: &Path) -> Result<[Self; 2]> {
         let data = tempfile::tempdir()?;
         let mesh = Mesh::start(binary, data.path()).await?;
@@ -186,7 +186,7 @@ impl Contestant {
         Ok([Self { name: "embedded gateway", address: front, protocol: Protocol::Rest, ..service.clone() }, service])
     }
 
-    /// The embedded gateway, as it is shipped.
+    /// Starts the embedded gateway as shipped.
     pub(super) async fn embedded(cores: &Cores, binary: &Path, upstream: &Self) -> Result<Self> {
         let files = tempfile::tempdir()?;
         let at = |name: &str| files.path().join(name);
@@ -207,7 +207,7 @@ impl Contestant {
             if let Some(address) = told {
                 break address.parse()?;
             }
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > TIMEOUT {
                 return Err(format!("the gateway does not start: {log}").into());
             }
             tokio::time::sleep(POLL).await;
@@ -218,7 +218,8 @@ impl Contestant {
         Ok(Self { name, address, protocol: Protocol::Rest, whose, pid, _parts: Arc::new(parts) })
     }
 
-    /// Envoy, configured as in production, but that it leaves access tokens to the services as the embedded gateway does.
+    /// Starts Envoy, configured as in production, except that it leaves access tokens to the services as the embedded
+    /// gateway does.
     pub(super) async fn envoy(cores: &Cores, upstream: &Self) -> Result<Self> {
         let upstreams = services().map(|service| (service.to_owned(), upstream.address)).collect();
         sched_setaffinity(None, &cores.contestant)?;
@@ -241,23 +242,23 @@ impl Contestant {
         })
     }
 
-    /// The same with all its calls on one connection.
+    /// Returns the same contestant with all calls on one connection.
     pub(super) fn on_one_connection(&self) -> Self {
         Self { name: "direct gRPC, one connection", protocol: Protocol::GrpcShared, ..self.clone() }
     }
 
-    /// The resident set, in bytes.
+    /// Returns the resident set, in bytes.
     pub(super) fn resident(&self) -> Result<u64> {
         resident(self.pid)
     }
 
-    /// What it has worked so far.
+    /// Returns the CPU time used so far.
     pub(super) fn cpu(&self) -> Result<Duration> {
         cpu_time(self.pid)
     }
 }
 
-/// The services that a front may reach, by full name.
+/// Returns the full names of the services that a front routes to.
 fn services() -> impl Iterator<Item = &'static str> {
     let public = proto::RPCS.iter().filter(|rpc| !rpc.is_internal());
     let services: BTreeSet<_> = public.filter_map(|rpc| rpc.path.get(1..)?.split('/').next()).collect();

@@ -1,4 +1,4 @@
-//! gRPC from the client's side: HTTP/2 with messages that are there already.
+//! gRPC client for the load: HTTP/2 with prepared messages.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::work::{Whose, Work};
 use crate::Result;
 
-/// A connection, or a share of one. It ends with its last share.
+/// A connection, which clones share. It ends with its last clone.
 #[derive(Clone)]
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
@@ -25,13 +25,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects; what moves the bytes runs among `tasks`.
+    /// Connects, and spawns the connection's driver on `tasks`.
     pub(super) async fn open(to: SocketAddr, work: Work, of: &Whose, tasks: &mut JoinSet<()>) -> Result<Self> {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
         tasks.spawn(async move {
-            // How it ends is seen by who calls.
+            // Callers see the error.
             let _ = connection.await;
         });
         let uri = |path| Uri::builder().scheme("http").authority(to.to_string()).path_and_query(path).build();
@@ -46,10 +46,10 @@ impl Connection {
         Ok(Self { sender, calls: calls?, headers, next: 0, least: work.least() })
     }
 
-    /// Makes the next call and waits until its answer has ended.
+    /// Makes the next call and waits until its answer is complete.
     ///
     /// # Errors
-    /// If the answer is no success, or too short.
+    /// If the call fails or the answer is too short.
     pub(super) async fn call(&mut self) -> Result<()> {
         let (uri, message) = self.calls.get(self.next).cloned().ok_or("no call")?;
         self.next = (self.next + 1) % self.calls.len();

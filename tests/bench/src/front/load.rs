@@ -10,18 +10,18 @@ use super::{grpc, rest};
 use crate::Result;
 
 pub(super) const CONNECTIONS: u32 = 32;
-/// Calls on each connection before it is measured.
+/// Warm-up calls on each connection.
 const WARM_UP: u32 = 20;
 
-/// What happened in a turn.
+/// Results of a turn.
 pub(super) struct Turn {
     pub(super) requests: u64,
     pub(super) time: Duration,
-    /// What the contestant worked.
+    /// CPU time of the contestant.
     pub(super) cpu: Duration,
 }
 
-/// A connection that is kept.
+/// A persistent connection.
 pub(super) enum Connection {
     Rest(rest::Connection),
     Grpc(grpc::Connection),
@@ -37,7 +37,7 @@ impl Connection {
     }
 }
 
-/// Connections that have been used, and what runs for them.
+/// Opens and warms up connections. Returns them with their driver tasks.
 pub(super) async fn connect(contestant: &Contestant, work: Work) -> Result<(Vec<Connection>, JoinSet<()>)> {
     let mut tasks = JoinSet::new();
     let mut connections = Vec::new();
@@ -62,7 +62,7 @@ pub(super) async fn connect(contestant: &Contestant, work: Work) -> Result<(Vec<
     Ok((connections, tasks))
 }
 
-/// Calls without pause for this long.
+/// Makes calls without pause for this long.
 pub(super) async fn turn(contestant: &Contestant, work: Work, time: Duration) -> Result<Turn> {
     let (connections, _tasks) = connect(contestant, work).await?;
     let mut calling = JoinSet::new();

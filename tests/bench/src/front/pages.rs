@@ -1,13 +1,13 @@
-//! The fronts' part of the report.
+//! Report of the fronts.
 
 use super::{Fronts, Lane, Soak, Track, WORKS, Work};
 use crate::report::{Report, megabytes, millis};
 
-/// How much the resident set may grow once it has settled.
+/// Maximum growth of the resident set after it has settled.
 const GROWTH: f64 = 1.1;
 
 impl Fronts {
-    /// Adds what was measured, and what is asked of it.
+    /// Adds the measurements and their targets.
     pub(crate) fn report(&self, report: &mut Report) {
         let Self { apart: [embedded, envoy, by_hand, plain], mesh: [fronted, shared, direct], bare } = self;
         for (number, work) in WORKS.into_iter().enumerate() {
@@ -50,7 +50,7 @@ impl Fronts {
 }
 
 impl Soak {
-    /// Adds how the front bore it.
+    /// Adds the results and their targets.
     pub(crate) fn report(&self, report: &mut Report) {
         let Self { name, peak, asked, requests, errors, error, times, settled, end } = self;
         report.figure(format!("{name}: at most, and asked for"), format!("{peak:.0}/s, {asked:.0}/s"));

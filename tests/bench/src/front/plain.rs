@@ -1,4 +1,4 @@
-//! The same answers by axum handlers and serde, with nothing behind them.
+//! Upper bound: the same answers by axum handlers and serde, without a service behind them.
 
 use axum::extract::State;
 use axum::http::StatusCode;

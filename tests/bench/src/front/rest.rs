@@ -1,5 +1,5 @@
-//! HTTP/1.1 from the client's side, as light as it can be: bytes that are there already go out, and of what comes in
-//! only the status and the length are read.
+//! Lightweight HTTP/1.1 client for the load: it sends prepared bytes and reads only the status and the length of
+//! answers.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use crate::Result;
 
 const ROOM: usize = 128 * 1024;
 
-/// A connection that is kept.
+/// A persistent connection.
 pub(super) struct Connection {
     stream: TcpStream,
     requests: Vec<Bytes>,
@@ -29,10 +29,10 @@ impl Connection {
         Ok(Self { stream, requests, next: 0, least, buffer: vec![0; ROOM] })
     }
 
-    /// Makes the next request and waits until its answer is there.
+    /// Makes the next request and waits until its answer is complete.
     ///
     /// # Errors
-    /// If the answer is no success, or too short.
+    /// If the request fails or the answer is too short.
     pub(super) async fn call(&mut self) -> Result<()> {
         let body = self.exchange().await?;
         if body.len() < self.least { Err("an answer is too short".into()) } else { Ok(()) }
@@ -63,7 +63,7 @@ impl Connection {
     }
 }
 
-/// Where the body of an answer begins and ends, once its head is there.
+/// Returns the start and the end of the body, once the head is complete.
 fn head(bytes: &[u8]) -> Result<Option<(usize, usize)>> {
     let Some(start) = bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4) else {
         return Ok(None);
@@ -79,7 +79,7 @@ fn head(bytes: &[u8]) -> Result<Option<(usize, usize)>> {
     Ok(Some((start, start + length.trim().parse::<usize>()?)))
 }
 
-/// One request, and the body of its answer.
+/// Makes one request on a new connection and returns the body of the answer.
 pub(super) async fn once(to: SocketAddr, work: Work, of: &Whose) -> Result<Vec<u8>> {
     Ok(Connection::open(to, work, of).await?.exchange().await?.to_vec())
 }

@@ -1,4 +1,4 @@
-//! The processes that this binary runs of itself.
+//! Servers that run as child processes of this binary.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -16,19 +16,19 @@ use super::upstream::Journal;
 use super::{by_hand, plain};
 use crate::Result;
 
-/// What a process of this binary serves.
+/// The server that a child process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Served {
     /// The tonic service.
     Upstream,
-    /// The axum handlers with nothing behind them.
+    /// The axum handlers without a service.
     Plain,
     /// The axum handlers that call the service.
     ByHand,
 }
 
-/// Serves until it is killed, in front of the service at `before` if that is what is served. Says its address in the first
-/// line.
+/// Serves until it is killed. `before` is the address of the service behind the handlers that need one. Prints its own
+/// address in the first line.
 pub(crate) async fn serve(what: Served, before: Option<SocketAddr>) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
@@ -36,7 +36,7 @@ pub(crate) async fn serve(what: Served, before: Option<SocketAddr>) -> Result<()
         Served::Upstream => {
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
             let service = JournalServiceServer::new(Journal::new());
-            // Envoy asks whether there is anybody.
+            // For Envoy's health checks.
             let (_, health) = tonic_health::server::health_reporter();
             Server::builder().add_service(health).add_service(service).serve_with_incoming(incoming).await?;
         }
@@ -52,7 +52,7 @@ pub(crate) async fn serve(what: Served, before: Option<SocketAddr>) -> Result<()
 
 async fn rest(listener: TcpListener, router: Router) -> Result<()> {
     let listener = listener.tap_io(|stream| {
-        // If it fails, it is only slower.
+        // A failure only costs latency.
         let _ = stream.set_nodelay(true);
     });
     Ok(axum::serve(listener, router).await?)

@@ -1,4 +1,4 @@
-//! Minutes of load that each front can bear: nothing may fail, and nothing may grow.
+//! Soak test: minutes of sustainable load on each front, without errors and without growth of memory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use super::work::Work;
 use crate::Result;
 use crate::load::{Times, times};
 
-/// How much of what it answers at most a front is asked for.
+/// Load as a share of the front's peak throughput.
 const SHARE: f64 = 0.8;
-/// How long the most is measured.
+/// Duration of the measurement of the peak.
 const PEAK: Duration = Duration::from_secs(5);
-/// From when on memory should not grow any more; in a short run, a fifth of it.
+/// Time after which memory should not grow; in a short run, a fifth of the run.
 const SETTLED: Duration = Duration::from_secs(60);
 
-/// How one front bore it.
+/// Results of one front.
 pub(crate) struct Soak {
     pub(super) name: &'static str,
-    /// Requests per second: the most, and what was asked for.
+    /// Requests per second: the peak, and the load.
     pub(super) peak: f64,
     pub(super) asked: f64,
     pub(super) requests: u64,
     pub(super) errors: u64,
-    /// The first error.
+    /// First error.
     pub(super) error: Option<String>,
     pub(super) times: Times,
-    /// The resident set in bytes: once it has settled, and at the end.
+    /// Resident set in bytes: once settled, and at the end.
     pub(super) settled: u64,
     pub(super) end: u64,
 }
@@ -78,8 +78,8 @@ async fn bear(front: &Contestant, time: Duration) -> Result<Soak> {
     Ok(soak)
 }
 
-/// Calls at a steady pace; who is late makes up for it. Answers how long the calls took, from when they were due, and the
-/// first error.
+/// Calls at a fixed rate and catches up after a delay. Returns the latencies, measured from when the calls were due,
+/// and the first error.
 async fn steady(
     front: Contestant,
     mut connection: Connection,
@@ -90,7 +90,7 @@ async fn steady(
 ) -> Result<(Times, Option<String>)> {
     let (mut times, mut error) = (times()?, None);
     let mut due = first;
-    // What runs for a connection that was opened again.
+    // Driver tasks of reopened connections.
     let mut tasks = Vec::new();
     while due < end {
         tokio::time::sleep_until(due.into()).await;

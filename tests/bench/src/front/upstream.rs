@@ -1,4 +1,4 @@
-//! A journal that is always the same: no store, no check, no work.
+//! A constant journal: no store, no checks, no work.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(super) const NOTE: &str =
     "A long day, and nobody asked how it was. The walk home along the river helped, a little; I counted boats.";
 pub(super) const LIST: i32 = 100;
 
-/// Entries, a minute apart.
+/// Returns entry `number`. Entries are a minute apart.
 pub(super) fn entry(number: u32) -> JournalEntry {
     let at = |nanos| Some(Timestamp { seconds: 1_700_000_000 + i64::from(number) * 60, nanos });
     JournalEntry {
@@ -36,7 +36,7 @@ pub(super) fn entry(number: u32) -> JournalEntry {
     }
 }
 
-/// What both the service and the plain handler answer.
+/// Fixed answers of the service and of the plain handlers.
 #[derive(Debug, Clone)]
 pub(super) struct Journal(Arc<[JournalEntry]>);
 
@@ -60,7 +60,7 @@ type Answer<T> = Result<Response<T>, Status>;
 impl JournalService for Journal {
     async fn list_entries(&self, _: Request<ListEntriesRequest>) -> Answer<ListEntriesResponse> {
         let mut response = Response::new(ListEntriesResponse { entries: self.list(), next_page_token: String::new() });
-        // As every service of the mesh tells the fronts.
+        // As every service of the mesh does for the fronts.
         response.metadata_mut().insert(HTTP_BODY_FIELD, MetadataValue::from_static("entries"));
         Ok(response)
     }

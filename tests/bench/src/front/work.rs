@@ -1,4 +1,4 @@
-//! What is asked of the contestants, as the bytes that go out.
+//! Requests to the contestants, encoded in advance.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -13,25 +13,25 @@ use super::rest;
 use super::upstream::{self, CLIENT, LIST};
 use crate::Result;
 
-/// Of the length that access tokens have. The fixed service reads none.
+/// Length of real access tokens. The fixed service reads none.
 const TOKEN_LENGTH: usize = 480;
 
-/// Whose journal is asked for, and with which token.
+/// The requested journal and the token.
 #[derive(Debug)]
 pub(super) struct Whose {
     pub(super) client: String,
-    /// One of the entries.
+    /// Id of one of the entries.
     pub(super) entry: String,
     pub(super) token: String,
 }
 
 impl Whose {
-    /// The journal that is always the same.
+    /// Returns the constant journal.
     pub(super) fn fixed() -> Self {
         Self { client: CLIENT.to_owned(), entry: upstream::entry(0).entry_id, token: "a".repeat(TOKEN_LENGTH) }
     }
 
-    /// What an `authorization` header says.
+    /// Returns the value of the `authorization` header.
     pub(super) fn bearer(&self) -> String {
         format!("Bearer {}", self.token)
     }
@@ -46,14 +46,14 @@ pub(super) enum Work {
     List,
     /// Adding one.
     Post,
-    /// One after the other of the above.
+    /// The above in rotation.
     All,
 }
 
-/// A call of an RPC.
+/// An RPC call.
 pub(super) struct Call {
     pub(super) path: &'static str,
-    /// The framed message.
+    /// Framed message.
     pub(super) message: Bytes,
 }
 
@@ -67,7 +67,7 @@ impl Work {
         }
     }
 
-    /// The requests of HTTP/1.1, whole.
+    /// Returns complete HTTP/1.1 requests.
     pub(super) fn requests(self, to: SocketAddr, of: &Whose) -> Vec<Bytes> {
         self.each().iter().map(|work| work.request(to, of)).collect()
     }
@@ -93,7 +93,7 @@ impl Work {
         Bytes::from(request)
     }
 
-    /// The calls of gRPC.
+    /// Returns the gRPC calls.
     pub(super) fn calls(self, of: &Whose) -> Vec<Call> {
         self.each().iter().map(|work| work.call(of)).collect()
     }
@@ -120,7 +120,7 @@ impl Work {
         }
     }
 
-    /// The least that an answer has in bytes.
+    /// Returns the minimum length of an answer, in bytes.
     pub(super) const fn least(self) -> usize {
         match self {
             Self::List => 100 * upstream::NOTE.len(),
@@ -129,7 +129,7 @@ impl Work {
     }
 }
 
-/// An entry as JSON.
+/// Returns an entry as JSON.
 pub(super) fn new_entry() -> String {
     let JournalEntry { emotion, intensity, note, .. } = upstream::entry(0);
     serde_json::json!({"emotion": emotion, "intensity": intensity, "timestamp": "2023-11-14T22:13:20Z", "note": note})
@@ -144,7 +144,7 @@ fn framed(message: &impl Message) -> Bytes {
     Bytes::from(frame)
 }
 
-/// Checks that contestants answer alike, those of REST.
+/// Checks that the REST contestants return the same JSON.
 pub(super) async fn compare(contestants: &[Contestant]) -> Result<()> {
     for work in Work::All.each() {
         let mut first: Option<(&Contestant, Value)> = None;

@@ -1,4 +1,4 @@
-//! What the descriptors say of the REST surface, read without the emitter's help.
+//! Reads the REST surface from the descriptors, independently of the emitter.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use proto::Rpc;
 
 use crate::document::{Answer, Operation, Shape};
 
-/// Texts that hold a time in the offset in which it was given.
+/// Strings that hold a time with the offset given by the caller.
 const TIMES: [&str; 3] =
     ["Session.session_date", "Appointment.appointment_date", "CreateAppointmentRequest.appointment_date"];
 
-/// Changes of which nothing is required: what is not sent stays as it is.
+/// Partial updates: no field is required, and absent fields keep their values.
 const PARTIAL: [&str; 2] = ["UpdateEntry", "UpdateSession"];
 
-/// Messages that an answer may lack: instants that there may be none of. Services set every other one.
+/// Message fields that an answer may lack. Services always set the others.
 const MAY_BE_ABSENT: [&str; 12] = [
     "ClientRelation.access_since",
     "ClientRelation.entries_from",
@@ -32,20 +32,20 @@ const MAY_BE_ABSENT: [&str; 12] = [
     "TherapistRelation.mapped_since",
 ];
 
-/// Fields that take some of the values of their enum: the others come to be by themselves.
+/// Fields that accept only some values of their enum: the service sets the others itself.
 const CHOICES: [(&str, &[&str]); 2] = [
     ("JournalAccessChange.access", &["ACCEPTED", "REJECTED", "REVOKED"]),
     ("StatusChange.status", &["ACCEPTED", "REJECTED", "REVOKED"]),
 ];
 
-/// A way to call an RPC over REST.
+/// A REST route of an RPC.
 pub(crate) struct Route {
     pub(crate) method: MethodDescriptor,
-    /// `GET /journal/{clientId}`.
+    /// Method and path, such as `GET /journal/{clientId}`.
     pub(crate) row: String,
-    /// The fields in the path.
+    /// Fields in the path.
     pub(crate) variables: Vec<FieldDescriptor>,
-    /// As google.api.http says it: nothing, `*` or a field.
+    /// Body field as in google.api.http: empty, `*` or a field name.
     pub(crate) body: String,
 }
 
@@ -54,7 +54,7 @@ impl Route {
         Rpc::find(&self.path()).unwrap()
     }
 
-    /// On the wire.
+    /// Returns the gRPC path.
     pub(crate) fn path(&self) -> String {
         format!("/{}/{}", self.method.parent_service().full_name(), self.method.name())
     }
@@ -64,7 +64,7 @@ pub(crate) fn pool() -> DescriptorPool {
     DescriptorPool::decode(proto::DESCRIPTOR_SET).unwrap()
 }
 
-/// Every route, aliases too.
+/// Returns all routes, with aliases.
 pub(crate) fn routes() -> Vec<Route> {
     let pool = pool();
     let extension = pool.get_extension_by_name("google.api.http").unwrap();
@@ -104,7 +104,7 @@ fn route(method: &MethodDescriptor, rule: &DynamicMessage) -> Route {
     Route { method: method.clone(), row, variables, body: text("body") }
 }
 
-/// Every operation, by method and path.
+/// Returns the operations by method and path.
 pub(crate) fn operations() -> BTreeMap<String, Operation> {
     routes().into_iter().map(|route| (route.row.clone(), operation(&route))).collect()
 }
@@ -128,7 +128,7 @@ fn operation(route: &Route) -> Operation {
         parameters.insert(("header".to_owned(), "Idempotency-Key".to_owned()), (false, Shape::Text));
     }
     Operation {
-        public: rpc.is_public(),
+        public: rpc.allows_anonymous(),
         parameters,
         body: body(route),
         status: rpc.http_status,
@@ -159,12 +159,12 @@ fn answer(route: &Route) -> Answer {
     }
 }
 
-/// Who writes a message.
+/// Direction of a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Answer,
     Request,
-    /// A request of which nothing is required.
+    /// A partial update: no field is required.
     Change,
 }
 
@@ -173,7 +173,7 @@ fn message(message: &MessageDescriptor, side: Side) -> Shape {
 }
 
 fn object(fields: impl Iterator<Item = FieldDescriptor>, side: Side) -> Shape {
-    // What only the server makes is no part of a request.
+    // Output-only fields are not part of a request.
     let fields = fields.filter(|field| side == Side::Answer || !behaves(field, "OUTPUT_ONLY"));
     let described = fields.map(|field| {
         let required = match side {
@@ -212,7 +212,7 @@ fn value(field: &FieldDescriptor, side: Side) -> Shape {
     if field.is_list() { Shape::List(Box::new(one)) } else { one }
 }
 
-/// `Message.field`.
+/// Returns `Message.field`.
 fn full_name(field: &FieldDescriptor) -> String {
     format!("{}.{}", field.parent_message().name(), field.name())
 }

@@ -1,28 +1,28 @@
-//! What the document says, in the form in which it can be compared with what the descriptors say.
+//! Reads the document into a form that can be compared with the descriptors.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// The document, as it is in the repository.
+/// The committed document.
 pub(crate) const TEXT: &str = include_str!("../../../../gateway/openapi/swagger.yaml");
 
-/// An operation, without words.
+/// An operation without its descriptions.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Operation {
-    /// Whether it needs no token.
+    /// True if no token is needed.
     pub(crate) public: bool,
-    /// By place and name. Whether it is required, and its shape.
+    /// Parameters by place and name: true if required, and the shape.
     pub(crate) parameters: BTreeMap<(String, String), (bool, Shape)>,
-    /// Whether it is required, and its shape.
+    /// True if the body is required, and its shape.
     pub(crate) body: Option<(bool, Shape)>,
     pub(crate) status: u16,
     pub(crate) answer: Answer,
-    /// Whether the answer has the header for the token of the next page.
+    /// True if the answer has the next page token header.
     pub(crate) pages: bool,
 }
 
-/// What a success answers with.
+/// Body of a successful answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Nothing,
@@ -30,7 +30,7 @@ pub(crate) enum Answer {
     Events,
 }
 
-/// What JSON may be at a place.
+/// Type of a JSON value.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     Text,
@@ -41,7 +41,7 @@ pub(crate) enum Shape {
     Boolean,
     OneOf(Vec<String>),
     List(Box<Shape>),
-    /// By name: whether it is required, and its shape.
+    /// Fields by name: true if required, and the shape.
     Object(BTreeMap<String, (bool, Shape)>),
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn load() -> Value {
     serde_yaml_ng::from_str(TEXT).unwrap()
 }
 
-/// Every operation, by method and path.
+/// Returns the operations by method and path.
 pub(crate) fn operations(document: &Value) -> BTreeMap<String, &Value> {
     let paths = document["paths"].as_object().unwrap().iter();
     let rows = paths.flat_map(|(path, item)| {
@@ -61,7 +61,7 @@ pub(crate) fn operations(document: &Value) -> BTreeMap<String, &Value> {
     rows.collect()
 }
 
-/// What a reference refers to, or what isn't one.
+/// Follows a reference. Other values are returned as they are.
 pub(crate) fn resolve<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
     let Some(reference) = value["$ref"].as_str() else { return value };
     let found = document.pointer(reference.strip_prefix('#').unwrap());
@@ -86,7 +86,7 @@ pub(crate) fn read(document: &Value, operation: &Value) -> Operation {
         let key = (parameter["in"].as_str().unwrap().to_owned(), parameter["name"].as_str().unwrap().to_owned());
         (key, (parameter["required"] == true, shape(document, &parameter["schema"])))
     });
-    // Without a word of its own an operation is as safe as the whole document.
+    // An operation without `security` inherits that of the document.
     let security = operation.get("security").unwrap_or(&document["security"]);
     assert!(
         *security == serde_json::json!([]) || *security == serde_json::json!([{ "accessToken": [] }]),
@@ -102,7 +102,7 @@ pub(crate) fn read(document: &Value, operation: &Value) -> Operation {
     }
 }
 
-/// The one response that is a success.
+/// Returns the only successful response.
 pub(crate) fn success<'d>(document: &'d Value, operation: &'d Value) -> (u16, &'d Value) {
     let responses = operation["responses"].as_object().unwrap().iter();
     let mut successes = responses.filter(|(status, _)| status.starts_with('2'));

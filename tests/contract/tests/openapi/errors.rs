@@ -1,4 +1,4 @@
-//! How operations are said to fail.
+//! Documented failures of operations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::NO_RPCS;
 use crate::descriptors::{Route, routes};
 use crate::document;
 
-/// google.rpc.Code and the HTTP status that a front answers for it (as google/rpc/code.proto maps them).
+/// Codes of google.rpc.Code and their HTTP statuses, as google/rpc/code.proto maps them.
 pub(crate) const CODES: [(&str, i64, u16); 11] = [
     ("INVALID_ARGUMENT", 3, 400),
     ("DEADLINE_EXCEEDED", 4, 504),
@@ -23,7 +23,7 @@ pub(crate) const CODES: [(&str, i64, u16); 11] = [
     ("UNAUTHENTICATED", 16, 401),
 ];
 
-/// The reasons that an operation names, by status; without any, what HTTP itself can go wrong with.
+/// Returns the documented reasons of an operation, by status. Errors of HTTP itself have no reasons.
 pub(crate) fn failures(document: &Value, operation: &Value) -> BTreeMap<u16, BTreeSet<String>> {
     let responses = operation["responses"].as_object().unwrap().iter();
     let failures = responses.filter(|(status, _)| !status.starts_with('2')).map(|(status, response)| {
@@ -36,7 +36,7 @@ pub(crate) fn failures(document: &Value, operation: &Value) -> BTreeMap<u16, BTr
 }
 
 #[test]
-fn examples_of_errors_are_what_fronts_answer_with_that_status() {
+fn error_examples_match_their_status() {
     let document = document::load();
     for (row, operation) in document::operations(&document) {
         for (status, response) in operation["responses"].as_object().unwrap() {
@@ -45,7 +45,7 @@ fn examples_of_errors_are_what_fronts_answer_with_that_status() {
                 assert_eq!(json["schema"]["$ref"], "#/components/schemas/Error", "{row}");
                 let error = &document::resolve(&document, example)["value"];
                 let code = CODES.iter().find(|(_, number, _)| *number == error["code"]).unwrap();
-                // The one status that its code doesn't decide.
+                // The only status that doesn't follow from the code.
                 let expected = if reason == "BODY_TOO_LARGE" { 413 } else { code.2 };
                 assert_eq!(status.parse(), Ok(expected), "{row}: {reason}");
                 let details = error["details"].as_array().unwrap();
@@ -61,7 +61,7 @@ fn examples_of_errors_are_what_fronts_answer_with_that_status() {
 }
 
 #[test]
-fn an_operation_can_fail_as_its_kind_does() {
+fn operations_document_failures_of_their_kind() {
     let document = document::load();
     let operations = document::operations(&document);
     for route in routes() {
@@ -70,10 +70,10 @@ fn an_operation_can_fail_as_its_kind_does() {
         let all = [400, 401, 408, 429, 431, 500, 503, 504];
         assert!(all.iter().all(|status| statuses.contains(status)), "{row}: {statuses:?}");
         assert_eq!(statuses.contains(&413), !route.body.is_empty(), "{row}: only what has a body has a large one");
-        let is_change = !row.starts_with("GET ") && !route.rpc().is_public();
+        let is_change = !row.starts_with("GET ") && !route.rpc().allows_anonymous();
         assert!(!is_change || statuses.contains(&409), "{row}: changes can collide");
         assert!(!row.starts_with("GET ") || !statuses.contains(&409), "{row}: reading changes nothing");
-        let one_role = route.rpc().callers.len() == 1 && !route.rpc().is_public();
+        let one_role = route.rpc().callers.len() == 1 && !route.rpc().allows_anonymous();
         assert!(!one_role || statuses.contains(&403), "{row}: not everybody may do this");
     }
     for row in NO_RPCS {
@@ -82,7 +82,7 @@ fn an_operation_can_fail_as_its_kind_does() {
 }
 
 #[test]
-fn what_the_protos_name_as_a_failure_is_documented() {
+fn failures_named_in_protos_are_documented() {
     let document = document::load();
     let operations = document::operations(&document);
     let known: BTreeSet<_> = document["components"]["examples"].as_object().unwrap().keys().cloned().collect();
@@ -93,13 +93,13 @@ fn what_the_protos_name_as_a_failure_is_documented() {
             match CODES.iter().find(|(code, ..)| *code == word) {
                 Some((.., status)) => assert!(failures.contains_key(status), "{}: {word}", route.row),
                 None if known.contains(&word) => assert!(reasons.contains(&word), "{}: {word}", route.row),
-                None => assert!(is_state(&route, &word), "{}: {word} is no reason in words.yaml", route.row),
+                None => assert!(is_state(&route, &word), "{}: {word} is no reason in overlay.yaml", route.row),
             }
         }
     }
 }
 
-/// The names in capitals of the paragraph `Errors: …`.
+/// Returns the names in capitals in the paragraph `Errors: …`.
 fn errors_in_comment(route: &Route) -> BTreeSet<String> {
     let file = route.method.parent_file().file_descriptor_proto().clone();
     let locations = file.source_code_info.unwrap().location;
@@ -109,7 +109,7 @@ fn errors_in_comment(route: &Route) -> BTreeSet<String> {
     words.map(str::to_owned).collect()
 }
 
-/// Whether a word is a value of an enum in the RPC's package, which its comment may speak of.
+/// Returns true if a word is an enum value of the RPC's package: comments may name those too.
 fn is_state(route: &Route, word: &str) -> bool {
     let pool = route.method.parent_pool();
     let mut kinds = pool.all_enums().filter(|kind| kind.package_name() == route.method.parent_service().package_name());

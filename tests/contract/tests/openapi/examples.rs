@@ -1,5 +1,5 @@
-//! The examples go through the front as if the page's reader had sent them: the service gets every field as it was written,
-//! and the answer that the document shows is what the front makes of the service's.
+//! Sends the documented examples through the front: the service receives every field as written, and the front turns
+//! the service's answer into the documented one.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -22,7 +22,7 @@ use tower::ServiceExt as _;
 use crate::descriptors::{Route, pool, routes};
 use crate::document;
 
-/// What a gRPC message is preceded by: a flag and its length.
+/// Length of the prefix of a gRPC message: a flag and the message length.
 const PREFIX: usize = 5;
 
 #[derive(Debug, clap::Parser)]
@@ -31,7 +31,7 @@ struct Settings {
     front: gateway::Config,
 }
 
-/// A front before a service that knows one answer, and the last request that came to it.
+/// A front with a service that always gives the same answer, and the last request that the service received.
 struct Stand {
     front: Front,
     asked: Arc<Mutex<Option<Vec<u8>>>>,
@@ -62,7 +62,7 @@ impl Stand {
         let config = Settings::parse_from(["front"]).front;
         let front = Front::new(Setup {
             descriptors: proto::DESCRIPTOR_SET,
-            is_public: gateway::is_public,
+            is_routable: gateway::is_routable,
             upstreams: domains.into_iter().map(|domain| (domain, upstream.clone())).collect::<HashMap<_, _>>(),
             trusted_proxies: Vec::new(),
             admission: Admission::new(&config),
@@ -73,7 +73,7 @@ impl Stand {
         Self { front: front.unwrap(), asked }
     }
 
-    /// The status and the body of an answer.
+    /// Sends a request and returns the status and the body.
     async fn send(&self, row: &str, target: &str, body: Option<&Value>) -> (u16, Bytes) {
         let method: Method = row.split(' ').next().unwrap().parse().unwrap();
         let request = Request::builder().method(method).uri(target).header("host", "localhost");
@@ -84,7 +84,7 @@ impl Stand {
     }
 }
 
-/// The target with every parameter that has an example, and their values by name.
+/// Returns the target with all parameters that have an example, and their values by name.
 fn target(document: &Value, row: &str, operation: &Value) -> (String, Map<String, Value>) {
     let mut target = row.split(' ').nth(1).unwrap().to_owned();
     let mut sent = Map::new();
@@ -112,7 +112,7 @@ fn target(document: &Value, row: &str, operation: &Value) -> (String, Map<String
     (target, sent)
 }
 
-/// The message of an answer, as the service encodes it.
+/// Encodes the message of an answer as the service does.
 fn encoded(route: &Route, example: &Value) -> Vec<u8> {
     let json = match route.rpc().response_body {
         "" => example.clone(),
@@ -121,7 +121,7 @@ fn encoded(route: &Route, example: &Value) -> Vec<u8> {
     DynamicMessage::deserialize(route.method.output(), json).unwrap().encode_to_vec()
 }
 
-/// The example of the answer: of a stream, the data of its one event.
+/// Returns the example of the answer: for a stream, the data of its only event.
 fn answer(document: &Value, operation: &Value) -> Option<Value> {
     let content = document::success(document, operation).1.get("content")?.as_object().unwrap();
     let (media, json) = content.iter().next().unwrap();
@@ -133,7 +133,7 @@ fn answer(document: &Value, operation: &Value) -> Option<Value> {
 }
 
 #[tokio::test]
-async fn examples_reach_the_service_whole_and_answers_are_as_shown() {
+async fn examples_reach_service_whole_and_answers_match() {
     let document = document::load();
     let operations = document::operations(&document);
     for route in routes() {
@@ -170,9 +170,9 @@ async fn examples_reach_the_service_whole_and_answers_are_as_shown() {
     }
 }
 
-/// Whoever relies on a field that the document calls required gets it even where a service leaves it at its default.
+/// A response field that the document calls required is printed even if it has its default value.
 #[tokio::test]
-async fn what_an_answer_is_said_to_have_is_there_when_it_is_empty() {
+async fn required_fields_are_printed_when_empty() {
     let document = document::load();
     let operations = document::operations(&document);
     for route in routes().into_iter().filter(|route| route.rpc().response_body.is_empty() && !route.rpc().streams) {
@@ -185,15 +185,15 @@ async fn what_an_answer_is_said_to_have_is_there_when_it_is_empty() {
         let printed: Map<String, Value> = serde_json::from_slice(&text).unwrap();
         for name in schema["required"].as_array().into_iter().flatten() {
             let field = route.method.output().get_field_by_json_name(name.as_str().unwrap()).unwrap();
-            // What can be told from its default is printed when the service sets it, and services set it always.
+            // Fields with presence are printed when set, and services always set them.
             assert!(field.supports_presence() || printed.contains_key(field.json_name()), "{}: {name}", route.row);
         }
     }
 }
 
-/// The document has an operation for every RPC that people may call, and for no other.
+/// The document has an operation for every RPC that users may call, and for no other.
 #[test]
-fn every_rpc_of_people_and_no_other_has_a_route() {
+fn only_public_rpcs_have_routes() {
     let mut routed: Vec<_> = routes().iter().map(Route::path).collect();
     routed.sort();
     routed.dedup();
@@ -202,7 +202,7 @@ fn every_rpc_of_people_and_no_other_has_a_route() {
     assert_eq!(routed, of_people);
 }
 
-/// Whoever follows a link has what it needs: a field of the answer for each parameter that it names.
+/// Each parameter of a link comes from a required field of the answer, of the same type.
 #[test]
 fn links_lead_from_fields_of_answers_to_parameters() {
     let document = document::load();

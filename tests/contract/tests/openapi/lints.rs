@@ -1,4 +1,4 @@
-//! What others' linters say of the document.
+//! Third-party linters run on the document.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::ROOT;
 
-/// A program of tests/tools/package.json, to be run beside the document.
+/// Builds a command for a program of tests/tools/package.json, run in the directory of the document.
 fn tool(name: &str) -> Command {
     let found = Command::new(format!("{ROOT}/.ci/tools")).arg("npm").stderr(Stdio::inherit()).output().unwrap();
     assert!(found.status.success(), ".ci/tools could not fetch what tests/tools names");
@@ -28,7 +28,7 @@ fn spectral_finds_nothing() {
 #[test]
 fn redocly_finds_nothing() {
     let mut redocly = tool("redocly");
-    // Nothing leaves this machine.
+    // No network access.
     redocly.envs([("REDOCLY_TELEMETRY", "off"), ("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true")]);
     let found = redocly.args(["lint", "swagger.yaml", "--format", "json"]).output().unwrap();
     let said = String::from_utf8_lossy(&found.stdout);

@@ -1,5 +1,5 @@
-//! The OpenAPI document: it is what the emitter writes, says what the descriptors say and nothing else, shows examples that
-//! the front takes and gives, and leaves nothing without words.
+//! Tests of the OpenAPI document: it is up to date, agrees with the descriptors in both directions, shows examples that
+//! the front accepts and produces, and describes everything.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,24 +8,24 @@
     reason = "a test that finds nothing, or what it doesn't know, has failed"
 )]
 
+mod descriptions;
 mod descriptors;
 mod document;
 mod errors;
 mod examples;
 mod lints;
 mod reasons;
-mod words;
 
 use std::collections::BTreeSet;
 
-/// The repository.
+/// Root of the repository.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// The rows of the contract that are no RPCs.
+/// Routes that are not RPCs.
 const NO_RPCS: [&str; 3] = ["GET /docs", "GET /healthz", "GET /openapi.yaml"];
 
 #[test]
-fn the_document_is_what_the_emitter_writes() {
+fn committed_document_matches_emitter() {
     let written = openapi::document().unwrap();
     let line = written.lines().zip(document::TEXT.lines()).position(|(new, old)| new != old);
     assert!(
@@ -36,7 +36,7 @@ fn the_document_is_what_the_emitter_writes() {
 }
 
 #[test]
-fn every_route_is_documented_as_the_descriptors_say_and_there_is_no_other() {
+fn documented_operations_match_descriptors() {
     let document = document::load();
     let mut documented = document::operations(&document);
     for row in NO_RPCS {
@@ -51,7 +51,7 @@ fn every_route_is_documented_as_the_descriptors_say_and_there_is_no_other() {
 }
 
 #[test]
-fn operations_are_called_as_their_rpcs_and_no_two_alike() {
+fn operation_ids_are_rpc_names_and_unique() {
     let document = document::load();
     let names = document::operations(&document).into_values().map(|operation| operation["operationId"].clone());
     let names: Vec<_> = names.map(|name| name.as_str().unwrap().to_owned()).collect();

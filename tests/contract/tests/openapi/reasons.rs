@@ -1,4 +1,4 @@
-//! That the document names the reasons of errors that the code has, each with its code.
+//! Compares the documented error reasons and codes with the source code.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,8 +7,8 @@ use std::path::Path;
 use crate::errors::{CODES, failures};
 use crate::{NO_RPCS, ROOT, document};
 
-/// Reasons that programs of people who read the page never meet: those of calls between services and over gRPC, of what the
-/// front says for a service that doesn't give a reason, and of a path that isn't in the document.
+/// Reasons that users of the REST API never see: those of calls between services and over gRPC, the front's own for a
+/// service that gives no reason, and that of a path that isn't in the document.
 const NOT_MET: [&str; 15] = [
     "ABORTED",
     "ALREADY_EXISTS",
@@ -27,7 +27,7 @@ const NOT_MET: [&str; 15] = [
     "WORKLOAD_TOKEN_MISSING",
 ];
 
-/// Every `Error::new(Kind::…, "REASON"` of the services and the embedded front, with the name of its code.
+/// Returns the reason and the code name of every `Error::new(Kind::…, "REASON"` in the services and the embedded front.
 fn reasons_in_code() -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     for directory in ["services", "gateway/src"] {
@@ -50,7 +50,7 @@ fn read_sources(directory: &Path, found: &mut BTreeSet<(String, String)>) {
     }
 }
 
-/// From `Kind::NotFound, "NOT_FOUND", …`; nothing where the reason is a variable.
+/// Parses `Kind::NotFound, "NOT_FOUND", …`. Returns nothing if the reason is a variable.
 fn reason_of(arguments: &str) -> Option<(String, String)> {
     let (kind, rest) = arguments.trim_start().strip_prefix("Kind::")?.split_once(',')?;
     let reason = rest.trim_start().strip_prefix('"')?.split('"').next()?;
@@ -65,7 +65,7 @@ fn reason_of(arguments: &str) -> Option<(String, String)> {
 }
 
 #[test]
-fn reasons_are_documented_with_the_code_that_services_give_them() {
+fn documented_reasons_match_codes_in_source() {
     let document = document::load();
     let examples = document["components"]["examples"].as_object().unwrap();
     let in_code = reasons_in_code();

@@ -1,5 +1,5 @@
-//! Floods on one connection (RFC 9113, section 10.5; CVE-2023-44487; CVE-2024-27316): the front ends the connection or works it
-//! off, and meanwhile and afterwards others are served as if nothing were.
+//! Floods on one HTTP/2 connection (RFC 9113, section 10.5; CVE-2023-44487; CVE-2024-27316): the front closes the
+//! connection or processes the flood, and serves other callers during and after it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,13 +13,14 @@ use crate::corpus::Request;
 use crate::wire::send;
 
 const MANY: u32 = 10_000;
-/// How long a front may be busy with a flood.
+/// Timeout of a flood.
 const FLOOD: Duration = Duration::from_secs(12);
-/// How long a neighbour may wait for an answer.
+/// Timeout of another caller's request.
 const NEIGHBOUR: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Sends a flood and then a question: how that one ends, while somebody else on connections of their own is answered.
+/// Sends a flood and then a request, and returns the outcome of the request. Meanwhile another caller on other
+/// connections must be served.
 async fn flood(front: SocketAddr, bytes: Vec<u8>) -> String {
     let over = CancellationToken::new();
     let attack = async {
@@ -55,7 +56,7 @@ const fn odd(number: u32) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_costs_its_sender_and_nobody_else() {
+async fn http2_flood_does_not_affect_other_callers() {
     const ENDS: &str = "Envoy ends what Hyper works off";
     let block = fields(&[(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/front/items/a")]);
     let each = |one: &dyn Fn(u32) -> Vec<u8>| (0..MANY).flat_map(one).collect::<Vec<u8>>();

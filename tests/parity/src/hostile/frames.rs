@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame (RFC 9113), as no well-behaved client would send them.
+//! HTTP/2 frame by frame (RFC 9113), unlike a well-behaved client.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use crate::wire::PATIENCE;
+use crate::wire::TIMEOUT;
 
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
@@ -24,13 +24,13 @@ pub(super) const END_HEADERS: u8 = 4;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The bytes of a frame.
+/// Encodes a frame.
 pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Fields as HPACK writes them without any table (RFC 7541, section 6.2.2), byte by byte as they are given.
+/// Encodes fields by HPACK without any table (RFC 7541, section 6.2.2), byte by byte as given.
 pub(super) fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
@@ -43,7 +43,7 @@ pub(super) fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     block
 }
 
-/// An integer with a prefix of 7 bits (RFC 7541, section 5.1).
+/// Encodes an integer with a prefix of 7 bits (RFC 7541, section 5.1).
 fn integer(number: usize, block: &mut Vec<u8>) {
     let Some(mut rest) = number.checked_sub(127) else { return block.push(u8::try_from(number).unwrap()) };
     block.push(127);
@@ -54,13 +54,13 @@ fn integer(number: usize, block: &mut Vec<u8>) {
     block.push(u8::try_from(rest).unwrap());
 }
 
-/// A GET of this path, with more fields after the pseudo-headers.
+/// Encodes a GET of this path, with more fields after the pseudo-headers.
 pub(super) fn get(stream: u32, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let own = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", path)];
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields(&[&own, more].concat()))
 }
 
-/// A frame that came.
+/// A received frame.
 struct Frame {
     kind: u8,
     stream: u32,
@@ -68,12 +68,12 @@ struct Frame {
 }
 
 impl Frame {
-    /// The error of a GOAWAY.
+    /// Returns the error code of a GOAWAY.
     fn error(&self) -> u32 {
         u32::from_be_bytes(self.payload[4..8].try_into().unwrap())
     }
 
-    /// The status, where it is the first field of a HEADERS frame, as it always is.
+    /// Returns the status of a HEADERS frame, which is always the first field.
     fn status(&self) -> u16 {
         const INDEXED: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
         match self.payload[..] {
@@ -88,7 +88,7 @@ impl Frame {
     }
 }
 
-/// Digits in the Huffman code of RFC 7541, appendix B: 0 to 2 in five bits, 3 to 9 in six.
+/// Decodes three digits in the Huffman code of RFC 7541, appendix B: 0 to 2 in five bits, 3 to 9 in six.
 fn huffman(bytes: &[u8]) -> u16 {
     let mut bits = bytes.iter().flat_map(|byte| (0..8).rev().map(move |at| u16::from(byte >> at & 1)));
     let mut number = 0;
@@ -114,21 +114,21 @@ impl Connection {
         Self { reader, writer }
     }
 
-    /// Sends, and answers whether the front still takes something.
+    /// Sends bytes and returns true if the front still reads.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> bool {
         self.writer.write_all(bytes).await.is_ok()
     }
 
-    /// Sends as much as the front takes, and reads what comes until it closes.
+    /// Sends as much as the front reads, and reads until it closes.
     pub(super) async fn send_until_closed(&mut self, bytes: &[u8]) {
         let Self { reader, writer } = self;
         let read = async { while next(reader).await.is_some() {} };
         tokio::join!(read, async { drop(writer.write_all(bytes).await) });
     }
 
-    /// Sends as much as the front takes, and answers how a stream ends: with a status, or `refused` where it is reset, or
-    /// the whole connection ends. Envoy prefers the latter for what is no HTTP/2, ours the former where the rest of the
-    /// connection is not in doubt.
+    /// Sends as much as the front reads, and returns the outcome of a stream: a status, or `refused` if the stream is
+    /// reset or the connection ends. For invalid HTTP/2 Envoy ends the connection; ours resets the stream if the rest
+    /// of the connection is intact.
     pub(super) async fn ask(&mut self, bytes: &[u8], stream: u32) -> String {
         let Self { reader, writer } = self;
         let write = async {
@@ -138,7 +138,7 @@ impl Connection {
         let exchange = async {
             tokio::select! { end = end_of(reader, stream) => end, () = write => unreachable!("writing waits for the end") }
         };
-        tokio::time::timeout(PATIENCE, exchange).await.unwrap_or_else(|_| "no end".to_owned())
+        tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| "no end".to_owned())
     }
 }
 
@@ -154,7 +154,7 @@ async fn end_of(reader: &mut OwnedReadHalf, stream: u32) -> String {
     "refused".to_owned()
 }
 
-/// The next frame; none if the front has closed.
+/// Reads the next frame. Returns nothing if the front has closed.
 async fn next(reader: &mut OwnedReadHalf) -> Option<Frame> {
     let mut head = [0; 9];
     reader.read_exact(&mut head).await.ok()?;

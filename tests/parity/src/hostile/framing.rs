@@ -1,8 +1,8 @@
-//! Where one request of HTTP/1.1 ends and the next begins (RFC 9112, sections 6 and 7; RFC 9110, section 5). Whoever gets a front and
-//! what stands around it to differ about that can smuggle a request past one of them.
+//! Request smuggling over HTTP/1.1: ambiguous message framing (RFC 9112, sections 6 and 7; RFC 9110, section 5). If a
+//! front and its neighbours disagree about the end of a request, a hidden one can pass.
 //!
-//! Each attempt is what is sent on one connection; it ends as the statuses that come back until the front closes. Most
-//! hide a second request in what could be taken for the body of the first: one status more would show that it was read.
+//! An attempt is the bytes sent on one connection; its outcome is the statuses received until the front closes. Most
+//! attempts hide a second request in a possible body of the first: an additional status would show that it was read.
 
 use std::net::SocketAddr;
 
@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{Pair, Row, hold};
-use crate::wire::{self, PATIENCE};
+use crate::wire::{self, TIMEOUT};
 
-/// A request that is hidden in the body of another.
+/// A request hidden in the body of another.
 const HIDDEN: &str = "GET /front/items/hidden HTTP/1.1\r\nhost: a\r\n\r\n";
 /// A request after which the front closes.
 const LAST: &str = "GET /front/items/last HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
@@ -26,18 +26,18 @@ const WHAT: &str = "Envoy says that it is too large, Hyper that it takes no such
 const NO_BODY: &str = "ours throws away a body where there is no use for one; Envoy reads it, and it is no JSON";
 const UPGRADE: &str = "Hyper ignores an upgrade that nobody offers (RFC 9110, section 7.8)";
 
-/// A request with these lines among its headers, and this body; then one more.
+/// Builds a request with these header lines and this body, followed by [`LAST`].
 fn post(lines: &str, body: &str) -> Vec<u8> {
     let head = "POST /front/kinds HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
     [head, lines, "\r\n\r\n", body, LAST].concat().into_bytes()
 }
 
-/// A request without a body with these lines among its headers; then one more.
+/// Builds a request with these header lines and no body, followed by [`LAST`].
 fn get(lines: &str) -> Vec<u8> {
     ["GET /front/items/a HTTP/1.1\r\nhost: a\r\n", lines, "\r\n", LAST].concat().into_bytes()
 }
 
-/// The statuses that come back until the front closes.
+/// Sends the bytes and returns the statuses received until the front closes.
 async fn statuses(front: SocketAddr, bytes: Vec<u8>) -> String {
     let exchange = async {
         let (mut reader, mut writer) = TcpStream::connect(front).await.unwrap().into_split();
@@ -48,21 +48,21 @@ async fn statuses(front: SocketAddr, bytes: Vec<u8>) -> String {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            // A reset is a way to close, too.
+            // A reset counts as closing.
             _ = reader.read_to_end(&mut received) => {}
             () = write => {}
         }
         wire::statuses(&received)
     };
-    tokio::time::timeout(PATIENCE, exchange).await.unwrap_or_else(|_| "no end".to_owned())
+    tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| "no end".to_owned())
 }
 
-/// One chunk and the last one.
+/// Encodes a body as one chunk and the last one.
 fn chunked(body: &str) -> String {
     format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
 }
 
-/// A request with a length and a coding.
+/// Builds a request with both a length and a coding.
 fn both(length: usize, coding: &str, body: &str) -> Vec<u8> {
     post(&format!("content-length: {length}\r\ntransfer-encoding: {coding}"), body)
 }
@@ -71,7 +71,7 @@ fn hidden_after(body: &str) -> String {
     format!("{body}{HIDDEN}")
 }
 
-/// Which of two lengths counts.
+/// Conflicting and malformed lengths.
 fn lengths() -> Vec<Row<Vec<u8>>> {
     vec![
         Row::differ("a length and chunks", both(5, "chunked", "0\r\n\r\n"), "400", "200", CHUNKS_WIN),
@@ -106,7 +106,7 @@ fn lengths() -> Vec<Row<Vec<u8>>> {
     ]
 }
 
-/// Codings that one reader takes for chunks and another does not.
+/// Transfer codings that some parsers take for chunked and others don't.
 fn codings() -> Vec<Row<Vec<u8>>> {
     vec![
         Row::alike("chunks and nothing else", post("transfer-encoding: chunked", &chunked("{}")), "200 200"),
@@ -163,7 +163,7 @@ fn codings() -> Vec<Row<Vec<u8>>> {
     ]
 }
 
-/// Chunks themselves, and what follows them.
+/// Malformed chunks and trailers.
 fn chunks() -> Vec<Row<Vec<u8>>> {
     vec![
         Row::alike(
@@ -229,7 +229,7 @@ fn chunks() -> Vec<Row<Vec<u8>>> {
     ]
 }
 
-/// Where lines end, what a header is, and bodies where none is expected.
+/// Line endings, malformed headers, and unexpected bodies.
 fn lines() -> Vec<Row<Vec<u8>>> {
     vec![
         Row::differ(
@@ -269,7 +269,7 @@ fn lines() -> Vec<Row<Vec<u8>>> {
     ]
 }
 
-/// More than anybody needs.
+/// Oversized request heads.
 fn sizes() -> Vec<Row<Vec<u8>>> {
     vec![
         Row::alike(
@@ -288,7 +288,7 @@ fn sizes() -> Vec<Row<Vec<u8>>> {
     ]
 }
 
-/// Versions, hosts, and what else a head asks for.
+/// Versions, hosts, upgrades and other demands of a request head.
 fn heads() -> Vec<Row<Vec<u8>>> {
     vec![
         Row::differ(
@@ -335,7 +335,7 @@ fn heads() -> Vec<Row<Vec<u8>>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_disagrees_about_where_a_request_ends() {
+async fn request_framing_is_read_in_one_way() {
     let parts = [lengths(), codings(), chunks(), lines(), sizes(), heads()];
     let rows: Vec<_> = parts.into_iter().flatten().collect();
     hold(&Pair::start().await, 16, &rows, |front, bytes| statuses(front, bytes.clone())).await;

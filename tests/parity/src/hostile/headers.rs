@@ -1,5 +1,5 @@
-//! Calls that send headers and no message, before a whole mesh: they take no place of a service, so that everybody else is served
-//! meanwhile, whatever each connection and each second brings of them.
+//! Calls that send headers and no message, to a whole mesh: they don't use up the concurrency limit of a service, so
+//! other callers are served, however many streams each connection and each second brings.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,10 +20,10 @@ const STREAMS: u32 = 250;
 const PACE: Duration = Duration::from_millis(8);
 const PACED: u32 = 620;
 const PACED_STREAMS: u32 = 100;
-/// How long a neighbour may wait for an answer.
+/// Timeout of another caller's request.
 const NEIGHBOUR: Duration = Duration::from_secs(20);
 
-/// What is called: without a token where there is none, and by a person who has an account where that is asked for.
+/// RPCs that are called, with and without authentication.
 const CALLED: [&str; 6] = [
     "/therapy.auth.v1.AuthService/Login",
     "/therapy.auth.v1.AuthService/Refresh",
@@ -33,7 +33,7 @@ const CALLED: [&str; 6] = [
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
 ];
 
-/// The beginning of a call that never goes on.
+/// Encodes the headers of a call whose message never follows.
 fn begun(number: u32, token: &str) -> Vec<u8> {
     let list = [
         (":method", "POST"),
@@ -47,7 +47,7 @@ fn begun(number: u32, token: &str) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, 2 * number + 1, &fields(&list))
 }
 
-/// Holds so many calls open, again and again if the front closes, until it is over.
+/// Holds calls open until the test is over, and opens them again if the front closes.
 async fn hold(front: SocketAddr, token: &str, over: &CancellationToken) {
     let all: Vec<u8> = (0..STREAMS).flat_map(|number| begun(number, token)).collect();
     let again = async {
@@ -58,7 +58,7 @@ async fn hold(front: SocketAddr, token: &str, over: &CancellationToken) {
     tokio::select! { () = again => {}, () = over.cancelled() => {} }
 }
 
-/// Begins calls one after the other, and leaves all of them open.
+/// Begins calls at a fixed rate and leaves all of them open.
 async fn paced(front: SocketAddr, token: &str) {
     let mut open = Vec::new();
     for number in 0..PACED {
@@ -96,7 +96,7 @@ impl Neighbours<'_> {
         }
     }
 
-    /// A login, two reads, a grant and its revocation.
+    /// Makes a login, two reads, a grant and its revocation.
     async fn go_on(&self) -> Result<(), String> {
         let (client, therapist) = (&self.client.id, &self.therapist.id);
         let login = json!({"email": self.client.email, "password": kit::mesh::PASSWORD});
@@ -111,7 +111,7 @@ impl Neighbours<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_without_a_message_keep_nobody_from_being_served() {
+async fn calls_without_message_do_not_block_others() {
     let mesh = TestMesh::start(Engine::Embedded).await;
     let envoy = mesh.envoy().await;
     let client = mesh.client("Asha Rao").await;
@@ -124,7 +124,7 @@ async fn headers_without_a_message_keep_nobody_from_being_served() {
         let front = url.trim_start_matches("http://").parse().unwrap();
         let (client, therapist) = (client.clone(), therapist.clone());
         let neighbours = Neighbours { mesh: &mesh, url: url.clone(), client, therapist };
-        // Envoy reads the keys of tokens first.
+        // Envoy may not have fetched the keys yet.
         let known = async { while neighbours.go_on().await.is_err() {} };
         timeout(NEIGHBOUR, known).await.unwrap();
 

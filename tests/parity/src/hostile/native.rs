@@ -1,7 +1,7 @@
-//! Native calls whose frames or deadlines are nonsense (gRPC over HTTP/2): told as gRPC tells it, by the service, which reads
-//! the same through either front. The test service is bare tonic, and says INTERNAL of what it can't read.
+//! Native calls with malformed frames or deadlines (gRPC over HTTP/2): the service answers with a gRPC status, the same
+//! through either front. The test service is bare tonic and answers INTERNAL to messages that it can't read.
 //!
-//! An attempt ends with the statuses of HTTP and of gRPC.
+//! The outcome of an attempt is the HTTP status and the gRPC status.
 
 use std::net::SocketAddr;
 
@@ -10,9 +10,9 @@ use crate::corpus::Request;
 use crate::wire::call_with;
 
 const GET_ITEM: &str = "/therapy.testing.v1.FrontService/GetItem";
-/// It never answers by itself, so that nothing races with a deadline.
+/// RPC that never answers by itself, so that nothing races with a deadline.
 const HANG: &str = "/therapy.testing.v1.FrontService/Hang";
-/// `item_id: "a"`
+/// Encoded `item_id: "a"`.
 const MESSAGE: &[u8] = b"\x0a\x01a";
 
 const TIMEOUT: &str = "Envoy takes a timeout of nothing for none, and bare tonic cancels";
@@ -48,7 +48,7 @@ async fn statuses(front: SocketAddr, call: Call) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nonsense_in_a_native_call_is_answered_as_grpc_does_and_alike() {
+async fn malformed_native_calls_get_the_same_grpc_status() {
     let hang = |timeout| Call { target: HANG, ..with("grpc-timeout", timeout) };
     let gzip = |body| Call { target: GET_ITEM, headers: vec![("grpc-encoding", "gzip")], body };
     let rows = [

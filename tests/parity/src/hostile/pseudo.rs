@@ -1,4 +1,4 @@
-//! Requests of HTTP/2 that are malformed (RFC 9113, sections 8.2 and 8.3): never passed on, and never read as another request.
+//! Malformed HTTP/2 requests (RFC 9113, sections 8.2 and 8.3): never forwarded, and never read as another request.
 
 use std::net::SocketAddr;
 
@@ -28,7 +28,7 @@ async fn ask(front: SocketAddr, list: Fields) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_malformed_request_of_http_2_reaches_no_service() {
+async fn malformed_http2_request_reaches_no_service() {
     let rows = [
         Row::alike("nothing wrong", plain(&[]), "200"),
         Row::alike("two paths", plain(&[(":path", "/front/items/b")]), "refused"),
@@ -115,7 +115,7 @@ async fn a_malformed_request_of_http_2_reaches_no_service() {
 
 /// Frames that follow the settings.
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_that_break_the_rules_end_the_stream_or_the_connection() {
+async fn invalid_http2_frames_end_stream_or_connection() {
     let post = |length: &str| {
         let list = [
             (":method", "POST"),

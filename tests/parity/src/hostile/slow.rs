@@ -1,4 +1,4 @@
-//! Clients that begin a request and never finish it: each gets its time, however it fills it, and no more.
+//! Clients that begin a request and never finish it (slowloris): each is timed out, whether it idles or trickles.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use tokio::net::TcpStream;
 
 use super::frames::{Connection, DATA, END_HEADERS, END_STREAM, HEADERS, fields, frame};
 use super::{Pair, Row, hold};
-use crate::wire::{PATIENCE, statuses};
+use crate::wire::{TIMEOUT, statuses};
 
-/// What is sent at once, and what then again and again.
+/// Bytes sent at once, and bytes then sent repeatedly.
 struct Slow {
     first: &'static str,
     drop: &'static str,
@@ -22,10 +22,10 @@ const fn slow(first: &'static str, drop: &'static str) -> Slow {
 
 const WHY: &str = "Hyper closes without a word where it has no request yet";
 
-/// The time from one drop to the next.
+/// Time between two repetitions.
 const PACE: Duration = Duration::from_millis(500);
 
-/// The statuses that come until the front closes.
+/// Returns the statuses received until the front closes.
 async fn ends(front: SocketAddr, first: &'static str, drop: &'static str) -> String {
     let exchange = async {
         let (mut reader, mut writer) = TcpStream::connect(front).await.unwrap().into_split();
@@ -43,11 +43,11 @@ async fn ends(front: SocketAddr, first: &'static str, drop: &'static str) -> Str
         }
         statuses(&received)
     };
-    tokio::time::timeout(PATIENCE, exchange).await.unwrap_or_else(|_| "no end".to_owned())
+    tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| "no end".to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_never_finishes_a_request_loses_the_connection() {
+async fn unfinished_http1_request_is_timed_out() {
     const POST: &str = "POST /front/kinds HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
     let body = |framing: &str, begun: &str| -> &'static str { format!("{POST}{framing}\r\n\r\n{begun}").leak() };
     let rows = [
@@ -70,7 +70,7 @@ async fn who_never_finishes_a_request_loses_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_never_finishes_a_request_of_http_2_loses_the_stream() {
+async fn unfinished_http2_request_is_timed_out() {
     let head = |path, kind| {
         let list = [
             (":method", "POST"),

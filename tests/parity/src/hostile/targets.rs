@@ -1,5 +1,5 @@
-//! What a target of a request means (RFC 9112, section 3.2; RFC 3986): each is read in one way or not at all. An attempt ends
-//! with the status and, as JSON, with the id that the service read.
+//! Ambiguous request targets (RFC 9112, section 3.2; RFC 3986): each is read in one way or rejected. The outcome of an
+//! attempt is the status and, as JSON, the id that the service read.
 
 use std::net::SocketAddr;
 
@@ -31,7 +31,7 @@ async fn read(front: SocketAddr, target: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_reads_what_the_front_read() {
+async fn request_target_is_read_in_one_way() {
     let long = ["/front/items/".as_bytes(), &b"a".repeat(8000)].concat();
     let rows: Vec<Row<&[u8]>> = vec![
         Row::alike("plain", b"/front/items/a", r#"200 "a""#),

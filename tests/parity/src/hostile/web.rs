@@ -1,7 +1,6 @@
-//! gRPC-Web whose bytes are nonsense, or another's: each is answered with a status, and a service reads the same through either
-//! front.
+//! Malformed gRPC-Web: each request is answered with a status, and a service reads the same through either front.
 //!
-//! An attempt ends with the statuses of HTTP and of gRPC, wherever in the answer that of gRPC stands.
+//! The outcome of an attempt is the HTTP status and the gRPC status, from the headers or the body.
 
 use std::net::SocketAddr;
 
@@ -12,7 +11,7 @@ use super::{Pair, Row, hold};
 use crate::corpus::Request;
 use crate::wire::{Answer, send};
 
-/// `item_id: "a"`, in its frame.
+/// Framed `item_id: "a"`.
 const MESSAGE: &[u8] = b"\0\0\0\0\x03\x0a\x01a";
 
 const PLAIN: &str = "application/grpc-web+proto";
@@ -20,7 +19,7 @@ const TEXT: &str = "application/grpc-web-text";
 
 const BASE64: &str = "Envoy lets the service find that nothing came, ours says what is wrong with the text";
 
-/// A type, and the body that is sent as if it were one.
+/// Content type and body.
 type Call = (&'static str, Vec<u8>);
 
 fn told(answer: &Answer, kind: &str) -> String {

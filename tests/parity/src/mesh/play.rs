@@ -1,4 +1,4 @@
-//! One front's side of the script: what its people were given, and their answers without it.
+//! One front's side of the script: keeps the values that it returned, and masks them in answers.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,22 +12,22 @@ use tokio::net::TcpStream;
 use crate::corpus::{Direction, Place, Recorded, Request};
 use crate::wire::{self, Answer};
 
-/// What goes by between two requests, so that what is made later has a later id.
+/// Time between two requests, so that later objects have later ids.
 pub(super) const STEP: Duration = Duration::from_secs(1);
 
-/// A value shorter than this may occur in an answer by chance.
+/// Minimum length of a masked value: shorter ones may occur in an answer by chance.
 const TELLING: usize = 16;
 
-/// A front, and what it gave.
+/// A front and the values kept from its answers.
 #[derive(Debug)]
 pub(super) struct Side {
     front: SocketAddr,
     values: BTreeMap<String, String>,
-    /// What an answer should have held and did not.
+    /// Values that an answer should have contained.
     pub(super) missing: Vec<String>,
 }
 
-/// An answer that has begun.
+/// An answer that has begun and not ended.
 #[derive(Debug)]
 pub(super) struct Held {
     stream: TcpStream,
@@ -39,7 +39,7 @@ impl Side {
         Self { front, values: [("side".to_owned(), word.to_owned())].into(), missing: Vec::new() }
     }
 
-    /// Sends a request and keeps what is to be kept of the answer.
+    /// Sends a request, keeps the values that its directions name, and returns the masked answer.
     pub(super) async fn play(&mut self, recorded: &Recorded, pool: &DescriptorPool) -> Answer {
         let request = self.fill(&recorded.request);
         let mut times = 1;
@@ -83,7 +83,7 @@ impl Side {
                 assert!(stream.read_buf(&mut received).await.unwrap() > 0, "{}: closed at once", recorded.name);
             }
         };
-        tokio::time::timeout(wire::PATIENCE, begin).await.expect("the answer begins");
+        tokio::time::timeout(wire::TIMEOUT, begin).await.expect("the answer begins");
         Held { stream, received }
     }
 
@@ -104,7 +104,7 @@ impl Side {
         })
     }
 
-    /// The answer as it would be for anybody: names in place of what was given, and of ids and tokens that were not kept.
+    /// Masks an answer: kept values become their names, and other ids and tokens become placeholders.
     pub(super) fn mask(&self, mut answer: Answer) -> Answer {
         answer.body = self.mask_in(&answer.body);
         for value in answer.headers.values_mut().flatten() {
@@ -128,10 +128,10 @@ impl Side {
 }
 
 impl Held {
-    /// The whole answer.
+    /// Waits for the end of the answer and returns it.
     pub(super) async fn end(mut self) -> Answer {
         let end = async { while self.stream.read_buf(&mut self.received).await.unwrap() > 0 {} };
-        tokio::time::timeout(wire::PATIENCE, end).await.expect("the answer ends");
+        tokio::time::timeout(wire::TIMEOUT, end).await.expect("the answer ends");
         wire::decode("GET", &self.received, true).expect("the answer is whole")
     }
 }
@@ -147,7 +147,7 @@ fn replace(text: &[u8], what: &[u8], by: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Names for the words that are new: ids, access tokens and refresh tokens.
+/// Replaces ids, access tokens and refresh tokens that were not kept by placeholders.
 fn mask_new(text: &[u8]) -> Vec<u8> {
     let is_of_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
     let mut out = Vec::with_capacity(text.len());

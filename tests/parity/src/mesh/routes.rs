@@ -1,10 +1,10 @@
-//! The routes of the mesh by its descriptors, with every alias.
+//! Routes of the mesh from its descriptors, with aliases.
 
 use prost_reflect::{DescriptorPool, DynamicMessage};
 
 use crate::corpus::Request;
 
-/// A method of HTTP and the template of a path.
+/// An HTTP method and a path template.
 #[derive(Debug)]
 pub(super) struct Route {
     method: String,
@@ -12,7 +12,7 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// Whether a request goes this way. A variable is any one segment.
+    /// Returns true if a request matches this route. A variable is any one segment.
     pub(super) fn leads(&self, request: &Request) -> bool {
         let target = String::from_utf8_lossy(&request.target);
         let path = target.split('?').next().unwrap_or_default();
@@ -28,7 +28,7 @@ impl Route {
     }
 }
 
-/// Every route and alias.
+/// Returns all routes and aliases.
 pub(super) fn all() -> Vec<Route> {
     let pool = DescriptorPool::decode(proto::DESCRIPTOR_SET).unwrap();
     let http = pool.get_extension_by_name("google.api.http").unwrap();

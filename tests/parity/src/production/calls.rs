@@ -1,4 +1,4 @@
-//! How Envoy calls the services: what it repeats, as whom, with which headers, and how it passes streams on.
+//! Envoy's calls to the services: retries, workload identity, headers and streams.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -19,7 +19,7 @@ fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_reads_is_tried_once_more() {
+async fn only_reads_are_retried() {
     let service = Service::start(|_| Reply::Refusal(14)).await;
     let envoy = service.envoy(|settings| settings.tokens = None).await;
     let tried = async |request: &Request| {
@@ -47,7 +47,7 @@ async fn only_what_reads_is_tried_once_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_arrives_before_the_next_is_sent() {
+async fn stream_events_are_not_buffered() {
     let (events, messages) = unbounded_channel();
     let messages = Mutex::new(Some(messages));
     let service = Service::start(move |_| Reply::Stream(messages.lock().unwrap().take().unwrap())).await;
@@ -65,9 +65,10 @@ async fn an_event_arrives_before_the_next_is_sent() {
     assert_eq!(watch.chunk().await.unwrap(), None);
 }
 
+/// Envoy shows its own workload token and the caller's address, and drops what the caller claims.
 #[tokio::test(flavor = "multi_thread")]
-async fn envoy_shows_who_it_is_and_where_a_call_came_from_whatever_the_caller_claims() {
-    // As the cluster mounts it: a link into a directory, which is replaced as a whole before the token expires.
+async fn identity_headers_are_set_by_envoy_only() {
+    // As Kubernetes mounts it: a link into a directory that is replaced as a whole before the token expires.
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     let mount = |version: &str, text: &str| {

@@ -1,4 +1,4 @@
-//! What one source may ask, and how much at once.
+//! Rate limits per source, and the body limit.
 
 use envoy_config::Rate;
 use serde_json::Value;
@@ -12,9 +12,9 @@ fn request(method: &str, target: &str, body: &[u8]) -> Request {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_too_much_is_told_when_to_try_again() {
+async fn rate_limited_caller_gets_retry_after() {
     let service = Service::start(|_| Reply::Message(Vec::new())).await;
-    // A second is long enough for all of this.
+    // One token a second: the burst is used up before it refills.
     let envoy = service.envoy(|settings| settings.rate = Rate { per_second: 1, burst: 20 }).await;
     let keys = request("GET", "/.well-known/jwks.json", b"");
     let mut answer = send(envoy.address(), &keys).await;
@@ -44,7 +44,7 @@ async fn who_asks_too_much_is_told_when_to_try_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logging_in_is_bounded_more_strictly_than_the_rest_however_it_is_spelled() {
+async fn login_limit_is_stricter_for_every_path_spelling() {
     let service = Service::start(|_| Reply::Message(Vec::new())).await;
     let envoy = service
         .envoy(|settings| {
@@ -67,7 +67,7 @@ async fn logging_in_is_bounded_more_strictly_than_the_rest_however_it_is_spelled
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_beyond_the_bound_is_refused_and_reaches_no_service() {
+async fn body_over_limit_is_rejected_before_the_service() {
     let service = Service::start(|_| Reply::Message(Vec::new())).await;
     let envoy = service.envoy(|settings| settings.max_body = 2000).await;
     let body = |length: usize| format!(r#"{{"email":"{}"}}"#, "x".repeat(length)).into_bytes();
@@ -80,7 +80,7 @@ async fn a_body_beyond_the_bound_is_refused_and_reaches_no_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn network_of_ipv6_may_ask_a_multiple_of_what_a_source_may() {
+async fn ipv6_network_limit_is_a_multiple_of_source_limit() {
     let service = Service::start(|_| Reply::Message(Vec::new())).await;
     let envoy = service
         .envoy(|settings| {
@@ -98,11 +98,11 @@ async fn network_of_ipv6_may_ask_a_multiple_of_what_a_source_may() {
         }
         refused
     };
-    // Of a /64 five at once, of a /56 twenty, of a /48 eighty, and a few more for each second that passes.
+    // Bursts of five for a /64, twenty for a /56 and eighty for a /48, and a few more for each second that passes.
     assert!(refused(vec!["2001:db8:1::7".to_owned(); 60]).await > 0);
     assert!(refused((0..120).map(|n| format!("2001:db8:2:{n:x}::7")).collect()).await > 0);
     assert!(refused((0..255).map(|n| format!("2001:db8:3:{:x}::7", n << 8)).collect()).await > 0);
-    // Others have buckets of their own, and addresses of IPv4 are no network.
+    // Other networks have their own buckets, and IPv4 addresses are not grouped.
     assert_eq!(refused((4..64).map(|n| format!("2001:db8:{n:x}::7")).collect()).await, 0);
     assert_eq!(refused((0..120).map(|n| format!("192.0.2.{n}")).collect()).await, 0);
 }

@@ -1,4 +1,4 @@
-//! Pages of other origins, and gRPC-Web, which is how they call.
+//! Cross-origin requests (CORS) and gRPC-Web.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,7 +21,7 @@ fn jwks() -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_pages_of_the_origins_that_are_set_may_call() {
+async fn cors_allows_only_configured_origins() {
     let service = Service::start(|_| Reply::Message(jwks())).await;
     let envoy = service.envoy(|settings| settings.cors_origins = vec![APP.parse().unwrap()]).await;
     let asked = |origin| {
@@ -40,7 +40,7 @@ async fn only_pages_of_the_origins_that_are_set_may_call() {
     assert_eq!(told.status, 404, "{told}");
     assert!(!told.headers.keys().any(|name| name.starts_with("access-control")), "{told}");
 
-    // Whatever is answered, refusals of Envoy's own too, the page may read; and no other page may.
+    // The page may read every answer, including Envoy's own errors; other pages may read none.
     for (target, status) in [("/.well-known/jwks.json", 200), ("/clients/1", 401), ("/nothing", 404)] {
         let shown = send(envoy.address(), &request("GET", target, &[("origin", APP)], b"")).await;
         assert_eq!((shown.status, &shown.headers["access-control-allow-origin"][0]), (status, &APP.to_owned()));
@@ -53,7 +53,7 @@ async fn only_pages_of_the_origins_that_are_set_may_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn grpc_web_is_answered_in_its_form_also_where_envoy_refuses() {
+async fn grpc_web_errors_keep_grpc_web_form() {
     let service = Service::start(|_| Reply::Message(jwks())).await;
     let envoy = service.envoy(|settings| settings.cors_origins = vec!["*".parse().unwrap()]).await;
     let path = "/therapy.auth.v1.AuthService/GetJwks";

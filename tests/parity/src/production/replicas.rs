@@ -1,5 +1,5 @@
-//! A replica that keeps failing is left out, so that the others carry its calls; the last one is always asked. One that sheds load
-//! stays: it is well, and without it the others would have more to shed.
+//! Outlier detection: a replica that keeps failing is ejected, except for the last one. A replica that sheds load
+//! stays, since it is healthy and the others would have more load without it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -12,12 +12,12 @@ use super::service::{Reply, Service};
 use crate::corpus::Request;
 use crate::wire::send;
 
-/// How long it may take until a replica is left out by all of Envoy's threads: they hear of it within a second.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// So many calls would not all go past a replica by chance.
+/// Timeout until all of Envoy's threads eject a replica: they learn of it within a second.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Number of calls that would hardly miss a replica by chance.
 const TELLING: usize = 30;
 
-/// A replica that is healthy by its own account, and answers UNAVAILABLE while this is set.
+/// Starts a replica that reports itself healthy and answers UNAVAILABLE while this is set.
 async fn replica(fails: &Arc<AtomicBool>) -> Service {
     let fails = Arc::clone(fails);
     Service::start(move |_| match fails.load(Ordering::SeqCst) {
@@ -27,7 +27,7 @@ async fn replica(fails: &Arc<AtomicBool>) -> Service {
     .await
 }
 
-/// A replica that is healthy by its own account, and refuses everything with this code; 0 is none.
+/// Starts a replica that reports itself healthy and rejects everything with this code; 0 means success.
 async fn refusing(code: &Arc<AtomicU8>) -> Service {
     let code = Arc::clone(code);
     Service::start(move |_| match code.load(Ordering::SeqCst) {
@@ -43,7 +43,7 @@ async fn status(envoy: &Envoy, method: &str, target: &str) -> u16 {
     send(envoy.address(), &request).await.status
 }
 
-/// How many replicas of clients are left out now.
+/// Returns the number of ejected replicas of clients.
 async fn left_out(envoy: &Envoy) -> String {
     statistic(envoy, "cluster.clients.outlier_detection.ejections_active").await
 }
@@ -54,18 +54,18 @@ async fn statistic(envoy: &Envoy, name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_of_two_replicas_that_keep_failing_is_left_out_and_requests_go_on() {
+async fn failing_replica_is_ejected_and_last_one_kept() {
     let (bad, good) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
     let (failing, other) = (replica(&bad).await, replica(&good).await);
     let envoy = failing.envoy_before_two(&other).await;
 
     let ejected = async {
         while left_out(&envoy).await == "0" {
-            // What reads is tried once more, at the other.
+            // Reads are retried at the other replica.
             assert_eq!(status(&envoy, "GET", "/clients/1").await, 200);
         }
     };
-    timeout(PATIENCE, ejected).await.expect("a replica that keeps failing is left out");
+    timeout(TIMEOUT, ejected).await.expect("a replica that keeps failing is left out");
     let calls = failing.calls().len();
     assert!(calls >= 20, "a service may say UNAVAILABLE {calls} times");
     let goes_on = async {
@@ -74,9 +74,9 @@ async fn one_of_two_replicas_that_keep_failing_is_left_out_and_requests_go_on() 
             served = if status(&envoy, "PUT", "/clients/1").await == 200 { served + 1 } else { 0 };
         }
     };
-    timeout(PATIENCE, goes_on).await.expect("every request is served again");
+    timeout(TIMEOUT, goes_on).await.expect("every request is served again");
 
-    // The last one is asked whatever it answers: it says more than Envoy could.
+    // The last replica is never ejected: its answer is more specific than Envoy's.
     good.store(true, Ordering::SeqCst);
     let before = other.calls().len();
     for _ in 0..TELLING {
@@ -85,8 +85,9 @@ async fn one_of_two_replicas_that_keep_failing_is_left_out_and_requests_go_on() 
     assert_eq!((other.calls().len() - before, left_out(&envoy).await.as_str()), (TELLING, "1"));
 }
 
+/// A replica that fails after it shed load is ejected as any other.
 #[tokio::test(flavor = "multi_thread")]
-async fn replica_that_sheds_load_stays_and_one_that_fails_after_it_goes() {
+async fn load_shedding_does_not_eject_a_replica() {
     const RESOURCE_EXHAUSTED: u8 = 8;
     const DEADLINE_EXCEEDED: u8 = 4;
     const UNAVAILABLE: u8 = 14;
@@ -94,7 +95,7 @@ async fn replica_that_sheds_load_stays_and_one_that_fails_after_it_goes() {
     let (shedding, other) = (refusing(&code).await, refusing(&none).await);
     let envoy = shedding.envoy_before_two(&other).await;
 
-    // A caller gives each call a time of its own choice: that it is over says nothing of the replica either.
+    // The caller chooses the deadline, so an exceeded one is no fault of the replica either.
     for (code_now, expected) in [(RESOURCE_EXHAUSTED, 429), (DEADLINE_EXCEEDED, 504)] {
         code.store(code_now, Ordering::SeqCst);
         let before = shedding.calls().len();
@@ -104,7 +105,7 @@ async fn replica_that_sheds_load_stays_and_one_that_fails_after_it_goes() {
                 assert!(answered == 200 || answered == expected, "{answered}");
             }
         };
-        timeout(PATIENCE, shed).await.expect("a replica that sheds load goes on being asked");
+        timeout(TIMEOUT, shed).await.expect("a replica that sheds load goes on being asked");
         let ejected = statistic(&envoy, "cluster.clients.outlier_detection.ejections_enforced_total").await;
         assert_eq!(ejected, "0", "a replica that answers {code_now} is well");
     }
@@ -115,5 +116,5 @@ async fn replica_that_sheds_load_stays_and_one_that_fails_after_it_goes() {
             status(&envoy, "PUT", "/clients/1").await;
         }
     };
-    timeout(PATIENCE, ejected).await.expect("a replica that keeps failing is left out");
+    timeout(TIMEOUT, ejected).await.expect("a replica that keeps failing is left out");
 }

@@ -1,4 +1,4 @@
-//! What an operator sees of a request, and what must not be seen.
+//! Access log and traces: their fields, and the absence of personal data.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn request(target: &str) -> Request {
     Request { method: "GET".to_owned(), target: target.into(), headers, body: Vec::new() }
 }
 
-/// The lines of an access log, once there are so many.
+/// Waits until an access log has this many lines and returns them.
 async fn lines(log: &Path, count: usize) -> Vec<Value> {
     let written = async {
         loop {
@@ -41,7 +41,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_is_one_line_and_one_span_without_what_was_asked_for() {
+async fn request_logs_one_line_and_span_without_secrets() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("access.log");
     let collector = OtlpReceiver::start().await.unwrap();
@@ -77,7 +77,7 @@ async fn a_request_is_one_line_and_one_span_without_what_was_asked_for() {
     let span = received.spans.iter().find(|span| hexadecimal(&span.parent_span_id) == CALLER).expect("a span joins");
     assert_eq!(hexadecimal(&span.trace_id), TRACE);
     assert!(received.services.contains("gateway"), "{:?}", received.services);
-    // The service's span becomes a child of one of Envoy's.
+    // The service's span is a child of one of Envoy's.
     let parents: Vec<_> = service
         .calls()
         .iter()

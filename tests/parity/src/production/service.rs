@@ -1,4 +1,4 @@
-//! A service of whatever RPC it is asked for: it answers as the test says and keeps what it was called with.
+//! A fake service for any RPC: it gives scripted answers and records its calls.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,17 +17,17 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
-/// What an RPC answers.
+/// A scripted answer.
 pub(super) enum Reply {
     /// One message.
     Message(Vec<u8>),
-    /// A refusal with this code, and nothing more.
+    /// An error with this code and no details.
     Refusal(u8),
-    /// Messages as they come.
+    /// Messages as they arrive.
     Stream(UnboundedReceiver<Vec<u8>>),
 }
 
-/// What it was called with.
+/// A recorded call.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     pub(super) path: String,
@@ -43,7 +43,7 @@ pub(super) struct Service {
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 impl Service {
-    /// Serves on a port of its own until it is dropped. It is healthy.
+    /// Starts the service on its own port. It reports itself healthy, and stops when dropped.
     #[allow(clippy::disallowed_methods, reason = "the tasks end with the value, or with their connections")]
     pub(super) async fn start(reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -71,17 +71,17 @@ impl Service {
         Self { address, calls, task }
     }
 
-    /// How it was called, health aside.
+    /// Returns the recorded calls, except health checks.
     pub(super) fn calls(&self) -> Vec<Call> {
         self.calls.lock().unwrap().clone()
     }
 
-    /// Envoy before it, as if it were every service of the mesh.
+    /// Starts Envoy in front of this service, which stands in for every service of the mesh.
     pub(super) async fn envoy(&self, change: impl FnOnce(&mut envoy_config::Settings)) -> Envoy {
         Envoy::start_with(self.setup(), change).await
     }
 
-    /// Envoy before it and another replica of it, which leaves tokens to them.
+    /// Starts Envoy in front of this service and another replica, without token verification.
     pub(super) async fn envoy_before_two(&self, other: &Self) -> Envoy {
         let endpoint = |replica: &Self| {
             let (host, port) = (replica.address.ip(), replica.address.port());
@@ -130,7 +130,7 @@ fn ended(code: u8) -> Option<Result<HeaderMap, Infallible>> {
     Some(Ok(HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), HeaderValue::from(u16::from(code)))])))
 }
 
-/// A message in its frame.
+/// Frames a message.
 pub(super) fn framed(message: &[u8]) -> Bytes {
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
     [&[0], length.as_slice(), message].concat().into()

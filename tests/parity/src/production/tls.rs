@@ -1,4 +1,4 @@
-//! TLS, with HTTP/2 and HTTP/1.1 as the caller likes.
+//! TLS: protocol negotiation (ALPN) and certificate renewal.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use super::service::{Reply, Service};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_serves_http_2_and_http_1_1_by_what_the_caller_offers_and_takes_renewed_certificates() {
+async fn tls_follows_alpn_and_reloads_certificates() {
     let directory = tempfile::tempdir().unwrap();
     let [certificate, key] = mount(directory.path(), "..1", CERTIFICATE, KEY);
     let service = Service::start(|_| Reply::Message(Vec::new())).await;
@@ -46,10 +46,10 @@ async fn tls_serves_http_2_and_http_1_1_by_what_the_caller_offers_and_takes_rene
         assert_eq!(status, 200);
     }
 
-    // Not in the clear.
+    // Plain HTTP is refused.
     assert!(reqwest::get(format!("{}/.well-known/jwks.json", envoy.url())).await.is_err());
 
-    // As the cluster renews it.
+    // As Kubernetes renews it.
     mount(directory.path(), "..2", RENEWED_CERTIFICATE, RENEWED_KEY);
     let renewed = CertificateDer::from_pem_slice(RENEWED_CERTIFICATE.as_bytes()).unwrap();
     let shown = async || connect(envoy.address(), &[]).await.get_ref().1.peer_certificates().unwrap()[0].clone();
@@ -57,7 +57,7 @@ async fn tls_serves_http_2_and_http_1_1_by_what_the_caller_offers_and_takes_rene
     tokio::time::timeout(Duration::from_secs(20), shows).await.expect("the renewed certificate is shown");
 }
 
-/// Puts certificate and key where the cluster would: links into a directory that is replaced as a whole.
+/// Mounts certificate and key as Kubernetes does: links into a directory that is replaced as a whole.
 fn mount(directory: &Path, version: &str, certificate: &str, key: &str) -> [String; 2] {
     fs::create_dir(directory.join(version)).unwrap();
     let data = directory.join("..data");
@@ -72,7 +72,7 @@ fn mount(directory: &Path, version: &str, certificate: &str, key: &str) -> [Stri
     ["certificate.pem", "key.pem"].map(|name| directory.join(name).display().to_string())
 }
 
-/// A caller that offers these protocols and trusts both certificates.
+/// Connects as a caller that offers these protocols and trusts both certificates.
 async fn connect(address: SocketAddr, offered: &[&str]) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     for certificate in [CERTIFICATE, RENEWED_CERTIFICATE] {

@@ -1,4 +1,5 @@
-//! Envoy judges access tokens by auth's keys, before a service is asked, and refuses as the services do.
+//! Envoy's verification of access tokens with auth's keys: before a service is called, with the services' error
+//! answers.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::wire::{Answer, call, send};
 
 const KEYS: &str = "/therapy.auth.v1.AuthService/GetJwks";
 
-/// An issuer of access tokens by this machine's clock.
+/// An issuer of access tokens that uses the system clock.
 struct Issuer {
     key: EncodingKey,
     jwks: Vec<u8>,
@@ -44,7 +45,7 @@ impl Issuer {
         }
     }
 
-    /// A token that is good for five minutes, but for what `change` does to its claims.
+    /// Issues a token that is valid for five minutes, with changed claims.
     fn token(&self, change: impl FnOnce(&mut AccessClaims)) -> String {
         let now = Platform::system().clock.now().as_second();
         let mut claims = AccessClaims {
@@ -66,7 +67,7 @@ impl Issuer {
     }
 }
 
-/// A service that publishes these keys and answers everything else with an empty message.
+/// Starts a service that publishes these keys and answers everything else with an empty message.
 async fn service(jwks: Vec<u8>) -> Service {
     Service::start(move |path| Reply::Message(if path == KEYS { jwks.clone() } else { Vec::new() })).await
 }
@@ -86,7 +87,7 @@ fn reason(answer: &Answer) -> String {
     status["details"][0]["reason"].as_str().unwrap_or_default().to_owned()
 }
 
-/// A token with another payload or header, and the old signature.
+/// Replaces the payload or the header of a token and keeps the signature.
 fn with_part(token: &str, part: usize, json: &Value) -> String {
     let mut parts: Vec<_> = token.split('.').map(str::to_owned).collect();
     parts[part] = URL_SAFE_NO_PAD.encode(json.to_string());
@@ -94,7 +95,7 @@ fn with_part(token: &str, part: usize, json: &Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_token_passes_and_a_bad_one_reaches_no_service() {
+async fn invalid_token_reaches_no_service() {
     let issuer = Issuer::new();
     let service = service(issuer.jwks.clone()).await;
     let envoy = service.envoy(|_| ()).await;
@@ -135,15 +136,15 @@ async fn a_good_token_passes_and_a_bad_one_reaches_no_service() {
     }
     let passed: Vec<_> = service.calls().into_iter().filter(|call| call.path != KEYS).collect();
     assert_eq!(passed.len(), 6);
-    // Services verify too.
+    // Services verify the token too.
     assert!(passed.iter().all(|call| call.headers["authorization"] == format!("Bearer {good}")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_public_rpc_never_looks_at_the_token() {
+async fn public_rpc_ignores_token() {
     let service = service(Issuer::new().jwks).await;
     let envoy = service.envoy(|_| ()).await;
-    let paths = proto::RPCS.iter().filter(|rpc| rpc.is_public()).map(|rpc| rpc.path);
+    let paths = proto::RPCS.iter().filter(|rpc| rpc.allows_anonymous()).map(|rpc| rpc.path);
     for path in paths {
         let answer = call(envoy.address(), &request("GRPC", path, Some("Bearer an.old.one")), b"").await;
         assert_eq!(answer.headers["grpc-status"], ["0"], "{path}: {answer}");
@@ -153,7 +154,7 @@ async fn a_public_rpc_never_looks_at_the_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_auth_can_not_be_asked_for_its_keys_a_token_is_not_called_bad() {
+async fn missing_keys_answer_unavailable() {
     let service = Service::start(|_| Reply::Refusal(14)).await;
     let envoy = service.envoy(|_| ()).await;
     let token = format!("Bearer {}", Issuer::new().token(|_| ()));
@@ -166,7 +167,7 @@ async fn while_auth_can_not_be_asked_for_its_keys_a_token_is_not_called_bad() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_are_published_later_are_fetched() {
+async fn new_keys_are_fetched() {
     let (first, second) = (Issuer::new(), Issuer::new());
     let jwks = std::sync::Arc::new(std::sync::Mutex::new(first.jwks.clone()));
     let published = std::sync::Arc::clone(&jwks);
@@ -187,7 +188,7 @@ async fn keys_that_are_published_later_are_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_are_fetched_though_nobody_asks_and_stay_while_auth_is_down() {
+async fn keys_are_prefetched_and_kept_while_auth_is_down() {
     let issuer = Issuer::new();
     let (jwks, is_up) = (issuer.jwks.clone(), std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true)));
     let (fetched, mut was_fetched) = tokio::sync::mpsc::unbounded_channel();
@@ -212,7 +213,7 @@ async fn keys_are_fetched_though_nobody_asks_and_stay_while_auth_is_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_front_refuses_looks_as_if_a_service_had() {
+async fn envoy_refusals_match_service_refusals() {
     let mesh = TestMesh::start(Engine::Embedded).await;
     let envoy = mesh.envoy().await;
     let ours = mesh.url.trim_start_matches("http://").parse().unwrap();

@@ -1,4 +1,4 @@
-//! Tokens that were changed, and headers that a token of ours never has.
+//! Fuzzes the verifiers with changed tokens, and with headers that a token of ours never has.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -27,7 +27,7 @@ static PEOPLE: LazyLock<(AccessTokens, Ed25519KeyPair)> = LazyLock::new(|| {
     (AccessTokens::new(&config, Keys::fixed(KeySet::ed25519([(KID, x.as_str())])), clock()), pair)
 });
 
-/// A verifier of workload tokens, and one that it takes.
+/// A verifier of workload tokens, and a token that it accepts.
 static WORKLOADS: LazyLock<(WorkloadVerifier, String)> = LazyLock::new(|| {
     let issuer = Arc::new(Issuer::generate(clock()).unwrap());
     (issuer.workload("clients").verifier, issuer.mint("clients", Duration::from_secs(60)))
@@ -54,8 +54,8 @@ fn good() -> String {
     signed(&json!({"alg": "EdDSA", "typ": "at+jwt", "kid": KID}).to_string(), &claims())
 }
 
-/// Whether a token is taken; any other outcome than a plain refusal fails.
-fn is_taken(token: &str) -> Result<bool, TestCaseError> {
+/// Returns whether a token is accepted; any other outcome than a plain refusal fails.
+fn is_accepted(token: &str) -> Result<bool, TestCaseError> {
     match PEOPLE.0.verify(token).now_or_never() {
         Some(Ok(verified)) => {
             prop_assert_eq!(verified.person.user_id.to_string(), USER);
@@ -74,9 +74,9 @@ fuzz::target!(changed_access_tokens, fuzz::damaged(Just(good().into_bytes())));
 
 fn changed_access_tokens(token: Vec<u8>) -> TestCaseResult {
     let Ok(token) = String::from_utf8(token) else { return Ok(()) };
-    // It is remembered before the other comes.
-    prop_assert!(is_taken(&good())?);
-    prop_assert_eq!(is_taken(&token)?, token == good());
+    // It is cached before the other comes.
+    prop_assert!(is_accepted(&good())?);
+    prop_assert_eq!(is_accepted(&token)?, token == good());
     Ok(())
 }
 
@@ -87,9 +87,9 @@ const HEADER: [&str; 8] =
 const CLAIMS: [&str; 7] = ["{", "}", "\"sub\":", "\"exp\":9e99", "\"iat\":-1", ",", "[]"];
 const SIGNATURE: [&str; 3] = ["", "\0", "a"];
 
-/// No three parts that somebody makes up are a token.
+/// Made-up parts are never accepted as a token.
 fn parts_of_access_tokens(parts: [Vec<u8>; 3]) -> TestCaseResult {
-    prop_assert!(!is_taken(&parts.map(|part| URL_SAFE_NO_PAD.encode(part)).join("."))?);
+    prop_assert!(!is_accepted(&parts.map(|part| URL_SAFE_NO_PAD.encode(part)).join("."))?);
     Ok(())
 }
 
@@ -127,10 +127,10 @@ const MEMBERS: [(&str, &str); 28] = [
     ("extra", "{\"alg\":\"none\"}"),
 ];
 
-/// Also under our own signature, a header is taken only as we write it.
+/// A header is accepted only as we write it, also under our own signature.
 fn headers_of_access_tokens(members: Vec<(&'static str, &'static str)>) -> TestCaseResult {
     let header: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
-    if !is_taken(&signed(&format!("{{{}}}", header.join(",")), &claims()))? {
+    if !is_accepted(&signed(&format!("{{{}}}", header.join(",")), &claims()))? {
         return Ok(());
     }
     let values = |name| members.iter().filter(move |(known, _)| *known == name).map(|(_, value)| *value);
@@ -161,11 +161,11 @@ fn claim() -> impl Strategy<Value = (&'static str, Value)> {
     (name, value)
 }
 
-/// Also under our own signature, a token says whose it is, for whom, and until when.
+/// A token is accepted only with its issuer, audience, person and expiry, also under our own signature.
 fn claims_of_access_tokens((name, value): (&'static str, Value)) -> TestCaseResult {
     let mut claims = claims();
     claims[name] = value.clone();
-    if !is_taken(&signed(&json!({"alg": "EdDSA", "typ": "at+jwt", "kid": KID}).to_string(), &claims))? {
+    if !is_accepted(&signed(&json!({"alg": "EdDSA", "typ": "at+jwt", "kid": KID}).to_string(), &claims))? {
         return Ok(());
     }
     let number = value.as_i64().unwrap_or_default();

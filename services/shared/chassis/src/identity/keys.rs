@@ -21,8 +21,8 @@ impl KeySet {
         Self(keys.into_iter().filter_map(|(kid, x)| Some((kid.to_owned(), key(x)?))).collect())
     }
 
-    /// The keys of a JSON Web Key Set that can verify a signature. Others, also of kinds that are unknown here, are
-    /// passed over, as RFC 7517 (section 5) asks.
+    /// Parses the keys of a JSON Web Key Set that can verify a signature. Others, also of kinds that are unknown here,
+    /// are skipped, as RFC 7517 (section 5) asks.
     ///
     /// # Errors
     /// If the text is no such set.
@@ -36,7 +36,7 @@ impl KeySet {
         Ok(Self(known.filter_map(|key| entry(&key)).collect()))
     }
 
-    /// Whether it holds no key.
+    /// Returns whether it holds no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -53,7 +53,8 @@ impl std::fmt::Debug for KeySet {
     }
 }
 
-/// The algorithm is the key's, never the token's word alone: so no token can choose to be verified in another way.
+/// Returns the id, the algorithm and the key. The algorithm is the key's, so that no token can choose how it is
+/// verified.
 #[allow(clippy::wildcard_enum_match_arm, reason = "a kind of key that we don't know verifies nothing")]
 fn entry(jwk: &Jwk) -> Option<(String, (Algorithm, DecodingKey))> {
     use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, KeyAlgorithm};
@@ -77,17 +78,17 @@ pub struct Keys {
     refresh: Option<Arc<Refresh>>,
 }
 
-/// What those who want keys and who fetches them share.
+/// State that callers who want keys and the task that fetches them share.
 struct Refresh {
     wanted: Notify,
-    /// Places for callers that wait for a fetch: each holds a place of a request too.
+    /// Permits of callers that wait for a fetch: each holds a permit of a request too.
     waiters: Semaphore,
-    /// When the fetch began that brought the present keys.
+    /// Start of the fetch that brought the present keys.
     fetched: watch::Sender<Option<Timestamp>>,
     clock: Arc<dyn Clock>,
 }
 
-/// Why there is no key of an id.
+/// Reason for which there is no key of an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
     /// The issuer has no such key.
@@ -96,16 +97,16 @@ pub(super) enum Missing {
     NotFetched,
 }
 
-/// How long a caller waits for newer keys.
+/// Maximum time that a caller waits for newer keys.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often keys are fetched at most, whatever key ids callers make up.
+/// Minimum interval between fetches, whatever key ids callers make up.
 const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
-/// How long keys are used before newer ones are looked for.
+/// Interval after which newer keys are fetched.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(300);
-/// How long a key set is taken to hold every key that signs: far less than the time between the publication of a key
-/// and its first signature (15 minutes or more), so that a key id made up costs no fetch and no wait.
+/// Time for which a key set is taken to hold every key that signs: far less than the time between the publication of a
+/// key and its first signature (15 minutes or more), so that a key id made up costs no fetch and no wait.
 const COMPLETE_FOR: Duration = Duration::from_secs(30);
-/// How many callers wait for newer keys at once; who comes on top is told to try again.
+/// Maximum callers that wait for newer keys; one more is told to try again.
 const MAX_WAITERS: usize = 32;
 
 impl Keys {
@@ -139,15 +140,15 @@ impl Keys {
         Arc::clone(&self.current.borrow())
     }
 
-    /// Waits until there are keys, at most so long.
+    /// Waits until there are keys, at most `timeout`.
     pub async fn wait(&self, timeout: Duration) {
         let mut current = self.current.clone();
-        // Who comes too early is told to try again: that is no reason not to start.
+        // Callers that come too early are told to try again: that is no reason not to start.
         let _ = tokio::time::timeout(timeout, current.wait_for(|keys| !keys.is_empty())).await;
     }
 
-    /// The keys with the one of that id among them. Where it is not there, waits for the next fetch, unless the last one
-    /// is so young that it would have brought it.
+    /// Returns the keys with the one of that id among them. If it is missing, waits for the next fetch, unless the last
+    /// one is so young that it would have brought it.
     pub(super) async fn with(&self, kid: &str) -> Result<Arc<KeySet>, Missing> {
         let mut current = self.current.clone();
         let present = Arc::clone(&current.borrow_and_update());
@@ -155,9 +156,9 @@ impl Keys {
             return Ok(present);
         }
         if let Some(refresh) = self.refresh.as_ref().filter(|refresh| !refresh.is_complete()) {
-            let _place = refresh.waiters.try_acquire().map_err(|_| Missing::NotFetched)?;
+            let _permit = refresh.waiters.try_acquire().map_err(|_| Missing::NotFetched)?;
             refresh.wanted.notify_one();
-            // Whether the fetch came in time is seen in what is there now.
+            // The keys that are there now tell whether the fetch came in time.
             let _ = tokio::time::timeout(REFRESH_TIMEOUT, current.changed()).await;
         }
         let now = self.now();
@@ -171,7 +172,7 @@ impl Keys {
 }
 
 impl Refresh {
-    /// Whether the present keys are so young that every key that signs is among them.
+    /// Returns whether the present keys are so young that every key that signs is among them.
     fn is_complete(&self) -> bool {
         let until = |fetched: Timestamp| fetched.saturating_add(COMPLETE_FOR).unwrap_or(Timestamp::MAX);
         self.fetched.borrow().is_some_and(|fetched| self.clock.now() < until(fetched))
@@ -209,7 +210,7 @@ impl KeysRefresher {
                 }
                 Err(error) => {
                     tracing::warn!(error, "the keys that verify access tokens could not be fetched; trying again");
-                    // Who waits for newer keys learns that there are none.
+                    // Callers that wait for newer keys learn that there are none.
                     self.sender.send_modify(|_| ());
                     MIN_REFRESH_INTERVAL
                 }

@@ -1,4 +1,4 @@
-//! Who is calling: verified tokens and nothing else.
+//! Identifies the caller by verified tokens and nothing else.
 //!
 //! People bring an access token of auth (RFC 9068), services a workload token of the cluster (or of the issuer that
 //! stands in for it). Both are verified by every service, also behind a front that has verified them already.
@@ -18,7 +18,7 @@ pub use workload::{Issuer, Workload, WorkloadConfig, WorkloadTokens, WorkloadVer
 
 use ipnet::IpNet;
 
-/// How tokens are judged. The same for every service of one mesh.
+/// Settings of token verification, the same for every service of one mesh.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "Identity")]

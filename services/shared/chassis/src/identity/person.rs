@@ -13,9 +13,9 @@ use super::{Config, KeySet, Keys};
 /// The `typ` of an access token (RFC 9068, section 2.1).
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
-/// How many verified tokens are remembered.
-const REMEMBERED: usize = 10_000;
-/// How far another machine's clock may be ahead of ours.
+/// Maximum verified tokens in the cache.
+const CACHE_CAPACITY: usize = 10_000;
+/// Maximum time that another machine's clock may be ahead of ours.
 const SKEW_SECONDS: i64 = 60;
 
 /// The claims of an access token (RFC 9068, section 2.2).
@@ -31,27 +31,27 @@ pub struct AccessClaims {
     pub role: String,
     /// The login.
     pub sid: String,
-    /// When the token was issued, in seconds since 1970.
+    /// Time of issue, in seconds since 1970.
     pub iat: i64,
-    /// When it ends, in seconds since 1970.
+    /// Expiry, in seconds since 1970.
     pub exp: i64,
     /// The token's own id.
     pub jti: String,
-    /// When the person last proved the password, in seconds since 1970 (OpenID Connect Core, section 2).
+    /// Time at which the person last proved the password, in seconds since 1970 (OpenID Connect Core, section 2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<i64>,
 }
 
-/// Verifies access tokens, and remembers those it has verified until they expire or the keys are replaced.
+/// Verifies access tokens, and caches those it has verified until they expire or the keys are replaced.
 #[derive(Clone)]
 pub struct AccessTokens {
     keys: Keys,
     clock: Arc<dyn Clock>,
     validation: Arc<Validation>,
-    verified: Arc<Cache<[u8; 32], Remembered>>,
+    verified: Arc<Cache<[u8; 32], CachedToken>>,
 }
 
-/// What a verified token says.
+/// Contents of a verified token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verified {
     /// The person that it speaks for.
@@ -63,7 +63,7 @@ pub struct Verified {
 }
 
 #[derive(Clone)]
-struct Remembered {
+struct CachedToken {
     verified: Verified,
     /// The keys that it was verified with: when they are replaced, the key of the token may be gone.
     keys: Arc<KeySet>,
@@ -79,10 +79,10 @@ impl AccessTokens {
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // Time is judged by our clock, below.
         validation.validate_exp = false;
-        Self { keys, clock, validation: Arc::new(validation), verified: Arc::new(Cache::new(REMEMBERED)) }
+        Self { keys, clock, validation: Arc::new(validation), verified: Arc::new(Cache::new(CACHE_CAPACITY)) }
     }
 
-    /// Returns what a token says, if it is good.
+    /// Returns the contents of a token, if it is valid.
     ///
     /// # Errors
     /// UNAUTHENTICATED (`TOKEN_INVALID`, `TOKEN_EXPIRED`); UNAVAILABLE while the keys of auth can't be fetched.
@@ -99,7 +99,7 @@ impl AccessTokens {
         if verified.expires > self.clock.now() { Ok(verified) } else { Err(expired()) }
     }
 
-    async fn verify_anew(&self, token: &str) -> Result<Remembered, Error> {
+    async fn verify_anew(&self, token: &str) -> Result<CachedToken, Error> {
         let header = decode_header(token).map_err(|error| invalid().caused_by(error))?;
         let kid = acceptable(&header).ok_or_else(invalid)?;
         let keys = self.keys.with(kid).await.map_err(|missing| match missing {
@@ -111,7 +111,7 @@ impl AccessTokens {
             decode::<AccessClaims>(token, key, &self.validation).map_err(|error| invalid().caused_by(error))?;
         let claims = claims.claims;
         let verified = self.read(&claims).ok_or_else(invalid)?;
-        Ok(Remembered { verified, keys })
+        Ok(CachedToken { verified, keys })
     }
 
     fn read(&self, claims: &AccessClaims) -> Option<Verified> {
@@ -128,8 +128,8 @@ impl AccessTokens {
     }
 }
 
-/// The key id of a header that an access token of ours can have. A header that brings its own key, or points to one, is
-/// no such header, nor one with extensions that must be understood (RFC 7515, section 4.1.11): we know none.
+/// Returns the key id of a header that an access token of ours can have. A header that brings its own key, or points to
+/// one, is no such header, nor one with extensions that must be understood (RFC 7515, section 4.1.11): we know none.
 fn acceptable(header: &Header) -> Option<&str> {
     let typ = header.typ.as_deref()?;
     let brings_key = header.jku.is_some() || header.jwk.is_some() || header.x5u.is_some() || header.x5c.is_some();

@@ -9,13 +9,13 @@ use crate::access::is_infrastructure;
 use crate::context::{AUTHORIZATION, ClientAddress, TokenTimes, WORKLOAD_TOKEN};
 use crate::proxies::TrustedProxies;
 use crate::stage::{Inner, Request, Response, Stage, forward};
-use crate::status;
+use crate::status::to_status;
 use crate::telemetry::layer::CallerSlot;
 
-/// The service whose word on the client's address is believed.
+/// Name of the service that is trusted to tell the client's address.
 pub(crate) const FRONT: &str = "gateway";
 
-/// Finds out who is calling, and from where.
+/// Determines the caller and the client's address.
 #[derive(Debug, Clone)]
 pub(crate) struct IdentityStage {
     /// The verifier of access tokens.
@@ -36,7 +36,7 @@ impl Stage for IdentityStage {
         }
         let rpc = Rpc::find(path);
         // A public RPC never looks at the access token: an app may send its old one when it logs in.
-        let wanted = rpc.is_some_and(|rpc| !rpc.is_public());
+        let wanted = rpc.is_some_and(|rpc| !rpc.allows_anonymous());
         // Between services the caller is the service: a token that expires on the way ends no call.
         let needed = rpc.is_some_and(|rpc| !rpc.is_internal());
         let workload =
@@ -45,7 +45,7 @@ impl Stage for IdentityStage {
         let verified = match verified {
             Ok(verified) => verified,
             Err(_) if !needed => None,
-            Err(error) => return status::of(error).into_http(),
+            Err(error) => return to_status(error).into_http(),
         };
         let person = verified.map(|verified| verified.person);
         if let Some(slot) = request.extensions().get::<CallerSlot>() {
@@ -78,7 +78,7 @@ impl IdentityStage {
         self.people.verify(token.trim()).await.map(Some)
     }
 
-    /// Where the request came from, as far as the peer is believed.
+    /// Returns the address of the client, as far as the peer is trusted to tell it.
     fn source(&self, request: &Request, workload: Option<&str>) -> IpAddr {
         let peer = request.extensions().get::<SocketAddr>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), SocketAddr::ip);
         if workload == Some(FRONT) {
@@ -89,7 +89,7 @@ impl IdentityStage {
     }
 }
 
-/// The kind of caller, for the access log: never who.
+/// Returns the kind of caller for the access log, never an identity.
 const fn kind(person: Option<&Person>, workload: Option<&str>) -> &'static str {
     match (person, workload) {
         (Some(Person { role: Role::Client, .. }), _) => "client",
@@ -99,7 +99,8 @@ const fn kind(person: Option<&Person>, workload: Option<&str>) -> &'static str {
     }
 }
 
-/// The value of a header that may be sent once. Two of them are an attempt to be read differently by two readers.
+/// Returns the value of a header that may be sent once. Two of them are an attempt to be read differently by two
+/// readers.
 fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Error> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else {

@@ -15,16 +15,17 @@ use super::{KeySet, Keys};
 
 /// The audience (`aud`) of workload tokens: what a projected service-account token is asked for.
 const AUDIENCE: &str = "therapy-mesh-internal";
-const REMEMBERED: usize = 1_000;
-/// How often token and key files are read again: the cluster renews them.
+const CACHE_CAPACITY: usize = 1_000;
+/// Interval at which token and key files are read again: the cluster renews them.
 const REREAD_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Where a service finds its own token and the keys that verify those of others.
+/// Files of a service's own token and of the keys that verify those of others.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "Workload identity")]
 pub struct WorkloadConfig {
-    /// The file with this service's own token: a projected service-account token, or one that `mesh workload-keys` wrote.
+    /// The file with this service's own token: a projected service-account token, or one that `mesh workload-keys`
+    /// wrote.
     #[arg(long, env = "MESH_WORKLOAD_TOKEN_FILE")]
     pub workload_token_file: PathBuf,
 
@@ -36,12 +37,12 @@ pub struct WorkloadConfig {
     #[arg(long, env = "MESH_WORKLOAD_ISSUER", default_value = Issuer::NAME)]
     pub workload_issuer: String,
 
-    /// What stands before the service's name in the subject (`sub`) of its token.
+    /// Prefix of the service's name in the subject (`sub`) of its token.
     #[arg(long, env = "MESH_WORKLOAD_SUBJECT_PREFIX", default_value = Issuer::SUBJECT_PREFIX)]
     pub workload_subject_prefix: String,
 }
 
-/// A service's own token and its judgement of others'.
+/// A service's own tokens and the verifier of others'.
 #[derive(Debug, Clone)]
 pub struct Workload {
     /// The service's own tokens.
@@ -115,7 +116,7 @@ enum Audience {
     Many(Vec<String>),
 }
 
-/// Verifies workload tokens, and remembers those it has verified until they expire or the keys are replaced.
+/// Verifies workload tokens, and caches those it has verified until they expire or the keys are replaced.
 #[derive(Clone)]
 pub struct WorkloadVerifier {
     keys: Keys,
@@ -139,11 +140,11 @@ impl WorkloadVerifier {
     /// A verifier that trusts `keys` of `issuer`; a service's name is its subject without the prefix.
     #[must_use]
     pub fn new(keys: Keys, issuer: &str, subject_prefix: &str, clock: Arc<dyn Clock>) -> Self {
-        let verified = Arc::new(Cache::new(REMEMBERED));
+        let verified = Arc::new(Cache::new(CACHE_CAPACITY));
         Self { keys, issuer: Arc::from(issuer), subject_prefix: Arc::from(subject_prefix), clock, verified }
     }
 
-    /// The name of the service that a token speaks for, if it is a good one.
+    /// Returns the name of the service that a token speaks for, if the token is valid.
     #[must_use]
     pub fn verify(&self, token: &str) -> Option<Arc<str>> {
         let fingerprint = fingerprint(token);
@@ -189,7 +190,7 @@ enum Source {
     Issuer { issuer: Arc<Issuer>, name: Arc<str>, minted: Arc<Mutex<Option<Minted>>> },
 }
 
-/// A token, and when it is to be renewed, in seconds since 1970.
+/// Token, and the time of its renewal in seconds since 1970.
 type Minted = (Arc<str>, i64);
 
 impl std::fmt::Debug for WorkloadTokens {
@@ -232,9 +233,9 @@ pub struct Issuer {
 impl Issuer {
     /// The issuer's name.
     pub const NAME: &str = "therapy-mesh-workloads";
-    /// What stands before a service's name in its subject, as in a cluster.
+    /// Prefix of a service's name in its subject, as in a cluster.
     pub const SUBJECT_PREFIX: &str = "system:serviceaccount:therapy:";
-    /// The life of a token that is renewed by itself.
+    /// Lifetime of a token that is renewed by itself.
     const LIFE: Duration = Duration::from_secs(3600);
 
     /// An issuer with a new key (Ed25519).
@@ -307,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_good_no_longer_than_its_key() {
+    fn token_of_replaced_key_is_rejected() {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
         let (old, new) = (Issuer::generate(Arc::clone(&clock)).unwrap(), Issuer::generate(Arc::clone(&clock)).unwrap());
         let keys = |issuer: &Issuer| Arc::new(KeySet::parse(issuer.jwks().to_string().as_bytes()).unwrap());
@@ -321,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_not_shown() {
+    fn token_is_not_printed() {
         let issuer = Arc::new(Issuer::generate(Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH))).unwrap());
         let workload = issuer.workload("clients");
         let token = workload.tokens.current();

@@ -26,7 +26,7 @@ async fn trickle(mut sender: Sender<Bytes, Infallible>, bytes: usize, pause: Dur
     }
 }
 
-/// How a body ends that comes like this, and after which time.
+/// Reads a body that comes in such pieces. Returns the outcome, and the time it took.
 async fn ends(bytes: usize, pause: Duration, most: usize) -> (Result<usize, &'static str>, Duration) {
     let (sender, body) = sent();
     let (reader, start) = (Reader::default(), Instant::now());
@@ -45,7 +45,7 @@ async fn ends(bytes: usize, pause: Duration, most: usize) -> (Result<usize, &'st
 }
 
 #[tokio::test(start_paused = true)]
-async fn message_that_is_there_is_read_at_once() {
+async fn complete_message_is_read_at_once() {
     let reader = Reader::default();
     let whole = reader.read(Full::new(Bytes::from_static(b"whole")), source(1), 5).await.unwrap();
     assert_eq!(whole, "whole");
@@ -68,13 +68,13 @@ async fn message_in_pieces_is_read_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silent_message_is_given_up_after_five_seconds() {
+async fn silent_message_times_out_after_5_seconds() {
     let (read, time) = ends(0, Duration::from_secs(1), 100).await;
     assert_eq!((read, time.as_secs()), (Err("too slow"), 5));
 }
 
 #[tokio::test(start_paused = true)]
-async fn trickling_message_is_given_up_soon() {
+async fn trickling_message_times_out_after_5_seconds() {
     let (read, time) = ends(1, Duration::from_millis(500), 1 << 20).await;
     assert_eq!((read, time.as_secs()), (Err("too slow"), 5));
     let (read, time) = ends(1, Duration::from_millis(4900), 1 << 20).await;
@@ -82,19 +82,19 @@ async fn trickling_message_is_given_up_soon() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn message_at_the_least_rate_is_given_up_after_fifteen_seconds() {
+async fn message_at_minimum_rate_times_out_after_15_seconds() {
     let (read, time) = ends(8 * 1024, Duration::from_secs(1), 1 << 20).await;
     assert_eq!((read, time.as_secs()), (Err("too slow"), 15));
 }
 
 #[tokio::test(start_paused = true)]
-async fn large_message_is_refused_before_it_is_there() {
+async fn large_message_is_refused_while_it_arrives() {
     let (read, time) = ends(1000, Duration::from_millis(1), 2500).await;
     assert_eq!((read, time.as_millis()), (Err("too large"), 3));
 }
 
 #[tokio::test(start_paused = true)]
-async fn newcomer_takes_the_seat_of_the_longest_awaited_of_its_caller() {
+async fn newcomer_replaces_longest_awaited_of_caller() {
     let reader = Reader::default();
     let (senders, bodies): (Vec<_>, Vec<_>) = (0..=AWAITED_OF_CALLER).map(|_| sent()).unzip();
     let (_neighbour, body) = sent();
@@ -103,12 +103,12 @@ async fn newcomer_takes_the_seat_of_the_longest_awaited_of_its_caller() {
     let (neighbour, mut reads) = tokio::join!(neighbour, join_all(reads));
     assert!(matches!(reads.remove(0), Err(Unread::Replaced)), "the first has waited longest");
     assert!(reads.iter().all(|read| matches!(read, Err(Unread::TooSlow))));
-    assert!(matches!(neighbour, Err(Unread::TooSlow)), "another caller keeps the seat");
+    assert!(matches!(neighbour, Err(Unread::TooSlow)), "another caller keeps its slot");
     drop(senders);
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_callers_together_have_so_many_seats() {
+async fn slots_of_all_callers_are_bounded() {
     let reader = Reader::default();
     let (senders, bodies): (Vec<_>, Vec<_>) = (0..AWAITED + 10).map(|_| sent()).unzip();
     let callers = (0..=u8::MAX).cycle();

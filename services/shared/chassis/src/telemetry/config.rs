@@ -1,4 +1,4 @@
-//! What is logged and exported, and where to.
+//! Settings of logs, and of the export of telemetry.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-/// Libraries that tell more than an operator wants to know, unless they are asked by name.
+/// Levels of libraries that log more than an operator wants to know, unless they are asked by name.
 const QUIET: &str = "aws_config=warn,aws_sdk_dynamodb=warn,aws_smithy_http_client=warn,aws_smithy_runtime=warn,\
                      aws_smithy_runtime_api=warn,dynoxide=error,h2=warn,hyper=warn,hyper_util=warn,opentelemetry=warn,rustls=warn,\
                      tonic=warn,tower=warn";
@@ -16,13 +16,13 @@ const QUIET: &str = "aws_config=warn,aws_sdk_dynamodb=warn,aws_smithy_http_clien
 #[group(skip)]
 #[command(next_help_heading = "Telemetry")]
 pub struct Config {
-    /// How log lines look: `pretty` for people, `json` for machines.
+    /// Format of log lines: `pretty` for people, `json` for machines.
     #[arg(long, env = "MESH_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
-    /// What is logged: a level, or `target=level` pairs, with commas between: `info,dynamo=debug`.
+    /// Filter of log lines: a level, or `target=level` pairs, with commas between: `info,dynamo=debug`.
     #[arg(long, env = "MESH_LOG", default_value_t, value_name = "FILTER")]
     pub log: LogFilter,
-    /// Where spans, metrics and logs go.
+    /// Endpoints of spans, metrics and logs.
     #[command(flatten)]
     pub otlp: Otlp,
 }
@@ -35,8 +35,8 @@ pub struct Config {
 pub struct Otlp {
     /// The OTLP/gRPC endpoint of the collector, such as http://localhost:4317; nothing is exported without one.
     ///
-    /// Obeyed too, as OpenTelemetry defines them: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER and its
-    /// _ARG, OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION (gzip) and _INSECURE with their forms per signal,
+    /// Obeyed too, as OpenTelemetry defines them: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER and
+    /// its _ARG, OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION (gzip) and _INSECURE with their forms per signal,
     /// OTEL_BSP_*, OTEL_BLRP_* and OTEL_METRIC_EXPORT_INTERVAL.
     #[arg(id = "otlp_endpoint", long = "otlp-endpoint", env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub endpoint: Option<String>,
@@ -83,19 +83,19 @@ impl Otlp {
         Self { endpoint: Some(endpoint.into()), ..Self::default() }
     }
 
-    /// Where spans go.
+    /// Returns the endpoint for spans.
     #[must_use]
     pub fn traces(&self) -> Option<&str> {
         self.resolve(self.traces_endpoint.as_deref())
     }
 
-    /// Where metrics go.
+    /// Returns the endpoint for metrics.
     #[must_use]
     pub fn metrics(&self) -> Option<&str> {
         self.resolve(self.metrics_endpoint.as_deref())
     }
 
-    /// Where logs go.
+    /// Returns the endpoint for logs.
     #[must_use]
     pub fn logs(&self) -> Option<&str> {
         self.resolve(self.logs_endpoint.as_deref())
@@ -107,7 +107,7 @@ impl Otlp {
     }
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// One readable line.
@@ -126,7 +126,8 @@ impl fmt::Display for LogFormat {
     }
 }
 
-/// What is logged, as `RUST_LOG` writes it but for its span and field filters: `info`, `warn,dynamo=debug`, `auth=off`.
+/// Filter of log lines, as `RUST_LOG` writes it but for its span and field filters: `info`, `warn,dynamo=debug`,
+/// `auth=off`.
 #[derive(Debug, Clone)]
 pub struct LogFilter {
     text: String,
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_is_no_filter_is_refused_with_the_levels_that_exist() {
+    fn malformed_filter_is_refused_with_valid_levels() {
         for bad in ["", "inof", "info,", "dynamo=loud", "dynamo=", "[span]=debug", "a{b=c}=info", "info;debug"] {
             let refusal = parse(&["--log", bad]).expect_err(bad);
             assert!(refusal.contains("error, warn, info"), "{bad}: {refusal}");
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn noisy_libraries_stay_quiet_until_they_are_asked_by_name() {
+    fn noisy_libraries_are_quiet_unless_named() {
         let enabled = |text: &str, target: &str, level: &Level| -> bool {
             text.parse::<LogFilter>().expect(text).targets().would_enable(target, level)
         };
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_goes_to_its_own_endpoint_or_to_the_common_one() {
+    fn signal_has_own_or_common_endpoint() {
         let otlp = parse(&["--otlp-endpoint", "http://all:4317", "--otlp-logs-endpoint", "http://logs:4317"])
             .expect("two endpoints")
             .otlp;
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_exported_without_an_endpoint_or_when_disabled() {
+    fn export_is_off_without_endpoint_or_when_disabled() {
         let signals = |otlp: &Otlp| [otlp.traces(), otlp.metrics(), otlp.logs()].iter().flatten().count();
         assert_eq!(signals(&parse(&[]).expect("defaults").otlp), 0);
         assert_eq!(signals(&parse(&["--otlp-endpoint", ""]).expect("an empty variable is unset").otlp), 0);
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_protocol_that_is_not_spoken_is_refused() {
+    fn unsupported_protocol_is_refused() {
         assert!(parse(&["--otlp-protocol", "grpc"]).is_ok());
         let refusal = parse(&["--otlp-protocol", "http/protobuf"]).expect_err("another protocol");
         assert!(refusal.contains("only grpc is spoken"), "{refusal}");

@@ -164,7 +164,7 @@ mod tests {
         }
     }
 
-    /// What `log` writes, within the span of a caller.
+    /// Returns the output of `log` within the span of a caller.
     fn logged(
         format: impl FormatEvent<tracing_subscriber::Registry, DefaultFields> + Send + Sync + 'static,
         log: fn(),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_json_line_is_one_object_with_its_fields_and_its_trace() {
+    fn json_line_has_fields_and_trace() {
         let line = logged(Json, || {
             tracing::warn!(target: "t", text = "a \"b\"\n", count = 3, share = f64::NAN, ok = true, "it {}", "broke");
         });
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pretty_line_ends_with_its_trace() {
+    fn pretty_line_ends_with_trace() {
         let line = logged(Pretty, || tracing::info!(target: "t", count = 3, "it works"));
         let trace = "trace_id=0af7651916cd43dd8448eb211c80319c";
         assert!(line.ends_with(&format!("  INFO t: it works count=3 {trace}\n")), "{line}");

@@ -8,7 +8,8 @@
 //! Ok(call.wrap(response))
 //! ```
 //!
-//! The path, the query and the peer's address are left out although the conventions name them: paths hold ids of people.
+//! The path, the query and the peer's address are left out although the conventions name them: paths hold ids of
+//! people.
 
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
@@ -23,7 +24,7 @@ use pin_project_lite::pin_project;
 use super::propagation;
 use super::semconv::{self, OTHER, instruments};
 
-/// A request in flight. Whoever drops it before it was answered, cancelled it.
+/// Request in flight. If it is dropped before it was answered, it was cancelled.
 #[derive(Debug)]
 pub struct HttpCall {
     context: Context,
@@ -64,7 +65,7 @@ impl HttpCall {
         self.route = Some(template);
     }
 
-    /// Leaves no line in the log, but for debugging: for what orchestrators ask all day.
+    /// Logs the request for debugging only: for probes of orchestrators.
     pub fn quiet(&mut self) {
         self.quiet = true;
     }

@@ -30,7 +30,7 @@ const EXPORTERS: [&str; 6] = ["h2", "hyper", "opentelemetry", "rustls", "tonic",
 
 static CURRENT: Mutex<Option<Telemetry>> = Mutex::new(None);
 
-/// Why telemetry could not start.
+/// Errors of starting telemetry.
 #[derive(Debug)]
 pub enum InitError {
     /// An `OTEL_` variable makes no sense.
@@ -71,7 +71,7 @@ struct Exporters {
 }
 
 impl Telemetry {
-    /// Whether anything is exported.
+    /// Returns whether anything is exported.
     #[must_use]
     pub fn is_exporting(&self) -> bool {
         let Exporters { traces, metrics, logs } = &*self.exporters;
@@ -158,7 +158,8 @@ fn subscribe(config: &Config, exporters: &Exporters) {
     let _ = subscriber(config, exporters).try_init();
 }
 
-/// Only the layers that there are: one that is `None` lets the libraries make every span they have, for nobody.
+/// Builds the subscriber of the configured layers alone: one that is `None` would let the libraries make every span
+/// they have, for nobody.
 fn subscriber(config: &Config, exporters: &Exporters) -> impl tracing::Subscriber + Send + Sync + use<> {
     let ansi = std::io::stderr().is_terminal();
     let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![match config.log_format {
@@ -190,8 +191,8 @@ fn logged<S: 'static>(config: &Config) -> impl Filter<S> + use<S> {
     config.log.targets().and(events.with_max_level_hint(LevelFilter::TRACE))
 }
 
-/// Where the exporters' connections live: on a thread of their own, so that they outlive the runtime that called
-/// [`init`], and so that a busy mesh doesn't delay them nor they the mesh.
+/// Returns the runtime of the exporters' connections: on a thread of its own, so that they outlive the runtime that
+/// called [`init`], and so that a busy mesh doesn't delay them nor they the mesh.
 fn exporter_runtime() -> std::io::Result<&'static Runtime> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     if let Some(runtime) = RUNTIME.get() {
@@ -233,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_collector_no_library_makes_a_span_or_an_event_that_nobody_sees() {
+    fn spans_and_unlogged_events_are_off_without_collector() {
         let subscriber = subscriber(&Config::default(), &Exporters::default());
         assert_eq!(tracing::Subscriber::max_level_hint(&subscriber), Some(LevelFilter::INFO));
         tracing::subscriber::with_default(subscriber, || {

@@ -1,13 +1,13 @@
 //! The trace context in headers: `traceparent` and `tracestate` (W3C Trace Context).
 //!
-//! Baggage is not carried: what a stranger writes into it would travel through every service.
+//! Baggage is not carried: what an untrusted caller writes into it would travel through every service.
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
-/// The context of whoever sent these headers; an empty one if they name none, or a malformed one.
+/// Returns the sender's context; an empty one if the headers name none, or a malformed one.
 #[must_use]
 pub fn extract(headers: &HeaderMap) -> Context {
     if !headers.contains_key("traceparent") {
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_extracted_is_injected_again() {
+    fn extracted_context_is_injected_again() {
         let context = extract(&headers(&[("traceparent", PARENT), ("tracestate", "a=b")]));
         let mut out = headers(&[("traceparent", "somebody else"), ("accept", "*/*")]);
         inject(&context, &mut out);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_parent_is_no_parent() {
+    fn malformed_parent_is_ignored() {
         for bad in [
             "",
             "00",
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_context_without_a_span_injects_nothing() {
+    fn context_without_span_injects_nothing() {
         let mut out = HeaderMap::new();
         inject(&Context::new(), &mut out);
         assert!(out.is_empty());

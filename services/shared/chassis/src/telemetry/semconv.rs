@@ -1,4 +1,5 @@
-//! The names that OpenTelemetry's semantic conventions 1.45 give (RPC and HTTP, both stable), and the instruments by them.
+//! The names that OpenTelemetry's semantic conventions 1.45 give (RPC and HTTP, both stable), and the instruments by
+//! them.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -18,13 +19,13 @@ pub(super) const HTTP_ROUTE: &str = "http.route";
 pub(super) const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
 pub(super) const URL_SCHEME: &str = "url.scheme";
 
-/// What stands for every value that isn't one of a known few, so that strangers can't add series.
+/// Value that stands for all but a known few, so that callers can't add series.
 pub(super) const OTHER: &str = "_OTHER";
 
 /// The conventions' bounds for durations, in seconds.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-/// What every layer of this process records with.
+/// Tracer and histograms of every layer of this process.
 pub(super) struct Instruments {
     pub(super) tracer: BoxedTracer,
     pub(super) rpc_server: Histogram<f64>,
@@ -72,7 +73,7 @@ pub(super) fn code_name(code: Code) -> &'static str {
     }
 }
 
-/// Whether a status is the fault of the server, by the conventions for gRPC.
+/// Returns whether a status is the fault of the server, by the conventions for gRPC.
 pub(super) fn is_server_fault(code: Code) -> bool {
     matches!(
         code,

@@ -8,13 +8,13 @@ use kit::fault::{Mode, Proxy};
 use crate::support::{Thing, key, made, thing};
 
 kit::on_each_engine![
-    a_store_that_never_answers_is_unavailable_in_time,
-    a_store_that_is_not_there_is_unavailable_and_comes_back,
-    a_store_that_throttles_is_unavailable_and_tried_again_first,
-    a_write_whose_answer_is_lost_knows_its_own_work,
-    a_repeated_update_that_lost_to_another_is_not_taken_for_its_own_work,
-    conflicts_of_transactions_pass_or_are_aborted,
-    one_call_is_one_request,
+    hanging_store_is_unavailable_within_timeout,
+    refusing_store_is_unavailable_and_recovers,
+    throttled_call_is_retried_then_unavailable,
+    retry_after_lost_answer_recognizes_own_write,
+    retry_after_throttling_reports_foreign_write,
+    transaction_conflicts_are_retried_then_aborted,
+    each_operation_sends_one_request,
 ];
 
 const OPERATION: Duration = Duration::from_millis(1200);
@@ -24,23 +24,23 @@ struct World {
     table: Table,
 }
 
-/// A table that is reached through a proxy, by a client that does not wait for long.
-async fn world(engine: Engine) -> World {
+/// A table behind a proxy, with a client of short timeouts.
+async fn world_with_short_timeouts(engine: Engine) -> World {
     let config = engine.config().await;
     made(&config.connect().await).await;
     let proxy = Proxy::start(&engine.endpoint().await);
-    let impatient = Config {
+    let config = Config {
         endpoint: Some(proxy.endpoint()),
         attempt_timeout: Duration::from_millis(500),
         operation_timeout: OPERATION,
         ..config
     };
-    let table = impatient.connect().await.table(&crate::support::THINGS);
+    let table = config.connect().await.table(&crate::support::THINGS);
     World { proxy, table }
 }
 
-/// A client that waits as long as an engine under load may take.
-async fn patient(engine: Engine) -> World {
+/// A table behind a proxy, with a client of the default timeouts, which an engine under load needs.
+async fn world_with_default_timeouts(engine: Engine) -> World {
     let config = engine.config().await;
     made(&config.connect().await).await;
     let proxy = Proxy::start(&engine.endpoint().await);
@@ -66,8 +66,8 @@ fn assert_unavailable(error: &Error) {
     assert_eq!(error.message(), "the service can't answer right now; try again");
 }
 
-async fn a_store_that_never_answers_is_unavailable_in_time(engine: Engine) {
-    let World { proxy, table } = world(engine).await;
+async fn hanging_store_is_unavailable_within_timeout(engine: Engine) {
+    let World { proxy, table } = world_with_short_timeouts(engine).await;
     proxy.set(Mode::Hang).await;
     let started = Instant::now();
     assert_unavailable(&table.get_item(&key("a"), Read::Consistent).await.unwrap_err());
@@ -75,8 +75,8 @@ async fn a_store_that_never_answers_is_unavailable_in_time(engine: Engine) {
     assert!(elapsed < OPERATION + Duration::from_millis(500), "{elapsed:?}");
 }
 
-async fn a_store_that_is_not_there_is_unavailable_and_comes_back(engine: Engine) {
-    let World { proxy, table } = patient(engine).await;
+async fn refusing_store_is_unavailable_and_recovers(engine: Engine) {
+    let World { proxy, table } = world_with_default_timeouts(engine).await;
     assert!(matches!(table.put_new(&key("a"), &thing("a", 1)).await.unwrap(), Put::Done));
     proxy.set(Mode::Refuse).await;
     every_call(&table).await.iter().for_each(assert_unavailable);
@@ -84,8 +84,8 @@ async fn a_store_that_is_not_there_is_unavailable_and_comes_back(engine: Engine)
     assert_eq!(table.get(&key("a"), Read::Consistent).await.unwrap(), Some(thing("a", 1)));
 }
 
-async fn a_store_that_throttles_is_unavailable_and_tried_again_first(engine: Engine) {
-    let World { proxy, table } = patient(engine).await;
+async fn throttled_call_is_retried_then_unavailable(engine: Engine) {
+    let World { proxy, table } = world_with_default_timeouts(engine).await;
     proxy.next([Mode::Throttle, Mode::Throttle]);
     assert!(matches!(table.put_new(&key("a"), &thing("a", 1)).await.unwrap(), Put::Done), "the third attempt");
     assert_eq!(proxy.take_calls(), ["PutItem"; 3]);
@@ -93,8 +93,8 @@ async fn a_store_that_throttles_is_unavailable_and_tried_again_first(engine: Eng
     every_call(&table).await.iter().for_each(assert_unavailable);
 }
 
-async fn a_write_whose_answer_is_lost_knows_its_own_work(engine: Engine) {
-    let World { proxy, table } = patient(engine).await;
+async fn retry_after_lost_answer_recognizes_own_write(engine: Engine) {
+    let World { proxy, table } = world_with_default_timeouts(engine).await;
     proxy.next([Mode::LoseAnswer]);
     assert!(matches!(table.put_new(&key("a"), &thing("a", 1)).await.unwrap(), Put::Done));
     assert_eq!(proxy.take_calls(), ["PutItem"; 2], "it was tried again");
@@ -114,22 +114,22 @@ async fn a_write_whose_answer_is_lost_knows_its_own_work(engine: Engine) {
     assert_eq!(table.get::<Thing>(&key("b"), Read::Consistent).await.unwrap(), None);
 }
 
-async fn a_repeated_update_that_lost_to_another_is_not_taken_for_its_own_work(engine: Engine) {
-    let World { proxy, table } = patient(engine).await;
+async fn retry_after_throttling_reports_foreign_write(engine: Engine) {
+    let World { proxy, table } = world_with_default_timeouts(engine).await;
     let _ = table.put_new(&key("a"), &thing("another's", 2)).await.unwrap();
     proxy.next([Mode::Throttle]);
     let put = table.put_new(&key("a"), &thing("mine", 2)).await.unwrap();
     assert!(matches!(put, Put::Exists(_)));
     proxy.next([Mode::Throttle]);
     let change = table.update(&key("a")).set("name", "mine").set("size", 2).when(Condition::eq("size", 1));
-    assert!(matches!(change.run().await.unwrap(), Update::Unmet(Some(_))));
+    assert!(matches!(change.run().await.unwrap(), Update::ConditionFailed(Some(_))));
     proxy.next([Mode::Throttle]);
     let change = table.update(&key("a")).set("size", 2).remove("name").when(Condition::eq("size", 1));
-    assert!(matches!(change.run().await.unwrap(), Update::Unmet(Some(_))), "the name is still there");
+    assert!(matches!(change.run().await.unwrap(), Update::ConditionFailed(Some(_))), "the name is still there");
 }
 
-async fn conflicts_of_transactions_pass_or_are_aborted(engine: Engine) {
-    let World { proxy, table } = patient(engine).await;
+async fn transaction_conflicts_are_retried_then_aborted(engine: Engine) {
+    let World { proxy, table } = world_with_default_timeouts(engine).await;
     let put = || table.put(&key("a"), &thing("a", 1));
     proxy.next([Mode::Conflict, Mode::Conflict]);
     assert!(matches!(put().run().await.unwrap(), Update::Done(_)));
@@ -143,8 +143,8 @@ async fn conflicts_of_transactions_pass_or_are_aborted(engine: Engine) {
     }
 }
 
-async fn one_call_is_one_request(engine: Engine) {
-    let World { proxy, table } = patient(engine).await;
+async fn each_operation_sends_one_request(engine: Engine) {
+    let World { proxy, table } = world_with_default_timeouts(engine).await;
     let _ = table.put_new(&key("a"), &thing("a", 1)).await.unwrap();
     let _ = table.put_new(&key("a"), &thing("a", 1)).await.unwrap();
     let _ = table.update(&key("a")).set("size", 2).when(Condition::eq("size", 9)).run().await.unwrap();

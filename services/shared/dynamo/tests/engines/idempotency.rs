@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dynamo::secret::{Secret, Secrets};
-use dynamo::{Claim, Condition, Idempotency, Keyed, REMEMBERED, Table, Transact};
+use dynamo::{Claim, Condition, Idempotency, IdempotentRequest, REMEMBERED, Table, Transact};
 use futures_util::future::join_all;
 use kernel::{Kind, ManualClock, Result, Timestamp};
 use kit::engine::Engine;
@@ -10,13 +10,13 @@ use kit::engine::Engine;
 use crate::support::{Thing, key, table, thing};
 
 kit::on_each_engine![
-    the_same_request_gives_the_same_resource_again,
-    of_many_identical_requests_one_makes_the_resource_and_all_are_told_it,
-    the_same_key_with_another_request_is_refused,
-    a_key_belongs_to_its_caller_and_rpc,
-    a_key_is_free_again_after_a_day_though_nothing_was_swept,
-    a_record_outlives_the_rotation_of_the_secret,
-    a_record_holds_nothing_of_the_request,
+    repeated_request_returns_same_resource,
+    identical_request_race_creates_one_resource,
+    key_reuse_with_other_request_is_refused,
+    key_is_scoped_to_caller_and_rpc,
+    expired_key_is_reusable_before_record_deletion,
+    record_survives_secret_rotation,
+    record_holds_no_request_content,
 ];
 
 struct World {
@@ -38,7 +38,7 @@ impl World {
     }
 
     /// A use case as services write it: one transaction of the item and the record.
-    async fn make(&self, request: Keyed<'_>, id: &str) -> Result<String> {
+    async fn make(&self, request: IdempotentRequest<'_>, id: &str) -> Result<String> {
         let claim = self.records.claim(request)?;
         if let Some(made) = claim.replayed().await? {
             return Ok(made);
@@ -60,33 +60,34 @@ fn secrets(bytes: &[u8]) -> Secrets {
     Secrets::new(all.next().unwrap(), all.collect())
 }
 
-const REQUEST: Keyed<'static> = Keyed { caller: b"anna", rpc: "/therapy.Things/Make", key: "key-1", body: b"body" };
+const REQUEST: IdempotentRequest<'static> =
+    IdempotentRequest { caller: b"anna", rpc: "/therapy.Things/Make", key: "key-1", body: b"body" };
 
-async fn the_same_request_gives_the_same_resource_again(engine: Engine) {
+async fn repeated_request_returns_same_resource(engine: Engine) {
     let world = World::new(engine).await;
     assert_eq!(world.make(REQUEST, "first").await.unwrap(), "first");
     assert_eq!(world.make(REQUEST, "second").await.unwrap(), "first");
     assert_eq!(world.resources().await, [thing("first", 1)]);
 }
 
-async fn of_many_identical_requests_one_makes_the_resource_and_all_are_told_it(engine: Engine) {
+async fn identical_request_race_creates_one_resource(engine: Engine) {
     let world = World::new(engine).await;
-    // Nobody looks before: all of them race in the transaction.
+    // No request looks for the record first: all of them race in the transaction.
     let world = &world;
     let race = |n: usize| async move {
         let claim = world.records.claim(REQUEST).unwrap();
         world.commit(&claim, &format!("by {n}")).await.unwrap()
     };
-    let told = join_all((0..16).map(race)).await;
+    let ids = join_all((0..16).map(race)).await;
     let made = world.resources().await;
     assert_eq!(made.len(), 1, "{made:?}");
-    assert!(told.iter().all(|id| *id == made[0].name), "{told:?}");
+    assert!(ids.iter().all(|id| *id == made[0].name), "{ids:?}");
 }
 
-async fn the_same_key_with_another_request_is_refused(engine: Engine) {
+async fn key_reuse_with_other_request_is_refused(engine: Engine) {
     let world = World::new(engine).await;
     world.make(REQUEST, "first").await.unwrap();
-    let other = Keyed { body: b"other body", ..REQUEST };
+    let other = IdempotentRequest { body: b"other body", ..REQUEST };
     let error = world.make(other, "second").await.unwrap_err();
     assert_eq!((error.kind(), error.reason()), (Kind::AlreadyExists, "IDEMPOTENCY_KEY_REUSED"));
     let claim = world.records.claim(other).unwrap();
@@ -94,15 +95,15 @@ async fn the_same_key_with_another_request_is_refused(engine: Engine) {
     assert_eq!(world.resources().await.len(), 1);
 }
 
-async fn a_key_belongs_to_its_caller_and_rpc(engine: Engine) {
+async fn key_is_scoped_to_caller_and_rpc(engine: Engine) {
     let world = World::new(engine).await;
     let requests = [
         REQUEST,
-        Keyed { caller: b"otto", ..REQUEST },
-        Keyed { rpc: "/therapy.Things/Break", ..REQUEST },
-        Keyed { key: "key-2", ..REQUEST },
+        IdempotentRequest { caller: b"otto", ..REQUEST },
+        IdempotentRequest { rpc: "/therapy.Things/Break", ..REQUEST },
+        IdempotentRequest { key: "key-2", ..REQUEST },
         // Where one part ends and the next begins matters.
-        Keyed { caller: b"ann", rpc: "a/therapy.Things/Make", ..REQUEST },
+        IdempotentRequest { caller: b"ann", rpc: "a/therapy.Things/Make", ..REQUEST },
     ];
     for (number, request) in requests.into_iter().enumerate() {
         let id = format!("{number}");
@@ -110,17 +111,17 @@ async fn a_key_belongs_to_its_caller_and_rpc(engine: Engine) {
     }
 }
 
-async fn a_key_is_free_again_after_a_day_though_nothing_was_swept(engine: Engine) {
+async fn expired_key_is_reusable_before_record_deletion(engine: Engine) {
     let world = World::new(engine).await;
     world.make(REQUEST, "first").await.unwrap();
     world.clock.advance(REMEMBERED - Duration::from_secs(1));
     assert_eq!(world.make(REQUEST, "second").await.unwrap(), "first");
     world.clock.advance(Duration::from_secs(1));
-    assert_eq!(world.make(Keyed { body: b"other body", ..REQUEST }, "third").await.unwrap(), "third");
+    assert_eq!(world.make(IdempotentRequest { body: b"other body", ..REQUEST }, "third").await.unwrap(), "third");
     assert_eq!(world.resources().await.len(), 2);
 }
 
-async fn a_record_outlives_the_rotation_of_the_secret(engine: Engine) {
+async fn record_survives_secret_rotation(engine: Engine) {
     let world = World::new(engine).await;
     world.make(REQUEST, "first").await.unwrap();
     let with =
@@ -131,16 +132,16 @@ async fn a_record_outlives_the_rotation_of_the_secret(engine: Engine) {
     assert_eq!(forgotten.replayed().await.unwrap_err().reason(), "IDEMPOTENCY_KEY_REUSED");
 }
 
-async fn a_record_holds_nothing_of_the_request(engine: Engine) {
+async fn record_holds_no_request_content(engine: Engine) {
     let world = World::new(engine).await;
     let claim = world.records.claim(REQUEST).unwrap();
     let other = thing("other", 1);
     let _ = world.table.put_new(&key("first"), &other).await.unwrap();
     let _ = world.table.transact([claim.action("first")]).await.unwrap();
-    // The claim of another request meets the record and is shown all of it.
-    let rival = world.records.claim(Keyed { body: b"rival", ..REQUEST }).unwrap();
+    // The failed claim of another request returns the whole record.
+    let rival = world.records.claim(IdempotentRequest { body: b"rival", ..REQUEST }).unwrap();
     let Transact::Failed(verdicts) = world.table.transact([rival.action("second")]).await.unwrap() else { panic!() };
-    let dynamo::Verdict::Unmet(Some(record)) = &verdicts[0] else { panic!("{verdicts:?}") };
+    let dynamo::Verdict::ConditionFailed(Some(record)) = &verdicts[0] else { panic!("{verdicts:?}") };
     let mut attributes = format!("{record:?}");
     attributes.retain(|c| c.is_ascii_lowercase() || c == '_' || c == ',');
     for name in ["expires_at", "mac", "pk", "resource", "sk"] {
@@ -151,16 +152,16 @@ async fn a_record_holds_nothing_of_the_request(engine: Engine) {
 }
 
 #[tokio::test]
-async fn a_key_is_1_to_255_printable_ascii_characters() {
+async fn key_must_be_1_to_255_printable_ascii() {
     let table = dynamo::Config { endpoint: Some("http://127.0.0.1:1".to_owned()), ..dynamo::Config::default() };
     let table = table.connect().await.table(&crate::support::THINGS);
     let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
     let records = Idempotency::new(table, &secrets(&[1]), clock).unwrap();
     for good in ["k", "550e8400-e29b-41d4-a716-446655440000", " ~", &"x".repeat(255)] {
-        assert!(records.claim(Keyed { key: good, ..REQUEST }).is_ok(), "{good}");
+        assert!(records.claim(IdempotentRequest { key: good, ..REQUEST }).is_ok(), "{good}");
     }
     for bad in ["", "tab\t", "line\n", "é", "\u{7f}", &"x".repeat(256)] {
-        let error = records.claim(Keyed { key: bad, ..REQUEST }).err().unwrap();
+        let error = records.claim(IdempotentRequest { key: bad, ..REQUEST }).err().unwrap();
         assert_eq!((error.kind(), &*error.violations()[0].field), (Kind::InvalidArgument, "Idempotency-Key"), "{bad}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the code relies on, on each engine: the embedded one is a suspect, not an oracle.
+//! The behaviour that the code relies on, checked on each engine: the embedded one is under test too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod faults;

@@ -10,11 +10,11 @@ use kit::entropy::SeededEntropy;
 use crate::support::{BY_COLOUR, Thing, key, table, thing};
 
 kit::on_each_engine![
-    following_the_tokens_gives_each_item_once,
-    a_token_is_good_for_its_own_caller_and_query_alone,
-    pages_of_what_a_filter_leaves_are_full_but_the_last_and_show_each_item_once_in_order,
-    a_filter_looks_at_500_items_for_a_page_and_goes_on_after_the_last_of_them,
-    a_token_of_a_filtered_list_is_good_for_its_filter_alone,
+    page_tokens_yield_each_item_once,
+    token_is_bound_to_caller_and_query,
+    filtered_pages_are_full_and_in_order,
+    filtered_page_reads_at_most_500_items,
+    filtered_token_is_bound_to_filter,
 ];
 
 fn tokens() -> PageTokens {
@@ -34,7 +34,7 @@ async fn fill_with(table: &Table, count: u64) {
     stream::iter(0..count).map(put).buffer_unordered(8).collect::<()>().await;
 }
 
-/// Everything that a filter leaves, page by page.
+/// Reads all items that a filter keeps, page by page.
 async fn filtered(tokens: &PageTokens, query: &Query, size: i32, shown: impl Fn(u64) -> bool) -> Vec<Vec<u64>> {
     let (mut pages, mut token) = (Vec::new(), String::new());
     loop {
@@ -55,7 +55,7 @@ fn request(token: &str, size: i32) -> PageRequest<'_> {
     PageRequest { caller: b"anna", token, size: PageSize::from_request(size).unwrap(), filters: b"" }
 }
 
-async fn following_the_tokens_gives_each_item_once(engine: Engine) {
+async fn page_tokens_yield_each_item_once(engine: Engine) {
     let (table, tokens) = (table(engine).await, tokens());
     fill(&table).await;
     for query in [table.query("THINGS"), table.query_index(&BY_COLOUR, "red").descending()] {
@@ -73,7 +73,7 @@ async fn following_the_tokens_gives_each_item_once(engine: Engine) {
     }
 }
 
-async fn a_token_is_good_for_its_own_caller_and_query_alone(engine: Engine) {
+async fn token_is_bound_to_caller_and_query(engine: Engine) {
     let (table, tokens) = (table(engine).await, tokens());
     fill(&table).await;
     let first = tokens.page(table.query("THINGS"), request("", 3)).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_token_is_good_for_its_own_caller_and_query_alone(engine: Engine) {
     }
 }
 
-async fn pages_of_what_a_filter_leaves_are_full_but_the_last_and_show_each_item_once_in_order(engine: Engine) {
+async fn filtered_pages_are_full_and_in_order(engine: Engine) {
     let (table, tokens) = (table(engine).await, tokens());
     fill_with(&table, 97).await;
     for query in [table.query("THINGS"), table.query_index(&BY_COLOUR, "red").descending()] {
@@ -118,7 +118,7 @@ async fn pages_of_what_a_filter_leaves_are_full_but_the_last_and_show_each_item_
     }
 }
 
-async fn a_filter_looks_at_500_items_for_a_page_and_goes_on_after_the_last_of_them(engine: Engine) {
+async fn filtered_page_reads_at_most_500_items(engine: Engine) {
     let (table, tokens) = (table(engine).await, tokens());
     fill_with(&table, 1_001).await;
     let query = table.query("THINGS");
@@ -132,7 +132,7 @@ async fn a_filter_looks_at_500_items_for_a_page_and_goes_on_after_the_last_of_th
     }
 }
 
-async fn a_token_of_a_filtered_list_is_good_for_its_filter_alone(engine: Engine) {
+async fn filtered_token_is_bound_to_filter(engine: Engine) {
     let (table, tokens) = (table(engine).await, tokens());
     fill(&table).await;
     let ask =

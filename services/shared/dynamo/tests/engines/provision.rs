@@ -5,14 +5,14 @@ use kit::engine::Engine;
 use crate::support::THINGS;
 
 kit::on_each_engine![
-    tables_are_made_once_whoever_makes_them,
-    verification_names_all_that_differs_and_the_remedy,
-    a_missing_table_is_named,
+    concurrent_creation_makes_tables_once,
+    verification_names_each_difference_and_remedy,
+    missing_table_is_named,
 ];
 
 const INDEX_KEY: KeyDef = KeyDef { partition: "index_pk", sort: Some("index_sk") };
 
-async fn tables_are_made_once_whoever_makes_them(engine: Engine) {
+async fn concurrent_creation_makes_tables_once(engine: Engine) {
     let client = engine.client().await;
     let tables = [&THINGS];
     let makers = (0..8).map(|_| client.create_or_verify(&tables));
@@ -23,7 +23,7 @@ async fn tables_are_made_once_whoever_makes_them(engine: Engine) {
     client.verify(&[&THINGS]).await.unwrap();
 }
 
-async fn verification_names_all_that_differs_and_the_remedy(engine: Engine) {
+async fn verification_names_each_difference_and_remedy(engine: Engine) {
     static MADE: TableDef = TableDef {
         name: "Table",
         key: KeyDef::PK,
@@ -72,7 +72,7 @@ async fn verification_names_all_that_differs_and_the_remedy(engine: Engine) {
     assert!(error.to_string().contains("a key can't be changed"), "{error}");
 }
 
-async fn a_missing_table_is_named(engine: Engine) {
+async fn missing_table_is_named(engine: Engine) {
     let config = engine.config().await;
     let client = config.connect().await;
     let error = client.verify(&[&THINGS]).await.unwrap_err();

@@ -5,14 +5,14 @@ use kit::engine::Engine;
 use crate::support::{BY_COLOUR, Thing, key, table, thing};
 
 kit::on_each_engine![
-    a_partition_is_read_in_the_order_of_utf_8,
-    sort_conditions_select_on_the_table_and_on_an_index,
-    pages_of_any_limit_give_each_item_once,
-    a_page_ends_at_a_megabyte,
-    items_of_an_index_with_equal_keys_are_paged_without_loss,
-    an_item_without_the_keys_of_an_index_is_not_in_it,
-    a_consistent_query_sees_the_write_before_it,
-    scan_pages_give_each_item_of_all_partitions_once,
+    partition_is_read_in_utf8_order,
+    sort_conditions_select_in_table_and_index,
+    pages_of_any_limit_yield_each_item_once,
+    page_ends_at_1_megabyte,
+    equal_index_keys_are_paged_without_loss,
+    item_without_index_keys_is_not_in_index,
+    consistent_query_sees_preceding_write,
+    scan_pages_yield_each_item_once,
 ];
 
 async fn fill(table: &Table, names: &[&str]) {
@@ -28,7 +28,7 @@ async fn names(query: dynamo::Query) -> Vec<String> {
     query.page().await.unwrap().parse::<Thing>().unwrap().into_iter().map(|thing| thing.name).collect()
 }
 
-async fn a_partition_is_read_in_the_order_of_utf_8(engine: Engine) {
+async fn partition_is_read_in_utf8_order(engine: Engine) {
     let table = table(engine).await;
     let sorted = ["A", "B", "Z", "a", "a#", "a1", "b", "é", "ﬁ", "🙂"];
     fill(&table, &["é", "a", "🙂", "B", "a1", "A", "b", "Z", "a#", "ﬁ"]).await;
@@ -40,7 +40,7 @@ async fn a_partition_is_read_in_the_order_of_utf_8(engine: Engine) {
     assert_eq!(names(table.query("NOTHING")).await, [""; 0]);
 }
 
-async fn sort_conditions_select_on_the_table_and_on_an_index(engine: Engine) {
+async fn sort_conditions_select_in_table_and_index(engine: Engine) {
     let table = table(engine).await;
     fill(&table, &["a", "b#1", "b#2", "b#3", "c"]).await;
     let text = str::to_owned;
@@ -67,7 +67,7 @@ async fn sort_conditions_select_on_the_table_and_on_an_index(engine: Engine) {
     assert_eq!(names(newest).await, ["b#3", "b#2"]);
 }
 
-async fn pages_of_any_limit_give_each_item_once(engine: Engine) {
+async fn pages_of_any_limit_yield_each_item_once(engine: Engine) {
     let table = table(engine).await;
     let all: Vec<String> = (0..25).map(|n| format!("{n:02}")).collect();
     fill(&table, &all.iter().map(String::as_str).collect::<Vec<_>>()).await;
@@ -89,7 +89,7 @@ async fn pages_of_any_limit_give_each_item_once(engine: Engine) {
     }
 }
 
-async fn a_page_ends_at_a_megabyte(engine: Engine) {
+async fn page_ends_at_1_megabyte(engine: Engine) {
     let table = table(engine).await;
     for n in 0..8 {
         let _ = table.put_new(&key(&format!("{n}")), &thing(&"x".repeat(300 * 1024), n)).await.unwrap();
@@ -110,7 +110,7 @@ async fn a_page_ends_at_a_megabyte(engine: Engine) {
     assert!(pages >= 2, "2.4 MB came in {pages} page");
 }
 
-async fn items_of_an_index_with_equal_keys_are_paged_without_loss(engine: Engine) {
+async fn equal_index_keys_are_paged_without_loss(engine: Engine) {
     let table = table(engine).await;
     let equal = |n: u64| {
         let same = Some("same".to_owned());
@@ -136,7 +136,7 @@ async fn items_of_an_index_with_equal_keys_are_paged_without_loss(engine: Engine
     }
 }
 
-async fn an_item_without_the_keys_of_an_index_is_not_in_it(engine: Engine) {
+async fn item_without_index_keys_is_not_in_index(engine: Engine) {
     let table = table(engine).await;
     fill(&table, &["in"]).await;
     let _ = table.put_new(&key("out"), &thing("out", 1)).await.unwrap();
@@ -146,7 +146,7 @@ async fn an_item_without_the_keys_of_an_index_is_not_in_it(engine: Engine) {
     assert_eq!(names(table.query("THINGS")).await, ["in", "out"]);
 }
 
-async fn a_consistent_query_sees_the_write_before_it(engine: Engine) {
+async fn consistent_query_sees_preceding_write(engine: Engine) {
     let table = table(engine).await;
     for n in 0..20 {
         let _ = table.put_new(&key(&format!("{n:02}")), &thing("x", n)).await.unwrap();
@@ -154,7 +154,7 @@ async fn a_consistent_query_sees_the_write_before_it(engine: Engine) {
     }
 }
 
-async fn scan_pages_give_each_item_of_all_partitions_once(engine: Engine) {
+async fn scan_pages_yield_each_item_once(engine: Engine) {
     let table = table(engine).await;
     let mut expected: Vec<_> = (0..250).map(|number| format!("{number:03}")).collect();
     for name in &expected {

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::support::{THINGS, key};
 
 kit::on_each_engine![
-    what_was_sealed_opens_in_its_place_and_nowhere_else,
-    a_batch_answers_what_is_there,
-    a_batch_that_is_too_much_for_one_answer_is_whole,
+    sealed_content_opens_only_in_its_place,
+    batch_get_returns_existing_items,
+    oversized_batch_get_is_complete,
 ];
 
 static OTHERS: TableDef = TableDef { name: "Others", key: dynamo::KeyDef::PK_SK, indexes: &[], ttl: None };
@@ -23,7 +23,7 @@ struct Letter {
     text: Sealed,
 }
 
-async fn what_was_sealed_opens_in_its_place_and_nowhere_else(engine: Engine) {
+async fn sealed_content_opens_only_in_its_place(engine: Engine) {
     let client = engine.client().await;
     client.create_or_verify(&[&THINGS, &OTHERS]).await.unwrap();
     let (table, other_table) = (client.table(&THINGS), client.table(&OTHERS));
@@ -37,10 +37,10 @@ async fn what_was_sealed_opens_in_its_place_and_nowhere_else(engine: Engine) {
     let Letter { text } = table.get(&home, Read::Consistent).await.unwrap().unwrap();
     assert_eq!(own.open(&place, &text).unwrap().as_slice(), b"what I felt");
 
-    let (neighbour, stranger) = (key("letters"), Key::new("THINGSl", "etter"));
+    let (neighbour, shifted_key) = (key("letters"), Key::new("THINGSl", "etter"));
     let elsewhere = [
         Place { key: &neighbour, ..place },
-        Place { key: &stranger, ..place },
+        Place { key: &shifted_key, ..place },
         Place { attribute: "subject", ..place },
         Place { version: 2, ..place },
         Place { table: &other_table, ..place },
@@ -76,7 +76,7 @@ fn sealed_of(bytes: Vec<u8>) -> Sealed {
     serde_json::from_value(serde_json::to_value(bytes).unwrap()).unwrap()
 }
 
-async fn a_batch_answers_what_is_there(engine: Engine) {
+async fn batch_get_returns_existing_items(engine: Engine) {
     let table = crate::support::table(engine).await;
     let entropy: &dyn Entropy = &SeededEntropy::default();
     let mut expected = Vec::new();
@@ -96,7 +96,7 @@ async fn a_batch_answers_what_is_there(engine: Engine) {
     assert!(table.batch_get(Vec::new(), Read::Consistent).await.unwrap().is_empty());
 }
 
-async fn a_batch_that_is_too_much_for_one_answer_is_whole(engine: Engine) {
+async fn oversized_batch_get_is_complete(engine: Engine) {
     let config = engine.config().await;
     let table = crate::support::made(&config.connect().await).await;
     let proxy = Proxy::start(&engine.endpoint().await);

@@ -6,14 +6,14 @@ use kit::engine::Engine;
 use crate::support::{Thing, key, table, thing};
 
 kit::on_each_engine![
-    a_transaction_does_all_of_it,
-    a_failed_transaction_does_nothing_and_has_a_verdict_per_action,
-    of_many_transactions_on_one_item_one_wins,
-    a_transaction_of_a_hundred_actions_is_one,
-    two_actions_on_one_item_are_our_fault,
+    transaction_applies_all_actions,
+    failed_transaction_applies_nothing_and_gives_verdicts,
+    concurrent_transactions_on_one_item_commit_one,
+    transaction_of_100_actions_is_atomic,
+    two_actions_on_one_item_are_internal_error,
 ];
 
-async fn a_transaction_does_all_of_it(engine: Engine) {
+async fn transaction_applies_all_actions(engine: Engine) {
     let table = table(engine).await;
     for name in ["updated", "deleted", "checked"] {
         let _ = table.put_new(&key(name), &thing(name, 1)).await.unwrap();
@@ -29,7 +29,7 @@ async fn a_transaction_does_all_of_it(engine: Engine) {
     assert_eq!(all, [thing("checked", 1), thing("new", 1), thing("updated", 2)]);
 }
 
-async fn a_failed_transaction_does_nothing_and_has_a_verdict_per_action(engine: Engine) {
+async fn failed_transaction_applies_nothing_and_gives_verdicts(engine: Engine) {
     let table = table(engine).await;
     let _ = table.put_new(&key("there"), &thing("there", 1)).await.unwrap();
     let outcome = table.transact([
@@ -40,8 +40,13 @@ async fn a_failed_transaction_does_nothing_and_has_a_verdict_per_action(engine: 
         table.check(&key("checked"), Condition::has("name")),
     ]);
     let Transact::Failed(verdicts) = outcome.await.unwrap() else { panic!("conditions don't hold") };
-    let [Verdict::Fine, Verdict::Unmet(Some(old)), Verdict::Unmet(None), Verdict::Fine, Verdict::Unmet(None)] =
-        verdicts.as_slice()
+    let [
+        Verdict::Fine,
+        Verdict::ConditionFailed(Some(old)),
+        Verdict::ConditionFailed(None),
+        Verdict::Fine,
+        Verdict::ConditionFailed(None),
+    ] = verdicts.as_slice()
     else {
         panic!("{verdicts:?}")
     };
@@ -50,7 +55,7 @@ async fn a_failed_transaction_does_nothing_and_has_a_verdict_per_action(engine: 
     assert_eq!(table.get(&key("there"), Read::Consistent).await.unwrap(), Some(thing("there", 1)));
 }
 
-async fn of_many_transactions_on_one_item_one_wins(engine: Engine) {
+async fn concurrent_transactions_on_one_item_commit_one(engine: Engine) {
     let table = table(engine).await;
     let table = &table;
     let claim = |n: u64| async move {
@@ -68,7 +73,7 @@ async fn of_many_transactions_on_one_item_one_wins(engine: Engine) {
     assert_eq!(all[0].size, all[1].size);
 }
 
-async fn a_transaction_of_a_hundred_actions_is_one(engine: Engine) {
+async fn transaction_of_100_actions_is_atomic(engine: Engine) {
     let table = table(engine).await;
     let put = |n: u64| table.put(&key(&format!("{n:03}")), &thing("x", n)).when(Condition::absent());
     assert!(matches!(table.transact((0..100).map(|n| put(n).into())).await.unwrap(), Transact::Done));
@@ -79,7 +84,7 @@ async fn a_transaction_of_a_hundred_actions_is_one(engine: Engine) {
     assert!(!verdicts[1..].iter().any(Verdict::is_unmet));
 }
 
-async fn two_actions_on_one_item_are_our_fault(engine: Engine) {
+async fn two_actions_on_one_item_are_internal_error(engine: Engine) {
     let table = table(engine).await;
     let put = || table.put(&key("a"), &thing("a", 1)).into();
     assert_eq!(table.transact([put(), put()]).await.unwrap_err().kind(), Kind::Internal);

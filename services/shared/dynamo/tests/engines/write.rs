@@ -6,24 +6,24 @@ use kit::engine::Engine;
 use crate::support::{Thing, key, table, thing};
 
 kit::on_each_engine![
-    what_is_put_is_read_back,
-    a_new_item_never_replaces_another_and_shows_it,
-    of_many_that_put_the_same_key_one_wins,
-    an_update_answers_the_new_item_or_the_old_one,
-    an_update_without_a_condition_makes_the_item,
-    of_many_conditional_updates_of_one_version_one_wins,
-    additions_are_not_lost,
-    a_deletion_answers_what_it_deleted,
-    conditions_mean_what_they_say,
-    an_item_too_large_is_an_internal_error_that_tells_nothing,
-    a_key_with_a_part_missing_is_refused,
+    put_item_is_read_back,
+    put_new_keeps_and_returns_existing_item,
+    concurrent_put_new_stores_one_item,
+    update_returns_new_item_or_conflicting_item,
+    unconditional_update_creates_item,
+    concurrent_conditional_updates_apply_one,
+    concurrent_additions_are_not_lost,
+    delete_returns_deleted_item,
+    conditions_evaluate_as_documented,
+    oversized_item_is_opaque_internal_error,
+    incomplete_key_is_refused,
 ];
 
 async fn read(table: &Table, key: &Key) -> Option<Thing> {
     table.get(key, Read::Consistent).await.unwrap()
 }
 
-async fn what_is_put_is_read_back(engine: Engine) {
+async fn put_item_is_read_back(engine: Engine) {
     let table = table(engine).await;
     assert_eq!(read(&table, &key("a")).await, None);
     let Update::Done(_) = table.put(&key("a"), &thing("ä 🙂 \"", u64::MAX)).run().await.unwrap() else { panic!() };
@@ -33,7 +33,7 @@ async fn what_is_put_is_read_back(engine: Engine) {
     table.ping().await.unwrap();
 }
 
-async fn a_new_item_never_replaces_another_and_shows_it(engine: Engine) {
+async fn put_new_keeps_and_returns_existing_item(engine: Engine) {
     let table = table(engine).await;
     assert!(matches!(table.put_new(&key("a"), &thing("first", 1)).await.unwrap(), Put::Done));
     let Put::Exists(old) = table.put_new(&key("a"), &thing("second", 2)).await.unwrap() else { panic!("replaced") };
@@ -44,7 +44,7 @@ async fn a_new_item_never_replaces_another_and_shows_it(engine: Engine) {
     assert!(matches!(equal, Put::Exists(_)), "an equal item is another all the same");
 }
 
-async fn of_many_that_put_the_same_key_one_wins(engine: Engine) {
+async fn concurrent_put_new_stores_one_item(engine: Engine) {
     let table = table(engine).await;
     let (table, key) = (&table, &key("a"));
     let puts = (0..32).map(|n| async move { table.put_new(key, &thing("racer", n)).await.unwrap() });
@@ -60,24 +60,28 @@ async fn of_many_that_put_the_same_key_one_wins(engine: Engine) {
     }
 }
 
-async fn an_update_answers_the_new_item_or_the_old_one(engine: Engine) {
+async fn update_returns_new_item_or_conflicting_item(engine: Engine) {
     let table = table(engine).await;
     let change = || table.update(&key("a")).set("name", "new").set("size", 2).when(Condition::eq("size", 1));
-    assert!(matches!(change().run().await.unwrap(), Update::Unmet(None)), "nothing is there");
+    assert!(matches!(change().run().await.unwrap(), Update::ConditionFailed(None)), "nothing is there");
     assert_eq!(read(&table, &key("a")).await, None, "a condition that does not hold makes nothing");
 
     let _ = table.put_new(&key("a"), &thing("old", 1)).await.unwrap();
     let Update::Done(new) = change().run().await.unwrap() else { panic!("the condition holds") };
     assert_eq!(new.parse::<Thing>().unwrap(), thing("new", 2));
-    let Update::Unmet(Some(old)) = change().run().await.unwrap() else { panic!("the condition does not hold") };
+    let Update::ConditionFailed(Some(old)) = change().run().await.unwrap() else {
+        panic!("the condition does not hold")
+    };
     assert_eq!(old.parse::<Thing>().unwrap(), thing("new", 2));
 
     let replace = table.put(&key("a"), &thing("replaced", 3)).when(Condition::eq("size", 9));
-    let Update::Unmet(Some(old)) = replace.run().await.unwrap() else { panic!("the condition does not hold") };
+    let Update::ConditionFailed(Some(old)) = replace.run().await.unwrap() else {
+        panic!("the condition does not hold")
+    };
     assert_eq!(old.parse::<Thing>().unwrap(), thing("new", 2));
 }
 
-async fn an_update_without_a_condition_makes_the_item(engine: Engine) {
+async fn unconditional_update_creates_item(engine: Engine) {
     let table = table(engine).await;
     let made = table.update(&key("a")).set("name", "made").add("size", 1).run().await.unwrap();
     let Update::Done(item) = made else { panic!("there is no condition") };
@@ -86,7 +90,7 @@ async fn an_update_without_a_condition_makes_the_item(engine: Engine) {
     assert!(matches!(touched, Update::Done(_)), "an update of nothing makes an item of its key alone");
 }
 
-async fn of_many_conditional_updates_of_one_version_one_wins(engine: Engine) {
+async fn concurrent_conditional_updates_apply_one(engine: Engine) {
     let table = table(engine).await;
     let _ = table.put_new(&key("a"), &thing("old", 0)).await.unwrap();
     let (table, key) = (&table, &key("a"));
@@ -98,7 +102,7 @@ async fn of_many_conditional_updates_of_one_version_one_wins(engine: Engine) {
     assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Update::Done(_))).count(), 1);
 }
 
-async fn additions_are_not_lost(engine: Engine) {
+async fn concurrent_additions_are_not_lost(engine: Engine) {
     let table = table(engine).await;
     let (table, key) = (&table, &key("a"));
     join_all((0..32).map(|_| async move { table.update(key).set("name", "sum").add("size", 1).run().await.unwrap() }))
@@ -106,21 +110,21 @@ async fn additions_are_not_lost(engine: Engine) {
     assert_eq!(read(table, key).await, Some(thing("sum", 32)));
 }
 
-async fn a_deletion_answers_what_it_deleted(engine: Engine) {
+async fn delete_returns_deleted_item(engine: Engine) {
     let table = table(engine).await;
     assert!(matches!(table.delete(&key("a")).run().await.unwrap(), Delete::Done(None)));
     let _ = table.put_new(&key("a"), &thing("a", 1)).await.unwrap();
     let guarded = table.delete(&key("a")).when(Condition::eq("size", 2)).run().await.unwrap();
-    let Delete::Unmet(Some(old)) = guarded else { panic!("the condition does not hold") };
+    let Delete::ConditionFailed(Some(old)) = guarded else { panic!("the condition does not hold") };
     assert_eq!(old.parse::<Thing>().unwrap(), thing("a", 1));
     let Delete::Done(Some(old)) = table.delete(&key("a")).run().await.unwrap() else { panic!("there is one") };
     assert_eq!(old.parse::<Thing>().unwrap(), thing("a", 1));
     assert_eq!(read(&table, &key("a")).await, None);
     let gone = table.delete(&key("a")).when(Condition::exists()).run().await.unwrap();
-    assert!(matches!(gone, Delete::Unmet(None)));
+    assert!(matches!(gone, Delete::ConditionFailed(None)));
 }
 
-async fn conditions_mean_what_they_say(engine: Engine) {
+async fn conditions_evaluate_as_documented(engine: Engine) {
     let table = table(engine).await;
     let _ = table.put_new(&key("a"), &thing("anna", 5)).await.unwrap();
     let holds = |condition: Condition, key: Key| {
@@ -161,14 +165,14 @@ async fn conditions_mean_what_they_say(engine: Engine) {
     assert!(holds(Condition::ne("size", 5), key("nowhere")).await, "an item that is not there differs");
 }
 
-async fn an_item_too_large_is_an_internal_error_that_tells_nothing(engine: Engine) {
+async fn oversized_item_is_opaque_internal_error(engine: Engine) {
     let table = table(engine).await;
     let error = table.put_new(&key("a"), &thing(&"x".repeat(410 * 1024), 1)).await.unwrap_err();
     assert_eq!((error.kind(), error.message()), (Kind::Internal, "something went wrong on our side"));
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("ValidationException"));
 }
 
-async fn a_key_with_a_part_missing_is_refused(engine: Engine) {
+async fn incomplete_key_is_refused(engine: Engine) {
     let table = table(engine).await;
     let error = table.get::<Thing>(&Key::partition("a"), Read::Consistent).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Internal);

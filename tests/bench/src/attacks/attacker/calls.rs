@@ -1,4 +1,5 @@
-//! The attacker's calls. Each ends only with the process: what the front ends is begun anew, at most once a second.
+//! The attacker's calls. They run until the process ends: whatever the front ends is started again, at most once a
+//! second.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -20,21 +21,21 @@ use tokio::time::Instant;
 use super::Counts;
 use crate::Result;
 
-/// The address of the attacker.
+/// Source address of the attacker.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
-/// The time from one attempt to the next where the front ends each at once.
+/// Time between attempts that the front ends at once.
 const RENEWAL: Duration = Duration::from_secs(1);
-/// The same where each takes its time to answer.
+/// Time between attempts that take long to be answered.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long a stream is held that the front doesn't end.
+/// Maximum time for which a stream is held open.
 const HELD: Duration = Duration::from_secs(20);
-/// Streams on one connection: fewer than any front takes.
+/// Streams on one connection: fewer than any front's limit.
 const STREAMS_PER_CONNECTION: usize = 90;
 const CONNECTIONS: usize = 32;
 
 type Sender = http1::SendRequest<Full<Bytes>>;
 
-/// From where, and what, is attacked.
+/// Target, credentials and counters of an attack.
 pub(super) struct Source {
     target: SocketAddr,
     bearer: String,
@@ -63,7 +64,7 @@ impl Source {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Sends the headers of a call, and waits for whatever ends it.
+    /// Sends the headers of a call and waits until it ends.
     async fn stream(&self, client: SendRequest<Bytes>, rpc: &str) -> Result<()> {
         let mut client = client.ready().await?;
         let request = Request::post(format!("http://{}{rpc}", self.target))
@@ -80,14 +81,14 @@ impl Source {
     }
 }
 
-/// Keeps so many streams open on a connection.
+/// Keeps this many streams open on a connection.
 pub(super) async fn keep_streams(source: Arc<Source>, rpc: &'static str, streams: usize) {
     loop {
         if let Ok((client, connection)) = source.connect_http2().await {
             let all = join_all((0..streams).map(|_| async {
                 loop {
                     let begun = Instant::now();
-                    // The end of the connection is noticed below.
+                    // The end of the connection is handled below.
                     let _ = source.stream(client.clone(), rpc).await;
                     tokio::time::sleep_until(begun + RENEWAL).await;
                 }
@@ -101,7 +102,7 @@ pub(super) async fn keep_streams(source: Arc<Source>, rpc: &'static str, streams
     }
 }
 
-/// Opens so many streams a second, on as many connections as that takes.
+/// Opens this many streams a second, on as many connections as needed.
 pub(super) async fn pace_streams(source: Arc<Source>, rpc: &'static str, per_second: u32) {
     let mut ticks = tokio::time::interval(RENEWAL / per_second);
     let (mut tasks, mut lines) = (JoinSet::new(), Vec::<(SendRequest<Bytes>, Arc<()>)>::new());
@@ -129,7 +130,7 @@ pub(super) async fn pace_streams(source: Arc<Source>, rpc: &'static str, per_sec
     }
 }
 
-/// Registers somebody new again and again on a connection.
+/// Registers new accounts without end on a connection.
 pub(super) async fn register(source: Arc<Source>, connection: u32) {
     loop {
         let _ = register_until_cut_off(&source, connection).await;
@@ -161,7 +162,7 @@ async fn register_on(mut sender: Sender, source: &Source, connection: u32) -> Re
     }
 }
 
-/// Keeps a connection open, on which one request was answered.
+/// Keeps a connection open after one answered request.
 pub(super) async fn keep_connection(source: Arc<Source>) {
     loop {
         let _ = kept(&source).await;
@@ -177,7 +178,7 @@ async fn kept(source: &Source) -> Result<()> {
         let answer = sender.send_request(request).await;
         source.counts.end(answer.is_ok());
         if let Ok(answer) = answer {
-            // How it ends is seen by the connection.
+            // The connection task sees the end.
             let _ = answer.into_body().collect().await;
         }
         std::future::pending().await

@@ -22,7 +22,7 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_key_id_is_refused_at_once_while_the_keys_are_young() {
+async fn unknown_key_id_is_refused_at_once_while_keys_are_young() {
     let (keys, clock) = fetched_once(|| async { Ok(set("one")) }).await;
     clock.advance(COMPLETE_FOR - Duration::from_secs(1));
     let asked = Instant::now();
@@ -31,7 +31,7 @@ async fn an_unknown_key_id_is_refused_at_once_while_the_keys_are_young() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_published_since_is_found_once_the_keys_are_no_longer_young() {
+async fn new_key_is_found_once_keys_are_old() {
     let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let fetch = move || {
         let kid = format!("key-{}", count.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
@@ -43,7 +43,7 @@ async fn a_key_published_since_is_found_once_the_keys_are_no_longer_young() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_keys_is_bounded_and_told_to_try_again() {
+async fn excess_waiter_for_keys_is_refused_at_once() {
     let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
     let (keys, _refresher) = Keys::fetched(clock);
     let asked = Instant::now();
@@ -57,7 +57,7 @@ async fn who_waits_for_keys_is_bounded_and_told_to_try_again() {
 }
 
 #[test]
-fn keys_of_unknown_kinds_are_passed_over() {
+fn keys_of_unknown_kinds_are_skipped() {
     let json = br#"{"keys": [
         {"kty": "XYZ", "kid": "a"},
         {"kty": "EC", "crv": "secp256k1", "kid": "b"},

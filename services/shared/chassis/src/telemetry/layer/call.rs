@@ -17,17 +17,17 @@ pub(super) struct Peer {
     pub(super) port: Option<u16>,
 }
 
-/// Which end of the call this is.
+/// Side of the call.
 #[derive(Debug)]
 enum Side {
     Server(CallerSlot),
     Client(Peer),
 }
 
-/// How much earlier than we count a peer may think that the time is over.
+/// Time by which a peer's timer may end earlier than ours.
 const TIMER_SLACK: Duration = Duration::from_millis(1);
 
-/// A call in flight. Whoever drops it before it ended, cancelled it, unless the caller's time was over.
+/// Call in flight. If it is dropped before it ended, it was cancelled, unless the caller's time was over.
 #[derive(Debug)]
 pub(super) struct Call {
     context: Context,
@@ -35,28 +35,28 @@ pub(super) struct Call {
     side: Side,
     started: Instant,
     /// The time that the caller gives.
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
     ended: bool,
 }
 
 impl Call {
-    pub(super) fn incoming(parent: &Context, method: Method, patience: Option<Duration>, caller: CallerSlot) -> Self {
+    pub(super) fn incoming(parent: &Context, method: Method, timeout: Option<Duration>, caller: CallerSlot) -> Self {
         let attributes = Vec::from(common_attributes(method));
-        Self::start(parent, method, patience, Side::Server(caller), attributes)
+        Self::start(parent, method, timeout, Side::Server(caller), attributes)
     }
 
-    pub(super) fn outgoing(parent: &Context, method: Method, patience: Option<Duration>, peer: Peer) -> Self {
+    pub(super) fn outgoing(parent: &Context, method: Method, timeout: Option<Duration>, peer: Peer) -> Self {
         let mut attributes = Vec::with_capacity(6);
         attributes.extend(common_attributes(method));
         attributes.push(KeyValue::new(semconv::SERVER_ADDRESS, peer.address.clone()));
         attributes.extend(peer.port.map(|port| KeyValue::new(semconv::SERVER_PORT, i64::from(port))));
-        Self::start(parent, method, patience, Side::Client(peer), attributes)
+        Self::start(parent, method, timeout, Side::Client(peer), attributes)
     }
 
     fn start(
         parent: &Context,
         method: Method,
-        patience: Option<Duration>,
+        timeout: Option<Duration>,
         side: Side,
         attributes: Vec<KeyValue>,
     ) -> Self {
@@ -67,7 +67,7 @@ impl Call {
         let tracer = &instruments().tracer;
         let span = tracer.span_builder(method.span_name()).with_kind(kind).with_attributes(attributes);
         let context = parent.with_span(span.start_with_context(tracer, parent));
-        Self { context, method, side, started: Instant::now(), patience, ended: false }
+        Self { context, method, side, started: Instant::now(), timeout, ended: false }
     }
 
     /// The context whose span is this call.
@@ -102,7 +102,7 @@ impl Call {
         span.end();
     }
 
-    /// Ends a call that the transport, or whatever stands for it, gave no answer to.
+    /// Ends a call that got no answer from the transport.
     pub(super) fn fail(&mut self) {
         self.break_off(match self.side {
             Side::Server(_) => Code::Internal,
@@ -112,7 +112,7 @@ impl Call {
 
     /// Ends a call that has no status: because the caller's time was over, or else for `reason`.
     fn break_off(&mut self, reason: Code) {
-        let late = self.patience.is_some_and(|patience| self.started.elapsed() + TIMER_SLACK >= patience);
+        let late = self.timeout.is_some_and(|timeout| self.started.elapsed() + TIMER_SLACK >= timeout);
         self.end(if late { Code::DeadlineExceeded } else { reason });
     }
 
@@ -145,7 +145,7 @@ fn common_attributes(method: Method) -> [KeyValue; 2] {
     [KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"), KeyValue::new(semconv::RPC_METHOD, method.name)]
 }
 
-/// The one line that each request leaves: never an id of a person, an address, or anything that was sent.
+/// Writes the one line that each request leaves: never an id of a person, an address, or anything that was sent.
 fn access_log(method: Method, code: &'static str, duration_ms: f64, caller: &'static str) {
     let method_name = method.name;
     if method.logged {

@@ -65,8 +65,8 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let method = Method::of(request.uri().path());
         let parent = opentelemetry::Context::current();
-        let patience = deadline::grpc_timeout(request.headers());
-        let call = Call::outgoing(&parent, method, patience, self.peer.clone());
+        let timeout = deadline::grpc_timeout(request.headers());
+        let call = Call::outgoing(&parent, method, timeout, self.peer.clone());
         propagation::inject(call.context(), request.headers_mut());
         let _entered = call.context().clone().attach();
         ResponseFuture { inner: self.inner.call(request), call: Some(call) }

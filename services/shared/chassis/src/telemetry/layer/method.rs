@@ -16,12 +16,12 @@ const INFRASTRUCTURE: [&str; 5] = [
 pub(super) struct Method {
     /// `package.Service/Method`, or `_OTHER`.
     pub(super) name: &'static str,
-    /// Whether its calls are worth a line in the log.
+    /// Set if its calls are worth a line in the log.
     pub(super) logged: bool,
 }
 
 impl Method {
-    /// The method of a path; all paths that nobody serves are one method, so that strangers can't add series.
+    /// Returns the method of a path; all unknown paths are one method, so that callers can't add series.
     pub(super) fn of(path: &str) -> Self {
         if let Some(rpc) = proto::Rpc::find(path) {
             return Self { name: trimmed(rpc.path), logged: true };
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_known_path_names_its_method_and_every_other_is_one() {
+    fn unknown_paths_are_one_method() {
         assert_eq!(Method::of("/grpc.health.v1.Health/Check").name, "grpc.health.v1.Health/Check");
         for rpc in proto::RPCS {
             assert_eq!(Method::of(rpc.path).name, &rpc.path[1..]);

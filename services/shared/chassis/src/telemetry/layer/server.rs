@@ -32,7 +32,7 @@ impl<S> Layer<S> for RpcTelemetry {
     }
 }
 
-/// Where the layer that learns who calls leaves the kind of caller for the log.
+/// Slot in which the identity layer leaves the kind of caller for the log.
 ///
 /// It is among the request's extensions. A kind is one of a few words that stand in the program (`client`, `service`):
 /// never an id.
@@ -73,8 +73,8 @@ where
         let caller = CallerSlot::default();
         request.extensions_mut().insert(caller.clone());
         let parent = propagation::extract(request.headers());
-        let patience = deadline::grpc_timeout(request.headers());
-        let call = Call::incoming(&parent, Method::of(request.uri().path()), patience, caller);
+        let timeout = deadline::grpc_timeout(request.headers());
+        let call = Call::incoming(&parent, Method::of(request.uri().path()), timeout, caller);
         let _entered = call.context().clone().attach();
         ResponseFuture { inner: self.inner.call(request), call: Some(call) }
     }

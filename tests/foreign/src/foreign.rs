@@ -1,9 +1,0 @@
-//! Clients that were not written here, against whole meshes.
-#![cfg(test)]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test whose client does not get through has failed")]
-
-mod browser;
-mod generated;
-mod grpc;
-mod schemathesis;
-mod tools;
