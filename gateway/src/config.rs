@@ -6,7 +6,7 @@ use std::time::Duration;
 use chassis::config;
 use kernel::{HostPattern, Hosts, NoHosts, Origin};
 
-/// The bounds of the front, the hosts that it answers to, and who may call it from a page.
+/// Limits, hosts and CORS origins of the front.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "REST front")]

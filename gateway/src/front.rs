@@ -40,11 +40,11 @@ pub struct Setup {
     pub is_routable: fn(&str) -> bool,
     /// The services, by domain: the second component of their packages.
     pub upstreams: HashMap<String, Upstream>,
-    /// Networks whose `x-forwarded-for` is believed.
+    /// Networks whose `x-forwarded-for` is trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// The hosts that the front answers to.
     pub hosts: Hosts,
-    /// The bounds.
+    /// Limits and CORS origins.
     pub config: Config,
     /// Admission limits of each source, shared by all threads of the front.
     pub admission: Admission,

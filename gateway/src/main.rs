@@ -31,7 +31,7 @@ struct Cli {
     #[arg(long, env = "MESH_UPSTREAMS", value_delimiter = ',', required = true)]
     upstreams: Vec<UpstreamAddress>,
 
-    /// Networks whose `x-forwarded-for` is believed, such as 10.0.0.0/8.
+    /// Networks whose `x-forwarded-for` is trusted, such as 10.0.0.0/8.
     #[arg(long, env = "MESH_TRUSTED_PROXIES", value_delimiter = ',')]
     trusted_proxies: Vec<IpNet>,
 

@@ -1,5 +1,5 @@
-//! Rejects requests that the parser accepts, but that readers of HTTP understand in more than one way or not at all, so that
-//! the proxies before the front and the services behind it see the same request.
+//! Rejects requests that the parser accepts, but that readers of HTTP understand in more than one way or not at all, so
+//! that the proxies before the front and the services behind it see the same request.
 
 use http::header::{HOST, HeaderMap, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -14,14 +14,15 @@ pub(crate) fn is_unambiguous(parts: &Parts) -> bool {
         && !parts.headers.keys().any(|n| n.as_str().contains('_'))
 }
 
-/// Returns whether the target is one of HTTP in the characters of RFC 3986, section 2: some readers take a backslash for a
-/// slash, and they differ on raw bytes beyond ASCII.
+/// Returns whether the target is one of HTTP in the characters of RFC 3986, section 2: some readers take a backslash
+/// for a slash, and they differ on raw bytes beyond ASCII.
 fn is_plain(uri: &Uri) -> bool {
     let is_http = uri.scheme_str().is_none_or(|scheme| scheme == "http" || scheme == "https");
     is_http && !uri.path().contains('\\') && uri.path_and_query().is_none_or(|target| target.as_str().is_ascii())
 }
 
-/// Returns whether there is one host, without a user (RFC 9112, section 3.2; RFC 9113, section 8.3.1). HTTP/1.0 needs none.
+/// Returns whether there is one host, without a user (RFC 9112, section 3.2; RFC 9113, section 8.3.1). HTTP/1.0 needs
+/// none.
 fn has_one_host(parts: &Parts) -> bool {
     let authority = parts.uri.authority().map(Authority::as_str);
     let mut hosts = parts.headers.get_all(HOST).iter();
@@ -30,14 +31,15 @@ fn has_one_host(parts: &Parts) -> bool {
     is_named && hosts.next().is_none() && !authority.unwrap_or_default().contains('@')
 }
 
-/// Returns the host that a request is for: `:authority`, or else the `host` header; empty where an older request names none.
+/// Returns the host that a request is for: `:authority`, or else the `host` header; empty where an older request names
+/// none.
 pub(crate) fn host(parts: &Parts) -> &str {
     let header = || parts.headers.get(HOST).and_then(|host| host.to_str().ok());
     parts.uri.authority().map(Authority::as_str).or_else(header).unwrap_or_default()
 }
 
-/// Returns whether the body is chunked, or has a length, which the parser has checked (RFC 9112, section 6.1): no other coding
-/// is decoded here.
+/// Returns whether the body is chunked, or has a length, which the parser has checked (RFC 9112, section 6.1): no other
+/// coding is decoded here.
 fn has_one_framing(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let is_chunked = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));

@@ -24,7 +24,8 @@ pub(crate) struct RestError {
 }
 
 impl RestError {
-    /// Returns the error for a method and path without a route. Envoy answers the same for a known path with another method.
+    /// Returns the error for a method and path without a route. Envoy answers the same for a known path with another
+    /// method.
     pub(crate) fn no_route() -> Self {
         Error::new(Kind::NotFound, "ROUTE_NOT_FOUND", "there is nothing at this path for this method").into()
     }

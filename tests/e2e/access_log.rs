@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 use tonic::{Code, Request};
 
 kit::on_each_env!(
-    each_read_of_a_therapist_is_one_line_that_says_what_and_how_many_and_on_which_grant,
-    equal_reads_within_a_minute_are_one_line_with_their_count,
-    what_the_client_reads_and_what_is_refused_is_in_no_log,
-    the_pages_of_any_size_are_the_whole_log_newest_first,
-    nobody_but_the_client_reads_a_log,
-    a_therapist_whose_account_is_ended_has_no_name_and_stays_in_the_log,
-    accesses_are_linked_within_seconds_into_a_chain_that_holds,
-    only_journals_records_and_only_on_behalf_of_a_therapist,
+    therapist_read_logs_action_count_and_grant,
+    equal_reads_within_minute_are_one_line_with_count,
+    own_and_rejected_reads_are_not_logged,
+    pages_of_any_size_list_all_newest_first,
+    log_is_readable_by_its_client_only,
+    deleted_therapist_stays_in_log_without_name,
+    accesses_are_linked_into_valid_chain_within_seconds,
+    access_is_recorded_by_journals_for_therapists_only,
 );
 
 fn log(of: &Someone) -> String {
@@ -36,7 +36,7 @@ async fn add(mesh: &TestMesh, who: &Someone, entry: Value) -> String {
     made["entryId"].as_str().unwrap().to_owned()
 }
 
-/// Two shared entries and a private one; answers the id of one that is shared.
+/// Adds two shared entries and a private one. Returns the id of a shared one.
 async fn fill(mesh: &TestMesh, who: &Someone) -> String {
     add(mesh, who, json!({"emotion": "calm", "intensity": 2, "timestamp": "2099-12-30T10:00:00Z"})).await;
     let secret =
@@ -45,7 +45,7 @@ async fn fill(mesh: &TestMesh, who: &Someone) -> String {
     add(mesh, who, json!({"emotion": "dread", "intensity": 5, "timestamp": "2099-12-30T12:00:00Z"})).await
 }
 
-/// Maps a therapist and grants access. Answers the grant's id.
+/// Maps a therapist and grants access. Returns the grant's id.
 async fn grant(mesh: &TestMesh, client: &Someone, therapist: &Someone) -> String {
     let pair = json!({"therapistId": therapist.id});
     mesh.ask(Method::POST, &format!("/mapping/{}", client.id), Some(client), Some(pair)).await.expect(201);
@@ -54,14 +54,14 @@ async fn grant(mesh: &TestMesh, client: &Someone, therapist: &Someone) -> String
     relation["grantId"].as_str().unwrap().to_owned()
 }
 
-/// Reads as somebody, a second after whatever was before.
+/// Reads a path as a person, one second after the last call.
 async fn read(mesh: &TestMesh, path: &str, who: &Someone) -> Answer {
     mesh.pass(Duration::from_secs(1));
     mesh.get(path, who).await
 }
 
-async fn each_read_of_a_therapist_is_one_line_that_says_what_and_how_many_and_on_which_grant(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn therapist_read_logs_action_count_and_grant(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let entry = fill(&mesh, &asha).await;
     let grant = grant(&mesh, &asha, &noor).await;
@@ -89,9 +89,9 @@ async fn each_read_of_a_therapist_is_one_line_that_says_what_and_how_many_and_on
     mesh.stop().await;
 }
 
-/// Rule 15: a record each, and the list shows equal neighbours within a minute as one with a count.
-async fn equal_reads_within_a_minute_are_one_line_with_their_count(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+/// Rule 15: each read is recorded; the list shows equal neighbours within a minute as one line with a count.
+async fn equal_reads_within_minute_are_one_line_with_count(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     grant(&mesh, &asha, &noor).await;
     for _ in 0..40 {
@@ -127,8 +127,8 @@ async fn equal_reads_within_a_minute_are_one_line_with_their_count(stand: TestEn
     mesh.stop().await;
 }
 
-async fn what_the_client_reads_and_what_is_refused_is_in_no_log(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn own_and_rejected_reads_are_not_logged(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let stranger = mesh.therapist("Omar", "Grief", "110001").await;
     let entry = fill(&mesh, &asha).await;
@@ -142,8 +142,8 @@ async fn what_the_client_reads_and_what_is_refused_is_in_no_log(stand: TestEnv) 
     mesh.stop().await;
 }
 
-async fn the_pages_of_any_size_are_the_whole_log_newest_first(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn pages_of_any_size_list_all_newest_first(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.client("Asha").await;
     let readers = [mesh.therapist("Noor", "Grief", "110001").await, mesh.therapist("Omar", "Trauma", "110001").await];
     for reader in &readers {
@@ -181,8 +181,8 @@ async fn the_pages_of_any_size_are_the_whole_log_newest_first(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn nobody_but_the_client_reads_a_log(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn log_is_readable_by_its_client_only(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let noor = mesh.therapist("Noor", "Grief", "110001").await;
     grant(&mesh, &asha, &noor).await;
@@ -204,8 +204,8 @@ async fn nobody_but_the_client_reads_a_log(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_therapist_whose_account_is_ended_has_no_name_and_stays_in_the_log(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn deleted_therapist_stays_in_log_without_name(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     grant(&mesh, &asha, &noor).await;
     read(&mesh, &journal(&asha), &noor).await.expect(200);
@@ -216,11 +216,11 @@ async fn a_therapist_whose_account_is_ended_has_no_name_and_stays_in_the_log(sta
     mesh.stop().await;
 }
 
-/// What the issue allows.
+/// Maximum delay until a record is linked into the chain.
 const LINKED_WITHIN: Duration = Duration::from_secs(5);
 
-async fn accesses_are_linked_within_seconds_into_a_chain_that_holds(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn accesses_are_linked_into_valid_chain_within_seconds(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     grant(&mesh, &asha, &noor).await;
     for _ in 0..3 {
@@ -228,7 +228,7 @@ async fn accesses_are_linked_within_seconds_into_a_chain_that_holds(stand: TestE
     }
     let dynamodb = mesh.dynamodb.connect().await;
     let client = asha.id.parse().unwrap();
-    // The mesh keeps its secrets to itself: by others the chain holds, and who signed its head is not known.
+    // These are not the secrets of the mesh: the chain is valid, and the key of its head is unknown.
     let secrets = Secrets::new(Secret::new([1; 32]), Vec::new());
     let linked = async {
         loop {
@@ -247,8 +247,8 @@ async fn accesses_are_linked_within_seconds_into_a_chain_that_holds(stand: TestE
     mesh.stop().await;
 }
 
-async fn only_journals_records_and_only_on_behalf_of_a_therapist(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn access_is_recorded_by_journals_for_therapists_only(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let channel = tonic::transport::Channel::from_shared(mesh.service("audit")).unwrap().connect().await.unwrap();
     let record = async |workload: Option<&str>, person: Option<&Someone>, count: i32| {

@@ -9,28 +9,28 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 kit::on_each_env!(
-    a_person_registers_logs_in_and_is_known,
-    an_address_has_one_account_whatever_its_case_also_in_a_race,
-    every_bad_field_of_a_registration_is_named_at_once,
-    an_unknown_address_and_a_wrong_password_get_the_same_answer,
-    after_ten_failures_an_address_waits_whether_it_has_an_account_or_not,
-    guesses_at_once_are_counted_like_guesses_one_after_the_other,
-    a_guess_counts_also_when_its_caller_hangs_up,
-    a_source_waits_after_its_failures_and_cannot_hide_behind_a_header,
-    a_source_registers_so_many_accounts_an_hour,
-    a_source_is_told_of_so_many_taken_addresses_an_hour,
-    taken_addresses_asked_for_at_once_are_counted_like_those_in_turn,
-    a_refresh_token_is_good_once_and_its_reuse_ends_the_login,
-    simultaneous_refreshes_get_one_successor_and_the_login_goes_on,
-    a_repeated_refresh_gets_the_same_successor_for_ten_seconds,
-    a_refresh_token_is_not_forgiven_once_its_successor_was_used,
-    a_refresh_token_is_not_forgiven_after_a_new_password,
-    a_logout_ends_this_login_and_no_other,
-    a_new_password_ends_every_other_login,
-    an_ended_login_is_not_revived_by_a_new_password,
-    a_login_that_races_a_new_password_is_ended_by_it,
-    a_login_that_is_not_used_ends,
-    signing_keys_rotate_and_tokens_stay_good,
+    register_login_and_get_me_return_same_user,
+    registration_race_across_cases_creates_one_account,
+    invalid_registration_names_every_bad_field,
+    unknown_address_and_wrong_password_answer_alike,
+    ten_failures_lock_known_and_unknown_address_alike,
+    parallel_guesses_count_like_sequential_ones,
+    guess_of_disconnected_caller_counts,
+    source_failures_lock_source_despite_forwarded_header,
+    registrations_per_source_are_limited_hourly,
+    taken_address_answers_per_source_are_limited_hourly,
+    parallel_taken_address_answers_count_like_sequential_ones,
+    refresh_token_reuse_ends_login,
+    parallel_refreshes_get_one_successor,
+    repeated_refresh_within_10s_gets_same_successor,
+    refresh_grace_ends_when_successor_is_used,
+    refresh_grace_ends_with_password_change,
+    logout_ends_its_own_login_only,
+    password_change_ends_other_logins,
+    password_change_by_ended_login_is_rejected,
+    login_racing_password_change_is_ended,
+    unused_login_expires_after_30_days,
+    signing_key_rotation_keeps_tokens_valid,
 );
 
 fn account(email: &str, password: &str) -> Value {
@@ -45,8 +45,8 @@ async fn try_login(mesh: &TestMesh, email: &str, password: &str) -> kit::mesh::A
     mesh.ask(Method::POST, "/auth/login", None, Some(json!({"email": email, "password": password}))).await
 }
 
-async fn a_person_registers_logs_in_and_is_known(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn register_login_and_get_me_return_same_user(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let body = json!({"email": "Asha@Example.org", "password": PASSWORD, "role": "CLIENT"});
     let user = mesh.ask(Method::POST, "/auth/register", None, Some(body)).await.expect(201);
     assert_eq!(user["email"], "Asha@Example.org");
@@ -64,8 +64,8 @@ async fn a_person_registers_logs_in_and_is_known(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn an_address_has_one_account_whatever_its_case_also_in_a_race(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn registration_race_across_cases_creates_one_account(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let spellings = ["one@example.org", "ONE@example.org", "One@Example.org", "one@EXAMPLE.ORG"];
     let tries = spellings.map(|email| {
         let request = mesh.request(Method::POST, "/auth/register").json(&account(email, PASSWORD));
@@ -84,8 +84,8 @@ async fn an_address_has_one_account_whatever_its_case_also_in_a_race(stand: Test
     mesh.stop().await;
 }
 
-async fn every_bad_field_of_a_registration_is_named_at_once(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invalid_registration_names_every_bad_field(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let register = |body| mesh.ask(Method::POST, "/auth/register", None, Some(body));
     let empty = register(json!({})).await;
     empty.refused(400, "INVALID_FIELDS");
@@ -106,8 +106,8 @@ async fn every_bad_field_of_a_registration_is_named_at_once(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn an_unknown_address_and_a_wrong_password_get_the_same_answer(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn unknown_address_and_wrong_password_answer_alike(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let known = mesh.join("CLIENT").await;
     let wrong = try_login(&mesh, &known.email, "not the password").await;
     let unknown = try_login(&mesh, "nobody@example.org", PASSWORD).await;
@@ -116,8 +116,8 @@ async fn an_unknown_address_and_a_wrong_password_get_the_same_answer(stand: Test
     mesh.stop().await;
 }
 
-async fn after_ten_failures_an_address_waits_whether_it_has_an_account_or_not(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn ten_failures_lock_known_and_unknown_address_alike(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let known = mesh.join("CLIENT").await;
     for email in [known.email.as_str(), "nobody@example.org"] {
         for _ in 0..10 {
@@ -140,8 +140,8 @@ async fn after_ten_failures_an_address_waits_whether_it_has_an_account_or_not(st
     mesh.stop().await;
 }
 
-async fn guesses_at_once_are_counted_like_guesses_one_after_the_other(stand: TestEnv) {
-    let mesh = TestMesh::start_with(stand, |config| config.auth.hash_threads = Some(4)).await;
+async fn parallel_guesses_count_like_sequential_ones(env: TestEnv) {
+    let mesh = TestMesh::start_with(env, |config| config.auth.hash_threads = Some(4)).await;
     let guesses: Vec<_> = (0..32)
         .map(|guess| {
             let body = json!({"email": "nobody@example.org", "password": format!("a guess no. {guess}")});
@@ -156,21 +156,21 @@ async fn guesses_at_once_are_counted_like_guesses_one_after_the_other(stand: Tes
     mesh.stop().await;
 }
 
-async fn a_guess_counts_also_when_its_caller_hangs_up(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn guess_of_disconnected_caller_counts(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let known = mesh.join("CLIENT").await;
     for guess in 0..16 {
         let body = json!({"email": known.email, "password": format!("a guess no. {guess}")});
         let request = mesh.request(Method::POST, "/auth/login").json(&body).timeout(Duration::from_millis(50));
         let _ = request.send().await;
     }
-    // An address has one try at a time, in turn: this one comes after those.
+    // Attempts for one address run one at a time: this one runs after the others.
     try_login(&mesh, &known.email, PASSWORD).await.refused(429, "TOO_MANY_FAILURES");
     mesh.stop().await;
 }
 
-async fn a_source_waits_after_its_failures_and_cannot_hide_behind_a_header(stand: TestEnv) {
-    let mesh = TestMesh::start_with(stand, |config| config.auth.source_failures = 5).await;
+async fn source_failures_lock_source_despite_forwarded_header(env: TestEnv) {
+    let mesh = TestMesh::start_with(env, |config| config.auth.source_failures = 5).await;
     for number in 0..5 {
         let body = json!({"email": format!("nobody{number}@example.org"), "password": PASSWORD});
         let request = mesh.request(Method::POST, "/auth/login").json(&body);
@@ -184,8 +184,8 @@ async fn a_source_waits_after_its_failures_and_cannot_hide_behind_a_header(stand
     mesh.stop().await;
 }
 
-async fn a_source_registers_so_many_accounts_an_hour(stand: TestEnv) {
-    let mesh = TestMesh::start_with(stand, |config| config.auth.source_registrations = 3).await;
+async fn registrations_per_source_are_limited_hourly(env: TestEnv) {
+    let mesh = TestMesh::start_with(env, |config| config.auth.source_registrations = 3).await;
     let register =
         async |email: &str| mesh.ask(Method::POST, "/auth/register", None, Some(account(email, PASSWORD))).await;
     for number in 0..3 {
@@ -203,8 +203,8 @@ async fn a_source_registers_so_many_accounts_an_hour(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_source_is_told_of_so_many_taken_addresses_an_hour(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn taken_address_answers_per_source_are_limited_hourly(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let known = mesh.join("CLIENT").await;
     let register =
         async |email: &str| mesh.ask(Method::POST, "/auth/register", None, Some(account(email, PASSWORD))).await;
@@ -221,8 +221,8 @@ async fn a_source_is_told_of_so_many_taken_addresses_an_hour(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn taken_addresses_asked_for_at_once_are_counted_like_those_in_turn(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn parallel_taken_address_answers_count_like_sequential_ones(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let known = mesh.join("CLIENT").await;
     let asked: Vec<_> = (0..60)
         .map(|_| {
@@ -243,8 +243,9 @@ async fn taken_addresses_asked_for_at_once_are_counted_like_those_in_turn(stand:
     mesh.stop().await;
 }
 
-async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_login(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+/// A refresh token is valid once; other logins of the account continue.
+async fn refresh_token_reuse_ends_login(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let first = mesh.join("CLIENT").await;
     let elsewhere = mesh.login(&first.email, PASSWORD).await;
     let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
@@ -261,8 +262,8 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_login(stand: TestEn
     mesh.stop().await;
 }
 
-async fn simultaneous_refreshes_get_one_successor_and_the_login_goes_on(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn parallel_refreshes_get_one_successor(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let who = mesh.join("CLIENT").await;
     let tries: Vec<_> = (0..16)
         .map(|_| {
@@ -281,8 +282,8 @@ async fn simultaneous_refreshes_get_one_successor_and_the_login_goes_on(stand: T
     mesh.stop().await;
 }
 
-async fn a_repeated_refresh_gets_the_same_successor_for_ten_seconds(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn repeated_refresh_within_10s_gets_same_successor(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let first = mesh.join("CLIENT").await;
     let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
     for _ in 0..2 {
@@ -291,15 +292,15 @@ async fn a_repeated_refresh_gets_the_same_successor_for_ten_seconds(stand: TestE
         assert_eq!(again.refresh, second.refresh);
         mesh.get("/auth/me", &again).await.expect(200);
     }
-    // The first use counts, not the last.
+    // The ten seconds start at the first use.
     mesh.pass(Duration::from_millis(1));
     refresh(&mesh, &first.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
     refresh(&mesh, &second.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
     mesh.stop().await;
 }
 
-async fn a_refresh_token_is_not_forgiven_once_its_successor_was_used(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn refresh_grace_ends_when_successor_is_used(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let first = mesh.join("CLIENT").await;
     let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
     let third = Someone::of(&refresh(&mesh, &second.refresh).await.expect(200));
@@ -310,8 +311,8 @@ async fn a_refresh_token_is_not_forgiven_once_its_successor_was_used(stand: Test
     mesh.stop().await;
 }
 
-async fn a_refresh_token_is_not_forgiven_after_a_new_password(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn refresh_grace_ends_with_password_change(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let first = mesh.join("CLIENT").await;
     let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
     let change = json!({"currentPassword": PASSWORD, "newPassword": "eight loud sparrows"});
@@ -321,8 +322,8 @@ async fn a_refresh_token_is_not_forgiven_after_a_new_password(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_logout_ends_this_login_and_no_other(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn logout_ends_its_own_login_only(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let here = mesh.join("CLIENT").await;
     let elsewhere = mesh.login(&here.email, PASSWORD).await;
     for _ in 0..2 {
@@ -335,8 +336,8 @@ async fn a_logout_ends_this_login_and_no_other(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_new_password_ends_every_other_login(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn password_change_ends_other_logins(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let here = mesh.join("THERAPIST").await;
     let elsewhere = mesh.login(&here.email, PASSWORD).await;
     let change = |current: &str, new: &str| {
@@ -361,8 +362,8 @@ async fn a_new_password_ends_every_other_login(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn an_ended_login_is_not_revived_by_a_new_password(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn password_change_by_ended_login_is_rejected(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let here = mesh.join("CLIENT").await;
     let elsewhere = mesh.login(&here.email, PASSWORD).await;
     let change = async |who: &Someone, current: &str, new: &str| {
@@ -370,7 +371,7 @@ async fn an_ended_login_is_not_revived_by_a_new_password(stand: TestEnv) {
         mesh.ask(Method::PUT, "/auth/password", Some(who), Some(change)).await
     };
     change(&elsewhere, PASSWORD, "eight loud sparrows").await.expect(200);
-    // Its access token is still good, and so is the password that its holder has learned.
+    // Its access token is still valid, and its holder knows the new password.
     mesh.get("/auth/me", &here).await.expect(200);
     change(&here, "eight loud sparrows", "nine small owls").await.refused(401, "LOGIN_ENDED");
     refresh(&mesh, &here.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
@@ -379,8 +380,8 @@ async fn an_ended_login_is_not_revived_by_a_new_password(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_login_that_races_a_new_password_is_ended_by_it(stand: TestEnv) {
-    let mesh = TestMesh::start_with(stand, |config| config.auth.hash_threads = Some(4)).await;
+async fn login_racing_password_change_is_ended(env: TestEnv) {
+    let mesh = TestMesh::start_with(env, |config| config.auth.hash_threads = Some(4)).await;
     for _ in 0..4 {
         let who = mesh.join("CLIENT").await;
         let logins: Vec<_> = (0..4)
@@ -403,8 +404,8 @@ async fn a_login_that_races_a_new_password_is_ended_by_it(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_login_that_is_not_used_ends(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn unused_login_expires_after_30_days(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let who = mesh.join("CLIENT").await;
     mesh.pass(Duration::from_secs(29 * 86_400));
     let who = Someone::of(&refresh(&mesh, &who.refresh).await.expect(200));
@@ -413,8 +414,8 @@ async fn a_login_that_is_not_used_ends(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn signing_keys_rotate_and_tokens_stay_good(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn signing_key_rotation_keeps_tokens_valid(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let kids = async || {
         let jwks = answer(mesh.request(Method::GET, "/.well-known/jwks.json")).await.expect(200);
         let keys = jwks["keys"].as_array().unwrap().clone();

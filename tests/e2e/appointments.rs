@@ -11,25 +11,25 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 kit::on_each_env!(
-    a_client_asks_for_a_session_and_the_therapist_accepts,
-    a_session_is_found_by_its_therapist_and_time,
-    of_two_clients_one_is_accepted_and_the_other_rejected,
-    of_many_acceptances_at_once_exactly_one_wins,
-    revoking_frees_the_session_for_others,
-    cancelling_a_session_revokes_its_appointment,
-    a_session_that_is_made_available_again_loses_its_client,
-    a_client_is_booked_into_a_session_at_once,
-    a_request_is_expired_once_its_session_begins,
-    a_client_takes_a_request_back_while_it_waits,
-    the_pages_of_any_size_are_the_whole_list,
-    a_repeated_post_with_its_key_gives_the_same_appointment,
-    the_end_of_an_account_ends_its_appointments,
+    accepted_request_books_session,
+    session_is_found_by_therapist_and_time,
+    acceptance_rejects_competing_request,
+    concurrent_acceptances_accept_one,
+    revocation_makes_session_available,
+    session_cancellation_revokes_appointment,
+    reopened_session_revokes_appointment,
+    session_created_for_client_is_booked,
+    request_expires_when_session_begins,
+    pending_request_can_be_withdrawn,
+    pages_of_any_size_list_all,
+    repeated_post_with_key_returns_same_appointment,
+    account_deletion_ends_appointments,
 );
 
-/// An id that nobody has.
+/// Well-formed id of no person or thing.
 const NOBODY: &str = "01933b5e-7a4c-7def-8abc-0123456789ab";
 
-/// A therapist and the clients who ask.
+/// A therapist who offers sessions.
 struct Practice<'a> {
     mesh: &'a TestMesh,
     therapist: Someone,
@@ -40,7 +40,7 @@ impl<'a> Practice<'a> {
         Self { mesh, therapist: mesh.therapist("Noor", "Grief", "110001").await }
     }
 
-    /// An available session of half an hour on the second day of 2100, at this hour in India.
+    /// Adds an available session of half an hour on 2 January 2100, at this hour in India. Returns its id.
     async fn session(&self, hour: u32) -> String {
         id(&self.offer(slot(hour)).await.expect(201), "sessionId")
     }
@@ -66,7 +66,7 @@ impl<'a> Practice<'a> {
         self.change(&self.therapist, appointment, "ACCEPTED").await
     }
 
-    /// A client with an appointment that is ACCEPTED.
+    /// Returns a new client and the id of the client's ACCEPTED appointment.
     async fn booked(&self, session: &str, hour: u32) -> (Someone, String) {
         let client = self.mesh.client("Asha").await;
         let asked = id(&self.ask(&client, session, hour).await.expect(201), "appointmentId");
@@ -91,7 +91,7 @@ impl<'a> Practice<'a> {
     }
 }
 
-/// On the second day of 2100, at this hour in India.
+/// Returns 2 January 2100, at this hour in India.
 fn at(hour: u32) -> String {
     format!("2100-01-02T{hour:02}:00:00+05:30")
 }
@@ -104,8 +104,8 @@ fn id(answer: &Value, field: &str) -> String {
     answer[field].as_str().unwrap().to_owned()
 }
 
-async fn a_client_asks_for_a_session_and_the_therapist_accepts(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn accepted_request_books_session(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let asked = practice.ask(&client, &session, 10).await.expect(201);
@@ -134,8 +134,8 @@ async fn a_client_asks_for_a_session_and_the_therapist_accepts(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_session_is_found_by_its_therapist_and_time(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn session_is_found_by_therapist_and_time(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let request = json!({"therapistId": practice.therapist.id, "appointmentDate": "2100-01-02T04:40:00Z",
@@ -148,8 +148,8 @@ async fn a_session_is_found_by_its_therapist_and_time(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn of_two_clients_one_is_accepted_and_the_other_rejected(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn acceptance_rejects_competing_request(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let (first, second, third) = (mesh.client("Asha").await, mesh.client("Bo").await, mesh.client("Cy").await);
     let session = practice.session(10).await;
@@ -165,8 +165,8 @@ async fn of_two_clients_one_is_accepted_and_the_other_rejected(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn of_many_acceptances_at_once_exactly_one_wins(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn concurrent_acceptances_accept_one(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
     let mut asked = Vec::new();
@@ -188,8 +188,8 @@ async fn of_many_acceptances_at_once_exactly_one_wins(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn revoking_frees_the_session_for_others(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn revocation_makes_session_available(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
     for by_client in [true, false] {
@@ -205,8 +205,8 @@ async fn revoking_frees_the_session_for_others(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn cancelling_a_session_revokes_its_appointment(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn session_cancellation_revokes_appointment(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     for (hour, delete) in [(10, false), (11, true)] {
         let session = practice.session(hour).await;
@@ -229,8 +229,8 @@ async fn cancelling_a_session_revokes_its_appointment(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_session_that_is_made_available_again_loses_its_client(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn reopened_session_revokes_appointment(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
     let (client, appointment) = practice.booked(&session, 10).await;
@@ -243,8 +243,8 @@ async fn a_session_that_is_made_available_again_loses_its_client(stand: TestEnv)
     mesh.stop().await;
 }
 
-async fn a_client_is_booked_into_a_session_at_once(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn session_created_for_client_is_booked(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, _) = practice.booked(&practice.session(10).await, 10).await;
     let mut session = slot(11);
@@ -259,8 +259,8 @@ async fn a_client_is_booked_into_a_session_at_once(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_request_is_expired_once_its_session_begins(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn request_expires_when_session_begins(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let mut practice = Practice::open(&mesh).await;
     let client = mesh.client("Asha").await;
     let session = practice.session(10).await;
@@ -278,8 +278,8 @@ async fn a_request_is_expired_once_its_session_begins(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_client_takes_a_request_back_while_it_waits(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn pending_request_can_be_withdrawn(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let asked = id(&practice.ask(&client, &session, 10).await.expect(201), "appointmentId");
@@ -295,8 +295,8 @@ async fn a_client_takes_a_request_back_while_it_waits(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn the_pages_of_any_size_are_the_whole_list(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn pages_of_any_size_list_all(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
     let mut all = Vec::new();
@@ -324,8 +324,8 @@ async fn the_pages_of_any_size_are_the_whole_list(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_gives_the_same_appointment(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn repeated_post_with_key_returns_same_appointment(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let post = async |key: &str, body: Value| {
@@ -342,8 +342,8 @@ async fn a_repeated_post_with_its_key_gives_the_same_appointment(stand: TestEnv)
     mesh.stop().await;
 }
 
-async fn the_end_of_an_account_ends_its_appointments(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn account_deletion_ends_appointments(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let (one, other) = (practice.session(10).await, practice.session(11).await);
     let (gone, appointment) = practice.booked(&one, 10).await;

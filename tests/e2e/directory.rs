@@ -9,20 +9,20 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 kit::on_each_env!(
-    a_therapist_makes_reads_and_replaces_the_own_profile,
-    filters_ignore_case_and_can_be_combined,
-    any_filter_over_pages_of_any_size_gives_what_a_brute_force_search_gives,
-    a_page_token_is_good_for_its_caller_and_its_query_alone,
-    a_changed_profile_moves_within_the_directory,
-    the_longest_profiles_can_be_listed_page_by_page,
+    therapist_profile_is_created_read_and_replaced,
+    filters_ignore_case_and_combine,
+    filtered_pages_match_brute_force_search,
+    page_token_is_bound_to_caller_and_query,
+    changed_profile_moves_in_directory,
+    longest_profiles_are_listed_page_by_page,
 );
 
 fn names(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|therapist| therapist["name"].as_str().unwrap()).collect()
 }
 
-async fn a_therapist_makes_reads_and_replaces_the_own_profile(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn therapist_profile_is_created_read_and_replaced(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (noor, asha) = (mesh.join("THERAPIST").await, mesh.join("CLIENT").await);
     let profile = json!({"name": "Noor Haddad", "email": noor.email, "specialty": "Grief", "pincode": "110001"});
     mesh.ask(Method::POST, "/therapists", Some(&asha), Some(profile.clone())).await.refused(403, "ROLE_NOT_ALLOWED");
@@ -44,8 +44,8 @@ async fn a_therapist_makes_reads_and_replaces_the_own_profile(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn filters_ignore_case_and_can_be_combined(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn filters_ignore_case_and_combine(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let who = mesh.therapist("Anna Meyer", "Trauma", "SW1A 1AA").await;
     mesh.therapist("ANNA Berg", "trauma", "110001").await;
     mesh.therapist("Zoë Anders", "Grief", "110001").await;
@@ -101,8 +101,8 @@ async fn pages(mesh: &TestMesh, who: &Someone, query: &str, size: usize) -> Vec<
     }
 }
 
-async fn any_filter_over_pages_of_any_size_gives_what_a_brute_force_search_gives(stand: TestEnv) {
-    let mesh = TestMesh::start_with(stand, |config| config.auth.hash_threads = Some(2)).await;
+async fn filtered_pages_match_brute_force_search(env: TestEnv) {
+    let mesh = TestMesh::start_with(env, |config| config.auth.hash_threads = Some(2)).await;
     let mut runner = TestRunner::default();
     println!("seed: {:?}", runner.rng());
     let mut draw = |most: usize| (0..most).new_tree(&mut runner).unwrap().current();
@@ -141,8 +141,8 @@ async fn any_filter_over_pages_of_any_size_gives_what_a_brute_force_search_gives
     mesh.stop().await;
 }
 
-async fn a_page_token_is_good_for_its_caller_and_its_query_alone(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn page_token_is_bound_to_caller_and_query(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let noor = mesh.therapist("Noor", "Grief", "110001").await;
     let other = mesh.therapist("Omar", "Grief", "110001").await;
     let page = mesh.get("/therapists?specialty=grief&pageSize=1", &noor).await;
@@ -167,8 +167,8 @@ async fn a_page_token_is_good_for_its_caller_and_its_query_alone(stand: TestEnv)
     mesh.stop().await;
 }
 
-async fn a_changed_profile_moves_within_the_directory(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn changed_profile_moves_in_directory(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let noor = mesh.therapist("Noor", "Grief", "110001").await;
     let moved = json!({"name": "Aisha", "email": noor.email, "specialty": "Trauma", "pincode": "110002"});
     mesh.ask(Method::PUT, &format!("/therapists/{}", noor.id), Some(&noor), Some(moved)).await.expect(200);
@@ -181,9 +181,9 @@ async fn a_changed_profile_moves_within_the_directory(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn the_longest_profiles_can_be_listed_page_by_page(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
-    // 800 bytes each, and as much as a page token ever has to hold.
+async fn longest_profiles_are_listed_page_by_page(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
+    // 800 bytes each: the most that a page token has to hold.
     let (bold, pincode) = ("\u{10400}".repeat(200), "\u{10400}".repeat(10));
     let mut who = None;
     for _ in 0..2 {

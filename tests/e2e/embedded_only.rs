@@ -1,5 +1,5 @@
-//! What is not asked of Envoy, each with the reason. This is the one place for it, and it may only shrink: a test holds
-//! that every other test of the suite runs through Envoy as well.
+//! Tests that run through the embedded front alone, each with the reason. The list may only shrink: a test checks that
+//! every other test of the suite runs through Envoy as well.
 
 use std::fs;
 use std::path::Path;
@@ -9,15 +9,15 @@ use kit::mesh::TestMesh;
 use reqwest::Method;
 use serde_json::json;
 
-kit::on_each_engine!(every_field_of_a_wrong_type_is_named_at_once);
+kit::on_each_engine!(mistyped_profile_names_every_bad_field);
 
-/// How many tests there are that run through the embedded front alone.
+/// Maximum number of tests that run through the embedded front alone.
 const MOST: usize = 1;
 
 const SUITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/e2e");
 
 #[test]
-fn every_other_test_of_the_suite_runs_through_envoy_as_well() {
+fn other_tests_run_through_envoy_too() {
     let mut unseen = vec![Path::new(SUITE).to_path_buf()];
     let mut tests = 0;
     while let Some(directory) = unseen.pop() {
@@ -34,7 +34,7 @@ fn every_other_test_of_the_suite_runs_through_envoy_as_well() {
                 for alone in ["#[test]", "#[tokio::test", "on_each_engine!"] {
                     assert!(!text.contains(alone), "{} in {}", alone, path.display());
                 }
-                tests += text.matches("(stand: TestEnv) {").count();
+                tests += text.matches("(env: TestEnv) {").count();
             }
         }
     }
@@ -42,7 +42,7 @@ fn every_other_test_of_the_suite_runs_through_envoy_as_well() {
 }
 
 /// Envoy's transcoder stops at the first value that its field can't hold, so the refusal names that field alone.
-async fn every_field_of_a_wrong_type_is_named_at_once(engine: Engine) {
+async fn mistyped_profile_names_every_bad_field(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let asha = mesh.join("CLIENT").await;
     let profile = json!({"name": 7, "email": ["x"], "pincode": {"a": 1}});

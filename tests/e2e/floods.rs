@@ -1,4 +1,4 @@
-//! Floods of requests that never come to their end: they cost others nothing.
+//! Floods of requests that never complete must not delay other callers.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-kit::through_each_front!(calls_without_a_message_keep_nobody_from_an_answer);
+kit::through_each_front!(calls_without_message_do_not_block_others);
 
 const CONNECTIONS: usize = 6;
 const STREAMS: u32 = 250;
-/// Limit of a neighbour's wait, on a machine that is busy with more than this.
+/// Timeout of another caller's request, on a machine that does other things too.
 const NEIGHBOUR: Duration = Duration::from_secs(30);
 
 /// The bytes of a frame of HTTP/2 (RFC 9113, section 4.1).
@@ -59,7 +59,7 @@ fn headers(path: &str, token: &str) -> Vec<u8> {
     block
 }
 
-/// Opens connections with so many calls each that send no message, and opens them again whenever they are closed.
+/// Opens connections with many calls that send no message each, and reopens them when they are closed.
 fn flood(mesh: &TestMesh, path: &'static str, attacker: &Someone) -> JoinSet<()> {
     let mut flood = JoinSet::new();
     for _ in 0..CONNECTIONS {
@@ -79,8 +79,8 @@ fn flood(mesh: &TestMesh, path: &'static str, attacker: &Someone) -> JoinSet<()>
     flood
 }
 
-async fn calls_without_a_message_keep_nobody_from_an_answer(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn calls_without_message_do_not_block_others(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let attacker = mesh.client("Mallory").await;
     let map = json!({"therapistId": noor.id});

@@ -1,17 +1,13 @@
-//! What bad input gets, over REST: a google.rpc.Status that says what is wrong, never a 5xx.
+//! Bad input over REST is answered with a google.rpc.Status that says what is wrong, never with a 5xx.
 
 use kit::mesh::{TestMesh, answer};
 use kit::test_env::TestEnv;
 use reqwest::Method;
 
-kit::through_each_front!(
-    a_malformed_body_is_refused_by_its_form,
-    an_unknown_route_is_not_found,
-    strange_metadata_changes_nothing,
-);
+kit::through_each_front!(malformed_body_is_rejected, unknown_route_is_not_found, odd_metadata_is_ignored,);
 
-async fn a_malformed_body_is_refused_by_its_form(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn malformed_body_is_rejected(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     let nested = format!("{}1{}", "{\"email\":".repeat(5_000), "}".repeat(5_000));
     for body in ["{", "", "nonsense", "[]", "7", "null", "{\"email\": }", &deep, &nested, "{\"email\":\"\\ud800\"}"] {
@@ -29,8 +25,8 @@ async fn a_malformed_body_is_refused_by_its_form(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn an_unknown_route_is_not_found(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn unknown_route_is_not_found(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     for (method, path) in [
         (Method::GET, "/nothing"),
         (Method::POST, "/auth/login/x"),
@@ -49,8 +45,8 @@ async fn an_unknown_route_is_not_found(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn strange_metadata_changes_nothing(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn odd_metadata_is_ignored(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.client("Asha").await;
     for (name, value) in [
         ("grpc-timeout", "99999999H"),

@@ -1,4 +1,4 @@
-//! Internal RPCs: only services call them, by their own tokens, and no front leads to them.
+//! Internal RPCs: called by services only, with workload tokens, and exposed by no front.
 
 use kit::mesh::{Someone, TestMesh};
 use kit::test_env::TestEnv;
@@ -16,11 +16,11 @@ use tonic::transport::Channel;
 use tonic::{Code, Request};
 
 kit::through_each_front!(
-    an_internal_rpc_wants_the_token_of_a_service,
-    an_event_that_is_none_is_refused_so_that_it_is_not_lost,
-    services_learn_the_names_of_those_who_have_a_profile_and_of_no_other,
-    no_front_leads_to_an_internal_rpc,
-    grpc_and_rest_share_an_address_and_give_the_same_answers,
+    internal_rpc_requires_workload_token,
+    malformed_event_is_rejected,
+    batch_get_names_returns_existing_profiles_only,
+    front_exposes_no_internal_rpc,
+    grpc_and_rest_answer_alike_on_one_address,
 );
 
 async fn channel(address: &str) -> Channel {
@@ -33,22 +33,22 @@ fn bearer<T>(message: T, token: &str) -> Request<T> {
     request
 }
 
-/// A call as the service of this name makes it.
+/// Returns a request with the workload token of the service of this name.
 fn of_service<T>(mesh: &TestMesh, name: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("workload-identity-token", mesh.workload_token(name).parse().unwrap());
     request
 }
 
-/// The event that a client's account is ended.
+/// Returns the event of a client's account deletion.
 fn ended(who: &Someone) -> DeliverRequest {
     let ended = AccountEnded { user_id: who.id.clone(), role: account_ended::Role::Client.into() };
     let event = Event { id: who.id.clone(), time: None, kind: Some(Kind::AccountEnded(ended)) };
     DeliverRequest { event: Some(event) }
 }
 
-async fn an_internal_rpc_wants_the_token_of_a_service(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn internal_rpc_requires_workload_token(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let who = mesh.client("Asha").await;
     for service in ["auth", "mapping", "vault"] {
         let mut subscriber = SubscriberServiceClient::new(channel(&mesh.service(service)).await);
@@ -66,8 +66,9 @@ async fn an_internal_rpc_wants_the_token_of_a_service(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn an_event_that_is_none_is_refused_so_that_it_is_not_lost(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+/// A rejected event stays pending at its sender, so it is not lost.
+async fn malformed_event_is_rejected(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let who = mesh.client("Asha").await;
     let mut nobody = ended(&who);
     if let Some(Event { kind: Some(Kind::AccountEnded(ended)), .. }) = &mut nobody.event {
@@ -83,8 +84,8 @@ async fn an_event_that_is_none_is_refused_so_that_it_is_not_lost(stand: TestEnv)
     mesh.stop().await;
 }
 
-async fn services_learn_the_names_of_those_who_have_a_profile_and_of_no_other(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn batch_get_names_returns_existing_profiles_only(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, ben, noor) =
         (mesh.client("Asha").await, mesh.client("Ben").await, mesh.therapist("Noor", "Grief", "110001").await);
     let (gone, left) = (mesh.client("Gone").await, mesh.therapist("Left", "Grief", "110001").await);
@@ -120,8 +121,8 @@ async fn services_learn_the_names_of_those_who_have_a_profile_and_of_no_other(st
     mesh.stop().await;
 }
 
-async fn no_front_leads_to_an_internal_rpc(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn front_exposes_no_internal_rpc(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let who = mesh.client("Asha").await;
     let mut front = SubscriberServiceClient::new(channel(&mesh.url).await);
     let refused = front.deliver(bearer(ended(&who), &who.token)).await;
@@ -134,8 +135,8 @@ async fn no_front_leads_to_an_internal_rpc(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn grpc_and_rest_share_an_address_and_give_the_same_answers(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn grpc_and_rest_answer_alike_on_one_address(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let who = mesh.client("Asha").await;
     for address in [&mesh.url, &mesh.service("clients")] {
         let mut clients = ClientServiceClient::new(channel(address).await);

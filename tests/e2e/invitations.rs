@@ -1,4 +1,4 @@
-//! Contract §2, row POST /invitations: a therapist asks a new client by address, and learns nothing until the client answers.
+//! Contract §2, row POST /invitations: a therapist invites by address, and learns nothing until the client answers.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 kit::on_each_env!(
-    an_invitation_becomes_a_request_that_the_client_answers,
-    an_invitation_to_the_journal_is_answered_in_two_steps,
-    an_invitation_shows_nothing_to_the_therapist_before_the_answer,
-    every_address_is_answered_alike,
-    a_client_who_rejected_is_not_asked_again_by_invitation,
-    invitations_are_30_an_hour_whatever_the_address,
-    an_invitation_expires_30_days_after_it_was_sent,
-    the_end_of_an_account_ends_its_requests_by_invitation,
-    a_bad_invitation_names_every_bad_field,
+    invitation_becomes_mapping_request,
+    journal_invitation_is_answered_in_two_steps,
+    unanswered_invitation_shows_therapist_nothing,
+    invitation_answer_is_equal_for_every_address,
+    rejected_invitation_leaves_no_pending_request,
+    invitations_are_limited_to_30_per_hour,
+    invitation_expires_after_30_days,
+    account_deletion_ends_invitation_requests,
+    invalid_invitation_names_every_bad_field,
 );
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -43,8 +43,8 @@ async fn people(mesh: &TestMesh) -> (Someone, Someone) {
     (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await)
 }
 
-async fn an_invitation_becomes_a_request_that_the_client_answers(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invitation_becomes_mapping_request(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = people(&mesh).await;
     assert_eq!(invite(&mesh, &noor, &asha.email.to_uppercase(), "MAPPING").await.expect(202), json!({}));
     let request = json!({
@@ -65,8 +65,8 @@ async fn an_invitation_becomes_a_request_that_the_client_answers(stand: TestEnv)
     mesh.stop().await;
 }
 
-async fn an_invitation_to_the_journal_is_answered_in_two_steps(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn journal_invitation_is_answered_in_two_steps(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = people(&mesh).await;
     invite(&mesh, &noor, &asha.email, "JOURNAL_ACCESS").await.expect(202);
     assert_eq!(requests(&mesh, &asha).await[0]["requestType"], "MAPPING");
@@ -82,8 +82,8 @@ async fn an_invitation_to_the_journal_is_answered_in_two_steps(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn an_invitation_shows_nothing_to_the_therapist_before_the_answer(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn unanswered_invitation_shows_therapist_nothing(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = people(&mesh).await;
     for received in [false, true] {
         invite(&mesh, &noor, &asha.email, "MAPPING").await.expect(202);
@@ -100,15 +100,15 @@ async fn an_invitation_shows_nothing_to_the_therapist_before_the_answer(stand: T
         let end = format!("/mapping/{}?therapistId={}", asha.id, noor.id);
         mesh.ask(Method::DELETE, &end, Some(&noor), None).await.refused(404, "NOT_FOUND");
     }
-    // The ordinary request of a therapist who knows the id neither clashes with it nor shows twice.
+    // A mapping request by id neither conflicts with the invitation nor shows twice.
     let mapping = json!({"requestType": "MAPPING"});
     mesh.ask(Method::POST, &format!("/mapping/{}/request", asha.id), Some(&noor), Some(mapping)).await.expect(201);
     assert_eq!(requests(&mesh, &asha).await.as_array().unwrap().len(), 1);
     mesh.stop().await;
 }
 
-async fn every_address_is_answered_alike(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invitation_answer_is_equal_for_every_address(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = people(&mesh).await;
     let (newcomer, gone) = (mesh.join("CLIENT").await, mesh.client("Gone").await);
     assert_eq!(mesh.ask(Method::DELETE, &format!("/clients/{}", gone.id), Some(&gone), None).await.status, 204);
@@ -119,7 +119,7 @@ async fn every_address_is_answered_alike(stand: TestEnv) {
         assert_eq!((told.status, &told.body), (202, &json!({})), "{email}");
         assert!(told.headers.get("etag").is_none(), "{email}");
     }
-    // With a key it is one invitation, and another one is told.
+    // A key stands for one invitation; reuse for another one is rejected.
     let keyed = |email: &str| {
         let invitation = json!({"email": email, "requestType": "MAPPING"});
         let request = mesh.request(Method::POST, "/invitations").bearer_auth(&noor.token).json(&invitation);
@@ -132,8 +132,8 @@ async fn every_address_is_answered_alike(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_client_who_rejected_is_not_asked_again_by_invitation(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn rejected_invitation_leaves_no_pending_request(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = people(&mesh).await;
     invite(&mesh, &noor, &asha.email, "MAPPING").await.expect(202);
     requests(&mesh, &asha).await;
@@ -145,8 +145,8 @@ async fn a_client_who_rejected_is_not_asked_again_by_invitation(stand: TestEnv) 
     mesh.stop().await;
 }
 
-async fn invitations_are_30_an_hour_whatever_the_address(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invitations_are_limited_to_30_per_hour(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = people(&mesh).await;
     let all = (0..40).map(|number| {
         let email = if number % 2 == 0 { asha.email.clone() } else { format!("nobody.{number}@example.org") };
@@ -170,8 +170,8 @@ async fn invitations_are_30_an_hour_whatever_the_address(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn an_invitation_expires_30_days_after_it_was_sent(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invitation_expires_after_30_days(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = people(&mesh).await;
     let (ben, late) = (mesh.client("Ben").await, mesh.client("Late").await);
     for who in [&asha, &ben, &late] {
@@ -195,8 +195,8 @@ async fn an_invitation_expires_30_days_after_it_was_sent(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn the_end_of_an_account_ends_its_requests_by_invitation(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn account_deletion_ends_invitation_requests(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = people(&mesh).await;
     let omar = mesh.therapist("Omar", "Sleep", "110001").await;
     for therapist in [&noor, &omar] {
@@ -216,8 +216,8 @@ async fn the_end_of_an_account_ends_its_requests_by_invitation(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_bad_invitation_names_every_bad_field(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invalid_invitation_names_every_bad_field(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = people(&mesh).await;
     let bad = mesh.ask(Method::POST, "/invitations", Some(&noor), Some(json!({}))).await;
     bad.refused(400, "INVALID_FIELDS");

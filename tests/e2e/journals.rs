@@ -1,4 +1,4 @@
-//! Contract §2, rows /journal and /emotions: what a client does with the own journal.
+//! Contract §2, rows /journal and /emotions: a client's own journal.
 
 mod therapists;
 
@@ -8,22 +8,22 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 kit::on_each_env!(
-    a_client_adds_reads_corrects_and_removes_an_entry,
-    every_bad_field_of_an_entry_is_named_at_once,
-    a_feeling_has_a_time_that_can_be_told_and_is_not_to_come,
-    what_is_no_entry_is_not_found,
-    the_time_and_the_ids_of_an_entry_cannot_be_changed,
-    a_stale_etag_is_refused_and_no_etag_means_last_write_wins,
-    a_repeated_post_with_its_key_adds_one_entry,
-    of_simultaneous_posts_with_one_key_all_get_the_one_entry,
-    entries_of_one_millisecond_are_two_entries,
-    the_pages_of_any_size_are_the_whole_list,
-    bad_filters_are_named_at_once,
-    insights_count_families_in_the_time_zone_that_is_asked_for,
-    the_vocabulary_has_ten_families_from_light_to_strong,
+    entry_is_added_read_corrected_and_removed,
+    invalid_entry_names_every_bad_field,
+    invalid_or_future_entry_time_is_rejected,
+    missing_or_foreign_entry_is_not_found,
+    entry_time_and_ids_are_immutable,
+    stale_etag_is_rejected_and_missing_etag_overwrites,
+    repeated_post_with_key_adds_one_entry,
+    parallel_posts_with_key_return_one_entry,
+    entries_of_same_millisecond_are_distinct,
+    pages_of_any_size_list_all,
+    invalid_query_names_every_bad_parameter,
+    insights_count_families_in_requested_time_zone,
+    vocabulary_has_ten_families_of_three_strengths,
 );
 
-/// What the clock of the tests shows.
+/// Initial time of the test clock.
 const NOW: &str = "2100-01-01T00:00:00Z";
 
 fn journal(of: &Someone) -> String {
@@ -34,7 +34,7 @@ fn at(path: &str, entry: &Value) -> String {
     format!("{path}/entries/{}", entry["entryId"].as_str().unwrap())
 }
 
-/// Adds an entry to the own journal.
+/// Adds an entry to the caller's journal.
 async fn add(mesh: &TestMesh, who: &Someone, emotion: &str, intensity: i64, timestamp: &str) -> Value {
     let entry = json!({"emotion": emotion, "intensity": intensity, "timestamp": timestamp});
     mesh.ask(Method::POST, &journal(who), Some(who), Some(entry)).await.expect(201)
@@ -48,7 +48,7 @@ fn ids(list: &Value) -> Vec<String> {
     list.as_array().unwrap().iter().map(|entry| entry["entryId"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The ids of every page, one page after another.
+/// Returns the ids of each page.
 async fn pages(mesh: &TestMesh, who: &Someone, of: &Someone, query: &str, size: usize) -> Vec<Vec<String>> {
     let (mut all, mut token) = (Vec::new(), String::new());
     loop {
@@ -62,8 +62,8 @@ async fn pages(mesh: &TestMesh, who: &Someone, of: &Someone, query: &str, size: 
     }
 }
 
-async fn a_client_adds_reads_corrects_and_removes_an_entry(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn entry_is_added_read_corrected_and_removed(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.client("Asha").await;
     let path = journal(&asha);
     assert_eq!(mesh.get(&path, &asha).await.expect(200), json!([]));
@@ -104,7 +104,7 @@ async fn a_client_adds_reads_corrects_and_removes_an_entry(stand: TestEnv) {
     }
     assert_eq!(changed, expected);
     assert_ne!(changed["etag"], made["etag"]);
-    // What was read can be sent back as it is.
+    // An entry that was read is accepted as an update unchanged.
     let same = mesh.ask(Method::PUT, &at(&path, &made), Some(&asha), Some(changed.clone())).await.expect(200);
     assert_eq!((&same["emotion"], &same["visibility"]), (&json!("wistful"), &json!("PRIVATE")));
     let nothing = mesh.ask(Method::PUT, &at(&path, &made), Some(&asha), Some(json!({}))).await.expect(200);
@@ -119,8 +119,8 @@ async fn a_client_adds_reads_corrects_and_removes_an_entry(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn every_bad_field_of_an_entry_is_named_at_once(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invalid_entry_names_every_bad_field(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let path = journal(&asha);
     let made = add(&mesh, &asha, "calm", 3, NOW).await;
@@ -164,8 +164,8 @@ async fn every_bad_field_of_an_entry_is_named_at_once(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_feeling_has_a_time_that_can_be_told_and_is_not_to_come(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invalid_or_future_entry_time_is_rejected(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.client("Asha").await;
     for (timestamp, good) in [
         ("2100-01-01T00:05:00Z", true),
@@ -189,8 +189,8 @@ async fn a_feeling_has_a_time_that_can_be_told_and_is_not_to_come(stand: TestEnv
     mesh.stop().await;
 }
 
-async fn what_is_no_entry_is_not_found(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn missing_or_foreign_entry_is_not_found(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let made = add(&mesh, &asha, "calm", 3, NOW).await;
     let id = made["entryId"].as_str().unwrap();
@@ -206,7 +206,7 @@ async fn what_is_no_entry_is_not_found(stand: TestEnv) {
     let without = mesh.ask(Method::DELETE, &journal(&asha), Some(&asha), None).await;
     assert_eq!((without.status, without.bad_fields()), (400, vec!["entryId"]));
 
-    // Another client's journal, and one that is not there, are alike.
+    // Another client's journal and a missing one are answered alike.
     let nobody = "01933b5e-7a4c-7def-8abc-0123456789ab";
     let entry = json!({"emotion": "calm", "intensity": 3, "timestamp": NOW});
     for (method, rest, body) in [
@@ -225,14 +225,14 @@ async fn what_is_no_entry_is_not_found(stand: TestEnv) {
         assert_eq!((there.status, &there.body), (absent.status, &absent.body));
         of(&asha.id, None).await.refused(401, "TOKEN_MISSING");
     }
-    // Of the own journal, another client's entry is none.
+    // Another client's entry is not found in the caller's journal.
     mesh.get(&format!("{}/entries/{id}", journal(&ben)), &ben).await.refused(404, "NOT_FOUND");
     assert_eq!(mesh.get(&at(&journal(&asha), &made), &asha).await.expect(200), made, "nothing was changed");
     mesh.stop().await;
 }
 
-async fn the_time_and_the_ids_of_an_entry_cannot_be_changed(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn entry_time_and_ids_are_immutable(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let made = add(&mesh, &asha, "calm", 3, "2099-12-31T12:00:00.123456Z").await;
     let other = add(&mesh, &asha, "calm", 3, NOW).await;
@@ -254,8 +254,8 @@ async fn the_time_and_the_ids_of_an_entry_cannot_be_changed(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn stale_etag_is_rejected_and_missing_etag_overwrites(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.client("Asha").await;
     let made = add(&mesh, &asha, "calm", 3, NOW).await;
     let path = at(&journal(&asha), &made);
@@ -276,8 +276,8 @@ async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: TestEn
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_adds_one_entry(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn repeated_post_with_key_adds_one_entry(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.client("Asha").await;
     let entry = json!({"emotion": "calm", "intensity": 3, "timestamp": NOW});
     let post = async |key: &str, body: &Value| {
@@ -291,7 +291,7 @@ async fn a_repeated_post_with_its_key_adds_one_entry(stand: TestEnv) {
     assert_ne!(post("k-2", &entry).await.expect(201)["entryId"], first["entryId"]);
     assert_eq!(post("", &json!({"emotion": "calm"})).await.bad_fields(), ["Idempotency-Key", "intensity", "timestamp"]);
     assert_eq!(mesh.get(&journal(&asha), &asha).await.expect(200).as_array().unwrap().len(), 2);
-    // It is the same resource, as it is now.
+    // A repeated request returns the resource in its present state.
     let path = at(&journal(&asha), &first);
     let changed = mesh.ask(Method::PUT, &path, Some(&asha), Some(json!({"intensity": 1}))).await.expect(200);
     assert_eq!(post("k-1", &entry).await.expect(201), changed);
@@ -301,8 +301,8 @@ async fn a_repeated_post_with_its_key_adds_one_entry(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn of_simultaneous_posts_with_one_key_all_get_the_one_entry(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn parallel_posts_with_key_return_one_entry(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.client("Asha").await;
     let entry = json!({"emotion": "calm", "intensity": 3, "timestamp": NOW});
     let posts: Vec<_> = (0..8)
@@ -320,8 +320,8 @@ async fn of_simultaneous_posts_with_one_key_all_get_the_one_entry(stand: TestEnv
     mesh.stop().await;
 }
 
-async fn entries_of_one_millisecond_are_two_entries(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn entries_of_same_millisecond_are_distinct(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.client("Asha").await;
     let one = add(&mesh, &asha, "calm", 3, NOW).await;
     let other = add(&mesh, &asha, "calm", 3, NOW).await;
@@ -337,8 +337,8 @@ async fn entries_of_one_millisecond_are_two_entries(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn the_pages_of_any_size_are_the_whole_list(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn pages_of_any_size_list_all(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.client("Asha").await;
     let mut expected = Vec::new();
     for minute in 0..12 {
@@ -350,7 +350,7 @@ async fn the_pages_of_any_size_are_the_whole_list(stand: TestEnv) {
         let within = "from=2099-12-31T23:02:00Z&to=2099-12-31T23:09:00Z";
         assert_eq!(pages(&mesh, &asha, &asha, within, size).await.concat(), expected[3..10], "{size} a page");
     }
-    // An instant within a millisecond stands for the next.
+    // An instant within a millisecond is rounded up to the next.
     let after = "from=2099-12-31T23:02:00.000000001Z&to=2099-12-31T23:09:00.000000001Z";
     assert_eq!(pages(&mesh, &asha, &asha, after, 50).await.concat(), expected[2..9]);
     let strong = pages(&mesh, &asha, &asha, "minIntensity=5&emotion=CALM", 1).await;
@@ -371,8 +371,8 @@ async fn the_pages_of_any_size_are_the_whole_list(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn bad_filters_are_named_at_once(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invalid_query_names_every_bad_parameter(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.client("Asha").await;
     for (rest, bad) in [
         (
@@ -400,8 +400,8 @@ async fn bad_filters_are_named_at_once(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn insights_count_families_in_the_time_zone_that_is_asked_for(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn insights_count_families_in_requested_time_zone(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.client("Asha").await;
     // In Kolkata midnight is at 18:30 UTC.
     for (emotion, intensity, timestamp) in [
@@ -450,8 +450,8 @@ async fn insights_count_families_in_the_time_zone_that_is_asked_for(stand: TestE
     mesh.stop().await;
 }
 
-async fn the_vocabulary_has_ten_families_from_light_to_strong(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn vocabulary_has_ten_families_of_three_strengths(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.join("CLIENT").await, mesh.join("THERAPIST").await);
     let told = mesh.get("/emotions", &asha).await.expect(200);
     assert_eq!(mesh.get("/emotions", &noor).await.expect(200), told);

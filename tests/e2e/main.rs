@@ -1,4 +1,4 @@
-//! The contract, held against whole meshes on each engine and behind each front, from outside: over REST and over gRPC.
+//! Tests of the contract against whole meshes on each engine and behind each front, over REST and gRPC.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,11 +9,11 @@
 #![allow(clippy::disallowed_methods, reason = "a test waits for what it spawns")]
 
 mod access_log;
+mod account_deletion;
 mod accounts;
 mod appointments;
 mod directory;
 mod embedded_only;
-mod endings;
 mod floods;
 mod hostile;
 mod internal;

@@ -12,22 +12,22 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 kit::on_each_env!(
-    a_client_maps_a_therapist_and_each_sees_the_other,
-    a_therapist_asks_and_the_client_answers,
-    a_mapping_gives_nothing_of_the_journal_until_the_client_grants_it,
-    ending_a_mapping_by_either_side_ends_access_in_the_same_step,
-    a_request_that_nobody_answers_expires_after_30_days,
-    a_therapist_learns_a_name_from_the_agreement_on,
-    a_repeated_post_with_its_key_gives_the_same_relation,
-    of_simultaneous_posts_with_one_key_all_get_the_one_relation,
-    the_pages_of_any_size_are_the_whole_list,
+    mapping_by_client_is_visible_to_both_sides,
+    therapist_request_is_answered_by_client,
+    mapping_gives_no_journal_access_until_granted,
+    mapping_end_by_either_side_revokes_access,
+    unanswered_request_expires_after_30_days,
+    client_name_is_visible_from_agreement_on,
+    repeated_post_with_key_returns_same_relation,
+    parallel_posts_with_key_return_one_relation,
+    pages_of_any_size_list_all,
 );
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// An id that nobody has.
+/// Well-formed id of no person or thing.
 const NOBODY: &str = "01933b5e-7a4c-7def-8abc-0123456789ab";
 
-/// A client and a therapist, and what they do with each other.
+/// A client and a therapist, with requests about their relation.
 struct Two<'a> {
     mesh: &'a TestMesh,
     client: Someone,
@@ -51,7 +51,7 @@ impl<'a> Two<'a> {
         format!("/mapping/{}", self.client.id)
     }
 
-    /// A path about the two.
+    /// Returns the path with the therapist's id as parameter.
     fn of_both(&self, path: &str) -> String {
         format!("{path}?therapistId={}", self.therapist.id)
     }
@@ -89,7 +89,7 @@ impl<'a> Two<'a> {
         self.mesh.get(&format!("{}/requests", self.mapping()), &self.client).await.expect(200)
     }
 
-    /// The relation as each side sees it.
+    /// Returns the relation as each side sees it.
     async fn seen(&self) -> (Value, Value) {
         let by_client = format!("/clients/{}/therapists", self.client.id);
         let by_therapist = format!("/therapists/{}/clients", self.therapist.id);
@@ -98,7 +98,7 @@ impl<'a> Two<'a> {
         (by_client[0].clone(), by_therapist[0].clone())
     }
 
-    /// Both log in again: time has passed.
+    /// Logs both in again, after their tokens have expired.
     async fn log_in(&mut self) {
         self.client = self.mesh.login(&self.client.email, PASSWORD).await;
         self.therapist = self.mesh.login(&self.therapist.email, PASSWORD).await;
@@ -113,8 +113,8 @@ fn states(relation: &Value, mapping: &str, access: &str) {
     assert_eq!(relation["grantId"] != "", access == "ACCEPTED", "{relation}");
 }
 
-async fn a_client_maps_a_therapist_and_each_sees_the_other(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn mapping_by_client_is_visible_to_both_sides(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     assert_eq!(mesh.get(&two.mapping(), &two.client).await.expect(200), json!([]));
     let made = two.map().await.expect(201);
@@ -137,8 +137,8 @@ async fn a_client_maps_a_therapist_and_each_sees_the_other(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_therapist_asks_and_the_client_answers(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn therapist_request_is_answered_by_client(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let mut two = Two::join(&mesh).await;
     states(&two.request("MAPPING").await.expect(201), "REQUESTED", "NONE");
     let waiting = json!([{
@@ -155,7 +155,7 @@ async fn a_therapist_asks_and_the_client_answers(stand: TestEnv) {
 
     mesh.pass(DAY * 7);
     two.log_in().await;
-    // The other way to ask, without naming oneself, and the answer that is given again.
+    // A request without the therapist's own id, and a repeated answer.
     let body = json!({"requestType": "MAPPING"});
     two.therapist(Method::POST, &format!("{}/request", two.mapping()), body).await.expect(201);
     for _ in 0..2 {
@@ -170,19 +170,19 @@ async fn a_therapist_asks_and_the_client_answers(stand: TestEnv) {
     }
     assert_eq!(two.requests().await, json!([]));
 
-    // The mapping by the client accepts what the therapist has asked for.
+    // A mapping by the client accepts the therapist's request.
     two.end(&two.therapist).await.expect(200);
     let both = json!({"clientId": two.client.id, "therapistId": two.therapist.id});
     states(&two.therapist(Method::POST, "/therapists/map-client", both).await.expect(201), "REQUESTED", "REJECTED");
-    // The own side may be left out.
+    // The caller's own id may be left out.
     let other = json!({"therapistId": two.therapist.id});
     states(&two.client(Method::POST, "/therapists/map-client", other).await.expect(201), "ACTIVE", "REJECTED");
     assert_eq!(two.requests().await, json!([]));
     mesh.stop().await;
 }
 
-async fn a_mapping_gives_nothing_of_the_journal_until_the_client_grants_it(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn mapping_gives_no_journal_access_until_granted(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let mut two = Two::join(&mesh).await;
     two.map().await.expect(201);
     let first = two.grant().await.expect(200);
@@ -215,8 +215,9 @@ async fn a_mapping_gives_nothing_of_the_journal_until_the_client_grants_it(stand
     mesh.stop().await;
 }
 
-async fn ending_a_mapping_by_either_side_ends_access_in_the_same_step(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+/// Mapping and access end in one transition.
+async fn mapping_end_by_either_side_revokes_access(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     for (number, who) in [&two.client, &two.therapist].into_iter().enumerate() {
         states(&two.map().await.expect(201), "ACTIVE", if number == 0 { "NONE" } else { "REVOKED" });
@@ -230,7 +231,8 @@ async fn ending_a_mapping_by_either_side_ends_access_in_the_same_step(stand: Tes
         assert_eq!(mesh.get(&two.mapping(), &two.client).await.expect(200), json!([]));
         two.grant().await.refused(400, "NOT_MAPPED");
     }
-    // What is asked for ends with the mapping too; and a request is taken back by one and refused by the other.
+    // A pending request for access ends with the mapping. A mapping request is withdrawn by one side and rejected by
+    // the other.
     two.map().await.expect(201);
     two.request("JOURNAL_ACCESS").await.expect(201);
     states(&two.end(&two.client).await.expect(200), "ENDED", "REVOKED");
@@ -244,8 +246,8 @@ async fn ending_a_mapping_by_either_side_ends_access_in_the_same_step(stand: Tes
     mesh.stop().await;
 }
 
-async fn a_request_that_nobody_answers_expires_after_30_days(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn unanswered_request_expires_after_30_days(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let mut two = Two::join(&mesh).await;
     two.request("MAPPING").await.expect(201);
     mesh.pass(DAY * 30 - Duration::from_secs(1));
@@ -269,8 +271,8 @@ async fn a_request_that_nobody_answers_expires_after_30_days(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_therapist_learns_a_name_from_the_agreement_on(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn client_name_is_visible_from_agreement_on(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     let name = async || two.seen().await.1["clientName"].clone();
     two.request("MAPPING").await.expect(201);
@@ -284,8 +286,8 @@ async fn a_therapist_learns_a_name_from_the_agreement_on(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_gives_the_same_relation(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn repeated_post_with_key_returns_same_relation(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     let post = async |who: &Someone, path: &str, key: &str, body: &Value| {
         let request = mesh.request(Method::POST, path).bearer_auth(&who.token);
@@ -315,14 +317,14 @@ async fn a_repeated_post_with_its_key_gives_the_same_relation(stand: TestEnv) {
         post(&two.client, map, "", &json!({"clientId": two.client.id})).await.bad_fields(),
         ["Idempotency-Key", "therapistId"]
     );
-    // The relation is told as it is now.
+    // A repeated request returns the relation in its present state.
     two.end(&two.client).await.expect(200);
     states(&post(&two.client, map, "m", &both).await.expect(201), "ENDED", "REVOKED");
     mesh.stop().await;
 }
 
-async fn of_simultaneous_posts_with_one_key_all_get_the_one_relation(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn parallel_posts_with_key_return_one_relation(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     let posts: Vec<_> = (0..8)
         .map(|_| {
@@ -337,7 +339,7 @@ async fn of_simultaneous_posts_with_one_key_all_get_the_one_relation(stand: Test
     mesh.stop().await;
 }
 
-/// The ids of every page, one page after another.
+/// Returns the ids of each page.
 async fn pages(mesh: &TestMesh, who: &Someone, path: &str, size: usize, id: &str) -> Vec<Vec<String>> {
     let (mut all, mut token) = (Vec::new(), String::new());
     loop {
@@ -352,8 +354,8 @@ async fn pages(mesh: &TestMesh, who: &Someone, path: &str, size: usize, id: &str
     }
 }
 
-async fn the_pages_of_any_size_are_the_whole_list(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn pages_of_any_size_list_all(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     let (mut therapists, mut mapped, mut asking) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..7 {
@@ -381,7 +383,7 @@ async fn the_pages_of_any_size_are_the_whole_list(stand: TestEnv) {
             assert_eq!(pages.concat(), *expected, "{path} by {size}");
         }
     }
-    // The same from the other side, and a token of one caller is none of another's.
+    // The same from the other side; a page token is bound to its caller.
     let mut clients = Vec::new();
     for number in 0..3 {
         let client = mesh.client(&format!("C{number}")).await;

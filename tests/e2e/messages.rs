@@ -1,4 +1,4 @@
-//! Contract §2, rows /messages, and rules 13 and 14: what a client and a therapist write to each other.
+//! Contract §2, rows /messages, and rules 13 and 14: messages between a client and a therapist.
 
 mod watching;
 
@@ -11,21 +11,21 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 kit::on_each_env!(
-    a_client_writes_a_therapist_answers_and_each_sees_what_is_new,
-    every_bad_field_of_a_message_is_named_at_once,
-    messages_pass_only_between_a_client_and_a_therapist,
-    a_therapist_writes_to_related_clients_alone,
-    a_conversation_is_its_twos_alone,
-    what_was_read_stays_read,
-    a_repeated_post_with_its_key_sends_one_message,
-    many_messages_at_once_are_each_there_once_in_one_order,
-    the_pages_of_any_size_are_the_whole_list,
-    an_erased_client_leaves_no_conversation,
+    messages_are_exchanged_with_unread_counts,
+    invalid_message_names_every_bad_field,
+    message_within_role_is_rejected,
+    therapist_can_write_to_related_clients_only,
+    conversation_is_hidden_from_others,
+    read_mark_never_moves_back,
+    repeated_post_with_key_sends_one_message,
+    parallel_messages_are_stored_once_in_one_order,
+    pages_of_any_size_list_all,
+    account_deletion_removes_conversations,
 );
 
-/// What the clock of the tests shows.
+/// Initial time of the test clock.
 const NOW: &str = "2100-01-01T00:00:00Z";
-/// An id that nobody has.
+/// Well-formed id of no person or thing.
 const NOBODY: &str = "01933b5e-7a4c-7def-8abc-0123456789ab";
 
 /// A client and a therapist.
@@ -63,7 +63,7 @@ async fn conversations(mesh: &TestMesh, who: &Someone) -> Value {
     mesh.get("/messages/conversations", who).await.expect(200)
 }
 
-/// Every page of a list, one after another.
+/// Returns the items of all pages of a list.
 async fn pages(mesh: &TestMesh, who: &Someone, path: &str, size: usize) -> Vec<Value> {
     let (mut all, mut token) = (Vec::new(), String::new());
     loop {
@@ -80,8 +80,8 @@ async fn pages(mesh: &TestMesh, who: &Someone, path: &str, size: usize) -> Vec<V
     }
 }
 
-async fn a_client_writes_a_therapist_answers_and_each_sees_what_is_new(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn messages_are_exchanged_with_unread_counts(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
     for who in [client, therapist] {
@@ -110,7 +110,7 @@ async fn a_client_writes_a_therapist_answers_and_each_sees_what_is_new(stand: Te
     assert_eq!(mark, json!({"peerId": therapist.id, "messageId": answered["messageId"], "unreadCount": 0}));
     assert_eq!(conversations(&mesh, client).await, seen(therapist, "Noor", 0));
     assert_eq!(conversations(&mesh, therapist).await, seen(client, "Asha", 1));
-    // Each finds the other among the related ones.
+    // Each lists the other as related.
     let path = format!("/clients/{}/therapists", client.id);
     assert_eq!(mesh.get(&path, client).await.expect(200)[0]["therapistId"], json!(therapist.id));
     let path = format!("/therapists/{}/clients", therapist.id);
@@ -118,8 +118,8 @@ async fn a_client_writes_a_therapist_answers_and_each_sees_what_is_new(stand: Te
     mesh.stop().await;
 }
 
-async fn every_bad_field_of_a_message_is_named_at_once(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invalid_message_names_every_bad_field(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
     let long = "é".repeat(10_001);
@@ -161,8 +161,8 @@ async fn every_bad_field_of_a_message_is_named_at_once(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn messages_pass_only_between_a_client_and_a_therapist(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn message_within_role_is_rejected(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let (other_client, other_therapist) = (mesh.client("Bela").await, mesh.therapist("Omar", "Grief", "110001").await);
     let nobody = Someone { id: NOBODY.to_owned(), ..client.clone() };
@@ -176,8 +176,8 @@ async fn messages_pass_only_between_a_client_and_a_therapist(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_therapist_writes_to_related_clients_alone(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn therapist_can_write_to_related_clients_only(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
     let nobody = Someone { id: NOBODY.to_owned(), ..client.clone() };
@@ -185,7 +185,7 @@ async fn a_therapist_writes_to_related_clients_alone(stand: TestEnv) {
         (send(&mesh, therapist, client, "Hello.").await, send(&mesh, therapist, &nobody, "Hello.").await);
     refused.refused(404, "NOT_FOUND");
     assert_eq!(refused.body, unknown.body, "the same as for nobody");
-    // The own request, unanswered, is no relation; the mapping is.
+    // The therapist's unanswered request is no relation; the mapping is.
     let request = json!({"therapistId": therapist.id, "requestType": "MAPPING"});
     mesh.ask(Method::POST, &format!("/mapping/{}/request", client.id), Some(therapist), Some(request))
         .await
@@ -198,8 +198,8 @@ async fn a_therapist_writes_to_related_clients_alone(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_conversation_is_its_twos_alone(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn conversation_is_hidden_from_others(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let sent = send(&mesh, client, therapist, "Between us.").await.expect(201);
     let (other_client, other_therapist) = (mesh.client("Bela").await, mesh.therapist("Omar", "Grief", "110001").await);
@@ -218,8 +218,8 @@ async fn a_conversation_is_its_twos_alone(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn what_was_read_stays_read(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn read_mark_never_moves_back(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let mut sent = Vec::new();
     for number in 0..4 {
@@ -231,7 +231,7 @@ async fn what_was_read_stays_read(stand: TestEnv) {
     let earlier = read(&mesh, therapist, client, &sent[0]).await.expect(200);
     assert_eq!((&earlier["messageId"], &earlier["unreadCount"]), (&sent[2]["messageId"], &json!(1)));
     assert_eq!(unread().await, 1);
-    // A message of another conversation is none of this one.
+    // A message of another conversation is not found in this one.
     let other = mesh.therapist("Omar", "Grief", "110001").await;
     let foreign = send(&mesh, client, &other, "Hello.").await.expect(201);
     read(&mesh, therapist, client, &foreign).await.refused(404, "NOT_FOUND");
@@ -240,8 +240,8 @@ async fn what_was_read_stays_read(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_sends_one_message(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn repeated_post_with_key_sends_one_message(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
     let keyed = async |who: &Someone, to: &Someone, key: &str, text: &str| {
@@ -255,14 +255,14 @@ async fn a_repeated_post_with_its_key_sends_one_message(stand: TestEnv) {
     let all: Vec<_> = all.into_iter().map(|sent| sent.expect(201)).collect();
     assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:?}");
     keyed(client, therapist, "once", "Hello?").await.refused(409, "IDEMPOTENCY_KEY_REUSED");
-    // Another one's key is another key.
+    // Keys are per sender.
     keyed(therapist, client, "once", "Hello.").await.expect(201);
     assert_eq!(two.history(client).await.as_array().unwrap().len(), 2);
     mesh.stop().await;
 }
 
-async fn many_messages_at_once_are_each_there_once_in_one_order(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn parallel_messages_are_stored_once_in_one_order(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     send(&mesh, client, therapist, "first").await.expect(201);
     let count = 200;
@@ -284,8 +284,8 @@ async fn many_messages_at_once_are_each_there_once_in_one_order(stand: TestEnv) 
     mesh.stop().await;
 }
 
-async fn the_pages_of_any_size_are_the_whole_list(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn pages_of_any_size_list_all(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let therapist = mesh.therapist("Noor", "Grief", "110001").await;
     let mut peers = Vec::new();
     for number in 0..7 {
@@ -301,8 +301,8 @@ async fn the_pages_of_any_size_are_the_whole_list(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn an_erased_client_leaves_no_conversation(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn account_deletion_removes_conversations(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
     let stays = mesh.client("Bela").await;

@@ -6,7 +6,7 @@ use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::json;
 
-kit::on_each_env!(profiles_of_an_earlier_version_get_the_address_of_their_account,);
+kit::on_each_env!(migrated_profiles_get_address_of_account,);
 
 const OLD: &str = "Old.Home@example.org";
 
@@ -25,8 +25,8 @@ async fn migrate(mesh: &TestMesh) -> (clients::Progress, therapists::Progress) {
     (clients, therapists)
 }
 
-async fn profiles_of_an_earlier_version_get_the_address_of_their_account(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn migrated_profiles_get_address_of_account(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let (cara, noor) = (mesh.client("Cara").await, mesh.therapist("Noor", "Grief", "110001").await);
     for client in [&asha, &ben, &cara] {
@@ -41,18 +41,18 @@ async fn profiles_of_an_earlier_version_get_the_address_of_their_account(stand: 
     move_profile(&mesh, &clients::CLIENTS, format!("CLIENT#{}", asha.id)).await;
     move_profile(&mesh, &therapists::THERAPISTS, format!("THERAPIST#{}", noor.id)).await;
 
-    // Before: everything is served, by the address that a profile shows.
+    // Before the migration, profiles are served with their stored address.
     let email = async |path: String, who: &Someone| mesh.get(&path, who).await.expect(200)["email"].clone();
     assert_eq!(email(format!("/clients/{}", asha.id), &noor).await, OLD);
     assert_eq!(email(format!("/therapists/{}", noor.id), &asha).await, OLD);
     let found = mesh.get(&format!("/clients?email={OLD}"), &noor).await.expect(200);
     assert_eq!(found[0]["clientId"], asha.id.as_str());
-    // The end of an account takes its item along.
+    // Account deletion removes the account's item of the former index.
     assert_eq!(mesh.ask(Method::DELETE, &format!("/clients/{}", cara.id), Some(&cara), None).await.status, 204);
 
     let (of_clients, of_therapists) = migrate(&mesh).await;
     assert_eq!((of_clients.profiles, of_clients.changed), (2, 1));
-    // Asha's item goes with her profile, or alone, by what the scan meets first.
+    // Asha's item is removed with her profile, or on its own if the scan meets it first.
     assert!((1..=2).contains(&of_clients.removed), "{of_clients}");
     assert_eq!((of_therapists.profiles, of_therapists.changed), (1, 1));
     let again = migrate(&mesh).await;
@@ -71,7 +71,7 @@ async fn profiles_of_an_earlier_version_get_the_address_of_their_account(stand: 
     mesh.stop().await;
 }
 
-/// Whether there is an item of the former index of addresses.
+/// Returns true if the former index of addresses holds an item for this address.
 async fn there(mesh: &TestMesh, address: &str) -> bool {
     let table = mesh.dynamodb.connect().await.table(&clients::CLIENTS);
     let key = Key::new(format!("EMAIL#{address}"), "PROFILE");

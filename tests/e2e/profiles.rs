@@ -6,19 +6,19 @@ use reqwest::Method;
 use serde_json::json;
 
 kit::on_each_env!(
-    a_client_makes_reads_and_replaces_the_own_profile,
-    every_bad_field_of_a_profile_is_named_at_once,
-    a_text_that_no_key_can_hold_is_refused_by_its_field,
-    nobody_else_can_tell_whether_a_client_exists,
-    a_therapist_finds_related_clients_alone_by_exact_address,
-    the_address_of_a_profile_is_that_of_the_account,
-    a_stale_etag_is_refused_and_no_etag_means_last_write_wins,
-    a_repeated_post_with_its_key_makes_one_profile,
-    of_simultaneous_posts_with_one_key_all_get_the_one_profile,
+    client_profile_is_created_read_and_replaced,
+    invalid_profile_names_every_bad_field,
+    text_too_long_for_key_is_rejected_by_field,
+    client_existence_is_hidden_from_others,
+    therapist_finds_related_client_by_exact_address,
+    profile_address_must_be_account_address,
+    stale_etag_is_rejected_and_missing_etag_overwrites,
+    repeated_post_with_key_creates_one_profile,
+    parallel_posts_with_key_return_one_profile,
 );
 
-async fn a_client_makes_reads_and_replaces_the_own_profile(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn client_profile_is_created_read_and_replaced(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.join("CLIENT").await;
     assert_eq!(mesh.get("/clients", &asha).await.expect(200), json!([]));
     mesh.get(&format!("/clients/{}", asha.id), &asha).await.refused(404, "NOT_FOUND");
@@ -31,7 +31,7 @@ async fn a_client_makes_reads_and_replaces_the_own_profile(stand: TestEnv) {
     assert_eq!(mesh.get("/clients", &asha).await.expect(200), json!([made]));
     mesh.ask(Method::POST, "/clients", Some(&asha), Some(profile)).await.refused(409, "PROFILE_EXISTS");
 
-    // What was read can be sent back, ids and etag included.
+    // A profile that was read is accepted as an update, with its ids and etag.
     let mut changed = made.clone();
     changed["name"] = "Asha R. Rao".into();
     let replaced = mesh.ask(Method::PUT, &path, Some(&asha), Some(changed)).await.expect(200);
@@ -41,8 +41,8 @@ async fn a_client_makes_reads_and_replaces_the_own_profile(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn every_bad_field_of_a_profile_is_named_at_once(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invalid_profile_names_every_bad_field(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.join("CLIENT").await;
     let post = |body| mesh.ask(Method::POST, "/clients", Some(&asha), Some(body));
     let empty = post(json!({})).await;
@@ -55,8 +55,8 @@ async fn every_bad_field_of_a_profile_is_named_at_once(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_text_that_no_key_can_hold_is_refused_by_its_field(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn text_too_long_for_key_is_rejected_by_field(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.join("CLIENT").await, mesh.join("THERAPIST").await);
     // One character that stands for a phrase of 33 bytes.
     let phrase = "\u{fdfa}";
@@ -88,8 +88,8 @@ async fn a_text_that_no_key_can_hold_is_refused_by_its_field(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn nobody_else_can_tell_whether_a_client_exists(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn client_existence_is_hidden_from_others(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let noor = mesh.therapist("Noor", "Grief", "110001").await;
     let nobody = "01933b5e-7a4c-7def-8abc-0123456789ab";
@@ -107,8 +107,8 @@ async fn nobody_else_can_tell_whether_a_client_exists(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_therapist_finds_related_clients_alone_by_exact_address(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn therapist_finds_related_client_by_exact_address(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha Rao").await, mesh.therapist("Noor", "Grief", "110001").await);
     let ben = mesh.client("Ben").await;
     let by_address = format!("/clients?email={}", asha.email.to_uppercase());
@@ -128,8 +128,8 @@ async fn a_therapist_finds_related_clients_alone_by_exact_address(stand: TestEnv
     mesh.stop().await;
 }
 
-async fn the_address_of_a_profile_is_that_of_the_account(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn profile_address_must_be_account_address(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, ben, noor) = (mesh.join("CLIENT").await, mesh.client("Ben").await, mesh.join("THERAPIST").await);
     let refused = |answer: kit::mesh::Answer, fields: &[&str]| {
         answer.refused(400, "INVALID_FIELDS");
@@ -137,7 +137,7 @@ async fn the_address_of_a_profile_is_that_of_the_account(stand: TestEnv) {
         let message = answer.body["message"].as_str().unwrap();
         assert!(message.contains("email must be the address of your account"), "{message}");
     };
-    // Somebody's address, nobody's, and nothing is told by it.
+    // The address of another account and an unknown one are answered alike.
     for email in [&*ben.email, "nobody.at.all@example.org"] {
         let client = json!({"name": "Asha", "email": email, "pincode": "110001"});
         let bad = json!({"name": "", "email": email, "pincode": "110001"});
@@ -159,8 +159,8 @@ async fn the_address_of_a_profile_is_that_of_the_account(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn stale_etag_is_rejected_and_missing_etag_overwrites(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.client("Asha").await;
     let path = format!("/clients/{}", asha.id);
     let old = mesh.get(&path, &asha).await.expect(200);
@@ -180,8 +180,8 @@ async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: TestEn
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_makes_one_profile(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn repeated_post_with_key_creates_one_profile(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.join("CLIENT").await;
     let profile = json!({"name": "Asha", "email": asha.email, "pincode": "110001"});
     let post = async |key: &str, body: &serde_json::Value| {
@@ -204,8 +204,8 @@ async fn a_repeated_post_with_its_key_makes_one_profile(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn of_simultaneous_posts_with_one_key_all_get_the_one_profile(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn parallel_posts_with_key_return_one_profile(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.join("CLIENT").await;
     let profile = json!({"name": "Asha", "email": asha.email, "pincode": "110001"});
     let posts: Vec<_> = (0..8)

@@ -1,5 +1,5 @@
-//! Contract §2, rows /clients, as a therapist sees them: those who have agreed to be related; and what ending an account
-//! ends with it.
+//! Contract §2, rows /clients, as a therapist sees them: clients who have agreed to be related; and the effects of
+//! account deletion on relations.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 kit::on_each_env!(
-    a_therapist_sees_a_client_from_the_agreement_to_the_end_of_the_mapping,
-    a_request_that_is_not_answered_shows_nothing_of_the_client,
-    contact_shows_the_name_and_an_open_appointment_the_profile,
-    profile_stays_visible_after_the_ending_until_the_session_is_over,
-    pages_of_related_clients_are_a_bounded_number_of_calls,
-    a_page_token_of_related_clients_is_good_for_its_caller_alone,
-    the_end_of_a_therapists_account_ends_the_mappings_and_the_access,
-    the_end_of_a_clients_account_ends_the_mappings_and_makes_the_journal_unreadable,
+    client_is_visible_to_therapist_while_mapped,
+    unaccepted_request_shows_nothing_of_client,
+    contact_shows_name_and_open_appointment_shows_profile,
+    profile_stays_visible_until_accepted_session_is_over,
+    related_clients_page_takes_bounded_calls,
+    related_clients_page_token_is_bound_to_caller,
+    therapist_account_deletion_ends_mappings_and_access,
+    client_account_deletion_ends_mappings_and_journal,
 );
 
 const NOTE: &str = "the heron stood still in the rain";
@@ -45,7 +45,7 @@ async fn end_mapping(mesh: &TestMesh, who: &Someone, client: &Someone, therapist
     mesh.ask(Method::DELETE, &path, Some(who), None).await.expect(200);
 }
 
-/// A client, with an entry in the journal, and a therapist who may read it.
+/// Returns a client with a journal entry, and a therapist with access to it.
 async fn reader_and_read(mesh: &TestMesh) -> (Someone, Someone) {
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     map(mesh, &asha, &noor).await;
@@ -79,8 +79,8 @@ fn column(list: &Value, name: &str) -> Vec<String> {
     list.as_array().unwrap().iter().map(|item| item[name].as_str().unwrap().to_owned()).collect()
 }
 
-async fn a_therapist_sees_a_client_from_the_agreement_to_the_end_of_the_mapping(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn client_is_visible_to_therapist_while_mapped(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let (noor, omar) = (mesh.therapist("Noor", "Grief", "1100").await, mesh.therapist("Omar", "Grief", "1100").await);
     let profile = mesh.get(&format!("/clients/{}", asha.id), &asha).await.expect(200);
@@ -105,8 +105,8 @@ async fn a_therapist_sees_a_client_from_the_agreement_to_the_end_of_the_mapping(
     mesh.stop().await;
 }
 
-async fn a_request_that_is_not_answered_shows_nothing_of_the_client(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn unaccepted_request_shows_nothing_of_client(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let profile = mesh.get(&format!("/clients/{}", asha.id), &asha).await.expect(200);
     request_mapping(&mesh, &noor, &asha).await;
@@ -127,7 +127,7 @@ async fn a_request_that_is_not_answered_shows_nothing_of_the_client(stand: TestE
     mesh.stop().await;
 }
 
-/// A session of the therapist's at this hour of the first day, with the client's request for it.
+/// Adds a session of the therapist at this hour of the first day, and requests it as the client. Returns both ids.
 async fn ask_for_session(mesh: &TestMesh, client: &Someone, therapist: &Someone, hour: &str) -> (String, String) {
     let session = json!({"sessionDate": format!("2100-01-01T{hour}:00:00Z"), "endTime": format!("{hour}:50")});
     let session = mesh.ask(Method::POST, "/sessions", Some(therapist), Some(session)).await.expect(201);
@@ -144,8 +144,8 @@ async fn decide(mesh: &TestMesh, therapist: &Someone, appointment: &str, status:
 }
 
 /// Contract §2, GET /clients/{clientId}.
-async fn contact_shows_the_name_and_an_open_appointment_the_profile(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn contact_shows_name_and_open_appointment_shows_profile(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let profile = mesh.get(&format!("/clients/{}", asha.id), &asha).await.expect(200);
     let by_name = json!([{"clientId": asha.id, "name": "Asha", "email": "", "pincode": "", "etag": ""}]);
@@ -176,8 +176,8 @@ async fn contact_shows_the_name_and_an_open_appointment_the_profile(stand: TestE
 }
 
 /// Contract §2, GET /clients/{clientId}: an accepted appointment that is not yet over.
-async fn profile_stays_visible_after_the_ending_until_the_session_is_over(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn profile_stays_visible_until_accepted_session_is_over(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let (session, accepted) = ask_for_session(&mesh, &asha, &noor, "10").await;
     decide(&mesh, &noor, &accepted, "ACCEPTED").await;
@@ -187,7 +187,7 @@ async fn profile_stays_visible_after_the_ending_until_the_session_is_over(stand:
     mesh.pass(Duration::from_secs(10 * 3600 + 49 * 60));
     let noor = mesh.login(&noor.email, kit::mesh::PASSWORD).await;
     mesh.get(&profile, &noor).await.expect(200);
-    // It lasts as long as its therapist says now.
+    // The present end of the session counts.
     let longer = json!({"endTime": "10:55"});
     mesh.ask(Method::PUT, &format!("/sessions/{session}"), Some(&noor), Some(longer)).await.expect(200);
     mesh.pass(Duration::from_secs(5 * 60));
@@ -197,11 +197,11 @@ async fn profile_stays_visible_after_the_ending_until_the_session_is_over(stand:
     mesh.stop().await;
 }
 
-async fn pages_of_related_clients_are_a_bounded_number_of_calls(stand: TestEnv) {
+async fn related_clients_page_takes_bounded_calls(env: TestEnv) {
     const RELATED: usize = 120;
-    let proxy = Proxy::start(&stand.engine.endpoint().await);
+    let proxy = Proxy::start(&env.engine.endpoint().await);
     let mut read_of = Vec::new();
-    let mesh = TestMesh::start_with(stand, |config| {
+    let mesh = TestMesh::start_with(env, |config| {
         config.dynamodb.endpoint = Some(proxy.endpoint());
         read_of = ["Mappings", "Clients"].map(|table| format!("{}{table}", config.dynamodb.table_prefix)).to_vec();
         config.server.health_interval = Duration::from_secs(3600);
@@ -219,7 +219,7 @@ async fn pages_of_related_clients_are_a_bounded_number_of_calls(stand: TestEnv) 
 
     let theirs = format!("/therapists/{}/clients", noor.id);
     for (list, name, size, at_most) in [
-        // Whole profiles: whether their clients still agree is read from the table, a hundred at a time like the profiles.
+        // Whole profiles: the agreement of their clients is read from the table, a hundred at a time like the profiles.
         ("/clients", "name", 50, 3),
         ("/clients", "name", 200, 5),
         (theirs.as_str(), "clientName", 50, 2),
@@ -252,8 +252,8 @@ fn read(operation: &str) -> bool {
     ["GetItem", "BatchGetItem", "Query"].contains(&operation)
 }
 
-async fn a_page_token_of_related_clients_is_good_for_its_caller_alone(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn related_clients_page_token_is_bound_to_caller(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (noor, omar) = (mesh.therapist("Noor", "Grief", "1100").await, mesh.therapist("Omar", "Grief", "1100").await);
     for number in 0..3 {
         let client = mesh.client(&format!("Client {number}")).await;
@@ -282,8 +282,8 @@ async fn a_page_token_of_related_clients_is_good_for_its_caller_alone(stand: Tes
     mesh.stop().await;
 }
 
-async fn the_end_of_a_therapists_account_ends_the_mappings_and_the_access(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn therapist_account_deletion_ends_mappings_and_access(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = reader_and_read(&mesh).await;
     let path = format!("/therapists/{}", noor.id);
     assert_eq!(mesh.ask(Method::DELETE, &path, Some(&noor), None).await.status, 204);
@@ -294,19 +294,19 @@ async fn the_end_of_a_therapists_account_ends_the_mappings_and_the_access(stand:
     assert_eq!((&relations[0]["therapistName"], &relations[0]["specialty"]), (&json!(""), &json!("")));
     assert_eq!(relations[0]["mappingStatus"], "ENDED");
     assert_eq!(relations[0]["journalAccess"], "REVOKED");
-    // The access token is good for minutes yet: for nothing.
+    // The access token is still valid, but gives no access.
     mesh.get(&format!("/journal/{}", asha.id), &noor).await.refused(404, "NOT_FOUND");
     sees_nothing(&mesh, &noor, &asha).await;
     let again = json!({"therapistId": noor.id});
     let mapped = mesh.ask(Method::POST, &format!("/mapping/{}", asha.id), Some(&asha), Some(again)).await;
     mapped.refused(404, "NOT_FOUND");
-    // The journal is the client's own, and as it was.
+    // The client's journal is unchanged.
     assert_eq!(mesh.get(&format!("/journal/{}", asha.id), &asha).await.expect(200)[0]["note"], NOTE);
     mesh.stop().await;
 }
 
-async fn the_end_of_a_clients_account_ends_the_mappings_and_makes_the_journal_unreadable(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn client_account_deletion_ends_mappings_and_journal(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = reader_and_read(&mesh).await;
     assert_eq!(mesh.ask(Method::DELETE, &format!("/clients/{}", asha.id), Some(&asha), None).await.status, 204);
 
@@ -315,7 +315,7 @@ async fn the_end_of_a_clients_account_ends_the_mappings_and_makes_the_journal_un
     assert_eq!((&relations[0]["clientId"], &relations[0]["clientName"]), (&json!(asha.id), &json!("")));
     assert_eq!((&relations[0]["mappingStatus"], &relations[0]["journalAccess"]), (&json!("ENDED"), &json!("REVOKED")));
     mesh.get(&format!("/journal/{}", asha.id), &noor).await.refused(404, "NOT_FOUND");
-    // The client's own access token is good for minutes yet, and finds nothing.
+    // The client's access token is still valid, but gives no access.
     mesh.get(&format!("/journal/{}", asha.id), &asha).await.refused(401, "ACCOUNT_ENDED");
     let entry = json!({"emotion": "calm", "intensity": 3, "timestamp": "2099-12-31T00:00:00Z", "note": NOTE});
     let added = mesh.ask(Method::POST, &format!("/journal/{}", asha.id), Some(&asha), Some(entry)).await;

@@ -1,4 +1,4 @@
-//! Contract §2, rows /sessions, stories T2 and T8, and rules 8, 9 and 14: what therapists offer, and who sees what of it.
+//! Contract §2, rows /sessions, stories T2 and T8, and rules 8, 9 and 14: sessions of therapists and their visibility.
 
 mod refusals;
 
@@ -8,25 +8,25 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 kit::on_each_env!(
-    a_therapist_adds_reads_changes_and_removes_a_session,
-    a_session_answers_its_date_as_it_was_given,
-    notes_are_read_by_those_they_are_for,
-    a_session_that_is_booked_shows_the_client_what_is_shared,
-    a_list_is_in_the_order_of_the_starts_whatever_it_is_filtered_by,
-    a_client_sees_of_a_therapist_what_is_available_and_the_own,
-    a_stale_etag_is_refused_and_no_etag_means_last_write_wins,
-    a_repeated_post_with_its_key_adds_one_session,
-    of_sessions_at_the_same_time_added_at_once_one_stays,
+    session_is_added_read_changed_and_removed,
+    session_date_keeps_given_offset,
+    notes_are_visible_to_their_readers_only,
+    booked_session_shows_client_shared_notes,
+    filtered_list_is_ordered_by_start,
+    client_lists_available_and_own_sessions_only,
+    stale_etag_is_rejected_and_missing_etag_overwrites,
+    repeated_post_with_key_adds_one_session,
+    parallel_overlapping_sessions_add_one,
 );
 
-/// An id that nobody has.
+/// Well-formed id of no person or thing.
 const NOBODY: &str = "01933b5e-7a4c-7def-8abc-0123456789ab";
 
 async fn therapist(mesh: &TestMesh) -> Someone {
     mesh.therapist("Noor", "Grief", "110001").await
 }
 
-/// A client who is related to a therapist.
+/// Returns a new client who is mapped to the therapist.
 async fn related(mesh: &TestMesh, name: &str, therapist: &Someone) -> Someone {
     let client = mesh.client(name).await;
     let pair = json!({"therapistId": therapist.id});
@@ -34,7 +34,7 @@ async fn related(mesh: &TestMesh, name: &str, therapist: &Someone) -> Someone {
     client
 }
 
-/// A session in January 2100, at these hours of UTC.
+/// Returns a session in January 2100, at these hours in UTC.
 fn on(day: u32, start: u32, end: u32) -> Value {
     json!({
         "sessionDate": format!("2100-01-{day:02}T00:00:00Z"),
@@ -68,8 +68,8 @@ fn ids(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|session| session["sessionId"].as_str().unwrap()).collect()
 }
 
-async fn a_therapist_adds_reads_changes_and_removes_a_session(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn session_is_added_read_changed_and_removed(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let noor = therapist(&mesh).await;
     assert_eq!(mesh.get("/sessions", &noor).await.expect(200), json!([]));
     let session = with(on(2, 9, 10), &json!({"privateNotes": "mine", "sharedNotes": "ours", "status": "CANCELLED"}));
@@ -100,14 +100,14 @@ async fn a_therapist_adds_reads_changes_and_removes_a_session(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_session_answers_its_date_as_it_was_given(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn session_date_keeps_given_offset(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let noor = therapist(&mesh).await;
     let by_date = json!({"sessionDate": "2100-01-02T09:00:00+05:30", "endTime": "10:00"});
     let made = add(&mesh, &noor, by_date).await;
     assert_eq!(made["sessionDate"], "2100-01-02T09:00:00+05:30");
     assert_eq!((&made["startTime"], &made["endTime"]), (&json!("09:00"), &json!("10:00")));
-    // It is at 03:30 of UTC: in another offset, the same time is taken.
+    // It is at 03:30 UTC: the same time in another offset overlaps.
     let same_time = json!({"sessionDate": "2100-01-01T00:00:00-08:00", "startTime": "20:00", "endTime": "20:30"});
     offer(&mesh, &noor, same_time).await.refused(409, "SESSION_OVERLAPS");
     let right_after = json!({"sessionDate": "2100-01-01T00:00:00-08:00", "startTime": "20:30", "endTime": "21:00"});
@@ -118,8 +118,8 @@ async fn a_session_answers_its_date_as_it_was_given(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn notes_are_read_by_those_they_are_for(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn notes_are_visible_to_their_readers_only(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (noor, other, asha) = (therapist(&mesh).await, therapist(&mesh).await, mesh.client("Asha").await);
     let notes = json!({"privateNotes": "mine", "sharedNotes": "ours"});
     let made = add(&mesh, &noor, with(on(2, 9, 10), &notes)).await;
@@ -142,8 +142,8 @@ async fn notes_are_read_by_those_they_are_for(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_session_that_is_booked_shows_the_client_what_is_shared(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn booked_session_shows_client_shared_notes(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let noor = therapist(&mesh).await;
     let (asha, tara) = (related(&mesh, "Asha", &noor).await, related(&mesh, "Tara", &noor).await);
     let notes = json!({"privateNotes": "mine", "sharedNotes": "ours", "clientId": asha.id});
@@ -165,8 +165,8 @@ async fn a_session_that_is_booked_shows_the_client_what_is_shared(stand: TestEnv
     mesh.stop().await;
 }
 
-async fn a_list_is_in_the_order_of_the_starts_whatever_it_is_filtered_by(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn filtered_list_is_ordered_by_start(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let noor = therapist(&mesh).await;
     let asha = related(&mesh, "Asha", &noor).await;
     let late = add(&mesh, &noor, on(5, 9, 10)).await;
@@ -207,8 +207,8 @@ async fn a_list_is_in_the_order_of_the_starts_whatever_it_is_filtered_by(stand: 
     mesh.stop().await;
 }
 
-async fn a_client_sees_of_a_therapist_what_is_available_and_the_own(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn client_lists_available_and_own_sessions_only(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let noor = therapist(&mesh).await;
     let (asha, tara) = (related(&mesh, "Asha", &noor).await, related(&mesh, "Tara", &noor).await);
     let available = add(&mesh, &noor, on(2, 9, 10)).await;
@@ -240,8 +240,8 @@ async fn a_client_sees_of_a_therapist_what_is_available_and_the_own(stand: TestE
     mesh.stop().await;
 }
 
-async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn stale_etag_is_rejected_and_missing_etag_overwrites(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let noor = therapist(&mesh).await;
     let made = add(&mesh, &noor, on(2, 9, 10)).await;
     let new = put(&mesh, &noor, &made, json!({"endTime": "11:00", "etag": made["etag"]})).await.expect(200);
@@ -255,8 +255,8 @@ async fn a_stale_etag_is_refused_and_no_etag_means_last_write_wins(stand: TestEn
     mesh.stop().await;
 }
 
-async fn a_repeated_post_with_its_key_adds_one_session(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn repeated_post_with_key_adds_one_session(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let noor = therapist(&mesh).await;
     let send = async |session: &Value| {
         let request = mesh.request(Method::POST, "/sessions").bearer_auth(&noor.token).json(session);
@@ -272,8 +272,8 @@ async fn a_repeated_post_with_its_key_adds_one_session(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn of_sessions_at_the_same_time_added_at_once_one_stays(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn parallel_overlapping_sessions_add_one(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let noor = therapist(&mesh).await;
     let added = futures_util::future::join_all((0..16).map(|_| offer(&mesh, &noor, on(2, 9, 10)))).await;
     let made: Vec<_> = added.iter().filter(|it| it.status == 201).collect();

@@ -1,13 +1,13 @@
-//! The story that the binary plays, through each front.
+//! The demo of the binary, through each front.
 
 use chassis::SystemEntropy;
 use kit::mesh::TestMesh;
 use kit::test_env::TestEnv;
 
-kit::through_each_front!(the_story_plays);
+kit::through_each_front!(demo_succeeds);
 
-async fn the_story_plays(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn demo_succeeds(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     mesh::demo::play(&mesh.url, &mesh.clock, &SystemEntropy).await.unwrap();
     mesh.stop().await;
 }

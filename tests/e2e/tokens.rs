@@ -1,4 +1,4 @@
-//! DESIGN's corpus of forged access tokens: identity comes from a verified token and from nothing else.
+//! A corpus of forged access tokens: identity comes from a verified token only.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
@@ -9,12 +9,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 kit::through_each_front!(
-    a_forged_token_speaks_for_nobody,
-    a_token_ends_after_15_minutes_in_every_service,
-    nothing_but_one_bearer_token_tells_who_is_calling,
+    forged_token_is_rejected,
+    token_expires_after_15_minutes_in_every_service,
+    only_single_bearer_token_identifies_caller,
 );
 
-/// An Ed25519 key (PKCS#8) that is not one of auth.
+/// Ed25519 key (PKCS#8) that is no signing key of auth.
 const STRANGER: &str = "MC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
 
 fn part(token: &str, index: usize) -> Value {
@@ -25,8 +25,8 @@ fn forge(header: &Value, claims: &Value, signature: &str) -> String {
     format!("{}.{}.{signature}", B64.encode(header.to_string()), B64.encode(claims.to_string()))
 }
 
-async fn a_forged_token_speaks_for_nobody(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn forged_token_is_rejected(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let who = mesh.client("Asha").await;
     let (header, claims) = (part(&who.token, 0), part(&who.token, 1));
     assert_eq!((header["alg"].as_str(), header["typ"].as_str()), (Some("EdDSA"), Some("at+jwt")));
@@ -84,8 +84,8 @@ async fn a_forged_token_speaks_for_nobody(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_token_ends_after_15_minutes_in_every_service(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn token_expires_after_15_minutes_in_every_service(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let who = mesh.client("Asha").await;
     mesh.pass(std::time::Duration::from_secs(899));
     mesh.get("/clients", &who).await.expect(200);
@@ -96,8 +96,8 @@ async fn a_token_ends_after_15_minutes_in_every_service(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn nothing_but_one_bearer_token_tells_who_is_calling(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn only_single_bearer_token_identifies_caller(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let clients = || mesh.request(Method::GET, "/clients");
     answer(clients().header("x-user-id", &asha.id)).await.refused(401, "TOKEN_MISSING");
@@ -107,7 +107,7 @@ async fn nothing_but_one_bearer_token_tells_who_is_calling(stand: TestEnv) {
     assert_eq!(answer(two).await.status, 401);
     let smuggled = clients().bearer_auth(&asha.token).header("x-user-id", &ben.id).header("x-user-id-bin", "AAAA");
     assert_eq!(answer(smuggled).await.expect(200)[0]["clientId"], asha.id.as_str());
-    // An old token doesn't keep anyone from logging in.
+    // An expired token doesn't prevent a login.
     let login = json!({"email": asha.email, "password": kit::mesh::PASSWORD});
     let login = mesh.request(Method::POST, "/auth/login").bearer_auth("expired").json(&login);
     answer(login).await.expect(200);

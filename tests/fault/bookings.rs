@@ -1,8 +1,8 @@
-//! A booking, which two services have a part in, while DynamoDB fails one of them at any step, or one of them stops there.
+//! Bookings, which involve two services, while DynamoDB calls fail at any step or a service crashes there.
 //!
-//! Each deed is done once without a fault, to count its calls of the two tables. Then it is done again and again, on the same
-//! people and a new session each time, and from the first call on, the second, and so on the calls fail, until it has been
-//! answered. Recovery may then do its work; what must hold holds within its time.
+//! Each command runs once without a fault, to count its calls of the two tables. Then it runs once for each of these
+//! calls, with the same people and a new session: all calls from that one on fail until the command is answered. The
+//! bookings must be consistent once recovery has run.
 
 use std::fs;
 use std::sync::Arc;
@@ -22,23 +22,23 @@ use serde_json::{Value, json};
 use crate::world::NEVER;
 
 kit::on_each_engine!(
-    what_fails_while_a_request_is_accepted_leaves_no_half,
-    what_fails_while_an_appointment_is_revoked_leaves_no_half,
-    what_fails_while_a_session_is_cancelled_leaves_no_half,
-    what_fails_while_a_session_is_opened_again_leaves_no_half,
-    what_fails_while_a_session_is_deleted_leaves_no_half,
-    what_fails_while_a_session_is_booked_at_once_leaves_no_half,
-    faults_while_a_client_ends_the_relation_leave_no_half,
-    a_crash_at_any_step_leaves_no_half,
+    faults_during_acceptance_leave_consistent_booking,
+    faults_during_revocation_leave_consistent_booking,
+    faults_during_cancellation_leave_consistent_booking,
+    faults_during_reopening_leave_consistent_booking,
+    faults_during_session_deletion_leave_consistent_booking,
+    faults_during_direct_booking_leave_consistent_booking,
+    faults_during_relation_end_leave_consistent_booking,
+    crash_at_any_step_leaves_consistent_booking,
 );
 
 const SOON: Duration = Duration::from_millis(50);
-/// How long a caller waits for a mesh that is cut off.
+/// Timeout of a call to a mesh that is cut off from its tables.
 const CUT_OFF: Duration = Duration::from_secs(1);
 const MODES: [Mode; 3] = [Mode::Throttle, Mode::LoseAnswer, Mode::Conflict];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
+enum Command {
     Accept,
     Revoke,
     Cancel,
@@ -48,11 +48,18 @@ enum Deed {
     EndRelation,
 }
 
-const DEEDS: [Deed; 7] =
-    [Deed::Accept, Deed::Revoke, Deed::Cancel, Deed::Reopen, Deed::Delete, Deed::BookAtOnce, Deed::EndRelation];
+const COMMANDS: [Command; 7] = [
+    Command::Accept,
+    Command::Revoke,
+    Command::Cancel,
+    Command::Reopen,
+    Command::Delete,
+    Command::BookAtOnce,
+    Command::EndRelation,
+];
 
-impl Deed {
-    /// The tables of the two services that have a part in it.
+impl Command {
+    /// Returns the tables of the two services that the command involves.
     const fn tables(self) -> [&'static str; 2] {
         match self {
             Self::Accept | Self::Revoke | Self::Cancel | Self::Reopen | Self::Delete | Self::BookAtOnce => {
@@ -63,80 +70,80 @@ impl Deed {
     }
 }
 
-async fn what_fails_while_a_request_is_accepted_leaves_no_half(engine: Engine) {
-    faults(engine, Deed::Accept).await;
+async fn faults_during_acceptance_leave_consistent_booking(engine: Engine) {
+    faults(engine, Command::Accept).await;
 }
 
-async fn what_fails_while_an_appointment_is_revoked_leaves_no_half(engine: Engine) {
-    faults(engine, Deed::Revoke).await;
+async fn faults_during_revocation_leave_consistent_booking(engine: Engine) {
+    faults(engine, Command::Revoke).await;
 }
 
-async fn what_fails_while_a_session_is_cancelled_leaves_no_half(engine: Engine) {
-    faults(engine, Deed::Cancel).await;
+async fn faults_during_cancellation_leave_consistent_booking(engine: Engine) {
+    faults(engine, Command::Cancel).await;
 }
 
-async fn what_fails_while_a_session_is_opened_again_leaves_no_half(engine: Engine) {
-    faults(engine, Deed::Reopen).await;
+async fn faults_during_reopening_leave_consistent_booking(engine: Engine) {
+    faults(engine, Command::Reopen).await;
 }
 
-async fn what_fails_while_a_session_is_deleted_leaves_no_half(engine: Engine) {
-    faults(engine, Deed::Delete).await;
+async fn faults_during_session_deletion_leave_consistent_booking(engine: Engine) {
+    faults(engine, Command::Delete).await;
 }
 
-async fn what_fails_while_a_session_is_booked_at_once_leaves_no_half(engine: Engine) {
-    faults(engine, Deed::BookAtOnce).await;
+async fn faults_during_direct_booking_leave_consistent_booking(engine: Engine) {
+    faults(engine, Command::BookAtOnce).await;
 }
 
-async fn faults_while_a_client_ends_the_relation_leave_no_half(engine: Engine) {
-    faults(engine, Deed::EndRelation).await;
+async fn faults_during_relation_end_leave_consistent_booking(engine: Engine) {
+    faults(engine, Command::EndRelation).await;
 }
 
-async fn faults(engine: Engine, deed: Deed) {
-    let stage = Box::pin(Stage::start(engine, deed, |config| config.endings.recovery_interval = SOON)).await;
-    let people = People::join(&stage.mesh).await;
+async fn faults(engine: Engine, command: Command) {
+    let faulty = Box::pin(FaultyMesh::start(engine, command, |config| config.endings.recovery_interval = SOON)).await;
+    let people = People::join(&faulty.mesh).await;
     for mode in MODES {
         // A read never conflicts.
-        stage.only(mode == Mode::Conflict);
-        let steps = stage.count(&people, deed).await;
+        faulty.only(mode == Mode::Conflict);
+        let steps = faulty.count(&people, command).await;
         for step in 0..steps {
-            let scene = Scene::set(&stage.mesh, &people, deed).await;
-            stage.fail_from(step, mode.clone()).await;
-            let answer = scene.play(&stage.mesh, &people, deed).await;
-            stage.proxy.set(Mode::Pass).await;
-            let what = format!("{deed:?}, {mode:?} from call {step} of {steps} on, told {}", answer.status);
-            until(&what, async || scene.is_whole(&stage.mesh, &people).await).await;
-            scene.is_as_was_told(&stage.mesh, &people, deed, &answer, &what).await;
-            scene.clear(&stage.mesh, &people).await;
+            let fixture = Fixture::create(&faulty.mesh, &people, command).await;
+            faulty.fail_from(step, mode.clone()).await;
+            let answer = fixture.play(&faulty.mesh, &people, command).await;
+            faulty.proxy.set(Mode::Pass).await;
+            let what = format!("{command:?}, {mode:?} from call {step} of {steps} on, told {}", answer.status);
+            until(&what, async || fixture.is_consistent(&faulty.mesh, &people).await).await;
+            fixture.assert_applied(&faulty.mesh, &people, command, &answer, &what).await;
+            fixture.clear(&faulty.mesh, &people).await;
         }
-        // A call that fails once is repeated. What was throttled was not done: there is nothing to see in doing it again.
+        // A call that fails once is retried. A throttled call had no effect, so its retry needs no test.
         for step in 0..if mode == Mode::Throttle { 0 } else { steps } {
-            let scene = Scene::set(&stage.mesh, &people, deed).await;
-            stage.fail_once(step, mode.clone());
-            let answer = scene.play(&stage.mesh, &people, deed).await;
-            stage.proxy.set(Mode::Pass).await;
-            let what = format!("{deed:?}, {mode:?} at call {step} of {steps}, told {}", answer.status);
-            until(&what, async || scene.is_whole(&stage.mesh, &people).await).await;
-            scene.is_as_was_told(&stage.mesh, &people, deed, &answer, &what).await;
-            scene.clear(&stage.mesh, &people).await;
+            let fixture = Fixture::create(&faulty.mesh, &people, command).await;
+            faulty.fail_once(step, mode.clone());
+            let answer = fixture.play(&faulty.mesh, &people, command).await;
+            faulty.proxy.set(Mode::Pass).await;
+            let what = format!("{command:?}, {mode:?} at call {step} of {steps}, told {}", answer.status);
+            until(&what, async || fixture.is_consistent(&faulty.mesh, &people).await).await;
+            fixture.assert_applied(&faulty.mesh, &people, command, &answer, &what).await;
+            fixture.clear(&faulty.mesh, &people).await;
         }
     }
-    stage.mesh.stop().await;
+    faulty.mesh.stop().await;
 }
 
-/// From some call on nothing of the first mesh reaches the tables, for good: as far as they can tell, it has crashed. A second
-/// one over the same tables puts things right. Most of it is waiting, so the deeds are done side by side, each on its own tables.
-async fn a_crash_at_any_step_leaves_no_half(engine: Engine) {
-    join_all(DEEDS.map(|deed| crashes(engine, deed))).await;
+/// From one call on, no call of the first mesh reaches the tables, as after a crash; a second mesh over the same tables
+/// recovers. The commands run in parallel, each on its own tables, since most of the time is waiting.
+async fn crash_at_any_step_leaves_consistent_booking(engine: Engine) {
+    join_all(COMMANDS.map(|command| crashes(engine, command))).await;
 }
 
-async fn crashes(engine: Engine, deed: Deed) {
+async fn crashes(engine: Engine, command: Command) {
     let secrets = tempfile::tempdir().unwrap();
     let keys = ["BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg="];
     let files = ["secrets", "keys"].map(|name| secrets.path().join(name));
     for (file, key) in files.iter().zip(keys) {
         fs::write(file, format!("{key}\n")).unwrap();
     }
-    let home = Stage::start(engine, deed, |config| {
+    let home = FaultyMesh::start(engine, command, |config| {
         config.storage.secrets_file = Some(files[0].clone());
         config.storage.key_encryption_keys_file = Some(files[1].clone());
     })
@@ -147,14 +154,14 @@ async fn crashes(engine: Engine, deed: Deed) {
         config.storage.key_encryption_keys_file = Some(files[1].clone());
         config.dynamodb.table_prefix.clone_from(&home.mesh.dynamodb.table_prefix);
     };
-    let steps = home.count(&people, deed).await;
+    let steps = home.count(&people, command).await;
     for step in 0..steps {
-        let first = Stage::start(engine, deed, shared).await;
-        let scene = Scene::set(&first.mesh, &people, deed).await;
+        let first = FaultyMesh::start(engine, command, shared).await;
+        let fixture = Fixture::create(&first.mesh, &people, command).await;
         first.fail_from(step, Mode::Hang).await;
-        let cut_off = tokio::time::timeout(CUT_OFF, scene.play(&first.mesh, &people, deed)).await;
+        let cut_off = tokio::time::timeout(CUT_OFF, fixture.play(&first.mesh, &people, command)).await;
         if let Ok(answer) = cut_off {
-            assert_ne!(answer.status, 500, "{deed:?}, cut off at call {step}: {}", answer.body);
+            assert_ne!(answer.status, 500, "{command:?}, cut off at call {step}: {}", answer.body);
         }
 
         let second = TestMesh::start_with(engine, |config| {
@@ -163,31 +170,31 @@ async fn crashes(engine: Engine, deed: Deed) {
             config.endings.recovery_interval = SOON;
         });
         let second = second.await;
-        let what = format!("{deed:?}, a crash at call {step} of {steps}");
-        until(&what, async || scene.is_whole(&second, &people).await).await;
-        // What was not done can be done now.
-        let again = scene.play(&second, &people, deed).await;
+        let what = format!("{command:?}, a crash at call {step} of {steps}");
+        until(&what, async || fixture.is_consistent(&second, &people).await).await;
+        // The command succeeds or is refused, but doesn't fail, when it is repeated.
+        let again = fixture.play(&second, &people, command).await;
         assert!(again.status < 500, "{what}: {}", again.body);
-        until(&what, async || scene.is_whole(&second, &people).await).await;
-        scene.clear(&second, &people).await;
+        until(&what, async || fixture.is_consistent(&second, &people).await).await;
+        fixture.clear(&second, &people).await;
         second.stop().await;
     }
     home.mesh.stop().await;
 }
 
-/// A mesh behind a proxy of its own.
-struct Stage {
+/// A mesh behind its own fault-injecting proxy.
+struct FaultyMesh {
     mesh: TestMesh,
     proxy: Proxy,
-    /// The engine, past the proxy.
+    /// Endpoint of the engine, without the proxy.
     direct: String,
-    /// Whether writes alone fail.
+    /// True if writes alone fail.
     writes: Arc<AtomicBool>,
     tables: [&'static str; 2],
 }
 
-impl Stage {
-    async fn start(engine: Engine, deed: Deed, change: impl FnOnce(&mut Config)) -> Self {
+impl FaultyMesh {
+    async fn start(engine: Engine, command: Command, change: impl FnOnce(&mut Config)) -> Self {
         let direct = engine.endpoint().await;
         let proxy = Proxy::start(&direct);
         let mesh = TestMesh::start_with(engine, |config| {
@@ -197,12 +204,12 @@ impl Stage {
             change(config);
         });
         let mesh = mesh.await;
-        let stage = Self { mesh, proxy, direct, writes: Arc::default(), tables: deed.tables() };
-        stage.only(false);
-        stage
+        let faulty = Self { mesh, proxy, direct, writes: Arc::default(), tables: command.tables() };
+        faulty.only(false);
+        faulty
     }
 
-    /// Limits what fails to the calls that a deed consists of, or to the writes among them.
+    /// Limits faults to the calls of a command, or to the writes among them.
     fn only(&self, writes: bool) {
         self.writes.store(writes, Ordering::Relaxed);
         let (tables, writes) = (self.table_names(), Arc::clone(&self.writes));
@@ -213,17 +220,17 @@ impl Stage {
         self.tables.map(|table| format!("{}{table}", self.mesh.dynamodb.table_prefix))
     }
 
-    /// How many calls of the two tables a deed takes when nothing fails.
-    async fn count(&self, people: &People, deed: Deed) -> usize {
-        let scene = Scene::set(&self.mesh, people, deed).await;
+    /// Counts the calls of the two tables that a command takes when nothing fails.
+    async fn count(&self, people: &People, command: Command) -> usize {
+        let fixture = Fixture::create(&self.mesh, people, command).await;
         let tables = self.table_names();
         let _before = self.proxy.take_calls();
-        let answer = scene.play(&self.mesh, people, deed).await;
-        assert!(answer.status < 300, "{deed:?}: {}", answer.body);
+        let answer = fixture.play(&self.mesh, people, command).await;
+        assert!(answer.status < 300, "{command:?}: {}", answer.body);
         let writes = self.writes.load(Ordering::Relaxed);
         let steps = self.proxy.take_calls_that(|call| is_meant(call, &tables, writes)).len();
-        assert!(steps >= 3, "{deed:?} takes {steps} calls");
-        assert!(scene.is_whole(&self.mesh, people).await, "{deed:?} is done when it is acknowledged");
+        assert!(steps >= 3, "{command:?} takes {steps} calls");
+        assert!(fixture.is_consistent(&self.mesh, people).await, "{command:?} is done when it is acknowledged");
         steps
     }
 
@@ -237,7 +244,7 @@ impl Stage {
     }
 }
 
-/// The calls that a deed consists of. What looks for pending events in the background is none of them.
+/// Returns true for the calls of a command, without background queries for pending events.
 fn is_meant(call: Call<'_>, tables: &[String; 2], writes: bool) -> bool {
     let is_read = matches!(call.operation, "GetItem" | "BatchGetItem" | "Query");
     tables.iter().any(|table| call.names(table))
@@ -245,7 +252,7 @@ fn is_meant(call: Call<'_>, tables: &[String; 2], writes: bool) -> bool {
         && !(writes && is_read)
 }
 
-/// A therapist, the client who is booked, and one more who has asked.
+/// A therapist, the client whose request is accepted, and another client with a request.
 struct People {
     therapist: Someone,
     client: Someone,
@@ -265,43 +272,43 @@ impl People {
 }
 
 /// A session and the requests for it.
-struct Scene {
+struct Fixture {
     session: String,
     start: Timestamp,
     /// The request of the client.
     appointment: String,
 }
 
-impl Scene {
-    /// What must be there before the deed.
-    async fn set(mesh: &TestMesh, people: &People, deed: Deed) -> Self {
-        // A new hour for each.
+impl Fixture {
+    /// Creates the session and requests that the command needs.
+    async fn create(mesh: &TestMesh, people: &People, command: Command) -> Self {
+        // Each fixture takes a new hour.
         mesh.pass(Duration::from_millis(1));
         let hour = Duration::from_secs(3600);
         let ahead = mesh.clock.now().checked_add(hour * 24 + hour * next()).unwrap();
         let start = Timestamp::from_second(ahead.as_second() / 3600 * 3600).unwrap();
-        let mut scene = Self { session: String::new(), start, appointment: String::new() };
-        if deed == Deed::BookAtOnce {
-            return scene;
+        let mut fixture = Self { session: String::new(), start, appointment: String::new() };
+        if command == Command::BookAtOnce {
+            return fixture;
         }
         let session =
-            mesh.ask(Method::POST, "/sessions", Some(&people.therapist), Some(scene.draft())).await.expect(201);
-        scene.session = text(&session, "sessionId");
+            mesh.ask(Method::POST, "/sessions", Some(&people.therapist), Some(fixture.draft())).await.expect(201);
+        fixture.session = text(&session, "sessionId");
         let ask = async |client: &Someone| {
             let wanted = json!({
-                "therapistId": people.therapist.id, "sessionId": scene.session, "appointmentDate": start.to_string(),
+                "therapistId": people.therapist.id, "sessionId": fixture.session, "appointmentDate": start.to_string(),
             });
             text(
                 &mesh.ask(Method::POST, "/appointments", Some(client), Some(wanted)).await.expect(201),
                 "appointmentId",
             )
         };
-        scene.appointment = ask(&people.client).await;
+        fixture.appointment = ask(&people.client).await;
         ask(&people.other).await;
-        if matches!(deed, Deed::Revoke | Deed::Cancel | Deed::Reopen | Deed::Delete) {
-            scene.play(mesh, people, Deed::Accept).await.expect(200);
+        if matches!(command, Command::Revoke | Command::Cancel | Command::Reopen | Command::Delete) {
+            fixture.play(mesh, people, Command::Accept).await.expect(200);
         }
-        scene
+        fixture
     }
 
     fn draft(&self) -> Value {
@@ -309,23 +316,23 @@ impl Scene {
         json!({"sessionDate": self.start.to_string(), "endTime": format!("{end}:50"), "sharedNotes": "ours"})
     }
 
-    async fn play(&self, mesh: &TestMesh, people: &People, deed: Deed) -> Answer {
+    async fn play(&self, mesh: &TestMesh, people: &People, command: Command) -> Answer {
         let session = format!("/sessions/{}", self.session);
         let status = format!("/appointments/{}/status", self.appointment);
         let put = async |path: &str, who: &Someone, status: &str| {
             mesh.ask(Method::PUT, path, Some(who), Some(json!({"status": status}))).await
         };
-        match deed {
-            Deed::Accept => put(&status, &people.therapist, "ACCEPTED").await,
-            Deed::Revoke => put(&status, &people.client, "REVOKED").await,
-            Deed::Cancel => put(&session, &people.therapist, "CANCELLED").await,
-            Deed::Reopen => put(&session, &people.therapist, "AVAILABLE").await,
-            Deed::Delete => mesh.ask(Method::DELETE, &session, Some(&people.therapist), None).await,
-            Deed::EndRelation => {
+        match command {
+            Command::Accept => put(&status, &people.therapist, "ACCEPTED").await,
+            Command::Revoke => put(&status, &people.client, "REVOKED").await,
+            Command::Cancel => put(&session, &people.therapist, "CANCELLED").await,
+            Command::Reopen => put(&session, &people.therapist, "AVAILABLE").await,
+            Command::Delete => mesh.ask(Method::DELETE, &session, Some(&people.therapist), None).await,
+            Command::EndRelation => {
                 let path = format!("/mapping/{}?therapistId={}", people.client.id, people.therapist.id);
                 mesh.ask(Method::DELETE, &path, Some(&people.client), None).await
             }
-            Deed::BookAtOnce => {
+            Command::BookAtOnce => {
                 let mut draft = self.draft();
                 draft["clientId"] = people.client.id.as_str().into();
                 mesh.ask(Method::POST, "/sessions", Some(&people.therapist), Some(draft)).await
@@ -333,8 +340,8 @@ impl Scene {
         }
     }
 
-    /// The session at that hour, if it is there, and the appointments for it.
-    async fn look(&self, mesh: &TestMesh, people: &People) -> Option<(Value, Vec<Value>)> {
+    /// Returns the session at that hour, if there is one, and its appointments; `None` if a read fails.
+    async fn observe(&self, mesh: &TestMesh, people: &People) -> Option<(Value, Vec<Value>)> {
         let end = self.start.checked_add(Duration::from_secs(1)).unwrap();
         let path = format!("/sessions?afterDate={}&beforeDate={end}", self.start);
         let sessions = mesh.get(&path, &people.therapist).await;
@@ -351,19 +358,19 @@ impl Scene {
         Some((session, appointments))
     }
 
-    /// The same, when nothing fails any more.
-    async fn looked(&self, mesh: &TestMesh, people: &People) -> (Value, Vec<Value>) {
+    /// Returns the same, retried until the reads succeed.
+    async fn observe_until_ready(&self, mesh: &TestMesh, people: &People) -> (Value, Vec<Value>) {
         loop {
-            if let Some(seen) = self.look(mesh, people).await {
+            if let Some(seen) = self.observe(mesh, people).await {
                 return seen;
             }
         }
     }
 
-    /// Never a booked slot without its appointment, never an accepted appointment without its slot, and nobody waits for what
-    /// can't be had, nor for somebody with whom the relation is ended.
-    async fn is_whole(&self, mesh: &TestMesh, people: &People) -> bool {
-        let Some((session, appointments)) = self.look(mesh, people).await else { return false };
+    /// Returns true if a booked slot has its appointment, an accepted appointment has its slot, and no request waits
+    /// for an unavailable session or after the end of the relation.
+    async fn is_consistent(&self, mesh: &TestMesh, people: &People) -> bool {
+        let Some((session, appointments)) = self.observe(mesh, people).await else { return false };
         let related = mesh.get("/clients", &people.therapist).await;
         if related.status != 200 {
             return false;
@@ -381,17 +388,17 @@ impl Scene {
         }
     }
 
-    /// Nobody waits for it any more: five may wait at a time.
+    /// Deletes the session, so that its requests don't count against the limit of five.
     async fn clear(&self, mesh: &TestMesh, people: &People) {
-        let (session, _) = self.looked(mesh, people).await;
+        let (session, _) = self.observe_until_ready(mesh, people).await;
         if let Some(id) = session["sessionId"].as_str() {
             let path = format!("/sessions/{id}");
             assert_eq!(mesh.ask(Method::DELETE, &path, Some(&people.therapist), None).await.status, 204);
         }
     }
 
-    /// What was acknowledged is so.
-    async fn is_as_was_told(&self, mesh: &TestMesh, people: &People, deed: Deed, answer: &Answer, what: &str) {
+    /// Asserts that an acknowledged command has taken effect.
+    async fn assert_applied(&self, mesh: &TestMesh, people: &People, command: Command, answer: &Answer, what: &str) {
         assert!(
             answer.status < 300 || matches!(answer.status, 409 | 503 | 504),
             "{what}: {} {}",
@@ -401,22 +408,22 @@ impl Scene {
         if answer.status >= 300 {
             return;
         }
-        let (session, appointments) = self.looked(mesh, people).await;
+        let (session, appointments) = self.observe_until_ready(mesh, people).await;
         let own = appointments.iter().find(|it| it["clientId"] == people.client.id.as_str());
         let own = own.map_or("", |it| it["status"].as_str().unwrap());
         let found = (session["status"].as_str().unwrap_or("none"), own);
-        let expected = match deed {
-            Deed::Accept | Deed::BookAtOnce => ("BOOKED", "ACCEPTED"),
-            Deed::Revoke | Deed::Reopen => ("AVAILABLE", "REVOKED"),
-            Deed::Cancel => ("CANCELLED", "REVOKED"),
-            Deed::Delete => ("none", "REVOKED"),
-            Deed::EndRelation => ("AVAILABLE", ""),
+        let expected = match command {
+            Command::Accept | Command::BookAtOnce => ("BOOKED", "ACCEPTED"),
+            Command::Revoke | Command::Reopen => ("AVAILABLE", "REVOKED"),
+            Command::Cancel => ("CANCELLED", "REVOKED"),
+            Command::Delete => ("none", "REVOKED"),
+            Command::EndRelation => ("AVAILABLE", ""),
         };
         assert_eq!(found, expected, "{what}");
     }
 }
 
-/// 1, 2 and so on, in this process.
+/// Returns the next number of this process.
 fn next() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)

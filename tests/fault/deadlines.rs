@@ -1,4 +1,4 @@
-//! The time that a caller gives, against a DynamoDB that takes all the time there is.
+//! Deadlines of callers while DynamoDB hangs.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ use reqwest::Method;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
-use crate::world::{NEVER, World, patient, serving};
+use crate::world::{NEVER, World, serving, untimed_transport};
 
-/// How late an answer may be on a busy machine; far less than the timeouts that must not be what ends the call.
+/// Tolerated delay of an answer on a busy machine; far below the timeouts that must not end the call.
 const SLACK: Duration = Duration::from_secs(3);
 
-/// A mesh that would wait for DynamoDB for an hour.
+/// Starts a mesh whose DynamoDB timeouts are an hour.
 async fn world(change: impl FnOnce(&mut mesh::Config)) -> World {
     World::start_with(Engine::Embedded, |config| {
         config.dynamodb.attempt_timeout = NEVER;
@@ -42,12 +42,12 @@ fn assert_out_of_time(status: &Status, started: Instant, timeout: Duration) {
 }
 
 #[tokio::test]
-async fn a_call_ends_when_the_time_that_its_caller_gives_is_over() {
+async fn call_ends_at_caller_deadline() {
     let world = world(|_| ()).await;
     let who = world.mesh.client("Asha").await;
     world.proxy.set(Mode::Hang).await;
     for address in [world.mesh.service("clients"), world.mesh.url.clone()] {
-        let mut clients = ClientServiceClient::with_origin(patient(), address.parse().unwrap());
+        let mut clients = ClientServiceClient::with_origin(untimed_transport(), address.parse().unwrap());
         let started = Instant::now();
         let request = within(GetClientRequest { client_id: who.id.clone() }, &who, "50m");
         let status = clients.get_client(request).await.unwrap_err();
@@ -58,29 +58,31 @@ async fn a_call_ends_when_the_time_that_its_caller_gives_is_over() {
 }
 
 #[tokio::test]
-async fn the_time_of_a_call_goes_on_to_the_services_behind() {
+async fn deadline_propagates_to_downstream_services() {
     let world = world(|_| ()).await;
     let who = world.mesh.client("Asha").await;
     world.only(None, "Users");
     world.proxy.set(Mode::Hang).await;
-    let mut clients = ClientServiceClient::with_origin(patient(), world.mesh.service("clients").parse().unwrap());
+    let mut clients =
+        ClientServiceClient::with_origin(untimed_transport(), world.mesh.service("clients").parse().unwrap());
     let started = Instant::now();
     let request = within(DeleteClientRequest { client_id: who.id.clone() }, &who, "400m");
     let status = clients.delete_client(request).await.unwrap_err();
-    // A callee is given a little less than is left, so its own refusal may come first.
+    // A callee gets a slightly shorter deadline, so its own error may come first.
     assert_out_of_time(&status, started, Duration::from_millis(300));
     world.proxy.set(Mode::Pass).await;
     world.mesh.stop().await;
 }
 
 #[tokio::test]
-async fn a_call_that_brings_no_time_gets_ours_and_nobody_gets_more_than_the_most() {
+async fn default_and_maximum_deadlines_apply() {
     let flags = ["--default-deadline", "2s", "--max-deadline", "3s", "--health-interval", "1h"];
     let world = world(|config| config.server = serving(&flags)).await;
     let who = world.mesh.client("Asha").await;
     world.proxy.set(Mode::Hang).await;
     let ask = async |timeout: Option<&'static str>, seconds: u64| {
-        let mut clients = ClientServiceClient::with_origin(patient(), world.mesh.service("clients").parse().unwrap());
+        let mut clients =
+            ClientServiceClient::with_origin(untimed_transport(), world.mesh.service("clients").parse().unwrap());
         let mut request = within(GetClientRequest { client_id: who.id.clone() }, &who, "1S");
         match timeout {
             Some(timeout) => request.metadata_mut().insert("grpc-timeout", timeout.parse().unwrap()),
@@ -96,7 +98,7 @@ async fn a_call_that_brings_no_time_gets_ours_and_nobody_gets_more_than_the_most
 }
 
 #[tokio::test]
-async fn a_rest_request_ends_when_the_front_has_waited_long_enough() {
+async fn rest_request_times_out_at_front() {
     let timeout = Duration::from_secs(2);
     let world = world(|config| config.front.request_timeout = timeout).await;
     let who = world.mesh.client("Asha").await;

@@ -1,4 +1,4 @@
-//! A mesh that is told to stop while requests are under way.
+//! Graceful shutdown while requests are in progress.
 
 use kit::engine::Engine;
 use kit::fault::Mode;
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::world::{NEVER, World};
 
 #[tokio::test]
-async fn requests_under_way_get_their_answers_and_new_ones_are_refused() {
+async fn drain_answers_open_requests_and_refuses_connections() {
     let world = World::start_with(Engine::Embedded, |config| {
         config.dynamodb.attempt_timeout = NEVER;
         config.dynamodb.operation_timeout = NEVER;
@@ -21,7 +21,7 @@ async fn requests_under_way_get_their_answers_and_new_ones_are_refused() {
     let profile = serde_json::json!({"name": "Ben", "email": who.email, "pincode": "110001"});
     let (read, change) = (world.mesh.request(Method::GET, &path), world.mesh.request(Method::PUT, &path));
 
-    // Both hang within DynamoDB until the mesh refuses connections: so they are under way when it is told to stop.
+    // Both hang in DynamoDB until the mesh refuses connections, so they are in progress at the shutdown.
     world.only(Some("GetItem"), "Clients");
     world.proxy.set(Mode::Hang).await;
     let mut under_way = JoinSet::new();

@@ -1,4 +1,4 @@
-//! Connections that say nothing, or half of something, and more connections than there are places, for all or for one source.
+//! Idle and half-open connections, and connections above the limits in total and per source.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::world::{NEVER, World, serving};
 
-/// How long a new connection may take to make its first request.
+/// Timeout of a new connection for its first request.
 const TIMEOUT: Duration = Duration::from_millis(300);
-/// How much later than that it may be closed on a busy machine.
+/// Tolerated delay of the close on a busy machine.
 const SLACK: Duration = Duration::from_secs(5);
 
 async fn mesh(flags: &[&str]) -> TestMesh {
@@ -25,7 +25,7 @@ async fn connect(address: &str) -> TcpStream {
     TcpStream::connect(address.trim_start_matches("http://")).await.unwrap()
 }
 
-/// Waits until the other side closes; what it says before that doesn't count.
+/// Waits until the other side closes, and ignores what it sends before.
 async fn closed(mut stream: TcpStream) {
     let mut said = Vec::new();
     let end = stream.read_to_end(&mut said);
@@ -33,7 +33,7 @@ async fn closed(mut stream: TcpStream) {
     let _ = tokio::time::timeout(TIMEOUT + SLACK, end).await.expect("the connection is closed in time");
 }
 
-/// A request by HTTP/1.1 and the first line of its answer.
+/// Sends a request by HTTP/1.1. Returns the status line.
 async fn ask(stream: &mut TcpStream) -> String {
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut said = Vec::new();
@@ -45,7 +45,7 @@ async fn ask(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_connection_that_makes_no_request_is_closed() {
+async fn connection_without_request_is_closed() {
     let mesh = mesh(&["--first-request-timeout", "300ms"]).await;
     for address in [mesh.url.clone(), mesh.service("auth"), mesh.service("clients"), mesh.service("therapists")] {
         for said in [
@@ -68,26 +68,26 @@ async fn a_connection_that_makes_no_request_is_closed() {
 }
 
 #[tokio::test]
-async fn a_connection_that_has_made_a_request_may_rest() {
+async fn connection_after_request_may_be_idle() {
     let mesh = mesh(&["--first-request-timeout", "300ms"]).await;
-    let http2 = crate::world::patient();
+    let http2 = crate::world::untimed_transport();
     let healthz = async || http2.get(format!("{}/healthz", mesh.url).parse().unwrap()).await.unwrap();
     let first = healthz().await;
     assert_eq!(first.status(), 200);
-    // A connection that is opened later and closed for its silence shows that the time is over.
+    // A later connection that is closed without a request shows that the timeout is over.
     closed(connect(&mesh.url).await).await;
     assert_eq!(healthz().await.status(), 200);
     mesh.stop().await;
 }
 
-/// A connection to the front from this address of the loopback.
+/// Connects to the front from this loopback address.
 async fn connect_from(source: u8, mesh: &TestMesh) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from(([127, 0, 0, source], 0))).unwrap();
     socket.connect(mesh.url.trim_start_matches("http://").parse().unwrap()).await.unwrap()
 }
 
-/// Connections that have asked once and are kept alive.
+/// Opens connections that have made one request and are kept alive.
 async fn kept_alive(source: u8, number: usize, mesh: &TestMesh) -> Vec<TcpStream> {
     let mut kept = Vec::new();
     for _ in 0..number {
@@ -99,14 +99,14 @@ async fn kept_alive(source: u8, number: usize, mesh: &TestMesh) -> Vec<TcpStream
 }
 
 #[tokio::test]
-async fn newcomer_takes_the_place_of_the_longest_idle_connection() {
-    // The services count their own: each is called by the front and by others, and auth by all of them.
+async fn new_connection_replaces_longest_idle_one() {
+    // The limits hold for services too: each is called by the front and by others, and auth by all of them.
     let mesh = mesh(&["--max-connections", "24", "--max-connections-per-source", "10"]).await;
     let mut kept = Vec::new();
     for (source, number) in [(2, 10), (3, 10), (4, 4)] {
         kept.extend(kept_alive(source, number, &mesh).await);
     }
-    // The first has asked again, so the second is idle longest.
+    // The first makes another request, so the second is idle longest.
     assert_eq!(ask(&mut kept[0]).await, "HTTP/1.1 200 OK");
     let mut newcomer = connect_from(5, &mesh).await;
     assert_eq!(ask(&mut newcomer).await, "HTTP/1.1 200 OK");
@@ -119,7 +119,7 @@ async fn newcomer_takes_the_place_of_the_longest_idle_connection() {
 }
 
 #[tokio::test]
-async fn source_over_its_budget_loses_its_own_idle_connection() {
+async fn source_over_limit_loses_its_idle_connection() {
     let mesh = mesh(&["--max-connections", "24", "--max-connections-per-source", "3"]).await;
     let mut neighbour = kept_alive(2, 1, &mesh).await;
     let mut greedy = kept_alive(3, 3, &mesh).await;
@@ -133,7 +133,7 @@ async fn source_over_its_budget_loses_its_own_idle_connection() {
 }
 
 #[tokio::test]
-async fn source_over_its_budget_is_refused_while_all_its_connections_are_busy() {
+async fn source_over_limit_with_busy_connections_is_refused() {
     let world = World::start_with(Engine::Embedded, |config| {
         let flags = ["--max-connections-per-source", "2", "--max-deadline", "1h", "--health-interval", "1h"];
         config.server = serving(&flags);
@@ -160,7 +160,7 @@ async fn source_over_its_budget_is_refused_while_all_its_connections_are_busy() 
 }
 
 #[tokio::test]
-async fn thousand_connections_of_one_source_keep_nobody_out() {
+async fn thousand_connections_of_source_block_nobody() {
     let mesh = mesh(&[]).await;
     let kept = kept_alive(3, 1030, &mesh).await;
     for source in [3, 4] {

@@ -1,4 +1,4 @@
-//! Whether a login is open, while auth can't tell: what gives is refused, what ends is not.
+//! Checks of open logins while auth is unavailable: what grants access fails, what ends it succeeds.
 
 use kit::engine::Engine;
 use kit::fault::Mode;
@@ -8,12 +8,9 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
-kit::on_each_engine!(
-    grants_are_refused_while_auth_cannot_tell_of_logins_and_revocations_are_not,
-    accounts_are_not_ended_while_auth_cannot_tell_of_logins,
-);
+kit::on_each_engine!(auth_outage_blocks_grants_but_not_revocations, auth_outage_blocks_account_deletion,);
 
-async fn grants_are_refused_while_auth_cannot_tell_of_logins_and_revocations_are_not(engine: Engine) {
+async fn auth_outage_blocks_grants_but_not_revocations(engine: Engine) {
     let world = World::start(engine).await;
     let mesh = &world.mesh;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
@@ -41,7 +38,7 @@ async fn grants_are_refused_while_auth_cannot_tell_of_logins_and_revocations_are
     world.mesh.stop().await;
 }
 
-async fn accounts_are_not_ended_while_auth_cannot_tell_of_logins(engine: Engine) {
+async fn auth_outage_blocks_account_deletion(engine: Engine) {
     let world = World::start(engine).await;
     let asha = world.mesh.client("Asha").await;
     let path = format!("/clients/{}", asha.id);

@@ -1,14 +1,14 @@
-//! The mesh while something fails: DynamoDB, a caller, the network, or everything at once by too much of it.
+//! Tests of the mesh under faults: of DynamoDB, callers and connections, and under overload.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod account_deletion;
 mod bookings;
 mod deadlines;
+mod disconnects;
 mod drain;
-mod endings;
-mod hang_up;
-mod late_writes;
 mod listener;
 mod logins;
+mod lost_answers;
 mod overload;
 mod store_down;
 mod world;

@@ -16,12 +16,12 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 
-use crate::world::{NEVER, World, patient, serving};
+use crate::world::{NEVER, World, serving, untimed_transport};
 
 const PLACES: usize = 3;
 
 #[tokio::test]
-async fn what_comes_on_top_is_refused_at_once_and_the_service_is_not_sick() {
+async fn excess_request_is_rejected_and_service_stays_healthy() {
     let most = PLACES.to_string();
     let world = World::start_with(Engine::Embedded, |config| {
         config.server = serving(&["--max-concurrent-requests", &most, "--health-interval", "1h"]);
@@ -47,7 +47,7 @@ async fn what_comes_on_top_is_refused_at_once_and_the_service_is_not_sick() {
         assert_eq!((refused.retry_after(), refused.headers["retry-after"].as_bytes()), (Some(1.0), b"1".as_slice()));
     }
     let address: http::Uri = mesh.service("clients").parse().unwrap();
-    let mut clients = ClientServiceClient::with_origin(patient(), address.clone());
+    let mut clients = ClientServiceClient::with_origin(untimed_transport(), address.clone());
     let mut list = tonic::Request::new(ListClientsRequest::default());
     list.metadata_mut().insert("authorization", format!("Bearer {}", who.token).parse().unwrap());
     let refused = clients.list_clients(list).await.unwrap_err();
@@ -56,11 +56,11 @@ async fn what_comes_on_top_is_refused_at_once_and_the_service_is_not_sick() {
     assert_eq!(details.error_info().unwrap().reason, "OVERLOADED");
     assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_secs(1)));
 
-    let mut health = HealthClient::with_origin(patient(), address);
+    let mut health = HealthClient::with_origin(untimed_transport(), address);
     let status = health.check(HealthCheckRequest::default()).await.unwrap().into_inner().status();
     assert_eq!(status, ServingStatus::Serving);
     answer(mesh.request(Method::GET, "/healthz")).await.expect(200);
-    // The other services have places of their own, which hang likewise; a refusal needs none.
+    // The other services have limits of their own.
     mesh.get("/therapists/nobody", &who).await.refused(404, "NOT_FOUND");
 
     proxy.set(Mode::Pass).await;
@@ -71,7 +71,7 @@ async fn what_comes_on_top_is_refused_at_once_and_the_service_is_not_sick() {
     world.mesh.stop().await;
 }
 
-/// A mesh with few places at each service, a client, and a therapist with access to the client's journal.
+/// Starts a mesh with a low concurrency limit at each service, a client, and a therapist with access to the journal.
 async fn few_places() -> (World, Someone, Someone) {
     let most = PLACES.to_string();
     let world = World::start_with(Engine::Embedded, |config| {
@@ -93,7 +93,7 @@ async fn access(mesh: &TestMesh, client: &Someone, therapist: &Someone, change: 
     mesh.ask(Method::PUT, &path, Some(client), Some(json!({"access": change}))).await
 }
 
-/// Takes all places of mapping for everybody, with requests that hang in the store.
+/// Fills mapping's concurrency limit for people with requests that hang in the store.
 async fn take_places_of_mapping(world: &World, who: &Someone) -> JoinSet<Answer> {
     world.only(Some("Query"), "Mappings");
     let _ = world.proxy.take_calls();
@@ -111,12 +111,13 @@ fn list(client: &Someone) -> String {
     format!("/clients/{}/therapists", client.id)
 }
 
+/// Requests that end access have reserved capacity.
 #[tokio::test]
-async fn what_ends_things_is_answered_when_all_other_places_are_taken() {
+async fn revocation_is_served_during_overload() {
     let (world, asha, noor) = Box::pin(few_places()).await;
     let mesh = &world.mesh;
     let waiting = take_places_of_mapping(&world, &asha).await;
-    // The same RPC grants and revokes: the request decides.
+    // The RPC grants and revokes; the message decides.
     access(mesh, &asha, &noor, "ACCEPTED").await.refused(429, "OVERLOADED");
     assert_eq!(access(mesh, &asha, &noor, "REVOKED").await.expect(200)["journalAccess"], "REVOKED");
     let path = format!("/mapping/{}?therapistId={}", asha.id, noor.id);
@@ -128,8 +129,9 @@ async fn what_ends_things_is_answered_when_all_other_places_are_taken() {
     world.mesh.stop().await;
 }
 
+/// Calls of services have reserved capacity.
 #[tokio::test]
-async fn services_are_answered_when_all_places_of_people_are_taken() {
+async fn service_call_is_served_during_overload() {
     let (world, asha, noor) = Box::pin(few_places()).await;
     let waiting = take_places_of_mapping(&world, &asha).await;
     // Journals asks mapping for the grant.
@@ -142,7 +144,7 @@ async fn services_are_answered_when_all_places_of_people_are_taken() {
 }
 
 #[tokio::test]
-async fn one_caller_leaves_places_for_others() {
+async fn caller_limit_leaves_capacity_for_others() {
     let world = World::start_with(Engine::Embedded, |config| {
         config.server = serving(&["--max-requests-per-caller", "2", "--health-interval", "1h"]);
         config.dynamodb.attempt_timeout = NEVER;

@@ -1,4 +1,5 @@
-//! A DynamoDB that hangs, is not there, throttles or is slow: everyone is told to come back, and nobody learns why.
+//! A DynamoDB that hangs, refuses connections, throttles or is slow: callers are told to retry, without internal
+//! details.
 
 use std::time::Duration;
 
@@ -19,9 +20,9 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 
-use crate::world::{World, patient};
+use crate::world::{World, untimed_transport};
 
-/// Words of the inside: tables, the SDK and what it stands on, addresses, what the proxy says.
+/// Internal words that no answer may contain: tables, the SDK and its dependencies, addresses, texts of the proxy.
 const INSIDE: [&str; 12] = [
     "Users",
     "Clients",
@@ -42,7 +43,7 @@ struct People {
     therapist: Someone,
 }
 
-/// One request of every RPC that people may call, and of each way that it reads or writes. JWKS is kept in memory.
+/// Returns a request for each read or write of every routable RPC. JWKS is not among them: it is cached in memory.
 fn everything(mesh: &TestMesh, people: &People) -> Vec<(String, RequestBuilder)> {
     let People { client, therapist } = people;
     let account = json!({"email": "new@example.org", "password": PASSWORD, "role": "CLIENT"});
@@ -114,7 +115,7 @@ fn bearer<T>(message: T, who: &Someone) -> Request<T> {
     request
 }
 
-/// The whole story of an outage. Requests that took longer than the front's deadline would get 504, not 503.
+/// Tests an outage and the recovery after it. Requests longer than the front's deadline would get 504, not 503.
 async fn an_outage(mode: Mode) {
     let world =
         World::start_with(Engine::Embedded, |config| config.front.request_timeout = Duration::from_secs(8)).await;
@@ -132,13 +133,13 @@ async fn an_outage(mode: Mode) {
         assert_told_to_retry(&what, &answer);
     }
     for address in [mesh.url.clone(), mesh.service("auth")] {
-        let mut auth = AuthServiceClient::with_origin(patient(), address.parse().unwrap());
+        let mut auth = AuthServiceClient::with_origin(untimed_transport(), address.parse().unwrap());
         let login = LoginRequest { email: people.client.email.clone(), password: PASSWORD.to_owned() };
         assert_told_to_retry_by_grpc(&auth.login(login).await.unwrap_err());
         assert_told_to_retry_by_grpc(&auth.get_me(bearer(GetMeRequest {}, &people.client)).await.unwrap_err());
     }
     let address = mesh.service("therapists").parse().unwrap();
-    let mut therapists = TherapistServiceClient::with_origin(patient(), address);
+    let mut therapists = TherapistServiceClient::with_origin(untimed_transport(), address);
     let list = therapists.list_therapists(bearer(ListTherapistsRequest::default(), &people.client));
     assert_told_to_retry_by_grpc(&list.await.unwrap_err());
 
@@ -158,27 +159,27 @@ async fn an_outage(mode: Mode) {
 }
 
 #[tokio::test]
-async fn a_store_that_hangs_makes_everything_unavailable_for_as_long() {
+async fn hanging_store_makes_every_rpc_unavailable() {
     Box::pin(an_outage(Mode::Hang)).await;
 }
 
 #[tokio::test]
-async fn a_store_that_is_not_there_makes_everything_unavailable_for_as_long() {
+async fn refusing_store_makes_every_rpc_unavailable() {
     Box::pin(an_outage(Mode::Refuse)).await;
 }
 
 #[tokio::test]
-async fn a_store_that_throttles_makes_everything_unavailable_for_as_long() {
+async fn throttling_store_makes_every_rpc_unavailable() {
     Box::pin(an_outage(Mode::Throttle)).await;
 }
 
 #[tokio::test]
-async fn a_store_that_is_too_slow_makes_everything_unavailable_for_as_long() {
+async fn too_slow_store_makes_every_rpc_unavailable() {
     Box::pin(an_outage(Mode::Delay(Duration::from_secs(60)))).await;
 }
 
 #[tokio::test]
-async fn a_store_that_is_merely_slow_is_waited_for() {
+async fn slow_store_is_waited_for() {
     let world = World::start(Engine::Embedded).await;
     world.proxy.set(Mode::Delay(Duration::from_millis(100))).await;
     let client = world.mesh.client("Asha").await;
@@ -187,7 +188,7 @@ async fn a_store_that_is_merely_slow_is_waited_for() {
 }
 
 #[tokio::test]
-async fn public_keys_are_shown_while_the_store_is_down() {
+async fn jwks_is_served_while_store_is_down() {
     let world = World::start(Engine::Embedded).await;
     world.proxy.set(Mode::Throttle).await;
     answer(world.mesh.request(Method::GET, "/.well-known/jwks.json")).await.expect(200);
@@ -195,17 +196,17 @@ async fn public_keys_are_shown_while_the_store_is_down() {
 }
 
 #[tokio::test]
-async fn health_turns_with_the_store_and_back() {
+async fn health_follows_store() {
     let soon = Duration::from_millis(50);
     let world = World::start_with(Engine::Embedded, |config| config.server.health_interval = soon).await;
     let mesh = &world.mesh;
     let of = async |domain: &str, service: &str| {
-        let mut health = HealthClient::with_origin(patient(), mesh.service(domain).parse().unwrap());
+        let mut health = HealthClient::with_origin(untimed_transport(), mesh.service(domain).parse().unwrap());
         let answer = health.check(HealthCheckRequest { service: service.to_owned() }).await;
         answer.unwrap().into_inner().status()
     };
     let of_front = async || {
-        let mut health = HealthClient::with_origin(patient(), mesh.url.parse().unwrap());
+        let mut health = HealthClient::with_origin(untimed_transport(), mesh.url.parse().unwrap());
         let by_grpc = health.check(HealthCheckRequest::default()).await.unwrap().into_inner().status();
         let by_rest = answer(mesh.request(Method::GET, "/healthz")).await;
         (by_grpc, by_rest.status, by_rest.body["status"].as_str().map(str::to_owned))

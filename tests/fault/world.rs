@@ -1,4 +1,4 @@
-//! A mesh whose DynamoDB can be made to fail.
+//! A mesh behind a fault-injecting DynamoDB proxy.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use kit::mesh::TestMesh;
 use mesh::Config;
 use tonic::body::Body;
 
-/// How long a call of DynamoDB may take in these tests, with all its attempts.
+/// Operation timeout of DynamoDB in these tests, with all attempts.
 const OPERATION: Duration = Duration::from_millis(1500);
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 
 pub(crate) struct World {
     pub(crate) mesh: TestMesh,
     pub(crate) proxy: Proxy,
-    /// The store itself, past the proxy.
+    /// Client of the store, without the proxy.
     pub(crate) store: dynamo::Client,
     prefix: String,
 }
@@ -31,7 +31,7 @@ struct Serving {
     config: server::Config,
 }
 
-/// How services serve by these flags.
+/// Parses the server configuration from these flags.
 pub(crate) fn serving(flags: &[&str]) -> server::Config {
     Serving::parse_from([&["test"], flags].concat()).config
 }
@@ -41,8 +41,8 @@ impl World {
         Self::start_with(engine, |_| ()).await
     }
 
-    /// A mesh that gives up on DynamoDB soon, and that does nothing by itself unless `change` says so: it looks for
-    /// unfinished endings, and at its health, once an hour.
+    /// Starts a mesh with short DynamoDB timeouts. Recovery of account deletions and health checks run once an hour,
+    /// unless `change` sets their intervals.
     pub(crate) async fn start_with(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
         let proxy = Proxy::start(&engine.endpoint().await);
         let mut direct = dynamo::Config::default();
@@ -59,15 +59,15 @@ impl World {
         Self { mesh, proxy, store: direct.connect().await, prefix: direct.table_prefix }
     }
 
-    /// Limits what the proxy does to calls of this operation, or of all, on this table.
+    /// Limits faults to calls of this operation, or of any, on this table.
     pub(crate) fn only(&self, operation: Option<&'static str>, table: &str) {
         let table = format!("{}{table}", self.prefix);
         self.proxy.only(move |call| operation.is_none_or(|wanted| wanted == call.operation) && call.names(&table));
     }
 }
 
-/// What carries gRPC without a clock of its own: tonic's channel would give up by itself when the time of a call is over,
-/// and nobody would see what the server says.
-pub(crate) fn patient() -> Client<HttpConnector, Body> {
+/// Returns a gRPC transport without a timeout. tonic's channel ends a call at its deadline, which would hide the
+/// server's answer.
+pub(crate) fn untimed_transport() -> Client<HttpConnector, Body> {
     Client::builder(TokioExecutor::new()).http2_only(true).build_http()
 }

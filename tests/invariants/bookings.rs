@@ -1,5 +1,5 @@
-//! Rules 10 and 11 under races: of any number of acceptances one wins, and whatever many people do to one session at once
-//! looks as if they had done it one after another.
+//! Rules 10 and 11 under concurrency: one of many acceptances succeeds, and concurrent histories of one session are
+//! linearizable.
 
 use std::sync::Mutex;
 
@@ -13,28 +13,28 @@ use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester};
 
 use crate::model::random::Random;
 use crate::practice::{Slot as Time, change, decide, id_of};
-use crate::register::{Number, Op, Register, Request, Slot, Told};
+use crate::register::{Number, Op, Outcome, Register, Request, Slot};
 use crate::steps::Pair;
 
 kit::on_each_engine!(
-    of_a_hundred_acceptances_at_once_one_wins,
-    whatever_races_for_a_session_looks_as_if_done_one_after_another,
-    of_sixty_four_overlapping_sessions_at_once_no_two_overlap,
+    hundred_concurrent_acceptances_accept_one,
+    concurrent_booking_histories_are_linearizable,
+    concurrent_sessions_never_overlap,
 );
 
 const ROUNDS: usize = 20;
 const SOAK_ROUNDS: usize = 1_000;
 const CLIENTS: usize = 100;
-/// How many people join at once: passwords are dear.
+/// Number of people registered in parallel: password hashing is expensive.
 const JOINING: usize = 4;
-/// How many clients race in the histories that are checked: the checker's search grows with every one.
-const FEW: usize = 5;
+/// Number of clients in a checked history: the checker's search grows with each.
+const RACING_CLIENTS: usize = 5;
 
-async fn of_a_hundred_acceptances_at_once_one_wins(engine: Engine) {
-    hundreds(engine, ROUNDS).await;
+async fn hundred_concurrent_acceptances_accept_one(engine: Engine) {
+    race_acceptances(engine, ROUNDS).await;
 }
 
-async fn whatever_races_for_a_session_looks_as_if_done_one_after_another(engine: Engine) {
+async fn concurrent_booking_histories_are_linearizable(engine: Engine) {
     histories(engine, 3 * ROUNDS).await;
 }
 
@@ -42,27 +42,27 @@ async fn whatever_races_for_a_session_looks_as_if_done_one_after_another(engine:
 #[ignore = "takes minutes: .ci/soak"]
 async fn soak_bookings() {
     for engine in [Engine::Embedded, Engine::DynamoDbLocal] {
-        hundreds(engine, SOAK_ROUNDS).await;
+        race_acceptances(engine, SOAK_ROUNDS).await;
         histories(engine, SOAK_ROUNDS).await;
     }
 }
 
-/// A therapist, and many clients of whom each could get the session.
+/// Registers a therapist and many clients, as pairs with the same therapist.
 async fn pairs(mesh: &TestMesh, clients: usize) -> Vec<Pair> {
     let therapist = mesh.therapist("Noor", "Grief", "110001").await;
     let joined = stream::iter(0..clients).map(|_| mesh.join("CLIENT")).buffer_unordered(JOINING);
     joined.map(|client| Pair { client, therapist: therapist.clone() }).collect().await
 }
 
-/// A hundred operations at once are too many for the checker's search: these races are held to what must be true at the end.
-async fn hundreds(engine: Engine, rounds: usize) {
+/// Checks the final state only: a hundred concurrent operations are too many for the linearizability checker.
+async fn race_acceptances(engine: Engine, rounds: usize) {
     let mesh = TestMesh::start(engine).await;
     let pairs = pairs(&mesh, CLIENTS).await;
     let therapist = &pairs[0].therapist;
     for round in 0..rounds {
         let time = Time::new(&mesh, round);
         let session = pairs[0].offer(&mesh, &time).await;
-        // Now all have asked before the first is accepted, now each is accepted as soon as it has asked.
+        // Alternates between acceptances after all requests, and each right after its request.
         let accepted = if round % 2 == 0 {
             let asked = join_all(pairs.iter().map(|pair| pair.ask_for(&mesh, &session, &time))).await;
             let asked: Vec<_> = asked.into_iter().map(|asked| id_of(&asked.expect(201), "appointmentId")).collect();
@@ -79,7 +79,7 @@ async fn hundreds(engine: Engine, rounds: usize) {
             });
             join_all(both).await.into_iter().flatten().collect()
         };
-        one_has_it(&mesh, &pairs, &session, accepted).await;
+        assert_one_accepted(&mesh, &pairs, &session, accepted).await;
     }
     mesh.stop().await;
 }
@@ -89,8 +89,8 @@ async fn accept(mesh: &TestMesh, therapist: &Someone, appointment: String) -> (S
     (appointment, answer)
 }
 
-/// One is ACCEPTED, the session is BOOKED for that one, and all others are REJECTED, whatever they were told on the way.
-async fn one_has_it(mesh: &TestMesh, pairs: &[Pair], session: &str, accepted: Vec<(String, Answer)>) {
+/// Asserts that one is ACCEPTED, the session is BOOKED for it, and all others are REJECTED in the end.
+async fn assert_one_accepted(mesh: &TestMesh, pairs: &[Pair], session: &str, accepted: Vec<(String, Answer)>) {
     let therapist = &pairs[0].therapist;
     let (won, lost): (Vec<_>, Vec<_>) = accepted.into_iter().partition(|(_, answer)| answer.status == 200);
     let [(winner, told)] = won.as_slice() else { panic!("{} have won: {won:?}", won.len()) };
@@ -115,10 +115,10 @@ async fn status(mesh: &TestMesh, who: &Someone, appointment: &str) -> String {
     id_of(&answer, "status")
 }
 
-/// What was recorded, for the checker and for whoever reads why it fails.
+/// A recorded history, for the checker and for the message of a failure.
 struct History {
     checked: LinearizabilityTester<Number, Register>,
-    steps: Vec<(Number, Op, Option<Told>)>,
+    steps: Vec<(Number, Op, Option<Outcome>)>,
 }
 
 /// One race for one session.
@@ -130,30 +130,30 @@ struct Race<'a> {
     history: Mutex<History>,
 }
 
-/// Each client asks and, with the therapist, does one thing after another to the own request, while the therapist cancels the
-/// session and opens it again. The requests of a client are touched by one caller at a time: what others can see of them
-/// before it is acknowledged goes through the session alone, which is what decides.
+/// Runs concurrent histories. Each client, with the therapist, changes the client's own request step by step, while the
+/// therapist cancels and reopens the session. One caller at a time changes a client's requests, so other callers can
+/// observe an unacknowledged change through the session alone.
 async fn histories(engine: Engine, rounds: usize) {
     let mesh = TestMesh::start(engine).await;
-    let pairs = pairs(&mesh, FEW).await;
+    let pairs = pairs(&mesh, RACING_CLIENTS).await;
     for round in 0..rounds {
         let time = Time::new(&mesh, round);
         let session = pairs[0].offer(&mesh, &time).await;
-        let history = History { checked: LinearizabilityTester::new(Register::new(FEW)), steps: Vec::new() };
+        let history = History { checked: LinearizabilityTester::new(Register::new(RACING_CLIENTS)), steps: Vec::new() };
         let history = Mutex::new(history);
         let race = Race { mesh: &mesh, pairs: &pairs, session, time, history };
         let mut random = Random::new(u64::try_from(round).unwrap());
-        let clients: Vec<_> = (0..FEW).map(|number| (number, plan(&mut random))).collect();
+        let clients: Vec<_> = (0..RACING_CLIENTS).map(|number| (number, plan(&mut random))).collect();
         let therapist = random.percent(60).then(|| [Op::Cancel, Op::Reopen].map(|op| random.percent(60).then_some(op)));
         let therapist = async {
             for op in therapist.into_iter().flatten().flatten() {
-                race.play(FEW, op, None).await;
+                race.play(RACING_CLIENTS, op, None).await;
             }
         };
         let clients = join_all(clients.into_iter().map(|(number, plan)| race.client(number, plan)));
         let (requests, ()) = tokio::join!(clients, therapist);
-        // Once all is acknowledged, everything is as somebody was told.
-        race.play(FEW, Op::LookAtSlot, None).await;
+        // Once all is acknowledged, the final reads belong to the history too.
+        race.play(RACING_CLIENTS, Op::LookAtSlot, None).await;
         for (number, request) in requests.iter().enumerate() {
             race.play(number, Op::Look(number), request.as_deref()).await;
         }
@@ -170,13 +170,13 @@ impl History {
         self.steps.push((thread, op, None));
     }
 
-    fn ends(&mut self, thread: Number, op: Op, told: Told) {
+    fn ends(&mut self, thread: Number, op: Op, told: Outcome) {
         self.checked.on_return(thread, told).unwrap();
         self.steps.push((thread, op, Some(told)));
     }
 }
 
-/// What becomes of one request.
+/// Sequence of operations on one request.
 #[derive(Debug, Clone, Copy)]
 enum Plan {
     Accept,
@@ -197,7 +197,7 @@ fn plan(random: &mut Random) -> Plan {
 }
 
 impl Race<'_> {
-    /// Answers the id of the client's last request.
+    /// Plays the plan of one client. Returns the id of the client's last request.
     async fn client(&self, number: Number, plan: Plan) -> Option<String> {
         let mut request = self.ask(number, None).await?;
         let steps: &[Op] = match plan {
@@ -218,19 +218,19 @@ impl Race<'_> {
         Some(request)
     }
 
-    /// The id of the request, if there is one now.
+    /// Requests the session. Returns the id of the request, if there is one now.
     async fn ask(&self, number: Number, before: Option<&str>) -> Option<String> {
         let body = self.play(number, Op::Ask(number), before).await;
         body["appointmentId"].as_str().map(str::to_owned)
     }
 
-    /// Does it, and puts down when it began, when it was over, and what was told.
+    /// Runs an operation and records its start, its end and its outcome.
     async fn play(&self, thread: Number, op: Op, request: Option<&str>) -> Value {
         self.history.lock().unwrap().begins(thread, op);
         let answer = self.send(op, request).await;
-        let told = self.told(op, &answer);
+        let told = self.outcome(op, &answer);
         self.history.lock().unwrap().ends(thread, op, told);
-        if matches!(told, Told::Done | Told::Rejected) { answer.body } else { Value::Null }
+        if matches!(told, Outcome::Done | Outcome::Rejected) { answer.body } else { Value::Null }
     }
 
     async fn send(&self, op: Op, request: Option<&str>) -> Answer {
@@ -253,27 +253,27 @@ impl Race<'_> {
         }
     }
 
-    fn told(&self, op: Op, answer: &Answer) -> Told {
+    fn outcome(&self, op: Op, answer: &Answer) -> Outcome {
         let status = answer.body["status"].as_str().unwrap_or_default();
         match (op, answer.status, answer.reason()) {
-            (Op::LookAtSlot, 200, _) => Told::Slot(match status {
+            (Op::LookAtSlot, 200, _) => Outcome::Slot(match status {
                 "AVAILABLE" => Slot::Available,
                 "CANCELLED" => Slot::Cancelled,
                 _ => Slot::Booked(self.number(&answer.body["clientId"])),
             }),
-            (Op::Look(_), 200, _) => Told::Request(match status {
+            (Op::Look(_), 200, _) => Outcome::Request(match status {
                 "PENDING" => Request::Pending,
                 "ACCEPTED" => Request::Accepted,
                 "REJECTED" => Request::Rejected,
                 "REVOKED" => Request::Revoked,
                 other => panic!("{other} in the middle of a race"),
             }),
-            (Op::Look(_), 404, _) => Told::Request(Request::None),
-            (Op::Ask(_), 201, _) if status == "REJECTED" => Told::Rejected,
-            (_, 200 | 201 | 204, _) => Told::Done,
-            (Op::Ask(_) | Op::Accept(_), 409, "SLOT_TAKEN") => Told::Taken,
-            (_, 400, "NOT_PENDING" | "NOT_ACCEPTED" | "SESSION_GONE") => Told::Refused,
-            (_, 404, _) => Told::Absent,
+            (Op::Look(_), 404, _) => Outcome::Request(Request::None),
+            (Op::Ask(_), 201, _) if status == "REJECTED" => Outcome::Rejected,
+            (_, 200 | 201 | 204, _) => Outcome::Done,
+            (Op::Ask(_) | Op::Accept(_), 409, "SLOT_TAKEN") => Outcome::Taken,
+            (_, 400, "NOT_PENDING" | "NOT_ACCEPTED" | "SESSION_GONE") => Outcome::Refused,
+            (_, 404, _) => Outcome::Absent,
             (_, status, reason) => panic!("{op:?}: {status} {reason}: {}", answer.body),
         }
     }
@@ -283,8 +283,8 @@ impl Race<'_> {
     }
 }
 
-/// Rule 9: whatever is added, moved and made available at once.
-async fn of_sixty_four_overlapping_sessions_at_once_no_two_overlap(engine: Engine) {
+/// Rule 9, for sessions that are added, moved and reopened concurrently.
+async fn concurrent_sessions_never_overlap(engine: Engine) {
     const CALLERS: usize = 64;
     let mesh = TestMesh::start(engine).await;
     let therapist = mesh.therapist("Noor", "Grief", "110001").await;
@@ -300,9 +300,10 @@ async fn of_sixty_four_overlapping_sessions_at_once_no_two_overlap(engine: Engin
         });
         let sessions: Vec<_> = sessions.collect();
         let add = async |session: &Value| {
-            let answer =
-                patiently(async || mesh.ask(Method::POST, "/sessions", Some(&therapist), Some(session.clone())).await)
-                    .await;
+            let answer = retry_on_conflict(async || {
+                mesh.ask(Method::POST, "/sessions", Some(&therapist), Some(session.clone())).await
+            })
+            .await;
             if answer.status != 201 {
                 answer.refused(409, "SESSION_OVERLAPS");
                 return None;
@@ -312,18 +313,18 @@ async fn of_sixty_four_overlapping_sessions_at_once_no_two_overlap(engine: Engin
         let added: Vec<_> = join_all(sessions.iter().map(add)).await.into_iter().flatten().collect();
         assert!(!added.is_empty(), "one of them has no other in its way");
         no_two_overlap(&mesh, &therapist, &time).await;
-        // Each to where another one might be, now.
+        // Each moves to a time that another one may take now.
         let moves = added.iter().zip(&sessions).enumerate().map(async |(number, (id, session))| {
             if number % 5 == 0 {
                 let set_status = async |status: &str| {
-                    patiently(async || change(&mesh, &therapist, id, json!({"status": status})).await).await
+                    retry_on_conflict(async || change(&mesh, &therapist, id, json!({"status": status})).await).await
                 };
                 set_status("CANCELLED").await.expect(200);
                 let reopened = set_status("AVAILABLE").await;
                 assert!(reopened.status == 200 || reopened.reason() == "SESSION_OVERLAPS", "{}", reopened.body);
                 return;
             }
-            let moved = patiently(async || change(&mesh, &therapist, id, session.clone()).await).await;
+            let moved = retry_on_conflict(async || change(&mesh, &therapist, id, session.clone()).await).await;
             assert!(moved.status == 200 || moved.reason() == "SESSION_OVERLAPS", "{}", moved.body);
         });
         join_all(moves).await;
@@ -332,8 +333,8 @@ async fn of_sixty_four_overlapping_sessions_at_once_no_two_overlap(engine: Engin
     mesh.stop().await;
 }
 
-/// Asks again for as long as others are in the way and the answer says so.
-async fn patiently(ask: impl AsyncFn() -> Answer) -> Answer {
+/// Retries a request while it is answered with CONFLICT.
+async fn retry_on_conflict(ask: impl AsyncFn() -> Answer) -> Answer {
     loop {
         let answer = ask().await;
         if answer.reason() != "CONFLICT" {

@@ -1,4 +1,4 @@
-//! Rule 16 and 17's other half: what people write in a journal is in no table readable, in no form.
+//! Rules 16 and 17: no table holds journal text in readable form, in any encoding.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 use crate::raw::{Tables, bytes_of};
 use crate::steps::{Pair, entry};
 
-kit::on_each_engine!(what_is_written_in_a_journal_is_in_no_table_readable);
+kit::on_each_engine!(journal_text_is_unreadable_in_tables);
 
-/// Words that are in emotions and notes, and nowhere else.
+/// Words that occur in emotions and notes only.
 const EMOTION: &str = "xanthoemotion";
 const NOTE: &str = "xanthonote";
-/// The beginning of an address that is invited, and that no account has.
+/// Local part of an invited address that no account has.
 const ADDRESS: &str = "xanthoaddress";
 
-async fn what_is_written_in_a_journal_is_in_no_table_readable(engine: Engine) {
+async fn journal_text_is_unreadable_in_tables(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let pair = Pair::with_access(&mesh).await;
     let written = entry(&mesh, EMOTION, &format!("{NOTE} and what came of it"));
@@ -31,7 +31,7 @@ async fn what_is_written_in_a_journal_is_in_no_table_readable(engine: Engine) {
         let status = answer(request).await.status;
         assert!((200..500).contains(&status), "{what}: {status}");
     }
-    // An idempotency record, a page token and a deletion may keep no text either.
+    // Idempotency records, page tokens and deletions may keep no text either.
     let gone = pair.write(&mesh, written).await.expect(201);
     let path = pair.journal(&format!("?entryId={}", gone["entryId"].as_str().unwrap()));
     mesh.ask(Method::DELETE, &path, Some(&pair.client), None).await.expect(200);
@@ -39,13 +39,14 @@ async fn what_is_written_in_a_journal_is_in_no_table_readable(engine: Engine) {
 
     let tables = ["Journals", "Mappings", "Audit", "DataKeys", "Users", "Clients", "Therapists"];
     nowhere_readable(&mesh, &[EMOTION, NOTE, ADDRESS], &tables).await;
-    // The canaries are there for whoever may read them: the search above was for something that exists.
+    // Readers see the canaries, so the search above was for stored text.
     let page = mesh.get(&pair.journal(""), &pair.therapist).await.expect(200);
     assert!(page.to_string().contains(EMOTION) && page.to_string().contains(NOTE), "{page}");
     mesh.stop().await;
 }
 
-/// Holds every item of every table, these among them, to having none of these words in any form.
+/// Asserts that no item of any table has these words in any form, and that the expected tables are among those
+/// searched.
 pub(crate) async fn nowhere_readable(mesh: &TestMesh, words: &[&str], expected: &[&str]) {
     let tables = Tables::of(mesh);
     let forms: Vec<_> = words.iter().flat_map(|word| forms(word)).collect();
@@ -64,7 +65,8 @@ pub(crate) async fn nowhere_readable(mesh: &TestMesh, words: &[&str], expected: 
     }
 }
 
-/// Every RPC that takes or gives text of a journal, and others with canaries where they don't belong; good and bad.
+/// Returns valid and invalid requests for every RPC with journal text, and for others with canaries in unrelated
+/// fields.
 fn requests(mesh: &TestMesh, pair: &Pair, made: &Value) -> Vec<(&'static str, RequestBuilder)> {
     let ask = |method, path: &str, who: &Someone| mesh.request(method, path).bearer_auth(&who.token);
     let (client, therapist) = (&pair.client, &pair.therapist);
@@ -129,7 +131,7 @@ fn requests(mesh: &TestMesh, pair: &Pair, made: &Value) -> Vec<(&'static str, Re
     ]
 }
 
-/// The word in every form in which it would still be the word.
+/// Returns the word in every encoding that is still readable.
 fn forms(word: &str) -> Vec<(String, Vec<u8>)> {
     let hex: String = word.bytes().map(|byte| format!("{byte:02x}")).collect();
     let mut forms = vec![
@@ -141,8 +143,8 @@ fn forms(word: &str) -> Vec<(String, Vec<u8>)> {
         (format!("{word}, UTF-16 BE"), word.encode_utf16().flat_map(u16::to_be_bytes).collect()),
         (format!("{word}, reversed"), word.bytes().rev().collect()),
     ];
-    // In base64 a word looks different by where it begins among three bytes; its first and last digits depend on what
-    // stands around it.
+    // The base64 of a word depends on its offset among three bytes, and its first and last digits on the neighbouring
+    // bytes.
     for before in 0..3_usize {
         let padded = [vec![0; before], word.as_bytes().to_vec()].concat();
         for (name, engine) in [("base64", &STANDARD), ("base64url", &URL_SAFE)] {
@@ -154,13 +156,13 @@ fn forms(word: &str) -> Vec<(String, Vec<u8>)> {
     forms
 }
 
-/// Whether the needle is there, in any case of ASCII letters where it is the plain word.
+/// Returns true if the bytes contain the needle.
 fn contains(hay: &[u8], needle: &[u8]) -> bool {
     hay.windows(needle.len()).any(|window| window == needle)
 }
 
 #[test]
-fn a_word_is_found_in_each_of_its_forms() {
+fn word_is_found_in_every_encoding() {
     let forms = forms(NOTE);
     let found = |hay: &[u8]| forms.iter().any(|(_, form)| contains(hay, form));
     for before in 0..6 {

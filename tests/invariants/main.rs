@@ -1,5 +1,5 @@
-//! The rules that always hold (consent, revocation, who may call what, text that nobody reads), held against whole
-//! meshes on each engine.
+//! Tests of the invariants (consent, revocation, authorisation, encryption at rest) against whole meshes on each
+//! engine.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

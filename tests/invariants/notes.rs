@@ -1,5 +1,5 @@
-//! Rules 8, 16 and 17 for what is written about sessions and to each other: it is in no table readable, opens in its own
-//! place alone, and what is private to a therapist never reaches anybody else.
+//! Rules 8, 16 and 17 for session notes and messages: no table holds them readable, ciphertexts are bound to their
+//! place, and private notes never reach anybody but their therapist.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use crate::raw::{RawItem, Tables};
 use crate::steps::Pair;
 
 kit::on_each_engine!(
-    what_is_written_of_sessions_and_in_messages_is_in_no_table_readable,
-    a_client_never_gets_what_is_private_to_a_therapist,
-    a_sealed_note_opens_in_its_own_attribute_and_session_and_in_no_other,
-    a_sealed_message_opens_in_its_own_place_and_in_no_other,
+    notes_and_messages_are_unreadable_in_tables,
+    private_notes_never_reach_clients,
+    sealed_note_opens_only_in_its_attribute_and_session,
+    sealed_message_opens_only_in_its_place,
 );
 
-/// Words that are in notes and messages, and nowhere else.
+/// Words that occur in notes and messages only.
 const PRIVATE: &str = "xanthoprivate";
 const SHARED: &str = "xanthoshared";
 const MESSAGE: &str = "xanthomessage";
@@ -29,7 +29,7 @@ const MESSAGE: &str = "xanthomessage";
 const SESSIONS: &str = "Sessions";
 const MESSAGES: &str = "Messages";
 
-async fn what_is_written_of_sessions_and_in_messages_is_in_no_table_readable(engine: Engine) {
+async fn notes_and_messages_are_unreadable_in_tables(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let pair = Pair::with_access(&mesh).await;
     let (slot, mut next) = (Slot::new(&mesh, 1), 1);
@@ -41,7 +41,7 @@ async fn what_is_written_of_sessions_and_in_messages_is_in_no_table_readable(eng
         let status = answer(request).await.status;
         assert!((200..500).contains(&status), "{what}: {status}");
     }
-    // Whatever state a session passes through, and when it is gone.
+    // Sessions that pass through several states and are deleted.
     for states in [&["CANCELLED", "AVAILABLE"][..], &["AVAILABLE", "CANCELLED"], &[]] {
         next += 1;
         let slot = Slot::new(&mesh, next);
@@ -58,7 +58,7 @@ async fn what_is_written_of_sessions_and_in_messages_is_in_no_table_readable(eng
 
     let tables = [SESSIONS, "Appointments", MESSAGES, "Mappings", "DataKeys", "Users", "Clients", "Therapists"];
     nowhere_readable(&mesh, &[PRIVATE, SHARED, MESSAGE], &tables).await;
-    // They are there for whoever may read them: the search was for something that exists.
+    // Readers see the words, so the search above was for stored text.
     let seen = mesh.get(&format!("/sessions/{session}"), &pair.therapist).await.expect(200).to_string();
     assert!(seen.contains(PRIVATE) && seen.contains(SHARED), "{seen}");
     let history = mesh.get(&pair.history(), &pair.therapist).await.expect(200).to_string();
@@ -71,7 +71,7 @@ async fn write_notes(mesh: &TestMesh, therapist: &Someone, session: &str) {
     mesh.ask(Method::PUT, &format!("/sessions/{session}/notes"), Some(therapist), Some(notes)).await.expect(200);
 }
 
-/// Every RPC that takes or gives notes or messages, and others with canaries where they don't belong; good and bad.
+/// Returns valid and invalid requests for every RPC with notes or messages, with canaries in other fields too.
 fn requests(mesh: &TestMesh, pair: &Pair, [session, appointment, message]: [&str; 3]) -> Vec<(String, RequestBuilder)> {
     let (client, therapist) = (&pair.client, &pair.therapist);
     let free = |number: usize| {
@@ -139,8 +139,8 @@ fn requests(mesh: &TestMesh, pair: &Pair, [session, appointment, message]: [&str
     requests
 }
 
-/// Whatever a client asks, of the own sessions and of others.
-async fn a_client_never_gets_what_is_private_to_a_therapist(engine: Engine) {
+/// Rule 8, for every read and write of clients, of their own sessions and others.
+async fn private_notes_never_reach_clients(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let pair = Pair::with_access(&mesh).await;
     let stranger = mesh.client("Ben").await;
@@ -194,7 +194,7 @@ async fn a_client_never_gets_what_is_private_to_a_therapist(engine: Engine) {
         never(&mesh.get(path, &pair.client).await);
         never(&mesh.get(path, &stranger).await);
     }
-    // Another therapist is as strange to them as a client.
+    // Another therapist doesn't see them either.
     let other = mesh.therapist("Omar", "Sleep", "110001").await;
     for (session, _) in &sessions {
         mesh.get(&format!("/sessions/{session}"), &other).await.refused(404, "NOT_FOUND");
@@ -208,7 +208,7 @@ fn never(answer: &Answer) {
     assert!(!answer.body.to_string().contains(PRIVATE), "{}", answer.body);
 }
 
-async fn a_sealed_note_opens_in_its_own_attribute_and_session_and_in_no_other(engine: Engine) {
+async fn sealed_note_opens_only_in_its_attribute_and_session(engine: Engine) {
     const ATTRIBUTES: [&str; 2] = ["private_notes", "shared_notes"];
     let mesh = TestMesh::start(engine).await;
     let pair = Pair::with_access(&mesh).await;
@@ -233,20 +233,20 @@ async fn a_sealed_note_opens_in_its_own_attribute_and_session_and_in_no_other(en
     };
     let [one, other, booked] = [&sessions[0], &sessions[1], &sessions[2]];
     let intact = read(one).await.expect(200);
-    // The same key, the same table: another attribute of the same session, and the same one of another session.
+    // Same key and table: another attribute of the same session, and the same attribute of another session.
     for (to, from, attribute) in [
         (ATTRIBUTES[0], item(one), ATTRIBUTES[1]),
         (ATTRIBUTES[1], item(one), ATTRIBUTES[0]),
         (ATTRIBUTES[0], item(other), ATTRIBUTES[0]),
         (ATTRIBUTES[1], item(other), ATTRIBUTES[1]),
-        // What was sealed for the client of another session.
+        // A ciphertext for the client of another session.
         (ATTRIBUTES[1], item(booked), ATTRIBUTES[1]),
     ] {
         tables.put(SESSIONS, with(one, to, &from, attribute)).await;
         unreadable(&read(one).await, &[PRIVATE, SHARED]);
         unreadable(&mesh.get("/sessions", &pair.therapist).await, &[PRIVATE, SHARED]);
     }
-    // A private note doesn't become one that the client reads by being put where that one is.
+    // A private note in the place of the shared one doesn't open for the client.
     tables.put(SESSIONS, with(booked, ATTRIBUTES[1], &item(booked), ATTRIBUTES[0])).await;
     unreadable(&mesh.get(&format!("/sessions/{booked}"), &pair.client).await, &[PRIVATE, SHARED]);
     for id in [one, booked] {
@@ -257,7 +257,7 @@ async fn a_sealed_note_opens_in_its_own_attribute_and_session_and_in_no_other(en
     mesh.stop().await;
 }
 
-async fn a_sealed_message_opens_in_its_own_place_and_in_no_other(engine: Engine) {
+async fn sealed_message_opens_only_in_its_place(engine: Engine) {
     const CONTENT: &str = "content";
     let mesh = TestMesh::start(engine).await;
     let (pair, strangers) = (Pair::with_access(&mesh).await, Pair::with_access(&mesh).await);
@@ -284,7 +284,7 @@ async fn a_sealed_message_opens_in_its_own_place_and_in_no_other(engine: Engine)
             unreadable(&mesh.get(&pair.history(), who).await, &[MESSAGE]);
         }
     }
-    // Who wrote it is sealed with what was written.
+    // The author is authenticated with the text.
     let mut turned = item(&first);
     if let Some(AttributeValue::Bool(by_client)) = turned.get_mut("by_client") {
         *by_client = !*by_client;
@@ -303,7 +303,7 @@ fn find(items: &[RawItem], attribute: &str, id: &str) -> RawItem {
     items.iter().filter(named).find(sealed).unwrap_or_else(|| panic!("no item with {attribute} {id}")).clone()
 }
 
-/// An error that tells nothing of what does not open.
+/// Asserts an error without details of the ciphertext.
 #[track_caller]
 fn unreadable(answer: &Answer, words: &[&str]) {
     assert_eq!(answer.status, 500, "{}", answer.body);

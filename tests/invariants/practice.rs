@@ -1,4 +1,4 @@
-//! The steps by which a client and a therapist come to a session, and what they write to each other, over REST.
+//! Requests of a client and a therapist about sessions, appointments and messages, over REST.
 
 use kernel::{Clock as _, Timestamp};
 use kit::mesh::{Answer, Someone, TestMesh};
@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 
 use crate::steps::Pair;
 
-/// A time for a session.
+/// Time of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Slot {
-    /// When it starts, in UTC.
+    /// Start, in UTC.
     pub(crate) date: String,
-    /// When it ends on that day, as `HH:MM`.
+    /// End on that day, as `HH:MM`.
     pub(crate) end: String,
 }
 
 impl Slot {
-    /// Fifty minutes, so many hours from the next midnight on.
+    /// Returns a slot of 50 minutes, `number` hours after the next midnight.
     pub(crate) fn new(mesh: &TestMesh, number: usize) -> Self {
         const DAY: i64 = 24 * 60 * 60;
         let midnight = (mesh.clock.now().as_second() / DAY + 1) * DAY;
@@ -25,14 +25,14 @@ impl Slot {
         Self { date: start.to_string(), end: format!("{:02}:50", number % 24) }
     }
 
-    /// A session at that time.
+    /// Returns a session at that time.
     pub(crate) fn session(&self) -> Value {
         json!({"sessionDate": self.date, "endTime": self.end})
     }
 }
 
 impl Pair {
-    /// The therapist adds a session at a time.
+    /// Adds a session of the therapist. Returns its id.
     pub(crate) async fn offer(&self, mesh: &TestMesh, slot: &Slot) -> String {
         let made = mesh.ask(Method::POST, "/sessions", Some(&self.therapist), Some(slot.session())).await.expect(201);
         id_of(&made, "sessionId")
@@ -44,7 +44,7 @@ impl Pair {
         mesh.ask(Method::POST, "/appointments", Some(&self.client), Some(body)).await
     }
 
-    /// The client has asked for a session, and the therapist accepted.
+    /// Requests a session as the client and accepts it as the therapist. Returns the id of the appointment.
     pub(crate) async fn book(&self, mesh: &TestMesh, session: &str, slot: &Slot) -> String {
         let asked = id_of(&self.ask_for(mesh, session, slot).await.expect(201), "appointmentId");
         let booked = decide(mesh, &self.therapist, &asked, "ACCEPTED").await.expect(200);
@@ -58,24 +58,24 @@ impl Pair {
         mesh.ask(Method::POST, "/messages", Some(by), Some(json!({"receiverId": to, "message": text}))).await
     }
 
-    /// Where the conversation of the two is.
+    /// Returns the path of the conversation.
     pub(crate) fn history(&self) -> String {
         format!("/messages/history?senderId={}&receiverId={}", self.client.id, self.therapist.id)
     }
 }
 
-/// Somebody decides what becomes of an appointment.
+/// Sets the status of an appointment.
 pub(crate) async fn decide(mesh: &TestMesh, by: &Someone, appointment: &str, status: &str) -> Answer {
     let path = format!("/appointments/{appointment}/status");
     mesh.ask(Method::PUT, &path, Some(by), Some(json!({"status": status}))).await
 }
 
-/// The therapist of a session changes something of it.
+/// Changes a session as its therapist.
 pub(crate) async fn change(mesh: &TestMesh, by: &Someone, session: &str, change: Value) -> Answer {
     mesh.ask(Method::PUT, &format!("/sessions/{session}"), Some(by), Some(change)).await
 }
 
-/// The id in an answer.
+/// Returns the id in a field of an answer.
 pub(crate) fn id_of(answer: &Value, field: &str) -> String {
     answer[field].as_str().unwrap_or_else(|| panic!("no {field} in {answer}")).to_owned()
 }

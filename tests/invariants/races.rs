@@ -1,4 +1,4 @@
-//! Rule 6 and its like: what is acknowledged holds for everything that starts after it, whoever else is under way.
+//! Rule 6 and similar ones under concurrency: an acknowledged change holds for every request that starts after it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,27 +13,27 @@ use tokio::sync::Semaphore;
 use crate::steps::{Pair, entry};
 
 kit::on_each_engine!(
-    after_a_revocation_is_acknowledged_nothing_shows_the_journal,
-    after_a_grant_is_narrowed_nothing_of_before_is_shown,
-    after_an_entry_is_private_no_therapist_sees_counts_or_finds_it,
-    of_opposite_answers_at_once_one_wins_and_the_others_are_told,
-    a_request_taken_back_and_accepted_at_once_ends_as_the_winner_was_told,
-    access_granted_and_rejected_at_once_ends_granted,
-    an_entry_added_many_times_at_once_with_one_key_is_one_entry,
-    parallel_refreshes_get_one_successor_and_the_login_goes_on,
-    of_two_endings_of_an_account_at_once_none_is_refused,
+    acknowledged_revocation_hides_journal,
+    narrowed_grant_hides_earlier_entries,
+    private_entry_is_hidden_from_later_reads,
+    concurrent_opposite_answers_apply_one,
+    concurrent_withdrawal_and_acceptance_end_mapping,
+    concurrent_grant_and_rejection_end_granted,
+    parallel_posts_with_key_add_one_entry,
+    parallel_refreshes_get_one_successor,
+    concurrent_account_deletions_are_not_refused,
 );
 
-/// How often each race is run with every change to the tables.
+/// Number of rounds of each race in an ordinary test run.
 const ROUNDS: usize = 20;
 const SOAK_ROUNDS: usize = 1_000;
 const READERS: usize = 32;
-/// How many reads are answered before the change begins, so that others are under way.
+/// Number of answered reads before the change begins, so that others are in progress.
 const FIRST: u32 = 16;
-/// How often each reader reads once it knows that access is over.
+/// Number of reads by each reader after the acknowledgement.
 const READS_AFTER: usize = 2;
 
-/// The ways of taking a journal away from a therapist.
+/// Requests that revoke a therapist's access to a journal.
 const REVOCATIONS: [Revocation; 4] =
     [Revocation::EndAccess, Revocation::Revoke, Revocation::EndMapping, Revocation::EndMappingByTherapist];
 
@@ -49,20 +49,20 @@ enum Revocation {
     EndMappingByTherapist,
 }
 
-/// What a therapist reads.
+/// Reads of a therapist.
 struct Reads {
     paths: Vec<String>,
 }
 
-async fn after_a_revocation_is_acknowledged_nothing_shows_the_journal(engine: Engine) {
+async fn acknowledged_revocation_hides_journal(engine: Engine) {
     revocations(engine, ROUNDS).await;
 }
 
-async fn after_a_grant_is_narrowed_nothing_of_before_is_shown(engine: Engine) {
+async fn narrowed_grant_hides_earlier_entries(engine: Engine) {
     narrowings(engine, ROUNDS).await;
 }
 
-async fn after_an_entry_is_private_no_therapist_sees_counts_or_finds_it(engine: Engine) {
+async fn private_entry_is_hidden_from_later_reads(engine: Engine) {
     hidings(engine, ROUNDS).await;
 }
 
@@ -95,7 +95,7 @@ async fn revocations(engine: Engine, rounds: usize) {
         if matches!(how, Revocation::EndMapping | Revocation::EndMappingByTherapist) {
             pair.map(&mesh).await.expect(201);
         }
-        // A mapping alone, also a new one, gives nothing back.
+        // A mapping, even a new one, doesn't restore access.
         for path in &reads.paths {
             mesh.get(path, &pair.therapist).await.refused(404, "NOT_FOUND");
         }
@@ -117,7 +117,7 @@ async fn narrowings(engine: Engine, rounds: usize) {
         race(&mesh, &pair, &reads, narrow(), |path, answer| {
             let body = &answer.body;
             assert!(!ids.iter().any(|id| body.to_string().contains(id)) && counted(body) == 0, "{path}: {body}");
-            // A page token is one of the grant by which it was given.
+            // A page token is bound to its grant.
             let status = if path.contains("/entries/") { 404 } else { 200 };
             let status = if path.contains("pageToken") && answer.status == 400 { 400 } else { status };
             assert_eq!(answer.status, status, "{path}: {body}");
@@ -131,7 +131,7 @@ async fn hidings(engine: Engine, rounds: usize) {
     let mesh = TestMesh::start(engine).await;
     let pair = Pair::with_access(&mesh).await;
     let ids = [write(&mesh, &pair).await, write(&mesh, &pair).await, write(&mesh, &pair).await];
-    // Entries of one millisecond have no order that is promised: the one that the second page shows is hidden.
+    // The order within a millisecond is unspecified, so the entry of the second page is the hidden one.
     let all = mesh.get(&pair.journal(""), &pair.client).await.expect(200);
     let hidden = all[1]["entryId"].as_str().unwrap().to_owned();
     assert!(ids.contains(&hidden));
@@ -157,7 +157,7 @@ async fn hidings(engine: Engine, rounds: usize) {
     mesh.stop().await;
 }
 
-/// Readers read all the while that the change is made; what starts after its acknowledgement is held to `gone`.
+/// Runs readers during the change, and checks reads that start after its acknowledgement with `gone`.
 async fn race(
     mesh: &TestMesh,
     pair: &Pair,
@@ -202,7 +202,7 @@ impl Revocation {
 }
 
 impl Reads {
-    /// A list, an entry, insights, and the page after a first one: by a token of before.
+    /// Returns a list, an entry, insights, and a second page by an earlier token.
     async fn of(mesh: &TestMesh, pair: &Pair, entry: &str) -> Self {
         let first = mesh.get(&pair.journal("?pageSize=1"), &pair.therapist).await;
         let token = first.headers["x-next-page-token"].to_str().unwrap().to_owned();
@@ -216,7 +216,7 @@ async fn write(mesh: &TestMesh, pair: &Pair) -> String {
     made["entryId"].as_str().unwrap().to_owned()
 }
 
-/// How many entries insights have counted; 0 in any other answer.
+/// Returns the number of entries counted in insights; 0 for any other answer.
 fn counted(answer: &Value) -> i64 {
     let buckets = answer["buckets"].as_array().into_iter().flatten();
     buckets
@@ -225,7 +225,7 @@ fn counted(answer: &Value) -> i64 {
         .sum()
 }
 
-async fn of_opposite_answers_at_once_one_wins_and_the_others_are_told(engine: Engine) {
+async fn concurrent_opposite_answers_apply_one(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let pair = Pair::strangers(&mesh).await;
     for round in 0..ROUNDS {
@@ -249,7 +249,7 @@ async fn of_opposite_answers_at_once_one_wins_and_the_others_are_told(engine: En
         let path = format!("/clients/{}/therapists", pair.client.id);
         assert_eq!(mesh.get(&path, &pair.client).await.expect(200)[0]["mappingStatus"], state);
         if state == "REJECTED" {
-            // The client's own mapping makes the rejection forgotten.
+            // A mapping by the client clears the rejection.
             pair.map(&mesh).await.expect(201);
         }
         pair.end(&mesh, &pair.therapist).await.expect(200);
@@ -257,13 +257,13 @@ async fn of_opposite_answers_at_once_one_wins_and_the_others_are_told(engine: En
     mesh.stop().await;
 }
 
-async fn a_request_taken_back_and_accepted_at_once_ends_as_the_winner_was_told(engine: Engine) {
+async fn concurrent_withdrawal_and_acceptance_end_mapping(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let pair = Pair::strangers(&mesh).await;
     for _ in 0..ROUNDS {
         pair.request(&mesh, "MAPPING").await.expect(201);
         let (accepted, ended) = tokio::join!(pair.answer(&mesh, "ACCEPTED"), pair.end(&mesh, &pair.therapist));
-        // Whichever comes first, the end comes last: it takes back the request or ends the mapping.
+        // The end succeeds in either order: it withdraws the request or ends the mapping.
         assert_eq!(ended.expect(200)["mappingStatus"], "ENDED");
         if accepted.status != 200 {
             accepted.refused(400, "NO_PENDING_REQUEST");
@@ -274,9 +274,8 @@ async fn a_request_taken_back_and_accepted_at_once_ends_as_the_winner_was_told(e
     mesh.stop().await;
 }
 
-/// A grant needs no request: so it holds whether the request was rejected before it or not, and a rejection after it finds
-/// nothing to reject.
-async fn access_granted_and_rejected_at_once_ends_granted(engine: Engine) {
+/// A grant needs no request, so it succeeds after a rejection too; a rejection after it finds no request.
+async fn concurrent_grant_and_rejection_end_granted(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let pair = Pair::strangers(&mesh).await;
     pair.map(&mesh).await.expect(201);
@@ -307,7 +306,7 @@ async fn access_granted_and_rejected_at_once_ends_granted(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn an_entry_added_many_times_at_once_with_one_key_is_one_entry(engine: Engine) {
+async fn parallel_posts_with_key_add_one_entry(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let pair = Pair::strangers(&mesh).await;
     for round in 1..=ROUNDS {
@@ -327,7 +326,7 @@ async fn an_entry_added_many_times_at_once_with_one_key_is_one_entry(engine: Eng
     mesh.stop().await;
 }
 
-async fn parallel_refreshes_get_one_successor_and_the_login_goes_on(engine: Engine) {
+async fn parallel_refreshes_get_one_successor(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let mut who = mesh.join("CLIENT").await;
     for round in 0..ROUNDS {
@@ -345,14 +344,15 @@ async fn parallel_refreshes_get_one_successor_and_the_login_goes_on(engine: Engi
     mesh.stop().await;
 }
 
-async fn of_two_endings_of_an_account_at_once_none_is_refused(engine: Engine) {
+/// One may be answered as unavailable; a retry succeeds.
+async fn concurrent_account_deletions_are_not_refused(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     for _ in 0..ROUNDS {
         let who = mesh.client("Asha").await;
         let path = format!("/clients/{}", who.id);
         let end = || mesh.ask(Method::DELETE, &path, Some(&who), None);
         let (one, other) = tokio::join!(end(), end());
-        // Auth takes one ending at a time, and says so to the other.
+        // Auth processes one deletion at a time and answers 503 to the other.
         for answer in [&one, &other] {
             assert!(answer.status == 204 || answer.status == 503, "{}", answer.body);
         }

@@ -1,4 +1,4 @@
-//! The tables as whoever steals a disk or a backup sees them: read and written past every service.
+//! Direct access to the tables, as with a stolen disk or backup.
 
 use std::collections::HashMap;
 
@@ -30,14 +30,14 @@ impl Tables {
         Self { sdk, prefix: mesh.dynamodb.table_prefix.clone() }
     }
 
-    /// The names of the tables, without what stands before them in this mesh.
+    /// Returns the names of the tables, without the prefix of this mesh.
     pub(crate) async fn names(&self) -> Vec<String> {
         let pages = self.sdk.list_tables().into_paginator().items().send();
         let all: Vec<String> = pages.try_collect().await.expect("the tables are listed");
         all.iter().filter_map(|name| name.strip_prefix(&self.prefix).map(str::to_owned)).collect()
     }
 
-    /// Everything in a table.
+    /// Returns all items of a table.
     pub(crate) async fn dump(&self, table: &str) -> Vec<RawItem> {
         let scan = self.sdk.scan().table_name(format!("{}{table}", self.prefix)).consistent_read(true);
         scan.into_paginator().items().send().try_collect().await.expect("the table is read")
@@ -50,7 +50,7 @@ impl Tables {
     }
 }
 
-/// Every run of bytes in an item: names, texts, numbers, binaries, however deep.
+/// Returns every name, text, number and binary of an item, at any depth.
 pub(crate) fn bytes_of(item: &RawItem) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     collect_map(item, &mut found);

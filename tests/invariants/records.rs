@@ -1,4 +1,4 @@
-//! Rule 15, when the access log can't be written: what is not recorded is not shown.
+//! Rule 15 when the access log can't be written: an unrecorded read shows nothing.
 
 use kit::engine::Engine;
 use kit::fault::{Mode, Proxy};
@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::steps::{Pair, entry};
 
-kit::on_each_engine!(what_cannot_be_recorded_is_not_shown);
+kit::on_each_engine!(unrecorded_read_shows_nothing);
 
-async fn what_cannot_be_recorded_is_not_shown(engine: Engine) {
+async fn unrecorded_read_shows_nothing(engine: Engine) {
     let proxy = Proxy::start(&engine.endpoint().await);
     let mut audit = String::new();
     let mesh = TestMesh::start_with(engine, |config| {
@@ -23,7 +23,7 @@ async fn what_cannot_be_recorded_is_not_shown(engine: Engine) {
     let reads = ["", &*format!("/entries/{id}"), "/insights"].map(|rest| pair.journal(rest));
     let log = async || {
         let log = mesh.get(&format!("/clients/{}/access-log", pair.client.id), &pair.client).await;
-        // Of one moment the order is not promised: equal ones may neighbour each other.
+        // The order within a millisecond is unspecified, so equal reads may be grouped.
         log.expect(200).as_array().unwrap().iter().filter_map(|line| line["count"].as_u64()).sum::<u64>()
     };
     for path in &reads {
@@ -36,12 +36,12 @@ async fn what_cannot_be_recorded_is_not_shown(engine: Engine) {
         proxy.set(mode).await;
         for path in &reads {
             shows_nothing(&mesh.get(path, &pair.therapist).await, id);
-            // Whose journal it is needs no record.
+            // The client's own reads need no record.
             mesh.get(path, &pair.client).await.expect(200);
         }
     }
     proxy.set(Mode::Pass).await;
-    // An access too many in the log does no harm; one too few would.
+    // The log may have too many accesses, but never too few.
     let before = log().await;
     assert!(before >= 3, "{before}");
     for path in &reads {

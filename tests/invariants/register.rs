@@ -1,12 +1,11 @@
-//! A session and the requests for it as one thing that does one step at a time: what any history of many callers must look
-//! like from outside.
+//! Sequential specification of a session and its requests, to which concurrent histories must be linearizable.
 
 use stateright::semantics::SequentialSpec;
 
-/// A client of the race.
+/// Number of a client in the race.
 pub(crate) type Number = usize;
 
-/// What somebody does.
+/// An operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Op {
     /// A client asks for the session.
@@ -23,27 +22,27 @@ pub(crate) enum Op {
     Cancel,
     /// The therapist makes the session available again.
     Reopen,
-    /// The therapist looks where the session stands.
+    /// The therapist reads the status of the session.
     LookAtSlot,
-    /// The client looks where the request stands.
+    /// The client reads the status of the request.
     Look(Number),
 }
 
-/// What came of it.
+/// Outcome of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Outcome {
     Done,
     /// Another one has the session.
     Taken,
-    /// It was asked for, and rejected at once: while that was stored the session was taken or cancelled.
+    /// Requested and rejected immediately: the session was taken or cancelled in the meantime.
     Rejected,
-    /// Where it stands doesn't allow that.
+    /// Refused in this state.
     Refused,
-    /// There is no such thing.
+    /// Not found.
     Absent,
-    /// The slot, when somebody looked.
+    /// Status of the slot.
     Slot(Slot),
-    /// The request, when somebody looked.
+    /// Status of the request.
     Request(Request),
 }
 
@@ -75,37 +74,37 @@ impl Register {
         Self { slot: Slot::Available, requests: vec![Request::None; clients] }
     }
 
-    fn ask(&mut self, number: Number) -> Told {
+    fn ask(&mut self, number: Number) -> Outcome {
         match (self.slot, self.requests[number]) {
-            (_, Request::Pending) => Told::Refused,
-            (Slot::Booked(_), _) => Told::Taken,
-            (Slot::Cancelled, _) => Told::Absent,
+            (_, Request::Pending) => Outcome::Refused,
+            (Slot::Booked(_), _) => Outcome::Taken,
+            (Slot::Cancelled, _) => Outcome::Absent,
             (Slot::Available, _) => {
                 self.requests[number] = Request::Pending;
-                Told::Done
+                Outcome::Done
             }
         }
     }
 
-    fn accept(&mut self, number: Number) -> Told {
+    fn accept(&mut self, number: Number) -> Outcome {
         match self.requests[number] {
-            Request::None => Told::Absent,
-            Request::Accepted => Told::Done,
-            Request::Rejected | Request::Revoked => Told::Refused,
-            // Requests are pending while the session is available, and never else.
+            Request::None => Outcome::Absent,
+            Request::Accepted => Outcome::Done,
+            Request::Rejected | Request::Revoked => Outcome::Refused,
+            // Requests are pending only while the session is available.
             Request::Pending => {
                 self.reject_all();
                 self.requests[number] = Request::Accepted;
                 self.slot = Slot::Booked(number);
-                Told::Done
+                Outcome::Done
             }
         }
     }
 
-    fn end(&mut self, number: Number, from: Request, to: Request) -> Told {
+    fn end(&mut self, number: Number, from: Request, to: Request) -> Outcome {
         let now = self.requests[number];
         if now == Request::None {
-            return Told::Absent;
+            return Outcome::Absent;
         }
         if now == from {
             self.requests[number] = to;
@@ -113,8 +112,8 @@ impl Register {
                 self.slot = Slot::Available;
             }
         }
-        // Doing it again changes nothing.
-        if now == from || now == to { Told::Done } else { Told::Refused }
+        // A repeated change has no effect.
+        if now == from || now == to { Outcome::Done } else { Outcome::Refused }
     }
 
     fn reject_all(&mut self) {
@@ -123,7 +122,7 @@ impl Register {
         }
     }
 
-    fn withdraw_slot(&mut self, to: Slot) -> Told {
+    fn withdraw_slot(&mut self, to: Slot) -> Outcome {
         if let Slot::Booked(number) = self.slot {
             self.requests[number] = Request::Revoked;
         }
@@ -131,15 +130,15 @@ impl Register {
             self.reject_all();
         }
         self.slot = to;
-        Told::Done
+        Outcome::Done
     }
 }
 
 impl SequentialSpec for Register {
     type Op = Op;
-    type Ret = Told;
+    type Ret = Outcome;
 
-    fn invoke(&mut self, op: &Op) -> Told {
+    fn invoke(&mut self, op: &Op) -> Outcome {
         match *op {
             Op::Ask(number) => self.ask(number),
             Op::Accept(number) => self.accept(number),
@@ -148,19 +147,20 @@ impl SequentialSpec for Register {
             Op::Withdraw(number) => self.end(number, Request::Pending, Request::None),
             Op::Cancel => self.withdraw_slot(Slot::Cancelled),
             Op::Reopen => self.withdraw_slot(Slot::Available),
-            Op::LookAtSlot => Told::Slot(self.slot),
-            Op::Look(number) => Told::Request(self.requests[number]),
+            Op::LookAtSlot => Outcome::Slot(self.slot),
+            Op::Look(number) => Outcome::Request(self.requests[number]),
         }
     }
 
-    /// A request that is rejected because another one won may be told so in either way.
-    fn is_valid_step(&mut self, op: &Op, told: &Told) -> bool {
-        if let (Op::Ask(number), Told::Rejected) = (op, told) {
+    /// Checks a step; a request that lost to another one may be answered as refused or as taken.
+    fn is_valid_step(&mut self, op: &Op, outcome: &Outcome) -> bool {
+        if let (Op::Ask(number), Outcome::Rejected) = (op, outcome) {
             self.requests[*number] = Request::Rejected;
             return self.slot != Slot::Available;
         }
-        let told_here = self.invoke(op);
-        told_here == *told || matches!(op, Op::Accept(_)) && told_here == Told::Refused && *told == Told::Taken
+        let expected = self.invoke(op);
+        expected == *outcome
+            || matches!(op, Op::Accept(_)) && expected == Outcome::Refused && *outcome == Outcome::Taken
     }
 }
 
@@ -168,25 +168,29 @@ impl SequentialSpec for Register {
 mod tests {
     use super::*;
 
-    fn is_valid(clients: usize, steps: &[(Op, Told)]) -> bool {
+    fn is_valid(clients: usize, steps: &[(Op, Outcome)]) -> bool {
         Register::new(clients).is_valid_history(steps.iter().copied())
     }
 
     #[test]
-    fn one_is_accepted_and_the_others_are_rejected() {
-        let asked = [(Op::Ask(0), Told::Done), (Op::Ask(1), Told::Done)];
-        let history = |then: &[(Op, Told)]| is_valid(2, &[&asked, then].concat());
-        assert!(history(&[(Op::Accept(0), Told::Done), (Op::Accept(1), Told::Taken), (Op::Revoke(0), Told::Done)]));
-        assert!(!history(&[(Op::Accept(0), Told::Done), (Op::Accept(1), Told::Done)]));
-        assert!(!history(&[(Op::Accept(0), Told::Taken)]), "a slot that nobody has is not taken");
+    fn register_accepts_one_request_and_rejects_others() {
+        let asked = [(Op::Ask(0), Outcome::Done), (Op::Ask(1), Outcome::Done)];
+        let history = |then: &[(Op, Outcome)]| is_valid(2, &[&asked, then].concat());
+        assert!(history(&[
+            (Op::Accept(0), Outcome::Done),
+            (Op::Accept(1), Outcome::Taken),
+            (Op::Revoke(0), Outcome::Done)
+        ]));
+        assert!(!history(&[(Op::Accept(0), Outcome::Done), (Op::Accept(1), Outcome::Done)]));
+        assert!(!history(&[(Op::Accept(0), Outcome::Taken)]), "a slot that nobody has is not taken");
         let looks = [
-            (Op::Look(1), Told::Request(Request::Rejected)),
-            (Op::LookAtSlot, Told::Slot(Slot::Booked(0))),
-            (Op::Cancel, Told::Done),
-            (Op::Look(0), Told::Request(Request::Revoked)),
-            (Op::Ask(1), Told::Absent),
+            (Op::Look(1), Outcome::Request(Request::Rejected)),
+            (Op::LookAtSlot, Outcome::Slot(Slot::Booked(0))),
+            (Op::Cancel, Outcome::Done),
+            (Op::Look(0), Outcome::Request(Request::Revoked)),
+            (Op::Ask(1), Outcome::Absent),
         ];
-        assert!(history(&[&[(Op::Accept(0), Told::Done)], &looks[..]].concat()));
+        assert!(history(&[&[(Op::Accept(0), Outcome::Done)], &looks[..]].concat()));
         assert!(!history(&looks));
     }
 }

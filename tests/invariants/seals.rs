@@ -1,4 +1,4 @@
-//! Text that people wrote is sealed for its place: whoever can write the tables can destroy it, but not move it.
+//! Ciphertexts are bound to their place: an attacker who can write the tables can destroy them, but not move them.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use crate::raw::{RawItem, Tables};
 use crate::steps::{Pair, entry};
 
 kit::on_each_engine!(
-    a_sealed_entry_opens_in_its_own_place_and_in_no_other,
-    a_data_key_opens_for_its_own_person_and_for_no_other,
-    an_ended_account_leaves_no_key_and_nothing_to_read,
+    sealed_entry_opens_only_in_its_place,
+    data_key_opens_only_for_its_person,
+    deleted_account_leaves_no_key_or_readable_entry,
 );
 
 const TABLE: &str = "Journals";
@@ -21,10 +21,10 @@ const SEALED: &str = "content";
 const KEYS: &str = "DataKeys";
 const WRAPPED: &str = "wrapped";
 
-/// Longer than a data key is held in memory.
+/// Longer than a data key is cached.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
-async fn a_sealed_entry_opens_in_its_own_place_and_in_no_other(engine: Engine) {
+async fn sealed_entry_opens_only_in_its_place(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let (one, other) = (Pair::with_access(&mesh).await, Pair::with_access(&mesh).await);
     let write = async |pair: &Pair, note: &str| {
@@ -41,7 +41,7 @@ async fn a_sealed_entry_opens_in_its_own_place_and_in_no_other(engine: Engine) {
     let intact = [read(&one, &first).await, read(&one, &second).await, read(&other, &others).await];
     let intact = intact.map(|answer| answer.expect(200));
 
-    // Two of one client change places; then one is copied to another client's entry.
+    // Swaps two entries of one client, then copies one to another client's entry.
     let swapped = [with_content(item(&first), &item(&second)), with_content(item(&second), &item(&first))];
     for item in swapped {
         tables.put(TABLE, item).await;
@@ -56,7 +56,7 @@ async fn a_sealed_entry_opens_in_its_own_place_and_in_no_other(engine: Engine) {
     unreadable(&read(&other, &others).await);
     unreadable(&mesh.get(&other.journal(""), &other.therapist).await);
 
-    // One bit is enough.
+    // Flips one bit.
     let mut bent = item(&others);
     let Some(AttributeValue::B(bytes)) = bent.get_mut(SEALED) else { panic!("{SEALED} is binary") };
     let mut changed = bytes.as_ref().to_vec();
@@ -65,7 +65,7 @@ async fn a_sealed_entry_opens_in_its_own_place_and_in_no_other(engine: Engine) {
     tables.put(TABLE, bent).await;
     unreadable(&read(&other, &others).await);
 
-    // In their own places they open again.
+    // Restored to their places, they open again.
     for id in [&first, &second, &others] {
         tables.put(TABLE, item(id)).await;
     }
@@ -74,7 +74,7 @@ async fn a_sealed_entry_opens_in_its_own_place_and_in_no_other(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn a_data_key_opens_for_its_own_person_and_for_no_other(engine: Engine) {
+async fn data_key_opens_only_for_its_person(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let (one, other) = (Pair::with_access(&mesh).await, Pair::with_access(&mesh).await);
     for pair in [&one, &other] {
@@ -103,7 +103,7 @@ async fn a_data_key_opens_for_its_own_person_and_for_no_other(engine: Engine) {
     mesh.stop().await;
 }
 
-async fn an_ended_account_leaves_no_key_and_nothing_to_read(engine: Engine) {
+async fn deleted_account_leaves_no_key_or_readable_entry(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let pair = Pair::with_access(&mesh).await;
     let made = pair.write(&mesh, entry(&mesh, "calm", "a note")).await.expect(201);
@@ -127,7 +127,7 @@ fn key_of<'a>(keys: &'a [RawItem], person: &str) -> &'a RawItem {
     keys.iter().find(of).expect("the person has a key, or had one")
 }
 
-/// An error that tells nothing of what does not open.
+/// Asserts an error without details of the ciphertext.
 #[track_caller]
 fn unreadable(answer: &Answer) {
     assert_eq!(answer.status, 500, "{}", answer.body);

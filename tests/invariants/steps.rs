@@ -1,10 +1,10 @@
-//! The steps by which a client and a therapist come to be related, over REST.
+//! Requests of a client and a therapist about their relation and the journal, over REST.
 
 use kit::mesh::{Answer, Someone, TestMesh};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// A client, a therapist and the steps that they take.
+/// A client and a therapist, with the requests they make.
 #[derive(Clone)]
 pub(crate) struct Pair {
     pub(crate) client: Someone,
@@ -12,13 +12,13 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// Two people who have never met.
+    /// Registers a client and a therapist without a relation.
     pub(crate) async fn strangers(mesh: &TestMesh) -> Self {
         let (client, therapist) = tokio::join!(mesh.client("Asha"), mesh.therapist("Noor", "Grief", "110001"));
         Self { client, therapist }
     }
 
-    /// Two people who are mapped, with access to the journal.
+    /// Registers a client and a therapist who are mapped, with access to the journal.
     pub(crate) async fn with_access(mesh: &TestMesh) -> Self {
         let pair = Self::strangers(mesh).await;
         pair.map(mesh).await.expect(201);
@@ -72,7 +72,7 @@ impl Pair {
         mesh.ask(Method::POST, &format!("/journal/{}", self.client.id), Some(&self.client), Some(entry)).await
     }
 
-    /// A path below the client's journal.
+    /// Returns a path below the client's journal.
     pub(crate) fn journal(&self, rest: &str) -> String {
         format!("/journal/{}{rest}", self.client.id)
     }
@@ -82,7 +82,7 @@ impl Pair {
     }
 }
 
-/// An entry to add, of an hour ago.
+/// Returns an entry of an hour ago.
 pub(crate) fn entry(mesh: &TestMesh, emotion: &str, note: &str) -> Value {
     use kernel::Clock as _;
     let hour_ago = mesh.clock.now().checked_sub(std::time::Duration::from_secs(3600)).unwrap();

@@ -1,4 +1,4 @@
-//! The DynamoDB of a running mesh answers its owner, and nobody else on the machine.
+//! Access to the DynamoDB of a running mesh: it requires the access key of the data directory.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,7 +7,7 @@ use kit::mesh::answer;
 
 use crate::process::{Process, mesh as command, run};
 
-/// Runs a command of an operator against this DynamoDB, with the key of a data directory.
+/// Runs an operator's command against this DynamoDB, with the key of a data directory. Returns success and output.
 fn operate(arguments: &[&str], dynamodb: &str, data: &str) -> (bool, String) {
     let mut command = command(&[("MESH_DYNAMODB_ENDPOINT", dynamodb), ("MESH_DATA_DIR", data)]);
     command.args(arguments);
@@ -16,10 +16,10 @@ fn operate(arguments: &[&str], dynamodb: &str, data: &str) -> (bool, String) {
 }
 
 #[tokio::test]
-async fn operators_command_is_answered_and_a_strangers_is_refused() {
+async fn operator_command_requires_access_key() {
     let data = tempfile::tempdir().unwrap();
     let mesh = Process::start(data.path());
-    let (dynamodb, place) = (mesh.told("DynamoDB"), data.path().to_str().unwrap());
+    let (dynamodb, place) = (mesh.announced("DynamoDB"), data.path().to_str().unwrap());
     let key = data.path().join("dynamodb-access-key");
     assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let commands = [&["create-tables"][..], &["rewrap-keys"], &["verify-audit"], &["migrate-profiles"]];
@@ -28,7 +28,7 @@ async fn operators_command_is_answered_and_a_strangers_is_refused() {
         assert!(done, "{arguments:?}: {told}");
     }
 
-    // Somebody with the files but for the key, or with one of another start.
+    // A data directory without the key, or with the key of another start.
     let elsewhere = tempfile::tempdir().unwrap();
     for name in ["secrets", "key-encryption-keys"] {
         fs::copy(data.path().join(name), elsewhere.path().join(name)).unwrap();
@@ -45,14 +45,14 @@ async fn operators_command_is_answered_and_a_strangers_is_refused() {
 }
 
 #[tokio::test]
-async fn strangers_request_is_refused_by_either_storage() {
+async fn unsigned_request_is_rejected_by_either_storage() {
     for memory in ["true", "false"] {
         let data = tempfile::tempdir().unwrap();
         let mesh = Process::start_with(data.path(), &[("MESH_MEMORY", memory)]);
         let http = reqwest::Client::new();
         let request =
-            || http.post(mesh.told("DynamoDB")).header("x-amz-target", "DynamoDB_20120810.ListTables").body("{}");
-        let preflight = http.request(reqwest::Method::OPTIONS, mesh.told("DynamoDB"));
+            || http.post(mesh.announced("DynamoDB")).header("x-amz-target", "DynamoDB_20120810.ListTables").body("{}");
+        let preflight = http.request(reqwest::Method::OPTIONS, mesh.announced("DynamoDB"));
         let strangers = [
             request(),
             request().header("origin", "http://evil.example"),

@@ -1,4 +1,4 @@
-//! An ended account leaves nothing on the disk: no text of the person, and nothing that opens by a key that is there.
+//! A deleted account leaves nothing on the disk: no plain text of the person, and no data key that can be unwrapped.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,15 +14,15 @@ use serde_json::{Value, json};
 
 use crate::process::Process;
 
-/// The length in base64 of a wrapped data key: nonce, key and tag.
+/// Length in base64 of a wrapped data key: nonce, key and tag.
 const WRAPPED_LEN: usize = (12 + 32 + 16) / 3 * 4;
-/// What vault derives the keys for that wrap.
+/// Label by which vault derives the wrapping keys.
 const WRAP: &str = "vault/key-encryption-key/wrap";
 
 const NAME: &str = "Ashalata Quenby";
 const ADDRESS: &str = "ashalata.quenby@example.org";
 
-/// Every file of a data directory: the database, its log and index, and the keys.
+/// Reads every file of a data directory: the database, its log and index, and the keys.
 fn files(data: &Path) -> Vec<Vec<u8>> {
     fs::read_dir(data).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
 }
@@ -31,7 +31,7 @@ fn hold(files: &[Vec<u8>], text: &str) -> bool {
     files.iter().any(|file| file.windows(text.len()).any(|window| window == text.as_bytes()))
 }
 
-/// The runs of bytes that satisfy a condition.
+/// Returns the runs of bytes that satisfy a condition.
 fn runs(files: &[Vec<u8>], of: impl Fn(u8) -> bool + Copy) -> impl Iterator<Item = &[u8]> {
     files.iter().flat_map(move |file| file.split(move |byte| !of(*byte)))
 }
@@ -42,7 +42,7 @@ fn password_hashes(files: &[Vec<u8>]) -> BTreeSet<String> {
     texts.filter_map(|text| text.find("$argon2id$").map(|at| text[at..].to_owned())).collect()
 }
 
-/// How many places on the disk hold a data key of this person that a key-encryption key on the disk unwraps.
+/// Counts the copies of this person's data key on the disk that a key-encryption key on the disk unwraps.
 async fn keys_that_open(data: &Path, files: &[Vec<u8>], person: &Someone) -> usize {
     let table = table().await;
     let key = Key::new(format!("PERSON#{}", person.id), "KEY");
@@ -55,7 +55,7 @@ async fn keys_that_open(data: &Path, files: &[Vec<u8>], person: &Someone) -> usi
     sealed.filter(|sealed| keks.iter().any(|kek| kek.open(&place, sealed).is_ok())).count()
 }
 
-/// A handle of the table of data keys. Nothing is asked of it.
+/// Returns a handle of the table of data keys; no call is made with it.
 async fn table() -> Table {
     let endpoint = Some("http://127.0.0.1:1".to_owned());
     dynamo::Config { endpoint, ..dynamo::Config::default() }.connect().await.table(&vault::DATA_KEYS)
@@ -69,7 +69,7 @@ async fn make(mesh: &Process, path: &str, who: &Someone, body: Value) -> Value {
     mesh.ask(Method::POST, path, Some(&who.token), Some(body)).await.expect(201)
 }
 
-/// A client with an entry.
+/// Registers a client with a profile and a journal entry.
 async fn client(mesh: &Process, name: &str, address: &str) -> Someone {
     let who = mesh.join(address, "CLIENT").await;
     make(mesh, "/clients", &who, json!({"name": name, "email": address, "pincode": "110002"})).await;
@@ -78,8 +78,9 @@ async fn client(mesh: &Process, name: &str, address: &str) -> Someone {
     who
 }
 
+/// Holds right after the deletion, after a kill and after a restart.
 #[tokio::test]
-async fn ended_account_is_in_no_file_at_once_after_a_kill_and_after_a_restart() {
+async fn deleted_account_leaves_no_data_on_disk() {
     let data = tempfile::tempdir().unwrap();
     let mesh = Process::start(data.path());
     let kept = client(&mesh, "Noorjehan Tamsin", "noorjehan@example.org").await;

@@ -1,4 +1,4 @@
-//! What was acknowledged of a journal is there after `kill -9`, and what an operator does with keys and records.
+//! Acknowledged journal entries survive `kill -9`; operators' commands for keys and access records.
 
 use std::path::Path;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn instant(millisecond: u64) -> String {
     kernel::Timestamp::from_millisecond(i64::try_from(millisecond).unwrap()).unwrap().to_string()
 }
 
-/// Writes until the mesh is gone; answers what was acknowledged.
+/// Writes entries until the mesh is gone. Returns the acknowledged ones.
 async fn write(url: String, who: Someone, writer: u64, round: u8) -> Vec<Value> {
     let http = reqwest::Client::new();
     let mut acknowledged = Vec::new();
@@ -64,7 +64,7 @@ async fn journal(mesh: &Process, who: &Someone) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_acknowledged_entry_is_there_opened_and_in_order_after_a_kill() {
+async fn acknowledged_entries_survive_kills_in_order() {
     let seed = std::process::id();
     println!("the kills come by the seed {seed}");
     let mut random =
@@ -95,8 +95,8 @@ async fn every_acknowledged_entry_is_there_opened_and_in_order_after_a_kill() {
     check(&journal(&mesh, &who.unwrap()).await, &acknowledged);
 }
 
-/// All that was acknowledged is there as it was acknowledged, each once, newest first. Entries that nobody was told of may
-/// be there too, but for none twice.
+/// Asserts that the journal has all acknowledged entries unchanged, each once, newest first. It may have unacknowledged
+/// entries too, but at most one per request.
 fn check(journal: &[Value], acknowledged: &[Value]) {
     for told in acknowledged {
         assert!(journal.contains(told), "lost: {told}");
@@ -114,7 +114,7 @@ fn add_first_line(file: &Path, line: &str) {
 }
 
 #[tokio::test]
-async fn key_encryption_keys_rotate_and_the_text_stays() {
+async fn key_rotation_keeps_entries_readable() {
     let data = tempfile::tempdir().unwrap();
     let keys = data.path().join("key-encryption-keys");
     let mesh = Process::start(data.path());
@@ -125,7 +125,7 @@ async fn key_encryption_keys_rotate_and_the_text_stays() {
 
     add_first_line(&keys, "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=");
     let mesh = Process::start(data.path());
-    let endpoint = mesh.told("DynamoDB").to_owned();
+    let endpoint = mesh.announced("DynamoDB").to_owned();
     let rewrap = || {
         let settings = [("MESH_DYNAMODB_ENDPOINT", &*endpoint), ("MESH_DATA_DIR", data.path().to_str().unwrap())];
         let mut command = command(&settings);
@@ -145,7 +145,7 @@ async fn key_encryption_keys_rotate_and_the_text_stays() {
 }
 
 #[tokio::test]
-async fn the_log_of_accesses_is_verified_by_a_command() {
+async fn verify_audit_checks_chain_and_heads() {
     let data = tempfile::tempdir().unwrap();
     let mesh = Process::start(data.path());
     let client = mesh.join("asha@example.org", "CLIENT").await;
@@ -164,7 +164,7 @@ async fn the_log_of_accesses_is_verified_by_a_command() {
         ask(Method::GET, &journal, &therapist, Value::Null, 200).await;
     }
 
-    let endpoint = mesh.told("DynamoDB").to_owned();
+    let endpoint = mesh.announced("DynamoDB").to_owned();
     let heads = data.path().join("heads");
     let verify = || {
         let settings = [("MESH_DYNAMODB_ENDPOINT", &*endpoint), ("MESH_DATA_DIR", data.path().to_str().unwrap())];
@@ -178,7 +178,7 @@ async fn the_log_of_accesses_is_verified_by_a_command() {
     let kept = std::fs::read_to_string(&heads).unwrap();
     assert!(kept.starts_with(&format!("{} 3 ", client.id)), "{kept}");
 
-    // Of another client whose log is gone, nothing but what was kept can tell.
+    // A removed log of another client is found by the saved heads only.
     std::fs::write(&heads, kept.replace(&client.id, "01933b5e-7a4c-7def-8abc-0123456789ab")).unwrap();
     let settings = [("MESH_DYNAMODB_ENDPOINT", &*endpoint), ("MESH_DATA_DIR", data.path().to_str().unwrap())];
     let mut command = command(&settings);

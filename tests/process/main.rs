@@ -1,10 +1,10 @@
-//! The binary `mesh` as an operator meets it: its settings, its start, its end, and what it keeps.
+//! Tests of the binary `mesh`: settings, start, shutdown and durability.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod access;
 mod erasure;
 mod journal;
-mod life;
+mod lifecycle;
 mod messages;
 mod process;
 mod readme;

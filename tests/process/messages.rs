@@ -1,5 +1,5 @@
-//! Ten thousand messages while callers repeat themselves and the mesh is killed: what was acknowledged is there once, and in
-//! one order for both.
+//! Ten thousand messages while callers retry and the mesh is killed: each acknowledged message is stored once, in one
+//! order for both sides.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,16 +14,17 @@ use tokio::task::JoinSet;
 
 use crate::process::Process;
 
-/// Clients, and therapists: each writes to each of the others, with so many tasks a direction.
+/// Number of clients, and of therapists. Each client and each therapist write to each other, by `TASKS` tasks per
+/// direction.
 const EACH: usize = 2;
 const TASKS: usize = 2;
 const MESSAGES: usize = 10_000;
 const SENDERS: usize = EACH * EACH * 2 * TASKS;
-/// After how many acknowledgements it is killed.
+/// Numbers of acknowledgements at which the mesh is killed.
 const KILLS: [usize; 2] = [MESSAGES / 3, 2 * MESSAGES / 3];
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Who writes what to whom.
+/// A task that sends messages from one person to another.
 struct Sender {
     from: Someone,
     to: String,
@@ -31,8 +32,8 @@ struct Sender {
 }
 
 impl Sender {
-    /// Sends until each message is acknowledged, by whichever mesh is there; some again, though they were. Answers what was
-    /// acknowledged.
+    /// Sends each message until the running mesh acknowledges it, and repeats some acknowledged ones. Returns the
+    /// acknowledged messages.
     async fn run(self, url: watch::Receiver<String>, acknowledged: Arc<AtomicUsize>) -> Vec<Value> {
         let http = reqwest::Client::new();
         let mut told = Vec::new();
@@ -54,7 +55,7 @@ impl Sender {
                     None => tokio::time::sleep(PAUSE).await,
                 }
             };
-            // The sender didn't hear it, and asks again.
+            // Repeats the request as after a lost answer.
             if (self.number * 31 + number).is_multiple_of(7)
                 && let Some(again) = send().await
             {
@@ -68,7 +69,7 @@ impl Sender {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_acknowledged_message_is_there_once_and_in_one_order_after_kills() {
+async fn acknowledged_messages_survive_kills_once_in_order() {
     let data = tempfile::tempdir().unwrap();
     let mut mesh = Process::start(data.path());
     let (mut clients, mut therapists) = (Vec::new(), Vec::new());
@@ -122,11 +123,11 @@ async fn every_acknowledged_message_is_there_once_and_in_one_order_after_kills()
             found += seen.len();
         }
     }
-    // Nobody gave up: so whatever is there was acknowledged in the end.
+    // Senders retry until they succeed, so every stored message was acknowledged.
     assert_eq!(found, told.len());
 }
 
-/// A conversation as somebody sees it, newest first, page by page.
+/// Reads a conversation page by page, newest first.
 async fn history(mesh: &Process, who: &Someone, other: &Someone, size: usize) -> Vec<Value> {
     let (mut messages, mut token) = (Vec::new(), String::new());
     loop {
@@ -142,8 +143,8 @@ async fn history(mesh: &Process, who: &Someone, other: &Someone, size: usize) ->
     }
 }
 
-/// Each message of a conversation is one that was acknowledged, is there once, and stands where its time says; those of one
-/// sender stand in the order in which they were sent.
+/// Asserts that the conversation has each acknowledged message once, in the order of time, and those of one sender in
+/// the order in which they were sent.
 fn check(seen: &[Value], told: &HashMap<&str, &Value>, pair: [&str; 2]) {
     let of = |it: &&&Value| {
         pair.contains(&it["senderId"].as_str().unwrap()) && pair.contains(&it["receiverId"].as_str().unwrap())
@@ -162,7 +163,7 @@ fn check(seen: &[Value], told: &HashMap<&str, &Value>, pair: [&str; 2]) {
     assert!(seen.is_sorted_by_key(|it| it["timestamp"].as_str().unwrap().parse::<kernel::Timestamp>().unwrap()));
 }
 
-/// The same conversation from its first message on, as a watcher who has seen that one gets it.
+/// Asserts that a watcher who resumes after the first message receives the rest in the same order.
 async fn forwards(mesh: &Process, who: &Someone, other: &Someone, seen: &[Value]) {
     let after = seen[0]["messageId"].as_str().unwrap();
     let path = format!("/messages/watch?peerId={}&after={after}", other.id);

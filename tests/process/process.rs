@@ -11,35 +11,35 @@ use reqwest::{Method, RequestBuilder};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-/// How long a start or an end may take on a machine that does other things too.
+/// Timeout of a start or a shutdown, on a machine that does other things too.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
-/// The binary with these settings and no others.
+/// Returns a command for the binary with these settings only.
 pub(crate) fn mesh(settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mesh"));
     command.env_clear().envs(settings.iter().copied()).stdin(Stdio::null());
     command
 }
 
-/// A mesh that serves. It is killed when dropped.
+/// A running mesh. It is killed when dropped.
 pub(crate) struct Process {
     child: Child,
-    said: Receiver<String>,
-    /// What it said when it was up.
+    output: Receiver<String>,
+    /// Output of the mesh when it is ready.
     pub(crate) announcement: String,
-    /// Where the front is.
+    /// URL of the front.
     pub(crate) url: String,
     http: reqwest::Client,
 }
 
 impl Process {
-    /// A mesh on free ports, with its data in this directory.
+    /// Starts a mesh on free ports, with its data in this directory.
     pub(crate) fn start(data: &Path) -> Self {
         Self::start_with(data, &[])
     }
 
-    /// The same, with more settings.
+    /// Starts a mesh with additional settings.
     pub(crate) fn start_with(data: &Path, more: &[(&str, &str)]) -> Self {
         let settings = [
             ("MESH_LISTEN", "127.0.0.1:0"),
@@ -49,22 +49,22 @@ impl Process {
             ("MESH_LOG", "warn"),
         ];
         let mut child = mesh(&[&settings, more].concat()).stdout(Stdio::piped()).spawn().expect("the binary runs");
-        let (tell, said) = channel();
+        let (sender, output) = channel();
         let lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
-        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let mut mesh =
-            Self { child, said, announcement: String::new(), url: String::new(), http: reqwest::Client::new() };
+            Self { child, output, announcement: String::new(), url: String::new(), http: reqwest::Client::new() };
         while !mesh.announcement.contains("  try") {
-            let line = mesh.said.recv_timeout(TIMEOUT).expect("the mesh starts and says so");
+            let line = mesh.output.recv_timeout(TIMEOUT).expect("the mesh starts and says so");
             mesh.announcement.push_str(&line);
             mesh.announcement.push('\n');
         }
-        mesh.url = mesh.told("REST and gRPC").to_owned();
+        mesh.url = mesh.announced("REST and gRPC").to_owned();
         mesh
     }
 
-    /// What the announcement says under this name.
-    pub(crate) fn told(&self, name: &str) -> &str {
+    /// Returns the value that the announcement shows under this name.
+    pub(crate) fn announced(&self, name: &str) -> &str {
         let line = self.announcement.lines().find_map(|line| line.trim_start().strip_prefix(name));
         line.unwrap_or_else(|| panic!("no {name} in {}", self.announcement)).trim()
     }
@@ -74,7 +74,7 @@ impl Process {
         self.child.wait().expect("it ends");
     }
 
-    /// Sends a signal, and waits for the end. Answers also what was said until then.
+    /// Sends a signal and waits for the exit. Returns the status and the output until then.
     pub(crate) fn stop(self, signal: Signal) -> (ExitStatus, String) {
         self.send(signal);
         self.ended()
@@ -84,13 +84,13 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
-    /// Waits for the end. Answers also what was said until then.
+    /// Waits for the exit. Returns the status and the output until then.
     pub(crate) fn ended(mut self) -> (ExitStatus, String) {
         let status = ended(&mut self.child);
-        (status, self.said.iter().collect::<Vec<_>>().join("\n"))
+        (status, self.output.iter().collect::<Vec<_>>().join("\n"))
     }
 
-    /// A request to the front.
+    /// Returns a request to the front.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))
     }
@@ -111,7 +111,7 @@ impl Process {
         Someone::of(&self.ask(Method::POST, "/auth/login", None, Some(login)).await.expect(200))
     }
 
-    /// Registers somebody, and logs in.
+    /// Registers a person and logs in.
     pub(crate) async fn join(&self, email: &str, role: &str) -> Someone {
         let account = json!({"email": email, "password": PASSWORD, "role": role});
         self.ask(Method::POST, "/auth/register", None, Some(account)).await.expect(201);
@@ -138,10 +138,10 @@ fn ended(child: &mut Child) -> ExitStatus {
     }
 }
 
-/// Runs the binary to its end, which must come by itself.
+/// Runs the binary until it exits by itself.
 pub(crate) fn run(mut command: Command) -> Output {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
-    // What it says fits into the pipes: a process that doesn't end is not waited for.
+    // The output fits into the pipes, so they are read after the exit.
     let started = Instant::now();
     while child.try_wait().expect("the state of the process").is_none() {
         if started.elapsed() > TIMEOUT {

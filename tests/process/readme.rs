@@ -1,8 +1,8 @@
-//! The tour of the README, played in one shell against a new mesh.
+//! The tour of the README, run in one shell against a new mesh.
 //!
-//! Every block ```` ```console ```` of the section "A tour" holds commands, each a line that begins with `$ ` and goes on
-//! while the line ends with a backslash, and after each the answer. Answers are compared to the letter, but for `…`, which
-//! stands for any text on one line, or none; and the address of the README for that of the mesh.
+//! Every block ```` ```console ```` of the section "A tour" holds commands and their answers. A command is a line that
+//! begins with `$ ` and continues while the line ends with a backslash. Answers are compared exactly, except that `…`
+//! matches any text on one line, and that the address in the README stands for that of the mesh.
 
 use std::fs::{read_to_string, write};
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::process::Process;
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
 const ADDRESS: &str = "http://127.0.0.1:8080";
 const SECTION: &str = "## A tour";
-/// What the shell prints after each command. No answer holds it.
+/// Separator that the shell prints after each command; no answer contains it.
 const MARK: &str = "--- the next command ---";
 
 #[derive(Debug, PartialEq)]
@@ -52,7 +52,7 @@ fn steps(readme: &str) -> Vec<Step> {
     steps
 }
 
-/// Whether a line is what is shown, where `…` stands for anything.
+/// Returns true if a line matches the shown one, in which `…` matches any text.
 fn is_shown(shown: &str, line: &str) -> bool {
     let Some((before, after)) = shown.split_once('…') else { return shown == line };
     let Some(rest) = line.strip_prefix(before) else { return false };
@@ -66,7 +66,7 @@ fn is_answer(shown: &str, answer: &str) -> bool {
 }
 
 #[test]
-fn the_tour_of_the_readme_is_as_it_is_told() {
+fn readme_tour_runs_as_documented() {
     let readme = read_to_string(README).expect("there is a README.md");
     let steps = steps(&readme);
     assert!(!steps.is_empty(), "README.md has a section {SECTION:?} with ```console blocks and `$ ` commands");
@@ -79,8 +79,8 @@ fn the_tour_of_the_readme_is_as_it_is_told() {
     write(&file, script.replace(ADDRESS, &mesh.url)).unwrap();
     let played = Command::new("bash").arg(&file).output().expect("bash runs");
     let said = String::from_utf8(played.stdout).expect("answers in UTF-8").replace(&mesh.url, ADDRESS);
-    let complaint = String::from_utf8_lossy(&played.stderr);
-    assert_eq!(complaint, "", "the shell complains; the tour needs curl");
+    let stderr = String::from_utf8_lossy(&played.stderr);
+    assert_eq!(stderr, "", "the shell complains; the tour needs curl");
 
     let mark = format!("\n{MARK}\n");
     let mut answers = said.split(&mark);
@@ -91,7 +91,7 @@ fn the_tour_of_the_readme_is_as_it_is_told() {
 }
 
 #[test]
-fn a_shortened_answer_matches_what_it_stands_for_and_nothing_else() {
+fn ellipsis_matches_any_text_on_its_line() {
     for (shown, answer, is) in [
         ("a", "a\n", true),
         ("a", "b", false),
@@ -109,7 +109,7 @@ fn a_shortened_answer_matches_what_it_stands_for_and_nothing_else() {
 }
 
 #[test]
-fn a_tour_is_read_as_commands_and_answers() {
+fn tour_is_parsed_into_commands_and_answers() {
     let readme = "## A tour\n\ntext\n\n```console\n$ one \\\n    more\n1\n2\n$ two\n```\n```sh\n$ no\n```\n## Next\n```console\n$ no\n```\n";
     let step = |command: &str, answer: &str| Step { command: command.to_owned(), answer: answer.to_owned() };
     assert_eq!(steps(readme), [step("one \\\n    more", "1\n2\n"), step("two", "")]);

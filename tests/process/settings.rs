@@ -1,4 +1,4 @@
-//! Every setting is documented, and none is passed over silently.
+//! Settings: each is documented, and an invalid one is rejected by name.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser};
 
 use crate::process::{Process, mesh, run};
 
-/// The settings of the binary, as the library has them.
+/// Settings of the binary, as the library defines them.
 #[derive(Parser)]
 struct All {
     #[command(flatten)]
@@ -17,7 +17,7 @@ struct All {
 }
 
 #[test]
-fn help_names_every_setting_with_its_default() {
+fn help_lists_every_setting_with_default() {
     let mut command = mesh(&[]);
     command.arg("--help");
     let help = run(command);
@@ -33,7 +33,7 @@ fn help_names_every_setting_with_its_default() {
     }
 }
 
-/// Holds a start to being refused by a sentence that names the setting.
+/// Asserts that a start is refused with a sentence that names the setting.
 fn assert_refused(name: &str, value: &str, more: &[(&str, &str)]) {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
@@ -54,21 +54,21 @@ fn assert_refused(name: &str, value: &str, more: &[(&str, &str)]) {
 }
 
 #[test]
-fn a_variable_that_is_unknown_is_refused_by_name() {
+fn unknown_variable_is_rejected_by_name() {
     for name in ["MESH_LISTNE", "MESH_", "MESH_DYNAMODB_TABLE"] {
         assert_refused(name, "1", &[]);
     }
 }
 
 #[test]
-fn a_variable_that_is_empty_is_refused_by_name() {
+fn empty_variable_is_rejected_by_name() {
     for name in chassis::config::names(&All::command()).iter().filter(|name| name.starts_with("MESH_")) {
         assert_refused(name, "", &[]);
     }
 }
 
 #[test]
-fn a_variable_that_is_malformed_is_refused_by_name() {
+fn malformed_variable_is_rejected_by_name() {
     for (name, value) in [
         ("MESH_LISTEN", "nowhere"),
         ("MESH_SERVICES_PORT", "70000"),
@@ -93,7 +93,7 @@ fn a_variable_that_is_malformed_is_refused_by_name() {
 }
 
 #[test]
-fn what_cannot_be_had_is_refused_with_the_setting_that_helps() {
+fn unusable_resource_is_rejected_with_its_setting() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     assert_refused("MESH_LISTEN", &address.to_string(), &[]);
@@ -120,7 +120,7 @@ fn what_cannot_be_had_is_refused_with_the_setting_that_helps() {
 }
 
 #[test]
-fn front_that_others_reach_without_hosts_refuses_to_start() {
+fn public_front_without_hosts_refuses_to_start() {
     for listen in ["0.0.0.0:0", "[::]:0"] {
         let refused = run(mesh(&[("MESH_LISTEN", listen), ("MESH_MEMORY", "true")]));
         let told = String::from_utf8(refused.stderr).unwrap();
@@ -130,7 +130,7 @@ fn front_that_others_reach_without_hosts_refuses_to_start() {
 }
 
 #[test]
-fn front_that_others_reach_serves_listed_hosts_alone() {
+fn public_front_serves_listed_hosts_only() {
     let data = tempfile::tempdir().unwrap();
     let mesh = Process::start_with(data.path(), &[("MESH_LISTEN", "0.0.0.0:0"), ("MESH_HOSTS", "api.example.org")]);
     let status = |path: &str, host: &str| {
@@ -152,7 +152,7 @@ fn port(url: &str) -> u16 {
 }
 
 #[test]
-fn a_directory_that_another_process_has_is_refused() {
+fn data_directory_in_use_is_rejected() {
     let data = tempfile::tempdir().unwrap();
     let first = Process::start(data.path());
     let settings = [

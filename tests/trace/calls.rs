@@ -1,4 +1,4 @@
-//! How often each RPC calls DynamoDB, and how: the price of a request is known, and a change of it is seen.
+//! DynamoDB calls of each RPC: a change of the calls of a request fails the test.
 
 use std::collections::BTreeSet;
 
@@ -11,24 +11,24 @@ use crate::watched::{Seen, Trace, Watched};
 mod consent;
 mod practice;
 
-/// What was asked, in which trace, and what DynamoDB is asked for it; the order is that of the calls' beginnings.
+/// Label of a request, its trace, and its expected DynamoDB calls in the order of their starts.
 type Row = (&'static str, Trace, &'static [&'static str]);
 
 pub(crate) struct Calls {
     rows: Vec<Row>,
-    /// Those of which parts run at once: their calls have no order.
+    /// Rows with concurrent parts, whose calls have no order.
     at_once: Vec<Row>,
 }
 
-struct Book<'a> {
+struct Recorder<'a> {
     watched: &'a Watched,
     rows: Vec<Row>,
     at_once: Vec<Row>,
-    /// They read on as long as somebody is there: until everything is played.
+    /// Open streams, kept until all requests are made.
     streams: Vec<Response>,
 }
 
-impl Book<'_> {
+impl Recorder<'_> {
     fn request(&self, method: Method, path: &str, who: Option<&Someone>, body: Option<&Value>) -> RequestBuilder {
         let mut request = self.watched.mesh.request(method, path);
         if let Some(who) = who {
@@ -47,13 +47,13 @@ impl Book<'_> {
         answer.body
     }
 
-    /// A row of the end of an account, which many are told of at once.
+    /// Records a request of account deletion, whose event is delivered concurrently.
     async fn ending(&mut self, what: &'static str, request: RequestBuilder, calls: &'static [&'static str]) {
         self.row(what, request, calls).await;
         self.at_once.extend(self.rows.pop());
     }
 
-    /// A row of an answer that comes in events: begun, and read up to the first one, if there will be one.
+    /// Records a streamed answer, read up to its first event if one is expected.
     async fn stream(
         &mut self,
         what: &'static str,
@@ -73,43 +73,43 @@ impl Book<'_> {
 }
 
 pub(crate) async fn play(watched: &Watched) -> Calls {
-    let mut book = Book { watched, rows: Vec::new(), at_once: Vec::new(), streams: Vec::new() };
-    let (client, therapist) = accounts(&mut book).await;
-    profiles_of_clients(&mut book, &client, &therapist).await;
-    profiles_of_therapists(&mut book, &therapist).await;
-    practice::play(&mut book).await;
-    consent::play(&mut book).await;
-    Calls { rows: book.rows, at_once: book.at_once }
+    let mut recorder = Recorder { watched, rows: Vec::new(), at_once: Vec::new(), streams: Vec::new() };
+    let (client, therapist) = accounts(&mut recorder).await;
+    profiles_of_clients(&mut recorder, &client, &therapist).await;
+    profiles_of_therapists(&mut recorder, &therapist).await;
+    practice::play(&mut recorder).await;
+    consent::play(&mut recorder).await;
+    Calls { rows: recorder.rows, at_once: recorder.at_once }
 }
 
-async fn accounts(book: &mut Book<'_>) -> (Someone, Someone) {
+async fn accounts(recorder: &mut Recorder<'_>) -> (Someone, Someone) {
     let account = json!({"email": "counted@example.org", "password": PASSWORD, "role": "CLIENT"});
-    let request = book.request(Method::POST, "/auth/register", None, Some(&account));
-    // The failures of the source, its budgets, the credential that isn't there; what is spent of a budget.
+    let request = recorder.request(Method::POST, "/auth/register", None, Some(&account));
+    // Failures of the source, its budgets, the missing credential; then the spent budget.
     let calls =
         &["GetItem Users", "BatchGetItem Users", "GetItem Users", "UpdateItem Users", "TransactWriteItems Users"];
-    book.row("Register", request, calls).await;
+    recorder.row("Register", request, calls).await;
 
     let login = json!({"email": "counted@example.org", "password": PASSWORD});
-    let request = book.request(Method::POST, "/auth/login", None, Some(&login));
-    // The failures of the address and its credential, those of the source before and after the wait for a thread; then
-    // the account.
+    let request = recorder.request(Method::POST, "/auth/login", None, Some(&login));
+    // Failures of the address and its credential, those of the source before and after the wait for a thread; then the
+    // account.
     let calls = &["GetItem Users", "GetItem Users", "GetItem Users", "GetItem Users", "GetItem Users", "PutItem Users"];
-    let first = Someone::of(&book.row("Login", request, calls).await);
+    let first = Someone::of(&recorder.row("Login", request, calls).await);
 
     let refresh = json!({"refreshToken": first.refresh});
-    let request = book.request(Method::POST, "/auth/refresh", None, Some(&refresh));
+    let request = recorder.request(Method::POST, "/auth/refresh", None, Some(&refresh));
     // The account and the login.
     let calls = &["GetItem Users", "GetItem Users", "UpdateItem Users"];
-    let client = Someone::of(&book.row("Refresh", request, calls).await);
+    let client = Someone::of(&recorder.row("Refresh", request, calls).await);
 
-    let request = book.request(Method::GET, "/auth/me", Some(&client), None);
-    book.row("GetMe", request, &["GetItem Users"]).await;
-    let request = book.request(Method::GET, "/.well-known/jwks.json", None, None);
-    book.row("GetJwks", request, &[]).await;
+    let request = recorder.request(Method::GET, "/auth/me", Some(&client), None);
+    recorder.row("GetMe", request, &["GetItem Users"]).await;
+    let request = recorder.request(Method::GET, "/.well-known/jwks.json", None, None);
+    recorder.row("GetJwks", request, &[]).await;
 
     let password = json!({"currentPassword": PASSWORD, "newPassword": "eight loud sparrows"});
-    let request = book.request(Method::PUT, "/auth/password", Some(&client), Some(&password));
+    let request = recorder.request(Method::PUT, "/auth/password", Some(&client), Some(&password));
     let calls = &[
         "GetItem Users",
         "GetItem Users",
@@ -118,46 +118,48 @@ async fn accounts(book: &mut Book<'_>) -> (Someone, Someone) {
         "GetItem Users",
         "TransactWriteItems Users",
     ];
-    book.row("ChangePassword", request, calls).await;
+    recorder.row("ChangePassword", request, calls).await;
 
-    let leaving = book.watched.mesh.join("CLIENT").await;
-    let request = book.request(Method::POST, "/auth/logout", Some(&leaving), None);
-    book.row("Logout", request, &["DeleteItem Users"]).await;
-    (client, book.watched.mesh.join("THERAPIST").await)
+    let leaving = recorder.watched.mesh.join("CLIENT").await;
+    let request = recorder.request(Method::POST, "/auth/logout", Some(&leaving), None);
+    recorder.row("Logout", request, &["DeleteItem Users"]).await;
+    (client, recorder.watched.mesh.join("THERAPIST").await)
 }
 
-async fn profiles_of_clients(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
+async fn profiles_of_clients(recorder: &mut Recorder<'_>, client: &Someone, therapist: &Someone) {
     let mut profile = json!({"name": "Asha", "email": "counted@example.org", "pincode": "110001"});
-    let request = book.request(Method::POST, "/clients", Some(client), Some(&profile));
+    let request = recorder.request(Method::POST, "/clients", Some(client), Some(&profile));
     // The address of the account first.
-    book.row("CreateClient", request, &["GetItem Users", "PutItem Clients"]).await;
+    recorder.row("CreateClient", request, &["GetItem Users", "PutItem Clients"]).await;
 
-    let keyed = book.watched.mesh.join("CLIENT").await;
+    let keyed = recorder.watched.mesh.join("CLIENT").await;
     let other = json!({"name": "Ben", "email": keyed.email, "pincode": "110001"});
-    let request = || book.request(Method::POST, "/clients", Some(&keyed), Some(&other)).header("idempotency-key", "k");
+    let request =
+        || recorder.request(Method::POST, "/clients", Some(&keyed), Some(&other)).header("idempotency-key", "k");
     let (first, again) = (request(), request());
-    book.row("CreateClient with a key", first, &["GetItem Clients", "GetItem Users", "TransactWriteItems Clients"])
+    recorder
+        .row("CreateClient with a key", first, &["GetItem Clients", "GetItem Users", "TransactWriteItems Clients"])
         .await;
-    book.row("CreateClient with a key, again", again, &["GetItem Clients", "GetItem Clients"]).await;
+    recorder.row("CreateClient with a key, again", again, &["GetItem Clients", "GetItem Clients"]).await;
 
     let path = format!("/clients/{}", client.id);
-    let request = book.request(Method::GET, &path, Some(client), None);
-    book.row("GetClient", request, &["GetItem Clients"]).await;
+    let request = recorder.request(Method::GET, &path, Some(client), None);
+    recorder.row("GetClient", request, &["GetItem Clients"]).await;
     profile["name"] = "Asha Rao".into();
-    let request = book.request(Method::PUT, &path, Some(client), Some(&profile));
-    book.row("UpdateClient", request, &["GetItem Users", "GetItem Clients", "PutItem Clients"]).await;
+    let request = recorder.request(Method::PUT, &path, Some(client), Some(&profile));
+    recorder.row("UpdateClient", request, &["GetItem Users", "GetItem Clients", "PutItem Clients"]).await;
 
-    let request = book.request(Method::GET, "/clients", Some(client), None);
-    book.row("ListClients, the own", request, &["GetItem Clients"]).await;
-    let request = book.request(Method::GET, "/clients?email=counted@example.org", Some(therapist), None);
-    book.row("ListClients by address: nobody is related", request, &["Query Mappings"]).await;
-    let request = book.request(Method::GET, "/clients", Some(therapist), None);
-    book.row("ListClients, the related: none", request, &["Query Mappings"]).await;
+    let request = recorder.request(Method::GET, "/clients", Some(client), None);
+    recorder.row("ListClients, the own", request, &["GetItem Clients"]).await;
+    let request = recorder.request(Method::GET, "/clients?email=counted@example.org", Some(therapist), None);
+    recorder.row("ListClients by address: nobody is related", request, &["Query Mappings"]).await;
+    let request = recorder.request(Method::GET, "/clients", Some(therapist), None);
+    recorder.row("ListClients, the related: none", request, &["Query Mappings"]).await;
 
-    let request = book.request(Method::DELETE, &path, Some(client), None);
+    let request = recorder.request(Method::DELETE, &path, Some(client), None);
     let calls = &[
         "GetItem Clients",
-        // Whether the login is open.
+        // Check of the login.
         "BatchGetItem Users",
         "TransactWriteItems Clients",
         "GetItem Users",
@@ -165,57 +167,57 @@ async fn profiles_of_clients(book: &mut Book<'_>, client: &Someone, therapist: &
         "Query Users",
         "DeleteItem Users",
         "DeleteItem Users",
-        // The relations: a marker, and those that there are.
+        // Relations: a marker, and the existing ones.
         "PutItem Mappings",
         "Query Mappings",
-        // The data key, and what it sealed: nothing.
+        // The data key, and the entries it encrypts: none.
         "PutItem DataKeys",
         "Query Journals",
-        // The practice: the conversations, a marker and the appointments, the sessions.
+        // Conversations, a marker and the appointments, sessions.
         "Query Messages",
         "PutItem Appointments",
         "Query Appointments",
         "Query Sessions",
         "UpdateItem Clients",
     ];
-    book.ending("DeleteClient", request, calls).await;
+    recorder.ending("DeleteClient", request, calls).await;
 }
 
-async fn profiles_of_therapists(book: &mut Book<'_>, therapist: &Someone) {
+async fn profiles_of_therapists(recorder: &mut Recorder<'_>, therapist: &Someone) {
     let mut profile = json!({"name": "Noor", "email": therapist.email, "specialty": "Grief", "pincode": "110001"});
-    let request = book.request(Method::POST, "/therapists", Some(therapist), Some(&profile));
-    book.row("CreateTherapist", request, &["GetItem Users", "PutItem Therapists"]).await;
+    let request = recorder.request(Method::POST, "/therapists", Some(therapist), Some(&profile));
+    recorder.row("CreateTherapist", request, &["GetItem Users", "PutItem Therapists"]).await;
 
-    let keyed = book.watched.mesh.join("THERAPIST").await;
+    let keyed = recorder.watched.mesh.join("THERAPIST").await;
     let other = json!({"name": "Ravi", "email": keyed.email, "specialty": "Sleep", "pincode": "110001"});
     let request =
-        || book.request(Method::POST, "/therapists", Some(&keyed), Some(&other)).header("idempotency-key", "k");
+        || recorder.request(Method::POST, "/therapists", Some(&keyed), Some(&other)).header("idempotency-key", "k");
     let (first, again) = (request(), request());
     let calls = &["GetItem Therapists", "GetItem Users", "TransactWriteItems Therapists"];
-    book.row("CreateTherapist with a key", first, calls).await;
-    book.row("CreateTherapist with a key, again", again, &["GetItem Therapists", "GetItem Therapists"]).await;
+    recorder.row("CreateTherapist with a key", first, calls).await;
+    recorder.row("CreateTherapist with a key, again", again, &["GetItem Therapists", "GetItem Therapists"]).await;
 
     let path = format!("/therapists/{}", therapist.id);
-    let request = book.request(Method::GET, &path, Some(therapist), None);
-    book.row("GetTherapist", request, &["GetItem Therapists"]).await;
+    let request = recorder.request(Method::GET, &path, Some(therapist), None);
+    recorder.row("GetTherapist", request, &["GetItem Therapists"]).await;
     profile["name"] = "Noor Haddad".into();
-    let request = book.request(Method::PUT, &path, Some(therapist), Some(&profile));
-    book.row("UpdateTherapist", request, &["GetItem Users", "GetItem Therapists", "PutItem Therapists"]).await;
+    let request = recorder.request(Method::PUT, &path, Some(therapist), Some(&profile));
+    recorder.row("UpdateTherapist", request, &["GetItem Users", "GetItem Therapists", "PutItem Therapists"]).await;
 
     for filter in ["", "?specialty=grief", "?pincode=110001", "?name=n", "?specialty=grief&pincode=110001&name=n"] {
-        let request = book.request(Method::GET, &format!("/therapists{filter}"), Some(therapist), None);
-        book.row("ListTherapists", request, &["Query Therapists"]).await;
+        let request = recorder.request(Method::GET, &format!("/therapists{filter}"), Some(therapist), None);
+        recorder.row("ListTherapists", request, &["Query Therapists"]).await;
     }
-    let first = book.request(Method::GET, "/therapists?pageSize=1", Some(therapist), None);
+    let first = recorder.request(Method::GET, "/therapists?pageSize=1", Some(therapist), None);
     let token = kit::mesh::answer(first).await.headers["x-next-page-token"].to_str().unwrap().to_owned();
     let path_of_next = format!("/therapists?pageSize=1&pageToken={token}");
-    let request = book.request(Method::GET, &path_of_next, Some(therapist), None);
-    book.row("ListTherapists, the next page", request, &["Query Therapists"]).await;
+    let request = recorder.request(Method::GET, &path_of_next, Some(therapist), None);
+    recorder.row("ListTherapists, the next page", request, &["Query Therapists"]).await;
 
-    let request = book.request(Method::DELETE, &path, Some(therapist), None);
+    let request = recorder.request(Method::DELETE, &path, Some(therapist), None);
     let calls = &[
         "GetItem Therapists",
-        // Whether the login is open.
+        // Check of the login.
         "BatchGetItem Users",
         "TransactWriteItems Therapists",
         "GetItem Users",
@@ -223,20 +225,20 @@ async fn profiles_of_therapists(book: &mut Book<'_>, therapist: &Someone) {
         "Query Users",
         "DeleteItem Users",
         "DeleteItem Users",
-        // The relations: a marker, and those that there are.
+        // Relations: a marker, and the existing ones.
         "PutItem Mappings",
         "Query Mappings",
-        // The data key, and what it sealed: nothing.
+        // The data key, and the entries it encrypts: none.
         "PutItem DataKeys",
         "Query Journals",
-        // The practice: a marker and the appointments, and the sessions to come and the notes.
+        // A marker and the appointments, future sessions and notes.
         "PutItem Appointments",
         "Query Appointments",
         "Query Sessions",
         "Query Sessions",
         "UpdateItem Therapists",
     ];
-    book.ending("DeleteTherapist", request, calls).await;
+    recorder.ending("DeleteTherapist", request, calls).await;
 }
 
 impl Calls {

@@ -1,4 +1,4 @@
-//! What people wrote, their secrets and who they are never leave by telemetry, neither on the good path nor on the bad.
+//! Telemetry never contains texts, secrets or identities of people, neither of successes nor of failures.
 
 use kit::fault::Mode;
 use kit::mesh::{Someone, answer};
@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use crate::watched::{Seen, Watched};
 
-/// What is in everything that the requests say, and nowhere else.
+/// Word that occurs in the requests only.
 const CANARY: &str = "xanthocanary";
 
 pub(crate) struct Canaries {
-    /// What the mesh made for these people: ids, of entries and grants too, and tokens.
+    /// Ids and tokens that the mesh made for these people.
     made: Vec<String>,
 }
 
-/// A client who has let a therapist read an entry, has a session there, and has written.
+/// A client and a therapist with access to the journal, a session and a message.
 struct Pair<'a> {
     client: &'a Someone,
     therapist: &'a Someone,
@@ -101,7 +101,7 @@ impl<'a> Pair<'a> {
         }
     }
 
-    /// What both ask of journals, mappings and the access log, well and badly.
+    /// Returns valid and invalid requests of both about journals, mappings and the access log.
     fn requests(&self, watched: &Watched) -> Vec<RequestBuilder> {
         let Self { client, therapist, entry_id, .. } = self;
         let ask = |method, path: &str, who: &Someone| watched.mesh.request(method, path).bearer_auth(&who.token);
@@ -148,7 +148,7 @@ impl<'a> Pair<'a> {
         ]
     }
 
-    /// What both ask of sessions, appointments and messages, well and badly.
+    /// Returns valid and invalid requests of both about sessions, appointments and messages.
     fn practice(&self, watched: &Watched) -> Vec<RequestBuilder> {
         let Self { client, therapist, session_id, message_id, .. } = self;
         let ask = |method, path: &str, who: &Someone| watched.mesh.request(method, path).bearer_auth(&who.token);
@@ -220,7 +220,7 @@ pub(crate) async fn play(watched: &Watched) -> Canaries {
                 watched.mesh.client("Asha").await
             };
             send(watched, &mode, requests(watched, &who, table)).await;
-            // Whether or not it was made in the fault: whom nobody knows by name, nobody is mapped to.
+            // The fault may have prevented the profile, which a mapping needs.
             watched.mesh.ask(Method::POST, &format!("/{table}"), Some(&who), Some(profile(&who))).await;
             let (client, therapist) = if role == "CLIENT" { (&who, &other) } else { (&other, &who) };
             let pair = Pair::make(watched, client, therapist).await;

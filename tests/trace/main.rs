@@ -1,5 +1,5 @@
-//! The mesh as a collector sees it: what one request leaves in traces, logs and metrics, what it asks of DynamoDB, and
-//! what it never tells. One test, since the pipeline of a process is set up once; the modules are its parts.
+//! Tests of telemetry: traces, logs and metrics of a request, its DynamoDB calls, and the absence of personal data. It
+//! is one test, since the pipeline of a process is set up once; the modules are its parts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod calls;
@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use crate::watched::{Seen, Watched};
 
 #[tokio::test]
-async fn a_request_is_one_trace_of_known_calls_that_tells_nothing_of_people() {
+async fn request_is_one_trace_of_known_calls_without_personal_data() {
     let watched = Watched::start().await;
     let trees = trees::play(&watched).await;
     let calls = calls::play(&watched).await;
@@ -27,7 +27,7 @@ async fn a_request_is_one_trace_of_known_calls_that_tells_nothing_of_people() {
     rate_errors_and_durations_are_measured(&seen);
 }
 
-/// Each RPC of the mesh, each route that was asked for, and each operation of DynamoDB has its own series.
+/// Asserts that each RPC, each requested route and each operation of DynamoDB has its own series.
 fn rate_errors_and_durations_are_measured(seen: &Seen) {
     let series = |name: &str, key: &str| -> BTreeSet<String> {
         let metrics = seen.received.metrics.iter().filter(|metric| metric.name == name);

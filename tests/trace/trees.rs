@@ -98,7 +98,7 @@ pub(crate) async fn play(watched: &Watched) -> Trees {
     me.metadata_mut().insert("traceparent", parent.parse().unwrap());
     auth.get_me(me).await.unwrap();
 
-    // Without a caller's trace the edge begins one.
+    // Without a caller's trace the edge starts one.
     kit::mesh::answer(mesh.request(Method::GET, "/healthz")).await.expect(200);
     let (deleted, answer) = watched.ask(request(Method::DELETE)).await;
     assert_eq!(answer.status, 204);
@@ -119,7 +119,7 @@ impl Trees {
         assert_eq!(seen.received.services.iter().map(String::as_str).collect::<Vec<_>>(), ["mesh"]);
     }
 
-    /// Each server span has its line in the access log, which knows trace and span; and so has each refusal.
+    /// Asserts that each server span has its line in the access log, with its trace and span ids.
     fn logs_are_joined(&self, seen: &Seen, trace: Trace) {
         let spans = seen.spans(trace);
         for span in spans.iter().filter(|span| span.kind() == SpanKind::Server) {

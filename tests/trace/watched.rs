@@ -1,4 +1,4 @@
-//! A mesh whose telemetry goes to a receiver, and requests whose traces can be told apart.
+//! A mesh whose telemetry goes to a receiver, and requests with distinct traces.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use reqwest::RequestBuilder;
 
 const SOON: Duration = Duration::from_secs(60);
-/// The span that each request of the tests claims to come from.
+/// Parent span of each request of the tests.
 const CALLER: u64 = 0x00c0_ffee;
 
 pub(crate) struct Watched {
@@ -26,11 +26,11 @@ pub(crate) struct Watched {
     prefix: String,
 }
 
-/// One trace among all that are seen.
+/// Number of a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Trace(u64);
 
-/// What arrived until the mesh had ended.
+/// Telemetry that arrived until the shutdown of the mesh.
 pub(crate) struct Seen {
     pub(crate) received: Received,
     prefix: String,
@@ -52,7 +52,7 @@ impl Watched {
         Self { mesh, proxy, receiver, telemetry, traces: AtomicU64::new(1), prefix }
     }
 
-    /// A `traceparent` (W3C Trace Context) of a new trace.
+    /// Returns a new trace and its `traceparent` (W3C Trace Context).
     pub(crate) fn new_trace(&self) -> (Trace, String) {
         let number = self.traces.fetch_add(1, Ordering::Relaxed);
         (Trace(number), format!("00-{number:032x}-{CALLER:016x}-01"))
@@ -64,7 +64,7 @@ impl Watched {
         (trace, answer(request.header("traceparent", parent)).await)
     }
 
-    /// Ends the mesh, and with it every span; then takes what has arrived.
+    /// Stops the mesh, which ends every span. Returns the telemetry.
     pub(crate) async fn stop(self) -> Seen {
         let Self { mesh, receiver, telemetry, prefix, .. } = self;
         mesh.stop().await;
@@ -84,7 +84,7 @@ impl Trace {
 }
 
 impl Seen {
-    /// The spans of a trace, oldest first.
+    /// Returns the spans of a trace, oldest first.
     pub(crate) fn spans(&self, trace: Trace) -> Vec<&Span> {
         let id = trace.id();
         let mut spans: Vec<_> = self.received.spans.iter().filter(|span| span.trace_id == id).collect();
@@ -92,8 +92,7 @@ impl Seen {
         spans
     }
 
-    /// The trace as lines: its spans by kind and name, each below its parent and to the right of it. What hangs on no
-    /// span of the trace, nor on the caller's, is an orphan.
+    /// Formats the trace as an indented tree of spans by kind and name. A span without a known parent is an orphan.
     pub(crate) fn tree(&self, trace: Trace) -> String {
         let spans = self.spans(trace);
         let mut tree = String::new();
@@ -123,7 +122,7 @@ impl Seen {
         format!("{kind} {}", span.name.replace(&self.prefix, ""))
     }
 
-    /// What a trace asked of DynamoDB, such as `GetItem Users`, in the order of the calls' beginnings.
+    /// Returns the DynamoDB calls of a trace, such as `GetItem Users`, in the order of their starts.
     pub(crate) fn dynamodb_calls(&self, trace: Trace) -> Vec<String> {
         let spans = self.spans(trace).into_iter();
         let calls = spans.filter_map(|span| {

@@ -131,7 +131,7 @@ fn flags_reach_configuration_that_envoy_accepts() {
     let done = command.output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let written = fs::read_to_string(directory.path().join("envoy.yaml")).unwrap();
-    // A network of IPv6 may ask a multiple of what a source may.
+    // The rate limit of an IPv6 network is a multiple of a source's.
     let networks = ["280, tokens_per_fill: 28,", "1120, tokens_per_fill: 112,", "120, tokens_per_fill: 12,"];
     let networks = networks.map(|line| ("--rate", "", line));
     for (flag, _, line) in flags.into_iter().chain(networks) {

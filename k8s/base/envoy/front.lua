@@ -1,9 +1,9 @@
--- What Envoy's own filters cannot do: the success codes 201, 202 and 204, lists as top-level arrays, refusals as google.rpc.Status, pages
--- of other origins answered as the embedded front does, and a list of the metadata that may pass. Runs first, so it sees requests
--- as they came and answers as they leave.
+-- Does what Envoy's own filters can't: the success codes 201, 202 and 204, lists as top-level arrays, errors as
+-- google.rpc.Status, CORS as the embedded front has it, and allowlists of metadata. Runs first, so it sees requests as they
+-- came and answers as they leave.
 
--- What passes from a caller to a service. Anything else (identities that somebody claims, tokens of services, binary
--- metadata) stays outside. Without the lines about framing, Envoy could not read the body.
+-- Headers that pass from a caller to a service. No other header does (claimed identities, tokens of services, binary
+-- metadata). Without the lines about framing, Envoy could not read the body.
 local INWARDS = {
   ["authorization"] = true,
   ["idempotency-key"] = true,
@@ -24,7 +24,7 @@ local INWARDS = {
   ["x-forwarded-proto"] = true,
 }
 
--- What passes from a service to a caller, over REST and over gRPC.
+-- Headers that pass from a service to a caller, over REST and over gRPC.
 local OUTWARDS = {
   ["cache-control"] = true,
   ["x-next-page-token"] = true,
@@ -70,12 +70,12 @@ local function host_of(authority)
   return ((name or text):gsub("%.$", "")), tonumber(port or "")
 end
 
--- Whether a name ends with another one, which begins with a dot, and has a label more.
+-- Returns whether a name ends with another one, which begins with a dot, and has a label more.
 local function is_below(name, parent)
   return name:sub(-#parent) == parent and name:sub(1, -#parent - 1):find("^[%w%-_.]+$") ~= nil
 end
 
--- Whether a host is this machine to whoever resolves it (RFC 6761, section 6.3).
+-- Returns whether a host always resolves to loopback (RFC 6761, section 6.3).
 local function is_loopback(name)
   if name == "localhost" or name == "[::1]" or is_below(name, ".localhost") then
     return true
@@ -89,8 +89,8 @@ local function is_loopback(name)
   return #parts == 3
 end
 
--- Whether the front answers to a host. A page whose name is pointed at the front's address once it is loaded (DNS rebinding)
--- sends another one. The domains of a virtual host can't say it: they know no networks, and no ports below a wildcard.
+-- Returns whether the front answers to a host. A page whose name is pointed at the front's address once it is loaded (DNS
+-- rebinding) sends another one. The domains of a virtual host can't say it: they know no networks, and no ports below a wildcard.
 local function is_own_host(handle, authority)
   local settings = handle:streamInfo():dynamicMetadata():get("front.settings")
   local name, port = host_of(authority)
@@ -109,7 +109,7 @@ local function is_own_host(handle, authority)
   return false
 end
 
--- Whether a path is asked for by the address of a pod: by probes.
+-- Returns whether a path is one of probes, which call by the address of a pod.
 local function is_probe(path)
   return path:find("^/healthz$") ~= nil or path:find("^/healthz%?") ~= nil or path:find("^/grpc%.health%.") ~= nil
 end
@@ -139,7 +139,7 @@ local function show(headers, origin)
   headers:add("vary", "origin")
 end
 
--- What a page is told that asks whether it may call.
+-- Headers of the answer to a preflight request.
 local PREFLIGHT = {
   [":status"] = "200",
   ["access-control-allow-methods"] = "GET, POST, PUT, DELETE",
@@ -152,7 +152,7 @@ local OUTWARDS_PREFLIGHT = {
   ["access-control-max-age"] = true,
 }
 
--- Leaves of the headers the pseudo-headers and what one of the lists names.
+-- Removes all headers but the pseudo-headers and those on one of the lists.
 local function keep(headers, list, more)
   local refused = {}
   for name, _ in pairs(headers) do
@@ -236,7 +236,7 @@ local function array_of(json, field)
   return "[]"
 end
 
--- Whether `text`, once its percent signs are decoded, is UTF-8 without a NUL. A service could only answer INTERNAL.
+-- Returns whether `text` is UTF-8 without a NUL once percent-decoded. A service could only answer INTERNAL to another.
 local function is_decodable(text)
   if text:gsub("%%%x%x", ""):find("%", 1, true) then
     return false
@@ -268,7 +268,7 @@ local function is_decodable(text)
   return more == 0
 end
 
--- Whether the body, if there is one, is JSON as it stands. A body without a type is taken for JSON.
+-- Returns whether the body, if there is one, is JSON without content coding. A body without a type counts as JSON.
 local function is_json(headers)
   local length = headers:get("content-length")
   if (length == nil or length == "0") and headers:get("transfer-encoding") == nil then
@@ -282,7 +282,7 @@ end
 
 local MILLISECONDS = { H = 3600000, M = 60000, S = 1000, m = 1, u = 0.001, n = 0.000001 }
 
--- Whether a deadline is one that the front grants: well-formed, and no later than its own.
+-- Returns whether the front grants a deadline: it must be well-formed, and no later than the front's own.
 local function is_granted(timeout)
   local amount, unit = timeout:match("^(%d%d?%d?%d?%d?%d?%d?%d?)([HMSmun])$")
   return amount ~= nil and tonumber(amount) * MILLISECONDS[unit] <= LONGEST
@@ -313,7 +313,7 @@ local function any(name, bytes)
   return protobuf(3, protobuf(1, "type.googleapis.com/google.rpc." .. name) .. protobuf(2, bytes))
 end
 
--- Makes of a native call's refusal what a service would have made of it: a google.rpc.Status with its details.
+-- Encodes the error of a native call as a service would: a google.rpc.Status with its details.
 local function describe_native(handle, code, reason, message, retry)
   local bytes = string.char(8, code) .. protobuf(2, message) .. any("ErrorInfo", protobuf(1, reason) .. protobuf(2, "therapy"))
   if retry then
@@ -334,17 +334,17 @@ local function refuse(handle, native, http, code, reason, message)
   handle:respond({ [":status"] = http }, native and message or status(code, reason, message))
 end
 
--- How the verifier of tokens says what is wrong, and how the services do.
+-- Messages of Envoy's token verifier, and those of the services for the same errors.
 local UNAVAILABLE = { "503", 14, "UNAVAILABLE", "the service can't answer right now; try again" }
 local TOKEN_INVALID = { "401", 16, "TOKEN_INVALID", "authorization: the access token is not valid; log in again" }
 local TOKENS = {
   ["Jwt is missing"] = { "401", 16, "TOKEN_MISSING", "authorization: send `Bearer` and an access token" },
   ["Jwt is expired"] = { "401", 16, "TOKEN_EXPIRED", "authorization: the access token has expired; refresh it" },
-  -- Whether it is good is not known while auth can't be asked for its keys.
+  -- A token can't be verified while auth can't be asked for its keys.
   ["Jwks remote fetch is failed"] = UNAVAILABLE,
 }
 
--- What Envoy says by itself to native calls, and what the services say.
+-- Envoy's local replies to native calls, and those of the services for the same errors.
 local NATIVE = {
   ["8 local_rate_limited"] = { 8, "RESOURCE_EXHAUSTED", "too much was asked; wait and try again" },
   -- What Envoy makes of 429 where the call came by gRPC-Web.
@@ -490,7 +490,7 @@ local function refusal(sentence, bodies)
   return status(3, "MALFORMED_JSON", "the body is not JSON, or not of the form that this path takes")
 end
 
--- What HTTP says about an error besides its body.
+-- Sets the HTTP headers of an error.
 local function describe_error(handle, http)
   if http == "401" then
     handle:headers():replace("www-authenticate", "Bearer")

@@ -1,8 +1,8 @@
--- Refuses what a query says that its route does not take: Envoy's transcoder would let a parameter have the last word over the
--- path and the body. Runs after front.lua, which has seen to it that the path can be decoded and makes the answer whole.
+-- Rejects query parameters that the route does not take: Envoy's transcoder would let a parameter override the path and
+-- the body. Runs after front.lua, which has seen to it that the path can be decoded and makes the answer whole.
 
--- The routes, the more literal first. What each has for a body ("*", a field or nothing), which fields the path gives, and which
--- parameters it takes: 1 for once, 2 for often.
+-- The routes, the more literal first: the body of each ("*", a field or nothing), the fields that the path gives, and
+-- the parameters that it takes, 1 for once and 2 for repeated.
 local ROUTES = {
   { method = "GET", head = "appointments", path = "^/appointments$", body = "", given = {  }, takes = { ["clientId"] = 1, ["therapistId"] = 1, ["status"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
   { method = "POST", head = "appointments", path = "^/appointments$", body = "*", given = {  }, takes = {  } },
@@ -94,7 +94,7 @@ local function canonical(name)
   return (name:gsub("_(%w)", string.upper))
 end
 
--- What is wrong with a parameter, or nothing. `seen` has those before it.
+-- Returns the fault of a parameter, or nil. `seen` has those before it.
 local function fault(route, name, seen)
   local way = canonical(name)
   local takes = route.takes[way]

@@ -1,4 +1,4 @@
-//! How messages are added: all of a batch by one transaction, or none of them.
+//! Appends messages to a conversation: each batch by one transaction, all of it or nothing.
 
 use dynamo::seal::SealingKey;
 use dynamo::{Action, Claim, Condition, Item, Read, Transact, Verdict};
@@ -8,15 +8,15 @@ use crate::content;
 use crate::model::{MessageId, Pair, Side, Tally, Text};
 use crate::store::{ACTIVE, NewRow, Store, head_key, message_key};
 
-/// The end of a conversation: what the next message comes after.
+/// End of a conversation, after which the next message is appended.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tail {
     pub(crate) tally: Tally,
-    /// When the last message was stored.
+    /// Time of the last message.
     pub(crate) at: Timestamp,
 }
 
-/// Messages that come after a tail, in their order.
+/// Messages to append after a tail, in order.
 pub(crate) struct Batch<'a> {
     pub(crate) pair: Pair,
     pub(crate) from: Tally,
@@ -24,32 +24,32 @@ pub(crate) struct Batch<'a> {
     pub(crate) messages: Vec<New<'a>>,
 }
 
-/// A message that is to be added.
+/// Message to append.
 pub(crate) struct New<'a> {
     pub(crate) id: MessageId,
     pub(crate) sender: Side,
     pub(crate) text: &'a Text,
     /// The client's key.
     pub(crate) key: &'a SealingKey,
-    /// The request's claim on its idempotency key, which no other of the batch may share.
+    /// The request's claim on its idempotency key. No two messages of a batch may share a key.
     pub(crate) claim: Option<&'a Claim>,
-    /// How many messages there are with this one.
+    /// Number of messages up to and including this one.
     pub(crate) tally: Tally,
 }
 
-/// What became of a batch.
+/// Outcome of appending a batch.
 pub(crate) enum Appended {
-    /// It is stored, by this call or by one before it.
+    /// Stored, by this call or by an earlier attempt.
     Done,
     /// Nothing is stored: the conversation doesn't end where the batch begins.
     Moved,
-    /// Nothing is stored: some of the messages, by their places in the batch, came with keys that were used before. For the
-    /// same request, this is the message that it has made; for another one, it is an error.
+    /// Nothing is stored: the messages at these indexes of the batch have idempotency keys that were used before. With
+    /// each index is the message that the same request has created, or the error if another request used the key.
     Claimed(Vec<(usize, Result<MessageId>)>),
 }
 
 impl Batch<'_> {
-    /// The tail when the batch is stored.
+    /// Returns the tail after the batch is stored.
     pub(crate) fn tail(&self) -> Tail {
         let end = self.messages.last().map(|last| Tail { tally: last.tally, at: last.id.at() });
         end.unwrap_or(Tail { tally: self.from, at: Timestamp::default() })
@@ -57,16 +57,16 @@ impl Batch<'_> {
 }
 
 impl Store {
-    /// The end of a conversation, as it is right now.
+    /// Reads the end of a conversation consistently.
     pub(crate) async fn tail(&self, pair: Pair) -> Result<Tail> {
         let head = self.head(pair).await?;
         Ok(head.map(|head| Tail { tally: head.tally(), at: head.at }).unwrap_or_default())
     }
 
-    /// Adds a batch. It can be repeated after an error that leaves open what became of it: it is never stored twice.
+    /// Appends a batch. Idempotent: after an error with an unknown outcome, the same batch can be appended again.
     ///
     /// # Errors
-    /// UNAVAILABLE or INTERNAL, and then nobody knows; ABORTED (`CONFLICT`) when nothing is stored because others keep
+    /// UNAVAILABLE or INTERNAL with an unknown outcome; ABORTED (`CONFLICT`) when nothing is stored because others keep
     /// writing.
     pub(crate) async fn append(&self, batch: &Batch<'_>) -> Result<Appended> {
         let Batch { pair, from, messages } = batch;
@@ -75,7 +75,7 @@ impl Store {
         actions.push(self.advance(batch));
         actions.extend(messages.iter().filter_map(|new| new.claim.map(|claim| claim.action(&new.id.to_string()))));
         let Transact::Failed(verdicts) = self.table.transact(actions).await? else { return Ok(Appended::Done) };
-        // It may have failed because it was done before, by an attempt whose answer got lost.
+        // It may have failed because an earlier attempt, whose response was lost, has stored the batch.
         let Some(first) = messages.first() else { return Ok(Appended::Done) };
         let there = match verdicts.first() {
             Some(Verdict::ConditionFailed(Some(item))) => Some(item.clone()),
@@ -98,7 +98,8 @@ impl Store {
         Ok(self.table.put(&home, &row).when(Condition::absent()).into())
     }
 
-    /// The head, moved to the end of the batch, if the conversation still ends where the batch begins.
+    /// Returns the update that moves the head to the end of the batch, if the conversation still ends where the batch
+    /// begins.
     fn advance(&self, batch: &Batch<'_>) -> Action {
         let Batch { pair, from, messages: _ } = batch;
         let Tail { tally, at } = batch.tail();
@@ -116,7 +117,7 @@ impl Store {
     }
 }
 
-/// The messages whose keys were used before, by the verdicts on their claims.
+/// Returns the messages whose keys were used before, from the verdicts on their claims.
 fn claimed(messages: &[New<'_>], verdicts: &[Verdict]) -> Vec<(usize, Result<MessageId>)> {
     let claims = messages.iter().enumerate().filter_map(|(at, new)| new.claim.map(|claim| (at, claim)));
     let lost = |((at, claim), verdict): ((usize, &dynamo::Claim), &Verdict)| match claim.lost(verdict) {

@@ -1,4 +1,4 @@
-//! What is sealed of a message, as bytes.
+//! Encodes and decodes the sealed content of a message.
 
 use kernel::{Error, Result};
 use prost::Message as _;
@@ -6,10 +6,11 @@ use zeroize::Zeroizing;
 
 use crate::model::{Side, Text};
 
-/// The version of the form that contents are written in. It stands beside the content, and the seal vouches for it.
+/// Format version of new contents. It is stored beside the content and authenticated by the seal.
 pub(crate) const FORMAT: u8 = 1;
 
-/// Version 1. Who wrote it is in it, so that nobody who can write to the table can put words into another's mouth.
+/// Content in format 1. It includes the sender, so that nobody with write access to the table can attribute a text to
+/// somebody else.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
 struct Written {
@@ -25,16 +26,16 @@ impl std::fmt::Debug for Written {
     }
 }
 
-/// The bytes of what a side wrote, in the form [`FORMAT`].
+/// Encodes a sender and a text in the format [`FORMAT`].
 pub(crate) fn encode(sender: Side, text: &Text) -> Zeroizing<Vec<u8>> {
     let written = Written { text: text.as_str().to_owned(), by_therapist: sender == Side::Therapist };
     Zeroizing::new(written.encode_to_vec())
 }
 
-/// What a side wrote, of bytes in a form.
+/// Decodes a sender and a text from bytes in a format.
 ///
 /// # Errors
-/// INTERNAL when they are no content.
+/// INTERNAL when the bytes are no content in this format.
 pub(crate) fn decode(format: u8, bytes: &[u8]) -> Result<(Side, Text)> {
     let broken = || Error::internal(format!("what was sealed is no message of form {format}"));
     if format != FORMAT {
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_content_comes_back_as_it_was_and_what_is_none_does_not() {
+    fn content_round_trips_and_invalid_bytes_are_rejected() {
         for sender in [Side::Client, Side::Therapist] {
             let text = Text::try_from("first line\nsecond".to_owned()).unwrap();
             let bytes = encode(sender, &text);

@@ -1,4 +1,4 @@
-//! What messages hears of from others.
+//! Handles the events of other services.
 
 use chassis::to_status;
 use dynamo::{Item, Key};
@@ -15,14 +15,14 @@ use crate::policy::Erase;
 use crate::service::Messages;
 use crate::store::{Head, Store, head_key, heads, thread};
 
-/// How many messages are read to be erased, and how many of them are removed at a time.
+/// Erasure of conversations: maximum items of one read, and of messages removed concurrently.
 const ERASED_AT_ONCE: (u16, usize) = (200, 8);
 
 #[tonic::async_trait]
 impl SubscriberService for Messages {
     async fn deliver(&self, request: Request<pb::DeliverRequest>) -> Result<Response<pb::DeliverResponse>, Status> {
         let pb::DeliverRequest { event } = request.into_inner();
-        // A kind that is newer than this service is none here, and nothing that it has to hear of.
+        // A kind that this version doesn't know decodes as none, and is acknowledged.
         if let Some(Kind::AccountEnded(ended)) = event.and_then(|event| event.kind) {
             let invalid = |_| to_status(Error::invalid("event.accountEnded.userId", "is not an id"));
             let account = ended.user_id.parse().map_err(invalid)?;
@@ -33,11 +33,11 @@ impl SubscriberService for Messages {
 }
 
 impl Ops {
-    /// Lets go of the key of an ended account, which vault has destroyed by now. The conversations of a client go with it;
-    /// those of a therapist are their clients'.
+    /// Drops the cached key of an ended account, which vault has destroyed by now. A client's conversations are erased;
+    /// a therapist's conversations stay, because they belong to the clients.
     ///
-    /// Another replica may hold the key until its life is over, and a message that it is just adding meanwhile stays:
-    /// unreadable then.
+    /// Another replica may cache the key until it expires; a message that it adds meanwhile stays, but can't be read
+    /// after that.
     pub(crate) async fn handle_account_deleted(&self, account: UserId, role: Role) -> kernel::Result<()> {
         self.keyring.forget(account);
         if role == Role::Therapist {
@@ -50,8 +50,8 @@ impl Ops {
 }
 
 impl Store {
-    /// Removes every conversation of a client. Can be repeated, and goes on where it was interrupted: a head goes after its
-    /// messages.
+    /// Removes every conversation of a client. Idempotent: a repetition resumes after an interruption, because a head
+    /// is removed after its messages.
     pub(crate) async fn erase(&self, permit: Erase) -> kernel::Result<()> {
         loop {
             let query = self.table.query(heads(permit.client())).consistent().limit(ERASED_AT_ONCE.0);
@@ -60,7 +60,7 @@ impl Store {
             for head in rows.parse::<Head>()? {
                 self.erase_messages(&thread(head.pair())).await?;
                 self.table.delete(&head_key(head.pair())).run().await.map(drop)?;
-                // Nothing is added where the head is gone; but before it was, something may have been.
+                // Nothing is appended to a conversation whose head is gone, but something may have been just before.
                 self.erase_messages(&thread(head.pair())).await?;
             }
             if is_last {

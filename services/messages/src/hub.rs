@@ -1,4 +1,4 @@
-//! Who watches what: the one place where those who wait for messages learn that there are newer ones, and that they must stop.
+//! Registers the watchers of this process: notifies them of newer messages, and ends them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,8 +8,8 @@ use tokio::sync::{oneshot, watch};
 
 use crate::model::{Pair, Position};
 
-/// How many conversations an account watches at once, at most.
-const MOST_OF_ACCOUNT: usize = 16;
+/// Maximum conversations that an account watches at once.
+const MAX_PER_ACCOUNT: usize = 16;
 
 /// The watchers of this process. Cheap to clone.
 #[derive(Clone)]
@@ -17,17 +17,17 @@ pub(crate) struct Hub(Arc<Shared>);
 
 struct Shared {
     watchers: Mutex<Watchers>,
-    /// How many watch.
+    /// Number of watchers.
     count: watch::Sender<usize>,
-    most: usize,
+    max: usize,
 }
 
 #[derive(Default)]
 struct Watchers {
-    /// By their numbers.
+    /// Watchers by number.
     all: HashMap<u64, Watcher>,
     threads: HashMap<Pair, Thread>,
-    /// How many there are of each account.
+    /// Number of watchers of each account.
     accounts: HashMap<UserId, usize>,
     last_number: u64,
 }
@@ -36,55 +36,55 @@ struct Watcher {
     pair: Pair,
     person: Person,
     expires: Timestamp,
-    end: oneshot::Sender<Ending>,
+    end: oneshot::Sender<EndReason>,
 }
 
 /// A conversation that somebody watches.
 struct Thread {
-    /// The position of the newest message, as far as this process has heard.
+    /// Position of the newest message that is known to this process.
     newest: watch::Sender<Position>,
     watchers: usize,
 }
 
-/// Why a watcher must stop.
+/// Reason to end a watcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum EndReason {
     /// The access token has expired.
     TokenExpired,
     /// The login of the access token has ended.
     LoginEnded,
     /// The conversation is gone: the client's account has ended.
     Gone,
-    /// It can't be found out whether the login has ended.
+    /// Auth doesn't answer whether the login has ended.
     Unsure,
 }
 
-/// A watcher's place in the hub. It is free again when this is dropped, or as soon as the watcher must stop: who doesn't read on
-/// keeps nobody out.
+/// A watcher's slot in the hub. It is freed on drop, or as soon as the watcher is ended: a client that stops reading
+/// takes no slot from others.
 pub(crate) struct Subscription {
     hub: Hub,
     number: u64,
-    /// The position of the newest message, as far as this process has heard.
+    /// Position of the newest message that is known to this process.
     pub(crate) newest: watch::Receiver<Position>,
-    /// Why to stop, once that is known.
-    pub(crate) end: oneshot::Receiver<Ending>,
+    /// Receiver of the reason when the watcher is ended.
+    pub(crate) end: oneshot::Receiver<EndReason>,
 }
 
 impl Hub {
-    /// A hub for so many watchers.
-    pub(crate) fn new(most: usize) -> Self {
-        Self(Arc::new(Shared { watchers: Mutex::default(), count: watch::Sender::new(0), most }))
+    /// Creates a hub for at most `max` watchers.
+    pub(crate) fn new(max: usize) -> Self {
+        Self(Arc::new(Shared { watchers: Mutex::default(), count: watch::Sender::new(0), max }))
     }
 
-    /// A place for somebody whose token expires then.
+    /// Subscribes a person, whose access token expires at `expires`, to a conversation.
     ///
     /// # Errors
-    /// RESOURCE_EXHAUSTED (`TOO_MANY_WATCHERS`) when the account, or everybody together, watches too many conversations.
+    /// RESOURCE_EXHAUSTED (`TOO_MANY_WATCHERS`) when the account or the process watches too many conversations.
     pub(crate) fn subscribe(&self, pair: Pair, person: Person, expires: Timestamp) -> Result<Subscription, Error> {
         let mut guard = self.watchers();
         let watchers = &mut *guard;
         let own = watchers.accounts.get(&person.user_id).copied().unwrap_or_default();
-        if own >= MOST_OF_ACCOUNT || watchers.all.len() >= self.0.most {
+        if own >= MAX_PER_ACCOUNT || watchers.all.len() >= self.0.max {
             return Err(too_many());
         }
         watchers.last_number += 1;
@@ -101,8 +101,8 @@ impl Hub {
         Ok(Subscription { hub: self.clone(), number, newest, end: ended })
     }
 
-    /// Tells who watches a conversation how far it has come.
-    pub(crate) fn tell(&self, pair: Pair, position: Position) {
+    /// Publishes the position of the newest message to the watchers of a conversation.
+    pub(crate) fn publish(&self, pair: Pair, position: Position) {
         if let Some(thread) = self.watchers().threads.get(&pair) {
             thread.newest.send_if_modified(|newest| {
                 let is_newer = *newest < position;
@@ -112,18 +112,18 @@ impl Hub {
         }
     }
 
-    /// Waits until somebody watches.
-    pub(crate) async fn is_watched(&self) {
-        // The sender is here: it can't be gone.
+    /// Waits until there is a watcher.
+    pub(crate) async fn wait_for_watcher(&self) {
+        // The channel can't be closed: `self` owns its sender.
         let _ = self.0.count.subscribe().wait_for(|count| *count > 0).await;
     }
 
-    /// The conversations that are watched, and how far they have come as far as this process has heard.
+    /// Returns the watched conversations, each with the position of its newest message that is known to this process.
     pub(crate) fn threads(&self) -> HashMap<Pair, Position> {
         self.watchers().threads.iter().map(|(pair, thread)| (*pair, *thread.newest.borrow())).collect()
     }
 
-    /// The logins that watch.
+    /// Returns the logins of the watchers.
     pub(crate) fn logins(&self) -> Vec<(UserId, LoginId)> {
         let watchers = self.watchers();
         let logins = watchers.all.values().map(|it| (it.person.user_id, it.person.login_id));
@@ -133,38 +133,38 @@ impl Hub {
         logins
     }
 
-    /// Ends whose access token has expired.
+    /// Ends the watchers whose access token has expired.
     pub(crate) fn end_expired(&self, now: Timestamp) {
-        self.end(Ending::TokenExpired, |watcher| watcher.expires <= now);
+        self.end(EndReason::TokenExpired, |watcher| watcher.expires <= now);
     }
 
-    /// Ends those who watch by these logins.
+    /// Ends the watchers of these logins.
     pub(crate) fn end_logins(&self, ended: &[LoginId]) {
-        self.end(Ending::LoginEnded, |watcher| ended.contains(&watcher.person.login_id));
+        self.end(EndReason::LoginEnded, |watcher| ended.contains(&watcher.person.login_id));
     }
 
-    /// Ends who watches a conversation that is gone.
+    /// Ends the watchers of a conversation that is gone.
     pub(crate) fn end_thread(&self, pair: Pair) {
-        self.end(Ending::Gone, |watcher| watcher.pair == pair);
+        self.end(EndReason::Gone, |watcher| watcher.pair == pair);
     }
 
-    /// Ends who watches the conversations of a client.
+    /// Ends the watchers of a client's conversations.
     pub(crate) fn end_threads_of(&self, client: ClientId) {
-        self.end(Ending::Gone, |watcher| watcher.pair.client == client);
+        self.end(EndReason::Gone, |watcher| watcher.pair.client == client);
     }
 
-    /// Ends all, because nobody says whose login has ended.
+    /// Ends all watchers, because auth doesn't answer which logins have ended.
     pub(crate) fn end_all(&self) {
-        self.end(Ending::Unsure, |_| true);
+        self.end(EndReason::Unsure, |_| true);
     }
 
-    fn end(&self, why: Ending, whose: impl Fn(&Watcher) -> bool) {
+    fn end(&self, reason: EndReason, is_ended: impl Fn(&Watcher) -> bool) {
         let mut watchers = self.watchers();
-        let numbers = watchers.all.iter().filter(|(_, watcher)| whose(watcher)).map(|(number, _)| *number);
+        let numbers = watchers.all.iter().filter(|(_, watcher)| is_ended(watcher)).map(|(number, _)| *number);
         for number in numbers.collect::<Vec<_>>() {
             if let Some(watcher) = watchers.remove(number) {
-                // Who has gone away in the meantime needs no reason.
-                let _ = watcher.end.send(why);
+                // A watcher that is gone in the meantime needs no reason.
+                let _ = watcher.end.send(reason);
             }
         }
         self.0.count.send_replace(watchers.all.len());

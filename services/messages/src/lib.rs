@@ -45,32 +45,32 @@ use crate::writers::Writers;
 /// The name of the service.
 pub const NAME: &str = "messages";
 
-/// What the service is given.
+/// Dependencies of the service.
 #[derive(Debug)]
 pub struct Deps {
     /// The DynamoDB that holds the table [`MESSAGES`].
     pub dynamodb: dynamo::Client,
     /// The secrets that page tokens and idempotency records are made with.
     pub secrets: Secrets,
-    /// The service that has the keys which messages are sealed with.
+    /// The service that holds the keys of messages.
     pub vault: Upstream,
-    /// How long a key is kept.
+    /// Configuration of the cache of keys.
     pub keyring: keyring::Config,
-    /// The service that knows who may write to whom.
+    /// The service that decides who may write to whom.
     pub mapping: Upstream,
-    /// The service that knows whose login has ended.
+    /// The service that knows which logins have ended.
     pub auth: Upstream,
     /// The service that knows the names of clients.
     pub clients: Upstream,
     /// The service that knows the names of therapists.
     pub therapists: Upstream,
-    /// How those who watch are served.
+    /// Configuration of watching.
     pub config: Config,
     /// Time, randomness and tasks.
     pub platform: Platform,
 }
 
-/// Builds the service, and begins the background tasks behind those who watch.
+/// Builds the service, and starts the background tasks of watching.
 ///
 /// # Errors
 /// If a key can't be derived from the secrets.
@@ -89,8 +89,8 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
     let table = dynamodb.table(&MESSAGES);
     let store = Arc::new(Store { table: table.clone(), entropy: Arc::clone(&platform.entropy) });
     let hub = Hub::new(config.max_watchers);
-    let look = watch::look(hub.clone(), Arc::clone(&store), Arc::clone(&platform.clock), config.clone());
-    platform.tasks.spawn(look);
+    let poll = watch::poll(hub.clone(), Arc::clone(&store), Arc::clone(&platform.clock), config.clone());
+    platform.tasks.spawn(poll);
     let logins = Logins::new(auth);
     platform.tasks.spawn(watch::check_logins(hub.clone(), logins.clone(), config));
     Ok(Ops {

@@ -1,4 +1,4 @@
-//! Lists: the messages of a conversation, and the conversations of somebody, newest first.
+//! Lists the messages of a conversation and the conversations of a person, newest first.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,39 +10,39 @@ use kernel::{Error, Page, PageSize, Result};
 use crate::model::{Message, Pair, Position, Side};
 use crate::ops::{Ops, account_ended};
 use crate::policy::{Member, Own};
-use crate::store::{Head, Row, place_of, thread};
+use crate::store::{Head, Row, cursor_of, thread};
 
-/// How often a page is read that shows a part of a batch which is just being stored.
-const READS: u32 = 10;
-/// When a page of conversations is full however few it has, in bytes of text: an answer has 4 MB at most.
-const FULL: usize = 1024 * 1024;
-/// What the tokens of pages of conversations are bound to.
+/// Maximum reads of a page that shows only part of a batch.
+const MAX_READS: u32 = 10;
+/// Bytes of text at which a page of conversations ends before it has its size: a response has at most 4 MB.
+const MAX_TEXT_BYTES: usize = 1024 * 1024;
+/// Binding of the page tokens of conversation lists.
 const CONVERSATIONS: &[u8] = b"conversations";
 
-/// Which page of a list.
+/// Requested page of a list.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     pub(crate) size: PageSize,
-    /// Empty for the first.
+    /// Page token; empty for the first page.
     pub(crate) token: String,
 }
 
-/// A conversation, as one of its two sees it.
+/// A conversation as one of its members sees it.
 #[derive(Debug)]
 pub(crate) struct Conversation {
     pub(crate) permit: Member,
-    /// Empty for somebody who has no profile any more.
+    /// Name of the other member; empty without a profile.
     pub(crate) peer_name: String,
     pub(crate) last: Message,
-    /// How many messages of the other one come after what the caller has read.
+    /// Number of the other member's messages after the caller's read mark.
     pub(crate) unread: u64,
 }
 
 impl Ops {
-    /// One page of a conversation.
+    /// Returns one page of a conversation.
     pub(crate) async fn list(&self, context: &Context, permit: Member, wanted: &Wanted) -> Result<Page<Message>> {
         let page = self.rows(permit, wanted).await?;
-        // A key is asked for where there is something to open: vault makes one for whom there is none.
+        // The key is requested only if there is something to open, because vault creates a missing key.
         if let Some(Page { items, next }) = &page
             && items.is_empty()
         {
@@ -60,14 +60,15 @@ impl Ops {
         Ok(Page { items: opened, next })
     }
 
-    /// One page of a conversation, by one Query, as it is stored.
+    /// Reads one page of a conversation, still sealed, by one Query.
     ///
-    /// A Query may run while a batch is being stored, and see a later message of it without an earlier one. Then it is asked
-    /// again: nothing ever appears below what somebody has seen. Nothing comes of it while the conversation is erased.
+    /// A Query may run while a batch is being stored, and see a later message of it without an earlier one. Then it is
+    /// repeated, so that no message appears later among those that were shown. Returns `None` if the gap stays, as
+    /// while the conversation is erased.
     async fn rows(&self, permit: Member, wanted: &Wanted) -> Result<Option<Page<Row>>> {
         let caller = permit.pair().of(permit.side());
         let Wanted { size, token } = wanted;
-        for attempt in 0..READS {
+        for attempt in 0..MAX_READS {
             tokio::time::sleep(Duration::from_millis(5) * attempt).await;
             let request = PageRequest { caller: caller.as_bytes(), token, size: *size, filters: &[] };
             let page = self.tokens.page(self.store.history(permit), request).await?;
@@ -80,7 +81,7 @@ impl Ops {
         Ok(None)
     }
 
-    /// One page of the caller's conversations.
+    /// Returns one page of the caller's conversations.
     pub(crate) async fn conversations(
         &self,
         context: &Context,
@@ -113,7 +114,7 @@ impl Ops {
         let (mut conversations, mut bytes) = (Vec::with_capacity(heads.len()), 0);
         for (at, head) in heads.iter().enumerate() {
             let member = permit.of(head.pair())?;
-            // What has been erased since the index was written is not there any more.
+            // Skips a conversation that was erased since the index was written.
             let Some((row, key)) = newest.remove(&head.pair()).zip(keys.get(&head.pair().client.into())) else {
                 continue;
             };
@@ -121,8 +122,8 @@ impl Ops {
             bytes += last.text.as_str().len();
             let peer_name = names.remove(&member.peer().to_string()).unwrap_or_default();
             conversations.push(Conversation { permit: member, peer_name, last, unread: head.unread(permit.side()) });
-            if bytes >= FULL && at + 1 < heads.len() {
-                next = Some(place_of(head, permit.side()));
+            if bytes >= MAX_TEXT_BYTES && at + 1 < heads.len() {
+                next = Some(cursor_of(head, permit.side()));
                 break;
             }
         }
@@ -135,13 +136,13 @@ fn is_first(row: &Row) -> bool {
     row.position().is_ok_and(|position| position == Position(1))
 }
 
-/// Whether no position is left out between the first row and the last.
+/// Returns whether the positions of the rows have no gap.
 pub(crate) fn is_dense(rows: &[Row]) -> Result<bool> {
     let positions = rows.iter().map(Row::position).collect::<Result<Vec<_>>>()?;
     Ok(positions.windows(2).all(|pair| matches!(pair, [one, next] if one.0.abs_diff(next.0) == 1)))
 }
 
-/// The newest messages of conversations, by whose they are.
+/// Maps the newest messages to their conversations.
 fn by_pair(heads: &[Head], items: Vec<Item>) -> Result<HashMap<Pair, Row>> {
     let pairs: HashMap<_, _> = heads.iter().map(|head| (thread(head.pair()), head.pair())).collect();
     let row = |item: Item| {

@@ -8,25 +8,25 @@ use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
 
-struct This;
+struct Messages;
 
 /// The settings of the process.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 struct Config {
-    /// Where clients listens, for their names.
+    /// Address of the clients service, for their names.
     #[arg(long, env = "MESH_CLIENTS_ADDRESS", default_value = "http://127.0.0.1:50052")]
     clients_address: String,
 
-    /// Where therapists listens, for their names.
+    /// Address of the therapists service, for their names.
     #[arg(long, env = "MESH_THERAPISTS_ADDRESS", default_value = "http://127.0.0.1:50053")]
     therapists_address: String,
 
-    /// Where vault listens, for the keys that messages are sealed with.
+    /// Address of the vault service, for the keys that messages are sealed with.
     #[arg(long, env = "MESH_VAULT_ADDRESS", default_value = "http://127.0.0.1:50054")]
     vault_address: String,
 
-    /// Where mapping listens, for who may write to whom.
+    /// Address of the mapping service, for permission to write to somebody.
     #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = "http://127.0.0.1:50055")]
     mapping_address: String,
 
@@ -37,7 +37,7 @@ struct Config {
     watching: messages::Config,
 }
 
-impl Domain for This {
+impl Domain for Messages {
     const NAME: &'static str = messages::NAME;
     const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&messages::MESSAGES];
@@ -63,13 +63,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    bootstrap::run::<This>().await
+    bootstrap::run::<Messages>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn no_setting_is_there_twice() {
-        bootstrap::check::<super::This>();
+    fn settings_are_unique() {
+        bootstrap::check::<super::Messages>();
     }
 }

@@ -7,31 +7,31 @@ use kernel::{ClientId, Entropy, FreeText, TextError, TherapistId, Timestamp, Use
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-/// The two of a conversation.
+/// Members of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Pair {
     pub(crate) client: ClientId,
     pub(crate) therapist: TherapistId,
 }
 
-/// One of the two.
+/// Side of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Side {
     Client,
     Therapist,
 }
 
-/// The number of a message in its conversation: 1 is the first, 0 is before it. No number is left out.
+/// Number of a message in its conversation, without gaps: 1 is the first message, 0 is before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Position(pub(crate) u64);
 
-/// The id of a message: a ULID whose time is the message's, whose next 40 bits are its position, and whose last 40 are random.
-/// So an id says where to look for its message, and nobody can tell an id from a position.
+/// Id of a message: a ULID with the message's time, its position in the next 40 bits, and 40 random bits. An id locates
+/// its message, and can't be guessed from a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct MessageId(Ulid);
 
-/// What somebody wrote: 1 to 10,000 characters, not only white space.
+/// Text of a message: 1 to 10,000 characters, not only white space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Text(FreeText);
 
@@ -43,7 +43,7 @@ pub(crate) struct Message {
     pub(crate) text: Text,
 }
 
-/// How many messages of a conversation, up to one of them, are of which side.
+/// Number of messages of a conversation up to one of them, in all and by side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// All of them.
@@ -71,14 +71,14 @@ impl Side {
 }
 
 impl Position {
-    /// The one after so many more.
+    /// Returns the position `more` messages later.
     pub(crate) const fn after(self, more: u64) -> Self {
         Self(self.0.saturating_add(more))
     }
 }
 
 impl Tally {
-    /// With one more message of a side.
+    /// Returns the tally with one more message of a side.
     pub(crate) const fn plus(self, sender: Side) -> Self {
         let by_client = match sender {
             Side::Client => self.by_client.saturating_add(1),
@@ -87,7 +87,7 @@ impl Tally {
         Self { last: self.last.after(1), by_client }
     }
 
-    /// How many are of this side.
+    /// Returns the number of messages of a side.
     pub(crate) const fn by(self, side: Side) -> u64 {
         match side {
             Side::Client => self.by_client,
@@ -100,7 +100,7 @@ impl MessageId {
     const POSITION_BITS: u32 = 40;
     const LOW: u128 = (1 << Self::POSITION_BITS) - 1;
 
-    /// The id of a new message.
+    /// Generates the id of a new message.
     pub(crate) fn generate(at: Timestamp, position: Position, entropy: &dyn Entropy) -> Self {
         let [a, b, c, d, e] = entropy.array::<5>();
         let random = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);
@@ -109,12 +109,12 @@ impl MessageId {
         Self(Ulid::from_parts(millisecond, low))
     }
 
-    /// When the message was stored, to the millisecond.
+    /// Returns the time at which the message was stored, to the millisecond.
     pub(crate) fn at(self) -> Timestamp {
         Timestamp::from_millisecond(self.0.timestamp_ms().cast_signed()).unwrap_or_default()
     }
 
-    /// Where the message is, if there is one with this id.
+    /// Returns the position of the message, if one has this id.
     pub(crate) fn position(self) -> Position {
         let position = (self.0.random() >> Self::POSITION_BITS) & Self::LOW;
         Position(u64::try_from(position).unwrap_or_default())
@@ -130,7 +130,7 @@ impl fmt::Display for MessageId {
 impl FromStr for MessageId {
     type Err = TextError;
 
-    /// Only the form that we print is accepted: one id has one spelling.
+    /// Parses only the printed form: an id has one spelling.
     fn from_str(text: &str) -> Result<Self, TextError> {
         let id = Ulid::from_string(text).ok().filter(|id| *id.array_to_str(&mut [0; ulid::ULID_LEN]) == *text);
         id.map(Self).ok_or(TextError("is not the id of a message"))
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_says_where_its_message_is_and_ids_order_as_messages_do() {
+    fn id_holds_time_and_position_and_sorts_by_them() {
         let at = |millisecond| Timestamp::from_millisecond(millisecond).unwrap();
         let mut last = None;
         for (millisecond, position) in [(5, 1), (5, 2), (5, 1_000), (6, 1_001), (9_999_999_999_999, (1 << 40) - 1)] {
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_says_something_in_10_000_characters_at_most() {
+    fn text_is_1_to_10_000_characters_and_not_blank() {
         let is_text = |text: String| Text::try_from(text).is_ok();
         assert!(is_text("é".repeat(10_000)) && is_text(" a\n".to_owned()));
         for refused in ["é".repeat(10_001), String::new(), " \n\t\u{2003}".to_owned(), "a\u{0}".to_owned()] {

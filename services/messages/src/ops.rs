@@ -1,4 +1,4 @@
-//! What the two of a conversation can do with it. Lists are in `lists`, and watching in `watch`.
+//! Use cases of a conversation's members: sending and read marks. Lists are in `lists`, and watching in `watch`.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::policy::Member;
 use crate::store::Store;
 use crate::writers::{Job, Stored, Writers};
 
-/// How often a read mark is tried against messages that are being stored.
-const ATTEMPTS: u32 = 8;
+/// Maximum retries of a read mark that conflicts with messages being stored.
+const MAX_RETRIES: u32 = 8;
 
-/// The use cases and what they need.
+/// Use cases with their dependencies.
 pub(crate) struct Ops {
     pub(crate) store: Arc<Store>,
     pub(crate) writers: Writers,
@@ -32,19 +32,19 @@ pub(crate) struct Ops {
     pub(crate) platform: Platform,
 }
 
-/// Up to where somebody has read.
+/// Read mark of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Read {
     pub(crate) message_id: String,
-    /// How many messages of the other one come after it.
+    /// Number of the other member's messages after it.
     pub(crate) unread: u64,
 }
 
 impl Ops {
-    /// Sends a message, with the request's idempotency key and its claim on it if it brought one.
+    /// Sends a message. `claim` is the request's idempotency key, if any, with the claim on it.
     ///
-    /// Mapping reads once whether the two are in contact, and then it is one write: the conversation is read when this
-    /// process has not written in it for a while.
+    /// Costs one read by mapping, for the contact of the two, and one write. The conversation is read only when this
+    /// process has not written to it for a while.
     pub(crate) async fn send(
         &self,
         context: &Context,
@@ -73,12 +73,12 @@ impl Ops {
         }
     }
 
-    /// Notes that the caller has read up to a message.
+    /// Marks the messages up to this one as read by the caller.
     pub(crate) async fn mark_read(&self, permit: Member, id: MessageId) -> Result<Read> {
         let row = self.store.row(permit, id).await?.ok_or_else(no_message)?;
         let mut marked = self.store.mark(permit, id, &row).await;
-        for _ in 0..ATTEMPTS {
-            // Messages are being stored in the conversation: a mark can be made again.
+        for _ in 0..MAX_RETRIES {
+            // The mark conflicts with messages that are being stored. It is idempotent, so it is retried.
             let Err(error) = &marked else { break };
             if error.kind() != Kind::Aborted {
                 break;
@@ -90,13 +90,13 @@ impl Ops {
         Ok(Read { message_id, unread: head.unread(permit.side()) })
     }
 
-    /// The key of a conversation, which is its client's; none when it was destroyed with the account.
+    /// Returns the key of a conversation, which is its client's; `None` when it was destroyed with the account.
     pub(crate) async fn key(&self, context: &Context, permit: Member) -> Result<Option<SealingKey>> {
         self.keyring.key(context, permit.pair().client.into()).await
     }
 }
 
-/// The answer to somebody whose access token has outlived the account.
+/// Returns the error for a caller whose access token has outlived the account.
 pub(crate) fn account_ended() -> Error {
     Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
 }

@@ -1,4 +1,4 @@
-//! What other services know of the two of a conversation: whether they may write to each other, and their names.
+//! Asks other services whether the members of a conversation may write to each other, and for their names.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use proto::therapists::v1::{BatchGetTherapistNamesRequest, TherapistName};
 use crate::model::Side;
 use crate::policy::Member;
 
-/// The services that know them.
+/// Services of contacts and names.
 #[derive(Debug)]
 pub(crate) struct People {
     pub(crate) mapping: Upstream,
@@ -25,19 +25,19 @@ pub(crate) struct People {
     pub(crate) therapists: Upstream,
 }
 
-/// Whether one may write to another.
+/// Outcome of recording contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contact {
-    /// Yes, and each finds the other among the related ones.
+    /// Allowed and recorded: each finds the other among the related people.
     Recorded,
-    /// There is nobody of the kind to whom the caller may write.
+    /// There is no such person to whom the caller may write.
     NoSuchPeer,
     /// The caller's own account has ended.
     CallerEnded,
 }
 
 impl People {
-    /// Notes that the caller writes to the peer, before anything is stored.
+    /// Records the caller's contact with the peer, before anything is stored.
     pub(crate) async fn contact(&self, context: &Context, permit: Member) -> Result<Contact> {
         let request = RecordContactRequest { peer_id: permit.peer().to_string(), kind: Kind::Message.into() };
         let record =
@@ -51,7 +51,7 @@ impl People {
         }
     }
 
-    /// The names of people of one side, by one call. Who has no profile any more is left out.
+    /// Returns the names of people of one side, by one call. People without a profile are left out.
     pub(crate) async fn names(
         &self,
         context: &Context,

@@ -1,24 +1,24 @@
-//! Who may do what with a conversation. Pure: the store takes the permits that are made here and nowhere else.
+//! Authorization for conversations. Pure: the store requires permits, which only this module creates.
 
 use kernel::{ClientId, Error, Kind, Person, Role, UserId, Violations};
 
 use crate::model::{Pair, Side};
 
-/// The right to a conversation as one of its two.
+/// Permit of a member of a conversation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Member {
     pair: Pair,
     side: Side,
 }
 
-/// The right to the list of the own conversations.
+/// Permit to list the own conversations.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Own {
     id: UserId,
     side: Side,
 }
 
-/// The right, and the duty, to erase the conversations of a client whose account is ended.
+/// Permit to erase the conversations of a client whose account is ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Erase(ClientId);
 
@@ -27,7 +27,7 @@ impl Member {
         self.pair
     }
 
-    /// The side that the caller is on.
+    /// Returns the caller's side.
     pub(crate) const fn side(self) -> Side {
         self.side
     }
@@ -46,7 +46,8 @@ impl Own {
         self.side
     }
 
-    /// The conversation of the caller with somebody of the other side. Where there is nobody of the kind, none ever begins.
+    /// Returns the permit for the caller's conversation with somebody of the other side. The peer need not exist: then
+    /// the conversation stays empty.
     pub(crate) fn with(self, peer: UserId) -> Member {
         let pair = match self.side {
             Side::Client => Pair { client: self.id.into(), therapist: peer.into() },
@@ -55,7 +56,7 @@ impl Own {
         Member { pair, side: self.side }
     }
 
-    /// The right to a conversation of the list.
+    /// Returns the permit for a conversation of the list.
     ///
     /// # Errors
     /// INTERNAL when it is somebody else's.
@@ -76,7 +77,7 @@ impl Erase {
     }
 }
 
-/// The caller's own side.
+/// Returns the caller's permit to the own conversations.
 pub(crate) const fn own(person: Person) -> Own {
     let side = match person.role {
         Role::Client => Side::Client,
@@ -85,11 +86,11 @@ pub(crate) const fn own(person: Person) -> Own {
     Own { id: person.user_id, side }
 }
 
-/// The other one of two, each with its field, of whom one must be the caller. Another account gets the same answer whether it
-/// exists or not.
+/// Returns the peer out of two accounts, each with its field, of which one must be the caller. The refusal is the same
+/// whether the other accounts exist or not.
 ///
 /// # Errors
-/// PERMISSION_DENIED when neither is the caller; INVALID_ARGUMENT when that is so because one isn't given.
+/// PERMISSION_DENIED when neither is the caller; INVALID_ARGUMENT instead when an id is missing.
 pub(crate) fn other<'a>(
     person: Person,
     one: (&'static str, &'a str),
@@ -110,7 +111,7 @@ pub(crate) fn other<'a>(
     }
 }
 
-/// That a named sender is the caller.
+/// Checks that the sender, if named, is the caller.
 pub(crate) fn sender(person: Person, sender: &str) -> Result<(), Error> {
     if sender.is_empty() || sender.parse() == Ok(person.user_id) {
         Ok(())
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_is_the_callers_with_somebody_of_the_other_side() {
+    fn conversation_pairs_caller_with_other_side() {
         let (me, peer) = (UserId::from_bytes([1; 16]), UserId::from_bytes([2; 16]));
         for (role, client, therapist) in [(Role::Client, me, peer), (Role::Therapist, peer, me)] {
             let own = own(person(role));
@@ -147,8 +148,9 @@ mod tests {
         }
     }
 
+    /// The refusal is the same whether the accounts exist or not.
     #[test]
-    fn who_is_neither_of_two_learns_nothing_of_them() {
+    fn caller_outside_pair_is_refused() {
         let (me, peer) = (UserId::from_bytes([1; 16]).to_string(), UserId::from_bytes([2; 16]).to_string());
         let (me, peer) = (me.as_str(), peer.as_str());
         for (one, another, expected) in [
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_who_is_named_is_the_caller() {
+    fn named_sender_must_be_caller() {
         let named = |id: &str| sender(person(Role::Client), id).map_err(|error| error.reason());
         assert_eq!((named(""), named(&UserId::from_bytes([1; 16]).to_string())), (Ok(()), Ok(())));
         for refused in [UserId::from_bytes([2; 16]).to_string(), "nobody".to_owned()] {

@@ -1,4 +1,4 @@
-//! The RPCs: a request enters, is translated, handed on, and its answer translated back.
+//! Implements the RPCs: authorizes requests and converts between protos and use cases.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use tonic::{Request, Response, Status};
 use crate::ops::Ops;
 use crate::policy;
 use crate::watch::Watching;
-use crate::wire::{self, Wanting};
+use crate::wire::{self, PageParams};
 
-/// What idempotency keys of this RPC are kept apart by from those of others.
+/// Path of this RPC, which separates its idempotency keys from those of others.
 const SEND: &str = "/therapy.messages.v1.MessageService/SendMessage";
 
-/// The services of the protos.
+/// Implementation of the gRPC services.
 #[derive(Clone)]
 pub(crate) struct Messages(pub(crate) Arc<Ops>);
 
@@ -29,7 +29,7 @@ impl Messages {
         policy::sender(person, &request.sender_id)?;
         let key = context.idempotency_key.as_deref();
         let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), SEND, &request.encode_to_vec());
-        let ((permit, text), claim) = zip_violations(wire::letter(request, policy::own(person)), claim)?;
+        let ((permit, text), claim) = zip_violations(wire::parse_send_message(request, policy::own(person)), claim)?;
         let claim = key.map(str::to_owned).zip(claim);
         let message = self.0.send(&context, permit, text, claim).await?;
         Ok(wire::message(message, permit.pair()))
@@ -43,7 +43,8 @@ impl Messages {
         let person = context.person()?;
         let pb::ListMessagesRequest { sender_id, receiver_id, page_size, page_token } = request;
         let (field, peer) = policy::other(person, ("senderId", &sender_id), ("receiverId", &receiver_id))?;
-        let (permit, wanted) = wire::history(policy::own(person), field, peer, Wanting { page_size, page_token })?;
+        let (permit, wanted) =
+            wire::parse_list_messages(policy::own(person), field, peer, PageParams { page_size, page_token })?;
         let page = self.0.list(&context, permit, &wanted).await?;
         Ok(wire::messages(page, permit.pair()))
     }
@@ -55,17 +56,17 @@ impl Messages {
     ) -> Result<pb::ListConversationsResponse, Error> {
         let own = policy::own(context.person()?);
         let pb::ListConversationsRequest { page_size, page_token } = request;
-        let wanted = wire::conversations(Wanting { page_size, page_token })?;
-        self.0.conversations(&context, own, &wanted).await.map(wire::listed)
+        let wanted = wire::parse_list_conversations(PageParams { page_size, page_token })?;
+        self.0.conversations(&context, own, &wanted).await.map(wire::conversations)
     }
 
     async fn mark(&self, context: Context, request: pb::MarkReadRequest) -> Result<pb::ReadMark, Error> {
-        let (permit, id) = wire::mark(&request, policy::own(context.person()?))?;
+        let (permit, id) = wire::parse_mark_read(&request, policy::own(context.person()?))?;
         self.0.mark_read(permit, id).await.map(|read| wire::read(read, permit))
     }
 
     async fn watch(&self, context: Context, request: pb::WatchConversationRequest) -> Result<Watching, Error> {
-        let (permit, after) = wire::watch(&request, policy::own(context.person()?))?;
+        let (permit, after) = wire::parse_watch_conversation(&request, policy::own(context.person()?))?;
         self.0.watch(context, permit, after).await
     }
 }
@@ -114,7 +115,7 @@ impl MessageService for Messages {
     }
 }
 
-/// The next part of the answer to somebody who watches, which reads no faster than it is asked for. An error is the last one.
+/// Returns the next element of a watch stream, which is read only on demand. An error is the last element.
 async fn step(watching: Option<Watching>) -> Option<(Result<pb::Message, Status>, Option<Watching>)> {
     let mut watching = watching?;
     match watching.next().await {

@@ -2,12 +2,12 @@
 //!
 //! | pk | sk | item |
 //! |---|---|---|
-//! | `CLIENT#<client id>` | `THREAD#<therapist id>` | the head of a conversation: how long it is, and who has read up to where |
-//! | `THREAD#<client id>#<therapist id>` | position, 20 digits | a message: what was written is one sealed attribute |
-//! | `IDEM#<digest>` | `IDEM` | a request that brought an idempotency key |
+//! | `CLIENT#<client id>` | `THREAD#<therapist id>` | the head of a conversation: its length and the read marks |
+//! | `THREAD#<client id>#<therapist id>` | position, 20 digits | a message, whose content is one sealed attribute |
+//! | `IDEM#<digest>` | `IDEM` | the record of an idempotent request |
 //!
-//! The heads of a client are one partition of the table, so that erasing finds them all. The lists of conversations, newest
-//! first, are the indexes `by_client` and `by_therapist`, which lag behind by milliseconds as a rule.
+//! The heads of a client are one partition of the table, so that erasing finds them all. The lists of conversations,
+//! newest first, are the indexes `by_client` and `by_therapist`, which usually lag by milliseconds.
 
 use std::sync::Arc;
 
@@ -29,12 +29,13 @@ const BY_THERAPIST: IndexDef = index("by_therapist", "therapist_id");
 pub static MESSAGES: TableDef =
     TableDef { name: "Messages", key: KeyDef::PK_SK, indexes: &[BY_CLIENT, BY_THERAPIST], ttl: Some(EXPIRES_AT) };
 
-/// The conversations of somebody, by when they were last written in. Everything is projected: a page is one Query.
+/// Defines an index of a person's conversations by the time of the last message. All attributes are projected: a page
+/// is one Query.
 const fn index(name: &'static str, partition: &'static str) -> IndexDef {
     IndexDef { name, key: KeyDef { partition, sort: Some(ACTIVE) }, projection: Projection::All }
 }
 
-/// The attribute that is sealed.
+/// The sealed attribute.
 const CONTENT: &str = "content";
 /// The attribute that orders conversations.
 pub(crate) const ACTIVE: &str = "active";
@@ -52,7 +53,7 @@ pub(crate) struct Head {
     therapist_id: TherapistId,
     last: Position,
     by_client: u64,
-    /// When it was last written in.
+    /// Time of the last message.
     pub(crate) at: Timestamp,
     #[serde(default)]
     client_read: Option<Mark>,
@@ -61,22 +62,22 @@ pub(crate) struct Head {
     active: String,
 }
 
-/// Up to where a side has read.
+/// Read mark of a side.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Mark {
-    /// The message.
+    /// The last message that is read.
     id: String,
-    /// How many messages of the other side there are up to it.
+    /// Number of the other side's messages up to it.
     seen: u64,
 }
 
-/// A message as it is stored, beside its key.
+/// A message to store, without its key.
 #[derive(Serialize)]
 pub(crate) struct NewRow<'a> {
     pub(crate) message_id: String,
     pub(crate) content: &'a Sealed,
     pub(crate) format: u8,
-    /// How many messages of the conversation, up to this one, are the client's.
+    /// Number of the client's messages up to this one.
     pub(crate) by_client: u64,
 }
 
@@ -99,12 +100,12 @@ impl Head {
         Tally { last: self.last, by_client: self.by_client }
     }
 
-    /// The last message that a side has read.
+    /// Returns the last message that a side has read.
     pub(crate) fn read(&self, side: Side) -> Option<&str> {
         self.mark(side).map(|mark| mark.id.as_str())
     }
 
-    /// How many messages of the other one a side has not read.
+    /// Returns the number of the other side's messages that a side has not read.
     pub(crate) fn unread(&self, side: Side) -> u64 {
         let seen = self.mark(side).map_or(0, |mark| mark.seen);
         self.tally().by(side.other()).saturating_sub(seen)
@@ -138,7 +139,7 @@ pub(crate) fn message_key(pair: Pair, position: Position) -> Key {
     Key::new(thread(pair), sort(position))
 }
 
-/// The attribute with the mark of a side, and the one with its position, by which it is compared.
+/// Returns the attributes of a side's read mark and of its position, which conditions compare.
 const fn marks(side: Side) -> (&'static str, &'static str) {
     match side {
         Side::Client => ("client_read", "client_position"),
@@ -147,35 +148,35 @@ const fn marks(side: Side) -> (&'static str, &'static str) {
 }
 
 impl Store {
-    /// The head of a conversation, as it is right now; nothing before the first message.
+    /// Reads the head of a conversation consistently; `None` before the first message.
     pub(crate) async fn head(&self, pair: Pair) -> Result<Option<Head>> {
         self.table.get(&head_key(pair), Read::Consistent).await
     }
 
-    /// The heads of conversations, perhaps as they were a moment ago; those that are not there are left out.
+    /// Reads the heads of conversations with eventual consistency; missing ones are left out.
     pub(crate) async fn heads(&self, pairs: impl Iterator<Item = Pair>) -> Result<Vec<Head>> {
         let items = self.table.batch_get(pairs.map(head_key).collect(), Read::Eventual).await?;
         items.into_iter().map(Item::parse).collect()
     }
 
-    /// The message with this id, as it is stored, if it is one of the conversation.
+    /// Reads the message with this id, still sealed, if it is in the conversation.
     pub(crate) async fn row(&self, permit: Member, id: MessageId) -> Result<Option<Row>> {
         let key = message_key(permit.pair(), id.position());
         let row: Option<Row> = self.table.get(&key, Read::Consistent).await?;
         Ok(row.filter(|row| row.message_id == id.to_string()))
     }
 
-    /// The whole conversation, newest first.
+    /// Returns the query of the whole conversation, newest first.
     pub(crate) fn history(&self, permit: Member) -> Query {
         self.table.query(thread(permit.pair())).descending().consistent()
     }
 
-    /// What comes after a position, oldest first.
+    /// Returns the query of the messages after a position, oldest first.
     pub(crate) fn since(&self, permit: Member, position: Position) -> Query {
         self.table.query(thread(permit.pair())).sort(Sort::After(sort(position))).consistent()
     }
 
-    /// The conversations of the caller, those with the newest messages first.
+    /// Returns the query of the caller's conversations, those with the newest messages first.
     pub(crate) fn conversations(&self, permit: Own) -> Query {
         let index = match permit.side() {
             Side::Client => &BY_CLIENT,
@@ -184,14 +185,14 @@ impl Store {
         self.table.query_index(index, permit.id().to_string()).descending()
     }
 
-    /// The newest messages of these conversations, as they are stored, in no promised order.
+    /// Reads the newest messages of these conversations, still sealed, in no specified order.
     pub(crate) async fn newest(&self, heads: &[Head]) -> Result<Vec<Item>> {
         let keys = heads.iter().map(|head| message_key(head.pair(), head.last)).collect();
         self.table.batch_get(keys, Read::Consistent).await
     }
 
-    /// Notes that the caller has read up to a message, unless more is read already. Answers the head; nothing when the
-    /// conversation is gone.
+    /// Marks the messages up to this one as read by the caller, unless more is read already. Returns the head; `None`
+    /// when the conversation is gone.
     pub(crate) async fn mark(&self, permit: Member, id: MessageId, row: &Row) -> Result<Option<Head>> {
         let (mark, position) = marks(permit.side());
         let seen = row.tally()?.by(permit.side().other());
@@ -208,7 +209,7 @@ impl Store {
         }
     }
 
-    /// The one way from the table to a message.
+    /// Opens a message. Every message read from the table passes here.
     pub(crate) fn open(&self, permit: Member, key: &SealingKey, row: Row) -> Result<Message> {
         let Row { sk, message_id, content: sealed, format, by_client: _ } = row;
         let id = message_id.parse().map_err(|_| Error::internal("a stored message has no id"))?;
@@ -218,7 +219,7 @@ impl Store {
         Ok(Message { id, sender, text })
     }
 
-    /// What a message says, sealed for its place.
+    /// Seals the content of a message for its key in the table.
     pub(crate) fn seal(&self, home: &Key, key: &SealingKey, content: &[u8]) -> Result<Sealed> {
         let place = Place { table: &self.table, key: home, attribute: CONTENT, version: content::FORMAT };
         key.seal(&place, content, &*self.entropy)
@@ -230,14 +231,14 @@ impl Row {
         self.sk.parse().map(Position).map_err(|_| Error::internal("a stored message has no position"))
     }
 
-    /// How many messages there are up to this one.
+    /// Returns the number of messages up to this one.
     pub(crate) fn tally(&self) -> Result<Tally> {
         Ok(Tally { last: self.position()?, by_client: self.by_client })
     }
 }
 
-/// Where a conversation is in the list of one of its two.
-pub(crate) fn place_of(head: &Head, side: Side) -> Cursor {
+/// Returns the cursor of a conversation in a member's list.
+pub(crate) fn cursor_of(head: &Head, side: Side) -> Cursor {
     let pair = head.pair();
     let (partition, id) = match side {
         Side::Client => ("client_id", pair.client.to_string()),

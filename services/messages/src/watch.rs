@@ -1,4 +1,5 @@
-//! Watching a conversation: each message once, in order, as it is stored. And what runs behind those who watch.
+//! Watches a conversation: delivers each message once, in order, as it is stored. Also the background tasks that notify
+//! and end watchers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,42 +12,42 @@ use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
 
 use crate::config::Config;
-use crate::hub::{Ending, Hub, Subscription};
+use crate::hub::{EndReason, Hub, Subscription};
 use crate::model::{Message, MessageId, Position, Side};
 use crate::ops::{Ops, account_ended};
 use crate::policy::Member;
 use crate::store::{Row, Store};
 use crate::wire;
 
-/// How many messages are read at a time: what is held for a reader who is slow.
+/// Maximum messages of one read, which is what a slow reader holds in memory.
 const PAGE: u16 = 50;
-/// How long the reading of a page may take.
+/// Timeout of reading a page.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a page is read that begins with a part of a batch which is just being stored.
-const READS: u32 = 10;
-/// How long auth may take to say whose login has ended, where the interval is shorter.
-const LOGINS: Duration = Duration::from_secs(1);
-/// For how many intervals, each at least [`LOGINS`], nobody may know whether a login has ended.
-const UNSURE: u32 = 6;
+/// Maximum reads of a page that begins with part of a batch.
+const MAX_READS: u32 = 10;
+/// Minimum timeout of a login check, for shorter intervals.
+const MIN_LOGIN_TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum intervals, each at least [`MIN_LOGIN_TIMEOUT`], without an answer about ended logins.
+const MAX_UNANSWERED: u32 = 6;
 
-/// Somebody who watches a conversation.
+/// Message stream of a watcher.
 pub(crate) struct Watching {
     ops: Arc<Ops>,
     context: Context,
     permit: Member,
     expires: Timestamp,
     subscription: Subscription,
-    /// The last message that was read.
+    /// Position of the last message that was read.
     position: Position,
-    /// Whether there may be more than that.
+    /// True if there may be newer messages.
     behind: bool,
-    /// What was read and not taken yet.
+    /// Messages that were read and not delivered yet.
     page: VecDeque<Message>,
 }
 
 impl Ops {
-    /// Begins to watch a conversation: from after a message on, or from now on. Every message that is stored after this has
-    /// returned will come.
+    /// Starts watching a conversation after a message, or from now on. Every message stored after this returns is
+    /// delivered.
     pub(crate) async fn watch(
         self: &Arc<Self>,
         context: Context,
@@ -56,7 +57,7 @@ impl Ops {
         let person: Person = context.person()?;
         let expires = context.token_expires.ok_or_else(|| Error::internal("a person's token never expires"))?;
         let subscription = self.hub.subscribe(permit.pair(), person, expires)?;
-        // Whoever asks again after the end of the login must not be let in for as long as until the next check.
+        // Without this check, an ended login could watch again until the next interval.
         if !self.logins.ended(&context, &[(person.user_id, person.login_id)]).await?.is_empty() {
             return Err(login_ended());
         }
@@ -70,14 +71,14 @@ impl Ops {
 }
 
 impl Watching {
-    /// The next message, once there is one.
+    /// Waits for the next message.
     ///
     /// # Errors
-    /// UNAUTHENTICATED (`TOKEN_EXPIRED`, `LOGIN_ENDED`, `ACCOUNT_ENDED`) or NOT_FOUND when it has come to its end;
+    /// UNAUTHENTICATED (`TOKEN_EXPIRED`, `LOGIN_ENDED`, `ACCOUNT_ENDED`) or NOT_FOUND when the watcher is ended;
     /// UNAVAILABLE or INTERNAL.
     pub(crate) async fn next(&mut self) -> Result<Message> {
         loop {
-            self.must_not_end()?;
+            self.check_not_ended()?;
             if let Some(message) = self.page.pop_front() {
                 return Ok(message);
             }
@@ -87,11 +88,11 @@ impl Watching {
             }
             tokio::select! {
                 biased;
-                why = &mut self.subscription.end => return Err(self.error(why.unwrap_or(Ending::Unsure))),
-                // It fails when the watcher's place is gone, and then it is just being said why.
+                reason = &mut self.subscription.end => return Err(self.error(reason.unwrap_or(EndReason::Unsure))),
+                // Fails when the watcher's slot is freed; then the reason is being sent.
                 changed = self.subscription.newest.changed() => if changed.is_err() {
-                    let why = (&mut self.subscription.end).await;
-                    return Err(self.error(why.unwrap_or(Ending::Unsure)));
+                    let reason = (&mut self.subscription.end).await;
+                    return Err(self.error(reason.unwrap_or(EndReason::Unsure)));
                 },
             }
             self.behind = *self.subscription.newest.borrow_and_update() > self.position;
@@ -102,22 +103,22 @@ impl Watching {
         self.permit
     }
 
-    fn must_not_end(&mut self) -> Result<()> {
+    fn check_not_ended(&mut self) -> Result<()> {
         match self.subscription.end.try_recv() {
-            Ok(why) => Err(self.error(why)),
-            Err(TryRecvError::Closed) => Err(self.error(Ending::Unsure)),
+            Ok(reason) => Err(self.error(reason)),
+            Err(TryRecvError::Closed) => Err(self.error(EndReason::Unsure)),
             Err(TryRecvError::Empty) if self.expires <= self.ops.platform.clock.now() => {
-                Err(self.error(Ending::TokenExpired))
+                Err(self.error(EndReason::TokenExpired))
             }
             Err(TryRecvError::Empty) => Ok(()),
         }
     }
 
-    /// Reads the page after the position, up to the first gap: a Query may run while a batch is being stored, and see a later
-    /// message of it without an earlier one.
+    /// Reads the page after the position, up to the first gap: a Query may run while a batch is being stored, and see a
+    /// later message of it without an earlier one.
     async fn read(&mut self) -> Result<()> {
         let Self { ops, permit, .. } = self;
-        for attempt in 0..READS {
+        for attempt in 0..MAX_READS {
             tokio::time::sleep(Duration::from_millis(5) * attempt).await;
             let rows = ops.store.since(*permit, self.position).limit(PAGE).page().await?;
             let rows = rows.parse::<Row>()?;
@@ -126,7 +127,7 @@ impl Watching {
                     self.behind = false;
                     return Ok(());
                 }
-                // It is known to be there, and not to be seen yet.
+                // A newer message is known, but not visible to this Query yet.
                 continue;
             }
             let mut last = self.position;
@@ -141,7 +142,7 @@ impl Watching {
             }
             if !dense.is_empty() {
                 let context = self.context.renewed(TIMEOUT);
-                let Some(key) = ops.key(&context, *permit).await? else { return Err(self.error(Ending::Gone)) };
+                let Some(key) = ops.key(&context, *permit).await? else { return Err(self.error(EndReason::Gone)) };
                 for row in dense {
                     self.page.push_back(ops.store.open(*permit, &key, row)?);
                 }
@@ -152,19 +153,21 @@ impl Watching {
         let context = self.context.renewed(TIMEOUT);
         match self.ops.key(&context, self.permit).await? {
             Some(_) => Err(Error::unavailable("a conversation has gaps, and they don't close")),
-            None => Err(self.error(Ending::Gone)),
+            None => Err(self.error(EndReason::Gone)),
         }
     }
 
-    fn error(&self, why: Ending) -> Error {
-        match (why, self.permit.side()) {
-            (Ending::TokenExpired, _) => {
+    fn error(&self, reason: EndReason) -> Error {
+        match (reason, self.permit.side()) {
+            (EndReason::TokenExpired, _) => {
                 unauthenticated("TOKEN_EXPIRED", "the access token has expired: use the refresh token to get a new one")
             }
-            (Ending::LoginEnded, _) => login_ended(),
-            (Ending::Gone, Side::Client) => account_ended(),
-            (Ending::Gone, Side::Therapist) => Error::not_found("conversation"),
-            (Ending::Unsure, _) => Error::unavailable("nobody says whether the logins of those who watch have ended"),
+            (EndReason::LoginEnded, _) => login_ended(),
+            (EndReason::Gone, Side::Client) => account_ended(),
+            (EndReason::Gone, Side::Therapist) => Error::not_found("conversation"),
+            (EndReason::Unsure, _) => {
+                Error::unavailable("nobody says whether the logins of those who watch have ended")
+            }
         }
     }
 }
@@ -177,26 +180,27 @@ fn unauthenticated(reason: &'static str, message: &'static str) -> Error {
     Error::new(Kind::Unauthenticated, reason, message)
 }
 
-/// Looks at the conversations that are watched, for what other replicas have stored and for tokens that have expired.
-pub(crate) async fn look(hub: Hub, store: Arc<Store>, clock: Arc<dyn Clock>, config: Config) {
+/// Polls the watched conversations for messages that other replicas have stored, and ends watchers whose tokens have
+/// expired.
+pub(crate) async fn poll(hub: Hub, store: Arc<Store>, clock: Arc<dyn Clock>, config: Config) {
     loop {
-        hub.is_watched().await;
+        hub.wait_for_watcher().await;
         tokio::time::sleep(config.watch_poll_interval).await;
         hub.end_expired(clock.now());
-        if let Err(error) = look_once(&hub, &store).await {
-            // Nobody misses anything by this: it is found the next time.
+        if let Err(error) = poll_once(&hub, &store).await {
+            // No message is lost: the next poll finds it.
             tracing::warn!(reason = error.reason(), "the conversations that are watched could not be looked at");
         }
     }
 }
 
-async fn look_once(hub: &Hub, store: &Store) -> Result<()> {
+async fn poll_once(hub: &Hub, store: &Store) -> Result<()> {
     let mut threads = hub.threads();
     for head in store.heads(threads.keys().copied()).await? {
         threads.remove(&head.pair());
-        hub.tell(head.pair(), head.tally().last);
+        hub.publish(head.pair(), head.tally().last);
     }
-    // The others have not begun, or are gone, or were not seen just now because this read may lag.
+    // The others have no messages, are gone, or are missing because the read may lag.
     for (pair, _) in threads.into_iter().filter(|(_, newest)| *newest > Position::default()) {
         if store.head(pair).await?.is_none() {
             hub.end_thread(pair);
@@ -205,14 +209,14 @@ async fn look_once(hub: &Hub, store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// Asks auth whether the logins of those who watch have ended.
+/// Asks auth repeatedly whether the logins of the watchers have ended.
 pub(crate) async fn check_logins(hub: Hub, logins: Logins, config: Config) {
     let interval = config.login_check_interval;
-    let timeout = interval.max(LOGINS);
+    let timeout = interval.max(MIN_LOGIN_TIMEOUT);
     let mut answered = Instant::now();
     loop {
         if hub.logins().is_empty() {
-            hub.is_watched().await;
+            hub.wait_for_watcher().await;
             answered = Instant::now();
         }
         tokio::time::sleep(interval).await;
@@ -223,7 +227,7 @@ pub(crate) async fn check_logins(hub: Hub, logins: Logins, config: Config) {
             }
             Err(error) => {
                 tracing::warn!(reason = error.reason(), "auth doesn't say whose login has ended");
-                if answered.elapsed() >= timeout * UNSURE {
+                if answered.elapsed() >= timeout * MAX_UNANSWERED {
                     hub.end_all();
                 }
             }

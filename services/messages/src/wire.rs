@@ -1,4 +1,4 @@
-//! Between the messages of the proto and the types of the domain; every field by its name.
+//! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
 use kernel::{Error, Page, PageSize, Result, TextError, Timestamp, UserId, Violations};
 use proto::messages::v1 as pb;
@@ -8,8 +8,8 @@ use crate::model::{Message, MessageId, Pair, Text};
 use crate::ops::Read;
 use crate::policy::{Member, Own};
 
-/// To whom to send what.
-pub(crate) fn letter(request: pb::SendMessageRequest, own: Own) -> Result<(Member, Text)> {
+/// Parses the receiver and the text of a `SendMessage` request.
+pub(crate) fn parse_send_message(request: pb::SendMessageRequest, own: Own) -> Result<(Member, Text)> {
     let pb::SendMessageRequest { receiver_id, message, sender_id: _ } = request;
     let mut bad = Violations::default();
     let permit = bad.check("receiverId", with(own, &receiver_id));
@@ -17,36 +17,41 @@ pub(crate) fn letter(request: pb::SendMessageRequest, own: Own) -> Result<(Membe
     permit.zip(text).ok_or_else(|| bad.into_error())
 }
 
-/// Which conversation to list, by the other one's id and by what the caller calls it.
-pub(crate) fn history(own: Own, field: &'static str, peer: &str, wanted: Wanting) -> Result<(Member, Wanted)> {
+/// Parses the conversation and the page of a `ListMessages` request; `field` is the request's field of the peer.
+pub(crate) fn parse_list_messages(
+    own: Own,
+    field: &'static str,
+    peer: &str,
+    params: PageParams,
+) -> Result<(Member, Wanted)> {
     let mut bad = Violations::default();
     let permit = bad.check(field, with(own, peer));
-    let wanted = wanted.check(&mut bad);
+    let wanted = params.check(&mut bad);
     permit.zip(wanted).ok_or_else(|| bad.into_error())
 }
 
-/// Which page of conversations.
-pub(crate) fn conversations(wanted: Wanting) -> Result<Wanted> {
+/// Parses the page of a `ListConversations` request.
+pub(crate) fn parse_list_conversations(params: PageParams) -> Result<Wanted> {
     let mut bad = Violations::default();
-    wanted.check(&mut bad).ok_or_else(|| bad.into_error())
+    params.check(&mut bad).ok_or_else(|| bad.into_error())
 }
 
-/// Which page, as a request says it.
+/// Unchecked page parameters of a request.
 #[derive(Debug)]
-pub(crate) struct Wanting {
+pub(crate) struct PageParams {
     pub(crate) page_size: i32,
     pub(crate) page_token: String,
 }
 
-impl Wanting {
+impl PageParams {
     fn check(self, bad: &mut Violations) -> Option<Wanted> {
         let size = bad.check("pageSize", PageSize::from_request(self.page_size).ok_or("must not be negative"));
         size.map(|size| Wanted { size, token: self.page_token })
     }
 }
 
-/// Up to which message of which conversation.
-pub(crate) fn mark(request: &pb::MarkReadRequest, own: Own) -> Result<(Member, MessageId)> {
+/// Parses the conversation and the message of a `MarkRead` request.
+pub(crate) fn parse_mark_read(request: &pb::MarkReadRequest, own: Own) -> Result<(Member, MessageId)> {
     let pb::MarkReadRequest { peer_id, message_id } = request;
     let mut bad = Violations::default();
     let permit = bad.check("peerId", with(own, peer_id));
@@ -54,8 +59,11 @@ pub(crate) fn mark(request: &pb::MarkReadRequest, own: Own) -> Result<(Member, M
     permit.zip(id).ok_or_else(|| bad.into_error())
 }
 
-/// Which conversation to watch, and after which message.
-pub(crate) fn watch(request: &pb::WatchConversationRequest, own: Own) -> Result<(Member, Option<MessageId>)> {
+/// Parses the conversation and the message to resume after of a `WatchConversation` request.
+pub(crate) fn parse_watch_conversation(
+    request: &pb::WatchConversationRequest,
+    own: Own,
+) -> Result<(Member, Option<MessageId>)> {
     let pb::WatchConversationRequest { peer_id, after } = request;
     let mut bad = Violations::default();
     let permit = bad.check("peerId", with(own, peer_id));
@@ -89,7 +97,7 @@ pub(crate) fn messages(page: Page<Message>, pair: Pair) -> pb::ListMessagesRespo
     pb::ListMessagesResponse { messages: items, next_page_token: next.unwrap_or_default() }
 }
 
-pub(crate) fn listed(page: Page<Conversation>) -> pb::ListConversationsResponse {
+pub(crate) fn conversations(page: Page<Conversation>) -> pb::ListConversationsResponse {
     let Page { items, next } = page.map(conversation);
     pb::ListConversationsResponse { conversations: items, next_page_token: next.unwrap_or_default() }
 }
@@ -117,7 +125,7 @@ fn instant(at: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
 }
 
-/// The error of a watcher who names a message that is none of the conversation.
+/// Returns the error for a message to resume after that is not in the conversation.
 pub(crate) fn no_such_after() -> Error {
     Error::invalid("after", "is no message of this conversation; leave it out to get those from now on")
 }

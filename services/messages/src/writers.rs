@@ -1,5 +1,5 @@
-//! Who writes: one task for each conversation in which somebody is writing, so that the messages of a process queue up for
-//! their positions instead of racing for them. What waits is stored by one transaction.
+//! Stores messages by one task for each conversation that is being written to, so that the messages of a process queue
+//! for their positions instead of racing for them. Queued messages are stored in batches, by one transaction each.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,14 +19,14 @@ use crate::model::{MessageId, Pair, Text};
 use crate::policy::Member;
 use crate::store::Store;
 
-/// How many messages of a conversation wait to be stored at most.
+/// Maximum messages of a conversation waiting to be stored.
 const QUEUE: usize = 1024;
-/// How many messages are stored at a time: with their keys, 65 of the 100 writes that a transaction takes, and 1.3 MB of its 4.
-const MOST_AT_ONCE: usize = 32;
-/// How often a batch is tried: others write too, and answers get lost.
+/// Maximum messages of a batch: with their keys, 65 of the 100 writes that a transaction takes, and 1.3 MB of its 4.
+const MAX_BATCH: usize = 32;
+/// Maximum attempts to store a batch: other replicas write too, and responses get lost.
 const ATTEMPTS: u32 = 10;
-/// How long a task waits for another message before it ends.
-const IDLE: Duration = Duration::from_secs(30);
+/// Time without messages after which a task ends.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A message that waits to be stored.
 pub(crate) struct Job {
@@ -36,23 +36,23 @@ pub(crate) struct Job {
     pub(crate) key: SealingKey,
     /// The request's idempotency key, and its claim on it.
     pub(crate) claim: Option<(String, Claim)>,
-    /// From when on the message must not be stored any more: its sender has given up.
+    /// Time after which the message must not be stored: its sender has given up.
     pub(crate) deadline: Instant,
 }
 
-/// What became of a message.
+/// Outcome of storing a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
     New(MessageId),
-    /// The same request has made this one before.
+    /// The same request has created this message before.
     Before(MessageId),
 }
 
-/// A job, and who waits for it.
+/// A job with the channel of its answer.
 struct Waiting {
     job: Job,
     answer: oneshot::Sender<Result<Stored>>,
-    /// The trace of the request, in which the write shows: of several, in that of the first.
+    /// Trace of the request. The write of a batch belongs to the trace of its first request.
     trace: opentelemetry::Context,
 }
 
@@ -64,44 +64,44 @@ struct Shared {
     store: Arc<Store>,
     hub: Hub,
     platform: Platform,
-    /// Messages are handed over, and tasks end, under this lock alone: so none is handed to a task that has ended.
+    /// Messages are enqueued and tasks end only under this lock, so that no message is enqueued to an ended task.
     tasks: Mutex<HashMap<Pair, mpsc::Sender<Waiting>>>,
-    idle: Duration,
+    idle_timeout: Duration,
 }
 
 impl Writers {
     pub(crate) fn new(store: Arc<Store>, hub: Hub, platform: Platform) -> Self {
-        Self::idling(store, hub, platform, IDLE)
+        Self::with_idle_timeout(store, hub, platform, IDLE_TIMEOUT)
     }
 
-    pub(crate) fn idling(store: Arc<Store>, hub: Hub, platform: Platform, idle: Duration) -> Self {
-        Self(Arc::new(Shared { store, hub, platform, tasks: Mutex::default(), idle }))
+    pub(crate) fn with_idle_timeout(store: Arc<Store>, hub: Hub, platform: Platform, idle_timeout: Duration) -> Self {
+        Self(Arc::new(Shared { store, hub, platform, tasks: Mutex::default(), idle_timeout }))
     }
 
-    /// Stores a message after all that are stored. Not stored, if its sender gives up on this before the write begins.
+    /// Appends a message to its conversation. It is not stored if its sender gives up before the write begins.
     ///
     /// # Errors
-    /// RESOURCE_EXHAUSTED (`TOO_MANY_MESSAGES`) when too many wait; ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`); UNAVAILABLE or
-    /// INTERNAL, and then nobody knows whether it is stored.
+    /// RESOURCE_EXHAUSTED (`TOO_MANY_MESSAGES`) when too many wait; ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`);
+    /// UNAVAILABLE or INTERNAL with an unknown outcome.
     pub(crate) async fn append(&self, job: Job) -> Result<Stored> {
         let (answer, answered) = oneshot::channel();
-        self.hand_over(Waiting { job, answer, trace: opentelemetry::Context::current() })?;
+        self.enqueue(Waiting { job, answer, trace: opentelemetry::Context::current() })?;
         answered.await.unwrap_or_else(|_| Err(Error::unavailable("the task that stores a message has ended")))
     }
 
-    /// How many tasks there are.
+    /// Returns the number of tasks.
     #[cfg(test)]
     pub(crate) fn tasks(&self) -> usize {
         self.0.tasks().len()
     }
 
-    /// Whether there is no room for another message of a conversation.
+    /// Returns whether the queue of a conversation is full.
     #[cfg(test)]
-    pub(crate) fn refused(&self, pair: Pair) -> bool {
+    pub(crate) fn is_full(&self, pair: Pair) -> bool {
         self.0.tasks().get(&pair).is_some_and(|task| task.capacity() == 0)
     }
 
-    fn hand_over(&self, waiting: Waiting) -> Result<()> {
+    fn enqueue(&self, waiting: Waiting) -> Result<()> {
         let pair = waiting.job.permit.pair();
         let mut tasks = self.0.tasks();
         let waiting = match tasks.get(&pair) {
@@ -126,31 +126,31 @@ impl Shared {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores what waits, until nothing has come for a while. It remembers where the conversation ends: who goes on writing
-    /// costs no read.
+    /// Stores queued messages until none has come for a while. The task caches the end of the conversation, so that
+    /// further messages cost no read.
     async fn run(self: Arc<Self>, pair: Pair, mut queue: mpsc::Receiver<Waiting>) {
         let (mut waiting, mut tail) = (VecDeque::new(), None);
         loop {
             if waiting.is_empty() {
-                match tokio::time::timeout(self.idle, queue.recv()).await {
+                match tokio::time::timeout(self.idle_timeout, queue.recv()).await {
                     Ok(Some(next)) => waiting.push_back(next),
                     Ok(None) => return,
                     Err(_) if self.retire(pair, &queue) => return,
                     Err(_) => continue,
                 }
             }
-            while waiting.len() < MOST_AT_ONCE
+            while waiting.len() < MAX_BATCH
                 && let Ok(next) = queue.try_recv()
             {
                 waiting.push_back(next);
             }
-            let batch = take(&mut waiting);
+            let batch = next_batch(&mut waiting);
             let trace = batch.first().map(|first| first.trace.clone()).unwrap_or_default();
             self.write(pair, &mut tail, batch).with_context(trace).await;
         }
     }
 
-    /// Ends a task, unless something was handed to it just now.
+    /// Removes an idle task, unless a message was just enqueued. Returns whether it was removed.
     fn retire(&self, pair: Pair, queue: &mpsc::Receiver<Waiting>) -> bool {
         let mut tasks = self.tasks();
         let idle = queue.is_empty();
@@ -160,11 +160,11 @@ impl Shared {
         idle
     }
 
-    /// Stores a batch after the tail, and answers who sent it.
+    /// Stores a batch after the tail, and answers its senders.
     async fn write(&self, pair: Pair, tail: &mut Option<Tail>, mut jobs: Vec<Waiting>) {
         let mut attempt = 0;
         while attempt < ATTEMPTS {
-            self.pause(attempt).await;
+            self.back_off(attempt).await;
             jobs.retain(is_wanted);
             if jobs.is_empty() {
                 return;
@@ -180,13 +180,13 @@ impl Shared {
             match outcome {
                 Ok((_, (Appended::Done, ids, end))) => {
                     *tail = Some(end);
-                    self.hub.tell(pair, end.tally.last);
+                    self.hub.publish(pair, end.tally.last);
                     return answer(jobs, ids.into_iter().map(|id| Ok(Stored::New(id))));
                 }
                 Ok((_, (Appended::Moved, ..))) => attempt += 1,
                 Ok((from, (Appended::Claimed(claimed), ..))) => {
                     *tail = Some(from);
-                    // From the last to the first, so that places stay what they are.
+                    // From the last to the first, so that indexes stay valid.
                     for (at, made) in claimed.into_iter().rev() {
                         answer([jobs.remove(at)], [made.map(Stored::Before)]);
                     }
@@ -197,7 +197,7 @@ impl Shared {
         fail(jobs, &Error::unavailable("others kept writing in the same conversation"));
     }
 
-    /// Adds the messages after a tail. What the store leaves open is found out by doing the very same again.
+    /// Appends the messages after a tail. An unknown outcome is resolved by repeating the same append.
     async fn commit(&self, pair: Pair, from: Tail, jobs: &[Waiting]) -> Result<(Appended, Vec<MessageId>, Tail)> {
         let batch = self.compose(pair, from, jobs);
         let mut attempt = 0;
@@ -209,7 +209,7 @@ impl Shared {
                         && jobs.iter().any(is_wanted) =>
                 {
                     attempt += 1;
-                    self.pause(attempt).await;
+                    self.back_off(attempt).await;
                 }
                 outcome => {
                     let ids = batch.messages.iter().map(|new| new.id).collect();
@@ -221,7 +221,7 @@ impl Shared {
 
     fn compose<'a>(&self, pair: Pair, from: Tail, jobs: &'a [Waiting]) -> Batch<'a> {
         let now = Timestamp::from_millisecond(self.platform.clock.now().as_millisecond()).unwrap_or_default();
-        // A clock that went back, or another one, makes no message older than the one before.
+        // No message is older than the one before, even if this clock is behind.
         let at = now.max(from.at);
         let mut tally = from.tally;
         let new = |waiting: &'a Waiting| {
@@ -234,8 +234,8 @@ impl Shared {
         Batch { pair, from: from.tally, messages: jobs.iter().map(new).collect() }
     }
 
-    /// Nothing before the first attempt; then a little longer each time, and never as long as another one who waits.
-    async fn pause(&self, attempt: u32) {
+    /// Waits before a retry, by exponential backoff with jitter. The first attempt doesn't wait.
+    async fn back_off(&self, attempt: u32) {
         if attempt > 0 {
             let [random] = self.platform.entropy.array::<1>();
             let full = Duration::from_millis(10) * 2_u32.pow(attempt.min(5));
@@ -244,13 +244,13 @@ impl Shared {
     }
 }
 
-/// What is stored next: as much as fits of what waits, but no two messages that came with one idempotency key. A transaction
-/// writes an item once.
-fn take(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
+/// Takes the next batch from the queue. It has no two messages with one idempotency key, because a transaction writes
+/// an item once.
+fn next_batch(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
     let key = |it: &Waiting| it.job.claim.as_ref().map(|(key, _)| (it.job.permit.side(), key.clone()));
     let mut batch: Vec<Waiting> = Vec::new();
     while let Some(next) = waiting.front()
-        && batch.len() < MOST_AT_ONCE
+        && batch.len() < MAX_BATCH
         && !batch.iter().any(|one| key(one).is_some() && key(one) == key(next))
     {
         batch.extend(waiting.pop_front());
@@ -264,7 +264,7 @@ fn is_wanted(waiting: &Waiting) -> bool {
 
 fn answer(jobs: impl IntoIterator<Item = Waiting>, outcomes: impl IntoIterator<Item = Result<Stored>>) {
     for (Waiting { answer, .. }, outcome) in jobs.into_iter().zip(outcomes) {
-        // Who has given up in the meantime gets nothing.
+        // A sender that has given up in the meantime gets no answer.
         let _ = answer.send(outcome);
     }
 }
@@ -272,8 +272,8 @@ fn answer(jobs: impl IntoIterator<Item = Waiting>, outcomes: impl IntoIterator<I
 fn fail(jobs: Vec<Waiting>, error: &Error) {
     let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
     let passes = matches!(error.kind(), Kind::Unavailable | Kind::Aborted);
-    let told = || if passes { Error::unavailable(cause.clone()) } else { Error::internal(cause.clone()) };
-    let outcomes: Vec<_> = jobs.iter().map(|_| Err(told())).collect();
+    let copy = || if passes { Error::unavailable(cause.clone()) } else { Error::internal(cause.clone()) };
+    let outcomes: Vec<_> = jobs.iter().map(|_| Err(copy())).collect();
     answer(jobs, outcomes);
 }
 

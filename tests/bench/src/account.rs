@@ -41,7 +41,7 @@ impl Account {
     }
 
     /// Creates a therapist's profile.
-    pub(crate) async fn practise(&self, name: &str) -> Result<()> {
+    pub(crate) async fn create_profile(&self, name: &str) -> Result<()> {
         let profile = json!({"name": name, "email": self.email, "specialty": "Grief", "pincode": "110001"});
         self.post("/therapists", &profile).await
     }

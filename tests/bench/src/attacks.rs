@@ -14,8 +14,8 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use self::attacker::Attacker;
-pub(crate) use self::attacker::{Attack, Order};
-use self::people::{Called, People, TIMEOUT};
+pub(crate) use self::attacker::{Attack, AttackArgs};
+use self::people::{CallStats, People, TIMEOUT};
 use self::site::{Front, Site};
 use crate::Result;
 use crate::report::{Report, millis};
@@ -28,7 +28,7 @@ pub(crate) async fn attacks(mesh: &Path, time: Duration, report: &mut Report) ->
     more_files()?;
     for front in [Front::Embedded, Front::Envoy] {
         let site = Site::start(mesh, front).await?;
-        let people = People::gather(&site.url).await?;
+        let people = People::register(&site.url).await?;
         let name = front.name();
         for called in people.call_for(time / 3).await? {
             report.figure(format!("{name}, in quiet: {}", called.what), figures(&called));
@@ -54,8 +54,8 @@ pub(crate) async fn attacks(mesh: &Path, time: Duration, report: &mut Report) ->
     Ok(())
 }
 
-fn figures(called: &Called) -> String {
-    let Called { times, failed, .. } = called;
+fn figures(called: &CallStats) -> String {
+    let CallStats { times, failed, .. } = called;
     let quantile = |quantile| {
         let millis = millis(times, quantile);
         if millis < TIMEOUT.as_secs_f64() * 1e3 { format!("{millis:.0} ms") } else { "never".to_owned() }

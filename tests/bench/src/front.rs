@@ -55,7 +55,7 @@ const WORKS: [Work; 3] = [Work::Get, Work::List, Work::Post];
 
 /// Measurements of one contestant with one kind of request.
 #[derive(Default)]
-struct Lane {
+struct Samples {
     /// Requests per second, by round.
     rates: Vec<f64>,
     requests: u64,
@@ -64,9 +64,9 @@ struct Lane {
 }
 
 /// Measurements of one contestant, for each of [`WORKS`].
-struct Track {
+struct Measurement {
     name: &'static str,
-    lanes: [Lane; WORKS.len()],
+    samples: [Samples; WORKS.len()],
     /// Resident set after all turns, in bytes.
     resident: u64,
 }
@@ -74,11 +74,11 @@ struct Track {
 /// Results of the comparisons.
 pub(crate) struct Fronts {
     /// Each on its own core: the embedded gateway, Envoy, and axum with and without the service.
-    apart: [Track; 4],
+    apart: [Measurement; 4],
     /// Everything on the same cores: a mesh through its front, and directly on one and on many connections.
-    mesh: [Track; 3],
+    mesh: [Measurement; 3],
     /// The same with the bare service.
-    bare: [Track; 3],
+    bare: [Measurement; 3],
 }
 
 /// Measures for about this long per kind of request and contestant.
@@ -105,24 +105,25 @@ pub(crate) fn fronts(gateway: &Path, mesh: &Path, time: Duration) -> Result<Fron
     Ok(Fronts { apart, mesh, bare })
 }
 
-async fn measure<const N: usize>(contestants: [Contestant; N], time: Duration) -> Result<[Track; N]> {
+async fn measure<const N: usize>(contestants: [Contestant; N], time: Duration) -> Result<[Measurement; N]> {
     work::compare(&contestants).await?;
-    let mut tracks = contestants.each_ref().map(|one| Track { name: one.name, lanes: Default::default(), resident: 0 });
+    let mut measurements =
+        contestants.each_ref().map(|one| Measurement { name: one.name, samples: Default::default(), resident: 0 });
     let started = Instant::now();
     while started.elapsed() < time * u32::try_from(WORKS.len() * N)? {
         for (number, work) in WORKS.into_iter().enumerate() {
-            for (track, contestant) in tracks.iter_mut().zip(&contestants) {
-                track.lanes[number].take(contestant, work).await?;
+            for (measurement, contestant) in measurements.iter_mut().zip(&contestants) {
+                measurement.samples[number].take(contestant, work).await?;
             }
         }
     }
-    for (track, contestant) in tracks.iter_mut().zip(&contestants) {
-        track.resident = contestant.resident()?;
+    for (measurement, contestant) in measurements.iter_mut().zip(&contestants) {
+        measurement.resident = contestant.resident()?;
     }
-    Ok(tracks)
+    Ok(measurements)
 }
 
-impl Lane {
+impl Samples {
     #[allow(clippy::cast_precision_loss, reason = "requests of a second")]
     async fn take(&mut self, contestant: &Contestant, work: Work) -> Result<()> {
         let turn = load::turn(contestant, work, TURN).await?;

@@ -18,7 +18,7 @@ pub(crate) type Times = Histogram<u64>;
 const WARM_UP: usize = 500;
 const TURN: Duration = Duration::from_secs(1);
 const CALLERS: usize = 32;
-const LOGGING_IN: usize = 64;
+const LOGIN_CALLERS: usize = 64;
 
 /// Latencies of a read by each route.
 pub(crate) struct Latencies {
@@ -121,15 +121,15 @@ pub(crate) async fn latency_under(mesh: &Mesh, callers: &Callers, time: Duration
     let started = Instant::now();
     while started.elapsed() < time {
         read_for(TURN, callers, &mut all.quiet).await?;
-        let crowd = Crowd::start(callers);
-        crowd.first_answer().await?;
+        let login_load = LoginLoad::start(callers);
+        login_load.first_answer().await?;
         let (turn, before) = (Instant::now(), mesh.hashing()?);
-        let logged_in = crowd.logins.load(Ordering::Relaxed);
+        let logged_in = login_load.logins.load(Ordering::Relaxed);
         read_for(TURN, callers, &mut all.busy).await?;
         hashed += mesh.hashing()?.saturating_sub(before);
         spent += turn.elapsed();
-        logins += crowd.logins.load(Ordering::Relaxed) - logged_in;
-        crowd.end().await?;
+        logins += login_load.logins.load(Ordering::Relaxed) - logged_in;
+        login_load.end().await?;
     }
     all.logins = logins as f64 / spent.as_secs_f64();
     all.hashing = hashed.as_secs_f64() / (spent.as_secs_f64() * cores);
@@ -145,17 +145,17 @@ async fn read_for(time: Duration, callers: &Callers, into: &mut Times) -> Result
 }
 
 /// Callers who log in without pause.
-struct Crowd {
+struct LoginLoad {
     people: JoinSet<Result<()>>,
     logins: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
 }
 
-impl Crowd {
+impl LoginLoad {
     fn start(callers: &Callers) -> Self {
-        let crowd = Self { people: JoinSet::new(), logins: Arc::default(), over: Arc::default() };
-        let Self { mut people, logins, over } = crowd;
-        for number in 0..LOGGING_IN {
+        let login_load = Self { people: JoinSet::new(), logins: Arc::default(), over: Arc::default() };
+        let Self { mut people, logins, over } = login_load;
+        for number in 0..LOGIN_CALLERS {
             let (callers, logins, over) = (callers.clone(), Arc::clone(&logins), Arc::clone(&over));
             people.spawn(async move {
                 while !over.load(Ordering::Relaxed) {

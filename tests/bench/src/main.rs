@@ -51,7 +51,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use tokio::runtime::Runtime;
 
-use crate::attacks::Order;
+use crate::attacks::AttackArgs;
 use crate::callers::Callers;
 use crate::front::Served;
 use crate::journal::journals;
@@ -88,11 +88,11 @@ struct Cli {
     #[arg(long, value_parser = humantime::parse_duration)]
     attacks: Option<Duration>,
 
-    /// Path of the `mesh` binary [default: built from this checkout].
+    /// Path of the `mesh` binary (default: built from this checkout).
     #[arg(long)]
     mesh: Option<PathBuf>,
 
-    /// Path of the `gateway` binary [default: built from this checkout].
+    /// Path of the `gateway` binary (default: built from this checkout).
     #[arg(long)]
     gateway: Option<PathBuf>,
 
@@ -105,7 +105,7 @@ struct Cli {
     before: Option<SocketAddr>,
 
     #[command(flatten)]
-    order: Order,
+    attack_args: AttackArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -132,10 +132,10 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Report> {
-    let Cli { seconds, only, soak, attacks, mesh, gateway, serve, before, order, .. } = cli;
+    let Cli { seconds, only, soak, attacks, mesh, gateway, serve, before, attack_args, .. } = cli;
     let time = Duration::from_secs(seconds);
     let mut report = Report::default();
-    if order.obey()? {
+    if attack_args.run()? {
         return Ok(report);
     }
     if let Some(what) = serve {

@@ -50,7 +50,7 @@ pub(crate) struct Practice {
 pub(crate) async fn practice(mesh: &Mesh, time: Duration) -> Result<Practice> {
     let http = reqwest::Client::new();
     let noor = Account::join(mesh, &http, "noor.practice", "THERAPIST").await?;
-    noor.practise("Noor Haddad").await?;
+    noor.create_profile("Noor Haddad").await?;
     let messages = MessageServiceClient::new(account::channel(mesh, "messages").await?);
     let short = Writer::new(mesh, &http, "short", &noor, &messages).await?;
     let long = Writer::new(mesh, &http, "long", &noor, &messages).await?;
@@ -219,7 +219,7 @@ impl Offer {
         days: u32,
     ) -> Result<Self> {
         let therapist = Account::join(mesh, http, &format!("{name}.offer"), "THERAPIST").await?;
-        therapist.practise("Omar Said").await?;
+        therapist.create_profile("Omar Said").await?;
         let mut writing = JoinSet::new();
         for writer in 0..WRITERS {
             let (therapist, grpc) = (therapist.clone(), grpc.clone());

@@ -86,7 +86,7 @@ pub(crate) fn clusters() -> BTreeMap<String, u16> {
 }
 
 /// Returns the longest time until Envoy stops calling a replica that is unhealthy or doesn't answer.
-pub(crate) fn notices() -> Duration {
+pub(crate) fn unhealthy_after() -> Duration {
     let configuration = configuration();
     let of = |cluster: &Value| {
         let check = cluster.pointer("/health_checks/0")?;

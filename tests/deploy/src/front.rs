@@ -26,7 +26,7 @@ async fn pre_stop_hook_drains_envoy() {
     let stop = words(&pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]);
     let check = compose::health_check("gateway");
     let programs = tempfile::tempdir().unwrap();
-    quick_sleep(programs.path());
+    fake_sleep(programs.path());
     let run = |command: &[String], port: u16, here: SocketAddr| {
         let words: Vec<_> =
             command.iter().map(|word| word.replace(&format!("/{port}"), &format!("/{}", here.port()))).collect();
@@ -64,7 +64,7 @@ fn gateway_accepts_its_service_names() {
 }
 
 /// Writes a fake `sleep` that records its argument and returns at once.
-fn quick_sleep(directory: &Path) {
+fn fake_sleep(directory: &Path) {
     let mut sleep = OpenOptions::new().write(true).create_new(true).mode(0o700).open(directory.join("sleep")).unwrap();
     write!(sleep, "#!/bin/sh\necho $1 > {}/seconds", directory.display()).unwrap();
 }

@@ -88,7 +88,7 @@ fn termination_grace_period_covers_drain() {
         let drain = chassis::config::duration(drain).unwrap() + bootstrap::END;
         let notice = &BASE.variables(&pod(deployment)["containers"][0])["MESH_STOP_NOTICE"];
         let notice = chassis::config::duration(notice).unwrap();
-        assert!(notice > envoy::notices(), "{name}: Envoy would not have heard that it ends");
+        assert!(notice > envoy::unhealthy_after(), "{name}: Envoy would not have heard that it ends");
         let grace = Duration::from_secs(pod(deployment)["terminationGracePeriodSeconds"].as_u64().unwrap());
         assert!(grace > notice + drain, "{name}: {grace:?} for {:?}", notice + drain);
     }

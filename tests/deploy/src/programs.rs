@@ -20,23 +20,23 @@ macro_rules! program {
     };
 }
 
-/// Includes the `main.rs` of a service.
+/// Includes the `main.rs` of a service with this domain.
 macro_rules! service {
-    ($module:ident, $name:literal) => {
-        program!($module, $name, bootstrap::Cli<<This as bootstrap::Domain>::Config>);
+    ($module:ident, $name:literal, $domain:ident) => {
+        program!($module, $name, bootstrap::Cli<<$domain as bootstrap::Domain>::Config>);
     };
 }
 
-service!(the_appointments, "appointments");
-service!(the_audit, "audit");
-service!(the_auth, "auth");
-service!(the_clients, "clients");
-service!(the_journals, "journals");
-service!(the_mapping, "mapping");
-service!(the_messages, "messages");
-service!(the_sessions, "sessions");
-service!(the_therapists, "therapists");
-service!(the_vault, "vault");
+service!(the_appointments, "appointments", Appointments);
+service!(the_audit, "audit", Audit);
+service!(the_auth, "auth", Auth);
+service!(the_clients, "clients", Clients);
+service!(the_journals, "journals", Journals);
+service!(the_mapping, "mapping", Mapping);
+service!(the_messages, "messages", Messages);
+service!(the_sessions, "sessions", Sessions);
+service!(the_therapists, "therapists", Therapists);
+service!(the_vault, "vault", Vault);
 program!(the_gateway, "gateway", Cli);
 
 #[allow(dead_code, reason = "only the command line and what prepares containers is of interest here")]
@@ -85,7 +85,7 @@ pub(crate) fn addresses(program: &str) -> BTreeSet<String> {
 
 /// Returns the program's error for these arguments and variables: an unknown variable, an invalid value, or a missing
 /// required setting.
-pub(crate) fn complaint(program: &str, words: &[String], variables: &BTreeMap<String, String>) -> Option<String> {
+pub(crate) fn config_error(program: &str, words: &[String], variables: &BTreeMap<String, String>) -> Option<String> {
     let mut programs = all();
     let Some(command) = programs.get_mut(program) else { return Some(format!("there is no program {program}")) };
     let known = chassis::config::names(command);

@@ -13,8 +13,8 @@ fn kubernetes_settings_are_accepted_by_programs() {
         for (name, deployment) in manifests.deployments("service") {
             for container in containers(deployment) {
                 let variables = manifests.variables(container);
-                let complaint = programs::complaint(name, &words(&container["args"]), &variables);
-                assert_eq!(complaint, None, "{}: {}", manifests.name, container["name"]);
+                let config_error = programs::config_error(name, &words(&container["args"]), &variables);
+                assert_eq!(config_error, None, "{}: {}", manifests.name, container["name"]);
             }
         }
     }
@@ -25,8 +25,8 @@ fn compose_settings_are_accepted_by_programs() {
     let mut checked = 0;
     for (name, service) in compose::read().services() {
         let Some(program) = service["build"]["args"]["SERVICE"].as_str() else { continue };
-        let complaint = programs::complaint(program, &words(&service["command"]), &compose::variables(service));
-        assert_eq!(complaint, None, "{name}");
+        let config_error = programs::config_error(program, &words(&service["command"]), &compose::variables(service));
+        assert_eq!(config_error, None, "{name}");
         checked += 1;
     }
     assert_eq!(checked, SERVICES.len() + 2, "the services, and the two that run before them");
@@ -54,19 +54,19 @@ fn invalid_settings_are_detected() {
     let manifests = &manifests::BASE;
     let container = &manifests::pod(manifests.get("Deployment", "vault"))["containers"][0];
     let good = manifests.variables(container);
-    let complaint = |variables: &_| programs::complaint("vault", &["serve".to_owned()], variables);
-    assert_eq!(complaint(&good), None);
+    let config_error = |variables: &_| programs::config_error("vault", &["serve".to_owned()], variables);
+    assert_eq!(config_error(&good), None);
 
     let mut unknown = good.clone();
     unknown.insert("MESH_DATA_KEY_LIFE".to_owned(), "30s".to_owned());
-    assert_eq!(complaint(&unknown).unwrap(), "vault knows no MESH_DATA_KEY_LIFE");
+    assert_eq!(config_error(&unknown).unwrap(), "vault knows no MESH_DATA_KEY_LIFE");
     let mut malformed = good.clone();
     malformed.insert("MESH_LISTEN".to_owned(), "everywhere".to_owned());
-    assert!(complaint(&malformed).unwrap().contains("'everywhere' for '--listen"));
+    assert!(config_error(&malformed).unwrap().contains("'everywhere' for '--listen"));
     for name in ["MESH_SECRETS_FILE", "MESH_KEY_ENCRYPTION_KEYS_FILE", "MESH_WORKLOAD_TOKEN_FILE"] {
         let mut missing = good.clone();
         missing.remove(name);
-        assert!(complaint(&missing).unwrap().contains("required"), "{name}");
+        assert!(config_error(&missing).unwrap().contains("required"), "{name}");
     }
 }
 

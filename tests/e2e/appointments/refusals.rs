@@ -1,4 +1,4 @@
-//! What is refused of appointments, and how.
+//! Rejected requests about appointments, with their reasons.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use serde_json::{Value, json};
 use super::{NOBODY, Practice, at, id};
 
 kit::on_each_env!(
-    every_bad_field_is_named_at_once,
-    what_cannot_be_asked_for_is_refused_with_its_reason,
-    sessions_that_are_not_visible_are_refused_like_none,
-    five_requests_wait_for_one_therapist_at_most,
-    who_is_neither_of_the_two_is_told_that_there_is_none,
-    each_does_what_is_theirs_alone,
-    an_etag_must_be_the_present_one,
+    invalid_request_names_every_bad_field,
+    impossible_request_is_rejected_with_reason,
+    invisible_session_is_answered_like_missing_one,
+    sixth_pending_request_to_therapist_is_rejected,
+    foreign_appointment_is_answered_like_missing_one,
+    action_of_other_role_is_rejected,
+    stale_etag_is_rejected,
 );
 
-async fn every_bad_field_is_named_at_once(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invalid_request_names_every_bad_field(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let client = mesh.client("Asha").await;
     let post = async |body: Value| mesh.ask(Method::POST, "/appointments", Some(&client), Some(body)).await;
@@ -51,8 +51,8 @@ async fn every_bad_field_is_named_at_once(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn what_cannot_be_asked_for_is_refused_with_its_reason(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn impossible_request_is_rejected_with_reason(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let another = Practice::open(&mesh).await;
     let client = mesh.client("Asha").await;
@@ -77,8 +77,8 @@ async fn what_cannot_be_asked_for_is_refused_with_its_reason(stand: TestEnv) {
 }
 
 /// Rule 14: by the time alone, or once it is over, another client's session is answered as if it did not exist.
-async fn sessions_that_are_not_visible_are_refused_like_none(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invisible_session_is_answered_like_missing_one(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let mut practice = Practice::open(&mesh).await;
     let stranger = mesh.client("Bo").await;
     let (booked, cancelled, offered) =
@@ -108,7 +108,7 @@ async fn sessions_that_are_not_visible_are_refused_like_none(stand: TestEnv) {
     let (named, elsewhere, gone) =
         (practice.request(&booked, 10), practice.request(&booked, 15), practice.request(&cancelled, 11));
     same_as_none(&stranger, &[&at_booked, &at_cancelled, &named, &elsewhere, &gone]).await;
-    // Who sees a session learns that it is over.
+    // A client to whom the session is visible learns that it is over.
     for body in [&at_booked, &named] {
         post(&owner, body).await.refused(400, "SESSION_OVER");
     }
@@ -116,8 +116,8 @@ async fn sessions_that_are_not_visible_are_refused_like_none(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn five_requests_wait_for_one_therapist_at_most(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn sixth_pending_request_to_therapist_is_rejected(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let client = mesh.client("Asha").await;
     let mut asked = Vec::new();
@@ -135,8 +135,8 @@ async fn five_requests_wait_for_one_therapist_at_most(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn who_is_neither_of_the_two_is_told_that_there_is_none(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn foreign_appointment_is_answered_like_missing_one(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, other) = (mesh.client("Bo").await, mesh.therapist("Kim", "Grief", "110001").await);
     let (_, appointment) = practice.booked(&practice.session(10).await, 10).await;
@@ -160,8 +160,8 @@ async fn who_is_neither_of_the_two_is_told_that_there_is_none(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn each_does_what_is_theirs_alone(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn action_of_other_role_is_rejected(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let asked = id(&practice.ask(&client, &session, 10).await.expect(201), "appointmentId");
@@ -181,8 +181,8 @@ async fn each_does_what_is_theirs_alone(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn an_etag_must_be_the_present_one(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn stale_etag_is_rejected(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let asked = practice.ask(&client, &session, 10).await.expect(201);

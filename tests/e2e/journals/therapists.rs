@@ -1,4 +1,4 @@
-//! What a therapist reads of a journal: what the client's grant covers, and the client sees that it was read.
+//! Reads of a journal by therapists: limited to the client's grant and listed in the client's access log.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 use super::{NOW, add, at, ids, journal, next, pages};
 
 kit::on_each_env!(
-    a_mapping_gives_nothing_of_the_journal_and_a_grant_does,
-    only_the_client_writes_in_a_journal,
-    who_may_not_read_cannot_tell_whether_there_is_a_journal,
-    a_private_entry_is_nowhere_for_a_therapist,
-    private_corrections_show_a_therapist_no_times_and_no_version,
-    a_grant_covers_entries_from_a_date_on_and_ends_on_a_date,
-    a_revocation_ends_every_read_and_every_page_token,
-    the_client_sees_every_read,
-    a_grant_for_one_journal_opens_no_other,
-    an_ended_account_leaves_no_journal_that_anybody_reads,
+    journal_is_readable_by_grant_not_by_mapping,
+    journal_is_writable_by_its_client_only,
+    unreadable_journal_is_answered_like_missing_one,
+    private_entry_is_hidden_from_therapist,
+    private_corrections_hide_times_and_etag_from_therapist,
+    grant_covers_entries_since_date_until_expiry,
+    revocation_invalidates_reads_and_page_tokens,
+    access_log_lists_every_therapist_read,
+    grant_opens_one_journal_only,
+    deleted_account_leaves_no_readable_journal,
 );
 
 async fn map(mesh: &TestMesh, client: &Someone, therapist: &Someone) {
@@ -37,7 +37,7 @@ async fn revoke(mesh: &TestMesh, client: &Someone, therapist: &Someone) {
     mesh.ask(Method::DELETE, &path, Some(client), None).await.expect(200);
 }
 
-/// A client, and a therapist whom the client has granted access.
+/// Returns a client and a therapist with a grant of access.
 async fn pair(mesh: &TestMesh) -> (Someone, Someone) {
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     map(mesh, &asha, &noor).await;
@@ -45,7 +45,7 @@ async fn pair(mesh: &TestMesh) -> (Someone, Someone) {
     (asha, noor)
 }
 
-/// Every way to read a journal.
+/// Returns every path by which a journal is read.
 fn reads(of: &Someone, entry: &Value) -> [String; 5] {
     [
         journal(of),
@@ -56,14 +56,14 @@ fn reads(of: &Someone, entry: &Value) -> [String; 5] {
     ]
 }
 
-/// An entry as a therapist sees it that was never private.
+/// Returns an entry that was never private as a therapist sees it.
 fn without_version(mut entry: Value) -> Value {
     entry["etag"] = json!("");
     entry
 }
 
-async fn a_mapping_gives_nothing_of_the_journal_and_a_grant_does(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn journal_is_readable_by_grant_not_by_mapping(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let entry = add(&mesh, &asha, "calm", 3, "2099-12-31T00:00:00Z").await;
     let refused = async |when: &str| {
@@ -87,8 +87,8 @@ async fn a_mapping_gives_nothing_of_the_journal_and_a_grant_does(stand: TestEnv)
     mesh.stop().await;
 }
 
-async fn only_the_client_writes_in_a_journal(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn journal_is_writable_by_its_client_only(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = pair(&mesh).await;
     let entry = add(&mesh, &asha, "calm", 3, NOW).await;
     let body = json!({"emotion": "calm", "intensity": 1, "timestamp": NOW});
@@ -107,8 +107,8 @@ async fn only_the_client_writes_in_a_journal(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn who_may_not_read_cannot_tell_whether_there_is_a_journal(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn unreadable_journal_is_answered_like_missing_one(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.client("Asha").await;
     let entry = add(&mesh, &asha, "calm", 3, NOW).await;
     let noor = mesh.therapist("Noor", "Grief", "110001").await;
@@ -126,8 +126,8 @@ async fn who_may_not_read_cannot_tell_whether_there_is_a_journal(stand: TestEnv)
     mesh.stop().await;
 }
 
-async fn a_private_entry_is_nowhere_for_a_therapist(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn private_entry_is_hidden_from_therapist(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = pair(&mesh).await;
     let mut shared = Vec::new();
     let mut hidden = json!(null);
@@ -154,7 +154,7 @@ async fn a_private_entry_is_nowhere_for_a_therapist(stand: TestEnv) {
     assert!(counted.iter().all(|family| family["family"] != "anger"), "{sums}");
     assert_eq!(counted.iter().filter_map(|family| family["count"].as_i64()).sum::<i64>(), 10);
     assert_eq!(mesh.get(&journal(&asha), &asha).await.expect(200).as_array().unwrap().len(), 20, "the client sees all");
-    // It comes and goes with its visibility.
+    // Visibility takes effect with each change.
     let change = async |visibility: &str| {
         let body = json!({"visibility": visibility});
         mesh.ask(Method::PUT, &at(&journal(&asha), &hidden), Some(&asha), Some(body)).await.expect(200)
@@ -170,8 +170,8 @@ async fn a_private_entry_is_nowhere_for_a_therapist(stand: TestEnv) {
 }
 
 /// Rule 8: to a therapist an entry begins when it was last made SHARED.
-async fn private_corrections_show_a_therapist_no_times_and_no_version(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn private_corrections_hide_times_and_etag_from_therapist(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = pair(&mesh).await;
     let secret = json!({"emotion": "calm", "intensity": 1, "timestamp": NOW, "visibility": "PRIVATE"});
     let entry = mesh.ask(Method::POST, &journal(&asha), Some(&asha), Some(secret)).await.expect(201);
@@ -201,8 +201,8 @@ async fn private_corrections_show_a_therapist_no_times_and_no_version(stand: Tes
     mesh.stop().await;
 }
 
-async fn a_grant_covers_entries_from_a_date_on_and_ends_on_a_date(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn grant_covers_entries_since_date_until_expiry(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     map(&mesh, &asha, &noor).await;
     let old = add(&mesh, &asha, "calm", 3, "2099-12-30T23:59:59.999Z").await;
@@ -226,8 +226,8 @@ async fn a_grant_covers_entries_from_a_date_on_and_ends_on_a_date(stand: TestEnv
     mesh.stop().await;
 }
 
-async fn a_revocation_ends_every_read_and_every_page_token(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn revocation_invalidates_reads_and_page_tokens(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = pair(&mesh).await;
     let mut entry = json!(null);
     for _ in 0..5 {
@@ -248,8 +248,8 @@ async fn a_revocation_ends_every_read_and_every_page_token(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn the_client_sees_every_read(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn access_log_lists_every_therapist_read(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor Haddad", "Grief", "110001").await);
     map(&mesh, &asha, &noor).await;
     let granted = grant(&mesh, &asha, &noor, json!({"access": "ACCEPTED"})).await;
@@ -298,8 +298,8 @@ async fn the_client_sees_every_read(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_grant_for_one_journal_opens_no_other(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn grant_opens_one_journal_only(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = pair(&mesh).await;
     let (ben, omar) = (mesh.client("Ben").await, mesh.therapist("Omar", "Grief", "110001").await);
     let (of_asha, of_ben) = (add(&mesh, &asha, "calm", 3, NOW).await, add(&mesh, &ben, "calm", 3, NOW).await);
@@ -315,14 +315,14 @@ async fn a_grant_for_one_journal_opens_no_other(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn an_ended_account_leaves_no_journal_that_anybody_reads(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn deleted_account_leaves_no_readable_journal(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = pair(&mesh).await;
     let entry = add(&mesh, &asha, "calm", 3, NOW).await;
     mesh.get(&journal(&asha), &noor).await.expect(200);
     let ended = mesh.ask(Method::DELETE, &format!("/clients/{}", asha.id), Some(&asha), None).await;
     assert_eq!(ended.status, 204, "{}", ended.body);
-    // Longer than a key is held.
+    // Longer than a data key is cached.
     mesh.pass(Duration::from_secs(31));
     for path in reads(&asha, &entry) {
         assert_eq!(mesh.get(&path, &noor).await.status, 404, "{path}");

@@ -1,4 +1,4 @@
-//! Contract §2, row DELETE /mapping/{clientId}, and rules 5 and 13: what a client ends, and when a therapist may ask again.
+//! Contract §2, row DELETE /mapping/{clientId}, and rules 5 and 13: the end of a relation, and new requests after it.
 
 use kit::mesh::{Answer, Someone, TestMesh};
 use kit::test_env::TestEnv;
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::{DAY, Two, states};
 
 kit::on_each_env!(
-    ending_by_the_client_closes_a_relation_by_message,
-    ending_by_the_client_withdraws_what_waits_and_leaves_what_is_accepted,
-    ending_by_the_client_of_a_request_closes_the_relation,
-    ended_relation_opens_when_the_client_writes_asks_or_maps,
-    rejected_request_pauses_seven_days_and_ends_after_three,
+    end_by_client_closes_relation_by_message,
+    end_by_client_withdraws_pending_and_keeps_accepted,
+    end_by_client_rejects_request_and_closes_relation,
+    ended_relation_reopens_by_message_request_or_mapping,
+    rejected_request_pauses_7_days_and_stops_after_three,
 );
 
 impl Two<'_> {
@@ -25,7 +25,7 @@ impl Two<'_> {
         self.send(&self.client, &self.therapist).await
     }
 
-    /// A session of the therapist's on this day of January.
+    /// Adds a session of the therapist on this day of January.
     async fn offer(&self, day: u32, for_client: bool) -> Answer {
         let mut session = json!({"sessionDate": format!("2100-01-{day:02}T09:00:00Z"), "endTime": "10:00"});
         if for_client {
@@ -45,8 +45,8 @@ impl Two<'_> {
         self.therapist(Method::PUT, &format!("{}/status", path(appointment)), json!({"status": "ACCEPTED"})).await
     }
 
-    /// The therapist can neither write nor ask: the answers are those about somebody who doesn't exist.
-    async fn is_closed(&self) {
+    /// Asserts that the therapist can neither write nor ask: the answers equal those about an id of nobody.
+    async fn assert_closed(&self) {
         let nobody = Someone { id: super::NOBODY.to_owned(), ..self.client.clone() };
         let unknown = self.send(&self.therapist, &nobody).await;
         let refused = self.send(&self.therapist, &self.client).await;
@@ -73,16 +73,16 @@ fn path(appointment: &Value) -> String {
     format!("/appointments/{}", appointment["appointmentId"].as_str().unwrap())
 }
 
-async fn ending_by_the_client_closes_a_relation_by_message(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn end_by_client_closes_relation_by_message(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     two.write().await.expect(201);
     two.send(&two.therapist, &two.client).await.expect(201);
     for _ in 0..2 {
         states(&two.end(&two.client).await.expect(200), "ENDED", "NONE");
-        two.is_closed().await;
+        two.assert_closed().await;
     }
-    // What was written stays to be read by both, and each finds the other among those of before.
+    // Both can still read the messages, and list each other as former relations.
     for who in [&two.client, &two.therapist] {
         assert_eq!(two.history(who).await, 2);
     }
@@ -93,8 +93,8 @@ async fn ending_by_the_client_closes_a_relation_by_message(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn ending_by_the_client_withdraws_what_waits_and_leaves_what_is_accepted(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn end_by_client_withdraws_pending_and_keeps_accepted(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     two.map().await.expect(201);
     two.grant().await.expect(200);
@@ -107,29 +107,29 @@ async fn ending_by_the_client_withdraws_what_waits_and_leaves_what_is_accepted(s
     }
     two.accept(&waiting).await.refused(404, "NOT_FOUND");
     // An accepted appointment doesn't lift the block.
-    two.is_closed().await;
+    two.assert_closed().await;
     mesh.stop().await;
 }
 
-async fn ending_by_the_client_of_a_request_closes_the_relation(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn end_by_client_rejects_request_and_closes_relation(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     two.request("MAPPING").await.expect(201);
     for _ in 0..2 {
         states(&two.end(&two.client).await.expect(200), "REJECTED", "NONE");
-        two.is_closed().await;
+        two.assert_closed().await;
     }
     assert_eq!(two.requests().await, json!([]));
     mesh.stop().await;
 }
 
-async fn ended_relation_opens_when_the_client_writes_asks_or_maps(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn ended_relation_reopens_by_message_request_or_mapping(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     two.write().await.expect(201);
     for (day, opens) in [(2, "writes"), (3, "asks"), (4, "maps")] {
         two.end(&two.client).await.expect(200);
-        two.is_closed().await;
+        two.assert_closed().await;
         match opens {
             "writes" => drop(two.write().await.expect(201)),
             "asks" => drop(two.ask_for_session(day).await),
@@ -145,8 +145,8 @@ async fn ended_relation_opens_when_the_client_writes_asks_or_maps(stand: TestEnv
     mesh.stop().await;
 }
 
-async fn rejected_request_pauses_seven_days_and_ends_after_three(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn rejected_request_pauses_7_days_and_stops_after_three(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let mut two = Two::join(&mesh).await;
     for _ in 0..3 {
         two.request("MAPPING").await.expect(201);

@@ -1,4 +1,4 @@
-//! Rule 3: mapping, asking and granting take a login that is open; ending, rejecting and revoking take none.
+//! Rule 3: mapping, requesting and granting require an open login; ending, rejecting and revoking don't.
 
 use kit::mesh::{Someone, TestMesh, answer};
 use kit::test_env::TestEnv;
@@ -8,9 +8,9 @@ use serde_json::json;
 use super::{Two, states};
 
 kit::on_each_env!(
-    an_ended_login_maps_asks_and_grants_nothing,
-    an_ended_login_ends_what_its_token_may_end,
-    a_repeated_post_of_an_ended_login_is_refused,
+    ended_login_cannot_map_request_or_grant,
+    ended_login_can_end_reject_and_revoke,
+    repeated_post_by_ended_login_is_rejected,
 );
 
 /// Ends the login, and keeps its access token.
@@ -19,8 +19,8 @@ async fn log_out(mesh: &TestMesh, who: &Someone) {
     mesh.get("/auth/me", who).await.expect(200);
 }
 
-async fn an_ended_login_maps_asks_and_grants_nothing(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn ended_login_cannot_map_request_or_grant(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let mut two = Two::join(&mesh).await;
     let map_client = json!({"clientId": two.client.id, "therapistId": two.therapist.id});
     log_out(&mesh, &two.therapist).await;
@@ -45,8 +45,8 @@ async fn an_ended_login_maps_asks_and_grants_nothing(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn an_ended_login_ends_what_its_token_may_end(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn ended_login_can_end_reject_and_revoke(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let mut two = Two::join(&mesh).await;
     two.request("MAPPING").await.expect(201);
     log_out(&mesh, &two.client).await;
@@ -76,8 +76,8 @@ async fn an_ended_login_ends_what_its_token_may_end(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_repeated_post_of_an_ended_login_is_refused(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn repeated_post_by_ended_login_is_rejected(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     let map = async || {
         let request = mesh.request(Method::POST, &two.mapping()).bearer_auth(&two.client.token);

@@ -1,4 +1,4 @@
-//! What is refused of relations and consent, and how.
+//! Rejected requests about relations and consent, with their reasons.
 
 use kit::mesh::{Answer, TestMesh};
 use kit::test_env::TestEnv;
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use super::{NOBODY, Two, states};
 
 kit::on_each_env!(
-    what_the_present_state_does_not_allow_is_refused_with_its_reason,
-    every_bad_field_is_named_at_once,
-    a_path_of_another_account_is_refused_alike_whether_it_exists_or_not,
-    who_is_not_there_cannot_be_mapped_or_asked,
+    action_in_wrong_state_is_rejected_with_reason,
+    invalid_request_names_every_bad_field,
+    foreign_account_path_is_answered_like_missing_one,
+    person_without_profile_cannot_be_mapped_or_asked,
 );
 
-async fn what_the_present_state_does_not_allow_is_refused_with_its_reason(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn action_in_wrong_state_is_rejected_with_reason(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     // No relation at all.
     two.reply("ACCEPTED").await.refused(404, "NOT_FOUND");
@@ -33,7 +33,7 @@ async fn what_the_present_state_does_not_allow_is_refused_with_its_reason(stand:
     two.access(json!({"access": "REVOKED"})).await.refused(400, "NO_JOURNAL_ACCESS");
     two.end_access().await.refused(400, "NO_JOURNAL_ACCESS");
     two.reply("REJECTED").await.expect(200);
-    // What the client has rejected needs no end.
+    // The client may end a rejected relation; that changes nothing.
     two.end(&two.client).await.expect(200);
     two.end(&two.therapist).await.refused(400, "NOT_MAPPED");
 
@@ -49,8 +49,8 @@ async fn what_the_present_state_does_not_allow_is_refused_with_its_reason(stand:
     mesh.stop().await;
 }
 
-async fn every_bad_field_is_named_at_once(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invalid_request_names_every_bad_field(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     two.map().await.expect(201);
     let named = |answer: Answer, fields: &[&str]| {
@@ -97,8 +97,9 @@ async fn every_bad_field_is_named_at_once(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_path_of_another_account_is_refused_alike_whether_it_exists_or_not(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+/// The answer must not tell whether another account exists.
+async fn foreign_account_path_is_answered_like_missing_one(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     let (ben, omar) = (mesh.client("Ben").await, mesh.therapist("Omar", "Grief", "110001").await);
     two.map().await.expect(201);
@@ -137,7 +138,7 @@ async fn a_path_of_another_account_is_refused_alike_whether_it_exists_or_not(sta
     messages.dedup();
     assert_eq!(messages.len(), 2, "one answer for clients and one for therapists: {messages:?}");
 
-    // A therapist who isn't related gets the same answer of a client who is there and of one who isn't.
+    // An unrelated therapist gets the same answer for an existing client and a missing one.
     for (method, path, body) in [
         (Method::POST, "/request", json!({"requestType": "JOURNAL_ACCESS"})),
         (Method::DELETE, &*format!("?therapistId={}", omar.id), Value::Null),
@@ -152,8 +153,8 @@ async fn a_path_of_another_account_is_refused_alike_whether_it_exists_or_not(sta
     mesh.stop().await;
 }
 
-async fn who_is_not_there_cannot_be_mapped_or_asked(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn person_without_profile_cannot_be_mapped_or_asked(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let two = Two::join(&mesh).await;
     let (without_client, without_therapist) = (mesh.join("CLIENT").await, mesh.join("THERAPIST").await);
     for id in [NOBODY, &without_therapist.id, &two.client.id] {
@@ -163,7 +164,7 @@ async fn who_is_not_there_cannot_be_mapped_or_asked(stand: TestEnv) {
         let path = format!("/mapping/{id}/request");
         two.therapist(Method::POST, &path, json!({"requestType": "MAPPING"})).await.refused(404, "NOT_FOUND");
     }
-    // The own profile isn't asked for.
+    // The caller needs no profile.
     let pair = json!({"therapistId": two.therapist.id});
     let path = format!("/mapping/{}", without_client.id);
     mesh.ask(Method::POST, &path, Some(&without_client), Some(pair)).await.expect(201);

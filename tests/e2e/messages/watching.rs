@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use super::{NOBODY, Two, send};
 
 kit::on_each_env!(
-    a_watcher_sees_what_both_write_and_goes_on_where_it_was,
-    what_cannot_be_watched_is_refused_before_anything_comes,
-    watching_ends_with_the_login,
-    watching_ends_with_the_account,
-    watching_ends_with_the_token,
+    watcher_receives_messages_and_resumes,
+    invalid_watch_is_rejected_before_first_event,
+    watch_ends_with_login,
+    watch_ends_with_account,
+    watch_ends_with_token,
 );
 
 /// A stream of server-sent events.
@@ -33,7 +33,7 @@ impl Events {
         Self { response, read: String::new() }
     }
 
-    /// The data of the next event; nothing at the end.
+    /// Returns the data of the next event; `None` at the end.
     async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some((event, rest)) = self.read.split_once("\n\n") {
@@ -66,10 +66,10 @@ fn quickly(config: &mut mesh::Config) {
     config.messages.watch_poll_interval = Duration::from_millis(100);
 }
 
-async fn a_watcher_sees_what_both_write_and_goes_on_where_it_was(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn watcher_receives_messages_and_resumes(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
-    // The conversation need not have begun.
+    // A conversation can be watched before its first message.
     let mut by_client = Events::begin(&mesh, client, therapist, None).await;
     let first = send(&mesh, client, therapist, "Hello,\nNoor").await.expect(201);
     let mut by_therapist = Events::begin(&mesh, therapist, client, None).await;
@@ -93,8 +93,8 @@ async fn a_watcher_sees_what_both_write_and_goes_on_where_it_was(stand: TestEnv)
     mesh.stop().await;
 }
 
-async fn what_cannot_be_watched_is_refused_before_anything_comes(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invalid_watch_is_rejected_before_first_event(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let other = mesh.therapist("Omar", "Grief", "110001").await;
     let foreign = send(&mesh, client, &other, "Hello.").await.expect(201);
@@ -117,7 +117,7 @@ async fn what_cannot_be_watched_is_refused_before_anything_comes(stand: TestEnv)
     let path = format!("/messages/watch?peerId={}", therapist.id);
     mesh.get(&path, client).await.refused(429, "TOO_MANY_WATCHERS");
     drop(watching);
-    // Their places are free again.
+    // The dropped watches free their slots.
     kit::wait::until("there is room", async || {
         let asked = mesh.request(Method::GET, &path).bearer_auth(&client.token).send().await.unwrap();
         asked.status() == 200
@@ -126,8 +126,8 @@ async fn what_cannot_be_watched_is_refused_before_anything_comes(stand: TestEnv)
     mesh.stop().await;
 }
 
-async fn watching_ends_with_the_login(stand: TestEnv) {
-    let mesh = TestMesh::start_with(stand, quickly).await;
+async fn watch_ends_with_login(env: TestEnv) {
+    let mesh = TestMesh::start_with(env, quickly).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let elsewhere = mesh.login(&client.email, kit::mesh::PASSWORD).await;
     let mut ends = Events::begin(&mesh, client, therapist, None).await;
@@ -141,8 +141,8 @@ async fn watching_ends_with_the_login(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn watching_ends_with_the_account(stand: TestEnv) {
-    let mesh = TestMesh::start_with(stand, quickly).await;
+async fn watch_ends_with_account(env: TestEnv) {
+    let mesh = TestMesh::start_with(env, quickly).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let sent = send(&mesh, client, therapist, "Goodbye.").await.expect(201);
     let (mut own, mut peers) =
@@ -155,8 +155,8 @@ async fn watching_ends_with_the_account(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn watching_ends_with_the_token(stand: TestEnv) {
-    let mesh = TestMesh::start_with(stand, quickly).await;
+async fn watch_ends_with_token(env: TestEnv) {
+    let mesh = TestMesh::start_with(env, quickly).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let mut events = Events::begin(&mesh, client, therapist, None).await;
     let sent = send(&mesh, client, therapist, "Hello.").await.expect(201);
@@ -165,7 +165,7 @@ async fn watching_ends_with_the_token(stand: TestEnv) {
     assert_eq!(events.next().await, None);
     let path = format!("/messages/watch?peerId={}", therapist.id);
     mesh.get(&path, client).await.refused(401, "TOKEN_EXPIRED");
-    // Who refreshes goes on where the stream ended.
+    // With a new token the caller resumes where the stream ended.
     let client = mesh.login(&client.email, kit::mesh::PASSWORD).await;
     let therapist = mesh.login(&therapist.email, kit::mesh::PASSWORD).await;
     let next = send(&mesh, &therapist, &client, "Hello again.").await.expect(201);

@@ -1,4 +1,4 @@
-//! What is refused of sessions, and how.
+//! Rejected requests about sessions, with their reasons.
 
 use kit::mesh::TestMesh;
 use kit::test_env::TestEnv;
@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use super::{NOBODY, add, offer, on, path, put, related, therapist, with};
 
 kit::on_each_env!(
-    every_bad_field_of_a_session_is_named_at_once,
-    whose_session_it_is_can_be_named_and_not_changed,
-    only_therapists_write_and_only_with_those_who_are_related,
-    bad_filters_are_named_at_once,
-    a_session_becomes_booked_by_accepting_alone,
+    invalid_session_names_every_bad_field,
+    session_owner_can_be_named_but_not_changed,
+    session_for_unrelated_client_or_by_client_is_rejected,
+    invalid_query_names_every_bad_parameter,
+    session_is_booked_by_acceptance_only,
 );
 
-async fn every_bad_field_of_a_session_is_named_at_once(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invalid_session_names_every_bad_field(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let noor = therapist(&mesh).await;
     let made = add(&mesh, &noor, on(2, 9, 10)).await;
     let date = |date: &str| with(on(3, 9, 10), &json!({"sessionDate": date}));
@@ -51,8 +51,8 @@ async fn every_bad_field_of_a_session_is_named_at_once(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn whose_session_it_is_can_be_named_and_not_changed(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn session_owner_can_be_named_but_not_changed(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (noor, other) = (therapist(&mesh).await, therapist(&mesh).await);
     let asha = related(&mesh, "Asha", &noor).await;
     let made = add(&mesh, &noor, with(on(2, 9, 10), &json!({"therapistId": noor.id}))).await;
@@ -84,8 +84,8 @@ async fn whose_session_it_is_can_be_named_and_not_changed(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn only_therapists_write_and_only_with_those_who_are_related(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn session_for_unrelated_client_or_by_client_is_rejected(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (noor, asha) = (therapist(&mesh).await, mesh.client("Asha").await);
     let made = add(&mesh, &noor, on(2, 9, 10)).await;
     offer(&mesh, &asha, on(3, 9, 10)).await.refused(403, "ROLE_NOT_ALLOWED");
@@ -99,8 +99,8 @@ async fn only_therapists_write_and_only_with_those_who_are_related(stand: TestEn
     mesh.stop().await;
 }
 
-async fn bad_filters_are_named_at_once(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn invalid_query_names_every_bad_parameter(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (noor, asha) = (therapist(&mesh).await, mesh.client("Asha").await);
     let bad = async |who, query: &str| {
         let refused = mesh.get(&format!("/sessions?{query}"), who).await;
@@ -117,8 +117,8 @@ async fn bad_filters_are_named_at_once(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_session_becomes_booked_by_accepting_alone(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn session_is_booked_by_acceptance_only(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let noor = therapist(&mesh).await;
     let made = add(&mesh, &noor, on(2, 9, 10)).await;
     put(&mesh, &noor, &made, json!({"status": "BOOKED"})).await.refused(400, "BOOKED_BY_ACCEPTING");

@@ -77,7 +77,7 @@ fn run<S: Strategy>(seed: u64, inputs: &S, property: &impl Fn(S::Value) -> TestC
     let config =
         Config { cases: CASES, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..Config::default() };
     if let Err(error) = TestRunner::new(config).run(inputs, |input| timed(input, property)) {
-        panic!("{}", told(seed, &error));
+        panic!("{}", failure_message(seed, &error));
     }
 }
 
@@ -88,7 +88,7 @@ fn timed<I>(input: I, property: &impl Fn(I) -> TestCaseResult) -> TestCaseResult
     if taken < CASE_TIMEOUT { Ok(()) } else { Err(TestCaseError::fail(format!("one case takes {taken:?}"))) }
 }
 
-fn told<I: Debug>(seed: u64, error: &TestError<I>) -> String {
+fn failure_message<I: Debug>(seed: u64, error: &TestError<I>) -> String {
     match error {
         TestError::Fail(why, input) => format!(
             "{why}\nsmallest input: {input:?}\nto repeat it: PROPTEST_RNG_SEED={seed}, and the soak of this target"

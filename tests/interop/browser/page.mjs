@@ -37,7 +37,7 @@ try {
 }
 
 async function play(page) {
-  const { complaints, strangers } = await watch(page);
+  const { problems, foreignRequests } = await watch(page);
 
   await page.goto(`${origin}/`);
   assert.equal(page.url(), `${origin}/docs`);
@@ -50,7 +50,7 @@ async function play(page) {
   await page.getByLabel("Password", { exact: true }).fill("short");
   await page.getByRole("button", { name: "Register and log in" }).click();
   await page.getByRole("status").filter({ hasText: "password" }).waitFor();
-  assert.deepEqual(complaints.splice(0).map((text) => /status of 400/.test(text)), [true]);
+  assert.deepEqual(problems.splice(0).map((text) => /status of 400/.test(text)), [true]);
   await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
   await page.getByRole("button", { name: "Register and log in" }).click();
   await page.getByRole("button", { name: "Log out" }).waitFor();
@@ -96,32 +96,32 @@ async function play(page) {
   const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
   assert.ok(content <= screen, `a phone of ${screen} px has to scroll to ${content}`);
 
-  assert.deepEqual(complaints, []);
-  assert.deepEqual(strangers, []);
+  assert.deepEqual(problems, []);
+  assert.deepEqual(foreignRequests, []);
 }
 
 /** Records browser errors and warnings, violations of the Content-Security-Policy, and requests to other origins. */
 async function watch(page) {
-  const [complaints, strangers] = [[], []];
-  page.on("pageerror", (error) => complaints.push(String(error)));
+  const [problems, foreignRequests] = [[], []];
+  page.on("pageerror", (error) => problems.push(String(error)));
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) {
-      complaints.push(message.text());
+      problems.push(message.text());
     }
   });
   page.on("request", (request) => {
     const url = new URL(request.url());
     if (url.protocol !== "data:" && url.origin !== origin) {
-      strangers.push(request.url());
+      foreignRequests.push(request.url());
     }
   });
-  await page.exposeFunction("violated", (what) => complaints.push(what));
+  await page.exposeFunction("violated", (what) => problems.push(what));
   await page.addInitScript(() => {
     addEventListener("securitypolicyviolation", (event) => {
       window.violated(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
     });
   });
-  return { complaints, strangers };
+  return { problems, foreignRequests };
 }
 
 /** Opens an operation, unless it is open, and sends its request. */

@@ -55,17 +55,17 @@ def before_call(context, case, kwargs) -> None:
         if case.path_parameters.get(name) not in PRACTICE[name]:
             return
         # Accounts that the rest of the run needs are not deleted.
-        case.path_parameters[name] = PRACTICE["strangers"][0]
-        if PRACTICE["leavers"]:
-            leaver = PRACTICE["leavers"].pop()
-            case.path_parameters[name] = leaver["id"]
-            case.headers = {**(case.headers or {}), "Authorization": f"Bearer {leaver['token']}"}
+        case.path_parameters[name] = PRACTICE["unrelated"][0]
+        if PRACTICE["deletable_accounts"]:
+            account = PRACTICE["deletable_accounts"].pop()
+            case.path_parameters[name] = account["id"]
+            case.headers = {**(case.headers or {}), "Authorization": f"Bearer {account['token']}"}
         return
     for values in (case.path_parameters, case.query):
         for name in values or {}:
-            if values[name] in PRACTICE.get(name, []) and name in PRACTICE["doomed"]:
-                doomed = PRACTICE["doomed"][name]
-                values[name] = doomed.pop() if len(doomed) > 1 else doomed[0]
+            if values[name] in PRACTICE.get(name, []) and name in PRACTICE["deletable"]:
+                deletable = PRACTICE["deletable"][name]
+                values[name] = deletable.pop() if len(deletable) > 1 else deletable[0]
 
 
 @schemathesis.hook

@@ -9,7 +9,7 @@ use kit::mesh::{Someone, TestMesh};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::tools::{complaint, output, python, script, tool};
+use crate::tools::{error_output, output, python, script, tool};
 
 const JOURNALS: &str = "therapy.journals.v1.JournalService";
 
@@ -50,8 +50,8 @@ async fn reflection_lists_public_rpcs_only() {
 
     for rpc in proto::RPCS.iter().filter(|rpc| rpc.is_internal()) {
         let symbol = rpc.path[1..].replace('/', ".");
-        let complaint = grpcurl.fails(&[], &["describe", &symbol]).await;
-        assert!(complaint.contains("not found"), "{symbol}: {complaint}");
+        let error_output = grpcurl.fails(&[], &["describe", &symbol]).await;
+        assert!(error_output.contains("not found"), "{symbol}: {error_output}");
     }
     mesh.stop().await;
 }
@@ -76,12 +76,12 @@ async fn internal_rpcs_are_unimplemented_at_fronts() {
     for front in [address(&mesh.url), address(&envoy.url())] {
         let grpcurl = Grpcurl::with_types(front).await;
         for rpc in proto::RPCS.iter().filter(|rpc| rpc.is_internal()) {
-            let complaint = grpcurl.is_refused(&asha.token, &rpc.path[1..]).await;
-            assert!(complaint.contains("Code: Unimplemented"), "{} at {front}: {complaint}", rpc.path);
+            let error_output = grpcurl.is_refused(&asha.token, &rpc.path[1..]).await;
+            assert!(error_output.contains("Code: Unimplemented"), "{} at {front}: {error_output}", rpc.path);
             // A workload token, which services accept from each other, is not accepted at a front.
-            let complaint = grpcurl.is_refused(&mesh.workload_token("journals"), &rpc.path[1..]).await;
+            let error_output = grpcurl.is_refused(&mesh.workload_token("journals"), &rpc.path[1..]).await;
             let refusals = ["Code: Unimplemented", "Code: Unauthenticated"];
-            assert!(refusals.iter().any(|code| complaint.contains(code)), "{} at {front}: {complaint}", rpc.path);
+            assert!(refusals.iter().any(|code| error_output.contains(code)), "{} at {front}: {error_output}", rpc.path);
         }
     }
     drop(envoy);
@@ -132,7 +132,7 @@ impl Grpcurl {
     }
 
     async fn fails(&self, flags: &[&str], rest: &[&str]) -> String {
-        complaint(&mut self.command(flags, rest)).await
+        error_output(&mut self.command(flags, rest)).await
     }
 
     async fn is_refused(&self, token: &str, method: &str) -> String {

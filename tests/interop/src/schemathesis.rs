@@ -67,7 +67,7 @@ impl<'a> Practice<'a> {
     async fn open(mesh: &'a TestMesh, front: Front) -> Self {
         let (client, therapist) =
             (mesh.client("Asha Rao").await, mesh.therapist("Noor Haddad", "Grief", "110001").await);
-        let stranger = mesh.client("Mira Sandhu").await;
+        let unrelated = mesh.client("Mira Sandhu").await;
         let mut practice = Self { mesh, front, client, therapist, ids: Value::Null };
         let Self { client, therapist, .. } = &practice;
         let pair = json!({"therapistId": therapist.id});
@@ -88,13 +88,13 @@ impl<'a> Practice<'a> {
             let message = json!({"receiverId": therapist.id, "message": "Could we find another day?"});
             messages.push(practice.made(client, "/messages", message, "messageId").await);
         }
-        let doomed = json!({"entryId": entries.split_off(2), "sessionId": sessions.split_off(2),
+        let deletable = json!({"entryId": entries.split_off(2), "sessionId": sessions.split_off(2),
             "appointmentId": appointments.split_off(2)});
         // Each of these messages has a later one, so that a watch receives an event.
         messages.pop();
         practice.ids = json!({"clientId": [client.id], "therapistId": [therapist.id], "entryId": entries, "sessionId": sessions,
-            "appointmentId": appointments, "messageId": messages, "after": messages, "doomed": doomed,
-            "strangers": [stranger.id]});
+            "appointmentId": appointments, "messageId": messages, "after": messages, "deletable": deletable,
+            "unrelated": [unrelated.id]});
         practice
     }
 
@@ -109,7 +109,7 @@ impl<'a> Practice<'a> {
     /// Runs schemathesis as one of the two.
     async fn try_as(&self, who: &Someone, peer: &Someone, effort: Effort) {
         let is_client = who.id == self.client.id;
-        let leaver = if is_client {
+        let deletable_account = if is_client {
             self.mesh.client("Omar").await
         } else {
             self.mesh.therapist("Omar", "Grief", "110001").await
@@ -118,7 +118,7 @@ impl<'a> Practice<'a> {
         ids["peerId"] = json!([peer.id]);
         ids["receiverId"] = json!([peer.id]);
         ids["senderId"] = json!([who.id]);
-        ids["leavers"] = json!([{"id": leaver.id, "token": leaver.token}]);
+        ids["deletable_accounts"] = json!([{"id": deletable_account.id, "token": deletable_account.token}]);
 
         let made = tempfile::tempdir().unwrap();
         let mut st = python("st").await;

@@ -13,7 +13,7 @@ pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 pub(crate) const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../gateway/openapi/swagger.yaml");
 
 /// Timeout of a program, with a large margin for a machine under load.
-const LONGEST: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Returns the path of a tool of `.ci/tools`, which fetches it on first use.
 pub(crate) async fn tool(name: &str) -> PathBuf {
@@ -43,8 +43,8 @@ pub(crate) fn output(command: &mut Command) -> impl Future<Output = String> {
     let shown = format!("{:?}", command.as_std());
     let output = command.kill_on_drop(true).stdin(Stdio::null()).output();
     async move {
-        let output = tokio::time::timeout(LONGEST, output).await;
-        let output = output.unwrap_or_else(|_| panic!("not done after {LONGEST:?}: {shown}")).unwrap();
+        let output = tokio::time::timeout(TIMEOUT, output).await;
+        let output = output.unwrap_or_else(|_| panic!("not done after {TIMEOUT:?}: {shown}")).unwrap();
         let [printed, errors] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
         assert!(output.status.success(), "{}: {shown}\n{printed}\n{errors}", output.status);
         printed
@@ -52,7 +52,7 @@ pub(crate) fn output(command: &mut Command) -> impl Future<Output = String> {
 }
 
 /// Runs a program that must fail, and returns its standard error.
-pub(crate) async fn complaint(command: &mut Command) -> String {
+pub(crate) async fn error_output(command: &mut Command) -> String {
     let output = command.kill_on_drop(true).stdin(Stdio::null()).output().await.unwrap();
     assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8_lossy(&output.stderr).into_owned()

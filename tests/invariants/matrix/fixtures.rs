@@ -1,4 +1,4 @@
-//! The kinds of callers, and the people whom each one's calls are about.
+//! Caller kinds, and the fixtures that their calls are about.
 
 use kit::mesh::{Someone, TestMesh};
 use proto::Caller;
@@ -9,9 +9,9 @@ use crate::matrix::wire::Call;
 use crate::practice::{Slot, change, decide, id_of};
 use crate::steps::{Pair, entry};
 
-/// A kind of caller. Those of therapists are named by their relation to the client of the call.
+/// A kind of caller. Therapists are named by their relation to the client of the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Column {
+pub(crate) enum CallerKind {
     /// The client whom the call names.
     Client,
     /// A client whom the call doesn't name.
@@ -24,7 +24,7 @@ pub(crate) enum Column {
     Formerly,
     /// With a mapping request that the client has not answered.
     Requested,
-    /// Of whom the client has never heard.
+    /// Without any relation to the client.
     Unrelated,
     /// Mapped, with access; but the therapist whom the call names is another one, who has both too.
     OtherTherapist,
@@ -36,22 +36,22 @@ pub(crate) enum Column {
     NamedService,
 }
 
-/// The columns of the table.
-pub(crate) const COLUMNS: [Column; 11] = [
-    Column::Client,
-    Column::OtherClient,
-    Column::Access,
-    Column::Mapped,
-    Column::Formerly,
-    Column::Requested,
-    Column::Unrelated,
-    Column::OtherTherapist,
-    Column::Nobody,
-    Column::OtherService,
-    Column::NamedService,
+/// Caller kinds in the order of the table's columns.
+pub(crate) const CALLER_KINDS: [CallerKind; 11] = [
+    CallerKind::Client,
+    CallerKind::OtherClient,
+    CallerKind::Access,
+    CallerKind::Mapped,
+    CallerKind::Formerly,
+    CallerKind::Requested,
+    CallerKind::Unrelated,
+    CallerKind::OtherTherapist,
+    CallerKind::Nobody,
+    CallerKind::OtherService,
+    CallerKind::NamedService,
 ];
 
-/// How the client and the therapist of a call are related.
+/// Relation between the client and the therapist of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Relation {
     Unrelated,
@@ -61,7 +61,7 @@ pub(crate) enum Relation {
     Formerly,
 }
 
-/// What there is between the client and the therapist besides their relation: a session of the therapist, or a
+/// State between the client and the therapist besides their relation: of a session of the therapist, or of a
 /// conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Setting {
@@ -80,49 +80,49 @@ pub(crate) enum Setting {
     Thread,
 }
 
-/// What there is in a setting. Ids of what there is not are empty.
+/// Ids of the things in a setting; empty where there is none.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Scene {
+pub(crate) struct SettingIds {
     pub(crate) session_id: String,
     pub(crate) appointment_id: String,
     pub(crate) message_id: String,
 }
 
-/// Whom a call is about.
+/// People and things that a call is about.
 #[derive(Clone)]
-pub(crate) struct Cast {
+pub(crate) struct Fixture {
     pub(crate) client: Someone,
     pub(crate) therapist: Someone,
-    /// Who calls, if it is a person.
+    /// Calling person, if it is one.
     pub(crate) caller: Option<Someone>,
-    /// Somebody with an account and nothing else; there in the rows that are about newcomers.
+    /// Person with an account and no profile; set in rows about newcomers.
     pub(crate) newcomer: Option<Someone>,
-    /// An entry of the client.
+    /// Id of an entry of the client.
     pub(crate) entry_id: String,
-    /// An entry that the client could add.
+    /// Valid entry that is not yet added.
     pub(crate) new_entry: Value,
-    pub(crate) scene: Scene,
-    /// When the session of the scene is.
+    pub(crate) ids: SettingIds,
+    /// Time of the session in the setting.
     pub(crate) slot: Slot,
-    /// When the therapist, and every other one, has time.
+    /// Time at which no therapist has a session.
     pub(crate) free: Slot,
     relation: Relation,
-    /// Whether contact may have been made: a setting is more than a relation.
+    /// True in a fixture for rows with a setting, in which contact may have been made.
     met: bool,
 }
 
-/// One kind of caller with its cast, which lives for as long as no call changes it.
-pub(crate) struct Stage<'a> {
+/// Fixture of one caller kind, reused until a call changes it.
+pub(crate) struct Fixtures<'a> {
     mesh: &'a TestMesh,
-    column: Column,
-    cast: Option<Cast>,
-    /// The setting that the cast is in.
+    kind: CallerKind,
+    fixture: Option<Fixture>,
+    /// Setting of the present fixture.
     setting: Setting,
-    /// How many times for sessions have been used.
+    /// Number of session times used so far.
     slots: usize,
 }
 
-impl Column {
+impl CallerKind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Client => "client",
@@ -150,7 +150,7 @@ impl Column {
         }
     }
 
-    /// The kind of person that calls; none where a service or nobody does.
+    /// Returns the kind of the calling person; `None` for a service and for nobody.
     const fn person(self) -> Option<Caller> {
         match self {
             Self::Client | Self::OtherClient => Some(Caller::Client),
@@ -162,49 +162,50 @@ impl Column {
     }
 }
 
-impl<'a> Stage<'a> {
-    pub(crate) const fn new(mesh: &'a TestMesh, column: Column) -> Self {
-        Self { mesh, column, cast: None, setting: Setting::Nothing, slots: 0 }
+impl<'a> Fixtures<'a> {
+    pub(crate) const fn new(mesh: &'a TestMesh, kind: CallerKind) -> Self {
+        Self { mesh, kind, fixture: None, setting: Setting::Nothing, slots: 0 }
     }
 
-    /// The call of a row; none where there is no such caller.
+    /// Returns the call of a row; `None` where there is no such caller.
     pub(crate) async fn call(&mut self, row: &Row) -> Option<Call> {
-        let workload = if self.column == Column::NamedService {
+        let workload = if self.kind == CallerKind::NamedService {
             Some(*row.rpc.workloads.first()?)
         } else {
-            (self.column == Column::OtherService).then_some("stranger")
+            (self.kind == CallerKind::OtherService).then_some("stranger")
         };
-        let (relation, meets) = (self.column.relation(row), row.setting != Setting::Nothing);
-        let mut cast = match self.cast.take().filter(|cast| cast.relation == relation && cast.met == meets) {
-            Some(cast) => cast,
-            None => {
-                self.setting = Setting::Nothing;
-                Cast { met: meets, ..self.make(relation).await }
-            }
-        };
+        let (relation, meets) = (self.kind.relation(row), row.setting != Setting::Nothing);
+        let mut fixture =
+            match self.fixture.take().filter(|fixture| fixture.relation == relation && fixture.met == meets) {
+                Some(fixture) => fixture,
+                None => {
+                    self.setting = Setting::Nothing;
+                    Fixture { met: meets, ..self.make(relation).await }
+                }
+            };
         if self.setting != row.setting {
-            self.set(row.setting, &mut cast).await;
+            self.set(row.setting, &mut fixture).await;
         }
-        cast.free = self.next_slot();
-        self.cast = Some(cast.clone());
+        fixture.free = self.next_slot();
+        self.fixture = Some(fixture.clone());
         if row.newcomer {
-            self.add_newcomer(row, &mut cast).await;
+            self.add_newcomer(row, &mut fixture).await;
         }
-        let on_behalf = (self.column == Column::NamedService).then_some(&cast.therapist);
-        let person = cast.caller.as_ref().or(on_behalf);
-        let request = (row.request)(&cast);
+        let on_behalf = (self.kind == CallerKind::NamedService).then_some(&fixture.therapist);
+        let person = fixture.caller.as_ref().or(on_behalf);
+        let request = (row.request)(&fixture);
         Some(Call {
-            about_nobody: about_nobody(&request, &cast),
+            about_nobody: about_nobody(&request, &fixture),
             request,
             person: person.map(|person| person.token.clone()),
             workload: workload.map(|name| self.mesh.workload_token(name)),
         })
     }
 
-    /// What the call of a row was about is not what it was: in a setting the people stay, and another one is made.
-    pub(crate) fn spent(&mut self, row: &Row) {
+    /// Discards the setting that a call has changed, and without a setting the people too.
+    pub(crate) fn invalidate(&mut self, row: &Row) {
         if row.setting == Setting::Nothing {
-            self.cast = None;
+            self.fixture = None;
         }
         self.setting = Setting::Nothing;
     }
@@ -214,70 +215,72 @@ impl<'a> Stage<'a> {
         Slot::new(self.mesh, self.slots)
     }
 
-    async fn set(&mut self, setting: Setting, cast: &mut Cast) {
+    async fn set(&mut self, setting: Setting, fixture: &mut Fixture) {
         let (mesh, slot) = (self.mesh, self.next_slot());
-        let pair = Pair { client: cast.client.clone(), therapist: cast.therapist.clone() };
-        if !cast.scene.session_id.is_empty() {
-            // Whoever still waits for it is rejected: five may wait at a time.
-            let before = format!("/sessions/{}", cast.scene.session_id);
+        let pair = Pair { client: fixture.client.clone(), therapist: fixture.therapist.clone() };
+        if !fixture.ids.session_id.is_empty() {
+            // Rejects its pending requests, which are limited to five.
+            let before = format!("/sessions/{}", fixture.ids.session_id);
             mesh.ask(reqwest::Method::DELETE, &before, Some(&pair.therapist), None).await;
         }
-        let (mut scene, book) = (Scene::default(), async |id: &str| pair.book(mesh, id, &slot).await);
+        let (mut ids, book) = (SettingIds::default(), async |id: &str| pair.book(mesh, id, &slot).await);
         if !matches!(setting, Setting::Nothing | Setting::Thread) {
-            scene.session_id = pair.offer(mesh, &slot).await;
+            ids.session_id = pair.offer(mesh, &slot).await;
         }
-        let session = scene.session_id.as_str();
+        let session = ids.session_id.as_str();
         match setting {
             Setting::Nothing | Setting::Available => {}
             Setting::Asked => {
                 let asked = pair.ask_for(mesh, session, &slot).await.expect(201);
-                scene.appointment_id = id_of(&asked, "appointmentId");
+                ids.appointment_id = id_of(&asked, "appointmentId");
             }
-            Setting::Booked => scene.appointment_id = book(session).await,
+            Setting::Booked => ids.appointment_id = book(session).await,
             Setting::FormerlyBooked => {
-                scene.appointment_id = book(session).await;
-                decide(mesh, &pair.client, &scene.appointment_id, "REVOKED").await.expect(200);
+                ids.appointment_id = book(session).await;
+                decide(mesh, &pair.client, &ids.appointment_id, "REVOKED").await.expect(200);
             }
             Setting::Cancelled => {
-                scene.appointment_id = book(session).await;
+                ids.appointment_id = book(session).await;
                 let cancelled = serde_json::json!({"status": "CANCELLED"});
                 change(mesh, &pair.therapist, session, cancelled).await.expect(200);
             }
             Setting::Thread => {
                 let said = pair.say(mesh, &pair.client, "written for the matrix").await.expect(201);
-                scene.message_id = id_of(&said, "messageId");
+                ids.message_id = id_of(&said, "messageId");
             }
         }
-        (cast.scene, cast.slot, self.setting) = (scene, slot, setting);
+        (fixture.ids, fixture.slot, self.setting) = (ids, slot, setting);
     }
 
-    async fn make(&self, relation: Relation) -> Cast {
+    async fn make(&self, relation: Relation) -> Fixture {
         let mesh = self.mesh;
         let pair = Pair::strangers(mesh).await;
         let made = pair.write(mesh, entry(mesh, "calm", "written for the matrix")).await.expect(201);
         relate(mesh, &pair, relation).await;
-        let caller = match self.column {
-            Column::Client => Some(pair.client.clone()),
-            Column::OtherClient => Some(mesh.client("Ben").await),
-            Column::OtherTherapist => {
+        let caller = match self.kind {
+            CallerKind::Client => Some(pair.client.clone()),
+            CallerKind::OtherClient => Some(mesh.client("Ben").await),
+            CallerKind::OtherTherapist => {
                 let other = mesh.therapist("Omar", "Sleep", "110001").await;
                 let with_other = Pair { therapist: other.clone(), ..pair.clone() };
                 relate(mesh, &with_other, Relation::Access).await;
                 Some(other)
             }
-            Column::Access | Column::Mapped | Column::Formerly | Column::Requested | Column::Unrelated => {
-                Some(pair.therapist.clone())
-            }
-            Column::Nobody | Column::OtherService | Column::NamedService => None,
+            CallerKind::Access
+            | CallerKind::Mapped
+            | CallerKind::Formerly
+            | CallerKind::Requested
+            | CallerKind::Unrelated => Some(pair.therapist.clone()),
+            CallerKind::Nobody | CallerKind::OtherService | CallerKind::NamedService => None,
         };
-        Cast {
+        Fixture {
             client: pair.client,
             therapist: pair.therapist,
             caller,
             newcomer: None,
             entry_id: made["entryId"].as_str().unwrap().to_owned(),
             new_entry: entry(mesh, "calm", "another one"),
-            scene: Scene::default(),
+            ids: SettingIds::default(),
             slot: Slot::new(mesh, 0),
             free: Slot::new(mesh, 0),
             relation,
@@ -285,32 +288,32 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// In a row about newcomers who calls is one, where the RPC is for such people at all.
-    async fn add_newcomer(&self, row: &Row, cast: &mut Cast) {
-        let role = match self.column.person() {
+    /// Adds a newcomer, as the caller if a person calls. Does nothing if the RPC isn't for callers of this kind.
+    async fn add_newcomer(&self, row: &Row, fixture: &mut Fixture) {
+        let role = match self.kind.person() {
             Some(kind) if !row.rpc.callers.contains(&kind) => return,
             Some(Caller::Therapist) => "THERAPIST",
             _ => "CLIENT",
         };
         let newcomer = self.mesh.join(role).await;
-        if self.column.person().is_some() {
-            cast.caller = Some(newcomer.clone());
+        if self.kind.person().is_some() {
+            fixture.caller = Some(newcomer.clone());
         }
-        cast.newcomer = Some(newcomer);
+        fixture.newcomer = Some(newcomer);
     }
 }
 
-/// A message about people and things that don't exist, where it names others than the caller.
-fn about_nobody(request: &Value, cast: &Cast) -> Option<Value> {
-    let Scene { session_id, appointment_id, message_id } = &cast.scene;
+/// Returns the message with ids of missing people and things for those it names; `None` if it names the caller at most.
+fn about_nobody(request: &Value, fixture: &Fixture) -> Option<Value> {
+    let SettingIds { session_id, appointment_id, message_id } = &fixture.ids;
     let named = [
-        (&cast.client.id, "01933b5e-7a4c-7def-8abc-0123456789ab"),
-        (&cast.therapist.id, "01933b5e-7a4c-7def-8abc-0123456789ac"),
+        (&fixture.client.id, "01933b5e-7a4c-7def-8abc-0123456789ab"),
+        (&fixture.therapist.id, "01933b5e-7a4c-7def-8abc-0123456789ac"),
         (session_id, "01933b5e-7a4c-7def-8abc-0123456789ad"),
         (appointment_id, "01933b5e-7a4c-7def-8abc-0123456789ae"),
         (message_id, "01ARZ3NDEKTSV4RRFFQ69G5FAV"),
     ];
-    let caller = cast.caller.as_ref().map(|caller| &caller.id);
+    let caller = fixture.caller.as_ref().map(|caller| &caller.id);
     let mut text = request.to_string();
     for (id, nobody) in named {
         if caller != Some(id) && !id.is_empty() {

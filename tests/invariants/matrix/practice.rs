@@ -1,55 +1,58 @@
-//! The rows of sessions, appointments and messages. A setting that a row names is between the client and the therapist of the
-//! call: so the columns are the client who has asked, is booked or was, other clients, the session's therapist, and others.
+//! Rows of sessions, appointments and messages. The setting of a row is between the client and the therapist of the
+//! call, so the columns are the client of the appointment, other clients, the session's therapist, and other
+//! therapists.
 
 use serde_json::{Value, json};
 
-use crate::matrix::fixtures::{Cast, Setting};
+use crate::matrix::fixtures::{Fixture, Setting};
 use crate::matrix::rows::{Row, client, nothing, row, therapist};
 
-/// All of them, in the order in which they are played: what is counted comes first.
+/// Returns all rows in the order of the calls: lists come first, before other rows add to what they count.
 pub(crate) fn rows() -> Vec<Row> {
     [lists(), sessions(), slots(), appointments(), messages(), contact()].into_iter().flatten().collect()
 }
 
-fn session(cast: &Cast) -> Value {
-    json!({"sessionId": cast.scene.session_id})
+fn session(fixture: &Fixture) -> Value {
+    json!({"sessionId": fixture.ids.session_id})
 }
 
-fn appointment(cast: &Cast) -> Value {
-    json!({"appointmentId": cast.scene.appointment_id})
+fn appointment(fixture: &Fixture) -> Value {
+    json!({"appointmentId": fixture.ids.appointment_id})
 }
 
-fn new_session(cast: &Cast) -> Value {
-    json!({"sessionDate": cast.free.date, "endTime": cast.free.end, "privateNotes": "mine", "sharedNotes": "ours"})
+fn new_session(fixture: &Fixture) -> Value {
+    let (date, end) = (&fixture.free.date, &fixture.free.end);
+    json!({"sessionDate": date, "endTime": end, "privateNotes": "mine", "sharedNotes": "ours"})
 }
 
-/// That time alone: there are other sessions.
-fn then(cast: &Cast, field: &str, value: &str) -> Value {
-    let mut list = json!({"afterDate": cast.slot.date, "beforeDate": cast.free.date});
+/// Returns a list request for the time of the fixture's session alone.
+fn then(fixture: &Fixture, field: &str, value: &str) -> Value {
+    let mut list = json!({"afterDate": fixture.slot.date, "beforeDate": fixture.free.date});
     if !field.is_empty() {
         list[field] = value.into();
     }
     list
 }
 
-fn ask(cast: &Cast) -> Value {
-    json!({"therapistId": cast.therapist.id, "appointmentDate": cast.slot.date, "sessionId": cast.scene.session_id})
+fn ask(fixture: &Fixture) -> Value {
+    let (therapist, session) = (&fixture.therapist.id, &fixture.ids.session_id);
+    json!({"therapistId": therapist, "appointmentDate": fixture.slot.date, "sessionId": session})
 }
 
-fn becomes(cast: &Cast, status: &str) -> Value {
-    json!({"appointmentId": cast.scene.appointment_id, "status": {"status": status}})
+fn becomes(fixture: &Fixture, status: &str) -> Value {
+    json!({"appointmentId": fixture.ids.appointment_id, "status": {"status": status}})
 }
 
-fn changed(cast: &Cast, change: Value) -> Value {
-    json!({"sessionId": cast.scene.session_id, "session": change})
+fn changed(fixture: &Fixture, change: Value) -> Value {
+    json!({"sessionId": fixture.ids.session_id, "session": change})
 }
 
-/// Before anything else is there that could be counted.
+/// Returns the rows that count items, which run before others add any.
 fn lists() -> Vec<Row> {
     let of = |request, with| {
         row("/therapy.appointments.v1.AppointmentService/ListAppointments", request).with(with).setting(Setting::Asked)
     };
-    let between = |cast: &Cast| json!({"senderId": cast.client.id, "receiverId": cast.therapist.id});
+    let between = |fixture: &Fixture| json!({"senderId": fixture.client.id, "receiverId": fixture.therapist.id});
     vec![
         of(nothing, "all"),
         of(client, "the client's"),
@@ -67,37 +70,39 @@ fn sessions() -> Vec<Row> {
     const UPDATE: &str = "/therapy.sessions.v1.SessionService/UpdateSession";
     const NOTES: &str = "/therapy.sessions.v1.SessionService/UpdateNotes";
     const DELETE: &str = "/therapy.sessions.v1.SessionService/DeleteSession";
-    let notes = |cast: &Cast| {
+    let notes = |fixture: &Fixture| {
         let notes = json!({"privateNotes": "mine", "sharedNotes": "ours"});
-        json!({"sessionId": cast.scene.session_id, "notes": notes})
+        json!({"sessionId": fixture.ids.session_id, "notes": notes})
     };
     vec![
-        row(LIST, |cast| then(cast, "", "")).with("all, one available").setting(Setting::Available),
-        row(LIST, |cast| then(cast, "therapistId", &cast.therapist.id))
+        row(LIST, |fixture| then(fixture, "", "")).with("all, one available").setting(Setting::Available),
+        row(LIST, |fixture| then(fixture, "therapistId", &fixture.therapist.id))
             .with("the therapist's, available")
             .setting(Setting::Available),
-        row(LIST, |cast| then(cast, "clientId", &cast.client.id))
+        row(LIST, |fixture| then(fixture, "clientId", &fixture.client.id))
             .with("the client's, available")
             .setting(Setting::Available),
-        row(LIST, |cast| then(cast, "", "")).with("all, one booked").setting(Setting::Booked),
-        row(LIST, |cast| then(cast, "therapistId", &cast.therapist.id))
+        row(LIST, |fixture| then(fixture, "", "")).with("all, one booked").setting(Setting::Booked),
+        row(LIST, |fixture| then(fixture, "therapistId", &fixture.therapist.id))
             .with("the therapist's, booked")
             .setting(Setting::Booked),
-        row(LIST, |cast| then(cast, "clientId", &cast.client.id)).with("the client's, booked").setting(Setting::Booked),
-        row(LIST, |cast| then(cast, "therapistId", &cast.therapist.id))
+        row(LIST, |fixture| then(fixture, "clientId", &fixture.client.id))
+            .with("the client's, booked")
+            .setting(Setting::Booked),
+        row(LIST, |fixture| then(fixture, "therapistId", &fixture.therapist.id))
             .with("the therapist's, cancelled")
             .setting(Setting::Cancelled),
-        row(CREATE, |cast| json!({"session": new_session(cast)})).changes(),
-        row(CREATE, |cast| {
-            let mut session = new_session(cast);
-            session["therapistId"] = cast.therapist.id.as_str().into();
+        row(CREATE, |fixture| json!({"session": new_session(fixture)})).changes(),
+        row(CREATE, |fixture| {
+            let mut session = new_session(fixture);
+            session["therapistId"] = fixture.therapist.id.as_str().into();
             json!({"session": session})
         })
         .with("by the therapist named")
         .changes(),
-        row(CREATE, |cast| {
-            let mut session = new_session(cast);
-            session["clientId"] = cast.client.id.as_str().into();
+        row(CREATE, |fixture| {
+            let mut session = new_session(fixture);
+            session["clientId"] = fixture.client.id.as_str().into();
             json!({"session": session})
         })
         .with("for the client")
@@ -107,12 +112,12 @@ fn sessions() -> Vec<Row> {
         row(GET, session).with("booked").setting(Setting::Booked),
         row(GET, session).with("formerly booked").setting(Setting::FormerlyBooked),
         row(GET, session).with("cancelled").setting(Setting::Cancelled),
-        row(UPDATE, |cast| changed(cast, json!({"sharedNotes": "ours"}))).with("a note").setting(Setting::Booked),
-        row(UPDATE, |cast| changed(cast, json!({"status": "CANCELLED"})))
+        row(UPDATE, |fixture| changed(fixture, json!({"sharedNotes": "ours"}))).with("a note").setting(Setting::Booked),
+        row(UPDATE, |fixture| changed(fixture, json!({"status": "CANCELLED"})))
             .with("its end")
             .setting(Setting::Booked)
             .changes(),
-        row(UPDATE, |cast| changed(cast, json!({"status": "AVAILABLE"})))
+        row(UPDATE, |fixture| changed(fixture, json!({"status": "AVAILABLE"})))
             .with("available again")
             .setting(Setting::Booked)
             .changes(),
@@ -123,24 +128,25 @@ fn sessions() -> Vec<Row> {
 }
 
 fn slots() -> Vec<Row> {
-    let release = |cast: &Cast| json!({"sessionId": cast.scene.session_id, "appointmentId": cast.scene.appointment_id});
+    let release =
+        |fixture: &Fixture| json!({"sessionId": fixture.ids.session_id, "appointmentId": fixture.ids.appointment_id});
     vec![
-        row("/therapy.sessions.v1.SlotService/FindSlot", |cast| {
-            json!({"sessionId": cast.scene.session_id, "therapistId": cast.therapist.id, "time": cast.slot.date})
+        row("/therapy.sessions.v1.SlotService/FindSlot", |fixture| {
+            json!({"sessionId": fixture.ids.session_id, "therapistId": fixture.therapist.id, "time": fixture.slot.date})
         })
         .setting(Setting::Available),
         row(
             "/therapy.sessions.v1.SlotService/BatchGetSlotEnds",
-            |cast| json!({"sessionIds": [cast.scene.session_id]}),
+            |fixture| json!({"sessionIds": [fixture.ids.session_id]}),
         )
         .setting(Setting::Booked),
-        row("/therapy.sessions.v1.SlotService/ReserveSlot", |cast| {
+        row("/therapy.sessions.v1.SlotService/ReserveSlot", |fixture| {
             json!({
-                "sessionId": cast.scene.session_id,
-                "therapistId": cast.therapist.id,
-                "appointmentId": cast.scene.appointment_id,
-                "clientId": cast.client.id,
-                "start": cast.slot.date,
+                "sessionId": fixture.ids.session_id,
+                "therapistId": fixture.therapist.id,
+                "appointmentId": fixture.ids.appointment_id,
+                "clientId": fixture.client.id,
+                "start": fixture.slot.date,
             })
         })
         .setting(Setting::Asked)
@@ -157,13 +163,13 @@ fn appointments() -> Vec<Row> {
     const CANCEL: &str = "/therapy.appointments.v1.AppointmentService/CancelAppointment";
     vec![
         row(CREATE, ask).with("available").setting(Setting::Available).changes(),
-        row(CREATE, |cast| json!({"therapistId": cast.therapist.id, "appointmentDate": cast.slot.date}))
+        row(CREATE, |fixture| json!({"therapistId": fixture.therapist.id, "appointmentDate": fixture.slot.date}))
             .with("by its time")
             .setting(Setting::Available)
             .changes(),
-        row(CREATE, |cast| {
-            let mut asked = ask(cast);
-            asked["clientId"] = cast.client.id.as_str().into();
+        row(CREATE, |fixture| {
+            let mut asked = ask(fixture);
+            asked["clientId"] = fixture.client.id.as_str().into();
             asked
         })
         .with("by the client named")
@@ -178,10 +184,13 @@ fn appointments() -> Vec<Row> {
         row(GET, appointment).with("formerly booked").setting(Setting::FormerlyBooked),
         row(STATUS, appointment).with("asked for").setting(Setting::Asked),
         row(STATUS, appointment).with("formerly booked").setting(Setting::FormerlyBooked),
-        row(UPDATE, |cast| becomes(cast, "ACCEPTED")).with("accepted").setting(Setting::Asked).changes(),
-        row(UPDATE, |cast| becomes(cast, "REJECTED")).with("rejected").setting(Setting::Asked).changes(),
-        row(UPDATE, |cast| becomes(cast, "REVOKED")).with("revoked").setting(Setting::Booked).changes(),
-        row(UPDATE, |cast| becomes(cast, "REVOKED")).with("revoked, only asked for").setting(Setting::Asked).changes(),
+        row(UPDATE, |fixture| becomes(fixture, "ACCEPTED")).with("accepted").setting(Setting::Asked).changes(),
+        row(UPDATE, |fixture| becomes(fixture, "REJECTED")).with("rejected").setting(Setting::Asked).changes(),
+        row(UPDATE, |fixture| becomes(fixture, "REVOKED")).with("revoked").setting(Setting::Booked).changes(),
+        row(UPDATE, |fixture| becomes(fixture, "REVOKED"))
+            .with("revoked, only asked for")
+            .setting(Setting::Asked)
+            .changes(),
         row(CANCEL, appointment).with("asked for").setting(Setting::Asked).changes(),
         row(CANCEL, appointment).with("booked").setting(Setting::Booked).changes(),
     ]
@@ -191,33 +200,38 @@ fn messages() -> Vec<Row> {
     const SEND: &str = "/therapy.messages.v1.MessageService/SendMessage";
     const READ: &str = "/therapy.messages.v1.MessageService/MarkRead";
     const WATCH: &str = "/therapy.messages.v1.MessageService/WatchConversation";
-    let to_client = |cast: &Cast| json!({"receiverId": cast.client.id, "message": "a word"});
+    let to_client = |fixture: &Fixture| json!({"receiverId": fixture.client.id, "message": "a word"});
     vec![
-        row(SEND, |cast| json!({"receiverId": cast.therapist.id, "message": "a word"}))
+        row(SEND, |fixture| json!({"receiverId": fixture.therapist.id, "message": "a word"}))
             .with("to the therapist")
             .changes(),
         row(SEND, to_client).with("to the client").changes(),
         row(SEND, to_client).with("to the client, who has written").setting(Setting::Thread),
-        row(SEND, |cast| json!({"senderId": cast.client.id, "receiverId": cast.therapist.id, "message": "a word"}))
-            .with("by the client named")
-            .changes(),
-        row(READ, |cast| json!({"peerId": cast.therapist.id, "messageId": cast.scene.message_id}))
+        row(
+            SEND,
+            |fixture| json!({"senderId": fixture.client.id, "receiverId": fixture.therapist.id, "message": "a word"}),
+        )
+        .with("by the client named")
+        .changes(),
+        row(READ, |fixture| json!({"peerId": fixture.therapist.id, "messageId": fixture.ids.message_id}))
             .with("with the therapist")
             .setting(Setting::Thread),
-        row(READ, |cast| json!({"peerId": cast.client.id, "messageId": cast.scene.message_id}))
+        row(READ, |fixture| json!({"peerId": fixture.client.id, "messageId": fixture.ids.message_id}))
             .with("with the client")
             .setting(Setting::Thread),
-        row(WATCH, |cast| json!({"peerId": cast.therapist.id})).with("with the therapist").setting(Setting::Thread),
-        row(WATCH, |cast| json!({"peerId": cast.client.id})).with("with the client").setting(Setting::Thread),
-        row(WATCH, |cast| json!({"peerId": cast.client.id, "after": cast.scene.message_id}))
+        row(WATCH, |fixture| json!({"peerId": fixture.therapist.id}))
+            .with("with the therapist")
+            .setting(Setting::Thread),
+        row(WATCH, |fixture| json!({"peerId": fixture.client.id})).with("with the client").setting(Setting::Thread),
+        row(WATCH, |fixture| json!({"peerId": fixture.client.id, "after": fixture.ids.message_id}))
             .with("with the client, after a message")
             .setting(Setting::Thread),
     ]
 }
 
-/// What a booked session, or a message, gives of all the rest: the profile, and nothing of the journal.
+/// Returns the rows of other services that depend on contact: it gives the profile, and nothing of the journal.
 fn contact() -> Vec<Row> {
-    let entry = |cast: &Cast| json!({"clientId": cast.client.id, "entryId": cast.entry_id});
+    let entry = |fixture: &Fixture| json!({"clientId": fixture.client.id, "entryId": fixture.entry_id});
     vec![
         row("/therapy.clients.v1.ClientService/GetClient", client).with("booked").setting(Setting::Booked),
         row("/therapy.clients.v1.ClientService/GetClient", client).with("asked for").setting(Setting::Asked),
@@ -227,7 +241,7 @@ fn contact() -> Vec<Row> {
         row("/therapy.clients.v1.ClientService/GetClient", client).with("written to").setting(Setting::Thread),
         row(
             "/therapy.appointments.v1.AppointmentFactsService/FilterClientsWithOpenAppointment",
-            |cast| json!({"clientIds": [cast.client.id]}),
+            |fixture| json!({"clientIds": [fixture.client.id]}),
         )
         .setting(Setting::Booked),
         row("/therapy.mapping.v1.MappingService/ListRelatedClients", therapist).with("booked").setting(Setting::Booked),

@@ -1,33 +1,33 @@
-//! What is called: one row per RPC, or several where one RPC answers by different rules.
+//! Rows of the matrix: one per RPC, or several where an RPC answers by different rules.
 
 use kit::mesh::PASSWORD;
 use proto::Rpc;
 use serde_json::{Value, json};
 
-use crate::matrix::fixtures::{Cast, Relation, Setting};
+use crate::matrix::fixtures::{Fixture, Relation, Setting};
 use crate::matrix::practice;
 
 /// One row of the table.
 pub(crate) struct Row {
     pub(crate) rpc: &'static Rpc,
-    /// The service that is called.
+    /// Called service.
     pub(crate) service: &'static str,
-    /// What tells it from other rows of the same RPC.
+    /// Label among rows of the same RPC.
     with: &'static str,
-    /// How client and therapist are related where the column doesn't say.
+    /// Relation of client and therapist for caller kinds that don't imply one.
     pub(crate) relation: Relation,
-    /// What there is between the two besides.
+    /// State between the two besides their relation.
     pub(crate) setting: Setting,
-    /// Whether a success changes the people whom it is about.
+    /// True if a success changes the fixture.
     pub(crate) changes: bool,
-    /// Whether it is about somebody who has an account and nothing else.
+    /// True if the call is about a person without a profile.
     pub(crate) newcomer: bool,
-    /// The message, as JSON.
-    pub(crate) request: fn(&Cast) -> Value,
+    /// Builds the message, as JSON.
+    pub(crate) request: fn(&Fixture) -> Value,
 }
 
 impl Row {
-    /// What stands before its cells.
+    /// Returns the label before its cells.
     pub(crate) fn name(&self) -> String {
         let rpc = self.rpc.path.trim_start_matches("/therapy.");
         if self.with.is_empty() { rpc.to_owned() } else { format!("{rpc}, {}", self.with) }
@@ -41,7 +41,7 @@ impl Row {
         Self { setting, ..self }
     }
 
-    /// For what more than one service serves.
+    /// Sets the service, for an RPC that several services serve.
     pub(crate) fn at(self, service: &'static str) -> Self {
         Self { service, with: service, ..self }
     }
@@ -59,47 +59,47 @@ impl Row {
     }
 }
 
-pub(crate) fn row(rpc: &'static str, request: fn(&Cast) -> Value) -> Row {
+pub(crate) fn row(rpc: &'static str, request: fn(&Fixture) -> Value) -> Row {
     let rpc = Rpc::find(rpc).unwrap_or_else(|| panic!("there is no RPC {rpc}: take its row out of the matrix"));
     let service = rpc.path.split('.').nth(1).unwrap_or_default();
     let (relation, setting) = (Relation::Access, Setting::Nothing);
     Row { rpc, service, with: "", relation, setting, changes: false, newcomer: false, request }
 }
 
-/// All of them, in the order in which they are played.
+/// Returns all rows in the order of the calls.
 pub(crate) fn rows() -> Vec<Row> {
     let before = [audit(), clients(), journals(), mapping(), consent(), therapists(), internal()];
     before.into_iter().flatten().chain(practice::rows()).chain(auth()).collect()
 }
 
-pub(crate) fn client(cast: &Cast) -> Value {
-    json!({"clientId": cast.client.id})
+pub(crate) fn client(fixture: &Fixture) -> Value {
+    json!({"clientId": fixture.client.id})
 }
 
-pub(crate) fn therapist(cast: &Cast) -> Value {
-    json!({"therapistId": cast.therapist.id})
+pub(crate) fn therapist(fixture: &Fixture) -> Value {
+    json!({"therapistId": fixture.therapist.id})
 }
 
-fn both(cast: &Cast) -> Value {
-    json!({"clientId": cast.client.id, "therapistId": cast.therapist.id})
+fn both(fixture: &Fixture) -> Value {
+    json!({"clientId": fixture.client.id, "therapistId": fixture.therapist.id})
 }
 
-fn both_and(cast: &Cast, field: &str, value: Value) -> Value {
-    let mut message = both(cast);
+fn both_and(fixture: &Fixture, field: &str, value: Value) -> Value {
+    let mut message = both(fixture);
     message[field] = value;
     message
 }
 
-fn entry(cast: &Cast) -> Value {
-    json!({"clientId": cast.client.id, "entryId": cast.entry_id})
+fn entry(fixture: &Fixture) -> Value {
+    json!({"clientId": fixture.client.id, "entryId": fixture.entry_id})
 }
 
-pub(crate) fn nothing(_: &Cast) -> Value {
+pub(crate) fn nothing(_: &Fixture) -> Value {
     json!({})
 }
 
-fn email(cast: &Cast) -> &str {
-    let caller = cast.newcomer.as_ref().or(cast.caller.as_ref());
+fn email(fixture: &Fixture) -> &str {
+    let caller = fixture.newcomer.as_ref().or(fixture.caller.as_ref());
     caller.map_or("nobody@example.org", |caller| &caller.email)
 }
 
@@ -108,7 +108,7 @@ fn audit() -> Vec<Row> {
         row("/therapy.audit.v1.AccessLogService/ListAccesses", client),
         row(
             "/therapy.audit.v1.AuditService/RecordAccess",
-            |cast| json!({"clientId": cast.client.id, "action": "LIST", "entryCount": 1, "grantId": "a grant"}),
+            |fixture| json!({"clientId": fixture.client.id, "action": "LIST", "entryCount": 1, "grantId": "a grant"}),
         ),
     ]
 }
@@ -117,19 +117,22 @@ fn clients() -> Vec<Row> {
     vec![
         row(
             "/therapy.clients.v1.ClientService/CreateClient",
-            |cast| json!({"client": {"name": "Asha", "email": email(cast), "pincode": "110001"}}),
+            |fixture| json!({"client": {"name": "Asha", "email": email(fixture), "pincode": "110001"}}),
         )
         .newcomer(),
         row("/therapy.clients.v1.ClientService/GetClient", client),
         row("/therapy.clients.v1.ClientService/ListClients", nothing),
-        row("/therapy.clients.v1.ClientService/ListClients", |cast| json!({"email": cast.client.email}))
+        row("/therapy.clients.v1.ClientService/ListClients", |fixture| json!({"email": fixture.client.email}))
             .with("by address"),
-        row("/therapy.clients.v1.ClientService/UpdateClient", |cast| {
-            let profile = json!({"name": "Asha Rao", "email": cast.client.email, "pincode": "110001"});
-            json!({"clientId": cast.client.id, "client": profile})
+        row("/therapy.clients.v1.ClientService/UpdateClient", |fixture| {
+            let profile = json!({"name": "Asha Rao", "email": fixture.client.email, "pincode": "110001"});
+            json!({"clientId": fixture.client.id, "client": profile})
         }),
         row("/therapy.clients.v1.ClientService/DeleteClient", client).changes(),
-        row("/therapy.clients.v1.ClientNameService/BatchGetClientNames", |cast| json!({"clientIds": [cast.client.id]})),
+        row(
+            "/therapy.clients.v1.ClientNameService/BatchGetClientNames",
+            |fixture| json!({"clientIds": [fixture.client.id]}),
+        ),
     ]
 }
 
@@ -141,12 +144,12 @@ fn journals() -> Vec<Row> {
         row("/therapy.journals.v1.JournalService/GetInsights", client),
         row(
             "/therapy.journals.v1.JournalService/CreateEntry",
-            |cast| json!({"clientId": cast.client.id, "entry": cast.new_entry}),
+            |fixture| json!({"clientId": fixture.client.id, "entry": fixture.new_entry}),
         )
         .changes(),
         row(
             "/therapy.journals.v1.JournalService/UpdateEntry",
-            |cast| json!({"clientId": cast.client.id, "entryId": cast.entry_id, "entry": {"note": "corrected"}}),
+            |it| json!({"clientId": it.client.id, "entryId": it.entry_id, "entry": {"note": "corrected"}}),
         ),
         row("/therapy.journals.v1.JournalService/DeleteEntry", entry).changes(),
     ]
@@ -156,7 +159,7 @@ fn mapping() -> Vec<Row> {
     vec![
         row(
             "/therapy.mapping.v1.InvitationService/CreateInvitation",
-            |cast| json!({"email": cast.client.email, "requestType": "MAPPING"}),
+            |fixture| json!({"email": fixture.client.email, "requestType": "MAPPING"}),
         ),
         row("/therapy.mapping.v1.MappingService/ListMappings", client),
         row("/therapy.mapping.v1.MappingService/ListConsentRequests", client),
@@ -164,23 +167,23 @@ fn mapping() -> Vec<Row> {
         row("/therapy.mapping.v1.MappingService/ListRelatedClients", therapist),
         row("/therapy.mapping.v1.MappingService/CreateMapping", both).between(Relation::Unrelated).changes(),
         row("/therapy.mapping.v1.MappingService/MapClient", both).between(Relation::Unrelated).changes(),
-        row("/therapy.mapping.v1.MappingService/RequestConsent", |cast| {
-            both_and(cast, "requestType", "MAPPING".into())
+        row("/therapy.mapping.v1.MappingService/RequestConsent", |fixture| {
+            both_and(fixture, "requestType", "MAPPING".into())
         })
         .with("a mapping")
         .changes(),
-        row("/therapy.mapping.v1.MappingService/RequestConsent", |cast| {
-            both_and(cast, "requestType", "JOURNAL_ACCESS".into())
+        row("/therapy.mapping.v1.MappingService/RequestConsent", |fixture| {
+            both_and(fixture, "requestType", "JOURNAL_ACCESS".into())
         })
         .with("access")
         .changes(),
-        row("/therapy.mapping.v1.MappingService/AnswerMappingRequest", |cast| {
-            both_and(cast, "answer", json!({"status": "ACCEPTED"}))
+        row("/therapy.mapping.v1.MappingService/AnswerMappingRequest", |fixture| {
+            both_and(fixture, "answer", json!({"status": "ACCEPTED"}))
         })
         .between(Relation::Requested)
         .changes(),
-        row("/therapy.mapping.v1.MappingService/UpdateJournalAccess", |cast| {
-            both_and(cast, "change", json!({"access": "ACCEPTED"}))
+        row("/therapy.mapping.v1.MappingService/UpdateJournalAccess", |fixture| {
+            both_and(fixture, "change", json!({"access": "ACCEPTED"}))
         })
         .between(Relation::Mapped)
         .changes(),
@@ -196,7 +199,7 @@ fn consent() -> Vec<Row> {
         row("/therapy.mapping.v1.ConsentService/ListAgreedClients", |_| json!({"pageSize": 10})),
         row(
             "/therapy.mapping.v1.ConsentService/RecordContact",
-            |cast| json!({"peerId": cast.client.id, "kind": "MESSAGE"}),
+            |fixture| json!({"peerId": fixture.client.id, "kind": "MESSAGE"}),
         )
         .changes(),
     ]
@@ -204,44 +207,44 @@ fn consent() -> Vec<Row> {
 
 fn therapists() -> Vec<Row> {
     vec![
-        row("/therapy.therapists.v1.TherapistService/CreateTherapist", |cast| {
-            let profile = json!({"name": "Noor", "email": email(cast), "specialty": "Grief", "pincode": "110001"});
+        row("/therapy.therapists.v1.TherapistService/CreateTherapist", |fixture| {
+            let profile = json!({"name": "Noor", "email": email(fixture), "specialty": "Grief", "pincode": "110001"});
             json!({"therapist": profile})
         })
         .newcomer(),
         row("/therapy.therapists.v1.TherapistService/GetTherapist", therapist),
         row("/therapy.therapists.v1.TherapistService/ListTherapists", |_| json!({"pageSize": 1})),
-        row("/therapy.therapists.v1.TherapistService/UpdateTherapist", |cast| {
-            let email = &cast.therapist.email;
+        row("/therapy.therapists.v1.TherapistService/UpdateTherapist", |fixture| {
+            let email = &fixture.therapist.email;
             let profile = json!({"name": "Noor Haddad", "email": email, "specialty": "Grief", "pincode": "110001"});
-            json!({"therapistId": cast.therapist.id, "therapist": profile})
+            json!({"therapistId": fixture.therapist.id, "therapist": profile})
         }),
         row("/therapy.therapists.v1.TherapistService/DeleteTherapist", therapist).changes(),
         row(
             "/therapy.therapists.v1.TherapistNameService/BatchGetTherapistNames",
-            |cast| json!({"therapistIds": [cast.therapist.id]}),
+            |fixture| json!({"therapistIds": [fixture.therapist.id]}),
         ),
     ]
 }
 
 fn internal() -> Vec<Row> {
     let deliver = || {
-        row("/therapy.events.v1.SubscriberService/Deliver", |cast| {
-            let ended = json!({"userId": newcomer_id(cast), "role": "CLIENT"});
+        row("/therapy.events.v1.SubscriberService/Deliver", |fixture| {
+            let ended = json!({"userId": newcomer_id(fixture), "role": "CLIENT"});
             let id = "01933b5e-7a4c-7def-8abc-0123456789ab";
             json!({"event": {"id": id, "time": "2100-01-01T00:00:00Z", "accountEnded": ended}})
         })
         .newcomer()
     };
     vec![
-        row("/therapy.vault.v1.VaultService/GetDataKey", |cast| json!({"personId": cast.client.id})),
-        row("/therapy.vault.v1.VaultService/BatchGetDataKeys", |cast| json!({"personIds": [cast.client.id]})),
+        row("/therapy.vault.v1.VaultService/GetDataKey", |fixture| json!({"personId": fixture.client.id})),
+        row("/therapy.vault.v1.VaultService/BatchGetDataKeys", |fixture| json!({"personIds": [fixture.client.id]})),
         row(
             "/therapy.auth.v1.LoginService/ListEndedLogins",
-            |cast| json!({"logins": [{"userId": cast.client.id, "loginId": "01933b5e-7a4c-7def-8abc-0123456789ab"}]}),
+            |it| json!({"logins": [{"userId": it.client.id, "loginId": "01933b5e-7a4c-7def-8abc-0123456789ab"}]}),
         ),
         row("/therapy.auth.v1.AccountService/GetOwnAddress", nothing),
-        // Served by whoever subscribes: the others say that they don't know it.
+        // Subscribers serve it; the others answer that it is unimplemented.
         deliver().at("appointments"),
         deliver().at("audit"),
         deliver().at("auth"),
@@ -255,21 +258,24 @@ fn internal() -> Vec<Row> {
     ]
 }
 
-fn newcomer_id(cast: &Cast) -> &str {
-    &cast.newcomer.as_ref().unwrap_or(&cast.client).id
+fn newcomer_id(fixture: &Fixture) -> &str {
+    &fixture.newcomer.as_ref().unwrap_or(&fixture.client).id
 }
 
-/// Last: they change the logins of those who call.
+/// Returns the rows of auth, which run last since they change the callers' logins.
 fn auth() -> Vec<Row> {
     vec![
         row("/therapy.auth.v1.AuthService/GetJwks", nothing),
         row("/therapy.auth.v1.AuthService/GetMe", nothing),
         row(
             "/therapy.auth.v1.AuthService/Register",
-            |cast| json!({"email": format!("new.{}", cast.client.email), "password": PASSWORD, "role": "CLIENT"}),
+            |fixture| json!({"email": format!("new.{}", fixture.client.email), "password": PASSWORD, "role": "CLIENT"}),
         ),
-        row("/therapy.auth.v1.AuthService/Login", |cast| json!({"email": cast.client.email, "password": PASSWORD})),
-        row("/therapy.auth.v1.AuthService/Refresh", |cast| json!({"refreshToken": cast.client.refresh})),
+        row(
+            "/therapy.auth.v1.AuthService/Login",
+            |fixture| json!({"email": fixture.client.email, "password": PASSWORD}),
+        ),
+        row("/therapy.auth.v1.AuthService/Refresh", |fixture| json!({"refreshToken": fixture.client.refresh})),
         row(
             "/therapy.auth.v1.AuthService/ChangePassword",
             |_| json!({"currentPassword": PASSWORD, "newPassword": "eight loud sparrows"}),

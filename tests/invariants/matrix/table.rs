@@ -1,14 +1,14 @@
-//! The table as text, and the one that holds.
+//! The matrix as text, compared with the golden table.
 
 use std::fmt::Write as _;
 use std::{env, fs};
 
-use crate::matrix::fixtures::COLUMNS;
+use crate::matrix::fixtures::CALLER_KINDS;
 use crate::matrix::wire::SHORT;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/invariants/matrix.txt");
 
-/// Set to anything, the table that was found becomes the one that holds.
+/// Variable that, set to anything, replaces the golden table by the one that was found.
 const ACCEPT: &str = "MATRIX_ACCEPT";
 
 const HEAD: &str = "\
@@ -38,7 +38,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new(columns: [&'static str; COLUMNS.len()]) -> Self {
+    pub(crate) fn new(columns: [&'static str; CALLER_KINDS.len()]) -> Self {
         Self { lines: vec![[String::new()].into_iter().chain(columns.map(str::to_owned)).collect()] }
     }
 
@@ -46,7 +46,7 @@ impl Table {
         self.lines.push([name].into_iter().chain(cells).collect());
     }
 
-    /// Holds the table to the golden one, or makes it that.
+    /// Compares the table with the golden one, or replaces the latter.
     ///
     /// # Panics
     /// If they differ; says how, and how to accept it.
@@ -86,7 +86,7 @@ impl Table {
     }
 }
 
-/// The lines that only one of them has.
+/// Returns the lines that only one of them has.
 fn differences(golden: &str, found: &str) -> String {
     let mut text = String::new();
     for line in golden.lines().filter(|line| !found.lines().any(|other| other == *line)) {

@@ -19,27 +19,26 @@ use crate::matrix::rows::Row;
 
 /// One call.
 pub(crate) struct Call {
-    /// The message, as JSON.
+    /// Message, as JSON.
     pub(crate) request: Value,
-    /// The message with ids of people who don't exist for those of the others whom it names, if it names any: a refusal
-    /// must be the same.
+    /// Message with ids of missing people for those of others, if it names any: it must get the same refusal.
     pub(crate) about_nobody: Option<Value>,
-    /// The access token that comes with it.
+    /// Access token of the call.
     pub(crate) person: Option<String>,
-    /// The workload token that comes with it.
+    /// Workload token of the call.
     pub(crate) workload: Option<String>,
 }
 
-/// The services.
+/// Connections to the services.
 pub(crate) struct Callee {
     channels: BTreeMap<&'static str, Channel>,
     pool: DescriptorPool,
 }
 
-/// How long a stream without a message is listened to.
+/// Timeout for the first message of a stream.
 const OPEN: Duration = Duration::from_secs(1);
 
-/// What cells say for the answers that are common, so that the table fits a screen.
+/// Short cell texts of common answers, so that the table fits a screen.
 pub(crate) const SHORT: [(&str, Code, &str); 14] = [
     ("role", Code::PermissionDenied, "ROLE_NOT_ALLOWED"),
     ("own", Code::PermissionDenied, "NOT_YOUR_ACCOUNT"),
@@ -69,7 +68,7 @@ impl Callee {
         Self { channels, pool: DescriptorPool::decode(proto::DESCRIPTOR_SET).unwrap() }
     }
 
-    /// The cell for a call: `ok`, with how many items where it is a list, or why not.
+    /// Returns the cell of a call: `ok`, with the number of items for a list, or the reason of the refusal.
     pub(crate) async fn cell(&self, row: &Row, call: &Call) -> String {
         let method = self.method(row.rpc);
         let refused = match self.call(row, &method, call, &call.request).await {
@@ -96,7 +95,7 @@ impl Callee {
         let message = DynamicMessage::deserialize(method.input(), request)
             .unwrap_or_else(|error| panic!("the request of {} in the matrix: {error}", rpc.path));
         let mut request = Request::new(message.encode_to_vec());
-        // A machine that does other things too takes its time to hash passwords.
+        // Password hashing is slow on a machine that does other things too.
         request.set_timeout(Duration::from_secs(60));
         let metadata = request.metadata_mut();
         if let Some(token) = &call.person {
@@ -112,7 +111,7 @@ impl Callee {
             return grpc.unary(request, path, Bytes).await.map(tonic::Response::into_inner);
         }
         let mut stream = grpc.server_streaming(request, path, Bytes).await?.into_inner();
-        // What is refused is refused at once; what isn't goes on, maybe without a message for now.
+        // A refusal comes immediately; an accepted stream may have no message yet.
         match tokio::time::timeout(OPEN, stream.message()).await {
             Ok(message) => message.map(Option::unwrap_or_default),
             Err(_) => Ok(Vec::new()),
@@ -144,7 +143,7 @@ fn refusal(status: &Status) -> String {
     short.map_or_else(|| format!("{:?} {reason}", status.code()), |(short, ..)| (*short).to_owned())
 }
 
-/// Messages as their bytes.
+/// Codec of messages as bytes.
 #[derive(Clone, Copy)]
 struct Bytes;
 

@@ -1,4 +1,4 @@
-//! What people do to their relations, and how they see them.
+//! Commands on relations and lists of them, compared with the model.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,11 +7,11 @@ use crate::model::relation::{Act, Grant, Relation, WAIT};
 use crate::model::world::{EACH, SPECIALTY, Who, World, at, name, own};
 use crate::model::{DAY, Ms, NOT_FOUND, Refusal};
 
-/// More than any list of the model has.
+/// Maximum number of pages, more than any list of the model has.
 const MOST_PAGES: usize = 400;
 
 #[derive(Debug, Clone, Copy)]
-enum Deed {
+enum Command {
     Map,
     MapClient,
     RequestMapping,
@@ -22,15 +22,15 @@ enum Deed {
     Change,
 }
 
-const DEEDS: [(usize, Deed); 8] = [
-    (6, Deed::Map),
-    (5, Deed::MapClient),
-    (5, Deed::RequestMapping),
-    (6, Deed::RequestAccess),
-    (6, Deed::Answer),
-    (3, Deed::End),
-    (3, Deed::EndAccess),
-    (14, Deed::Change),
+const COMMANDS: [(usize, Command); 8] = [
+    (6, Command::Map),
+    (5, Command::MapClient),
+    (5, Command::RequestMapping),
+    (6, Command::RequestAccess),
+    (6, Command::Answer),
+    (3, Command::End),
+    (3, Command::EndAccess),
+    (14, Command::Change),
 ];
 
 /// A request that changes a relation.
@@ -40,24 +40,24 @@ struct Step {
     path: String,
     body: Option<Value>,
     success: u16,
-    /// Whether the caller may do such a thing at all.
+    /// Authorisation of the caller, apart from the state of the relation.
     allowed: Result<(), Refusal>,
     act: Act,
 }
 
 impl World<'_> {
-    /// One step of somebody towards somebody else, or away.
-    pub(crate) async fn relate(&mut self) {
+    /// Runs a random command on a relation.
+    pub(crate) async fn relation_command(&mut self) {
         let (client, therapist) = self.pair();
-        let step = match self.random.weighted(&DEEDS) {
-            Deed::Map => self.map(client, therapist),
-            Deed::MapClient => self.map_client(client, therapist),
-            Deed::RequestMapping => self.request(client, therapist, "MAPPING", Act::RequestMapping),
-            Deed::RequestAccess => self.request(client, therapist, "JOURNAL_ACCESS", Act::RequestAccess),
-            Deed::Answer => self.answer(client, therapist),
-            Deed::End => self.end_mapping(client, therapist),
-            Deed::EndAccess => self.end_access(client, therapist),
-            Deed::Change => self.change(client, therapist),
+        let step = match self.random.weighted(&COMMANDS) {
+            Command::Map => self.map(client, therapist),
+            Command::MapClient => self.map_client(client, therapist),
+            Command::RequestMapping => self.request(client, therapist, "MAPPING", Act::RequestMapping),
+            Command::RequestAccess => self.request(client, therapist, "JOURNAL_ACCESS", Act::RequestAccess),
+            Command::Answer => self.answer(client, therapist),
+            Command::End => self.end_mapping(client, therapist),
+            Command::EndAccess => self.end_access(client, therapist),
+            Command::Change => self.change(client, therapist),
         };
         self.take(client, therapist, step).await;
     }
@@ -97,7 +97,7 @@ impl World<'_> {
         let mut target = json!({"therapistId": self.therapist_id(therapist)});
         let mut allowed = own(caller, client);
         let mut act = Act::Map;
-        // Who isn't there can't be mapped; a client's id is no therapist's.
+        // A client's id is not found as a therapist's.
         if self.random.percent(4) {
             target["therapistId"] = self.client_id(client).into();
             allowed = allowed.and(Err(NOT_FOUND));
@@ -187,7 +187,7 @@ impl World<'_> {
         Step { caller, method: Method::PUT, path, body: Some(body), success: 200, allowed, act }
     }
 
-    /// A change that can't be, whatever the state.
+    /// Returns a change that is invalid in every state.
     fn bad_change(&self, number: usize) -> Value {
         match number {
             10 => json!({}),
@@ -197,7 +197,7 @@ impl World<'_> {
         }
     }
 
-    /// One of the lists of relations, by whose it is or by another.
+    /// Reads a list of relations as its owner or another caller.
     pub(crate) async fn list_relations(&mut self) {
         let (client, therapist) = self.pair();
         let id = self.client_id(client);
@@ -237,7 +237,7 @@ impl World<'_> {
         self.whole_list(caller, &format!("/mapping/{}{filter}", self.client_id(client)), expected).await;
     }
 
-    /// Holds a list, page by page, to what is expected.
+    /// Compares all pages of a list with the expected items.
     async fn whole_list(&mut self, caller: Who, path: &str, expected: Result<Vec<Value>, Refusal>) {
         let size = *self.random.pick(&[1, 2, 50]);
         let refusal = expected.as_ref().err().copied();
@@ -245,7 +245,7 @@ impl World<'_> {
         self.same(path, &found.into(), &expected.unwrap_or_default().into());
     }
 
-    /// Every page of a list, put together; none where it is refused, as it should be.
+    /// Returns the items of all pages of a list; `None` if it is refused as expected.
     pub(crate) async fn pages(
         &mut self,
         caller: Who,
@@ -296,7 +296,7 @@ impl World<'_> {
         in_order(relations.map(|(client, relation)| {
             let mut facts = facts(relation, now);
             facts["clientId"] = self.client_id(client).into();
-            // A name is for those therapists to whom the client has said yes.
+            // The name is visible to therapists with whom the client has ever agreed to be related.
             let name = if relation.is_acquainted() { name(Who::Client(client)) } else { String::new() };
             facts["clientName"] = name.into();
             (self.client_id(client), facts)
@@ -313,8 +313,8 @@ impl World<'_> {
         }))
     }
 
-    /// Profiles of clients: their own, and those of clients who are mapped or have an open appointment. In the list who has
-    /// only made contact is there by name.
+    /// Reads profiles as a client, or as a therapist: of mapped clients and those with an open appointment. The list
+    /// shows clients with contact alone by name.
     pub(crate) async fn read_profiles(&mut self) {
         let (client, therapist) = self.pair();
         let usual = if self.random.percent(70) { Who::Therapist(therapist) } else { Who::Client(client) };
@@ -350,24 +350,24 @@ impl World<'_> {
         json!({"clientId": self.client_id(client), "name": name(Who::Client(client)), "whole": whole})
     }
 
-    /// Whether the therapist may read the client's profile.
+    /// Returns true if the therapist may read the client's profile.
     fn is_close(&self, client: usize, therapist: usize) -> bool {
         let is_mapped = self.relations.get(&(client, therapist)).is_some_and(Relation::is_active);
         is_mapped || self.practice.has_open(client, therapist, self.now())
     }
 
-    /// Whether the client has agreed to be related to the therapist.
+    /// Returns true if the client has agreed to be related to the therapist.
     pub(crate) fn is_agreed(&self, client: usize, therapist: usize) -> bool {
         self.relations.get(&(client, therapist)).is_some_and(Relation::is_agreed)
     }
 
-    /// A client writes to a therapist, or asks for an appointment: each is in the other's list from then on.
+    /// Records that a client wrote to a therapist or requested an appointment, which relates the two.
     pub(crate) fn contact(&mut self, client: usize, therapist: usize) {
         self.relations.entry((client, therapist)).or_default().contact();
     }
 }
 
-/// Only a therapist may, and only for the own account.
+/// Authorises the therapist of this account only.
 pub(crate) fn own_side(caller: Who, therapist: usize) -> Result<(), Refusal> {
     match caller {
         Who::Therapist(number) if number == therapist => Ok(()),
@@ -376,7 +376,7 @@ pub(crate) fn own_side(caller: Who, therapist: usize) -> Result<(), Refusal> {
     }
 }
 
-/// What is shown of a relation to either side.
+/// Returns the fields of a relation that both sides see.
 fn facts(relation: &Relation, now: Ms) -> Value {
     let grant = relation.grant(now);
     json!({
@@ -390,7 +390,7 @@ fn facts(relation: &Relation, now: Ms) -> Value {
     })
 }
 
-/// The items in the order of the ids beside them.
+/// Sorts items by their ids.
 fn in_order<T>(items: impl Iterator<Item = (String, T)>) -> Vec<T> {
     let mut items: Vec<_> = items.collect();
     items.sort_by(|one, other| one.0.cmp(&other.0));

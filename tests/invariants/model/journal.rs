@@ -1,4 +1,4 @@
-//! The rules of one journal: what is in it, and what of it a reader may see.
+//! Rules of one journal: its entries and their visibility.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +16,13 @@ pub(crate) struct Entry {
     pub(crate) private: bool,
     pub(crate) created_at: Ms,
     pub(crate) updated_at: Ms,
-    /// When it was last made SHARED; of one that is private it says nothing.
+    /// Time at which it was last made SHARED; meaningless while it is private.
     pub(crate) shared_since: Ms,
-    /// As the mesh has named the present version.
+    /// Present etag, as the mesh returned it.
     pub(crate) etag: String,
 }
 
-/// What a list is narrowed to.
+/// Filter of a list.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Filter {
     pub(crate) from: Option<Ms>,
@@ -39,7 +39,7 @@ pub(crate) struct Words {
     pub(crate) family: BTreeMap<String, String>,
 }
 
-/// Who reads: the client, or a therapist by a grant.
+/// A reader: the client (`None`), or a therapist with a grant.
 pub(crate) type Reader<'a> = Option<&'a Grant>;
 
 impl Words {
@@ -60,26 +60,26 @@ impl Filter {
             && self.min_intensity.is_none_or(|least| entry.intensity >= least)
     }
 
-    /// Whether pages may be short: what is sealed is compared after it is read.
+    /// Returns true if pages may be short: encrypted fields are filtered after the read.
     pub(crate) const fn looks_inside(&self) -> bool {
         self.emotion.is_some() || self.min_intensity.is_some()
     }
 }
 
-/// Whether a reader may see an entry.
+/// Returns true if a reader may see an entry.
 pub(crate) fn shows(entry: &Entry, reader: Reader<'_>) -> bool {
     reader.is_none_or(|grant| !entry.private && grant.entries_from.is_none_or(|from| entry.felt_at >= from))
 }
 
-/// The entries that a reader sees, newest first.
+/// Returns the entries that a reader sees, newest first.
 pub(crate) fn visible<'a>(journal: &'a [Entry], reader: Reader<'_>, filter: &Filter, words: &Words) -> Vec<&'a Entry> {
     let mut seen: Vec<_> = journal.iter().filter(|it| shows(it, reader) && filter.takes(it, words)).collect();
     seen.sort_by(|one, other| other.id.cmp(&one.id));
     seen
 }
 
-/// How many entries of each family, and the sum of their intensities: in the order of the vocabulary, the client's own
-/// words last, without those that nobody felt.
+/// Returns the number of entries of each family and the sum of their intensities, in the order of the vocabulary, with
+/// the client's own words last and without empty families.
 pub(crate) fn sums(entries: &[&Entry], words: &Words) -> Vec<(String, i64, i64)> {
     let families = words.families.iter().map(String::as_str).chain([""]);
     let sum = |family: &str| {
@@ -90,7 +90,7 @@ pub(crate) fn sums(entries: &[&Entry], words: &Words) -> Vec<(String, i64, i64)>
     families.map(sum).filter(|(_, count, _)| *count > 0).collect()
 }
 
-/// The millisecond that is in an entry's id (a ULID: the first ten digits in Crockford's base 32).
+/// Returns the millisecond in an entry's id (a ULID: the first ten digits in Crockford's base 32).
 pub(crate) fn time_of(id: &str) -> Ms {
     const DIGITS: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let digit = |char| i64::try_from(DIGITS.find(char).expect("a digit of base 32")).unwrap();

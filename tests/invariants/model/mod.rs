@@ -1,18 +1,18 @@
-//! Random actions of three clients and three therapists over REST, each answer compared with what the rules say: a model
-//! in memory that was written from the contract. A world that fails prints its seed and its last steps.
+//! Random commands of three clients and three therapists over REST, each answer compared with a model in memory that
+//! was written from the contract. A failing world prints its seed and its last steps.
 
-mod asking;
-mod booking;
+mod account_deletion;
+mod appointments;
 mod consent;
+mod entries;
 mod journal;
-mod parting;
+mod messages;
 mod practice;
 pub(crate) mod random;
-mod reading;
+mod reads;
 mod relation;
-mod talking;
+mod sessions;
 mod world;
-mod writing;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -26,26 +26,26 @@ use crate::model::journal::Words;
 use crate::model::random::Random;
 use crate::model::world::World;
 
-kit::on_each_engine!(whatever_people_do_every_answer_is_what_the_rules_say);
+kit::on_each_engine!(random_commands_match_model);
 
 /// Milliseconds since 1970.
 type Ms = i64;
 const DAY: Ms = 24 * 60 * 60 * 1000;
 
-/// Why not: the HTTP status and the reason.
+/// HTTP status and reason of a refusal.
 type Refusal = (u16, &'static str);
 const NOT_FOUND: Refusal = (404, "NOT_FOUND");
 
-/// Set to a number, every choice is made by it: a run is repeated.
+/// Variable with the seed of all choices, to repeat a run.
 const SEED: &str = "MODEL_SEED";
-/// Set to a number, that many worlds are played.
+/// Variable with the number of worlds.
 const WORLDS: &str = "MODEL_WORLDS";
 const STEPS: usize = 600;
 
 #[derive(Debug, Clone, Copy)]
-enum Deed {
+enum Command {
     PassTime,
-    Relate,
+    Relations,
     Lists,
     Profiles,
     Add,
@@ -56,30 +56,30 @@ enum Deed {
     Get,
     Insights,
     Log,
-    Practise,
-    Apply,
-    Talk,
+    Sessions,
+    Appointments,
+    Messages,
 }
 
-const DEEDS: [(usize, Deed); 15] = [
-    (5, Deed::PassTime),
-    (34, Deed::Relate),
-    (8, Deed::Lists),
-    (2, Deed::Profiles),
-    (12, Deed::Add),
-    (6, Deed::Correct),
-    (3, Deed::Remove),
-    (12, Deed::List),
-    (4, Deed::OldToken),
-    (7, Deed::Get),
-    (5, Deed::Insights),
-    (2, Deed::Log),
-    (26, Deed::Practise),
-    (26, Deed::Apply),
-    (20, Deed::Talk),
+const COMMANDS: [(usize, Command); 15] = [
+    (5, Command::PassTime),
+    (34, Command::Relations),
+    (8, Command::Lists),
+    (2, Command::Profiles),
+    (12, Command::Add),
+    (6, Command::Correct),
+    (3, Command::Remove),
+    (12, Command::List),
+    (4, Command::OldToken),
+    (7, Command::Get),
+    (5, Command::Insights),
+    (2, Command::Log),
+    (26, Command::Sessions),
+    (26, Command::Appointments),
+    (20, Command::Messages),
 ];
 
-async fn whatever_people_do_every_answer_is_what_the_rules_say(engine: Engine) {
+async fn random_commands_match_model(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let seed = number(SEED).unwrap_or_else(|| u64::from_be_bytes((&SystemEntropy as &dyn Entropy).array()) >> 16);
     let worlds = number(WORLDS).unwrap_or(6);
@@ -102,22 +102,22 @@ async fn whatever_people_do_every_answer_is_what_the_rules_say(engine: Engine) {
 }
 
 async fn step(world: &mut World<'_>) {
-    match world.random.weighted(&DEEDS) {
-        Deed::PassTime => world.pass_time(),
-        Deed::Relate => world.relate().await,
-        Deed::Lists => world.list_relations().await,
-        Deed::Profiles => world.read_profiles().await,
-        Deed::Add => world.add().await,
-        Deed::Correct => world.correct().await,
-        Deed::Remove => world.remove().await,
-        Deed::List => world.list_entries().await,
-        Deed::OldToken => world.use_old_token().await,
-        Deed::Get => world.get_entry().await,
-        Deed::Insights => world.read_insights().await,
-        Deed::Log => world.read_log().await,
-        Deed::Practise => world.practise().await,
-        Deed::Apply => world.apply().await,
-        Deed::Talk => world.talk().await,
+    match world.random.weighted(&COMMANDS) {
+        Command::PassTime => world.pass_time(),
+        Command::Relations => world.relation_command().await,
+        Command::Lists => world.list_relations().await,
+        Command::Profiles => world.read_profiles().await,
+        Command::Add => world.add().await,
+        Command::Correct => world.correct().await,
+        Command::Remove => world.remove().await,
+        Command::List => world.list_entries().await,
+        Command::OldToken => world.use_old_token().await,
+        Command::Get => world.get_entry().await,
+        Command::Insights => world.read_insights().await,
+        Command::Log => world.read_log().await,
+        Command::Sessions => world.session_command().await,
+        Command::Appointments => world.appointment_command().await,
+        Command::Messages => world.message_command().await,
     }
 }
 
@@ -125,7 +125,7 @@ fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|text| text.parse().expect("a number"))
 }
 
-/// The words that the mesh gives to choose from.
+/// Reads the vocabulary of emotions from the mesh.
 async fn vocabulary(mesh: &TestMesh) -> Words {
     let reader = mesh.join("CLIENT").await;
     let answer = mesh.get("/emotions", &reader).await.expect(200);

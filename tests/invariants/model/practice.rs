@@ -1,25 +1,25 @@
-//! The rules of sessions and appointments, as the contract states them: what becomes of each by whom, in one step.
+//! Rules of sessions and appointments, as the contract states them: the effect of each command in one step.
 
 use crate::model::Ms;
 use crate::model::world::EACH;
 
-/// When a session is, in the words of its therapist.
+/// Time of a session, as its therapist gave it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct When {
-    /// `sessionDate`, as it was told.
+    /// `sessionDate`, as it was given.
     pub(crate) date: String,
     pub(crate) start_time: String,
     pub(crate) end_time: String,
     pub(crate) start: Ms,
     pub(crate) end: Ms,
-    /// The start, in the offset of the date.
+    /// Start, in the offset of the date.
     pub(crate) start_date: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum SessionState {
     Available,
-    /// With the appointment's place.
+    /// With the index of the appointment.
     Booked(usize),
     Cancelled,
 }
@@ -30,21 +30,21 @@ pub(crate) struct Session {
     pub(crate) therapist: usize,
     pub(crate) client: Option<usize>,
     pub(crate) when: When,
-    pub(crate) state: State,
+    pub(crate) state: SessionState,
     pub(crate) shared: String,
     pub(crate) private: String,
-    /// As the mesh has named the present version, when it was last told.
+    /// Last etag that the mesh returned.
     pub(crate) etag: String,
     pub(crate) gone: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stands {
+pub(crate) enum AppointmentState {
     Pending,
     Accepted,
     Rejected,
     Revoked,
-    /// Taken back: there is no such appointment any more.
+    /// Withdrawn: the appointment no longer exists.
     Gone,
 }
 
@@ -53,16 +53,16 @@ pub(crate) struct Appointment {
     pub(crate) id: String,
     pub(crate) client: usize,
     pub(crate) therapist: usize,
-    /// The session's place.
+    /// Index of the session.
     pub(crate) session: usize,
-    /// When that started as it was asked for.
+    /// Start of the session at the time of the request.
     pub(crate) start: Ms,
     pub(crate) date: String,
-    pub(crate) stands: Stands,
+    pub(crate) state: AppointmentState,
     pub(crate) created_at: Ms,
 }
 
-/// All sessions and appointments there ever were, by their places.
+/// All sessions and appointments that ever existed, by index.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Practice {
     pub(crate) sessions: Vec<Session>,
@@ -72,9 +72,9 @@ pub(crate) struct Practice {
 impl Session {
     pub(crate) const fn status(&self) -> &'static str {
         match self.state {
-            State::Available => "AVAILABLE",
-            State::Booked(_) => "BOOKED",
-            State::Cancelled => "CANCELLED",
+            SessionState::Available => "AVAILABLE",
+            SessionState::Booked(_) => "BOOKED",
+            SessionState::Cancelled => "CANCELLED",
         }
     }
 
@@ -82,45 +82,45 @@ impl Session {
         self.when.start <= now
     }
 
-    /// Whether a client sees it at all.
+    /// Returns true if the session is visible to a client.
     pub(crate) fn is_seen_by(&self, client: usize) -> bool {
-        self.state == State::Available || self.client == Some(client)
+        self.state == SessionState::Available || self.client == Some(client)
     }
 }
 
 impl Appointment {
     pub(crate) fn status(&self, now: Ms) -> &'static str {
-        match self.stands {
-            Stands::Pending if self.start <= now => "EXPIRED",
-            Stands::Pending => "PENDING",
-            Stands::Accepted => "ACCEPTED",
-            Stands::Rejected => "REJECTED",
-            Stands::Revoked => "REVOKED",
-            Stands::Gone => "GONE",
+        match self.state {
+            AppointmentState::Pending if self.start <= now => "EXPIRED",
+            AppointmentState::Pending => "PENDING",
+            AppointmentState::Accepted => "ACCEPTED",
+            AppointmentState::Rejected => "REJECTED",
+            AppointmentState::Revoked => "REVOKED",
+            AppointmentState::Gone => "GONE",
         }
     }
 }
 
 impl Practice {
-    /// Whether the therapist has time then, but for this session.
+    /// Returns true if no session of the therapist but the excepted one overlaps this time.
     pub(crate) fn is_free(&self, therapist: usize, when: &When, but: Option<usize>) -> bool {
         !self.sessions.iter().enumerate().any(|(place, it)| {
             Some(place) != but
                 && it.therapist == therapist
                 && !it.gone
-                && it.state != State::Cancelled
+                && it.state != SessionState::Cancelled
                 && it.when.start < when.end
                 && when.start < it.when.end
         })
     }
 
-    /// How many requests of the client wait for the therapist.
+    /// Counts the client's pending requests to the therapist.
     pub(crate) fn waiting(&self, client: usize, therapist: usize, now: Ms) -> usize {
         let theirs = self.appointments.iter().filter(|it| it.client == client && it.therapist == therapist);
         theirs.filter(|it| it.status(now) == "PENDING").count()
     }
 
-    /// Whether a request waits, or an appointment is not over.
+    /// Returns true if there is a pending request or an accepted appointment that is not over.
     pub(crate) fn has_open(&self, client: usize, therapist: usize, now: Ms) -> bool {
         let mut theirs = self.appointments.iter().filter(|it| it.client == client && it.therapist == therapist);
         theirs.any(|it| match it.status(now) {
@@ -130,38 +130,38 @@ impl Practice {
         })
     }
 
-    /// The client has ended the relation with the therapist: nothing waits any more.
+    /// Withdraws the client's pending requests to the therapist, as the end of the relation does.
     pub(crate) fn withdraw_requests(&mut self, client: usize, therapist: usize, now: Ms) {
         let theirs = self.appointments.iter_mut().filter(|it| it.client == client && it.therapist == therapist);
         for waiting in theirs.filter(|it| it.status(now) == "PENDING") {
-            waiting.stands = Stands::Gone;
+            waiting.state = AppointmentState::Gone;
         }
     }
 
-    /// A request is accepted: it gets the session, and the others are rejected.
+    /// Accepts a request: books the session for it and rejects the others.
     pub(crate) fn book(&mut self, appointment: usize, now: Ms) {
         let Appointment { session, client, .. } = self.appointments[appointment];
         self.reject_all(session, now);
-        self.appointments[appointment].stands = Stands::Accepted;
-        self.sessions[session].state = State::Booked(appointment);
+        self.appointments[appointment].state = AppointmentState::Accepted;
+        self.sessions[session].state = SessionState::Booked(appointment);
         self.sessions[session].client = Some(client);
     }
 
-    /// An appointment that was accepted does not hold any more.
+    /// Revokes an accepted appointment and frees its session.
     pub(crate) fn revoke(&mut self, appointment: usize) {
-        self.appointments[appointment].stands = Stands::Revoked;
+        self.appointments[appointment].state = AppointmentState::Revoked;
         let session = self.appointments[appointment].session;
-        if self.sessions[session].state == State::Booked(appointment) {
+        if self.sessions[session].state == SessionState::Booked(appointment) {
             self.free(session);
         }
     }
 
-    /// The session takes no place, or is for anybody again.
-    pub(crate) fn withdraw(&mut self, session: usize, to: State, now: Ms) {
-        if let State::Booked(appointment) = self.sessions[session].state {
-            self.appointments[appointment].stands = Stands::Revoked;
+    /// Cancels the session or makes it available again, which revokes its appointment.
+    pub(crate) fn withdraw(&mut self, session: usize, to: SessionState, now: Ms) {
+        if let SessionState::Booked(appointment) = self.sessions[session].state {
+            self.appointments[appointment].state = AppointmentState::Revoked;
         }
-        if to == State::Available {
+        if to == SessionState::Available {
             self.free(session);
         } else {
             self.reject_all(session, now);
@@ -170,31 +170,31 @@ impl Practice {
     }
 
     pub(crate) fn remove(&mut self, session: usize, now: Ms) {
-        self.withdraw(session, State::Cancelled, now);
+        self.withdraw(session, SessionState::Cancelled, now);
         self.sessions[session].gone = true;
     }
 
     fn free(&mut self, session: usize) {
         let session = &mut self.sessions[session];
-        session.state = State::Available;
-        // What was written for a client goes with the client.
+        session.state = SessionState::Available;
+        // Shared notes are for the client alone.
         if session.client.take().is_some() {
             session.shared.clear();
         }
     }
 
-    /// What has expired stays that.
+    /// Rejects the pending requests for a session; expired ones stay expired.
     fn reject_all(&mut self, session: usize, now: Ms) {
         let of_it = self.appointments.iter_mut().filter(|it| it.session == session);
         for waiting in of_it.filter(|it| it.status(now) == "PENDING") {
-            waiting.stands = Stands::Rejected;
+            waiting.state = AppointmentState::Rejected;
         }
     }
 }
 
 /// A message.
 #[derive(Debug, Clone)]
-pub(crate) struct Said {
+pub(crate) struct Message {
     pub(crate) id: String,
     pub(crate) by_client: bool,
     pub(crate) text: String,
@@ -204,28 +204,28 @@ pub(crate) struct Said {
 /// A conversation.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Thread {
-    pub(crate) said: Vec<Said>,
-    /// How many of the messages the client has read up to, and the therapist.
+    pub(crate) said: Vec<Message>,
+    /// Number of messages up to which the client has read, and the therapist.
     read: [usize; 2],
 }
 
 impl Thread {
-    /// One that has not begun.
+    /// Conversation without messages.
     pub(crate) const NONE: Self = Self { said: Vec::new(), read: [0; 2] };
 
-    /// How many of the other one's messages come after what was read.
+    /// Counts the other side's messages after the read mark.
     pub(crate) fn unread(&self, by_client: bool) -> usize {
         let after = &self.said[self.read[usize::from(!by_client)]..];
         after.iter().filter(|said| said.by_client != by_client).count()
     }
 
-    /// Reads up to a message. Answers the last one that is read now.
-    pub(crate) fn read(&mut self, by_client: bool, up_to: usize) -> &Said {
+    /// Marks messages as read up to this one. Returns the last read message.
+    pub(crate) fn read(&mut self, by_client: bool, up_to: usize) -> &Message {
         let read = &mut self.read[usize::from(!by_client)];
         *read = (*read).max(up_to + 1);
         &self.said[*read - 1]
     }
 }
 
-/// The conversations, by client and therapist.
+/// Conversations, by client and therapist.
 pub(crate) type Threads = [[Thread; EACH]; EACH];

@@ -1,30 +1,31 @@
-//! The rules of the relation between one client and one therapist, as the contract states them.
+//! Rules of the relation between a client and a therapist, as the contract states them.
 
 use crate::model::{DAY, Ms, NOT_FOUND, Refusal};
 
-/// How long a request waits for an answer.
+/// Lifetime of an unanswered request.
 pub(crate) const WAIT: Ms = 30 * DAY;
 
-/// How long a therapist waits after a rejection before asking for the same again.
+/// Pause after a rejection before the therapist may ask for the same again.
 const PAUSE: Ms = 7 * DAY;
-/// After how many rejections the therapist can't ask for the same any more.
+/// Number of rejections after which the therapist can't ask for the same again.
 const MOST_REJECTIONS: usize = 3;
 
-/// What stands between a client and a therapist who have had anything to do with each other.
+/// Relation between a client and a therapist.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Relation {
     mapping: Mapping,
     access: Access,
     was_mapped: bool,
-    /// Whether the client has written, or asked for an appointment, since the client last ended the relation.
+    /// True if the client has made contact since the client last ended the relation: by a message or a request for an
+    /// appointment.
     contacted: bool,
-    /// Whether the client ever did.
+    /// True if the client has ever made contact.
     was_contacted: bool,
-    /// Whether the client has ended the relation, and done nothing for it since.
+    /// True if the client has ended the relation and not reopened it.
     closed: bool,
-    /// When the client has rejected mapping requests, since the client last made contact or mapped the therapist.
+    /// Times of rejected mapping requests since the client last made contact or mapped the therapist.
     mapping_rejections: Vec<Ms>,
-    /// The same of requests for access, also since the client last granted it.
+    /// Times of rejected requests for access since then and since the last grant.
     access_rejections: Vec<Ms>,
 }
 
@@ -48,17 +49,17 @@ enum Access {
     Revoked,
 }
 
-/// What a client grants.
+/// A grant of access to a journal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Grant {
-    /// As the mesh has named it.
+    /// Id that the mesh returned.
     pub(crate) id: String,
     pub(crate) since: Ms,
     pub(crate) entries_from: Option<Ms>,
     pub(crate) expires_at: Option<Ms>,
 }
 
-/// What somebody does to a relation.
+/// An action on a relation.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     Map,
@@ -66,7 +67,7 @@ pub(crate) enum Act {
     RequestAccess,
     AcceptMapping,
     RejectMapping,
-    /// By the client or not.
+    /// True for the client, false for the therapist.
     End(bool),
     EndAccess,
     Grant(Grant),
@@ -107,17 +108,17 @@ impl Relation {
         matches!(self.mapping, Mapping::Active(_))
     }
 
-    /// Whether the client has agreed to be related.
+    /// Returns true if the client agrees to be related.
     pub(crate) fn is_agreed(&self) -> bool {
         self.is_active() || self.contacted
     }
 
-    /// Whether the client has ever agreed to anything: the therapist knows the name.
+    /// Returns true if the client has ever agreed to be related, which shows the name to the therapist.
     pub(crate) const fn is_acquainted(&self) -> bool {
         self.was_mapped || self.was_contacted
     }
 
-    /// The client makes contact.
+    /// Records contact by the client.
     pub(crate) fn contact(&mut self) {
         self.contacted = true;
         self.was_contacted = true;
@@ -130,7 +131,7 @@ impl Relation {
         self.access_rejections.clear();
     }
 
-    /// Whether the therapist may ask, as far as the client has answered before.
+    /// Checks that earlier answers of the client allow the therapist to ask.
     fn may_ask(&self, act: &Act, now: Ms) -> Result<(), Refusal> {
         let rejections = if matches!(act, Act::RequestMapping) {
             &self.mapping_rejections
@@ -153,13 +154,13 @@ impl Relation {
         if let Mapping::Active(since) = self.mapping { Some(since) } else { None }
     }
 
-    /// What may be read right now.
+    /// Returns the grant if it is valid now.
     pub(crate) fn grant(&self, now: Ms) -> Option<&Grant> {
         let Access::Accepted(grant) = &self.access else { return None };
         (self.access_status(now) == "ACCEPTED").then_some(grant)
     }
 
-    /// What is asked for, and since when.
+    /// Returns the kind and time of the pending request.
     pub(crate) fn pending(&self, now: Ms) -> Option<(&'static str, Ms)> {
         match (&self.mapping, &self.access) {
             (Mapping::Requested(at), _) if now < at + WAIT => Some(("MAPPING", *at)),
@@ -168,7 +169,7 @@ impl Relation {
         }
     }
 
-    /// The mesh names a grant when it is made, and never again.
+    /// Sets the id of a new grant; an existing id is kept.
     pub(crate) fn name_grant(&mut self, id: &str) {
         if let Access::Accepted(grant) = &mut self.access
             && grant.id.is_empty()
@@ -177,7 +178,7 @@ impl Relation {
         }
     }
 
-    /// Does it, if the present state allows it.
+    /// Applies an action if the present state allows it.
     pub(crate) fn play(&mut self, act: Act, now: Ms) -> Result<(), Refusal> {
         const NOT_MAPPED: Refusal = (400, "NOT_MAPPED");
         const NO_PENDING_REQUEST: Refusal = (400, "NO_PENDING_REQUEST");
@@ -200,7 +201,7 @@ impl Relation {
             (Act::AcceptMapping | Act::RejectMapping, ..) => return Err(NO_PENDING_REQUEST),
 
             (Act::End(true), mapping, access) => {
-                // Who was asked refuses it.
+                // The client's end of a request is a rejection.
                 let refused = matches!(mapping, "REQUESTED" | "REJECTED");
                 self.mapping = if refused { Mapping::Rejected } else { Mapping::Ended };
                 if matches!(access, "ACCEPTED" | "PENDING") {
@@ -214,7 +215,7 @@ impl Relation {
                     self.access = Access::Revoked;
                 }
             }
-            // Who asked takes the request back.
+            // The therapist's end of a request withdraws it.
             (Act::End(false), "REQUESTED", _) => self.mapping = Mapping::Ended,
             (Act::End(false), "ENDED", _) => {}
             (Act::End(false), ..) => return Err(NOT_MAPPED),
@@ -225,7 +226,7 @@ impl Relation {
             (Act::RequestAccess, _, "PENDING") => return Err((409, "REQUEST_PENDING")),
             (Act::RequestAccess, _, "ACCEPTED") => return Err((409, "JOURNAL_ACCESS_EXISTS")),
             (Act::RequestAccess, ..) => self.access = Access::Pending(now),
-            // The same again is the same grant; with other limits it is another one.
+            // A grant with the same limits is kept; other limits make a new one.
             (Act::Grant(new), _, "ACCEPTED") if self.grant(now).is_some_and(|grant| grant.covers_as(&new)) => {}
             (Act::Grant(grant), ..) => {
                 self.access = Access::Accepted(grant);

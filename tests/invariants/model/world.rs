@@ -1,4 +1,4 @@
-//! Six people, what the model knows of them, and how they ask the mesh.
+//! A world of six people: their requests to the mesh, and the model's state.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -11,18 +11,18 @@ use serde_json::{Map, Value, json};
 use crate::model::journal::{Entry, Words};
 use crate::model::practice::{Practice, Threads};
 use crate::model::random::Random;
-use crate::model::reading::{Access, OldToken};
+use crate::model::reads::{Access, OldToken};
 use crate::model::relation::{Grant, Relation};
 use crate::model::{Ms, Refusal};
 
-/// How many clients there are, and how many therapists.
+/// Number of clients, and of therapists.
 pub(crate) const EACH: usize = 3;
-/// How old a token may be that is used, in milliseconds: it lives 15 minutes.
+/// Maximum age of a token in use, in milliseconds: it expires after 15 minutes.
 const FRESH: Ms = 14 * 60 * 1000;
-/// How many of the last steps a failure shows.
+/// Number of last steps in the message of a failure.
 const SHOWN: usize = 40;
 
-/// The fields of answers that are times.
+/// Fields of answers that are times.
 const TIMES: [&str; 12] = [
     "accessSince",
     "createdAt",
@@ -49,7 +49,7 @@ struct Person {
     logged_in: Ms,
 }
 
-/// What is played, and the model of it.
+/// A mesh with six people, and the model of it.
 pub(crate) struct World<'a> {
     mesh: &'a TestMesh,
     pub(crate) words: &'a Words,
@@ -58,7 +58,7 @@ pub(crate) struct World<'a> {
     therapists: Vec<Person>,
     pub(crate) relations: BTreeMap<(usize, usize), Relation>,
     pub(crate) journals: [Vec<Entry>; EACH],
-    /// The ids of entries that were removed.
+    /// Ids of removed entries.
     pub(crate) removed: [Vec<String>; EACH],
     pub(crate) accesses: [Vec<Access>; EACH],
     pub(crate) tokens: Vec<OldToken>,
@@ -98,12 +98,12 @@ impl<'a> World<'a> {
         world
     }
 
-    /// The last comparison: each client's log shows what was read, and nothing else. Answers what was played how often.
+    /// Compares the access logs and deletes accounts, at the end. Returns how often each request and answer occurred.
     pub(crate) async fn end(mut self) -> BTreeMap<String, usize> {
         for client in 0..EACH {
             self.compare_log(client).await;
         }
-        self.part().await;
+        self.delete_accounts().await;
         self.seen
     }
 
@@ -111,7 +111,7 @@ impl<'a> World<'a> {
         self.mesh.clock.now().as_millisecond()
     }
 
-    /// Minutes and hours, or days: up to 40, so that requests and grants expire.
+    /// Lets up to 10 hours or up to 40 days pass, so that requests and grants expire.
     pub(crate) fn pass_time(&mut self) {
         let seconds = if self.random.percent(60) {
             self.random.between(1, 36_000)
@@ -122,12 +122,12 @@ impl<'a> World<'a> {
         self.mesh.pass(Duration::from_secs(seconds.unsigned_abs()));
     }
 
-    /// A client and a therapist.
+    /// Picks a client and a therapist.
     pub(crate) fn pair(&mut self) -> (usize, usize) {
         (self.random.below(EACH), self.random.below(EACH))
     }
 
-    /// Mostly who usually does it, else anybody.
+    /// Returns the usual caller mostly, else a random one.
     pub(crate) fn caller(&mut self, usual: Who) -> Who {
         if self.random.percent(90) {
             return usual;
@@ -155,12 +155,12 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What a client grants a therapist right now.
+    /// Returns the grant that is valid now.
     pub(crate) fn grant(&self, client: usize, therapist: usize) -> Option<Grant> {
         self.relations.get(&(client, therapist))?.grant(self.now()).cloned()
     }
 
-    /// Asks as somebody whose token is good.
+    /// Sends a request with a fresh token of the person.
     pub(crate) async fn ask(&mut self, who: Who, method: Method, path: &str, body: Option<Value>) -> Answer {
         self.renew(who).await;
         let told = body.as_ref().map_or(String::new(), Value::to_string);
@@ -168,7 +168,7 @@ impl<'a> World<'a> {
         if let Some(body) = &body {
             request = request.json(body);
         }
-        // Some requests are sent twice, by an app that didn't hear the answer: they have the effect of one.
+        // Some requests are repeated with their key, which must have no further effect.
         let again = if method == Method::POST && self.random.percent(20) {
             let key = format!("key {}", self.random.below(usize::MAX));
             request = request.header("idempotency-key", key);
@@ -209,7 +209,7 @@ impl<'a> World<'a> {
         self.set_login(who, someone);
     }
 
-    /// Logs in anew, as ending an account asks for.
+    /// Logs in again, as account deletion requires.
     pub(crate) async fn log_in(&mut self, who: Who) {
         let someone = self.mesh.login(&self.person(who).someone.email, PASSWORD).await;
         self.set_login(who, someone);
@@ -231,14 +231,14 @@ impl<'a> World<'a> {
         self.trail.push_back(step);
     }
 
-    /// Fails with what a reader needs to find out why.
+    /// Fails with the seed and the last steps.
     #[track_caller]
     pub(crate) fn fail(&self, why: &str) -> ! {
         let trail: Vec<_> = self.trail.iter().map(String::as_str).collect();
         panic!("{}\n{}\n{why}", self.what, trail.join("\n"))
     }
 
-    /// Holds an answer to what the model expects.
+    /// Asserts that an answer is as the model expects.
     #[track_caller]
     pub(crate) fn hold(&self, answer: &Answer, expected: Result<u16, Refusal>) {
         let found = (answer.status, answer.reason());
@@ -248,7 +248,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Holds an answer to success, or to any of the refusals that there are reasons for. Answers whether it is the success.
+    /// Asserts success if there are no refusals, else one of the refusals. Returns true for success.
     #[track_caller]
     pub(crate) fn hold_any(&self, answer: &Answer, success: u16, refusals: &[Refusal]) -> bool {
         let found = (answer.status, answer.reason());
@@ -260,7 +260,7 @@ impl<'a> World<'a> {
         refusals.is_empty()
     }
 
-    /// Holds what is seen to what the model shows.
+    /// Asserts that a value equals that of the model.
     #[track_caller]
     pub(crate) fn same(&self, what: &str, found: &Value, expected: &Value) {
         let (found, expected) = (normal(found), normal(expected));
@@ -277,7 +277,7 @@ impl<'a> World<'a> {
     }
 }
 
-/// What every therapist of the model is expert in.
+/// Specialty of every therapist of the model.
 pub(crate) const SPECIALTY: &str = "Grief";
 
 pub(crate) fn name(who: Who) -> String {
@@ -287,7 +287,7 @@ pub(crate) fn name(who: Who) -> String {
     }
 }
 
-/// Only a client may, and only for the own account.
+/// Authorises the client of this account only.
 pub(crate) fn own(caller: Who, client: usize) -> Result<(), Refusal> {
     match caller {
         Who::Client(number) if number == client => Ok(()),
@@ -296,17 +296,17 @@ pub(crate) fn own(caller: Who, client: usize) -> Result<(), Refusal> {
     }
 }
 
-/// A time in a request.
+/// Formats a time for a request.
 pub(crate) fn at(ms: Ms) -> String {
     Timestamp::from_millisecond(ms).expect("a time of the model").to_string()
 }
 
-/// Whether a part of a path names somebody or something, and not a route.
+/// Returns true if a part of a path is an id.
 fn is_id(part: &str) -> bool {
     part.len() >= 26 && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
-/// Times in milliseconds, numbers whole or not, and what is not set not there: so that forms of one meaning are equal.
+/// Normalises a value for comparison: times in milliseconds, numbers as floats, and no null fields.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {

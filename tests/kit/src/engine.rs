@@ -29,7 +29,7 @@ pub enum Engine {
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// Startup timeout of DynamoDB Local: it usually answers after 4 s, later on a machine under load.
-const START: Duration = Duration::from_secs(90);
+const START_TIMEOUT: Duration = Duration::from_secs(90);
 
 static EMBEDDED: OnceCell<embedded_dynamodb::Engine> = OnceCell::const_new();
 static LOCAL: OnceCell<Local> = OnceCell::const_new();
@@ -114,11 +114,11 @@ macro_rules! on_each_engine {
 struct Local {
     port: u16,
     /// Watchdog shell: kills Java when the pipe to it closes, and exits when Java does.
-    _keeper: Child,
+    _watchdog: Child,
     _directory: TempDir,
 }
 
-const KEEPER: &str = r#"
+const WATCHDOG: &str = r#"
 exec 3<&0
 "$@" 3<&- &
 tool=$!
@@ -135,8 +135,8 @@ impl Local {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let log = directory.path().join("log");
         let output = fs::File::create(&log).expect("the log is created");
-        let mut keeper = Command::new("sh")
-            .args(["-c", KEEPER, "keeper", "java", "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+        let mut watchdog = Command::new("sh")
+            .args(["-c", WATCHDOG, "watchdog", "java", "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
             .arg(format!("-Djava.library.path={home}/DynamoDBLocal_lib"))
             .args(["-jar", &format!("{home}/DynamoDBLocal.jar"), "-inMemory", "-sharedDb", "-disableTelemetry"])
             .args(["-port", &port.to_string()])
@@ -147,13 +147,13 @@ impl Local {
             .expect("a shell starts");
         let started = Instant::now();
         while tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
-            let ended = keeper.try_wait().expect("the state of the shell").is_some();
-            if ended || started.elapsed() > START {
+            let ended = watchdog.try_wait().expect("the state of the shell").is_some();
+            if ended || started.elapsed() > START_TIMEOUT {
                 panic!("DynamoDB Local does not start; it needs `java`, version 17 or later:\n{}", read(&log));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Self { port, _keeper: keeper, _directory: directory }
+        Self { port, _watchdog: watchdog, _directory: directory }
     }
 }
 

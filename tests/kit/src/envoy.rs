@@ -23,7 +23,7 @@ pub const RENEWED_CERTIFICATE: &str = include_str!("../tls/renewed-certificate.p
 pub const RENEWED_KEY: &str = include_str!("../tls/renewed-key.pem");
 
 /// Startup timeout of Envoy.
-const START: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Services behind an Envoy.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub struct Envoy {
     /// Address of the administration interface.
     admin: SocketAddr,
     /// Watchdog shell: kills Envoy when the pipe to it closes, even if this process is killed.
-    keeper: Child,
+    watchdog: Child,
     _directory: TempDir,
 }
 
@@ -85,8 +85,8 @@ impl Envoy {
         fs::write(at("envoy.yaml"), edit(yaml)).expect("the configuration is written");
 
         let log = fs::File::create(at("log")).expect("the log is created");
-        let keeper = Command::new("sh")
-            .args(["-c", "\"$@\" & pid=$!; cat >/dev/null; kill -KILL $pid; wait $pid", "keeper"])
+        let watchdog = Command::new("sh")
+            .args(["-c", "\"$@\" & pid=$!; cat >/dev/null; kill -KILL $pid; wait $pid", "watchdog"])
             .arg(binary())
             .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"])
             .args(["--file-flush-interval-msec", "50", "--config-path"])
@@ -104,12 +104,15 @@ impl Envoy {
             if let Some(found) = listeners(&at("admin")).await {
                 break found;
             }
-            if started.elapsed() > START {
-                panic!("Envoy is not ready after {START:?}:\n{}", fs::read_to_string(at("log")).unwrap_or_default());
+            if started.elapsed() > START_TIMEOUT {
+                panic!(
+                    "Envoy is not ready after {START_TIMEOUT:?}:\n{}",
+                    fs::read_to_string(at("log")).unwrap_or_default()
+                );
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
-        Self { address, admin, keeper, _directory: directory }
+        Self { address, admin, watchdog, _directory: directory }
     }
 
     /// Returns the listen address for REST and gRPC.
@@ -133,8 +136,8 @@ impl Envoy {
 
 impl Drop for Envoy {
     fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        drop(self.keeper.wait());
+        drop(self.watchdog.stdin.take());
+        drop(self.watchdog.wait());
     }
 }
 

@@ -20,7 +20,7 @@ use crate::test_env::{Front, TestEnv};
 pub const PASSWORD: &str = "seven quiet herons";
 
 /// Timeout for Envoy to fetch a new key.
-const KEYS: Duration = Duration::from_secs(20);
+const KEYS_TIMEOUT: Duration = Duration::from_secs(20);
 
 static PEOPLE: AtomicU32 = AtomicU32::new(0);
 
@@ -173,7 +173,7 @@ impl TestMesh {
         }
         let asked = Instant::now();
         while self.get("/clients", who).await.status == 401 {
-            assert!(asked.elapsed() < KEYS, "Envoy reads the keys");
+            assert!(asked.elapsed() < KEYS_TIMEOUT, "Envoy reads the keys");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

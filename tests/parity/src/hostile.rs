@@ -62,7 +62,7 @@ impl<A> Row<A> {
 
 /// Makes every attempt at both fronts concurrently, and fails with a list of the unexpected outcomes. At most
 /// `most_differences` rows may differ, a number that may only get smaller.
-async fn hold<A, F>(pair: &Pair, most_differences: usize, rows: &[Row<A>], attempt: impl Fn(SocketAddr, &A) -> F)
+async fn check_rows<A, F>(pair: &Pair, most_differences: usize, rows: &[Row<A>], attempt: impl Fn(SocketAddr, &A) -> F)
 where
     F: Future<Output = String>,
 {

@@ -2,9 +2,9 @@
 
 mod calls;
 mod limits;
+mod observability;
 mod pages;
 mod replicas;
-mod seen;
 mod service;
 mod tls;
 mod tokens;
@@ -20,7 +20,7 @@ use crate::wire::{call, send};
 use self::service::{Reply, Service};
 
 /// Starts Envoy in front of a mesh whose services are all down.
-async fn before_nothing() -> Envoy {
+async fn envoy_without_services() -> Envoy {
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
     let people = proto::RPCS.iter().filter(|rpc| !rpc.is_internal());
     let upstreams = people.map(|rpc| (rpc.service().to_owned(), closed)).collect();
@@ -39,7 +39,7 @@ async fn native(front: SocketAddr, path: &str) -> (u16, Option<String>) {
 /// The answer reveals nothing about the internals.
 #[tokio::test]
 async fn service_down_answers_unavailable_with_retry_after() {
-    let envoy = before_nothing().await;
+    let envoy = envoy_without_services().await;
     let answer = send(envoy.address(), &request("GET", "/.well-known/jwks.json")).await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.headers["retry-after"], ["1"]);
@@ -73,7 +73,7 @@ async fn readiness_requires_every_service() {
 
 #[tokio::test]
 async fn only_public_rpcs_are_routed() {
-    let envoy = before_nothing().await;
+    let envoy = envoy_without_services().await;
     for rpc in proto::RPCS {
         let routed = native(envoy.address(), rpc.path).await;
         // 14: routed to a service that is down. 16: routed, but the token is missing. 12: no route.

@@ -1,4 +1,4 @@
-//! What sessions, appointments and messages cost.
+//! DynamoDB calls of sessions, appointments and messages.
 
 use kit::mesh::Someone;
 use proto::events::v1::event::Kind;
@@ -8,24 +8,24 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tonic::transport::Channel;
 
-use super::Book;
+use super::Recorder;
 
-pub(super) async fn play(book: &mut Book<'_>) {
-    let client = book.watched.mesh.client("Asha").await;
-    let therapist = book.watched.mesh.therapist("Noor", "Grief", "110001").await;
+pub(super) async fn play(recorder: &mut Recorder<'_>) {
+    let client = recorder.watched.mesh.client("Asha").await;
+    let therapist = recorder.watched.mesh.therapist("Noor", "Grief", "110001").await;
     let pair = json!({"therapistId": therapist.id});
     let mapping = format!("/mapping/{}", client.id);
-    book.watched.mesh.ask(Method::POST, &mapping, Some(&client), Some(pair)).await.expect(201);
-    sessions(book, &therapist).await;
-    booked(book, &client, &therapist).await;
-    appointments(book, &client, &therapist).await;
-    endings(book, &client, &therapist).await;
-    late(book, &client, &therapist).await;
-    messages(book, &client, &therapist).await;
-    watching(book, &client, &therapist).await;
+    recorder.watched.mesh.ask(Method::POST, &mapping, Some(&client), Some(pair)).await.expect(201);
+    sessions(recorder, &therapist).await;
+    booked(recorder, &client, &therapist).await;
+    appointments(recorder, &client, &therapist).await;
+    endings(recorder, &client, &therapist).await;
+    late(recorder, &client, &therapist).await;
+    messages(recorder, &client, &therapist).await;
+    watching(recorder, &client, &therapist).await;
 }
 
-/// A session on a day of January 2100.
+/// Returns a session on a day of January 2100.
 fn on(day: u32) -> Value {
     json!({"sessionDate": format!("2100-01-{day:02}T09:00:00Z"), "endTime": "10:00"})
 }
@@ -42,67 +42,67 @@ fn appointment(made: &Value) -> String {
     path("appointments", made, "appointmentId")
 }
 
-/// The days in one batch, and one transaction with the session.
+/// Days in one batch, and one transaction with the session.
 const ADD: &[&str] = &["BatchGetItem Sessions", "TransactWriteItems Sessions"];
 const MOVE: &[&str] = &["GetItem Sessions", "BatchGetItem Sessions", "TransactWriteItems Sessions"];
 
-async fn sessions(book: &mut Book<'_>, therapist: &Someone) {
-    let bare = book.request(Method::POST, "/sessions", Some(therapist), Some(&on(2)));
+async fn sessions(recorder: &mut Recorder<'_>, therapist: &Someone) {
+    let bare = recorder.request(Method::POST, "/sessions", Some(therapist), Some(&on(2)));
     let calls = &["BatchGetItem DataKeys", "PutItem DataKeys", "BatchGetItem Sessions", "TransactWriteItems Sessions"];
-    book.row("CreateSession, the first", bare, calls).await;
+    recorder.row("CreateSession, the first", bare, calls).await;
     let mut noted = on(3);
     noted["privateNotes"] = "mine".into();
-    let first = book.request(Method::POST, "/sessions", Some(therapist), Some(&noted));
-    book.row("CreateSession", first, ADD).await;
+    let first = recorder.request(Method::POST, "/sessions", Some(therapist), Some(&noted));
+    recorder.row("CreateSession", first, ADD).await;
     noted["sessionDate"] = "2100-01-04T09:00:00Z".into();
     let keyed =
-        || book.request(Method::POST, "/sessions", Some(therapist), Some(&noted)).header("idempotency-key", "k");
+        || recorder.request(Method::POST, "/sessions", Some(therapist), Some(&noted)).header("idempotency-key", "k");
     let (once, again) = (keyed(), keyed());
     let calls = &["GetItem Sessions", "BatchGetItem Sessions", "TransactWriteItems Sessions"];
-    let made = book.row("CreateSession with a key", once, calls).await;
-    book.row("CreateSession with a key, again", again, &["GetItem Sessions", "GetItem Sessions"]).await;
+    let made = recorder.row("CreateSession with a key", once, calls).await;
+    recorder.row("CreateSession with a key, again", again, &["GetItem Sessions", "GetItem Sessions"]).await;
 
-    let request = book.request(Method::GET, &session(&made), Some(therapist), None);
-    book.row("GetSession", request, &["GetItem Sessions"]).await;
+    let request = recorder.request(Method::GET, &session(&made), Some(therapist), None);
+    recorder.row("GetSession", request, &["GetItem Sessions"]).await;
     let week = "?status=AVAILABLE&afterDate=2100-01-01T00:00:00Z&beforeDate=2100-01-08T00:00:00Z";
     for filter in ["", "?pageSize=1", week] {
         let path = format!("/sessions{filter}");
-        let request = book.request(Method::GET, &path, Some(therapist), None);
-        book.row("ListSessions by the therapist", request, &["Query Sessions"]).await;
+        let request = recorder.request(Method::GET, &path, Some(therapist), None);
+        recorder.row("ListSessions by the therapist", request, &["Query Sessions"]).await;
     }
     let notes = json!({"sharedNotes": "ours"});
-    let request = book.request(Method::PUT, &format!("{}/notes", session(&made)), Some(therapist), Some(&notes));
-    book.row("UpdateNotes", request, &["GetItem Sessions", "PutItem Sessions"]).await;
+    let request = recorder.request(Method::PUT, &format!("{}/notes", session(&made)), Some(therapist), Some(&notes));
+    recorder.row("UpdateNotes", request, &["GetItem Sessions", "PutItem Sessions"]).await;
     let later = json!({"sessionDate": "2100-01-05T09:00:00Z"});
-    let request = book.request(Method::PUT, &session(&made), Some(therapist), Some(&later));
-    book.row("UpdateSession: another day", request, MOVE).await;
-    let request = book.request(Method::DELETE, &session(&made), Some(therapist), None);
+    let request = recorder.request(Method::PUT, &session(&made), Some(therapist), Some(&later));
+    recorder.row("UpdateSession: another day", request, MOVE).await;
+    let request = recorder.request(Method::DELETE, &session(&made), Some(therapist), None);
     let calls = &[
         "GetItem Sessions",
         "BatchGetItem Sessions",
         "TransactWriteItems Sessions",
-        // The requests for it, none; then what is cancelled goes.
+        // Its requests: none; then the cancelled session is deleted.
         "GetItem Sessions",
         "Query Appointments",
         "UpdateItem Sessions",
         "GetItem Sessions",
         "DeleteItem Sessions",
     ];
-    book.row("DeleteSession", request, calls).await;
+    recorder.row("DeleteSession", request, calls).await;
 }
 
-/// A session that is added for a client at once: the contact, the slot, the appointment.
-async fn booked(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
+/// Records a session that is created for a client: contact, slot and appointment.
+async fn booked(recorder: &mut Recorder<'_>, client: &Someone, therapist: &Someone) {
     let mut at_once = on(10);
     at_once["clientId"] = client.id.clone().into();
     at_once["sharedNotes"] = "ours".into();
-    let request = book.request(Method::POST, "/sessions", Some(therapist), Some(&at_once));
+    let request = recorder.request(Method::POST, "/sessions", Some(therapist), Some(&at_once));
     let calls = &[
         // The contact.
         "BatchGetItem Mappings",
         "GetItem Mappings",
         "TransactWriteItems Mappings",
-        // The shared notes are the client's.
+        // Shared notes are encrypted for the client.
         "BatchGetItem DataKeys",
         "PutItem DataKeys",
         "BatchGetItem Sessions",
@@ -113,7 +113,7 @@ async fn booked(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
         "Query Appointments",
         "UpdateItem Sessions",
     ];
-    let made = book.row("CreateSession for a client", request, calls).await;
+    let made = recorder.row("CreateSession for a client", request, calls).await;
     let free = format!("/sessions?therapistId={}", therapist.id);
     let week = format!("{free}&status=AVAILABLE&afterDate=2100-01-01T00:00:00Z&beforeDate=2100-01-08T00:00:00Z");
     for (what, path, calls) in [
@@ -121,12 +121,13 @@ async fn booked(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
         ("ListSessions by a client: the free and the own", &*free, &["Query Sessions", "Query Sessions"][..]),
         ("ListSessions by a client: the own", "/sessions", &["Query Sessions"][..]),
     ] {
-        let request = book.request(Method::GET, path, Some(client), None);
-        book.row(what, request, calls).await;
+        let request = recorder.request(Method::GET, path, Some(client), None);
+        recorder.row(what, request, calls).await;
     }
-    let request = book.request(Method::GET, &session(&made), Some(client), None);
-    book.row("GetSession by its client", request, &["GetItem Sessions"]).await;
-    let request = book.request(Method::PUT, &session(&made), Some(therapist), Some(&json!({"status": "CANCELLED"})));
+    let request = recorder.request(Method::GET, &session(&made), Some(client), None);
+    recorder.row("GetSession by its client", request, &["GetItem Sessions"]).await;
+    let request =
+        recorder.request(Method::PUT, &session(&made), Some(therapist), Some(&json!({"status": "CANCELLED"})));
     let calls = &[
         "GetItem Sessions",
         "BatchGetItem Sessions",
@@ -136,10 +137,10 @@ async fn booked(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
         "Query Appointments",
         "UpdateItem Sessions",
     ];
-    book.row("UpdateSession: cancel what is booked", request, calls).await;
+    recorder.row("UpdateSession: cancel what is booked", request, calls).await;
 }
 
-/// The session, how many requests wait, the contact, the request, and the session once more.
+/// Session, number of pending requests, contact, request, and the session again.
 const ASK: &[&str] = &[
     "GetItem Sessions",
     "Query Appointments",
@@ -147,7 +148,7 @@ const ASK: &[&str] = &[
     "TransactWriteItems Appointments",
     "GetItem Sessions",
 ];
-/// The first time the contact is noted.
+/// The same with the first contact, which is stored.
 const ASK_FIRST: &[&str] = &[
     "GetItem Sessions",
     "Query Appointments",
@@ -158,7 +159,7 @@ const ASK_FIRST: &[&str] = &[
     "TransactWriteItems Appointments",
     "GetItem Sessions",
 ];
-/// The session is taken, and its event is delivered: this request is accepted, the others are rejected.
+/// Booked session and its event: this request is accepted, the others are rejected.
 const ACCEPT: &[&str] = &[
     "GetItem Appointments",
     "GetItem Sessions",
@@ -180,41 +181,55 @@ const REVOKE: &[&str] = &[
 
 type Costs = &'static [&'static str];
 
-async fn ask(book: &mut Book<'_>, client: &Someone, therapist: &Someone, day: u32, calls: Costs) -> (Value, Value) {
-    let offered = book.watched.mesh.ask(Method::POST, "/sessions", Some(therapist), Some(on(day))).await.expect(201);
+async fn ask(
+    recorder: &mut Recorder<'_>,
+    client: &Someone,
+    therapist: &Someone,
+    day: u32,
+    calls: Costs,
+) -> (Value, Value) {
+    let offered =
+        recorder.watched.mesh.ask(Method::POST, "/sessions", Some(therapist), Some(on(day))).await.expect(201);
     let wish = json!({"therapistId": therapist.id, "sessionId": offered["sessionId"],
         "appointmentDate": offered["sessionDate"]});
-    let request = book.request(Method::POST, "/appointments", Some(client), Some(&wish));
-    let made = book.row("CreateAppointment", request, calls).await;
+    let request = recorder.request(Method::POST, "/appointments", Some(client), Some(&wish));
+    let made = recorder.row("CreateAppointment", request, calls).await;
     (offered, made)
 }
 
-async fn answer(book: &mut Book<'_>, what: &'static str, who: &Someone, asked: &Value, status: &str, calls: Costs) {
+async fn answer(
+    recorder: &mut Recorder<'_>,
+    what: &'static str,
+    who: &Someone,
+    asked: &Value,
+    status: &str,
+    calls: Costs,
+) {
     let path = format!("{}/status", appointment(asked));
-    let request = book.request(Method::PUT, &path, Some(who), Some(&json!({"status": status})));
-    book.row(what, request, calls).await;
+    let request = recorder.request(Method::PUT, &path, Some(who), Some(&json!({"status": status})));
+    recorder.row(what, request, calls).await;
 }
 
-async fn appointments(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
-    let (_, asked) = ask(book, client, therapist, 20, ASK_FIRST).await;
-    let request = book.request(Method::GET, &appointment(&asked), Some(client), None);
-    book.row("GetAppointment", request, &["GetItem Appointments"]).await;
-    let request = book.request(Method::GET, &format!("{}/status", appointment(&asked)), Some(therapist), None);
-    book.row("GetAppointmentStatus", request, &["GetItem Appointments"]).await;
+async fn appointments(recorder: &mut Recorder<'_>, client: &Someone, therapist: &Someone) {
+    let (_, asked) = ask(recorder, client, therapist, 20, ASK_FIRST).await;
+    let request = recorder.request(Method::GET, &appointment(&asked), Some(client), None);
+    recorder.row("GetAppointment", request, &["GetItem Appointments"]).await;
+    let request = recorder.request(Method::GET, &format!("{}/status", appointment(&asked)), Some(therapist), None);
+    recorder.row("GetAppointmentStatus", request, &["GetItem Appointments"]).await;
     for filter in ["", "?status=PENDING", "?pageSize=1"] {
         for who in [client, therapist] {
-            let request = book.request(Method::GET, &format!("/appointments{filter}"), Some(who), None);
-            book.row("ListAppointments", request, &["Query Appointments"]).await;
+            let request = recorder.request(Method::GET, &format!("/appointments{filter}"), Some(who), None);
+            recorder.row("ListAppointments", request, &["Query Appointments"]).await;
         }
     }
     let of_both = format!("/appointments?therapistId={}&clientId={}", therapist.id, client.id);
-    let request = book.request(Method::GET, &of_both, Some(client), None);
-    book.row("ListAppointments of the two", request, &["Query Appointments"]).await;
-    answer(book, "UpdateAppointmentStatus: accept", therapist, &asked, "ACCEPTED", ACCEPT).await;
-    answer(book, "UpdateAppointmentStatus: revoke", client, &asked, "REVOKED", REVOKE).await;
-    let (_, asked) = ask(book, client, therapist, 21, ASK).await;
+    let request = recorder.request(Method::GET, &of_both, Some(client), None);
+    recorder.row("ListAppointments of the two", request, &["Query Appointments"]).await;
+    answer(recorder, "UpdateAppointmentStatus: accept", therapist, &asked, "ACCEPTED", ACCEPT).await;
+    answer(recorder, "UpdateAppointmentStatus: revoke", client, &asked, "REVOKED", REVOKE).await;
+    let (_, asked) = ask(recorder, client, therapist, 21, ASK).await;
     answer(
-        book,
+        recorder,
         "UpdateAppointmentStatus: reject",
         therapist,
         &asked,
@@ -224,18 +239,18 @@ async fn appointments(book: &mut Book<'_>, client: &Someone, therapist: &Someone
     .await;
 }
 
-async fn endings(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
-    let (_, asked) = ask(book, client, therapist, 22, ASK).await;
-    let request = book.request(Method::DELETE, &appointment(&asked), Some(client), None);
-    book.row("CancelAppointment", request, &["GetItem Appointments", "TransactWriteItems Appointments"]).await;
-    let (offered, asked) = ask(book, client, therapist, 23, ASK).await;
-    answer(book, "UpdateAppointmentStatus: accept, once more", therapist, &asked, "ACCEPTED", ACCEPT).await;
-    let request = book.request(Method::DELETE, &session(&offered), Some(therapist), None);
+async fn endings(recorder: &mut Recorder<'_>, client: &Someone, therapist: &Someone) {
+    let (_, asked) = ask(recorder, client, therapist, 22, ASK).await;
+    let request = recorder.request(Method::DELETE, &appointment(&asked), Some(client), None);
+    recorder.row("CancelAppointment", request, &["GetItem Appointments", "TransactWriteItems Appointments"]).await;
+    let (offered, asked) = ask(recorder, client, therapist, 23, ASK).await;
+    answer(recorder, "UpdateAppointmentStatus: accept, once more", therapist, &asked, "ACCEPTED", ACCEPT).await;
+    let request = recorder.request(Method::DELETE, &session(&offered), Some(therapist), None);
     let calls = &[
         "GetItem Sessions",
         "BatchGetItem Sessions",
         "TransactWriteItems Sessions",
-        // The appointment is revoked, and the session goes.
+        // The appointment is revoked, and the session deleted.
         "GetItem Sessions",
         "GetItem Appointments",
         "TransactWriteItems Appointments",
@@ -244,12 +259,12 @@ async fn endings(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
         "GetItem Sessions",
         "DeleteItem Sessions",
     ];
-    book.row("DeleteSession: what is booked", request, calls).await;
+    recorder.row("DeleteSession: what is booked", request, calls).await;
 }
 
-/// A booking that comes after its appointment is gone: the slot is given back.
-async fn late(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
-    let mesh = &book.watched.mesh;
+/// Records a booking event after its appointment is gone, which releases the slot.
+async fn late(recorder: &mut Recorder<'_>, client: &Someone, therapist: &Someone) {
+    let mesh = &recorder.watched.mesh;
     let offered = mesh.ask(Method::POST, "/sessions", Some(therapist), Some(on(24))).await.expect(201);
     let text = |field: &str| offered[field].as_str().unwrap().to_owned();
     let booked = SessionBooked {
@@ -263,28 +278,28 @@ async fn late(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
     };
     let event = Event { id: client.id.clone(), time: None, kind: Some(Kind::SessionBooked(booked)) };
     let mut request = tonic::Request::new(DeliverRequest { event: Some(event) });
-    let (trace, parent) = book.watched.new_trace();
+    let (trace, parent) = recorder.watched.new_trace();
     request.metadata_mut().insert("traceparent", parent.parse().unwrap());
     request.metadata_mut().insert("workload-identity-token", mesh.workload_token("sessions").parse().unwrap());
     let channel = Channel::from_shared(mesh.service("appointments")).unwrap().connect().await.unwrap();
     SubscriberServiceClient::new(channel).deliver(request).await.unwrap();
     let calls = &["GetItem Appointments", "GetItem Sessions"];
-    book.rows.push(("Deliver: a booking that comes late", trace, calls));
+    recorder.rows.push(("Deliver: a booking that comes late", trace, calls));
 }
 
-/// Whether the contact is noted, and the message.
+/// Check of the contact, and message.
 const SEND: &[&str] = &["BatchGetItem Mappings", "TransactWriteItems Messages"];
 
-async fn messages(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
+async fn messages(recorder: &mut Recorder<'_>, client: &Someone, therapist: &Someone) {
     let mut send = async |what, from: &Someone, to: &Someone, key: Option<&str>, calls| {
         let text = json!({"receiverId": to.id, "message": "hello"});
-        let mut request = book.request(Method::POST, "/messages", Some(from), Some(&text));
+        let mut request = recorder.request(Method::POST, "/messages", Some(from), Some(&text));
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
-        book.row(what, request, calls).await
+        recorder.row(what, request, calls).await
     };
-    // The contact, the key, and where the conversation ends; from then on the writer knows.
+    // Contact, data key, and end of the conversation, which the writer caches.
     let calls = &[
         "BatchGetItem Mappings",
         "BatchGetItem Therapists",
@@ -305,25 +320,25 @@ async fn messages(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
     send("SendMessage with a key, again", client, therapist, Some("k"), calls).await;
 
     let path = format!("/messages/history?senderId={}&receiverId={}", client.id, therapist.id);
-    let request = book.request(Method::GET, &path, Some(client), None);
-    book.row("ListMessages", request, &["Query Messages"]).await;
+    let request = recorder.request(Method::GET, &path, Some(client), None);
+    recorder.row("ListMessages", request, &["Query Messages"]).await;
     for (who, names) in [(client, "BatchGetItem Therapists"), (therapist, "BatchGetItem Clients")] {
-        let request = book.request(Method::GET, "/messages/conversations", Some(who), None);
+        let request = recorder.request(Method::GET, "/messages/conversations", Some(who), None);
         let calls: &'static [&'static str] = match names {
             "BatchGetItem Clients" => &["Query Messages", "BatchGetItem Messages", "BatchGetItem Clients"],
             _ => &["Query Messages", "BatchGetItem Messages", "BatchGetItem Therapists"],
         };
-        book.row("ListConversations", request, calls).await;
+        recorder.row("ListConversations", request, calls).await;
     }
     let read = json!({"peerId": therapist.id, "messageId": last["messageId"]});
-    let request = book.request(Method::PUT, "/messages/read", Some(client), Some(&read));
-    book.row("MarkRead", request, &["GetItem Messages", "UpdateItem Messages"]).await;
+    let request = recorder.request(Method::PUT, "/messages/read", Some(client), Some(&read));
+    recorder.row("MarkRead", request, &["GetItem Messages", "UpdateItem Messages"]).await;
 }
 
-/// A watcher costs the login, the place to go on from, a page, and one that says there is no more; being there costs nothing.
-async fn watching(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
+/// Records watches: login, position, a page, and an empty page. An idle watch makes no calls.
+async fn watching(recorder: &mut Recorder<'_>, client: &Someone, therapist: &Someone) {
     let history = format!("/messages/history?senderId={}&receiverId={}", client.id, therapist.id);
-    let all = book.watched.mesh.get(&history, client).await.expect(200);
+    let all = recorder.watched.mesh.get(&history, client).await.expect(200);
     let first = all.as_array().unwrap().last().unwrap()["messageId"].as_str().unwrap().to_owned();
     for (what, after, calls) in [
         ("WatchConversation from now on", String::new(), &["BatchGetItem Users", "GetItem Messages"][..]),
@@ -334,7 +349,7 @@ async fn watching(book: &mut Book<'_>, client: &Someone, therapist: &Someone) {
         ),
     ] {
         let watch = format!("/messages/watch?peerId={}{after}", therapist.id);
-        let request = book.request(Method::GET, &watch, Some(client), None);
-        book.stream(what, request, !after.is_empty(), calls).await;
+        let request = recorder.request(Method::GET, &watch, Some(client), None);
+        recorder.stream(what, request, !after.is_empty(), calls).await;
     }
 }

@@ -2,17 +2,14 @@ use kernel::TherapistId;
 use kit::engine::Engine;
 use proto::events::v1::account_ended::Role;
 
-use super::{World, turn};
+use super::{World, side_of};
 use crate::model::{Pair, Side};
 use crate::ops::Ops;
 use crate::store::{heads, thread};
 
-kit::on_each_engine!(
-    an_ended_client_leaves_no_message_and_takes_nobody_elses,
-    an_ended_therapist_leaves_the_clients_their_conversations,
-);
+kit::on_each_engine!(client_deletion_erases_only_own_conversations, therapist_deletion_keeps_conversations,);
 
-/// How many items there are of a client.
+/// Counts the items of a client's conversations.
 async fn items(ops: &Ops, pairs: &[Pair]) -> usize {
     let mut count = 0;
     for pair in pairs {
@@ -23,7 +20,7 @@ async fn items(ops: &Ops, pairs: &[Pair]) -> usize {
     count
 }
 
-async fn an_ended_client_leaves_no_message_and_takes_nobody_elses(engine: Engine) {
+async fn client_deletion_erases_only_own_conversations(engine: Engine) {
     let world = World::new(engine).await;
     let (ops, client) = (world.replica().await, world.user());
     let therapists: Vec<_> = (0..3).map(|_| TherapistId::from(world.user())).collect();
@@ -31,26 +28,26 @@ async fn an_ended_client_leaves_no_message_and_takes_nobody_elses(engine: Engine
     let other = Pair { client: world.user().into(), therapist: therapists[0] };
     for pair in ended.iter().chain([&other]) {
         for number in 0..3 {
-            world.send(&ops, *pair, turn(number), "hello").await.unwrap();
+            world.send(&ops, *pair, side_of(number), "hello").await.unwrap();
         }
     }
     let sends = (0..230).map(|_| world.send(&ops, ended[0], Side::Client, "more"));
     assert!(futures_util::future::join_all(sends).await.iter().all(Result::is_ok));
-    // As often as the outbox likes.
+    // The outbox may deliver the event repeatedly.
     for _ in 0..2 {
         ops.handle_account_deleted(client, Role::Client).await.unwrap();
         assert_eq!(items(&ops, &ended).await, 0);
         assert_eq!(world.history(&ops, other, Side::Therapist, 50).await.len(), 3);
     }
-    // Who wrote in it remembers where it ended; another one goes on, all the same.
+    // The task of the conversation has cached the old end, and starts over.
     world.send(&ops, ended[0], Side::Therapist, "hello?").await.unwrap();
-    world.is_whole(&ops, ended[0], ["hello?".to_owned()]).await;
+    world.assert_complete(&ops, ended[0], ["hello?".to_owned()]).await;
 }
 
-async fn an_ended_therapist_leaves_the_clients_their_conversations(engine: Engine) {
+async fn therapist_deletion_keeps_conversations(engine: Engine) {
     let world = World::new(engine).await;
-    let (ops, pair) = (world.replica().await, world.strangers());
+    let (ops, pair) = (world.replica().await, world.new_pair());
     world.send(&ops, pair, Side::Therapist, "hello").await.unwrap();
     ops.handle_account_deleted(pair.therapist.into(), Role::Therapist).await.unwrap();
-    world.is_whole(&ops, pair, ["hello".to_owned()]).await;
+    world.assert_complete(&ops, pair, ["hello".to_owned()]).await;
 }

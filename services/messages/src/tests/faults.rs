@@ -8,21 +8,22 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
-use super::{World, reason, turn};
+use super::{World, reason, side_of};
 use crate::model::Side;
 
 kit::on_each_engine!(
-    what_is_acknowledged_is_there_once_whatever_fails,
-    a_batch_whose_answers_get_lost_is_stored_once,
-    a_used_key_decides_its_own_message_alone,
-    one_key_at_once_is_one_message,
+    acknowledged_message_is_stored_once_despite_faults,
+    batch_with_lost_responses_is_stored_once,
+    reused_key_affects_only_its_message,
+    concurrent_sends_with_one_key_create_one_message,
 );
 
-/// How many send at once, and how much each.
+/// Number of concurrent senders.
 const SENDERS: usize = 6;
+/// Number of messages of each sender.
 const MESSAGES: usize = 12;
 
-async fn what_is_acknowledged_is_there_once_whatever_fails(engine: Engine) {
+async fn acknowledged_message_is_stored_once_despite_faults(engine: Engine) {
     let world = World::new(engine).await;
     let mut runner = TestRunner::default();
     println!("seed: {:?}", runner.rng());
@@ -35,17 +36,17 @@ async fn what_is_acknowledged_is_there_once_whatever_fails(engine: Engine) {
         world.replica_by(&world.clock, &proxy.endpoint()).await,
         world.replica_by(&world.clock, &proxy.endpoint()).await,
     ];
-    let pair = world.strangers();
+    let pair = world.new_pair();
     let sender = |sender: usize| {
         let (world, replicas) = (&world, &replicas);
         async move {
             for number in 0..MESSAGES {
                 let text = format!("{sender}: {number}");
                 let mut attempt = sender;
-                // The next try may come to another replica.
+                // The next attempt goes to the other replica.
                 loop {
                     let ops = &replicas[attempt % 2];
-                    match world.send_keyed(ops, pair, turn(sender), &text, Some(&text)).await {
+                    match world.send_keyed(ops, pair, side_of(sender), &text, Some(&text)).await {
                         Ok(message) => break assert_eq!(message.text.as_str(), text),
                         Err(error) => assert_eq!(error.kind(), Kind::Unavailable, "{error:?}"),
                     }
@@ -57,37 +58,37 @@ async fn what_is_acknowledged_is_there_once_whatever_fails(engine: Engine) {
     join_all((0..SENDERS).map(sender)).await;
     let texts = (0..SENDERS).flat_map(|sender| (0..MESSAGES).map(move |number| format!("{sender}: {number}")));
     let ops = world.replica().await;
-    world.is_whole(&ops, pair, texts).await;
+    world.assert_complete(&ops, pair, texts).await;
 }
 
-async fn a_batch_whose_answers_get_lost_is_stored_once(engine: Engine) {
+async fn batch_with_lost_responses_is_stored_once(engine: Engine) {
     let world = World::new(engine).await;
     let proxy = Proxy::start(&world.engine.endpoint.clone().unwrap());
-    let (ops, pair) = (world.replica_by(&world.clock, &proxy.endpoint()).await, world.strangers());
+    let (ops, pair) = (world.replica_by(&world.clock, &proxy.endpoint()).await, world.new_pair());
     proxy.only(|call| call.operation == "TransactWriteItems");
     for lost in 1..=8 {
-        // More than the SDK's own attempts, too: then the store alone knows what became of the batch.
+        // Also more than the SDK's own attempts: then only the store knows the outcome of the batch.
         proxy.next((0..lost).map(|_| Mode::LoseAnswer));
         let one = |number: usize| {
             let (world, ops) = (&world, &ops);
-            async move { world.send(ops, pair, turn(number), &format!("{lost}: {number}")).await }
+            async move { world.send(ops, pair, side_of(number), &format!("{lost}: {number}")).await }
         };
         let sent = join_all((0..5).map(one)).await;
         assert!(sent.iter().all(Result::is_ok), "{lost}: {:?}", sent.iter().find(|sent| sent.is_err()));
     }
     let texts = (1..=8).flat_map(|lost| (0..5).map(move |number| format!("{lost}: {number}")));
-    world.is_whole(&ops, pair, texts).await;
+    world.assert_complete(&ops, pair, texts).await;
 }
 
-async fn a_used_key_decides_its_own_message_alone(engine: Engine) {
+async fn reused_key_affects_only_its_message(engine: Engine) {
     let world = World::new(engine).await;
-    let (ops, pair) = (world.replica().await, world.strangers());
+    let (ops, pair) = (world.replica().await, world.new_pair());
     let (world, ops) = (&world, &ops);
     let send = |side, text: &'static str, key: &'static str| async move {
         world.send_keyed(ops, pair, side, text, Some(key).filter(|key| !key.is_empty())).await
     };
     let first = send(Side::Client, "one", "a").await.unwrap();
-    // All of it waits together: it is one batch but for what shares a key.
+    // All messages are queued together: they are one batch, except for those that share a key.
     let sent = join_all([
         send(Side::Client, "two", ""),
         send(Side::Client, "one", "a"),
@@ -99,12 +100,12 @@ async fn a_used_key_decides_its_own_message_alone(engine: Engine) {
     assert_eq!(sent[1].as_ref().unwrap(), &first);
     assert_eq!(reason(&sent[2]), "IDEMPOTENCY_KEY_REUSED");
     assert!([0, 3, 4].into_iter().all(|at| sent[at].is_ok()), "{sent:?}");
-    world.is_whole(ops, pair, ["one", "two", "three", "four"].map(str::to_owned)).await;
+    world.assert_complete(ops, pair, ["one", "two", "three", "four"].map(str::to_owned)).await;
 }
 
-async fn one_key_at_once_is_one_message(engine: Engine) {
+async fn concurrent_sends_with_one_key_create_one_message(engine: Engine) {
     let world = World::new(engine).await;
-    let (replicas, pair) = ([world.replica().await, world.replica().await], world.strangers());
+    let (replicas, pair) = ([world.replica().await, world.replica().await], world.new_pair());
     let send = |number: usize| {
         let (world, ops) = (&world, Arc::clone(&replicas[number % 2]));
         async move {
@@ -118,5 +119,5 @@ async fn one_key_at_once_is_one_message(engine: Engine) {
     };
     let sent = join_all((0..16).map(send)).await;
     assert!(sent.windows(2).all(|pair| pair[0] == pair[1]));
-    world.is_whole(&replicas[0], pair, ["once".to_owned()]).await;
+    world.assert_complete(&replicas[0], pair, ["once".to_owned()]).await;
 }

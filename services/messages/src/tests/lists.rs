@@ -5,27 +5,27 @@ use kit::engine::Engine;
 use kit::fault::Proxy;
 use serde::{Deserialize, Serialize};
 
-use super::{World, member, page, person, reason, say, turn};
+use super::{World, member, page, person, reason, side_of, text_of};
 use crate::lists::Conversation;
 use crate::model::{Pair, Side};
 use crate::ops::Ops;
 use crate::policy;
 
 kit::on_each_engine!(
-    pages_of_any_size_are_the_whole_conversation,
-    a_page_token_is_good_for_its_caller_and_conversation_alone,
-    a_message_opens_in_its_own_place_alone,
-    conversations_are_listed_by_when_they_were_last_written_in,
-    a_page_of_conversations_costs_one_call_of_each_kind,
-    a_page_of_conversations_ends_at_a_megabyte_of_text,
-    a_conversation_that_is_not_there_is_empty,
+    pages_of_any_size_cover_conversation,
+    page_token_is_bound_to_caller_and_conversation,
+    moved_or_changed_message_does_not_open,
+    conversations_sort_by_last_message,
+    conversations_page_costs_one_call_of_each_kind,
+    conversations_page_ends_at_1_mib_of_text,
+    missing_conversation_is_empty,
 );
 
-async fn pages_of_any_size_are_the_whole_conversation(engine: Engine) {
+async fn pages_of_any_size_cover_conversation(engine: Engine) {
     let world = World::new(engine).await;
-    let (ops, pair) = (world.replica().await, world.strangers());
+    let (ops, pair) = (world.replica().await, world.new_pair());
     for number in 0..45 {
-        world.send(&ops, pair, turn(number), &format!("message {number}")).await.unwrap();
+        world.send(&ops, pair, side_of(number), &format!("message {number}")).await.unwrap();
     }
     let whole = world.history(&ops, pair, Side::Client, 200).await;
     assert_eq!(whole.len(), 45);
@@ -36,17 +36,17 @@ async fn pages_of_any_size_are_the_whole_conversation(engine: Engine) {
         }
     }
     for (number, message) in whole.iter().rev().enumerate() {
-        assert_eq!((message.sender, message.text.as_str()), (turn(number), &*format!("message {number}")));
+        assert_eq!((message.sender, message.text.as_str()), (side_of(number), &*format!("message {number}")));
     }
 }
 
-async fn a_page_token_is_good_for_its_caller_and_conversation_alone(engine: Engine) {
+async fn page_token_is_bound_to_caller_and_conversation(engine: Engine) {
     let world = World::new(engine).await;
-    let (ops, pair) = (world.replica().await, world.strangers());
+    let (ops, pair) = (world.replica().await, world.new_pair());
     let other = Pair { therapist: world.user().into(), ..pair };
     for pair in [pair, other] {
         for number in 0..3 {
-            world.send(&ops, pair, turn(number), "hello").await.unwrap();
+            world.send(&ops, pair, side_of(number), "hello").await.unwrap();
         }
     }
     let list = async |pair: Pair, side, token: &str| {
@@ -64,7 +64,8 @@ async fn a_page_token_is_good_for_its_caller_and_conversation_alone(engine: Engi
     assert_eq!(refused.unwrap_err().kind(), Kind::InvalidArgument);
 }
 
-async fn a_message_opens_in_its_own_place_alone(engine: Engine) {
+/// The seal binds a message to its key and its format.
+async fn moved_or_changed_message_does_not_open(engine: Engine) {
     #[derive(Serialize, Deserialize)]
     struct Stored {
         message_id: String,
@@ -74,7 +75,7 @@ async fn a_message_opens_in_its_own_place_alone(engine: Engine) {
         by_client: u64,
     }
     let world = World::new(engine).await;
-    let (ops, pair) = (world.replica().await, world.strangers());
+    let (ops, pair) = (world.replica().await, world.new_pair());
     for text in ["canary", "other"] {
         world.send(&ops, pair, Side::Client, text).await.unwrap();
     }
@@ -93,10 +94,10 @@ async fn a_message_opens_in_its_own_place_alone(engine: Engine) {
         assert_eq!(list().await.unwrap_err().kind(), Kind::Internal);
     }
     let _ = table.put(&place(2), &good).run().await.unwrap();
-    assert_eq!(list().await.unwrap().items[0].text, say("other"));
+    assert_eq!(list().await.unwrap().items[0].text, text_of("other"));
 }
 
-/// Every page of somebody's conversations.
+/// Returns every page of a person's conversations.
 async fn conversations(world: &World, ops: &Ops, pair: Pair, side: Side, size: i32) -> Vec<Vec<Conversation>> {
     let (own, mut pages, mut wanted) = (policy::own(person(pair, side)), Vec::new(), page(size, ""));
     loop {
@@ -109,13 +110,13 @@ async fn conversations(world: &World, ops: &Ops, pair: Pair, side: Side, size: i
     }
 }
 
-async fn conversations_are_listed_by_when_they_were_last_written_in(engine: Engine) {
+async fn conversations_sort_by_last_message(engine: Engine) {
     let world = World::new(engine).await;
     let (ops, therapist) = (world.replica().await, TherapistId::from(world.user()));
     let pairs: Vec<_> = (0..7).map(|_| Pair { client: world.user().into(), therapist }).collect();
     for (number, at) in [0, 1, 2, 3, 4, 5, 6, 2, 0, 5].into_iter().enumerate() {
         world.clock.advance(std::time::Duration::from_millis(1));
-        world.send(&ops, pairs[at], turn(number), &format!("{number}")).await.unwrap();
+        world.send(&ops, pairs[at], side_of(number), &format!("{number}")).await.unwrap();
     }
     let order = [5, 0, 2, 6, 4, 3, 1];
     for size in [1, 3, 7, 50] {
@@ -126,13 +127,13 @@ async fn conversations_are_listed_by_when_they_were_last_written_in(engine: Engi
     }
     let pages = conversations(&world, &ops, pairs[0], Side::Therapist, 50).await;
     let first = &pages[0][0];
-    assert_eq!((first.last.text.as_str(), first.last.sender), ("9", turn(9)));
+    assert_eq!((first.last.text.as_str(), first.last.sender), ("9", side_of(9)));
     assert_eq!(first.peer_name, format!("name of {}", pairs[5].client));
-    // A client sees the own ones.
+    // A client sees only the own conversations.
     let own = conversations(&world, &ops, pairs[2], Side::Client, 50).await.concat_all();
     assert_eq!(own.len(), 1);
     assert_eq!((own[0].permit.pair(), own[0].last.text.as_str()), (pairs[2], "7"));
-    // Who has ended has neither text nor name any more.
+    // An ended account has neither text nor name any more.
     world.others.end(pairs[5].client.into());
     world.others.end(therapist.into());
     let fresh = world.replica().await;
@@ -154,24 +155,24 @@ impl<T> ConcatAll<T> for Vec<Vec<T>> {
     }
 }
 
-async fn a_page_of_conversations_costs_one_call_of_each_kind(engine: Engine) {
+async fn conversations_page_costs_one_call_of_each_kind(engine: Engine) {
     let world = World::new(engine).await;
     let proxy = Proxy::start(&world.engine.endpoint.clone().unwrap());
     let (ops, therapist) = (world.replica().await, TherapistId::from(world.user()));
     let pairs: Vec<_> = (0..30).map(|_| Pair { client: world.user().into(), therapist }).collect();
     join_all(pairs.iter().map(|pair| world.send(&ops, *pair, Side::Client, "hello"))).await;
     let fresh = world.replica_by(&world.clock, &proxy.endpoint()).await;
-    let asked = world.others.known().asked;
+    let calls = world.others.state().calls;
     let pages = conversations(&world, &fresh, pairs[0], Side::Therapist, 50).await;
     assert_eq!(pages[0].len(), 30);
     assert_eq!(proxy.take_calls(), ["Query", "BatchGetItem"]);
-    assert_eq!(world.others.known().asked, (asked.0, asked.1 + 1, asked.2 + 1));
+    assert_eq!(world.others.state().calls, (calls.0, calls.1 + 1, calls.2 + 1));
     let pair = pairs[0];
     fresh.list(&world.context(pair, Side::Client), member(pair, Side::Client), &page(50, "")).await.unwrap();
     assert_eq!(proxy.take_calls(), ["Query"]);
 }
 
-async fn a_page_of_conversations_ends_at_a_megabyte_of_text(engine: Engine) {
+async fn conversations_page_ends_at_1_mib_of_text(engine: Engine) {
     let world = World::new(engine).await;
     let (ops, therapist) = (world.replica().await, TherapistId::from(world.user()));
     let pairs: Vec<_> = (0..60).map(|_| Pair { client: world.user().into(), therapist }).collect();
@@ -187,9 +188,9 @@ async fn a_page_of_conversations_ends_at_a_megabyte_of_text(engine: Engine) {
     assert_eq!(found, clients, "each once");
 }
 
-async fn a_conversation_that_is_not_there_is_empty(engine: Engine) {
+async fn missing_conversation_is_empty(engine: Engine) {
     let world = World::new(engine).await;
-    let (ops, pair) = (world.replica().await, world.strangers());
+    let (ops, pair) = (world.replica().await, world.new_pair());
     for side in [Side::Client, Side::Therapist] {
         assert!(world.history(&ops, pair, side, 50).await.is_empty());
         assert!(conversations(&world, &ops, pair, side, 50).await.concat_all().is_empty());

@@ -1,4 +1,4 @@
-//! The rules of conversations, on both engines.
+//! Tests of conversations, on both engines.
 
 mod endings;
 mod faults;
@@ -27,10 +27,10 @@ use crate::{Deps, MESSAGES};
 
 use others::Others;
 
-/// How long access tokens live.
+/// Lifetime of access tokens.
 const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 
-/// A table of its own, and replicas of the service over it. What they ask of others is answered by [`Others`].
+/// Test fixture: a table of its own, and replicas of the service over it. [`Others`] answers their calls.
 struct World {
     engine: dynamo::Config,
     others: Others,
@@ -44,12 +44,12 @@ impl World {
         engine.connect().await.create_or_verify(&[&MESSAGES]).await.unwrap();
         let others = Others::default();
         let address = others.serve().await;
-        // In the year 2100: what expires by this clock must not have expired by the engines' own.
+        // In the year 2100, so that nothing which expires by this clock has expired by the engines' own.
         let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap());
         Self { engine, others, address, clock }
     }
 
-    /// A replica that does what is due often, for tests that wait for it.
+    /// Starts a replica with short intervals, for tests that wait for its background tasks.
     async fn replica(&self) -> Arc<Ops> {
         self.replica_by(&self.clock, &self.engine.endpoint.clone().unwrap()).await
     }
@@ -81,8 +81,8 @@ impl World {
         Arc::new(crate::ops(deps).unwrap())
     }
 
-    /// A client and a therapist who have never met.
-    fn strangers(&self) -> Pair {
+    /// Returns a client and a therapist without earlier contact.
+    fn new_pair(&self) -> Pair {
         Pair { client: self.user().into(), therapist: self.user().into() }
     }
 
@@ -90,7 +90,7 @@ impl World {
         UserId::generate(&self.clock, &SystemEntropy)
     }
 
-    /// A call of one of the two, by a login whose id is that of the account.
+    /// Returns the context of a call by one side, with a login whose id is that of the account.
     fn context(&self, pair: Pair, side: Side) -> Context {
         let mut context = Context::background(Duration::from_secs(60));
         context.caller.person = Some(person(pair, side));
@@ -113,10 +113,10 @@ impl World {
         let caller = pair.of(side);
         let claim = ops.idempotency.claim_if_keyed(key, caller.as_bytes(), "test", text.as_bytes()).unwrap();
         let claim = key.map(str::to_owned).zip(claim);
-        ops.send(&self.context(pair, side), member(pair, side), say(text), claim).await
+        ops.send(&self.context(pair, side), member(pair, side), text_of(text), claim).await
     }
 
-    /// Every message, the newest first, by pages of this size.
+    /// Returns every message, newest first, by pages of this size.
     async fn history(&self, ops: &Ops, pair: Pair, side: Side, size: i32) -> Vec<Message> {
         let (mut all, mut wanted) = (Vec::new(), page(size, ""));
         loop {
@@ -129,8 +129,8 @@ impl World {
         }
     }
 
-    /// Every message has its number, none is left out, and each text is there once.
-    async fn is_whole(&self, ops: &Ops, pair: Pair, texts: impl IntoIterator<Item = String>) {
+    /// Asserts that the messages have no gap, and that each text is there once.
+    async fn assert_complete(&self, ops: &Ops, pair: Pair, texts: impl IntoIterator<Item = String>) {
         let mut messages = self.history(ops, pair, Side::Client, 200).await;
         messages.reverse();
         assert_eq!(messages, self.oldest_first(ops, pair, Side::Therapist).await, "the same for both");
@@ -164,7 +164,7 @@ fn member(pair: Pair, side: Side) -> Member {
     policy::own(person(pair, side)).with(pair.of(side.other()))
 }
 
-fn say(text: &str) -> Text {
+fn text_of(text: &str) -> Text {
     text.to_owned().try_into().unwrap()
 }
 
@@ -176,7 +176,7 @@ fn reason<T>(outcome: &Result<T, Error>) -> &'static str {
     outcome.as_ref().err().map_or("", Error::reason)
 }
 
-/// The side whose turn it is.
-const fn turn(number: usize) -> Side {
+/// Returns the sender of a message by its number: the therapist sends every third.
+const fn side_of(number: usize) -> Side {
     if number.is_multiple_of(3) { Side::Therapist } else { Side::Client }
 }

@@ -1,4 +1,4 @@
-//! The other services, as far as messages asks them: vault, mapping, auth, clients and therapists, on one port.
+//! Fakes of the other services: vault, mapping, auth, clients and therapists, on one port.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -21,34 +21,34 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
-/// What the other services know.
+/// Fake services with shared state.
 #[derive(Clone, Default)]
-pub(super) struct Others(Arc<Mutex<Known>>);
+pub(super) struct Others(Arc<Mutex<State>>);
 
 #[derive(Default)]
-pub(super) struct Known {
-    /// Whose key is destroyed, and who has no name any more.
+pub(super) struct State {
+    /// People whose key is destroyed, and who have no name any more.
     pub(super) gone: HashSet<String>,
-    /// What becomes of contact; it is recorded unless told.
+    /// Outcome of recording contact; recorded if `None`.
     pub(super) contact: Option<Outcome>,
-    /// How often contact was noted, how often keys and how often names were asked for.
-    pub(super) asked: (usize, usize, usize),
-    /// Whose logins have ended.
+    /// Number of calls for contact, for keys and for names.
+    pub(super) calls: (usize, usize, usize),
+    /// People whose logins have ended.
     pub(super) logged_out: HashSet<String>,
-    /// Whether auth fails.
-    pub(super) is_auth_deaf: bool,
+    /// True if auth fails.
+    pub(super) is_auth_failing: bool,
 }
 
 impl Others {
-    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
 
     pub(super) fn end(&self, person: UserId) {
-        self.known().gone.insert(person.to_string());
+        self.state().gone.insert(person.to_string());
     }
 
-    /// Serves on a port of its own, whose address it answers.
+    /// Starts the fakes on a port of their own. Returns their address.
     #[allow(clippy::disallowed_methods, reason = "it ends with the runtime of the test")]
     pub(super) async fn serve(&self) -> String {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -67,7 +67,7 @@ impl Others {
     fn key(&self, person: &str) -> GetDataKeyResponse {
         let mut key: Vec<u8> = person.bytes().rev().take(32).collect();
         key.resize(32, 0);
-        let destroyed = self.known().gone.contains(person);
+        let destroyed = self.state().gone.contains(person);
         GetDataKeyResponse { destroyed, key: if destroyed { vec![] } else { key } }
     }
 }
@@ -82,7 +82,7 @@ impl VaultService for Others {
         &self,
         request: Request<BatchGetDataKeysRequest>,
     ) -> Result<Response<BatchGetDataKeysResponse>, Status> {
-        self.known().asked.1 += 1;
+        self.state().calls.1 += 1;
         let keys = request.into_inner().person_ids.iter().map(|person| self.key(person)).collect();
         Ok(Response::new(BatchGetDataKeysResponse { keys }))
     }
@@ -115,9 +115,9 @@ impl ConsentService for Others {
         &self,
         _: Request<mapping::RecordContactRequest>,
     ) -> Result<Response<mapping::RecordContactResponse>, Status> {
-        let mut known = self.known();
-        known.asked.0 += 1;
-        let outcome = known.contact.unwrap_or(Outcome::Recorded).into();
+        let mut state = self.state();
+        state.calls.0 += 1;
+        let outcome = state.contact.unwrap_or(Outcome::Recorded).into();
         Ok(Response::new(mapping::RecordContactResponse { outcome, version: 1 }))
     }
 }
@@ -128,12 +128,12 @@ impl LoginService for Others {
         &self,
         request: Request<ListEndedLoginsRequest>,
     ) -> Result<Response<ListEndedLoginsResponse>, Status> {
-        let known = self.known();
-        if known.is_auth_deaf {
+        let state = self.state();
+        if state.is_auth_failing {
             return Err(Status::unknown("deaf"));
         }
         let logins = request.into_inner().logins.into_iter();
-        let ended = logins.filter(|login| known.logged_out.contains(&login.user_id)).map(|login| login.login_id);
+        let ended = logins.filter(|login| state.logged_out.contains(&login.user_id)).map(|login| login.login_id);
         Ok(Response::new(ListEndedLoginsResponse { login_ids: ended.collect() }))
     }
 }
@@ -144,9 +144,9 @@ impl ClientNameService for Others {
         &self,
         request: Request<BatchGetClientNamesRequest>,
     ) -> Result<Response<BatchGetClientNamesResponse>, Status> {
-        let mut known = self.known();
-        known.asked.2 += 1;
-        let ids = request.into_inner().client_ids.into_iter().filter(|id| !known.gone.contains(id));
+        let mut state = self.state();
+        state.calls.2 += 1;
+        let ids = request.into_inner().client_ids.into_iter().filter(|id| !state.gone.contains(id));
         let names = ids.map(|id| ClientName { name: format!("name of {id}"), client_id: id }).collect();
         Ok(Response::new(BatchGetClientNamesResponse { names }))
     }
@@ -158,9 +158,9 @@ impl TherapistNameService for Others {
         &self,
         request: Request<BatchGetTherapistNamesRequest>,
     ) -> Result<Response<BatchGetTherapistNamesResponse>, Status> {
-        let mut known = self.known();
-        known.asked.2 += 1;
-        let ids = request.into_inner().therapist_ids.into_iter().filter(|id| !known.gone.contains(id));
+        let mut state = self.state();
+        state.calls.2 += 1;
+        let ids = request.into_inner().therapist_ids.into_iter().filter(|id| !state.gone.contains(id));
         let name = |id| TherapistName { name: format!("name of {id}"), therapist_id: id, specialty: String::new() };
         Ok(Response::new(BatchGetTherapistNamesResponse { names: ids.map(name).collect() }))
     }

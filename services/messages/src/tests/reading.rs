@@ -9,15 +9,15 @@ use crate::model::{Message, MessageId, Pair, Side};
 use crate::ops::{Ops, Read};
 use crate::policy;
 
-kit::on_each_engine!(what_is_unread_is_what_counting_says, a_message_of_another_conversation_is_none_to_have_read,);
+kit::on_each_engine!(unread_count_matches_model, foreign_message_cannot_be_marked_read,);
 
 const SIDES: [Side; 2] = [Side::Client, Side::Therapist];
 
-/// What a conversation is, counted one by one.
+/// Reference model of a conversation, which counts messages one by one.
 #[derive(Default)]
 struct Model {
     messages: Vec<Message>,
-    /// How many messages each side has read.
+    /// Number of messages that each side has read.
     read: [usize; 2],
 }
 
@@ -27,7 +27,7 @@ impl Model {
         after.filter(|message| message.sender != SIDES[side]).count() as u64
     }
 
-    /// Up to where a side has read, and what is unread after it.
+    /// Returns the read mark of a side.
     fn mark(&self, side: usize) -> Read {
         let last = self.read[side].checked_sub(1).map(|at| self.messages[at].id.to_string());
         Read { message_id: last.unwrap_or_default(), unread: self.unread(side) }
@@ -40,20 +40,20 @@ async fn unread(world: &World, ops: &Ops, pair: Pair, side: Side) -> u64 {
     page.items.iter().find(|it| it.permit.pair() == pair).map_or(0, |it| it.unread)
 }
 
-async fn what_is_unread_is_what_counting_says(engine: Engine) {
+async fn unread_count_matches_model(engine: Engine) {
     let world = World::new(engine).await;
     let ops = world.replica().await;
     let mut runner = TestRunner::default();
     println!("seed: {:?}", runner.rng());
     let mut draw = |most: usize| (0..most).new_tree(&mut runner).unwrap().current();
     for _ in 0..4 {
-        let (pair, mut model) = (world.strangers(), Model::default());
+        let (pair, mut model) = (world.new_pair(), Model::default());
         for _ in 0..40 {
             let side = draw(2);
             if draw(2) == 0 || model.messages.is_empty() {
                 model.messages.push(world.send(&ops, pair, SIDES[side], "hello").await.unwrap());
             } else {
-                // It need be neither a new one nor one of the other side.
+                // The message may be read already, and may be of either side.
                 let at = draw(model.messages.len());
                 model.read[side] = model.read[side].max(at + 1);
                 let marked = ops.mark_read(member(pair, SIDES[side]), model.messages[at].id).await.unwrap();
@@ -65,9 +65,9 @@ async fn what_is_unread_is_what_counting_says(engine: Engine) {
     }
 }
 
-async fn a_message_of_another_conversation_is_none_to_have_read(engine: Engine) {
+async fn foreign_message_cannot_be_marked_read(engine: Engine) {
     let world = World::new(engine).await;
-    let (ops, pair) = (world.replica().await, world.strangers());
+    let (ops, pair) = (world.replica().await, world.new_pair());
     let other = Pair { therapist: world.user().into(), ..pair };
     let own = world.send(&ops, pair, Side::Client, "hello").await.unwrap();
     let foreign = world.send(&ops, other, Side::Therapist, "hello").await.unwrap();

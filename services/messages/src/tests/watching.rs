@@ -7,23 +7,23 @@ use kit::fault::Proxy;
 use kit::wait;
 use proto::events::v1::account_ended::Role;
 
-use super::{TOKEN_LIFE, World, member, reason, turn};
+use super::{TOKEN_LIFE, World, member, reason, side_of};
 use crate::config::Config;
 use crate::model::{Message, MessageId, Pair, Position, Side};
 use crate::ops::Ops;
 use crate::watch::Watching;
 
 kit::on_each_engine!(
-    a_watcher_sees_each_message_once_in_order_whoever_stored_it,
-    a_watcher_goes_on_after_any_message,
-    a_watcher_goes_on_after_a_message_of_the_conversation_alone,
-    a_slow_reader_holds_back_nobody_else,
-    a_watcher_ends_with_the_token,
-    a_watcher_ends_with_the_login,
-    a_watcher_ends_when_nobody_says_whether_logins_have_ended,
-    a_watcher_ends_with_the_client_on_every_replica,
-    no_more_watch_than_there_is_room_for,
-    nothing_is_left_of_a_watcher_who_goes_away,
+    watcher_sees_each_message_once_in_order,
+    watch_resumes_after_any_message,
+    watch_after_foreign_message_is_rejected,
+    slow_reader_blocks_no_other_watcher,
+    token_expiry_ends_watch,
+    login_end_ends_watch,
+    unavailable_auth_ends_watch,
+    client_deletion_ends_watches_on_every_replica,
+    watchers_over_limit_are_refused,
+    dropped_watch_leaves_no_state_and_no_polls,
 );
 
 async fn watch(world: &World, ops: &Arc<Ops>, pair: Pair, side: Side, after: Option<MessageId>) -> Watching {
@@ -39,9 +39,10 @@ async fn take(watching: &mut Watching, count: usize) -> Vec<Message> {
     taken
 }
 
-async fn a_watcher_sees_each_message_once_in_order_whoever_stored_it(engine: Engine) {
+/// It doesn't matter which replica stored the message.
+async fn watcher_sees_each_message_once_in_order(engine: Engine) {
     let world = World::new(engine).await;
-    let (replicas, pair) = ([world.replica().await, world.replica().await], world.strangers());
+    let (replicas, pair) = ([world.replica().await, world.replica().await], world.new_pair());
     world.send(&replicas[0], pair, Side::Client, "before").await.unwrap();
     let (mut near, mut far) = (
         watch(&world, &replicas[0], pair, Side::Client, None).await,
@@ -50,7 +51,7 @@ async fn a_watcher_sees_each_message_once_in_order_whoever_stored_it(engine: Eng
     let send = async {
         for number in 0..60 {
             let text = format!("message {number}");
-            while world.send(&replicas[number % 2], pair, turn(number), &text).await.is_err() {}
+            while world.send(&replicas[number % 2], pair, side_of(number), &text).await.is_err() {}
         }
     };
     let (near, far, ()) = tokio::join!(take(&mut near, 60), take(&mut far, 60), send);
@@ -59,11 +60,11 @@ async fn a_watcher_sees_each_message_once_in_order_whoever_stored_it(engine: Eng
     assert_eq!((&near, &far), (&all, &all));
 }
 
-async fn a_watcher_goes_on_after_any_message(engine: Engine) {
+async fn watch_resumes_after_any_message(engine: Engine) {
     let world = World::new(engine).await;
-    let (ops, pair) = (world.replica().await, world.strangers());
+    let (ops, pair) = (world.replica().await, world.new_pair());
     for number in 0..120 {
-        world.send(&ops, pair, turn(number), &format!("message {number}")).await.unwrap();
+        world.send(&ops, pair, side_of(number), &format!("message {number}")).await.unwrap();
     }
     let all = world.oldest_first(&ops, pair, Side::Client).await;
     for seen in [0, 1, 49, 50, 69, 70, 118] {
@@ -76,9 +77,9 @@ async fn a_watcher_goes_on_after_any_message(engine: Engine) {
     }
 }
 
-async fn a_watcher_goes_on_after_a_message_of_the_conversation_alone(engine: Engine) {
+async fn watch_after_foreign_message_is_rejected(engine: Engine) {
     let world = World::new(engine).await;
-    let (ops, pair) = (world.replica().await, world.strangers());
+    let (ops, pair) = (world.replica().await, world.new_pair());
     let other = Pair { therapist: world.user().into(), ..pair };
     world.send(&ops, pair, Side::Client, "hello").await.unwrap();
     let foreign = world.send(&ops, other, Side::Client, "hello").await.unwrap().id;
@@ -91,69 +92,70 @@ async fn a_watcher_goes_on_after_a_message_of_the_conversation_alone(engine: Eng
     assert!(ops.hub.threads().is_empty());
 }
 
-async fn a_slow_reader_holds_back_nobody_else(engine: Engine) {
+async fn slow_reader_blocks_no_other_watcher(engine: Engine) {
     let world = World::new(engine).await;
-    let (ops, pair) = (world.replica().await, world.strangers());
+    let (ops, pair) = (world.replica().await, world.new_pair());
     let mut slow = watch(&world, &ops, pair, Side::Client, None).await;
     let mut quick = watch(&world, &ops, pair, Side::Therapist, None).await;
     for number in 0..120 {
-        let sent = world.send(&ops, pair, turn(number), &format!("message {number}")).await.unwrap();
+        let sent = world.send(&ops, pair, side_of(number), &format!("message {number}")).await.unwrap();
         assert_eq!(take(&mut quick, 1).await, [sent]);
     }
     assert_eq!(take(&mut slow, 120).await, world.oldest_first(&ops, pair, Side::Client).await);
 }
 
-/// Why it ends, once it does.
-async fn ending(watching: &mut Watching) -> &'static str {
+/// Waits for the end of a watch, and returns its reason.
+async fn end_reason(watching: &mut Watching) -> &'static str {
     let next = tokio::time::timeout(Duration::from_secs(60), watching.next()).await;
     reason(&next.expect("it ends"))
 }
 
-async fn a_watcher_ends_with_the_token(engine: Engine) {
+async fn token_expiry_ends_watch(engine: Engine) {
     let world = World::new(engine).await;
-    let (ops, pair) = (world.replica().await, world.strangers());
+    let (ops, pair) = (world.replica().await, world.new_pair());
     let mut watching = watch(&world, &ops, pair, Side::Client, None).await;
     world.clock.advance(TOKEN_LIFE - Duration::from_millis(1));
     let mut later = watch(&world, &ops, pair, Side::Client, None).await;
     let sent = world.send(&ops, pair, Side::Client, "hello").await.unwrap();
     assert_eq!((take(&mut watching, 1).await, take(&mut later, 1).await), (vec![sent.clone()], vec![sent]));
     world.clock.advance(Duration::from_millis(1));
-    assert_eq!(ending(&mut watching).await, "TOKEN_EXPIRED");
-    // The other one has a newer token. Nothing is shown to the first, also if it is there before anybody looks.
+    assert_eq!(end_reason(&mut watching).await, "TOKEN_EXPIRED");
+    // The next watcher has a newer token. After its expiry it is shown nothing, not even a message stored before the
+    // check.
     let mut expired = watch(&world, &ops, pair, Side::Therapist, None).await;
     let sent = world.send(&ops, pair, Side::Client, "again").await.unwrap();
     world.clock.advance(TOKEN_LIFE - Duration::from_millis(1));
-    assert_eq!(ending(&mut later).await, "TOKEN_EXPIRED");
+    assert_eq!(end_reason(&mut later).await, "TOKEN_EXPIRED");
     assert_eq!(take(&mut expired, 1).await, [sent]);
     world.clock.advance(Duration::from_millis(1));
     world.send(&ops, pair, Side::Client, "too late").await.unwrap();
-    assert_eq!(ending(&mut expired).await, "TOKEN_EXPIRED");
+    assert_eq!(end_reason(&mut expired).await, "TOKEN_EXPIRED");
 }
 
-async fn a_watcher_ends_with_the_login(engine: Engine) {
+async fn login_end_ends_watch(engine: Engine) {
     let world = World::new(engine).await;
-    let (ops, pair) = (world.replica().await, world.strangers());
+    let (ops, pair) = (world.replica().await, world.new_pair());
     let mut ended = watch(&world, &ops, pair, Side::Client, None).await;
     let mut stays = watch(&world, &ops, pair, Side::Therapist, None).await;
-    world.others.known().logged_out.insert(pair.client.to_string());
-    assert_eq!(ending(&mut ended).await, "LOGIN_ENDED");
+    world.others.state().logged_out.insert(pair.client.to_string());
+    assert_eq!(end_reason(&mut ended).await, "LOGIN_ENDED");
     let again = ops.watch(world.context(pair, Side::Client), member(pair, Side::Client), None).await;
     assert_eq!(reason(&again), "LOGIN_ENDED", "and is not let in again");
     let sent = world.send(&ops, pair, Side::Client, "hello").await.unwrap();
     assert_eq!(take(&mut stays, 1).await, [sent]);
 }
 
-async fn a_watcher_ends_when_nobody_says_whether_logins_have_ended(engine: Engine) {
+async fn unavailable_auth_ends_watch(engine: Engine) {
     let world = World::new(engine).await;
-    let (ops, pair) = (world.replica().await, world.strangers());
+    let (ops, pair) = (world.replica().await, world.new_pair());
     let mut watching = watch(&world, &ops, pair, Side::Client, None).await;
-    world.others.known().is_auth_deaf = true;
-    assert_eq!(ending(&mut watching).await, "UNAVAILABLE");
+    world.others.state().is_auth_failing = true;
+    assert_eq!(end_reason(&mut watching).await, "UNAVAILABLE");
 }
 
-async fn a_watcher_ends_with_the_client_on_every_replica(engine: Engine) {
+async fn client_deletion_ends_watches_on_every_replica(engine: Engine) {
     let world = World::new(engine).await;
-    let (replicas, pair) = ([world.replica().await, world.replica().await], world.strangers());
+    let (replicas, pair) = ([world.replica().await, world.replica().await], world.new_pair());
     let other = Pair { client: world.user().into(), ..pair };
     for pair in [pair, other] {
         world.send(&replicas[0], pair, Side::Client, "hello").await.unwrap();
@@ -165,21 +167,21 @@ async fn a_watcher_ends_with_the_client_on_every_replica(engine: Engine) {
     {
         ended.push((watch(&world, ops, pair, side, None).await, side));
     }
-    // The second replica has looked, and knows that the conversation has begun.
+    // The second replica has polled, and knows that the conversation has a message.
     wait::until("it is seen", async || replicas[1].hub.threads().get(&pair) == Some(&Position(1))).await;
     world.others.end(pair.client.into());
     replicas[0].handle_account_deleted(pair.client.into(), Role::Client).await.unwrap();
     for (mut watching, side) in ended {
         let expected = if side == Side::Client { "ACCOUNT_ENDED" } else { "NOT_FOUND" };
-        assert_eq!(ending(&mut watching).await, expected);
+        assert_eq!(end_reason(&mut watching).await, expected);
     }
     let sent = world.send(&replicas[0], other, Side::Client, "still here").await.unwrap();
     assert_eq!(take(&mut stays, 1).await, [sent]);
 }
 
-async fn no_more_watch_than_there_is_room_for(engine: Engine) {
+async fn watchers_over_limit_are_refused(engine: Engine) {
     let world = World::new(engine).await;
-    let (ops, pair) = (world.replica().await, world.strangers());
+    let (ops, pair) = (world.replica().await, world.new_pair());
     let of = async |pair: Pair| ops.watch(world.context(pair, Side::Client), member(pair, Side::Client), None).await;
     let mut watching = Vec::new();
     for _ in 0..16 {
@@ -187,42 +189,42 @@ async fn no_more_watch_than_there_is_room_for(engine: Engine) {
         watching.push(of(pair).await.unwrap());
     }
     assert_eq!(reason(&of(pair).await), "TOO_MANY_WATCHERS");
-    // There is room for others: 40 in all.
+    // Other accounts may watch: 40 in all.
     for _ in 16..40 {
-        watching.push(of(world.strangers()).await.unwrap());
+        watching.push(of(world.new_pair()).await.unwrap());
     }
-    assert_eq!(reason(&of(world.strangers()).await), "TOO_MANY_WATCHERS");
+    assert_eq!(reason(&of(world.new_pair()).await), "TOO_MANY_WATCHERS");
     drop(watching.remove(0));
     watching.push(of(pair).await.unwrap());
     assert_eq!(reason(&of(pair).await), "TOO_MANY_WATCHERS");
-    // Who must stop leaves room, also without reading that it must.
+    // An ended watcher frees its slot, even if it doesn't read the end.
     world.clock.advance(TOKEN_LIFE);
     wait::until("the tokens are found to have expired", async || ops.hub.logins().is_empty()).await;
     assert!(of(pair).await.is_ok());
     for mut ended in watching {
-        assert_eq!(ending(&mut ended).await, "TOKEN_EXPIRED");
+        assert_eq!(end_reason(&mut ended).await, "TOKEN_EXPIRED");
     }
 }
 
-async fn nothing_is_left_of_a_watcher_who_goes_away(engine: Engine) {
+async fn dropped_watch_leaves_no_state_and_no_polls(engine: Engine) {
     let world = World::new(engine).await;
     let proxy = Proxy::start(&world.engine.endpoint.clone().unwrap());
     let interval = Duration::from_millis(20);
     let config = Config { watch_poll_interval: interval, login_check_interval: interval, max_watchers: 40 };
     let dynamodb = dynamo::Config { endpoint: Some(proxy.endpoint()), ..world.engine.clone() };
-    let (ops, pair) = (world.replica_of(dynamodb, &world.clock, config).await, world.strangers());
+    let (ops, pair) = (world.replica_of(dynamodb, &world.clock, config).await, world.new_pair());
     let mut watching = watch(&world, &ops, pair, Side::Client, None).await;
     proxy.called("BatchGetItem").await;
     let waits = tokio::time::timeout(Duration::from_millis(100), watching.next()).await;
     assert!(waits.is_err(), "there is nothing to see");
     drop(watching);
     assert!(ops.hub.threads().is_empty() && ops.hub.logins().is_empty());
-    // At most the look that was under way is left; then nobody looks, though ten times as long goes by.
+    // At most the current poll finishes; then there is none for ten intervals.
     tokio::time::sleep(interval * 10).await;
     let _ = proxy.take_calls();
     tokio::time::sleep(interval * 10).await;
     assert!(proxy.take_calls().is_empty());
-    // The next one is served all the same.
+    // The next watcher is served.
     let mut watching = watch(&world, &ops, pair, Side::Client, None).await;
     proxy.called("BatchGetItem").await;
     let sent = world.send(&ops, pair, Side::Client, "hello").await.unwrap();

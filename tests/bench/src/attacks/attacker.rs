@@ -115,7 +115,7 @@ impl fmt::Display for Counts {
 /// Arguments of the attacking process.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
-pub(crate) struct Order {
+pub(crate) struct AttackArgs {
     /// Run as the attacker.
     #[arg(long, hide = true, requires = "target")]
     attack: Option<Attack>,
@@ -133,9 +133,9 @@ pub(crate) struct Order {
     lasts: Duration,
 }
 
-impl Order {
+impl AttackArgs {
     /// Runs the attack, if the arguments name one. Prints a line at full strength, and the outcomes at the end.
-    pub(crate) fn obey(&self) -> Result<bool> {
+    pub(crate) fn run(&self) -> Result<bool> {
         let (Some(attack), Some(target)) = (self.attack, self.target) else { return Ok(false) };
         if !target.ip().is_loopback() {
             return Err("only what listens on the loopback is attacked".into());

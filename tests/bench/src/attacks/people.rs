@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const LOGGING_IN: u8 = 16;
 
 /// Results of the calls of one kind.
-pub(super) struct Called {
+pub(super) struct CallStats {
     pub(super) what: &'static str,
     /// True if the target under attack applies to these calls.
     pub(super) is_promised: bool,
@@ -29,7 +29,7 @@ pub(super) struct Called {
     pub(super) failed: u64,
 }
 
-impl Called {
+impl CallStats {
     fn new(what: &'static str, is_promised: bool) -> Result<Self> {
         Ok(Self { what, is_promised, times: times()?, failed: 0 })
     }
@@ -61,8 +61,8 @@ pub(super) struct People {
 
 impl People {
     /// Registers all users.
-    pub(super) async fn gather(url: &str) -> Result<Self> {
-        let mut people = Gathering { url, next: 1 };
+    pub(super) async fn register(url: &str) -> Result<Self> {
+        let mut people = Registrar { url, next: 1 };
         let (reading, revoking) = (people.pair().await?, people.pair().await?);
         let attackers_token = people.join("CLIENT").await?.token;
         let mut logging_in = Vec::new();
@@ -73,15 +73,15 @@ impl People {
     }
 
     /// Makes calls of every kind concurrently for this long.
-    pub(super) async fn call_for(&self, time: Duration) -> Result<Vec<Called>> {
+    pub(super) async fn call_for(&self, time: Duration) -> Result<Vec<CallStats>> {
         let until = Instant::now() + time;
         let (logins, reads, consent) = tokio::try_join!(self.log_in(until), self.read(until), self.revoke(until))?;
         let (grants, revocations) = consent;
         Ok(vec![logins, reads, revocations, grants])
     }
 
-    async fn log_in(&self, until: Instant) -> Result<Called> {
-        let mut called = Called::new("logins", true)?;
+    async fn log_in(&self, until: Instant) -> Result<CallStats> {
+        let mut called = CallStats::new("logins", true)?;
         for person in self.logging_in.iter().cycle() {
             if Instant::now() >= until {
                 break;
@@ -92,8 +92,8 @@ impl People {
         Ok(called)
     }
 
-    async fn read(&self, until: Instant) -> Result<Called> {
-        let mut called = Called::new("reads", true)?;
+    async fn read(&self, until: Instant) -> Result<CallStats> {
+        let mut called = CallStats::new("reads", true)?;
         while Instant::now() < until {
             called.time(self.reading.read()).await?;
             tokio::time::sleep(PAUSE).await;
@@ -101,8 +101,8 @@ impl People {
         Ok(called)
     }
 
-    async fn revoke(&self, until: Instant) -> Result<(Called, Called)> {
-        let (mut grants, mut revocations) = (Called::new("grants", false)?, Called::new("revocations", true)?);
+    async fn revoke(&self, until: Instant) -> Result<(CallStats, CallStats)> {
+        let (mut grants, mut revocations) = (CallStats::new("grants", false)?, CallStats::new("revocations", true)?);
         while Instant::now() < until {
             if grants.time(self.revoking.grant()).await? {
                 revocations.time(self.revoking.revoke()).await?;
@@ -163,12 +163,12 @@ impl Pair {
 }
 
 /// Registers users, each from the next loopback address.
-struct Gathering<'a> {
+struct Registrar<'a> {
     url: &'a str,
     next: u8,
 }
 
-impl Gathering<'_> {
+impl Registrar<'_> {
     async fn join(&mut self, role: &str) -> Result<Person> {
         let number = self.next;
         self.next += 1;

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 use super::upstream::LIST;
-use super::work::{Whose, new_entry};
+use super::work::{Target, new_entry};
 use crate::Result;
 use crate::account::Account;
 use crate::process::{Mesh, cpu_time, descendant, resident};
@@ -133,7 +133,7 @@ pub(crate) struct Contestant {
     pub(super) name: &'static str,
     pub(super) address: SocketAddr,
     pub(super) protocol: Protocol,
-    pub(super) whose: Arc<Whose>,
+    pub(super) target: Arc<Target>,
     pid: u32,
     _parts: Arc<Parts>,
 }
@@ -162,7 +162,7 @@ impl Contestant {
         BufReader::new(process.0.stdout.take().ok_or("its output is piped")?).read_line(&mut said)?;
         let (address, pid) = (said.trim().parse()?, process.0.id());
         let parts = Parts::Own { _process: process, _files: None };
-        Ok(Self { name, address, protocol, whose: Arc::new(Whose::fixed()), pid, _parts: Arc::new(parts) })
+        Ok(Self { name, address, protocol, target: Arc::new(Target::fixed()), pid, _parts: Arc::new(parts) })
     }
 
     /// Starts a whole mesh with a journal. Returns its front and its journals service.
@@ -179,10 +179,10 @@ impl Contestant {
         let address =
             |url: &str| -> Result<SocketAddr> { Ok(url.strip_prefix("http://").ok_or("no address")?.parse()?) };
         let (front, service, pid) = (address(&mesh.front)?, address(&mesh.service("journals")?)?, mesh.id());
-        let whose = Arc::new(Whose { client: author.id, entry, token: author.token });
+        let target = Arc::new(Target { client: author.id, entry, token: author.token });
         let parts = Arc::new(Parts::Mesh { _mesh: mesh, _data: data });
         let service =
-            Self { name: "direct gRPC", address: service, protocol: Protocol::Grpc, whose, pid, _parts: parts };
+            Self { name: "direct gRPC", address: service, protocol: Protocol::Grpc, target, pid, _parts: parts };
         Ok([Self { name: "embedded gateway", address: front, protocol: Protocol::Rest, ..service.clone() }, service])
     }
 
@@ -214,8 +214,8 @@ impl Contestant {
         };
         let pid = process.0.id();
         let parts = Parts::Own { _process: process, _files: Some(files) };
-        let (name, whose) = ("embedded gateway", Arc::clone(&upstream.whose));
-        Ok(Self { name, address, protocol: Protocol::Rest, whose, pid, _parts: Arc::new(parts) })
+        let (name, target) = ("embedded gateway", Arc::clone(&upstream.target));
+        Ok(Self { name, address, protocol: Protocol::Rest, target, pid, _parts: Arc::new(parts) })
     }
 
     /// Starts Envoy, configured as in production, except that it leaves access tokens to the services as the embedded
@@ -236,7 +236,7 @@ impl Contestant {
             name: "Envoy",
             address,
             protocol: Protocol::Rest,
-            whose: Arc::clone(&upstream.whose),
+            target: Arc::clone(&upstream.target),
             pid,
             _parts: Arc::new(Parts::Envoy { _front: envoy }),
         })

@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::work::{Whose, Work};
+use super::work::{Target, Work};
 use crate::Result;
 
 /// A connection, which clones share. It ends with its last clone.
@@ -26,7 +26,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects, and spawns the connection's driver on `tasks`.
-    pub(super) async fn open(to: SocketAddr, work: Work, of: &Whose, tasks: &mut JoinSet<()>) -> Result<Self> {
+    pub(super) async fn open(to: SocketAddr, work: Work, of: &Target, tasks: &mut JoinSet<()>) -> Result<Self> {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;

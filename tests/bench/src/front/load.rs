@@ -45,11 +45,11 @@ pub(super) async fn connect(contestant: &Contestant, work: Work) -> Result<(Vec<
     for _ in 0..CONNECTIONS {
         let mut connection = match (contestant.protocol, &shared) {
             (Protocol::Rest, _) => {
-                Connection::Rest(rest::Connection::open(contestant.address, work, &contestant.whose).await?)
+                Connection::Rest(rest::Connection::open(contestant.address, work, &contestant.target).await?)
             }
             (Protocol::GrpcShared, Some(shared)) => Connection::Grpc(grpc::Connection::clone(shared)),
             (Protocol::Grpc | Protocol::GrpcShared, _) => {
-                let opened = grpc::Connection::open(contestant.address, work, &contestant.whose, &mut tasks).await?;
+                let opened = grpc::Connection::open(contestant.address, work, &contestant.target, &mut tasks).await?;
                 shared = Some(opened.clone());
                 Connection::Grpc(opened)
             }

@@ -1,6 +1,6 @@
 //! Report of the fronts.
 
-use super::{Fronts, Lane, Soak, Track, WORKS, Work};
+use super::{Fronts, Measurement, Samples, Soak, WORKS, Work};
 use crate::report::{Report, megabytes, millis};
 
 /// Maximum growth of the resident set after it has settled.
@@ -12,20 +12,20 @@ impl Fronts {
         let Self { apart: [embedded, envoy, by_hand, plain], mesh: [fronted, shared, direct], bare } = self;
         for (number, work) in WORKS.into_iter().enumerate() {
             let named = what(work);
-            for Track { name, lanes, .. } in [embedded, envoy, by_hand, plain] {
-                report.figure(format!("{named}, own core: {name}"), figure(&lanes[number]));
+            for Measurement { name, samples, .. } in [embedded, envoy, by_hand, plain] {
+                report.figure(format!("{named}, own core: {name}"), figure(&samples[number]));
             }
-            for Track { name, lanes, .. } in [fronted, direct, shared] {
-                report.figure(format!("{named}, mesh: {name}"), figure(&lanes[number]));
+            for Measurement { name, samples, .. } in [fronted, direct, shared] {
+                report.figure(format!("{named}, mesh: {name}"), figure(&samples[number]));
             }
-            for Track { name, lanes, .. } in bare {
-                report.figure(format!("{named}, bare service: {name}"), figure(&lanes[number]));
+            for Measurement { name, samples, .. } in bare {
+                report.figure(format!("{named}, bare service: {name}"), figure(&samples[number]));
             }
             let [fronted_bare, _, direct_bare] = bare;
             for (what, one, other) in
                 [("axum with no service", embedded, plain), ("a bare service", fronted_bare, direct_bare)]
             {
-                let ratio = one.lanes[number].ratio(&other.lanes[number]);
+                let ratio = one.samples[number].ratio(&other.samples[number]);
                 report.figure(format!("{named}: embedded to {what}"), format!("{ratio:.2}"));
             }
             versus(report, named, number, embedded, envoy, 2.0);
@@ -41,7 +41,7 @@ impl Fronts {
                 Work::Post | Work::All => {}
             }
         }
-        for Track { name, resident, .. } in [embedded, envoy] {
+        for Measurement { name, resident, .. } in [embedded, envoy] {
             report.figure(format!("resident after that: {name}"), megabytes(*resident));
         }
         let ratio = share(embedded.resident, envoy.resident);
@@ -64,8 +64,8 @@ impl Soak {
     }
 }
 
-fn versus(report: &mut Report, what: &str, number: usize, embedded: &Track, other: &Track, least: f64) {
-    let ratio = embedded.lanes[number].ratio(&other.lanes[number]);
+fn versus(report: &mut Report, what: &str, number: usize, embedded: &Measurement, other: &Measurement, least: f64) {
+    let ratio = embedded.samples[number].ratio(&other.samples[number]);
     let told = format!("{what}: embedded to {}", other.name);
     report.target(&told, format!("{ratio:.2}"), &format!("≥ {least:.2}"), ratio >= least);
 }
@@ -79,8 +79,8 @@ const fn what(work: Work) -> &'static str {
     }
 }
 
-fn figure(lane: &Lane) -> String {
-    format!("{:.0}/s, {:.1} µs, {:.0} % busy", lane.rate(), lane.cost(), lane.busy() * 1e2)
+fn figure(samples: &Samples) -> String {
+    format!("{:.0}/s, {:.1} µs, {:.0} % busy", samples.rate(), samples.cost(), samples.busy() * 1e2)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "bytes of a process")]

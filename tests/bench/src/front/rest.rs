@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::work::{Whose, Work};
+use super::work::{Target, Work};
 use crate::Result;
 
 const ROOM: usize = 128 * 1024;
@@ -22,7 +22,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(to: SocketAddr, work: Work, of: &Whose) -> Result<Self> {
+    pub(super) async fn open(to: SocketAddr, work: Work, of: &Target) -> Result<Self> {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
         let (requests, least) = (work.requests(to, of), work.least());
@@ -80,6 +80,6 @@ fn head(bytes: &[u8]) -> Result<Option<(usize, usize)>> {
 }
 
 /// Makes one request on a new connection and returns the body of the answer.
-pub(super) async fn once(to: SocketAddr, work: Work, of: &Whose) -> Result<Vec<u8>> {
+pub(super) async fn once(to: SocketAddr, work: Work, of: &Target) -> Result<Vec<u8>> {
     Ok(Connection::open(to, work, of).await?.exchange().await?.to_vec())
 }

@@ -42,14 +42,14 @@ pub(crate) fn soak(gateway: &Path, time: Duration) -> Result<Vec<Soak>> {
     cores.runtime()?.block_on(async {
         let upstream = Contestant::upstream(&cores, cores.load())?;
         let embedded = Contestant::embedded(&cores, gateway, &upstream).await?;
-        let embedded = bear(&embedded, time).await?;
+        let embedded = soak_front(&embedded, time).await?;
         let envoy = Contestant::envoy(&cores, &upstream).await?;
-        Ok(vec![embedded, bear(&envoy, time).await?])
+        Ok(vec![embedded, soak_front(&envoy, time).await?])
     })
 }
 
 #[allow(clippy::cast_precision_loss, reason = "requests of seconds")]
-async fn bear(front: &Contestant, time: Duration) -> Result<Soak> {
+async fn soak_front(front: &Contestant, time: Duration) -> Result<Soak> {
     let most = turn(front, Work::All, PEAK).await?;
     let peak = most.requests as f64 / most.time.as_secs_f64();
     let asked = peak * SHARE;

@@ -18,14 +18,14 @@ const TOKEN_LENGTH: usize = 480;
 
 /// The requested journal and the token.
 #[derive(Debug)]
-pub(super) struct Whose {
+pub(super) struct Target {
     pub(super) client: String,
     /// Id of one of the entries.
     pub(super) entry: String,
     pub(super) token: String,
 }
 
-impl Whose {
+impl Target {
     /// Returns the constant journal.
     pub(super) fn fixed() -> Self {
         Self { client: CLIENT.to_owned(), entry: upstream::entry(0).entry_id, token: "a".repeat(TOKEN_LENGTH) }
@@ -68,12 +68,12 @@ impl Work {
     }
 
     /// Returns complete HTTP/1.1 requests.
-    pub(super) fn requests(self, to: SocketAddr, of: &Whose) -> Vec<Bytes> {
+    pub(super) fn requests(self, to: SocketAddr, of: &Target) -> Vec<Bytes> {
         self.each().iter().map(|work| work.request(to, of)).collect()
     }
 
-    fn request(self, to: SocketAddr, of: &Whose) -> Bytes {
-        let Whose { client, entry, .. } = of;
+    fn request(self, to: SocketAddr, of: &Target) -> Bytes {
+        let Target { client, entry, .. } = of;
         let (target, body) = match self {
             Self::List => (format!("GET /journal/{client}?pageSize={LIST}"), None),
             Self::Post => (format!("POST /journal/{client}"), Some(new_entry())),
@@ -94,11 +94,11 @@ impl Work {
     }
 
     /// Returns the gRPC calls.
-    pub(super) fn calls(self, of: &Whose) -> Vec<Call> {
+    pub(super) fn calls(self, of: &Target) -> Vec<Call> {
         self.each().iter().map(|work| work.call(of)).collect()
     }
 
-    fn call(self, of: &Whose) -> Call {
+    fn call(self, of: &Target) -> Call {
         let client_id = of.client.clone();
         match self {
             Self::List => Call {
@@ -150,7 +150,7 @@ pub(super) async fn compare(contestants: &[Contestant]) -> Result<()> {
         let mut first: Option<(&Contestant, Value)> = None;
         for contestant in contestants.iter().filter(|one| one.protocol == Protocol::Rest) {
             let answer: Value =
-                serde_json::from_slice(&rest::once(contestant.address, *work, &contestant.whose).await?)?;
+                serde_json::from_slice(&rest::once(contestant.address, *work, &contestant.target).await?)?;
             match &first {
                 Some((other, expected)) if *expected != answer => {
                     return Err(format!("{} and {} answer {work:?} differently", other.name, contestant.name).into());

@@ -32,12 +32,12 @@ struct Settings {
 }
 
 /// A front with a service that always gives the same answer, and the last request that the service received.
-struct Stand {
+struct TestEnv {
     front: Front,
     asked: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
-impl Stand {
+impl TestEnv {
     fn new(route: &Route, answer: &[u8]) -> Self {
         let asked = Arc::new(Mutex::new(None));
         let status = route.rpc().http_status;
@@ -140,11 +140,11 @@ async fn examples_reach_service_whole_and_answers_match() {
         let (row, operation) = (&route.row, operations[&route.row]);
         let (status, success) = document::success(&document, operation);
         let shown = answer(&document, operation);
-        let stand = Stand::new(&route, &shown.as_ref().map_or_else(Vec::new, |shown| encoded(&route, shown)));
+        let env = TestEnv::new(&route, &shown.as_ref().map_or_else(Vec::new, |shown| encoded(&route, shown)));
 
         let body = operation.get("requestBody").map(|body| &body["content"]["application/json"]["example"]);
         let (target, mut sent) = target(&document, row, operation);
-        let (got, text) = stand.send(row, &target, body).await;
+        let (got, text) = env.send(row, &target, body).await;
         let text = std::str::from_utf8(&text).unwrap();
         assert_eq!(got, status, "{row}: {text}");
 
@@ -156,7 +156,7 @@ async fn examples_reach_service_whole_and_answers_match() {
                 sent.insert(field.json_name().to_owned(), body.unwrap().clone());
             }
         }
-        let asked = stand.asked.lock().unwrap().take().unwrap();
+        let asked = env.asked.lock().unwrap().take().unwrap();
         let asked = DynamicMessage::decode(route.method.input(), asked.as_slice()).unwrap();
         assert_eq!(serde_json::to_value(&asked).unwrap(), Value::Object(sent), "{row}: what the service got");
 
@@ -181,7 +181,7 @@ async fn required_fields_are_printed_when_empty() {
         let schema = document::resolve(&document, &content["application/json"]["schema"]);
         let (target, _) = target(&document, &route.row, operation);
         let body = operation.get("requestBody").map(|body| &body["content"]["application/json"]["example"]);
-        let (_, text) = Stand::new(&route, &[]).send(&route.row, &target, body).await;
+        let (_, text) = TestEnv::new(&route, &[]).send(&route.row, &target, body).await;
         let printed: Map<String, Value> = serde_json::from_slice(&text).unwrap();
         for name in schema["required"].as_array().into_iter().flatten() {
             let field = route.method.output().get_field_by_json_name(name.as_str().unwrap()).unwrap();

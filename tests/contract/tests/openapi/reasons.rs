@@ -9,7 +9,7 @@ use crate::{NO_RPCS, ROOT, document};
 
 /// Reasons that users of the REST API never see: those of calls between services and over gRPC, the front's own for a
 /// service that gives no reason, and that of a path that isn't in the document.
-const NOT_MET: [&str; 15] = [
+const UNDOCUMENTED: [&str; 15] = [
     "ABORTED",
     "ALREADY_EXISTS",
     "BODY_INCOMPLETE",
@@ -70,13 +70,13 @@ fn documented_reasons_match_codes_in_source() {
     let examples = document["components"]["examples"].as_object().unwrap();
     let in_code = reasons_in_code();
     assert!(in_code.len() > 40, "{in_code:?}");
-    for (code, reason) in in_code.iter().filter(|(_, reason)| !NOT_MET.contains(&reason.as_str())) {
+    for (code, reason) in in_code.iter().filter(|(_, reason)| !UNDOCUMENTED.contains(&reason.as_str())) {
         let number = CODES.iter().find(|(name, ..)| name == code).unwrap_or_else(|| panic!("{reason}: {code}")).1;
         let example = examples.get(reason).unwrap_or_else(|| panic!("{reason} is not documented"));
         assert_eq!(example["value"]["code"], number, "{reason}");
     }
     let of_code: BTreeSet<_> = in_code.iter().map(|(_, reason)| reason.as_str()).collect();
-    let stale: Vec<_> = NOT_MET.iter().filter(|reason| !of_code.contains(*reason)).collect();
+    let stale: Vec<_> = UNDOCUMENTED.iter().filter(|reason| !of_code.contains(*reason)).collect();
     assert!(stale.is_empty(), "no code has {stale:?}");
     let mut operations = document::operations(&document);
     operations.retain(|row, _| !NO_RPCS.contains(&row.as_str()));

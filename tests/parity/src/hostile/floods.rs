@@ -8,15 +8,15 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::frames::{CONTINUATION, Connection, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, fields, frame, get};
-use super::{Pair, Row, hold};
+use super::{Pair, Row, check_rows};
 use crate::corpus::Request;
 use crate::wire::send;
 
 const MANY: u32 = 10_000;
 /// Timeout of a flood.
-const FLOOD: Duration = Duration::from_secs(12);
+const FLOOD_TIMEOUT: Duration = Duration::from_secs(12);
 /// Timeout of another caller's request.
-const NEIGHBOUR: Duration = Duration::from_secs(5);
+const NEIGHBOUR_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Sends a flood and then a request, and returns the outcome of the request. Meanwhile another caller on other
@@ -28,7 +28,7 @@ async fn flood(front: SocketAddr, bytes: Vec<u8>) -> String {
         let asked = odd(MANY);
         let bytes = [bytes, get(asked, "/front/items/a", &[])].concat();
         let exchange = async { Connection::open(front).await.ask(&bytes, asked).await };
-        timeout(FLOOD, exchange).await.unwrap_or_else(|_| "no end".to_owned())
+        timeout(FLOOD_TIMEOUT, exchange).await.unwrap_or_else(|_| "no end".to_owned())
     };
     let neighbour = async {
         while !over.is_cancelled() {
@@ -44,7 +44,7 @@ async fn flood(front: SocketAddr, bytes: Vec<u8>) -> String {
 async fn served(front: SocketAddr) -> Result<(), String> {
     let target = "/front/items/a".into();
     let request = Request { method: "GET".to_owned(), target, headers: Vec::new(), body: Vec::new() };
-    match timeout(NEIGHBOUR, send(front, &request)).await {
+    match timeout(NEIGHBOUR_TIMEOUT, send(front, &request)).await {
         Ok(answer) if answer.status == 200 => Ok(()),
         Ok(answer) => Err(format!("a neighbour gets {}", answer.status)),
         Err(_) => Err("a neighbour waits".to_owned()),
@@ -74,5 +74,5 @@ async fn http2_flood_does_not_affect_other_callers() {
         Row::differ("settings", each(&|_| frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100])), "refused", "200", ENDS),
         Row::differ("pings", each(&|_| frame(PING, 0, 0, &[0; 8])), "refused", "200", ENDS),
     ];
-    hold(&Pair::start().await, 2, &rows, |front, bytes: &Vec<u8>| flood(front, bytes.clone())).await;
+    check_rows(&Pair::start().await, 2, &rows, |front, bytes: &Vec<u8>| flood(front, bytes.clone())).await;
 }

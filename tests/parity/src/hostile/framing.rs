@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Pair, Row, hold};
+use super::{Pair, Row, check_rows};
 use crate::wire::{self, TIMEOUT};
 
 /// A request hidden in the body of another.
@@ -338,5 +338,5 @@ fn heads() -> Vec<Row<Vec<u8>>> {
 async fn request_framing_is_read_in_one_way() {
     let parts = [lengths(), codings(), chunks(), lines(), sizes(), heads()];
     let rows: Vec<_> = parts.into_iter().flatten().collect();
-    hold(&Pair::start().await, 16, &rows, |front, bytes| statuses(front, bytes.clone())).await;
+    check_rows(&Pair::start().await, 16, &rows, |front, bytes| statuses(front, bytes.clone())).await;
 }

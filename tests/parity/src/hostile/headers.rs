@@ -21,7 +21,7 @@ const PACE: Duration = Duration::from_millis(8);
 const PACED: u32 = 620;
 const PACED_STREAMS: u32 = 100;
 /// Timeout of another caller's request.
-const NEIGHBOUR: Duration = Duration::from_secs(20);
+const NEIGHBOUR_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// RPCs that are called, with and without authentication.
 const CALLED: [&str; 6] = [
@@ -89,7 +89,7 @@ impl Neighbours<'_> {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        match timeout(NEIGHBOUR, answer(request)).await {
+        match timeout(NEIGHBOUR_TIMEOUT, answer(request)).await {
             Ok(answer) if answer.status == 200 => Ok(()),
             Ok(answer) => Err(format!("{method} {path}: {} {}", answer.status, answer.body)),
             Err(_) => Err(format!("{method} {path}: no answer")),
@@ -126,7 +126,7 @@ async fn calls_without_message_do_not_block_others() {
         let neighbours = Neighbours { mesh: &mesh, url: url.clone(), client, therapist };
         // Envoy may not have fetched the keys yet.
         let known = async { while neighbours.go_on().await.is_err() {} };
-        timeout(NEIGHBOUR, known).await.unwrap();
+        timeout(NEIGHBOUR_TIMEOUT, known).await.unwrap();
 
         let over = CancellationToken::new();
         let attack = async {

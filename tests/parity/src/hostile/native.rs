@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Pair, Row, hold};
+use super::{Pair, Row, check_rows};
 use crate::corpus::Request;
 use crate::wire::call_with;
 
@@ -85,5 +85,5 @@ async fn malformed_native_calls_get_the_same_grpc_status() {
         Row::alike("two tokens in one line", with("authorization", "Bearer a, Bearer b"), "200 16"),
         Row::differ("a header with an underscore", with("x_user_id", "1"), "refused", "200 3", IN_WORDS),
     ];
-    hold(&Pair::start().await, 4, &rows, |front, call| statuses(front, call.clone())).await;
+    check_rows(&Pair::start().await, 4, &rows, |front, call| statuses(front, call.clone())).await;
 }

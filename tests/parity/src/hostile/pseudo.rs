@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::frames::{
     CONTINUATION, Connection, DATA, END_HEADERS, END_STREAM, HEADERS, PUSH_PROMISE, fields, frame, get,
 };
-use super::{Pair, Row, hold};
+use super::{Pair, Row, check_rows};
 
 type Fields = Vec<(&'static str, &'static str)>;
 
@@ -110,7 +110,7 @@ async fn malformed_http2_request_reaches_no_service() {
         Row::alike("two lengths", plain(&[("content-length", "0"), ("content-length", "5")]), "refused"),
         Row::alike("a length that is text", plain(&[("content-length", "many")]), "refused"),
     ];
-    hold(&Pair::start().await, 5, &rows, |front, list| ask(front, list.clone())).await;
+    check_rows(&Pair::start().await, 5, &rows, |front, list| ask(front, list.clone())).await;
 }
 
 /// Frames that follow the settings.
@@ -199,7 +199,7 @@ async fn invalid_http2_frames_end_stream_or_connection() {
             "200",
         ),
     ];
-    hold(&Pair::start().await, 2, &rows, |front, bytes| {
+    check_rows(&Pair::start().await, 2, &rows, |front, bytes| {
         let bytes = bytes.clone();
         async move { Connection::open(front).await.ask(&bytes, 1).await }
     })

@@ -7,17 +7,17 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::frames::{Connection, DATA, END_HEADERS, END_STREAM, HEADERS, fields, frame};
-use super::{Pair, Row, hold};
+use super::{Pair, Row, check_rows};
 use crate::wire::{TIMEOUT, statuses};
 
 /// Bytes sent at once, and bytes then sent repeatedly.
 struct Slow {
     first: &'static str,
-    drop: &'static str,
+    repeated: &'static str,
 }
 
-const fn slow(first: &'static str, drop: &'static str) -> Slow {
-    Slow { first, drop }
+const fn slow(first: &'static str, repeated: &'static str) -> Slow {
+    Slow { first, repeated }
 }
 
 const WHY: &str = "Hyper closes without a word where it has no request yet";
@@ -26,13 +26,13 @@ const WHY: &str = "Hyper closes without a word where it has no request yet";
 const PACE: Duration = Duration::from_millis(500);
 
 /// Returns the statuses received until the front closes.
-async fn ends(front: SocketAddr, first: &'static str, drop: &'static str) -> String {
+async fn ends(front: SocketAddr, first: &'static str, repeated: &'static str) -> String {
     let exchange = async {
         let (mut reader, mut writer) = TcpStream::connect(front).await.unwrap().into_split();
         writer.write_all(first.as_bytes()).await.unwrap();
         let mut received = Vec::new();
         let trickle = async {
-            while writer.write_all(drop.as_bytes()).await.is_ok() {
+            while writer.write_all(repeated.as_bytes()).await.is_ok() {
                 tokio::time::sleep(PACE).await;
             }
             std::future::pending::<()>().await;
@@ -66,7 +66,7 @@ async fn unfinished_http1_request_is_timed_out() {
         Row::alike("chunks that go on", slow(body("transfer-encoding: chunked", "1\r\n{\r\n"), "1\r\n \r\n"), "408"),
         Row::alike("a size that never ends", slow(body("transfer-encoding: chunked", "000"), "0"), "408"),
     ];
-    hold(&Pair::start().await, 3, &rows, |front, attempt| ends(front, attempt.first, attempt.drop)).await;
+    check_rows(&Pair::start().await, 3, &rows, |front, attempt| ends(front, attempt.first, attempt.repeated)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +91,7 @@ async fn unfinished_http2_request_is_timed_out() {
         Row::alike("half a body", begun(&post, b"{"), "408"),
         Row::alike("half a message", begun(&call, b"\0\0\0"), "200"),
     ];
-    hold(&Pair::start().await, 2, &rows, |front, bytes: &Vec<u8>| {
+    check_rows(&Pair::start().await, 2, &rows, |front, bytes: &Vec<u8>| {
         let bytes = bytes.clone();
         async move { Connection::open(front).await.ask(&bytes, 1).await }
     })

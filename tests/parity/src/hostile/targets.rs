@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
-use super::{Pair, Row, hold};
+use super::{Pair, Row, check_rows};
 use crate::corpus::Request;
 use crate::wire::send;
 
@@ -90,7 +90,7 @@ async fn request_target_is_read_in_one_way() {
         Row::alike("a query that is not UTF-8, raw", b"/front/items?pageToken=\xff", "400"),
         Row::alike("8,000 letters", &long, "200 long"),
     ];
-    hold(&Pair::start().await, 11, &rows, |front, target: &&[u8]| {
+    check_rows(&Pair::start().await, 11, &rows, |front, target: &&[u8]| {
         let target = *target;
         async move {
             let end = read(front, target).await;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Pair, Row, hold};
+use super::{Pair, Row, check_rows};
 use crate::corpus::Request;
 use crate::wire::{Answer, send};
 
@@ -22,7 +22,7 @@ const BASE64: &str = "Envoy lets the service find that nothing came, ours says w
 /// Content type and body.
 type Call = (&'static str, Vec<u8>);
 
-fn told(answer: &Answer, kind: &str) -> String {
+fn outcome(answer: &Answer, kind: &str) -> String {
     let raw: Vec<u8> = if kind == TEXT {
         answer.body.chunks(4).flat_map(|four| STANDARD.decode(four).unwrap_or_default()).collect()
     } else {
@@ -38,7 +38,7 @@ async fn statuses(front: SocketAddr, (kind, body): Call) -> String {
     let headers = [("content-type", kind), ("accept", kind), ("x-grpc-web", "1")];
     let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).into();
     let target = "/therapy.testing.v1.FrontService/GetItem".into();
-    told(&send(front, &Request { method: "POST".to_owned(), target, headers, body }).await, kind)
+    outcome(&send(front, &Request { method: "POST".to_owned(), target, headers, body }).await, kind)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,5 +76,5 @@ async fn malformed_grpc_web_is_answered_with_a_status() {
         ),
         Row::differ("text with padding inside", text("AA==AAAAAwoBYQ=="), "200 13", "200 3", BASE64),
     ];
-    hold(&Pair::start().await, 6, &rows, |front, call: &Call| statuses(front, call.clone())).await;
+    check_rows(&Pair::start().await, 6, &rows, |front, call: &Call| statuses(front, call.clone())).await;
 }

@@ -16,7 +16,7 @@ use crate::wire::{self, Answer};
 pub(super) const STEP: Duration = Duration::from_secs(1);
 
 /// Minimum length of a masked value: shorter ones may occur in an answer by chance.
-const TELLING: usize = 16;
+const MIN_MASKED_LENGTH: usize = 16;
 
 /// A front and the values kept from its answers.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl Side {
 
     fn mask_in(&self, text: &[u8]) -> Vec<u8> {
         let mut values: Vec<_> =
-            self.values.iter().filter(|(name, value)| *name == "side" || value.len() >= TELLING).collect();
+            self.values.iter().filter(|(name, value)| *name == "side" || value.len() >= MIN_MASKED_LENGTH).collect();
         values.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
         let known = values.into_iter().fold(text.to_vec(), |text, (name, value)| {
             replace(&text, value.as_bytes(), format!("{{{name}}}").as_bytes())
@@ -157,7 +157,7 @@ fn mask_new(text: &[u8]) -> Vec<u8> {
         out.extend(match word {
             _ if is_uuid(word) || is_ulid(word) => b"{id}".as_slice(),
             _ if word.starts_with(b"eyJ") && word.iter().filter(|byte| **byte == b'.').count() == 2 => b"{access}",
-            _ if out.ends_with(b"\"refreshToken\":\"") && word.len() > TELLING => b"{refresh}",
+            _ if out.ends_with(b"\"refreshToken\":\"") && word.len() > MIN_MASKED_LENGTH => b"{refresh}",
             _ => word,
         });
         out.extend(dots);

@@ -15,7 +15,7 @@ use crate::wire::send;
 /// Timeout until all of Envoy's threads eject a replica: they learn of it within a second.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Number of calls that would hardly miss a replica by chance.
-const TELLING: usize = 30;
+const CALLS: usize = 30;
 
 /// Starts a replica that reports itself healthy and answers UNAVAILABLE while this is set.
 async fn replica(fails: &Arc<AtomicBool>) -> Service {
@@ -44,7 +44,7 @@ async fn status(envoy: &Envoy, method: &str, target: &str) -> u16 {
 }
 
 /// Returns the number of ejected replicas of clients.
-async fn left_out(envoy: &Envoy) -> String {
+async fn ejections(envoy: &Envoy) -> String {
     statistic(envoy, "cluster.clients.outlier_detection.ejections_active").await
 }
 
@@ -60,7 +60,7 @@ async fn failing_replica_is_ejected_and_last_one_kept() {
     let envoy = failing.envoy_before_two(&other).await;
 
     let ejected = async {
-        while left_out(&envoy).await == "0" {
+        while ejections(&envoy).await == "0" {
             // Reads are retried at the other replica.
             assert_eq!(status(&envoy, "GET", "/clients/1").await, 200);
         }
@@ -70,7 +70,7 @@ async fn failing_replica_is_ejected_and_last_one_kept() {
     assert!(calls >= 20, "a service may say UNAVAILABLE {calls} times");
     let goes_on = async {
         let mut served = 0;
-        while served < TELLING {
+        while served < CALLS {
             served = if status(&envoy, "PUT", "/clients/1").await == 200 { served + 1 } else { 0 };
         }
     };
@@ -79,10 +79,10 @@ async fn failing_replica_is_ejected_and_last_one_kept() {
     // The last replica is never ejected: its answer is more specific than Envoy's.
     good.store(true, Ordering::SeqCst);
     let before = other.calls().len();
-    for _ in 0..TELLING {
+    for _ in 0..CALLS {
         assert_eq!(status(&envoy, "PUT", "/clients/1").await, 503);
     }
-    assert_eq!((other.calls().len() - before, left_out(&envoy).await.as_str()), (TELLING, "1"));
+    assert_eq!((other.calls().len() - before, ejections(&envoy).await.as_str()), (CALLS, "1"));
 }
 
 /// A replica that fails after it shed load is ejected as any other.
@@ -112,7 +112,7 @@ async fn load_shedding_does_not_eject_a_replica() {
 
     code.store(UNAVAILABLE, Ordering::SeqCst);
     let ejected = async {
-        while left_out(&envoy).await == "0" {
+        while ejections(&envoy).await == "0" {
             status(&envoy, "PUT", "/clients/1").await;
         }
     };

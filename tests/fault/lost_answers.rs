@@ -1,5 +1,5 @@
-//! Writes that DynamoDB has done, and whose answers are lost: once, so that the SDK's second attempt meets the work of the
-//! first; or always, so that the caller is told to come back, and meets it then.
+//! Writes whose answers from DynamoDB are lost: once, so that the SDK's retry meets the result of the first attempt, or
+//! always, so that the caller's retry does.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use crate::world::World;
 
 kit::on_each_engine!(
-    a_registration_is_done_once_whatever_is_lost,
-    a_profile_with_a_key_is_made_once_whatever_is_lost,
-    a_profile_without_a_key_is_there_when_its_maker_comes_back,
-    a_change_is_done_once_whatever_is_lost,
-    refresh_whose_answer_is_lost_is_answered_again_for_ten_seconds,
+    registration_with_lost_answer_is_done_once,
+    keyed_profile_with_lost_answer_is_created_once,
+    profile_with_lost_answer_exists_on_retry,
+    change_with_lost_answer_is_done_once,
+    refresh_with_lost_answer_is_repeated_for_10s,
 );
 
 async fn post(mesh: &TestMesh, path: &str, who: &Someone, key: Option<&str>, body: &Value) -> Answer {
@@ -32,7 +32,7 @@ fn profile(who: &Someone) -> Value {
     json!({"name": "Asha", "email": who.email, "specialty": "Grief", "pincode": "110001"})
 }
 
-async fn a_registration_is_done_once_whatever_is_lost(engine: Engine) {
+async fn registration_with_lost_answer_is_done_once(engine: Engine) {
     let world = World::start(engine).await;
     let mesh = &world.mesh;
     world.only(Some("TransactWriteItems"), "Users");
@@ -52,7 +52,7 @@ async fn a_registration_is_done_once_whatever_is_lost(engine: Engine) {
     world.mesh.stop().await;
 }
 
-async fn a_profile_with_a_key_is_made_once_whatever_is_lost(engine: Engine) {
+async fn keyed_profile_with_lost_answer_is_created_once(engine: Engine) {
     let world = World::start(engine).await;
     let mesh = &world.mesh;
     for (role, path, table) in [("CLIENT", "/clients", "Clients"), ("THERAPIST", "/therapists", "Therapists")] {
@@ -70,7 +70,7 @@ async fn a_profile_with_a_key_is_made_once_whatever_is_lost(engine: Engine) {
     world.mesh.stop().await;
 }
 
-async fn a_profile_without_a_key_is_there_when_its_maker_comes_back(engine: Engine) {
+async fn profile_with_lost_answer_exists_on_retry(engine: Engine) {
     let world = World::start(engine).await;
     let mesh = &world.mesh;
     for (role, path, table) in [("CLIENT", "/clients", "Clients"), ("THERAPIST", "/therapists", "Therapists")] {
@@ -89,7 +89,7 @@ async fn a_profile_without_a_key_is_there_when_its_maker_comes_back(engine: Engi
     world.mesh.stop().await;
 }
 
-async fn a_change_is_done_once_whatever_is_lost(engine: Engine) {
+async fn change_with_lost_answer_is_done_once(engine: Engine) {
     let world = World::start(engine).await;
     let mesh = &world.mesh;
     let (client, therapist) = (mesh.client("Asha").await, mesh.therapist("Asha", "Grief", "110001").await);
@@ -115,7 +115,7 @@ async fn a_change_is_done_once_whatever_is_lost(engine: Engine) {
     world.mesh.stop().await;
 }
 
-async fn refresh_whose_answer_is_lost_is_answered_again_for_ten_seconds(engine: Engine) {
+async fn refresh_with_lost_answer_is_repeated_for_10s(engine: Engine) {
     let world = World::start(engine).await;
     let mesh = &world.mesh;
     world.only(Some("UpdateItem"), "Users");

@@ -1,10 +1,10 @@
-//! What therapists do with their sessions, and who sees what of them.
+//! Commands on sessions, compared with the model.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::model::consent::own_side;
-use crate::model::practice::{Appointment, Session, Stands, State, When};
+use crate::model::practice::{Appointment, AppointmentState, Session, SessionState, When};
 use crate::model::world::{Who, World, at, own};
 use crate::model::{DAY, Ms, NOT_FOUND, Refusal};
 
@@ -14,7 +14,7 @@ const MINUTE: Ms = 60_000;
 const OFFSETS: [(&str, Ms); 3] = [("Z", 0), ("+05:30", 330), ("-08:00", -480)];
 
 #[derive(Debug, Clone, Copy)]
-enum Deed {
+enum Command {
     Add,
     Get,
     List,
@@ -24,27 +24,27 @@ enum Deed {
     Remove,
 }
 
-const DEEDS: [(usize, Deed); 7] = [
-    (10, Deed::Add),
-    (5, Deed::Get),
-    (7, Deed::List),
-    (4, Deed::Move),
-    (4, Deed::SetStatus),
-    (4, Deed::WriteNotes),
-    (2, Deed::Remove),
+const COMMANDS: [(usize, Command); 7] = [
+    (10, Command::Add),
+    (5, Command::Get),
+    (7, Command::List),
+    (4, Command::Move),
+    (4, Command::SetStatus),
+    (4, Command::WriteNotes),
+    (2, Command::Remove),
 ];
 
 impl World<'_> {
-    /// Something with a session.
-    pub(crate) async fn practise(&mut self) {
-        match self.random.weighted(&DEEDS) {
-            Deed::Add => self.add_session().await,
-            Deed::Get => self.get_session().await,
-            Deed::List => self.list_sessions().await,
-            Deed::Move => self.move_session().await,
-            Deed::SetStatus => self.set_status().await,
-            Deed::WriteNotes => self.write_notes().await,
-            Deed::Remove => self.remove_session().await,
+    /// Runs a random command on sessions.
+    pub(crate) async fn session_command(&mut self) {
+        match self.random.weighted(&COMMANDS) {
+            Command::Add => self.add_session().await,
+            Command::Get => self.get_session().await,
+            Command::List => self.list_sessions().await,
+            Command::Move => self.move_session().await,
+            Command::SetStatus => self.set_status().await,
+            Command::WriteNotes => self.write_notes().await,
+            Command::Remove => self.remove_session().await,
         }
     }
 
@@ -88,7 +88,7 @@ impl World<'_> {
             therapist: owner,
             client: None,
             when,
-            state: State::Available,
+            state: SessionState::Available,
             shared,
             private,
             etag: text(&answer.body, "etag"),
@@ -100,7 +100,7 @@ impl World<'_> {
         self.same_session(caller, place, &answer.body);
     }
 
-    /// The session was added for a client: so there is an appointment that nobody asked for.
+    /// Adds the accepted appointment of a session that was created for a client.
     async fn book_at_once(&mut self, session: usize, client: usize) {
         let Session { id, therapist, when, .. } = self.practice.sessions[session].clone();
         let path = format!("/appointments?clientId={}&status=ACCEPTED", self.client_id(client));
@@ -115,7 +115,7 @@ impl World<'_> {
             session,
             start: when.start,
             date: when.start_date,
-            stands: Stands::Pending,
+            state: AppointmentState::Pending,
             created_at: self.now(),
         });
         self.practice.book(self.practice.appointments.len() - 1, self.now());
@@ -188,7 +188,7 @@ impl World<'_> {
             let listed = match caller {
                 Who::Therapist(number) => it.therapist == number,
                 Who::Client(number) => {
-                    let offered = of_therapist.is_some() && it.state == State::Available && !it.has_begun(now);
+                    let offered = of_therapist.is_some() && it.state == SessionState::Available && !it.has_begun(now);
                     it.client == Some(number) || offered
                 }
             };
@@ -210,24 +210,24 @@ impl World<'_> {
         if !found.is_sorted_by_key(|found| start_of(found).0) {
             self.fail("sessions come in the order of their starts");
         }
-        // Of those that start at once the order is not promised.
+        // The order of equal starts is unspecified.
         let mut found = found;
         found.sort_by_key(|found| start_of(found));
         let found: Value = found.iter().map(without_etag).collect();
         self.same(&path, &found, &expected.into_iter().map(|(_, shown)| shown).collect());
     }
 
-    /// Another time for a session.
+    /// Moves a session to another time.
     async fn move_session(&mut self) {
         let Some(place) = self.some_session() else { return };
         let session = self.practice.sessions[place].clone();
         let when = self.when(session.therapist);
         let body = json!({"sessionDate": when.date, "startTime": when.start_time, "endTime": when.end_time});
         let mut refusals = Vec::new();
-        if matches!(session.state, State::Booked(_)) && when.start != session.when.start {
+        if matches!(session.state, SessionState::Booked(_)) && when.start != session.when.start {
             refusals.push((400, "SESSION_BOOKED"));
         }
-        if session.state != State::Cancelled && !self.practice.is_free(session.therapist, &when, Some(place)) {
+        if session.state != SessionState::Cancelled && !self.practice.is_free(session.therapist, &when, Some(place)) {
             refusals.push(OVERLAPS);
         }
         self.change_session(place, body, "", refusals, |world| world.practice.sessions[place].when = when).await;
@@ -244,16 +244,16 @@ impl World<'_> {
                 refusals.push((400, "BOOKED_BY_ACCEPTING"));
                 None
             }
-            "CANCELLED" => Some(State::Cancelled),
+            "CANCELLED" => Some(SessionState::Cancelled),
             _ => {
                 if session.has_begun(self.now()) {
                     refusals.push((400, "SESSION_OVER"));
                 }
                 let is_free = self.practice.is_free(session.therapist, &session.when, Some(place));
-                if session.state == State::Cancelled && !is_free {
+                if session.state == SessionState::Cancelled && !is_free {
                     refusals.push(OVERLAPS);
                 }
-                Some(State::Available)
+                Some(SessionState::Available)
             }
         };
         let change = |world: &mut World<'_>| {
@@ -283,7 +283,7 @@ impl World<'_> {
         self.change_session(place, body, path, Vec::new(), change).await;
     }
 
-    /// A change by whom it may be or not, with a version that is right, wrong, or not told.
+    /// Changes a session as the owner or another caller, with a current, stale or missing etag.
     async fn change_session(
         &mut self,
         place: usize,
@@ -334,7 +334,7 @@ impl World<'_> {
         }
     }
 
-    /// A session as somebody sees it who may.
+    /// Returns a session as the caller sees it.
     pub(crate) fn shown_session(&self, caller: Who, place: usize) -> Value {
         let session = &self.practice.sessions[place];
         let is_own = match caller {
@@ -362,14 +362,14 @@ impl World<'_> {
     }
 
     fn same_session(&self, caller: Who, place: usize, found: &Value) {
-        // A version counts private notes too.
+        // The etag changes with private notes too, so clients don't get it.
         if text(found, "etag").is_empty() != matches!(caller, Who::Client(_)) {
             self.fail("a session has a version, for its therapist alone");
         }
         self.same("the session", &without_etag(found), &self.shown_session(caller, place));
     }
 
-    /// One of the sessions there are, sometimes one that is gone; none if there was never any.
+    /// Picks a session, sometimes a removed one; `None` if there is no such session.
     pub(crate) fn some_session(&mut self) -> Option<usize> {
         let gone = self.random.percent(8);
         let sessions = self.practice.sessions.iter().enumerate();
@@ -377,7 +377,7 @@ impl World<'_> {
         (!places.is_empty()).then(|| *self.random.pick(&places))
     }
 
-    /// Some time of the next days; sometimes that of another session of the therapist, which is in the way.
+    /// Picks a time of the next days, sometimes that of another session of the therapist.
     fn when(&mut self, therapist: usize) -> When {
         let now = self.now();
         let others = self.practice.sessions.iter().filter(|it| it.therapist == therapist && !it.has_begun(now));
@@ -403,7 +403,7 @@ impl World<'_> {
         }
     }
 
-    /// A time as a therapist tells it: the start on its own only where it must be.
+    /// Returns the body for a time, sometimes without `startTime` where it may be left out.
     fn told(&mut self, when: &When) -> Value {
         let mut body = json!({"sessionDate": when.date, "endTime": when.end_time, "startTime": when.start_time});
         if when.date == when.start_date && self.random.percent(50) {
@@ -417,12 +417,12 @@ impl World<'_> {
     }
 }
 
-/// A text of an answer.
+/// Returns a text field of an answer.
 pub(crate) fn text(body: &Value, field: &str) -> String {
     body[field].as_str().unwrap_or_default().to_owned()
 }
 
-/// What is compared: versions are the mesh's to name.
+/// Returns the body without its etag, which the model can't predict.
 pub(crate) fn without_etag(body: &Value) -> Value {
     let mut body = body.clone();
     if let Some(body) = body.as_object_mut() {
@@ -431,7 +431,7 @@ pub(crate) fn without_etag(body: &Value) -> Value {
     body
 }
 
-/// Fields that no session may have.
+/// Invalid fields of a session.
 const BAD_FIELDS: [(&str, &str); 6] = [
     ("endTime", "00:00"),
     ("endTime", "24:00"),

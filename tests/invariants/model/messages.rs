@@ -1,10 +1,10 @@
-//! What people write to each other, and what they have read of it.
+//! Commands on messages and read marks, compared with the model.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::model::booking::text;
-use crate::model::practice::{Said, Thread};
+use crate::model::practice::{Message, Thread};
+use crate::model::sessions::text;
 use crate::model::world::{Who, World, at};
 use crate::model::{NOT_FOUND, Refusal};
 
@@ -12,27 +12,28 @@ const BAD: Refusal = (400, "INVALID_FIELDS");
 const NOT_YOURS: Refusal = (403, "NOT_YOUR_ACCOUNT");
 
 #[derive(Debug, Clone, Copy)]
-enum Deed {
+enum Command {
     Send,
     History,
     Conversations,
     Read,
 }
 
-const DEEDS: [(usize, Deed); 4] = [(12, Deed::Send), (4, Deed::History), (4, Deed::Conversations), (5, Deed::Read)];
+const COMMANDS: [(usize, Command); 4] =
+    [(12, Command::Send), (4, Command::History), (4, Command::Conversations), (5, Command::Read)];
 
 impl World<'_> {
-    /// Something with messages.
-    pub(crate) async fn talk(&mut self) {
-        match self.random.weighted(&DEEDS) {
-            Deed::Send => self.send().await,
-            Deed::History => self.read_history().await,
-            Deed::Conversations => self.list_conversations().await,
-            Deed::Read => self.mark_read().await,
+    /// Runs a random command on messages.
+    pub(crate) async fn message_command(&mut self) {
+        match self.random.weighted(&COMMANDS) {
+            Command::Send => self.send().await,
+            Command::History => self.read_history().await,
+            Command::Conversations => self.list_conversations().await,
+            Command::Read => self.mark_read().await,
         }
     }
 
-    /// Somebody, and the one to whom it is said: mostly of the other kind.
+    /// Picks a caller and a peer, mostly of the other role.
     fn sides(&mut self) -> (Who, Who) {
         let (client, therapist) = self.pair();
         let both = [Who::Client(client), Who::Therapist(therapist)];
@@ -79,7 +80,7 @@ impl World<'_> {
         if by_client {
             self.contact(client, therapist);
         }
-        let said = Said { id: text(&answer.body, "messageId"), by_client, text: said, at: now };
+        let said = Message { id: text(&answer.body, "messageId"), by_client, text: said, at: now };
         self.same("the message", &answer.body, &self.shown_message(client, therapist, &said));
         self.threads[client][therapist].said.push(said);
     }
@@ -91,7 +92,7 @@ impl World<'_> {
         let path = format!("/messages/history?senderId={}&receiverId={}", self.id(one), self.id(other));
         let refusal = (caller_named != caller && peer != caller).then_some(NOT_YOURS);
         let size = *self.random.pick(&[1, 4, 50, 200]);
-        // Of somebody with oneself, or with one of the own kind, there is no conversation, or not even a question for one.
+        // There is no conversation within a role.
         let Some((client, therapist)) = pair_of(caller_named, peer) else { return };
         let Some(found) = self.pages(caller, &path, size, refusal).await else { return };
         let said = self.threads[client][therapist].said.iter().rev();
@@ -111,7 +112,7 @@ impl World<'_> {
         if !found.is_sorted_by_key(|shown| time(shown).0) {
             self.fail("conversations with the newest messages come first");
         }
-        // Of those of one millisecond the order is not promised.
+        // The order within a millisecond is unspecified.
         found.sort_by_key(time);
         expected.sort_by_key(time);
         self.same("the conversations", &found.into(), &expected.into());
@@ -142,7 +143,7 @@ impl World<'_> {
         self.same("the read mark", &answer.body, &expected);
     }
 
-    pub(crate) fn shown_message(&self, client: usize, therapist: usize, said: &Said) -> Value {
+    pub(crate) fn shown_message(&self, client: usize, therapist: usize, said: &Message) -> Value {
         let both = [self.client_id(client), self.therapist_id(therapist)];
         let [from, to] = if said.by_client { [&both[0], &both[1]] } else { [&both[1], &both[0]] };
         json!({
@@ -155,7 +156,7 @@ impl World<'_> {
     }
 }
 
-/// The client and the therapist, if they are one of each.
+/// Returns the client and the therapist, if there is one of each.
 const fn pair_of(one: Who, other: Who) -> Option<(usize, usize)> {
     match (one, other) {
         (Who::Client(client), Who::Therapist(therapist)) | (Who::Therapist(therapist), Who::Client(client)) => {

@@ -1,4 +1,4 @@
-//! What clients and therapists read of journals, and what the clients' logs say of it.
+//! Reads of journals and access logs, compared with the model.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -16,7 +16,7 @@ const ZONES: [&str; 5] = ["UTC", "Asia/Kolkata", "Europe/Berlin", "America/New_Y
 const BUCKETS: [&str; 3] = ["DAY", "WEEK", "MONTH"];
 /// Maximum span of a group in a log.
 const MINUTE: Ms = 60_000;
-/// How many changes insights tell.
+/// Maximum number of changes in insights.
 const MOST_CHANGES: usize = 5;
 
 /// One access of a therapist, as the client's log shows it.
@@ -30,16 +30,16 @@ pub(crate) struct Access {
     grant_id: String,
 }
 
-/// A page token, and what it was for.
+/// A page token with the list it belongs to.
 #[derive(Debug, Clone)]
 pub(crate) struct OldToken {
     caller: Who,
     client: usize,
     query: String,
     filter: Filter,
-    /// The last entry that was shown before it.
+    /// Last entry shown before it.
     after: Option<String>,
-    /// The grant by which it was made.
+    /// Grant by which it was issued.
     grant_id: String,
     token: String,
 }
@@ -51,7 +51,7 @@ struct Page {
 }
 
 impl World<'_> {
-    /// By what somebody reads a journal: nothing for its client, a grant for a therapist.
+    /// Authorises a reader of a journal: `None` for its client, the grant for a therapist.
     fn permit(&self, caller: Who, client: usize) -> Result<Option<Grant>, Refusal> {
         match caller {
             Who::Client(_) => own(caller, client).map(|()| None),
@@ -77,7 +77,7 @@ impl World<'_> {
         self.accesses[client].push(Access { time, therapist, action, entry_count, entry_id, grant_id });
     }
 
-    /// Every page of a list, with some filter.
+    /// Reads every page of a list with a random filter.
     pub(crate) async fn list_entries(&mut self) {
         let (caller, client) = self.reader();
         let permit = self.permit(caller, client);
@@ -114,7 +114,7 @@ impl World<'_> {
         self.same("the entries", &pages.concat().into(), &expected);
     }
 
-    /// One page; none where it is refused, as it should be.
+    /// Reads one page; `None` if it is refused as expected.
     async fn page(
         &mut self,
         caller: Who,
@@ -151,7 +151,7 @@ impl World<'_> {
         filter
     }
 
-    /// A word that is in some journal, a family, or any word.
+    /// Picks a word of some journal, a family, or any word.
     fn wanted_emotion(&mut self) -> String {
         let written: Vec<_> = self.journals.iter().flatten().map(|entry| entry.emotion.clone()).collect();
         let wanted = match self.random.below(3) {
@@ -162,7 +162,7 @@ impl World<'_> {
         if self.random.percent(20) { wanted.to_uppercase() } else { wanted }
     }
 
-    /// A page token of before: it shows what may be seen now, to whom it was given, and nothing else.
+    /// Uses an earlier page token: it is bound to its caller and shows what the caller may see now.
     pub(crate) async fn use_old_token(&mut self) {
         if self.tokens.is_empty() {
             return;
@@ -178,7 +178,7 @@ impl World<'_> {
             Ok(_) => return self.refuses_token(&answer),
             Err(refusal) => return self.hold(&answer, Err(refusal)),
         };
-        // A token may be bound to the grant by which it was made.
+        // A token may be bound to its grant.
         let same_grant = permit.as_ref().map_or("", |grant| &grant.id) == old.grant_id;
         if !same_grant && answer.status == 400 {
             return self.refuses_token(&answer);
@@ -206,7 +206,7 @@ impl World<'_> {
         }
     }
 
-    /// One entry.
+    /// Reads an entry.
     pub(crate) async fn get_entry(&mut self) {
         let (caller, client) = self.reader();
         let id = self.some_entry(client);
@@ -226,7 +226,7 @@ impl World<'_> {
         }
     }
 
-    /// Sums over entries.
+    /// Reads insights.
     pub(crate) async fn read_insights(&mut self) {
         let (caller, client) = self.reader();
         let permit = self.permit(caller, client);
@@ -264,7 +264,7 @@ impl World<'_> {
         edges.windows(2).map(bucket).collect()
     }
 
-    /// The changes are true, the strongest come first, and none is left out for a weaker one.
+    /// Checks that the changes are correct, sorted by strength, and the strongest ones.
     fn compare_changes(&self, found: &Value, edges: &[Ms], seen: &[&Entry]) {
         let mut all = Vec::new();
         for three in edges.windows(3) {
@@ -306,7 +306,7 @@ impl World<'_> {
         }
     }
 
-    /// The client's log, read by the client or by somebody whom it doesn't concern.
+    /// Reads a client's access log as the client or another caller.
     pub(crate) async fn read_log(&mut self) {
         let (client, _) = self.pair();
         let caller = self.caller(Who::Client(client));
@@ -318,7 +318,7 @@ impl World<'_> {
         self.hold(&answer, own(caller, client).map(|()| 200));
     }
 
-    /// Every page of a client's log against what the model saw.
+    /// Compares all pages of a client's access log with the model.
     pub(crate) async fn compare_log(&mut self, client: usize) {
         let size = *self.random.pick(&[7, 50, 200]);
         let (mut found, mut token, mut last) = (Vec::new(), String::new(), Ms::MAX);
@@ -350,8 +350,8 @@ impl World<'_> {
         if let Some(pair) = split {
             self.fail(&format!("equal neighbours within a minute are one: {pair:#?}"));
         }
-        // Each group takes as many of what happened as it counts, the latest first: of the moment in which it begins, others may
-        // belong to the group before.
+        // Each group takes as many accesses as it counts, the latest first: accesses of the millisecond in which it
+        // begins may belong to the group before.
         let mut left = self.accesses[client].clone();
         for (group, first_time, count) in found {
             let is_of = |access: &Access| {
@@ -427,7 +427,7 @@ fn mean(count: i64, weight: i64) -> f64 {
     if count == 0 { 0.0 } else { weight as f64 / count as f64 }
 }
 
-/// Where the buckets of a time begin and end: at midnights of the zone, on Mondays, or on the firsts of months.
+/// Returns the bounds of the buckets: midnights of the zone, of every day, of Mondays or of the first of each month.
 fn edges(from: Ms, to: Ms, bucket: &str, zone: &str) -> Vec<Ms> {
     let zone = TimeZone::get(zone).unwrap();
     let mut day = Timestamp::from_millisecond(from).unwrap().to_zoned(zone.clone()).date();

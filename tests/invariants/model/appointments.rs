@@ -1,22 +1,22 @@
-//! What clients ask for, and what becomes of it.
+//! Commands on appointments, compared with the model.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::model::booking::{text, without_etag};
 use crate::model::consent::own_side;
-use crate::model::practice::{Appointment, Stands, State};
+use crate::model::practice::{Appointment, AppointmentState, SessionState};
+use crate::model::sessions::{text, without_etag};
 use crate::model::world::{Who, World, at, own};
 use crate::model::{Ms, NOT_FOUND, Refusal};
 
 const MOST_WAITING: usize = 5;
 const NOT_ALLOWED: Refusal = (403, "ROLE_NOT_ALLOWED");
-/// An appointment whose session has begun.
+/// Refusal for an appointment whose session has begun.
 const OVER: Refusal = (400, "SESSION_OVER");
 const EXPIRED: Refusal = (400, "APPOINTMENT_EXPIRED");
 
 #[derive(Debug, Clone, Copy)]
-enum Deed {
+enum Command {
     Ask,
     Decide,
     TakeBack,
@@ -24,18 +24,18 @@ enum Deed {
     List,
 }
 
-const DEEDS: [(usize, Deed); 5] =
-    [(12, Deed::Ask), (14, Deed::Decide), (3, Deed::TakeBack), (4, Deed::Get), (6, Deed::List)];
+const COMMANDS: [(usize, Command); 5] =
+    [(12, Command::Ask), (14, Command::Decide), (3, Command::TakeBack), (4, Command::Get), (6, Command::List)];
 
 impl World<'_> {
-    /// Something with an appointment.
-    pub(crate) async fn apply(&mut self) {
-        match self.random.weighted(&DEEDS) {
-            Deed::Ask => self.ask_for_session().await,
-            Deed::Decide => self.decide().await,
-            Deed::TakeBack => self.take_back().await,
-            Deed::Get => self.get_appointment().await,
-            Deed::List => self.list_appointments().await,
+    /// Runs a random command on appointments.
+    pub(crate) async fn appointment_command(&mut self) {
+        match self.random.weighted(&COMMANDS) {
+            Command::Ask => self.ask_for_session().await,
+            Command::Decide => self.decide().await,
+            Command::TakeBack => self.take_back().await,
+            Command::Get => self.get_appointment().await,
+            Command::List => self.list_appointments().await,
         }
     }
 
@@ -49,7 +49,7 @@ impl World<'_> {
         let therapist = if self.random.percent(4) { other } else { session.therapist };
         body["therapistId"] = self.therapist_id(therapist).into();
         let mut refusals = Vec::new();
-        let is_none = session.gone || session.state == State::Cancelled || therapist != session.therapist;
+        let is_none = session.gone || session.state == SessionState::Cancelled || therapist != session.therapist;
         if is_none {
             refusals.push(NOT_FOUND);
         }
@@ -66,20 +66,20 @@ impl World<'_> {
             refusals.extend(own(caller, client).err());
         }
         let booked_for = match session.state {
-            State::Booked(appointment) => Some(self.practice.appointments[appointment].client),
-            State::Available | State::Cancelled => None,
+            SessionState::Booked(appointment) => Some(self.practice.appointments[appointment].client),
+            SessionState::Available | SessionState::Cancelled => None,
         };
         match caller {
             Who::Therapist(_) => refusals = vec![NOT_ALLOWED],
             Who::Client(client) => {
                 let of_this = |it: &&Appointment| it.client == client && it.session == place;
                 let theirs = || self.practice.appointments.iter().filter(of_this);
-                if theirs().any(|it| it.status(now) == "PENDING" || it.stands == Stands::Accepted) {
+                if theirs().any(|it| it.status(now) == "PENDING" || it.state == AppointmentState::Accepted) {
                     refusals.push((409, "REQUEST_PENDING"));
                 }
                 let begun = session.has_begun(now);
                 refusals.extend(match booked_for {
-                    // Nobody learns when the therapist is with others, but who names what was available.
+                    // Another client's booking is hidden, except from a request that names the session.
                     Some(other) if other != client && (by_time || begun) => Some(NOT_FOUND),
                     _ if begun && !is_none => Some((400, "SESSION_OVER")),
                     Some(_) => Some((409, "SLOT_TAKEN")),
@@ -103,27 +103,27 @@ impl World<'_> {
             session: place,
             start: session.when.start,
             date: session.when.start_date,
-            stands: Stands::Pending,
+            state: AppointmentState::Pending,
             created_at: now,
         });
         self.same_appointment(self.practice.appointments.len() - 1, &answer.body);
     }
 
-    /// Mostly one that can be had.
+    /// Picks a session, mostly an available one.
     fn session_to_ask_for(&mut self) -> Option<usize> {
         let now = self.now();
         let offered = self.practice.sessions.iter().enumerate();
-        let offered = offered.filter(|(_, it)| !it.gone && it.state == State::Available && !it.has_begun(now));
+        let offered = offered.filter(|(_, it)| !it.gone && it.state == SessionState::Available && !it.has_begun(now));
         let offered: Vec<_> = offered.map(|(place, _)| place).collect();
         if offered.is_empty() || self.random.percent(15) {
             return self.some_session();
         }
-        // A few are asked for again and again, so that requests meet.
+        // Prefers the last few, so that requests compete.
         let first = offered.len().min(4);
         Some(*self.random.pick(&offered[offered.len() - first..]))
     }
 
-    /// Whether no other session of the therapist could be meant by the start of this one.
+    /// Returns true if the start identifies this session among those of the therapist.
     fn is_alone_then(&self, place: usize) -> bool {
         let session = &self.practice.sessions[place];
         let start = session.when.start;
@@ -138,16 +138,16 @@ impl World<'_> {
         let Some(place) = self.some_appointment() else { return };
         let asked = self.practice.appointments[place].clone();
         let now = self.now();
-        let (status, usual) = match (asked.stands, self.random.below(10)) {
-            (Stands::Pending, 0..=6) | (_, 0) => ("ACCEPTED", Who::Therapist(asked.therapist)),
-            (Stands::Pending, 7) | (_, 1) => ("REJECTED", Who::Therapist(asked.therapist)),
+        let (status, usual) = match (asked.state, self.random.below(10)) {
+            (AppointmentState::Pending, 0..=6) | (_, 0) => ("ACCEPTED", Who::Therapist(asked.therapist)),
+            (AppointmentState::Pending, 7) | (_, 1) => ("REJECTED", Who::Therapist(asked.therapist)),
             (_, 2..=5) => ("REVOKED", Who::Therapist(asked.therapist)),
             _ => ("REVOKED", Who::Client(asked.client)),
         };
         let caller = self.caller(usual);
         let mut body = json!({"status": status});
         let mut refusals = self.refusals(place, status, now);
-        if self.random.percent(10) && asked.stands != Stands::Gone {
+        if self.random.percent(10) && asked.state != AppointmentState::Gone {
             let present = format!("/appointments/{}", asked.id);
             let present = self.ask(Who::Client(asked.client), Method::GET, &present, None).await;
             self.hold(&present, Ok(200));
@@ -163,17 +163,19 @@ impl World<'_> {
         if !self.hold_any(&answer, 200, &refusals) {
             return;
         }
-        match (status, asked.stands) {
-            ("ACCEPTED", Stands::Pending) => self.practice.book(place, now),
-            ("REJECTED", Stands::Pending) => self.practice.appointments[place].stands = Stands::Rejected,
-            ("REVOKED", Stands::Accepted) => self.practice.revoke(place),
-            // Doing it again changes nothing.
+        match (status, asked.state) {
+            ("ACCEPTED", AppointmentState::Pending) => self.practice.book(place, now),
+            ("REJECTED", AppointmentState::Pending) => {
+                self.practice.appointments[place].state = AppointmentState::Rejected
+            }
+            ("REVOKED", AppointmentState::Accepted) => self.practice.revoke(place),
+            // A repeated change has no effect.
             _ => {}
         }
         self.same_appointment(place, &answer.body);
     }
 
-    /// Why an appointment can't become that; nothing, where it can, or is that already.
+    /// Returns the refusals of a change to this status; none if it is possible or changes nothing.
     fn refusals(&self, place: usize, status: &str, now: Ms) -> Vec<Refusal> {
         let asked = &self.practice.appointments[place];
         let session = &self.practice.sessions[asked.session];
@@ -202,7 +204,7 @@ impl World<'_> {
         let answer = self.ask(caller, Method::DELETE, &format!("/appointments/{}", asked.id), None).await;
         self.hold(&answer, expected);
         if expected.is_ok() {
-            self.practice.appointments[place].stands = Stands::Gone;
+            self.practice.appointments[place].state = AppointmentState::Gone;
         }
     }
 
@@ -270,19 +272,19 @@ impl World<'_> {
         if !found.is_sorted_by_key(|shown| place(shown).0) {
             self.fail("what was asked for last comes first");
         }
-        // Of those of one millisecond the order is not promised.
+        // The order within a millisecond is unspecified.
         expected.sort_by_key(|shown| place(shown));
         found.sort_by_key(|shown| place(shown));
         self.same(&path, &found.iter().map(without_etag).collect(), &expected.into());
     }
 
-    /// Whether there is such an appointment for somebody.
+    /// Returns true if the appointment is visible to the caller.
     pub(crate) fn is_of(&self, caller: Who, asked: &Appointment) -> bool {
         let own = match caller {
             Who::Client(number) => asked.client == number,
             Who::Therapist(number) => asked.therapist == number,
         };
-        own && asked.stands != Stands::Gone
+        own && asked.state != AppointmentState::Gone
     }
 
     pub(crate) fn shown_appointment(&self, place: usize) -> Value {
@@ -305,7 +307,7 @@ impl World<'_> {
         self.same("the appointment", &without_etag(found), &self.shown_appointment(place));
     }
 
-    /// One of the last appointments, mostly; none if there was never any.
+    /// Picks an appointment, mostly a recent one; `None` if there was never any.
     fn some_appointment(&mut self) -> Option<usize> {
         let all = self.practice.appointments.len();
         let last = if self.random.percent(70) { all.min(8) } else { all };

@@ -1,4 +1,4 @@
-//! Callers that hang up in the middle of a request leave nothing behind: no place taken, no thread waited for, no task.
+//! Callers that disconnect during a request leave no slot, thread or task occupied.
 
 use kit::engine::Engine;
 use kit::fault::Mode;
@@ -13,7 +13,7 @@ use crate::world::{NEVER, World, serving};
 const CALLERS: usize = 8;
 
 #[tokio::test]
-async fn a_place_is_free_again_when_its_caller_hangs_up() {
+async fn slot_is_freed_when_caller_disconnects() {
     let world = World::start_with(Engine::Embedded, |config| {
         config.server = serving(&["--max-concurrent-requests", "1", "--health-interval", "1h"]);
         config.dynamodb.attempt_timeout = NEVER;
@@ -27,7 +27,7 @@ async fn a_place_is_free_again_when_its_caller_hangs_up() {
     world.proxy.set(Mode::Hang).await;
     for _ in 0..CALLERS {
         let mut caller = JoinSet::new();
-        // Whoever comes before the place is free is refused and comes back: so the call that hangs had the place.
+        // A request before the slot is free is refused and retried, so the hanging call holds the slot.
         let request = mesh.request(Method::POST, "/clients").bearer_auth(&who.token).json(&profile);
         caller.spawn(async move {
             loop {
@@ -49,7 +49,7 @@ async fn a_place_is_free_again_when_its_caller_hangs_up() {
 }
 
 #[tokio::test]
-async fn a_login_works_again_once_the_store_does_whoever_hung_up_on_it() {
+async fn login_recovers_after_callers_disconnect() {
     let world = World::start_with(Engine::Embedded, |config| {
         (config.auth.hash_threads, config.auth.hash_queue) = (Some(1), 1);
     })

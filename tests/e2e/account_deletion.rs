@@ -1,4 +1,4 @@
-//! Ending an account: all of it or, for a while, all but the last step.
+//! Account deletion: complete or, for a while, all but the last step.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use reqwest::Method;
 use serde_json::json;
 
 kit::on_each_env!(
-    ending_an_account_ends_its_logins_its_address_and_its_profile,
-    an_ended_account_cannot_come_back_by_a_token_that_is_still_good,
-    an_account_without_a_profile_can_be_ended,
-    ending_an_account_takes_a_login_of_the_last_ten_minutes,
-    an_ended_login_ends_no_account,
-    a_repeated_ending_answers_like_the_first_until_the_token_expires,
-    an_ending_that_always_fails_holds_up_no_other,
+    account_deletion_removes_logins_address_and_profile,
+    valid_token_cannot_recreate_deleted_account,
+    account_without_profile_can_be_deleted,
+    account_deletion_requires_login_within_10_minutes,
+    account_deletion_by_ended_login_is_rejected,
+    repeated_account_deletion_succeeds_until_token_expires,
+    failing_account_deletion_does_not_block_others,
 );
 
-/// How long recovery may take on a machine that does other things too.
+/// Recovery timeout, on a machine that does other things too.
 const EVENTUALLY: Duration = Duration::from_secs(30);
 
-async fn ending_an_account_ends_its_logins_its_address_and_its_profile(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn account_deletion_removes_logins_address_and_profile(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let reader = mesh.join("CLIENT").await;
     for (who, path) in [(&asha, format!("/clients/{}", asha.id)), (&noor, format!("/therapists/{}", noor.id))] {
@@ -44,8 +44,8 @@ async fn ending_an_account_ends_its_logins_its_address_and_its_profile(stand: Te
     mesh.stop().await;
 }
 
-async fn an_ended_account_cannot_come_back_by_a_token_that_is_still_good(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn valid_token_cannot_recreate_deleted_account(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.client("Asha").await;
     let path = format!("/clients/{}", asha.id);
     assert_eq!(mesh.ask(Method::DELETE, &path, Some(&asha), None).await.status, 204);
@@ -55,16 +55,16 @@ async fn an_ended_account_cannot_come_back_by_a_token_that_is_still_good(stand: 
     mesh.stop().await;
 }
 
-async fn an_account_without_a_profile_can_be_ended(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn account_without_profile_can_be_deleted(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let asha = mesh.join("CLIENT").await;
     assert_eq!(mesh.ask(Method::DELETE, &format!("/clients/{}", asha.id), Some(&asha), None).await.status, 204);
     mesh.get("/auth/me", &asha).await.refused(401, "ACCOUNT_ENDED");
     mesh.stop().await;
 }
 
-async fn ending_an_account_takes_a_login_of_the_last_ten_minutes(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn account_deletion_requires_login_within_10_minutes(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     for (who, of) in [(&asha, "/clients"), (&noor, "/therapists")] {
         let path = format!("{of}/{}", who.id);
@@ -87,15 +87,15 @@ async fn ending_an_account_takes_a_login_of_the_last_ten_minutes(stand: TestEnv)
     mesh.stop().await;
 }
 
-async fn an_ended_login_ends_no_account(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn account_deletion_by_ended_login_is_rejected(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     for (who, path) in [(&asha, format!("/clients/{}", asha.id)), (&noor, format!("/therapists/{}", noor.id))] {
         let ended = mesh.login(&who.email, PASSWORD).await;
         mesh.ask(Method::POST, "/auth/logout", Some(&ended), None).await.expect(200);
         mesh.ask(Method::DELETE, &path, Some(&ended), None).await.refused(401, "LOGIN_ENDED");
         mesh.pass(Duration::from_secs(601));
-        // Whether the login is over is told before how old it is.
+        // An ended login is reported before an old one.
         mesh.ask(Method::DELETE, &path, Some(&ended), None).await.refused(401, "LOGIN_ENDED");
         let again = mesh.login(&who.email, PASSWORD).await;
         mesh.get(&path, &again).await.expect(200);
@@ -103,8 +103,8 @@ async fn an_ended_login_ends_no_account(stand: TestEnv) {
     mesh.stop().await;
 }
 
-async fn a_repeated_ending_answers_like_the_first_until_the_token_expires(stand: TestEnv) {
-    let mesh = TestMesh::start(stand).await;
+async fn repeated_account_deletion_succeeds_until_token_expires(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let path = format!("/clients/{}", asha.id);
     for _ in 0..3 {
@@ -117,10 +117,10 @@ async fn a_repeated_ending_answers_like_the_first_until_the_token_expires(stand:
     mesh.stop().await;
 }
 
-async fn an_ending_that_always_fails_holds_up_no_other(stand: TestEnv) {
-    let proxy = Proxy::start(&stand.engine.endpoint().await);
+async fn failing_account_deletion_does_not_block_others(env: TestEnv) {
+    let proxy = Proxy::start(&env.engine.endpoint().await);
     let mut direct = dynamo::Config::default();
-    let mesh = TestMesh::start_with(stand, |config| {
+    let mesh = TestMesh::start_with(env, |config| {
         direct = config.dynamodb.clone();
         config.dynamodb.endpoint = Some(proxy.endpoint());
         config.endings.recovery_interval = Duration::from_millis(50);
@@ -135,7 +135,7 @@ async fn an_ending_that_always_fails_holds_up_no_other(stand: TestEnv) {
     proxy.set(Mode::Throttle).await;
 
     let table = direct.connect().await.table(&clients::CLIENTS);
-    // More than one page of them, and before the others in the order of the index.
+    // More than one page of unreadable items, before the others in the order of the index.
     for number in 0..120 {
         let unreadable = json!({"pending": "EVENT", "user_id": "of nobody"});
         table.put(&Key::new(format!("CLIENT#{number:08}"), "PROFILE"), &unreadable).run().await.map(drop).unwrap();

@@ -1,18 +1,18 @@
-//! What is left for the others when somebody's account ends.
+//! Account deletion, and what the others see after it.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::model::booking::{text, without_etag};
-use crate::model::practice::{Stands, State, Thread};
+use crate::model::practice::{AppointmentState, SessionState, Thread};
+use crate::model::sessions::{text, without_etag};
 use crate::model::world::{EACH, Who, World, name};
 
-/// Who goes.
+/// Number of the client, and of the therapist, who delete their accounts.
 const LEAVING: usize = 0;
 
 impl World<'_> {
-    /// A client goes, and then a therapist; each time the others see what the rules say.
-    pub(crate) async fn part(&mut self) {
+    /// Deletes the account of a client and then of a therapist, and compares what the others see with the model.
+    pub(crate) async fn delete_accounts(&mut self) {
         self.log_in(Who::Client(LEAVING)).await;
         let own = format!("/clients/{}", self.client_id(LEAVING));
         let answer = self.ask(Who::Client(LEAVING), Method::DELETE, &own, None).await;
@@ -34,23 +34,23 @@ impl World<'_> {
         }
     }
 
-    /// Nothing of a client is left, but the time that was taken by sessions that have begun.
+    /// Removes a client from the model. Sessions that have begun keep their time.
     fn forget_client(&mut self) {
         let now = self.now();
         for asked in self.practice.appointments.iter_mut().filter(|it| it.client == LEAVING) {
-            asked.stands = Stands::Gone;
+            asked.state = AppointmentState::Gone;
         }
         for session in self.practice.sessions.iter_mut().filter(|it| it.client == Some(LEAVING)) {
             session.client = None;
             session.shared.clear();
-            if session.state != State::Cancelled && !session.has_begun(now) {
-                session.state = State::Available;
+            if session.state != SessionState::Cancelled && !session.has_begun(now) {
+                session.state = SessionState::Available;
             }
         }
         self.threads[LEAVING] = [const { Thread::NONE }; EACH];
     }
 
-    /// Nobody can ask for, or wait for, what a therapist who has gone would do.
+    /// Removes available sessions of the deleted therapist, and cancels booked ones and pending requests.
     fn close_practice(&mut self) {
         let now = self.now();
         for place in 0..self.practice.sessions.len() {
@@ -59,19 +59,21 @@ impl World<'_> {
                 continue;
             }
             match session.state {
-                State::Available => self.practice.remove(place, now),
-                State::Booked(_) if !session.has_begun(now) => self.practice.withdraw(place, State::Cancelled, now),
-                State::Booked(_) | State::Cancelled => {}
+                SessionState::Available => self.practice.remove(place, now),
+                SessionState::Booked(_) if !session.has_begun(now) => {
+                    self.practice.withdraw(place, SessionState::Cancelled, now)
+                }
+                SessionState::Booked(_) | SessionState::Cancelled => {}
             }
         }
         for asked in self.practice.appointments.iter_mut().filter(|it| it.therapist == LEAVING) {
             if asked.status(now) == "PENDING" {
-                asked.stands = Stands::Rejected;
+                asked.state = AppointmentState::Rejected;
             }
         }
     }
 
-    /// All sessions, appointments and conversations of somebody who stays.
+    /// Compares all sessions, appointments and conversations of a remaining person with the model.
     async fn compare_practice(&mut self, caller: Who, gone: &str) {
         let is_own = |therapist: usize, client: Option<usize>| match caller {
             Who::Client(number) => client == Some(number),
@@ -102,7 +104,7 @@ impl World<'_> {
         }
     }
 
-    /// A person's conversations, in no order.
+    /// Returns a person's conversations, in no order.
     pub(crate) fn conversations_of(&self, caller: Who) -> Vec<Value> {
         let shown = (0..EACH).filter_map(|peer| {
             let (client, therapist, peer) = match caller {

@@ -1,4 +1,4 @@
-//! What clients write, and what becomes of others who try.
+//! Writes of journal entries, compared with the model.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,11 +9,11 @@ use crate::model::{DAY, NOT_FOUND, Refusal};
 
 const BAD: Refusal = (400, "INVALID_FIELDS");
 
-/// Words that no vocabulary has.
+/// Emotions outside the vocabulary.
 pub(crate) const OWN_WORDS: [&str; 3] = ["verklempt", "Sunday blues", "außer mir"];
 
 impl World<'_> {
-    /// A new entry, of now or of long ago, sometimes of the very moment of another one.
+    /// Adds an entry of the last 60 days, sometimes of the same millisecond as another one.
     pub(crate) async fn add(&mut self) {
         let (client, _) = self.pair();
         let caller = self.caller(Who::Client(client));
@@ -65,7 +65,7 @@ impl World<'_> {
         self.journals[client].push(entry);
     }
 
-    /// An entry as somebody sees it who may: to a therapist it begins when it was last made SHARED, and has no version.
+    /// Returns an entry as the reader sees it: a therapist sees it as created when last made SHARED, without an etag.
     pub(crate) fn shown(&self, client: usize, entry: &Entry, reader: Reader<'_>) -> Value {
         let (created_at, etag) = match reader {
             None => (entry.created_at, entry.etag.as_str()),
@@ -86,7 +86,7 @@ impl World<'_> {
         })
     }
 
-    /// A correction of some of an entry, with a version that is right, wrong, or not told.
+    /// Corrects some fields of an entry, with a current, stale or missing etag.
     pub(crate) async fn correct(&mut self) {
         let (client, _) = self.pair();
         let caller = self.caller(Who::Client(client));
@@ -146,14 +146,14 @@ impl World<'_> {
         self.journals[client][place] = entry;
     }
 
-    /// An etag that was once good, or is another entry's: one that the entry doesn't have.
+    /// Picks an etag of another entry or an invalid one.
     fn other_etag(&mut self, client: usize, entry: &Entry) -> String {
         let others: Vec<_> =
             self.journals[client].iter().map(|it| it.etag.clone()).filter(|etag| *etag != entry.etag).collect();
         if others.is_empty() { "no version".to_owned() } else { self.random.pick(&others).clone() }
     }
 
-    /// Removes an entry, or one that isn't there.
+    /// Removes an existing or missing entry.
     pub(crate) async fn remove(&mut self) {
         let (client, _) = self.pair();
         let caller = self.caller(Who::Client(client));
@@ -169,7 +169,7 @@ impl World<'_> {
         }
     }
 
-    /// The id of an entry of this client; sometimes of one that was removed, of another client's, or of none at all.
+    /// Picks the id of an entry of this client, sometimes of a removed one, of another client or of none.
     pub(crate) fn some_entry(&mut self, client: usize) -> String {
         let own: Vec<_> = self.journals[client].iter().map(|entry| entry.id.clone()).collect();
         let others: Vec<_> = self.journals.iter().flatten().map(|entry| entry.id.clone()).collect();
@@ -192,7 +192,7 @@ impl World<'_> {
     }
 }
 
-/// Fields that no entry may have, as JSON.
+/// Invalid fields of an entry, as JSON.
 const BAD_FIELDS: [(&str, &str); 8] = [
     ("intensity", "0"),
     ("intensity", "6"),

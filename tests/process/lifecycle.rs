@@ -1,4 +1,4 @@
-//! How the process starts, ends, and what is there when it starts again.
+//! Lifecycle of the process: start, shutdown, and the data kept across restarts.
 
 use std::path::Path;
 
@@ -15,21 +15,21 @@ use tokio::task::JoinSet;
 use crate::process::{Process, mesh, run};
 
 #[tokio::test]
-async fn it_says_where_it_is_and_what_to_do_next() {
+async fn announcement_shows_addresses_and_next_step() {
     let data = tempfile::tempdir().unwrap();
     let mesh = Process::start(data.path());
     assert_eq!(mesh.ask(Method::GET, "/healthz", None, None).await.expect(200), json!({"status": "SERVING"}));
-    assert!(mesh.told("DynamoDB").starts_with("http://127.0.0.1:"), "{}", mesh.announcement);
-    assert_eq!(Path::new(mesh.told("data")), data.path().canonicalize().unwrap());
+    assert!(mesh.announced("DynamoDB").starts_with("http://127.0.0.1:"), "{}", mesh.announcement);
+    assert_eq!(Path::new(mesh.announced("data")), data.path().canonicalize().unwrap());
     for service in ["auth 127.0.0.1:", "clients 127.0.0.1:", "therapists 127.0.0.1:"] {
-        assert!(mesh.told("services").contains(service), "{}", mesh.announcement);
+        assert!(mesh.announced("services").contains(service), "{}", mesh.announcement);
     }
-    assert_eq!(mesh.told("try"), format!("cargo run -- demo --url {}", mesh.url));
+    assert_eq!(mesh.announced("try"), format!("cargo run -- demo --url {}", mesh.url));
 }
 
-/// The announcement is a promise: from then on nothing is cut off.
+/// After the announcement the process handles signals and shuts down gracefully.
 #[test]
-fn a_signal_right_after_the_announcement_is_obeyed_too() {
+fn signal_right_after_announcement_stops_process() {
     let data = tempfile::tempdir().unwrap();
     for _ in 0..10 {
         let (status, said) = Process::start(data.path()).stop(Signal::TERM);
@@ -38,7 +38,7 @@ fn a_signal_right_after_the_announcement_is_obeyed_too() {
 }
 
 #[tokio::test]
-async fn a_signal_to_stop_is_obeyed_and_ends_well() {
+async fn signal_stops_process_gracefully() {
     for signal in [Signal::TERM, Signal::INT] {
         let data = tempfile::tempdir().unwrap();
         let mesh = Process::start(data.path());
@@ -50,7 +50,7 @@ async fn a_signal_to_stop_is_obeyed_and_ends_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_under_way_gets_its_answer_before_the_end() {
+async fn open_request_is_answered_before_exit() {
     let data = tempfile::tempdir().unwrap();
     let proxy = Proxy::start(&Engine::Embedded.endpoint().await);
     let endpoint = proxy.endpoint();
@@ -80,7 +80,7 @@ async fn a_request_under_way_gets_its_answer_before_the_end() {
     assert!(status.success() && said.ends_with("stopped"), "{status}: {said}");
 }
 
-/// What people were told is there.
+/// Data whose writes were acknowledged.
 struct Acknowledged {
     client: Someone,
     therapist: Someone,
@@ -106,7 +106,7 @@ impl Acknowledged {
         assert_eq!(mesh.ask(Method::GET, "/.well-known/jwks.json", None, None).await.expect(200), *keys);
         let rows = [(client, "/clients", &profiles[0]), (therapist, "/therapists", &profiles[1])];
         for (who, path, profile) in rows {
-            // A token from before is still good: the key that signed it is kept.
+            // Tokens stay valid: the signing key is kept.
             let path = format!("{path}/{}", who.id);
             assert_eq!(mesh.ask(Method::GET, &path, Some(&who.token), None).await.expect(200), *profile);
             let again = mesh.login(&who.email).await;
@@ -120,7 +120,7 @@ impl Acknowledged {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_is_there_after_a_stop() {
+async fn acknowledged_data_survives_stop() {
     let data = tempfile::tempdir().unwrap();
     let mesh = Process::start(data.path());
     let there = Acknowledged::by(&mesh).await;
@@ -131,7 +131,7 @@ async fn what_was_acknowledged_is_there_after_a_stop() {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_is_there_after_a_kill() {
+async fn acknowledged_data_survives_kill() {
     let data = tempfile::tempdir().unwrap();
     let mesh = Process::start(data.path());
     let there = Acknowledged::by(&mesh).await;
@@ -141,7 +141,7 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
 }
 
 #[test]
-fn the_demo_plays_against_it_again_and_again() {
+fn demo_can_be_repeated_on_one_mesh() {
     let data = tempfile::tempdir().unwrap();
     let process = Process::start(data.path());
     for _ in 0..2 {
@@ -156,7 +156,7 @@ fn the_demo_plays_against_it_again_and_again() {
 }
 
 #[test]
-fn a_demo_without_a_mesh_says_how_to_start_one() {
+fn demo_without_mesh_explains_how_to_start_one() {
     let mut demo = mesh(&[]);
     demo.args(["demo", "--url", "http://127.0.0.1:1"]);
     let played = run(demo);
@@ -165,7 +165,7 @@ fn a_demo_without_a_mesh_says_how_to_start_one() {
 }
 
 #[test]
-fn a_demo_at_no_url_says_how_to_write_one() {
+fn demo_with_invalid_url_explains_format() {
     for wrong in ["nonsense", "127.0.0.1:8080", "https://127.0.0.1:8080"] {
         let mut demo = mesh(&[]);
         demo.args(["demo", "--url", wrong]);
