@@ -7,27 +7,27 @@ use chassis::server;
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Config {
-    /// Where the front listens: REST and gRPC on one port.
+    /// Address of the front: REST and gRPC on one port.
     #[arg(long, env = "MESH_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
-    /// The port of the first service on 127.0.0.1; the others follow. 0 for any that are free.
+    /// Port of the first service on 127.0.0.1; the others follow. 0 for any free ports.
     #[arg(long, env = "MESH_SERVICES_PORT", default_value_t = 50051)]
     pub services_port: u16,
 
-    /// Where the data is.
+    /// Settings of the storage.
     #[command(flatten)]
     pub storage: Storage,
 
-    /// Where DynamoDB is, if it is not the embedded one.
+    /// Settings of DynamoDB, if it is not the embedded one.
     #[command(flatten)]
     pub dynamodb: dynamo::Config,
 
-    /// How every service serves.
+    /// Settings of every service's server.
     #[command(flatten)]
     pub server: server::Config,
 
-    /// How the front serves.
+    /// Settings of the front.
     #[command(flatten)]
     pub front: gateway::Config,
 
@@ -35,47 +35,47 @@ pub struct Config {
     #[command(flatten)]
     pub auth: auth::Config,
 
-    /// How endings of accounts are recovered.
+    /// Settings of the recovery of account deletions.
     #[command(flatten)]
     pub endings: account_deletion::Config,
 
-    /// How long data keys are kept in memory.
+    /// Settings of the cache of data keys.
     #[command(flatten)]
     pub keyring: keyring::Config,
 
-    /// How accesses to journals are linked.
+    /// Settings of the access log.
     #[command(flatten)]
     pub audit: audit::Config,
 
-    /// How conversations are watched.
+    /// Settings of watching conversations.
     #[command(flatten)]
     pub messages: messages::Config,
 }
 
-/// Where the data is.
+/// Settings of the storage.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "Data")]
 pub struct Storage {
-    /// The directory of the embedded DynamoDB and of the secrets. It is made if it is not there.
+    /// The directory of the embedded DynamoDB and of the secrets, created if missing.
     #[arg(long, env = "MESH_DATA_DIR", default_value = "therapy-data")]
     pub data_dir: PathBuf,
 
-    /// Keep everything in memory: it is gone when the process ends.
+    /// Keep everything in memory, lost when the process ends.
     #[arg(long, env = "MESH_MEMORY", value_parser = clap::builder::BoolishValueParser::new())]
     pub memory: bool,
 
-    /// The port of the embedded DynamoDB on 127.0.0.1; 0 for any that is free. Not used with MESH_DYNAMODB_ENDPOINT.
+    /// Port of the embedded DynamoDB on 127.0.0.1; 0 for any free port. Not used with MESH_DYNAMODB_ENDPOINT.
     #[arg(long, env = "MESH_DYNAMODB_PORT", default_value_t = 8000)]
     pub dynamodb_port: u16,
 
-    /// The file with the secrets, one a line, the present one first; `secrets` in the data directory unless told, made
-    /// at the first start.
+    /// The file with the secrets, one per line, the present one first; by default `secrets` in the data directory,
+    /// created at the first start.
     #[arg(long, env = "MESH_SECRETS_FILE")]
     pub secrets_file: Option<PathBuf>,
 
-    /// The file with the key-encryption keys, one a line, the present one first; `key-encryption-keys` in the data directory
-    /// unless told, made at the first start.
+    /// The file with the key-encryption keys, one per line, the present one first; by default `key-encryption-keys` in
+    /// the data directory, created at the first start.
     #[arg(long, env = "MESH_KEY_ENCRYPTION_KEYS_FILE")]
     pub key_encryption_keys_file: Option<PathBuf>,
 }

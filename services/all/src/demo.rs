@@ -1,4 +1,4 @@
-//! Plays the story against a running mesh, and prints every request and answer.
+//! Runs the demo against a running mesh, and prints every request and response.
 
 mod consent;
 mod parting;
@@ -10,7 +10,7 @@ use kernel::{BoxError, Clock, Entropy};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde_json::{Value, json};
 
-/// A password that nobody else has.
+/// The password of every account of the demo.
 const PASSWORD: &str = "seven quiet herons";
 
 const GET: Method = Method::GET;
@@ -24,46 +24,46 @@ const NO_CONTENT: StatusCode = StatusCode::NO_CONTENT;
 const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
 const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
 
-/// Plays the story at `url`: two people find each other, agree on what one may read of the other's journal, make an
+/// Runs the demo at `url`: two people find each other, agree on what one may read of the other's journal, make an
 /// appointment, write to each other, and part.
 ///
 /// # Errors
-/// If an answer is not what the contract promises; says which.
+/// If a response breaks the contract; the error names it.
 pub async fn play(url: &str, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<(), BoxError> {
     let tag = entropy.array::<4>().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let stage = Stage { url: url.trim_end_matches('/').to_owned(), http: Client::new() };
-    let (client, therapist) = consent::meet(&stage, &tag).await?;
-    let grant = consent::agree(&stage, &client, &therapist).await?;
-    consent::write_and_read(&stage, &client, &therapist, &grant).await?;
-    practice::make_an_appointment(&stage, &client, &therapist, clock.now()).await?;
-    practice::write_to_each_other(&stage, &client, &therapist).await?;
-    parting::choose_another(&stage, &tag, &client, &therapist).await?;
-    parting::part(&stage, &client).await?;
+    let api = ApiClient { url: url.trim_end_matches('/').to_owned(), http: Client::new() };
+    let (client, therapist) = consent::meet(&api, &tag).await?;
+    let grant = consent::agree(&api, &client, &therapist).await?;
+    consent::write_and_read(&api, &client, &therapist, &grant).await?;
+    practice::make_an_appointment(&api, &client, &therapist, clock.now()).await?;
+    practice::write_to_each_other(&api, &client, &therapist).await?;
+    parting::choose_another(&api, &tag, &client, &therapist).await?;
+    parting::part(&api, &client).await?;
     say("That was the story so far.")
 }
 
-/// Where a front is, as a flag gives it.
+/// Parses the URL of a front.
 ///
 /// # Errors
-/// A sentence that says how to write it.
+/// A sentence with the expected form.
 pub fn front_url(text: &str) -> Result<String, &'static str> {
     let is_front = Url::parse(text).is_ok_and(|url| url.scheme() == "http" && url.has_host());
     if is_front { Ok(text.to_owned()) } else { Err("write it as http://host:port") }
 }
 
-/// Somebody who is logged in.
+/// A person who is logged in.
 struct Person {
     id: String,
     token: String,
 }
 
-struct Stage {
+struct ApiClient {
     url: String,
     http: Client,
 }
 
-impl Stage {
-    /// Registers and logs in.
+impl ApiClient {
+    /// Registers an account and logs in.
     async fn join(&self, email: &str, role: &str) -> Result<Person, BoxError> {
         let account = json!({"email": email, "password": PASSWORD, "role": role});
         self.send(POST, "/auth/register", None, Some(account), CREATED).await?;
@@ -93,7 +93,7 @@ impl Stage {
         if status == expected { Ok(answer) } else { Err(format!("{method} {path} should answer {expected}").into()) }
     }
 
-    /// Begins to read a stream of server-sent events.
+    /// Opens a stream of server-sent events.
     async fn watch(&self, path: &str, who: &Person) -> Result<Events, BoxError> {
         let response = self.ask(&GET, path, Some(who), None).await?;
         if response.status() == OK {
@@ -134,7 +134,7 @@ struct Events {
 }
 
 impl Events {
-    /// The data of the next event.
+    /// Returns the data of the next event.
     async fn next(&mut self) -> Result<Value, BoxError> {
         loop {
             if let Some((event, rest)) = self.read.split_once("\n\n") {
@@ -152,7 +152,7 @@ impl Events {
     }
 }
 
-/// Holds an answer to what it must say.
+/// Checks that a response has this text at this place.
 fn expect(answer: &Value, at: &str, expected: &str) -> Result<(), BoxError> {
     match answer.pointer(at).and_then(Value::as_str) {
         Some(found) if found == expected => Ok(()),
@@ -160,13 +160,13 @@ fn expect(answer: &Value, at: &str, expected: &str) -> Result<(), BoxError> {
     }
 }
 
-/// The text at a place of an answer.
+/// Returns the text at a place of a response.
 fn text(answer: &Value, at: &str) -> Result<String, BoxError> {
     let found = answer.pointer(at).and_then(Value::as_str).filter(|found| !found.is_empty());
     found.map(str::to_owned).ok_or_else(|| format!("the answer should have a text at {at}").into())
 }
 
-/// JSON on one line, without what opens doors.
+/// Formats JSON on one line, without credentials.
 fn show(value: &Value) -> String {
     let mut shown = value.clone();
     for secret in ["password", "accessToken", "refreshToken"] {

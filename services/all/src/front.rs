@@ -1,4 +1,4 @@
-//! The embedded REST front over the services' own ports.
+//! Serves the embedded REST front over the services' own ports.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Config;
 
-/// A front that listens.
+/// A listening front.
 #[derive(Debug)]
 pub(crate) struct RunningFront {
     pub(crate) address: SocketAddr,
@@ -52,17 +52,18 @@ impl RunningFront {
         })?;
         let (address, connections) = (listener.local_addr()?, config.server.connections().clone());
         let proxies = TrustedProxies::new(&config.server.identity().trusted_proxies);
-        let told = stop.clone();
+        let shutdown = stop.clone();
         #[allow(clippy::disallowed_methods, reason = "its owner is the RunningFront, which waits for it")]
         let served = tokio::spawn(async move {
-            let drained = listener::serve(listener, workers, Protocols::Http1And2, &proxies, &connections, told).await;
+            let drained =
+                listener::serve(listener, workers, Protocols::Http1And2, &proxies, &connections, shutdown).await;
             drop(pool);
             drained
         });
         Ok(Self { address, stop, served })
     }
 
-    /// Takes no more connections, and waits for the requests under way.
+    /// Accepts no more connections, and waits for the requests in flight. Returns whether they ended in time.
     pub(crate) async fn drain(self) -> bool {
         self.stop.cancel();
         self.served.await.unwrap_or(false)

@@ -1,4 +1,4 @@
-//! The all-in-one: the whole mesh in one process, and the commands around it.
+//! Runs the whole mesh in one process, and its operator's commands.
 
 use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
@@ -16,9 +16,9 @@ use dynamo::secret::Secrets;
 use kernel::{BoxError, ClientId, SystemClock};
 use mesh::{Config, Mesh, SERVICES, TABLES, demo, take_access_key};
 
-const FLUSH: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// The one workload that is no service.
+/// The only workload that isn't a service.
 const FRONT: &str = "gateway";
 
 /// The therapy-journaling mesh in one process: all services, the REST front, and an embedded DynamoDB.
@@ -39,41 +39,42 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Plays the story against a running mesh, and prints every request and answer.
+    /// Runs the demo against a running mesh, and prints every request and response.
     Demo {
-        /// Where the mesh is.
+        /// URL of the mesh.
         #[arg(long, default_value = "http://127.0.0.1:8080", value_parser = demo::front_url)]
         url: String,
     },
 
-    /// Writes a token for each service, and the keys that verify them, for where no cluster issues them.
+    /// Writes a token for each service, and the keys that verify them, for deployments without a cluster that issues
+    /// them.
     WorkloadKeys {
         /// The directory to write to: `jwks.json` and `<service>.token`.
         #[arg(long)]
         dir: PathBuf,
 
-        /// How many days the tokens are good for.
+        /// Validity of the tokens in days.
         #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
         days: u32,
     },
 
-    /// Makes what services in containers of their own share, as far as it is not there: `secrets/secrets`,
+    /// Creates the missing files that services in separate containers share: `secrets/secrets`,
     /// `key-encryption-keys/key-encryption-keys`, and for each service `workload/<service>/token` and `jwks.json`.
     Prepare {
-        /// The directory to make it in.
+        /// The directory to write to.
         #[arg(long)]
         dir: PathBuf,
 
-        /// Make new tokens for those that have one too. The old ones stay good until they expire.
+        /// Make new tokens also for services that have one. The old ones stay valid until they expire.
         #[arg(long)]
         renew: bool,
 
-        /// How many days the tokens are good for.
+        /// Validity of the tokens in days.
         #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
         days: u32,
     },
 
-    /// Makes the tables of all services that are missing, and verifies those that are there.
+    /// Creates the missing tables of all services, and verifies the existing ones.
     CreateTables {
         #[command(flatten)]
         dynamodb: dynamo::Config,
@@ -82,8 +83,8 @@ enum Command {
         place: DataDir,
     },
 
-    /// Wraps every data key by the present key-encryption key, after a new one was made the first of the file. Services may
-    /// run meanwhile.
+    /// Rewraps every data key with the present key-encryption key, after a new one was added as the first of the file.
+    /// Services may run meanwhile.
     RewrapKeys {
         #[command(flatten)]
         dynamodb: dynamo::Config,
@@ -91,14 +92,14 @@ enum Command {
         #[command(flatten)]
         place: DataDir,
 
-        /// The file with the key-encryption keys; `key-encryption-keys` in the data directory unless told.
+        /// The file with the key-encryption keys; by default `key-encryption-keys` in the data directory.
         #[arg(long, env = "MESH_KEY_ENCRYPTION_KEYS_FILE")]
         key_encryption_keys_file: Option<PathBuf>,
     },
 
-    /// Gives profiles that earlier versions stored with an address of their own the address of their account, and removes what
-    /// kept those addresses unique. Services may run meanwhile; run it once after the last replica of an earlier version has
-    /// stopped, and again if it was interrupted.
+    /// Replaces the separate address of profiles stored by earlier versions by the address of their account, and
+    /// removes the index of those addresses. Services may run meanwhile; run it once after the last replica of an
+    /// earlier version has stopped, and again if it was interrupted.
     MigrateProfiles {
         #[command(flatten)]
         dynamodb: dynamo::Config,
@@ -107,7 +108,7 @@ enum Command {
         place: DataDir,
     },
 
-    /// Verifies the log of who read which journal, and names the first record of each client that was altered, dropped,
+    /// Verifies the log of accesses to journals, and names the first record of each client that was altered, dropped,
     /// reordered or cut off.
     VerifyAudit {
         #[command(flatten)]
@@ -116,7 +117,7 @@ enum Command {
         #[command(flatten)]
         place: DataDir,
 
-        /// The file with the secrets; `secrets` in the data directory unless told.
+        /// The file with the secrets; by default `secrets` in the data directory.
         #[arg(long, env = "MESH_SECRETS_FILE")]
         secrets_file: Option<PathBuf>,
 
@@ -124,14 +125,14 @@ enum Command {
         #[arg(long)]
         client: Option<ClientId>,
 
-        /// A file where the ends of the logs are kept from one verification to the next, made by the first. Kept where who
-        /// writes the table can't reach, it shows a log that was put back to what it was before.
+        /// A file that keeps the ends of the logs from one verification to the next, created by the first. Stored out
+        /// of reach of the table's writers, it reveals a log that was rolled back.
         #[arg(long)]
         heads: Option<PathBuf>,
     },
 }
 
-/// Where the all-in-one keeps its secrets, and the access key of its DynamoDB while it runs.
+/// The directory of the all-in-one's secrets, and of the access key of its DynamoDB while it runs.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 struct DataDir {
@@ -141,13 +142,13 @@ struct DataDir {
 }
 
 impl DataDir {
-    /// The secrets of the file that is named, or else of the one that the data directory has.
-    fn secrets(&self, named: Option<PathBuf>, usual: &str, setting: &str) -> Result<Secrets, BoxError> {
-        let file = named.unwrap_or_else(|| self.data_dir.join(usual));
+    /// Reads the secrets of the named file, or of the default file in the data directory.
+    fn secrets(&self, named: Option<PathBuf>, default_name: &str, setting: &str) -> Result<Secrets, BoxError> {
+        let file = named.unwrap_or_else(|| self.data_dir.join(default_name));
         bootstrap::read_secrets(&file).map_err(|error| format!("{error}; set {setting} or MESH_DATA_DIR").into())
     }
 
-    /// A client for the DynamoDB of a running mesh, or another.
+    /// Returns a client of the DynamoDB of a running mesh, or of another.
     async fn connect(&self, mut dynamodb: dynamo::Config) -> Result<dynamo::Client, BoxError> {
         take_access_key(&mut dynamodb, &self.data_dir)?;
         Ok(dynamodb.connect().await)
@@ -184,19 +185,19 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(config: Config, telemetry: &telemetry::Config) -> Result<(), BoxError> {
-    // What the process makes, the database too, is for its owner alone.
+    // Files that the process creates, the database too, are accessible to its owner only.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let telemetry = telemetry::init("therapy-mesh", telemetry)?;
     let storage = config.storage.clone();
     let mesh = Mesh::start(config, Platform::system()).await?;
     let data = if storage.memory { "in memory, gone at the end".to_owned() } else { absolute(&storage.data_dir) };
-    let told = bootstrap::shutdown_signal()?;
+    let shutdown_signal = bootstrap::shutdown_signal()?;
     say(&announcement(&mesh, &data))?;
 
-    told.await;
+    shutdown_signal.await;
     say("stopping: the requests under way may end")?;
     let well = mesh.shutdown().await;
-    telemetry.shutdown(FLUSH).await;
+    telemetry.shutdown(FLUSH_TIMEOUT).await;
     if well { say("stopped") } else { Err("some requests or tasks did not end in time".into()) }
 }
 
@@ -218,7 +219,7 @@ fn absolute(path: &Path) -> String {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-/// Who has a token: the services and the front.
+/// Returns the workloads that have a token: the services and the front.
 fn workloads() -> impl Iterator<Item = &'static str> {
     SERVICES.into_iter().chain([FRONT])
 }
@@ -253,8 +254,8 @@ fn prepare(dir: &Path, renew: bool, days: u32) -> Result<(), BoxError> {
     say(&format!("{} holds what services share", dir.display()))
 }
 
-/// Makes the tokens that are missing, or all. The key that signs them is nowhere but in here: each time it is another one, which
-/// everybody is told before somebody has a token of it, beside those of before.
+/// Creates the missing tokens, or all. The signing key is never stored: each run generates another, and adds its public
+/// key to every key set, beside the earlier ones, before it writes a token.
 fn prepare_tokens(dir: &Path, renew: bool, days: u32) -> Result<(), BoxError> {
     let place = |name: &str| dir.join(name);
     let names: Vec<_> = workloads().filter(|name| renew || !place(name).join("token").exists()).collect();
@@ -276,12 +277,12 @@ fn prepare_tokens(dir: &Path, renew: bool, days: u32) -> Result<(), BoxError> {
     names.into_iter().try_for_each(|name| write_whole(&place(name).join("token"), &issuer.mint(name, DAY * days)))
 }
 
-/// The keys of a JSON Web Key Set.
+/// Returns the keys of a JSON Web Key Set.
 fn keys_of(jwks: &serde_json::Value) -> Vec<serde_json::Value> {
     jwks["keys"].as_array().cloned().unwrap_or_default()
 }
 
-/// Makes a directory if it is not there.
+/// Creates a directory if it is missing.
 fn make(dir: &Path) -> Result<(), BoxError> {
     std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()).into())
 }
@@ -331,7 +332,7 @@ async fn verify_audit(
     heads.map_or(Ok(()), |file| write_whole(file, &now.to_string()))
 }
 
-/// What was kept of an earlier verification: nothing before the first.
+/// Reads the heads kept by an earlier verification: none before the first.
 fn read_heads(file: &Path) -> Result<Heads, BoxError> {
     let text = match std::fs::read_to_string(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -340,14 +341,14 @@ fn read_heads(file: &Path) -> Result<Heads, BoxError> {
     text.parse().map_err(|error| format!("{}: {error}", file.display()).into())
 }
 
-/// Replaces a file as a whole or not at all.
+/// Replaces a file atomically.
 fn write_whole(file: &Path, text: &str) -> Result<(), BoxError> {
     let new = file.with_added_extension("new");
     let written = write_secret(&new, text).and_then(|()| std::fs::rename(&new, file));
     written.map_err(|error| format!("{}: {error}", file.display()).into())
 }
 
-/// Writes what its owner alone may read, also over a file that others could.
+/// Writes a file that only its owner may read, also over one that others could.
 fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;

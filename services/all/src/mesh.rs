@@ -16,7 +16,7 @@ use crate::front::RunningFront;
 use crate::services::{Starter, TABLES, bind};
 use crate::{Config, Storage};
 
-const TASKS_END: Duration = Duration::from_secs(5);
+const TASKS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running mesh.
 #[derive(Debug)]
@@ -30,13 +30,13 @@ pub struct Mesh {
 }
 
 impl Mesh {
-    /// Starts everything, and answers when all of it can serve.
+    /// Starts everything, and returns when every service is ready.
     ///
     /// # Errors
-    /// If a port, the data directory or DynamoDB can't be had; each with its remedy.
+    /// If a port, the data directory or DynamoDB is unavailable; each error names its remedy.
     pub async fn start(mut config: Config, platform: Platform) -> Result<Self, BoxError> {
         let hosts = config.front.hosts_at(config.listen)?;
-        // Bound first: whoever has the port already is told so before anything else happens.
+        // Bound first, so that a port conflict is reported before anything is created.
         let listener = bind(config.listen, "MESH_LISTEN").await?;
         let (secrets, key_encryption_keys) = secrets(&config.storage, &platform)?;
         let engine = match config.dynamodb.endpoint {
@@ -73,37 +73,37 @@ impl Mesh {
         Ok(Self { front, services, engine, dynamodb, issuer, platform })
     }
 
-    /// Where the front listens.
+    /// Returns the address of the front.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.front.address
     }
 
-    /// The services by name, and where each listens.
+    /// Returns the services by name, with their addresses.
     pub fn services(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
         self.services.iter().map(|service| (service.name(), service.address()))
     }
 
-    /// The issuer of the services' tokens: who has it can call a service as another one does.
+    /// Returns the issuer of the services' tokens, which allows calls to a service in the name of another.
     #[must_use]
     pub const fn issuer(&self) -> &Arc<Issuer> {
         &self.issuer
     }
 
-    /// Where DynamoDB is.
+    /// Returns the endpoint of DynamoDB, for display.
     #[must_use]
     pub fn dynamodb(&self) -> &str {
         &self.dynamodb
     }
 
-    /// Stops from the front inwards, so that every request under way finds what it needs. Answers whether everything
-    /// ended well and in time.
+    /// Shuts down from the front inwards, so that every request in flight still reaches its dependencies. Returns
+    /// whether everything drained in time.
     pub async fn shutdown(self) -> bool {
         let mut well = self.front.drain().await;
         for service in self.services.into_iter().rev() {
             well &= service.drain().await;
         }
-        well &= self.platform.tasks.shutdown(TASKS_END).await;
+        well &= self.platform.tasks.shutdown(TASKS_TIMEOUT).await;
         if let Some(engine) = self.engine {
             well &= engine.stop().await.inspect_err(|error| tracing::warn!(%error, "DynamoDB")).is_ok();
         }
@@ -111,7 +111,7 @@ impl Mesh {
     }
 }
 
-/// The secrets and the key-encryption keys: from the files that are named, or else made at the first start.
+/// Reads the secrets and the key-encryption keys from the named files, or creates them at the first start.
 fn secrets(storage: &Storage, platform: &Platform) -> Result<(Secrets, Secrets), BoxError> {
     if !storage.memory {
         make_directory(&storage.data_dir)?;
@@ -132,12 +132,12 @@ fn make_directory(directory: &Path) -> Result<(), BoxError> {
     })
 }
 
-/// The key-encryption keys in the data directory, made where there are none: vault refuses them if it needs others.
+/// Returns the key-encryption keys in the data directory, created if missing: vault rejects them if it needs others.
 fn own_keys(directory: &Path, platform: &Platform) -> Result<Secrets, BoxError> {
     bootstrap::make_secrets(&directory.join("key-encryption-keys"), &*platform.entropy)
 }
 
-/// The secrets in the data directory, made where there are none and nothing yet that they could be needed for.
+/// Returns the secrets in the data directory, created if both they and the data are missing.
 fn own_secrets(directory: &Path, platform: &Platform) -> Result<Secrets, BoxError> {
     let file = directory.join("secrets");
     if embedded_dynamodb::has_data(directory) && !file.exists() {
@@ -149,7 +149,7 @@ fn own_secrets(directory: &Path, platform: &Platform) -> Result<Secrets, BoxErro
     bootstrap::make_secrets(&file, &*platform.entropy)
 }
 
-/// The files of the embedded engine, as the services' store.
+/// Erasure in the files of the embedded engine.
 #[derive(Debug)]
 struct Files(Eraser);
 
@@ -159,7 +159,7 @@ impl dynamo::Erasure for Files {
     }
 }
 
-/// Takes the access key of the mesh that runs on this data directory, for a DynamoDB on the loopback interface.
+/// Sets the access key of the mesh that runs on this data directory, for a DynamoDB on the loopback interface.
 ///
 /// # Errors
 /// If the directory holds a key that can't be read.

@@ -1,4 +1,4 @@
-//! The services, started as their own processes would start them.
+//! Starts the services as their own processes would.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -43,10 +43,10 @@ pub const TABLES: &[&TableDef] = &[
     &messages::MESSAGES,
 ];
 
-/// How long verifiers may take to fetch the first keys.
-const FIRST_KEYS: Duration = Duration::from_secs(10);
+/// Maximum wait for verifiers to fetch the first keys.
+const FIRST_KEYS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What starts services.
+/// Starts the services.
 pub(crate) struct Starter<'a> {
     pub(crate) config: &'a Config,
     pub(crate) dynamodb: dynamo::Client,
@@ -84,7 +84,7 @@ impl Listeners {
     }
 }
 
-/// Where each service listens.
+/// Address of each service.
 struct Addresses(Vec<(&'static str, SocketAddr)>);
 
 impl Addresses {
@@ -95,7 +95,7 @@ impl Addresses {
 }
 
 impl Starter<'_> {
-    /// Starts all of them.
+    /// Starts every service.
     pub(crate) async fn start_all(&self) -> Result<Vec<Running>, BoxError> {
         let mut listeners = Listeners::bind(self.config).await?;
         let addresses = listeners.addresses();
@@ -138,7 +138,7 @@ impl Starter<'_> {
             auth: self.upstream(clients::NAME, auth::NAME, addresses)?,
             mapping: self.upstream(clients::NAME, mapping::NAME, addresses)?,
             appointments: self.upstream(clients::NAME, appointments::NAME, addresses)?,
-            subscribers: self.hear_of_endings(clients::NAME, addresses)?,
+            subscribers: self.account_deletion_subscribers(clients::NAME, addresses)?,
             endings: self.config.endings.clone(),
             platform: self.platform.clone(),
         })
@@ -149,7 +149,7 @@ impl Starter<'_> {
             dynamodb: self.dynamodb.clone(),
             secrets: self.secrets.clone(),
             auth: self.upstream(therapists::NAME, auth::NAME, addresses)?,
-            subscribers: self.hear_of_endings(therapists::NAME, addresses)?,
+            subscribers: self.account_deletion_subscribers(therapists::NAME, addresses)?,
             endings: self.config.endings.clone(),
             platform: self.platform.clone(),
         })
@@ -238,25 +238,25 @@ impl Starter<'_> {
         })
     }
 
-    /// One service as another one calls it.
+    /// Returns the upstream of one service for calls of another.
     fn upstream(&self, caller: &str, callee: &str, addresses: &Addresses) -> Result<Upstream, BoxError> {
         Upstream::new(&format!("http://{}", addresses.of(callee)?), self.issuer.workload(caller).tokens)
     }
 
-    fn hear_of_endings(&self, caller: &str, addresses: &Addresses) -> Result<Vec<Subscriber>, BoxError> {
+    fn account_deletion_subscribers(&self, caller: &str, addresses: &Addresses) -> Result<Vec<Subscriber>, BoxError> {
         let subscriber = |name| Ok(Subscriber { name, upstream: self.upstream(caller, name, addresses)? });
         account_deletion::SUBSCRIBERS.into_iter().map(subscriber).collect()
     }
 
     async fn start(&self, listener: TcpListener, service: Service, keys: Keys) -> Result<Running, BoxError> {
-        keys.wait(FIRST_KEYS).await;
+        keys.wait(FIRST_KEYS_TIMEOUT).await;
         let people = AccessTokens::new(self.config.server.identity(), keys, Arc::clone(&self.platform.clock));
         let workloads = self.issuer.workload(service.name).verifier;
         server::start(service, listener, &self.config.server, people, workloads).await
     }
 }
 
-/// A listener, or a sentence that says which setting moves it.
+/// Binds a listener. The error names the setting of its address.
 pub(crate) async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, BoxError> {
     let listener = TcpListener::bind(address).await;
     Ok(listener.map_err(|error| format!("can't listen on {address}: {error}; set {setting} to another port"))?)

@@ -1,4 +1,4 @@
-//! What the end of an account does to appointments.
+//! Handles the deletion of an account.
 
 use chassis::Context;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -8,17 +8,17 @@ use crate::model::Appointment;
 use crate::ops::Ops;
 use crate::policy::AccountDeletionPermit;
 use crate::store::Written;
-use crate::transition::{Action, Standing, Status};
+use crate::transition::{Action, Status, StoredStatus};
 
-/// How many appointments are ended at a time: few, so that it takes nothing from people who wait.
-const AT_ONCE: usize = 4;
+/// Maximum appointments ended concurrently: few, so that the work does not slow down requests of people.
+const MAX_CONCURRENT: usize = 4;
 
 impl Ops {
-    /// Ends every appointment of somebody whose account is ended, and lets none begin: a client's are removed, those of a
-    /// therapist REJECTED or REVOKED, but for what has taken place. It can be repeated, and goes on where it was interrupted.
+    /// Ends every appointment of a deleted account, and prevents new ones: those of a client are removed, those of a
+    /// therapist become REJECTED or REVOKED, except those that have begun. Idempotent; resumes after an interruption.
     ///
-    /// What had begun when the account ended is the same whenever it is told, here and to sessions. An index lags, so it is read
-    /// until a reading finds nothing left to end.
+    /// The time of the deletion decides which appointments have begun, here and in sessions, however late the event is
+    /// handled. The index lags, so it is read until a pass finds nothing left to end.
     pub(crate) async fn handle_account_deleted(
         &self,
         context: &Context,
@@ -30,12 +30,13 @@ impl Ops {
         Ok(())
     }
 
-    /// Ends what is found. Answers whether there was anything to end.
+    /// Ends the appointments that the index shows. Returns whether there was one to end.
     async fn end_all(&self, context: &Context, permit: AccountDeletionPermit, at: Timestamp) -> Result<bool> {
         let (mut any, mut after) = (false, None);
         loop {
             let (theirs, next) = self.store.of_ended(permit, after).await?;
-            let ended = stream::iter(theirs).map(|id| self.end_one(context, permit, at, id)).buffer_unordered(AT_ONCE);
+            let ended =
+                stream::iter(theirs).map(|id| self.end_one(context, permit, at, id)).buffer_unordered(MAX_CONCURRENT);
             any |= ended.try_fold(false, |any, one| std::future::ready(Ok(any || one))).await?;
             after = next;
             if after.is_none() {
@@ -44,6 +45,7 @@ impl Ops {
         }
     }
 
+    /// Ends one appointment. Returns whether there was something to end.
     async fn end_one(
         &self,
         context: &Context,
@@ -58,18 +60,20 @@ impl Ops {
         }
     }
 
-    /// Gives back the slot, if it has one that others can still have, and removes it. What changes meanwhile is found again.
+    /// Releases the slot, if it has one that can still be booked, and removes the appointment. After a concurrent
+    /// change the next pass finds it again.
     async fn remove(&self, context: &Context, old: &Appointment, at: Timestamp) -> Result<()> {
-        let holds = old.standing == Standing::Accepted && !old.has_begun(at);
+        let holds = old.stored_status == StoredStatus::Accepted && !old.has_begun(at);
         if holds || old.mark.is_some() {
-            self.give_back(context, old.session, old.id).await?;
+            self.release_slot(context, old.session, old.id).await?;
         }
         match self.store.remove(old).await? {
             Written::Done | Written::Conflict => Ok(()),
         }
     }
 
-    /// Sessions hears of the end too: it cancels what is booked, and removes what is not.
+    /// Rejects or revokes an appointment that has not begun. No event goes to sessions, which handles the deletion
+    /// itself: it cancels booked sessions, and removes the others.
     async fn close(&self, permit: AccountDeletionPermit, old: &Appointment, at: Timestamp) -> Result<bool> {
         let is_open = matches!(old.status_at(self.now()), Status::Pending | Status::Accepted);
         if !is_open || old.has_begun(at) {

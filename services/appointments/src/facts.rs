@@ -1,4 +1,4 @@
-//! The facts about appointments that other services ask for.
+//! Implements the RPCs with which other services ask for facts about appointments.
 
 use std::collections::BTreeSet;
 
@@ -11,16 +11,16 @@ use tonic::{Request, Response, Status};
 use crate::ops::Ops;
 use crate::policy::{self, Own};
 use crate::service::Services;
-use crate::transition::Standing;
+use crate::transition::StoredStatus;
 
-/// Maximum clients of one question.
-const MOST_CLIENTS: usize = 200;
+/// Maximum clients of one request.
+const MAX_CLIENTS: usize = 200;
 
 impl Ops {
-    /// Those of these clients who have a request of this therapist's that waits, or an appointment that is not over.
+    /// Returns the clients among these with a pending request to this therapist, or an appointment that is not over.
     ///
-    /// What is open is a consistent read. When a session ends is for sessions to say, and is asked of those alone that have
-    /// begun and not yet lasted a day, which no session does.
+    /// Open appointments are read consistently. Sessions is asked only for the ends of sessions that began less than a
+    /// day ago, because no session lasts a day.
     pub(crate) async fn with_open(
         &self,
         context: &Context,
@@ -35,7 +35,7 @@ impl Ops {
             }
             if it.starts > now {
                 open.insert(it.client);
-            } else if it.standing == Standing::Accepted {
+            } else if it.stored_status == StoredStatus::Accepted {
                 begun.push((it.client, it.session));
             }
         }
@@ -58,10 +58,10 @@ impl AppointmentFactsService for Services {
         let context = Context::of(&request);
         let person = context.person().map_err(to_status)?;
         let pb::FilterClientsWithOpenAppointmentRequest { client_ids } = request.into_inner();
-        if client_ids.len() > MOST_CLIENTS {
+        if client_ids.len() > MAX_CLIENTS {
             return Err(to_status(Error::invalid("clientIds", "must be 200 at most")));
         }
-        // What is no id is no client's.
+        // An invalid id belongs to no client.
         let clients: BTreeSet<_> = client_ids.iter().filter_map(|id| id.parse().ok()).collect();
         let open = match policy::own(person) {
             own @ Own::Therapist(_) => self.0.with_open(&context, own, clients).await.map_err(to_status)?,

@@ -1,4 +1,4 @@
-//! appointments: the sessions that clients ask for, and what became of that.
+//! appointments: requests of clients for sessions, from the request to its end.
 
 mod ended;
 mod facts;
@@ -41,18 +41,18 @@ use crate::store::Store;
 /// The name of the service.
 pub const NAME: &str = "appointments";
 
-/// What the service is given.
+/// Dependencies of the service.
 #[derive(Debug)]
 pub struct Deps {
     /// The DynamoDB that holds the table [`APPOINTMENTS`].
     pub dynamodb: dynamo::Client,
-    /// The secrets that page tokens and idempotency records are made with.
+    /// Secrets of page tokens and idempotency records.
     pub secrets: Secrets,
-    /// The service that notes who knows whom.
+    /// The service that records the relations of clients and therapists.
     pub mapping: Upstream,
-    /// The service that has the slots, and is told when one is given back.
+    /// The service that owns the slots, and receives the events of revocations.
     pub sessions: Upstream,
-    /// How events that a crash left are found.
+    /// Configuration of the outbox recovery.
     pub events: outbox::Config,
     /// Time, randomness and tasks.
     pub platform: Platform,
@@ -88,7 +88,7 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
         sessions: Sessions(sessions),
         mapping: Mapping(mapping),
         outbox: Outbox::new(table, subscribers, Revocations),
-        turns: KeyedMutex::default(),
+        request_locks: KeyedMutex::default(),
         platform,
     })
 }

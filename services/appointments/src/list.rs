@@ -1,4 +1,4 @@
-//! Pages of the own appointments. A filter runs over what was read: a page may be short, or empty, and not be the last.
+//! Lists the own appointments by pages. Filters apply after reading: a page may be short or empty and not be the last.
 
 use dynamo::{Item, PageRequest, PageTokens, Query};
 use kernel::{ClientId, Page, PageSize, Result, TherapistId, Timestamp};
@@ -7,20 +7,20 @@ use crate::model::Appointment;
 use crate::policy::Own;
 use crate::transition::Status;
 
-/// The other one of the two.
+/// Filter by the other member of the pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
     Client(ClientId),
     Therapist(TherapistId),
 }
 
-/// Which page of which appointments.
+/// Requested page and filters of a list.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     pub(crate) peer: Option<Peer>,
     pub(crate) status: Option<Status>,
     pub(crate) size: PageSize,
-    /// Empty for the first.
+    /// Page token; empty for the first page.
     pub(crate) token: String,
 }
 
@@ -34,10 +34,10 @@ impl Wanted {
     }
 }
 
-/// One page, as wanted.
+/// Returns the requested page.
 ///
 /// # Errors
-/// INVALID_ARGUMENT for a token that is not of this list and caller; UNAVAILABLE or INTERNAL.
+/// INVALID_ARGUMENT for a token of another list or caller; UNAVAILABLE or INTERNAL.
 pub(crate) async fn page(
     tokens: &PageTokens,
     own: Own,
@@ -46,7 +46,7 @@ pub(crate) async fn page(
     now: Timestamp,
 ) -> Result<Page<Appointment>> {
     let Wanted { peer, status, size, token } = wanted;
-    // What tells the list from others of the same caller: tokens are bound to it.
+    // The page tokens are bound to the filters.
     let filters = format!("{peer:?} {status:?}");
     let request = PageRequest { caller: own.caller(), token, size: *size, filters: filters.as_bytes() };
     if peer.is_none() && status.is_none() {

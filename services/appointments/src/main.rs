@@ -1,4 +1,4 @@
-//! The process of appointments.
+//! Runs the service appointments as a process.
 
 use std::process::ExitCode;
 
@@ -8,17 +8,17 @@ use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
 
-struct This;
+struct Appointments;
 
 /// The settings of the process.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Other services")]
 struct Settings {
-    /// Where mapping listens.
+    /// Address of the mapping service.
     #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = "http://127.0.0.1:50055")]
     mapping_address: String,
 
-    /// Where sessions listens.
+    /// Address of the sessions service.
     #[arg(long, env = "MESH_SESSIONS_ADDRESS", default_value = "http://127.0.0.1:50058")]
     sessions_address: String,
 
@@ -26,16 +26,16 @@ struct Settings {
     events: outbox::Config,
 }
 
-impl Domain for This {
+impl Domain for Appointments {
     const NAME: &'static str = appointments::NAME;
     const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&appointments::APPOINTMENTS];
     type Config = Settings;
 
-    async fn build(settings: Settings, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
-        let mapping = given.upstream(&settings.mapping_address)?;
-        let sessions = given.upstream(&settings.sessions_address)?;
-        let ServiceContext { dynamodb, secrets, platform, .. } = given;
+    async fn build(settings: Settings, context: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
+        let mapping = context.upstream(&settings.mapping_address)?;
+        let sessions = context.upstream(&settings.sessions_address)?;
+        let ServiceContext { dynamodb, secrets, platform, .. } = context;
         let deps = appointments::Deps { dynamodb, secrets, mapping, sessions, events: settings.events, platform };
         Ok((appointments::build(deps)?, None))
     }
@@ -43,13 +43,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    bootstrap::run::<This>().await
+    bootstrap::run::<Appointments>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn no_setting_is_there_twice() {
-        bootstrap::check::<super::This>();
+    fn settings_are_unique() {
+        bootstrap::check::<super::Appointments>();
     }
 }

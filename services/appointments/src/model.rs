@@ -1,18 +1,18 @@
-//! What an appointment is.
+//! Defines the appointment and its rules in time.
 
 use kernel::{AppointmentId, ClientId, OffsetDateTime, SessionId, TherapistId, Timestamp, Version};
 use outbox::Mark;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{AppointmentRevoked, Event};
 
-use crate::transition::{self, Action, Actor, Refusal, Standing, Status, Step};
+use crate::transition::{self, Action, Actor, Refusal, Status, Step, StoredStatus};
 
-/// When a session starts, to the second: text of it sorts as the instants do.
+/// Start of a session in whole seconds, so that its text sorts as the instants do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Start(Timestamp);
 
 impl Start {
-    /// The second in which an instant lies.
+    /// Truncates an instant to its second.
     pub(crate) fn of(instant: Timestamp) -> Self {
         Self(Timestamp::from_second(instant.as_second()).unwrap_or(instant))
     }
@@ -22,7 +22,7 @@ impl Start {
     }
 }
 
-/// Who asks whom.
+/// Client who asks, and therapist who is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Pair {
     pub(crate) client: ClientId,
@@ -35,46 +35,48 @@ pub(crate) struct Appointment {
     pub(crate) id: AppointmentId,
     pub(crate) pair: Pair,
     pub(crate) session: SessionId,
-    /// When, as the client asked.
+    /// Start of the session, with the offset in which the client wrote it.
     pub(crate) date: OffsetDateTime,
     pub(crate) starts: Start,
-    pub(crate) standing: Standing,
+    pub(crate) stored_status: StoredStatus,
     pub(crate) created_at: Timestamp,
     /// Version of the relation in which the client asked; 0 where nobody asked.
     pub(crate) relation: u32,
     pub(crate) version: Version,
-    /// While sessions is still to hear that it is revoked.
+    /// Outbox mark while the event of the revocation is not delivered.
     pub(crate) mark: Option<Mark>,
 }
 
 impl Appointment {
-    /// Where it stands: a request that nobody has answered when the session begins is EXPIRED.
+    /// Returns the status: a request without an answer is EXPIRED once its session begins.
     pub(crate) fn status_at(&self, now: Timestamp) -> Status {
-        if self.standing == Standing::Pending && self.has_begun(now) { Status::Expired } else { self.standing.into() }
+        let is_expired = self.stored_status == StoredStatus::Pending && self.has_begun(now);
+        if is_expired { Status::Expired } else { self.stored_status.into() }
     }
 
     pub(crate) fn has_begun(&self, now: Timestamp) -> bool {
         self.starts.instant() <= now
     }
 
-    /// What becomes of it when somebody does this now. What has taken place isn't revoked: its session keeps its client.
+    /// Returns the result of an action now. An appointment whose session has begun isn't revoked: the session keeps its
+    /// client.
     pub(crate) fn step(&self, actor: Actor, action: Action, now: Timestamp) -> Step {
         let step = transition::step(actor, action, self.status_at(now));
         let is_late = action == Action::Revoke && self.has_begun(now);
         if is_late && matches!(step, Step::To(_)) { Step::Refused(Refusal::Begun) } else { step }
     }
 
-    /// Whether it is a request or holds: what is neither gives its therapist no right.
+    /// Returns whether it is PENDING or ACCEPTED. Any other appointment gives its therapist no permission.
     pub(crate) const fn is_open(&self) -> bool {
-        matches!(self.standing, Standing::Pending | Standing::Accepted)
+        matches!(self.stored_status, StoredStatus::Pending | StoredStatus::Accepted)
     }
 
-    /// The same appointment, after a step that `mark` tells sessions of.
-    pub(crate) fn after(&self, standing: Standing, mark: Option<Mark>) -> Self {
-        Self { standing, mark, version: self.version.next(), ..self.clone() }
+    /// Returns the appointment after a step; `mark` is for the event that sessions receives.
+    pub(crate) fn after(&self, stored_status: StoredStatus, mark: Option<Mark>) -> Self {
+        Self { stored_status, mark, version: self.version.next(), ..self.clone() }
     }
 
-    /// The event that is pending.
+    /// Returns the event to deliver, if one is pending.
     pub(crate) fn event(&self) -> Option<Event> {
         let revoked = AppointmentRevoked { appointment_id: self.id.to_string(), session_id: self.session.to_string() };
         self.mark.map(|mark| mark.event(Kind::AppointmentRevoked(revoked)))

@@ -1,5 +1,5 @@
-//! What people can do with appointments. What sessions, ended accounts and ended relations do to them is in `saga`, `ended`
-//! and `withdrawn`.
+//! Use cases of people. The modules `saga`, `ended` and `withdrawn` handle the events of sessions, deleted accounts and
+//! ended relations.
 
 use chassis::{Context, KeyedMutex, Platform};
 use dynamo::{Claim, Idempotency, PageTokens};
@@ -8,18 +8,18 @@ use outbox::{Mark, Outbox};
 
 use crate::list::{self, Wanted};
 use crate::model::{Appointment, Pair, Start};
-use crate::policy::{self, Asking, Own, Permit};
-use crate::slots::{Found, Mapping, Reserved, Sessions, Which, account_ended, no_session};
+use crate::policy::{self, Own, Permit, RequestPermit};
+use crate::slots::{Mapping, Reserved, Sessions, SlotLookup, SlotQuery, account_ended, no_session};
 use crate::store::{Added, Store, Written};
-use crate::transition::{self, Action, Refusal, Standing, Step};
+use crate::transition::{self, Action, Refusal, Step, StoredStatus};
 use crate::wire::Request;
 
-/// How often a change is tried against others of the same appointment. It has few states, and never goes back.
-const ATTEMPTS: usize = 8;
-/// How many requests of a client may wait for an answer of one therapist.
-const MOST_WAITING: u16 = 5;
+/// Maximum attempts of a change under contention. Few suffice: an appointment has few statuses, and never goes back.
+const MAX_ATTEMPTS: usize = 8;
+/// Maximum pending requests of a client to one therapist.
+const MAX_WAITING: u16 = 5;
 
-/// The use cases and what they need.
+/// The use cases and their dependencies.
 pub(crate) struct Ops {
     pub(crate) store: Store,
     pub(crate) tokens: PageTokens,
@@ -27,18 +27,18 @@ pub(crate) struct Ops {
     pub(crate) sessions: Sessions,
     pub(crate) mapping: Mapping,
     pub(crate) outbox: Outbox,
-    /// One request at a time of a client to a therapist within this process, from before those that wait are counted until it
-    /// is stored: what the index has not heard of by then isn't counted.
-    pub(crate) turns: KeyedMutex,
+    /// Locks of the pairs: within this process one request of a pair runs at a time, from counting the pending ones
+    /// until it is stored. Requests that the index does not show by then aren't counted.
+    pub(crate) request_locks: KeyedMutex,
     pub(crate) platform: Platform,
 }
 
-/// What became of a step.
+/// Outcome of a step.
 #[derive(Debug)]
-pub(crate) enum Stepped {
-    /// The appointment as it is now, changed by this or by the same step before.
+pub(crate) enum StepOutcome {
+    /// Current appointment, changed by this step or by the same step before.
     Done(Appointment),
-    /// There is none any more: this was taken back.
+    /// The request was cancelled or withdrawn, and the appointment removed.
     Removed,
     Refused(Refusal),
     /// There is no such appointment.
@@ -50,21 +50,21 @@ impl Ops {
         self.platform.clock.now()
     }
 
-    /// One appointment.
+    /// Returns one appointment.
     pub(crate) async fn get(&self, permit: Permit, id: AppointmentId) -> Result<Appointment> {
         self.store.read(permit, id).await?.ok_or_else(no_appointment)
     }
 
-    /// A page of the own appointments.
+    /// Returns a page of the own appointments.
     pub(crate) async fn list(&self, own: Own, wanted: &Wanted) -> Result<Page<Appointment>> {
         list::page(&self.tokens, own, self.store.own(own), wanted, self.now()).await
     }
 
-    /// A client asks for a session.
+    /// Requests a session for a client.
     pub(crate) async fn create(
         &self,
         context: &Context,
-        asking: Asking,
+        asking: RequestPermit,
         request: Request,
         claim: Option<&Claim>,
     ) -> Result<Appointment> {
@@ -72,9 +72,9 @@ impl Ops {
             return Ok(there);
         }
         match self.ask(context, asking, request, claim).await {
-            Ok(Some(asked)) => self.look_again(context, asked).await,
+            Ok(Some(asked)) => self.recheck_slot(context, asked).await,
             Ok(None) => self.replayed(asking, claim).await?.ok_or_else(no_appointment),
-            // What stands in the way may be the work of this very request, sent twice at once.
+            // The cause may be this very request, sent twice concurrently.
             Err(refused) => match self.replayed(asking, claim).await {
                 Ok(Some(there)) => Ok(there),
                 Ok(None) | Err(_) => Err(refused),
@@ -82,20 +82,20 @@ impl Ops {
         }
     }
 
-    /// Stores the request, if it may be made; nothing when the same request was faster.
+    /// Stores the request, if it is allowed; `None` when the same idempotent request was faster.
     async fn ask(
         &self,
         context: &Context,
-        asking: Asking,
+        asking: RequestPermit,
         request: Request,
         claim: Option<&Claim>,
     ) -> Result<Option<Appointment>> {
         let Request { therapist, date, session } = request;
-        let pair = asking.towards(therapist);
-        let _turn = self.turns.take(pair).await?;
-        let which = Which { therapist, session, time: Some(date.instant()) };
-        let (session, starts) = available(self.sessions.find(context, which).await?)?;
-        self.must_not_wait(pair, session).await?;
+        let pair = asking.pair_with(therapist);
+        let _lock = self.request_locks.take(pair).await?;
+        let query = SlotQuery { therapist, session, time: Some(date.instant()) };
+        let (session, starts) = available(self.sessions.find(context, query).await?)?;
+        self.check_pending_requests(pair, session).await?;
         let relation = self.mapping.record(context, therapist).await?;
         let asked = Appointment {
             id: AppointmentId::generate(&*self.platform.clock, &*self.platform.entropy),
@@ -103,7 +103,7 @@ impl Ops {
             session,
             date,
             starts,
-            standing: Standing::Pending,
+            stored_status: StoredStatus::Pending,
             created_at: self.now(),
             relation,
             version: Version::FIRST,
@@ -112,7 +112,7 @@ impl Ops {
         match self.store.add(&asked, claim).await? {
             Added::Done => Ok(Some(asked)),
             Added::Replayed => Ok(None),
-            // The client ended the relation while asking.
+            // The client ended the relation concurrently.
             Added::Withdrawn => Err(contended()),
             Added::Exists => Err(Error::internal("a new appointment has an id that was given before")),
             Added::Ended(user) if user == UserId::from(pair.client) => Err(account_ended()),
@@ -120,31 +120,34 @@ impl Ops {
         }
     }
 
-    async fn must_not_wait(&self, pair: Pair, session: SessionId) -> Result<()> {
-        let waiting = self.store.waiting(pair, self.now(), MOST_WAITING).await?;
+    /// Refuses a second request for the session, and one above the limit of pending requests.
+    async fn check_pending_requests(&self, pair: Pair, session: SessionId) -> Result<()> {
+        let waiting = self.store.waiting(pair, self.now(), MAX_WAITING).await?;
         if waiting.contains(&session) {
             let message = "you have asked for this session already: wait for the therapist's answer";
             return Err(Error::new(Kind::AlreadyExists, "REQUEST_PENDING", message));
         }
-        if waiting.len() >= usize::from(MOST_WAITING) {
+        if waiting.len() >= usize::from(MAX_WAITING) {
             let message = "five of your requests wait for this therapist's answer: wait, or take one back";
             return Err(Error::new(Kind::ResourceExhausted, "TOO_MANY_REQUESTS_PENDING", message));
         }
         Ok(())
     }
 
-    /// The session may have gone to another while the request was stored, and those that were found then be rejected: it is
-    /// rejected here. Where that can't be told, the request waits, and is rejected when it is answered.
-    async fn look_again(&self, context: &Context, asked: Appointment) -> Result<Appointment> {
-        let which = Which { therapist: asked.pair.therapist, session: Some(asked.session), time: None };
-        match self.sessions.find(context, which).await {
-            Ok(Found::None | Found::Taken) => {
+    /// Rejects a new request whose slot was booked or withdrawn while it was stored: rejecting the other requests may
+    /// have missed it. If sessions doesn't answer, the request stays, and is rejected when it is answered.
+    async fn recheck_slot(&self, context: &Context, asked: Appointment) -> Result<Appointment> {
+        let query = SlotQuery { therapist: asked.pair.therapist, session: Some(asked.session), time: None };
+        match self.sessions.find(context, query).await {
+            Ok(SlotLookup::None | SlotLookup::Taken) => {
                 match self.step(policy::session(asked.session), asked.id, Action::Lost, None).await? {
-                    Stepped::Done(now) => Ok(now),
-                    Stepped::Removed | Stepped::Refused(_) | Stepped::Absent => Err(no_appointment()),
+                    StepOutcome::Done(now) => Ok(now),
+                    StepOutcome::Removed | StepOutcome::Refused(_) | StepOutcome::Absent => Err(no_appointment()),
                 }
             }
-            Ok(Found::Available(..) | Found::Past | Found::OtherTime | Found::Ambiguous) => Ok(asked),
+            Ok(SlotLookup::Available(..) | SlotLookup::Past | SlotLookup::OtherTime | SlotLookup::Ambiguous) => {
+                Ok(asked)
+            }
             Err(error) => {
                 tracing::warn!(%error, "a slot that was asked for is not looked at again");
                 Ok(asked)
@@ -152,7 +155,7 @@ impl Ops {
         }
     }
 
-    /// Accepts, rejects or revokes.
+    /// Accepts, rejects or revokes an appointment.
     pub(crate) async fn act(
         &self,
         context: &Context,
@@ -165,11 +168,11 @@ impl Ops {
             return self.accept(context, permit, id, expected).await;
         }
         let done = self.step(permit, id, action, expected).await?.into_result()?;
-        self.announce(context, &done).await;
+        self.publish(context, &done).await;
         Ok(done)
     }
 
-    /// Books the session, by which the appointment becomes ACCEPTED.
+    /// Accepts a request by booking its session.
     async fn accept(
         &self,
         context: &Context,
@@ -202,7 +205,7 @@ impl Ops {
                 let message = "the session does not take place: this request is REJECTED";
                 Err(Error::new(Kind::FailedPrecondition, "SESSION_GONE", message))
             }
-            // The end of the account removes what the client has asked for; it may not have come here yet.
+            // The deletion of the account removes the client's requests, but its event may not be handled here yet.
             Reserved::ClientEnded => {
                 let _gone = self.store.remove(&asked).await?;
                 Err(no_appointment())
@@ -210,11 +213,11 @@ impl Ops {
         }
     }
 
-    /// The appointment whose session was just booked for it. Sessions has told of it by now, or else it is settled here.
+    /// Returns the appointment after its session was booked. Applies the booking if its event is not handled yet.
     async fn accepted(&self, context: &Context, permit: Permit, asked: &Appointment) -> Result<Appointment> {
-        let told = self.get(permit, asked.id).await?;
-        if told.standing == Standing::Pending {
-            self.settle(context, &asked.booked()).await?;
+        let current = self.get(permit, asked.id).await?;
+        if current.stored_status == StoredStatus::Pending {
+            self.apply_booking(context, &asked.booked()).await?;
         }
         let now = self.get(permit, asked.id).await?;
         match transition::step(permit.actor(), Action::Accept, now.status_at(self.now())) {
@@ -224,42 +227,42 @@ impl Ops {
         }
     }
 
-    /// The client takes a request back. An acceptance that has booked the session meanwhile finds no appointment, and gives
-    /// it back.
+    /// Cancels a request of the client. A concurrent acceptance that has booked the session finds no appointment, and
+    /// releases the slot.
     pub(crate) async fn cancel(&self, permit: Permit, id: AppointmentId) -> Result<()> {
-        let stepped = self.step(permit, id, Action::Cancel, None).await?;
-        if matches!(stepped, Stepped::Removed) { Ok(()) } else { stepped.into_result().map(drop) }
+        let outcome = self.step(permit, id, Action::Cancel, None).await?;
+        if matches!(outcome, StepOutcome::Removed) { Ok(()) } else { outcome.into_result().map(drop) }
     }
 
-    /// Takes a step with an appointment, in whatever state it is by the time that it is taken.
+    /// Applies an action to an appointment in its current status, and repeats that under contention.
     ///
     /// # Errors
-    /// ABORTED when it is not the version that was expected, or when others keep changing it; UNAVAILABLE or INTERNAL.
+    /// ABORTED when the version is not the expected one, or under persistent contention; UNAVAILABLE or INTERNAL.
     pub(crate) async fn step(
         &self,
         permit: Permit,
         id: AppointmentId,
         action: Action,
         expected: Option<Version>,
-    ) -> Result<Stepped> {
-        for _ in 0..ATTEMPTS {
-            let Some(old) = self.store.read(permit, id).await? else { return Ok(Stepped::Absent) };
+    ) -> Result<StepOutcome> {
+        for _ in 0..MAX_ATTEMPTS {
+            let Some(old) = self.store.read(permit, id).await? else { return Ok(StepOutcome::Absent) };
             if expected.is_some_and(|expected| expected != old.version) {
                 return Err(Version::stale());
             }
-            let (written, stepped) = match old.step(permit.actor(), action, self.now()) {
-                Step::Unchanged => return Ok(Stepped::Done(old)),
-                Step::Refused(refusal) => return Ok(Stepped::Refused(refusal)),
-                Step::Removed => (self.store.remove(&old).await, Stepped::Removed),
-                Step::To(standing) => {
-                    let new = old.after(standing, self.mark(standing, action));
-                    (self.store.replace(&old, &new).await, Stepped::Done(new))
+            let (written, outcome) = match old.step(permit.actor(), action, self.now()) {
+                Step::Unchanged => return Ok(StepOutcome::Done(old)),
+                Step::Refused(refusal) => return Ok(StepOutcome::Refused(refusal)),
+                Step::Removed => (self.store.remove(&old).await, StepOutcome::Removed),
+                Step::To(status) => {
+                    let new = old.after(status, self.mark(status, action));
+                    (self.store.replace(&old, &new).await, StepOutcome::Done(new))
                 }
             };
             match written {
-                Ok(Written::Done) => return Ok(stepped),
+                Ok(Written::Done) => return Ok(outcome),
                 Ok(Written::Conflict) => {}
-                // Whoever is in the way may have decided the matter: that is for the next look to tell.
+                // The concurrent change may have decided the step: the next attempt reads it.
                 Err(error) if error.kind() == Kind::Aborted => {}
                 Err(error) => return Err(error),
             }
@@ -267,14 +270,15 @@ impl Ops {
         Err(contended())
     }
 
-    /// What sessions does not know yet is marked: that an appointment is revoked on this side. Of the end of an account it hears
-    /// itself, and cancels what a slot that is given back would have become available.
-    fn mark(&self, standing: Standing, action: Action) -> Option<Mark> {
-        let is_news = standing == Standing::Revoked && !matches!(action, Action::Withdrawn | Action::AccountEnded);
-        is_news.then(|| Mark::new(&*self.platform.clock, &*self.platform.entropy))
+    /// Returns the outbox mark of a revocation that sessions does not know of. Sessions handles the deletion of an
+    /// account itself, and cancels the session; an event from here would make the slot available instead.
+    fn mark(&self, status: StoredStatus, action: Action) -> Option<Mark> {
+        let is_pending = status == StoredStatus::Revoked && !matches!(action, Action::Withdrawn | Action::AccountEnded);
+        is_pending.then(|| Mark::new(&*self.platform.clock, &*self.platform.entropy))
     }
 
-    async fn replayed(&self, asking: Asking, claim: Option<&Claim>) -> Result<Option<Appointment>> {
+    /// Returns the appointment that an earlier request with the same idempotency key created.
+    async fn replayed(&self, asking: RequestPermit, claim: Option<&Claim>) -> Result<Option<Appointment>> {
         let Some(claim) = claim else { return Ok(None) };
         let Some(id) = claim.replayed().await? else { return Ok(None) };
         let id = id.parse().map_err(|_| Error::internal("a record names no appointment"))?;
@@ -282,8 +286,8 @@ impl Ops {
     }
 }
 
-impl Stepped {
-    /// The appointment as it is now.
+impl StepOutcome {
+    /// Returns the current appointment.
     fn into_result(self) -> Result<Appointment> {
         match self {
             Self::Done(now) => Ok(now),
@@ -293,17 +297,21 @@ impl Stepped {
     }
 }
 
-/// The slot that was found, if it can be asked for.
-fn available(found: Found) -> Result<(SessionId, Start)> {
-    match found {
-        Found::Available(session, start) => Ok((session, start)),
-        Found::None => Err(no_session()),
-        Found::Taken => Err(Error::new(Kind::AlreadyExists, "SLOT_TAKEN", "the session is booked: choose another one")),
-        Found::Past => {
+/// Returns the slot, if it can be requested.
+fn available(lookup: SlotLookup) -> Result<(SessionId, Start)> {
+    match lookup {
+        SlotLookup::Available(session, start) => Ok((session, start)),
+        SlotLookup::None => Err(no_session()),
+        SlotLookup::Taken => {
+            Err(Error::new(Kind::AlreadyExists, "SLOT_TAKEN", "the session is booked: choose another one"))
+        }
+        SlotLookup::Past => {
             Err(Error::new(Kind::FailedPrecondition, "SESSION_OVER", "the session has begun: choose another one"))
         }
-        Found::OtherTime => Err(Error::invalid("appointmentDate", "must be a time of the session")),
-        Found::Ambiguous => Err(Error::invalid("sessionId", "is required: more than one session is meant by the time")),
+        SlotLookup::OtherTime => Err(Error::invalid("appointmentDate", "must be a time of the session")),
+        SlotLookup::Ambiguous => {
+            Err(Error::invalid("sessionId", "is required: more than one session is meant by the time"))
+        }
     }
 }
 

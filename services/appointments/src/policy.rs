@@ -1,11 +1,11 @@
-//! Who may do what with appointments. Pure: the store takes the permits that are made here and nowhere else.
+//! Authorization for appointments. Pure: the store requires permits, which only this module creates.
 
 use kernel::{ClientId, Error, Kind, Person, Role, SessionId, TherapistId, UserId};
 
 use crate::model::{Appointment, Pair};
 use crate::transition::{Action, Actor, Refusal, is_theirs};
 
-/// The right to appointments, as one of those whom they concern.
+/// Permit for the appointments of a client, a therapist, a session, a pair or a deleted account.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Permit(Side);
 
@@ -18,18 +18,18 @@ enum Side {
     Ended(AccountDeletionPermit),
 }
 
-/// The right to list the own appointments.
+/// Permit to list the own appointments.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Own {
     Client(ClientId),
     Therapist(TherapistId),
 }
 
-/// The right to ask for sessions as this client.
+/// Permit to request sessions as this client.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asking(ClientId);
+pub(crate) struct RequestPermit(ClientId);
 
-/// The right to end every appointment of somebody whose account is ended.
+/// Permit to end every appointment of a deleted account.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum AccountDeletionPermit {
     Client(ClientId),
@@ -45,7 +45,7 @@ impl Permit {
         }
     }
 
-    /// Whether it is for this appointment.
+    /// Returns whether the permit is for this appointment.
     pub(crate) fn covers(self, appointment: &Appointment) -> bool {
         let Pair { client, therapist } = appointment.pair;
         match self.0 {
@@ -58,7 +58,7 @@ impl Permit {
 }
 
 impl Own {
-    /// The bytes of the caller's id.
+    /// Returns the bytes of the caller's id.
     pub(crate) const fn caller(&self) -> &[u8; 16] {
         match self {
             Self::Client(id) => id.as_bytes(),
@@ -67,19 +67,20 @@ impl Own {
     }
 }
 
-impl Asking {
-    pub(crate) const fn towards(self, therapist: TherapistId) -> Pair {
+impl RequestPermit {
+    /// Returns the pair of the client and this therapist.
+    pub(crate) const fn pair_with(self, therapist: TherapistId) -> Pair {
         Pair { client: self.0, therapist }
     }
 
-    /// The right to what was asked for.
+    /// Returns the permit for the client's own appointments.
     pub(crate) const fn permit(self) -> Permit {
         Permit(Side::Client(self.0))
     }
 }
 
 impl AccountDeletionPermit {
-    /// The right of the service that is told of the end of an account.
+    /// Returns the permit of the service that handles the event of the deletion.
     pub(crate) fn of(role: Role, id: UserId) -> Self {
         match role {
             Role::Client => Self::Client(id.into()),
@@ -99,12 +100,12 @@ impl AccountDeletionPermit {
     }
 }
 
-/// The right of what happens to a session over the appointments that ask for it.
+/// Returns the permit of a session's events for the appointments of that session.
 pub(crate) const fn session(id: SessionId) -> Permit {
     Permit(Side::Session(id))
 }
 
-/// The right to withdraw what a client has asked a therapist for before ending the relation with that therapist.
+/// Permit to withdraw the requests that a client made before ending the relation with a therapist.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Withdrawal(Pair);
 
@@ -118,12 +119,12 @@ impl Withdrawal {
     }
 }
 
-/// The right of the service that is told of the end of a relation.
+/// Returns the permit of the service that handles the event of an ended relation.
 pub(crate) const fn withdrawal(pair: Pair) -> Withdrawal {
     Withdrawal(pair)
 }
 
-/// The right of a person to read the own appointments.
+/// Returns the person's permit to read the own appointments.
 pub(crate) fn read(person: Person) -> Permit {
     Permit(match person.role {
         Role::Client => Side::Client(person.user_id.into()),
@@ -131,22 +132,22 @@ pub(crate) fn read(person: Person) -> Permit {
     })
 }
 
-/// The right of a person to do this with the own appointments.
+/// Returns the person's permit for an action on the own appointments.
 ///
 /// # Errors
-/// PERMISSION_DENIED (`ROLE_NOT_ALLOWED`) when this kind of person never does this, whatever appointment is meant.
+/// PERMISSION_DENIED (`ROLE_NOT_ALLOWED`) when the role never has this action, on any appointment.
 pub(crate) fn act(person: Person, action: Action) -> Result<Permit, Error> {
     let permit = read(person);
     if is_theirs(permit.actor(), action) { Ok(permit) } else { Err(Refusal::NotTheirs.into_error()) }
 }
 
-/// The right of a client to ask, under the id that the request names, if it names one.
+/// Returns the client's permit to request sessions, under the client id of the request if it has one.
 ///
 /// # Errors
-/// PERMISSION_DENIED for another account, the same whether it exists or not, and for a therapist.
-pub(crate) fn ask(person: Person, client_id: &str) -> Result<Asking, Error> {
+/// PERMISSION_DENIED for another account, whether it exists or not, and for a therapist.
+pub(crate) fn ask(person: Person, client_id: &str) -> Result<RequestPermit, Error> {
     match person.role {
-        Role::Client if is_own(person, client_id) => Ok(Asking(person.user_id.into())),
+        Role::Client if is_own(person, client_id) => Ok(RequestPermit(person.user_id.into())),
         Role::Client => Err(not_yours("clientId")),
         Role::Therapist => {
             Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients ask for appointments"))
@@ -154,7 +155,7 @@ pub(crate) fn ask(person: Person, client_id: &str) -> Result<Asking, Error> {
     }
 }
 
-/// The right of a person to what concerns the own appointments.
+/// Returns the person's permit to list the own appointments.
 pub(crate) fn own(person: Person) -> Own {
     match person.role {
         Role::Client => Own::Client(person.user_id.into()),
@@ -162,10 +163,10 @@ pub(crate) fn own(person: Person) -> Own {
     }
 }
 
-/// The right of a person to list the own appointments, under the ids that the request names, if it names any.
+/// Returns the person's permit to list the own appointments, under the ids of the request if it has any.
 ///
 /// # Errors
-/// PERMISSION_DENIED (`NOT_YOUR_ACCOUNT`) for another account of the caller's own kind.
+/// PERMISSION_DENIED (`NOT_YOUR_ACCOUNT`) for another account of the caller's own role.
 pub(crate) fn list(person: Person, client_id: &str, therapist_id: &str) -> Result<Own, Error> {
     match person.role {
         Role::Client if is_own(person, client_id) => Ok(own(person)),
@@ -190,13 +191,13 @@ mod tests {
 
     use super::*;
     use crate::model::Start;
-    use crate::transition::Standing;
+    use crate::transition::StoredStatus;
 
     fn person(role: Role, byte: u8) -> Person {
         Person { user_id: UserId::from_bytes([byte; 16]), role, login_id: LoginId::from_bytes([9; 16]) }
     }
 
-    /// Of the client 1 with the therapist 2, about the session 3.
+    /// Returns an appointment of client 1 with therapist 2, for session 3.
     fn appointment() -> Appointment {
         let date: OffsetDateTime = "2026-12-01T09:00:00Z".parse().unwrap();
         Appointment {
@@ -205,7 +206,7 @@ mod tests {
             session: SessionId::from_bytes([3; 16]),
             date,
             starts: Start::of(date.instant()),
-            standing: Standing::Pending,
+            stored_status: StoredStatus::Pending,
             created_at: Timestamp::UNIX_EPOCH,
             relation: 0,
             version: Version::FIRST,
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_appointment_is_of_its_two_people_and_its_session_alone() {
+    fn permit_covers_only_its_people_and_session() {
         let ended = |role, byte| AccountDeletionPermit::of(role, UserId::from_bytes([byte; 16])).permit();
         for (permit, actor, covers) in [
             (read(person(Role::Client, 1)), Actor::Client, true),
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn each_does_what_is_theirs_whatever_appointment_is_meant() {
+    fn foreign_action_is_denied_for_any_appointment() {
         for (role, action, denied) in [
             (Role::Client, Action::Accept, true),
             (Role::Client, Action::Reject, true),
@@ -259,8 +260,9 @@ mod tests {
         }
     }
 
+    /// The refusal is the same whether the account exists or not.
     #[test]
-    fn nobody_asks_or_lists_for_another_existing_or_not() {
+    fn foreign_account_is_refused_existing_or_not() {
         let (own, other) = (UserId::from_bytes([1; 16]).to_string(), UserId::from_bytes([2; 16]).to_string());
         let foreign = Some("NOT_YOUR_ACCOUNT");
         for (id, refused) in [(own.as_str(), None), ("", None), (&other, foreign), ("nobody", foreign)] {

@@ -1,8 +1,8 @@
-//! What sessions and appointments do to each other.
+//! Keeps appointments and the slots of sessions consistent (saga).
 //!
-//! Each side's truth is one item. A slot is booked there before an appointment is ACCEPTED here, and the event of that comes
-//! at least once, in any order with others. An appointment only goes forward, so that whatever comes late finds it ended, and
-//! gives the slot back.
+//! The source of truth on each side is one item. A slot is booked there before an appointment is ACCEPTED here, and the
+//! event of that is delivered at least once, in any order with others. An appointment only goes forward: a late booking
+//! finds it ended, and the slot is released.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use proto::events::v1::Event;
 use tokio::time::Instant;
 
 use crate::model::{Appointment, Pair, Start};
-use crate::ops::{Ops, Stepped};
+use crate::ops::{Ops, StepOutcome};
 use crate::policy;
 use crate::store::{Added, key};
-use crate::transition::{Action, Standing};
+use crate::transition::{Action, StoredStatus};
 
-/// How many requests are rejected at a time.
-const AT_ONCE: usize = 8;
-/// The most that somebody who calls waits for sessions to hear of what is durable already. Recovery tells it else.
+/// Maximum requests rejected concurrently.
+const MAX_CONCURRENT: usize = 8;
+/// Timeout of delivering a stored event to sessions while the caller waits. After it, recovery delivers the event.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A session is booked for an appointment.
+/// Booking of a session for an appointment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Booked {
     pub(crate) session: SessionId,
@@ -33,21 +33,21 @@ pub(crate) struct Booked {
     pub(crate) pair: Pair,
     pub(crate) starts: Start,
     pub(crate) date: OffsetDateTime,
-    /// Whether nobody has asked: then the appointment is made.
+    /// True if the client did not ask: then the appointment is created.
     pub(crate) unasked: bool,
 }
 
-/// A therapist took a session back.
+/// Withdrawal of a session by its therapist.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Withdrawn {
     pub(crate) session: SessionId,
-    /// The appointment that had it.
+    /// Appointment that the session was booked for.
     pub(crate) appointment: Option<AppointmentId>,
-    /// Whether it can still be asked for.
+    /// True if the session can still be requested.
     pub(crate) available: bool,
 }
 
-/// The events that are pending in the table.
+/// Source of the pending events of the table.
 pub(crate) struct Revocations;
 
 impl Events for Revocations {
@@ -57,7 +57,7 @@ impl Events for Revocations {
 }
 
 impl Appointment {
-    /// What has happened once its session is booked for it.
+    /// Returns the booking of its session for it.
     pub(crate) const fn booked(&self) -> Booked {
         let Self { id, pair, session, date, starts, .. } = *self;
         Booked { session, appointment: id, pair, starts, date, unasked: false }
@@ -65,44 +65,45 @@ impl Appointment {
 }
 
 impl Ops {
-    /// Accepts the appointment that a session is booked for and rejects the others, or gives the slot back. It can be repeated.
-    pub(crate) async fn settle(&self, context: &Context, booked: &Booked) -> Result<()> {
+    /// Accepts the appointment that a session is booked for and rejects the other requests, or releases the slot.
+    /// Idempotent.
+    pub(crate) async fn apply_booking(&self, context: &Context, booked: &Booked) -> Result<()> {
         let Booked { session, appointment, unasked, .. } = *booked;
         let permit = policy::session(session);
-        if unasked && !self.make(booked).await? {
-            return self.give_back(context, session, appointment).await;
+        if unasked && !self.create_unasked(booked).await? {
+            return self.release_slot(context, session, appointment).await;
         }
         match self.step(permit, appointment, Action::Booked, None).await? {
-            Stepped::Done(_) => self.reject_waiting(session).await,
-            Stepped::Refused(_) | Stepped::Absent | Stepped::Removed => {
-                self.give_back(context, session, appointment).await
+            StepOutcome::Done(_) => self.reject_waiting(session).await,
+            StepOutcome::Refused(_) | StepOutcome::Absent | StepOutcome::Removed => {
+                self.release_slot(context, session, appointment).await
             }
         }
     }
 
-    /// Makes the appointment that nobody has asked for, unless it was made before. Answers whether there is one: with an
-    /// account that is ended, nothing begins.
-    async fn make(&self, booked: &Booked) -> Result<bool> {
-        let made = Appointment {
+    /// Creates the appointment of a booking that the client did not ask for, unless it was created before. Returns
+    /// whether it exists: a deleted account gets no new appointment.
+    async fn create_unasked(&self, booked: &Booked) -> Result<bool> {
+        let new = Appointment {
             id: booked.appointment,
             pair: booked.pair,
             session: booked.session,
             date: booked.date,
             starts: booked.starts,
-            standing: Standing::Accepted,
+            stored_status: StoredStatus::Accepted,
             created_at: self.now(),
             relation: 0,
             version: Version::FIRST,
             mark: None,
         };
-        Ok(match self.store.add(&made, None).await? {
+        Ok(match self.store.add(&new, None).await? {
             Added::Done | Added::Exists | Added::Replayed => true,
             Added::Ended(_) | Added::Withdrawn => false,
         })
     }
 
-    /// Ends the appointment that a session is taken back from, and rejects the requests for one that can't be asked for any
-    /// more. It can be repeated.
+    /// Ends the appointment of a withdrawn session, and rejects the pending requests if the session can't be requested
+    /// any more. Idempotent.
     pub(crate) async fn withdraw(&self, withdrawn: Withdrawn) -> Result<()> {
         let Withdrawn { session, appointment, available } = withdrawn;
         if let Some(appointment) = appointment {
@@ -111,15 +112,16 @@ impl Ops {
         if available { Ok(()) } else { self.reject_waiting(session).await }
     }
 
-    /// Rejects the requests for a session that wait. One that the index doesn't show yet is rejected by whoever stores it, who
-    /// looks at the slot again; one that lags by more than that waits on, and who accepts it is told that the slot is taken.
-    /// One that can't be read holds up none of the others.
+    /// Rejects the pending requests for a session. A request that the index doesn't show yet is rejected by its
+    /// creation, which rechecks the slot; with a longer lag it stays pending, and accepting it fails with `SLOT_TAKEN`.
+    /// An unreadable request doesn't stop the rejection of the others.
     async fn reject_waiting(&self, session: SessionId) -> Result<()> {
         let mut after = None;
         loop {
             let (asking, next) = self.store.asking(session, after).await?;
             let rejected = asking.into_iter().map(|id| self.reject(session, id));
-            stream::iter(rejected).buffer_unordered(AT_ONCE).try_for_each(|()| std::future::ready(Ok(()))).await?;
+            let rejected = stream::iter(rejected).buffer_unordered(MAX_CONCURRENT);
+            rejected.try_for_each(|()| std::future::ready(Ok(()))).await?;
             after = next;
             if after.is_none() {
                 return Ok(());
@@ -137,16 +139,17 @@ impl Ops {
         }
     }
 
-    pub(crate) async fn give_back(&self, context: &Context, session: SessionId, id: AppointmentId) -> Result<()> {
+    /// Releases the slot of a session, if this appointment has it.
+    pub(crate) async fn release_slot(&self, context: &Context, session: SessionId, id: AppointmentId) -> Result<()> {
         self.sessions.release(context, session.to_string(), id.to_string()).await
     }
 
-    /// Tells sessions what is pending, for as long as there is time. Who was not told hears of it by recovery.
-    pub(crate) async fn announce(&self, context: &Context, appointment: &Appointment) {
+    /// Delivers the pending event to sessions within the rest of the deadline. If that fails, recovery delivers it.
+    pub(crate) async fn publish(&self, context: &Context, appointment: &Appointment) {
         let Some(event) = appointment.event() else { return };
         let rest = context.deadline.saturating_duration_since(Instant::now());
         let context = context.renewed(TIMEOUT.min(rest / 2));
-        // What could not be told is in the log by now.
+        // The outbox has logged a failure.
         let _later = self.outbox.deliver(&context, &key(appointment.id), event).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The RPCs: a request enters, is translated, handed on, and its answer translated back.
+//! Implements the RPCs: authorizes requests and converts between protos and use cases.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::policy;
 use crate::transition::Action;
 use crate::wire::{self, Event};
 
-/// What idempotency keys of this RPC are kept apart by from those of others.
+/// Path of this RPC, which separates its idempotency keys from those of others.
 const CREATE: &str = "/therapy.appointments.v1.AppointmentService/CreateAppointment";
 
-/// The services of the protos.
+/// Implementation of the gRPC services.
 #[derive(Clone)]
 pub(crate) struct Services(pub(crate) Arc<Ops>);
 
@@ -58,12 +58,12 @@ impl Services {
         self.0.cancel(permit, wire::id(id)?).await
     }
 
-    async fn take(&self, context: &Context, request: DeliverRequest) -> Outcome<()> {
+    async fn handle_event(&self, context: &Context, request: DeliverRequest) -> Outcome<()> {
         match wire::event(request.event)? {
             Some(Event::AccountEnded(permit, at)) => {
                 self.0.handle_account_deleted(context, permit, at.unwrap_or(self.0.now())).await
             }
-            Some(Event::Booked(booked)) => self.0.settle(context, &booked).await,
+            Some(Event::Booked(booked)) => self.0.apply_booking(context, &booked).await,
             Some(Event::Withdrawn(withdrawn)) => self.0.withdraw(withdrawn).await,
             Some(Event::RelationEnded(ended)) => self.0.end_relation(ended).await,
             None => Ok(()),
@@ -135,7 +135,7 @@ impl AppointmentService for Services {
 impl SubscriberService for Services {
     async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
         let context = Context::of(&request);
-        self.take(&context, request.into_inner()).await.map_err(to_status)?;
+        self.handle_event(&context, request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(DeliverResponse {}))
     }
 }

@@ -1,4 +1,4 @@
-//! What sessions and mapping are asked before and after an appointment changes.
+//! Calls sessions and mapping before and after an appointment changes.
 
 use std::collections::HashMap;
 
@@ -19,30 +19,30 @@ use proto::sessions::v1::{
 use crate::model::{Appointment, Start};
 use crate::wire;
 
-/// Maximum sessions whose ends are asked for at once.
-const MOST_ENDS: usize = 100;
+/// Maximum sessions of one call for their ends.
+const MAX_ENDS: usize = 100;
 
-/// The service that has the slots.
+/// Client of the service that owns the slots.
 #[derive(Debug)]
 pub(crate) struct Sessions(pub(crate) Upstream);
 
-/// The service that notes who knows whom.
+/// Client of the service that records the relations of clients and therapists.
 #[derive(Debug)]
 pub(crate) struct Mapping(pub(crate) Upstream);
 
-/// Which slot is meant.
+/// Query for a slot.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Which {
+pub(crate) struct SlotQuery {
     pub(crate) therapist: TherapistId,
-    /// Not told, it is the therapist's session at the time.
+    /// If `None`, the therapist's session at the time.
     pub(crate) session: Option<SessionId>,
-    /// Not told, the session is meant whenever it is.
+    /// If `None`, the session at any time.
     pub(crate) time: Option<Timestamp>,
 }
 
-/// What can be said of a slot.
+/// Result of a query for a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum SlotLookup {
     Available(SessionId, Start),
     None,
     Taken,
@@ -51,7 +51,7 @@ pub(crate) enum Found {
     Ambiguous,
 }
 
-/// Whether a slot was booked.
+/// Outcome of reserving a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reserved {
     Booked,
@@ -62,11 +62,12 @@ pub(crate) enum Reserved {
 }
 
 impl Sessions {
-    pub(crate) async fn find(&self, context: &Context, which: Which) -> Result<Found> {
+    /// Looks a slot up.
+    pub(crate) async fn find(&self, context: &Context, query: SlotQuery) -> Result<SlotLookup> {
         let request = FindSlotRequest {
-            session_id: which.session.map(|id| id.to_string()).unwrap_or_default(),
-            therapist_id: which.therapist.to_string(),
-            time: which.time.map(wire::time),
+            session_id: query.session.map(|id| id.to_string()).unwrap_or_default(),
+            therapist_id: query.therapist.to_string(),
+            time: query.time.map(wire::time),
         };
         let find = |transport, request| async move { SlotServiceClient::new(transport).find_slot(request).await };
         let FindSlotResponse { outcome, session_id, start } = self.0.call(context, request, find).await?;
@@ -75,17 +76,18 @@ impl Sessions {
                 let start = start.ok_or_else(|| Error::internal("a slot has no start"))?;
                 let start = wire::instant(start).map_err(|_| Error::internal("a slot starts at no instant"))?;
                 let session = session_id.parse().map_err(|_| Error::internal("a slot is of no session"))?;
-                Ok(Found::Available(session, Start::of(start)))
+                Ok(SlotLookup::Available(session, Start::of(start)))
             }
-            Ok(Find::None) => Ok(Found::None),
-            Ok(Find::Taken) => Ok(Found::Taken),
-            Ok(Find::Past) => Ok(Found::Past),
-            Ok(Find::OtherTime) => Ok(Found::OtherTime),
-            Ok(Find::Ambiguous) => Ok(Found::Ambiguous),
+            Ok(Find::None) => Ok(SlotLookup::None),
+            Ok(Find::Taken) => Ok(SlotLookup::Taken),
+            Ok(Find::Past) => Ok(SlotLookup::Past),
+            Ok(Find::OtherTime) => Ok(SlotLookup::OtherTime),
+            Ok(Find::Ambiguous) => Ok(SlotLookup::Ambiguous),
             Ok(Find::Unspecified) | Err(_) => Err(Error::internal("sessions doesn't say what it found")),
         }
     }
 
+    /// Reserves the slot of an appointment's session for it.
     pub(crate) async fn reserve(&self, context: &Context, appointment: &Appointment) -> Result<Reserved> {
         let request = ReserveSlotRequest {
             session_id: appointment.session.to_string(),
@@ -105,7 +107,7 @@ impl Sessions {
         }
     }
 
-    /// The ends of those of these sessions that are booked.
+    /// Returns the ends of the booked ones of these sessions.
     pub(crate) async fn ends(
         &self,
         context: &Context,
@@ -113,7 +115,7 @@ impl Sessions {
     ) -> Result<HashMap<SessionId, Timestamp>> {
         let session_ids: Vec<_> = sessions.map(|id| id.to_string()).collect();
         let mut ends = HashMap::new();
-        for session_ids in session_ids.chunks(MOST_ENDS) {
+        for session_ids in session_ids.chunks(MAX_ENDS) {
             let request = BatchGetSlotEndsRequest { session_ids: session_ids.to_vec() };
             let get = |transport, request| async move {
                 SlotServiceClient::new(transport).batch_get_slot_ends(request).await
@@ -128,7 +130,7 @@ impl Sessions {
         Ok(ends)
     }
 
-    /// Gives a slot back, if this appointment has it.
+    /// Releases a slot, if this appointment has it.
     pub(crate) async fn release(&self, context: &Context, session_id: String, appointment_id: String) -> Result<()> {
         let request = ReleaseSlotRequest { session_id, appointment_id };
         let release = |transport, request| async move { SlotServiceClient::new(transport).release_slot(request).await };
@@ -137,10 +139,10 @@ impl Sessions {
 }
 
 impl Mapping {
-    /// Notes that the client who calls asks this therapist for an appointment. Answers the version of their relation.
+    /// Records that the calling client asks this therapist for an appointment. Returns the version of their relation.
     ///
     /// # Errors
-    /// NOT_FOUND when there is no such therapist, and so none of the sessions; UNAUTHENTICATED (`ACCOUNT_ENDED`).
+    /// NOT_FOUND (of the session) when there is no such therapist; UNAUTHENTICATED (`ACCOUNT_ENDED`).
     pub(crate) async fn record(&self, context: &Context, therapist: TherapistId) -> Result<u32> {
         let request = RecordContactRequest { peer_id: therapist.to_string(), kind: ContactKind::Appointment.into() };
         let record =

@@ -1,19 +1,19 @@
-//! The table Appointments: its keys, its items and the conditions under which they change.
+//! Stores appointments: the keys and items of the table Appointments, and the conditions of their changes.
 //!
 //! | pk | sk | item |
 //! |---|---|---|
 //! | `APPOINTMENT#<id>` | `APPOINTMENT` | an appointment |
-//! | `THERAPIST#<id>` | `OPEN#<client>#<start>#<id>` | an appointment of the two that is PENDING or ACCEPTED: written with it |
-//! | `THERAPIST#<id>` | `CLOSED#<client>` | the version in which the client last ended the relation |
-//! | `ENDED#<user id>` | `ENDED` | the account is ended: nothing is asked by it or of it any more |
-//! | `IDEM#<digest>` | `IDEM` | a request that brought an idempotency key |
+//! | `THERAPIST#<id>` | `OPEN#<client>#<start>#<id>` | a PENDING or ACCEPTED appointment of the pair, written with it |
+//! | `THERAPIST#<id>` | `CLOSED#<client>` | the version of the relation in which the client last ended it |
+//! | `ENDED#<user id>` | `ENDED` | the tombstone of a deleted account, which gets no new appointment |
+//! | `IDEM#<digest>` | `IDEM` | the record of an idempotent request |
 //!
-//! A request that waits for an answer is also in `by_session`, so that the others are found when one is accepted, and in
-//! `by_pair` under the start of its session, so that those which have not expired are counted by one Query. Indexes lag
-//! behind by milliseconds as a rule; what an appointment becomes is decided on the item itself.
+//! A pending request is also in `by_session`, so that the others are found when one is accepted, and in `by_pair` under
+//! the start of its session, so that one Query counts those which have not expired. Indexes usually lag by
+//! milliseconds; the status of an appointment is decided on the item itself.
 //!
-//! What is open between two is a consistent read: permissions rest on it, and so does what a client withdraws by ending the
-//! relation. A request that was made before the client did that is not stored after it.
+//! The open appointments of a pair are read consistently, because permissions and the withdrawals of an ended relation
+//! depend on them. A request that was made before the client ended the relation is not stored after it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Appointment, Pair, Start};
 use crate::policy::{AccountDeletionPermit, Own, Permit, Withdrawal};
-use crate::transition::Standing;
+use crate::transition::StoredStatus;
 
 const fn index(name: &'static str, partition: &'static str, sort: &'static str, projection: Projection) -> IndexDef {
     IndexDef { name, key: KeyDef { partition, sort: Some(sort) }, projection }
@@ -53,36 +53,36 @@ pub static APPOINTMENTS: TableDef = TableDef {
 const APPOINTMENT: &str = "APPOINTMENT";
 const VERSION: &str = "version";
 const RELATION: &str = "relation";
-/// Every session is shorter.
+/// Upper bound of the length of a session, which every session stays below.
 const LONGEST_SESSION: Duration = Duration::from_secs(24 * 3600);
 /// Time after its start for which an appointment stays listed.
 const LISTED: Duration = Duration::from_secs(2 * 24 * 3600);
 
-/// The handle of the table.
+/// Handle of the table.
 #[derive(Debug, Clone)]
 pub(crate) struct Store(Table);
 
-/// What became of a new appointment.
+/// Outcome of adding an appointment.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Added {
     Done,
-    /// The same request was faster.
+    /// The same idempotent request was faster.
     Replayed,
-    /// There is one with this id.
+    /// An appointment with this id exists.
     Exists,
-    /// The account of this person is ended.
+    /// The account of this person is deleted.
     Ended(UserId),
     /// The client has ended the relation since asking.
     Withdrawn,
 }
 
-/// What became of a change.
+/// Outcome of a change.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Written {
     Done,
-    /// Somebody else changed the appointment meanwhile, or removed it.
+    /// The appointment was changed or removed concurrently.
     Conflict,
 }
 
@@ -94,27 +94,28 @@ struct Row {
     session_id: SessionId,
     appointment_date: OffsetDateTime,
     starts_at: Timestamp,
-    status: Standing,
+    status: StoredStatus,
     created_at: Timestamp,
     #[serde(default)]
     relation: u32,
     version: Version,
-    /// The session, of a request that waits.
+    /// Session of a pending request: the key of `by_session`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asks_for: Option<SessionId>,
-    /// The two, of a request that waits.
+    /// Pair of a pending request: the key of `by_pair`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asked_of: Option<String>,
 }
 
-/// An appointment that is open, as the partition of its therapist lists it. No attribute is the key of an index.
+/// Open appointment, as the partition of its therapist lists it. No attribute is the key of an index.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Open {
     appointment: AppointmentId,
     pub(crate) client: ClientId,
     pub(crate) session: SessionId,
     pub(crate) starts: Timestamp,
-    pub(crate) standing: Standing,
+    #[serde(rename = "standing")]
+    pub(crate) stored_status: StoredStatus,
     relation: u32,
     expires_at: i64,
 }
@@ -125,7 +126,7 @@ struct Closed {
     relation: u32,
 }
 
-/// A row and the mark of its event.
+/// Row with the outbox mark of its event.
 #[derive(Serialize)]
 struct Marked {
     #[serde(flatten)]
@@ -134,15 +135,15 @@ struct Marked {
     mark: Option<Mark>,
 }
 
-/// That an account is ended.
+/// Tombstone of a deleted account.
 #[derive(Serialize)]
-struct Ending {
+struct EndedAccount {
     ended_at: Timestamp,
 }
 
 impl From<&Appointment> for Marked {
     fn from(it: &Appointment) -> Self {
-        let waits = it.standing == Standing::Pending;
+        let is_pending = it.stored_status == StoredStatus::Pending;
         let row = Row {
             appointment_id: it.id,
             client_id: it.pair.client,
@@ -150,12 +151,12 @@ impl From<&Appointment> for Marked {
             session_id: it.session,
             appointment_date: it.date,
             starts_at: it.starts.instant(),
-            status: it.standing,
+            status: it.stored_status,
             created_at: it.created_at,
             relation: it.relation,
             version: it.version,
-            asks_for: waits.then_some(it.session),
-            asked_of: waits.then(|| asked_of(it.pair)),
+            asks_for: is_pending.then_some(it.session),
+            asked_of: is_pending.then(|| asked_of(it.pair)),
         };
         Self { row, mark: it.mark }
     }
@@ -173,7 +174,7 @@ impl TryFrom<Item> for Appointment {
             session: row.session_id,
             date: row.appointment_date,
             starts: Start::of(row.starts_at),
-            standing: row.status,
+            stored_status: row.status,
             created_at: row.created_at,
             relation: row.relation,
             version: row.version,
@@ -182,12 +183,12 @@ impl TryFrom<Item> for Appointment {
     }
 }
 
-/// The key of an appointment.
+/// Returns the key of an appointment.
 pub(crate) fn key(id: AppointmentId) -> Key {
     Key::new(format!("APPOINTMENT#{id}"), APPOINTMENT)
 }
 
-fn ending(user: UserId) -> Key {
+fn ended_key(user: UserId) -> Key {
     Key::new(format!("ENDED#{user}"), "ENDED")
 }
 
@@ -195,7 +196,7 @@ fn therapist_partition(therapist: TherapistId) -> String {
     format!("THERAPIST#{therapist}")
 }
 
-/// Beginning of the sort keys of what is open with a client.
+/// Returns the prefix of the sort keys of a client's open appointments.
 fn open_with(client: ClientId) -> String {
     format!("OPEN#{client}#")
 }
@@ -213,12 +214,12 @@ fn asked_of(Pair { client, therapist }: Pair) -> String {
     format!("{client}#{therapist}")
 }
 
-/// The id of an appointment that an index shows by its key.
+/// Parses the appointment id from the key of an index item.
 fn id_of_key(item: &Item) -> Option<AppointmentId> {
     item.text("pk")?.strip_prefix("APPOINTMENT#")?.parse().ok()
 }
 
-/// The ids of what an index shows.
+/// Returns the appointment ids of index items.
 fn ids(items: Vec<Item>) -> Result<Vec<AppointmentId>> {
     let id = |item: Item| item.text(ID).and_then(|id| id.parse().ok());
     items.into_iter().map(|it| id(it).ok_or_else(|| Error::internal("an index shows no appointment"))).collect()
@@ -229,21 +230,20 @@ impl Store {
         Self(table)
     }
 
-    /// The appointment with this id, as it is right now, if the permit is for it.
+    /// Reads the appointment with this id consistently, if the permit covers it.
     pub(crate) async fn read(&self, permit: Permit, id: AppointmentId) -> Result<Option<Appointment>> {
         let item = self.0.get_item(&key(id), Read::Consistent).await?;
         let there = item.map(Appointment::try_from).transpose()?;
         Ok(there.filter(|appointment| permit.covers(appointment)))
     }
 
-    /// Stores a new appointment, and the record of the request if it brought a key. Nothing begins with an account that is
-    /// ended.
+    /// Stores a new appointment, and the record of an idempotent request. A deleted account gets no new appointment.
     pub(crate) async fn add(&self, new: &Appointment, claim: Option<&Claim>) -> Result<Added> {
         let people: [UserId; 2] = [new.pair.client.into(), new.pair.therapist.into()];
         let put = self.0.put(&key(new.id), &Marked::from(new)).when(Condition::absent());
         let mut actions: Vec<Action> = vec![put.into()];
-        actions.extend(people.iter().map(|user| self.0.check(&ending(*user), Condition::absent())));
-        let is_asked = new.standing == Standing::Pending;
+        actions.extend(people.iter().map(|user| self.0.check(&ended_key(*user), Condition::absent())));
+        let is_asked = new.stored_status == StoredStatus::Pending;
         let not_closed = Condition::absent().or(Condition::lt(RELATION, new.relation));
         actions.extend(is_asked.then(|| self.0.check(&closed_key(new.pair), not_closed)));
         actions.push(self.listed(new));
@@ -254,25 +254,25 @@ impl Store {
         {
             return Ok(Added::Replayed);
         }
-        if verdicts.first().is_some_and(Verdict::is_unmet) {
+        if verdicts.first().is_some_and(Verdict::is_condition_failed) {
             return Ok(Added::Exists);
         }
-        let ended = people.iter().zip(verdicts.iter().skip(1)).find(|(_, verdict)| verdict.is_unmet());
-        let is_closed = is_asked && verdicts.get(3).is_some_and(Verdict::is_unmet);
+        let ended = people.iter().zip(verdicts.iter().skip(1)).find(|(_, verdict)| verdict.is_condition_failed());
+        let is_closed = is_asked && verdicts.get(3).is_some_and(Verdict::is_condition_failed);
         ended
             .map(|(user, _)| Added::Ended(*user))
             .or(is_closed.then_some(Added::Withdrawn))
             .ok_or_else(|| Error::internal("a transaction failed without a reason"))
     }
 
-    /// Stores a changed appointment, if it is still what was read.
+    /// Stores a changed appointment, if the stored version is the one that was read.
     pub(crate) async fn replace(&self, old: &Appointment, new: &Appointment) -> Result<Written> {
         let unchanged = Condition::eq(VERSION, old.version);
         let put = self.0.put(&key(old.id), &Marked::from(new)).when(unchanged);
         self.with_list(put.into(), self.listed(new)).await
     }
 
-    /// Removes an appointment, if it is still what was read.
+    /// Removes an appointment, if the stored version is the one that was read.
     pub(crate) async fn remove(&self, old: &Appointment) -> Result<Written> {
         let delete = self.0.delete(&key(old.id)).when(Condition::eq(VERSION, old.version));
         self.with_list(delete.into(), self.0.delete(&open_key(old)).into()).await
@@ -281,12 +281,14 @@ impl Store {
     async fn with_list(&self, change: Action, listed: Action) -> Result<Written> {
         match self.0.transact([change, listed]).await? {
             Transact::Done => Ok(Written::Done),
-            Transact::Failed(verdicts) if verdicts.first().is_some_and(Verdict::is_unmet) => Ok(Written::Conflict),
+            Transact::Failed(verdicts) if verdicts.first().is_some_and(Verdict::is_condition_failed) => {
+                Ok(Written::Conflict)
+            }
             Transact::Failed(_) => Err(Error::internal("a transaction failed without a reason")),
         }
     }
 
-    /// What the therapist's partition lists of an appointment after a change: the appointment while it is open.
+    /// Returns the change of the therapist's list that belongs to a change of an appointment: it is listed while open.
     fn listed(&self, it: &Appointment) -> Action {
         let key = open_key(it);
         if !it.is_open() {
@@ -297,24 +299,24 @@ impl Store {
             client: it.pair.client,
             session: it.session,
             starts: it.starts.instant(),
-            standing: it.standing,
+            stored_status: it.stored_status,
             relation: it.relation,
             expires_at: it.starts.instant().as_second().saturating_add(LISTED.as_secs().cast_signed()),
         };
         self.0.put(&key, &open).into()
     }
 
-    /// Notes that the client has ended the relation: from here on no request of an earlier version is stored.
+    /// Records that the client ended the relation: after that no request of an earlier version is stored.
     pub(crate) async fn close(&self, permit: Withdrawal, version: u32) -> Result<()> {
         let earlier = Condition::absent().or(Condition::lt(RELATION, version));
         let put = self.0.put(&closed_key(permit.pair()), &Closed { relation: version }).when(earlier);
-        // ConditionFailed, it is noted already, or a later ending is.
+        // If the condition fails, this ending or a later one is recorded already.
         put.run().await.map(drop)
     }
 
-    /// The requests that wait for an answer and were made in a version of the relation before this one.
+    /// Returns the pending requests that were made in a version of the relation before this one.
     ///
-    /// Requests of earlier versions of this service are in the index alone.
+    /// Requests that earlier versions of this service stored are in the index alone.
     pub(crate) async fn asked_before(
         &self,
         permit: Withdrawal,
@@ -327,13 +329,13 @@ impl Store {
         let open = self.open(therapist, client, client, now).await?;
         let listed: BTreeSet<_> = open.iter().map(|it| it.appointment).collect();
         let mut asked: Vec<_> = indexed.items.iter().filter_map(id_of_key).filter(|id| !listed.contains(id)).collect();
-        let is_meant = |it: &&Open| it.standing == Standing::Pending && it.relation < version;
-        asked.extend(open.iter().filter(is_meant).map(|it| it.appointment));
+        let is_earlier = |it: &&Open| it.stored_status == StoredStatus::Pending && it.relation < version;
+        asked.extend(open.iter().filter(is_earlier).map(|it| it.appointment));
         Ok(asked)
     }
 
-    /// What is open between a therapist and these clients, and perhaps others: of the first what may not be over, of all others
-    /// all that is listed.
+    /// Returns the listed appointments of a therapist that may not be over. The clients are a range from the first to
+    /// the last of these: others between them may be included.
     pub(crate) async fn listed_with(
         &self,
         own: Own,
@@ -349,8 +351,8 @@ impl Store {
         Ok(open)
     }
 
-    /// What is open between a therapist and the clients from the first to the last, in the order of their ids. Of the first
-    /// client it is what starts at or after an instant.
+    /// Reads the open appointments of a therapist with the clients from the first to the last, in the order of their
+    /// ids. Only those of the first client are limited to the ones that start at or after an instant.
     async fn open(
         &self,
         therapist: TherapistId,
@@ -358,7 +360,7 @@ impl Store {
         last: ClientId,
         from: Timestamp,
     ) -> Result<Vec<Open>> {
-        // Every start comes before the tilde.
+        // The tilde sorts after every start.
         let range = Sort::Between(
             format!("{}{}", open_with(first), Start::of(from).instant()),
             format!("{}~", open_with(last)),
@@ -376,21 +378,21 @@ impl Store {
         }
     }
 
-    /// Notes that an account is ended: from here on nothing begins with it.
+    /// Writes the tombstone of a deleted account: after that no appointment is added for it.
     pub(crate) async fn mark_ended(&self, permit: AccountDeletionPermit, now: Timestamp) -> Result<()> {
-        self.0.put_new(&ending(permit.id()), &Ending { ended_at: now }).await.map(drop)
+        self.0.put_new(&ended_key(permit.id()), &EndedAccount { ended_at: now }).await.map(drop)
     }
 
-    /// The sessions of the first requests of the two that wait for an answer and have not expired, at most so many.
-    pub(crate) async fn waiting(&self, pair: Pair, now: Timestamp, most: u16) -> Result<Vec<SessionId>> {
+    /// Returns the sessions of the pair's pending requests that have not expired, up to a limit.
+    pub(crate) async fn waiting(&self, pair: Pair, now: Timestamp, limit: u16) -> Result<Vec<SessionId>> {
         let from_now = Sort::After(Start::of(now).instant().to_string());
-        let rows = self.0.query_index(&BY_PAIR, asked_of(pair)).sort(from_now).limit(most).page().await?;
+        let rows = self.0.query_index(&BY_PAIR, asked_of(pair)).sort(from_now).limit(limit).page().await?;
         let session = |item: Item| item.text("session_id").and_then(|id| id.parse().ok());
         let sessions = rows.items.into_iter().map(session).collect::<Option<_>>();
         sessions.ok_or_else(|| Error::internal("an index shows a request without its session"))
     }
 
-    /// One page of the requests for a session that wait, and the place after it.
+    /// Returns one page of the pending requests for a session, and the cursor after it.
     pub(crate) async fn asking(
         &self,
         session: SessionId,
@@ -399,7 +401,7 @@ impl Store {
         page_of_ids(self.0.query_index(&BY_SESSION, session.to_string()), after).await
     }
 
-    /// One page of the appointments of somebody whose account is ended, and the place after it.
+    /// Returns one page of the appointments of a deleted account, and the cursor after it.
     pub(crate) async fn of_ended(
         &self,
         permit: AccountDeletionPermit,
@@ -412,7 +414,7 @@ impl Store {
         page_of_ids(query, after).await
     }
 
-    /// The own appointments, those that were asked for last first.
+    /// Returns the query of the own appointments, newest first.
     pub(crate) fn own(&self, own: Own) -> Query {
         match own {
             Own::Client(id) => self.0.query_index(&BY_CLIENT, id.to_string()),
@@ -428,5 +430,5 @@ async fn page_of_ids(query: Query, after: Option<Cursor>) -> Result<(Vec<Appoint
     Ok((ids(rows.items)?, rows.next))
 }
 
-/// How many appointments the work of the system reads at once.
+/// Maximum appointments of one read by the system's own work.
 const PAGE: u16 = 200;

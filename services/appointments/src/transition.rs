@@ -1,20 +1,20 @@
-//! The life of an appointment as data: one table of every step that somebody can take, from every state.
+//! Defines the state machine of an appointment as a table of the steps from every status.
 //!
-//! Pure: no clock, no ids. What has expired comes in as EXPIRED, and nothing leads there: it is never stored.
+//! Pure: no clock, no ids. The caller passes EXPIRED for an expired request: no step leads there, and it is not stored.
 
 use kernel::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
-/// Who acts.
+/// Actor of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Actor {
     Client,
     Therapist,
-    /// What follows from a session, or from the end of an account.
+    /// Consequence of a change of the session, the account or the relation.
     System,
 }
 
-/// What somebody does, or what happens.
+/// Command of a person, or event of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     Accept,
@@ -23,27 +23,27 @@ pub(crate) enum Action {
     Cancel,
     /// The session is booked for this appointment.
     Booked,
-    /// The session is another's, or is none any more.
+    /// The session is booked for another appointment, or does not take place.
     Lost,
-    /// The therapist took the session back, which was this appointment's.
+    /// The therapist withdrew the session of this appointment.
     Withdrawn,
-    /// The account of the therapist is ended.
+    /// The account of the therapist is deleted.
     AccountEnded,
-    /// The client has ended the relation with the therapist.
+    /// The client ended the relation with the therapist.
     RelationEnded,
 }
 
-/// Where an appointment stands, as it is stored.
+/// Stored status of an appointment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum Standing {
+pub(crate) enum StoredStatus {
     Pending,
     Accepted,
     Rejected,
     Revoked,
 }
 
-/// Where an appointment stands, as `Appointment.Status` of the proto explains it.
+/// Status of an appointment, as `Appointment.Status` of the proto documents it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     Pending,
@@ -53,10 +53,10 @@ pub(crate) enum Status {
     Revoked,
 }
 
-/// Why a step can't be taken.
+/// Reason for which a step is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// This kind of person never does this.
+    /// The role never has this action.
     NotTheirs,
     NotPending,
     NotAccepted,
@@ -64,18 +64,18 @@ pub(crate) enum Refusal {
     Expired,
 }
 
-/// What a step leads to.
+/// Result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    To(Standing),
-    /// There is no such appointment any more.
+    To(StoredStatus),
+    /// The appointment is removed.
     Removed,
-    /// It has been taken before, or means nothing here.
+    /// The step was taken before, or has no effect in this status.
     Unchanged,
     Refused(Refusal),
 }
 
-/// One line of the table: these states, and what becomes of them.
+/// Line of the table: the statuses in which an action has this result.
 struct Rule {
     actor: Actor,
     action: Action,
@@ -87,10 +87,10 @@ const fn rule(actor: Actor, action: Action, status: &'static [Status], then: Ste
     Rule { actor, action, status, then }
 }
 
-/// For each actor and action exactly one line holds of each state; an actor and an action without lines don't go
-/// together.
+/// Table of the steps. An actor that has an action has exactly one line for each status; without lines the action is
+/// refused.
 const TABLE: &[Rule] = {
-    use Action as D;
+    use Action as A;
     use Actor::{Client, System, Therapist};
     use Refusal as R;
     use Status as S;
@@ -98,36 +98,36 @@ const TABLE: &[Rule] = {
 
     const CLOSED: &[S] = &[S::Rejected, S::Expired, S::Revoked];
     &[
-        // The slot of the session decides between those who are accepted at once: it is reserved first.
-        rule(Therapist, D::Accept, &[S::Pending], To(Standing::Accepted)),
-        rule(Therapist, D::Accept, &[S::Accepted], Unchanged),
-        rule(Therapist, D::Accept, &[S::Expired], Refused(R::Expired)),
-        rule(Therapist, D::Accept, &[S::Rejected, S::Revoked], Refused(R::NotPending)),
-        rule(Therapist, D::Reject, &[S::Pending], To(Standing::Rejected)),
-        rule(Therapist, D::Reject, &[S::Rejected], Unchanged),
-        rule(Therapist, D::Reject, &[S::Expired], Refused(R::Expired)),
-        rule(Therapist, D::Reject, &[S::Accepted, S::Revoked], Refused(R::NotPending)),
-        rule(Therapist, D::Revoke, &[S::Accepted], To(Standing::Revoked)),
-        rule(Therapist, D::Revoke, &[S::Revoked], Unchanged),
-        rule(Therapist, D::Revoke, &[S::Pending, S::Rejected, S::Expired], Refused(R::NotAccepted)),
-        rule(Client, D::Revoke, &[S::Accepted], To(Standing::Revoked)),
-        rule(Client, D::Revoke, &[S::Revoked], Unchanged),
-        rule(Client, D::Revoke, &[S::Pending, S::Rejected, S::Expired], Refused(R::NotAccepted)),
-        rule(Client, D::Cancel, &[S::Pending], Removed),
-        rule(Client, D::Cancel, &[S::Accepted, S::Rejected, S::Expired, S::Revoked], Refused(R::NotPending)),
-        rule(System, D::Booked, &[S::Pending], To(Standing::Accepted)),
-        rule(System, D::Booked, &[S::Accepted], Unchanged),
-        rule(System, D::Booked, CLOSED, Refused(R::NotPending)),
-        rule(System, D::Lost, &[S::Pending], To(Standing::Rejected)),
-        rule(System, D::Lost, &[S::Accepted, S::Rejected, S::Expired, S::Revoked], Unchanged),
-        rule(System, D::Withdrawn, &[S::Pending], To(Standing::Rejected)),
-        rule(System, D::Withdrawn, &[S::Accepted], To(Standing::Revoked)),
-        rule(System, D::Withdrawn, CLOSED, Unchanged),
-        rule(System, D::AccountEnded, &[S::Pending], To(Standing::Rejected)),
-        rule(System, D::AccountEnded, &[S::Accepted], To(Standing::Revoked)),
-        rule(System, D::AccountEnded, CLOSED, Unchanged),
-        rule(System, D::RelationEnded, &[S::Pending], Removed),
-        rule(System, D::RelationEnded, &[S::Accepted, S::Rejected, S::Expired, S::Revoked], Unchanged),
+        // The slot is reserved first, which decides between concurrent acceptances.
+        rule(Therapist, A::Accept, &[S::Pending], To(StoredStatus::Accepted)),
+        rule(Therapist, A::Accept, &[S::Accepted], Unchanged),
+        rule(Therapist, A::Accept, &[S::Expired], Refused(R::Expired)),
+        rule(Therapist, A::Accept, &[S::Rejected, S::Revoked], Refused(R::NotPending)),
+        rule(Therapist, A::Reject, &[S::Pending], To(StoredStatus::Rejected)),
+        rule(Therapist, A::Reject, &[S::Rejected], Unchanged),
+        rule(Therapist, A::Reject, &[S::Expired], Refused(R::Expired)),
+        rule(Therapist, A::Reject, &[S::Accepted, S::Revoked], Refused(R::NotPending)),
+        rule(Therapist, A::Revoke, &[S::Accepted], To(StoredStatus::Revoked)),
+        rule(Therapist, A::Revoke, &[S::Revoked], Unchanged),
+        rule(Therapist, A::Revoke, &[S::Pending, S::Rejected, S::Expired], Refused(R::NotAccepted)),
+        rule(Client, A::Revoke, &[S::Accepted], To(StoredStatus::Revoked)),
+        rule(Client, A::Revoke, &[S::Revoked], Unchanged),
+        rule(Client, A::Revoke, &[S::Pending, S::Rejected, S::Expired], Refused(R::NotAccepted)),
+        rule(Client, A::Cancel, &[S::Pending], Removed),
+        rule(Client, A::Cancel, &[S::Accepted, S::Rejected, S::Expired, S::Revoked], Refused(R::NotPending)),
+        rule(System, A::Booked, &[S::Pending], To(StoredStatus::Accepted)),
+        rule(System, A::Booked, &[S::Accepted], Unchanged),
+        rule(System, A::Booked, CLOSED, Refused(R::NotPending)),
+        rule(System, A::Lost, &[S::Pending], To(StoredStatus::Rejected)),
+        rule(System, A::Lost, &[S::Accepted, S::Rejected, S::Expired, S::Revoked], Unchanged),
+        rule(System, A::Withdrawn, &[S::Pending], To(StoredStatus::Rejected)),
+        rule(System, A::Withdrawn, &[S::Accepted], To(StoredStatus::Revoked)),
+        rule(System, A::Withdrawn, CLOSED, Unchanged),
+        rule(System, A::AccountEnded, &[S::Pending], To(StoredStatus::Rejected)),
+        rule(System, A::AccountEnded, &[S::Accepted], To(StoredStatus::Revoked)),
+        rule(System, A::AccountEnded, CLOSED, Unchanged),
+        rule(System, A::RelationEnded, &[S::Pending], Removed),
+        rule(System, A::RelationEnded, &[S::Accepted, S::Rejected, S::Expired, S::Revoked], Unchanged),
     ]
 };
 
@@ -137,24 +137,24 @@ impl Rule {
     }
 }
 
-/// What becomes of an appointment that stands so when somebody does this.
+/// Returns the result of an action in this status.
 pub(crate) fn step(actor: Actor, action: Action, status: Status) -> Step {
     let rule = TABLE.iter().find(|rule| rule.is_of(actor, action) && rule.status.contains(&status));
     rule.map_or(Step::Refused(Refusal::NotTheirs), |rule| rule.then)
 }
 
-/// Whether this kind of person ever does this.
+/// Returns whether the actor ever has this action.
 pub(crate) fn is_theirs(actor: Actor, action: Action) -> bool {
     TABLE.iter().any(|rule| rule.is_of(actor, action))
 }
 
-impl From<Standing> for Status {
-    fn from(standing: Standing) -> Self {
-        match standing {
-            Standing::Pending => Self::Pending,
-            Standing::Accepted => Self::Accepted,
-            Standing::Rejected => Self::Rejected,
-            Standing::Revoked => Self::Revoked,
+impl From<StoredStatus> for Status {
+    fn from(status: StoredStatus) -> Self {
+        match status {
+            StoredStatus::Pending => Self::Pending,
+            StoredStatus::Accepted => Self::Accepted,
+            StoredStatus::Rejected => Self::Rejected,
+            StoredStatus::Revoked => Self::Revoked,
         }
     }
 }
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn exactly_one_line_holds_of_each_state_of_each_actor_and_action_that_go_together() {
+    fn table_has_one_rule_per_actor_action_and_status() {
         for (actor, action, status) in all() {
             let holds = |rule: &&Rule| rule.is_of(actor, action) && rule.status.contains(&status);
             let lines = TABLE.iter().filter(holds).count();
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn each_action_is_of_its_actors_alone() {
+    fn action_of_other_actor_is_refused() {
         use Actor::{Client, System, Therapist};
         for (actor, action, status) in all() {
             let theirs: &[Actor] = match action {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_appointment_only_goes_forward() {
+    fn step_never_leads_backward() {
         let place = |status: Status| match status {
             Status::Pending => 0,
             Status::Accepted => 1,
@@ -255,12 +255,12 @@ mod tests {
     }
 
     #[test]
-    fn rejected_comes_from_pending_and_revoked_from_accepted_alone() {
+    fn rejection_needs_pending_and_revocation_accepted() {
         for (actor, action, status) in all() {
             let from = match step(actor, action, status) {
-                Step::To(Standing::Accepted | Standing::Rejected) => Status::Pending,
-                Step::To(Standing::Revoked) => Status::Accepted,
-                Step::To(Standing::Pending) => panic!("nothing leads to PENDING"),
+                Step::To(StoredStatus::Accepted | StoredStatus::Rejected) => Status::Pending,
+                Step::To(StoredStatus::Revoked) => Status::Accepted,
+                Step::To(StoredStatus::Pending) => panic!("nothing leads to PENDING"),
                 Step::Removed | Step::Unchanged | Step::Refused(_) => continue,
             };
             assert_eq!(status, from, "{actor:?} {action:?}");
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_was_taken_changes_nothing_when_it_is_taken_again() {
+    fn repeated_step_changes_nothing() {
         for (actor, action, status) in all() {
             if let Step::To(after) = step(actor, action, status) {
                 assert_eq!(step(actor, action, after.into()), Step::Unchanged, "{actor:?} {action:?} {status:?}");
@@ -276,11 +276,12 @@ mod tests {
         }
     }
 
+    /// A refused booking makes the saga release the slot.
     #[test]
-    fn a_booking_finds_an_appointment_that_holds_or_is_to_be_given_back() {
+    fn booking_of_closed_appointment_is_refused() {
         for status in STATUSES {
             let then = match status {
-                Status::Pending => Step::To(Standing::Accepted),
+                Status::Pending => Step::To(StoredStatus::Accepted),
                 Status::Accepted => Step::Unchanged,
                 Status::Rejected | Status::Expired | Status::Revoked => Step::Refused(Refusal::NotPending),
             };

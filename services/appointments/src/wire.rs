@@ -1,4 +1,4 @@
-//! Between the messages of the proto and the types of the domain; every field by its name.
+//! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
 use kernel::{AppointmentId, ClientId, Error, OffsetDateTime, PageSize, SessionId, TherapistId, Timestamp, Violations};
 use kernel::{Page, ParseIdError, Role};
@@ -13,7 +13,7 @@ use crate::saga::{Booked, Withdrawn};
 use crate::transition::{Action, Status};
 use crate::withdrawn::Ended;
 
-/// What a client asks for.
+/// Request of a client for an appointment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request {
     pub(crate) therapist: TherapistId,
@@ -24,14 +24,14 @@ pub(crate) struct Request {
 /// An event that concerns appointments.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Event {
-    /// Whose account, and when it ended if that is told.
+    /// The account, and the time of its deletion if the event has one.
     AccountEnded(AccountDeletionPermit, Option<Timestamp>),
     Booked(Booked),
     Withdrawn(Withdrawn),
     RelationEnded(Ended),
 }
 
-/// What a client asks for.
+/// Parses a `CreateAppointment` request.
 ///
 /// # Errors
 /// INVALID_ARGUMENT names every bad field.
@@ -75,7 +75,7 @@ fn optional<T: std::str::FromStr<Err = ParseIdError>>(
     if id.is_empty() { None } else { bad.check(field, id.parse()) }
 }
 
-/// What an appointment is to become.
+/// Parses the action that leads to a requested status.
 pub(crate) fn action(status: i32) -> Result<Action, Error> {
     match Shown::try_from(status) {
         Ok(Shown::Accepted) => Ok(Action::Accept),
@@ -87,12 +87,12 @@ pub(crate) fn action(status: i32) -> Result<Action, Error> {
     }
 }
 
-/// The appointment of a path. What is no id is no appointment's.
+/// Parses the appointment id of a path. An invalid id is answered like an unknown one.
 pub(crate) fn id(id: &str) -> Result<AppointmentId, Error> {
     id.parse().map_err(|_| Error::not_found("appointment"))
 }
 
-/// Which page of which appointments a request asks for.
+/// Parses the page and the filters of a `ListAppointments` request.
 ///
 /// # Errors
 /// INVALID_ARGUMENT names every bad filter.
@@ -122,10 +122,10 @@ pub(crate) fn wanted(role: Role, request: pb::ListAppointmentsRequest) -> Result
     }
 }
 
-/// The event, if it is one that concerns appointments.
+/// Parses an event; `None` for one that does not concern appointments.
 ///
 /// # Errors
-/// INVALID_ARGUMENT when it is not whole.
+/// INVALID_ARGUMENT when a field is missing or invalid.
 pub(crate) fn event(event: Option<events::Event>) -> Result<Option<Event>, Error> {
     use events::event::Kind;
     let events::Event { id: _, time, kind } = event.unwrap_or_default();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_names_every_bad_field_at_once() {
+    fn request_reports_every_bad_field() {
         let [caller, other] = [1, 2].map(|byte| UserId::from_bytes([byte; 16]).to_string());
         let date = "2026-12-01T09:00:00+05:30";
         for (therapist, date, session, bad) in [
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_names_every_bad_filter_at_once() {
+    fn list_reports_every_bad_filter() {
         let asked = pb::ListAppointmentsRequest {
             client_id: "x".to_owned(),
             therapist_id: "y".to_owned(),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn an_appointment_becomes_accepted_rejected_or_revoked_and_nothing_else() {
+    fn only_accepted_rejected_and_revoked_can_be_set() {
         for (status, expected) in [
             (Shown::Accepted, Some(Action::Accept)),
             (Shown::Rejected, Some(Action::Reject)),
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_is_not_whole_is_refused_and_one_of_others_means_nothing() {
+    fn incomplete_event_is_refused_and_foreign_event_ignored() {
         use events::event::Kind;
         let of = |kind| event(Some(events::Event { id: String::new(), time: None, kind: Some(kind) }));
         assert!(of(Kind::SessionBooked(events::SessionBooked::default())).is_err());

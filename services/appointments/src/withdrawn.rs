@@ -1,4 +1,4 @@
-//! What a client's ending of a relation does to appointments.
+//! Handles the end of a relation by its client.
 
 use kernel::Result;
 
@@ -10,16 +10,16 @@ use crate::transition::Action;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ended {
     pub(crate) permit: Withdrawal,
-    /// Version of the relation that the ending made.
+    /// Version of the relation after the ending.
     pub(crate) version: u32,
 }
 
 impl Ops {
-    /// Withdraws what the client had asked for before ending the relation, and lets nothing of before begin any more. It can
-    /// be repeated, late too: what was asked for after that stays.
+    /// Withdraws the requests that the client made before ending the relation, and prevents further ones of earlier
+    /// versions. Idempotent, also when it is late: requests made after the ending stay.
     ///
-    /// A request that is being accepted is decided by the write that comes first: once it is ACCEPTED it stays, and once it is
-    /// withdrawn the acceptance finds none, and gives the slot back.
+    /// Between a withdrawal and a concurrent acceptance, the first write decides: an ACCEPTED appointment stays; after
+    /// a withdrawal the acceptance finds no request, and releases the slot.
     pub(crate) async fn end_relation(&self, ended: Ended) -> Result<()> {
         let Ended { permit, version } = ended;
         self.store.close(permit, version).await?;

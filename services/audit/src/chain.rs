@@ -1,10 +1,10 @@
-//! What a chain is made of: digests (SHA-256, FIPS 180-4) and signatures (Ed25519, RFC 8032).
+//! Computes the parts of a chain: digests (SHA-256, FIPS 180-4) and signatures (Ed25519, RFC 8032).
 //!
-//! Everything that is digested or signed begins with the name of its kind and version, and each part is preceded by its
-//! length, so that no two different things give the same bytes.
+//! Every digested or signed input begins with the name of its kind and version, and each part is preceded by its
+//! length, so that different inputs never give the same bytes.
 //!
-//! The chain holds salted digests of what names a person, not the thing itself: with the salt removed nobody can find out
-//! by trying what it was, and the chain still holds.
+//! The chain holds salted digests of personal data, not the data: once the salt is removed, the data can't be guessed
+//! from the digests, and the chain still verifies.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use serde_bytes::ByteArray;
 
 use crate::model::{Facts, Head, Link, Personal};
 
-/// How many random bytes keep the digests of a record from being found by trying.
+/// Length of the salt of a record's digests in bytes: it keeps their values from being guessed.
 pub(crate) const SALT_LEN: usize = 16;
 
 const RECORD: &str = "therapy-mesh/audit/record/v1";
@@ -30,7 +30,7 @@ const HEAD: &str = "therapy-mesh/audit/head/v1";
 pub(crate) struct Digest(ByteArray<32>);
 
 impl Digest {
-    /// What the first record of a chain follows.
+    /// The predecessor of a chain's first record.
     pub(crate) const NONE: Self = Self(ByteArray::new([0; 32]));
 
     fn as_bytes(&self) -> &[u8] {
@@ -38,7 +38,7 @@ impl Digest {
     }
 }
 
-/// In hexadecimal.
+/// Formats the digest in hexadecimal.
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -51,7 +51,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Parts as one digest.
+/// A digest of length-prefixed parts.
 struct Framed(Context);
 
 impl Framed {
@@ -72,7 +72,7 @@ impl Framed {
     }
 }
 
-/// Salted digests of what names a person in a record.
+/// Salted digests of the personal data in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct People {
     pub(crate) client: Digest,
@@ -82,7 +82,7 @@ pub(crate) struct People {
 }
 
 impl People {
-    /// Of a record of this client.
+    /// Computes the digests for a record of this client.
     pub(crate) fn of(client: ClientId, personal: &Personal) -> Self {
         let field = |name: &str, value: &[u8]| {
             Framed::new(FIELD).part(&personal.salt).part(name.as_bytes()).part(value).digest()
@@ -97,7 +97,7 @@ impl People {
 }
 
 impl Facts {
-    /// The digest of this record in this place of a chain.
+    /// Computes the digest of this record at this place of a chain.
     pub(crate) fn digest(&self, seq: u64, previous: &Digest) -> Digest {
         let Self { id, time, action, entry_count, people: People { client, therapist, entry, grant } } = self;
         Framed::new(RECORD)
@@ -114,23 +114,23 @@ impl Facts {
             .digest()
     }
 
-    /// This record behind another place; the first of a chain behind none.
+    /// Returns the link of this record after another place, or after [`Digest::NONE`] for the first of a chain.
     pub(crate) fn after(&self, seq: u64, previous: Digest) -> Link {
         let seq = seq.saturating_add(1);
         Link { seq, previous, digest: self.digest(seq, &previous) }
     }
 }
 
-/// Why a head is not believed.
+/// Reasons for rejecting a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Doubt {
-    /// It names a key that is none of ours.
+pub(crate) enum HeadError {
+    /// The head names a key that is not derived from the secrets.
     UnknownKey,
-    /// The signature is not that key's of this head.
+    /// The signature of the head is not valid for the key that it names.
     Forged,
 }
 
-/// The keys that sign heads. The first signs, all verify.
+/// The key pairs of heads: the first signs, all verify.
 pub(crate) struct Signers(Vec<Signer>);
 
 struct Signer {
@@ -139,7 +139,7 @@ struct Signer {
 }
 
 impl Signers {
-    /// The keys of these secrets.
+    /// Derives the key pairs from the secrets.
     ///
     /// # Errors
     /// INTERNAL when the cryptographic library fails.
@@ -148,26 +148,26 @@ impl Signers {
         keys.iter().map(|seed| Signer::new(seed.as_slice())).collect::<Result<_>>().map(Self)
     }
 
-    /// The head of a client's chain that ends with this digest.
+    /// Signs the head of a client's chain that ends with this digest.
     ///
     /// # Errors
     /// INTERNAL when there is no key.
     pub(crate) fn sign(&self, client: ClientId, seq: u64, digest: Digest, time: Timestamp) -> Result<Head> {
         let signer = self.0.first().ok_or_else(|| Error::internal("there is no key to sign heads with"))?;
-        let said = said(client, seq, &digest, time);
-        let signature = signer.pair.sign(said.as_bytes()).as_ref().to_vec();
+        let signed = signed_digest(client, seq, &digest, time);
+        let signature = signer.pair.sign(signed.as_bytes()).as_ref().to_vec();
         Ok(Head { seq, digest, time, key_id: signer.id.clone(), signature })
     }
 
-    /// Whether the head is one that we signed for this client.
-    pub(crate) fn judge(&self, client: ClientId, head: &Head) -> std::result::Result<(), Doubt> {
-        let signer = self.0.iter().find(|signer| signer.id == head.key_id).ok_or(Doubt::UnknownKey)?;
+    /// Verifies that the head was signed for this client by one of the keys.
+    pub(crate) fn verify(&self, client: ClientId, head: &Head) -> std::result::Result<(), HeadError> {
+        let signer = self.0.iter().find(|signer| signer.id == head.key_id).ok_or(HeadError::UnknownKey)?;
         let key = UnparsedPublicKey::new(&ED25519, signer.pair.public_key().as_ref());
-        let said = said(client, head.seq, &head.digest, head.time);
-        key.verify(said.as_bytes(), &head.signature).map_err(|_| Doubt::Forged)
+        let signed = signed_digest(client, head.seq, &head.digest, head.time);
+        key.verify(signed.as_bytes(), &head.signature).map_err(|_| HeadError::Forged)
     }
 
-    /// Whether this is the key that signs.
+    /// Returns whether this is the key that signs.
     pub(crate) fn is_current(&self, key_id: &str) -> bool {
         self.0.first().is_some_and(|signer| signer.id == key_id)
     }
@@ -182,8 +182,8 @@ impl Signer {
     }
 }
 
-/// What a signature of a head is over.
-fn said(client: ClientId, seq: u64, digest: &Digest, time: Timestamp) -> Digest {
+/// Computes the digest that a head's signature covers.
+fn signed_digest(client: ClientId, seq: u64, digest: &Digest, time: Timestamp) -> Digest {
     Framed::new(HEAD)
         .part(client.as_bytes())
         .part(&seq.to_be_bytes())

@@ -1,5 +1,5 @@
-//! Pages of an access log: equal accesses that neighbour each other within a minute are shown as one item. The records
-//! themselves stay one each.
+//! Groups the records of an access log into pages: adjacent equal accesses within a minute are shown as one item. The
+//! stored records stay separate.
 
 use dynamo::{PageRequest, PageTokens};
 use kernel::{Page, PageSize, Result, Timestamp};
@@ -10,12 +10,12 @@ use crate::store::{Record, Store, cursor};
 
 /// Maximum span of a group, in milliseconds.
 const SPAN: i64 = 60_000;
-/// Maximum number of records read for one page. A group that reaches beyond them goes on as another one on the next page.
-pub(crate) const MOST_READ: u16 = 2_000;
+/// Maximum number of records read for one page. A longer group continues as another one on the next page.
+pub(crate) const MAX_RECORDS_READ: u16 = 2_000;
 /// Maximum number of records read by one Query after the first.
 const CHUNK: u16 = 500;
 
-/// Equal records, none other between them, within a minute.
+/// Adjacent equal records within a minute.
 pub(crate) struct Group {
     /// The first of them in the log.
     pub(crate) latest: Record,
@@ -32,9 +32,9 @@ impl Group {
         Self { first_time: record.facts.time, count: 1, last: record.facts.id, latest: record }
     }
 
-    /// Whether the record that comes next in the log belongs to the group. One whose people are erased equals no other: it is
-    /// not known whose it is.
-    fn takes(&self, next: &Record) -> bool {
+    /// Returns whether the next record of the log belongs to the group. An erased record equals no other: its reader is
+    /// unknown.
+    fn includes(&self, next: &Record) -> bool {
         let (Some(ours), Some(theirs)) = (&self.latest.personal, &next.personal) else { return false };
         let Personal { therapist, entry_id, grant_id, salt: _ } = ours;
         let Facts { id: _, time, action, entry_count, people: _ } = self.latest.facts;
@@ -50,8 +50,8 @@ impl Group {
     }
 }
 
-/// Returns a page of groups: it ends where a record begins one too many, at the end of the log, or when `most` records were
-/// read. One Query is enough for a page without groups.
+/// Returns a page of groups: it ends before the first group that doesn't fit, at the end of the log, or when
+/// `max_records` records were read. One Query is enough for a page without groups.
 ///
 /// # Errors
 /// INVALID_ARGUMENT for a token that is not of this caller and log; UNAVAILABLE or INTERNAL.
@@ -60,13 +60,13 @@ pub(crate) async fn page(
     tokens: &PageTokens,
     permit: Read,
     request: PageRequest<'_>,
-    most: u16,
+    max_records: u16,
 ) -> Result<Page<Group>> {
     let PageRequest { caller, token, size, filters } = request;
     let binding = [b"access-log/", permit.client().as_bytes().as_slice(), filters].concat();
     let mut after = if token.is_empty() { None } else { Some(tokens.open(caller, &binding, token)?) };
-    let mut page = Filling { size, groups: Vec::new() };
-    let (mut left, mut limit) = (most, size.get().saturating_add(1));
+    let mut page = PageBuilder { size, groups: Vec::new() };
+    let (mut left, mut limit) = (max_records, size.get().saturating_add(1));
     while left > 0 {
         let query = store.log(permit).limit(limit.min(left));
         let query = match after.take() {
@@ -76,7 +76,7 @@ pub(crate) async fn page(
         let rows = query.page().await?;
         left = left.saturating_sub(u16::try_from(rows.items.len()).unwrap_or(u16::MAX));
         let records = rows.items.into_iter().map(Record::try_from).collect::<Result<Vec<_>>>()?;
-        let is_full = !records.into_iter().all(|record| page.take(record));
+        let is_full = !records.into_iter().all(|record| page.push(record));
         if is_full {
             break;
         }
@@ -89,16 +89,16 @@ pub(crate) async fn page(
     Ok(Page { items: page.groups, next })
 }
 
-/// A page that is being filled.
-struct Filling {
+/// A page under construction.
+struct PageBuilder {
     size: PageSize,
     groups: Vec<Group>,
 }
 
-impl Filling {
-    /// Takes the next record of the log. Answers false when it begins a group for the next page.
-    fn take(&mut self, record: Record) -> bool {
-        if let Some(group) = self.groups.last_mut().filter(|group| group.takes(&record)) {
+impl PageBuilder {
+    /// Adds the next record of the log. Returns false if it begins a group of the next page.
+    fn push(&mut self, record: Record) -> bool {
+        if let Some(group) = self.groups.last_mut().filter(|group| group.includes(&record)) {
             group.add(&record);
             return true;
         }

@@ -1,19 +1,19 @@
-//! audit: who read what of a client's journal.
+//! The audit service: records accesses of therapists to clients' journals, chains, signs and verifies the records.
 //!
 //! An access is durable when it is acknowledged: one write. Within seconds it is linked into the chain of its client,
-//! whose end is signed; from then on nobody who can write the table, but has not the secrets, can alter, drop, reorder or
-//! cut off a record without [`verify`] naming it.
+//! whose end is signed. From then on, anyone who can write the table but lacks the secrets can't alter, drop, reorder
+//! or cut off a record without [`verify`] naming it.
 //!
-//! What the chain can't tell:
-//! - A record that waits to be linked can be removed or changed unseen. It waits for `--audit-link-interval` and the time
-//!   of a round; [`Report::unlinked`] says how many wait.
-//! - A record that was never an access, put there to wait, is linked like the others.
-//! - An erasure is an erasure, whoever did it: what a record says of people is taken out without a flaw, as a whole.
-//!   [`Report::erased`] says how many times.
-//! - The whole of a client's items put back to what they were at an earlier moment is a chain that holds, and so is no
-//!   chain at all where all of a client's items are gone. [`Heads`] kept elsewhere show both.
-//! - All chains are found by an index, which shows a chain by its head and by its first record. One whose head and first
-//!   record have both lost their place in it is missing among all; it is found wanting when its client is asked for.
+//! Limits of the chain:
+//! - An unlinked record can be removed or changed unseen. It stays unlinked for `--audit-link-interval` and the time of
+//!   a round; [`Report::unlinked`] counts these records.
+//! - A forged record, added as unlinked, is linked like the others.
+//! - An unauthorized erasure looks like an authorized one: removing all personal data of a record is no flaw.
+//!   [`Report::erased`] counts the erased records.
+//! - A chain that was rolled back to an earlier state as a whole verifies, and so does a chain whose items were all
+//!   deleted. [`Heads`] kept elsewhere reveal both.
+//! - Chains are listed by an index that holds the head and the first record of each. A chain that has lost both index
+//!   entries is missing from a verification of all chains; a verification of its client finds the flaw.
 
 mod chain;
 mod groups;
@@ -54,16 +54,16 @@ use crate::store::Store;
 /// The name of the service.
 pub const NAME: &str = "audit";
 
-/// How accesses are linked.
+/// Settings of the linker.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Config {
-    /// How often accesses are linked into the chains of their clients. What is not linked can be removed unseen.
+    /// Interval at which accesses are linked into the chains of their clients. Unlinked accesses can be removed unseen.
     #[arg(long, env = "MESH_AUDIT_LINK_INTERVAL", default_value = "2s", value_parser = config::duration, help_heading = "Access log")]
     pub audit_link_interval: Duration,
 }
 
-/// What the service is given.
+/// Dependencies of the service.
 #[derive(Debug)]
 pub struct Deps {
     /// The DynamoDB that holds the table [`AUDIT`].
@@ -72,7 +72,7 @@ pub struct Deps {
     pub secrets: Secrets,
     /// The service that knows the names of therapists.
     pub therapists: Upstream,
-    /// How accesses are linked.
+    /// Settings of the linker.
     pub config: Config,
     /// Time, randomness and tasks.
     pub platform: Platform,

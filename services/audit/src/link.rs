@@ -1,11 +1,11 @@
-//! The linker: links the records that wait into the chains of their clients.
+//! Links unlinked records into the chains of their clients.
 //!
 //! A record is acknowledged before it is linked, so that accesses of one journal don't contend for one head. The linker
-//! finds what waits by a sparse index, and in one transaction moves a client's head and links up to 99 records before it:
-//! there is never a head without its records. Any number of linkers may run, and may stop at any point: who comes second
-//! finds the head moved, and leaves the client to the next round.
+//! finds unlinked records by a sparse index, and in one transaction moves a client's head and links up to 99 records
+//! before it: a head never exists without its records. Any number of linkers may run, and may stop at any point: the
+//! slower of two finds the head moved, and leaves the client to the next round.
 //!
-//! A head that is not ours is not extended: signing what follows it would hide that it was changed.
+//! A head whose signature is invalid is not extended: signing its successors would hide that it was changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
@@ -21,13 +21,13 @@ use crate::chain::{Digest, Signers};
 use crate::model::{Facts, Head, Link};
 use crate::store::{Extended, LINKED_AT_ONCE, Store, Waiting, client_of, signed_by};
 
-/// How many records that wait a linker holds in memory.
+/// Maximum number of unlinked records held in memory.
 const BATCH: u16 = 500;
-/// How many chains are extended at a time: few, so that it takes nothing from people who wait.
-const AT_ONCE: usize = 4;
-/// How often it is looked for heads that a previous key signed. They come up after a start too: while replicas are replaced,
-/// the old ones sign by the previous key.
-const RENEWAL: Duration = Duration::from_secs(3600);
+/// Maximum number of chains extended concurrently: few, so that requests are not slowed down.
+const MAX_CONCURRENT_CHAINS: usize = 4;
+/// Interval of the search for heads signed by a previous key. They also appear after a start: while replicas are
+/// replaced, the old ones sign by the previous key.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Links records.
 #[derive(Clone)]
@@ -37,12 +37,12 @@ pub(crate) struct Linker {
     clock: Arc<dyn Clock>,
 }
 
-/// What one round did.
+/// The result of one round.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Round {
-    /// How many records it linked.
+    /// Number of linked records.
     pub(crate) linked: usize,
-    /// How many records it found that still wait: others were faster, or something failed.
+    /// Number of records found and not linked: another linker was faster, or something failed.
     pub(crate) left: usize,
 }
 
@@ -51,7 +51,7 @@ impl Linker {
         Self { store, signers, clock }
     }
 
-    /// Links, again and again, what waits.
+    /// Links unlinked records at every interval, and renews heads, until it is dropped.
     pub(crate) async fn run(self, interval: Duration) {
         let link = async {
             loop {
@@ -62,13 +62,14 @@ impl Linker {
         let renew = async {
             loop {
                 self.renew_heads(interval).await;
-                tokio::time::sleep(RENEWAL).await;
+                tokio::time::sleep(RENEWAL_INTERVAL).await;
             }
         };
         join(renew, link).await;
     }
 
-    /// Tries everything that waits once. What fails is logged, holds up no other client, and is tried again in the next round.
+    /// Tries to link every unlinked record once. A failure is logged, delays no other client, and is retried in the
+    /// next round.
     pub(crate) async fn link_once(&self) -> Round {
         let mut round = Round::default();
         for first in self.store.waiting() {
@@ -98,11 +99,11 @@ impl Linker {
             }
         }
         let linked = stream::iter(clients).map(|(client, records)| self.link_client(client, records));
-        let linked = linked.buffer_unordered(AT_ONCE).fold(0, async |sum, linked| sum + linked).await;
+        let linked = linked.buffer_unordered(MAX_CONCURRENT_CHAINS).fold(0, async |sum, linked| sum + linked).await;
         Round { linked, left: found - linked }
     }
 
-    /// Links these records of one client. Answers how many.
+    /// Links these records of one client. Returns how many.
     async fn link_client(&self, client: ClientId, records: Vec<Facts>) -> usize {
         let mut linked = 0;
         for records in records.chunks(LINKED_AT_ONCE) {
@@ -118,16 +119,16 @@ impl Linker {
         linked
     }
 
-    /// Links these records by one transaction, without those that turn out to be linked already. Answers how many, or
-    /// nothing when somebody else extends the chain.
+    /// Links these records by one transaction, without those that are already linked. Returns how many, or `None` if
+    /// another linker extended the chain.
     async fn extend(&self, client: ClientId, records: &[Facts]) -> Result<Option<usize>> {
         let old = self.store.head(client).await?.transpose()?;
         if let Some(head) = &old {
-            let foreign = |doubt| Error::internal(format!("the head of a chain is not extended: {doubt:?}"));
-            self.signers.judge(client, head).map_err(foreign)?;
+            let invalid_head = |reason| Error::internal(format!("the head of a chain is not extended: {reason:?}"));
+            self.signers.verify(client, head).map_err(invalid_head)?;
         }
         let mut stale = BTreeSet::new();
-        // Each time round at least one record more is left out.
+        // Each iteration leaves out at least one more record.
         loop {
             let mut end = old.as_ref().map_or((0, Digest::NONE), |head| (head.seq, head.digest));
             let waiting = records.iter().filter(|facts| !stale.contains(&facts.id));
@@ -150,8 +151,8 @@ impl Linker {
         }
     }
 
-    /// Signs anew the heads that a previous key signed, so that the key may be forgotten one day. What fails is logged, and is
-    /// tried again after a pause; a head that is not ours is left as it is.
+    /// Renews the signatures of heads signed by a previous key, so that the key can be retired. A failure is logged,
+    /// and is retried after a pause; a head whose signature is invalid is left as it is.
     pub(crate) async fn renew_heads(&self, pause: Duration) {
         let mut query = Some(self.store.chains().limit(BATCH));
         while let Some(page) = query.take() {
@@ -166,7 +167,7 @@ impl Linker {
         }
     }
 
-    /// Of one page of chains. Answers where the next begins.
+    /// Renews the heads of one page of chains. Returns the cursor of the next.
     async fn renew_page(&self, page: Query) -> Result<Option<Cursor>> {
         let rows = page.page().await?;
         let old = |item: &&Item| signed_by(item).is_some_and(|key| !self.signers.is_current(key));
@@ -185,10 +186,10 @@ impl Linker {
         if self.signers.is_current(&old.key_id) {
             return Ok(());
         }
-        let foreign = |doubt| Error::internal(format!("the head of a chain is not signed anew: {doubt:?}"));
-        self.signers.judge(client, &old).map_err(foreign)?;
+        let invalid_head = |reason| Error::internal(format!("the head of a chain is not signed anew: {reason:?}"));
+        self.signers.verify(client, &old).map_err(invalid_head)?;
         let new = self.signers.sign(client, old.seq, old.digest, self.clock.now())?;
-        // A head that has moved is signed by the present key.
+        // A head that has moved was signed by the present key.
         self.store.renew(client, &old, new).await.map(drop)
     }
 }

@@ -8,12 +8,12 @@ use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
 
-struct This;
+struct Audit;
 
 /// The settings of the process.
 #[derive(Debug, clap::Args)]
 struct Settings {
-    /// Where therapists listens.
+    /// Address of the therapists service.
     #[arg(
         long,
         env = "MESH_THERAPISTS_ADDRESS",
@@ -26,15 +26,15 @@ struct Settings {
     audit: audit::Config,
 }
 
-impl Domain for This {
+impl Domain for Audit {
     const NAME: &'static str = audit::NAME;
     const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&audit::AUDIT];
     type Config = Settings;
 
-    async fn build(settings: Settings, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
-        let therapists = given.upstream(&settings.therapists_address)?;
-        let ServiceContext { dynamodb, secrets, platform, .. } = given;
+    async fn build(settings: Settings, context: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
+        let therapists = context.upstream(&settings.therapists_address)?;
+        let ServiceContext { dynamodb, secrets, platform, .. } = context;
         let deps = audit::Deps { dynamodb, secrets, therapists, config: settings.audit, platform };
         Ok((audit::build(deps)?, None))
     }
@@ -42,13 +42,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    bootstrap::run::<This>().await
+    bootstrap::run::<Audit>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn no_setting_is_there_twice() {
-        bootstrap::check::<super::This>();
+    fn settings_are_unique() {
+        bootstrap::check::<super::Audit>();
     }
 }

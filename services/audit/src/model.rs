@@ -1,4 +1,4 @@
-//! One access to a journal, and what of it is chained.
+//! Defines the record of an access to a journal, and the part of it that is chained.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use uuid::Uuid;
 
 use crate::chain::{self, Digest, SALT_LEN};
 
-/// The id of a record (UUIDv7, RFC 9562): records sort by when they were made.
+/// The id of a record (UUIDv7, RFC 9562): records sort by the time of their creation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccessId(Uuid);
 
 impl AccessId {
-    /// The id of a record that is made now.
+    /// Generates the id of a record created now.
     pub(crate) fn generate(now: Timestamp, entropy: &dyn Entropy) -> Self {
         let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &entropy.array()).into_uuid())
@@ -40,7 +40,7 @@ impl fmt::Debug for AccessId {
     }
 }
 
-/// What was done.
+/// The kind of an access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum Action {
@@ -52,7 +52,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// The name in the store and in digests.
+    /// Returns the name in the store and in digests.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::List => "LIST",
@@ -64,7 +64,7 @@ impl Action {
     }
 }
 
-/// An access that is to be recorded.
+/// An access to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Access {
     pub(crate) action: Action,
@@ -74,7 +74,7 @@ pub(crate) struct Access {
     pub(crate) grant_id: String,
 }
 
-/// What a record says of people. An erasure may remove it as a whole; the chain holds without it.
+/// The personal data of a record. An erasure may remove it as a whole; the chain verifies without it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Personal {
     pub(crate) therapist: TherapistId,
@@ -83,7 +83,7 @@ pub(crate) struct Personal {
     pub(crate) salt: [u8; SALT_LEN],
 }
 
-/// What the chain is made of: nothing of it names a person.
+/// The chained part of a record: none of it names a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) id: AccessId,
@@ -109,9 +109,9 @@ pub(crate) struct Link {
 pub(crate) struct Head {
     pub(crate) seq: u64,
     pub(crate) digest: Digest,
-    /// When it was signed.
+    /// Time of the signature.
     pub(crate) time: Timestamp,
-    /// Which key signed it.
+    /// Id of the key that signed it.
     pub(crate) key_id: String,
     pub(crate) signature: Vec<u8>,
 }

@@ -1,4 +1,4 @@
-//! What can be done with an access log.
+//! Implements the use cases of the access log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use proto::therapists::v1::BatchGetTherapistNamesRequest;
 use proto::therapists::v1::therapist_name_service_client::TherapistNameServiceClient;
 
 use crate::chain::People;
-use crate::groups::{self, Group, MOST_READ};
+use crate::groups::{self, Group, MAX_RECORDS_READ};
 use crate::model::{Access, AccessId, Facts, Personal};
 use crate::policy::{Append, Read};
 use crate::store::Store;
 
-/// The use cases and what they need.
+/// The use cases and their dependencies.
 pub(crate) struct Ops {
     pub(crate) store: Store,
     pub(crate) recorder: Recorder,
@@ -24,22 +24,22 @@ pub(crate) struct Ops {
     pub(crate) therapists: Upstream,
 }
 
-/// What records accesses.
+/// Records accesses.
 pub(crate) struct Recorder {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
 }
 
-/// Accesses, with the name of who read.
+/// Accesses with the name of the reader.
 pub(crate) struct Shown {
     pub(crate) group: Group,
-    /// Empty when the therapist has no account any more.
+    /// Empty if the therapist has no account any more.
     pub(crate) therapist_name: String,
 }
 
 impl Recorder {
-    /// Records an access, and answers its id. It is durable when this returns.
+    /// Records an access and returns its id. It is durable when this returns.
     pub(crate) async fn record(&self, permit: Append, access: Access) -> Result<AccessId> {
         let Access { action, entry_count, entry_id, grant_id } = access;
         // The id and the time are of one moment: records sort by the one and show the other.
@@ -54,9 +54,9 @@ impl Recorder {
 }
 
 impl Ops {
-    /// Returns one page of a log, with one call for names.
+    /// Returns one page of a log, with one call for the names.
     pub(crate) async fn list(&self, context: &Context, permit: Read, request: PageRequest<'_>) -> Result<Page<Shown>> {
-        let page = groups::page(&self.store, &self.tokens, permit, request, MOST_READ).await?;
+        let page = groups::page(&self.store, &self.tokens, permit, request, MAX_RECORDS_READ).await?;
         let names = self.names(context, &page.items).await?;
         Ok(page.map(|group| {
             let personal = group.latest.personal.as_ref();
@@ -65,7 +65,7 @@ impl Ops {
         }))
     }
 
-    /// The names of those who read, by their ids. A page names at most 200 people, which is what one call takes.
+    /// Returns the names of the readers by id. A page has at most 200 of them, the limit of one call.
     async fn names(&self, context: &Context, groups: &[Group]) -> Result<BTreeMap<String, String>> {
         let therapists: BTreeSet<TherapistId> =
             groups.iter().filter_map(|group| Some(group.latest.personal.as_ref()?.therapist)).collect();

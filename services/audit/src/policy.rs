@@ -1,4 +1,4 @@
-//! Who may do what with an access log. Pure: the store takes the permits that are made here and nowhere else.
+//! Decides access to the access log. Pure: the store takes only permits that are made here.
 
 use kernel::{ClientId, Error, Kind, Person, Role, TherapistId, UserId};
 
@@ -6,7 +6,7 @@ use kernel::{ClientId, Error, Kind, Person, Role, TherapistId, UserId};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Read(ClientId);
 
-/// The right to add what one therapist read of one client's journal.
+/// The right to record an access of one therapist to one client's journal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Append {
     client: ClientId,
@@ -29,7 +29,8 @@ impl Append {
     }
 }
 
-/// The own log under the id of a path. Another account gets the same answer whether it exists or not.
+/// Permits reading one's own log, named by the id of a path. For another account the error is the same whether it
+/// exists or not.
 pub(crate) fn read(person: Person, id: &str) -> Result<Read, Error> {
     if person.role == Role::Client && id.parse::<UserId>() == Ok(person.user_id) {
         return Ok(Read(person.user_id.into()));
@@ -37,7 +38,7 @@ pub(crate) fn read(person: Person, id: &str) -> Result<Read, Error> {
     Err(Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", "clientId: you may do this with your own account only"))
 }
 
-/// What the person who calls read. A client reads no journal but the own one, and that is not recorded.
+/// Permits recording an access of the caller. A client reads no other journal than the own one, which is not recorded.
 pub(crate) fn append(person: Person, client: ClientId) -> Result<Append, Error> {
     match person.role {
         Role::Therapist => Ok(Append { client, therapist: person.user_id.into() }),
@@ -58,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_reads_the_own_log_and_nobody_another() {
+    fn log_is_readable_by_own_client_only() {
         let (own, other) = (UserId::from_bytes([1; 16]).to_string(), UserId::from_bytes([2; 16]).to_string());
         let cases = [
             (Role::Client, own.as_str(), None),
@@ -72,8 +73,9 @@ mod tests {
         }
     }
 
+    /// A record names the therapist of the access token.
     #[test]
-    fn only_what_a_therapist_reads_is_recorded_and_by_the_name_of_the_token() {
+    fn only_therapist_reads_are_recorded() {
         let client = ClientId::from_bytes([2; 16]);
         let permit = append(person(Role::Therapist), client).unwrap();
         assert_eq!((permit.client(), permit.therapist()), (client, TherapistId::from_bytes([1; 16])));

@@ -1,4 +1,4 @@
-//! The RPCs: a request enters, is translated, handed on, and its answer translated back.
+//! Implements the RPCs: converts a request, calls the use case, and converts its answer.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 use crate::ops::Ops;
 use crate::{policy, wire};
 
-/// The services of the protos.
+/// Implementation of the services of the protos.
 #[derive(Clone)]
 pub(crate) struct Audit(pub(crate) Arc<Ops>);
 

@@ -1,12 +1,12 @@
-//! The table Audit: its keys, its items and the conditions under which they change.
+//! Stores the table Audit: its keys, its items and the conditions of their writes.
 //!
 //! | pk | sk | item |
 //! |---|---|---|
-//! | `CLIENT#<id>` | `RECORD#<access id>` | one access; once it is linked, with its place in the chain |
+//! | `CLIENT#<id>` | `RECORD#<access id>` | one access, with its place in the chain once it is linked |
 //! | `CLIENT#<id>` | `HEAD` | the end of the client's chain, signed |
 //!
-//! The index `unlinked` holds the records that are not linked yet, in four partitions by client; the index `chains` holds
-//! the head and the first record of each chain, so that a chain whose head is gone is still found.
+//! The index `unlinked` holds the unlinked records, in four partitions by client; the index `chains` holds the head and
+//! the first record of each chain, so that a chain without its head is still found.
 
 mod row;
 
@@ -25,7 +25,7 @@ pub(crate) use row::{Place, Record, Row, Waiting};
 /// The table of accesses.
 pub static AUDIT: TableDef = TableDef { name: "Audit", key: KeyDef::PK_SK, indexes: &[UNLINKED, CHAINS], ttl: None };
 
-/// The records that are not linked, oldest first: with what a link is made of.
+/// The unlinked records, oldest first, with the attributes that a link is computed from.
 const UNLINKED: IndexDef = IndexDef {
     name: "unlinked",
     key: KeyDef { partition: MARK, sort: Some("sk") },
@@ -41,7 +41,7 @@ const UNLINKED: IndexDef = IndexDef {
     ]),
 };
 
-/// Where each chain begins and ends. A head that moves changes nothing in it.
+/// The first record and the head of each chain. Moving a head doesn't change the index.
 const CHAINS: IndexDef = IndexDef {
     name: "chains",
     key: KeyDef { partition: CHAIN, sort: Some("pk") },
@@ -61,22 +61,22 @@ const HEAD: &str = "HEAD";
 /// The partition of [`CHAINS`].
 const CHAINED: &str = "CHAINS";
 
-/// How many partitions [`UNLINKED`] has.
+/// Number of partitions of [`UNLINKED`].
 const SHARDS: u8 = 4;
 
-/// How many records one transaction links: DynamoDB takes 100 actions, and one is the head's.
+/// Maximum number of records linked by one transaction: DynamoDB takes 100 actions, and one is the head's.
 pub(crate) const LINKED_AT_ONCE: usize = 99;
 
 /// The handle of the table.
 #[derive(Debug, Clone)]
 pub(crate) struct Store(Table);
 
-/// What became of an extension of a chain.
+/// The outcome of an extension of a chain.
 pub(crate) enum Extended {
     Done,
-    /// Somebody else extended it.
+    /// Another linker extended the chain.
     Conflict,
-    /// These records are linked already, or gone.
+    /// These records are already linked, or gone.
     Stale(Vec<AccessId>),
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn head_key(client: ClientId) -> Key {
     Key::new(partition(client), HEAD)
 }
 
-/// The place of a record in the log of its client.
+/// Returns the cursor of a record in the log of its client.
 pub(crate) fn cursor(client: ClientId, id: AccessId) -> Cursor {
     let KeyDef { partition: pk, sort: sk } = AUDIT.key;
     Cursor::new([(pk.to_owned(), partition(client)), (sk.unwrap_or_default().to_owned(), format!("{RECORD}{id}"))])
@@ -103,18 +103,18 @@ fn shard(client: ClientId) -> String {
     (last % SHARDS).to_string()
 }
 
-/// The client in whose partition an item is.
+/// Returns the client of an item's partition.
 pub(crate) fn client_of(item: &Item) -> Result<ClientId> {
     let client = item.text("pk").and_then(|pk| pk.strip_prefix(CLIENT)).and_then(|id| id.parse().ok());
     client.ok_or_else(|| Error::internal("an item of the access log is in no client's partition"))
 }
 
-/// The key that signed a head; nothing for what is no head.
+/// Returns the id of the key that signed a head; `None` for an item that isn't a head.
 pub(crate) fn signed_by(item: &Item) -> Option<&str> {
     item.text(KEY_ID)
 }
 
-/// The id of a record, by its key.
+/// Returns the id of a record from its key.
 pub(crate) fn id_of(item: &Item) -> Result<AccessId> {
     let id = item.text("sk").and_then(|sk| sk.strip_prefix(RECORD)).and_then(AccessId::parse);
     id.ok_or_else(|| Error::internal("a record of the access log has no id"))
@@ -125,7 +125,7 @@ impl Store {
         Self(table)
     }
 
-    /// Adds a record that waits to be linked: one write, which nothing else contends for.
+    /// Adds an unlinked record by one uncontended write.
     pub(crate) async fn append(&self, permit: Append, facts: &Facts, personal: Personal) -> Result<()> {
         let client = permit.client();
         let row = Row::new(facts, personal, shard(client));
@@ -135,34 +135,34 @@ impl Store {
         }
     }
 
-    /// The Query that reads a client's log, newest first.
+    /// Returns the Query of a client's log, newest first.
     pub(crate) fn log(&self, permit: Read) -> Query {
         self.records(permit.client()).descending()
     }
 
-    /// The records of a client, oldest first.
+    /// Returns the Query of a client's records, oldest first.
     pub(crate) fn records(&self, client: ClientId) -> Query {
         self.0.query(partition(client)).sort(Sort::BeginsWith(RECORD.to_owned())).consistent()
     }
 
-    /// The Queries that together find every record that waits to be linked.
+    /// Returns the Queries that together read every unlinked record.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = Query> {
         (0..SHARDS).map(|shard| self.0.query_index(&UNLINKED, shard.to_string()))
     }
 
-    /// The Query that finds every chain: each head and each first record, those of one client beside each other.
+    /// Returns the Query of all chains: each head and each first record, those of one client adjacent.
     pub(crate) fn chains(&self) -> Query {
         self.0.query_index(&CHAINS, CHAINED)
     }
 
-    /// The head of a client's chain as it is stored: an error if it has another shape than a head.
+    /// Reads the head of a client's chain; the inner result is an error if the item is no valid head.
     pub(crate) async fn head(&self, client: ClientId) -> Result<Option<Result<Head>>> {
         let item = self.0.get_item(&head_key(client), Fresh::Consistent).await?;
         Ok(item.map(|item| item.parse::<HeadRow>().and_then(HeadRow::into_head)))
     }
 
-    /// Moves the head of a client's chain and links the records before it, all at once: if the head is still the old one
-    /// and each record still waits.
+    /// Moves the head of a client's chain and links the records before it in one transaction, if the head is unchanged
+    /// and each record is still unlinked.
     pub(crate) async fn extend(
         &self,
         client: ClientId,
@@ -185,10 +185,10 @@ impl Store {
         };
         let Transact::Failed(verdicts) = outcome else { return Ok(Extended::Done) };
         let mut verdicts = verdicts.into_iter();
-        if verdicts.next().is_some_and(|verdict| verdict.is_unmet()) {
+        if verdicts.next().is_some_and(|verdict| verdict.is_condition_failed()) {
             return Ok(Extended::Conflict);
         }
-        let stale = links.iter().zip(verdicts).filter(|(_, verdict)| Verdict::is_unmet(verdict));
+        let stale = links.iter().zip(verdicts).filter(|(_, verdict)| Verdict::is_condition_failed(verdict));
         let stale: Vec<_> = stale.map(|((id, _), _)| *id).collect();
         if stale.is_empty() {
             return Err(Error::internal("a transaction failed without a reason"));
@@ -196,7 +196,7 @@ impl Store {
         Ok(Extended::Stale(stale))
     }
 
-    /// Signs a head anew, if it is still the same. Answers whether it was.
+    /// Replaces a head by its renewed signature, if it is unchanged. Returns whether it was.
     pub(crate) async fn renew(&self, client: ClientId, old: &Head, new: Head) -> Result<bool> {
         let put = self.0.put(&head_key(client), &HeadRow::new(new)).when(same(old));
         Ok(matches!(put.run().await?, Update::Done(_)))

@@ -1,4 +1,4 @@
-//! The access log on both engines: linking, and what a verification finds.
+//! The access log on both engines: linking, grouping and verification.
 #![allow(clippy::disallowed_methods, reason = "a test waits for what it starts")]
 
 mod groups;

@@ -1,4 +1,4 @@
-//! Verification: whether the chains in the table are the ones that were signed.
+//! Verifies that the chains in the table are the ones that were signed.
 
 mod heads;
 mod report;
@@ -13,25 +13,25 @@ pub use heads::Heads;
 pub use report::{Chain, Finding, Flaw, Report};
 
 use crate::AUDIT;
-use crate::chain::{Doubt, People, Signers};
+use crate::chain::{HeadError, People, Signers};
 use crate::model::{AccessId, Head};
 use crate::store::{Place, Record, Store, client_of, id_of};
 use walk::{Linked, walk};
 
-/// How many items one Query reads.
+/// Maximum number of items read by one Query.
 const BATCH: u16 = 500;
 
-/// Verifies the chain of one client, or of all, and names the first record of each that was altered, dropped, reordered or
-/// cut off, and every head that is not as it was signed. Reads by Query and GetItem alone, and may run while the mesh does:
-/// what it finds, it looks at twice.
+/// Verifies the chain of one client, or of all, and names the first record of each that was altered, dropped, reordered
+/// or cut off, and every head that is not as it was signed.
 ///
-/// A chain that is whole, but doesn't hold what is `known` of it from before, was put back to an earlier state: then the first
-/// record that is gone is named.
+/// It reads by Query and GetItem alone, and may run while the mesh does: a chain with findings is read twice.
+///
+/// A valid chain that lacks the end `known` of it from before was rolled back: the first missing record is named.
 ///
 /// `progress` is called after each client. It takes about 300 bytes of memory for each record of one client at a time.
 ///
 /// # Errors
-/// UNAVAILABLE or INTERNAL when the table can't be read: that tells nothing about the chains.
+/// UNAVAILABLE or INTERNAL when the table can't be read: that says nothing about the chains.
 pub async fn verify(
     dynamodb: &dynamo::Client,
     secrets: &Secrets,
@@ -55,7 +55,7 @@ pub async fn verify(
         let rows = page.limit(BATCH).page().await?;
         for item in &rows.items {
             let client = client_of(item)?;
-            // The head and the first record of a client are beside each other.
+            // The head and the first record of a client are adjacent in the index.
             if last.replace(client) != Some(client) {
                 unseen.remove(&client);
                 let (chain, findings) = verifier.client(client).await?;
@@ -70,7 +70,7 @@ pub async fn verify(
         progress(&chain);
         report.add(&chain, findings);
     }
-    report.unlinked = verifier.waiting().await?;
+    report.unlinked = verifier.count_unlinked().await?;
     Ok(report)
 }
 
@@ -80,24 +80,25 @@ struct Verifier<'a> {
     known: &'a Heads,
 }
 
-/// What is in the partition of a client.
+/// The content of a client's partition.
 #[derive(Default)]
 struct Seen {
     linked: Vec<Linked>,
     unlinked: u64,
     erased: u64,
-    /// What is no record that we would have written; nothing for what has no id of one.
+    /// Ids of malformed records; `None` for an item whose key holds no record id.
     broken: Vec<Option<AccessId>>,
 }
 
 impl Verifier<'_> {
-    /// What was found is looked at again: while records are being linked, a Query may see half of a transaction.
+    /// Verifies one chain, and repeats it on findings: while records are being linked, a Query may see half of a
+    /// transaction.
     async fn client(&self, client: ClientId) -> Result<(Chain, Vec<Finding>)> {
-        let first = self.look_at(client).await?;
-        if first.1.is_empty() { Ok(first) } else { self.look_at(client).await }
+        let first = self.verify_once(client).await?;
+        if first.1.is_empty() { Ok(first) } else { self.verify_once(client).await }
     }
 
-    async fn look_at(&self, client: ClientId) -> Result<(Chain, Vec<Finding>)> {
+    async fn verify_once(&self, client: ClientId) -> Result<(Chain, Vec<Finding>)> {
         // The head first: every record up to it is linked when the records are read.
         let head = self.head(client).await?;
         let Seen { mut linked, unlinked, erased, broken } = self.records(client).await?;
@@ -143,10 +144,10 @@ impl Verifier<'_> {
         Ok(match self.store.head(client).await? {
             None => Ok(None),
             Some(Err(_)) => Err(Flaw::HeadAltered),
-            Some(Ok(head)) => match self.signers.judge(client, &head) {
+            Some(Ok(head)) => match self.signers.verify(client, &head) {
                 Ok(()) => Ok(Some(head)),
-                Err(Doubt::Forged) => Err(Flaw::HeadForged),
-                Err(Doubt::UnknownKey) => Err(Flaw::HeadOfUnknownKey),
+                Err(HeadError::Forged) => Err(Flaw::HeadForged),
+                Err(HeadError::UnknownKey) => Err(Flaw::HeadOfUnknownKey),
             },
         })
     }
@@ -165,8 +166,8 @@ impl Verifier<'_> {
         Ok(seen)
     }
 
-    /// How many records of all clients wait to be linked.
-    async fn waiting(&self) -> Result<u64> {
+    /// Counts the unlinked records of all clients.
+    async fn count_unlinked(&self) -> Result<u64> {
         let mut count = 0;
         for first in self.store.waiting() {
             let mut query = Some(first.clone());

@@ -1,4 +1,4 @@
-//! Between the messages of the proto and the types of the domain; every field by its name.
+//! Converts between the messages of the proto and the types of the domain; every field by its name.
 
 use kernel::{ClientId, Error, Page, PageSize, Timestamp, Violations};
 use proto::audit::v1 as pb;
@@ -8,15 +8,15 @@ use crate::groups::Group;
 use crate::model::{Access, Action};
 use crate::ops::Shown;
 
-/// The longest id of an entry or of a grant, in bytes.
+/// Maximum length of the id of an entry or a grant in bytes.
 const MAX_ID_LEN: usize = 64;
 
-/// How many accesses a page may have.
+/// Parses the page size of a request.
 pub(crate) fn page_size(asked: i32) -> Result<PageSize, Error> {
     PageSize::from_request(asked).ok_or_else(|| Error::invalid("pageSize", "must not be negative"))
 }
 
-/// An access to record, and whose journal it is about.
+/// Parses an access to record, and the client whose journal it concerns.
 pub(crate) fn access(request: pb::RecordAccessRequest) -> Result<(ClientId, Access), Error> {
     let pb::RecordAccessRequest { client_id, action, entry_count, entry_id, grant_id } = request;
     let mut bad = Violations::default();

@@ -1,4 +1,4 @@
-//! What others may know of accounts: the RPCs of other services, and the addresses for an operator's migration.
+//! Account data for others: the RPC of other services, and the addresses for an operator's migration.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 use crate::ops::Ops;
 use crate::store::{Store, USERS};
 
-/// The handler of `AccountService`.
+/// Implementation of `AccountService`.
 #[derive(Clone)]
 pub(crate) struct Accounts(pub(crate) Arc<Ops>);
 
@@ -34,7 +34,7 @@ impl AccountService for Accounts {
 pub struct Addresses(Store);
 
 impl Addresses {
-    /// The addresses in this DynamoDB.
+    /// Returns the addresses in this DynamoDB.
     #[must_use]
     pub fn new(dynamodb: &dynamo::Client) -> Self {
         Self(Store::new(dynamodb.table(&USERS)))

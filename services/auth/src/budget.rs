@@ -1,6 +1,6 @@
-//! Budgets that a source spends in an hour: accounts that it registers, and answers that tell of an account.
+//! Hourly budgets of a source: accounts that it registers, and answers that tell of an account.
 //!
-//! Everything that lets somebody without a login find out whether an address has an account spends here.
+//! Every answer that tells somebody without a login whether an address has an account is counted here.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const WINDOW: i64 = 3600;
 /// Maximum answers in a window that an address is taken.
 const TAKEN_ADDRESSES: u32 = 20;
 
-/// What a source spends.
+/// A budget of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Budget {
     /// Registrations of free addresses.
@@ -33,18 +33,18 @@ pub(crate) struct Budgets {
     store: Store,
     subjects: Subjects,
     registrations: u32,
-    turns: KeyedMutex,
+    locks: KeyedMutex,
     clock: Arc<dyn Clock>,
 }
 
-/// A source's turn: nobody else spends what it has, within this replica, until the turn is dropped.
-pub(crate) struct Turn<'a> {
+/// Locked budgets of a source: within this replica, nobody else spends them until this is dropped.
+pub(crate) struct LockedBudgets<'a> {
     budgets: &'a Budgets,
     allowances: Vec<Allowance>,
-    _turn: SemaphorePermit<'a>,
+    _lock: SemaphorePermit<'a>,
 }
 
-/// What one network of the source has spent of one budget.
+/// Spending of one network of the source on one budget.
 struct Allowance {
     budget: Budget,
     policy: Policy,
@@ -66,16 +66,16 @@ impl Budget {
 
 impl Budgets {
     pub(crate) fn new(store: Store, subjects: Subjects, config: &Config, clock: Arc<dyn Clock>) -> Self {
-        Self { store, subjects, registrations: config.source_registrations, turns: KeyedMutex::default(), clock }
+        Self { store, subjects, registrations: config.source_registrations, locks: KeyedMutex::default(), clock }
     }
 
-    /// Waits for the source's turn, and refuses a source that has spent any of its budgets, whatever it asks for: so a free
+    /// Locks the source's budgets, and refuses a source that has exhausted any of them, whatever it asks for: so a free
     /// address and a taken one are answered alike from then on.
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED (`TOO_MANY_REGISTRATIONS`), UNAVAILABLE.
-    pub(crate) async fn turn(&self, source: IpAddr) -> Result<Turn<'_>> {
-        let turn = self.turns.take(SourceNetwork::widest(source)).await?;
+    pub(crate) async fn lock(&self, source: IpAddr) -> Result<LockedBudgets<'_>> {
+        let lock = self.locks.take(SourceNetwork::widest(source)).await?;
         let mut allowances: Vec<_> = SourceNetwork::steps(source).flat_map(|step| self.allowances(step)).collect();
         let subjects: Vec<_> = allowances.iter().map(|allowance| &allowance.subject).collect();
         let (counted, now) = (self.store.counted(&subjects).await?, self.clock.now());
@@ -87,11 +87,11 @@ impl Budgets {
                 let message = "too many registrations from your network; wait before the next one";
                 Err(Error::new(Kind::ResourceExhausted, "TOO_MANY_REGISTRATIONS", message).retry_after(wait))
             }
-            None => Ok(Turn { budgets: self, allowances, _turn: turn }),
+            None => Ok(LockedBudgets { budgets: self, allowances, _lock: lock }),
         }
     }
 
-    /// Each budget of a network that has so many times that of a single source.
+    /// Returns each budget of a network, whose limits are this multiple of those of a single source.
     fn allowances(&self, (network, multiple): (SourceNetwork, u32)) -> [Allowance; 2] {
         Budget::ALL.map(|budget| Allowance {
             budget,
@@ -109,8 +109,8 @@ impl Budgets {
     }
 }
 
-impl Turn<'_> {
-    /// Spends one of a budget, and ends the turn.
+impl LockedBudgets<'_> {
+    /// Spends one unit of a budget, and releases the lock.
     pub(crate) async fn spend(self, budget: Budget) -> Result<()> {
         let (store, now) = (&self.budgets.store, self.budgets.clock.now());
         let spend = |allowance: &Allowance| {

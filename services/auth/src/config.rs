@@ -6,15 +6,15 @@ use humantime::parse_duration;
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Config {
-    /// How long an access token lives: 1m to 1h.
+    /// Lifetime of an access token: 1m to 1h.
     #[arg(long, env = "MESH_ACCESS_TOKEN_LIFE", default_value = "15m", value_parser = parse_access_token_life, help_heading = "Tokens")]
     pub access_token_life: Duration,
 
-    /// How long a refresh token can be traded in: a login that is not used for so long is over.
+    /// Lifetime of a refresh token: a login that is not used for so long is over.
     #[arg(long, env = "MESH_REFRESH_TOKEN_LIFE", default_value = "30d", value_parser = parse_seconds, help_heading = "Tokens")]
     pub refresh_token_life: Duration,
 
-    /// How long a key signs before the next one takes over.
+    /// Signing period of a key, until the next one takes over.
     #[arg(long, env = "MESH_SIGNING_KEY_PERIOD", default_value = "30d", value_parser = parse_period, help_heading = "Tokens")]
     pub signing_key_period: Duration,
 
@@ -26,24 +26,24 @@ pub struct Config {
     #[arg(long, env = "MESH_ARGON2_ITERATIONS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..=100), help_heading = "Passwords")]
     pub argon2_iterations: u32,
 
-    /// Threads that hash passwords; half the cores unless told.
+    /// Threads that hash passwords; half the cores by default.
     #[arg(long, env = "MESH_HASH_THREADS", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Passwords")]
     pub hash_threads: Option<u16>,
 
-    /// How many logins and registrations may wait for a thread, and half as many of one source, which take turns; more are
-    /// refused with RESOURCE_EXHAUSTED.
+    /// Maximum logins and registrations waiting for a thread, and half as many of one source. Sources take turns; more
+    /// are refused with RESOURCE_EXHAUSTED.
     #[arg(long, env = "MESH_HASH_QUEUE", default_value_t = 128, help_heading = "Passwords")]
     pub hash_queue: u16,
 
-    /// After how many failures an address is throttled.
+    /// Failures after which an address is throttled.
     #[arg(long, env = "MESH_ACCOUNT_FAILURES", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Throttling")]
     pub account_failures: u32,
 
-    /// How long an address is throttled the first time; each further failure doubles it, up to an hour.
+    /// First throttling time of an address; each further failure doubles it, up to an hour.
     #[arg(long, env = "MESH_ACCOUNT_THROTTLE", default_value = "30s", value_parser = parse_seconds, help_heading = "Throttling")]
     pub account_throttle: Duration,
 
-    /// After how many failures within the window a source is throttled.
+    /// Failures within the window after which a source is throttled.
     #[arg(long, env = "MESH_SOURCE_FAILURES", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Throttling")]
     pub source_failures: u32,
 
@@ -51,19 +51,21 @@ pub struct Config {
     #[arg(long, env = "MESH_SOURCE_WINDOW", default_value = "10m", value_parser = parse_seconds, help_heading = "Throttling")]
     pub source_window: Duration,
 
-    /// How many accounts a source may register in an hour. Larger IPv6 networks have more: a /56 twice, a /48 four times as
-    /// many.
+    /// Maximum accounts that a source may register in an hour. Larger IPv6 networks have more: a /56 twice, a /48 four
+    /// times as many.
     #[arg(long, env = "MESH_SOURCE_REGISTRATIONS", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Throttling")]
     pub source_registrations: u32,
 }
 
-/// A key must be known to every verifier before it signs, and verifiers look for new keys every five minutes.
+/// Parses a period of at least an hour: a key must be known to every verifier before it signs, and verifiers look for
+/// new keys every five minutes.
 fn parse_period(text: &str) -> Result<Duration, String> {
     let period = parse_duration(text).map_err(|error| error.to_string())?;
     if period < Duration::from_secs(3600) { Err("must be at least 1h".to_owned()) } else { Ok(period) }
 }
 
-/// Access tokens can't be called back, and what is left of an ended account is kept for a day.
+/// Parses a lifetime of 1m to 1h: access tokens can't be revoked, and the remains of an ended account are kept for a
+/// day.
 fn parse_access_token_life(text: &str) -> Result<Duration, String> {
     let life = parse_duration(text).map_err(|error| error.to_string())?;
     let sensible = Duration::from_secs(60)..=Duration::from_secs(3600);

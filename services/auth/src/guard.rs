@@ -1,4 +1,4 @@
-//! The one way to prove a password: counted, throttled, and on threads that leave room for everything else.
+//! Verifies passwords: failures are counted and throttled, and hashing leaves room for everything else.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::password::{Hasher, Password};
 use crate::store::{Credential, Failures, Store, Subject, Subjects};
 use crate::throttle::Policy;
 
-/// Proves passwords.
+/// Verifies passwords.
 #[derive(Clone)]
 pub(crate) struct Guard(Arc<Inner>);
 
@@ -21,9 +21,9 @@ struct Inner {
     subjects: Subjects,
     by_account: Policy,
     by_source: Policy,
-    /// One try at a time for an address, from before its failures are read until one more is noted: so guesses at once
-    /// are counted like guesses one after the other.
-    turns: KeyedMutex,
+    /// Locks by address, held from reading its failures until one more is counted: so concurrent guesses are counted
+    /// like sequential ones.
+    locks: KeyedMutex,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
 }
@@ -43,25 +43,32 @@ impl Guard {
             subjects,
             by_account: Policy::account(config),
             by_source: Policy::source(config),
-            turns: KeyedMutex::default(),
+            locks: KeyedMutex::default(),
             clock,
             tasks,
         }))
     }
 
-    /// The credential of an address, if the password is its own. Counts a failure, of the address and of the source, if
-    /// it isn't, also when the caller has hung up by then; and refuses to look while either has too many.
+    /// Returns the credential of an address, if the password is its own.
+    ///
+    /// Otherwise counts a failure of the address and of the source, even if the caller has hung up by then. While
+    /// either has too many failures, nothing is verified.
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED (`TOO_MANY_FAILURES`), UNAVAILABLE.
-    pub(crate) async fn prove(&self, email: Email, password: Password, source: IpAddr) -> Result<Option<Credential>> {
+    pub(crate) async fn verify_password(
+        &self,
+        email: Email,
+        password: Password,
+        source: IpAddr,
+    ) -> Result<Option<Credential>> {
         let inner = Arc::clone(&self.0);
-        let proved = self.0.tasks.to_completion(async move { inner.prove(&email, password, source).await });
-        proved.await.ok_or_else(|| Error::internal("a password could not be proved to the end"))?
+        let verified = self.0.tasks.to_completion(async move { inner.verify_password(&email, password, source).await });
+        verified.await.ok_or_else(|| Error::internal("a password could not be proved to the end"))?
     }
 
-    /// Refuses a source that has failed too often.
-    pub(crate) async fn admit(&self, source: IpAddr) -> Result<()> {
+    /// Refuses a source that has too many failures.
+    pub(crate) async fn check_source(&self, source: IpAddr) -> Result<()> {
         self.0.present(&self.0.subjects.source(&SourceNetwork::of(source).to_string())).await.map(|_| ())
     }
 
@@ -71,19 +78,19 @@ impl Guard {
 }
 
 impl Inner {
-    async fn prove(&self, email: &Email, password: Password, source: IpAddr) -> Result<Option<Credential>> {
+    async fn verify_password(&self, email: &Email, password: Password, source: IpAddr) -> Result<Option<Credential>> {
         let (of_account, of_source) =
             (self.subjects.account(email), self.subjects.source(&SourceNetwork::of(source).to_string()));
-        let _turn = self.turns.take(email.folded()).await?;
+        let _lock = self.locks.take(email.folded()).await?;
         let (account, credential) = tokio::try_join!(self.present(&of_account), self.store.credential(email))?;
-        // Who is throttled takes no thread from anybody.
+        // A throttled source takes no hashing thread.
         self.present(&of_source).await?;
         let slot = self.hasher.slot(source).await?;
         let source = self.present(&of_source).await?;
         let hash = credential.as_ref().map(|credential| credential.password_hash.as_str());
-        let proved = slot.verify(password, hash).await?;
+        let verified = slot.verify(password, hash).await?;
         drop(slot);
-        if proved {
+        if verified {
             if account.count > 0 {
                 self.store.forget_failures(&of_account).await?;
             }
@@ -97,7 +104,7 @@ impl Inner {
         Ok(None)
     }
 
-    /// What counts of a subject now.
+    /// Returns the present failures of a subject; refuses it while it is throttled.
     async fn present(&self, subject: &Subject) -> Result<Failures> {
         let now = self.clock.now();
         let present = Policy::present(self.store.failures(subject).await?, now);

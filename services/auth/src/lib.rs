@@ -1,4 +1,4 @@
-//! auth: who a caller is. Accounts, passwords, logins, the tokens that speak for them and the keys that sign those.
+//! auth: accounts, passwords, logins, access and refresh tokens, and the keys that sign them.
 
 mod accounts;
 mod budget;
@@ -45,14 +45,14 @@ use crate::token::{AccessSigner, RefreshTokens, SigningKeys};
 /// The name of the service.
 pub const NAME: &str = "auth";
 
-/// What auth is given.
+/// Dependencies of the service.
 #[derive(Debug)]
 pub struct Deps {
     /// The DynamoDB that holds the table [`USERS`].
     pub dynamodb: dynamo::Client,
     /// The secrets that seal signing keys and sign refresh tokens.
     pub secrets: Secrets,
-    /// How tokens are judged, and so how they must be made.
+    /// Settings by which tokens are verified, and so must be issued.
     pub identity: identity::Config,
     /// Time, randomness and tasks.
     pub platform: Platform,
@@ -77,7 +77,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<(Service, Keys), BoxErr
     Ok((Service { name: NAME, grpc_services: &[AUTH, LOGINS, ACCOUNTS, EVENTS], routes, probe }, verifiers))
 }
 
-/// The use cases, with signing keys that are there and are watched.
+/// Returns the use cases, after the signing keys are read and their refresh is started.
 async fn ops(config: Config, deps: Deps) -> Result<Ops, BoxError> {
     let Deps { dynamodb, secrets, identity, platform } = deps;
     let (clock, entropy, tasks) = (platform.clock, platform.entropy, platform.tasks);

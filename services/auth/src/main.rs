@@ -1,4 +1,4 @@
-//! The process of auth.
+//! Process of the auth service.
 
 use std::process::ExitCode;
 
@@ -8,16 +8,16 @@ use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
 
-struct This;
+struct Auth;
 
-impl Domain for This {
+impl Domain for Auth {
     const NAME: &'static str = auth::NAME;
     const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&auth::USERS];
     type Config = auth::Config;
 
-    async fn build(config: auth::Config, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
-        let ServiceContext { dynamodb, secrets, identity, platform, .. } = given;
+    async fn build(config: auth::Config, context: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
+        let ServiceContext { dynamodb, secrets, identity, platform, .. } = context;
         let deps = auth::Deps { dynamodb, secrets, identity, platform };
         let (service, keys) = auth::build(config, deps).await?;
         Ok((service, Some(keys)))
@@ -26,13 +26,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    bootstrap::run::<This>().await
+    bootstrap::run::<Auth>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn no_setting_is_there_twice() {
-        bootstrap::check::<super::This>();
+    fn settings_are_unique() {
+        bootstrap::check::<super::Auth>();
     }
 }

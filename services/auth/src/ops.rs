@@ -1,4 +1,4 @@
-//! What auth does: the use cases, from validated requests to answers.
+//! Use cases of auth, from validated requests to answers.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::password::{Hasher, Password};
 use crate::store::{Account, Changed, Store};
 use crate::token::{AccessSigner, RefreshToken, RefreshTokens};
 
-/// The use cases and what they need.
+/// Use cases with their dependencies.
 pub(crate) struct Ops {
     pub(crate) store: Store,
     pub(crate) hasher: Hasher,
@@ -27,14 +27,14 @@ pub(crate) struct Ops {
     pub(crate) entropy: Arc<dyn Entropy>,
 }
 
-/// An account to make.
+/// An account to create.
 pub(crate) struct Registration {
     pub(crate) email: Email,
     pub(crate) password: Password,
     pub(crate) role: Role,
 }
 
-/// What a login or a refresh gives.
+/// Tokens of a login or a refresh.
 pub(crate) struct Tokens {
     pub(crate) access: String,
     pub(crate) refresh: String,
@@ -44,7 +44,7 @@ pub(crate) struct Tokens {
 impl Ops {
     pub(crate) async fn register(&self, registration: Registration, source: IpAddr) -> Result<Account> {
         let Registration { email, password, role } = registration;
-        self.guard.admit(source).await?;
+        self.guard.check_source(source).await?;
         self.reserve(&email, source).await?;
         let hash = self.hasher.slot(source).await?.hash(password).await?;
         let id = UserId::generate(&*self.clock, &*self.entropy);
@@ -52,25 +52,25 @@ impl Ops {
         if self.store.add_account(&account, &email, hash).await? {
             return Ok(account);
         }
-        self.budgets.turn(source).await?.spend(Budget::TakenAddresses).await?;
+        self.budgets.lock(source).await?.spend(Budget::TakenAddresses).await?;
         Err(email_taken())
     }
 
-    /// Spends of the source's budgets before anything is told: one registration, or the answer that the address is taken.
-    /// The condition of the write decides which it is; to look before saves the hash.
+    /// Spends one registration or one answer that the address is taken, before anything is disclosed. The condition of
+    /// the later write decides which it is; the lookup here saves the hash.
     async fn reserve(&self, email: &Email, source: IpAddr) -> Result<()> {
-        let turn = self.budgets.turn(source).await?;
+        let budgets = self.budgets.lock(source).await?;
         if self.store.credential(email).await?.is_some() {
-            turn.spend(Budget::TakenAddresses).await?;
+            budgets.spend(Budget::TakenAddresses).await?;
             return Err(email_taken());
         }
-        turn.spend(Budget::Registrations).await
+        budgets.spend(Budget::Registrations).await
     }
 
     pub(crate) async fn login(&self, email: Email, password: Password, source: IpAddr) -> Result<Tokens> {
-        let credential = self.guard.prove(email, password, source).await?.ok_or_else(bad_credentials)?;
+        let credential = self.guard.verify_password(email, password, source).await?.ok_or_else(bad_credentials)?;
         let account = self.store.account(credential.user_id).await?.ok_or_else(bad_credentials)?;
-        // The password was changed, or the account ended, while it was proved: it was right a moment ago.
+        // The password was changed, or the account ended, during the verification: it was right a moment ago.
         if account.epoch != credential.epoch {
             return Err(bad_credentials());
         }
@@ -93,10 +93,11 @@ impl Ops {
             Ok(()) => Ok(tokens),
             Err(None) => Err(refresh_token_invalid()),
             // The answer that carried this successor may have been lost.
-            Err(Some(login)) if login.forgives(used.generation, epoch, self.replica, self.clock.now()) => Ok(tokens),
+            Err(Some(login)) if login.in_grace(used.generation, epoch, self.replica, self.clock.now()) => Ok(tokens),
             Err(Some(login)) => {
                 if used.generation < login.generation {
-                    // Somebody has a copy of a token that was used already: nobody can tell who, so nobody stays in.
+                    // A used token was presented again: the owner and the thief can't be told apart, so the login ends
+                    // for both.
                     tracing::warn!("a refresh token was used twice: its login is ended");
                     self.store.end_login(used.user, used.login).await?;
                 }
@@ -109,11 +110,11 @@ impl Ops {
         self.store.end_login(person.user_id, person.login_id).await
     }
 
-    /// Of these logins, those that have ended.
+    /// Returns those of these logins that have ended.
     pub(crate) async fn ended_logins(&self, logins: Vec<(UserId, LoginId)>) -> Result<Vec<(UserId, LoginId)>> {
         let ended = self.store.ended_logins(logins, self.clock.now()).await?;
-        // A new password changes the account and the login that stays in one transaction, and a batch may read one of the two
-        // before it and the other after. So what seems to have ended is looked at again.
+        // A new password changes the account and the login that stays in one transaction, and a batch may read one of
+        // the two before it and the other after. So what seems to have ended is read again.
         self.store.ended_logins(ended, self.clock.now()).await
     }
 
@@ -130,7 +131,7 @@ impl Ops {
     ) -> Result<()> {
         let account = self.me(person).await?;
         let email: Email = account.email.parse().map_err(|_| Error::internal("an account has no address"))?;
-        let Some(credential) = self.guard.prove(email.clone(), current, source).await? else {
+        let Some(credential) = self.guard.verify_password(email.clone(), current, source).await? else {
             let message = "currentPassword: is not the password of the account";
             return Err(Error::new(Kind::PermissionDenied, "WRONG_PASSWORD", message));
         };

@@ -1,4 +1,4 @@
-//! The RPCs: a request enters, is translated, handed on, and its answer translated back.
+//! Implements the RPCs: converts between protos and use cases.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
 use crate::ops::{Ops, Tokens};
-use crate::wire::{self, Asked};
+use crate::wire::{self, EndedLoginsQuery};
 
-/// What people ask.
+/// Implementation of `AuthService`, for people.
 #[derive(Clone)]
 pub(crate) struct People(pub(crate) Arc<Ops>);
 
-/// What other services ask of logins.
+/// Implementation of `LoginService`, for other services.
 #[derive(Clone)]
 pub(crate) struct Logins(pub(crate) Arc<Ops>);
 
-/// What auth hears of from other services.
+/// Implementation of `SubscriberService`, for the events of other services.
 #[derive(Clone)]
 pub(crate) struct Events(pub(crate) Arc<Ops>);
 
@@ -96,9 +96,9 @@ impl LoginService for Logins {
         &self,
         request: Request<pb::ListEndedLoginsRequest>,
     ) -> Result<Response<pb::ListEndedLoginsResponse>, Status> {
-        let Asked { logins, never } = wire::asked(request.into_inner()).map_err(to_status)?;
+        let EndedLoginsQuery { logins, invalid } = wire::ended_logins_query(request.into_inner()).map_err(to_status)?;
         let ended = self.0.ended_logins(logins).await.map_err(to_status)?;
-        let login_ids = ended.into_iter().map(|(_, login)| login.to_string()).chain(never).collect();
+        let login_ids = ended.into_iter().map(|(_, login)| login.to_string()).chain(invalid).collect();
         Ok(Response::new(pb::ListEndedLoginsResponse { login_ids }))
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `EMAIL#<folded address>` | `ACCOUNT` | the password hash and whose it is; unique by its key |
 //! | `USER#<id>` | `ACCOUNT` | the account |
-//! | `USER#<id>` | `LOGIN#<login>` | one login: which of its refresh tokens is good |
+//! | `USER#<id>` | `LOGIN#<login>` | one login, with the generation of its current refresh token |
 //! | `FAILURES#<digest>` | `COUNT` | failed logins of an address or a source, and what a source has spent of a budget |
 //! | `SIGNING` | `KEY#<number>` | a signing key, its private half sealed |
 
@@ -38,16 +38,16 @@ pub(crate) struct Account {
     pub(crate) email: String,
     role: String,
     pub(crate) created_at: Timestamp,
-    /// How often the password was changed. A login of another epoch is over.
+    /// Epoch of the account, which each new password increments. A login of another epoch is over.
     pub(crate) epoch: u64,
 }
 
-/// What proves that somebody is the account's owner.
+/// Password hash of an account.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Credential {
     pub(crate) user_id: UserId,
     pub(crate) password_hash: String,
-    /// That of the account when the password was set.
+    /// Epoch of the account when the password was set.
     pub(crate) epoch: u64,
 }
 
@@ -55,22 +55,22 @@ pub(crate) struct Credential {
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Failures {
     pub(crate) count: u32,
-    /// Until when the next try is refused; 0 if it isn't.
+    /// Time in seconds until which the next try is refused; 0 if it isn't.
     pub(crate) blocked_until: i64,
-    /// When the count is forgotten.
+    /// Time in seconds at which the count is forgotten.
     pub(crate) expires_at: i64,
 }
 
-/// What became of a new password.
+/// Outcome of a password change.
 pub(crate) enum Changed {
     Done,
     /// Somebody else changed the account meanwhile.
     Conflict,
-    /// The login that asks is over.
+    /// The caller's login is over.
     LoggedOut,
 }
 
-/// What failures are counted of.
+/// Pseudonym of an address or a source, of which failures are counted.
 #[derive(Debug, Clone)]
 pub(crate) struct Subject(String);
 
@@ -106,17 +106,17 @@ impl Subjects {
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, secrets.derive("auth/failures")?.as_slice())))
     }
 
-    /// An address, whether it has an account or not.
+    /// Returns the subject of an address, whether it has an account or not.
     pub(crate) fn account(&self, email: &Email) -> Subject {
         self.of("account", &email.folded())
     }
 
-    /// Where requests come from.
+    /// Returns the subject of a network that requests come from.
     pub(crate) fn source(&self, network: &str) -> Subject {
         self.of("source", network)
     }
 
-    /// A network, for what it has spent of the budget of this name.
+    /// Returns the subject of a network, for its spending on the budget of this name.
     pub(crate) fn budget(&self, name: &str, network: &str) -> Subject {
         self.of(name, network)
     }
@@ -162,7 +162,7 @@ impl Store {
         ]);
         match added.await? {
             Transact::Done => Ok(true),
-            Transact::Failed(verdicts) if verdicts.first().is_some_and(Verdict::is_unmet) => Ok(false),
+            Transact::Failed(verdicts) if verdicts.first().is_some_and(Verdict::is_condition_failed) => Ok(false),
             Transact::Failed(_) => Err(Error::internal("a new account's id is taken")),
         }
     }
@@ -179,8 +179,8 @@ impl Store {
         self.0.get(&login_key(user, id), Read::Consistent).await
     }
 
-    /// Replaces the password of an account and ends every login but one, if nobody else changed it meanwhile and that login
-    /// still goes on. From then on no refresh token that was used before is forgiven.
+    /// Replaces the password of an account and ends every login but one, if nobody else changed it meanwhile and that
+    /// login is open. It also ends the grace period of every refresh token that was used before.
     pub(crate) async fn change_password(
         &self,
         account: &Account,
@@ -206,17 +206,19 @@ impl Store {
                 .update(&login_key(account.user_id, keep))
                 .set("epoch", epoch)
                 .remove("rotated_at")
-                .when(Login::goes_on(account.epoch, now))
+                .when(Login::open_condition(account.epoch, now))
                 .into(),
         ]);
         Ok(match changed.await? {
             Transact::Done => Changed::Done,
-            Transact::Failed(verdicts) if verdicts.iter().take(2).any(Verdict::is_unmet) => Changed::Conflict,
+            Transact::Failed(verdicts) if verdicts.iter().take(2).any(Verdict::is_condition_failed) => {
+                Changed::Conflict
+            }
             Transact::Failed(_) => Changed::LoggedOut,
         })
     }
 
-    /// Ends an account: first what lets anyone in, then what is left of it. Answers its address, if it was there.
+    /// Ends an account: first its credential, then its logins. Returns its address, if it was there.
     pub(crate) async fn end_account(&self, user: UserId) -> Result<Option<Email>> {
         let mut address = None;
         if let Some(account) = self.account(user).await? {
@@ -251,15 +253,15 @@ impl Store {
         }
     }
 
-    /// Moves a login on to its next refresh token, if `used` is the one that is good. Answers the login as it is, if it
-    /// is not, and nothing if the login is over.
+    /// Moves a login on to its next refresh token, if `used` is the current one. Otherwise returns the login as it is
+    /// stored; `None` if it is not.
     pub(crate) async fn rotate(
         &self,
         used: RefreshToken,
         next: Login,
         now: Timestamp,
     ) -> Result<std::result::Result<(), Option<Login>>> {
-        let good = Condition::eq("generation", used.generation).and(Login::goes_on(next.epoch, now));
+        let good = Condition::eq("generation", used.generation).and(Login::open_condition(next.epoch, now));
         let rotated = self
             .0
             .update(&login_key(used.user, used.login))
@@ -274,7 +276,8 @@ impl Store {
         }
     }
 
-    /// Of these logins, those that are over. They and their accounts are read by one call for each hundred items.
+    /// Returns those of these logins that are over. They and their accounts are read by one call for each hundred
+    /// items.
     pub(crate) async fn ended_logins(
         &self,
         mut logins: Vec<(UserId, LoginId)>,
@@ -293,7 +296,7 @@ impl Store {
         }
         logins.retain(|(user, login)| {
             let both = epochs.get(user).zip(there.get(&login_key(*user, *login)));
-            !both.is_some_and(|(epoch, login)| login.is_going_on(*epoch, now))
+            !both.is_some_and(|(epoch, login)| login.is_open(*epoch, now))
         });
         Ok(logins)
     }
@@ -317,8 +320,8 @@ impl Store {
         Ok(subjects.iter().map(|subject| counted.get(&subject.key()).copied().unwrap_or_default()).collect())
     }
 
-    /// Counts one more failure. `was` is what was counted before; a count that is forgotten begins anew, unless somebody
-    /// else has begun it by now.
+    /// Counts one more failure. `was` is the previous count; a count that is forgotten begins anew, unless a concurrent
+    /// call has begun it by now.
     pub(crate) async fn count_failure(
         &self,
         subject: &Subject,
@@ -343,7 +346,7 @@ impl Store {
         self.0.delete(&subject.key()).run().await.map(|_| ())
     }
 
-    /// Every signing key, oldest first.
+    /// Returns every signing key, oldest first.
     pub(crate) async fn signing_keys(&self) -> Result<Vec<KeyRecord>> {
         self.0.query(SIGNING).sort(Sort::BeginsWith("KEY#".to_owned())).consistent().page().await?.parse()
     }

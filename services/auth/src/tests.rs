@@ -1,4 +1,4 @@
-//! Which logins have ended, on both engines.
+//! Tests of ended logins, on both engines.
 
 mod budgets;
 mod refreshes;
@@ -22,12 +22,12 @@ use crate::token::RefreshToken;
 use crate::{Config, Deps, USERS, ops};
 
 kit::on_each_engine!(
-    a_login_goes_on_until_its_person_logs_out_or_does_not_use_it,
-    a_refreshed_login_goes_on_and_one_whose_token_was_used_twice_has_ended,
-    a_new_password_ends_every_login_but_the_one_that_asked_for_it,
-    the_logins_of_an_ended_account_have_ended,
-    a_login_that_never_was_has_ended,
-    at_most_200_logins_can_be_asked_about,
+    logout_or_expiry_ends_login,
+    refresh_extends_login_and_reuse_ends_it,
+    password_change_ends_other_logins,
+    account_deletion_ends_its_logins,
+    unknown_login_counts_as_ended,
+    more_than_200_logins_are_rejected,
 );
 
 const LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -55,7 +55,7 @@ struct Somebody {
 }
 
 impl Somebody {
-    fn asked(&self) -> Vec<(String, String)> {
+    fn login_refs(&self) -> Vec<(String, String)> {
         self.logins.iter().map(|login| (self.account.user_id.to_string(), login.to_string())).collect()
     }
 }
@@ -68,7 +68,7 @@ impl World {
         Self::over(dynamodb, Timestamp::from_second(4_102_444_800).unwrap(), |_| ()).await
     }
 
-    /// A replica over a table that is there, by a clock that shows this time.
+    /// Returns a replica over an existing table, with its clock at this time.
     async fn over(dynamodb: dynamo::Client, now: Timestamp, change: impl FnOnce(&mut Config)) -> Self {
         let clock = ManualClock::new(now);
         let platform =
@@ -80,7 +80,7 @@ impl World {
         Self { logins: Logins(Arc::new(ops)), clock, dynamodb }
     }
 
-    /// A new account, logged in so often.
+    /// Creates an account with this many logins.
     async fn somebody(&self, logins: usize) -> Somebody {
         let id = UserId::generate(&self.clock, &SystemEntropy);
         let email: Email = format!("{id}@example.org").parse().unwrap();
@@ -97,15 +97,15 @@ impl World {
         somebody
     }
 
-    async fn ask(&self, asked: Vec<(String, String)>) -> Result<Vec<String>, Status> {
+    async fn ask(&self, login_refs: Vec<(String, String)>) -> Result<Vec<String>, Status> {
         let login = |(user_id, login_id)| pb::Login { user_id, login_id };
-        let request = pb::ListEndedLoginsRequest { logins: asked.into_iter().map(login).collect() };
+        let request = pb::ListEndedLoginsRequest { logins: login_refs.into_iter().map(login).collect() };
         Ok(self.logins.list_ended_logins(Request::new(request)).await?.into_inner().login_ids)
     }
 
-    /// Which of somebody's logins have ended, by their numbers.
+    /// Returns the numbers of somebody's logins that have ended.
     async fn ended(&self, somebody: &Somebody) -> Vec<usize> {
-        let ended = self.ask(somebody.asked()).await.unwrap();
+        let ended = self.ask(somebody.login_refs()).await.unwrap();
         let number = |id: &String| somebody.logins.iter().position(|login| login.to_string() == *id).unwrap();
         let mut numbers: Vec<_> = ended.iter().map(number).collect();
         numbers.sort_unstable();
@@ -113,7 +113,7 @@ impl World {
     }
 }
 
-async fn a_login_goes_on_until_its_person_logs_out_or_does_not_use_it(engine: Engine) {
+async fn logout_or_expiry_ends_login(engine: Engine) {
     let world = World::new(engine).await;
     let asha = world.somebody(3).await;
     assert_eq!(world.ended(&asha).await, [0; 0]);
@@ -125,7 +125,7 @@ async fn a_login_goes_on_until_its_person_logs_out_or_does_not_use_it(engine: En
     assert_eq!(world.ended(&asha).await, [0, 1, 2]);
 }
 
-async fn a_refreshed_login_goes_on_and_one_whose_token_was_used_twice_has_ended(engine: Engine) {
+async fn refresh_extends_login_and_reuse_ends_it(engine: Engine) {
     let world = World::new(engine).await;
     let asha = world.somebody(2).await;
     let (ops, user) = (&world.logins.0, asha.account.user_id);
@@ -140,7 +140,7 @@ async fn a_refreshed_login_goes_on_and_one_whose_token_was_used_twice_has_ended(
     assert_eq!(world.ended(&asha).await, [0]);
 }
 
-async fn a_new_password_ends_every_login_but_the_one_that_asked_for_it(engine: Engine) {
+async fn password_change_ends_other_logins(engine: Engine) {
     let world = World::new(engine).await;
     let (asha, ravi) = (world.somebody(3).await, world.somebody(1).await);
     let (hashes, now) = (("a hash", "another hash"), world.logins.0.clock.now());
@@ -150,37 +150,37 @@ async fn a_new_password_ends_every_login_but_the_one_that_asked_for_it(engine: E
     assert_eq!(world.ended(&ravi).await, [0; 0]);
 }
 
-async fn the_logins_of_an_ended_account_have_ended(engine: Engine) {
+async fn account_deletion_ends_its_logins(engine: Engine) {
     let world = World::new(engine).await;
     let (asha, ravi) = (world.somebody(2).await, world.somebody(1).await);
     world.logins.0.end_account(asha.account.user_id).await.unwrap();
     assert_eq!(world.ended(&asha).await, [0, 1]);
-    // One that was stored while the account ended.
+    // A login that was stored during the deletion.
     let late = Login::begun(1, world.logins.0.clock.now(), i64::MAX);
     world.logins.0.store.add_login(asha.account.user_id, asha.logins[0], late).await.unwrap();
     assert_eq!(world.ended(&asha).await, [0, 1]);
     assert_eq!(world.ended(&ravi).await, [0; 0]);
 }
 
-async fn a_login_that_never_was_has_ended(engine: Engine) {
+async fn unknown_login_counts_as_ended(engine: Engine) {
     let world = World::new(engine).await;
     let (asha, ravi) = (world.somebody(1).await, world.somebody(1).await);
-    let (her, her_login) = asha.asked().remove(0);
-    let (_, his_login) = ravi.asked().remove(0);
+    let (her, her_login) = asha.login_refs().remove(0);
+    let (_, his_login) = ravi.login_refs().remove(0);
     let never = LoginId::generate(&world.clock, &SystemEntropy).to_string();
     for (user, login) in
         [(&her, &never), (&her, &his_login), (&her, &"none".to_owned()), (&"nobody".to_owned(), &her_login)]
     {
-        let asked = vec![(user.clone(), login.clone())];
-        assert_eq!(world.ask(asked).await.unwrap(), std::slice::from_ref(login), "{user} {login}");
+        let login_refs = vec![(user.clone(), login.clone())];
+        assert_eq!(world.ask(login_refs).await.unwrap(), std::slice::from_ref(login), "{user} {login}");
     }
     assert!(world.ask(vec![]).await.unwrap().is_empty());
 }
 
-async fn at_most_200_logins_can_be_asked_about(engine: Engine) {
+async fn more_than_200_logins_are_rejected(engine: Engine) {
     let world = World::new(engine).await;
     let asha = world.somebody(200).await;
     assert_eq!(world.ended(&asha).await, [0; 0]);
-    let one_more = asha.asked().into_iter().chain([("nobody".to_owned(), "none".to_owned())]).collect();
+    let one_more = asha.login_refs().into_iter().chain([("nobody".to_owned(), "none".to_owned())]).collect();
     assert_eq!(world.ask(one_more).await.unwrap_err().code(), Code::InvalidArgument);
 }

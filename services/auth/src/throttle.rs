@@ -1,5 +1,5 @@
-//! How failed logins slow down the next ones: by address, whether it has an account or not, with a pause that doubles;
-//! by source, with a number per window. What a source may spend of a budget is counted alike.
+//! Throttles logins after failures: by address, whether it has an account or not, with a pause that doubles; by source,
+//! with a number per window. Budgets of a source are counted alike.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::Config;
 use crate::store::Failures;
 
 const LONGEST_PAUSE: i64 = 3600;
-/// How long the failures of an address count after the last of them.
+/// Time in seconds that the failures of an address count after the last of them.
 const REMEMBERED: i64 = 24 * 3600;
 
-/// What is counted, and what follows from it.
+/// A throttling policy.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Policy {
     /// An address: `free` failures, and then a pause that doubles.
@@ -30,18 +30,18 @@ impl Policy {
         Self::Source { free: config.source_failures, window: seconds(config.source_window) }
     }
 
-    /// What still counts of what was stored.
+    /// Returns the stored failures, or none after they have expired.
     pub(crate) fn present(was: Failures, now: Timestamp) -> Failures {
         if was.expires_at <= now.as_second() { Failures::default() } else { was }
     }
 
-    /// How long the next try is refused, if it is.
+    /// Returns the time for which the next try is refused, if it is.
     pub(crate) fn wait(was: Failures, now: Timestamp) -> Option<Duration> {
         let wait = was.blocked_until - now.as_second();
         u64::try_from(wait).ok().filter(|&wait| wait > 0).map(Duration::from_secs)
     }
 
-    /// Whether the next try is refused, and for how long.
+    /// Refuses the next try while it has to wait, with RESOURCE_EXHAUSTED (`TOO_MANY_FAILURES`).
     pub(crate) fn check(was: Failures, now: Timestamp) -> Result<(), Error> {
         let Some(wait) = Self::wait(was, now) else { return Ok(()) };
         let error = Error::new(
@@ -52,7 +52,7 @@ impl Policy {
         Err(error.retry_after(wait))
     }
 
-    /// What is stored after one more failure.
+    /// Returns the failures after one more.
     pub(crate) fn failed(self, was: Failures, now: Timestamp) -> Failures {
         let (now, count) = (now.as_second(), was.count.saturating_add(1));
         match self {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn after_ten_failures_an_address_waits_for_a_while_that_doubles_up_to_an_hour() {
+    fn account_pause_doubles_up_to_one_hour() {
         let policy = Policy::Account { free: 10, pause: 30 };
         let mut failures = Failures::default();
         for _ in 0..10 {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_has_its_failures_per_window() {
+    fn source_failures_are_counted_per_window() {
         let policy = Policy::Source { free: 3, window: 600 };
         let mut failures = Failures::default();
         for second in 0..3 {

@@ -1,4 +1,4 @@
-//! Between the messages of the proto and the types of the domain; every field by its name.
+//! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
 use kernel::{Email, Error, LoginId, Role, UserId, Violations};
 use proto::auth::v1 as pb;
@@ -10,8 +10,8 @@ use crate::password::Password;
 use crate::store::Account;
 use crate::token::PublicKey;
 
-/// How many logins can be asked about at once.
-const MOST_LOGINS: usize = 200;
+/// Maximum logins in one request.
+const MAX_LOGINS: usize = 200;
 
 pub(crate) fn registration(request: pb::RegisterRequest) -> Result<Registration, Error> {
     let pb::RegisterRequest { email, password, role } = request;
@@ -49,26 +49,26 @@ pub(crate) fn change_password(request: pb::ChangePasswordRequest) -> Result<(Pas
     current.zip(new).filter(|_| bad.is_empty()).ok_or_else(|| bad.into_error())
 }
 
-/// Logins that are asked about.
-pub(crate) struct Asked {
+/// Logins of a `ListEndedLogins` request.
+pub(crate) struct EndedLoginsQuery {
     pub(crate) logins: Vec<(UserId, LoginId)>,
-    /// What can't be the id of a login, or is said to be somebody's who can't be.
-    pub(crate) never: Vec<String>,
+    /// Ids of logins that can't exist: the login's id or the user's is invalid.
+    pub(crate) invalid: Vec<String>,
 }
 
-pub(crate) fn asked(request: pb::ListEndedLoginsRequest) -> Result<Asked, Error> {
+pub(crate) fn ended_logins_query(request: pb::ListEndedLoginsRequest) -> Result<EndedLoginsQuery, Error> {
     let pb::ListEndedLoginsRequest { logins } = request;
-    if logins.len() > MOST_LOGINS {
+    if logins.len() > MAX_LOGINS {
         return Err(Error::invalid("logins", "must be 200 at most"));
     }
-    let mut asked = Asked { logins: Vec::with_capacity(logins.len()), never: Vec::new() };
+    let mut query = EndedLoginsQuery { logins: Vec::with_capacity(logins.len()), invalid: Vec::new() };
     for pb::Login { user_id, login_id } in logins {
         match (user_id.parse(), login_id.parse()) {
-            (Ok(user), Ok(login)) => asked.logins.push((user, login)),
-            _ => asked.never.push(login_id),
+            (Ok(user), Ok(login)) => query.logins.push((user, login)),
+            _ => query.invalid.push(login_id),
         }
     }
-    Ok(asked)
+    Ok(query)
 }
 
 pub(crate) fn user(account: &Account) -> Result<pb::User, Error> {
@@ -111,7 +111,8 @@ fn role_of(role: i32) -> Result<Role, &'static str> {
     }
 }
 
-/// Whose account an event says is ended. An event of a kind that is not known here is refused, so that the outbox keeps it.
+/// Returns the user whose account has ended, according to an event. An event of an unknown kind is refused, so that the
+/// outbox keeps it.
 pub(crate) fn account_ended(request: DeliverRequest) -> Result<UserId, Error> {
     let DeliverRequest { event } = request;
     let Some(Event { id: _, time: _, kind: Some(Kind::AccountEnded(ended)) }) = event else {

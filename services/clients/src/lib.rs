@@ -1,4 +1,4 @@
-//! clients: the profiles of people in therapy.
+//! The clients service: holds the profiles of people in therapy.
 
 mod migrate;
 mod model;
@@ -36,7 +36,7 @@ use crate::store::{Store, profile_key};
 /// The name of the service.
 pub const NAME: &str = "clients";
 
-/// What the service is given.
+/// Dependencies of the service.
 #[derive(Debug)]
 pub struct Deps {
     /// The DynamoDB that holds the table [`CLIENTS`].
@@ -45,13 +45,13 @@ pub struct Deps {
     pub secrets: Secrets,
     /// The service that holds the accounts and the logins.
     pub auth: Upstream,
-    /// The service that knows of relations.
+    /// The service that holds relations.
     pub mapping: Upstream,
-    /// The service that knows of appointments.
+    /// The service that holds appointments.
     pub appointments: Upstream,
-    /// Those who are told that an account is ended, in this order: auth first, so that its logins end first.
+    /// Subscribers of account deletions, in order of delivery: auth first, so that the logins end first.
     pub subscribers: Vec<Subscriber>,
-    /// How endings are recovered.
+    /// Settings of the recovery of account deletions.
     pub endings: account_deletion::Config,
     /// Time, randomness and tasks.
     pub platform: Platform,
@@ -65,8 +65,9 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let Deps { dynamodb, secrets, auth, mapping, appointments, subscribers, endings: recovery, platform } = deps;
     let table = dynamodb.table(&CLIENTS);
     let store = Store::new(table.clone());
-    let endings = AccountDeletions::new(table.clone(), subscribers, Role::Client, platform.clone(), profile_key);
-    platform.tasks.spawn(endings.clone().recover(recovery.recovery_interval));
+    let account_deletions =
+        AccountDeletions::new(table.clone(), subscribers, Role::Client, platform.clone(), profile_key);
+    platform.tasks.spawn(account_deletions.clone().recover(recovery.recovery_interval));
     let probe = bootstrap::probe(&table);
     let idempotency = Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?;
     let ops = Arc::new(Ops {
@@ -76,7 +77,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
         idempotency,
         logins: Logins::new(auth),
         clock: platform.clock,
-        endings,
+        account_deletions,
     });
     let profiles = ClientServiceServer::new(Clients(Arc::clone(&ops)));
     let names = ClientNameServiceServer::new(Names(ops));

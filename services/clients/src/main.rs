@@ -19,27 +19,28 @@ struct Settings {
     endings: account_deletion::Config,
 }
 
-struct This;
+struct Clients;
 
-impl Domain for This {
+impl Domain for Clients {
     const NAME: &'static str = clients::NAME;
     const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&clients::CLIENTS];
     type Config = Settings;
 
-    async fn build(settings: Settings, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
-        let mapping = given.upstream(&settings.subscribers.mapping_address)?;
-        let appointments = given.upstream(&settings.subscribers.appointments_address)?;
-        let subscribers = settings.subscribers.subscribers(given.auth.clone(), |address| given.upstream(address))?;
+    async fn build(settings: Settings, context: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
+        let mapping = context.upstream(&settings.subscribers.mapping_address)?;
+        let appointments = context.upstream(&settings.subscribers.appointments_address)?;
+        let subscribers =
+            settings.subscribers.subscribers(context.auth.clone(), |address| context.upstream(address))?;
         let deps = clients::Deps {
-            dynamodb: given.dynamodb,
-            secrets: given.secrets,
-            auth: given.auth,
+            dynamodb: context.dynamodb,
+            secrets: context.secrets,
+            auth: context.auth,
             mapping,
             appointments,
             subscribers,
             endings: settings.endings,
-            platform: given.platform,
+            platform: context.platform,
         };
         Ok((clients::build(deps)?, None))
     }
@@ -47,13 +48,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    bootstrap::run::<This>().await
+    bootstrap::run::<Clients>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn no_setting_is_there_twice() {
-        bootstrap::check::<super::This>();
+    fn settings_are_unique() {
+        bootstrap::check::<super::Clients>();
     }
 }

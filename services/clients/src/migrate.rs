@@ -1,7 +1,7 @@
-//! The migration of profiles from earlier versions, in which a profile had an address of its own, unique among clients.
+//! Migrates profiles of earlier versions, in which a profile had an address of its own, unique among clients.
 //!
-//! Before it has run everything is served: such a profile is read as it is, and `?email=` finds it by the address that it
-//! shows. The items that held addresses unique (`EMAIL#`) are read by nobody.
+//! Every request is served before it has run: such a profile is read as stored, and `?email=` finds it by its stored
+//! address. The items that kept addresses unique (`EMAIL#`) are never read.
 
 use std::fmt;
 
@@ -15,11 +15,11 @@ use crate::store::{CLIENTS, EMAIL, PROFILE, Store};
 /// The outcome of a migration so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Profiles that were looked at.
+    /// Number of profiles read.
     pub profiles: u64,
-    /// Profiles that got the address of their account.
+    /// Number of profiles that got the address of their account.
     pub changed: u64,
-    /// Items of the former index of addresses that were removed.
+    /// Number of removed items of the former index of addresses.
     pub removed: u64,
 }
 
@@ -30,11 +30,11 @@ impl fmt::Display for Progress {
     }
 }
 
-/// Gives every profile the address of its account, and removes the former index of addresses. Services may run meanwhile, and
-/// a run that was interrupted may be repeated. `address` tells the address of an account; `report` hears of the progress
-/// after each page.
+/// Gives every profile the address of its account, and removes the former index of addresses. Services may run
+/// meanwhile, and an interrupted run may be repeated. `address` returns the address of an account; `report` is called
+/// with the progress after each page.
 ///
-/// It scans the table: neither profiles nor addresses are in an index, and no request does this.
+/// It scans the table, which no request does: neither profiles nor addresses are in an index.
 ///
 /// # Errors
 /// UNAVAILABLE or INTERNAL, of the table or of `address`.
@@ -80,14 +80,14 @@ where
 {
     let Some(old) = Stored::<Client>::of(Some(item))?.profile() else { return Ok(()) };
     progress.profiles += 1;
-    // Without an account the profile is about to end.
+    // A profile without an account is about to be deleted.
     let Some(email) = address(old.id.into()).await? else { return Ok(()) };
     if email.as_str() == old.profile.email.as_str() {
         return Ok(());
     }
     let mut new = Client { version: old.version.next(), ..old.clone() };
     new.profile.email = email;
-    // Whoever was faster has stored the address of the account, or ended it.
+    // A concurrent write has stored the address of the account, or has deleted the account.
     progress.changed += u64::from(store.put(&old, &new).await?);
     Ok(())
 }

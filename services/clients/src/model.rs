@@ -1,6 +1,6 @@
 use kernel::{ClientId, Email, PersonName, Pincode, Version};
 
-/// What a client says of themself.
+/// The data that a client enters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Profile {
     pub(crate) name: PersonName,
@@ -8,16 +8,16 @@ pub(crate) struct Profile {
     pub(crate) pincode: Pincode,
 }
 
-/// A client as a list shows one.
+/// A client in a list.
 #[derive(Debug)]
 pub(crate) enum Listed {
-    /// With the whole profile.
+    /// The client with the whole profile.
     Whole(Client),
-    /// By name alone.
+    /// The client's name only.
     Named(ClientId, PersonName),
 }
 
-/// A client as stored.
+/// A stored client.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     pub(crate) id: ClientId,

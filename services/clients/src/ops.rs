@@ -1,4 +1,4 @@
-//! What can be done with a client's profile.
+//! Implements the use cases of clients' profiles.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use kernel::{ClientId, Clock, Email, Error, Kind, Page, PageSize, Result, Versio
 use logins::Logins;
 
 use crate::model::{Client, Listed, Profile};
-use crate::policy::{self, Names, Own, Read, Sight};
+use crate::policy::{self, Names, Own, Read, ReadScope};
 use crate::relations::Relations;
 use crate::store::{Added, Store};
 use crate::wire;
 
-/// How often a change that names no version is tried against others.
+/// Maximum attempts of a change without an expected version under contention.
 const ATTEMPTS: usize = 5;
-/// Maximum pages of related clients that are read to find one by address: 5,000 clients.
+/// Maximum pages of related clients read to find one by address: 5,000 clients.
 const FIND_PAGES: usize = 25;
 
-/// The use cases and what they need.
+/// The use cases and their dependencies.
 pub(crate) struct Ops {
     pub(crate) store: Store,
     pub(crate) accounts: Accounts,
@@ -28,7 +28,7 @@ pub(crate) struct Ops {
     pub(crate) idempotency: Idempotency,
     pub(crate) logins: Logins,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) endings: AccountDeletions,
+    pub(crate) account_deletions: AccountDeletions,
 }
 
 impl Ops {
@@ -46,13 +46,13 @@ impl Ops {
         }
     }
 
-    /// Returns the related client with this address. Every page of the related clients is read alike, whether the address is
-    /// somebody else's or nobody's.
+    /// Returns the related client with this address. If none has it, the same pages are read whether it belongs to
+    /// another account or to none.
     async fn find(&self, context: &Context, email: &Email) -> Result<Option<Listed>> {
         let mut token = String::new();
         for _ in 0..FIND_PAGES {
             let Page { items, next } = self.relations.page(context, PageSize::MAX, token).await?;
-            let permits: Vec<_> = items.into_iter().map(policy::glance).collect();
+            let permits: Vec<_> = items.into_iter().map(policy::read_listed).collect();
             if let Some(found) = self.store.find(&permits, email).await? {
                 return Ok(Some(found));
             }
@@ -64,14 +64,14 @@ impl Ops {
 
     async fn related(&self, context: &Context, size: PageSize, token: String) -> Result<Page<Listed>> {
         let Page { items, next } = self.relations.page(context, size, token).await?;
-        let permits: Vec<_> = items.into_iter().map(policy::glance).collect();
+        let permits: Vec<_> = items.into_iter().map(policy::read_listed).collect();
         Ok(Page { items: self.store.read_all(&permits).await?, next })
     }
 
-    pub(crate) async fn get(&self, context: &Context, sight: Sight) -> Result<Client> {
-        let permit = match sight {
-            Sight::Own(own) => Some(own.read()),
-            Sight::IfClose(client) => self.relations.with(context, client).await?.map(policy::close),
+    pub(crate) async fn get(&self, context: &Context, read_scope: ReadScope) -> Result<Client> {
+        let permit = match read_scope {
+            ReadScope::Own(own) => Some(own.read()),
+            ReadScope::IfClose(client) => self.relations.with(context, client).await?.map(policy::close),
         };
         self.existing(permit.ok_or_else(no_such_client)?).await
     }
@@ -80,7 +80,7 @@ impl Ops {
         self.store.named(permit, wanted).await
     }
 
-    /// Returns the profile that this very request has made before, if it has.
+    /// Returns the profile that an earlier attempt of this idempotent request has created, if any.
     pub(crate) async fn replayed(&self, permit: Own, claim: &Claim) -> Result<Option<Client>> {
         match claim.replayed().await? {
             Some(_) => self.existing(permit.read()).await.map(Some),
@@ -113,11 +113,12 @@ impl Ops {
         Err(Version::stale())
     }
 
-    /// Ends the account, whether it has a profile or not. To begin it takes an open and recent login; to repeat it doesn't.
+    /// Deletes the account, whether it has a profile or not. Beginning it requires an open and recent login; repeating
+    /// it doesn't.
     pub(crate) async fn end(&self, context: &Context, permit: Own) -> Result<()> {
         let deletion_write = |client: Client| (client.version, Some(self.store.drop_address(&client)));
         let precondition = self.logins.must_be_open_and_recent(context, self.clock.now());
-        self.endings.end(context, permit.id().into(), precondition, deletion_write).await
+        self.account_deletions.end(context, permit.id().into(), precondition, deletion_write).await
     }
 
     async fn existing(&self, permit: Read) -> Result<Client> {

@@ -1,10 +1,10 @@
-//! Who may do what with a client's profile. Pure: the store takes the permits that are made here and nowhere else.
+//! Decides access to clients' profiles. Pure: the store takes only permits that are made here.
 
 use kernel::{ClientId, Error, Kind, Person, Role, UserId};
 
 use crate::relations::{Close, Related};
 
-/// The right to make, change and end the own profile.
+/// The right to create, change and delete one's own profile.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Own(ClientId);
 
@@ -12,9 +12,9 @@ pub(crate) struct Own(ClientId);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Read(ClientId);
 
-/// The right to what a list shows of one client: the profile, or the name alone.
+/// The right to read one client in a list: the profile, or only the name.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Glance {
+pub(crate) enum ReadListed {
     Whole(Read),
     Name(ReadName),
 }
@@ -23,25 +23,25 @@ pub(crate) enum Glance {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadName(ClientId);
 
-/// The right to read the names of clients. The rules of the protos let services alone ask for them.
+/// The right to read the names of clients. The rules of the protos reserve them for services.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names(());
 
-/// Whose profile a caller asks for.
+/// The profile that a caller may read.
 #[derive(Debug)]
-pub(crate) enum Sight {
-    /// The own one.
+pub(crate) enum ReadScope {
+    /// The caller's own.
     Own(Own),
-    /// That of a client who must be related to the therapist who asks, more closely than by messages.
+    /// The profile of a client, if closely related to the calling therapist: contact for messages is not enough.
     IfClose(ClientId),
 }
 
-/// Which clients a caller may list.
+/// The clients that a caller may list.
 #[derive(Debug)]
 pub(crate) enum List {
     /// The caller's own profile.
     Own(Own),
-    /// Those that have agreed to be related to the therapist.
+    /// Clients who have agreed to a relation to the therapist.
     Related,
 }
 
@@ -61,7 +61,7 @@ impl Read {
     }
 }
 
-impl Glance {
+impl ReadListed {
     pub(crate) const fn id(self) -> ClientId {
         match self {
             Self::Whole(read) => read.0,
@@ -70,7 +70,7 @@ impl Glance {
     }
 }
 
-/// The caller's own profile, whatever a path says.
+/// Permits access to the caller's own profile, independent of a path.
 pub(crate) fn own(person: Person) -> Result<Own, Error> {
     match person.role {
         Role::Client => Ok(Own(person.user_id.into())),
@@ -80,30 +80,31 @@ pub(crate) fn own(person: Person) -> Result<Own, Error> {
     }
 }
 
-/// The own profile under the id of a path. Another account gets the same answer whether it exists or not.
+/// Permits access to one's own profile, named by the id of a path. For another account the error is the same whether it
+/// exists or not.
 pub(crate) fn own_named(person: Person, id: &str) -> Result<Own, Error> {
     let own = own(person)?;
     if id.parse::<UserId>() == Ok(own.0.into()) { Ok(own) } else { Err(not_yours()) }
 }
 
-/// What a caller may see under the id of a path.
-pub(crate) fn sight(person: Person, id: &str) -> Result<Sight, Error> {
+/// Decides the profile that a caller may read under the id of a path.
+pub(crate) fn read_scope(person: Person, id: &str) -> Result<ReadScope, Error> {
     match person.role {
-        Role::Client => own_named(person, id).map(Sight::Own),
-        Role::Therapist => id.parse().map(Sight::IfClose).map_err(|_| Error::not_found("client")),
+        Role::Client => own_named(person, id).map(ReadScope::Own),
+        Role::Therapist => id.parse().map(ReadScope::IfClose).map_err(|_| Error::not_found("client")),
     }
 }
 
-/// A therapist reads the profile of a client who is mapped, waits for an answer, or has an appointment that is not over.
+/// Permits a therapist to read the profile of a closely related client.
 pub(crate) const fn close(fact: Close) -> Read {
     Read(fact.client())
 }
 
-/// A therapist sees in a list the profiles of those clients, and the names of those who have only made contact.
-pub(crate) const fn glance(fact: Related) -> Glance {
+/// Permits a therapist to list the profiles of closely related clients, and the names of clients in contact.
+pub(crate) const fn read_listed(fact: Related) -> ReadListed {
     match fact {
-        Related::Close(fact) => Glance::Whole(close(fact)),
-        Related::InContact(fact) => Glance::Name(ReadName(fact.client())),
+        Related::Close(fact) => ReadListed::Whole(close(fact)),
+        Related::InContact(fact) => ReadListed::Name(ReadName(fact.client())),
     }
 }
 
@@ -111,8 +112,8 @@ pub(crate) const fn names() -> Names {
     Names(())
 }
 
-/// The list of who names an address or doesn't: decided before the address is read, so that who may not look anybody up
-/// learns nothing of it.
+/// Decides the clients that a caller may list, with or without an address. It precedes parsing the address, so that an
+/// unauthorized lookup reveals nothing about it.
 pub(crate) fn list(person: Person, by_email: bool) -> Result<List, Error> {
     match (person.role, by_email) {
         (Role::Client, false) => own(person).map(List::Own),
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_reaches_the_own_profile_and_no_other_and_a_therapist_that_of_one_who_is_close() {
+    fn profile_is_readable_by_owner_and_close_therapist() {
         let (own_id, other) = (UserId::from_bytes([1; 16]).to_string(), UserId::from_bytes([2; 16]).to_string());
         let (own, if_close) = (Ok("own"), Ok("if close"));
         let cases = [
@@ -151,9 +152,9 @@ mod tests {
             (Role::Therapist, "nobody", Err(Kind::NotFound)),
         ];
         for (role, id, expected) in cases {
-            let seen = match sight(person(role), id) {
-                Ok(Sight::Own(own)) => Ok(("own", own.id())),
-                Ok(Sight::IfClose(client)) => Ok(("if close", client)),
+            let seen = match read_scope(person(role), id) {
+                Ok(ReadScope::Own(own)) => Ok(("own", own.id())),
+                Ok(ReadScope::IfClose(client)) => Ok(("if close", client)),
                 Err(error) => Err(error.kind()),
             };
             let expected = expected.map(|how| (how, id.parse().unwrap()));
@@ -161,18 +162,19 @@ mod tests {
         }
     }
 
+    /// A close relation permits the profile, and contact the name.
     #[test]
-    fn a_fact_about_a_client_is_good_for_that_client_alone_and_contact_for_the_name() {
+    fn relation_permits_its_client_only() {
         let client = ClientId::from_bytes([2; 16]);
         assert_eq!(close(Close::to(client)).id(), client);
-        let whole = glance(Related::Close(Close::to(client)));
-        assert!(matches!(whole, Glance::Whole(read) if read.id() == client));
-        let name = glance(Related::InContact(InContact::with(client)));
-        assert!(matches!(name, Glance::Name(_)) && name.id() == client);
+        let whole = read_listed(Related::Close(Close::to(client)));
+        assert!(matches!(whole, ReadListed::Whole(read) if read.id() == client));
+        let name = read_listed(Related::InContact(InContact::with(client)));
+        assert!(matches!(name, ReadListed::Name(_)) && name.id() == client);
     }
 
     #[test]
-    fn only_therapists_look_clients_up_by_address() {
+    fn lookup_by_address_requires_therapist() {
         assert_eq!(list(person(Role::Client), true).unwrap_err().kind(), Kind::PermissionDenied);
         assert!(matches!(list(person(Role::Therapist), true), Ok(List::Related)));
         assert!(matches!(list(person(Role::Client), false), Ok(List::Own(_))));

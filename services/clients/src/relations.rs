@@ -1,4 +1,4 @@
-//! What mapping and appointments say of clients and the therapist who calls.
+//! Asks mapping and appointments for the relations of clients to the calling therapist.
 
 use std::collections::HashSet;
 
@@ -12,16 +12,16 @@ use proto::mapping::v1::{CheckRelationRequest, ListAgreedClientsRequest, ListAgr
 
 use crate::wire;
 
-/// The fact that a client is related to the therapist who calls in a way that shows the profile: by a mapping, by a request
-/// for a session that waits for an answer, or by an appointment that is not over.
+/// Proof that a client has a close relation, which shows the profile, to the calling therapist: a mapping, an
+/// unanswered request for a session, or an appointment that is not over.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Close(ClientId);
 
-/// The fact that a client has agreed to be related to the therapist who calls, by contact alone.
+/// Proof that a client has agreed to contact with the calling therapist, and has no close relation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InContact(ClientId);
 
-/// How a client is related who has agreed to be.
+/// The relation of a client who has agreed to it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Related {
     Close(Close),
@@ -50,7 +50,7 @@ impl InContact {
     }
 }
 
-/// The services that know how people are related.
+/// The services that hold relations.
 #[derive(Debug, Clone)]
 pub(crate) struct Relations {
     mapping: Upstream,
@@ -62,7 +62,7 @@ impl Relations {
         Self { mapping, appointments }
     }
 
-    /// Whether this client is related to the therapist of the context in a way that shows the profile.
+    /// Returns the close relation of this client to the therapist of the context, if there is one.
     pub(crate) async fn with(&self, context: &Context, client: ClientId) -> Result<Option<Close>> {
         let request = CheckRelationRequest { client_id: client.to_string() };
         let check =
@@ -72,7 +72,8 @@ impl Relations {
         Ok(is_close.then_some(Close(client)))
     }
 
-    /// One page of those who have agreed to be related to the therapist of the context, in the order of their ids.
+    /// Returns one page of the clients who have agreed to a relation to the therapist of the context, in the order of
+    /// their ids.
     pub(crate) async fn page(&self, context: &Context, size: PageSize, token: String) -> Result<Page<Related>> {
         let request = ListAgreedClientsRequest { page_size: size.get().into(), page_token: token };
         let list =
@@ -94,8 +95,8 @@ impl Relations {
         Ok(Page { items, next: Some(next_page_token).filter(|token| !token.is_empty()) })
     }
 
-    /// Those of these clients who have an appointment with the therapist of the context that waits for an answer or is not
-    /// over.
+    /// Returns those of these clients who have an appointment with the therapist of the context that is unanswered or
+    /// not over.
     async fn with_open_appointment(&self, context: &Context, client_ids: Vec<String>) -> Result<Vec<String>> {
         if client_ids.is_empty() {
             return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! The RPCs: a request enters, is translated, handed on, and its answer translated back.
+//! Implements the RPCs: converts a request, calls the use case, and converts its answer.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::ops::Ops;
 use crate::policy::{self, List};
 use crate::wire;
 
-/// What idempotency keys of this RPC are kept apart by from those of others.
+/// The scope of idempotency keys of this RPC.
 const CREATE: &str = "/therapy.clients.v1.ClientService/CreateClient";
 
-/// What people ask.
+/// The service for people.
 #[derive(Clone)]
 pub(crate) struct Clients(pub(crate) Arc<Ops>);
 
-/// What other services ask.
+/// The service for other services.
 #[derive(Clone)]
 pub(crate) struct Names(pub(crate) Arc<Ops>);
 
@@ -67,8 +67,8 @@ impl ClientService for Clients {
         let context = Context::of(&request);
         let person = context.person().map_err(to_status)?;
         let pb::GetClientRequest { client_id } = request.into_inner();
-        let sight = policy::sight(person, &client_id).map_err(to_status)?;
-        let client = self.0.get(&context, sight).await.map_err(to_status)?;
+        let read_scope = policy::read_scope(person, &client_id).map_err(to_status)?;
+        let client = self.0.get(&context, read_scope).await.map_err(to_status)?;
         Ok(Response::new(wire::client(client)))
     }
 
@@ -100,8 +100,8 @@ impl ClientNameService for Names {
         &self,
         request: Request<pb::BatchGetClientNamesRequest>,
     ) -> Result<Response<pb::BatchGetClientNamesResponse>, Status> {
-        let wanted = wire::wanted(request.into_inner()).map_err(to_status)?;
-        let found = self.0.names(policy::names(), wanted).await.map_err(to_status)?;
+        let ids = wire::name_ids(request.into_inner()).map_err(to_status)?;
+        let found = self.0.names(policy::names(), ids).await.map_err(to_status)?;
         Ok(Response::new(wire::names(found)))
     }
 }

@@ -1,12 +1,12 @@
-//! The table Clients: its keys, its items and the conditions under which they change.
+//! Stores the table Clients: its keys, its items and the conditions of their writes.
 //!
 //! | pk | sk | item |
 //! |---|---|---|
 //! | `CLIENT#<id>` | `PROFILE` | the profile, or its tombstone |
-//! | `IDEM#<digest>` | `IDEM` | a request that brought an idempotency key |
+//! | `IDEM#<digest>` | `IDEM` | an idempotent request |
 //! | `EMAIL#<folded address>` | `PROFILE` | left by earlier versions, in which a profile had an address of its own |
 //!
-//! Nothing reads the last kind. It is removed with the profile, with its address, or by [`crate::migrate`].
+//! The last kind is never read. It is removed with the profile, with its address, or by [`crate::migrate`].
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use kernel::{ClientId, Email, Error, Result, UserId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Client, Listed, Profile};
-use crate::policy::{Glance, Names, Own, Read};
+use crate::policy::{Names, Own, Read, ReadListed};
 
 /// The table of clients.
 pub static CLIENTS: TableDef =
@@ -26,19 +26,19 @@ pub static CLIENTS: TableDef =
 
 /// The sort key of profiles.
 pub(crate) const PROFILE: &str = "PROFILE";
-/// The beginning of the keys of the former index of addresses.
+/// The key prefix of the former index of addresses.
 pub(crate) const EMAIL: &str = "EMAIL#";
 
 /// The handle of the table.
 #[derive(Debug, Clone)]
 pub(crate) struct Store(Table);
 
-/// What became of a new profile.
+/// The outcome of adding a profile.
 pub(crate) enum Added {
     Done,
-    /// The same request was faster.
+    /// Another attempt of the same request has succeeded.
     Replayed,
-    /// There is a profile.
+    /// The account already has a profile.
     Exists,
     /// The account is ended.
     Ended,
@@ -76,7 +76,7 @@ impl TryFrom<Item> for Client {
     }
 }
 
-/// The key of a profile.
+/// Returns the key of a profile.
 pub(crate) fn profile_key(user: UserId) -> Key {
     Key::new(format!("CLIENT#{user}"), PROFILE)
 }
@@ -85,11 +85,11 @@ fn address_key(email: &Email) -> Key {
     Key::new(format!("{EMAIL}{}", email.folded()), PROFILE)
 }
 
-/// What the permit shows of a client.
-fn shown(client: Client, permit: Glance) -> Listed {
+/// Returns the part of a client that the permit shows.
+fn shown(client: Client, permit: ReadListed) -> Listed {
     match permit {
-        Glance::Whole(_) => Listed::Whole(client),
-        Glance::Name(_) => Listed::Named(client.id, client.profile.name),
+        ReadListed::Whole(_) => Listed::Whole(client),
+        ReadListed::Name(_) => Listed::Named(client.id, client.profile.name),
     }
 }
 
@@ -98,13 +98,13 @@ impl Store {
         Self(table)
     }
 
-    /// What is there under the id that the permit is for.
+    /// Reads the item of the permitted client.
     pub(crate) async fn read(&self, permit: Read) -> Result<Stored<Client>> {
         Stored::of(self.0.get_item(&profile_key(permit.id().into()), Fresh::Consistent).await?)
     }
 
-    /// What these permits show of the clients that they are for, in their order. Who has no profile is left out.
-    pub(crate) async fn read_all(&self, permits: &[Glance]) -> Result<Vec<Listed>> {
+    /// Returns the permitted parts of these clients, in the order of the permits, without clients that have no profile.
+    pub(crate) async fn read_all(&self, permits: &[ReadListed]) -> Result<Vec<Listed>> {
         let found = self.batch(permits.iter().map(|permit| permit.id()).collect()).await?;
         let mut found: HashMap<ClientId, Client> = found.into_iter().map(|client| (client.id, client)).collect();
         let shown = permits.iter().filter_map(|permit| {
@@ -114,8 +114,8 @@ impl Store {
         Ok(shown.collect())
     }
 
-    /// The client with this address, among those that these permits are for, and what they show.
-    pub(crate) async fn find(&self, permits: &[Glance], email: &Email) -> Result<Option<Listed>> {
+    /// Returns the permitted part of the client with this address, if one of the permits is for that client.
+    pub(crate) async fn find(&self, permits: &[ReadListed], email: &Email) -> Result<Option<Listed>> {
         let found = self.batch(permits.iter().map(|permit| permit.id()).collect()).await?;
         let found = found.into_iter().find(|client| client.profile.email.folded() == email.folded());
         Ok(found.and_then(|client| {
@@ -124,7 +124,8 @@ impl Store {
         }))
     }
 
-    /// The profiles of those of these clients who have one, for their names: by them others also know who is there.
+    /// Returns the profiles of those of these clients who have one, for their names. Callers also use them to test
+    /// existence.
     pub(crate) async fn named(&self, _permit: Names, ids: Vec<ClientId>) -> Result<Vec<Client>> {
         self.batch(ids).await
     }
@@ -135,7 +136,7 @@ impl Store {
         stored.filter_map(|stored| stored.map(Stored::profile).transpose()).collect()
     }
 
-    /// Stores a new profile, and the record of the request if it brought a key.
+    /// Stores a new profile, and the idempotency record of the request if it has a key.
     pub(crate) async fn add(&self, permit: Own, profile: Profile, claim: Option<&Claim>) -> Result<Added> {
         let client = Client { id: permit.id(), profile, version: Version::FIRST };
         let put = self.0.put(&profile_key(client.id.into()), &Row::from(&client)).when(Condition::absent());
@@ -160,13 +161,14 @@ impl Store {
         }
     }
 
-    /// Replaces a profile, if it is still the version that was read. Answers whether it was.
+    /// Replaces a profile if its version is unchanged. Returns whether it was.
     pub(crate) async fn replace(&self, permit: Own, old: &Client, profile: Profile) -> Result<bool> {
         let new = Client { id: permit.id(), profile, version: old.version.next() };
         self.put(old, &new).await
     }
 
-    /// Stores another version of a profile. With an address that the old version had for itself goes its item.
+    /// Stores another version of a profile if its version is unchanged, and removes the item of an address that
+    /// changes.
     pub(crate) async fn put(&self, old: &Client, new: &Client) -> Result<bool> {
         let unchanged = Condition::eq("version", old.version);
         let put = self.0.put(&profile_key(new.id.into()), &Row::from(new)).when(unchanged);
@@ -176,8 +178,8 @@ impl Store {
         Ok(matches!(self.0.transact([put.into(), self.drop_address(old)]).await?, Transact::Done))
     }
 
-    /// Removes the item of the profile's address that an earlier version may have left: part of the transaction that ends the
-    /// client's account.
+    /// Returns the action that removes the address item which an earlier version may have left, for the transaction
+    /// that deletes the account.
     pub(crate) fn drop_address(&self, client: &Client) -> Action {
         self.0.delete(&address_key(&client.profile.email)).into()
     }

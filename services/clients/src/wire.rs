@@ -1,30 +1,30 @@
-//! Between the messages of the proto and the types of the domain; every field by its name.
+//! Converts between the messages of the proto and the types of the domain; every field by its name.
 
 use kernel::{ClientId, Email, Error, Page, PageSize, Version, Violations};
 use proto::clients::v1 as pb;
 
 use crate::model::{Client, Listed, Profile};
 
-/// How many names are asked for at once at most.
-const MOST_NAMES: usize = 200;
+/// Maximum number of names in one request.
+const MAX_NAMES: usize = 200;
 
-const NO_TOKEN_OF_THIS_LIST: &str = "is not a token of this list; leave it out to start from the first page";
+const INVALID_PAGE_TOKEN: &str = "is not a token of this list; leave it out to start from the first page";
 
-/// Which list a request asks for.
+/// The parameters of a list request.
 pub(crate) struct List {
     pub(crate) email: Option<Email>,
     pub(crate) size: PageSize,
     pub(crate) token: String,
 }
 
-/// A list that is `whole` fits one page: no token was ever given out for it.
+/// Parses a list request. A `whole` list fits one page, and never issues a page token.
 pub(crate) fn list(request: pb::ListClientsRequest, whole: bool) -> Result<List, Error> {
     let pb::ListClientsRequest { email, page_size, page_token: token } = request;
     let mut bad = Violations::default();
     let email = if email.is_empty() { None } else { bad.check("email", email.parse::<Email>()) };
     let size = bad.check("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
     if whole && !token.is_empty() {
-        bad.add("pageToken", NO_TOKEN_OF_THIS_LIST);
+        bad.add("pageToken", INVALID_PAGE_TOKEN);
     }
     match size {
         Some(size) if bad.is_empty() => Ok(List { email, size, token }),
@@ -32,15 +32,15 @@ pub(crate) fn list(request: pb::ListClientsRequest, whole: bool) -> Result<List,
     }
 }
 
-/// The answer to a page token that mapping doesn't know.
+/// Returns the error for a page token that mapping rejects.
 pub(crate) fn bad_page_token() -> Error {
-    Error::invalid("pageToken", NO_TOKEN_OF_THIS_LIST)
+    Error::invalid("pageToken", INVALID_PAGE_TOKEN)
 }
 
-/// The clients whose names are asked for. An id that is none names nobody.
-pub(crate) fn wanted(request: pb::BatchGetClientNamesRequest) -> Result<Vec<ClientId>, Error> {
+/// Parses the ids of the requested names. A malformed id is skipped.
+pub(crate) fn name_ids(request: pb::BatchGetClientNamesRequest) -> Result<Vec<ClientId>, Error> {
     let pb::BatchGetClientNamesRequest { client_ids } = request;
-    if client_ids.len() > MOST_NAMES {
+    if client_ids.len() > MAX_NAMES {
         return Err(Error::invalid("clientIds", "must be 200 at most"));
     }
     Ok(client_ids.iter().filter_map(|id| id.parse().ok()).collect())
@@ -54,8 +54,8 @@ pub(crate) fn names(clients: Vec<Client>) -> pb::BatchGetClientNamesResponse {
     pb::BatchGetClientNamesResponse { names: clients.into_iter().map(name).collect() }
 }
 
-/// A whole profile. An id in it must be `id`, and its address that of the account; an etag means nothing to a profile that
-/// is not there yet.
+/// Parses a whole profile. An id in it must be `id`, and its address that of the account. An etag is ignored: a new
+/// profile has none.
 pub(crate) fn profile(client: pb::Client, id: &str, account: Option<&Email>) -> Result<Profile, Error> {
     let pb::Client { client_id, name, email, pincode, etag: _ } = client;
     let mut bad = Violations::default();
@@ -71,7 +71,7 @@ pub(crate) fn profile(client: pb::Client, id: &str, account: Option<&Email>) -> 
     }
 }
 
-/// A whole profile, and the version that it shall replace.
+/// Parses a whole profile and the version that it replaces.
 pub(crate) fn replacement(
     client: pb::Client,
     id: &str,

@@ -8,7 +8,7 @@ use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
 
-struct This;
+struct Journals;
 
 /// The settings of the process.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ struct Config {
     keyring: keyring::Config,
 }
 
-impl Domain for This {
+impl Domain for Journals {
     const NAME: &'static str = journals::NAME;
     const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&journals::JOURNALS];
@@ -53,13 +53,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    bootstrap::run::<This>().await
+    bootstrap::run::<Journals>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn settings_are_unique() {
-        bootstrap::check::<super::This>();
+        bootstrap::check::<super::Journals>();
     }
 }

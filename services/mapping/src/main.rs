@@ -8,7 +8,7 @@ use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
 
-struct This;
+struct Mapping;
 
 /// The settings of the process.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ struct Settings {
     events: outbox::Config,
 }
 
-impl Domain for This {
+impl Domain for Mapping {
     const NAME: &'static str = mapping::NAME;
     const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&mapping::MAPPINGS];
@@ -49,13 +49,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    bootstrap::run::<This>().await
+    bootstrap::run::<Mapping>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn settings_are_unique() {
-        bootstrap::check::<super::This>();
+        bootstrap::check::<super::Mapping>();
     }
 }

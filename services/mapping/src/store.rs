@@ -202,7 +202,10 @@ impl Store {
         {
             return Ok(Written::Replayed);
         }
-        let ended = people.iter().zip(verdicts.iter().skip(1 + changes.len())).find(|(_, verdict)| verdict.is_unmet());
+        let ended = people
+            .iter()
+            .zip(verdicts.iter().skip(1 + changes.len()))
+            .find(|(_, verdict)| verdict.is_condition_failed());
         if let Some((user, _)) = ended {
             return Ok(Written::Ended(*user));
         }

@@ -1,8 +1,8 @@
-//! The calendar of a therapist, which keeps sessions from overlapping: for every day of UTC, when its sessions are.
+//! The calendar of a therapist, which keeps sessions from overlapping: the times of the sessions of each day of UTC.
 //!
-//! Every write that gives a session another time, or time at all, or takes its time away, also writes the days that it
-//! touches, each on condition that it is as it was read. Two sessions that overlap touch a common day, so that of two
-//! writes at once one finds the other's.
+//! Every write that adds, changes or removes the time of a session also writes the days that the session touches, each
+//! on condition that it is unchanged since it was read. Overlapping sessions share a day, so that one of two concurrent
+//! writes conflicts with the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,31 +13,31 @@ use serde::{Deserialize, Serialize};
 use crate::model::Session;
 use crate::slot;
 
-/// When a session is. It is in every day that the session touches.
+/// Time of a session. It is listed in every day that the session touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Busy {
     pub(crate) session_id: SessionId,
     pub(crate) start: Timestamp,
     pub(crate) end: Timestamp,
-    /// The instant that the therapist named as its date: clients may name it by that.
+    /// Instant of the session date, by which clients may select the session.
     pub(crate) date: Timestamp,
 }
 
-/// One day of a therapist, as it is stored.
+/// Stored day of a therapist.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Day {
     pub(crate) sessions: Vec<Busy>,
-    /// How often it was written; 0 is a day that never was. A day that is empty again stays, so that no version of it comes
-    /// twice.
+    /// Number of writes; 0 if the day was never written. A day that is empty again is kept, so that no version is
+    /// reused.
     pub(crate) version: u64,
 }
 
-/// Some days of a therapist, as they were read.
+/// Days of a therapist, as they were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Calendar(BTreeMap<Date, Day>);
 
 impl Busy {
-    /// The time that a session takes, if it takes any.
+    /// Returns the time that a session takes, if any.
     pub(crate) fn of(session: &Session) -> Option<Self> {
         let Session { id, slot, state, .. } = session;
         state.takes_time().then(|| Self { session_id: *id, start: slot.start(), end: slot.end(), date: slot.date() })
@@ -51,19 +51,19 @@ impl Busy {
         self.start < other.end && other.start < self.end
     }
 
-    /// Whether an instant lies in it: its start does, its end doesn't.
+    /// Returns whether an instant is in it: its start is, its end isn't.
     pub(crate) fn contains(&self, instant: Timestamp) -> bool {
         self.start <= instant && instant < self.end
     }
 }
 
 impl Calendar {
-    /// The days that were read, each with what was there.
+    /// Creates a calendar of the days that were read.
     pub(crate) const fn new(days: BTreeMap<Date, Day>) -> Self {
         Self(days)
     }
 
-    /// The same days, in which this session takes this time now, or none.
+    /// Returns the same days with the session at this time, or without it if `None`.
     ///
     /// # Errors
     /// ALREADY_EXISTS (`SESSION_OVERLAPS`) when another session is at that time.
@@ -84,12 +84,12 @@ impl Calendar {
         Ok(self)
     }
 
-    /// The days, in order.
+    /// Returns the days, in order.
     pub(crate) fn days(&self) -> impl Iterator<Item = (Date, &Day)> {
         self.0.iter().map(|(date, day)| (*date, day))
     }
 
-    /// Every session of these days, once.
+    /// Returns every session of these days once.
     pub(crate) fn sessions(self) -> Vec<Busy> {
         let mut all: Vec<Busy> = self.0.into_values().flat_map(|day| day.sessions).collect();
         all.sort_unstable_by_key(|busy| (busy.start, busy.session_id));
@@ -98,7 +98,7 @@ impl Calendar {
     }
 }
 
-/// The days that any of these times touches.
+/// Returns the days that any of these times touches.
 pub(crate) fn days(times: impl IntoIterator<Item = Busy>) -> BTreeSet<Date> {
     times.into_iter().flat_map(|busy| busy.days()).collect()
 }

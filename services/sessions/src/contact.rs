@@ -1,4 +1,4 @@
-//! The contact of a therapist and a client, which mapping notes before a session brings the two together.
+//! Records a contact of a therapist and a client with mapping, before a session is booked for the client.
 
 use chassis::Context;
 use chassis::client::Upstream;
@@ -7,12 +7,12 @@ use proto::mapping::v1::consent_service_client::ConsentServiceClient;
 use proto::mapping::v1::record_contact_response::Outcome;
 use proto::mapping::v1::{RecordContactRequest, RecordContactResponse, record_contact_request};
 
-/// The service that knows who is related.
+/// Client of the mapping service.
 #[derive(Debug)]
 pub(crate) struct Contact(pub(crate) Upstream);
 
 impl Contact {
-    /// Notes that the therapist who calls books a client.
+    /// Records that the calling therapist books a client.
     ///
     /// # Errors
     /// NOT_FOUND when the client has not agreed to be related; UNAUTHENTICATED (`ACCOUNT_ENDED`); UNAVAILABLE,
@@ -32,7 +32,7 @@ impl Contact {
     }
 }
 
-/// The answer to somebody whose access token has outlived the account.
+/// Returns the error for a caller whose access token has outlived the account.
 pub(crate) fn account_ended() -> Error {
     Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
 }

@@ -1,4 +1,4 @@
-//! What the end of an account does to sessions.
+//! Deletes the data of an ended account from sessions.
 
 use chassis::Context;
 use futures_util::{TryStreamExt as _, stream};
@@ -9,15 +9,16 @@ use crate::ops::{Ops, attempts, contended};
 use crate::policy::AccountDeletionPermit;
 use crate::slots::freed;
 use crate::store::Written;
-use crate::stored::{Sealings, Stored};
+use crate::stored::{SealedNotes, Stored};
 use crate::transition;
 
-/// How many sessions are read, and how many of them are changed at a time: few, so that it takes nothing from people who wait.
+/// Page size and maximum concurrent changes; low, so that account deletion doesn't slow down callers' requests.
 const AT_ONCE: (u16, usize) = (200, 4);
 
 impl Ops {
-    /// Lets go of the key of an account that ended then, and of what the person had in sessions. It can be repeated, and goes on
-    /// where it was interrupted: what had begun by that time is the same whenever it is told, here and to appointments.
+    /// Forgets the key of an account that ended at that time, and removes the person from sessions. It can be repeated
+    /// after an interruption: the sessions that had begun by that time are the same for every delivery, here and in
+    /// appointments.
     pub(crate) async fn handle_account_deleted(
         &self,
         context: &Context,
@@ -37,7 +38,7 @@ impl Ops {
                 let id = item.text("session_id").and_then(|id| id.parse().ok());
                 id.ok_or_else(|| Error::internal("an index shows a session without its id"))
             });
-            let left = stream::iter(ids).map_ok(|id| self.leave(context, permit, at, id));
+            let left = stream::iter(ids).map_ok(|id| self.detach_account(context, permit, at, id));
             left.try_buffer_unordered(AT_ONCE.1).try_collect::<()>().await?;
             next = rows.next.map(|cursor| all.clone().after(cursor));
         }
@@ -47,7 +48,7 @@ impl Ops {
         }
     }
 
-    async fn leave(
+    async fn detach_account(
         &self,
         context: &Context,
         permit: AccountDeletionPermit,
@@ -55,7 +56,7 @@ impl Ops {
         id: SessionId,
     ) -> Result<()> {
         for attempt in attempts() {
-            let Some(old) = self.store.left(permit, id).await? else { return Ok(()) };
+            let Some(old) = self.store.of_ended_account(permit, id).await? else { return Ok(()) };
             let done = match permit {
                 AccountDeletionPermit::Client(client) => self.without_client(&old, client, at).await?,
                 AccountDeletionPermit::Therapist(therapist) => {
@@ -65,13 +66,13 @@ impl Ops {
             if done {
                 return Ok(());
             }
-            self.pause(attempt).await;
+            self.backoff(attempt).await;
         }
         Err(contended())
     }
 
-    /// The session without its client: available again, if it has not begun. Appointments hears of the end itself. Answers
-    /// whether it is done.
+    /// Removes the client from a session, which is available again if it has not begun. Appointments gets the event of
+    /// the end itself. Returns true when done.
     async fn without_client(&self, old: &Stored, client: ClientId, at: Timestamp) -> Result<bool> {
         let session = old.session();
         if session.state.client() != Some(client) {
@@ -82,14 +83,14 @@ impl Ops {
             State::Booked(_) | State::Available => freed(old, State::Available),
             State::Cancelled(_) => {
                 let new = freed(old, State::Cancelled(None));
-                Stored::new(*new.session(), new.sealings().clone(), old.pending())
+                Stored::new(*new.session(), new.sealed_notes().clone(), old.pending())
             }
         };
         Ok(matches!(self.store.replace(old, &new, None).await?, Written::Done))
     }
 
-    /// The session without its therapist's notes: removed, if it was available, and cancelled, if it was booked and has not
-    /// begun. The calendar is removed as a whole. Answers whether it is done.
+    /// Removes the therapist's notes from a session, which is deleted if it was available, and cancelled if it was
+    /// booked and has not begun. The calendar is removed as a whole. Returns true when done.
     async fn without_therapist(
         &self,
         context: &Context,
@@ -103,8 +104,8 @@ impl Ops {
         }
         let step = match session.state {
             State::Available => {
-                // Who had it must hear that it was taken back, before nothing is left that says so.
-                self.settle(context, old).await?;
+                // The withdrawal must be delivered before the item with its event is removed.
+                self.deliver_pending(context, old).await?;
                 return match old.pending() {
                     Some(_) => Ok(false),
                     None => self.store.remove(old).await,
@@ -113,15 +114,15 @@ impl Ops {
             State::Booked(_) if !session.has_begun(at) => Some(transition::cancel(session.state)),
             State::Booked(_) | State::Cancelled(_) => None,
         };
-        let Sealings { private, shared } = old.sealings().clone();
+        let SealedNotes { private, shared } = old.sealed_notes().clone();
         let shared = shared.filter(|_| session.state.client().is_some());
-        if step.is_none() && private.is_none() && shared.is_some() == old.sealings().shared.is_some() {
+        if step.is_none() && private.is_none() && shared.is_some() == old.sealed_notes().shared.is_some() {
             return Ok(true);
         }
         let state = step.map_or(session.state, |step| step.state);
-        let pending = if step.is_some() { self.marked(step) } else { old.pending() };
+        let pending = if step.is_some() { self.pending_event(step) } else { old.pending() };
         let session = Session { state, version: session.version.next(), ..*session };
-        let new = Stored::new(session, Sealings { private: None, shared }, pending);
+        let new = Stored::new(session, SealedNotes { private: None, shared }, pending);
         if !matches!(self.store.replace(old, &new, None).await?, Written::Done) {
             return Ok(false);
         }

@@ -1,4 +1,4 @@
-//! The RPCs that other services call. They answer with facts: an error is a fault, or a request that no service sends.
+//! RPCs for other services. Expected outcomes are part of the response; an error is a fault or an invalid request.
 
 use chassis::{Context, to_status};
 use kernel::{Error, Role, SessionId, Timestamp, UserId, Violations};
@@ -13,18 +13,18 @@ use proto::sessions::v1::slot_service_server::SlotService;
 use tonic::{Request, Response, Status};
 
 use crate::model::Booking;
-use crate::policy::{self, AccountDeletionPermit, Slots, Visit};
+use crate::policy::{self, AccountDeletionPermit, ClientPermit, Slots};
 use crate::service::Sessions;
-use crate::slots::{Found, Reservation, Reserved, Which};
+use crate::slots::{Found, Reservation, Reserved, SlotSelector};
 use crate::wire;
 
 /// Maximum sessions whose ends are asked for at once.
-const MOST_ENDS: usize = 100;
+const MAX_ENDS: usize = 100;
 
 #[tonic::async_trait]
 impl SlotService for Sessions {
     async fn find_slot(&self, request: Request<pb::FindSlotRequest>) -> Result<Response<pb::FindSlotResponse>, Status> {
-        let client = Context::of(&request).person().and_then(policy::asking).map_err(to_status)?;
+        let client = Context::of(&request).person().and_then(policy::require_client).map_err(to_status)?;
         let found = self.find(client, request.into_inner()).await.map_err(to_status)?;
         let (outcome, slot) = match found {
             Found::Available(id, start) => (FindOutcome::Available, Some((id, start))),
@@ -65,7 +65,7 @@ impl SlotService for Sessions {
         request: Request<pb::BatchGetSlotEndsRequest>,
     ) -> Result<Response<pb::BatchGetSlotEndsResponse>, Status> {
         let pb::BatchGetSlotEndsRequest { session_ids } = request.into_inner();
-        if session_ids.len() > MOST_ENDS {
+        if session_ids.len() > MAX_ENDS {
             return Err(to_status(Error::invalid("sessionIds", "must be 100 at most")));
         }
         let ids = session_ids.iter().filter_map(|id| id.parse().ok()).collect();
@@ -104,7 +104,7 @@ impl SubscriberService for Sessions {
             Some(EventKind::AppointmentRevoked(events::AppointmentRevoked { appointment_id, session_id })) => {
                 self.release(&session_id, &appointment_id).await.map_err(to_status)?;
             }
-            // What is told of sessions was told from here; a kind that is newer than this service is none here.
+            // Sessions publishes its own events itself; a kind that is newer than this service decodes as None.
             Some(EventKind::SessionBooked(_) | EventKind::SessionWithdrawn(_) | EventKind::RelationEnded(_)) | None => {
             }
         }
@@ -113,22 +113,22 @@ impl SubscriberService for Sessions {
 }
 
 impl Sessions {
-    async fn find(&self, client: Visit, request: pb::FindSlotRequest) -> Result<Found, Error> {
+    async fn find(&self, client: ClientPermit, request: pb::FindSlotRequest) -> Result<Found, Error> {
         let pb::FindSlotRequest { session_id, therapist_id, time } = request;
         let time = time.map(|time| wire::instant("time", time)).transpose()?;
         let Ok(therapist) = therapist_id.parse() else { return Ok(Found::None) };
-        let which = match (session_id.is_empty(), time) {
+        let selector = match (session_id.is_empty(), time) {
             (true, None) => return Err(Error::invalid("time", "is required where no session is named")),
-            (true, Some(time)) => Which::At(time),
+            (true, Some(time)) => SlotSelector::At(time),
             (false, time) => match session_id.parse() {
-                Ok(id) => Which::Session(id, time),
+                Ok(id) => SlotSelector::Session(id, time),
                 Err(_) => return Ok(Found::None),
             },
         };
-        self.0.find(Slots::of_appointments(), client, therapist, which).await
+        self.0.find(Slots::of_appointments(), client, therapist, selector).await
     }
 
-    /// Ids that are none name no slot that any appointment has.
+    /// Releases a slot. Invalid ids name no slot, and are ignored.
     async fn release(&self, session: &str, appointment: &str) -> Result<(), Error> {
         match (session.parse(), appointment.parse()) {
             (Ok(session), Ok(appointment)) => self.0.release(Slots::of_appointments(), session, appointment).await,
@@ -137,7 +137,7 @@ impl Sessions {
     }
 }
 
-/// Which slot to book; nothing, when no session can have such an id.
+/// Converts a reservation request; None if its session or therapist id is invalid, as no session has such an id.
 fn reservation(request: pb::ReserveSlotRequest) -> Result<Option<Reservation>, Error> {
     let pb::ReserveSlotRequest { session_id, therapist_id, appointment_id, client_id, start } = request;
     let mut bad = Violations::default();

@@ -1,7 +1,7 @@
-//! sessions: what therapists offer, when, and what they note of it.
+//! sessions: the slots that therapists offer, and their notes.
 //!
-//! Who has a slot is decided here; the appointments that ask for slots are another service's. Each side's truth is one item,
-//! and each side's event rides in the item until the other has heard of it.
+//! This service decides which client has a slot; requests for slots belong to the appointments service. Each side's
+//! state is one item, which also holds a pending event until the other side has received it.
 
 mod calendar;
 mod change;
@@ -45,25 +45,25 @@ use crate::ops::Ops;
 use crate::service::Sessions;
 use crate::store::{Bookings, Store};
 
-/// The name of the service.
+/// Name of the service.
 pub const NAME: &str = "sessions";
 
-/// What the service is given.
+/// Dependencies of the service.
 #[derive(Debug)]
 pub struct Deps {
-    /// The DynamoDB that holds the table [`SESSIONS`].
+    /// DynamoDB that holds the table [`SESSIONS`].
     pub dynamodb: dynamo::Client,
-    /// The secrets that page tokens and idempotency records are made with.
+    /// Secrets for page tokens and idempotency records.
     pub secrets: Secrets,
-    /// The service that has the keys which notes are sealed with.
+    /// The service that holds the keys of notes.
     pub vault: Upstream,
-    /// How long a key is kept.
+    /// Configuration of the cache of keys.
     pub keyring: keyring::Config,
-    /// The service that knows who is related.
+    /// The service that holds the relations of clients and therapists.
     pub mapping: Upstream,
-    /// The service that is told what becomes of slots.
+    /// The service that receives the events of slots.
     pub appointments: Upstream,
-    /// How events are recovered.
+    /// Configuration of the recovery of pending events.
     pub events: outbox::Config,
     /// Time, randomness and tasks.
     pub platform: Platform,

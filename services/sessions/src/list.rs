@@ -1,8 +1,8 @@
-//! Pages of sessions, in the order of their starts.
+//! Lists sessions in pages, ordered by their starts.
 //!
-//! A page is read from one index, or from two whose orders are the same: what a client sees of a therapist are the own
-//! sessions and those that are available. A page's token says up to which place everything was looked at, so that a page may be
-//! short, or empty, and not be the last.
+//! A page is read from one index, or merged from two in the same order: a client sees the own sessions with a therapist
+//! and the therapist's available ones. A page token holds the position up to which everything was read, so that a short
+//! or empty page need not be the last.
 
 use std::cmp::Ordering;
 
@@ -12,43 +12,43 @@ use kernel::{ClientId, Error, Page, PageSize, Result, TherapistId, Timestamp, Us
 
 use crate::model::{ClientSession, OwnSession, Session, Status};
 use crate::ops::Ops;
-use crate::policy::{Own, Visit};
+use crate::policy::{ClientPermit, Own};
 use crate::store::instant;
 use crate::stored::{Seen, Stored};
 
-/// How many sessions a filter looks at for one page.
-const MOST_FILTERED: u16 = 500;
-/// The attribute that an index is ordered by, and the part of a token that says a place in that order.
+/// Maximum sessions read for one filtered page.
+const MAX_FILTERED: u16 = 500;
+/// Sort attribute of the indexes, and name of the position in a page token.
 const STARTS: &str = "starts";
-/// What comes before every place, and what comes after.
+/// Lower and upper bound of all positions.
 const FIRST: &str = "0";
 const LAST: &str = "~";
 
-/// Which page of which sessions, beside those of whom.
+/// Filter and page of a list, without the people whose sessions are listed.
 #[derive(Debug)]
 pub(crate) struct Search {
     pub(crate) status: Option<Status>,
     pub(crate) range: Range,
     pub(crate) size: PageSize,
-    /// The token of the page before; empty for the first.
+    /// Token of the previous page; empty for the first.
     pub(crate) token: String,
 }
 
-/// When sessions start: from the first instant up to the second, which is not in it. Both are whole seconds.
+/// Range of starts, with the upper bound excluded. Both bounds are whole seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Range {
     pub(crate) from: Option<Timestamp>,
     pub(crate) to: Option<Timestamp>,
 }
 
-/// What one Query answers: what is shown of it, by its place, and up to which place it has looked if not at everything.
-struct Leg<T> {
+/// Result of one Query: the matching sessions by position, and the last position read unless the query reached its end.
+struct QueryResult<T> {
     shown: Vec<(String, T)>,
     horizon: Option<String>,
 }
 
 impl Ops {
-    /// The own sessions, all or those with a client.
+    /// Lists the therapist's own sessions, all or those with a client.
     pub(crate) async fn list_own(
         &self,
         context: &Context,
@@ -59,32 +59,32 @@ impl Ops {
         let caller = permit.therapist().into();
         let binding = search.binding("own", client.map(UserId::from));
         let after = self.after(caller, &binding, search)?;
-        let leg = match client {
+        let result = match client {
             None => {
                 let query = self.store.all_of(permit, search.status).limit(search.size.get());
                 read(query, search.range, after.as_deref(), |item| Stored::owned(permit, item)).await?
             }
             Some(client) => {
-                // Among the own ones: the index of a client's sessions would tell of those with others.
-                let query = self.store.all_of(permit, search.status).limit(MOST_FILTERED);
+                // Filters the own sessions: the client's index would also hold sessions with other therapists.
+                let query = self.store.all_of(permit, search.status).limit(MAX_FILTERED);
                 let shown = |stored: &Stored| stored.session().state.client() == Some(client);
                 read(query, search.range, after.as_deref(), |item| Ok(Stored::owned(permit, item)?.filter(shown)))
                     .await?
             }
         };
-        let (rows, place) = merge(vec![leg], search.size);
+        let (rows, place) = merge(vec![result], search.size);
         let keys = self.keys(context, rows.iter().flat_map(Stored::readers)).await?;
         let table = self.store.table();
         let opened = rows.iter().filter_map(|stored| stored.own(permit, table, &keys).transpose());
         self.page(caller, &binding, opened.collect::<Result<_>>()?, place)
     }
 
-    /// What a client sees: the own sessions, or what is the client's or available of a therapist; only the own ones, where
-    /// those of a client are asked for.
+    /// Lists the sessions that a client sees: the own ones, or those of a given therapist that are own or available.
+    /// With a client given, only the own ones.
     pub(crate) async fn list_seen(
         &self,
         context: &Context,
-        permit: Visit,
+        permit: ClientPermit,
         therapist: Option<TherapistId>,
         client: Option<ClientId>,
         search: &Search,
@@ -97,25 +97,25 @@ impl Ops {
             search.has_status(seen.session()) && therapist.is_none_or(|therapist| seen.session().therapist == therapist)
         };
         let open = |item| Ok(Seen::of(permit, item)?.filter(shown));
-        let mut legs = Vec::new();
+        let mut results = Vec::new();
         if let (Some(therapist), None, None | Some(Status::Available)) = (therapist, client, search.status) {
             let range = search.range.after(self.now());
             let query = self.store.available(permit, therapist).limit(search.size.get());
-            legs.push(read(query, range, after.as_deref(), open).await?);
+            results.push(read(query, range, after.as_deref(), open).await?);
         }
-        if legs.is_empty() || search.status != Some(Status::Available) {
+        if results.is_empty() || search.status != Some(Status::Available) {
             let filtered = therapist.is_some() || search.status.is_some();
-            let limit = if filtered { MOST_FILTERED } else { search.size.get() };
-            legs.push(read(self.store.visited(permit).limit(limit), search.range, after.as_deref(), open).await?);
+            let limit = if filtered { MAX_FILTERED } else { search.size.get() };
+            results.push(read(self.store.of_client(permit).limit(limit), search.range, after.as_deref(), open).await?);
         }
-        let (rows, place) = merge(legs, search.size);
+        let (rows, place) = merge(results, search.size);
         let sealed = rows.iter().any(Seen::is_sealed).then_some(caller);
         let keys = self.keys(context, sealed).await?;
         let opened = rows.iter().map(|seen| seen.open(self.store.table(), keys.of(caller)));
         self.page(caller, &binding, opened.collect::<Result<_>>()?, place)
     }
 
-    /// The place that the page before has reached.
+    /// Returns the position that the previous page reached.
     fn after(&self, caller: UserId, binding: &str, search: &Search) -> Result<Option<String>> {
         if search.token.is_empty() {
             return Ok(None);
@@ -137,27 +137,27 @@ impl Search {
         self.status.is_none_or(|status| status == session.state.status())
     }
 
-    /// What a page token is bound to beside its caller.
+    /// Returns the binding of a page token, besides its caller.
     fn binding(&self, list: &str, peer: Option<UserId>) -> String {
         let Self { status, range: Range { from, to }, size: _, token: _ } = self;
         let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
-        let told = |at: &Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
-        format!("{list}/{peer}/{status:?}/{}/{}", told(from), told(to))
+        let text = |at: &Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+        format!("{list}/{peer}/{status:?}/{}/{}", text(from), text(to))
     }
 }
 
 impl Range {
-    /// The part of it that is after an instant.
+    /// Returns the part of the range after an instant.
     fn after(self, now: Timestamp) -> Self {
         let next = Timestamp::from_second(now.as_second() + 1).unwrap_or(Timestamp::MAX);
         Self { from: Some(self.from.map_or(next, |from| from.max(next))), ..self }
     }
 
-    /// The places of it that come after one, if there can be any.
+    /// Returns the bounds of the positions in the range after a position, if any are possible.
     fn places(self, after: Option<&str>) -> Option<(String, String)> {
         let from = self.from.map_or_else(|| FIRST.to_owned(), instant);
         let to = self.to.map_or_else(|| LAST.to_owned(), instant);
-        // Places have one length: what is longer than one, and begins so, comes right after it.
+        // Positions have equal length: a position with a suffix sorts right after it.
         let from = match after {
             Some(place) => from.max(format!("{place}{LAST}")),
             None => from,
@@ -166,33 +166,33 @@ impl Range {
     }
 }
 
-/// Reads what a query finds in a range, after a place.
+/// Reads the sessions of a query in a range, after a position.
 async fn read<T>(
     query: Query,
     range: Range,
     after: Option<&str>,
     open: impl Fn(Item) -> Result<Option<T>>,
-) -> Result<Leg<T>> {
-    let mut leg = Leg { shown: Vec::new(), horizon: None };
-    let Some((from, to)) = range.places(after) else { return Ok(leg) };
+) -> Result<QueryResult<T>> {
+    let mut result = QueryResult { shown: Vec::new(), horizon: None };
+    let Some((from, to)) = range.places(after) else { return Ok(result) };
     let rows = query.sort(Sort::Between(from, to)).page().await?;
     let mut last = None;
     for item in rows.items {
         let place = item.text(STARTS).ok_or_else(|| Error::internal("an index shows a session without its place"))?;
         let place = place.to_owned();
         last = Some(place.clone());
-        leg.shown.extend(open(item)?.map(|shown| (place, shown)));
+        result.shown.extend(open(item)?.map(|shown| (place, shown)));
     }
-    leg.horizon = last.filter(|_| rows.next.is_some());
-    Ok(leg)
+    result.horizon = last.filter(|_| rows.next.is_some());
+    Ok(result)
 }
 
-/// The first so many of what was read, in order and each once, and the place up to which nothing is missing; none, when that is
-/// the end.
-fn merge<T>(legs: Vec<Leg<T>>, size: PageSize) -> (Vec<T>, Option<String>) {
-    let horizon = legs.iter().filter_map(|leg| leg.horizon.clone()).min();
-    let mut all: Vec<(String, T)> = legs.into_iter().rev().flat_map(|leg| leg.shown).collect();
-    // Stable: of a session that was booked between two reads, what the later one saw comes first.
+/// Merges query results into one page, in order and without duplicates. Also returns the position up to which the page
+/// is complete; None at the end of the list.
+fn merge<T>(results: Vec<QueryResult<T>>, size: PageSize) -> (Vec<T>, Option<String>) {
+    let horizon = results.iter().filter_map(|result| result.horizon.clone()).min();
+    let mut all: Vec<(String, T)> = results.into_iter().rev().flat_map(|result| result.shown).collect();
+    // The sort is stable: of a session that was booked between two reads, the later read comes first.
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
     all.dedup_by(|(later, _), (earlier, _)| later == earlier);
     if let Some(horizon) = &horizon {
@@ -214,12 +214,12 @@ mod tests {
         PageSize::from_request(size).unwrap()
     }
 
-    /// A leg over some numbers, that looks at so many after a place.
-    fn leg(all: &[u16], shown: impl Fn(u16) -> bool, most: usize, after: Option<&str>) -> Leg<u16> {
+    /// Returns a result over some numbers that reads at most `max` of them after a position.
+    fn query_result(all: &[u16], shown: impl Fn(u16) -> bool, max: usize, after: Option<&str>) -> QueryResult<u16> {
         let place = |number: u16| format!("{number:05}");
         let rest: Vec<u16> = all.iter().copied().filter(|it| after.is_none_or(|after| *place(*it) > *after)).collect();
-        let looked = rest.get(..most.min(rest.len())).unwrap();
-        Leg {
+        let looked = rest.get(..max.min(rest.len())).unwrap();
+        QueryResult {
             shown: looked.iter().filter(|it| shown(**it)).map(|it| (place(*it), *it)).collect(),
             horizon: (looked.len() < rest.len()).then(|| place(*looked.last().unwrap())),
         }
@@ -227,10 +227,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pages_of_two_legs_are_all_that_both_show_in_order_and_once(
+        fn merged_pages_hold_each_item_once_in_order(
             one in proptest::collection::btree_set(0_u16..300, 0..60),
             other in proptest::collection::btree_set(0_u16..300, 0..60),
-            page in 1_i32..20, most in 1_usize..30, modulus in 1_u16..5,
+            page in 1_i32..20, max in 1_usize..30, modulus in 1_u16..5,
         ) {
             let (one, other): (Vec<u16>, Vec<u16>) = (one.into_iter().collect(), other.into_iter().collect());
             let shown = |number: u16| number.is_multiple_of(modulus);
@@ -241,8 +241,8 @@ mod tests {
             let (mut seen, mut after) = (Vec::new(), None::<String>);
             loop {
                 let at = after.as_deref();
-                let first = leg(&one, |_| true, usize::from(size(page).get()), at);
-                let (items, next) = merge(vec![first, leg(&other, shown, most, at)], size(page));
+                let first = query_result(&one, |_| true, usize::from(size(page).get()), at);
+                let (items, next) = merge(vec![first, query_result(&other, shown, max, at)], size(page));
                 prop_assert!(items.len() <= usize::from(size(page).get()));
                 seen.extend(items);
                 match next {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn places_begin_after_the_one_that_was_reached_and_never_before_the_range() {
+    fn range_resumes_after_reached_position() {
         let at = |second| Some(Timestamp::from_second(second).unwrap());
         let place = "1970-01-01T00:02:00Z#id";
         let places = |from, to, after| Range { from, to }.places(after);

@@ -1,4 +1,4 @@
-//! The process of sessions.
+//! Entry point of the sessions process.
 
 use std::process::ExitCode;
 
@@ -8,21 +8,21 @@ use chassis::identity::Keys;
 use dynamo::TableDef;
 use kernel::BoxError;
 
-struct This;
+struct Sessions;
 
-/// The settings of the process.
+/// Settings of the process.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 struct Config {
-    /// Where vault listens, for the keys that notes are sealed with.
+    /// Address of the vault service, for the keys that notes are sealed with.
     #[arg(long, env = "MESH_VAULT_ADDRESS", default_value = "http://127.0.0.1:50054")]
     vault_address: String,
 
-    /// Where mapping listens, for who is related.
+    /// Address of the mapping service, for the relations of clients and therapists.
     #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = "http://127.0.0.1:50055")]
     mapping_address: String,
 
-    /// Where appointments listens, which is told what becomes of slots.
+    /// Address of the appointments service, which receives the events of slots.
     #[arg(long, env = "MESH_APPOINTMENTS_ADDRESS", default_value = "http://127.0.0.1:50059")]
     appointments_address: String,
 
@@ -33,23 +33,23 @@ struct Config {
     events: outbox::Config,
 }
 
-impl Domain for This {
+impl Domain for Sessions {
     const NAME: &'static str = sessions::NAME;
     const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&sessions::SESSIONS];
     type Config = Config;
 
-    async fn build(config: Config, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
+    async fn build(config: Config, context: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
         let Config { vault_address, mapping_address, appointments_address, keyring, events } = config;
         let deps = sessions::Deps {
-            vault: given.upstream(&vault_address)?,
-            mapping: given.upstream(&mapping_address)?,
-            appointments: given.upstream(&appointments_address)?,
+            vault: context.upstream(&vault_address)?,
+            mapping: context.upstream(&mapping_address)?,
+            appointments: context.upstream(&appointments_address)?,
             keyring,
             events,
-            dynamodb: given.dynamodb,
-            secrets: given.secrets,
-            platform: given.platform,
+            dynamodb: context.dynamodb,
+            secrets: context.secrets,
+            platform: context.platform,
         };
         Ok((sessions::build(deps)?, None))
     }
@@ -57,13 +57,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    bootstrap::run::<This>().await
+    bootstrap::run::<Sessions>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn no_setting_is_there_twice() {
-        bootstrap::check::<super::This>();
+    fn settings_are_unique() {
+        bootstrap::check::<super::Sessions>();
     }
 }

@@ -1,40 +1,40 @@
-//! The types of sessions: none can hold a value that the contract forbids, and none prints notes.
+//! Domain types of sessions. They can't hold a value that the contract forbids, and don't print notes.
 
 use kernel::{AppointmentId, ClientId, FreeText, SessionId, TherapistId, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::slot::{HourMinute, Slot};
 
-/// Where a session stands, as people see it.
+/// Status of a session, as people see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum Status {
-    /// Any client may ask for it, until it begins.
+    /// Open to requests of any client, until it begins.
     Available,
-    /// It is for one client.
+    /// Booked for one client.
     Booked,
-    /// It does not take place.
+    /// It doesn't take place.
     Cancelled,
 }
 
-/// For whom a session is booked.
+/// Client and appointment that a session is booked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Booking {
     pub(crate) client: ClientId,
     pub(crate) appointment: AppointmentId,
 }
 
-/// Where a session stands.
+/// State of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Available,
-    /// Booked for nobody is what had begun when its client's account ended.
+    /// Without a booking if the client's account ended after the session began.
     Booked(Option<Booking>),
-    /// With the client whom it was booked for, if it was.
+    /// With the client whom it was booked for, if any.
     Cancelled(Option<ClientId>),
 }
 
-/// A session, without its notes.
+/// Session without its notes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Session {
     pub(crate) id: SessionId,
@@ -44,7 +44,7 @@ pub(crate) struct Session {
     pub(crate) version: Version,
 }
 
-/// A session as its therapist sees it. The store makes it for an [`Own`](crate::policy::Own) alone.
+/// A session as its therapist sees it. The store returns it only for an [`Own`](crate::policy::Own).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OwnSession {
     pub(crate) session: Session,
@@ -52,7 +52,7 @@ pub(crate) struct OwnSession {
     pub(crate) private_notes: FreeText,
 }
 
-/// A session as a client sees it. What is private to the therapist has no place in it.
+/// A session as a client sees it. It can't hold private notes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClientSession {
     pub(crate) session: Session,
@@ -60,31 +60,31 @@ pub(crate) struct ClientSession {
     pub(crate) shared_notes: FreeText,
 }
 
-/// A new session, as a therapist tells it.
+/// A new session.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) slot: Slot,
-    /// The client whom it is for at once.
+    /// Client to book it for.
     pub(crate) client: Option<ClientId>,
     pub(crate) shared_notes: FreeText,
     pub(crate) private_notes: FreeText,
 }
 
-/// What is to change of a session; what is not there stays.
+/// Change of a session; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Change {
     pub(crate) date: Option<kernel::OffsetDateTime>,
     pub(crate) start: Option<HourMinute>,
     pub(crate) end: Option<HourMinute>,
     pub(crate) status: Option<Status>,
-    /// Whose the session is taken to be: nothing that can be changed.
+    /// Expected client, which can't be changed.
     pub(crate) client: Option<String>,
     pub(crate) notes: NotesChange,
-    /// The version that the change is meant for.
+    /// Expected version of the session.
     pub(crate) expected: Option<Version>,
 }
 
-/// What is to change of the notes; what is not there stays.
+/// Change of the notes; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NotesChange {
     pub(crate) shared: Option<FreeText>,
@@ -100,7 +100,7 @@ impl State {
         }
     }
 
-    /// The client whose session it is or was.
+    /// Returns the client whose session it is or was.
     pub(crate) const fn client(self) -> Option<ClientId> {
         match self {
             Self::Available | Self::Booked(None) | Self::Cancelled(None) => None,
@@ -108,7 +108,7 @@ impl State {
         }
     }
 
-    /// The appointment that it is booked for.
+    /// Returns the appointment that it is booked for.
     pub(crate) const fn appointment(self) -> Option<AppointmentId> {
         match self {
             Self::Booked(Some(Booking { appointment, .. })) => Some(appointment),
@@ -116,7 +116,7 @@ impl State {
         }
     }
 
-    /// Whether it takes time of its therapist.
+    /// Returns whether it takes time of its therapist.
     pub(crate) const fn takes_time(self) -> bool {
         !matches!(self, Self::Cancelled(_))
     }

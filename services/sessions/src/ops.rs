@@ -1,4 +1,4 @@
-//! What a therapist can do with the own sessions, and what people can read. Lists are in `list`, slots in `slots`.
+//! Use cases of sessions: creating, reading, changing and deleting them. Lists are in `list`, slots in `slots`.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use crate::calendar::{self, Busy};
 use crate::change::{self, Plan};
 use crate::contact::{Contact, account_ended, no_client};
 use crate::model::{Booking, Change, ClientSession, Draft, OwnSession, Session, State};
-use crate::policy::{Own, Visit};
-use crate::store::{Store, Written, place};
-use crate::stored::{Keys, Note, Sealings, Stored, Vessel, reader};
-use crate::transition::{self, Happened, Step};
+use crate::policy::{ClientPermit, Own};
+use crate::store::{Store, Written, session_key};
+use crate::stored::{Keys, Note, NoteSealContext, SealedNotes, Stored, reader};
+use crate::transition::{self, PendingEvent, Step};
 
-/// How often a change is tried against others of the same session, or the same day.
-const ATTEMPTS: u32 = 16;
-/// The most that is waited before the second attempt; it doubles with every further one, up to [`LONGEST`].
-const FIRST_PAUSE: Duration = Duration::from_millis(4);
-const LONGEST: Duration = Duration::from_millis(256);
-/// The most that somebody who calls waits for others to hear of what is durable already. Recovery tells them else.
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// Maximum attempts of a change under contention for the same session or day.
+const MAX_ATTEMPTS: u32 = 16;
+/// Maximum pause before the second attempt; it doubles with every further one, up to [`MAX_BACKOFF`].
+const INITIAL_BACKOFF: Duration = Duration::from_millis(4);
+const MAX_BACKOFF: Duration = Duration::from_millis(256);
+/// Maximum time a caller waits for the delivery of a stored event. Recovery delivers it otherwise.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The use cases and what they need.
+/// Use cases and their dependencies.
 pub(crate) struct Ops {
     pub(crate) store: Store,
     pub(crate) tokens: PageTokens,
@@ -42,10 +42,10 @@ impl Ops {
         self.platform.clock.now()
     }
 
-    /// What the same request has made before, as it is now.
+    /// Returns the session that the same request created before, in its current state.
     ///
     /// # Errors
-    /// ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`), or NOT_FOUND when it was removed since.
+    /// ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`); NOT_FOUND when it was removed since.
     pub(crate) async fn replayed(
         &self,
         context: &Context,
@@ -71,13 +71,13 @@ impl Ops {
             self.contact.record(context, client).await?;
             people.0.extend(self.keys(context, [client.into()]).await?.0);
         }
-        let new = self.drafted(permit, &draft, &people)?;
+        let new = self.seal_draft(permit, &draft, &people)?;
         let busy = Busy::of(new.session());
-        for attempt in 0..ATTEMPTS {
+        for attempt in 0..MAX_ATTEMPTS {
             let days = self.store.calendar(permit, calendar::days(busy)).await?;
             let days = match days.with(new.session().id, busy) {
                 Ok(days) => days,
-                // What is at that time may be what this very request has made.
+                // The session at that time may be the one that this request has created.
                 Err(overlaps) => {
                     return self.replayed(context, permit, claim).await?.ok_or(overlaps);
                 }
@@ -88,14 +88,14 @@ impl Ops {
                     return self.shown(permit, &new, &people);
                 }
                 Written::Replayed(id) => return self.own(context, permit, id).await,
-                Written::Conflict => self.pause(attempt).await,
+                Written::Conflict => self.backoff(attempt).await,
             }
         }
         Err(conflict())
     }
 
-    /// A session as a draft says, sealed.
-    fn drafted(&self, permit: Own, draft: &Draft, keys: &Keys) -> Result<Stored> {
+    /// Creates a session from a draft, with its notes sealed.
+    fn seal_draft(&self, permit: Own, draft: &Draft, keys: &Keys) -> Result<Stored> {
         let Draft { slot, client, shared_notes, private_notes } = draft;
         let Platform { clock, entropy, .. } = &self.platform;
         let id = SessionId::generate(&**clock, &**entropy);
@@ -106,11 +106,11 @@ impl Ops {
         let session = Session { id, therapist: permit.therapist(), slot: *slot, state, version: Version::FIRST };
         let own = keys.of(permit.therapist()).ok_or_else(account_ended)?;
         let readers = keys.of(reader(&session)).ok_or_else(no_client)?;
-        let sealings = Sealings {
-            private: self.vessel(id, Note::Private).seal(own, private_notes, &**entropy)?,
-            shared: self.vessel(id, Note::Shared).seal(readers, shared_notes, &**entropy)?,
+        let sealed_notes = SealedNotes {
+            private: self.seal_context(id, Note::Private).seal(own, private_notes, &**entropy)?,
+            shared: self.seal_context(id, Note::Shared).seal(readers, shared_notes, &**entropy)?,
         };
-        Ok(Stored::new(session, sealings, self.marked(step)))
+        Ok(Stored::new(session, sealed_notes, self.pending_event(step)))
     }
 
     /// Changes a session, or its notes.
@@ -122,21 +122,21 @@ impl Ops {
         change: &Change,
     ) -> Result<OwnSession> {
         let mut meant = None;
-        for attempt in 0..ATTEMPTS {
+        for attempt in 0..MAX_ATTEMPTS {
             let old = self.store.own(permit, id).await?.ok_or_else(no_session)?;
-            // What was written for one reader must not reach another who came while it was being stored.
+            // Notes written for one reader must not reach another one who arrived meanwhile.
             if change.notes.shared.is_some() && *meant.get_or_insert(reader(old.session())) != reader(old.session()) {
                 return Err(conflict());
             }
             let Plan { session, step } = change::plan(old.session(), change, self.now())?;
             if step.is_some() && old.pending().is_some() {
-                self.settle(context, &old).await?;
+                self.deliver_pending(context, &old).await?;
                 continue;
             }
             let keys = self.own_keys(context, permit, Some(&old)).await?;
-            let sealings = self.changed_notes(&old, &session, change, &keys)?;
-            let pending = if step.is_some() { self.marked(step) } else { old.pending() };
-            let new = Stored::new(session, sealings, pending);
+            let sealed_notes = self.changed_notes(&old, &session, change, &keys)?;
+            let pending = if step.is_some() { self.pending_event(step) } else { old.pending() };
+            let new = Stored::new(session, sealed_notes, pending);
             match self.replace(permit, &old, &new).await? {
                 Written::Done => {
                     if step.is_some() {
@@ -144,13 +144,13 @@ impl Ops {
                     }
                     return self.shown(permit, &new, &keys);
                 }
-                Written::Conflict | Written::Replayed(_) => self.pause(attempt).await,
+                Written::Conflict | Written::Replayed(_) => self.backoff(attempt).await,
             }
         }
         Err(conflict())
     }
 
-    /// Replaces a session, and with it the days in which it takes other time than before.
+    /// Replaces a session, and the days in which its time changes.
     async fn replace(&self, permit: Own, old: &Stored, new: &Stored) -> Result<Written> {
         let (before, after) = (Busy::of(old.session()), Busy::of(new.session()));
         if before == after {
@@ -161,16 +161,17 @@ impl Ops {
         self.store.replace(old, new, Some(&days)).await
     }
 
-    /// The notes of a changed session. What becomes available again loses those that its client could read, also if they are
-    /// sent back with the change: they must not reach the next one. Others that come with it are for that one.
-    fn changed_notes(&self, old: &Stored, new: &Session, change: &Change, keys: &Keys) -> Result<Sealings> {
+    /// Returns the notes of a changed session. A session that becomes available again loses the notes that its client
+    /// could read, even if the change sends them back: they must not reach the next client. New notes in the change are
+    /// kept.
+    fn changed_notes(&self, old: &Stored, new: &Session, change: &Change, keys: &Keys) -> Result<SealedNotes> {
         let entropy = &*self.platform.entropy;
-        let Sealings { private, shared } = old.sealings().clone();
+        let SealedNotes { private, shared } = old.sealed_notes().clone();
         let private = match &change.notes.private {
             None => private,
             Some(notes) => {
                 let key = keys.of(new.therapist).ok_or_else(account_ended)?;
-                self.vessel(new.id, Note::Private).seal(key, notes, entropy)?
+                self.seal_context(new.id, Note::Private).seal(key, notes, entropy)?
             }
         };
         let is_handed_back = reader(new) != reader(old.session());
@@ -180,27 +181,31 @@ impl Ops {
             Some(notes) if is_handed_back && *notes == old.shared_notes(self.store.table(), keys)? => None,
             Some(notes) => {
                 let ending = || Error::unavailable("the client's account is just ending");
-                self.vessel(new.id, Note::Shared).seal(keys.of(reader(new)).ok_or_else(ending)?, notes, entropy)?
+                self.seal_context(new.id, Note::Shared).seal(
+                    keys.of(reader(new)).ok_or_else(ending)?,
+                    notes,
+                    entropy,
+                )?
             }
         };
-        Ok(Sealings { private, shared })
+        Ok(SealedNotes { private, shared })
     }
 
-    /// Removes a session, once those who have a part in it have heard that it does not take place.
+    /// Removes a session, after subscribers have taken the event of its cancellation.
     pub(crate) async fn delete(&self, context: &Context, permit: Own, id: SessionId) -> Result<()> {
-        for attempt in 0..ATTEMPTS {
+        for attempt in 0..MAX_ATTEMPTS {
             let Some(old) = self.store.own(permit, id).await? else {
                 return if attempt == 0 { Err(no_session()) } else { Ok(()) };
             };
             if old.pending().is_some() {
-                self.settle(context, &old).await?;
+                self.deliver_pending(context, &old).await?;
             } else if old.session().state.takes_time() {
                 let step = transition::cancel(old.session().state);
                 let session = Session { state: step.state, version: old.session().version.next(), ..*old.session() };
-                let new = Stored::new(session, old.sealings().clone(), self.marked(Some(step)));
+                let new = Stored::new(session, old.sealed_notes().clone(), self.pending_event(Some(step)));
                 match self.replace(permit, &old, &new).await? {
                     Written::Done => {}
-                    Written::Conflict | Written::Replayed(_) => self.pause(attempt).await,
+                    Written::Conflict | Written::Replayed(_) => self.backoff(attempt).await,
                 }
             } else if self.store.remove(&old).await? {
                 return Ok(());
@@ -209,36 +214,36 @@ impl Ops {
         Err(conflict())
     }
 
-    /// An own session.
+    /// Returns a session of the calling therapist.
     pub(crate) async fn own(&self, context: &Context, permit: Own, id: SessionId) -> Result<OwnSession> {
         let stored = self.store.own(permit, id).await?.ok_or_else(no_session)?;
         let keys = self.keys(context, stored.readers()).await?;
         self.shown(permit, &stored, &keys)
     }
 
-    /// A session as a client sees it.
-    pub(crate) async fn seen(&self, context: &Context, permit: Visit, id: SessionId) -> Result<ClientSession> {
+    /// Returns a session as the client sees it.
+    pub(crate) async fn seen(&self, context: &Context, permit: ClientPermit, id: SessionId) -> Result<ClientSession> {
         let seen = self.store.seen(permit, id).await?.ok_or_else(no_session)?;
         let client = permit.client();
         let keys = self.keys(context, seen.is_sealed().then_some(client.into())).await?;
         seen.open(self.store.table(), keys.of(client))
     }
 
-    /// Where notes of a session are sealed for.
-    pub(crate) const fn vessel(&self, id: SessionId, note: Note) -> Vessel<'_> {
-        Vessel { table: self.store.table(), id, note }
+    /// Returns the context in which notes of a session are sealed.
+    pub(crate) const fn seal_context(&self, id: SessionId, note: Note) -> NoteSealContext<'_> {
+        NoteSealContext { table: self.store.table(), id, note }
     }
 
     fn shown(&self, permit: Own, stored: &Stored, keys: &Keys) -> Result<OwnSession> {
         stored.own(permit, self.store.table(), keys)?.ok_or_else(no_session)
     }
 
-    /// The keys of people, as far as they have one.
+    /// Returns the keys of these people; a destroyed key is missing.
     pub(crate) async fn keys(&self, context: &Context, people: impl IntoIterator<Item = UserId>) -> Result<Keys> {
         self.keyring.keys(context, people).await.map(Keys)
     }
 
-    /// The therapist's key, without which nothing is written, and that of the client of a session.
+    /// Returns the therapist's key, which every write requires, and that of the client of a session.
     async fn own_keys(&self, context: &Context, permit: Own, session: Option<&Stored>) -> Result<Keys> {
         let therapist = permit.therapist().into();
         let reader = session.map(|stored| reader(stored.session()));
@@ -246,34 +251,34 @@ impl Ops {
         if keys.of(therapist).is_some() { Ok(keys) } else { Err(account_ended()) }
     }
 
-    /// What becomes pending by a step.
-    pub(crate) fn marked(&self, step: Option<Step>) -> Option<(Mark, Happened)> {
-        let happened = step.and_then(|step| step.happened)?;
-        Some((Mark::new(&*self.platform.clock, &*self.platform.entropy), happened))
+    /// Returns the event that a step makes pending.
+    pub(crate) fn pending_event(&self, step: Option<Step>) -> Option<(Mark, PendingEvent)> {
+        let event = step.and_then(|step| step.event)?;
+        Some((Mark::new(&*self.platform.clock, &*self.platform.entropy), event))
     }
 
-    /// Tells others what is pending. It is durable: what fails here is done by recovery.
+    /// Delivers the pending event. A failure is left to recovery, as the event is stored.
     pub(crate) async fn announce(&self, context: &Context, stored: &Stored) {
-        // Who was not told is in the log by now.
-        let _later = self.settle(context, stored).await;
+        // A failed delivery is logged already.
+        let _later = self.deliver_pending(context, stored).await;
     }
 
-    /// Tells others what is pending.
+    /// Delivers the pending event to subscribers.
     ///
     /// # Errors
-    /// UNAVAILABLE when somebody could not be told.
-    pub(crate) async fn settle(&self, context: &Context, stored: &Stored) -> Result<()> {
+    /// UNAVAILABLE when a delivery failed.
+    pub(crate) async fn deliver_pending(&self, context: &Context, stored: &Stored) -> Result<()> {
         let Some(event) = stored.event()? else { return Ok(()) };
         let rest = context.deadline.saturating_duration_since(Instant::now());
-        let context = context.renewed(TIMEOUT.min(rest / 2));
-        self.outbox.deliver(&context, &place(stored.session().id), event).await.map_err(Error::unavailable)
+        let context = context.renewed(DELIVERY_TIMEOUT.min(rest / 2));
+        self.outbox.deliver(&context, &session_key(stored.session().id), event).await.map_err(Error::unavailable)
     }
 
-    /// Waits before the next attempt: as long as chance says, so that those who met don't meet again.
-    pub(crate) async fn pause(&self, attempt: u32) {
-        let most = FIRST_PAUSE.saturating_mul(1 << attempt.min(10)).min(LONGEST);
+    /// Waits before the next attempt, with random jitter so that contenders don't collide again.
+    pub(crate) async fn backoff(&self, attempt: u32) {
+        let max = INITIAL_BACKOFF.saturating_mul(1 << attempt.min(10)).min(MAX_BACKOFF);
         let [byte] = self.platform.entropy.array();
-        tokio::time::sleep(most * u32::from(byte) / 255).await;
+        tokio::time::sleep(max * u32::from(byte) / 255).await;
     }
 }
 
@@ -286,12 +291,12 @@ fn conflict() -> Error {
     Error::new(Kind::Aborted, "CONFLICT", message).retry_after(Duration::from_secs(1))
 }
 
-/// The answer to a service: others keep changing the same session.
+/// Returns the error for a calling service when a session is under contention.
 pub(crate) fn contended() -> Error {
     Error::unavailable("a session keeps changing")
 }
 
-/// How often a service's change is tried.
+/// Returns the attempts of a change by a service.
 pub(crate) const fn attempts() -> std::ops::Range<u32> {
-    0..ATTEMPTS
+    0..MAX_ATTEMPTS
 }

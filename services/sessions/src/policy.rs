@@ -1,41 +1,41 @@
-//! Who may do what with a session. Pure: the store takes the permits that are made here and nowhere else.
+//! Access policy of sessions. Pure: the store requires the permits that only this module creates.
 
 use kernel::{ClientId, Error, Kind, Person, Role, TherapistId, UserId};
 
 use crate::model::{Session, State};
 
-/// The right to everything of the own sessions, and to nothing of others.
+/// Permit of a therapist for full access to the own sessions only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Own(TherapistId);
 
-/// The right of a client to see sessions, as far as each is shown.
+/// Permit of a client to see sessions, each within its [`Visibility`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Visit(ClientId);
+pub(crate) struct ClientPermit(ClientId);
 
-/// The right to give slots to appointments and to take them back: of what notes say it shows nothing.
+/// Permit to reserve and release slots for appointments, without access to the text of notes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slots(());
 
-/// The right, and the duty, to do with the sessions of an ended account what its end demands.
+/// Permit to delete the data of an ended account.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum AccountDeletionPermit {
     Client(ClientId),
     Therapist(TherapistId),
 }
 
-/// The side that somebody who calls is on.
+/// Side of the caller, with its permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     Therapist(Own),
-    Client(Visit),
+    Client(ClientPermit),
 }
 
-/// What a client sees of a session.
+/// Part of a session that a client sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sight {
-    /// When it is, and whose.
+pub(crate) enum Visibility {
+    /// Time and therapist only.
     Slot,
-    /// The shared notes too: it is or was for this client.
+    /// The shared notes too, as it is or was booked for this client.
     Shared,
 }
 
@@ -49,29 +49,31 @@ impl Own {
     }
 }
 
-impl Visit {
+impl ClientPermit {
     pub(crate) const fn client(self) -> ClientId {
         self.0
     }
 
-    /// What is seen of a session; nothing, of one that is or was for somebody else, or for nobody without being available.
-    pub(crate) fn sees(self, session: &Session) -> Option<Sight> {
+    /// Returns the visibility of a session; None if it is neither available nor is or was booked for this client.
+    pub(crate) fn sees(self, session: &Session) -> Option<Visibility> {
         match session.state {
-            State::Available => Some(Sight::Slot),
-            State::Booked(_) | State::Cancelled(_) => (session.state.client() == Some(self.0)).then_some(Sight::Shared),
+            State::Available => Some(Visibility::Slot),
+            State::Booked(_) | State::Cancelled(_) => {
+                (session.state.client() == Some(self.0)).then_some(Visibility::Shared)
+            }
         }
     }
 }
 
 impl Slots {
-    /// For the service of appointments, which the rule of the RPCs lets in alone.
+    /// Creates the permit for the appointments service, the only caller that the access rule of these RPCs admits.
     pub(crate) const fn of_appointments() -> Self {
         Self(())
     }
 }
 
 impl AccountDeletionPermit {
-    /// For the end of this account.
+    /// Creates the permit for an ended account.
     pub(crate) fn of_ended(account: UserId, role: Role) -> Self {
         match role {
             Role::Client => Self::Client(account.into()),
@@ -80,29 +82,29 @@ impl AccountDeletionPermit {
     }
 }
 
-/// The side of a person.
+/// Returns the side of a person.
 pub(crate) fn side(person: Person) -> Side {
     match person.role {
-        Role::Client => Side::Client(Visit(person.user_id.into())),
+        Role::Client => Side::Client(ClientPermit(person.user_id.into())),
         Role::Therapist => Side::Therapist(Own(person.user_id.into())),
     }
 }
 
-/// The right of a client who asks for a slot to see sessions.
+/// Returns the permit of a client who asks for a slot.
 ///
 /// # Errors
 /// PERMISSION_DENIED (`ROLE_NOT_ALLOWED`) for a therapist.
-pub(crate) fn asking(person: Person) -> Result<Visit, Error> {
+pub(crate) fn require_client(person: Person) -> Result<ClientPermit, Error> {
     match side(person) {
-        Side::Client(visit) => Ok(visit),
+        Side::Client(permit) => Ok(permit),
         Side::Therapist(_) => {
             Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients ask for sessions"))
         }
     }
 }
 
-/// The side of a person who may have named both people of a session: the one of the own kind must be the caller. Another
-/// account gets the same answer whether it exists or not.
+/// Returns the side of a person who may have named both people of a session. The one in the caller's role must be the
+/// caller; the error for another account is the same whether it exists or not.
 pub(crate) fn side_of(person: Person, therapist: &str, client: &str) -> Result<Side, Error> {
     let (field, named) = match person.role {
         Role::Client => ("clientId", client),
@@ -115,7 +117,7 @@ pub(crate) fn side_of(person: Person, therapist: &str, client: &str) -> Result<S
     Err(Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", message))
 }
 
-/// The right of a therapist who may have named whose session it is.
+/// Returns the permit of a therapist, who may have named the therapist of the session.
 pub(crate) fn own(person: Person, therapist: &str) -> Result<Own, Error> {
     match side_of(person, therapist, "")? {
         Side::Therapist(own) => Ok(own),
@@ -133,7 +135,7 @@ mod tests {
 
     use super::*;
     use crate::model::Booking;
-    use crate::slot::{Slot, Told};
+    use crate::slot::{Slot, SlotSpec};
 
     const CLIENT: ClientId = ClientId::from_bytes([1; 16]);
     const OTHER: ClientId = ClientId::from_bytes([2; 16]);
@@ -145,34 +147,35 @@ mod tests {
 
     fn session(state: State) -> Session {
         let date = "2026-12-01T09:00:00Z".parse().unwrap();
-        let slot = Slot::new(Told { date, start: None, end: "10:00".parse().unwrap() }).unwrap();
+        let slot = Slot::new(SlotSpec { date, start: None, end: "10:00".parse().unwrap() }).unwrap();
         Session { id: SessionId::from_bytes([7; 16]), therapist: THERAPIST, slot, state, version: Version::FIRST }
     }
 
     #[test]
-    fn who_sees_what_of_a_session_in_which_state() {
+    fn visibility_depends_on_state_and_client() {
         let booked = |client| State::Booked(Some(Booking { client, appointment: AppointmentId::from_bytes([4; 16]) }));
         let cases = [
-            (State::Available, Some(Sight::Slot)),
-            (booked(CLIENT), Some(Sight::Shared)),
+            (State::Available, Some(Visibility::Slot)),
+            (booked(CLIENT), Some(Visibility::Shared)),
             (booked(OTHER), None),
             (State::Booked(None), None),
-            (State::Cancelled(Some(CLIENT)), Some(Sight::Shared)),
+            (State::Cancelled(Some(CLIENT)), Some(Visibility::Shared)),
             (State::Cancelled(Some(OTHER)), None),
             (State::Cancelled(None), None),
         ];
-        let visit = asking(person(Role::Client, 1)).unwrap();
-        assert_eq!(asking(person(Role::Therapist, 1)).unwrap_err().reason(), "ROLE_NOT_ALLOWED");
+        let permit = require_client(person(Role::Client, 1)).unwrap();
+        assert_eq!(require_client(person(Role::Therapist, 1)).unwrap_err().reason(), "ROLE_NOT_ALLOWED");
         let therapist = |byte| own(person(Role::Therapist, byte), "").unwrap();
         for (state, expected) in cases {
-            assert_eq!(visit.sees(&session(state)), expected, "{state:?}");
+            assert_eq!(permit.sees(&session(state)), expected, "{state:?}");
             assert!(therapist(3).owns(&session(state)), "{state:?}");
             assert!(!therapist(1).owns(&session(state)), "a therapist sees the own ones alone: {state:?}");
         }
     }
 
+    /// The error is the same whether the other account exists or not.
     #[test]
-    fn who_names_another_account_of_the_own_kind_is_refused_whether_it_exists_or_not() {
+    fn foreign_account_of_own_kind_is_refused() {
         let id = |byte| UserId::from_bytes([byte; 16]).to_string();
         let denied = Some("NOT_YOUR_ACCOUNT");
         for (role, therapist, client, expected) in [

@@ -1,4 +1,4 @@
-//! A session as it is written in the table.
+//! Item format of a session in the table.
 
 use dynamo::seal::Sealed;
 use kernel::{AppointmentId, ClientId, Error, Result, SessionId, TherapistId, Version};
@@ -6,14 +6,14 @@ use outbox::Mark;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Booking, Session, State, Status};
-use crate::slot::{Slot, Told};
+use crate::slot::{Slot, SlotSpec};
 use crate::store::{position, therapist_status};
-use crate::stored::{Sealings, Stored};
-use crate::transition::Happened;
+use crate::stored::{SealedNotes, Stored};
+use crate::transition::PendingEvent;
 
-/// The attribute that says what happened, while that is pending.
-pub(crate) const HAPPENED: &str = "happened";
-/// The attribute that every change counts up.
+/// Attribute of the pending event.
+pub(crate) const PENDING_EVENT: &str = "happened";
+/// Attribute that every change increments.
 pub(crate) const VERSION: &str = "version";
 
 #[derive(Serialize, Deserialize)]
@@ -25,22 +25,22 @@ pub(crate) struct Row {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     appointment_id: Option<AppointmentId>,
     #[serde(flatten)]
-    told: Told,
+    spec: SlotSpec,
     status: Status,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     private_notes: Option<Sealed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     shared_notes: Option<Sealed>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    happened: Option<Happened>,
+    #[serde(rename = "happened", default, skip_serializing_if = "Option::is_none")]
+    event: Option<PendingEvent>,
     version: Version,
-    /// The order of the indexes.
+    /// Sort key of the indexes.
     starts: String,
-    /// The partition of the index by status.
+    /// Partition of the index by status.
     therapist_status: String,
 }
 
-/// A row and the mark of its event.
+/// Row and the mark of its event.
 #[derive(Serialize)]
 pub(crate) struct Marked {
     #[serde(flatten)]
@@ -50,21 +50,21 @@ pub(crate) struct Marked {
 }
 
 impl Row {
-    /// What is written of a session.
+    /// Converts a session to its item.
     pub(crate) fn written(stored: &Stored) -> Marked {
         let Session { id, therapist, slot, state, version } = *stored.session();
-        let Sealings { private, shared } = stored.sealings().clone();
-        let (mark, happened) = stored.pending().unzip();
+        let SealedNotes { private, shared } = stored.sealed_notes().clone();
+        let (mark, event) = stored.pending().unzip();
         let row = Self {
             session_id: id,
             therapist_id: therapist,
             client_id: state.client(),
             appointment_id: state.appointment(),
-            told: slot.told(),
+            spec: slot.spec(),
             status: state.status(),
             private_notes: private,
             shared_notes: shared,
-            happened,
+            event,
             version,
             starts: position(slot.start(), id),
             therapist_status: therapist_status(therapist, state.status()),
@@ -72,23 +72,23 @@ impl Row {
         Marked { row, mark }
     }
 
-    /// The parts of a session.
-    pub(crate) fn parts(self) -> Result<(Session, Sealings, Option<Happened>)> {
+    /// Converts an item to the parts of a session.
+    pub(crate) fn parts(self) -> Result<(Session, SealedNotes, Option<PendingEvent>)> {
         let Self {
             session_id,
             therapist_id,
             client_id,
             appointment_id,
-            told,
+            spec,
             status,
             private_notes,
             shared_notes,
-            happened,
+            event,
             version,
             starts: _,
             therapist_status: _,
         } = self;
-        let slot = Slot::new(told).map_err(|_| Error::internal("a stored session has no time"))?;
+        let slot = Slot::new(spec).map_err(|_| Error::internal("a stored session has no time"))?;
         let state = match status {
             Status::Available => State::Available,
             Status::Booked => {
@@ -98,6 +98,6 @@ impl Row {
             Status::Cancelled => State::Cancelled(client_id),
         };
         let session = Session { id: session_id, therapist: therapist_id, slot, state, version };
-        Ok((session, Sealings { private: private_notes, shared: shared_notes }, happened))
+        Ok((session, SealedNotes { private: private_notes, shared: shared_notes }, event))
     }
 }

@@ -1,4 +1,4 @@
-//! The RPCs that people call: a request enters, is translated, handed on, and its answer translated back.
+//! Public RPCs: converts requests, calls the use cases and converts their results.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::ops::Ops;
 use crate::policy::{self, Side};
 use crate::wire;
 
-/// What idempotency keys of this RPC are kept apart by from those of others.
+/// RPC name that scopes idempotency keys.
 const CREATE: &str = "/therapy.sessions.v1.SessionService/CreateSession";
 
-/// The services of the protos.
+/// Implementation of the gRPC services.
 #[derive(Clone)]
 pub(crate) struct Sessions(pub(crate) Arc<Ops>);
 
@@ -26,8 +26,8 @@ impl Sessions {
         let wire::List { therapist, client, search } = wire::list(request)?;
         match side {
             Side::Therapist(own) => Ok(self.0.list_own(&context, own, client, &search).await?.map(wire::own)),
-            Side::Client(visit) => {
-                Ok(self.0.list_seen(&context, visit, therapist, client, &search).await?.map(wire::seen))
+            Side::Client(permit) => {
+                Ok(self.0.list_seen(&context, permit, therapist, client, &search).await?.map(wire::seen))
             }
         }
     }
@@ -39,7 +39,7 @@ impl Sessions {
         let permit = policy::own(person, &session.therapist_id)?;
         let key = context.idempotency_key.as_deref();
         let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
-        // What was made already may be in the past by now: it is looked for before the request is judged.
+        // The replay is looked up before validation: the start of a session created before may be in the past by now.
         if let Ok(claim) = &claim
             && let Some(made) = self.0.replayed(&context, permit, claim.as_ref()).await?
         {
@@ -53,7 +53,7 @@ impl Sessions {
         let id = wire::session_id(&request.session_id)?;
         match policy::side(context.person()?) {
             Side::Therapist(own) => self.0.own(&context, own, id).await.map(wire::own),
-            Side::Client(visit) => self.0.seen(&context, visit, id).await.map(wire::seen),
+            Side::Client(permit) => self.0.seen(&context, permit, id).await.map(wire::seen),
         }
     }
 

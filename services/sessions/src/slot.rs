@@ -1,4 +1,4 @@
-//! When a session takes place.
+//! The time at which a session takes place.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub(crate) struct HourMinute(Time);
 
 impl HourMinute {
-    /// A time of a day, if it is of whole minutes.
+    /// Returns the time of a day, if it is of whole minutes.
     fn of(time: Time) -> Option<Self> {
         (time.second() == 0 && time.subsec_nanosecond() == 0).then_some(Self(time))
     }
@@ -57,37 +57,37 @@ impl<'de> Deserialize<'de> for HourMinute {
     }
 }
 
-/// How a therapist says when a session takes place.
+/// Time of a session as the therapist specified it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Told {
-    /// The day, in its offset.
+pub(crate) struct SlotSpec {
+    /// Day, in its offset.
     #[serde(rename = "session_date")]
     pub(crate) date: OffsetDateTime,
-    /// When it starts on that day; not told, at the date's own time.
+    /// Start on that day; if `None`, the date's own time.
     #[serde(rename = "start_time", default, skip_serializing_if = "Option::is_none")]
     pub(crate) start: Option<HourMinute>,
-    /// When it ends on that day.
+    /// End on that day.
     #[serde(rename = "end_time")]
     pub(crate) end: HourMinute,
 }
 
-/// When a session takes place: it starts at a whole minute, and ends at a later one of the same day in its offset.
+/// Time of a session: it starts at a whole minute, and ends at a later one of the same day in its offset.
 ///
 /// So it lasts less than 24 hours, and touches two days of UTC at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slot {
-    told: Told,
+    spec: SlotSpec,
     start: Timestamp,
     end: Timestamp,
 }
 
-/// A field of what was told that is wrong, and why.
-pub(crate) type Wrong = (&'static str, TextError);
+/// An invalid field of a [`SlotSpec`], and its error.
+pub(crate) type FieldError = (&'static str, TextError);
 
 impl Slot {
-    /// The slot that is told.
-    pub(crate) fn new(told: Told) -> Result<Self, Wrong> {
-        let Told { date, start, end } = told;
+    /// Computes the slot of a specification.
+    pub(crate) fn new(spec: SlotSpec) -> Result<Self, FieldError> {
+        let SlotSpec { date, start, end } = spec;
         let start = match start {
             Some(start) => start,
             None => HourMinute::of(date.time()).ok_or((
@@ -101,12 +101,12 @@ impl Slot {
         let instant = |time: HourMinute| date.at(time.0).map(OffsetDateTime::instant);
         let (start, end) =
             instant(start).zip(instant(end)).ok_or(("sessionDate", TextError("must be before 9999-12-30")))?;
-        Ok(Self { told, start, end })
+        Ok(Self { spec, start, end })
     }
 
-    /// As it was told.
-    pub(crate) const fn told(self) -> Told {
-        self.told
+    /// Returns the specification of the slot.
+    pub(crate) const fn spec(self) -> SlotSpec {
+        self.spec
     }
 
     pub(crate) const fn start(self) -> Timestamp {
@@ -117,24 +117,24 @@ impl Slot {
         self.end
     }
 
-    /// The instant of the date that was told.
+    /// Returns the instant of the specified date.
     pub(crate) const fn date(self) -> Timestamp {
-        self.told.date.instant()
+        self.spec.date.instant()
     }
 
-    /// When it starts on its day in its offset, whether that was told or not.
+    /// Returns the start on its day in its offset, also if it was specified by the date alone.
     pub(crate) fn start_time(self) -> HourMinute {
-        self.told.start.unwrap_or(HourMinute(self.told.date.time()))
+        self.spec.start.unwrap_or(HourMinute(self.spec.date.time()))
     }
 
-    /// When it starts, in its offset.
+    /// Returns the start in its offset.
     pub(crate) fn start_date(self) -> OffsetDateTime {
-        self.told.date.at(self.start_time().0).unwrap_or(self.told.date)
+        self.spec.date.at(self.start_time().0).unwrap_or(self.spec.date)
     }
 
-    /// The field that says when it starts.
+    /// Returns the name of the field that specifies the start.
     pub(crate) const fn start_field(self) -> &'static str {
-        if self.told.start.is_some() { "startTime" } else { "sessionDate" }
+        if self.spec.start.is_some() { "startTime" } else { "sessionDate" }
     }
 
     pub(crate) fn has_begun(self, now: Timestamp) -> bool {
@@ -142,13 +142,13 @@ impl Slot {
     }
 }
 
-/// The first and the last day of UTC that the time between two instants touches; the second instant is not in it.
+/// Returns the first and the last day of UTC of the time from `start` up to, and not including, `end`.
 pub(crate) fn days(start: Timestamp, end: Timestamp) -> [Date; 2] {
     let last = Timestamp::from_second(end.as_second() - 1).unwrap_or(end);
     [day(start), day(last)]
 }
 
-/// The day of UTC in which an instant lies.
+/// Returns the day of UTC of an instant.
 pub(crate) fn day(instant: Timestamp) -> Date {
     instant.to_zoned(TimeZone::UTC).date()
 }
@@ -159,13 +159,13 @@ mod tests {
 
     use super::*;
 
-    fn slot(date: &str, start: &str, end: &str) -> Result<Slot, Wrong> {
+    fn slot(date: &str, start: &str, end: &str) -> Result<Slot, FieldError> {
         let start = (!start.is_empty()).then(|| start.parse().unwrap());
-        Slot::new(Told { date: date.parse().unwrap(), start, end: end.parse().unwrap() })
+        Slot::new(SlotSpec { date: date.parse().unwrap(), start, end: end.parse().unwrap() })
     }
 
     #[test]
-    fn a_time_is_hh_mm_and_nothing_else() {
+    fn time_parses_only_hh_mm() {
         for good in ["00:00", "09:05", "23:59"] {
             assert_eq!(good.parse::<HourMinute>().unwrap().to_string(), good);
         }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_starts_on_its_day_in_its_offset_or_at_the_time_of_its_date() {
+    fn start_is_in_offset_or_at_date_time() {
         for (date, start, end, from, to) in [
             ("2026-12-01T00:00:00+05:30", "09:00", "10:00", "2026-12-01T03:30:00Z", "2026-12-01T04:30:00Z"),
             ("2026-12-01T23:59:59.5+05:30", "00:00", "00:01", "2026-11-30T18:30:00Z", "2026-11-30T18:31:00Z"),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_at_or_before_the_start_and_a_start_within_a_minute_are_refused() {
+    fn invalid_start_or_end_is_rejected() {
         for (date, start, end, field) in [
             ("2026-12-01T00:00:00Z", "09:00", "09:00", "endTime"),
             ("2026-12-01T00:00:00Z", "09:00", "08:59", "endTime"),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_days_of_a_session_are_those_in_which_it_takes_place() {
+    fn slot_days_are_utc_days_of_slot() {
         for (date, start, end, days) in [
             ("2026-12-01T00:00:00Z", "09:00", "10:00", ["2026-12-01", "2026-12-01"]),
             ("2026-12-01T00:00:00-08:00", "15:00", "16:00", ["2026-12-01", "2026-12-01"]),
@@ -221,7 +221,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_instant_of_a_session_is_in_one_of_its_days(
+        fn slot_days_cover_every_instant(
             second in 0_i64..4_000_000_000, zone in -1439_i32..1440, start in 0_i32..1439, length in 1_i32..1440, at in 0.0..1.0_f64,
         ) {
             let offset = jiff::tz::Offset::from_seconds(zone * 60).unwrap();

@@ -1,4 +1,4 @@
-//! The slots of sessions, as the service of appointments finds, takes and gives them back.
+//! Finds, reserves and releases slots for the appointments service.
 
 use std::collections::BTreeSet;
 
@@ -8,22 +8,22 @@ use kernel::{AppointmentId, Result, SessionId, TherapistId, Timestamp};
 use crate::calendar::Busy;
 use crate::model::{Booking, Session, State};
 use crate::ops::{Ops, attempts, contended};
-use crate::policy::{Slots, Visit};
+use crate::policy::{ClientPermit, Slots};
 use crate::slot::day;
 use crate::store::Written;
-use crate::stored::{Note, Sealings, Stored};
+use crate::stored::{Note, SealedNotes, Stored};
 use crate::transition;
 
-/// Which slot a client asks for.
+/// Slot that a client asks for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Which {
-    /// The one of this session, if the time is a time of it.
+pub(crate) enum SlotSelector {
+    /// The slot of this session, if the time is in it or is its date.
     Session(SessionId, Option<Timestamp>),
-    /// The therapist's at this time.
+    /// The therapist's slot at this time.
     At(Timestamp),
 }
 
-/// What can be said of a slot.
+/// Outcome of a lookup of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
     Available(SessionId, Timestamp),
@@ -34,17 +34,17 @@ pub(crate) enum Found {
     Ambiguous,
 }
 
-/// Which slot to book, for whom.
+/// Slot to book, and its client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reservation {
     pub(crate) session: SessionId,
     pub(crate) therapist: TherapistId,
     pub(crate) booking: Booking,
-    /// When it starts, as the client knew it.
+    /// Start of the slot when the client asked for it.
     pub(crate) start: Timestamp,
 }
 
-/// Whether a slot was booked.
+/// Outcome of a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reserved {
     Booked,
@@ -55,29 +55,35 @@ pub(crate) enum Reserved {
 }
 
 impl Ops {
-    /// Returns the slot that a client means, as far as this client may know of it.
+    /// Returns the slot that a client selects, as far as this client may see it.
     pub(crate) async fn find(
         &self,
         permit: Slots,
-        client: Visit,
+        client: ClientPermit,
         therapist: TherapistId,
-        which: Which,
+        selector: SlotSelector,
     ) -> Result<Found> {
-        match which {
-            Which::Session(id, time) => {
+        match selector {
+            SlotSelector::Session(id, time) => {
                 let stored = self.store.slot(permit, id).await?;
                 let session = stored.as_ref().map(Stored::session).filter(|it| it.therapist == therapist);
                 Ok(session.map_or(Found::None, |session| named(client, session, time, self.now())))
             }
-            Which::At(time) => self.find_at(permit, client, therapist, time).await,
+            SlotSelector::At(time) => self.find_at(permit, client, therapist, time).await,
         }
     }
 
-    /// Returns the slot at a time: the one in which it lies; or else the one whose therapist named it as its date, if no other
-    /// that is available is meant by it too. Both are looked for in the calendar, where a session is as soon as it is
-    /// acknowledged; one that the client doesn't see is passed over as if it did not exist.
-    async fn find_at(&self, permit: Slots, client: Visit, therapist: TherapistId, time: Timestamp) -> Result<Found> {
-        // A date lies on the day of its session in the same offset: less than 24 hours away.
+    /// Returns the slot at a time: the one that contains the time, or else the one whose date is that time, if it is
+    /// the only available one. Both are looked up in the calendar, which holds a session as soon as it is acknowledged.
+    /// A session that the client can't see is skipped as if it did not exist.
+    async fn find_at(
+        &self,
+        permit: Slots,
+        client: ClientPermit,
+        therapist: TherapistId,
+        time: Timestamp,
+    ) -> Result<Found> {
+        // A date is on the day of its session in the same offset: less than 24 hours away.
         let today = day(time);
         let around = [today.yesterday(), Ok(today), today.tomorrow()].into_iter().flatten().collect();
         let near = self.store.offered(permit, therapist, around).await?.sessions();
@@ -87,8 +93,14 @@ impl Ops {
         if found == Found::None { self.seen_among(permit, client, dated, time).await } else { Ok(found) }
     }
 
-    /// Returns the one of these slots that the client may ask for, or else why none of those that the client sees can be had.
-    async fn seen_among(&self, permit: Slots, client: Visit, meant: Vec<Busy>, time: Timestamp) -> Result<Found> {
+    /// Returns the slot among these that the client may ask for, or else the reason why no visible one is available.
+    async fn seen_among(
+        &self,
+        permit: Slots,
+        client: ClientPermit,
+        meant: Vec<Busy>,
+        time: Timestamp,
+    ) -> Result<Found> {
         let mut best = Found::None;
         for busy in meant {
             let stored = self.store.slot(permit, busy.session_id).await?;
@@ -103,7 +115,7 @@ impl Ops {
         Ok(best)
     }
 
-    /// Books a slot. The first who comes gets it, and gets it again.
+    /// Books a slot for the first appointment that asks. Idempotent for that appointment.
     pub(crate) async fn reserve(&self, context: &Context, permit: Slots, wanted: Reservation) -> Result<Reserved> {
         let Reservation { session: id, therapist, booking, start } = wanted;
         for attempt in attempts() {
@@ -122,56 +134,56 @@ impl Ops {
                 State::Available => {}
             }
             if old.pending().is_some() {
-                self.settle(context, &old).await?;
+                self.deliver_pending(context, &old).await?;
                 continue;
             }
-            let sealings = match self.handed_over(context, &old, booking).await? {
-                Ok(sealings) => sealings,
+            let sealed_notes = match self.reseal_for_client(context, &old, booking).await? {
+                Ok(sealed_notes) => sealed_notes,
                 Err(refused) => return Ok(refused),
             };
             let step = transition::book(booking, false);
             let session = Session { state: step.state, version: old.session().version.next(), ..*old.session() };
-            let new = Stored::new(session, sealings, self.marked(Some(step)));
+            let new = Stored::new(session, sealed_notes, self.pending_event(Some(step)));
             if let Written::Done = self.store.replace(&old, &new, None).await? {
                 self.announce(context, &new).await;
                 return Ok(Reserved::Booked);
             }
-            self.pause(attempt).await;
+            self.backoff(attempt).await;
         }
         Err(contended())
     }
 
-    /// The notes of a session that is booked: what is shared is the client's to read from now on.
-    async fn handed_over(
+    /// Returns the notes of a session that is being booked, with the shared ones resealed under the client's key.
+    async fn reseal_for_client(
         &self,
         context: &Context,
         old: &Stored,
         booking: Booking,
-    ) -> Result<std::result::Result<Sealings, Reserved>> {
+    ) -> Result<std::result::Result<SealedNotes, Reserved>> {
         let (client, therapist) = (booking.client.into(), old.session().therapist.into());
-        let sealings = old.sealings().clone();
-        let owner = sealings.shared.is_some().then_some(therapist);
+        let sealed_notes = old.sealed_notes().clone();
+        let owner = sealed_notes.shared.is_some().then_some(therapist);
         let keys = self.keys(context, owner.into_iter().chain([client])).await?;
         let Some(to) = keys.of(client) else { return Ok(Err(Reserved::ClientEnded)) };
-        let shared = match (&sealings.shared, keys.of(therapist)) {
+        let shared = match (&sealed_notes.shared, keys.of(therapist)) {
             (None, _) => None,
             (Some(_), None) => return Ok(Err(Reserved::Gone)),
             (Some(sealed), Some(from)) => {
-                self.vessel(old.session().id, Note::Shared).reseal(sealed, from, to, &*self.platform.entropy)?
+                self.seal_context(old.session().id, Note::Shared).reseal(sealed, from, to, &*self.platform.entropy)?
             }
         };
-        Ok(Ok(Sealings { shared, ..sealings }))
+        Ok(Ok(SealedNotes { shared, ..sealed_notes }))
     }
 
-    /// The ends of those of these sessions that are booked.
+    /// Returns the ends of those of these sessions that are booked.
     pub(crate) async fn ends(&self, permit: Slots, ids: BTreeSet<SessionId>) -> Result<Vec<(SessionId, Timestamp)>> {
         let stored = self.store.slots(permit, ids).await?;
         let booked = stored.iter().map(Stored::session).filter(|session| matches!(session.state, State::Booked(_)));
         Ok(booked.map(|session| (session.id, session.slot.end())).collect())
     }
 
-    /// Gives a slot back, if this appointment has it. Its own booking may still be pending: that others hear of it would be
-    /// pointless now, as the appointment is ended.
+    /// Releases a slot, if this appointment has it. A pending booking event is dropped, because the appointment has
+    /// ended.
     pub(crate) async fn release(&self, permit: Slots, id: SessionId, appointment: AppointmentId) -> Result<()> {
         for attempt in attempts() {
             let Some(old) = self.store.slot(permit, id).await? else { return Ok(()) };
@@ -181,21 +193,21 @@ impl Ops {
             if let Written::Done = self.store.replace(&old, &freed(&old, State::Available), None).await? {
                 return Ok(());
             }
-            self.pause(attempt).await;
+            self.backoff(attempt).await;
         }
         Err(contended())
     }
 }
 
-/// A session that has lost its client, and what that one could read; nobody is told.
+/// Returns the session without its client and the shared notes, and without a pending event.
 pub(crate) fn freed(old: &Stored, state: State) -> Stored {
     let session = Session { state, version: old.session().version.next(), ..*old.session() };
-    Stored::new(session, Sealings { shared: None, ..old.sealings().clone() }, None)
+    Stored::new(session, SealedNotes { shared: None, ..old.sealed_notes().clone() }, None)
 }
 
-/// Returns what a client learns who names a session by its id. Of one that the client doesn't see, nothing but that it is
-/// taken, and that only until it begins: whoever has its id saw it while it was available.
-fn named(client: Visit, session: &Session, time: Option<Timestamp>, now: Timestamp) -> Found {
+/// Returns the outcome for a client who names a session by its id. Of a session that the client can't see, it reveals
+/// only that it is taken, and only until it begins: somebody who has its id saw it while it was available.
+fn named(client: ClientPermit, session: &Session, time: Option<Timestamp>, now: Timestamp) -> Found {
     match (client.sees(session), session.state) {
         (Some(_), _) => found(session, time, now),
         (None, State::Booked(_)) if !session.has_begun(now) => Found::Taken,
@@ -203,7 +215,7 @@ fn named(client: Visit, session: &Session, time: Option<Timestamp>, now: Timesta
     }
 }
 
-/// Returns what can be said of a session to a client who sees it.
+/// Returns the outcome for a client who can see the session.
 fn found(session: &Session, time: Option<Timestamp>, now: Timestamp) -> Found {
     let Some(busy) = Busy::of(session) else { return Found::None };
     if !time.is_none_or(|time| busy.date == time || busy.contains(time)) {

@@ -1,15 +1,15 @@
-//! The table Sessions: its keys, its items and the conditions under which they change.
+//! Table Sessions: keys, items and the conditions of their writes.
 //!
 //! | pk | sk | item |
 //! |---|---|---|
-//! | `SESSION#<id>` | `SESSION` | a session, with its notes and the event that is pending: all of it changes in one write |
-//! | `THERAPIST#<id>` | `DAY#<yyyy-mm-dd>` | when the sessions of a therapist on a day of UTC are |
-//! | `IDEM#<digest>` | `IDEM` | a request that brought an idempotency key |
+//! | `SESSION#<id>` | `SESSION` | a session with its notes and its pending event, which change in one write |
+//! | `THERAPIST#<id>` | `DAY#<yyyy-mm-dd>` | times of the sessions of a therapist on a day of UTC |
+//! | `IDEM#<digest>` | `IDEM` | a request with an idempotency key |
 //!
-//! What gives a session time or takes it away is one transaction with the days that it touches, each on condition that it is
-//! as it was read; everything else is a write of the session alone.
+//! A write that sets or removes the time of a session is one transaction with the days that it touches, on condition
+//! that each is unchanged since it was read; every other write is one of the session alone.
 //!
-//! Lists are read from indexes, whose order is that of the starts; they lag behind by milliseconds as a rule.
+//! Lists are read from indexes, ordered by start; they usually lag by milliseconds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,15 +23,15 @@ use proto::events::v1::Event;
 
 use crate::calendar::{Calendar, Day};
 use crate::model::Status;
-use crate::policy::{AccountDeletionPermit, Own, Slots, Visit};
-use crate::row::{HAPPENED, Row, VERSION};
+use crate::policy::{AccountDeletionPermit, ClientPermit, Own, Slots};
+use crate::row::{PENDING_EVENT, Row, VERSION};
 use crate::stored::{Seen, Stored};
 
 const BY_THERAPIST: IndexDef = index("by_therapist", "therapist_id");
 const BY_THERAPIST_STATUS: IndexDef = index("by_therapist_status", "therapist_status");
 const BY_CLIENT: IndexDef = index("by_client", "client_id");
 
-/// The table of sessions.
+/// Definition of the table.
 pub static SESSIONS: TableDef = TableDef {
     name: "Sessions",
     key: KeyDef::PK_SK,
@@ -39,7 +39,7 @@ pub static SESSIONS: TableDef = TableDef {
     ttl: Some(EXPIRES_AT),
 };
 
-/// Everything is projected: a page of a list is one Query.
+/// Defines an index with all attributes projected, so that a page of a list is one Query.
 const fn index(name: &'static str, partition: &'static str) -> IndexDef {
     IndexDef { name, key: KeyDef { partition, sort: Some("starts") }, projection: Projection::All }
 }
@@ -47,37 +47,38 @@ const fn index(name: &'static str, partition: &'static str) -> IndexDef {
 const DAY: &str = "DAY#";
 const EVENT_ID: &str = "event_id";
 
-/// The handle of the table.
+/// Handle of the table.
 #[derive(Debug, Clone)]
 pub(crate) struct Store(Table);
 
-/// What became of a write.
+/// Outcome of a write.
 #[derive(Debug)]
 #[must_use]
 pub(crate) enum Written {
     Done,
-    /// The session, or a day that it touches, was changed meanwhile.
+    /// The session, or a day that it touches, has changed since it was read.
     Conflict,
-    /// The same request has made the session with this id before.
+    /// The same request has already created the session with this id.
     Replayed(SessionId),
 }
 
-/// The key of a session.
-pub(crate) fn place(id: SessionId) -> Key {
+/// Returns the key of a session.
+pub(crate) fn session_key(id: SessionId) -> Key {
     Key::new(format!("SESSION#{id}"), "SESSION")
 }
 
-/// Where a session that starts then stands in the indexes: in the order of the starts, each at a place of its own.
+/// Returns the unique sort key of a session in the indexes, ordered by start.
 pub(crate) fn position(start: Timestamp, id: SessionId) -> String {
     format!("{}#{id}", instant(start))
 }
 
-/// An instant as positions begin with it. Sessions start at whole minutes, and all of these have the same length.
+/// Formats an instant as the prefix of a position. Sessions start at whole minutes, so that all prefixes have the same
+/// length.
 pub(crate) fn instant(instant: Timestamp) -> String {
     format!("{instant:.0}")
 }
 
-/// The partition of the sessions of a therapist that have this status.
+/// Returns the partition of a therapist's sessions with this status.
 pub(crate) fn therapist_status(therapist: TherapistId, status: Status) -> String {
     let status = match status {
         Status::Available => "AVAILABLE",
@@ -104,42 +105,42 @@ impl Store {
         &self.0
     }
 
-    /// The own session with this id.
+    /// Reads a session of the calling therapist.
     pub(crate) async fn own(&self, permit: Own, id: SessionId) -> Result<Option<Stored>> {
         Ok(self.read(id).await?.filter(|stored| permit.owns(stored.session())))
     }
 
-    /// What a client sees of the session with this id.
-    pub(crate) async fn seen(&self, permit: Visit, id: SessionId) -> Result<Option<Seen>> {
+    /// Reads a session, if the client may see it.
+    pub(crate) async fn seen(&self, permit: ClientPermit, id: SessionId) -> Result<Option<Seen>> {
         Ok(self.read(id).await?.and_then(|stored| stored.seen(permit)))
     }
 
-    /// The slot of the session with this id.
+    /// Reads a session for its slot.
     pub(crate) async fn slot(&self, _: Slots, id: SessionId) -> Result<Option<Stored>> {
         self.read(id).await
     }
 
-    /// The slots of these sessions.
+    /// Reads these sessions for their slots.
     pub(crate) async fn slots(&self, _: Slots, ids: BTreeSet<SessionId>) -> Result<Vec<Stored>> {
-        let keys = ids.into_iter().map(place).collect();
+        let keys = ids.into_iter().map(session_key).collect();
         self.0.batch_get(keys, Read::Consistent).await?.into_iter().map(Stored::of).collect()
     }
 
-    /// A session that somebody whose account is ended has a part in.
-    pub(crate) async fn left(&self, _: AccountDeletionPermit, id: SessionId) -> Result<Option<Stored>> {
+    /// Reads a session of an ended account.
+    pub(crate) async fn of_ended_account(&self, _: AccountDeletionPermit, id: SessionId) -> Result<Option<Stored>> {
         self.read(id).await
     }
 
     async fn read(&self, id: SessionId) -> Result<Option<Stored>> {
-        self.0.get_item(&place(id), Read::Consistent).await?.map(Stored::of).transpose()
+        self.0.get_item(&session_key(id), Read::Consistent).await?.map(Stored::of).transpose()
     }
 
-    /// These days of the own calendar.
+    /// Reads these days of the own calendar.
     pub(crate) async fn calendar(&self, permit: Own, days: BTreeSet<Date>) -> Result<Calendar> {
         self.days(permit.therapist(), days).await
     }
 
-    /// These days of a therapist's calendar, for a slot that somebody asks for.
+    /// Reads these days of a therapist's calendar, for a client who asks for a slot.
     pub(crate) async fn offered(&self, _: Slots, therapist: TherapistId, days: BTreeSet<Date>) -> Result<Calendar> {
         self.days(therapist, days).await
     }
@@ -155,16 +156,16 @@ impl Store {
         Ok(Calendar::new(read))
     }
 
-    /// Stores a new session with the days that it touches, and the record of the request if it brought a key.
+    /// Stores a new session with the days that it touches, and the record of the request if it has an idempotency key.
     pub(crate) async fn add(&self, new: &Stored, days: &Calendar, claim: Option<&Claim>) -> Result<Written> {
         let id = new.session().id;
-        let put = self.0.put(&place(id), &Row::written(new)).when(Condition::absent());
+        let put = self.0.put(&session_key(id), &Row::written(new)).when(Condition::absent());
         let claimed = claim.map(|claim| claim.action(&id.to_string()));
         let actions = std::iter::once(put.into()).chain(self.day_actions(new.session().therapist, days)).chain(claimed);
         let verdicts = match self.0.transact(actions).await {
             Ok(Transact::Failed(verdicts)) => verdicts,
             Ok(Transact::Done) => return Ok(Written::Done),
-            // Another transaction is under way on the same day: who is in the way is seen by the next look.
+            // Another transaction runs on the same day: the next attempt reads its result.
             Err(error) if error.kind() == Kind::Aborted => return Ok(Written::Conflict),
             Err(error) => return Err(error),
         };
@@ -178,17 +179,17 @@ impl Store {
         }
     }
 
-    /// Replaces a session that is still as it was read, and with it the days that it takes time of, or took.
+    /// Replaces a session that is unchanged since it was read, and the days of its old and new time.
     pub(crate) async fn replace(&self, old: &Stored, new: &Stored, days: Option<&Calendar>) -> Result<Written> {
         match self.replace_unless_contended(old, new, days).await {
-            // Another transaction is under way on the same item: who is in the way decides, and is seen by the next look.
+            // Another transaction runs on the same item and wins: the next attempt reads its result.
             Err(error) if error.kind() == Kind::Aborted => Ok(Written::Conflict),
             written => written,
         }
     }
 
     async fn replace_unless_contended(&self, old: &Stored, new: &Stored, days: Option<&Calendar>) -> Result<Written> {
-        let put = self.0.put(&place(new.session().id), &Row::written(new)).when(unchanged(old)?);
+        let put = self.0.put(&session_key(new.session().id), &Row::written(new)).when(unchanged(old)?);
         let Some(days) = days else {
             return Ok(match put.run().await? {
                 Update::Done(_) => Written::Done,
@@ -198,7 +199,7 @@ impl Store {
         let actions = std::iter::once(put.into()).chain(self.day_actions(new.session().therapist, days));
         Ok(match self.0.transact(actions).await? {
             Transact::Done => Written::Done,
-            Transact::Failed(verdicts) if verdicts.iter().any(Verdict::is_unmet) => Written::Conflict,
+            Transact::Failed(verdicts) if verdicts.iter().any(Verdict::is_condition_failed) => Written::Conflict,
             Transact::Failed(_) => return Err(Error::internal("a transaction failed without a reason")),
         })
     }
@@ -212,13 +213,13 @@ impl Store {
         days.days().map(action).collect()
     }
 
-    /// Removes a session that is still as it was read, and takes no time. Answers whether it was.
+    /// Removes a session that takes no time, if it is unchanged since it was read. Returns false if it has changed.
     pub(crate) async fn remove(&self, old: &Stored) -> Result<bool> {
-        let delete = self.0.delete(&place(old.session().id)).when(unchanged(old)?);
+        let delete = self.0.delete(&session_key(old.session().id)).when(unchanged(old)?);
         Ok(matches!(delete.run().await?, Delete::Done(_)))
     }
 
-    /// Removes the days of a therapist whose account is ended.
+    /// Removes the calendar of a therapist whose account has ended.
     pub(crate) async fn remove_calendar(&self, therapist: TherapistId) -> Result<()> {
         let all = self.0.query(calendar_partition(therapist)).consistent();
         let mut next = Some(all.clone());
@@ -234,7 +235,7 @@ impl Store {
         Ok(())
     }
 
-    /// The own sessions, all or those with a status, in the order of their starts.
+    /// Queries the therapist's own sessions, all or those with a status, ordered by start.
     pub(crate) fn all_of(&self, permit: Own, status: Option<Status>) -> Query {
         match status {
             None => self.0.query_index(&BY_THERAPIST, permit.therapist().to_string()),
@@ -242,17 +243,17 @@ impl Store {
         }
     }
 
-    /// The sessions of the client who calls.
-    pub(crate) fn visited(&self, permit: Visit) -> Query {
+    /// Queries the sessions of the calling client.
+    pub(crate) fn of_client(&self, permit: ClientPermit) -> Query {
         self.0.query_index(&BY_CLIENT, permit.client().to_string())
     }
 
-    /// The sessions of a therapist that are available.
-    pub(crate) fn available(&self, _: Visit, therapist: TherapistId) -> Query {
+    /// Queries the available sessions of a therapist.
+    pub(crate) fn available(&self, _: ClientPermit, therapist: TherapistId) -> Query {
         self.0.query_index(&BY_THERAPIST_STATUS, therapist_status(therapist, Status::Available))
     }
 
-    /// The sessions that somebody whose account is ended has a part in.
+    /// Queries the sessions of an ended account.
     pub(crate) fn of_ended(&self, permit: AccountDeletionPermit) -> Query {
         match permit {
             AccountDeletionPermit::Client(client) => self.0.query_index(&BY_CLIENT, client.to_string()),
@@ -261,7 +262,7 @@ impl Store {
     }
 }
 
-/// Nothing of the session was changed since it was read, and its event was not taken meanwhile.
+/// Returns the condition that neither the session nor its pending event has changed since it was read.
 fn unchanged(old: &Stored) -> Result<Condition> {
     let mark = match old.event()? {
         None => Condition::lacks(EVENT_ID),
@@ -270,7 +271,7 @@ fn unchanged(old: &Stored) -> Result<Condition> {
     Ok(Condition::eq(VERSION, old.session().version).and(mark))
 }
 
-/// What the outbox asks of sessions.
+/// Outbox events of sessions.
 #[derive(Debug)]
 pub(crate) struct Bookings;
 
@@ -280,7 +281,7 @@ impl outbox::Events for Bookings {
     }
 
     fn taken(&self, update: UpdateRequest) -> Result<UpdateRequest> {
-        Ok(update.remove(HAPPENED))
+        Ok(update.remove(PENDING_EVENT))
     }
 }
 
@@ -290,7 +291,7 @@ mod tests {
     use crate::model::Status;
 
     #[test]
-    fn positions_are_in_the_order_of_the_starts() {
+    fn positions_sort_by_start() {
         let id = |byte| SessionId::from_bytes([byte; 16]);
         let at = |second| Timestamp::from_second(second).unwrap();
         let positions = [
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_written_as_it_is_named() {
+    fn therapist_status_holds_status_name() {
         let therapist = TherapistId::from_bytes([1; 16]);
         for (status, word) in
             [(Status::Available, "AVAILABLE"), (Status::Booked, "BOOKED"), (Status::Cancelled, "CANCELLED")]

@@ -1,5 +1,4 @@
-//! A session as the store has it: its notes sealed, and the event that is pending. The one place where notes are sealed and
-//! opened.
+//! Stored form of a session: sealed notes and the pending event. Only this module seals and opens notes.
 
 use std::collections::HashMap;
 
@@ -12,16 +11,16 @@ use proto::events::v1::event::Kind;
 use proto::events::v1::{Event, SessionBooked, SessionWithdrawn};
 
 use crate::model::{Booking, ClientSession, OwnSession, Session, State};
-use crate::policy::{Own, Sight, Visit};
+use crate::policy::{ClientPermit, Own, Visibility};
 use crate::row::Row;
-use crate::store::place;
-use crate::transition::Happened;
+use crate::store::session_key;
+use crate::transition::PendingEvent;
 use crate::wire;
 
-/// The version of the form that notes are sealed in: the text, as UTF-8.
+/// Version of the plaintext format of notes: UTF-8 text.
 const FORMAT: u8 = 1;
 
-/// The keys of some people, as far as they have one that was not destroyed.
+/// Keys of people. A destroyed key is missing.
 pub(crate) struct Keys(pub(crate) HashMap<UserId, SealingKey>);
 
 impl Keys {
@@ -30,65 +29,69 @@ impl Keys {
     }
 }
 
-/// The notes of a session, sealed; those that are empty are not there.
+/// Sealed notes of a session. Empty notes are absent.
 #[derive(Clone, Default)]
-pub(crate) struct Sealings {
-    /// Under the therapist's key.
+pub(crate) struct SealedNotes {
+    /// Sealed under the therapist's key.
     pub(crate) private: Option<Sealed>,
-    /// Under the key of [`reader`].
+    /// Sealed under the key of the [`reader`].
     pub(crate) shared: Option<Sealed>,
 }
 
-/// A session as it is stored, for those who may change it.
+/// Stored session for callers who may change it.
 #[derive(Clone)]
 pub(crate) struct Stored {
     session: Session,
-    sealings: Sealings,
-    pending: Option<(Mark, Happened)>,
+    sealed_notes: SealedNotes,
+    pending: Option<(Mark, PendingEvent)>,
 }
 
-/// A session as it is stored, for a client who may see it.
-pub(crate) struct Seen(Stored, Sight);
+/// Stored session for a client who may see it.
+pub(crate) struct Seen(Stored, Visibility);
 
-/// Under whose key the shared notes of a session are: the client's if it has one, or else the therapist's.
+/// Returns the person whose key seals the shared notes: the client, or else the therapist.
 pub(crate) fn reader(session: &Session) -> UserId {
     session.state.client().map_or_else(|| session.therapist.into(), UserId::from)
 }
 
 impl Stored {
-    /// A session that is not stored yet.
-    pub(crate) const fn new(session: Session, sealings: Sealings, pending: Option<(Mark, Happened)>) -> Self {
-        Self { session, sealings, pending }
+    /// Creates a session that is not stored yet.
+    pub(crate) const fn new(
+        session: Session,
+        sealed_notes: SealedNotes,
+        pending: Option<(Mark, PendingEvent)>,
+    ) -> Self {
+        Self { session, sealed_notes, pending }
     }
 
-    /// What an item of the table is.
+    /// Parses an item of the table.
     pub(crate) fn of(item: Item) -> Result<Self> {
         let mark = Mark::of(&item)?;
-        let (session, sealings, happened) = item.parse::<Row>()?.parts()?;
-        Ok(Self { session, sealings, pending: mark.zip(happened) })
+        let (session, sealed_notes, event) = item.parse::<Row>()?.parts()?;
+        Ok(Self { session, sealed_notes, pending: mark.zip(event) })
     }
 
     pub(crate) const fn session(&self) -> &Session {
         &self.session
     }
 
-    pub(crate) const fn sealings(&self) -> &Sealings {
-        &self.sealings
+    pub(crate) const fn sealed_notes(&self) -> &SealedNotes {
+        &self.sealed_notes
     }
 
-    pub(crate) const fn pending(&self) -> Option<(Mark, Happened)> {
+    pub(crate) const fn pending(&self) -> Option<(Mark, PendingEvent)> {
         self.pending
     }
 
-    /// The event that is pending.
+    /// Returns the pending event.
     ///
     /// # Errors
-    /// INTERNAL when the session is not what the event says.
+    /// INTERNAL when the state of the session contradicts the event.
     pub(crate) fn event(&self) -> Result<Option<Event>> {
-        let Some((mark, happened)) = self.pending else { return Ok(None) };
+        let Some((mark, event)) = self.pending else { return Ok(None) };
         let Session { id, therapist, slot, state, .. } = self.session;
-        let kind = match (happened, state) {
-            (Happened::Booked { unasked }, State::Booked(Some(Booking { client, appointment }))) => {
+        let kind = match (event, state) {
+            (PendingEvent::Booked { unasked }, State::Booked(Some(Booking { client, appointment }))) => {
                 Kind::SessionBooked(SessionBooked {
                     session_id: id.to_string(),
                     therapist_id: therapist.to_string(),
@@ -99,56 +102,57 @@ impl Stored {
                     unasked,
                 })
             }
-            (Happened::Withdrawn { appointment, available }, _) => Kind::SessionWithdrawn(SessionWithdrawn {
+            (PendingEvent::Withdrawn { appointment, available }, _) => Kind::SessionWithdrawn(SessionWithdrawn {
                 session_id: id.to_string(),
                 appointment_id: appointment.map(|id| id.to_string()).unwrap_or_default(),
                 available,
             }),
-            (Happened::Booked { .. }, _) => return Err(Error::internal("a session that isn't booked says it is")),
+            (PendingEvent::Booked { .. }, _) => return Err(Error::internal("a session that isn't booked says it is")),
         };
         Ok(Some(mark.event(kind)))
     }
 
-    /// What an item is to a therapist, if it is an own session.
+    /// Parses an item, if it is a session of the calling therapist.
     pub(crate) fn owned(permit: Own, item: Item) -> Result<Option<Self>> {
         Ok(Some(Self::of(item)?).filter(|stored| permit.owns(&stored.session)))
     }
 
-    /// What a client sees of it.
-    pub(crate) fn seen(self, permit: Visit) -> Option<Seen> {
-        permit.sees(&self.session).map(|sight| Seen(self, sight))
+    /// Returns the session for a client, if it is visible.
+    pub(crate) fn seen(self, permit: ClientPermit) -> Option<Seen> {
+        permit.sees(&self.session).map(|visibility| Seen(self, visibility))
     }
 
-    /// Whose keys open its notes.
+    /// Returns the people whose keys open its notes.
     pub(crate) fn readers(&self) -> impl Iterator<Item = UserId> {
-        let private = self.sealings.private.is_some().then(|| self.session.therapist.into());
-        private.into_iter().chain(self.sealings.shared.is_some().then(|| reader(&self.session)))
+        let private = self.sealed_notes.private.is_some().then(|| self.session.therapist.into());
+        private.into_iter().chain(self.sealed_notes.shared.is_some().then(|| reader(&self.session)))
     }
 
-    /// The session as its therapist sees it; nothing of another one's. Notes whose key was destroyed are empty.
+    /// Returns the session as its therapist sees it; None for another therapist's. Notes whose key was destroyed are
+    /// empty.
     pub(crate) fn own(&self, permit: Own, table: &Table, keys: &Keys) -> Result<Option<OwnSession>> {
-        let Self { session, sealings: Sealings { private, shared: _ }, .. } = self;
+        let Self { session, sealed_notes: SealedNotes { private, shared: _ }, .. } = self;
         if !permit.owns(session) {
             return Ok(None);
         }
-        let vessel = Vessel { table, id: session.id, note: Note::Private };
+        let seal_context = NoteSealContext { table, id: session.id, note: Note::Private };
         Ok(Some(OwnSession {
             session: *session,
             shared_notes: self.shared_notes(table, keys)?,
-            private_notes: vessel.open(keys.of(session.therapist), private.as_ref())?,
+            private_notes: seal_context.open(keys.of(session.therapist), private.as_ref())?,
         }))
     }
 
-    /// The shared notes; empty when their key was destroyed.
+    /// Returns the shared notes; empty when their key was destroyed.
     pub(crate) fn shared_notes(&self, table: &Table, keys: &Keys) -> Result<FreeText> {
-        let vessel = Vessel { table, id: self.session.id, note: Note::Shared };
-        vessel.open(keys.of(reader(&self.session)), self.sealings.shared.as_ref())
+        let seal_context = NoteSealContext { table, id: self.session.id, note: Note::Shared };
+        seal_context.open(keys.of(reader(&self.session)), self.sealed_notes.shared.as_ref())
     }
 }
 
 impl Seen {
-    /// What a client sees of an item.
-    pub(crate) fn of(permit: Visit, item: Item) -> Result<Option<Self>> {
+    /// Parses an item, if it is a session that the client may see.
+    pub(crate) fn of(permit: ClientPermit, item: Item) -> Result<Option<Self>> {
         Ok(Stored::of(item)?.seen(permit))
     }
 
@@ -156,40 +160,40 @@ impl Seen {
         &self.0.session
     }
 
-    /// Whether the client's key is needed.
+    /// Returns true if the client's key is required to open it.
     pub(crate) const fn is_sealed(&self) -> bool {
-        matches!(self.1, Sight::Shared) && self.0.sealings.shared.is_some()
+        matches!(self.1, Visibility::Shared) && self.0.sealed_notes.shared.is_some()
     }
 
-    /// The session as the client sees it. Notes whose key was destroyed are empty.
+    /// Opens the session as the client sees it. Notes whose key was destroyed are empty.
     pub(crate) fn open(&self, table: &Table, key: Option<&SealingKey>) -> Result<ClientSession> {
-        let Self(Stored { session, sealings, .. }, sight) = self;
-        let shared_notes = match sight {
-            Sight::Slot => FreeText::default(),
-            Sight::Shared => {
-                Vessel { table, id: session.id, note: Note::Shared }.open(key, sealings.shared.as_ref())?
+        let Self(Stored { session, sealed_notes, .. }, visibility) = self;
+        let shared_notes = match visibility {
+            Visibility::Slot => FreeText::default(),
+            Visibility::Shared => {
+                NoteSealContext { table, id: session.id, note: Note::Shared }.open(key, sealed_notes.shared.as_ref())?
             }
         };
         Ok(ClientSession { session: *session, shared_notes })
     }
 }
 
-/// Which notes of a session.
+/// Kind of notes of a session.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Note {
     Private,
     Shared,
 }
 
-/// Where notes of a session are sealed for.
+/// Context that sealed notes are bound to: table, session and attribute.
 #[derive(Clone, Copy)]
-pub(crate) struct Vessel<'a> {
+pub(crate) struct NoteSealContext<'a> {
     pub(crate) table: &'a Table,
     pub(crate) id: SessionId,
     pub(crate) note: Note,
 }
 
-impl Vessel<'_> {
+impl NoteSealContext<'_> {
     /// Seals notes. Empty ones are not stored.
     pub(crate) fn seal(self, key: &SealingKey, notes: &FreeText, entropy: &dyn Entropy) -> Result<Option<Sealed>> {
         if notes.as_str().is_empty() {
@@ -198,7 +202,7 @@ impl Vessel<'_> {
         self.at(|place| key.seal(&place, notes.as_str().as_bytes(), entropy)).map(Some)
     }
 
-    /// Seals under another key what is sealed under one.
+    /// Reseals notes under another key.
     pub(crate) fn reseal(
         self,
         sealed: &Sealed,
@@ -222,6 +226,6 @@ impl Vessel<'_> {
             Note::Private => "private_notes",
             Note::Shared => "shared_notes",
         };
-        work(Place { table: self.table, key: &place(self.id), attribute, version: FORMAT })
+        work(Place { table: self.table, key: &session_key(self.id), attribute, version: FORMAT })
     }
 }

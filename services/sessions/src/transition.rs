@@ -1,40 +1,40 @@
-//! How a session passes from one state to the next when its therapist says so. Pure.
+//! State transitions of a session. Pure.
 
 use kernel::{AppointmentId, Error, Kind};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Booking, State, Status};
 
-/// What others must hear of, beside what the session itself says.
+/// Event that subscribers have not taken yet, without the fields that the session itself holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Happened {
-    /// It is booked for its client.
+pub(crate) enum PendingEvent {
+    /// The session is booked for its client.
     Booked {
-        /// Whether the therapist booked it without having been asked.
+        /// True if the therapist booked it without a client's request.
         unasked: bool,
     },
-    /// The therapist took it back.
+    /// The therapist withdrew the session.
     Withdrawn {
-        /// The appointment that had it.
+        /// Appointment that it was booked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         appointment: Option<AppointmentId>,
-        /// Whether it can still be asked for.
+        /// True if clients can still ask for it.
         available: bool,
     },
 }
 
-/// A change of the state of a session.
+/// New state of a session, and the event of the transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Step {
     pub(crate) state: State,
-    pub(crate) happened: Option<Happened>,
+    pub(crate) event: Option<PendingEvent>,
 }
 
-/// The step to the status that a therapist asks for; none where it is the present one.
+/// Returns the step to the status that a therapist asks for; None if the session has that status.
 ///
 /// # Errors
-/// FAILED_PRECONDITION: `BOOKED_BY_ACCEPTING`, or `SESSION_OVER` for a session that has begun and is to be available again.
+/// FAILED_PRECONDITION: `BOOKED_BY_ACCEPTING`, or `SESSION_OVER` when a session that has begun would become available.
 pub(crate) fn step(state: State, asked: Status, begun: bool) -> Result<Option<Step>, Error> {
     if asked == state.status() {
         return Ok(None);
@@ -47,24 +47,24 @@ pub(crate) fn step(state: State, asked: Status, begun: bool) -> Result<Option<St
     }
 }
 
-/// The session does not take place.
+/// Returns the step that cancels a session.
 pub(crate) const fn cancel(state: State) -> Step {
-    let happened = Happened::Withdrawn { appointment: state.appointment(), available: false };
-    Step { state: State::Cancelled(state.client()), happened: Some(happened) }
+    let event = PendingEvent::Withdrawn { appointment: state.appointment(), available: false };
+    Step { state: State::Cancelled(state.client()), event: Some(event) }
 }
 
-/// The session is for nobody any more. What is booked for an appointment takes that from it.
+/// Returns the step that makes a session available, which withdraws it from its appointment if it is booked.
 const fn free(state: State) -> Step {
-    let happened = match state.appointment() {
-        Some(appointment) => Some(Happened::Withdrawn { appointment: Some(appointment), available: true }),
+    let event = match state.appointment() {
+        Some(appointment) => Some(PendingEvent::Withdrawn { appointment: Some(appointment), available: true }),
         None => None,
     };
-    Step { state: State::Available, happened }
+    Step { state: State::Available, event }
 }
 
-/// The session is for this client.
+/// Returns the step that books a session.
 pub(crate) const fn book(booking: Booking, unasked: bool) -> Step {
-    Step { state: State::Booked(Some(booking)), happened: Some(Happened::Booked { unasked }) }
+    Step { state: State::Booked(Some(booking)), event: Some(PendingEvent::Booked { unasked }) }
 }
 
 fn booked_by_accepting() -> Error {
@@ -87,13 +87,13 @@ mod tests {
     const APPOINTMENT: AppointmentId = AppointmentId::from_bytes([2; 16]);
     const BOOKED: State = State::Booked(Some(Booking { client: CLIENT, appointment: APPOINTMENT }));
 
-    /// The state and what others hear of; nothing, where nothing changes; or why not.
-    type Expected = Result<Option<(State, Option<Happened>)>, &'static str>;
+    /// State and event; None if nothing changes; or the reason of the refusal.
+    type Expected = Result<Option<(State, Option<PendingEvent>)>, &'static str>;
 
     #[test]
-    fn every_state_and_what_its_therapist_can_make_of_it() {
+    fn step_matches_table() {
         use State::{Available, Booked, Cancelled};
-        let withdrawn = |appointment, available| Some(Happened::Withdrawn { appointment, available });
+        let withdrawn = |appointment, available| Some(PendingEvent::Withdrawn { appointment, available });
         let cases: [(State, Status, bool, Expected); 18] = [
             (Available, Status::Available, false, Ok(None)),
             (Available, Status::Available, true, Ok(None)),
@@ -120,7 +120,7 @@ mod tests {
             (Cancelled(Some(CLIENT)), Status::Booked, false, Err("BOOKED_BY_ACCEPTING")),
         ];
         for (state, asked, begun, expected) in cases {
-            let done = step(state, asked, begun).map(|step| step.map(|it| (it.state, it.happened)));
+            let done = step(state, asked, begun).map(|step| step.map(|it| (it.state, it.event)));
             assert_eq!(done.map_err(|error| error.reason()), expected, "{state:?} to {asked:?}, begun {begun}");
         }
     }

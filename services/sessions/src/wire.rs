@@ -1,4 +1,4 @@
-//! Between the messages of the proto and the types of the domain; every field by its name.
+//! Converts between proto messages and domain types, naming every field.
 
 use kernel::{
     ClientId, Error, FreeText, OffsetDateTime, Page, PageSize, Result, SessionId, TextError, TherapistId, Timestamp,
@@ -6,19 +6,19 @@ use kernel::{
 use kernel::{Version, Violations};
 use proto::sessions::v1 as pb;
 
-use crate::change::ahead;
+use crate::change::reject_past_start;
 use crate::contact::no_client;
 use crate::list::{Range, Search};
 use crate::model::{Change, ClientSession, Draft, NotesChange, OwnSession, Session, Status};
-use crate::slot::{HourMinute, Slot, Told};
+use crate::slot::{HourMinute, Slot, SlotSpec};
 
 const REQUIRED: TextError = TextError("is required");
 const NO_INSTANT: &str = "is not an instant from the year 1 to the year 9999";
 
-/// A new session. What the server says itself means nothing here.
+/// Converts a new session. Output-only fields are ignored.
 ///
 /// # Errors
-/// INVALID_ARGUMENT names every bad field; NOT_FOUND for a client's id that is none.
+/// INVALID_ARGUMENT names every bad field; NOT_FOUND for an invalid client id.
 pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
     let pb::Session {
         session_id: _,
@@ -38,12 +38,12 @@ pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
     let end = bad.check("endTime", end_time.ok_or(REQUIRED).and_then(|text| text.parse::<HourMinute>()));
     let slot = match (date, start, end) {
         (Some(date), Some(start), Some(end)) => {
-            Slot::new(Told { date, start, end }).map_err(|(field, wrong)| bad.add(field, wrong.to_string())).ok()
+            Slot::new(SlotSpec { date, start, end }).map_err(|(field, wrong)| bad.add(field, wrong.to_string())).ok()
         }
         _ => None,
     };
     if let Some(slot) = slot {
-        ahead(slot, now, &mut bad);
+        reject_past_start(slot, now, &mut bad);
     }
     let shared_notes = bad.check("sharedNotes", FreeText::try_from(shared_notes.unwrap_or_default()));
     let private_notes = bad.check("privateNotes", FreeText::try_from(private_notes.unwrap_or_default()));
@@ -56,7 +56,7 @@ pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
     }
 }
 
-/// What is to change of the session of a path.
+/// Converts a change of the session that the path names.
 ///
 /// # Errors
 /// INVALID_ARGUMENT names every bad field; ABORTED (`STALE_ETAG`).
@@ -80,7 +80,7 @@ pub(crate) fn change(session: pb::Session, id: &str) -> Result<Change> {
     let date = session_date.map(|text| bad.check("sessionDate", text.parse::<OffsetDateTime>()));
     let start = times(&mut bad, "startTime", start_time);
     let end = times(&mut bad, "endTime", end_time);
-    let status = bad.check("status", told(status));
+    let status = bad.check("status", requested_status(status));
     let notes = notes_change(&mut bad, shared_notes, private_notes);
     if !bad.is_empty() {
         return Err(bad.into_error());
@@ -96,7 +96,7 @@ pub(crate) fn change(session: pb::Session, id: &str) -> Result<Change> {
     })
 }
 
-/// What is to change of the notes of a session.
+/// Converts a change of the notes of a session.
 ///
 /// # Errors
 /// As [`change`].
@@ -116,8 +116,8 @@ fn notes_change(bad: &mut Violations, shared: Option<String>, private: Option<St
     NotesChange { shared: shared.flatten(), private: private.flatten() }
 }
 
-/// A time that may be left out; nothing if it is wrong.
-#[allow(clippy::option_option, reason = "not told and wrong are two things")]
+/// Parses an optional time; None if it is invalid, Some(None) if it is absent.
+#[allow(clippy::option_option, reason = "absent and invalid are two things")]
 fn times(bad: &mut Violations, field: &'static str, text: Option<String>) -> Option<Option<HourMinute>> {
     match text {
         None => Some(None),
@@ -125,7 +125,7 @@ fn times(bad: &mut Violations, field: &'static str, text: Option<String>) -> Opt
     }
 }
 
-/// Whose sessions are asked for, and which page of them.
+/// Parsed list request: the people whose sessions are listed, and the page.
 #[derive(Debug)]
 pub(crate) struct List {
     pub(crate) therapist: Option<TherapistId>,
@@ -133,7 +133,7 @@ pub(crate) struct List {
     pub(crate) search: Search,
 }
 
-/// Which page of which sessions.
+/// Converts a list request.
 ///
 /// # Errors
 /// INVALID_ARGUMENT names every bad field.
@@ -143,7 +143,7 @@ pub(crate) fn list(request: pb::ListSessionsRequest) -> Result<List> {
     let mut bad = Violations::default();
     let therapist = (!therapist_id.is_empty()).then(|| bad.check("therapistId", therapist_id.parse()));
     let client = (!client_id.is_empty()).then(|| bad.check("clientId", client_id.parse()));
-    let status = bad.check("status", told(status));
+    let status = bad.check("status", requested_status(status));
     let from = after_date.and_then(|instant| bad.check("afterDate", not_before(instant).ok_or(NO_INSTANT)));
     let to = before_date.and_then(|instant| bad.check("beforeDate", not_before(instant).ok_or(NO_INSTANT)));
     if from.zip(to).is_some_and(|(from, to)| from >= to) {
@@ -159,18 +159,19 @@ pub(crate) fn list(request: pb::ListSessionsRequest) -> Result<List> {
     }
 }
 
-/// The id of the session that a path names.
+/// Parses the id of the session that a path names.
 pub(crate) fn session_id(text: &str) -> Result<SessionId> {
     text.parse().map_err(|_| crate::ops::no_session())
 }
 
-/// A session as its therapist sees it: the one place where an answer gets private notes.
+/// Converts a session as its therapist sees it. Only this function puts private notes into a response.
 pub(crate) fn own(OwnSession { session, shared_notes, private_notes }: OwnSession) -> pb::Session {
     let (private_notes, etag) = (Some(private_notes.into()), session.version.to_string());
     pb::Session { private_notes, etag, ..message(&session, shared_notes) }
 }
 
-/// A session as a client sees it: without its version, which would tell how often the therapist wrote private notes.
+/// Converts a session as a client sees it, without its version, which would reveal the number of writes of private
+/// notes.
 pub(crate) fn seen(ClientSession { session, shared_notes }: ClientSession) -> pb::Session {
     message(&session, shared_notes)
 }
@@ -181,9 +182,9 @@ fn message(session: &Session, shared_notes: FreeText) -> pb::Session {
         session_id: id.to_string(),
         therapist_id: therapist.to_string(),
         client_id: state.client().map(|client| client.to_string()).unwrap_or_default(),
-        session_date: Some(slot.told().date.to_string()),
+        session_date: Some(slot.spec().date.to_string()),
         start_time: Some(slot.start_time().to_string()),
-        end_time: Some(slot.told().end.to_string()),
+        end_time: Some(slot.spec().end.to_string()),
         status: match state.status() {
             Status::Available => pb::SessionStatus::Available,
             Status::Booked => pb::SessionStatus::Booked,
@@ -201,8 +202,8 @@ pub(crate) fn page(page: Page<pb::Session>) -> pb::ListSessionsResponse {
     pb::ListSessionsResponse { sessions: items, next_page_token: next.unwrap_or_default() }
 }
 
-/// The status that a request tells, if it does.
-fn told(status: i32) -> std::result::Result<Option<Status>, &'static str> {
+/// Parses the status of a request; None if it is unspecified.
+fn requested_status(status: i32) -> std::result::Result<Option<Status>, &'static str> {
     match pb::SessionStatus::try_from(status) {
         Ok(pb::SessionStatus::Unspecified) => Ok(None),
         Ok(pb::SessionStatus::Available) => Ok(Some(Status::Available)),
@@ -212,7 +213,8 @@ fn told(status: i32) -> std::result::Result<Option<Status>, &'static str> {
     }
 }
 
-/// The first whole second that is not before an instant: sessions start at whole minutes. Nothing starts after the last.
+/// Rounds an instant up to a whole second, as sessions start at whole minutes. The result is capped at the last
+/// instant.
 fn not_before(instant: prost_types::Timestamp) -> Option<Timestamp> {
     let prost_types::Timestamp { seconds, nanos } = instant;
     let valid = (-62_135_596_800..=253_402_300_799).contains(&seconds) && (0..=999_999_999).contains(&nanos);
@@ -220,10 +222,10 @@ fn not_before(instant: prost_types::Timestamp) -> Option<Timestamp> {
     valid.then(|| Timestamp::from_second(second.min(Timestamp::MAX.as_second())).unwrap_or(Timestamp::MAX))
 }
 
-/// An instant of a message between services.
+/// Converts an instant of a message between services.
 ///
 /// # Errors
-/// INVALID_ARGUMENT when it is none.
+/// INVALID_ARGUMENT when it is out of range.
 pub(crate) fn instant(field: &'static str, instant: prost_types::Timestamp) -> Result<Timestamp> {
     let prost_types::Timestamp { seconds, nanos } = instant;
     Timestamp::new(seconds, nanos).map_err(|_| Error::invalid(field, NO_INSTANT))
@@ -255,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_field_of_a_new_session_is_named_at_once() {
+    fn draft_reports_every_bad_field() {
         let long = || Some("x".repeat(10_001));
         let noted = |session| pb::Session { shared_notes: long(), private_notes: long(), ..session };
         for (session, expected) in [
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_field_of_a_change_and_every_bad_filter_is_named_at_once() {
+    fn change_and_list_report_every_bad_field() {
         let session = pb::Session {
             session_id: "other".to_owned(),
             status: 7,
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_within_a_second_stands_for_the_next() {
+    fn fractional_second_rounds_up() {
         let second = |seconds, nanos| not_before(prost_types::Timestamp { seconds, nanos }).map(Timestamp::as_second);
         assert_eq!(second(60, 0), Some(60));
         assert_eq!(second(60, 1), Some(61));
@@ -313,14 +315,14 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_answered_every_field_and_never_a_private_note() {
+    fn client_message_has_no_private_notes() {
         let client = ClientId::from_bytes([1; 16]);
-        let told =
-            Told { date: "2026-12-01T00:00:00+05:30".parse().unwrap(), start: None, end: "10:00".parse().unwrap() };
+        let spec =
+            SlotSpec { date: "2026-12-01T00:00:00+05:30".parse().unwrap(), start: None, end: "10:00".parse().unwrap() };
         let session = Session {
             id: SessionId::from_bytes([2; 16]),
             therapist: TherapistId::from_bytes([3; 16]),
-            slot: Slot::new(told).unwrap(),
+            slot: Slot::new(spec).unwrap(),
             state: State::Booked(Some(Booking { client, appointment: AppointmentId::from_bytes([4; 16]) })),
             version: Version::FIRST,
         };

@@ -1,4 +1,4 @@
-//! therapists: the profiles of therapists and the directory of them.
+//! The therapists service: holds the profiles of therapists and their directory.
 
 mod migrate;
 mod model;
@@ -34,7 +34,7 @@ use crate::store::{Store, profile_key};
 /// The name of the service.
 pub const NAME: &str = "therapists";
 
-/// What the service is given.
+/// Dependencies of the service.
 #[derive(Debug)]
 pub struct Deps {
     /// The DynamoDB that holds the table [`THERAPISTS`].
@@ -43,9 +43,9 @@ pub struct Deps {
     pub secrets: Secrets,
     /// The service that holds the accounts and the logins.
     pub auth: Upstream,
-    /// Those who are told that an account is ended, in this order: auth first, so that its logins end first.
+    /// Subscribers of account deletions, in order of delivery: auth first, so that the logins end first.
     pub subscribers: Vec<Subscriber>,
-    /// How endings are recovered.
+    /// Settings of the recovery of account deletions.
     pub endings: account_deletion::Config,
     /// Time, randomness and tasks.
     pub platform: Platform,
@@ -59,8 +59,9 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let Deps { dynamodb, secrets, auth, subscribers, endings: recovery, platform } = deps;
     let table = dynamodb.table(&THERAPISTS);
     let store = Store::new(table.clone());
-    let endings = AccountDeletions::new(table.clone(), subscribers, Role::Therapist, platform.clone(), profile_key);
-    platform.tasks.spawn(endings.clone().recover(recovery.recovery_interval));
+    let account_deletions =
+        AccountDeletions::new(table.clone(), subscribers, Role::Therapist, platform.clone(), profile_key);
+    platform.tasks.spawn(account_deletions.clone().recover(recovery.recovery_interval));
     let probe = bootstrap::probe(&table);
     let tokens = PageTokens::new(&secrets, "therapists/page-tokens", platform.entropy)?;
     let idempotency = Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?;
@@ -71,7 +72,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
         idempotency,
         logins: Logins::new(auth),
         clock: platform.clock,
-        endings,
+        account_deletions,
     });
     let profiles = TherapistServiceServer::new(Therapists(Arc::clone(&ops)));
     let names = TherapistNameServiceServer::new(Names(ops));

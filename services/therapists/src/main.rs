@@ -19,23 +19,24 @@ struct Settings {
     endings: account_deletion::Config,
 }
 
-struct This;
+struct Therapists;
 
-impl Domain for This {
+impl Domain for Therapists {
     const NAME: &'static str = therapists::NAME;
     const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&therapists::THERAPISTS];
     type Config = Settings;
 
-    async fn build(settings: Settings, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
-        let subscribers = settings.subscribers.subscribers(given.auth.clone(), |address| given.upstream(address))?;
+    async fn build(settings: Settings, context: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
+        let subscribers =
+            settings.subscribers.subscribers(context.auth.clone(), |address| context.upstream(address))?;
         let deps = therapists::Deps {
-            dynamodb: given.dynamodb,
-            secrets: given.secrets,
-            auth: given.auth,
+            dynamodb: context.dynamodb,
+            secrets: context.secrets,
+            auth: context.auth,
             subscribers,
             endings: settings.endings,
-            platform: given.platform,
+            platform: context.platform,
         };
         Ok((therapists::build(deps)?, None))
     }
@@ -43,13 +44,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    bootstrap::run::<This>().await
+    bootstrap::run::<Therapists>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn no_setting_is_there_twice() {
-        bootstrap::check::<super::This>();
+    fn settings_are_unique() {
+        bootstrap::check::<super::Therapists>();
     }
 }

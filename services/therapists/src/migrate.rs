@@ -1,6 +1,6 @@
-//! The migration of profiles from earlier versions, in which a profile had an address of its own.
+//! Migrates profiles of earlier versions, in which a profile had an address of its own.
 //!
-//! Before it has run everything is served: such a profile is read as it is.
+//! Every request is served before it has run: such a profile is read as stored.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use crate::model::{Filter, Therapist};
 use crate::policy;
 use crate::store::{Store, THERAPISTS};
 
-/// Profiles that one Query reads.
+/// Maximum number of profiles read by one Query.
 const PAGE: u16 = 100;
 
 /// The outcome of a migration so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Profiles that were looked at.
+    /// Number of profiles read.
     pub profiles: u64,
-    /// Profiles that got the address of their account.
+    /// Number of profiles that got the address of their account.
     pub changed: u64,
 }
 
@@ -29,8 +29,8 @@ impl fmt::Display for Progress {
     }
 }
 
-/// Gives every profile the address of its account. Services may run meanwhile, and a run that was interrupted may be repeated.
-/// `address` tells the address of an account; `report` hears of the progress after each page of the directory.
+/// Gives every profile the address of its account. Services may run meanwhile, and an interrupted run may be repeated.
+/// `address` returns the address of an account; `report` is called with the progress after each page of the directory.
 ///
 /// # Errors
 /// UNAVAILABLE or INTERNAL, of the table or of `address`.
@@ -52,14 +52,14 @@ where
         for item in rows.items {
             let old = Therapist::try_from(item)?;
             progress.profiles += 1;
-            // Without an account the profile is about to end.
+            // A profile without an account is about to be deleted.
             let Some(email) = address(old.id.into()).await? else { continue };
             if email.as_str() == old.profile.email.as_str() {
                 continue;
             }
             let mut new = Therapist { version: old.version.next(), ..old.clone() };
             new.profile.email = email;
-            // Whoever was faster has stored the address of the account, or ended it.
+            // A concurrent write has stored the address of the account, or has deleted the account.
             progress.changed += u64::from(store.put(&old, &new).await?);
         }
         report(progress);

@@ -1,6 +1,6 @@
 use kernel::{Email, PersonName, Pincode, Specialty, TherapistId, Version};
 
-/// What a therapist says of themself.
+/// The data that a therapist enters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Profile {
     pub(crate) name: PersonName,
@@ -9,7 +9,7 @@ pub(crate) struct Profile {
     pub(crate) pincode: Pincode,
 }
 
-/// A therapist as stored.
+/// A stored therapist.
 #[derive(Debug, Clone)]
 pub(crate) struct Therapist {
     pub(crate) id: TherapistId,
@@ -17,7 +17,7 @@ pub(crate) struct Therapist {
     pub(crate) version: Version,
 }
 
-/// Which part of the directory is asked for. Everything in it is folded, so that case and spacing don't matter.
+/// The filter of a directory request. Its texts are folded, so that case and spacing don't matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
     pub(crate) specialty: Option<String>,

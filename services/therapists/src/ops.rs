@@ -1,4 +1,4 @@
-//! What can be done with a therapist's profile and with the directory.
+//! Implements the use cases of therapists' profiles and of the directory.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::model::{Filter, Profile, Therapist};
 use crate::policy::{Browse, Names, Own};
 use crate::store::{Added, Store};
 
-/// How often a change that names no version is tried against others.
+/// Maximum attempts of a change without an expected version under contention.
 const ATTEMPTS: usize = 5;
 
-/// The use cases and what they need.
+/// The use cases and their dependencies.
 pub(crate) struct Ops {
     pub(crate) store: Store,
     pub(crate) accounts: Accounts,
@@ -24,7 +24,7 @@ pub(crate) struct Ops {
     pub(crate) idempotency: Idempotency,
     pub(crate) logins: Logins,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) endings: AccountDeletions,
+    pub(crate) account_deletions: AccountDeletions,
 }
 
 impl Ops {
@@ -46,7 +46,7 @@ impl Ops {
         self.store.named(permit, wanted).await
     }
 
-    /// Returns the profile that this very request has made before, if it has.
+    /// Returns the profile that an earlier attempt of this idempotent request has created, if any.
     pub(crate) async fn replayed(&self, permit: Own, claim: &Claim) -> Result<Option<Therapist>> {
         match claim.replayed().await? {
             Some(_) => self.get(permit.browse(), permit.id()).await.map(Some),
@@ -79,10 +79,11 @@ impl Ops {
         Err(Version::stale())
     }
 
-    /// Ends the account, whether it has a profile or not. To begin it takes an open and recent login; to repeat it doesn't.
+    /// Deletes the account, whether it has a profile or not. Beginning it requires an open and recent login; repeating
+    /// it doesn't.
     pub(crate) async fn end(&self, context: &Context, permit: Own) -> Result<()> {
         let deletion_write = |therapist: Therapist| (therapist.version, None);
         let precondition = self.logins.must_be_open_and_recent(context, self.clock.now());
-        self.endings.end(context, permit.id().into(), precondition, deletion_write).await
+        self.account_deletions.end(context, permit.id().into(), precondition, deletion_write).await
     }
 }

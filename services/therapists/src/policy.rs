@@ -1,8 +1,8 @@
-//! Who may do what with a therapist's profile. Pure: the store takes the permits that are made here and nowhere else.
+//! Decides access to therapists' profiles. Pure: the store takes only permits that are made here.
 
 use kernel::{Error, Kind, Person, Role, TherapistId, UserId};
 
-/// The right to make, change and end the own profile.
+/// The right to create, change and delete one's own profile.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Own(TherapistId);
 
@@ -10,7 +10,7 @@ pub(crate) struct Own(TherapistId);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Browse(());
 
-/// The right to read the names of therapists. The rules of the protos let services alone ask for them.
+/// The right to read the names of therapists. The rules of the protos reserve them for services.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names(());
 
@@ -24,7 +24,7 @@ impl Own {
     }
 }
 
-/// The caller's own profile, whatever a path says.
+/// Permits access to the caller's own profile, independent of a path.
 pub(crate) fn own(person: Person) -> Result<Own, Error> {
     match person.role {
         Role::Therapist => Ok(Own(person.user_id.into())),
@@ -34,7 +34,8 @@ pub(crate) fn own(person: Person) -> Result<Own, Error> {
     }
 }
 
-/// The own profile under the id of a path. Another account gets the same answer whether it exists or not.
+/// Permits access to one's own profile, named by the id of a path. For another account the error is the same whether it
+/// exists or not.
 pub(crate) fn own_named(person: Person, id: &str) -> Result<Own, Error> {
     let own = own(person)?;
     if id.parse::<UserId>() == Ok(own.0.into()) {
@@ -51,7 +52,7 @@ pub(crate) const fn browse(_person: Person) -> Browse {
     Browse(())
 }
 
-/// The right of an operator's migration to read the whole directory.
+/// Permits an operator's migration to read the whole directory.
 pub(crate) const fn migration() -> Browse {
     Browse(())
 }
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_therapist_changes_the_own_profile_and_no_other_and_a_client_none() {
+    fn profile_is_writable_by_owner_only() {
         let person =
             |role| Person { user_id: UserId::from_bytes([1; 16]), role, login_id: LoginId::from_bytes([9; 16]) };
         let (own_id, other) = (UserId::from_bytes([1; 16]).to_string(), UserId::from_bytes([2; 16]).to_string());

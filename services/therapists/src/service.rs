@@ -1,4 +1,4 @@
-//! The RPCs: a request enters, is translated, handed on, and its answer translated back.
+//! Implements the RPCs: converts a request, calls the use case, and converts its answer.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use crate::ops::Ops;
 use crate::policy;
 use crate::wire;
 
-/// What idempotency keys of this RPC are kept apart by from those of others.
+/// The scope of idempotency keys of this RPC.
 const CREATE: &str = "/therapy.therapists.v1.TherapistService/CreateTherapist";
 
-/// What people ask.
+/// The service for people.
 #[derive(Clone)]
 pub(crate) struct Therapists(pub(crate) Arc<Ops>);
 
-/// What other services ask.
+/// The service for other services.
 #[derive(Clone)]
 pub(crate) struct Names(pub(crate) Arc<Ops>);
 
@@ -106,8 +106,8 @@ impl TherapistNameService for Names {
         &self,
         request: Request<pb::BatchGetTherapistNamesRequest>,
     ) -> Result<Response<pb::BatchGetTherapistNamesResponse>, Status> {
-        let wanted = wire::wanted(request.into_inner()).map_err(to_status)?;
-        let found = self.0.names(policy::names(), wanted).await.map_err(to_status)?;
+        let ids = wire::name_ids(request.into_inner()).map_err(to_status)?;
+        let found = self.0.names(policy::names(), ids).await.map_err(to_status)?;
         Ok(Response::new(wire::names(found)))
     }
 }

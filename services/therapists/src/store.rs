@@ -1,12 +1,12 @@
-//! The table Therapists: its keys, its items and the conditions under which they change.
+//! Stores the table Therapists: its keys, its items and the conditions of their writes.
 //!
 //! | pk | sk | item |
 //! |---|---|---|
 //! | `THERAPIST#<id>` | `PROFILE` | the profile, or its tombstone |
-//! | `IDEM#<digest>` | `IDEM` | a request that brought an idempotency key |
+//! | `IDEM#<digest>` | `IDEM` | an idempotent request |
 //!
-//! The directory is four indexes in the order of the folded name: one for each way to combine the filters, so that every
-//! page of every combination is one Query. They lag behind the table, by milliseconds as a rule.
+//! The directory is four indexes in the order of the folded name: one for each combination of the filters, so that
+//! every page is one Query. They are eventually consistent, within milliseconds as a rule.
 
 use account_deletion::{PENDING, Stored};
 use dynamo::{
@@ -43,25 +43,25 @@ const fn index(name: &'static str, partition: &'static str) -> IndexDef {
 
 const PROFILE: &str = "PROFILE";
 const DIRECTORY: &str = "THERAPISTS";
-/// Sorts before everything that a name can hold, so that a name comes before those that it begins.
+/// Separator that sorts before every character of a name, so that a name precedes the longer names that begin with it.
 const SEPARATOR: char = '\u{1f}';
 
 /// The handle of the table.
 #[derive(Debug, Clone)]
 pub(crate) struct Store(Table);
 
-/// What became of a new profile.
+/// The outcome of adding a profile.
 pub(crate) enum Added {
     Done,
-    /// The same request was faster.
+    /// Another attempt of the same request has succeeded.
     Replayed,
-    /// There is a profile.
+    /// The account already has a profile.
     Exists,
     /// The account is ended.
     Ended,
 }
 
-/// The profile as the directory shows it.
+/// The profile as projected by the directory.
 #[derive(Serialize, Deserialize)]
 struct Row {
     therapist_id: TherapistId,
@@ -72,7 +72,7 @@ struct Row {
     version: Version,
 }
 
-/// The profile as the table holds it: with the keys of the directory.
+/// The stored profile, with the keys of the directory.
 #[derive(Serialize)]
 struct Listed {
     #[serde(flatten)]
@@ -92,7 +92,7 @@ impl From<&Therapist> for Listed {
         Self {
             directory: DIRECTORY,
             name_key: format!("{}{SEPARATOR}{id}", name.folded()),
-            specialty_pincode_key: both(&specialty_key, &pincode_key),
+            specialty_pincode_key: combined_key(&specialty_key, &pincode_key),
             specialty_key,
             pincode_key,
             row: Row {
@@ -123,12 +123,12 @@ impl TryFrom<Item> for Therapist {
     }
 }
 
-/// The key of a profile.
+/// Returns the key of a profile.
 pub(crate) fn profile_key(user: UserId) -> Key {
     Key::new(format!("THERAPIST#{user}"), PROFILE)
 }
 
-fn both(specialty: &str, pincode: &str) -> String {
+fn combined_key(specialty: &str, pincode: &str) -> String {
     format!("{specialty}{SEPARATOR}{pincode}")
 }
 
@@ -137,7 +137,7 @@ impl Store {
         Self(table)
     }
 
-    /// The Query that answers a filter: always one, on the index that is made for it.
+    /// Returns the Query of a filter: a single one, on the index of its combination.
     pub(crate) fn directory(&self, _permit: Browse, filter: Filter) -> Query {
         let Filter { specialty, pincode, name_prefix } = filter;
         let query = match (specialty, pincode) {
@@ -145,7 +145,7 @@ impl Store {
             (Some(specialty), None) => self.0.query_index(&BY_SPECIALTY, specialty),
             (None, Some(pincode)) => self.0.query_index(&BY_PINCODE, pincode),
             (Some(specialty), Some(pincode)) => {
-                self.0.query_index(&BY_SPECIALTY_AND_PINCODE, both(&specialty, &pincode))
+                self.0.query_index(&BY_SPECIALTY_AND_PINCODE, combined_key(&specialty, &pincode))
             }
         };
         if name_prefix.is_empty() { query } else { query.sort(Sort::BeginsWith(name_prefix)) }
@@ -155,14 +155,14 @@ impl Store {
         Stored::of(self.0.get_item(&profile_key(id.into()), Fresh::Consistent).await?)
     }
 
-    /// The profiles of those of these therapists who have one, for their names.
+    /// Returns the profiles of those of these therapists who have one, for their names.
     pub(crate) async fn named(&self, _permit: Names, ids: Vec<TherapistId>) -> Result<Vec<Therapist>> {
         let keys = ids.into_iter().map(|id| profile_key(id.into())).collect();
         let stored = self.0.batch_get(keys, Fresh::Consistent).await?.into_iter().map(|item| Stored::of(Some(item)));
         stored.filter_map(|stored| stored.map(Stored::profile).transpose()).collect()
     }
 
-    /// Stores a new profile, and the record of the request if it brought a key.
+    /// Stores a new profile, and the idempotency record of the request if it has a key.
     pub(crate) async fn add(&self, permit: Own, profile: Profile, claim: Option<&Claim>) -> Result<Added> {
         let therapist = Therapist { id: permit.id(), profile, version: Version::FIRST };
         let row = Listed::from(&therapist);
@@ -188,13 +188,13 @@ impl Store {
         }
     }
 
-    /// Replaces a profile, if it is still the version that was read. Answers whether it was.
+    /// Replaces a profile if its version is unchanged. Returns whether it was.
     pub(crate) async fn replace(&self, permit: Own, old: &Therapist, profile: Profile) -> Result<bool> {
         let new = Therapist { id: permit.id(), profile, version: old.version.next() };
         self.put(old, &new).await
     }
 
-    /// Stores another version of a profile, if it is still the version that was read. Answers whether it was.
+    /// Stores another version of a profile if its version is unchanged. Returns whether it was.
     pub(crate) async fn put(&self, old: &Therapist, new: &Therapist) -> Result<bool> {
         let unchanged = Condition::eq("version", old.version);
         let put = self.0.put(&profile_key(new.id.into()), &Listed::from(new)).when(unchanged);

@@ -1,14 +1,14 @@
-//! Between the messages of the proto and the types of the domain; every field by its name.
+//! Converts between the messages of the proto and the types of the domain; every field by its name.
 
 use kernel::{Email, Error, Page, PageSize, Pincode, Specialty, TherapistId, Version, Violations, fold_prefix};
 use proto::therapists::v1 as pb;
 
 use crate::model::{Filter, Profile, Therapist};
 
-/// How many names are asked for at once at most.
-const MOST_NAMES: usize = 200;
+/// Maximum number of names in one request.
+const MAX_NAMES: usize = 200;
 
-/// A page of the directory to read.
+/// The parameters of a directory request.
 pub(crate) struct List {
     pub(crate) filter: Filter,
     pub(crate) size: PageSize,
@@ -40,10 +40,10 @@ pub(crate) fn list(request: pb::ListTherapistsRequest) -> Result<List, Error> {
     }
 }
 
-/// The therapists whose names are asked for. An id that is none names nobody.
-pub(crate) fn wanted(request: pb::BatchGetTherapistNamesRequest) -> Result<Vec<TherapistId>, Error> {
+/// Parses the ids of the requested names. A malformed id is skipped.
+pub(crate) fn name_ids(request: pb::BatchGetTherapistNamesRequest) -> Result<Vec<TherapistId>, Error> {
     let pb::BatchGetTherapistNamesRequest { therapist_ids } = request;
-    if therapist_ids.len() > MOST_NAMES {
+    if therapist_ids.len() > MAX_NAMES {
         return Err(Error::invalid("therapistIds", "must be 200 at most"));
     }
     Ok(therapist_ids.iter().filter_map(|id| id.parse().ok()).collect())
@@ -58,8 +58,8 @@ pub(crate) fn names(therapists: Vec<Therapist>) -> pb::BatchGetTherapistNamesRes
     pb::BatchGetTherapistNamesResponse { names: therapists.into_iter().map(name).collect() }
 }
 
-/// A whole profile. An id in it must be `id`, and its address that of the account; an etag means nothing to a profile that
-/// is not there yet.
+/// Parses a whole profile. An id in it must be `id`, and its address that of the account. An etag is ignored: a new
+/// profile has none.
 pub(crate) fn profile(therapist: pb::Therapist, id: &str, account: Option<&Email>) -> Result<Profile, Error> {
     let pb::Therapist { therapist_id, name, email, specialty, pincode, etag: _ } = therapist;
     let mut bad = Violations::default();
@@ -78,7 +78,7 @@ pub(crate) fn profile(therapist: pb::Therapist, id: &str, account: Option<&Email
     }
 }
 
-/// A whole profile, and the version that it shall replace.
+/// Parses a whole profile and the version that it replaces.
 pub(crate) fn replacement(
     therapist: pb::Therapist,
     id: &str,

@@ -1,4 +1,4 @@
-//! Key-encryption keys: what data keys are wrapped by.
+//! Key-encryption keys, which wrap data keys.
 
 use std::sync::Arc;
 
@@ -12,15 +12,15 @@ use kernel::{Entropy, Error, Result, UserId};
 use crate::model::{DataKey, KekId, Wrapped};
 use crate::store::{WRAPPED, key_of};
 
-/// Who wraps and unwraps data keys. The key-encryption keys themselves never leave it.
+/// Provider that wraps and unwraps data keys. The key-encryption keys themselves never leave it.
 ///
 /// A wrapped key is bound to the table and to the person: moved to another person's item, it does not unwrap.
 #[tonic::async_trait]
 pub(crate) trait KeyEncryption: Send + Sync {
-    /// The key-encryption key that wraps.
+    /// Returns the id of the key-encryption key that wraps.
     fn current(&self) -> &KekId;
 
-    /// Whether what this one wrapped can be unwrapped.
+    /// Returns whether data keys that this key-encryption key wrapped can be unwrapped.
     fn has(&self, id: &KekId) -> bool;
 
     /// Wraps a person's key by the current key-encryption key.
@@ -29,20 +29,20 @@ pub(crate) trait KeyEncryption: Send + Sync {
     /// Unwraps a person's key.
     ///
     /// # Errors
-    /// INTERNAL when the key-encryption key is not there, or the key was wrapped for another person or changed since.
+    /// INTERNAL when the key-encryption key is missing, or the key was wrapped for another person or changed since.
     async fn unwrap(&self, wrapped: &Wrapped, person: UserId) -> Result<DataKey>;
 }
 
-/// What the names of key-encryption keys are derived for.
+/// Derivation purpose of the ids of key-encryption keys.
 const ID: &str = "vault/key-encryption-key/id";
-/// What the keys that wrap are derived for.
+/// Derivation purpose of the keys that wrap.
 const WRAP: &str = "vault/key-encryption-key/wrap";
-/// How much of a derived name is kept: enough that no two keys ever share one.
+/// Bytes of a derived id: enough that no two keys ever share one.
 const ID_LEN: usize = 12;
-/// The version of the form of wrapped keys.
+/// Version of the format of wrapped keys.
 const VERSION: u8 = 1;
 
-/// Key-encryption keys out of a file, in the memory of this process.
+/// Key-encryption keys from a file, in the memory of this process.
 pub(crate) struct LocalKeys {
     current: LocalKey,
     previous: Vec<LocalKey>,
@@ -103,7 +103,7 @@ impl KeyEncryption for LocalKeys {
     }
 }
 
-/// What to do about a key-encryption key that is needed and not there.
+/// Returns the error message for a missing key-encryption key, with its remedy.
 pub(crate) fn missing(id: &KekId) -> String {
     format!(
         "data keys are wrapped by the key-encryption key {id}, which MESH_KEY_ENCRYPTION_KEYS_FILE does not hold: put \

@@ -1,7 +1,7 @@
-//! vault: the data keys of people. What people wrote is sealed under a key of their own, which is kept here, wrapped by a
-//! key-encryption key, and destroyed with their account: from then on nobody reads what it sealed.
+//! vault: the data keys of people. A person's content is sealed under a key of their own, which is kept here, wrapped
+//! by a key-encryption key, and destroyed with their account: from then on the content is unreadable.
 //!
-//! Key-encryption keys rotate, and nothing that a data key sealed is touched:
+//! Key-encryption keys rotate without touching the content that data keys sealed:
 //!
 //! 1. Append the new key to the file, as its last line, for every replica: it unwraps.
 //! 2. Move it to the first line, for every replica: it wraps.
@@ -40,15 +40,15 @@ use crate::ops::Vault;
 use crate::service::Services;
 use crate::store::Store;
 
-/// The name of the service.
+/// Name of the service.
 pub const NAME: &str = "vault";
 
-/// What the service is given.
+/// Dependencies of the service.
 #[derive(Debug)]
 pub struct Deps {
-    /// The DynamoDB that holds the table [`DATA_KEYS`].
+    /// DynamoDB that holds the table [`DATA_KEYS`].
     pub dynamodb: dynamo::Client,
-    /// The key-encryption keys: the current one wraps, the others still unwrap.
+    /// Key-encryption keys: the current one wraps, the others still unwrap.
     pub key_encryption_keys: Secrets,
     /// Time, randomness and tasks.
     pub platform: Platform,
@@ -70,7 +70,7 @@ pub async fn build(deps: Deps) -> Result<Service, BoxError> {
     Ok(Service { name: NAME, grpc_services: &[KEYS, EVENTS], routes, probe })
 }
 
-/// The vault over its table, with every key-encryption key that it needs.
+/// Opens the vault over its table, and checks that it has every key-encryption key that it needs.
 async fn open(dynamodb: &dynamo::Client, keys: &Secrets, platform: &Platform) -> Result<Vault, BoxError> {
     let table = dynamodb.table(&DATA_KEYS);
     let keys = LocalKeys::new(keys, table.clone(), Arc::clone(&platform.entropy))?;

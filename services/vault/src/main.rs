@@ -1,4 +1,4 @@
-//! The process of vault.
+//! Process of the vault service.
 
 use std::process::ExitCode;
 
@@ -9,16 +9,16 @@ use dynamo::TableDef;
 use kernel::BoxError;
 use vault::Config;
 
-struct This;
+struct Vault;
 
-impl Domain for This {
+impl Domain for Vault {
     const NAME: &'static str = vault::NAME;
     const ABOUT: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const TABLES: &'static [&'static TableDef] = &[&vault::DATA_KEYS];
     type Config = Config;
 
-    async fn build(config: Config, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
-        let ServiceContext { dynamodb, platform, .. } = given;
+    async fn build(config: Config, context: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
+        let ServiceContext { dynamodb, platform, .. } = context;
         let key_encryption_keys = bootstrap::read_secrets(&config.key_encryption_keys_file)
             .map_err(|error| format!("MESH_KEY_ENCRYPTION_KEYS_FILE: {error}"))?;
         Ok((vault::build(vault::Deps { dynamodb, key_encryption_keys, platform }).await?, None))
@@ -27,13 +27,13 @@ impl Domain for This {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    bootstrap::run::<This>().await
+    bootstrap::run::<Vault>().await
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn no_setting_is_there_twice() {
-        bootstrap::check::<super::This>();
+    fn settings_are_unique() {
+        bootstrap::check::<super::Vault>();
     }
 }

@@ -7,11 +7,11 @@ use zeroize::Zeroizing;
 
 /// A person's key: 32 bytes for AES-256-GCM. Wiped from memory when dropped; has no Debug.
 ///
-/// It is on the heap: what moves with a value leaves copies behind, which nobody wipes.
+/// It is on the heap, because moving a value on the stack leaves copies behind that are not wiped.
 pub(crate) struct DataKey(Box<Zeroizing<[u8; 32]>>);
 
 impl DataKey {
-    /// A new key.
+    /// Generates a new key.
     pub(crate) fn generate(entropy: &dyn Entropy) -> Self {
         let mut bytes = Box::new(Zeroizing::new([0; 32]));
         entropy.fill(bytes.as_mut_slice());
@@ -36,7 +36,7 @@ impl TryFrom<&[u8]> for DataKey {
     }
 }
 
-/// The name of a key-encryption key. It tells nothing about the key.
+/// Id of a key-encryption key. It reveals nothing about the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct KekId(String);
@@ -57,7 +57,7 @@ impl fmt::Display for KekId {
     }
 }
 
-/// A data key as it is stored: only its key-encryption key opens it, and only for the person whose it is.
+/// A data key as it is stored: only its key-encryption key opens it, and only for the person it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wrapped {
     pub(crate) kek: KekId,

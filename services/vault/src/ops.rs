@@ -1,4 +1,4 @@
-//! What can be done with a person's key.
+//! Use cases of data keys.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use crate::kek::{KeyEncryption, missing};
 use crate::model::DataKey;
 use crate::store::{Added, Store, Stored};
 
-/// How many first keys are made at once: few, so that it takes nothing from people who wait.
-const AT_ONCE: usize = 16;
+/// Maximum first keys created concurrently: few, so that other requests aren't delayed.
+const CONCURRENCY: usize = 16;
 
-/// The use cases and what they need.
+/// Use cases with their dependencies.
 ///
-/// Who may ask is decided by the rules beside the RPCs alone: a service that is trusted with one person's key is trusted
+/// Authorization is up to the rules beside the RPCs alone: a service that is trusted with one person's key is trusted
 /// with everyone's.
 pub(crate) struct Vault {
     pub(crate) store: Store,
@@ -24,7 +24,7 @@ pub(crate) struct Vault {
 }
 
 impl Vault {
-    /// Makes sure that every stored key can be unwrapped, and notes the key-encryption key that is going to wrap.
+    /// Checks that every stored key can be unwrapped, and records the key-encryption key that will wrap.
     pub(crate) async fn prepare(&self) -> Result<(), BoxError> {
         for id in self.store.keks().await?.iter().filter(|id| !self.keys.has(id)) {
             if !self.store.wrapped_by(id, 1, None).await?.persons.is_empty() {
@@ -32,43 +32,43 @@ impl Vault {
             }
         }
         tracing::debug!(key_encryption_key = %self.keys.current(), "new data keys are wrapped by it");
-        Ok(self.store.note_kek(self.keys.current(), self.clock.now()).await?)
+        Ok(self.store.record_kek(self.keys.current(), self.clock.now()).await?)
     }
 
-    /// A person's key, made if there was never one; nothing, if it was destroyed.
+    /// Returns a person's key, created if there was never one; `None` if it was destroyed.
     pub(crate) async fn key(&self, person: UserId) -> Result<Option<DataKey>, Error> {
         match self.store.read(person).await? {
-            None => self.make(person).await,
+            None => self.create(person).await,
             Some(stored) => self.unwrap(stored, person).await,
         }
     }
 
-    /// The keys of these people, in their order, each as [`Vault::key`] gives it. Those that there are cost one read for each
-    /// hundred people.
+    /// Returns the keys of these people, in their order, each as [`Vault::key`] does. Existing keys cost one read for
+    /// each hundred people.
     pub(crate) async fn keys(&self, persons: &[UserId]) -> Result<Vec<Option<DataKey>>, Error> {
         let stored = self.store.read_all(persons).await?;
         let found: Vec<_> = persons.iter().map(|person| (*person, stored.get(person).cloned())).collect();
         let keys = stream::iter(found).map(|(person, stored)| async move {
             match stored {
-                None => self.make(person).await,
+                None => self.create(person).await,
                 Some(stored) => self.unwrap(stored, person).await,
             }
         });
-        keys.buffered(AT_ONCE).try_collect().await
+        keys.buffered(CONCURRENCY).try_collect().await
     }
 
-    /// Destroys a person's key. It can be repeated.
+    /// Destroys a person's key. Idempotent.
     pub(crate) async fn destroy(&self, person: UserId) -> Result<(), Error> {
         self.store.destroy(person, self.clock.now()).await
     }
 
-    /// Of many who make a person's first key at once, all get the one that was stored.
-    async fn make(&self, person: UserId) -> Result<Option<DataKey>, Error> {
+    /// Creates a person's first key. Concurrent callers all get the one that was stored.
+    async fn create(&self, person: UserId) -> Result<Option<DataKey>, Error> {
         let key = DataKey::generate(&*self.entropy);
         let wrapped = self.keys.wrap(&key, person).await?;
         match self.store.add(person, &wrapped, self.clock.now()).await? {
             Added::Done => Ok(Some(key)),
-            Added::There(stored) => self.unwrap(stored, person).await,
+            Added::Exists(stored) => self.unwrap(stored, person).await,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Replaces the key-encryption key that wraps data keys. What the data keys sealed stays as it is.
+//! Replaces the key-encryption key that wraps data keys. Content sealed under the data keys is unchanged.
 
 use std::fmt;
 
@@ -12,17 +12,17 @@ use crate::open;
 use crate::ops::Vault;
 use crate::store::Stored;
 
-/// How many data keys are held at a time.
+/// Maximum data keys held at a time.
 const BATCH: u16 = 100;
-/// How many are rewrapped at once: few, so that it takes nothing from people who wait.
-const AT_ONCE: usize = 4;
+/// Maximum data keys rewrapped concurrently: few, so that other requests aren't delayed.
+const CONCURRENCY: usize = 4;
 
-/// What has been done so far.
+/// Progress of a rewrap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Keys that are wrapped by the current key-encryption key now.
     pub rewrapped: u64,
-    /// Keys that somebody else rewrapped or destroyed meanwhile.
+    /// Keys rewrapped or destroyed by another process meanwhile.
     pub settled: u64,
     /// Keys that could not be rewrapped; the log says why.
     pub failed: u64,
@@ -40,15 +40,15 @@ impl fmt::Display for Progress {
     }
 }
 
-/// Wraps every data key that an older key-encryption key wraps by the current one. Services may run meanwhile; who stops
-/// it halfway may start it again. `report` hears of the progress after each hundred keys.
+/// Wraps every data key that an older key-encryption key wraps by the current one. Services may run meanwhile, and a
+/// run that was interrupted may be repeated. `report` is called with the progress after each hundred keys.
 ///
-/// It finds what is wrapped when it looks: it is for after the last replica has stopped to wrap by an older key, and
-/// older keys can go when it finds nothing more to do.
+/// Run it after the last replica has stopped wrapping by an older key. Older keys can be removed when it finds nothing
+/// more to do.
 ///
 /// # Errors
 /// If the table can't be read, data keys are wrapped by a key-encryption key that is not given, or some can't be
-/// rewrapped: those that can be are.
+/// rewrapped; the others are.
 pub async fn rewrap(
     dynamodb: &dynamo::Client,
     key_encryption_keys: &Secrets,
@@ -78,7 +78,7 @@ impl Vault {
     async fn rewrap_all(&self, persons: Vec<UserId>, old: &KekId, progress: &mut Progress) {
         let mut outcomes = stream::iter(persons)
             .map(|person| async move { (person, self.rewrap(person, old).await) })
-            .buffer_unordered(AT_ONCE);
+            .buffer_unordered(CONCURRENCY);
         while let Some((person, outcome)) = outcomes.next().await {
             match outcome {
                 Ok(Outcome::Rewrapped) => progress.rewrapped += 1,

@@ -1,4 +1,4 @@
-//! The RPCs: a request enters, is translated, handed on, and its answer translated back.
+//! Implements the RPCs: converts between protos and use cases.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use tonic::{Request, Response, Status};
 use crate::model::DataKey;
 use crate::ops::Vault;
 
-/// How many keys can be asked for at once.
-const MOST_KEYS: usize = 200;
+/// Maximum keys of one request.
+const MAX_KEYS: usize = 200;
 
-/// The services of the protos.
+/// Implementation of the gRPC services.
 #[derive(Clone)]
 pub(crate) struct Services(pub(crate) Arc<Vault>);
 
@@ -29,7 +29,7 @@ impl VaultService for Services {
     ) -> Result<Response<pb::GetDataKeyResponse>, Status> {
         let pb::GetDataKeyRequest { person_id } = request.into_inner();
         let person = user("personId", &person_id).map_err(to_status)?;
-        self.0.key(person).await.map(answer).map(Response::new).map_err(to_status)
+        self.0.key(person).await.map(response).map(Response::new).map_err(to_status)
     }
 
     async fn batch_get_data_keys(
@@ -39,7 +39,7 @@ impl VaultService for Services {
         let pb::BatchGetDataKeysRequest { person_ids } = request.into_inner();
         let persons = users(&person_ids).map_err(to_status)?;
         let keys = self.0.keys(&persons).await.map_err(to_status)?;
-        Ok(Response::new(pb::BatchGetDataKeysResponse { keys: keys.into_iter().map(answer).collect() }))
+        Ok(Response::new(pb::BatchGetDataKeysResponse { keys: keys.into_iter().map(response).collect() }))
     }
 }
 
@@ -50,7 +50,7 @@ impl SubscriberService for Services {
         request: Request<events::DeliverRequest>,
     ) -> Result<Response<events::DeliverResponse>, Status> {
         let events::DeliverRequest { event } = request.into_inner();
-        // A kind that is newer than this service is none here, and nothing that it has to hear of.
+        // An event of a kind that is unknown here is ignored.
         if let Some(Kind::AccountEnded(events::AccountEnded { user_id, role: _ })) = event.and_then(|event| event.kind)
         {
             let person = user("event.accountEnded.userId", &user_id).map_err(to_status)?;
@@ -60,13 +60,13 @@ impl SubscriberService for Services {
     }
 }
 
-/// From here on the key is in buffers of prost and hyper, which wipe nothing.
-fn answer(key: Option<DataKey>) -> pb::GetDataKeyResponse {
+/// Returns the response with a key. From here on the key is in buffers of prost and hyper, which are not wiped.
+fn response(key: Option<DataKey>) -> pb::GetDataKeyResponse {
     pb::GetDataKeyResponse { destroyed: key.is_none(), key: key.map(|key| key.as_bytes().to_vec()).unwrap_or_default() }
 }
 
 fn users(ids: &[String]) -> Result<Vec<UserId>, Error> {
-    if ids.len() > MOST_KEYS {
+    if ids.len() > MAX_KEYS {
         return Err(Error::invalid("personIds", "must be 200 at most"));
     }
     let parsed = ids.iter().map(|id| id.parse());

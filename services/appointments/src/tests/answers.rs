@@ -9,19 +9,19 @@ use crate::policy;
 use crate::transition::{Action, Status};
 
 kit::on_each_engine!(
-    a_therapist_accepts_and_the_others_are_rejected,
-    what_sessions_says_decides_whether_a_request_is_accepted,
-    repeating_a_change_changes_nothing,
-    either_side_revokes_and_the_slot_is_free_again,
-    what_has_begun_is_not_revoked,
-    a_request_is_expired_once_its_session_begins,
-    a_client_takes_back_what_waits_and_nothing_else,
-    an_etag_must_be_the_present_one,
-    nobody_else_sees_or_changes_an_appointment,
-    of_many_acceptances_at_once_one_wins,
+    acceptance_rejects_other_requests,
+    reservation_outcome_decides_acceptance,
+    repeated_change_is_idempotent,
+    revocation_by_either_side_frees_slot,
+    begun_session_cannot_be_revoked,
+    request_expires_when_session_begins,
+    client_cancels_only_pending_requests,
+    stale_etag_is_rejected,
+    foreign_appointment_is_not_found,
+    concurrent_acceptances_accept_one,
 );
 
-async fn a_therapist_accepts_and_the_others_are_rejected(engine: Engine) {
+async fn acceptance_rejects_other_requests(engine: Engine) {
     let world = World::new(engine).await;
     let (slot, elsewhere) = (world.slot(1), world.slot(2));
     let mut asked = Vec::new();
@@ -40,7 +40,7 @@ async fn a_therapist_accepts_and_the_others_are_rejected(engine: Engine) {
     assert_eq!(reason(&world.therapist(asked[4].id, Action::Accept).await), "NOT_PENDING");
 }
 
-async fn what_sessions_says_decides_whether_a_request_is_accepted(engine: Engine) {
+async fn reservation_outcome_decides_acceptance(engine: Engine) {
     let world = World::new(engine).await;
     for (outcome, kind, expected, after) in [
         (Reserve::Taken, Kind::AlreadyExists, "SLOT_TAKEN", Some(Status::Rejected)),
@@ -56,7 +56,7 @@ async fn what_sessions_says_decides_whether_a_request_is_accepted(engine: Engine
     }
 }
 
-async fn repeating_a_change_changes_nothing(engine: Engine) {
+async fn repeated_change_is_idempotent(engine: Engine) {
     let world = World::new(engine).await;
     let accepted = world.accepted(world.slot(1)).await;
     assert_eq!(world.therapist(accepted.id, Action::Accept).await.unwrap(), accepted);
@@ -73,7 +73,7 @@ async fn repeating_a_change_changes_nothing(engine: Engine) {
     assert_eq!(reason(&world.client(&asked, Action::Revoke).await), "NOT_ACCEPTED");
 }
 
-async fn either_side_revokes_and_the_slot_is_free_again(engine: Engine) {
+async fn revocation_by_either_side_frees_slot(engine: Engine) {
     let world = World::new(engine).await;
     for by_client in [true, false] {
         let slot = world.slot(1);
@@ -84,12 +84,12 @@ async fn either_side_revokes_and_the_slot_is_free_again(engine: Engine) {
         };
         assert_eq!(revoked.unwrap().status_at(world.ops.now()), Status::Revoked);
         assert_eq!(world.practice.state(slot), State::Available);
-        assert_eq!(world.stored(&accepted).await.unwrap().mark, None, "sessions has heard of it");
+        assert_eq!(world.stored(&accepted).await.unwrap().mark, None, "the event is delivered");
         assert_eq!(world.practice.state(world.accepted(slot).await.session), world.practice.state(slot));
     }
 }
 
-async fn what_has_begun_is_not_revoked(engine: Engine) {
+async fn begun_session_cannot_be_revoked(engine: Engine) {
     let world = World::new(engine).await;
     let slot = world.slot(1);
     let asked = world.asked(slot).await;
@@ -101,7 +101,7 @@ async fn what_has_begun_is_not_revoked(engine: Engine) {
     assert_eq!(world.practice.state(slot), State::Booked(asked.id), "the session keeps its client");
 }
 
-async fn a_request_is_expired_once_its_session_begins(engine: Engine) {
+async fn request_expires_when_session_begins(engine: Engine) {
     let world = World::new(engine).await;
     let slot = world.slot(2);
     let (asked, accepted) = (world.asked(slot).await, world.accepted(world.slot(2)).await);
@@ -118,7 +118,7 @@ async fn a_request_is_expired_once_its_session_begins(engine: Engine) {
     assert_eq!(world.practice.state(slot), State::Available);
 }
 
-async fn a_client_takes_back_what_waits_and_nothing_else(engine: Engine) {
+async fn client_cancels_only_pending_requests(engine: Engine) {
     let world = World::new(engine).await;
     let cancel = async |it: &Appointment| world.ops.cancel(as_client(it), it.id).await;
     let asked = world.asked(world.slot(1)).await;
@@ -130,7 +130,7 @@ async fn a_client_takes_back_what_waits_and_nothing_else(engine: Engine) {
     assert_eq!(reason(&cancel(&accepted).await), "NOT_PENDING");
 }
 
-async fn an_etag_must_be_the_present_one(engine: Engine) {
+async fn stale_etag_is_rejected(engine: Engine) {
     let world = World::new(engine).await;
     let asked = world.asked(world.slot(1)).await;
     let act = async |action, expected| {
@@ -144,7 +144,7 @@ async fn an_etag_must_be_the_present_one(engine: Engine) {
     assert!(act(Action::Revoke, accepted.version).await.is_ok());
 }
 
-async fn nobody_else_sees_or_changes_an_appointment(engine: Engine) {
+async fn foreign_appointment_is_not_found(engine: Engine) {
     let world = World::new(engine).await;
     let accepted = world.accepted(world.slot(1)).await;
     for role in [Role::Client, Role::Therapist] {
@@ -159,7 +159,7 @@ async fn nobody_else_sees_or_changes_an_appointment(engine: Engine) {
     assert_eq!(world.ops.get(world.as_therapist(), accepted.id).await.unwrap().id, accepted.id);
 }
 
-async fn of_many_acceptances_at_once_one_wins(engine: Engine) {
+async fn concurrent_acceptances_accept_one(engine: Engine) {
     let world = World::new(engine).await;
     for round in 0..5 {
         let slot = world.slot(1);

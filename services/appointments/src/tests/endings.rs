@@ -5,12 +5,9 @@ use super::{HOUR, State, World, context};
 use crate::policy::AccountDeletionPermit;
 use crate::transition::{Action, Status};
 
-kit::on_each_engine!(
-    a_client_who_goes_leaves_no_appointment_and_no_booked_slot,
-    a_therapist_who_goes_leaves_no_request_and_no_session_to_come,
-);
+kit::on_each_engine!(client_deletion_removes_appointments_and_frees_slots, therapist_deletion_ends_open_appointments,);
 
-async fn a_client_who_goes_leaves_no_appointment_and_no_booked_slot(engine: Engine) {
+async fn client_deletion_removes_appointments_and_frees_slots(engine: Engine) {
     let world = World::new(engine).await;
     let slot = world.slot(1);
     let accepted = world.accepted(slot).await;
@@ -20,15 +17,15 @@ async fn a_client_who_goes_leaves_no_appointment_and_no_booked_slot(engine: Engi
     let revoked = world.ask(client, revoked_slot).await.unwrap();
     world.therapist(revoked.id, Action::Accept).await.unwrap();
     world.deliver_all().await;
-    world.practice.facts().deaf = true;
+    world.practice.facts().unavailable = true;
     world.client(&revoked, Action::Revoke).await.unwrap();
     let other = world.accepted(world.slot(4)).await;
     let ended = AccountDeletionPermit::of(Role::Client, client.into());
     assert!(
         world.ops.handle_account_deleted(&context(), ended, world.ops.now()).await.is_err(),
-        "while sessions hears nothing, it is not done"
+        "not done while sessions is unavailable"
     );
-    world.practice.facts().deaf = false;
+    world.practice.facts().unavailable = false;
     for _ in 0..2 {
         world.ops.handle_account_deleted(&context(), ended, world.ops.now()).await.unwrap();
         for it in [&accepted, &waits, &revoked] {
@@ -40,7 +37,8 @@ async fn a_client_who_goes_leaves_no_appointment_and_no_booked_slot(engine: Engi
     }
 }
 
-async fn a_therapist_who_goes_leaves_no_request_and_no_session_to_come(engine: Engine) {
+/// Appointments whose session has begun stay.
+async fn therapist_deletion_ends_open_appointments(engine: Engine) {
     let world = World::new(engine).await;
     let (past, coming) = (world.slot(1), world.slot(3));
     let (took_place, accepted) = (world.accepted(past).await, world.accepted(coming).await);
@@ -61,7 +59,7 @@ async fn a_therapist_who_goes_leaves_no_request_and_no_session_to_come(engine: E
         assert_eq!(world.status(&accepted).await, Some(Status::Revoked));
         assert_eq!(world.status(&waits).await, Some(Status::Rejected));
         assert_eq!(world.stored(&accepted).await.unwrap().mark, None);
-        assert_eq!(world.practice.state(coming), State::Booked(accepted.id), "sessions hears of the end itself");
+        assert_eq!(world.practice.state(coming), State::Booked(accepted.id), "sessions handles the deletion itself");
         assert_eq!(world.practice.state(past), State::Booked(took_place.id));
     }
 }

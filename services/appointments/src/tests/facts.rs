@@ -7,10 +7,7 @@ use super::{HOUR, World, context, person};
 use crate::policy;
 use crate::transition::Action;
 
-kit::on_each_engine!(
-    appointment_is_open_while_it_waits_and_until_its_session_is_over,
-    open_appointments_of_many_clients_are_each_clients_own,
-);
+kit::on_each_engine!(appointment_is_open_until_session_ends, open_appointments_filter_by_client,);
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -19,7 +16,7 @@ async fn open(world: &World, clients: &[ClientId]) -> Vec<ClientId> {
     world.ops.with_open(&context(), own, clients.iter().copied().collect()).await.unwrap().into_iter().collect()
 }
 
-async fn appointment_is_open_while_it_waits_and_until_its_session_is_over(engine: Engine) {
+async fn appointment_is_open_until_session_ends(engine: Engine) {
     let world = World::new(engine).await;
     let (expires, accepted) = (world.asked(world.slot(1)).await, world.accepted(world.slot(1)).await);
     let revoked = world.accepted(world.slot(3)).await;
@@ -44,7 +41,7 @@ async fn appointment_is_open_while_it_waits_and_until_its_session_is_over(engine
     is_open(&[]).await;
 }
 
-async fn open_appointments_of_many_clients_are_each_clients_own(engine: Engine) {
+async fn open_appointments_filter_by_client(engine: Engine) {
     let world = World::new(engine).await;
     let mut clients = Vec::new();
     for _ in 0..5 {
@@ -56,7 +53,7 @@ async fn open_appointments_of_many_clients_are_each_clients_own(engine: Engine) 
     assert_eq!(open(&world, &[clients[0], clients[4]]).await, [clients[0], clients[4]]);
     assert_eq!(open(&world, &[world.user().into()]).await, []);
     assert_eq!(open(&world, &[]).await, []);
-    // To a client it says nothing.
+    // A client gets an empty result.
     let own = policy::own(person(Role::Client, clients[0].into()));
     assert!(world.ops.with_open(&context(), own, [clients[0]].into()).await.unwrap().is_empty());
 }

@@ -12,52 +12,52 @@ use super::{State, World, as_client, context};
 use crate::model::{Appointment, Pair};
 use crate::transition::{Action, Status};
 
-kit::on_each_engine!(whatever_happens_in_whatever_order_an_appointment_is_accepted_if_and_only_if_it_has_the_slot);
+kit::on_each_engine!(acceptance_and_slot_agree_in_any_interleaving);
 
 const HISTORIES: usize = 25;
 const CLIENTS: usize = 3;
 
-/// What happens.
+/// Command of a generated history.
 #[derive(Debug, Clone, Copy)]
-enum Deed {
+enum Command {
     Ask(usize),
     Accept(usize),
     Reject(usize),
     Cancel(usize),
     Revoke(usize),
-    /// A reservation that was sent before, and comes only now.
+    /// Late reservation of an earlier acceptance.
     LateReservation(usize),
     Withdraw {
         available: bool,
     },
-    /// One of the events is delivered, and perhaps once more later.
+    /// Delivery of one of the events, and again later if `again`.
     Deliver {
-        which: usize,
+        index: usize,
         again: bool,
     },
-    /// The client ends the relation with the therapist.
+    /// End of the relation by the client.
     EndRelation(usize),
-    /// Sessions hears nothing, or hears again.
-    Deafen(bool),
+    /// Change of the availability of sessions.
+    SetUnavailable(bool),
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn command() -> impl Strategy<Value = Command> {
     let client = 0..CLIENTS;
     prop_oneof![
-        3 => client.clone().prop_map(Deed::Ask),
-        3 => client.clone().prop_map(Deed::Accept),
-        1 => client.clone().prop_map(Deed::Reject),
-        1 => client.clone().prop_map(Deed::Cancel),
-        2 => client.clone().prop_map(Deed::Revoke),
-        2 => client.clone().prop_map(Deed::LateReservation),
-        1 => client.prop_map(Deed::EndRelation),
-        1 => any::<bool>().prop_map(|available| Deed::Withdraw { available }),
-        4 => (0_usize..8, any::<bool>()).prop_map(|(which, again)| Deed::Deliver { which, again }),
-        1 => any::<bool>().prop_map(Deed::Deafen),
+        3 => client.clone().prop_map(Command::Ask),
+        3 => client.clone().prop_map(Command::Accept),
+        1 => client.clone().prop_map(Command::Reject),
+        1 => client.clone().prop_map(Command::Cancel),
+        2 => client.clone().prop_map(Command::Revoke),
+        2 => client.clone().prop_map(Command::LateReservation),
+        1 => client.prop_map(Command::EndRelation),
+        1 => any::<bool>().prop_map(|available| Command::Withdraw { available }),
+        4 => (0_usize..8, any::<bool>()).prop_map(|(index, again)| Command::Deliver { index, again }),
+        1 => any::<bool>().prop_map(Command::SetUnavailable),
     ]
 }
 
-/// Everything that clients have asked for, the last of each.
+/// Run of commands on one session, with all appointments that were requested.
 struct History<'a> {
     world: &'a World,
     session: SessionId,
@@ -74,33 +74,33 @@ impl History<'_> {
         self.all().into_iter().rev().find(|it| it.pair.client == self.clients[client])
     }
 
-    async fn happen(&self, deed: Deed) {
+    async fn run(&self, command: Command) {
         let world = self.world;
-        match deed {
-            Deed::Ask(client) => {
+        match command {
+            Command::Ask(client) => {
                 if let Ok(asked) = world.ask(self.clients[client], self.session).await {
                     self.asked.lock().unwrap().push(asked);
                 }
             }
-            Deed::Accept(client) => self.act(client, Action::Accept).await,
-            Deed::Reject(client) => self.act(client, Action::Reject).await,
-            Deed::Revoke(client) => self.act(client, Action::Revoke).await,
-            Deed::Cancel(client) => {
+            Command::Accept(client) => self.act(client, Action::Accept).await,
+            Command::Reject(client) => self.act(client, Action::Reject).await,
+            Command::Revoke(client) => self.act(client, Action::Revoke).await,
+            Command::Cancel(client) => {
                 if let Some(it) = self.last(client) {
                     let _refused = world.ops.cancel(as_client(&it), it.id).await;
                 }
             }
-            Deed::LateReservation(client) => {
+            Command::LateReservation(client) => {
                 if let Some(it) = self.last(client) {
                     let _outcome = world.ops.sessions.reserve(&context(), &it).await;
                 }
             }
-            Deed::Withdraw { available } => world.practice.facts().withdraw(self.session, available),
-            Deed::Deliver { which, again } => self.deliver(which, again).await,
-            Deed::EndRelation(client) => {
+            Command::Withdraw { available } => world.practice.facts().withdraw(self.session, available),
+            Command::Deliver { index, again } => self.deliver(index, again).await,
+            Command::EndRelation(client) => {
                 world.end_relation(Pair { client: self.clients[client], therapist: world.therapist }).await;
             }
-            Deed::Deafen(deaf) => world.practice.facts().deaf = deaf,
+            Command::SetUnavailable(unavailable) => world.practice.facts().unavailable = unavailable,
         }
     }
 
@@ -110,12 +110,12 @@ impl History<'_> {
         }
     }
 
-    /// An event that is not taken comes again.
-    async fn deliver(&self, which: usize, again: bool) {
+    /// Delivers an event; after a failure it stays pending.
+    async fn deliver(&self, index: usize, again: bool) {
         let event: Option<Kind> = {
             let mut facts = self.world.practice.facts();
             let count = facts.events.len();
-            (count > 0).then(|| facts.events.remove(which % count))
+            (count > 0).then(|| facts.events.remove(index % count))
         };
         let Some(event) = event else { return };
         if self.world.deliver(event.clone()).await.is_err() || again {
@@ -123,44 +123,45 @@ impl History<'_> {
         }
     }
 
-    /// What recovery does on both sides.
+    /// Delivers all pending events, as recovery does on both sides.
     async fn recover(&self) {
-        self.world.practice.facts().deaf = false;
+        self.world.practice.facts().unavailable = false;
         for it in self.all() {
             if let Some(now) = self.world.stored(&it).await {
-                self.world.ops.announce(&context(), &now).await;
+                self.world.ops.publish(&context(), &now).await;
             }
         }
         self.world.deliver_all().await;
     }
 
-    async fn check(&self, deeds: &[Vec<Deed>]) {
+    async fn check(&self, commands: &[Vec<Command>]) {
         let state = self.world.practice.state(self.session);
         for it in self.all() {
             let now = self.world.status(&it).await;
             let has_slot = state == State::Booked(it.id);
-            assert_eq!(now == Some(Status::Accepted), has_slot, "{it:?} is {now:?}, {state:?}: {deeds:?}");
+            assert_eq!(now == Some(Status::Accepted), has_slot, "{it:?} is {now:?}, {state:?}: {commands:?}");
             let is_open = now == Some(Status::Pending);
-            assert!(!is_open || state == State::Available, "{it:?} waits for {state:?}: {deeds:?}");
+            assert!(!is_open || state == State::Available, "{it:?} waits for {state:?}: {commands:?}");
         }
     }
 }
 
-async fn whatever_happens_in_whatever_order_an_appointment_is_accepted_if_and_only_if_it_has_the_slot(engine: Engine) {
+/// An appointment is ACCEPTED if and only if it has the slot.
+async fn acceptance_and_slot_agree_in_any_interleaving(engine: Engine) {
     let world = World::new(engine).await;
     let mut runner = TestRunner::default();
     println!("seed: {:?}", runner.rng());
-    let histories = prop::collection::vec(prop::collection::vec(deed(), 1..4), 5..25);
+    let histories = prop::collection::vec(prop::collection::vec(command(), 1..4), 5..25);
     let mut accepted = 0;
     for _ in 0..HISTORIES {
-        let deeds = histories.new_tree(&mut runner).unwrap().current();
+        let commands = histories.new_tree(&mut runner).unwrap().current();
         let clients = (0..CLIENTS).map(|_| world.user().into()).collect();
         let history = History { world: &world, session: world.slot(1), clients, asked: Mutex::default() };
-        for at_once in &deeds {
-            join_all(at_once.iter().map(|deed| history.happen(*deed))).await;
+        for concurrent in &commands {
+            join_all(concurrent.iter().map(|command| history.run(*command))).await;
         }
         history.recover().await;
-        history.check(&deeds).await;
+        history.check(&commands).await;
         accepted += usize::from(matches!(world.practice.state(history.session), State::Booked(_)));
     }
     assert!(accepted > 0, "none was ever accepted: nothing was tested");

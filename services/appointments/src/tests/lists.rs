@@ -8,9 +8,9 @@ use crate::policy::{self, Own};
 use crate::transition::{Action, Status};
 
 kit::on_each_engine!(
-    pages_of_any_size_are_the_own_appointments_newest_first,
-    a_filter_is_of_the_status_now_and_of_the_other_person,
-    a_token_is_good_for_its_list_and_caller_alone,
+    pages_of_any_size_list_own_appointments,
+    filters_use_current_status_and_peer,
+    page_token_is_bound_to_list_and_caller,
 );
 
 fn wanted(peer: Option<Peer>, status: Option<Status>, size: i32, token: &str) -> Wanted {
@@ -22,7 +22,7 @@ impl World {
         policy::list(person(Role::Therapist, self.therapist.into()), "", "").unwrap()
     }
 
-    /// Every page, until there is none.
+    /// Returns the items of all pages.
     async fn all(&self, own: Own, peer: Option<Peer>, status: Option<Status>, size: i32) -> Vec<Appointment> {
         let (mut all, mut token) = (Vec::new(), String::new());
         loop {
@@ -36,7 +36,8 @@ impl World {
         }
     }
 
-    /// So many requests, each of another session; every third one is rejected. By three clients in turn.
+    /// Creates requests by three clients in turn, each for another session, and rejects all but three. Returns them
+    /// newest first.
     async fn many(&self, count: u32) -> Vec<Appointment> {
         let clients: Vec<ClientId> = (0..3).map(|_| self.user().into()).collect();
         let mut all = Vec::new();
@@ -53,7 +54,8 @@ impl World {
     }
 }
 
-async fn pages_of_any_size_are_the_own_appointments_newest_first(engine: Engine) {
+/// The order is newest first.
+async fn pages_of_any_size_list_own_appointments(engine: Engine) {
     let world = World::new(engine).await;
     let all = world.many(25).await;
     for size in [1, 2, 7, 24, 25, 26, 200] {
@@ -67,7 +69,7 @@ async fn pages_of_any_size_are_the_own_appointments_newest_first(engine: Engine)
     assert_eq!(world.all(nobody, None, None, 3).await, []);
 }
 
-async fn a_filter_is_of_the_status_now_and_of_the_other_person(engine: Engine) {
+async fn filters_use_current_status_and_peer(engine: Engine) {
     let world = World::new(engine).await;
     let all = world.many(25).await;
     world.advance(HOUR * 2);
@@ -91,7 +93,7 @@ async fn a_filter_is_of_the_status_now_and_of_the_other_person(engine: Engine) {
     assert!(!some.is_empty() && some.len() < all.len());
 }
 
-async fn a_token_is_good_for_its_list_and_caller_alone(engine: Engine) {
+async fn page_token_is_bound_to_list_and_caller(engine: Engine) {
     let world = World::new(engine).await;
     let all = world.many(6).await;
     let own = world.own_of_therapist();

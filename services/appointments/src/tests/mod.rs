@@ -1,4 +1,4 @@
-//! The rules of appointments, on both engines, against sessions that live in memory.
+//! Tests of appointments, on both engines, with fakes of sessions and mapping in memory.
 
 mod answers;
 mod endings;
@@ -36,7 +36,7 @@ use crate::{APPOINTMENTS, Deps, ops};
 const HOUR: Duration = Duration::from_secs(3600);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The use cases over a table of their own, by a clock that stands still, with one therapist.
+/// Test fixture: the use cases over a table of their own, with a manual clock and one therapist.
 struct World {
     ops: Arc<Ops>,
     clock: ManualClock,
@@ -48,7 +48,7 @@ impl World {
     async fn new(engine: Engine) -> Self {
         let dynamodb = engine.client().await;
         dynamodb.create_or_verify(&[&APPOINTMENTS]).await.unwrap();
-        // In the year 2100: what expires by this clock must not have expired by the engines' own.
+        // In the year 2100, so that nothing which expires by this clock has expired by the engines' own.
         let now = Timestamp::from_second(4_102_444_800).unwrap();
         let clock = ManualClock::new(now);
         let shared = Arc::new(clock.clone());
@@ -67,7 +67,7 @@ impl World {
         UserId::generate(&self.clock, &SystemEntropy)
     }
 
-    /// A slot of the therapist's, so many hours from now.
+    /// Adds a slot of the therapist, a number of hours from now.
     fn slot(&self, hours: u32) -> SessionId {
         let id = SessionId::generate(&self.clock, &SystemEntropy);
         self.practice.add(id, self.therapist, self.ops.now() + HOUR * hours);
@@ -84,12 +84,12 @@ impl World {
         self.ops.create(&context(), asking, self.request(session), None).await
     }
 
-    /// A request of a new client that waits.
+    /// Creates a pending request of a new client.
     async fn asked(&self, session: SessionId) -> Appointment {
         self.ask(self.user().into(), session).await.unwrap()
     }
 
-    /// An appointment of a new client that is ACCEPTED, as sessions knows.
+    /// Creates an ACCEPTED appointment of a new client, and delivers the event of its booking.
     async fn accepted(&self, session: SessionId) -> Appointment {
         let asked = self.asked(session).await;
         let accepted = self.therapist(asked.id, Action::Accept).await.unwrap();
@@ -122,11 +122,11 @@ impl World {
         self.practice.facts().now = self.ops.now();
     }
 
-    /// What sessions tells of this.
+    /// Delivers an event to appointments, and marks it as delivered in sessions.
     async fn deliver(&self, kind: Kind) -> Result<()> {
         let event = Event { id: String::new(), time: None, kind: Some(kind.clone()) };
         match wire::event(Some(event))? {
-            Some(wire::Event::Booked(booked)) => self.ops.settle(&context(), &booked).await?,
+            Some(wire::Event::Booked(booked)) => self.ops.apply_booking(&context(), &booked).await?,
             Some(wire::Event::Withdrawn(withdrawn)) => self.ops.withdraw(withdrawn).await?,
             Some(wire::Event::RelationEnded(ended)) => self.ops.end_relation(ended).await?,
             Some(wire::Event::AccountEnded(permit, _)) => {
@@ -134,11 +134,11 @@ impl World {
             }
             None => {}
         }
-        self.practice.facts().heard(&kind);
+        self.practice.facts().acknowledge(&kind);
         Ok(())
     }
 
-    /// The client of a relation ends it, and goes on in a later version of it. Answers the version that the ending made.
+    /// Ends the relation of a pair and begins a later version of it. Returns the version after the ending.
     async fn end_relation(&self, pair: Pair) -> u32 {
         let version = {
             let mut facts = self.practice.facts();
@@ -149,7 +149,7 @@ impl World {
         version
     }
 
-    /// Everything that has happened in sessions.
+    /// Delivers all pending events of sessions.
     async fn deliver_all(&self) {
         loop {
             let kind = self.practice.facts().events.pop();

@@ -1,4 +1,4 @@
-//! The sessions of a test, and a mapping: slots in memory, whose events are taken and delivered by the test.
+//! Fakes of sessions and mapping: slots in memory, whose events the test takes and delivers.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,11 +21,11 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status};
 
-/// Where a slot stands.
+/// State of a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
     Available,
-    /// By this appointment, of which appointments may be still to hear.
+    /// Booked for this appointment; the event of that may be undelivered.
     Booked(AppointmentId),
     Cancelled,
 }
@@ -35,28 +35,28 @@ pub(super) struct Slot {
     therapist: TherapistId,
     pub(super) start: Timestamp,
     pub(super) state: State,
-    /// What appointments has not heard of: until then nothing else happens to the slot.
-    pub(super) news: Option<Kind>,
+    /// Event that is not delivered to appointments yet. Until then the slot doesn't change.
+    pub(super) undelivered: Option<Kind>,
 }
 
 pub(super) struct Facts {
     pub(super) slots: HashMap<SessionId, Slot>,
-    /// Everything that happened and has not been delivered.
+    /// Undelivered events.
     pub(super) events: Vec<Kind>,
     pub(super) contact: Contact,
     /// Version of every relation.
     pub(super) relation: u32,
-    /// What mapping was asked, in order.
+    /// Peer ids of the calls to mapping, in order.
     pub(super) contacts: Vec<String>,
-    /// What the next calls for a slot are told, whatever is there.
+    /// Scripted outcomes of the next calls, which override the state of the slot.
     pub(super) find: Vec<Find>,
     pub(super) reserve: Vec<Reserve>,
-    /// Whether nobody here can be told anything.
-    pub(super) deaf: bool,
+    /// True if sessions refuses events and releases.
+    pub(super) unavailable: bool,
     pub(super) now: Timestamp,
 }
 
-/// Both services, on a port of their own; they end with this value.
+/// Both fakes, on a port of their own; they stop when this value is dropped.
 pub(super) struct Practice {
     facts: Shared,
     address: SocketAddr,
@@ -79,7 +79,7 @@ impl Practice {
             contacts: vec![],
             find: vec![],
             reserve: vec![],
-            deaf: false,
+            unavailable: false,
             now,
         })));
         let serve = Server::builder()
@@ -99,7 +99,7 @@ impl Practice {
     }
 
     pub(super) fn add(&self, id: SessionId, therapist: TherapistId, start: Timestamp) {
-        self.facts().slots.insert(id, Slot { therapist, start, state: State::Available, news: None });
+        self.facts().slots.insert(id, Slot { therapist, start, state: State::Available, undelivered: None });
     }
 
     pub(super) fn state(&self, id: SessionId) -> State {
@@ -129,7 +129,7 @@ impl Facts {
             State::Booked(by) if by == appointment => return Ok(Reserve::Booked),
             State::Booked(_) => return Ok(Reserve::Taken),
             State::Available if request.start != Some(start) => return Ok(Reserve::Moved),
-            State::Available if slot.news.is_some() => return Err(unavailable()),
+            State::Available if slot.undelivered.is_some() => return Err(unavailable()),
             State::Available => {}
         }
         let booked = SessionBooked {
@@ -142,21 +142,21 @@ impl Facts {
             unasked: false,
         };
         slot.state = State::Booked(appointment);
-        slot.news = Some(Kind::SessionBooked(booked));
-        self.events.extend(slot.news.clone());
+        slot.undelivered = Some(Kind::SessionBooked(booked));
+        self.events.extend(slot.undelivered.clone());
         Ok(Reserve::Booked)
     }
 
     fn release(&mut self, session: &str, appointment: &str) {
         let Some(slot) = self.slots.get_mut(&session.parse().unwrap()) else { return };
         if slot.state == State::Booked(appointment.parse().unwrap()) {
-            (slot.state, slot.news) = (State::Available, None);
+            (slot.state, slot.undelivered) = (State::Available, None);
         }
     }
 
-    /// The therapist takes a session back.
+    /// Withdraws a session of the therapist.
     pub(super) fn withdraw(&mut self, session: SessionId, available: bool) {
-        let Some(slot) = self.slots.get_mut(&session).filter(|slot| slot.news.is_none()) else { return };
+        let Some(slot) = self.slots.get_mut(&session).filter(|slot| slot.undelivered.is_none()) else { return };
         let appointment_id = match slot.state {
             State::Booked(by) => by.to_string(),
             State::Available if !available => String::new(),
@@ -164,19 +164,19 @@ impl Facts {
         };
         slot.state = if available { State::Available } else { State::Cancelled };
         let session_id = session.to_string();
-        slot.news = Some(Kind::SessionWithdrawn(SessionWithdrawn { session_id, appointment_id, available }));
-        self.events.extend(slot.news.clone());
+        slot.undelivered = Some(Kind::SessionWithdrawn(SessionWithdrawn { session_id, appointment_id, available }));
+        self.events.extend(slot.undelivered.clone());
     }
 
-    /// This was taken.
-    pub(super) fn heard(&mut self, kind: &Kind) {
-        for slot in self.slots.values_mut().filter(|slot| slot.news.as_ref() == Some(kind)) {
-            slot.news = None;
+    /// Marks an event as delivered.
+    pub(super) fn acknowledge(&mut self, kind: &Kind) {
+        for slot in self.slots.values_mut().filter(|slot| slot.undelivered.as_ref() == Some(kind)) {
+            slot.undelivered = None;
         }
     }
 
-    fn must_hear(&self) -> Result<(), Status> {
-        if self.deaf { Err(unavailable()) } else { Ok(()) }
+    fn check_available(&self) -> Result<(), Status> {
+        if self.unavailable { Err(unavailable()) } else { Ok(()) }
     }
 }
 
@@ -188,7 +188,7 @@ impl SlotService for Shared {
     ) -> Result<Response<sessions::FindSlotResponse>, Status> {
         let sessions::FindSlotRequest { session_id, therapist_id, time } = request.into_inner();
         let mut facts = self.0.lock().unwrap();
-        let told = if facts.find.is_empty() { None } else { Some(facts.find.remove(0)) };
+        let scripted = if facts.find.is_empty() { None } else { Some(facts.find.remove(0)) };
         let meant = |(id, slot): &(&SessionId, &Slot)| match session_id.parse::<SessionId>() {
             Ok(session) => session == **id,
             Err(_) => time.is_some_and(|time| time.seconds == slot.start.as_second()),
@@ -196,7 +196,7 @@ impl SlotService for Shared {
         let mut theirs = facts.slots.iter().filter(|(_, slot)| slot.therapist.to_string() == therapist_id);
         let (outcome, session_id, start) = match theirs.find(meant) {
             None | Some((_, Slot { state: State::Cancelled, .. })) => (Find::None, String::new(), None),
-            // By the time alone, and once it has begun, who doesn't have it learns nothing of it.
+            // A booked slot is hidden from a lookup by time alone, and once its session has begun.
             Some((_, slot @ Slot { state: State::Booked(_), .. }))
                 if session_id.is_empty() || slot.start <= facts.now =>
             {
@@ -212,7 +212,7 @@ impl SlotService for Shared {
                 (Find::Available, id.to_string(), Some(start))
             }
         };
-        let outcome = told.unwrap_or(outcome).into();
+        let outcome = scripted.unwrap_or(outcome).into();
         Ok(Response::new(sessions::FindSlotResponse { outcome, session_id, start }))
     }
 
@@ -244,7 +244,7 @@ impl SlotService for Shared {
         request: Request<sessions::ReleaseSlotRequest>,
     ) -> Result<Response<sessions::ReleaseSlotResponse>, Status> {
         let mut facts = self.0.lock().unwrap();
-        facts.must_hear()?;
+        facts.check_available()?;
         let sessions::ReleaseSlotRequest { session_id, appointment_id } = request.into_inner();
         facts.release(&session_id, &appointment_id);
         Ok(Response::new(sessions::ReleaseSlotResponse {}))
@@ -255,21 +255,22 @@ impl SlotService for Shared {
 impl SubscriberService for Shared {
     async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
         let mut facts = self.0.lock().unwrap();
-        facts.must_hear()?;
+        facts.check_available()?;
         match request.into_inner().event.and_then(|event| event.kind) {
             Some(Kind::AppointmentRevoked(revoked)) => facts.release(&revoked.session_id, &revoked.appointment_id),
-            other => panic!("sessions is told of {other:?}"),
+            other => panic!("sessions receives {other:?}"),
         }
         Ok(Response::new(DeliverResponse {}))
     }
 }
 
-/// Of the codes that say so, one that is not repeated at once.
+/// Returns an unavailability error with a code that the client does not retry.
 fn unavailable() -> Status {
     Status::new(Code::ResourceExhausted, "the test says so")
 }
 
-fn unasked<T>() -> Result<T, Status> {
+/// Answers a call that appointments never makes.
+fn not_called<T>() -> Result<T, Status> {
     Err(Status::new(Code::Unimplemented, "appointments doesn't ask this"))
 }
 
@@ -279,21 +280,21 @@ impl ConsentService for Shared {
         &self,
         _: Request<mapping::CheckJournalAccessRequest>,
     ) -> Result<Response<mapping::CheckJournalAccessResponse>, Status> {
-        unasked()
+        not_called()
     }
 
     async fn check_relation(
         &self,
         _: Request<mapping::CheckRelationRequest>,
     ) -> Result<Response<mapping::CheckRelationResponse>, Status> {
-        unasked()
+        not_called()
     }
 
     async fn list_agreed_clients(
         &self,
         _: Request<mapping::ListAgreedClientsRequest>,
     ) -> Result<Response<mapping::ListAgreedClientsResponse>, Status> {
-        unasked()
+        not_called()
     }
 
     async fn record_contact(

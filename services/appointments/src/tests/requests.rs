@@ -11,21 +11,21 @@ use crate::transition::{Action, Status};
 use crate::wire::Request;
 
 kit::on_each_engine!(
-    what_sessions_finds_decides_whether_a_session_can_be_asked_for,
-    a_session_is_found_by_its_therapist_and_time,
-    contact_is_noted_before_a_request_is_stored,
-    a_request_whose_session_went_meanwhile_is_rejected_at_once,
-    five_requests_wait_for_one_therapist_and_what_is_answered_or_expired_does_not_count,
-    requests_at_once_are_counted_like_requests_in_turn,
-    a_session_is_asked_for_once_as_long_as_the_request_waits,
-    a_repeated_request_with_its_key_gives_the_same_appointment,
-    of_simultaneous_requests_with_one_key_all_get_the_one_appointment,
-    nothing_is_asked_by_or_of_an_account_that_is_ended,
+    slot_lookup_decides_request,
+    session_is_found_by_therapist_and_time,
+    contact_is_recorded_before_request,
+    request_for_lost_session_is_rejected,
+    pending_requests_per_therapist_are_limited_to_five,
+    concurrent_requests_respect_limits,
+    second_request_for_session_is_refused_while_pending,
+    repeated_key_returns_same_appointment,
+    concurrent_repeats_return_one_appointment,
+    deleted_account_blocks_requests,
 );
 
 const CREATE: &str = "/test";
 
-async fn what_sessions_finds_decides_whether_a_session_can_be_asked_for(engine: Engine) {
+async fn slot_lookup_decides_request(engine: Engine) {
     let world = World::new(engine).await;
     let slot = world.slot(1);
     let client = world.user().into();
@@ -39,14 +39,14 @@ async fn what_sessions_finds_decides_whether_a_session_can_be_asked_for(engine: 
         world.practice.facts().find.push(found);
         let refused = world.ask(client, slot).await.unwrap_err();
         assert_eq!(refused.kind(), kind, "{found:?}");
-        let told = refused.violations().first().map_or(refused.reason(), |bad| &*bad.field);
-        assert_eq!(told, expected, "{found:?}");
+        let reported = refused.violations().first().map_or(refused.reason(), |bad| &*bad.field);
+        assert_eq!(reported, expected, "{found:?}");
     }
     assert!(world.practice.facts().contacts.is_empty(), "nothing was asked for");
     assert!(world.ask(client, slot).await.is_ok());
 }
 
-async fn a_session_is_found_by_its_therapist_and_time(engine: Engine) {
+async fn session_is_found_by_therapist_and_time(engine: Engine) {
     let world = World::new(engine).await;
     let slot = world.slot(2);
     let asking = policy::ask(person(Role::Client, world.user()), "").unwrap();
@@ -57,7 +57,7 @@ async fn a_session_is_found_by_its_therapist_and_time(engine: Engine) {
     assert_eq!(reason(&world.ops.create(&context(), asking, another, None).await), "NOT_FOUND");
 }
 
-async fn contact_is_noted_before_a_request_is_stored(engine: Engine) {
+async fn contact_is_recorded_before_request(engine: Engine) {
     let world = World::new(engine).await;
     let (slot, client) = (world.slot(1), world.user().into());
     for (outcome, expected) in [(Contact::NoSuchPeer, "NOT_FOUND"), (Contact::CallerEnded, "ACCOUNT_ENDED")] {
@@ -69,7 +69,7 @@ async fn contact_is_noted_before_a_request_is_stored(engine: Engine) {
     assert_eq!(world.practice.facts().contacts, vec![world.therapist.to_string(); 3]);
 }
 
-async fn a_request_whose_session_went_meanwhile_is_rejected_at_once(engine: Engine) {
+async fn request_for_lost_session_is_rejected(engine: Engine) {
     let world = World::new(engine).await;
     for (again, expected) in [
         (Find::Taken, Status::Rejected),
@@ -85,7 +85,8 @@ async fn a_request_whose_session_went_meanwhile_is_rejected_at_once(engine: Engi
     }
 }
 
-async fn five_requests_wait_for_one_therapist_and_what_is_answered_or_expired_does_not_count(engine: Engine) {
+/// Answered, cancelled and expired requests do not count.
+async fn pending_requests_per_therapist_are_limited_to_five(engine: Engine) {
     let world = World::new(engine).await;
     let client: ClientId = world.user().into();
     let slots: Vec<_> = (1..=9).map(|hours| world.slot(hours)).collect();
@@ -108,7 +109,7 @@ async fn five_requests_wait_for_one_therapist_and_what_is_answered_or_expired_do
     assert_eq!(reason(&world.ask(client, slots[8]).await), "TOO_MANY_REQUESTS_PENDING");
 }
 
-async fn requests_at_once_are_counted_like_requests_in_turn(engine: Engine) {
+async fn concurrent_requests_respect_limits(engine: Engine) {
     let world = World::new(engine).await;
     let (client, other): (ClientId, ClientId) = (world.user().into(), world.user().into());
     let slots: Vec<_> = (1..=12).map(|hours| world.slot(hours)).collect();
@@ -118,7 +119,7 @@ async fn requests_at_once_are_counted_like_requests_in_turn(engine: Engine) {
     assert_eq!(asked.iter().filter(|asked| asked.is_ok()).count(), 1);
 }
 
-async fn a_session_is_asked_for_once_as_long_as_the_request_waits(engine: Engine) {
+async fn second_request_for_session_is_refused_while_pending(engine: Engine) {
     let world = World::new(engine).await;
     let (client, slot) = (world.user().into(), world.slot(1));
     let asked = world.ask(client, slot).await.unwrap();
@@ -128,7 +129,7 @@ async fn a_session_is_asked_for_once_as_long_as_the_request_waits(engine: Engine
     assert_ne!(world.ask(client, slot).await.unwrap().id, asked.id);
 }
 
-async fn a_repeated_request_with_its_key_gives_the_same_appointment(engine: Engine) {
+async fn repeated_key_returns_same_appointment(engine: Engine) {
     let world = World::new(engine).await;
     let (client, slot) = (world.user(), world.slot(1));
     let asking = policy::ask(person(Role::Client, client), "").unwrap();
@@ -144,7 +145,7 @@ async fn a_repeated_request_with_its_key_gives_the_same_appointment(engine: Engi
     assert_eq!(ask("one", b"body").await.unwrap(), accepted, "as it is now, though the session is taken");
 }
 
-async fn of_simultaneous_requests_with_one_key_all_get_the_one_appointment(engine: Engine) {
+async fn concurrent_repeats_return_one_appointment(engine: Engine) {
     let world = World::new(engine).await;
     for _ in 0..5 {
         let (client, slot) = (world.user(), world.slot(1));
@@ -159,7 +160,7 @@ async fn of_simultaneous_requests_with_one_key_all_get_the_one_appointment(engin
     }
 }
 
-async fn nothing_is_asked_by_or_of_an_account_that_is_ended(engine: Engine) {
+async fn deleted_account_blocks_requests(engine: Engine) {
     let world = World::new(engine).await;
     let slot = world.slot(1);
     let asked = world.asked(slot).await;

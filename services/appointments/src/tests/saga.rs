@@ -12,16 +12,16 @@ use crate::slots::Reserved;
 use crate::transition::{Action, Status};
 
 kit::on_each_engine!(
-    a_booking_that_finds_its_appointment_ended_is_given_back,
-    a_booking_that_comes_again_changes_nothing,
-    a_booking_that_nobody_asked_for_makes_its_appointment_once,
-    a_session_that_is_withdrawn_ends_its_appointment_and_its_requests,
-    a_revocation_that_sessions_could_not_be_told_is_told_by_recovery,
-    a_booking_of_another_session_takes_no_appointment,
-    of_a_booking_and_what_ends_the_request_at_once_one_wins,
+    booking_of_ended_appointment_releases_slot,
+    repeated_booking_event_is_idempotent,
+    unasked_booking_creates_one_appointment,
+    withdrawal_ends_appointment_and_requests,
+    recovery_delivers_pending_revocation,
+    booking_of_other_session_changes_nothing,
+    booking_racing_request_end_has_one_winner,
 );
 
-/// How an appointment ends.
+/// End of an appointment.
 #[derive(Debug, Clone, Copy)]
 enum End {
     Cancelled,
@@ -49,7 +49,7 @@ fn unasked(world: &World, session: SessionId, id: AppointmentId) -> SessionBooke
     }
 }
 
-async fn a_booking_that_finds_its_appointment_ended_is_given_back(engine: Engine) {
+async fn booking_of_ended_appointment_releases_slot(engine: Engine) {
     let world = World::new(engine).await;
     for end in [End::Cancelled, End::Rejected, End::Withdrawn, End::Revoked, End::Expired] {
         let slot = world.slot(1);
@@ -65,7 +65,7 @@ async fn a_booking_that_finds_its_appointment_ended_is_given_back(engine: Engine
             }
             End::Expired => world.advance(HOUR),
         }
-        // A reservation that comes late, of which appointments hears as it is.
+        // A late reservation, whose booking event is delivered.
         assert_eq!(world.ops.sessions.reserve(&context(), &asked).await.unwrap(), Reserved::Booked);
         assert_eq!(world.practice.state(slot), State::Booked(asked.id), "{end:?}");
         world.deliver_all().await;
@@ -74,7 +74,7 @@ async fn a_booking_that_finds_its_appointment_ended_is_given_back(engine: Engine
     }
 }
 
-async fn a_booking_that_comes_again_changes_nothing(engine: Engine) {
+async fn repeated_booking_event_is_idempotent(engine: Engine) {
     let world = World::new(engine).await;
     let slot = world.slot(1);
     let asked = world.asked(slot).await;
@@ -89,10 +89,10 @@ async fn a_booking_that_comes_again_changes_nothing(engine: Engine) {
     let waits = world.asked(slot).await;
     world.deliver(events[0].clone()).await.unwrap();
     assert_eq!(world.practice.state(slot), State::Available);
-    assert_eq!(world.status(&waits).await, Some(Status::Pending), "what was asked for since is not rejected");
+    assert_eq!(world.status(&waits).await, Some(Status::Pending), "a newer request is not rejected");
 }
 
-async fn a_booking_that_nobody_asked_for_makes_its_appointment_once(engine: Engine) {
+async fn unasked_booking_creates_one_appointment(engine: Engine) {
     let world = World::new(engine).await;
     let (slot, id) = (world.slot(1), AppointmentId::generate(&world.clock, &SystemEntropy));
     let booked = unasked(&world, slot, id);
@@ -110,18 +110,18 @@ async fn a_booking_that_nobody_asked_for_makes_its_appointment_once(engine: Engi
     assert_eq!(world.practice.state(slot), State::Available);
 }
 
-async fn a_session_that_is_withdrawn_ends_its_appointment_and_its_requests(engine: Engine) {
+async fn withdrawal_ends_appointment_and_requests(engine: Engine) {
     let world = World::new(engine).await;
     for (available, others) in [(true, Status::Pending), (false, Status::Rejected)] {
         let slot = world.slot(1);
         let accepted = world.accepted(slot).await;
-        // Sessions is asked in between, so that the request is there though the slot is booked.
+        // The slot is shown as available for a moment, so that a request exists although the slot is booked.
         world.practice.facts().slots.get_mut(&slot).unwrap().state = State::Available;
         let waits = world.asked(slot).await;
         for _ in 0..2 {
             world.deliver(withdrawn(slot, Some(accepted.id), available)).await.unwrap();
             assert_eq!(world.status(&accepted).await, Some(Status::Revoked));
-            assert_eq!(world.stored(&accepted).await.unwrap().mark, None, "sessions knows");
+            assert_eq!(world.stored(&accepted).await.unwrap().mark, None, "no event is due");
             assert_eq!(world.status(&waits).await, Some(others), "{available}");
         }
     }
@@ -131,15 +131,15 @@ async fn a_session_that_is_withdrawn_ends_its_appointment_and_its_requests(engin
     assert_eq!(world.status(&waits).await, Some(Status::Rejected));
 }
 
-async fn a_revocation_that_sessions_could_not_be_told_is_told_by_recovery(engine: Engine) {
+async fn recovery_delivers_pending_revocation(engine: Engine) {
     let world = World::new(engine).await;
     let slot = world.slot(1);
     let accepted = world.accepted(slot).await;
-    world.practice.facts().deaf = true;
+    world.practice.facts().unavailable = true;
     let revoked = world.client(&accepted, Action::Revoke).await.unwrap();
     assert_eq!(revoked.status_at(world.ops.now()), Status::Revoked);
-    assert_eq!(world.practice.state(slot), State::Booked(accepted.id), "sessions has not heard of it");
-    world.practice.facts().deaf = false;
+    assert_eq!(world.practice.state(slot), State::Booked(accepted.id), "the event is not delivered");
+    world.practice.facts().unavailable = false;
     let tasks = &world.ops.platform.tasks;
     tasks.spawn(world.ops.outbox.clone().recover(std::time::Duration::from_millis(1)));
     until("recovery", async || world.practice.state(slot) == State::Available).await;
@@ -147,16 +147,16 @@ async fn a_revocation_that_sessions_could_not_be_told_is_told_by_recovery(engine
     assert!(tasks.shutdown(TIMEOUT).await);
 }
 
-async fn a_booking_of_another_session_takes_no_appointment(engine: Engine) {
+async fn booking_of_other_session_changes_nothing(engine: Engine) {
     let world = World::new(engine).await;
     let (one, other) = (world.slot(1), world.slot(2));
     let asked = world.asked(one).await;
     let foreign = Appointment { session: other, ..asked.clone() };
-    world.ops.settle(&context(), &foreign.booked()).await.unwrap();
+    world.ops.apply_booking(&context(), &foreign.booked()).await.unwrap();
     assert_eq!(world.status(&asked).await, Some(Status::Pending));
 }
 
-async fn of_a_booking_and_what_ends_the_request_at_once_one_wins(engine: Engine) {
+async fn booking_racing_request_end_has_one_winner(engine: Engine) {
     let world = World::new(engine).await;
     for round in 0..40 {
         let slot = world.slot(1);

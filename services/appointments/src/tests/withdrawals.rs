@@ -6,15 +6,15 @@ use crate::model::Pair;
 use crate::transition::{Action, Status};
 
 kit::on_each_engine!(
-    ended_relation_withdraws_what_waits_and_leaves_the_rest,
-    ended_relation_told_late_leaves_what_was_asked_since,
-    request_from_before_the_ending_is_not_stored_after_it,
-    acceptance_and_withdrawal_at_once_end_consistent,
+    relation_end_withdraws_only_pending_requests,
+    late_relation_end_keeps_newer_requests,
+    request_older_than_relation_end_is_refused,
+    acceptance_racing_withdrawal_is_consistent,
 );
 
 const ROUNDS: u32 = 16;
 
-async fn ended_relation_withdraws_what_waits_and_leaves_the_rest(engine: Engine) {
+async fn relation_end_withdraws_only_pending_requests(engine: Engine) {
     let world = World::new(engine).await;
     let accepted = world.accepted(world.slot(1)).await;
     let client = accepted.pair.client;
@@ -36,7 +36,7 @@ async fn ended_relation_withdraws_what_waits_and_leaves_the_rest(engine: Engine)
     assert_eq!(world.practice.state(one), State::Available);
 }
 
-async fn ended_relation_told_late_leaves_what_was_asked_since(engine: Engine) {
+async fn late_relation_end_keeps_newer_requests(engine: Engine) {
     let world = World::new(engine).await;
     let first = world.asked(world.slot(1)).await;
     let version = world.end_relation(first.pair).await;
@@ -46,12 +46,12 @@ async fn ended_relation_told_late_leaves_what_was_asked_since(engine: Engine) {
     assert_eq!(world.status(&second).await, Some(Status::Pending));
 }
 
-async fn request_from_before_the_ending_is_not_stored_after_it(engine: Engine) {
+async fn request_older_than_relation_end_is_refused(engine: Engine) {
     let world = World::new(engine).await;
     let pair = Pair { client: world.user().into(), therapist: world.therapist };
     let version = world.practice.facts().relation;
     let ended = world.end_relation(pair).await;
-    // Mapping noted the contact in the version before.
+    // Mapping recorded the contact in the version before the ending.
     world.practice.facts().relation = version;
     let slot = world.slot(1);
     assert_eq!(reason(&world.ask(pair.client, slot).await), "CONFLICT");
@@ -59,7 +59,7 @@ async fn request_from_before_the_ending_is_not_stored_after_it(engine: Engine) {
     world.ask(pair.client, slot).await.unwrap();
 }
 
-async fn acceptance_and_withdrawal_at_once_end_consistent(engine: Engine) {
+async fn acceptance_racing_withdrawal_is_consistent(engine: Engine) {
     let world = World::new(engine).await;
     for round in 0..ROUNDS {
         let slot = world.slot(round + 1);

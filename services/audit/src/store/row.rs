@@ -1,4 +1,4 @@
-//! The items as they are stored.
+//! Defines the stored form of the items.
 
 use dynamo::Item;
 use kernel::{Error, Result, TherapistId, Timestamp};
@@ -9,7 +9,7 @@ use super::{CHAINED, client_of, id_of, shard};
 use crate::chain::{Digest, People, SALT_LEN};
 use crate::model::{AccessId, Action, Facts, Head, Link, Personal};
 
-/// What of a record is chained, but for its id: that is the key.
+/// The chained part of a record without its id, which is in the key.
 #[derive(Serialize, Deserialize)]
 struct FactsRow {
     time: Timestamp,
@@ -69,7 +69,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// A record that waits to be linked.
+    /// Builds the row of an unlinked record.
     pub(super) fn new(facts: &Facts, personal: Personal, shard: String) -> Self {
         let Personal { therapist, entry_id, grant_id, salt } = personal;
         Self {
@@ -87,21 +87,21 @@ impl Row {
     }
 }
 
-/// A record as it is stored.
+/// A stored record.
 pub(crate) struct Record {
     pub(crate) facts: Facts,
-    /// Nothing once it is erased.
+    /// `None` once it is erased.
     pub(crate) personal: Option<Personal>,
     pub(crate) place: Place,
 }
 
-/// Where a record is.
+/// The place of a record: unlinked, or in its chain.
 pub(crate) enum Place {
-    /// It waits to be linked.
+    /// The record is not linked yet.
     Waiting,
-    /// It is linked.
+    /// The record is linked.
     Linked(Link),
-    /// What says so contradicts itself.
+    /// The attributes of the place contradict each other.
     Contradictory,
 }
 
@@ -133,7 +133,7 @@ impl TryFrom<Item> for Record {
     }
 }
 
-/// A record that waits, as the index shows it.
+/// An unlinked record, as projected by the index.
 pub(crate) struct Waiting {
     pub(crate) facts: Facts,
 }

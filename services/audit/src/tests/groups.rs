@@ -8,20 +8,20 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
 use super::support::{World, secrets};
-use crate::groups::{Group, MOST_READ, page};
+use crate::groups::{Group, MAX_RECORDS_READ, page};
 use crate::model::{Access, Action};
 use crate::policy;
 
 kit::on_each_engine!(
-    equal_reads_within_a_minute_are_one_item_with_their_count,
-    reads_that_differ_in_anything_are_items_of_their_own,
-    pages_of_any_size_are_the_whole_list_of_groups,
-    a_group_longer_than_what_a_page_reads_goes_on_as_another_one,
+    equal_reads_within_minute_form_one_group,
+    different_reads_form_separate_groups,
+    pages_of_any_size_cover_all_groups,
+    group_over_read_limit_continues_on_next_page,
 );
 
-/// What a record says but for its time.
+/// The content of a record without its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Said {
+struct Content {
     therapist: u8,
     access: Access,
 }
@@ -29,17 +29,17 @@ struct Said {
 /// An item of a page, with its times in seconds since the clock began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Line {
-    said: Said,
+    content: Content,
     time: i64,
     first_time: i64,
     count: u32,
 }
 
-/// An empty page of a list.
-fn empty() -> Said {
+/// Returns the content of an access that listed no entries.
+fn empty() -> Content {
     let access =
         Access { action: Action::List, entry_count: 0, entry_id: String::new(), grant_id: "a grant".to_owned() };
-    Said { therapist: 1, access }
+    Content { therapist: 1, access }
 }
 
 fn second(time: Timestamp) -> i64 {
@@ -55,19 +55,19 @@ impl From<Group> for Line {
             entry_id: personal.entry_id,
             grant_id: personal.grant_id,
         };
-        let said = Said { therapist: personal.therapist.as_bytes()[0], access };
-        Self { said, time: second(facts.time), first_time: second(group.first_time), count: group.count }
+        let content = Content { therapist: personal.therapist.as_bytes()[0], access };
+        Self { content, time: second(facts.time), first_time: second(group.first_time), count: group.count }
     }
 }
 
-async fn record(world: &World, client: ClientId, said: Said) {
-    let user_id = UserId::from_bytes([said.therapist; 16]);
+async fn record(world: &World, client: ClientId, content: Content) {
+    let user_id = UserId::from_bytes([content.therapist; 16]);
     let person = Person { user_id, role: Role::Therapist, login_id: LoginId::from_bytes([9; 16]) };
-    world.recorder.record(policy::append(person, client).unwrap(), said.access).await.unwrap();
+    world.recorder.record(policy::append(person, client).unwrap(), content.access).await.unwrap();
 }
 
-/// Every page of a log, each made of so many records at most.
-async fn pages(world: &World, client: ClientId, size: i32, most: u16) -> Vec<Vec<Line>> {
+/// Returns every page of a log, each made of at most `max_records` records.
+async fn pages(world: &World, client: ClientId, size: i32, max_records: u16) -> Vec<Vec<Line>> {
     let tokens = PageTokens::new(&secrets(&[1]), "audit/page-tokens", world.entropy.clone()).unwrap();
     let person = Person { user_id: client.into(), role: Role::Client, login_id: LoginId::from_bytes([9; 16]) };
     let permit = policy::read(person, &client.to_string()).unwrap();
@@ -75,7 +75,7 @@ async fn pages(world: &World, client: ClientId, size: i32, most: u16) -> Vec<Vec
     let (mut pages, mut token) = (Vec::new(), String::new());
     loop {
         let request = PageRequest { caller: client.as_bytes(), token: &token, size, filters: &[] };
-        let Page { items, next } = page(&world.store, &tokens, permit, request, most).await.unwrap();
+        let Page { items, next } = page(&world.store, &tokens, permit, request, max_records).await.unwrap();
         assert!(items.len() <= usize::from(size.get()));
         pages.push(items.into_iter().map(Line::from).collect());
         match next {
@@ -86,7 +86,7 @@ async fn pages(world: &World, client: ClientId, size: i32, most: u16) -> Vec<Vec
 }
 
 /// Rule 15: 300 empty reads, five a second.
-async fn equal_reads_within_a_minute_are_one_item_with_their_count(engine: Engine) {
+async fn equal_reads_within_minute_form_one_group(engine: Engine) {
     let world = World::new(engine).await;
     let (client, other) = (world.client(), world.client());
     for _ in 0..300 {
@@ -94,75 +94,75 @@ async fn equal_reads_within_a_minute_are_one_item_with_their_count(engine: Engin
         world.clock.advance(Duration::from_millis(200));
     }
     record(&world, other, empty()).await;
-    let line = Line { said: empty(), time: 59, first_time: 0, count: 300 };
+    let line = Line { content: empty(), time: 59, first_time: 0, count: 300 };
     for size in [1, 50, 200] {
-        assert_eq!(pages(&world, client, size, MOST_READ).await, [[line.clone()]], "{size} a page");
+        assert_eq!(pages(&world, client, size, MAX_RECORDS_READ).await, [[line.clone()]], "{size} a page");
     }
     // 61 seconds after the first read, those of the first second are more than a minute ago.
     world.clock.advance(Duration::from_secs(1));
     record(&world, client, empty()).await;
-    let later = Line { said: empty(), time: 61, first_time: 1, count: 296 };
-    let before = Line { said: empty(), time: 0, first_time: 0, count: 5 };
+    let later = Line { content: empty(), time: 61, first_time: 1, count: 296 };
+    let before = Line { content: empty(), time: 0, first_time: 0, count: 5 };
     for size in [1, 2, 50] {
-        let pages = pages(&world, client, size, MOST_READ).await;
+        let pages = pages(&world, client, size, MAX_RECORDS_READ).await;
         assert_eq!(pages.concat(), [later.clone(), before.clone()], "{size} a page");
     }
 }
 
-async fn reads_that_differ_in_anything_are_items_of_their_own(engine: Engine) {
+async fn different_reads_form_separate_groups(engine: Engine) {
     let world = World::new(engine).await;
     let client = world.client();
     let with = |change: fn(&mut Access)| {
-        let mut said = empty();
-        change(&mut said.access);
-        said
+        let mut content = empty();
+        change(&mut content.access);
+        content
     };
     let all = [
         empty(),
-        Said { therapist: 2, ..empty() },
+        Content { therapist: 2, ..empty() },
         with(|access| access.action = Action::Insight),
         with(|access| access.entry_count = 1),
         with(|access| access.entry_id = "an entry".to_owned()),
         with(|access| access.grant_id = "another grant".to_owned()),
         empty(),
     ];
-    for said in &all {
+    for content in &all {
         world.clock.advance(Duration::from_secs(1));
-        record(&world, client, said.clone()).await;
+        record(&world, client, content.clone()).await;
     }
-    let pages = pages(&world, client, 50, MOST_READ).await;
-    let said: Vec<_> = pages.concat().into_iter().rev().map(|line| (line.said, line.count)).collect();
-    assert_eq!(said, all.map(|said| (said, 1)), "what is equal and has another between is no neighbour");
+    let pages = pages(&world, client, 50, MAX_RECORDS_READ).await;
+    let content: Vec<_> = pages.concat().into_iter().rev().map(|line| (line.content, line.count)).collect();
+    assert_eq!(content, all.map(|content| (content, 1)), "what is equal and has another between is no neighbour");
 }
 
-async fn pages_of_any_size_are_the_whole_list_of_groups(engine: Engine) {
+async fn pages_of_any_size_cover_all_groups(engine: Engine) {
     let world = World::new(engine).await;
     let client = world.client();
     let mut runner = TestRunner::default();
     println!("seed: {:?}", runner.rng());
     let mut draw = |most: u8| (0..most).new_tree(&mut runner).unwrap().current();
-    let (mut expected, mut said) = (Vec::<Line>::new(), empty());
+    let (mut expected, mut content) = (Vec::<Line>::new(), empty());
     let mut records = Vec::new();
     for _ in 0..250 {
         world.clock.advance(Duration::from_secs(1 + u64::from(draw(20))));
         if draw(5) == 0 {
-            said.therapist = draw(3);
+            content.therapist = draw(3);
         }
-        record(&world, client, said.clone()).await;
-        records.push((said.clone(), second(world.clock.now())));
+        record(&world, client, content.clone()).await;
+        records.push((content.clone(), second(world.clock.now())));
     }
-    for (said, time) in records.into_iter().rev() {
+    for (content, time) in records.into_iter().rev() {
         match expected.last_mut() {
-            Some(line) if line.said == said && line.time - time <= 60 => {
+            Some(line) if line.content == content && line.time - time <= 60 => {
                 line.first_time = time;
                 line.count += 1;
             }
-            _ => expected.push(Line { said, time, first_time: time, count: 1 }),
+            _ => expected.push(Line { content, time, first_time: time, count: 1 }),
         }
     }
     assert!(expected.len() < 200, "there are groups");
     for size in [1, 2, 7, 50, 200] {
-        let pages = pages(&world, client, size, MOST_READ).await;
+        let pages = pages(&world, client, size, MAX_RECORDS_READ).await;
         assert_eq!(pages.concat(), expected, "{size} a page");
         let (last, full) = pages.split_last().unwrap();
         let size = usize::try_from(size).unwrap();
@@ -170,14 +170,14 @@ async fn pages_of_any_size_are_the_whole_list_of_groups(engine: Engine) {
     }
 }
 
-async fn a_group_longer_than_what_a_page_reads_goes_on_as_another_one(engine: Engine) {
+async fn group_over_read_limit_continues_on_next_page(engine: Engine) {
     let world = World::new(engine).await;
     let client = world.client();
     for _ in 0..16 {
         world.clock.advance(Duration::from_secs(1));
         record(&world, client, empty()).await;
     }
-    let line = |time, first_time, count| Line { said: empty(), time, first_time, count };
+    let line = |time, first_time, count| Line { content: empty(), time, first_time, count };
     let expected = [[line(16, 10, 7)], [line(9, 3, 7)], [line(2, 1, 2)]];
     assert_eq!(pages(&world, client, 50, 7).await, expected);
     assert_eq!(pages(&world, client, 1, 17).await, [[line(16, 1, 16)]]);

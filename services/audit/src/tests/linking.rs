@@ -14,19 +14,19 @@ use crate::link::Round;
 use crate::store::{head_key, record_key};
 
 kit::on_each_engine!(
-    a_thousand_records_of_many_writers_are_linked_by_two_linkers_into_gapless_chains,
-    a_linker_that_stops_anywhere_leaves_what_the_next_can_go_on_with,
-    a_chain_whose_head_is_not_ours_is_not_extended_and_holds_up_no_other,
-    a_record_that_is_marked_as_waiting_again_holds_up_no_other,
-    heads_of_a_previous_secret_are_signed_anew,
-    heads_are_signed_anew_though_the_table_was_away,
+    concurrent_linkers_build_gapless_chains,
+    interrupted_linker_leaves_resumable_state,
+    forged_head_blocks_its_own_chain_only,
+    linked_record_marked_waiting_blocks_no_other,
+    head_of_previous_secret_is_renewed,
+    head_renewal_survives_table_outage,
 );
 
 const RECORDS: u32 = 1000;
 const WRITERS: u32 = 16;
 const PAUSE: Duration = Duration::from_millis(1);
 
-async fn a_thousand_records_of_many_writers_are_linked_by_two_linkers_into_gapless_chains(engine: Engine) {
+async fn concurrent_linkers_build_gapless_chains(engine: Engine) {
     let world = World::new(engine).await;
     let clients = [world.client(), world.client(), world.client()];
     let (linker, other) = (world.linker(&[1]), world.linker(&[1]));
@@ -64,7 +64,7 @@ async fn a_thousand_records_of_many_writers_are_linked_by_two_linkers_into_gaple
     assert_eq!(linker.link_once().await, Round::default());
 }
 
-async fn a_linker_that_stops_anywhere_leaves_what_the_next_can_go_on_with(engine: Engine) {
+async fn interrupted_linker_leaves_resumable_state(engine: Engine) {
     let seed = 20_261_122;
     println!("seed: {seed}");
     let random = SeededEntropy::new(seed);
@@ -78,7 +78,7 @@ async fn a_linker_that_stops_anywhere_leaves_what_the_next_can_go_on_with(engine
         }
         let random: &dyn Entropy = &random;
         let timeout = Duration::from_micros(u64::from(u16::from_le_bytes(random.array())) / 2);
-        // What is dropped stops where it waits, whether DynamoDB has done what it was asked or not.
+        // A dropped linker stops at its pending call, whether DynamoDB has executed it or not.
         let linker = world.linker(&[1]);
         stopped += u32::from(tokio::time::timeout(timeout, linker.link_once()).await.is_err());
     }
@@ -90,7 +90,7 @@ async fn a_linker_that_stops_anywhere_leaves_what_the_next_can_go_on_with(engine
     assert_eq!((report.linked, report.unlinked), (u64::from(number), 0));
 }
 
-async fn a_chain_whose_head_is_not_ours_is_not_extended_and_holds_up_no_other(engine: Engine) {
+async fn forged_head_blocks_its_own_chain_only(engine: Engine) {
     let world = World::new(engine).await;
     let (forged, sound) = (world.client(), world.client());
     let linker = world.linker(&[1]);
@@ -110,7 +110,7 @@ async fn a_chain_whose_head_is_not_ours_is_not_extended_and_holds_up_no_other(en
     assert_eq!((report.linked, report.unlinked), (3, 1));
 }
 
-async fn a_record_that_is_marked_as_waiting_again_holds_up_no_other(engine: Engine) {
+async fn linked_record_marked_waiting_blocks_no_other(engine: Engine) {
     let world = World::new(engine).await;
     let client = world.client();
     let linker = world.linker(&[1]);
@@ -126,7 +126,7 @@ async fn a_record_that_is_marked_as_waiting_again_holds_up_no_other(engine: Engi
     assert_eq!(world.linked(client).await, [first, second]);
 }
 
-async fn heads_of_a_previous_secret_are_signed_anew(engine: Engine) {
+async fn head_of_previous_secret_is_renewed(engine: Engine) {
     let world = World::new(engine).await;
     let client = world.client();
     world.read_by_therapist(client, 1).await;
@@ -140,7 +140,7 @@ async fn heads_of_a_previous_secret_are_signed_anew(engine: Engine) {
     assert!(world.verify(&[2], None).await.is_sound(), "who doesn't know the key signs nothing");
 }
 
-async fn heads_are_signed_anew_though_the_table_was_away(engine: Engine) {
+async fn head_renewal_survives_table_outage(engine: Engine) {
     let config = engine.config().await;
     let world = World::over(config.clone().connect().await).await;
     let client = world.client();
@@ -155,7 +155,7 @@ async fn heads_are_signed_anew_though_the_table_was_away(engine: Engine) {
         proxy.set(Mode::Throttle).await;
         let refused = Cell::new(0);
         let back = async {
-            // More than the SDK tries of one call: at least one call has failed for good.
+            // More than the attempts of the SDK for one call: at least one call has failed for good.
             let enough = until("calls are refused", async || {
                 let more = proxy.take_calls().iter().filter(|call| *call == operation).count();
                 refused.replace(refused.get() + more) > 6

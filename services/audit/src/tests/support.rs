@@ -13,7 +13,7 @@ use crate::ops::Recorder;
 use crate::store::{Place, Record, Store, record_key};
 use crate::{AUDIT, Chain, Finding, Heads, Report, policy, verify};
 
-/// A table, and what works on it.
+/// The fixture of a table with its store, recorder and clock.
 pub(crate) struct World {
     pub(crate) dynamodb: dynamo::Client,
     pub(crate) table: Table,
@@ -53,7 +53,7 @@ impl World {
         Linker::new(self.store.clone(), Arc::new(signers), Arc::new(self.clock.clone()))
     }
 
-    /// Records that one of three therapists read.
+    /// Records an access of one of three therapists.
     pub(crate) async fn read_by_therapist(&self, client: ClientId, number: u32) -> AccessId {
         let therapist = u8::try_from(number % 3).unwrap();
         let user_id = UserId::from_bytes([therapist; 16]);
@@ -65,7 +65,7 @@ impl World {
         self.recorder.record(policy::append(person, client).unwrap(), access).await.unwrap()
     }
 
-    /// Links until nothing waits.
+    /// Links until no record is unlinked.
     pub(crate) async fn link_all(&self, linker: &Linker) {
         while self.waiting().await > 0 {
             linker.link_once().await;
@@ -84,7 +84,7 @@ impl World {
         self.verify_knowing(&Heads::default(), numbers, client).await.0
     }
 
-    /// Verifies by what is known of the chains from before; answers also what is known of them now.
+    /// Verifies against the heads known from before; returns also the heads known now.
     pub(crate) async fn verify_knowing(
         &self,
         known: &Heads,
@@ -101,7 +101,7 @@ impl World {
         (report, heads)
     }
 
-    /// The ids of a client's records that are linked, in the order of the chain.
+    /// Returns the ids of a client's linked records in the order of the chain.
     pub(crate) async fn linked(&self, client: ClientId) -> Vec<AccessId> {
         let mut linked = Vec::new();
         let mut query = Some(self.store.records(client));

@@ -10,40 +10,40 @@ use crate::store::{Place, Row, head_key, record_key};
 use crate::{Flaw, Heads, Report};
 
 kit::on_each_engine!(
-    whatever_attribute_of_a_record_is_changed_the_record_is_named,
-    what_is_deleted_is_named,
-    what_is_moved_is_named,
-    what_is_inserted_is_named,
-    what_is_digested_anew_is_named,
-    whatever_is_done_to_the_head_is_told,
-    a_chain_that_was_put_back_is_told_by_the_heads_that_were_kept,
-    what_a_record_says_of_people_can_be_erased_as_a_whole,
-    what_waits_to_be_linked_is_counted_and_not_vouched_for,
+    changed_record_attribute_is_found,
+    deleted_record_is_found,
+    moved_record_is_found,
+    inserted_record_is_found,
+    redigested_record_is_found,
+    tampered_head_is_found,
+    kept_heads_reveal_rolled_back_chain,
+    erased_personal_data_keeps_chain_sound,
+    unlinked_records_are_counted_not_verified,
 );
 
-/// How many records each chain has.
+/// Number of records of each chain.
 const LENGTH: u64 = 7;
 
-/// A chain of a client of its own.
-struct Chained<'a> {
+/// The fixture of a linked chain of a new client.
+struct ChainFixture<'a> {
     world: &'a World,
     client: ClientId,
     ids: Vec<AccessId>,
 }
 
-impl<'a> Chained<'a> {
+impl<'a> ChainFixture<'a> {
     async fn new(world: &'a World) -> Self {
         let client = world.client();
-        let mut chained = Self { world, client, ids: Vec::new() };
-        chained.grow(LENGTH).await;
-        chained
+        let mut chain = Self { world, client, ids: Vec::new() };
+        chain.grow(LENGTH).await;
+        chain
     }
 
     async fn grow(&mut self, by: u64) {
         for number in 0..by {
             self.world.read_by_therapist(self.client, u32::try_from(number).unwrap()).await;
         }
-        // Others of the same world may wait for ever: theirs is another matter.
+        // Records of other clients of the same world may stay unlinked.
         self.world.linker(&[1]).link_once().await;
         self.ids = self.world.linked(self.client).await;
     }
@@ -92,7 +92,7 @@ impl<'a> Chained<'a> {
         self.update(seq, |update| update.set("seq", place).set("previous", previous).set("digest", digest)).await;
     }
 
-    /// Digests these records anew as they stand, each behind the one before.
+    /// Digests these records anew as they are stored, each after its predecessor.
     async fn digest_anew(&self, places: impl Iterator<Item = u64>) {
         for seq in places {
             let facts = self.world.record(self.client, self.id(seq)).await.facts;
@@ -105,8 +105,8 @@ impl<'a> Chained<'a> {
         self.world.verify(&[1], Some(self.client)).await
     }
 
-    /// Holds a verification to finding this of a place, and of the record that was linked as number `of` if one is named.
-    async fn finds(&self, what: &str, seq: Option<u64>, of: Option<u64>, flaw: Flaw) {
+    /// Asserts that a verification finds this flaw alone, at this place, on the record linked as number `of` if given.
+    async fn expect_finding(&self, what: &str, seq: Option<u64>, of: Option<u64>, flaw: Flaw) {
         let report = self.verify().await;
         let found: Vec<_> = report.findings.iter().map(|found| (found.seq, found.access_id, found.flaw)).collect();
         let expected = (seq, of.map(|of| self.id(of)), flaw);
@@ -114,7 +114,7 @@ impl<'a> Chained<'a> {
     }
 }
 
-async fn whatever_attribute_of_a_record_is_changed_the_record_is_named(engine: Engine) {
+async fn changed_record_attribute_is_found(engine: Engine) {
     type Change = fn(UpdateRequest) -> UpdateRequest;
     let world = World::new(engine).await;
     let changes: &[(&str, Change)] = &[
@@ -152,31 +152,31 @@ async fn whatever_attribute_of_a_record_is_changed_the_record_is_named(engine: E
         ("no digest", |update| update.remove("digest")),
     ];
     for (number, (what, change)) in changes.iter().enumerate() {
-        let chained = Chained::new(&world).await;
-        assert!(chained.verify().await.is_sound());
+        let chain = ChainFixture::new(&world).await;
+        assert!(chain.verify().await.is_sound());
         // The first, one in the middle, and the last.
         let seq = [3, 1, LENGTH][number % 3];
         if *what == "seq as text" || *what == "chain" {
-            chained.update(3, change).await;
-            chained.finds(what, Some(3), Some(3), Flaw::Altered).await;
+            chain.update(3, change).await;
+            chain.expect_finding(what, Some(3), Some(3), Flaw::Altered).await;
         } else {
-            chained.update(seq, change).await;
-            chained.finds(what, Some(seq), Some(seq), Flaw::Altered).await;
+            chain.update(seq, change).await;
+            chain.expect_finding(what, Some(seq), Some(seq), Flaw::Altered).await;
         }
     }
-    let chained = Chained::new(&world).await;
-    chained.update(1, |update| update.remove("chain")).await;
-    chained.finds("no mark of a chain", Some(1), Some(1), Flaw::Altered).await;
-    let chained = Chained::new(&world).await;
-    chained.update(3, |update| update.set("seq", 2)).await;
-    chained.finds("the place of another", Some(2), Some(3), Flaw::Inserted).await;
-    let chained = Chained::new(&world).await;
-    chained.update(5, |update| update.set("entry_count", 77)).await;
-    chained.update(2, |update| update.set("grant_id", "another")).await;
-    chained.finds("two are altered: the first is named", Some(2), Some(2), Flaw::Altered).await;
+    let chain = ChainFixture::new(&world).await;
+    chain.update(1, |update| update.remove("chain")).await;
+    chain.expect_finding("no mark of a chain", Some(1), Some(1), Flaw::Altered).await;
+    let chain = ChainFixture::new(&world).await;
+    chain.update(3, |update| update.set("seq", 2)).await;
+    chain.expect_finding("the place of another", Some(2), Some(3), Flaw::Inserted).await;
+    let chain = ChainFixture::new(&world).await;
+    chain.update(5, |update| update.set("entry_count", 77)).await;
+    chain.update(2, |update| update.set("grant_id", "another")).await;
+    chain.expect_finding("two are altered: the first is named", Some(2), Some(2), Flaw::Altered).await;
 }
 
-async fn what_is_deleted_is_named(engine: Engine) {
+async fn deleted_record_is_found(engine: Engine) {
     let world = World::new(engine).await;
     let cases: [(&[u64], u64, Flaw); 5] = [
         (&[1], 1, Flaw::Dropped),
@@ -186,83 +186,83 @@ async fn what_is_deleted_is_named(engine: Engine) {
         (&[6, LENGTH], 6, Flaw::CutOff),
     ];
     for (gone, seq, flaw) in cases {
-        let chained = Chained::new(&world).await;
+        let chain = ChainFixture::new(&world).await;
         for seq in gone {
-            world.delete(&chained.key(*seq)).await;
+            world.delete(&chain.key(*seq)).await;
         }
-        chained.finds(&format!("without {gone:?}"), Some(seq), None, flaw).await;
+        chain.expect_finding(&format!("without {gone:?}"), Some(seq), None, flaw).await;
     }
-    let chained = Chained::new(&world).await;
+    let chain = ChainFixture::new(&world).await;
     for seq in 1..=LENGTH {
-        world.delete(&chained.key(seq)).await;
+        world.delete(&chain.key(seq)).await;
     }
-    chained.finds("without any", Some(1), None, Flaw::CutOff).await;
+    chain.expect_finding("without any", Some(1), None, Flaw::CutOff).await;
 }
 
-async fn what_is_moved_is_named(engine: Engine) {
+async fn moved_record_is_found(engine: Engine) {
     let world = World::new(engine).await;
     let (one, other) = (3, 5);
 
-    let chained = Chained::new(&world).await;
-    chained.update(one, |update| update.set("seq", other)).await;
-    chained.update(other, |update| update.set("seq", one)).await;
-    chained.finds("two numbers are exchanged", Some(one), Some(other), Flaw::Reordered).await;
+    let chain = ChainFixture::new(&world).await;
+    chain.update(one, |update| update.set("seq", other)).await;
+    chain.update(other, |update| update.set("seq", one)).await;
+    chain.expect_finding("two numbers are exchanged", Some(one), Some(other), Flaw::Reordered).await;
 
-    let chained = Chained::new(&world).await;
-    let (link, link_of_other) = (chained.link(one).await, chained.link(other).await);
-    chained.put_link(one, link_of_other).await;
-    chained.put_link(other, link).await;
-    chained.finds("two places are exchanged", Some(one), Some(other), Flaw::Reordered).await;
+    let chain = ChainFixture::new(&world).await;
+    let (link, link_of_other) = (chain.link(one).await, chain.link(other).await);
+    chain.put_link(one, link_of_other).await;
+    chain.put_link(other, link).await;
+    chain.expect_finding("two places are exchanged", Some(one), Some(other), Flaw::Reordered).await;
 
-    let chained = Chained::new(&world).await;
-    let (row, row_of_other) = (chained.row(one).await, chained.row(other).await);
-    world.table.put(&chained.key(one), &row_of_other).run().await.map(drop).unwrap();
-    world.table.put(&chained.key(other), &row).run().await.map(drop).unwrap();
-    chained.finds("two records are exchanged", Some(one), Some(other), Flaw::Reordered).await;
+    let chain = ChainFixture::new(&world).await;
+    let (row, row_of_other) = (chain.row(one).await, chain.row(other).await);
+    world.table.put(&chain.key(one), &row_of_other).run().await.map(drop).unwrap();
+    world.table.put(&chain.key(other), &row).run().await.map(drop).unwrap();
+    chain.expect_finding("two records are exchanged", Some(one), Some(other), Flaw::Reordered).await;
 
-    let (from, to) = (Chained::new(&world).await, Chained::new(&world).await);
+    let (from, to) = (ChainFixture::new(&world).await, ChainFixture::new(&world).await);
     let row = from.row(one).await;
     world.table.put(&to.key(one), &row).run().await.map(drop).unwrap();
-    to.finds("the record of another client", Some(one), Some(one), Flaw::Altered).await;
+    to.expect_finding("the record of another client", Some(one), Some(one), Flaw::Altered).await;
 }
 
-async fn what_is_inserted_is_named(engine: Engine) {
+async fn inserted_record_is_found(engine: Engine) {
     let world = World::new(engine).await;
     // Before the others in the order of the table, and after them.
     for early in ["00000000-0000-7000-8000-000000000000", "ffffffff-0000-7000-8000-000000000000"] {
-        let mut chained = Chained::new(&world).await;
+        let mut chain = ChainFixture::new(&world).await;
         let id = AccessId::parse(early).unwrap();
-        chained.ids.push(id);
-        let row = chained.row(4).await;
-        world.table.put(&record_key(chained.client, id), &row).run().await.map(drop).unwrap();
-        chained.finds("a copy", Some(4), Some(LENGTH + 1), Flaw::Inserted).await;
-        let previous = chained.link(3).await.digest;
-        let facts = world.record(chained.client, id).await.facts;
-        chained.put_link(LENGTH + 1, facts.after(3, previous)).await;
-        chained.finds("one that fits", Some(4), Some(LENGTH + 1), Flaw::Inserted).await;
-        let last = chained.link(LENGTH).await.digest;
-        chained.put_link(LENGTH + 1, facts.after(LENGTH, last)).await;
-        chained.finds("one at the end", Some(LENGTH + 1), Some(LENGTH + 1), Flaw::BeyondHead).await;
+        chain.ids.push(id);
+        let row = chain.row(4).await;
+        world.table.put(&record_key(chain.client, id), &row).run().await.map(drop).unwrap();
+        chain.expect_finding("a copy", Some(4), Some(LENGTH + 1), Flaw::Inserted).await;
+        let previous = chain.link(3).await.digest;
+        let facts = world.record(chain.client, id).await.facts;
+        chain.put_link(LENGTH + 1, facts.after(3, previous)).await;
+        chain.expect_finding("one that fits", Some(4), Some(LENGTH + 1), Flaw::Inserted).await;
+        let last = chain.link(LENGTH).await.digest;
+        chain.put_link(LENGTH + 1, facts.after(LENGTH, last)).await;
+        chain.expect_finding("one at the end", Some(LENGTH + 1), Some(LENGTH + 1), Flaw::BeyondHead).await;
     }
-    let chained = Chained::new(&world).await;
-    let row = chained.row(4).await;
-    let key = Key::new(format!("CLIENT#{}", chained.client), "RECORD#of nobody");
+    let chain = ChainFixture::new(&world).await;
+    let row = chain.row(4).await;
+    let key = Key::new(format!("CLIENT#{}", chain.client), "RECORD#of nobody");
     world.table.put(&key, &row).run().await.map(drop).unwrap();
-    chained.finds("one without an id", None, None, Flaw::NotARecord).await;
+    chain.expect_finding("one without an id", None, None, Flaw::NotARecord).await;
 }
 
-async fn what_is_digested_anew_is_named(engine: Engine) {
+async fn redigested_record_is_found(engine: Engine) {
     let world = World::new(engine).await;
     let cases = [(3..=3, 3), (1..=1, 1), (6..=6, 6), (LENGTH..=LENGTH, LENGTH), (3..=LENGTH, LENGTH)];
     for (anew, named) in cases {
-        let chained = Chained::new(&world).await;
-        chained.update(*anew.start(), |update| update.set("entry_count", 77)).await;
-        chained.digest_anew(anew.clone()).await;
-        chained.finds(&format!("{anew:?} anew"), Some(named), Some(named), Flaw::Altered).await;
+        let chain = ChainFixture::new(&world).await;
+        chain.update(*anew.start(), |update| update.set("entry_count", 77)).await;
+        chain.digest_anew(anew.clone()).await;
+        chain.expect_finding(&format!("{anew:?} anew"), Some(named), Some(named), Flaw::Altered).await;
     }
 }
 
-async fn whatever_is_done_to_the_head_is_told(engine: Engine) {
+async fn tampered_head_is_found(engine: Engine) {
     type Change = fn(UpdateRequest) -> UpdateRequest;
     let world = World::new(engine).await;
     let changes: &[(&str, Flaw, Change)] = &[
@@ -282,117 +282,117 @@ async fn whatever_is_done_to_the_head_is_told(engine: Engine) {
         ("no chain", Flaw::HeadAltered, |update| update.remove("chain")),
     ];
     for (what, flaw, change) in changes {
-        let chained = Chained::new(&world).await;
-        chained.update_head(change).await;
-        chained.finds(what, None, None, *flaw).await;
+        let chain = ChainFixture::new(&world).await;
+        chain.update_head(change).await;
+        chain.expect_finding(what, None, None, *flaw).await;
     }
 
-    let mut chained = Chained::new(&world).await;
-    let old = chained.head().await;
-    chained.grow(3).await;
-    chained.put_head(&old).await;
-    chained.finds("put back", Some(LENGTH + 1), Some(LENGTH + 1), Flaw::BeyondHead).await;
+    let mut chain = ChainFixture::new(&world).await;
+    let old = chain.head().await;
+    chain.grow(3).await;
+    chain.put_head(&old).await;
+    chain.expect_finding("put back", Some(LENGTH + 1), Some(LENGTH + 1), Flaw::BeyondHead).await;
 
-    // Whatever is linked behind a head that was put back or deleted has a place that was taken.
+    // A record linked after a head that was rolled back or deleted gets a place that is taken.
     for (place, back) in [(LENGTH + 1, true), (1, false)] {
-        let mut chained = Chained::new(&world).await;
-        let old = chained.head().await;
-        chained.grow(3).await;
+        let mut chain = ChainFixture::new(&world).await;
+        let old = chain.head().await;
+        chain.grow(3).await;
         if back {
-            chained.put_head(&old).await;
+            chain.put_head(&old).await;
         } else {
-            world.delete(&head_key(chained.client)).await;
+            world.delete(&head_key(chain.client)).await;
         }
-        world.read_by_therapist(chained.client, 11).await;
+        world.read_by_therapist(chain.client, 11).await;
         world.linker(&[1]).link_once().await;
-        let report = chained.verify().await;
+        let report = chain.verify().await;
         let first = &report.findings[0];
         assert_eq!((first.seq, first.flaw), (Some(place), Flaw::Inserted), "{:?}", findings(&report));
     }
 
-    let (one, other) = (Chained::new(&world).await, Chained::new(&world).await);
+    let (one, other) = (ChainFixture::new(&world).await, ChainFixture::new(&world).await);
     one.put_head(&other.head().await).await;
-    one.finds("of another client", None, None, Flaw::HeadForged).await;
+    one.expect_finding("of another client", None, None, Flaw::HeadForged).await;
 
-    let chained = Chained::new(&world).await;
-    world.delete(&chained.key(LENGTH)).await;
-    let before = chained.link(LENGTH - 1).await;
-    chained.update_head(|update| update.set("seq", before.seq).set("digest", before.digest)).await;
-    chained.finds("cut off with its record", None, None, Flaw::HeadForged).await;
+    let chain = ChainFixture::new(&world).await;
+    world.delete(&chain.key(LENGTH)).await;
+    let before = chain.link(LENGTH - 1).await;
+    chain.update_head(|update| update.set("seq", before.seq).set("digest", before.digest)).await;
+    chain.expect_finding("cut off with its record", None, None, Flaw::HeadForged).await;
 
-    let chained = Chained::new(&world).await;
-    world.delete(&head_key(chained.client)).await;
-    chained.finds("deleted", None, None, Flaw::HeadMissing).await;
+    let chain = ChainFixture::new(&world).await;
+    world.delete(&head_key(chain.client)).await;
+    chain.expect_finding("deleted", None, None, Flaw::HeadMissing).await;
     let all = world.verify(&[1], None).await;
-    let found = all.findings.iter().filter(|found| found.client == chained.client).collect::<Vec<_>>();
+    let found = all.findings.iter().filter(|found| found.client == chain.client).collect::<Vec<_>>();
     assert_eq!(found.len(), 1, "a chain without its head is found among all");
     assert_eq!(found[0].flaw, Flaw::HeadMissing);
 }
 
-async fn a_chain_that_was_put_back_is_told_by_the_heads_that_were_kept(engine: Engine) {
+async fn kept_heads_reveal_rolled_back_chain(engine: Engine) {
     let world = World::new(engine).await;
     let found = |report: &Report| report.findings.iter().map(|it| (it.seq, it.access_id, it.flaw)).collect::<Vec<_>>();
-    let mut chained = Chained::new(&world).await;
-    let (client, old) = (chained.client, chained.head().await);
-    chained.grow(3).await;
+    let mut chain = ChainFixture::new(&world).await;
+    let (client, old) = (chain.client, chain.head().await);
+    chain.grow(3).await;
     let (report, kept) = world.verify_knowing(&Heads::default(), &[1], Some(client)).await;
     assert!(report.is_sound());
 
     for seq in LENGTH + 1..=LENGTH + 3 {
-        world.delete(&chained.key(seq)).await;
+        world.delete(&chain.key(seq)).await;
     }
-    chained.put_head(&old).await;
-    assert!(chained.verify().await.is_sound(), "the table alone can't tell");
+    chain.put_head(&old).await;
+    assert!(chain.verify().await.is_sound(), "the table alone can't tell");
     let (report, _) = world.verify_knowing(&kept, &[1], Some(client)).await;
     assert_eq!(found(&report), [(Some(LENGTH + 1), None, Flaw::CutOff)]);
 
-    // Others have taken the places.
-    chained.grow(5).await;
+    // Other records have taken the places.
+    chain.grow(5).await;
     let (report, _) = world.verify_knowing(&kept, &[1], None).await;
     let of_client: Vec<_> = report.findings.iter().filter(|it| it.client == client).collect();
     assert_eq!(of_client.len(), 1, "{:?}", findings(&report));
     assert_eq!((of_client[0].seq, of_client[0].flaw), (Some(LENGTH + 3), Flaw::Altered));
 
-    let chained = Chained::new(&world).await;
-    let (_, kept) = world.verify_knowing(&Heads::default(), &[1], Some(chained.client)).await;
+    let chain = ChainFixture::new(&world).await;
+    let (_, kept) = world.verify_knowing(&Heads::default(), &[1], Some(chain.client)).await;
     for seq in 1..=LENGTH {
-        world.delete(&chained.key(seq)).await;
+        world.delete(&chain.key(seq)).await;
     }
-    world.delete(&head_key(chained.client)).await;
+    world.delete(&head_key(chain.client)).await;
     let (report, _) = world.verify_knowing(&kept, &[1], None).await;
     assert_eq!(found(&report), [(Some(1), None, Flaw::CutOff)], "also where nothing at all is left");
 }
 
-async fn what_a_record_says_of_people_can_be_erased_as_a_whole(engine: Engine) {
+async fn erased_personal_data_keeps_chain_sound(engine: Engine) {
     let world = World::new(engine).await;
-    let mut chained = Chained::new(&world).await;
+    let mut chain = ChainFixture::new(&world).await;
     let erase =
         |update: UpdateRequest| update.remove("therapist_id").remove("entry_id").remove("grant_id").remove("salt");
     for seq in [1, 3, LENGTH] {
-        chained.update(seq, erase).await;
+        chain.update(seq, erase).await;
     }
-    chained.grow(2).await;
-    let report = chained.verify().await;
+    chain.grow(2).await;
+    let report = chain.verify().await;
     assert_eq!(findings(&report), [""; 0]);
     assert_eq!((report.linked, report.erased, report.unlinked), (LENGTH + 2, 3, 0));
-    chained.update(3, |update| update.set("entry_count", 77)).await;
-    chained.finds("an erased record that is altered", Some(3), Some(3), Flaw::Altered).await;
+    chain.update(3, |update| update.set("entry_count", 77)).await;
+    chain.expect_finding("an erased record that is altered", Some(3), Some(3), Flaw::Altered).await;
 }
 
-async fn what_waits_to_be_linked_is_counted_and_not_vouched_for(engine: Engine) {
+async fn unlinked_records_are_counted_not_verified(engine: Engine) {
     let world = World::new(engine).await;
-    let chained = Chained::new(&world).await;
-    let waiting = world.read_by_therapist(chained.client, 8).await;
-    assert_eq!(chained.verify().await.unlinked, 1);
+    let chain = ChainFixture::new(&world).await;
+    let waiting = world.read_by_therapist(chain.client, 8).await;
+    assert_eq!(chain.verify().await.unlinked, 1);
     assert_eq!(world.verify(&[1], None).await.unlinked, 1);
-    world.delete(&record_key(chained.client, waiting)).await;
-    let report = chained.verify().await;
+    world.delete(&record_key(chain.client, waiting)).await;
+    let report = chain.verify().await;
     assert!(report.is_sound());
     assert_eq!((report.linked, report.unlinked), (LENGTH, 0));
     assert_eq!(world.verify(&[1], Some(world.client())).await.linked, 0, "of nobody there is nothing to say");
 
-    let hidden = world.read_by_therapist(chained.client, 9).await;
-    world.table.update(&record_key(chained.client, hidden)).set("unlinked", "9").run().await.map(drop).unwrap();
-    let found = findings(&chained.verify().await);
-    assert_eq!(found, [format!("client {}: the record {hidden} was altered", chained.client)], "no linker finds it");
+    let hidden = world.read_by_therapist(chain.client, 9).await;
+    world.table.update(&record_key(chain.client, hidden)).set("unlinked", "9").run().await.map(drop).unwrap();
+    let found = findings(&chain.verify().await);
+    assert_eq!(found, [format!("client {}: the record {hidden} was altered", chain.client)], "no linker finds it");
 }

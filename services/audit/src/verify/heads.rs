@@ -1,5 +1,5 @@
-//! The ends of chains as an earlier verification found them, kept where who writes the table can't reach: they show that a
-//! chain was put back to what it was before, which the table alone can't.
+//! Keeps the ends of chains from one verification to the next. Stored out of reach of the table's writers, they reveal
+//! a chain that was rolled back, which the table alone can't.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,12 +10,13 @@ use kernel::ClientId;
 use super::walk::{Found, Linked, in_place};
 use super::{Chain, Flaw};
 
-/// The ends of chains by client. As text: a line for each, with the client's id, the number of the last record and its digest.
+/// The ends of chains by client. As text: a line each, with the client's id, the number of the last record and its
+/// digest.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Heads(BTreeMap<ClientId, (u64, String)>);
 
 impl Heads {
-    /// Notes where a chain ends now.
+    /// Records the present end of a chain.
     pub fn note(&mut self, chain: &Chain) {
         if let Some(head) = &chain.head {
             self.0.insert(chain.client, head.clone());
@@ -26,7 +27,7 @@ impl Heads {
         self.0.keys().copied()
     }
 
-    /// What is wrong with a chain that is whole in itself: it doesn't have the record that once was its last.
+    /// Returns the flaw of a valid chain that lacks the record which was its last before.
     pub(super) fn missing(&self, client: ClientId, linked: &[Linked]) -> Option<Found> {
         let (seq, digest) = self.0.get(&client)?;
         match in_place(linked, *seq).first() {
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heads_are_read_as_they_were_written() {
+    fn heads_text_round_trips() {
         let digest = "0f".repeat(32);
         let mut heads = Heads::default();
         for (byte, head) in [(1, Some((7, digest.clone()))), (2, Some((1, digest))), (3, None)] {

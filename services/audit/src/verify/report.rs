@@ -1,4 +1,4 @@
-//! What a verification says.
+//! Defines the report of a verification.
 
 use std::fmt;
 
@@ -6,23 +6,23 @@ use kernel::ClientId;
 
 use crate::model::AccessId;
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// How many chains were verified.
+    /// Number of verified chains.
     pub chains: u64,
-    /// How many records are linked in them.
+    /// Number of linked records in them.
     pub linked: u64,
-    /// How many of their records were erased: what they said of people is gone, and their place in the chain holds.
+    /// Number of erased records in them: their personal data is gone, and their place in the chain verifies.
     pub erased: u64,
-    /// How many records wait to be linked. Of those nothing is known: they could be altered or removed unseen.
+    /// Number of unlinked records. They are not verified: they could be altered or removed unseen.
     pub unlinked: u64,
-    /// What is wrong. Of each chain the first record, and the head.
+    /// The flaws found: of each chain the first record, and the head.
     pub findings: Vec<Finding>,
 }
 
 impl Report {
-    /// Whether nothing is wrong.
+    /// Returns whether no flaw was found.
     #[must_use]
     pub const fn is_sound(&self) -> bool {
         self.findings.is_empty()
@@ -57,56 +57,56 @@ fn counted(count: u64, what: &str) -> String {
 /// One client's chain as it was found.
 #[derive(Debug)]
 pub struct Chain {
-    /// Whose log it is.
+    /// The client of the log.
     pub client: ClientId,
-    /// How many records are linked.
+    /// Number of linked records.
     pub linked: u64,
-    /// How many wait.
+    /// Number of unlinked records.
     pub unlinked: u64,
-    /// How many were erased.
+    /// Number of erased records.
     pub erased: u64,
-    /// The number of the last record and its digest in hexadecimal, as signed; nothing if no head of ours is there. Kept
-    /// elsewhere, it shows later whether the whole chain was put back to an earlier state.
+    /// The number of the last record and its digest in hexadecimal, as signed; `None` without a valid head. Kept
+    /// elsewhere, it reveals a later rollback of the whole chain.
     pub head: Option<(u64, String)>,
 }
 
-/// One thing that is wrong.
+/// One flaw and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Whose log it is.
+    /// The client of the log.
     pub client: ClientId,
-    /// The place in the chain, 1 for the first, as far as it is known.
+    /// The place in the chain, 1 for the first, if it is known.
     pub seq: Option<u64>,
     /// The record, if there is one.
     pub access_id: Option<AccessId>,
-    /// What is wrong.
+    /// The flaw.
     pub flaw: Flaw,
 }
 
-/// What can be wrong with a record or a head.
+/// The flaws of a record or a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// The record does not say any more what was recorded.
+    /// The record differs from what was recorded.
     Altered,
-    /// Other records follow, and this one is gone.
+    /// The record is gone, and others follow.
     Dropped,
     /// The record stands in the place of another one.
     Reordered,
-    /// The head says that there was a record, and no record from here on is there.
+    /// The record and all after it are gone, though the head covers them.
     CutOff,
     /// The record claims the place of another one.
     Inserted,
-    /// The record is beyond the signed end: it was put there, or the head was put back to an earlier state.
+    /// The record is beyond the signed end: it was inserted, or the head was rolled back.
     BeyondHead,
-    /// There is an item among the records that has no id of one.
+    /// An item among the records has no record id.
     NotARecord,
     /// There are records and no head.
     HeadMissing,
-    /// The head is none that we would have written.
+    /// The head is malformed.
     HeadAltered,
     /// The head was not signed by the key that it names.
     HeadForged,
-    /// The head names a key that is not derived from the secrets: it is forged, or the secret was taken away too early.
+    /// The head names a key that is not derived from the secrets: it is forged, or the secret was removed too early.
     HeadOfUnknownKey,
 }
 
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_counts_one_as_one() {
+    fn report_uses_singular_for_one() {
         let many = Report { chains: 2, linked: 3, erased: 1, unlinked: 0, findings: vec![] };
         let one = Report { chains: 1, linked: 1, erased: 0, unlinked: 1, findings: vec![] };
         for (report, text) in [

@@ -1,18 +1,18 @@
-//! The walk along one chain, from its first record to its signed end. Pure.
+//! Walks along one chain, from its first record to its signed end, and finds its first flaw. Pure.
 
 use super::Flaw;
 use crate::chain::Digest;
 use crate::model::{AccessId, Facts, Head, Link};
 
-/// A record that is linked.
+/// A linked record.
 pub(super) struct Linked {
     pub(super) facts: Facts,
     pub(super) link: Link,
-    /// Whether what it says of people is what was digested, or erased.
+    /// True if the personal data matches its digests, or is erased.
     pub(super) intact: bool,
 }
 
-/// A place, a record if there is one, and what is wrong.
+/// A place, a record if there is one, and the flaw.
 pub(super) type Found = (Option<u64>, Option<AccessId>, Flaw);
 
 impl Linked {
@@ -24,8 +24,8 @@ impl Linked {
     }
 }
 
-/// The first flaw of a chain, if there is one. `linked` is in the order of the chain; `broken` is what is no record. Without a
-/// head that can be trusted, nobody knows where the chain ended.
+/// Returns the first flaw of a chain, if there is one. `linked` is in the order of the chain; `broken` are the
+/// malformed records. Without a trusted head, the end of the chain is unknown.
 pub(super) fn walk(linked: &[Linked], broken: &[Option<AccessId>], head: Option<&Head>) -> Option<Found> {
     let mut previous = Digest::NONE;
     let mut seq = 0;
@@ -36,12 +36,12 @@ pub(super) fn walk(linked: &[Linked], broken: &[Option<AccessId>], head: Option<
         }
         seq += 1;
         if first.link.seq != seq {
-            return Some(gap(linked, broken, seq, &previous, Flaw::Dropped));
+            return Some(empty_place(linked, broken, seq, &previous, Flaw::Dropped));
         }
-        // Of two that both follow, the right one is that which what comes next follows.
+        // If several records follow, the right one is confirmed by its successor or by the head.
         let right = group.iter().filter(|record| record.follows(seq, &previous));
-        let Some(right) = right.max_by_key(|record| is_borne_out(linked, head, &record.link)) else {
-            return Some(blame(linked, head, first, &previous));
+        let Some(right) = right.max_by_key(|record| is_confirmed(linked, head, &record.link)) else {
+            return Some(diagnose(linked, head, first, &previous));
         };
         if let Some(other) = group.iter().find(|record| record.facts.id != right.facts.id) {
             return Some((Some(seq), Some(other.facts.id), Flaw::Inserted));
@@ -50,10 +50,10 @@ pub(super) fn walk(linked: &[Linked], broken: &[Option<AccessId>], head: Option<
     }
     if let Some(head) = head {
         if seq < head.seq {
-            return Some(gap(linked, broken, seq + 1, &previous, Flaw::CutOff));
+            return Some(empty_place(linked, broken, seq + 1, &previous, Flaw::CutOff));
         }
         if previous != head.digest {
-            // All of it fits together, and is not what was signed: the last at least was digested anew.
+            // The chain is consistent, and is not what was signed: at least the last record was digested anew.
             let last = in_place(linked, seq).first().map(|record| record.facts.id);
             return Some((Some(seq), last, Flaw::Altered));
         }
@@ -61,24 +61,24 @@ pub(super) fn walk(linked: &[Linked], broken: &[Option<AccessId>], head: Option<
     broken.first().map(|id| (None, *id, if id.is_some() { Flaw::Altered } else { Flaw::NotARecord }))
 }
 
-/// What is wrong where a place is empty: a record that belongs there is somewhere else, or is no record any more, or is gone.
-fn gap(linked: &[Linked], broken: &[Option<AccessId>], seq: u64, previous: &Digest, gone: Flaw) -> Found {
+/// Returns the flaw of an empty place: its record was moved, is malformed, or is gone.
+fn empty_place(linked: &[Linked], broken: &[Option<AccessId>], seq: u64, previous: &Digest, gone: Flaw) -> Found {
     let moved = linked.iter().find(|record| record.facts.digest(seq, previous) == record.link.digest);
     let altered = moved.map(|record| record.facts.id).or_else(|| broken.iter().find_map(|id| *id));
     (Some(seq), altered, if altered.is_some() { Flaw::Altered } else { gone })
 }
 
-/// What is wrong with a record that doesn't follow the one before.
-fn blame(linked: &[Linked], head: Option<&Head>, record: &Linked, previous: &Digest) -> Found {
+/// Returns the flaw of a record that doesn't follow its predecessor.
+fn diagnose(linked: &[Linked], head: Option<&Head>, record: &Linked, previous: &Digest) -> Found {
     let Linked { facts, link, intact } = record;
     let seq = link.seq;
     let altered = (Some(seq), Some(facts.id), Flaw::Altered);
     if *intact && facts.digest(seq, &link.previous) == link.digest {
-        // It was digested behind another record than the one that is there. If what follows bears it out, the one before
-        // was altered and digested anew.
+        // It was digested after another record than its present predecessor. If its successor confirms it, the
+        // predecessor was altered and digested anew.
         let before = seq.checked_sub(1).and_then(|before| in_place(linked, before).first());
         return match before {
-            Some(before) if is_borne_out(linked, head, link) => {
+            Some(before) if is_confirmed(linked, head, link) => {
                 (Some(before.link.seq), Some(before.facts.id), Flaw::Altered)
             }
             _ => altered,
@@ -93,14 +93,14 @@ fn blame(linked: &[Linked], head: Option<&Head>, record: &Linked, previous: &Dig
     if swapped { (Some(seq), Some(facts.id), Flaw::Reordered) } else { altered }
 }
 
-/// Whether the record after this place, or the signed end, says that this is what was there.
-fn is_borne_out(linked: &[Linked], head: Option<&Head>, link: &Link) -> bool {
+/// Returns whether the record after this place, or the signed end, confirms this link.
+fn is_confirmed(linked: &[Linked], head: Option<&Head>, link: &Link) -> bool {
     let next = link.seq.checked_add(1).map_or(&[][..], |next| in_place(linked, next));
     next.iter().any(|next| next.link.previous == link.digest)
         || head.is_some_and(|head| head.seq == link.seq && head.digest == link.digest)
 }
 
-/// The records that claim a place.
+/// Returns the records that claim a place.
 pub(super) fn in_place(linked: &[Linked], seq: u64) -> &[Linked] {
     let from = linked.partition_point(|record| record.link.seq < seq);
     let rest = linked.get(from..).unwrap_or_default();
@@ -163,7 +163,7 @@ mod tests {
         (linked, Head { seq, digest, time: Timestamp::UNIX_EPOCH, key_id: String::new(), signature: Vec::new() })
     }
 
-    /// Does it, and answers the place where it must be found: none if it changed nothing.
+    /// Tampers with the chain, and returns the place where it must be found: `None` if nothing changed.
     fn tamper(linked: &mut Vec<Linked>, tampering: &Tampering, entropy: &dyn Entropy) -> Option<usize> {
         let length = linked.len();
         let pair = |one: &Index, other: &Index| (one.index(length), other.index(length));
@@ -220,8 +220,9 @@ mod tests {
     }
 
     proptest! {
+        /// Every kind of tampering is found, at the place that it must be found at.
         #[test]
-        fn whatever_is_done_to_a_chain_is_found_where_it_was_done(
+        fn tampering_is_found_at_its_place(
             seed: u64, length in 1..12_usize, tampering in tampering(),
         ) {
             let entropy = SeededEntropy::new(seed);

@@ -14,7 +14,8 @@ use super::Password;
 use super::queue::{FairQueue, Full, Place};
 use crate::Config;
 
-/// How much hashing gives way to everything else on a busy machine (setpriority(2): 0 to 19).
+/// Niceness of the hashing threads (setpriority(2): 0 to 19), so that hashing gives way to everything else on a busy
+/// machine.
 const NICENESS: i32 = 10;
 
 /// Hashes passwords on threads of its own, one password a thread, with a bounded queue before them in
@@ -25,8 +26,8 @@ pub(crate) struct Hasher {
     entropy: Arc<dyn Entropy>,
     queue: FairQueue,
     jobs: mpsc::UnboundedSender<Job>,
-    /// What the password of an address without an account is compared with, so that it takes as long as any other.
-    nobody: Arc<str>,
+    /// Hash that the password of an address without an account is compared with, so that it takes as long as any other.
+    dummy_hash: Arc<str>,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -45,8 +46,8 @@ impl Hasher {
         let half = std::thread::available_parallelism().map_or(1, NonZero::get).div_euclid(2).max(1);
         let threads = config.hash_threads.map_or(half, usize::from);
         let jobs = spawn(threads)?;
-        let nobody = Arc::from(hash(&argon2, &entropy.array(), &entropy.array::<32>())?);
-        Ok(Self { argon2, entropy, queue: FairQueue::new(threads, usize::from(config.hash_queue)), jobs, nobody })
+        let dummy_hash = Arc::from(hash(&argon2, &entropy.array(), &entropy.array::<32>())?);
+        Ok(Self { argon2, entropy, queue: FairQueue::new(threads, usize::from(config.hash_queue)), jobs, dummy_hash })
     }
 
     /// Waits for a thread, in the source's turn.
@@ -61,7 +62,7 @@ impl Hasher {
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
         let job = move || {
-            // Nobody waits any more: the caller's time was over.
+            // The caller's request has timed out.
             if !answer.is_closed() {
                 let _ = answer.send(work());
             }
@@ -72,17 +73,17 @@ impl Hasher {
 }
 
 impl Slot {
-    /// The hash of a password, as a PHC string with its own salt.
+    /// Hashes a password to a PHC string with its own salt.
     pub(crate) async fn hash(&self, password: Password) -> Result<String, Error> {
         let (argon2, salt) = (self.hasher.argon2.clone(), self.hasher.entropy.array::<16>());
         let hashed = self.hasher.run(move || hash(&argon2, &salt, password.bytes())).await?;
         hashed.map_err(|error| Error::internal(error.to_string()))
     }
 
-    /// Whether a hash is of this password. Without a hash it isn't, after the same time.
+    /// Returns whether a password matches a hash. Without a hash it doesn't, after the same time.
     pub(crate) async fn verify(&self, password: Password, hash: Option<&str>) -> Result<bool, Error> {
         let known = hash.is_some();
-        let hash: Arc<str> = hash.map_or_else(|| Arc::clone(&self.hasher.nobody), Arc::from);
+        let hash: Arc<str> = hash.map_or_else(|| Arc::clone(&self.hasher.dummy_hash), Arc::from);
         let argon2 = self.hasher.argon2.clone();
         let matches = self.hasher.run(move || {
             let parsed = PasswordHash::new(&hash).map_err(|error| error.to_string())?;
@@ -96,19 +97,19 @@ fn hash(argon2: &Argon2<'_>, salt: &[u8; 16], password: &[u8]) -> Result<String,
     argon2.hash_password_with_salt(password, salt).map(|hash: PasswordHash| hash.to_string())
 }
 
-/// The queue before the threads holds no more than the slots that are out.
+/// Starts the threads. Their queue holds no more jobs than slots are taken.
 fn spawn(threads: usize) -> Result<mpsc::UnboundedSender<Job>, BoxError> {
     let (jobs, queue) = mpsc::unbounded_channel::<Job>();
     let queue = Arc::new(std::sync::Mutex::new(queue));
     for _ in 0..threads {
         let queue = Arc::clone(&queue);
         std::thread::Builder::new().name("hash".to_owned()).spawn(move || {
-            // Where it isn't allowed, hashing is only less polite.
+            // Best effort: without the permission, hashing competes with everything else.
             let _ = rustix::process::setpriority_process(None, NICENESS);
             loop {
                 let job = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).blocking_recv();
                 match job {
-                    // Whoever waits for the job learns of a panic; the thread goes on.
+                    // The job's caller learns of a panic; the thread goes on.
                     Some(job) => drop(catch_unwind(AssertUnwindSafe(job))),
                     None => break,
                 }

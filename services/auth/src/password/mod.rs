@@ -1,5 +1,5 @@
-//! Passwords: what may be one (NIST SP 800-63B, section 3.1.1.2), and how they are hashed (Argon2id, RFC 9106) on
-//! threads of their own, so that logins never take more than their share of the machine.
+//! Passwords: their rules (NIST SP 800-63B, section 3.1.1.2), and their hashing (Argon2id, RFC 9106) on its own
+//! threads, so that logins never take more than their share of the machine.
 
 mod hasher;
 mod queue;
@@ -15,7 +15,7 @@ const COMMON: &str = include_str!("../common_passwords.txt");
 
 const SHORTEST: usize = 12;
 const LONGEST: usize = 128;
-/// No text of so many bytes has few enough characters, however it is written: looked at before it is normalised.
+/// Maximum bytes before normalisation: a longer text has too many characters, however it is written.
 const LONGEST_IN_BYTES: usize = 4096;
 const TOO_LONG: TextError = TextError("is too long: at most 128 characters");
 
@@ -24,7 +24,7 @@ const TOO_LONG: TextError = TextError("is too long: at most 128 characters");
 pub(crate) struct Password(Zeroizing<String>);
 
 impl Password {
-    /// A password that somebody offers: it may be wrong, but not longer than any password.
+    /// Parses a password to be verified: it may be wrong, but not longer than any password.
     pub(crate) fn offered(text: &str) -> Result<Self, TextError> {
         if text.len() > LONGEST_IN_BYTES {
             return Err(TOO_LONG);
@@ -37,7 +37,7 @@ impl Password {
         }
     }
 
-    /// A password that somebody chooses.
+    /// Parses a new password.
     pub(crate) fn chosen(text: &str) -> Result<Self, TextError> {
         let password = Self::offered(text)?;
         if password.0.chars().count() < SHORTEST {
@@ -60,7 +60,7 @@ impl Password {
     }
 }
 
-/// Whether a sorted text has this line: by bisection on the text itself, which costs no memory beside it.
+/// Returns whether a sorted text has this line: by bisection on the text itself, which costs no memory beside it.
 fn contains_line(sorted: &str, line: &str) -> bool {
     let (mut low, mut high) = (0, sorted.len());
     while low < high {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_has_12_to_128_characters_and_is_not_common() {
+    fn password_length_and_commonness_are_checked() {
         for good in ["correct horse battery", "zwölf Zeichen", &"ab".repeat(64)] {
             assert!(Password::chosen(good).is_ok(), "{good}");
         }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_of_the_list_is_found_and_nothing_else() {
+    fn common_password_lookup_is_exact() {
         assert!(COMMON.lines().is_sorted());
         assert_eq!(COMMON.lines().count(), 10_000);
         for line in COMMON.lines() {

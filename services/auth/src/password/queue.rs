@@ -1,7 +1,7 @@
 //! Queue before the hashing threads, in which sources take turns.
 //!
-//! A source that fills its own line delays itself: each free thread goes to the next source in a ring, and to the oldest
-//! request of that source. A queue that is full makes room at the end of its longest line.
+//! A source that fills its own line delays itself: each free thread goes to the next source in a ring, and to the
+//! oldest request of that source. A queue that is full makes room at the end of its longest line.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +34,7 @@ struct State {
 
 struct Waiter {
     ticket: u64,
-    /// Dropped unsent when the request must give up its place.
+    /// Sender of the admission; dropped unsent when the request must give up its place.
     admit: oneshot::Sender<()>,
 }
 
@@ -54,7 +54,7 @@ struct Waiting {
 }
 
 impl FairQueue {
-    /// A queue for so many threads, in which at most `total` requests wait, and half of them from one source.
+    /// Returns a queue for this many threads, in which at most `total` requests wait, and half of them from one source.
     pub(crate) fn new(threads: usize, total: usize) -> Self {
         let state = State { free: threads, waiting: 0, last_ticket: 0, lines: HashMap::new(), ring: VecDeque::new() };
         let limits = Limits { total, per_source: total.div_ceil(2) };
@@ -64,7 +64,7 @@ impl FairQueue {
     /// Waits for a thread.
     ///
     /// # Errors
-    /// When the queue, or the source's part of it, is full.
+    /// [`Full`] when the queue, or the source's part of it, is full.
     pub(crate) async fn enter(&self, source: SourceNetwork) -> Result<Place, Full> {
         if let Some(mut waiting) = self.line_up(source)? {
             (&mut waiting.admitted).await.map_err(|_| Full)?;
@@ -105,7 +105,7 @@ impl State {
         self.last_ticket
     }
 
-    /// Refuses the last request of the longest line, if it is longer than this. Answers whether it was.
+    /// Refuses the last request of the longest line, if it is longer than this. Returns whether it was.
     fn shorten_longer_than(&mut self, length: usize) -> bool {
         let longest = self.lines.iter_mut().max_by_key(|(_, line)| line.len());
         let Some((_, line)) = longest.filter(|(_, line)| line.len() > length) else { return false };
@@ -132,7 +132,7 @@ impl State {
         self.free += 1;
     }
 
-    /// Takes a request out of its line. Answers whether it was there.
+    /// Takes a request out of its line. Returns whether it was there.
     fn remove(&mut self, source: SourceNetwork, ticket: u64) -> bool {
         let Some(line) = self.lines.get_mut(&source) else { return false };
         let Some(at) = line.iter().position(|waiter| waiter.ticket == ticket) else { return false };
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn abandoned_requests_leave_the_queue() {
+    async fn abandoned_requests_leave_queue() {
         let (queue, running) = busy(4).await;
         let (given_up, granted) = (enter(&queue, 1), enter(&queue, 1));
         assert!(is_full(&queue, 1));

@@ -1,4 +1,4 @@
-//! Budgets of sources, by networks in steps.
+//! Tests of the budgets of sources, by networks in steps.
 
 use kernel::{Clock as _, Kind};
 use kit::engine::Engine;
@@ -8,18 +8,18 @@ use crate::budget::Budget;
 
 kit::on_each_engine!(
     larger_ipv6_networks_have_larger_budgets,
-    one_budget_that_is_spent_refuses_the_source_altogether,
-    replicas_count_together,
+    exhausted_budget_blocks_its_source,
+    replicas_share_budgets,
 );
 
-/// Registers once from this address. Answers whether the budgets allowed it.
+/// Registers once from this address. Returns whether the budgets allowed it.
 async fn register(world: &World, source: &str) -> bool {
     spend(world, source, Budget::Registrations).await
 }
 
 async fn spend(world: &World, source: &str, budget: Budget) -> bool {
-    match world.logins.0.budgets.turn(source.parse().unwrap()).await {
-        Ok(turn) => turn.spend(budget).await.is_ok(),
+    match world.logins.0.budgets.lock(source.parse().unwrap()).await {
+        Ok(locked) => locked.spend(budget).await.is_ok(),
         Err(error) => {
             assert_eq!((error.kind(), error.reason()), (Kind::ResourceExhausted, "TOO_MANY_REGISTRATIONS"));
             assert!(error.retry_delay().is_some());
@@ -48,7 +48,7 @@ async fn larger_ipv6_networks_have_larger_budgets(engine: Engine) {
     assert!(register(&world, "192.0.2.1").await);
 }
 
-async fn one_budget_that_is_spent_refuses_the_source_altogether(engine: Engine) {
+async fn exhausted_budget_blocks_its_source(engine: Engine) {
     let world = world(engine).await;
     for _ in 0..20 {
         assert!(spend(&world, "192.0.2.1", Budget::TakenAddresses).await);
@@ -57,7 +57,7 @@ async fn one_budget_that_is_spent_refuses_the_source_altogether(engine: Engine) 
     assert!(register(&world, "192.0.2.2").await);
 }
 
-async fn replicas_count_together(engine: Engine) {
+async fn replicas_share_budgets(engine: Engine) {
     let one = world(engine).await;
     let other = World::over(one.dynamodb.clone(), one.clock.now(), |config| config.source_registrations = 2).await;
     assert!(register(&one, "192.0.2.1").await);

@@ -1,4 +1,4 @@
-//! Repeated refreshes at several replicas, and of logins that an earlier version stored.
+//! Tests of repeated refreshes at several replicas, and of logins that an earlier version stored.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::login::Login;
 use crate::token::RefreshToken;
 
 kit::on_each_engine!(
-    replicas_whose_clocks_differ_answer_the_same_successor,
-    replica_whose_clock_is_far_off_ends_a_reused_login,
-    refresh_of_a_login_without_times_goes_on_and_says_none,
+    skewed_replicas_return_same_successor,
+    far_off_clock_ends_reused_login,
+    login_without_times_refreshes_without_auth_time,
 );
 
 fn token(world: &World, somebody: &Somebody, generation: u64) -> String {
@@ -23,13 +23,13 @@ fn token(world: &World, somebody: &Somebody, generation: u64) -> String {
     world.logins.0.refresh_tokens.seal(RefreshToken { user, login, generation })
 }
 
-/// Another replica, whose clock is ahead by so many seconds, or behind.
+/// Returns another replica, whose clock is ahead by this many seconds.
 async fn replica(world: &World, ahead: i64) -> World {
     let now = Timestamp::from_second(world.clock.now().as_second() + ahead).unwrap();
     World::over(world.dynamodb.clone(), now, |_| ()).await
 }
 
-async fn replicas_whose_clocks_differ_answer_the_same_successor(engine: Engine) {
+async fn skewed_replicas_return_same_successor(engine: Engine) {
     let world = World::new(engine).await;
     for (ahead, later) in [(-3, 0), (-3, 13), (0, 10), (3, 0), (3, 10)] {
         let asha = world.somebody(1).await;
@@ -43,7 +43,7 @@ async fn replicas_whose_clocks_differ_answer_the_same_successor(engine: Engine) 
     }
 }
 
-async fn replica_whose_clock_is_far_off_ends_a_reused_login(engine: Engine) {
+async fn far_off_clock_ends_reused_login(engine: Engine) {
     let world = World::new(engine).await;
     for ahead in [-3600, -4, 14, 3600] {
         let asha = world.somebody(1).await;
@@ -54,7 +54,7 @@ async fn replica_whose_clock_is_far_off_ends_a_reused_login(engine: Engine) {
     }
 }
 
-async fn refresh_of_a_login_without_times_goes_on_and_says_none(engine: Engine) {
+async fn login_without_times_refreshes_without_auth_time(engine: Engine) {
     let world = World::new(engine).await;
     let (now, mut asha) = (world.clock.now(), world.somebody(1).await);
     let stored = Login { auth_time: None, ..Login::begun(1, now, now.saturating_add(LIFE).unwrap().as_second()) };

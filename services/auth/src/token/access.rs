@@ -19,7 +19,7 @@ pub(crate) struct AccessSigner {
 }
 
 impl AccessSigner {
-    /// A token that speaks for a person, and says when the person proved the password.
+    /// Returns a token for a person, with the time at which the person proved the password.
     pub(crate) async fn sign(&self, person: Person, auth_time: Option<i64>) -> Result<String> {
         let signer = self.keys.signer().await?;
         let now = self.clock.now().as_second();

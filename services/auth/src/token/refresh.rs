@@ -8,7 +8,7 @@ const PURPOSE: &str = "auth/refresh-token";
 const BODY: usize = 16 + 16 + 8;
 const TAG: usize = 32;
 
-/// What a refresh token says: which login it belongs to, and how many came before it.
+/// Content of a refresh token: its login, and its generation within that login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RefreshToken {
     pub(crate) user: UserId,
@@ -16,8 +16,10 @@ pub(crate) struct RefreshToken {
     pub(crate) generation: u64,
 }
 
-/// Makes and reads refresh tokens. A token is opaque to its holder and carries a MAC (HMAC-SHA256): so an old token can
-/// be told from an invented one, and nobody can end a login by making tokens up.
+/// Seals and opens refresh tokens.
+///
+/// A token is opaque to its holder and carries a MAC (HMAC-SHA256), which tells a used token from a forged one: so a
+/// forged token can't end a login.
 pub(crate) struct RefreshTokens {
     /// The first signs; all verify.
     keys: Vec<hmac::Key>,
@@ -29,7 +31,7 @@ impl RefreshTokens {
         Ok(Self { keys: keys.iter().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.as_slice())).collect() })
     }
 
-    /// The text of a token.
+    /// Returns the text of a token.
     pub(crate) fn seal(&self, token: RefreshToken) -> String {
         let mut bytes = Vec::with_capacity(BODY + TAG);
         bytes.extend_from_slice(token.user.as_bytes());
@@ -42,7 +44,7 @@ impl RefreshTokens {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The token of a text, if it is one of ours.
+    /// Returns the token of a text, if its MAC is valid.
     pub(crate) fn open(&self, text: &str) -> Option<RefreshToken> {
         let bytes: [u8; BODY + TAG] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let (body, tag) = bytes.split_first_chunk::<BODY>()?;
@@ -68,7 +70,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn opening_undoes_sealing_and_no_changed_token_opens(
+        fn token_roundtrips_and_changed_token_is_rejected(
             user: [u8; 16], login: [u8; 16], generation: u64, at in 0_usize..BODY + TAG, flip in 1_u8..,
         ) {
             let token = RefreshToken { user: UserId::from_bytes(user), login: LoginId::from_bytes(login), generation };
@@ -110,7 +112,7 @@ mod fuzz {
         ]
     );
 
-    /// Of all texts, one opens: that which was sealed.
+    /// Of all texts, only the sealed one opens.
     fn refresh_tokens(text: Vec<u8>) -> TestCaseResult {
         let Ok(text) = String::from_utf8(text) else { return Ok(()) };
         let (token, sealed) = good();

@@ -16,14 +16,14 @@ use crate::store::{KeyRecord, Store};
 
 const PURPOSE: &str = "auth/signing-keys";
 const NONCE: usize = 12;
-/// How old our picture of the keys may be: another replica may have made one.
+/// Maximum age of the cached keys: another replica may have made one.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
-/// How long a key is published before it signs, at most. Verifiers look for new keys every five minutes.
+/// Maximum time that a key is published before it signs. Verifiers look for new keys every five minutes.
 const LEAD: Duration = Duration::from_secs(24 * 3600);
-/// How long a key stays published after the last token that it may have signed has expired.
+/// Time that a key stays published after the last token that it may have signed has expired.
 const SLACK: Duration = Duration::from_secs(3600);
 
-/// The keys that sign access tokens: made here, kept in the table with their private half sealed, replaced by the clock.
+/// Keys that sign access tokens: made here, stored with their private half sealed, and replaced by the clock.
 ///
 /// Replicas agree by the table: a key has a number, and only one of them can store the next.
 #[derive(Clone)]
@@ -38,17 +38,17 @@ struct Inner {
     token_life: Duration,
     ring: watch::Sender<Arc<Ring>>,
     verifiers: watch::Sender<Arc<KeySet>>,
-    /// Held by whoever reads the keys.
+    /// Lock of the read from the table.
     reading: Semaphore,
 }
 
 #[derive(Default)]
 struct Ring {
     keys: Vec<Arc<SigningKey>>,
-    looked: Timestamp,
+    read_at: Timestamp,
 }
 
-/// A key, opened.
+/// An opened signing key.
 pub(crate) struct SigningKey {
     pub(crate) kid: String,
     pub(crate) key: EncodingKey,
@@ -56,7 +56,7 @@ pub(crate) struct SigningKey {
     active_from: Timestamp,
 }
 
-/// What everyone may know of a key.
+/// Public half of a signing key.
 pub(crate) struct PublicKey {
     pub(crate) kid: String,
     /// The point, base64url (RFC 8037).
@@ -86,25 +86,25 @@ impl SigningKeys {
         })))
     }
 
-    /// What verifies the tokens signed here, for auth's own layers.
+    /// Returns the keys that verify these tokens, for auth's own layers.
     pub(crate) fn verifiers(&self) -> watch::Receiver<Arc<KeySet>> {
         self.0.verifiers.subscribe()
     }
 
-    /// The key that signs now.
+    /// Returns the key that signs now.
     pub(crate) async fn signer(&self) -> Result<Arc<SigningKey>> {
         let (ring, now) = (self.ring().await?, self.0.clock.now());
         let active = ring.keys.iter().rev().find(|key| key.active_from <= now).or(ring.keys.first());
         active.cloned().ok_or_else(|| Error::internal("there is no signing key"))
     }
 
-    /// Every key that a good token may be signed with, now or soon.
+    /// Returns every key that a valid token may be signed with, now or soon.
     pub(crate) async fn published(&self) -> Result<Vec<PublicKey>> {
         let ring = self.ring().await?;
         Ok(ring.keys.iter().map(|key| PublicKey { kid: key.kid.clone(), x: key.public.clone() }).collect())
     }
 
-    /// Looks for new keys again and again, so that a replica that signs nothing verifies what the others sign.
+    /// Refreshes the keys periodically, so that a replica that signs nothing verifies what the others sign.
     pub(crate) async fn watch(self) {
         loop {
             tokio::time::sleep(REFRESH_INTERVAL).await;
@@ -114,20 +114,21 @@ impl SigningKeys {
         }
     }
 
-    /// The keys, as a rule not older than a minute. While they are read, and when they can't be, the ones before serve.
+    /// Returns the keys, usually at most a minute old. During a read, and after one that failed, the previous keys
+    /// serve.
     async fn ring(&self) -> Result<Arc<Ring>> {
         let now = self.0.clock.now();
         let ring = Arc::clone(&self.0.ring.borrow());
         let known = !ring.keys.is_empty();
-        if known && now < after(ring.looked, REFRESH_INTERVAL) {
+        if known && now < after(ring.read_at, REFRESH_INTERVAL) {
             return Ok(ring);
         }
         let Ok(_reading) = self.0.reading.try_acquire() else {
             return if known { Ok(ring) } else { Err(Error::unavailable("the signing keys are being read")) };
         };
-        match self.look(now).await {
+        match self.read_keys(now).await {
             Ok(keys) => {
-                let ring = Arc::new(Ring { keys, looked: now });
+                let ring = Arc::new(Ring { keys, read_at: now });
                 self.0.verifiers.send_replace(Arc::new(verifiers(&ring.keys)));
                 self.0.ring.send_replace(Arc::clone(&ring));
                 Ok(ring)
@@ -140,8 +141,8 @@ impl SigningKeys {
         }
     }
 
-    /// Reads the keys; makes the next one when its time comes, and drops those that no good token is signed with.
-    async fn look(&self, now: Timestamp) -> Result<Vec<Arc<SigningKey>>> {
+    /// Reads the keys, makes the next one when it is due, and drops those that no valid token is signed with.
+    async fn read_keys(&self, now: Timestamp) -> Result<Vec<Arc<SigningKey>>> {
         let inner = &self.0;
         let mut records = inner.store.signing_keys().await?;
         if let Some(next) = self.due(records.last(), now)? {
@@ -161,7 +162,7 @@ impl SigningKeys {
         Ok(keys)
     }
 
-    /// The next key, if it is time to publish it.
+    /// Returns the next key, if it is due for publication.
     fn due(&self, newest: Option<&KeyRecord>, now: Timestamp) -> Result<Option<KeyRecord>> {
         let lead = LEAD.min(self.0.period / 4);
         match newest {

@@ -6,16 +6,13 @@ use proto::events::v1::event::Kind;
 
 use super::{World, context, draft, slot};
 use crate::model::{OwnSession, State, Status};
-use crate::policy::{AccountDeletionPermit, Own, Visit};
+use crate::policy::{AccountDeletionPermit, ClientPermit, Own};
 
-kit::on_each_engine!(
-    an_ended_client_leaves_the_slots_and_nothing_in_them,
-    an_ended_therapist_leaves_to_clients_what_was_theirs,
-);
+kit::on_each_engine!(client_deletion_frees_slots_and_erases_notes, therapist_deletion_keeps_sessions_of_clients,);
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-async fn noted(world: &World, permit: Own, start: i64, client: Option<Visit>) -> OwnSession {
+async fn noted(world: &World, permit: Own, start: i64, client: Option<ClientPermit>) -> OwnSession {
     let draft = draft(slot(start, 30), client, "shared", "private");
     world.ops.create(&context(), permit, draft, None).await.unwrap()
 }
@@ -24,7 +21,7 @@ fn shown(own: &OwnSession) -> (State, &str, &str) {
     (own.session.state, own.shared_notes.as_str(), own.private_notes.as_str())
 }
 
-async fn an_ended_client_leaves_the_slots_and_nothing_in_them(engine: Engine) {
+async fn client_deletion_frees_slots_and_erases_notes(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client, other) = (world.therapist(), world.client(), world.client());
     let begun = noted(&world, permit, 10, Some(client)).await;
@@ -48,7 +45,7 @@ async fn an_ended_client_leaves_the_slots_and_nothing_in_them(engine: Engine) {
     }
 }
 
-async fn an_ended_therapist_leaves_to_clients_what_was_theirs(engine: Engine) {
+async fn therapist_deletion_keeps_sessions_of_clients(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client) = (world.therapist(), world.client());
     let begun = noted(&world, permit, 10, Some(client)).await;
@@ -69,8 +66,8 @@ async fn an_ended_therapist_leaves_to_clients_what_was_theirs(engine: Engine) {
     assert_eq!(shown(&now(&cancelled).await), (State::Cancelled(None), "", ""));
     assert_eq!(world.read(permit, &available).await.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(shown(&world.read(other, &others).await.unwrap()), shown(&others));
-    let Some(Kind::SessionWithdrawn(told)) = world.taken().pop().unwrap().kind else { panic!("it is taken back") };
-    assert_eq!(told.appointment_id, ahead.session.state.appointment().unwrap().to_string());
+    let Some(Kind::SessionWithdrawn(withdrawn)) = world.taken().pop().unwrap().kind else { panic!("it is taken back") };
+    assert_eq!(withdrawn.appointment_id, ahead.session.state.appointment().unwrap().to_string());
     assert!(
         world
             .ops

@@ -1,15 +1,15 @@
 use kernel::{Page, PageSize, SessionId, Timestamp};
 use kit::engine::Engine;
 
-use super::{Chance, NOW, World, context, slot};
+use super::{NOW, SeededRng, World, context, slot};
 use crate::list::{Range, Search};
 use crate::model::{OwnSession, Status};
-use crate::policy::{Own, Visit};
+use crate::policy::{ClientPermit, Own};
 
 kit::on_each_engine!(
-    pages_of_any_size_are_all_that_is_asked_for_and_may_be_seen,
-    a_page_token_is_good_for_its_list_and_its_caller_alone,
-    a_client_never_sees_what_has_begun_of_what_is_available,
+    pages_of_any_size_hold_all_visible_sessions,
+    page_token_is_bound_to_list_and_caller,
+    begun_available_session_is_hidden_from_clients,
 );
 
 const STATUSES: [Option<Status>; 4] = [None, Some(Status::Available), Some(Status::Booked), Some(Status::Cancelled)];
@@ -18,42 +18,42 @@ pub(super) fn search(status: Option<Status>, range: Range, size: i32, token: &st
     Search { status, range, size: PageSize::from_request(size).unwrap(), token: token.to_owned() }
 }
 
-struct Practice {
+struct Fixture {
     world: World,
     therapists: Vec<Own>,
-    clients: Vec<Visit>,
+    clients: Vec<ClientPermit>,
     sessions: Vec<OwnSession>,
 }
 
-async fn practice(engine: Engine, chance: &mut Chance) -> Practice {
+async fn fixture(engine: Engine, rng: &mut SeededRng) -> Fixture {
     let world = World::new(engine).await;
     let therapists: Vec<_> = (0..2).map(|_| world.therapist()).collect();
     let clients: Vec<_> = (0..3).map(|_| world.client()).collect();
     let mut sessions = Vec::new();
     for number in 0..36 {
         for permit in &therapists {
-            let client = (chance.below(2) == 0).then(|| *chance.of(&clients));
+            let client = (rng.below(2) == 0).then(|| *rng.of(&clients));
             let mut session = world.add(*permit, slot(1440 + number * 40, 30), client).await.unwrap();
-            if chance.below(4) == 0 {
+            if rng.below(4) == 0 {
                 session = world.set(*permit, session.session.id, Status::Cancelled).await.unwrap();
             }
             sessions.push(session);
         }
     }
     sessions.sort_by_key(|it| (it.session.slot.start(), it.session.id));
-    Practice { world, therapists, clients, sessions }
+    Fixture { world, therapists, clients, sessions }
 }
 
-impl Practice {
+impl Fixture {
     async fn own(
         &self,
         permit: Own,
-        client: Option<Visit>,
+        client: Option<ClientPermit>,
         status: Option<Status>,
         range: Range,
         size: i32,
     ) -> Vec<SessionId> {
-        let client = client.map(Visit::client);
+        let client = client.map(ClientPermit::client);
         let page = async |token: String| {
             let search = search(status, range, size, &token);
             let page = self.world.ops.list_own(&context(), permit, client, &search).await.unwrap();
@@ -64,7 +64,7 @@ impl Practice {
 
     async fn seen(
         &self,
-        permit: Visit,
+        permit: ClientPermit,
         (therapist, only_own): (Option<Own>, bool),
         status: Option<Status>,
         range: Range,
@@ -91,7 +91,7 @@ impl Practice {
     }
 }
 
-/// What is on all pages, one after the other.
+/// Returns the ids of all pages, in order.
 async fn all(page: impl AsyncFn(String) -> Page<SessionId>, size: i32) -> Vec<SessionId> {
     let (mut all, mut token) = (Vec::new(), String::new());
     loop {
@@ -105,10 +105,10 @@ async fn all(page: impl AsyncFn(String) -> Page<SessionId>, size: i32) -> Vec<Se
     }
 }
 
-fn drawn(chance: &mut Chance) -> Range {
-    let mut bound = |minute| Timestamp::from_second(NOW + (minute + chance.below(500)) * 60).unwrap();
+fn drawn(rng: &mut SeededRng) -> Range {
+    let mut bound = |minute| Timestamp::from_second(NOW + (minute + rng.below(500)) * 60).unwrap();
     let (from, to) = (bound(1300), bound(2000));
-    match chance.below(4) {
+    match rng.below(4) {
         0 => Range::default(),
         1 => Range { from: Some(from), to: None },
         2 => Range { from: None, to: Some(to) },
@@ -116,35 +116,35 @@ fn drawn(chance: &mut Chance) -> Range {
     }
 }
 
-async fn pages_of_any_size_are_all_that_is_asked_for_and_may_be_seen(engine: Engine) {
-    let mut chance = Chance::new();
-    let practice = practice(engine, &mut chance).await;
+async fn pages_of_any_size_hold_all_visible_sessions(engine: Engine) {
+    let mut rng = SeededRng::new();
+    let fixture = fixture(engine, &mut rng).await;
     for round in 0..24 {
-        let (therapist, client) = (*chance.of(&practice.therapists), *chance.of(&practice.clients));
-        let (range, status) = (drawn(&mut chance), *chance.of(&STATUSES));
-        let size = i32::try_from(1 + chance.below(30)).unwrap();
+        let (therapist, client) = (*rng.of(&fixture.therapists), *rng.of(&fixture.clients));
+        let (range, status) = (drawn(&mut rng), *rng.of(&STATUSES));
+        let size = i32::try_from(1 + rng.below(30)).unwrap();
         let owned = |it: &OwnSession| therapist.owns(&it.session);
-        let visited = |it: &OwnSession| it.session.state.client() == Some(client.client());
+        let of_client = |it: &OwnSession| it.session.state.client() == Some(client.client());
         let why = format!("round {round}: {status:?} {range:?} {size}");
-        let own = practice.own(therapist, None, status, range, size).await;
-        assert_eq!(own, practice.expected(owned, status, range), "own: {why}");
-        let with = practice.own(therapist, Some(client), status, range, size).await;
-        assert_eq!(with, practice.expected(|it| owned(it) && visited(it), status, range), "with: {why}");
-        let seen = practice.seen(client, (None, false), status, range, size).await;
-        assert_eq!(seen, practice.expected(visited, status, range), "seen: {why}");
-        let mine = practice.seen(client, (Some(therapist), true), status, range, size).await;
-        assert_eq!(mine, practice.expected(|it| owned(it) && visited(it), status, range), "mine: {why}");
-        let both = practice.seen(client, (Some(therapist), false), status, range, size).await;
+        let own = fixture.own(therapist, None, status, range, size).await;
+        assert_eq!(own, fixture.expected(owned, status, range), "own: {why}");
+        let with = fixture.own(therapist, Some(client), status, range, size).await;
+        assert_eq!(with, fixture.expected(|it| owned(it) && of_client(it), status, range), "with: {why}");
+        let seen = fixture.seen(client, (None, false), status, range, size).await;
+        assert_eq!(seen, fixture.expected(of_client, status, range), "seen: {why}");
+        let mine = fixture.seen(client, (Some(therapist), true), status, range, size).await;
+        assert_eq!(mine, fixture.expected(|it| owned(it) && of_client(it), status, range), "mine: {why}");
+        let both = fixture.seen(client, (Some(therapist), false), status, range, size).await;
         let may = |it: &OwnSession| owned(it) && client.sees(&it.session).is_some();
-        assert_eq!(both, practice.expected(may, status, range), "both: {why}");
+        assert_eq!(both, fixture.expected(may, status, range), "both: {why}");
     }
 }
 
-async fn a_page_token_is_good_for_its_list_and_its_caller_alone(engine: Engine) {
-    let practice = practice(engine, &mut Chance::new()).await;
-    let ops = &practice.world.ops;
-    let (therapist, other) = (practice.therapists[0], practice.therapists[1]);
-    let client = practice.clients[0];
+async fn page_token_is_bound_to_list_and_caller(engine: Engine) {
+    let fixture = fixture(engine, &mut SeededRng::new()).await;
+    let ops = &fixture.world.ops;
+    let (therapist, other) = (fixture.therapists[0], fixture.therapists[1]);
+    let client = fixture.clients[0];
     let all = |token: &str| search(None, Range::default(), 3, token);
     let token = ops.list_own(&context(), therapist, None, &all("")).await.unwrap().next.unwrap();
     assert_eq!(ops.list_own(&context(), therapist, None, &all(&token)).await.unwrap().items.len(), 3);
@@ -167,12 +167,12 @@ async fn a_page_token_is_good_for_its_list_and_its_caller_alone(engine: Engine) 
     assert!(seen(Some(other), &token).await.is_err() && seen(None, &token).await.is_err());
     let (of, only) = (Some(therapist.therapist()), Some(client.client()));
     assert!(ops.list_seen(&context(), client, of, only, &all(&token)).await.is_err());
-    // Time goes on between two pages.
-    practice.world.clock.advance(std::time::Duration::from_secs(1440 * 60));
+    // Time passes between two pages.
+    fixture.world.clock.advance(std::time::Duration::from_secs(1440 * 60));
     assert!(seen(Some(therapist), &token).await.is_ok());
 }
 
-async fn a_client_never_sees_what_has_begun_of_what_is_available(engine: Engine) {
+async fn begun_available_session_is_hidden_from_clients(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client) = (world.therapist(), world.client());
     for number in 0..6 {

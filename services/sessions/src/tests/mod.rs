@@ -1,4 +1,4 @@
-//! The rules of sessions, on both engines.
+//! Tests of sessions, on both engines.
 
 mod endings;
 mod lists;
@@ -28,17 +28,17 @@ use proto::events::v1::Event;
 
 use crate::model::{Booking, Change, Draft, NotesChange, OwnSession, Status};
 use crate::ops::Ops;
-use crate::policy::{self, Own, Side, Slots, Visit};
-use crate::slot::{Slot, Told};
+use crate::policy::{self, ClientPermit, Own, Side, Slots};
+use crate::slot::{Slot, SlotSpec};
 use crate::slots::{Reservation, Reserved};
 use crate::tests::peers::Peers;
 use crate::{Deps, SESSIONS, ops};
 
-/// In the year 2100: what expires by this clock must not have expired by the engines' own.
+/// Start of the clock in the year 2100, so that nothing that expires by it has expired by the engines' own clocks.
 const NOW: i64 = 4_102_444_800;
 
-/// The use cases over a table of their own, by a clock that stands still, with a vault, a mapping and an appointments that do
-/// what a test says.
+/// Fixture: the use cases over a separate table and a manual clock, with fakes of vault, mapping and appointments that
+/// a test controls.
 struct World {
     ops: Arc<Ops>,
     table: Table,
@@ -91,23 +91,23 @@ impl World {
         own(self.user().into())
     }
 
-    /// A client whom therapists may book.
-    fn client(&self) -> Visit {
+    /// Creates a client whom therapists may book.
+    fn client(&self) -> ClientPermit {
         let client = self.user();
         self.peers.relate(client);
-        visit(client.into())
+        client_permit(client.into())
     }
 
     fn appointments(&self, reaction: Reaction) {
         *self.reaction.lock().unwrap() = reaction;
     }
 
-    /// What appointments has taken.
+    /// Returns the events that appointments has taken.
     fn taken(&self) -> Vec<Event> {
         self.deliveries.taken_by("appointments")
     }
 
-    async fn add(&self, permit: Own, slot: Slot, client: Option<Visit>) -> Result<OwnSession, Error> {
+    async fn add(&self, permit: Own, slot: Slot, client: Option<ClientPermit>) -> Result<OwnSession, Error> {
         self.ops.create(&context(), permit, draft(slot, client, "", ""), None).await
     }
 
@@ -119,7 +119,7 @@ impl World {
         self.update(permit, id, Change { status: Some(status), ..Change::default() }).await
     }
 
-    async fn reserve(&self, session: &OwnSession, client: Visit, appointment: AppointmentId) -> Reserved {
+    async fn reserve(&self, session: &OwnSession, client: ClientPermit, appointment: AppointmentId) -> Reserved {
         let wanted = Reservation {
             session: session.session.id,
             therapist: session.session.therapist,
@@ -129,7 +129,7 @@ impl World {
         self.ops.reserve(&context(), Slots::of_appointments(), wanted).await.unwrap()
     }
 
-    async fn book(&self, session: &OwnSession, client: Visit) -> AppointmentId {
+    async fn book(&self, session: &OwnSession, client: ClientPermit) -> AppointmentId {
         let appointment = self.appointment();
         assert_eq!(self.reserve(session, client, appointment).await, Reserved::Booked);
         appointment
@@ -147,7 +147,7 @@ impl World {
         self.ops.own(&context(), permit, session.session.id).await
     }
 
-    /// Every own session, by the index.
+    /// Returns every own session from the index.
     async fn all(&self, permit: Own) -> Vec<OwnSession> {
         let (mut all, mut token) = (Vec::new(), String::new());
         loop {
@@ -174,29 +174,29 @@ fn own(id: TherapistId) -> Own {
     policy::own(person(Role::Therapist, id.into()), "").unwrap()
 }
 
-fn visit(id: ClientId) -> Visit {
+fn client_permit(id: ClientId) -> ClientPermit {
     match policy::side(person(Role::Client, id.into())) {
-        Side::Client(visit) => visit,
+        Side::Client(permit) => permit,
         Side::Therapist(_) => panic!("a client is a client"),
     }
 }
 
-/// A slot that starts so many minutes after the clock's beginning, which is a midnight of UTC; told in an offset in which it is
+/// Returns a slot that starts so many minutes after [`NOW`], which is a midnight of UTC, in an offset in which it lies
 /// on one day.
 fn slot(start: i64, minutes: i64) -> Slot {
     let at = |minute: i64| Timestamp::from_second(NOW + minute * 60).unwrap();
     let within_day = start.rem_euclid(1440) + minutes < 1440;
     let offset = Offset::constant(if within_day { 0 } else { 12 });
-    let told = |instant: Timestamp| instant.display_with_offset(offset).to_string();
-    let end = told(at(start + minutes));
+    let text = |instant: Timestamp| instant.display_with_offset(offset).to_string();
+    let end = text(at(start + minutes));
     let slot =
-        Slot::new(Told { date: told(at(start)).parse().unwrap(), start: None, end: end[11..16].parse().unwrap() });
+        Slot::new(SlotSpec { date: text(at(start)).parse().unwrap(), start: None, end: end[11..16].parse().unwrap() });
     slot.unwrap_or_else(|(field, wrong)| panic!("{start} {minutes}: {field} {wrong}"))
 }
 
-/// The change of a session's time to that of a slot.
+/// Returns the change of a session's time to that of a slot.
 fn at(slot: Slot) -> Change {
-    let Told { date, start: _, end } = slot.told();
+    let SlotSpec { date, start: _, end } = slot.spec();
     Change { date: Some(date), start: Some(slot.start_time()), end: Some(end), ..Change::default() }
 }
 
@@ -204,8 +204,8 @@ fn text(text: &str) -> FreeText {
     FreeText::try_from(text.to_owned()).unwrap()
 }
 
-fn draft(slot: Slot, client: Option<Visit>, shared: &str, private: &str) -> Draft {
-    Draft { slot, client: client.map(Visit::client), shared_notes: text(shared), private_notes: text(private) }
+fn draft(slot: Slot, client: Option<ClientPermit>, shared: &str, private: &str) -> Draft {
+    Draft { slot, client: client.map(ClientPermit::client), shared_notes: text(shared), private_notes: text(private) }
 }
 
 fn noted(shared: Option<&str>, private: Option<&str>) -> Change {
@@ -216,21 +216,21 @@ fn reason<T>(outcome: &Result<T, Error>) -> &'static str {
     outcome.as_ref().err().map_or("", Error::reason)
 }
 
-/// A source of chance that a failure can be repeated by.
-struct Chance(TestRunner);
+/// Random number generator that prints its seed, so that a failure can be reproduced.
+struct SeededRng(TestRunner);
 
-impl Chance {
+impl SeededRng {
     fn new() -> Self {
         let entropy: &dyn Entropy = &SystemEntropy;
         let seed = entropy.array::<32>();
         println!("seed: {seed:?}");
-        let chance = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
-        Self(TestRunner::new_with_rng(Config::default(), chance))
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+        Self(TestRunner::new_with_rng(Config::default(), rng))
     }
 
-    /// A number from 0 to `most`, which is not in it.
-    fn below(&mut self, most: i64) -> i64 {
-        (0..most).new_tree(&mut self.0).unwrap().current()
+    /// Returns a number from 0 to `max`, excluded.
+    fn below(&mut self, max: i64) -> i64 {
+        (0..max).new_tree(&mut self.0).unwrap().current()
     }
 
     fn of<'a, T>(&mut self, all: &'a [T]) -> &'a T {

@@ -3,67 +3,67 @@ use std::collections::BTreeMap;
 use kernel::SessionId;
 use kit::engine::Engine;
 
-use super::{Chance, World, at, context, reason, slot};
+use super::{SeededRng, World, at, context, reason, slot};
 use crate::calendar::{self, Busy};
 use crate::model::Status;
 use crate::slot::Slot;
 
-kit::on_each_engine!(the_calendar_is_a_plain_list_of_sessions_that_do_not_overlap);
+kit::on_each_engine!(calendar_matches_model);
 
-/// What the calendar must be.
+/// Reference model of the calendar: a list of sessions that do not overlap.
 #[derive(Default)]
-struct Plain(BTreeMap<SessionId, (Slot, bool)>);
+struct Model(BTreeMap<SessionId, (Slot, bool)>);
 
-impl Plain {
+impl Model {
     fn is_free(&self, slot: Slot, but: Option<SessionId>) -> bool {
         let overlaps = |other: &Slot| slot.start() < other.end() && other.start() < slot.end();
         !self.0.iter().any(|(id, (other, takes))| *takes && Some(*id) != but && overlaps(other))
     }
 }
 
-async fn the_calendar_is_a_plain_list_of_sessions_that_do_not_overlap(engine: Engine) {
+async fn calendar_matches_model(engine: Engine) {
     let world = World::new(engine).await;
-    let (permit, mut plain, mut chance) = (world.therapist(), Plain::default(), Chance::new());
-    let drawn = |chance: &mut Chance| slot(1440 + chance.below(3 * 1440), 1 + chance.below(180));
+    let (permit, mut model, mut rng) = (world.therapist(), Model::default(), SeededRng::new());
+    let drawn = |rng: &mut SeededRng| slot(1440 + rng.below(3 * 1440), 1 + rng.below(180));
     for step in 0..220 {
-        let ids: Vec<_> = plain.0.keys().copied().collect();
-        let kind = if ids.is_empty() { 0 } else { chance.below(6) };
-        let one = (kind > 1).then(|| *chance.of(&ids));
+        let ids: Vec<_> = model.0.keys().copied().collect();
+        let kind = if ids.is_empty() { 0 } else { rng.below(6) };
+        let one = (kind > 1).then(|| *rng.of(&ids));
         match (kind, one) {
             (2 | 3, Some(id)) => {
-                let (_, takes) = plain.0[&id];
-                let wanted = drawn(&mut chance);
+                let (_, takes) = model.0[&id];
+                let wanted = drawn(&mut rng);
                 let moved = world.update(permit, id, at(wanted)).await;
-                let expected = if takes && !plain.is_free(wanted, Some(id)) { "SESSION_OVERLAPS" } else { "" };
+                let expected = if takes && !model.is_free(wanted, Some(id)) { "SESSION_OVERLAPS" } else { "" };
                 assert_eq!(reason(&moved), expected, "step {step}: {wanted:?}");
                 if moved.is_ok() {
-                    plain.0.insert(id, (wanted, takes));
+                    model.0.insert(id, (wanted, takes));
                 }
             }
             (4, Some(id)) => {
-                let (slot, takes) = plain.0[&id];
+                let (slot, takes) = model.0[&id];
                 let asked = if takes { Status::Cancelled } else { Status::Available };
                 let changed = world.set(permit, id, asked).await;
-                let expected = if !takes && !plain.is_free(slot, Some(id)) { "SESSION_OVERLAPS" } else { "" };
+                let expected = if !takes && !model.is_free(slot, Some(id)) { "SESSION_OVERLAPS" } else { "" };
                 assert_eq!(reason(&changed), expected, "step {step}: {asked:?} of {slot:?}");
                 if changed.is_ok() {
-                    plain.0.insert(id, (slot, !takes));
+                    model.0.insert(id, (slot, !takes));
                 }
             }
             (5, Some(id)) => {
                 world.ops.delete(&context(), permit, id).await.unwrap();
-                plain.0.remove(&id);
+                model.0.remove(&id);
             }
             _ => {
-                let wanted = drawn(&mut chance);
+                let wanted = drawn(&mut rng);
                 let added = world.add(permit, wanted, None).await;
-                let expected = if plain.is_free(wanted, None) { "" } else { "SESSION_OVERLAPS" };
+                let expected = if model.is_free(wanted, None) { "" } else { "SESSION_OVERLAPS" };
                 assert_eq!(reason(&added), expected, "step {step}: {wanted:?}");
-                plain.0.extend(added.ok().map(|it| (it.session.id, (wanted, true))));
+                model.0.extend(added.ok().map(|it| (it.session.id, (wanted, true))));
             }
         }
     }
-    let mut expected: Vec<_> = plain.0.iter().map(|(id, (slot, takes))| (slot.start(), *id, *takes)).collect();
+    let mut expected: Vec<_> = model.0.iter().map(|(id, (slot, takes))| (slot.start(), *id, *takes)).collect();
     expected.sort_unstable();
     let all = world.all(permit).await;
     let there = all.iter().map(|it| (it.session.slot.start(), it.session.id, it.session.state.takes_time()));

@@ -3,13 +3,13 @@ use kit::engine::Engine;
 
 use super::{World, context, draft, noted, reason, slot};
 use crate::model::{Change, OwnSession, Status};
-use crate::policy::{Own, Visit};
+use crate::policy::{ClientPermit, Own};
 
 kit::on_each_engine!(
-    notes_are_sealed_each_for_its_reader,
-    who_gets_a_freed_slot_next_reads_nothing_of_the_one_before,
-    notes_change_by_themselves_and_empty_ones_are_gone,
-    notes_whose_key_is_destroyed_are_empty_and_nothing_is_written_without_the_own_key,
+    notes_are_sealed_for_their_reader,
+    freed_slot_hides_notes_from_next_client,
+    notes_change_alone_and_empty_notes_are_removed,
+    destroyed_key_empties_notes_and_blocks_writes,
 );
 
 const SHARED: &str = "canary-shared";
@@ -19,18 +19,18 @@ fn texts(own: &OwnSession) -> (&str, &str) {
     (own.shared_notes.as_str(), own.private_notes.as_str())
 }
 
-async fn prepared(world: &World, permit: Own, start: i64, client: Option<Visit>) -> OwnSession {
+async fn prepared(world: &World, permit: Own, start: i64, client: Option<ClientPermit>) -> OwnSession {
     let draft = draft(slot(start, 30), client, SHARED, PRIVATE);
     world.ops.create(&context(), permit, draft, None).await.unwrap()
 }
 
-/// What the client reads.
-async fn read(world: &World, client: Visit, session: &OwnSession) -> Result<String, kernel::Error> {
+/// Returns the shared notes that the client reads.
+async fn read(world: &World, client: ClientPermit, session: &OwnSession) -> Result<String, kernel::Error> {
     let seen = world.ops.seen(&context(), client, session.session.id).await;
     seen.map(|seen| seen.shared_notes.as_str().to_owned())
 }
 
-async fn notes_are_sealed_each_for_its_reader(engine: Engine) {
+async fn notes_are_sealed_for_their_reader(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client, stranger) = (world.therapist(), world.client(), world.client());
     let session = prepared(&world, permit, 1440, None).await;
@@ -46,12 +46,12 @@ async fn notes_are_sealed_each_for_its_reader(engine: Engine) {
     assert_eq!(read(&world, client, &unasked).await.unwrap(), SHARED);
     let other = world.therapist();
     assert_eq!(world.read(other, &session).await.unwrap_err().kind(), Kind::NotFound);
-    let key = crate::store::place(session.session.id);
+    let key = crate::store::session_key(session.session.id);
     let stored: Notes = world.table.get(&key, dynamo::Read::Consistent).await.unwrap().unwrap();
     for (sealed, plain) in [(&stored.shared_notes, SHARED), (&stored.private_notes, PRIVATE)] {
         assert!(sealed.len() > plain.len() && !sealed.windows(6).any(|window| window == b"canary"), "sealed");
     }
-    // Each opens in its own attribute alone.
+    // Sealed notes open only in their own attribute.
     let swapped = world.table.update(&key).set("shared_notes", Bytes(stored.private_notes));
     let _ = swapped.run().await.unwrap();
     assert_eq!(read(&world, client, &session).await.unwrap_err().kind(), Kind::Internal);
@@ -69,7 +69,7 @@ async fn notes_are_sealed_each_for_its_reader(engine: Engine) {
     struct Bytes(#[serde(with = "serde_bytes")] Vec<u8>);
 }
 
-async fn who_gets_a_freed_slot_next_reads_nothing_of_the_one_before(engine: Engine) {
+async fn freed_slot_hides_notes_from_next_client(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, before, next) = (world.therapist(), world.client(), world.client());
     for (number, by_release) in [(0, true), (1, false)] {
@@ -77,7 +77,7 @@ async fn who_gets_a_freed_slot_next_reads_nothing_of_the_one_before(engine: Engi
         if by_release {
             world.release(&session, session.session.state.appointment().unwrap()).await;
         } else {
-            // With the notes sent back, as a program does that changes the status of what it has read.
+            // Sends the notes back, as a client program does that changes the status of a session it has read.
             let sent = noted(Some(SHARED), Some(PRIVATE));
             let change = Change { status: Some(Status::Available), ..sent };
             world.update(permit, session.session.id, change).await.unwrap();
@@ -102,7 +102,7 @@ async fn who_gets_a_freed_slot_next_reads_nothing_of_the_one_before(engine: Engi
     assert_eq!(read(&world, before, &cancelled).await.unwrap(), "", "as anybody does");
 }
 
-async fn notes_change_by_themselves_and_empty_ones_are_gone(engine: Engine) {
+async fn notes_change_alone_and_empty_notes_are_removed(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client) = (world.therapist(), world.client());
     let session = prepared(&world, permit, 1440, Some(client)).await;
@@ -120,7 +120,7 @@ async fn notes_change_by_themselves_and_empty_ones_are_gone(engine: Engine) {
     assert_eq!(world.update(other, id, noted(Some("x"), None)).await.unwrap_err().kind(), Kind::NotFound);
 }
 
-async fn notes_whose_key_is_destroyed_are_empty_and_nothing_is_written_without_the_own_key(engine: Engine) {
+async fn destroyed_key_empties_notes_and_blocks_writes(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client) = (world.therapist(), world.client());
     let session = prepared(&world, permit, 1440, Some(client)).await;

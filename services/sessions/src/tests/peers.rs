@@ -1,4 +1,4 @@
-//! A vault and a mapping that do what a test says.
+//! Fakes of vault and mapping that a test controls.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,7 +25,7 @@ struct Facts {
     destroyed: HashSet<UserId>,
 }
 
-/// Both, on a port of their own; they end with this value.
+/// Both fakes on one port; dropping it stops them.
 pub(super) struct Peers {
     state: State,
     address: SocketAddr,
@@ -48,12 +48,12 @@ impl Peers {
         format!("http://{}", self.address)
     }
 
-    /// The client agrees to be related to whoever asks.
+    /// Makes the client agree to every relation.
     pub(super) fn relate(&self, client: UserId) {
         self.state.0.lock().unwrap().related.insert(client);
     }
 
-    /// The person's key is destroyed.
+    /// Destroys the person's key.
     pub(super) fn destroy(&self, person: UserId) {
         self.state.0.lock().unwrap().destroyed.insert(person);
     }
@@ -90,7 +90,7 @@ impl VaultService for State {
     }
 }
 
-fn unasked<T>() -> Result<T, Status> {
+fn unexpected_call<T>() -> Result<T, Status> {
     Err(Status::new(Code::Unimplemented, "sessions doesn't ask this"))
 }
 
@@ -100,21 +100,21 @@ impl ConsentService for State {
         &self,
         _: Request<mapping::CheckJournalAccessRequest>,
     ) -> Result<Response<mapping::CheckJournalAccessResponse>, Status> {
-        unasked()
+        unexpected_call()
     }
 
     async fn check_relation(
         &self,
         _: Request<mapping::CheckRelationRequest>,
     ) -> Result<Response<mapping::CheckRelationResponse>, Status> {
-        unasked()
+        unexpected_call()
     }
 
     async fn list_agreed_clients(
         &self,
         _: Request<mapping::ListAgreedClientsRequest>,
     ) -> Result<Response<mapping::ListAgreedClientsResponse>, Status> {
-        unasked()
+        unexpected_call()
     }
 
     async fn record_contact(

@@ -5,22 +5,22 @@ use kit::engine::Engine;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{SessionBooked, SessionWithdrawn};
 
-use super::{Chance, World, at, reason, slot};
+use super::{SeededRng, World, at, reason, slot};
 use crate::calendar::{self, Busy};
 use crate::model::{OwnSession, State, Status};
 use crate::policy::Own;
 use crate::slots::Reserved;
 
 kit::on_each_engine!(
-    of_one_request_sent_many_times_at_once_one_session_is_made,
-    sessions_of_one_day_that_do_not_overlap_are_all_added,
-    of_64_overlapping_sessions_added_at_once_no_two_stay,
-    of_moves_and_reopenings_into_the_same_time_at_once_no_two_overlap,
-    of_many_reservations_of_one_slot_one_gets_it,
-    a_reservation_and_a_cancellation_at_once_leave_nobody_with_a_slot_that_is_none,
+    concurrent_repeats_create_one_session,
+    concurrent_disjoint_sessions_are_all_added,
+    concurrent_creations_never_overlap,
+    concurrent_moves_and_reopenings_never_overlap,
+    concurrent_reservations_book_once,
+    cancellation_racing_reservation_leaves_no_booking,
 );
 
-/// What is there, as it is stored: by brute force no two overlap, and the calendar says the same.
+/// Returns the stored sessions, after checking by brute force that no two overlap and that the calendar equals them.
 async fn checked(world: &World, permit: Own) -> Vec<OwnSession> {
     let all = world.all(permit).await;
     let busy: Vec<Busy> = all.iter().filter_map(|it| Busy::of(&it.session)).collect();
@@ -35,13 +35,13 @@ async fn checked(world: &World, permit: Own) -> Vec<OwnSession> {
     all
 }
 
-async fn of_64_overlapping_sessions_added_at_once_no_two_stay(engine: Engine) {
+async fn concurrent_creations_never_overlap(engine: Engine) {
     let world = World::new(engine).await;
-    let mut chance = Chance::new();
+    let mut rng = SeededRng::new();
     for _ in 0..3 {
         let permit = world.therapist();
-        // Around a midnight of UTC, each overlaps many others.
-        let slots: Vec<_> = (0..64).map(|_| slot(1440 + 1200 + chance.below(480), 5 + chance.below(60))).collect();
+        // Around a midnight of UTC; each overlaps many others.
+        let slots: Vec<_> = (0..64).map(|_| slot(1440 + 1200 + rng.below(480), 5 + rng.below(60))).collect();
         let added = join_all(slots.into_iter().map(|slot| world.add(permit, slot, None))).await;
         let there: BTreeSet<_> = checked(&world, permit).await.iter().map(|it| it.session.id).collect();
         let acknowledged: BTreeSet<_> = added.iter().flatten().map(|it| it.session.id).collect();
@@ -53,7 +53,7 @@ async fn of_64_overlapping_sessions_added_at_once_no_two_stay(engine: Engine) {
     }
 }
 
-async fn of_moves_and_reopenings_into_the_same_time_at_once_no_two_overlap(engine: Engine) {
+async fn concurrent_moves_and_reopenings_never_overlap(engine: Engine) {
     let world = World::new(engine).await;
     let permit = world.therapist();
     let mut sessions = Vec::new();
@@ -74,7 +74,7 @@ async fn of_moves_and_reopenings_into_the_same_time_at_once_no_two_overlap(engin
     assert_eq!(tried.iter().filter(|it| it.is_ok()).count(), 1, "they all overlap");
 }
 
-async fn of_many_reservations_of_one_slot_one_gets_it(engine: Engine) {
+async fn concurrent_reservations_book_once(engine: Engine) {
     let world = World::new(engine).await;
     let permit = world.therapist();
     for round in 0..4 {
@@ -89,9 +89,10 @@ async fn of_many_reservations_of_one_slot_one_gets_it(engine: Engine) {
             panic!("it is booked")
         };
         assert_eq!((booking.client, booking.appointment), (client.client(), *appointment));
-        let told: BTreeSet<String> = world.taken().into_iter().filter_map(|event| booked_for(event.kind)).collect();
-        assert_eq!(told.len(), usize::try_from(round).unwrap() + 1, "others hear of the one, however often");
-        assert!(told.contains(&appointment.to_string()));
+        let announced: BTreeSet<String> =
+            world.taken().into_iter().filter_map(|event| booked_for(event.kind)).collect();
+        assert_eq!(announced.len(), usize::try_from(round).unwrap() + 1, "others hear of the one, however often");
+        assert!(announced.contains(&appointment.to_string()));
     }
 
     fn booked_for(kind: Option<Kind>) -> Option<String> {
@@ -102,7 +103,7 @@ async fn of_many_reservations_of_one_slot_one_gets_it(engine: Engine) {
     }
 }
 
-async fn a_reservation_and_a_cancellation_at_once_leave_nobody_with_a_slot_that_is_none(engine: Engine) {
+async fn cancellation_racing_reservation_leaves_no_booking(engine: Engine) {
     let world = World::new(engine).await;
     let permit = world.therapist();
     for round in 0..24 {
@@ -124,7 +125,7 @@ async fn a_reservation_and_a_cancellation_at_once_leave_nobody_with_a_slot_that_
     }
 }
 
-async fn sessions_of_one_day_that_do_not_overlap_are_all_added(engine: Engine) {
+async fn concurrent_disjoint_sessions_are_all_added(engine: Engine) {
     let world = World::new(engine).await;
     let permit = world.therapist();
     let added = join_all((0..12).map(|number| world.add(permit, slot(1440 + number * 60, 60), None))).await;
@@ -134,7 +135,7 @@ async fn sessions_of_one_day_that_do_not_overlap_are_all_added(engine: Engine) {
     assert_eq!(checked(&world, permit).await.len(), 12);
 }
 
-async fn of_one_request_sent_many_times_at_once_one_session_is_made(engine: Engine) {
+async fn concurrent_repeats_create_one_session(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, caller) = (world.therapist(), world.user());
     let claim =

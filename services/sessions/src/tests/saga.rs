@@ -8,19 +8,19 @@ use proto::events::v1::{SessionBooked, SessionWithdrawn};
 use super::{World, at, context, reason, slot};
 use crate::model::{Change, State, Status};
 use crate::policy::Slots;
-use crate::slots::{Found, Reserved, Which};
+use crate::slots::{Found, Reserved, SlotSelector};
 
 kit::on_each_engine!(
-    a_session_for_a_client_is_booked_at_once_and_told_of,
-    a_slot_is_reserved_again_for_the_same_appointment_alone,
-    a_slot_is_released_by_the_appointment_that_has_it_alone,
-    what_is_taken_back_is_told_with_the_appointment_that_had_it,
-    a_booking_stands_though_nobody_takes_its_event_and_changes_no_more_until_somebody_does,
-    a_session_is_removed_only_once_others_have_heard,
-    recovery_tells_what_was_not_told,
-    the_start_of_what_is_booked_stays_and_its_end_may_move,
-    a_slot_is_found_by_its_id_or_by_a_time,
-    a_slot_of_another_client_is_found_only_by_its_id_and_until_it_begins,
+    session_for_client_is_booked_and_published,
+    reservation_is_idempotent_per_appointment,
+    release_requires_holding_appointment,
+    withdrawal_event_names_its_appointment,
+    undelivered_booking_blocks_status_changes,
+    deletion_waits_for_event_delivery,
+    recovery_delivers_pending_event,
+    booked_session_keeps_start_and_may_change_end,
+    slot_is_found_by_id_or_time,
+    foreign_slot_is_found_only_by_id_before_start,
 );
 
 fn kinds(world: &World) -> Vec<Kind> {
@@ -32,7 +32,7 @@ fn withdrawn(session: &crate::model::OwnSession, appointment: &str, available: b
     Kind::SessionWithdrawn(SessionWithdrawn { session_id, appointment_id, available })
 }
 
-async fn a_session_for_a_client_is_booked_at_once_and_told_of(engine: Engine) {
+async fn session_for_client_is_booked_and_published(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client) = (world.therapist(), world.client());
     let booked = world.add(permit, slot(1440, 30), Some(client)).await.unwrap();
@@ -48,21 +48,21 @@ async fn a_session_for_a_client_is_booked_at_once_and_told_of(engine: Engine) {
         unasked: true,
     };
     assert_eq!(kinds(&world), [Kind::SessionBooked(expected)]);
-    let stranger = super::visit(world.user().into());
+    let stranger = super::client_permit(world.user().into());
     let refused = world.add(permit, slot(1500, 30), Some(stranger)).await.unwrap_err();
     assert_eq!((refused.kind(), refused.message()), (ErrorKind::NotFound, "there is no such client"));
     assert_eq!(world.all(permit).await.len(), 1, "nothing is left of what was refused");
 }
 
-async fn a_slot_is_reserved_again_for_the_same_appointment_alone(engine: Engine) {
+async fn reservation_is_idempotent_per_appointment(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client) = (world.therapist(), world.client());
     let session = world.add(permit, slot(1440, 30), None).await.unwrap();
     let appointment = world.book(&session, client).await;
     assert_eq!(world.reserve(&session, client, appointment).await, Reserved::Booked);
-    let told = kinds(&world);
-    let [Kind::SessionBooked(SessionBooked { appointment_id, unasked: false, .. })] = &told[..] else {
-        panic!("what was taken is not told again: {told:?}")
+    let events = kinds(&world);
+    let [Kind::SessionBooked(SessionBooked { appointment_id, unasked: false, .. })] = &events[..] else {
+        panic!("what was taken is not told again: {events:?}")
     };
     assert_eq!(appointment_id, &appointment.to_string());
     assert_eq!(world.reserve(&session, client, world.appointment()).await, Reserved::Taken);
@@ -82,7 +82,7 @@ async fn a_slot_is_reserved_again_for_the_same_appointment_alone(engine: Engine)
     assert_eq!(world.reserve(&other, client, world.appointment()).await, Reserved::Gone);
 }
 
-async fn a_slot_is_released_by_the_appointment_that_has_it_alone(engine: Engine) {
+async fn release_requires_holding_appointment(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client) = (world.therapist(), world.client());
     let session = world.add(permit, slot(1440, 30), None).await.unwrap();
@@ -99,15 +99,15 @@ async fn a_slot_is_released_by_the_appointment_that_has_it_alone(engine: Engine)
     assert_eq!(kinds(&world).len(), 2, "a release is told to nobody");
 }
 
-async fn what_is_taken_back_is_told_with_the_appointment_that_had_it(engine: Engine) {
+async fn withdrawal_event_names_its_appointment(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client) = (world.therapist(), world.client());
     let session = world.add(permit, slot(1440, 30), None).await.unwrap();
     let id = session.session.id;
     let last = async |status| {
-        let told = kinds(&world).len();
+        let before = kinds(&world).len();
         world.set(permit, id, status).await.unwrap();
-        kinds(&world).get(told).cloned()
+        kinds(&world).get(before).cloned()
     };
     let appointment = world.book(&session, client).await.to_string();
     assert_eq!(last(Status::Available).await, Some(withdrawn(&session, &appointment, true)));
@@ -121,7 +121,8 @@ async fn what_is_taken_back_is_told_with_the_appointment_that_had_it(engine: Eng
     assert_eq!(reason(&world.set(permit, id, Status::Available).await), "SESSION_OVER");
 }
 
-async fn a_booking_stands_though_nobody_takes_its_event_and_changes_no_more_until_somebody_does(engine: Engine) {
+/// A booking stands without delivery of its event; its status can't change until a subscriber takes the event.
+async fn undelivered_booking_blocks_status_changes(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client) = (world.therapist(), world.client());
     world.appointments(Reaction::Fail);
@@ -133,8 +134,8 @@ async fn a_booking_stands_though_nobody_takes_its_event_and_changes_no_more_unti
     world.appointments(Reaction::Take);
     let appointment = booked.session.state.appointment().unwrap().to_string();
     world.set(permit, id, Status::Cancelled).await.unwrap();
-    let told = kinds(&world);
-    assert!(matches!(&told[..], [Kind::SessionBooked(_), last] if *last == withdrawn(&booked, &appointment, false)));
+    let events = kinds(&world);
+    assert!(matches!(&events[..], [Kind::SessionBooked(_), last] if *last == withdrawn(&booked, &appointment, false)));
 
     world.appointments(Reaction::Fail);
     let other = world.add(permit, slot(1500, 30), Some(client)).await.unwrap();
@@ -145,7 +146,7 @@ async fn a_booking_stands_though_nobody_takes_its_event_and_changes_no_more_unti
     assert_eq!(kinds(&world).len(), 3);
 }
 
-async fn a_session_is_removed_only_once_others_have_heard(engine: Engine) {
+async fn deletion_waits_for_event_delivery(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client) = (world.therapist(), world.client());
     let booked = world.add(permit, slot(1440, 30), Some(client)).await.unwrap();
@@ -165,7 +166,7 @@ async fn a_session_is_removed_only_once_others_have_heard(engine: Engine) {
     assert_eq!(delete(foreign.session.id).await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
-async fn recovery_tells_what_was_not_told(engine: Engine) {
+async fn recovery_delivers_pending_event(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client) = (world.therapist(), world.client());
     world.appointments(Reaction::Fail);
@@ -180,7 +181,7 @@ async fn recovery_tells_what_was_not_told(engine: Engine) {
     assert!(kinds(&world).len() >= 2);
 }
 
-async fn the_start_of_what_is_booked_stays_and_its_end_may_move(engine: Engine) {
+async fn booked_session_keeps_start_and_may_change_end(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client) = (world.therapist(), world.client());
     let booked = world.add(permit, slot(1440, 30), Some(client)).await.unwrap();
@@ -194,94 +195,97 @@ async fn the_start_of_what_is_booked_stays_and_its_end_may_move(engine: Engine) 
     assert_eq!(reason(&world.add(permit, slot(1490, 5), None).await), "SESSION_OVERLAPS");
 }
 
-async fn a_slot_is_found_by_its_id_or_by_a_time(engine: Engine) {
+async fn slot_is_found_by_id_or_time(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client) = (world.therapist(), world.client());
     let minute = |minute: i64| Timestamp::from_second(super::NOW + minute * 60).unwrap();
     let day = |start: &str, end: &str| {
-        let told = crate::slot::Told {
+        let spec = crate::slot::SlotSpec {
             date: "2100-01-05T00:00:00+05:30".parse().unwrap(),
             start: Some(start.parse().unwrap()),
             end: end.parse().unwrap(),
         };
-        crate::slot::Slot::new(told).unwrap()
+        crate::slot::Slot::new(spec).unwrap()
     };
     let first = world.add(permit, day("09:00", "10:00"), None).await.unwrap();
     let (date, start) = (first.session.slot.date(), first.session.slot.start());
     let stranger = world.client();
-    let find_as = async |client, which| {
-        world.ops.find(Slots::of_appointments(), client, permit.therapist(), which).await.unwrap()
+    let find_as = async |client, selector| {
+        world.ops.find(Slots::of_appointments(), client, permit.therapist(), selector).await.unwrap()
     };
-    let find = async |which| find_as(stranger, which).await;
+    let find = async |selector| find_as(stranger, selector).await;
     let available = Found::Available(first.session.id, start);
-    let by_id = |time| Which::Session(first.session.id, time);
+    let by_id = |time| SlotSelector::Session(first.session.id, time);
     let within = Timestamp::from_second(start.as_second() + 59 * 60 + 59).unwrap();
     let end = first.session.slot.end();
-    for which in [
+    for selector in [
         by_id(None),
         by_id(Some(date)),
         by_id(Some(start)),
         by_id(Some(within)),
-        Which::At(date),
-        Which::At(start),
-        Which::At(within),
+        SlotSelector::At(date),
+        SlotSelector::At(start),
+        SlotSelector::At(within),
     ] {
-        assert_eq!(find(which).await, available, "{which:?}");
+        assert_eq!(find(selector).await, available, "{selector:?}");
     }
     assert_eq!(find(by_id(Some(end))).await, Found::OtherTime);
-    assert_eq!(find(Which::At(end)).await, Found::None);
+    assert_eq!(find(SlotSelector::At(end)).await, Found::None);
     let other = world.therapist();
     let foreign = world.ops.find(Slots::of_appointments(), stranger, other.therapist(), by_id(None)).await.unwrap();
     assert_eq!(foreign, Found::None, "another therapist has no such session");
 
     let second = world.add(permit, day("11:00", "12:00"), None).await.unwrap();
-    assert_eq!(find(Which::At(date)).await, Found::Ambiguous, "both are of that date");
-    assert_eq!(find(Which::At(start)).await, available, "one is at that time");
+    assert_eq!(find(SlotSelector::At(date)).await, Found::Ambiguous, "both are of that date");
+    assert_eq!(find(SlotSelector::At(start)).await, available, "one is at that time");
     let appointment = world.book(&first, client).await;
-    assert_eq!(find(Which::At(date)).await, Found::Available(second.session.id, second.session.slot.start()));
-    assert_eq!((find(Which::At(start)).await, find(by_id(None)).await), (Found::None, Found::Taken));
+    assert_eq!(find(SlotSelector::At(date)).await, Found::Available(second.session.id, second.session.slot.start()));
+    assert_eq!((find(SlotSelector::At(start)).await, find(by_id(None)).await), (Found::None, Found::Taken));
     assert_eq!(find(by_id(Some(end))).await, Found::Taken, "nothing of when it is");
-    let theirs = [Which::At(start), by_id(None), by_id(Some(end))];
-    for (which, found) in theirs.into_iter().zip([Found::Taken, Found::Taken, Found::OtherTime]) {
-        assert_eq!(find_as(client, which).await, found, "{which:?}");
+    let theirs = [SlotSelector::At(start), by_id(None), by_id(Some(end))];
+    for (selector, found) in theirs.into_iter().zip([Found::Taken, Found::Taken, Found::OtherTime]) {
+        assert_eq!(find_as(client, selector).await, found, "{selector:?}");
     }
     world.release(&first, appointment).await;
     world.set(permit, first.session.id, Status::Cancelled).await.unwrap();
-    assert_eq!((find(Which::At(start)).await, find(by_id(None)).await), (Found::None, Found::None));
+    assert_eq!((find(SlotSelector::At(start)).await, find(by_id(None)).await), (Found::None, Found::None));
     assert_eq!(find_as(client, by_id(None)).await, Found::None);
     let soon = world.add(permit, slot(1440, 30), None).await.unwrap();
     world.clock.advance(std::time::Duration::from_secs(1440 * 60));
-    assert_eq!(find(Which::Session(soon.session.id, None)).await, Found::Past);
-    assert_eq!(find(Which::At(minute(1441))).await, Found::Past);
+    assert_eq!(find(SlotSelector::Session(soon.session.id, None)).await, Found::Past);
+    assert_eq!(find(SlotSelector::At(minute(1441))).await, Found::Past);
 }
 
-/// Rule 14: a session of another client is passed over as if it did not exist.
-async fn a_slot_of_another_client_is_found_only_by_its_id_and_until_it_begins(engine: Engine) {
+/// Rule 14: a session of another client is skipped as if it did not exist.
+async fn foreign_slot_is_found_only_by_id_before_start(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client, stranger) = (world.therapist(), world.client(), world.client());
-    let find = async |client, which| {
-        world.ops.find(Slots::of_appointments(), client, permit.therapist(), which).await.unwrap()
+    let find = async |client, selector| {
+        world.ops.find(Slots::of_appointments(), client, permit.therapist(), selector).await.unwrap()
     };
     let booked = world.add(permit, slot(1440, 30), Some(client)).await.unwrap();
     let (id, start) = (booked.session.id, booked.session.slot.start());
-    let later = crate::slot::Told {
+    let later = crate::slot::SlotSpec {
         date: start.to_string().parse().unwrap(),
         start: Some("05:00".parse().unwrap()),
         end: "06:00".parse().unwrap(),
     };
-    let by_id = Which::Session(id, Some(start));
-    assert_eq!((find(stranger, by_id).await, find(stranger, Which::At(start)).await), (Found::Taken, Found::None));
-    assert_eq!((find(client, by_id).await, find(client, Which::At(start)).await), (Found::Taken, Found::Taken));
+    let by_id = SlotSelector::Session(id, Some(start));
+    assert_eq!(
+        (find(stranger, by_id).await, find(stranger, SlotSelector::At(start)).await),
+        (Found::Taken, Found::None)
+    );
+    assert_eq!((find(client, by_id).await, find(client, SlotSelector::At(start)).await), (Found::Taken, Found::Taken));
 
-    // Of the same date, and at another time: what is meant doesn't depend on what the stranger doesn't see.
+    // Same date, other time: the result doesn't depend on sessions that the stranger can't see.
     let offered = world.add(permit, crate::slot::Slot::new(later).unwrap(), None).await.unwrap();
     let available = Found::Available(offered.session.id, offered.session.slot.start());
-    assert_eq!(find(stranger, Which::At(start)).await, available);
+    assert_eq!(find(stranger, SlotSelector::At(start)).await, available);
     world.set(permit, offered.session.id, Status::Cancelled).await.unwrap();
 
     world.clock.advance(std::time::Duration::from_secs(1440 * 60));
-    for which in [by_id, Which::Session(id, None), Which::At(start)] {
-        assert_eq!(find(stranger, which).await, Found::None, "{which:?}");
-        assert_eq!(find(client, which).await, Found::Past, "{which:?}");
+    for selector in [by_id, SlotSelector::Session(id, None), SlotSelector::At(start)] {
+        assert_eq!(find(stranger, selector).await, Found::None, "{selector:?}");
+        assert_eq!(find(client, selector).await, Found::Past, "{selector:?}");
     }
 }

@@ -46,7 +46,7 @@
 //! ]);
 //! match outcome.await? {
 //!     Transact::Done => {}
-//!     Transact::Failed(verdicts) if verdicts[0].is_unmet() => println!("owner 8 has a pet of that name"),
+//!     Transact::Failed(verdicts) if verdicts[0].is_condition_failed() => println!("owner 8 has a pet of that name"),
 //!     Transact::Failed(_) => println!("it is gone"),
 //! }
 //! # Ok(())

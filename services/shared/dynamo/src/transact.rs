@@ -74,7 +74,7 @@ pub enum Verdict {
 impl Verdict {
     /// Returns true if the action's condition does not hold.
     #[must_use]
-    pub const fn is_unmet(&self) -> bool {
+    pub const fn is_condition_failed(&self) -> bool {
         matches!(self, Self::ConditionFailed(_))
     }
 }

@@ -1,4 +1,4 @@
-//! One key a person, and after its end none.
+//! Tests of data keys: one for each person, and none after its destruction.
 
 use dynamo::Update;
 use futures_util::future::join_all;
@@ -11,20 +11,20 @@ use crate::DATA_KEYS;
 use crate::store::{Stored, WRAPPED, key_of};
 
 kit::on_each_engine! {
-    first_uses_at_once_give_one_key,
-    a_person_has_a_key_of_their_own,
-    a_destroyed_key_stays_destroyed,
-    who_was_never_known_can_be_destroyed_too,
-    once_destruction_is_acknowledged_nobody_gets_a_key,
-    a_first_key_that_comes_after_the_destruction_is_nobodys,
-    a_wrapped_key_in_another_persons_item_does_not_unwrap,
-    a_known_key_costs_one_read,
-    the_keys_of_many_are_those_of_each_in_their_order,
-    first_keys_of_many_at_once_are_one_for_each,
-    many_known_keys_cost_one_read_for_each_hundred_and_first_ones_a_write_more,
+    concurrent_first_uses_make_one_key,
+    persons_have_different_keys,
+    destroyed_key_stays_destroyed,
+    unknown_person_can_be_destroyed,
+    acknowledged_destruction_ends_key_access,
+    first_key_after_destruction_is_discarded,
+    moved_wrapped_key_does_not_unwrap,
+    known_key_costs_one_read,
+    batch_returns_keys_in_request_order,
+    concurrent_batches_make_one_key_each,
+    batch_costs_one_read_per_hundred_keys,
 }
 
-async fn first_uses_at_once_give_one_key(engine: Engine) {
+async fn concurrent_first_uses_make_one_key(engine: Engine) {
     let dynamodb = dynamodb(engine).await;
     let replicas = [replica(&dynamodb, &[1]).await, replica(&dynamodb, &[1]).await];
     for _ in 0..5 {
@@ -36,13 +36,13 @@ async fn first_uses_at_once_give_one_key(engine: Engine) {
     }
 }
 
-async fn a_person_has_a_key_of_their_own(engine: Engine) {
+async fn persons_have_different_keys(engine: Engine) {
     let vault = replica(&dynamodb(engine).await, &[1]).await;
     let (one, other) = (vault.bytes(person()).await, vault.bytes(person()).await);
     assert!(one.is_some() && one != other);
 }
 
-async fn a_destroyed_key_stays_destroyed(engine: Engine) {
+async fn destroyed_key_stays_destroyed(engine: Engine) {
     let dynamodb = dynamodb(engine).await;
     let (vault, person) = (replica(&dynamodb, &[1]).await, person());
     vault.bytes(person).await.unwrap();
@@ -56,13 +56,13 @@ async fn a_destroyed_key_stays_destroyed(engine: Engine) {
     assert!(again == tombstone, "the second destruction replaced the tombstone");
 }
 
-async fn who_was_never_known_can_be_destroyed_too(engine: Engine) {
+async fn unknown_person_can_be_destroyed(engine: Engine) {
     let (vault, person) = (replica(&dynamodb(engine).await, &[1]).await, person());
     vault.destroy(person).await.unwrap();
     assert_eq!(vault.bytes(person).await, None);
 }
 
-async fn once_destruction_is_acknowledged_nobody_gets_a_key(engine: Engine) {
+async fn acknowledged_destruction_ends_key_access(engine: Engine) {
     let dynamodb = dynamodb(engine).await;
     let (vault, other) = (replica(&dynamodb, &[1]).await, replica(&dynamodb, &[1]).await);
     for round in 0..50 {
@@ -72,7 +72,7 @@ async fn once_destruction_is_acknowledged_nobody_gets_a_key(engine: Engine) {
             vault.bytes(person).await.unwrap();
         }
         let destroyed = async {
-            // Each round destroys a bit later, so that now the one wins and now the other.
+            // Each round destroys a bit later, so that each side wins in some rounds.
             for _ in 0..round % 5 {
                 vault.store.read(person).await.unwrap();
             }
@@ -92,7 +92,7 @@ async fn once_destruction_is_acknowledged_nobody_gets_a_key(engine: Engine) {
     }
 }
 
-async fn a_first_key_that_comes_after_the_destruction_is_nobodys(engine: Engine) {
+async fn first_key_after_destruction_is_discarded(engine: Engine) {
     let (proxy, proxied, direct) = through_proxy(engine).await;
     let (slow, quick, person) = (replica(&proxied, &[1]).await, replica(&direct, &[1]).await, person());
     drop(proxy.take_calls());
@@ -108,7 +108,7 @@ async fn a_first_key_that_comes_after_the_destruction_is_nobodys(engine: Engine)
     assert_eq!(quick.bytes(person).await, None);
 }
 
-async fn a_wrapped_key_in_another_persons_item_does_not_unwrap(engine: Engine) {
+async fn moved_wrapped_key_does_not_unwrap(engine: Engine) {
     let dynamodb = dynamodb(engine).await;
     let (vault, one, other) = (replica(&dynamodb, &[1]).await, person(), person());
     vault.bytes(one).await.unwrap();
@@ -121,7 +121,7 @@ async fn a_wrapped_key_in_another_persons_item_does_not_unwrap(engine: Engine) {
     assert!(vault.bytes(one).await.is_some());
 }
 
-async fn a_known_key_costs_one_read(engine: Engine) {
+async fn known_key_costs_one_read(engine: Engine) {
     let (proxy, dynamodb, _direct) = through_proxy(engine).await;
     let (vault, person) = (replica(&dynamodb, &[1]).await, person());
     drop(proxy.take_calls());
@@ -133,43 +133,44 @@ async fn a_known_key_costs_one_read(engine: Engine) {
     assert_eq!(proxy.take_calls(), ["PutItem"]);
 }
 
-async fn the_keys_of_many_are_those_of_each_in_their_order(engine: Engine) {
+async fn batch_returns_keys_in_request_order(engine: Engine) {
     let vault = replica(&dynamodb(engine).await, &[1]).await;
     let mut many = persons(6);
     vault.bytes(many[0]).await.unwrap();
     vault.bytes(many[3]).await.unwrap();
     vault.destroy(many[1]).await.unwrap();
     vault.destroy(many[3]).await.unwrap();
-    // Somebody who is asked for twice, known and unknown.
+    // Repeated persons, with and without a key.
     many.extend([many[0], many[1], many[2]]);
-    let keys = vault.many_bytes(&many).await;
+    let keys = vault.batch_bytes(&many).await;
     assert_eq!(keys, vault.all_bytes(&many).await);
     assert_eq!(
         keys.iter().map(Option::is_some).collect::<Vec<_>>(),
         [true, false, true, false, true, true, true, false, true]
     );
     assert!(keys[0] != keys[2] && keys[2] != keys[4]);
-    assert_eq!(vault.many_bytes(&many).await, keys);
-    assert!(vault.many_bytes(&[]).await.is_empty());
+    assert_eq!(vault.batch_bytes(&many).await, keys);
+    assert!(vault.batch_bytes(&[]).await.is_empty());
 }
 
-async fn first_keys_of_many_at_once_are_one_for_each(engine: Engine) {
+async fn concurrent_batches_make_one_key_each(engine: Engine) {
     let dynamodb = dynamodb(engine).await;
     let replicas = [replica(&dynamodb, &[1]).await, replica(&dynamodb, &[1]).await];
     let many = persons(20);
-    let keys = join_all((0..8).map(|at| replicas[at % 2].many_bytes(&many))).await;
+    let keys = join_all((0..8).map(|at| replicas[at % 2].batch_bytes(&many))).await;
     assert!(keys.iter().all(|of_one| *of_one == keys[0]), "two keys for one person");
     assert!(keys[0].iter().all(Option::is_some));
 }
 
-async fn many_known_keys_cost_one_read_for_each_hundred_and_first_ones_a_write_more(engine: Engine) {
+/// A first key costs one write more.
+async fn batch_costs_one_read_per_hundred_keys(engine: Engine) {
     let (proxy, dynamodb, _direct) = through_proxy(engine).await;
     let (vault, mut many) = (replica(&dynamodb, &[1]).await, persons(100));
-    vault.many_bytes(&many).await;
+    vault.batch_bytes(&many).await;
     drop(proxy.take_calls());
-    vault.many_bytes(&many).await;
+    vault.batch_bytes(&many).await;
     assert_eq!(proxy.take_calls(), ["BatchGetItem"]);
     many.extend(persons(2));
-    vault.many_bytes(&many).await;
+    vault.batch_bytes(&many).await;
     assert_eq!(proxy.take_calls(), ["BatchGetItem", "BatchGetItem", "PutItem", "PutItem"]);
 }

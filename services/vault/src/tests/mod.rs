@@ -1,4 +1,4 @@
-//! The rules of vault, on both engines.
+//! Tests of vault, on both engines.
 
 mod keys;
 mod rotation;
@@ -13,14 +13,14 @@ use kit::fault::Proxy;
 use crate::ops::Vault;
 use crate::{DATA_KEYS, open};
 
-/// A DynamoDB with the table, and nothing in it.
+/// Returns a DynamoDB with an empty table.
 async fn dynamodb(engine: Engine) -> dynamo::Client {
     let client = engine.client().await;
     client.create_or_verify(&[&DATA_KEYS]).await.unwrap();
     client
 }
 
-/// A client that goes through a proxy, and one to the same tables that doesn't.
+/// Returns a client that goes through a proxy, and one to the same tables that doesn't.
 async fn through_proxy(engine: Engine) -> (Proxy, dynamo::Client, dynamo::Client) {
     let config = engine.config().await;
     let proxy = Proxy::start(&engine.endpoint().await);
@@ -30,15 +30,15 @@ async fn through_proxy(engine: Engine) -> (Proxy, dynamo::Client, dynamo::Client
     (proxy, proxied, direct)
 }
 
-/// A file of key-encryption keys, the first of which wraps.
-fn file(keys: &[u8]) -> Secrets {
+/// Returns key-encryption keys, the first of which wraps.
+fn key_file(keys: &[u8]) -> Secrets {
     let mut keys = keys.iter().map(|byte| Secret::new([*byte; 32]));
     Secrets::new(keys.next().unwrap(), keys.collect())
 }
 
-/// A replica with these key-encryption keys.
+/// Returns a replica with these key-encryption keys.
 async fn replica(dynamodb: &dynamo::Client, keys: &[u8]) -> Vault {
-    open(dynamodb, &file(keys), &Platform::system()).await.unwrap()
+    open(dynamodb, &key_file(keys), &Platform::system()).await.unwrap()
 }
 
 fn person() -> UserId {
@@ -51,13 +51,13 @@ fn persons(count: usize) -> Vec<UserId> {
 }
 
 impl Vault {
-    /// The bytes of a person's key; nothing if it was destroyed.
+    /// Returns the bytes of a person's key; `None` if it was destroyed.
     async fn bytes(&self, person: UserId) -> Option<Vec<u8>> {
         self.key(person).await.unwrap().map(|key| key.as_bytes().to_vec())
     }
 
-    /// The same, asked for at once.
-    async fn many_bytes(&self, persons: &[UserId]) -> Vec<Option<Vec<u8>>> {
+    /// Returns the bytes of these people's keys, by one batch.
+    async fn batch_bytes(&self, persons: &[UserId]) -> Vec<Option<Vec<u8>>> {
         let keys = self.keys(persons).await.unwrap();
         keys.into_iter().map(|key| key.map(|key| key.as_bytes().to_vec())).collect()
     }

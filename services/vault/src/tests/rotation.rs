@@ -1,4 +1,4 @@
-//! Key-encryption keys are replaced, and data keys stay what they are.
+//! Tests of the rotation of key-encryption keys: data keys stay what they are.
 
 use std::error::Error as _;
 
@@ -9,35 +9,35 @@ use kit::engine::Engine;
 use kit::fault::Mode;
 use kit::wait::until;
 
-use super::{dynamodb, file, person, persons, replica, through_proxy};
+use super::{dynamodb, key_file, person, persons, replica, through_proxy};
 use crate::ops::Vault;
 use crate::store::{Stored, WRAPPED, key_of};
 use crate::{DATA_KEYS, Deps, Progress, build, rewrap};
 
 kit::on_each_engine! {
-    rewrapped_keys_are_the_same_keys_and_need_the_old_file_no_more,
-    a_rewrapping_that_was_cut_off_is_finished_by_the_next,
-    a_key_that_is_destroyed_while_it_is_rewrapped_stays_destroyed,
-    rewrappings_at_once_agree,
-    a_lost_answer_changes_nothing,
-    a_damaged_key_is_told_of_and_holds_up_no_other,
-    a_file_without_a_key_that_is_needed_is_refused_with_its_remedy,
+    rewrapped_keys_open_without_old_file,
+    interrupted_rewrap_is_finished_by_next,
+    key_destroyed_during_rewrap_stays_destroyed,
+    concurrent_rewraps_agree,
+    lost_response_does_not_fail_rewrap,
+    damaged_key_is_reported_and_blocks_no_other,
+    missing_key_encryption_key_is_refused_with_remedy,
 }
 
-/// How many keys are wrapped by the current key-encryption key of a replica.
+/// Counts the keys that are wrapped by the current key-encryption key of a replica.
 async fn wrapped_by_current(vault: &Vault) -> usize {
     vault.store.wrapped_by(vault.keys.current(), 1000, None).await.unwrap().persons.len()
 }
 
 async fn rewrap_all(dynamodb: &dynamo::Client, keys: &[u8]) -> Progress {
-    rewrap(dynamodb, &file(keys), &Platform::system(), |_| ()).await.unwrap()
+    rewrap(dynamodb, &key_file(keys), &Platform::system(), |_| ()).await.unwrap()
 }
 
 async fn assert_open(vault: &Vault, persons: &[UserId], keys: &[Option<Vec<u8>>]) {
     assert!(vault.all_bytes(persons).await == keys, "a key is not what it was");
 }
 
-async fn rewrapped_keys_are_the_same_keys_and_need_the_old_file_no_more(engine: Engine) {
+async fn rewrapped_keys_open_without_old_file(engine: Engine) {
     let dynamodb = dynamodb(engine).await;
     let (old, people, gone) = (replica(&dynamodb, &[1]).await, persons(130), person());
     let keys = old.all_bytes(&people).await;
@@ -50,7 +50,8 @@ async fn rewrapped_keys_are_the_same_keys_and_need_the_old_file_no_more(engine: 
     let new_key = rotated.bytes(newcomer).await;
 
     let mut reports = Vec::new();
-    let done = rewrap(&dynamodb, &file(&[2, 1]), &Platform::system(), |progress| reports.push(progress)).await.unwrap();
+    let done =
+        rewrap(&dynamodb, &key_file(&[2, 1]), &Platform::system(), |progress| reports.push(progress)).await.unwrap();
     assert_eq!(done, Progress { rewrapped: 130, settled: 0, failed: 0 });
     assert_eq!(reports.iter().map(|progress| progress.rewrapped).collect::<Vec<_>>(), [100, 130]);
     assert_eq!(done.to_string(), "130 data keys rewrapped, 0 rewrapped or destroyed by others, 0 failed");
@@ -62,7 +63,7 @@ async fn rewrapped_keys_are_the_same_keys_and_need_the_old_file_no_more(engine: 
     assert_eq!(rewrap_all(&dynamodb, &[2]).await, Progress::default());
 }
 
-async fn a_rewrapping_that_was_cut_off_is_finished_by_the_next(engine: Engine) {
+async fn interrupted_rewrap_is_finished_by_next(engine: Engine) {
     let (proxy, proxied, direct) = through_proxy(engine).await;
     let people = persons(20);
     let keys = replica(&direct, &[1]).await.all_bytes(&people).await;
@@ -73,14 +74,14 @@ async fn a_rewrapping_that_was_cut_off_is_finished_by_the_next(engine: Engine) {
         proxy.next(vec![Mode::Pass; cut]);
         proxy.set(Mode::Hang).await;
         let written = until("some keys are rewrapped", async || wrapped_by_current(&new).await >= before + cut);
-        let (secrets, platform) = (file(&[2, 1]), Platform::system());
+        let (secrets, platform) = (key_file(&[2, 1]), Platform::system());
         tokio::select! {
             biased;
             () = async { written.await; proxy.called("UpdateItem").await } => {}
             done = rewrap(&proxied, &secrets, &platform, |_| ()) => panic!("nothing cut it off: {done:?}"),
         }
         assert_open(&new, &people, &keys).await;
-        // What was sent before the crash may still arrive.
+        // Requests sent before the crash may still arrive.
         proxy.set(Mode::Pass).await;
     }
     let done = rewrap_all(&proxied, &[2, 1]).await;
@@ -88,7 +89,7 @@ async fn a_rewrapping_that_was_cut_off_is_finished_by_the_next(engine: Engine) {
     assert_open(&replica(&direct, &[2]).await, &people, &keys).await;
 }
 
-async fn a_key_that_is_destroyed_while_it_is_rewrapped_stays_destroyed(engine: Engine) {
+async fn key_destroyed_during_rewrap_stays_destroyed(engine: Engine) {
     let (proxy, proxied, direct) = through_proxy(engine).await;
     let (old, people) = (replica(&direct, &[1]).await, persons(3));
     let keys = old.all_bytes(&people).await;
@@ -106,7 +107,7 @@ async fn a_key_that_is_destroyed_while_it_is_rewrapped_stays_destroyed(engine: E
     assert_open(&new, &people[1..], &keys[1..]).await;
 }
 
-async fn rewrappings_at_once_agree(engine: Engine) {
+async fn concurrent_rewraps_agree(engine: Engine) {
     let dynamodb = dynamodb(engine).await;
     let (old, people) = (replica(&dynamodb, &[1]).await, persons(40));
     let mut keys = old.all_bytes(&people).await;
@@ -121,7 +122,7 @@ async fn rewrappings_at_once_agree(engine: Engine) {
     assert_open(&replica(&dynamodb, &[2]).await, &people, &keys).await;
 }
 
-async fn a_lost_answer_changes_nothing(engine: Engine) {
+async fn lost_response_does_not_fail_rewrap(engine: Engine) {
     let (proxy, proxied, direct) = through_proxy(engine).await;
     let people = persons(4);
     let keys = replica(&direct, &[1]).await.all_bytes(&people).await;
@@ -131,36 +132,36 @@ async fn a_lost_answer_changes_nothing(engine: Engine) {
     assert_open(&replica(&direct, &[2]).await, &people, &keys).await;
 }
 
-async fn a_damaged_key_is_told_of_and_holds_up_no_other(engine: Engine) {
+async fn damaged_key_is_reported_and_blocks_no_other(engine: Engine) {
     let dynamodb = dynamodb(engine).await;
     let (old, people) = (replica(&dynamodb, &[1]).await, persons(3));
     let keys = old.all_bytes(&people).await;
     let Some(Stored::Key(foreign)) = old.store.read(people[1]).await.unwrap() else { panic!("no key") };
     let damaged = dynamodb.table(&DATA_KEYS).update(&key_of(people[0])).set(WRAPPED, &foreign.sealed).run().await;
     assert!(matches!(damaged.unwrap(), Update::Done(_)));
-    let told = rewrap(&dynamodb, &file(&[2, 1]), &Platform::system(), |_| ()).await.unwrap_err().to_string();
-    assert!(told.starts_with("2 data keys rewrapped, 0 rewrapped or destroyed by others, 1 failed"), "{told}");
+    let error = rewrap(&dynamodb, &key_file(&[2, 1]), &Platform::system(), |_| ()).await.unwrap_err().to_string();
+    assert!(error.starts_with("2 data keys rewrapped, 0 rewrapped or destroyed by others, 1 failed"), "{error}");
     assert_open(&replica(&dynamodb, &[2, 1]).await, &people[1..], &keys[1..]).await;
 }
 
-async fn a_file_without_a_key_that_is_needed_is_refused_with_its_remedy(engine: Engine) {
+async fn missing_key_encryption_key_is_refused_with_remedy(engine: Engine) {
     let dynamodb = dynamodb(engine).await;
     let (old, person) = (replica(&dynamodb, &[1]).await, person());
-    // A key-encryption key that wraps nothing is not missed.
+    // A key-encryption key that wraps nothing is not needed.
     let early = replica(&dynamodb, &[2]).await;
     old.bytes(person).await.unwrap();
 
-    let remedy = |told: &str| {
-        assert!(told.contains("MESH_KEY_ENCRYPTION_KEYS_FILE") && told.contains("put its line back"), "{told}")
+    let assert_remedy = |error: &str| {
+        assert!(error.contains("MESH_KEY_ENCRYPTION_KEYS_FILE") && error.contains("put its line back"), "{error}")
     };
-    let deps = Deps { dynamodb: dynamodb.clone(), key_encryption_keys: file(&[2]), platform: Platform::system() };
+    let deps = Deps { dynamodb: dynamodb.clone(), key_encryption_keys: key_file(&[2]), platform: Platform::system() };
     let refused = build(deps).await.expect_err("keys that nobody can unwrap");
-    remedy(&refused.to_string());
-    let refused = rewrap(&dynamodb, &file(&[2]), &Platform::system(), |_| ()).await.unwrap_err();
-    remedy(&refused.to_string());
+    assert_remedy(&refused.to_string());
+    let refused = rewrap(&dynamodb, &key_file(&[2]), &Platform::system(), |_| ()).await.unwrap_err();
+    assert_remedy(&refused.to_string());
 
     let refused = early.key(person).await.err().expect("a key that nobody can unwrap");
     assert_eq!((refused.kind(), refused.message()), (Kind::Internal, "something went wrong on our side"));
-    remedy(&refused.source().expect("a cause").to_string());
+    assert_remedy(&refused.source().expect("a cause").to_string());
     assert!(matches!(early.store.read(person).await.unwrap(), Some(Stored::Key(_))), "the key was touched");
 }

@@ -1,4 +1,4 @@
-//! The RPCs.
+//! Tests of the RPCs.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use super::{dynamodb, person, replica};
 use crate::service::Services;
 
 kit::on_each_engine! {
-    the_end_of_an_account_destroys_its_key_whoever_had_it,
-    an_event_of_a_kind_that_is_not_known_changes_nothing,
-    an_id_that_is_none_is_refused,
-    many_are_answered_in_their_order_and_more_than_200_are_refused,
+    account_deletion_destroys_key_of_any_role,
+    unknown_event_kind_changes_nothing,
+    invalid_id_is_rejected,
+    batch_keeps_order_and_rejects_more_than_200_ids,
 }
 
 async fn services(engine: Engine) -> Services {
@@ -44,13 +44,13 @@ fn ended(user_id: &str, role: Role) -> Option<Kind> {
     Some(Kind::AccountEnded(AccountEnded { user_id: user_id.to_owned(), role: role.into() }))
 }
 
-async fn the_end_of_an_account_destroys_its_key_whoever_had_it(engine: Engine) {
+async fn account_deletion_destroys_key_of_any_role(engine: Engine) {
     let services = services(engine).await;
     for role in [Role::Client, Role::Therapist] {
         let id = person().to_string();
         let made = get(&services, &id).await.unwrap();
         assert_eq!((made.destroyed, made.key.len()), (false, 32));
-        // At least once: the second delivery is like the first.
+        // Delivery is at least once: the second delivery has the same result.
         for _ in 0..2 {
             deliver(&services, ended(&id, role)).await.unwrap();
             assert_eq!(get(&services, &id).await.unwrap(), GetDataKeyResponse { destroyed: true, key: vec![] });
@@ -58,7 +58,7 @@ async fn the_end_of_an_account_destroys_its_key_whoever_had_it(engine: Engine) {
     }
 }
 
-async fn an_event_of_a_kind_that_is_not_known_changes_nothing(engine: Engine) {
+async fn unknown_event_kind_changes_nothing(engine: Engine) {
     let services = services(engine).await;
     let id = person().to_string();
     let made = get(&services, &id).await.unwrap();
@@ -67,7 +67,7 @@ async fn an_event_of_a_kind_that_is_not_known_changes_nothing(engine: Engine) {
     assert!(get(&services, &id).await.unwrap() == made, "another key");
 }
 
-async fn many_are_answered_in_their_order_and_more_than_200_are_refused(engine: Engine) {
+async fn batch_keeps_order_and_rejects_more_than_200_ids(engine: Engine) {
     let services = services(engine).await;
     let mut ids: Vec<_> = super::persons(200).iter().map(ToString::to_string).collect();
     deliver(&services, ended(&ids[7], Role::Client)).await.unwrap();
@@ -85,7 +85,7 @@ async fn many_are_answered_in_their_order_and_more_than_200_are_refused(engine: 
     }
 }
 
-async fn an_id_that_is_none_is_refused(engine: Engine) {
+async fn invalid_id_is_rejected(engine: Engine) {
     let services = services(engine).await;
     for id in ["", "nobody", "01933B5E-7A4C-7DEF-8ABC-0123456789AB"] {
         let refused = get(&services, id).await.unwrap_err();

@@ -80,8 +80,8 @@ async fn transaction_of_100_actions_is_atomic(engine: Engine) {
     let Put::Exists(_) = table.put_new(&key("099"), &thing("x", 0)).await.unwrap() else { panic!("it was made") };
     let Transact::Failed(verdicts) = table.transact((99..199).map(|n| put(n).into())).await.unwrap() else { panic!() };
     assert_eq!(verdicts.len(), 100);
-    assert!(verdicts[0].is_unmet());
-    assert!(!verdicts[1..].iter().any(Verdict::is_unmet));
+    assert!(verdicts[0].is_condition_failed());
+    assert!(!verdicts[1..].iter().any(Verdict::is_condition_failed));
 }
 
 async fn two_actions_on_one_item_are_internal_error(engine: Engine) {
