@@ -226,7 +226,7 @@ async fn accesses_are_linked_within_seconds_into_a_chain_that_holds(stand: TestE
     for _ in 0..3 {
         read(&mesh, &journal(&asha), &noor).await.expect(200);
     }
-    let dynamodb = mesh.dynamodb.connect().await;
+    let dynamodb = mesh.dynamodb.connect(kit::entropy::seeded()).await;
     let client = asha.id.parse().unwrap();
     // The mesh keeps its secrets to itself: by others the chain holds, and who signed its head is not known.
     let secrets = Secrets::new(Secret::new([1; 32]), Vec::new());

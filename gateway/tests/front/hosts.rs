@@ -60,7 +60,10 @@ fn front_beyond_loopback_without_hosts_fails_to_start() {
         String::from_utf8(refused.stderr).unwrap()
     };
     let stderr = gateway(&[]);
-    assert!(stderr.contains("0.0.0.0") && stderr.contains("MESH_HOSTS") && stderr.contains("api.example.org"), "{stderr}");
+    assert!(
+        stderr.contains("0.0.0.0") && stderr.contains("MESH_HOSTS") && stderr.contains("api.example.org"),
+        "{stderr}"
+    );
     let stderr = gateway(&[("MESH_HOSTS", "https://api.example.org")]);
     assert!(stderr.contains("MESH_HOSTS") && stderr.contains("a name or an address"), "{stderr}");
 }

@@ -9,7 +9,7 @@ mod hosts;
 mod native;
 mod robustness;
 mod stalls;
-mod test_env;
 mod streams;
+mod test_env;
 mod unread;
 mod web;

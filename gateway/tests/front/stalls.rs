@@ -102,7 +102,11 @@ async fn stalled_http1_reader_is_disconnected() {
 async fn stalled_http2_reader_is_disconnected() {
     // SETTINGS_INITIAL_WINDOW_SIZE of nothing.
     let closed = over_http_2(&[0, 4, 0, 0, 0, 0], "GET", "/front/items/a", END_STREAM);
-    tokio::join!(assert_disconnected(closed), assert_disconnected(get_over_http_2(BEYOND_A_WINDOW)), assert_disconnected(get_over_http_2(EVENTS)));
+    tokio::join!(
+        assert_disconnected(closed),
+        assert_disconnected(get_over_http_2(BEYOND_A_WINDOW)),
+        assert_disconnected(get_over_http_2(EVENTS))
+    );
 }
 
 #[tokio::test]

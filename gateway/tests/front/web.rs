@@ -46,8 +46,7 @@ async fn answer_has_trailers_in_body() {
     assert!(std::str::from_utf8(trailers).unwrap().contains("grpc-status:0"), "{trailers:?}");
 
     let asked = STANDARD.encode(asked).into_bytes();
-    let text =
-        call(&env, "GetItem", "application/grpc-web-text", asked).header("accept", "application/grpc-web-text");
+    let text = call(&env, "GetItem", "application/grpc-web-text", asked).header("accept", "application/grpc-web-text");
     let text = text.send().await.unwrap().text().await.unwrap();
     // Each piece is padded for itself.
     let decoded: Vec<u8> = text.as_bytes().chunks(4).flat_map(|four| STANDARD.decode(four).unwrap()).collect();

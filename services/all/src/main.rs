@@ -150,7 +150,7 @@ impl DataDir {
     /// A client for the DynamoDB of a running mesh, or another.
     async fn connect(&self, mut dynamodb: dynamo::Config) -> Result<dynamo::Client, BoxError> {
         take_access_key(&mut dynamodb, &self.data_dir)?;
-        Ok(dynamodb.connect().await)
+        Ok(dynamodb.connect(Platform::system().entropy).await)
     }
 }
 

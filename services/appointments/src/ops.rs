@@ -5,6 +5,7 @@ use chassis::{Context, KeyedMutex, Platform};
 use dynamo::{Claim, Idempotency, PageTokens};
 use kernel::{AppointmentId, Error, Kind, Page, Result, SessionId, Timestamp, UserId, Version};
 use outbox::{Mark, Outbox};
+use retry::Policy;
 
 use crate::list::{self, Wanted};
 use crate::model::{Appointment, Pair, Start};
@@ -14,8 +15,6 @@ use crate::store::{Added, Store, Written};
 use crate::transition::{self, Action, Refusal, Standing, Step};
 use crate::wire::Request;
 
-/// How often a change is tried against others of the same appointment. It has few states, and never goes back.
-const ATTEMPTS: usize = 8;
 /// How many requests of a client may wait for an answer of one therapist.
 const MOST_WAITING: u16 = 5;
 
@@ -242,7 +241,8 @@ impl Ops {
         action: Action,
         expected: Option<Version>,
     ) -> Result<Stepped> {
-        for _ in 0..ATTEMPTS {
+        let mut attempts = Policy::OPTIMISTIC.start(&*self.platform.entropy);
+        while attempts.next().await {
             let Some(old) = self.store.read(permit, id).await? else { return Ok(Stepped::Absent) };
             if expected.is_some_and(|expected| expected != old.version) {
                 return Err(Version::stale());

@@ -75,7 +75,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
         relations: Relations::new(mapping, appointments),
         idempotency,
         logins: Logins::new(auth),
-        clock: platform.clock,
+        platform,
         endings,
     });
     let profiles = ClientServiceServer::new(Clients(Arc::clone(&ops)));

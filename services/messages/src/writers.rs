@@ -10,6 +10,7 @@ use dynamo::Claim;
 use dynamo::seal::SealingKey;
 use kernel::{Error, Kind, Result, Timestamp};
 use opentelemetry::trace::FutureExt as _;
+use retry::Policy;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -23,8 +24,6 @@ use crate::store::Store;
 const QUEUE: usize = 1024;
 /// How many messages are stored at a time: with their keys, 65 of the 100 writes that a transaction takes, and 1.3 MB of its 4.
 const MOST_AT_ONCE: usize = 32;
-/// How often a batch is tried: others write too, and answers get lost.
-const ATTEMPTS: u32 = 10;
 /// How long a task waits for another message before it ends.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -162,9 +161,8 @@ impl Shared {
 
     /// Stores a batch after the tail, and answers who sent it.
     async fn write(&self, pair: Pair, tail: &mut Option<Tail>, mut jobs: Vec<Waiting>) {
-        let mut attempt = 0;
-        while attempt < ATTEMPTS {
-            self.pause(attempt).await;
+        let mut attempts = Policy::OPTIMISTIC.start(&*self.platform.entropy);
+        while attempts.next().await {
             jobs.retain(is_wanted);
             if jobs.is_empty() {
                 return;
@@ -183,7 +181,7 @@ impl Shared {
                     self.hub.tell(pair, end.tally.last);
                     return answer(jobs, ids.into_iter().map(|id| Ok(Stored::New(id))));
                 }
-                Ok((_, (Appended::Moved, ..))) => attempt += 1,
+                Ok((_, (Appended::Moved, ..))) => {}
                 Ok((from, (Appended::Claimed(claimed), ..))) => {
                     *tail = Some(from);
                     // From the last to the first, so that places stay what they are.
@@ -200,17 +198,13 @@ impl Shared {
     /// Adds the messages after a tail. What the store leaves open is found out by doing the very same again.
     async fn commit(&self, pair: Pair, from: Tail, jobs: &[Waiting]) -> Result<(Appended, Vec<MessageId>, Tail)> {
         let batch = self.compose(pair, from, jobs);
-        let mut attempt = 0;
+        let mut retries = Policy::OPTIMISTIC.start(&*self.platform.entropy);
         loop {
             match self.store.append(&batch).await {
                 Err(error)
                     if matches!(error.kind(), Kind::Unavailable | Kind::Aborted)
-                        && attempt < ATTEMPTS
-                        && jobs.iter().any(is_wanted) =>
-                {
-                    attempt += 1;
-                    self.pause(attempt).await;
-                }
+                        && jobs.iter().any(is_wanted)
+                        && retries.next().await => {}
                 outcome => {
                     let ids = batch.messages.iter().map(|new| new.id).collect();
                     return outcome.map(|outcome| (outcome, ids, batch.tail()));
@@ -232,15 +226,6 @@ impl Shared {
             New { id, sender, text, key, claim: claim.as_ref().map(|(_, claim)| claim), tally }
         };
         Batch { pair, from: from.tally, messages: jobs.iter().map(new).collect() }
-    }
-
-    /// Nothing before the first attempt; then a little longer each time, and never as long as another one who waits.
-    async fn pause(&self, attempt: u32) {
-        if attempt > 0 {
-            let [random] = self.platform.entropy.array::<1>();
-            let full = Duration::from_millis(10) * 2_u32.pow(attempt.min(5));
-            tokio::time::sleep(full - full / 2 * u32::from(random) / 255).await;
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use dynamo::{Claim, Idempotency, PageTokens};
 use kernel::{AppointmentId, Error, Kind, Result, SessionId, Timestamp, UserId, Version};
 use keyring::Keyring;
 use outbox::{Mark, Outbox};
+use retry::{Attempts, Policy};
 use tokio::time::Instant;
 
 use crate::calendar::{self, Busy};
@@ -18,11 +19,6 @@ use crate::store::{Store, Written, place};
 use crate::stored::{Keys, Note, Sealings, Stored, Vessel, reader};
 use crate::transition::{self, Happened, Step};
 
-/// How often a change is tried against others of the same session, or the same day.
-const ATTEMPTS: u32 = 16;
-/// The most that is waited before the second attempt; it doubles with every further one, up to [`LONGEST`].
-const FIRST_PAUSE: Duration = Duration::from_millis(4);
-const LONGEST: Duration = Duration::from_millis(256);
 /// The most that somebody who calls waits for others to hear of what is durable already. Recovery tells them else.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -73,7 +69,8 @@ impl Ops {
         }
         let new = self.drafted(permit, &draft, &people)?;
         let busy = Busy::of(new.session());
-        for attempt in 0..ATTEMPTS {
+        let mut attempts = self.attempts();
+        while attempts.next().await {
             let days = self.store.calendar(permit, calendar::days(busy)).await?;
             let days = match days.with(new.session().id, busy) {
                 Ok(days) => days,
@@ -88,7 +85,7 @@ impl Ops {
                     return self.shown(permit, &new, &people);
                 }
                 Written::Replayed(id) => return self.own(context, permit, id).await,
-                Written::Conflict => self.pause(attempt).await,
+                Written::Conflict => {}
             }
         }
         Err(conflict())
@@ -122,7 +119,8 @@ impl Ops {
         change: &Change,
     ) -> Result<OwnSession> {
         let mut meant = None;
-        for attempt in 0..ATTEMPTS {
+        let mut attempts = self.attempts();
+        while attempts.next().await {
             let old = self.store.own(permit, id).await?.ok_or_else(no_session)?;
             // What was written for one reader must not reach another who came while it was being stored.
             if change.notes.shared.is_some() && *meant.get_or_insert(reader(old.session())) != reader(old.session()) {
@@ -144,7 +142,7 @@ impl Ops {
                     }
                     return self.shown(permit, &new, &keys);
                 }
-                Written::Conflict | Written::Replayed(_) => self.pause(attempt).await,
+                Written::Conflict | Written::Replayed(_) => {}
             }
         }
         Err(conflict())
@@ -188,10 +186,12 @@ impl Ops {
 
     /// Removes a session, once those who have a part in it have heard that it does not take place.
     pub(crate) async fn delete(&self, context: &Context, permit: Own, id: SessionId) -> Result<()> {
-        for attempt in 0..ATTEMPTS {
+        let (mut attempts, mut is_known) = (self.attempts(), false);
+        while attempts.next().await {
             let Some(old) = self.store.own(permit, id).await? else {
-                return if attempt == 0 { Err(no_session()) } else { Ok(()) };
+                return if is_known { Ok(()) } else { Err(no_session()) };
             };
+            is_known = true;
             if old.pending().is_some() {
                 self.settle(context, &old).await?;
             } else if old.session().state.takes_time() {
@@ -200,7 +200,7 @@ impl Ops {
                 let new = Stored::new(session, old.sealings().clone(), self.marked(Some(step)));
                 match self.replace(permit, &old, &new).await? {
                     Written::Done => {}
-                    Written::Conflict | Written::Replayed(_) => self.pause(attempt).await,
+                    Written::Conflict | Written::Replayed(_) => {}
                 }
             } else if self.store.remove(&old).await? {
                 return Ok(());
@@ -269,11 +269,9 @@ impl Ops {
         self.outbox.deliver(&context, &place(stored.session().id), event).await.map_err(Error::unavailable)
     }
 
-    /// Waits before the next attempt: as long as chance says, so that those who met don't meet again.
-    pub(crate) async fn pause(&self, attempt: u32) {
-        let most = FIRST_PAUSE.saturating_mul(1 << attempt.min(10)).min(LONGEST);
-        let [byte] = self.platform.entropy.array();
-        tokio::time::sleep(most * u32::from(byte) / 255).await;
+    /// Returns the attempts of a change that races others of the same session, or of the same day.
+    pub(crate) fn attempts(&self) -> Attempts<'_> {
+        Policy::OPTIMISTIC.start(&*self.platform.entropy)
     }
 }
 
@@ -289,9 +287,4 @@ fn conflict() -> Error {
 /// The answer to a service: others keep changing the same session.
 pub(crate) fn contended() -> Error {
     Error::unavailable("a session keeps changing")
-}
-
-/// How often a service's change is tried.
-pub(crate) const fn attempts() -> std::ops::Range<u32> {
-    0..ATTEMPTS
 }

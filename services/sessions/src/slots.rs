@@ -7,7 +7,7 @@ use kernel::{AppointmentId, Result, SessionId, TherapistId, Timestamp};
 
 use crate::calendar::Busy;
 use crate::model::{Booking, Session, State};
-use crate::ops::{Ops, attempts, contended};
+use crate::ops::{Ops, contended};
 use crate::policy::{Slots, Visit};
 use crate::slot::day;
 use crate::store::Written;
@@ -106,7 +106,8 @@ impl Ops {
     /// Books a slot. The first who comes gets it, and gets it again.
     pub(crate) async fn reserve(&self, context: &Context, permit: Slots, wanted: Reservation) -> Result<Reserved> {
         let Reservation { session: id, therapist, booking, start } = wanted;
-        for attempt in attempts() {
+        let mut attempts = self.attempts();
+        while attempts.next().await {
             let Some(old) = self.store.slot(permit, id).await?.filter(|old| old.session().therapist == therapist)
             else {
                 return Ok(Reserved::Gone);
@@ -136,7 +137,6 @@ impl Ops {
                 self.announce(context, &new).await;
                 return Ok(Reserved::Booked);
             }
-            self.pause(attempt).await;
         }
         Err(contended())
     }
@@ -173,7 +173,8 @@ impl Ops {
     /// Gives a slot back, if this appointment has it. Its own booking may still be pending: that others hear of it would be
     /// pointless now, as the appointment is ended.
     pub(crate) async fn release(&self, permit: Slots, id: SessionId, appointment: AppointmentId) -> Result<()> {
-        for attempt in attempts() {
+        let mut attempts = self.attempts();
+        while attempts.next().await {
             let Some(old) = self.store.slot(permit, id).await? else { return Ok(()) };
             if old.session().state.appointment() != Some(appointment) {
                 return Ok(());
@@ -181,7 +182,6 @@ impl Ops {
             if let Written::Done = self.store.replace(&old, &freed(&old, State::Available), None).await? {
                 return Ok(());
             }
-            self.pause(attempt).await;
         }
         Err(contended())
     }

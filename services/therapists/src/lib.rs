@@ -62,7 +62,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let endings = AccountDeletions::new(table.clone(), subscribers, Role::Therapist, platform.clone(), profile_key);
     platform.tasks.spawn(endings.clone().recover(recovery.recovery_interval));
     let probe = bootstrap::probe(&table);
-    let tokens = PageTokens::new(&secrets, "therapists/page-tokens", platform.entropy)?;
+    let tokens = PageTokens::new(&secrets, "therapists/page-tokens", Arc::clone(&platform.entropy))?;
     let idempotency = Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?;
     let ops = Arc::new(Ops {
         store,
@@ -70,7 +70,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
         tokens,
         idempotency,
         logins: Logins::new(auth),
-        clock: platform.clock,
+        platform,
         endings,
     });
     let profiles = TherapistServiceServer::new(Therapists(Arc::clone(&ops)));
