@@ -226,7 +226,7 @@ async fn accesses_are_linked_into_valid_chain_within_seconds(env: TestEnv) {
     for _ in 0..3 {
         read(&mesh, &journal(&asha), &noor).await.expect(200);
     }
-    let dynamodb = mesh.dynamodb.connect().await;
+    let dynamodb = mesh.dynamodb.connect(kit::entropy::seeded()).await;
     let client = asha.id.parse().unwrap();
     // These are not the secrets of the mesh: the chain is valid, and the key of its head is unknown.
     let secrets = Secrets::new(Secret::new([1; 32]), Vec::new());

@@ -134,7 +134,7 @@ async fn failing_account_deletion_does_not_block_others(env: TestEnv) {
     });
     proxy.set(Mode::Throttle).await;
 
-    let table = direct.connect().await.table(&clients::CLIENTS);
+    let table = direct.connect(kit::entropy::seeded()).await.table(&clients::CLIENTS);
     // More than one page of unreadable items, before the others in the order of the index.
     for number in 0..120 {
         let unreadable = json!({"pending": "EVENT", "user_id": "of nobody"});

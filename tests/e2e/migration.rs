@@ -12,13 +12,13 @@ const OLD: &str = "Old.Home@example.org";
 
 /// Stores the address of a profile as an earlier version did.
 async fn move_profile(mesh: &TestMesh, table: &'static dynamo::TableDef, pk: String) {
-    let table = mesh.dynamodb.connect().await.table(table);
+    let table = mesh.dynamodb.connect(kit::entropy::seeded()).await.table(table);
     let moved = table.update(&Key::new(pk, "PROFILE")).set("email", OLD).add("version", 1).run().await.unwrap();
     assert!(matches!(moved, Update::Done(_)));
 }
 
 async fn migrate(mesh: &TestMesh) -> (clients::Progress, therapists::Progress) {
-    let dynamodb = mesh.dynamodb.connect().await;
+    let dynamodb = mesh.dynamodb.connect(kit::entropy::seeded()).await;
     let addresses = auth::Addresses::new(&dynamodb);
     let clients = clients::migrate(&dynamodb, |user| addresses.of(user), |_| ()).await.unwrap();
     let therapists = therapists::migrate(&dynamodb, |user| addresses.of(user), |_| ()).await.unwrap();
@@ -33,7 +33,7 @@ async fn migrated_profiles_get_address_of_account(env: TestEnv) {
         let map = json!({"therapistId": noor.id});
         mesh.ask(Method::POST, &format!("/mapping/{}", client.id), Some(client), Some(map)).await.expect(201);
     }
-    let table = mesh.dynamodb.connect().await.table(&clients::CLIENTS);
+    let table = mesh.dynamodb.connect(kit::entropy::seeded()).await.table(&clients::CLIENTS);
     for (address, owner) in [(OLD.to_lowercase(), &asha), (ben.email.clone(), &ben), (cara.email.clone(), &cara)] {
         let item = json!({"client_id": owner.id});
         let _ = table.put_new(&Key::new(format!("EMAIL#{address}"), "PROFILE"), &item).await.unwrap();
@@ -73,7 +73,7 @@ async fn migrated_profiles_get_address_of_account(env: TestEnv) {
 
 /// Returns true if the former index of addresses holds an item for this address.
 async fn there(mesh: &TestMesh, address: &str) -> bool {
-    let table = mesh.dynamodb.connect().await.table(&clients::CLIENTS);
+    let table = mesh.dynamodb.connect(kit::entropy::seeded()).await.table(&clients::CLIENTS);
     let key = Key::new(format!("EMAIL#{address}"), "PROFILE");
     table.get_item(&key, dynamo::Read::Consistent).await.unwrap().is_some()
 }

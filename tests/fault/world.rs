@@ -56,7 +56,7 @@ impl World {
             change(config);
         });
         let mesh = mesh.await;
-        Self { mesh, proxy, store: direct.connect().await, prefix: direct.table_prefix }
+        Self { mesh, proxy, store: direct.connect(kit::entropy::seeded()).await, prefix: direct.table_prefix }
     }
 
     /// Limits faults to calls of this operation, or of any, on this table.

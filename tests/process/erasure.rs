@@ -58,7 +58,10 @@ async fn keys_that_open(data: &Path, files: &[Vec<u8>], person: &Someone) -> usi
 /// Returns a handle of the table of data keys; no call is made with it.
 async fn table() -> Table {
     let endpoint = Some("http://127.0.0.1:1".to_owned());
-    dynamo::Config { endpoint, ..dynamo::Config::default() }.connect().await.table(&vault::DATA_KEYS)
+    dynamo::Config { endpoint, ..dynamo::Config::default() }
+        .connect(kit::entropy::seeded())
+        .await
+        .table(&vault::DATA_KEYS)
 }
 
 fn sealed(bytes: Vec<u8>) -> Sealed {

@@ -151,7 +151,7 @@ impl DataDir {
     /// Returns a client of the DynamoDB of a running mesh, or of another.
     async fn connect(&self, mut dynamodb: dynamo::Config) -> Result<dynamo::Client, BoxError> {
         take_access_key(&mut dynamodb, &self.data_dir)?;
-        Ok(dynamodb.connect().await)
+        Ok(dynamodb.connect(Platform::system().entropy).await)
     }
 }
 

@@ -47,13 +47,13 @@ impl Mesh {
             Some(engine) => {
                 config.dynamodb.endpoint = Some(engine.endpoint());
                 config.dynamodb.access_key = engine.access_key().into();
-                config.dynamodb.connect().await.with_erasure(Arc::new(Files(engine.eraser())))
+                config.dynamodb.connect(platform.entropy.clone()).await.with_erasure(Arc::new(Files(engine.eraser())))
             }
             None => {
                 if !config.storage.memory {
                     take_access_key(&mut config.dynamodb, &config.storage.data_dir)?;
                 }
-                config.dynamodb.connect().await
+                config.dynamodb.connect(platform.entropy.clone()).await
             }
         };
         dynamodb.create_or_verify(TABLES).await?;

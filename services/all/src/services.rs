@@ -240,7 +240,8 @@ impl Starter<'_> {
 
     /// Returns the upstream of one service for calls of another.
     fn upstream(&self, caller: &str, callee: &str, addresses: &Addresses) -> Result<Upstream, BoxError> {
-        Upstream::new(&format!("http://{}", addresses.of(callee)?), self.issuer.workload(caller).tokens)
+        let tokens = self.issuer.workload(caller).tokens;
+        Upstream::new(&format!("http://{}", addresses.of(callee)?), tokens, Arc::clone(&self.platform.entropy))
     }
 
     fn account_deletion_subscribers(&self, caller: &str, addresses: &Addresses) -> Result<Vec<Subscriber>, BoxError> {

@@ -5,6 +5,7 @@ use chassis::{Context, KeyedMutex, Platform};
 use dynamo::{Claim, Idempotency, PageTokens};
 use kernel::{AppointmentId, Error, Kind, Page, Result, SessionId, Timestamp, UserId, Version};
 use outbox::{Mark, Outbox};
+use retry::Policy;
 
 use crate::list::{self, Wanted};
 use crate::model::{Appointment, Pair, Start};
@@ -14,8 +15,6 @@ use crate::store::{Added, Store, Written};
 use crate::transition::{self, Action, Refusal, Step, StoredStatus};
 use crate::wire::Request;
 
-/// Maximum attempts of a change under contention. Few suffice: an appointment has few statuses, and never goes back.
-const MAX_ATTEMPTS: usize = 8;
 /// Maximum pending requests of a client to one therapist.
 const MAX_WAITING: u16 = 5;
 
@@ -245,7 +244,8 @@ impl Ops {
         action: Action,
         expected: Option<Version>,
     ) -> Result<StepOutcome> {
-        for _ in 0..MAX_ATTEMPTS {
+        let mut attempts = Policy::OPTIMISTIC.start(&*self.platform.entropy);
+        while attempts.next().await {
             let Some(old) = self.store.read(permit, id).await? else { return Ok(StepOutcome::Absent) };
             if expected.is_some_and(|expected| expected != old.version) {
                 return Err(Version::stale());

@@ -76,7 +76,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
         relations: Relations::new(mapping, appointments),
         idempotency,
         logins: Logins::new(auth),
-        clock: platform.clock,
+        platform,
         account_deletions,
     });
     let profiles = ClientServiceServer::new(Clients(Arc::clone(&ops)));

@@ -1,13 +1,12 @@
 //! Implements the use cases of clients' profiles.
 
-use std::sync::Arc;
-
 use account_deletion::AccountDeletions;
 use accounts::Accounts;
-use chassis::Context;
+use chassis::{Context, Platform};
 use dynamo::{Claim, Idempotency};
-use kernel::{ClientId, Clock, Email, Error, Kind, Page, PageSize, Result, Version};
+use kernel::{ClientId, Email, Error, Kind, Page, PageSize, Result, Version};
 use logins::Logins;
+use retry::Policy;
 
 use crate::model::{Client, Listed, Profile};
 use crate::policy::{self, Names, Own, Read, ReadScope};
@@ -15,8 +14,6 @@ use crate::relations::Relations;
 use crate::store::{Added, Store};
 use crate::wire;
 
-/// Maximum attempts of a change without an expected version under contention.
-const ATTEMPTS: usize = 5;
 /// Maximum pages of related clients read to find one by address: 5,000 clients.
 const FIND_PAGES: usize = 25;
 
@@ -27,7 +24,7 @@ pub(crate) struct Ops {
     pub(crate) relations: Relations,
     pub(crate) idempotency: Idempotency,
     pub(crate) logins: Logins,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) platform: Platform,
     pub(crate) account_deletions: AccountDeletions,
 }
 
@@ -101,7 +98,8 @@ impl Ops {
     }
 
     pub(crate) async fn replace(&self, permit: Own, profile: Profile, expected: Option<Version>) -> Result<Client> {
-        for _ in 0..ATTEMPTS {
+        let mut attempts = Policy::OPTIMISTIC.start(&*self.platform.entropy);
+        while attempts.next().await {
             let old = self.existing(permit.read()).await?;
             if expected.is_some_and(|expected| expected != old.version) {
                 return Err(Version::stale());
@@ -117,7 +115,7 @@ impl Ops {
     /// it doesn't.
     pub(crate) async fn end(&self, context: &Context, permit: Own) -> Result<()> {
         let deletion_write = |client: Client| (client.version, Some(self.store.drop_address(&client)));
-        let precondition = self.logins.must_be_open_and_recent(context, self.clock.now());
+        let precondition = self.logins.must_be_open_and_recent(context, self.platform.clock.now());
         self.account_deletions.end(context, permit.id().into(), precondition, deletion_write).await
     }
 

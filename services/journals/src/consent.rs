@@ -108,7 +108,7 @@ mod tests {
         let issuer = Arc::new(Issuer::generate(Arc::new(SystemClock)).unwrap());
         let tokens = issuer.workload("journals").tokens;
         // Nothing listens on port 1 of this machine.
-        let upstream = Upstream::new("http://127.0.0.1:1", tokens).unwrap();
+        let upstream = Upstream::new("http://127.0.0.1:1", tokens, kit::entropy::seeded()).unwrap();
         Consent { mapping: upstream.clone(), audit: upstream }
     }
 

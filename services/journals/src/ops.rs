@@ -5,15 +5,13 @@ use dynamo::seal::SealingKey;
 use dynamo::{Claim, Idempotency};
 use kernel::{ClientId, Error, Kind, Result, Timestamp, Version};
 use keyring::Keyring;
+use retry::Policy;
 
 use crate::consent::Consent;
 use crate::model::{Change, Content, Entry, EntryId, FeltAt};
 use crate::pages::Pages;
 use crate::policy::Write;
 use crate::store::Added;
-
-/// Maximum attempts to change an entry without an expected version under contention.
-const ATTEMPTS: usize = 10;
 
 /// The use cases and their dependencies.
 pub(crate) struct Ops {
@@ -60,7 +58,8 @@ impl Ops {
         expected: Option<Version>,
     ) -> Result<Entry> {
         let key = self.own_key(context, permit).await?;
-        for _ in 0..ATTEMPTS {
+        let mut attempts = Policy::OPTIMISTIC.start(&*self.platform.entropy);
+        while attempts.next().await {
             let old = self.own_entry(permit, &key, id).await?;
             if expected.is_some_and(|expected| expected != old.version) {
                 break;

@@ -93,7 +93,7 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
     let table = dynamodb.table(&MAPPINGS);
     let subscribers = vec![Subscriber { name: "appointments", upstream: appointments }];
     let invitations = Invitations {
-        store: invitations::Store::new(table.clone()),
+        store: invitations::Store::new(table.clone(), Arc::clone(&platform.entropy)),
         accounts: Accounts::new(auth.clone()),
         addresses: Addresses::new(&secrets)?,
     };

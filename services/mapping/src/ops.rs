@@ -8,6 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kernel::{Error, Kind, Page, Result, Timestamp, UserId};
 use logins::Logins;
 use outbox::{Mark, Outbox};
+use retry::Policy;
 use tokio::time::Instant;
 
 use crate::invitations::{Answered, Invitation, Invitations};
@@ -18,8 +19,6 @@ use crate::policy::{AccountDeletionPermit, Act, AsClient, AsTherapist};
 use crate::store::{ActiveAccounts, Store, Written, key};
 use crate::transition::{Access, Actor, Mapping, Refusal, State};
 
-/// Maximum attempts to change a relation under contention.
-const ATTEMPTS: usize = 8;
 /// Relations of an ended account that are ended concurrently: few, so that they don't delay requests of people.
 const CONCURRENCY: usize = 4;
 /// Timeout of delivering the end of a relation to appointments before the client is answered. Recovery delivers it
@@ -166,7 +165,8 @@ impl Ops {
     }
 
     async fn attempt(&self, permit: Act, intent: Intent, claim: IdempotencyClaim<'_>) -> Result<ActionOutcome> {
-        for _ in 0..ATTEMPTS {
+        let mut attempts = Policy::OPTIMISTIC.start(&*self.platform.entropy);
+        while attempts.next().await {
             let now = self.now();
             let (there, invitation) = self.read(permit, intent, now).await?;
             let old = match there {

@@ -8,6 +8,7 @@ use dynamo::{Claim, Idempotency, PageTokens};
 use kernel::{Error, Kind, Result};
 use keyring::Keyring;
 use logins::Logins;
+use retry::Policy;
 
 use crate::hub::Hub;
 use crate::model::{Message, MessageId, Side, Text};
@@ -15,9 +16,6 @@ use crate::people::{Contact, People};
 use crate::policy::Member;
 use crate::store::Store;
 use crate::writers::{Job, Stored, Writers};
-
-/// Maximum retries of a read mark that conflicts with messages being stored.
-const MAX_RETRIES: u32 = 8;
 
 /// Use cases with their dependencies.
 pub(crate) struct Ops {
@@ -76,16 +74,14 @@ impl Ops {
     /// Marks the messages up to this one as read by the caller.
     pub(crate) async fn mark_read(&self, permit: Member, id: MessageId) -> Result<Read> {
         let row = self.store.row(permit, id).await?.ok_or_else(no_message)?;
-        let mut marked = self.store.mark(permit, id, &row).await;
-        for _ in 0..MAX_RETRIES {
-            // The mark conflicts with messages that are being stored. It is idempotent, so it is retried.
-            let Err(error) = &marked else { break };
-            if error.kind() != Kind::Aborted {
-                break;
+        let mut retries = Policy::OPTIMISTIC.start(&*self.platform.entropy);
+        let head = loop {
+            match self.store.mark(permit, id, &row).await {
+                // The mark conflicts with messages that are being stored. It is idempotent, so it is retried.
+                Err(error) if error.kind() == Kind::Aborted && retries.next().await => {}
+                marked => break marked?.ok_or_else(no_message)?,
             }
-            marked = self.store.mark(permit, id, &row).await;
-        }
-        let head = marked?.ok_or_else(no_message)?;
+        };
         let message_id = head.read(permit.side()).unwrap_or_default().to_owned();
         Ok(Read { message_id, unread: head.unread(permit.side()) })
     }

@@ -10,6 +10,7 @@ use dynamo::Claim;
 use dynamo::seal::SealingKey;
 use kernel::{Error, Kind, Result, Timestamp};
 use opentelemetry::trace::FutureExt as _;
+use retry::Policy;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -23,8 +24,6 @@ use crate::store::Store;
 const QUEUE: usize = 1024;
 /// Maximum messages of a batch: with their keys, 65 of the 100 writes that a transaction takes, and 1.3 MB of its 4.
 const MAX_BATCH: usize = 32;
-/// Maximum attempts to store a batch: other replicas write too, and responses get lost.
-const ATTEMPTS: u32 = 10;
 /// Time without messages after which a task ends.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -162,9 +161,9 @@ impl Shared {
 
     /// Stores a batch after the tail, and answers its senders.
     async fn write(&self, pair: Pair, tail: &mut Option<Tail>, mut jobs: Vec<Waiting>) {
-        let mut attempt = 0;
-        while attempt < ATTEMPTS {
-            self.back_off(attempt).await;
+        // Other replicas write too, and responses get lost.
+        let mut attempts = Policy::OPTIMISTIC.start(&*self.platform.entropy);
+        while attempts.next().await {
             jobs.retain(is_wanted);
             if jobs.is_empty() {
                 return;
@@ -183,7 +182,7 @@ impl Shared {
                     self.hub.publish(pair, end.tally.last);
                     return answer(jobs, ids.into_iter().map(|id| Ok(Stored::New(id))));
                 }
-                Ok((_, (Appended::Moved, ..))) => attempt += 1,
+                Ok((_, (Appended::Moved, ..))) => {}
                 Ok((from, (Appended::Claimed(claimed), ..))) => {
                     *tail = Some(from);
                     // From the last to the first, so that indexes stay valid.
@@ -200,17 +199,13 @@ impl Shared {
     /// Appends the messages after a tail. An unknown outcome is resolved by repeating the same append.
     async fn commit(&self, pair: Pair, from: Tail, jobs: &[Waiting]) -> Result<(Appended, Vec<MessageId>, Tail)> {
         let batch = self.compose(pair, from, jobs);
-        let mut attempt = 0;
+        let mut retries = Policy::OPTIMISTIC.start(&*self.platform.entropy);
         loop {
             match self.store.append(&batch).await {
                 Err(error)
                     if matches!(error.kind(), Kind::Unavailable | Kind::Aborted)
-                        && attempt < ATTEMPTS
-                        && jobs.iter().any(is_wanted) =>
-                {
-                    attempt += 1;
-                    self.back_off(attempt).await;
-                }
+                        && jobs.iter().any(is_wanted)
+                        && retries.next().await => {}
                 outcome => {
                     let ids = batch.messages.iter().map(|new| new.id).collect();
                     return outcome.map(|outcome| (outcome, ids, batch.tail()));
@@ -232,15 +227,6 @@ impl Shared {
             New { id, sender, text, key, claim: claim.as_ref().map(|(_, claim)| claim), tally }
         };
         Batch { pair, from: from.tally, messages: jobs.iter().map(new).collect() }
-    }
-
-    /// Waits before a retry, by exponential backoff with jitter. The first attempt doesn't wait.
-    async fn back_off(&self, attempt: u32) {
-        if attempt > 0 {
-            let [random] = self.platform.entropy.array::<1>();
-            let full = Duration::from_millis(10) * 2_u32.pow(attempt.min(5));
-            tokio::time::sleep(full - full / 2 * u32::from(random) / 255).await;
-        }
     }
 }
 

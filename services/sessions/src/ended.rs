@@ -5,7 +5,7 @@ use futures_util::{TryStreamExt as _, stream};
 use kernel::{ClientId, Error, Result, SessionId, TherapistId, Timestamp, UserId};
 
 use crate::model::{Session, State};
-use crate::ops::{Ops, attempts, contended};
+use crate::ops::{Ops, contended};
 use crate::policy::AccountDeletionPermit;
 use crate::slots::freed;
 use crate::store::Written;
@@ -55,7 +55,8 @@ impl Ops {
         at: Timestamp,
         id: SessionId,
     ) -> Result<()> {
-        for attempt in attempts() {
+        let mut attempts = self.attempts();
+        while attempts.next().await {
             let Some(old) = self.store.of_ended_account(permit, id).await? else { return Ok(()) };
             let done = match permit {
                 AccountDeletionPermit::Client(client) => self.without_client(&old, client, at).await?,
@@ -66,7 +67,6 @@ impl Ops {
             if done {
                 return Ok(());
             }
-            self.backoff(attempt).await;
         }
         Err(contended())
     }

@@ -7,6 +7,7 @@ use dynamo::{Claim, Idempotency, PageTokens};
 use kernel::{AppointmentId, Error, Kind, Result, SessionId, Timestamp, UserId, Version};
 use keyring::Keyring;
 use outbox::{Mark, Outbox};
+use retry::{Attempts, Policy};
 use tokio::time::Instant;
 
 use crate::calendar::{self, Busy};
@@ -18,11 +19,6 @@ use crate::store::{Store, Written, session_key};
 use crate::stored::{Keys, Note, NoteSealContext, SealedNotes, Stored, reader};
 use crate::transition::{self, PendingEvent, Step};
 
-/// Maximum attempts of a change under contention for the same session or day.
-const MAX_ATTEMPTS: u32 = 16;
-/// Maximum pause before the second attempt; it doubles with every further one, up to [`MAX_BACKOFF`].
-const INITIAL_BACKOFF: Duration = Duration::from_millis(4);
-const MAX_BACKOFF: Duration = Duration::from_millis(256);
 /// Maximum time a caller waits for the delivery of a stored event. Recovery delivers it otherwise.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -73,7 +69,8 @@ impl Ops {
         }
         let new = self.seal_draft(permit, &draft, &people)?;
         let busy = Busy::of(new.session());
-        for attempt in 0..MAX_ATTEMPTS {
+        let mut attempts = self.attempts();
+        while attempts.next().await {
             let days = self.store.calendar(permit, calendar::days(busy)).await?;
             let days = match days.with(new.session().id, busy) {
                 Ok(days) => days,
@@ -88,7 +85,7 @@ impl Ops {
                     return self.shown(permit, &new, &people);
                 }
                 Written::Replayed(id) => return self.own(context, permit, id).await,
-                Written::Conflict => self.backoff(attempt).await,
+                Written::Conflict => {}
             }
         }
         Err(conflict())
@@ -122,7 +119,8 @@ impl Ops {
         change: &Change,
     ) -> Result<OwnSession> {
         let mut meant = None;
-        for attempt in 0..MAX_ATTEMPTS {
+        let mut attempts = self.attempts();
+        while attempts.next().await {
             let old = self.store.own(permit, id).await?.ok_or_else(no_session)?;
             // Notes written for one reader must not reach another one who arrived meanwhile.
             if change.notes.shared.is_some() && *meant.get_or_insert(reader(old.session())) != reader(old.session()) {
@@ -144,7 +142,7 @@ impl Ops {
                     }
                     return self.shown(permit, &new, &keys);
                 }
-                Written::Conflict | Written::Replayed(_) => self.backoff(attempt).await,
+                Written::Conflict | Written::Replayed(_) => {}
             }
         }
         Err(conflict())
@@ -193,10 +191,12 @@ impl Ops {
 
     /// Removes a session, after subscribers have taken the event of its cancellation.
     pub(crate) async fn delete(&self, context: &Context, permit: Own, id: SessionId) -> Result<()> {
-        for attempt in 0..MAX_ATTEMPTS {
+        let (mut attempts, mut is_known) = (self.attempts(), false);
+        while attempts.next().await {
             let Some(old) = self.store.own(permit, id).await? else {
-                return if attempt == 0 { Err(no_session()) } else { Ok(()) };
+                return if is_known { Ok(()) } else { Err(no_session()) };
             };
+            is_known = true;
             if old.pending().is_some() {
                 self.deliver_pending(context, &old).await?;
             } else if old.session().state.takes_time() {
@@ -205,7 +205,7 @@ impl Ops {
                 let new = Stored::new(session, old.sealed_notes().clone(), self.pending_event(Some(step)));
                 match self.replace(permit, &old, &new).await? {
                     Written::Done => {}
-                    Written::Conflict | Written::Replayed(_) => self.backoff(attempt).await,
+                    Written::Conflict | Written::Replayed(_) => {}
                 }
             } else if self.store.remove(&old).await? {
                 return Ok(());
@@ -274,11 +274,9 @@ impl Ops {
         self.outbox.deliver(&context, &session_key(stored.session().id), event).await.map_err(Error::unavailable)
     }
 
-    /// Waits before the next attempt, with random jitter so that contenders don't collide again.
-    pub(crate) async fn backoff(&self, attempt: u32) {
-        let max = INITIAL_BACKOFF.saturating_mul(1 << attempt.min(10)).min(MAX_BACKOFF);
-        let [byte] = self.platform.entropy.array();
-        tokio::time::sleep(max * u32::from(byte) / 255).await;
+    /// Returns the attempts of a change that races others of the same session or day.
+    pub(crate) fn attempts(&self) -> Attempts<'_> {
+        Policy::OPTIMISTIC.start(&*self.platform.entropy)
     }
 }
 
@@ -294,9 +292,4 @@ fn conflict() -> Error {
 /// Returns the error for a calling service when a session is under contention.
 pub(crate) fn contended() -> Error {
     Error::unavailable("a session keeps changing")
-}
-
-/// Returns the attempts of a change by a service.
-pub(crate) const fn attempts() -> std::ops::Range<u32> {
-    0..MAX_ATTEMPTS
 }

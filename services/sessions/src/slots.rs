@@ -7,7 +7,7 @@ use kernel::{AppointmentId, Result, SessionId, TherapistId, Timestamp};
 
 use crate::calendar::Busy;
 use crate::model::{Booking, Session, State};
-use crate::ops::{Ops, attempts, contended};
+use crate::ops::{Ops, contended};
 use crate::policy::{ClientPermit, Slots};
 use crate::slot::day;
 use crate::store::Written;
@@ -118,7 +118,8 @@ impl Ops {
     /// Books a slot for the first appointment that asks. Idempotent for that appointment.
     pub(crate) async fn reserve(&self, context: &Context, permit: Slots, wanted: Reservation) -> Result<Reserved> {
         let Reservation { session: id, therapist, booking, start } = wanted;
-        for attempt in attempts() {
+        let mut attempts = self.attempts();
+        while attempts.next().await {
             let Some(old) = self.store.slot(permit, id).await?.filter(|old| old.session().therapist == therapist)
             else {
                 return Ok(Reserved::Gone);
@@ -148,7 +149,6 @@ impl Ops {
                 self.announce(context, &new).await;
                 return Ok(Reserved::Booked);
             }
-            self.backoff(attempt).await;
         }
         Err(contended())
     }
@@ -185,7 +185,8 @@ impl Ops {
     /// Releases a slot, if this appointment has it. A pending booking event is dropped, because the appointment has
     /// ended.
     pub(crate) async fn release(&self, permit: Slots, id: SessionId, appointment: AppointmentId) -> Result<()> {
-        for attempt in attempts() {
+        let mut attempts = self.attempts();
+        while attempts.next().await {
             let Some(old) = self.store.slot(permit, id).await? else { return Ok(()) };
             if old.session().state.appointment() != Some(appointment) {
                 return Ok(());
@@ -193,7 +194,6 @@ impl Ops {
             if let Written::Done = self.store.replace(&old, &freed(&old, State::Available), None).await? {
                 return Ok(());
             }
-            self.backoff(attempt).await;
         }
         Err(contended())
     }

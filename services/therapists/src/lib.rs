@@ -63,7 +63,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
         AccountDeletions::new(table.clone(), subscribers, Role::Therapist, platform.clone(), profile_key);
     platform.tasks.spawn(account_deletions.clone().recover(recovery.recovery_interval));
     let probe = bootstrap::probe(&table);
-    let tokens = PageTokens::new(&secrets, "therapists/page-tokens", platform.entropy)?;
+    let tokens = PageTokens::new(&secrets, "therapists/page-tokens", Arc::clone(&platform.entropy))?;
     let idempotency = Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?;
     let ops = Arc::new(Ops {
         store,
@@ -71,7 +71,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
         tokens,
         idempotency,
         logins: Logins::new(auth),
-        clock: platform.clock,
+        platform,
         account_deletions,
     });
     let profiles = TherapistServiceServer::new(Therapists(Arc::clone(&ops)));

@@ -1,20 +1,16 @@
 //! Implements the use cases of therapists' profiles and of the directory.
 
-use std::sync::Arc;
-
 use account_deletion::AccountDeletions;
 use accounts::Accounts;
-use chassis::Context;
+use chassis::{Context, Platform};
 use dynamo::{Claim, Idempotency, PageRequest, PageTokens};
-use kernel::{Clock, Error, Kind, Page, Result, TherapistId, Version};
+use kernel::{Error, Kind, Page, Result, TherapistId, Version};
 use logins::Logins;
+use retry::Policy;
 
 use crate::model::{Filter, Profile, Therapist};
 use crate::policy::{Browse, Names, Own};
 use crate::store::{Added, Store};
-
-/// Maximum attempts of a change without an expected version under contention.
-const ATTEMPTS: usize = 5;
 
 /// The use cases and their dependencies.
 pub(crate) struct Ops {
@@ -23,7 +19,7 @@ pub(crate) struct Ops {
     pub(crate) tokens: PageTokens,
     pub(crate) idempotency: Idempotency,
     pub(crate) logins: Logins,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) platform: Platform,
     pub(crate) account_deletions: AccountDeletions,
 }
 
@@ -67,7 +63,8 @@ impl Ops {
     }
 
     pub(crate) async fn replace(&self, permit: Own, profile: Profile, expected: Option<Version>) -> Result<Therapist> {
-        for _ in 0..ATTEMPTS {
+        let mut attempts = Policy::OPTIMISTIC.start(&*self.platform.entropy);
+        while attempts.next().await {
             let old = self.get(permit.browse(), permit.id()).await?;
             if expected.is_some_and(|expected| expected != old.version) {
                 return Err(Version::stale());
@@ -83,7 +80,7 @@ impl Ops {
     /// it doesn't.
     pub(crate) async fn end(&self, context: &Context, permit: Own) -> Result<()> {
         let deletion_write = |therapist: Therapist| (therapist.version, None);
-        let precondition = self.logins.must_be_open_and_recent(context, self.clock.now());
+        let precondition = self.logins.must_be_open_and_recent(context, self.platform.clock.now());
         self.account_deletions.end(context, permit.id().into(), precondition, deletion_write).await
     }
 }

@@ -79,7 +79,7 @@ impl Engine {
     /// # Panics
     /// If the engine does not start; the panic says why.
     pub async fn client(self) -> dynamo::Client {
-        self.config().await.connect().await
+        self.config().await.connect(crate::entropy::seeded()).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Deterministic randomness.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel::Entropy;
 
@@ -14,6 +15,13 @@ impl SeededEntropy {
     pub const fn new(seed: u64) -> Self {
         Self(Mutex::new(seed))
     }
+}
+
+/// Returns a generator with a seed of its own, so that racing clients don't back off in step.
+#[must_use]
+pub fn seeded() -> Arc<SeededEntropy> {
+    static SEED: AtomicU64 = AtomicU64::new(0);
+    Arc::new(SeededEntropy::new(SEED.fetch_add(1, Ordering::Relaxed)))
 }
 
 impl Entropy for SeededEntropy {

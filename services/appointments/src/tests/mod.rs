@@ -54,7 +54,7 @@ impl World {
         let shared = Arc::new(clock.clone());
         let practice = Practice::start(now).await;
         let tokens = Arc::new(Issuer::generate(shared.clone()).unwrap()).workload("appointments").tokens;
-        let upstream = Upstream::new(&practice.url(), tokens).unwrap();
+        let upstream = Upstream::new(&practice.url(), tokens, kit::entropy::seeded()).unwrap();
         let platform = Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let secrets = Secrets::new(Secret::new([7; 32]), vec![]);
         let events = outbox::Config { recovery_interval: HOUR };

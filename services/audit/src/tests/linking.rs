@@ -142,12 +142,12 @@ async fn head_of_previous_secret_is_renewed(engine: Engine) {
 
 async fn head_renewal_survives_table_outage(engine: Engine) {
     let config = engine.config().await;
-    let world = World::over(config.clone().connect().await).await;
+    let world = World::over(config.clone().connect(kit::entropy::seeded()).await).await;
     let client = world.client();
     world.read_by_therapist(client, 1).await;
     world.link_all(&world.linker(&[1])).await;
     let proxy = Proxy::start(&engine.endpoint().await);
-    let proxied = dynamo::Config { endpoint: Some(proxy.endpoint()), ..config }.connect().await;
+    let proxied = dynamo::Config { endpoint: Some(proxy.endpoint()), ..config }.connect(kit::entropy::seeded()).await;
     let linker = World::over(proxied).await.linker(&[2, 1]);
     for operation in ["Query", "GetItem", "PutItem"] {
         drop(proxy.take_calls());

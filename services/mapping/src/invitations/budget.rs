@@ -6,7 +6,7 @@ use kernel::{Error, Kind, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Maximum invitations of one therapist in any hour.
-pub(crate) const INVITATIONS: usize = 30;
+pub(crate) const INVITATIONS: u32 = 30;
 /// Window of the limit.
 const WINDOW: Duration = Duration::from_secs(3600);
 
@@ -28,7 +28,7 @@ impl Budget {
     pub(crate) fn spend(&self, now: Timestamp) -> Result<Self, Error> {
         let end = |time: Timestamp| time.saturating_add(WINDOW).unwrap_or(Timestamp::MAX);
         let mut times: Vec<_> = self.times.iter().copied().filter(|time| end(*time) > now).collect();
-        if times.len() >= INVITATIONS {
+        if times.len() >= INVITATIONS as usize {
             let free = times.first().map_or(now, |oldest| end(*oldest));
             let wait = Duration::try_from(free.duration_since(now)).unwrap_or(WINDOW);
             let message = "you have sent 30 invitations in an hour: try again later";

@@ -1,9 +1,11 @@
 //! Stores invitations in the table Mappings; [`crate::store`] lists its items.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use dynamo::{Claim, Condition, Item, Key, Read, Table, Transact, Update};
-use kernel::{ClientId, Error, Kind, Result, TherapistId, Timestamp, UserId};
+use kernel::{ClientId, Entropy, Error, Kind, Result, TherapistId, Timestamp, UserId};
+use retry::Policy;
 use serde::{Deserialize, Serialize};
 
 use super::Invitation;
@@ -14,14 +16,17 @@ use crate::store::{ENDED, key, marker_key, marker_partition, partition};
 
 /// Maximum attempts to spend from a budget under contention. Each lost attempt means that another request has spent one
 /// invitation, so the budget is exhausted before the attempts are.
-const ATTEMPTS: usize = INVITATIONS + 1;
+const ATTEMPTS: u32 = INVITATIONS + 1;
 /// Maximum invitations that one list receives.
 const RECEIVED: u16 = 50;
 const BUDGET: &str = "BUDGET";
 
 /// The handle of the table.
-#[derive(Debug, Clone)]
-pub(crate) struct Store(Table);
+#[derive(Clone)]
+pub(crate) struct Store {
+    table: Table,
+    entropy: Arc<dyn Entropy>,
+}
 
 /// State of an invitation's therapist that decides whether the invitation is open.
 #[derive(Debug, Default)]
@@ -74,8 +79,8 @@ pub(crate) fn requested(item: &Item) -> Result<Option<Relation>> {
 }
 
 impl Store {
-    pub(crate) const fn new(table: Table) -> Self {
-        Self(table)
+    pub(crate) const fn new(table: Table, entropy: Arc<dyn Entropy>) -> Self {
+        Self { table, entropy }
     }
 
     /// Counts one more invitation of the therapist.
@@ -84,11 +89,12 @@ impl Store {
     /// RESOURCE_EXHAUSTED when there were too many; ABORTED, UNAVAILABLE or INTERNAL.
     pub(crate) async fn spend(&self, permit: AsTherapist, now: Timestamp) -> Result<()> {
         let key = budget_key(permit.id());
-        let mut budget: Budget = self.0.get(&key, Read::Consistent).await?.unwrap_or_default();
-        for _ in 0..ATTEMPTS {
+        let mut budget: Budget = self.table.get(&key, Read::Consistent).await?.unwrap_or_default();
+        let mut attempts = Policy::OPTIMISTIC.with_attempts(ATTEMPTS).start(&*self.entropy);
+        while attempts.next().await {
             let unchanged =
                 if budget.version == 0 { Condition::absent() } else { Condition::eq("version", budget.version) };
-            match self.0.put(&key, &budget.spend(now)?).when(unchanged).run().await? {
+            match self.table.put(&key, &budget.spend(now)?).when(unchanged).run().await? {
                 Update::Done(_) => return Ok(()),
                 Update::ConditionFailed(there) => budget = there.map(Item::parse).transpose()?.unwrap_or_default(),
             }
@@ -105,12 +111,12 @@ impl Store {
         invitation: Invitation,
         claim: Option<&Claim>,
     ) -> Result<()> {
-        let put = self.0.put(&invitation_key(partition, permit.id()), &Row::new(invitation, None));
+        let put = self.table.put(&invitation_key(partition, permit.id()), &Row::new(invitation, None));
         let Some(claim) = claim else {
             return put.run().await.map(drop);
         };
         if let Transact::Failed(verdicts) =
-            self.0.transact([put.into(), claim.action(&permit.id().to_string())]).await?
+            self.table.transact([put.into(), claim.action(&permit.id().to_string())]).await?
             && let Some(verdict) = verdicts.get(1)
         {
             // The same request was completed before, or the key was used for another one.
@@ -121,17 +127,17 @@ impl Store {
 
     /// Returns the invitations in the partition of an address.
     pub(crate) async fn invitations(&self, _permit: AsClient, partition: &str) -> Result<Vec<Invitation>> {
-        self.0.query(partition).consistent().limit(RECEIVED).page().await?.parse()
+        self.table.query(partition).consistent().limit(RECEIVED).page().await?.parse()
     }
 
     /// Turns an invitation into a request to the client, unless the account has ended or another request has received
     /// it.
     pub(crate) async fn receive(&self, permit: AsClient, partition: &str, invitation: Invitation) -> Result<()> {
         let pair = permit.towards(invitation.inviter).pair();
-        let delete = self.0.delete(&invitation_key(partition, invitation.inviter)).when(is(invitation));
-        let put = self.0.put(&request_key(pair), &Row::new(invitation, Some(pair.client)));
-        let account_check = self.0.check(&marker_key(pair.client.into()), Condition::absent());
-        self.0.transact([put.into(), delete.into(), account_check]).await.map(drop)
+        let delete = self.table.delete(&invitation_key(partition, invitation.inviter)).when(is(invitation));
+        let put = self.table.put(&request_key(pair), &Row::new(invitation, Some(pair.client)));
+        let account_check = self.table.check(&marker_key(pair.client.into()), Condition::absent());
+        self.table.transact([put.into(), delete.into(), account_check]).await.map(drop)
     }
 
     /// Removes an invitation that may not become a request, unless it was sent again.
@@ -141,12 +147,12 @@ impl Store {
         partition: &str,
         invitation: Invitation,
     ) -> Result<()> {
-        self.0.delete(&invitation_key(partition, invitation.inviter)).when(is(invitation)).run().await.map(drop)
+        self.table.delete(&invitation_key(partition, invitation.inviter)).when(is(invitation)).run().await.map(drop)
     }
 
     /// Removes a request by invitation.
     pub(crate) async fn drop_request(&self, permit: Act) -> Result<()> {
-        self.0.delete(&request_key(permit.pair())).run().await.map(drop)
+        self.table.delete(&request_key(permit.pair())).run().await.map(drop)
     }
 
     /// Returns, for each of these therapists, the relation with the client and whether the therapist's account has
@@ -162,7 +168,7 @@ impl Store {
             .flat_map(|therapist| [key(permit.towards(*therapist).pair()), marker_key(UserId::from(*therapist))]);
         let mut relations = Vec::new();
         let mut ended = HashSet::new();
-        for item in self.0.batch_get(keys.collect(), Read::Consistent).await? {
+        for item in self.table.batch_get(keys.collect(), Read::Consistent).await? {
             match item.text("pk").filter(|_| item.text("sk") == Some(ENDED)) {
                 Some(marker) => drop(ended.insert(marker.to_owned())),
                 None => relations.push(Relation::try_from(item)?),
@@ -183,7 +189,7 @@ impl Store {
     pub(crate) async fn read(&self, permit: Act) -> Result<(Option<Relation>, Option<Invitation>)> {
         let keys = vec![key(permit.pair()), request_key(permit.pair())];
         let (mut relation, mut invitation) = (None, None);
-        for item in self.0.batch_get(keys, Read::Consistent).await? {
+        for item in self.table.batch_get(keys, Read::Consistent).await? {
             if item.text("inviter").is_some() {
                 invitation = Some(item.parse::<Row>()?.invitation);
             } else {

@@ -78,9 +78,10 @@ impl Fixture {
         let serving = tokio::spawn(async move { serving.await.unwrap() });
         let config = engine.config().await;
         let proxy = Proxy::start(&engine.endpoint().await);
-        let direct = config.clone().connect().await;
+        let direct = config.clone().connect(kit::entropy::seeded()).await;
         direct.create_or_verify(&[&MAPPINGS]).await.unwrap();
-        let proxied = dynamo::Config { endpoint: Some(proxy.endpoint()), ..config }.connect().await;
+        let proxied =
+            dynamo::Config { endpoint: Some(proxy.endpoint()), ..config }.connect(kit::entropy::seeded()).await;
         let (world, direct) = (World::over(proxied, &address), World::over(direct, &address));
         Self { world, names, proxy, direct, serving }
     }

@@ -47,10 +47,10 @@ impl World {
         let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap());
         let shared = Arc::new(clock.clone());
         let tokens = Arc::new(Issuer::generate(shared.clone()).unwrap()).workload("mapping").tokens;
-        let auth = Upstream::new("http://127.0.0.1:9", tokens.clone()).unwrap();
-        let clients = Upstream::new("http://127.0.0.1:9", tokens.clone()).unwrap();
-        let appointments = Upstream::new("http://127.0.0.1:9", tokens.clone()).unwrap();
-        let therapists = Upstream::new(therapists, tokens).unwrap();
+        let auth = Upstream::new("http://127.0.0.1:9", tokens.clone(), kit::entropy::seeded()).unwrap();
+        let clients = Upstream::new("http://127.0.0.1:9", tokens.clone(), kit::entropy::seeded()).unwrap();
+        let appointments = Upstream::new("http://127.0.0.1:9", tokens.clone(), kit::entropy::seeded()).unwrap();
+        let therapists = Upstream::new(therapists, tokens, kit::entropy::seeded()).unwrap();
         let events = outbox::Config { recovery_interval: DAY };
         let platform = Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let secrets = Secrets::new(Secret::new([7; 32]), vec![]);

@@ -41,7 +41,7 @@ struct World {
 impl World {
     async fn new(engine: Engine) -> Self {
         let engine = engine.config().await;
-        engine.connect().await.create_or_verify(&[&MESSAGES]).await.unwrap();
+        engine.connect(kit::entropy::seeded()).await.create_or_verify(&[&MESSAGES]).await.unwrap();
         let others = Others::default();
         let address = others.serve().await;
         // In the year 2100, so that nothing which expires by this clock has expired by the engines' own.
@@ -63,11 +63,11 @@ impl World {
 
     async fn replica_of(&self, dynamodb: dynamo::Config, clock: &ManualClock, config: Config) -> Arc<Ops> {
         let tokens = Arc::new(Issuer::generate(Arc::new(SystemClock)).unwrap()).workload("messages").tokens;
-        let others = Upstream::new(&self.address, tokens).unwrap();
+        let others = Upstream::new(&self.address, tokens, kit::entropy::seeded()).unwrap();
         let clock = Arc::new(clock.clone());
         let platform = Platform { clock, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let deps = Deps {
-            dynamodb: dynamodb.connect().await,
+            dynamodb: dynamodb.connect(kit::entropy::seeded()).await,
             secrets: Secrets::new(Secret::new([7; 32]), vec![]),
             vault: others.clone(),
             keyring: keyring::Config { data_key_life: Duration::from_secs(30) },

@@ -56,7 +56,7 @@ impl World {
         let clock = ManualClock::new(Timestamp::from_second(NOW).unwrap());
         let shared = Arc::new(clock.clone());
         let tokens = Arc::new(Issuer::generate(shared.clone()).unwrap()).workload("sessions").tokens;
-        let upstream = |url: &str| Upstream::new(url, tokens.clone()).unwrap();
+        let upstream = |url: &str| Upstream::new(url, tokens.clone(), kit::entropy::seeded()).unwrap();
         let peers = Peers::start().await;
         let (deliveries, reaction) = (Deliveries::default(), Arc::new(std::sync::Mutex::new(Reaction::Take)));
         let react = Arc::clone(&reaction);

@@ -18,15 +18,13 @@ use chassis::{Context, Platform};
 use dynamo::{Action, Condition, Item, Key, Read, Table, Transact};
 use kernel::{Error, Result, Role, UserId, Version};
 use outbox::{Mark, Outbox, Subscriber};
+use retry::Policy;
 
 pub use outbox::Config;
 pub use subscribers::{Addresses, SUBSCRIBERS};
 pub use tombstone::{PENDING, Stored, Tombstone};
 
 use crate::tombstone::{NewTombstone, TombstoneEvents};
-
-/// Maximum attempts to write the tombstone under contention.
-const MAX_ATTEMPTS: usize = 5;
 
 /// Deletes the accounts whose profiles one service holds.
 #[derive(Clone)]
@@ -75,7 +73,8 @@ impl AccountDeletions {
     {
         let key = (self.key)(user);
         let (mut precondition, mut refusal) = (Some(precondition), None);
-        for _ in 0..MAX_ATTEMPTS {
+        let mut attempts = Policy::OPTIMISTIC.start(&*self.platform.entropy);
+        while attempts.next().await {
             let (unchanged, also) = match Stored::of(self.table.get_item(&key, Read::Consistent).await?)? {
                 Stored::Tombstone(Tombstone { pending: None }) => return Ok(()),
                 Stored::Tombstone(Tombstone { pending: Some(event) }) => {

@@ -95,7 +95,7 @@ impl World {
             let down = Arc::clone(&down);
             let fails = move || name == "vault" && down.load(Ordering::Relaxed);
             let subscriber = told.subscriber(name, move |_| if fails() { Fail } else { Take }).await;
-            let upstream = Upstream::new(&subscriber.url(), tokens.clone()).unwrap();
+            let upstream = Upstream::new(&subscriber.url(), tokens.clone(), kit::entropy::seeded()).unwrap();
             subscribers.push(outbox::Subscriber { name, upstream });
             listening.push(subscriber);
         }

@@ -2,11 +2,12 @@ use std::future::Future;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::client::Upstream;
 use chassis::identity::{self, AccessTokens, Keys, Workload, WorkloadTokens};
-use chassis::{Platform, Service, config, health, server, telemetry};
+use chassis::{Platform, Service, SystemEntropy, config, health, server, telemetry};
 use clap::CommandFactory as _;
 use dynamo::TableDef;
 use dynamo::secret::Secrets;
@@ -62,7 +63,7 @@ impl ServiceContext {
     /// # Errors
     /// If the address is not `http://host:port`.
     pub fn upstream(&self, address: &str) -> Result<Upstream, BoxError> {
-        Upstream::new(address, self.tokens.clone())
+        Upstream::new(address, self.tokens.clone(), Arc::clone(&self.platform.entropy))
     }
 }
 
@@ -82,14 +83,19 @@ fn command<D: Domain>() -> clap::Command {
     Cli::<D::Config>::command().name(D::NAME).about(D::ABOUT)
 }
 
+/// Connects a command that needs nothing but tables.
+async fn connect(config: &dynamo::Config) -> dynamo::Client {
+    config.connect(Arc::new(SystemEntropy)).await
+}
+
 /// Runs the `main` of a service's own binary.
 pub async fn run<D: Domain>() -> ExitCode {
     let cli = config::read_as::<Cli<D::Config>>(command::<D>());
     let done = match cli.command {
         Command::Serve(serve) => serve_until_shutdown::<D>(*serve).await,
-        Command::CreateTables(config) => tables::<D>(config.connect().await.create_or_verify(D::TABLES).await),
+        Command::CreateTables(config) => tables::<D>(connect(&config).await.create_or_verify(D::TABLES).await),
         Command::Health(Health { listen }) => check_health(listen).await,
-        Command::VerifyTables(config) => tables::<D>(config.connect().await.verify(D::TABLES).await),
+        Command::VerifyTables(config) => tables::<D>(connect(&config).await.verify(D::TABLES).await),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -134,10 +140,10 @@ async fn serve_until_shutdown<D: Domain>(serve: Serve<D::Config>) -> Result<(), 
     let telemetry = telemetry::init(D::NAME, &telemetry)?;
     let platform = Platform::system();
     let secrets = read_secrets(&secrets.secrets_file)?;
-    let dynamodb = dynamodb.connect().await;
+    let dynamodb = dynamodb.connect(platform.entropy.clone()).await;
     dynamodb.verify(D::TABLES).await?;
     let workload = Workload::from_files(&workload, &platform).await?;
-    let auth = Upstream::new(&auth_address, workload.tokens.clone())?;
+    let auth = Upstream::new(&auth_address, workload.tokens.clone(), Arc::clone(&platform.entropy))?;
     let identity = server.identity().clone();
     let context = ServiceContext {
         dynamodb,

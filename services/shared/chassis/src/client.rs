@@ -12,8 +12,8 @@ use std::time::Duration;
 use futures_util::TryFutureExt as _;
 use futures_util::future::{BoxFuture, Either, MapErr};
 use http::{HeaderValue, Uri};
-use kernel::{BoxError, Error};
-use tokio::time::Instant;
+use kernel::{BoxError, Entropy, Error};
+use retry::Policy;
 use tonic::body::Body;
 use tonic::transport::{self, Endpoint};
 use tonic::{Code, Status, TimeoutExpired};
@@ -29,9 +29,6 @@ use crate::telemetry::layer::{RpcClient, RpcClientTelemetry};
 
 use self::balancer::{BalancedChannel, ResolveIntervals};
 
-/// Maximum attempts of an idempotent call.
-const ATTEMPTS: u32 = 3;
-const BACKOFF: Duration = Duration::from_millis(50);
 /// Timeout for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Intervals at which names are resolved: Envoy's (its `dns_refresh_rate`), shorter where something is wrong.
@@ -46,6 +43,7 @@ pub type Transport = RpcClient<WithToken<Channel>>;
 pub struct Upstream {
     transport: Transport,
     budget: Arc<TpsBudget>,
+    entropy: Arc<dyn Entropy>,
 }
 
 impl Upstream {
@@ -53,13 +51,13 @@ impl Upstream {
     ///
     /// # Errors
     /// If the address is not one.
-    pub fn new(address: &str, tokens: WorkloadTokens) -> Result<Self, BoxError> {
+    pub fn new(address: &str, tokens: WorkloadTokens, entropy: Arc<dyn Entropy>) -> Result<Self, BoxError> {
         let channel = channel(address)?;
         let uri: Uri = address.parse()?;
         let telemetry = RpcClientTelemetry::new(uri.host().unwrap_or_default(), uri.port_u16());
         let transport = telemetry.layer(WithToken { inner: channel, tokens });
         // At most a fifth more calls than were made, plus ten a second so that a quiet service may retry at all.
-        Ok(Self { transport, budget: Arc::new(TpsBudget::new(Duration::from_secs(10), 10, 0.2)) })
+        Ok(Self { transport, budget: Arc::new(TpsBudget::new(Duration::from_secs(10), 10, 0.2)), entropy })
     }
 
     /// Calls an RPC within a context. It may be called more than once: every RPC between services states in its proto
@@ -77,7 +75,8 @@ impl Upstream {
         Fut: Future<Output = Result<tonic::Response<R>, Status>>,
     {
         self.budget.deposit();
-        let mut attempt = 1;
+        let mut attempts = Policy::CALL.start(&*self.entropy);
+        attempts.next().await;
         loop {
             let answer = rpc(self.transport.clone(), context.outgoing(message.clone()));
             let Ok(answer) = tokio::time::timeout_at(context.deadline, answer).await else {
@@ -89,13 +88,11 @@ impl Upstream {
             };
             // Shed load was refused before anything was done for it; another replica may have room.
             let is_transient = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
-            let may_retry = is_transient && attempt < ATTEMPTS;
-            let pause = BACKOFF * 2_u32.pow(attempt - 1);
-            if !may_retry || Instant::now() + pause >= context.deadline || !self.budget.withdraw() {
+            let may_retry = is_transient && attempts.remain() && self.budget.withdraw();
+            let at_least = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            if !may_retry || !attempts.next_within(context.deadline, at_least).await {
                 return Err(upstream_error(status));
             }
-            tokio::time::sleep(pause).await;
-            attempt += 1;
         }
     }
 }

@@ -3,15 +3,15 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
 use kernel::{Error, Result};
 
-use crate::call::{backoff, traced};
+use retry::Policy;
+
+use crate::call::traced;
 use crate::fault::Rejection;
 use crate::item::{Attributes, Item, Key};
 use crate::table::{Read, Table};
 
 /// Maximum keys in one BatchGetItem.
 const MAX_KEYS: usize = 100;
-/// Maximum calls for a key that DynamoDB leaves unprocessed. The largest items need three.
-const MAX_ATTEMPTS: u32 = 5;
 
 /// Returns the items with these keys, in no promised order; missing ones are left out. One call for each hundred keys.
 pub(crate) async fn get(table: &Table, mut keys: Vec<Key>, read: Read) -> Result<Vec<Item>> {
@@ -21,11 +21,10 @@ pub(crate) async fn get(table: &Table, mut keys: Vec<Key>, read: Read) -> Result
     let mut items = Vec::with_capacity(keys.len());
     for chunk in keys.chunks(MAX_KEYS) {
         let mut left = chunk.iter().map(|key| key.attributes(table.def)).collect();
-        for attempt in 0..MAX_ATTEMPTS {
-            // DynamoDB leaves keys unprocessed when the answer gets too large or the table is throttled.
-            if attempt > 0 {
-                tokio::time::sleep(backoff(attempt)).await;
-            }
+        // DynamoDB leaves keys unprocessed when the answer gets too large (the largest items need three calls) or the table is
+        // throttled.
+        let mut attempts = Policy::DYNAMODB.start(&*table.entropy);
+        while attempts.next().await {
             left = get_chunk(table, left, read, &mut items).await?;
             if left.is_empty() {
                 break;

@@ -7,9 +7,10 @@ use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::ConsumedCapacity;
-use kernel::{Error, Kind};
+use kernel::{Entropy, Error, Kind};
 use opentelemetry::metrics::Histogram;
 use opentelemetry::{Array, KeyValue, StringValue, Value, global};
+use retry::Policy;
 use tracing::{Instrument as _, Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -137,35 +138,21 @@ impl Intercept for Attempts {
     }
 }
 
-/// Maximum attempts of a write that conflicts with a transaction. The SDK does not retry these.
-const CONFLICT_ATTEMPTS: u32 = 4;
-
 /// Retries a write with backoff while it conflicts with transactions on the same items.
 ///
 /// # Errors
-/// ABORTED (`CONFLICT`) when the last attempt conflicts too; every other rejection as it is.
-pub(crate) async fn retry_conflicts<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, Rejection>
+/// ABORTED (`CONFLICT`), for the caller to retry, when the conflicts don't end; every other rejection as it is.
+pub(crate) async fn retry_conflicts<T, F>(entropy: &dyn Entropy, mut call: impl FnMut() -> F) -> Result<T, Rejection>
 where
     F: Future<Output = Result<T, Rejection>>,
 {
-    for round in 0..CONFLICT_ATTEMPTS {
-        if round > 0 {
-            tokio::time::sleep(backoff(round)).await;
-        }
-        match attempt().await {
+    let mut attempts = Policy::DYNAMODB.start(entropy);
+    while attempts.next().await {
+        match call().await {
             Err(Rejection::Conflict) => {}
             outcome => return outcome,
         }
     }
     let message = "somebody else is changing the same thing right now; repeat the request";
     Err(Rejection::Fault(Error::new(Kind::Aborted, "CONFLICT", message).retry_after(Duration::from_secs(1))))
-}
-
-/// Returns the backoff before a retry: 10 ms, 20 ms, 40 ms and so on, each shortened at random by up to half (jitter).
-pub(crate) fn backoff(round: u32) -> Duration {
-    let full = Duration::from_millis(5) * 2_u32.saturating_pow(round);
-    let mut byte = [0_u8];
-    // Without randomness the wait is merely less well spread.
-    let _ = aws_lc_rs::rand::fill(&mut byte);
-    full - full / 2 * u32::from(byte[0]) / 255
 }

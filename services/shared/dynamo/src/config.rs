@@ -9,6 +9,8 @@ use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
+use kernel::Entropy;
+
 use crate::Table;
 use crate::def::TableDef;
 use crate::erasure::Erasure;
@@ -110,11 +112,11 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Returns a client with these settings. Sends nothing yet.
+    /// Returns a client with these settings, whose backoff is spread by `entropy`. Sends nothing yet.
     ///
     /// An endpoint on the loopback interface is an emulator: it gets the access key alone. Every other gets credentials
     /// of the usual chain: environment, profile, web identity, container, instance.
-    pub async fn connect(&self) -> Client {
+    pub async fn connect(&self, entropy: Arc<dyn Entropy>) -> Client {
         let http =
             aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
         let timeouts = TimeoutConfig::builder()
@@ -141,7 +143,7 @@ impl Config {
             loader = loader.credentials_provider(Credentials::new(key, "local", None, None, "loopback"));
         }
         let sdk = aws_sdk_dynamodb::Client::new(&loader.load().await);
-        Client { sdk, prefix: self.table_prefix.as_str().into(), erasure: None }
+        Client { sdk, prefix: self.table_prefix.as_str().into(), erasure: None, entropy }
     }
 
     /// Returns true if the endpoint is on the loopback interface.
@@ -152,11 +154,18 @@ impl Config {
 }
 
 /// A connection to DynamoDB. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     pub(crate) sdk: aws_sdk_dynamodb::Client,
     prefix: Arc<str>,
     erasure: Option<Arc<dyn Erasure>>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -169,7 +178,13 @@ impl Client {
     /// Returns the handle of a table. Sends nothing.
     #[must_use]
     pub fn table(&self, def: &'static TableDef) -> Table {
-        Table { sdk: self.sdk.clone(), name: self.name(def).into(), def, erasure: self.erasure.clone() }
+        Table {
+            sdk: self.sdk.clone(),
+            name: self.name(def).into(),
+            def,
+            erasure: self.erasure.clone(),
+            entropy: self.entropy.clone(),
+        }
     }
 
     /// Returns the full name of a table: the prefix and its own name.

@@ -17,8 +17,8 @@
 //!     version: u64,
 //! }
 //!
-//! # async fn example() -> std::result::Result<(), Box<dyn std::error::Error>> {
-//! let client = Config::default().connect().await;
+//! # async fn example(entropy: std::sync::Arc<dyn kernel::Entropy>) -> std::result::Result<(), Box<dyn std::error::Error>> {
+//! let client = Config::default().connect(entropy).await;
 //! client.create_or_verify(&[&PETS]).await?;
 //! let pets = client.table(&PETS);
 //! let key = Key::new("OWNER#7", "PET#rex");

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
-use kernel::Result;
+use kernel::{Entropy, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -26,12 +26,19 @@ pub enum Read {
 }
 
 /// The handle of one table. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Table {
     pub(crate) sdk: aws_sdk_dynamodb::Client,
     pub(crate) name: Arc<str>,
     pub(crate) def: &'static TableDef,
     pub(crate) erasure: Option<Arc<dyn Erasure>>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Table").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Table {

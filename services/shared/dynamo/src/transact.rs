@@ -87,7 +87,7 @@ pub(crate) async fn transact(table: &Table, actions: Vec<Action>) -> Result<Tran
         .set_transact_items(Some(items))
         .return_consumed_capacity(ReturnConsumedCapacity::Total);
     // The SDK sends a token with each call, so that an attempt it repeats is not done twice.
-    let outcome = retry_conflicts(|| {
+    let outcome = retry_conflicts(&*table.entropy, || {
         let call = request.clone().send();
         async {
             match traced("TransactWriteItems", &table.name, |output| output.consumed_capacity(), call).await {

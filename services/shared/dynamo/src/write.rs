@@ -74,7 +74,7 @@ impl PutRequest {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         let attempts = Attempts::default();
-        let outcome = retry_conflicts(|| {
+        let outcome = retry_conflicts(&*table.entropy, || {
             let call = request.clone().customize().interceptor(attempts.clone()).send();
             traced("PutItem", &table.name, |output| output.consumed_capacity.as_slice(), call)
         })
@@ -148,7 +148,7 @@ impl UpdateRequest {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         let attempts = Attempts::default();
-        let outcome = retry_conflicts(|| {
+        let outcome = retry_conflicts(&*table.entropy, || {
             let call = request.clone().customize().interceptor(attempts.clone()).send();
             traced("UpdateItem", &table.name, |output| output.consumed_capacity.as_slice(), call)
         })
@@ -260,7 +260,7 @@ impl DeleteRequest {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         let attempts = Attempts::default();
-        let outcome = retry_conflicts(|| {
+        let outcome = retry_conflicts(&*table.entropy, || {
             let call = request.clone().customize().interceptor(attempts.clone()).send();
             traced("DeleteItem", &table.name, |output| output.consumed_capacity.as_slice(), call)
         })

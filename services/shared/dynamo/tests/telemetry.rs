@@ -35,10 +35,10 @@ async fn call_emits_one_span_and_one_metric_without_item_data() {
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).unwrap();
 
     let mut config = Engine::Embedded.config().await;
-    config.connect().await.create_or_verify(&[&SECRETS]).await.unwrap();
+    config.connect(kit::entropy::seeded()).await.create_or_verify(&[&SECRETS]).await.unwrap();
     let proxy = Proxy::start(&Engine::Embedded.endpoint().await);
     config.endpoint = Some(proxy.endpoint());
-    let table = config.connect().await.table(&SECRETS);
+    let table = config.connect(kit::entropy::seeded()).await.table(&SECRETS);
     let key = Key::new("anna@example.org", "whisper");
     spans.reset();
 

@@ -128,7 +128,8 @@ async fn world() -> World {
     let workload = Arc::new(Issuer::generate(Arc::clone(&platform.clock)).unwrap()).workload("sessions");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let running = server::start(service, listener, &config.server, people, workload.verifier).await.unwrap();
-    let upstream = Upstream::new(&format!("http://{}", running.address()), workload.tokens).unwrap();
+    let upstream =
+        Upstream::new(&format!("http://{}", running.address()), workload.tokens, kit::entropy::seeded()).unwrap();
     let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap());
     let platform = Platform { clock: Arc::new(clock.clone()), ..platform };
     let keyring = Keyring::new(upstream, &config.keyring, &platform);
@@ -176,7 +177,7 @@ async fn key_opens_content_sealed_with_it() {
     static TABLE: TableDef = TableDef { name: "Things", key: KeyDef::PK_SK, indexes: &[], ttl: None };
     let World { keyring, .. } = world().await;
     let dynamodb = dynamo::Config { endpoint: Some("http://127.0.0.1:1".to_owned()), ..dynamo::Config::default() };
-    let (table, key) = (dynamodb.connect().await.table(&TABLE), Key::new("a", "b"));
+    let (table, key) = (dynamodb.connect(kit::entropy::seeded()).await.table(&TABLE), Key::new("a", "b"));
     let place = Place { table: &table, key: &key, attribute: "note", version: 1 };
     let sealed = SealingKey::new(&[7; 32]).unwrap().seal(&place, b"text", &*Platform::system().entropy).unwrap();
     let held = keyring.key(&context(), person(1)).await.unwrap().unwrap();

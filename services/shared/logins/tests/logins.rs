@@ -37,7 +37,7 @@ impl LoginService for Auth {
 
 fn logins(url: &str) -> Logins {
     let tokens = Arc::new(Issuer::generate(Arc::new(SystemClock)).unwrap()).workload("mapping").tokens;
-    Logins::new(Upstream::new(url, tokens).unwrap())
+    Logins::new(Upstream::new(url, tokens, kit::entropy::seeded()).unwrap())
 }
 
 async fn auth() -> Logins {

@@ -24,9 +24,9 @@ async fn dynamodb(engine: Engine) -> dynamo::Client {
 async fn through_proxy(engine: Engine) -> (Proxy, dynamo::Client, dynamo::Client) {
     let config = engine.config().await;
     let proxy = Proxy::start(&engine.endpoint().await);
-    let direct = config.clone().connect().await;
+    let direct = config.clone().connect(kit::entropy::seeded()).await;
     direct.create_or_verify(&[&DATA_KEYS]).await.unwrap();
-    let proxied = dynamo::Config { endpoint: Some(proxy.endpoint()), ..config }.connect().await;
+    let proxied = dynamo::Config { endpoint: Some(proxy.endpoint()), ..config }.connect(kit::entropy::seeded()).await;
     (proxy, proxied, direct)
 }
 

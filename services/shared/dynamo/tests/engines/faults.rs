@@ -27,7 +27,7 @@ struct World {
 /// A table behind a proxy, with a client of short timeouts.
 async fn world_with_short_timeouts(engine: Engine) -> World {
     let config = engine.config().await;
-    made(&config.connect().await).await;
+    made(&config.connect(kit::entropy::seeded()).await).await;
     let proxy = Proxy::start(&engine.endpoint().await);
     let config = Config {
         endpoint: Some(proxy.endpoint()),
@@ -35,16 +35,16 @@ async fn world_with_short_timeouts(engine: Engine) -> World {
         operation_timeout: OPERATION,
         ..config
     };
-    let table = config.connect().await.table(&crate::support::THINGS);
+    let table = config.connect(kit::entropy::seeded()).await.table(&crate::support::THINGS);
     World { proxy, table }
 }
 
 /// A table behind a proxy, with a client of the default timeouts, which an engine under load needs.
 async fn world_with_default_timeouts(engine: Engine) -> World {
     let config = engine.config().await;
-    made(&config.connect().await).await;
+    made(&config.connect(kit::entropy::seeded()).await).await;
     let proxy = Proxy::start(&engine.endpoint().await);
-    let client: Client = Config { endpoint: Some(proxy.endpoint()), ..config }.connect().await;
+    let client: Client = Config { endpoint: Some(proxy.endpoint()), ..config }.connect(kit::entropy::seeded()).await;
     World { proxy, table: client.table(&crate::support::THINGS) }
 }
 

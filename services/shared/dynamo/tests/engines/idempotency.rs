@@ -154,7 +154,7 @@ async fn record_holds_no_request_content(engine: Engine) {
 #[tokio::test]
 async fn key_must_be_1_to_255_printable_ascii() {
     let table = dynamo::Config { endpoint: Some("http://127.0.0.1:1".to_owned()), ..dynamo::Config::default() };
-    let table = table.connect().await.table(&crate::support::THINGS);
+    let table = table.connect(kit::entropy::seeded()).await.table(&crate::support::THINGS);
     let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
     let records = Idempotency::new(table, &secrets(&[1]), clock).unwrap();
     for good in ["k", "550e8400-e29b-41d4-a716-446655440000", " ~", &"x".repeat(255)] {

@@ -44,7 +44,7 @@ async fn verification_names_each_difference_and_remedy(engine: Engine) {
         ttl: Some("expires"),
     };
     let config = engine.config().await;
-    let client = config.connect().await;
+    let client = config.connect(kit::entropy::seeded()).await;
     client.create_or_verify(&[&MADE]).await.unwrap();
     client.verify(&[&MADE]).await.unwrap();
     let table = format!("{}Table", config.table_prefix);
@@ -74,7 +74,7 @@ async fn verification_names_each_difference_and_remedy(engine: Engine) {
 
 async fn missing_table_is_named(engine: Engine) {
     let config = engine.config().await;
-    let client = config.connect().await;
+    let client = config.connect(kit::entropy::seeded()).await;
     let error = client.verify(&[&THINGS]).await.unwrap_err();
     assert!(error.to_string().contains(&format!("{}Things is missing: create it", config.table_prefix)), "{error}");
     let error = client.table(&THINGS).ping().await.unwrap_err();

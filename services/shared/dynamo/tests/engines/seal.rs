@@ -98,9 +98,9 @@ async fn batch_get_returns_existing_items(engine: Engine) {
 
 async fn oversized_batch_get_is_complete(engine: Engine) {
     let config = engine.config().await;
-    let table = crate::support::made(&config.connect().await).await;
+    let table = crate::support::made(&config.connect(kit::entropy::seeded()).await).await;
     let proxy = Proxy::start(&engine.endpoint().await);
-    let proxied = dynamo::Config { endpoint: Some(proxy.endpoint()), ..config }.connect().await;
+    let proxied = dynamo::Config { endpoint: Some(proxy.endpoint()), ..config }.connect(kit::entropy::seeded()).await;
     let keys: Vec<_> = (0..60).map(|number| key(&format!("{number:02}"))).collect();
     // 20 MB: one answer holds 16.
     let name = "n".repeat(350_000);

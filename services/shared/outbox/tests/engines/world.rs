@@ -88,7 +88,7 @@ impl World {
     pub(crate) fn outbox(&self) -> Outbox {
         let mut named = NAMES.into_iter().zip(&self.subscribers).map(|(name, subscriber)| outbox::Subscriber {
             name,
-            upstream: Upstream::new(&subscriber.url(), self.tokens.clone()).unwrap(),
+            upstream: Upstream::new(&subscriber.url(), self.tokens.clone(), kit::entropy::seeded()).unwrap(),
         });
         let first = named.by_ref().take(1).collect();
         Outbox::in_stages(self.table.clone(), vec![first, named.collect()], Notes)
