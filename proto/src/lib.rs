@@ -5,6 +5,7 @@
 //! says which services it calls.
 
 mod ends;
+pub mod registry;
 
 /// A package of the protos, with the code that is generated from it.
 macro_rules! package {

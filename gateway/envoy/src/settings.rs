@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use kernel::{HostPattern, Hosts, Origin};
+use proto::registry::{self, ServiceEntry};
 
 use crate::Error;
 
@@ -152,19 +153,6 @@ impl std::str::FromStr for Upstream {
     }
 }
 
-/// The services with routable RPCs, and their default ports.
-const SERVICES: [(&str, u16); 9] = [
-    ("auth", 50051),
-    ("clients", 50052),
-    ("therapists", 50053),
-    ("mapping", 50055),
-    ("journals", 50056),
-    ("audit", 50057),
-    ("sessions", 50058),
-    ("appointments", 50059),
-    ("messages", 50060),
-];
-
 /// The largest message that services take, in bytes.
 pub const MAX_BODY: u32 = 1024 * 1024;
 
@@ -188,16 +176,19 @@ impl Settings {
     #[must_use]
     pub fn of(target: Target) -> Self {
         let is_local = target == Target::Local;
-        let upstream = |name: &str, port| {
-            let host = if is_local { Ipv4Addr::LOCALHOST.to_string() } else { name.to_owned() };
+        let upstream = |service: ServiceEntry| {
+            let host = if is_local { Ipv4Addr::LOCALHOST.to_string() } else { service.name.to_owned() };
             // In containers every service has a network of its own, and all the same port.
-            (name.to_owned(), Upstream { host, port: if is_local { port } else { SERVICES[0].1 } })
+            let port = if is_local { service.port } else { registry::AUTH.port };
+            (service.name.to_owned(), Upstream { host, port })
         };
+        // vault has no RPC that a front routes.
+        let routed = registry::SERVICES.into_iter().filter(|service| *service != registry::VAULT);
         // Beside the embedded front, which has 8080 on a laptop.
         let listen = if is_local { (Ipv4Addr::LOCALHOST, 8081) } else { (Ipv4Addr::UNSPECIFIED, 8080) };
         Self {
             descriptor_set: Cow::Borrowed(proto::ENVOY_DESCRIPTOR_SET),
-            upstreams: SERVICES.map(|(name, port)| upstream(name, port)).into(),
+            upstreams: routed.map(upstream).collect(),
             listen: listen.into(),
             admin_port: 9901,
             directory: if is_local { "." } else { "/etc/envoy" }.to_owned(),

@@ -12,7 +12,7 @@ pub struct Config {
     pub listen: SocketAddr,
 
     /// Port of the first service on 127.0.0.1; the others follow. 0 for any free ports.
-    #[arg(long, env = "MESH_SERVICES_PORT", default_value_t = 50051)]
+    #[arg(long, env = "MESH_SERVICES_PORT", default_value_t = proto::registry::AUTH.port)]
     pub services_port: u16,
 
     /// Settings of the storage.

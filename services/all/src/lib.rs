@@ -9,4 +9,4 @@ mod services;
 
 pub use config::{Config, Storage};
 pub use mesh::{Mesh, take_access_key};
-pub use services::{SERVICES, TABLES};
+pub use services::TABLES;

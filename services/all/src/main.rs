@@ -14,7 +14,8 @@ use chassis::{Platform, config, telemetry};
 use clap::{Parser, Subcommand};
 use dynamo::secret::Secrets;
 use kernel::{BoxError, ClientId, SystemClock};
-use mesh::{Config, Mesh, SERVICES, TABLES, demo, take_access_key};
+use mesh::{Config, Mesh, TABLES, demo, take_access_key};
+use proto::registry;
 
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -221,7 +222,7 @@ fn absolute(path: &Path) -> String {
 
 /// Returns the workloads that have a token: the services and the front.
 fn workloads() -> impl Iterator<Item = &'static str> {
-    SERVICES.into_iter().chain([FRONT])
+    registry::NAMES.into_iter().chain([FRONT])
 }
 
 fn write_workload_keys(dir: &Path, days: u32) -> Result<(), BoxError> {

@@ -11,23 +11,10 @@ use dynamo::TableDef;
 use dynamo::secret::Secrets;
 use kernel::BoxError;
 use outbox::Subscriber;
+use proto::registry;
 use tokio::net::TcpListener;
 
 use crate::Config;
-
-/// Every service, in the order of their ports. auth is the first to start: the others ask it for keys.
-pub const SERVICES: [&str; 10] = [
-    auth::NAME,
-    clients::NAME,
-    therapists::NAME,
-    vault::NAME,
-    mapping::NAME,
-    journals::NAME,
-    audit::NAME,
-    sessions::NAME,
-    appointments::NAME,
-    messages::NAME,
-];
 
 /// Every table of the mesh.
 pub const TABLES: &[&TableDef] = &[
@@ -62,7 +49,7 @@ struct Listeners(Vec<(&'static str, SocketAddr, TcpListener)>);
 impl Listeners {
     async fn bind(config: &Config) -> Result<Self, BoxError> {
         let mut bound = Vec::new();
-        for (number, name) in (0_u16..).zip(SERVICES) {
+        for (number, name) in (0_u16..).zip(registry::NAMES) {
             let port = match config.services_port {
                 0 => 0,
                 first => first.saturating_add(number),

@@ -39,7 +39,7 @@ use crate::slots::{Mapping, Sessions};
 use crate::store::Store;
 
 /// The name of the service.
-pub const NAME: &str = "appointments";
+pub const NAME: &str = proto::registry::APPOINTMENTS.name;
 
 /// Dependencies of the service.
 #[derive(Debug)]

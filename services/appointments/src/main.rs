@@ -15,11 +15,11 @@ struct Appointments;
 #[command(next_help_heading = "Other services")]
 struct Settings {
     /// Address of the mapping service.
-    #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = "http://127.0.0.1:50055")]
+    #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = proto::registry::MAPPING.address)]
     mapping_address: String,
 
     /// Address of the sessions service.
-    #[arg(long, env = "MESH_SESSIONS_ADDRESS", default_value = "http://127.0.0.1:50058")]
+    #[arg(long, env = "MESH_SESSIONS_ADDRESS", default_value = proto::registry::SESSIONS.address)]
     sessions_address: String,
 
     #[command(flatten)]

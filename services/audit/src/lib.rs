@@ -52,7 +52,7 @@ use crate::service::Audit;
 use crate::store::Store;
 
 /// The name of the service.
-pub const NAME: &str = "audit";
+pub const NAME: &str = proto::registry::AUDIT.name;
 
 /// Settings of the linker.
 #[derive(Debug, Clone, clap::Args)]

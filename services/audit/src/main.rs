@@ -17,7 +17,7 @@ struct Settings {
     #[arg(
         long,
         env = "MESH_THERAPISTS_ADDRESS",
-        default_value = "http://127.0.0.1:50053",
+        default_value = proto::registry::THERAPISTS.address,
         help_heading = "Other services"
     )]
     therapists_address: String,

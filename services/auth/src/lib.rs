@@ -43,7 +43,7 @@ use crate::store::{Store, Subjects};
 use crate::token::{AccessSigner, RefreshTokens, SigningKeys};
 
 /// The name of the service.
-pub const NAME: &str = "auth";
+pub const NAME: &str = proto::registry::AUTH.name;
 
 /// Dependencies of the service.
 #[derive(Debug)]

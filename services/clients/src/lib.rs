@@ -34,7 +34,7 @@ use crate::service::{Clients, Names};
 use crate::store::{Store, profile_key};
 
 /// The name of the service.
-pub const NAME: &str = "clients";
+pub const NAME: &str = proto::registry::CLIENTS.name;
 
 /// Dependencies of the service.
 #[derive(Debug)]

@@ -39,7 +39,7 @@ use crate::service::Journals;
 use crate::store::Store;
 
 /// The name of the service.
-pub const NAME: &str = "journals";
+pub const NAME: &str = proto::registry::JOURNALS.name;
 
 /// Dependencies of the service.
 #[derive(Debug)]

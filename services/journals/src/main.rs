@@ -15,15 +15,15 @@ struct Journals;
 #[group(skip)]
 struct Config {
     /// Address of the vault service, for the keys that entries are sealed with.
-    #[arg(long, env = "MESH_VAULT_ADDRESS", default_value = "http://127.0.0.1:50054")]
+    #[arg(long, env = "MESH_VAULT_ADDRESS", default_value = proto::registry::VAULT.address)]
     vault_address: String,
 
     /// Address of the mapping service, for the clients' consent.
-    #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = "http://127.0.0.1:50055")]
+    #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = proto::registry::MAPPING.address)]
     mapping_address: String,
 
     /// Address of the audit service, for the access log.
-    #[arg(long, env = "MESH_AUDIT_ADDRESS", default_value = "http://127.0.0.1:50057")]
+    #[arg(long, env = "MESH_AUDIT_ADDRESS", default_value = proto::registry::AUDIT.address)]
     audit_address: String,
 
     #[command(flatten)]

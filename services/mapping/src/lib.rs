@@ -44,7 +44,7 @@ use crate::service::Services;
 use crate::store::{Endings, Store};
 
 /// The name of the service.
-pub const NAME: &str = "mapping";
+pub const NAME: &str = proto::registry::MAPPING.name;
 
 /// Dependencies of the service.
 #[derive(Debug)]

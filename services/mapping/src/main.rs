@@ -15,15 +15,15 @@ struct Mapping;
 #[command(next_help_heading = "Other services")]
 struct Settings {
     /// Address of the clients service.
-    #[arg(long, env = "MESH_CLIENTS_ADDRESS", default_value = "http://127.0.0.1:50052")]
+    #[arg(long, env = "MESH_CLIENTS_ADDRESS", default_value = proto::registry::CLIENTS.address)]
     clients_address: String,
 
     /// Address of the therapists service.
-    #[arg(long, env = "MESH_THERAPISTS_ADDRESS", default_value = "http://127.0.0.1:50053")]
+    #[arg(long, env = "MESH_THERAPISTS_ADDRESS", default_value = proto::registry::THERAPISTS.address)]
     therapists_address: String,
 
     /// Address of the appointments service.
-    #[arg(long, env = "MESH_APPOINTMENTS_ADDRESS", default_value = "http://127.0.0.1:50059")]
+    #[arg(long, env = "MESH_APPOINTMENTS_ADDRESS", default_value = proto::registry::APPOINTMENTS.address)]
     appointments_address: String,
 
     #[command(flatten)]

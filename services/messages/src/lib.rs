@@ -43,7 +43,7 @@ use crate::store::Store;
 use crate::writers::Writers;
 
 /// The name of the service.
-pub const NAME: &str = "messages";
+pub const NAME: &str = proto::registry::MESSAGES.name;
 
 /// Dependencies of the service.
 #[derive(Debug)]

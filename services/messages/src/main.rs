@@ -15,19 +15,19 @@ struct Messages;
 #[group(skip)]
 struct Config {
     /// Address of the clients service, for their names.
-    #[arg(long, env = "MESH_CLIENTS_ADDRESS", default_value = "http://127.0.0.1:50052")]
+    #[arg(long, env = "MESH_CLIENTS_ADDRESS", default_value = proto::registry::CLIENTS.address)]
     clients_address: String,
 
     /// Address of the therapists service, for their names.
-    #[arg(long, env = "MESH_THERAPISTS_ADDRESS", default_value = "http://127.0.0.1:50053")]
+    #[arg(long, env = "MESH_THERAPISTS_ADDRESS", default_value = proto::registry::THERAPISTS.address)]
     therapists_address: String,
 
     /// Address of the vault service, for the keys that messages are sealed with.
-    #[arg(long, env = "MESH_VAULT_ADDRESS", default_value = "http://127.0.0.1:50054")]
+    #[arg(long, env = "MESH_VAULT_ADDRESS", default_value = proto::registry::VAULT.address)]
     vault_address: String,
 
     /// Address of the mapping service, for permission to write to somebody.
-    #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = "http://127.0.0.1:50055")]
+    #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = proto::registry::MAPPING.address)]
     mapping_address: String,
 
     #[command(flatten)]

@@ -46,7 +46,7 @@ use crate::service::Sessions;
 use crate::store::{Bookings, Store};
 
 /// Name of the service.
-pub const NAME: &str = "sessions";
+pub const NAME: &str = proto::registry::SESSIONS.name;
 
 /// Dependencies of the service.
 #[derive(Debug)]

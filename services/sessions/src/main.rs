@@ -15,15 +15,15 @@ struct Sessions;
 #[group(skip)]
 struct Config {
     /// Address of the vault service, for the keys that notes are sealed with.
-    #[arg(long, env = "MESH_VAULT_ADDRESS", default_value = "http://127.0.0.1:50054")]
+    #[arg(long, env = "MESH_VAULT_ADDRESS", default_value = proto::registry::VAULT.address)]
     vault_address: String,
 
     /// Address of the mapping service, for the relations of clients and therapists.
-    #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = "http://127.0.0.1:50055")]
+    #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = proto::registry::MAPPING.address)]
     mapping_address: String,
 
     /// Address of the appointments service, which receives the events of slots.
-    #[arg(long, env = "MESH_APPOINTMENTS_ADDRESS", default_value = "http://127.0.0.1:50059")]
+    #[arg(long, env = "MESH_APPOINTMENTS_ADDRESS", default_value = proto::registry::APPOINTMENTS.address)]
     appointments_address: String,
 
     #[command(flatten)]

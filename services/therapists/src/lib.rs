@@ -32,7 +32,7 @@ use crate::service::{Names, Therapists};
 use crate::store::{Store, profile_key};
 
 /// The name of the service.
-pub const NAME: &str = "therapists";
+pub const NAME: &str = proto::registry::THERAPISTS.name;
 
 /// Dependencies of the service.
 #[derive(Debug)]

@@ -41,7 +41,7 @@ use crate::service::Services;
 use crate::store::Store;
 
 /// Name of the service.
-pub const NAME: &str = "vault";
+pub const NAME: &str = proto::registry::VAULT.name;
 
 /// Dependencies of the service.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use chassis::identity::{Issuer, KeySet, Keys, WorkloadVerifier};
 use kernel::SystemClock;
-use mesh::SERVICES;
+use proto::registry::NAMES;
 use serde_json::{Value, json};
 
 use crate::manifests::{items, words};
@@ -39,7 +39,7 @@ impl Compose {
     }
 
     fn of_mesh(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.services().filter(|(name, _)| SERVICES.contains(name))
+        self.services().filter(|(name, _)| NAMES.contains(name))
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn health_check(name: &str) -> Vec<String> {
 #[test]
 fn compose_runs_all_services_gateway_and_dynamodb() {
     let found: BTreeSet<_> = read().services().map(|(name, _)| name).collect();
-    let expected = SERVICES.into_iter().chain(["prepare", "tables", "dynamodb", "gateway"]).collect();
+    let expected = NAMES.into_iter().chain(["prepare", "tables", "dynamodb", "gateway"]).collect();
     assert_eq!(found, expected);
     for (name, service) in read().of_mesh() {
         assert_eq!(service["build"]["args"], json!({"SERVICE": name}));
@@ -105,8 +105,8 @@ fn only_gateway_is_published_on_loopback() {
         read().services().filter(|(_, service)| of(service)).map(|(name, _)| name).collect()
     };
     assert_eq!(on("front"), ["gateway"].into());
-    assert_eq!(on("store"), SERVICES.into_iter().chain(["dynamodb", "tables"]).collect());
-    assert_eq!(on("mesh"), SERVICES.into_iter().chain(["gateway"]).collect());
+    assert_eq!(on("store"), NAMES.into_iter().chain(["dynamodb", "tables"]).collect());
+    assert_eq!(on("mesh"), NAMES.into_iter().chain(["gateway"]).collect());
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn repeated_prepare_keeps_files_owner_only() {
     let before = files(directory.path());
     programs::prepare(directory.path(), false).unwrap();
     assert_eq!(files(directory.path()), before);
-    assert_eq!(before.len(), 2 + 2 * (SERVICES.len() + 1));
+    assert_eq!(before.len(), 2 + 2 * (NAMES.len() + 1));
     for path in before.keys().filter(|path| !path.ends_with("jwks.json")) {
         assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600, "{path}");
     }

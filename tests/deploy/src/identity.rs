@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::identity::{KeySet, Keys, WorkloadVerifier};
 use kernel::{ManualClock, Timestamp};
-use mesh::SERVICES;
+use proto::registry::NAMES;
 use serde_json::{Value, json};
 
 use crate::at;
@@ -78,8 +78,8 @@ fn shipped(name: &str, jwks: &str) -> (WorkloadVerifier, String, String) {
 #[test]
 fn cluster_token_names_calling_service() {
     let cluster = Cluster::new();
-    for name in SERVICES.into_iter().chain(["gateway"]) {
-        let (verifier, audience, issuer) = shipped(SERVICES[0], &cluster.jwks().to_string());
+    for name in NAMES.into_iter().chain(["gateway"]) {
+        let (verifier, audience, issuer) = shipped(NAMES[0], &cluster.jwks().to_string());
         let account = pod(BASE.get("Deployment", name))["serviceAccountName"].as_str().unwrap();
         let token = cluster.token("therapy", account, &audience, &issuer);
         assert_eq!(verifier.verify(&token).as_deref(), Some(name));

@@ -35,7 +35,7 @@ fn readme_build_loops_list_every_image() {
         loop_.split_once(';').unwrap().0.split_whitespace().map(str::to_owned).collect()
     };
     assert_eq!(told("deploy/README.md"), programs::all().into_keys().map(str::to_owned).collect());
-    assert_eq!(told("k8s/README.md"), mesh::SERVICES.map(str::to_owned).into());
+    assert_eq!(told("k8s/README.md"), proto::registry::NAMES.map(str::to_owned).into());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use mesh::SERVICES;
+use proto::registry::NAMES;
 use serde_json::Value;
 
 use crate::manifests::{self, BASE, LOCAL, items, pod};
@@ -29,8 +29,8 @@ fn manifests_pass_kubernetes_validate() {
 fn manifests_cover_exactly_the_services() {
     for manifests in manifests::all() {
         let services = manifests.deployments("service");
-        assert_eq!(services.into_keys().collect::<BTreeSet<_>>(), SERVICES.into(), "{}", manifests.name);
-        for name in SERVICES.into_iter().chain(["gateway"]) {
+        assert_eq!(services.into_keys().collect::<BTreeSet<_>>(), NAMES.into(), "{}", manifests.name);
+        for name in NAMES.into_iter().chain(["gateway"]) {
             for kind in ["ServiceAccount", "Service", "Deployment", "PodDisruptionBudget", "NetworkPolicy"] {
                 manifests.get(kind, name);
             }
@@ -98,7 +98,7 @@ fn termination_grace_period_covers_drain() {
 fn base_tolerates_one_lost_replica_and_local_runs_one() {
     let replicas =
         |manifests: &manifests::Manifests, name| manifests.get("Deployment", name)["spec"]["replicas"].clone();
-    for name in SERVICES.into_iter().chain(["gateway"]) {
+    for name in NAMES.into_iter().chain(["gateway"]) {
         assert_eq!((replicas(&BASE, name), replicas(&LOCAL, name)), (2.into(), 1.into()), "{name}");
         let deployment = BASE.get("Deployment", name);
         assert_eq!(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"], 0, "{name}");

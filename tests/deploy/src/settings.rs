@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mesh::SERVICES;
+use proto::registry::NAMES;
 
 use crate::manifests::{self, containers, items, words};
 use crate::{compose, programs};
@@ -29,7 +29,7 @@ fn compose_settings_are_accepted_by_programs() {
         assert_eq!(config_error, None, "{name}");
         checked += 1;
     }
-    assert_eq!(checked, SERVICES.len() + 2, "the services, and the two that run before them");
+    assert_eq!(checked, NAMES.len() + 2, "the services, and the two that run before them");
 }
 
 /// A missing address would fall back to a default on the program's own machine.
@@ -38,7 +38,7 @@ fn address_settings_are_all_set() {
     let set = |variables: &BTreeMap<String, String>| -> BTreeSet<String> {
         variables.keys().filter(|name| name.ends_with("_ADDRESS")).cloned().collect()
     };
-    for name in SERVICES {
+    for name in NAMES {
         let expected: BTreeSet<_> = programs::addresses(name);
         for manifests in manifests::all() {
             let container = &manifests::pod(manifests.get("Deployment", name))["containers"][0];

@@ -3,40 +3,43 @@
 use chassis::client::Upstream;
 use kernel::BoxError;
 use outbox::Subscriber;
+use proto::registry::{APPOINTMENTS, AUTH, JOURNALS, MAPPING, MESSAGES, SESSIONS, VAULT};
 
 /// The subscribed services by name, in stages: logins end first, and services that cache keys are notified after vault
 /// has destroyed them.
-const STAGES: [&[&str]; 3] = [&["auth"], &["mapping", "vault"], &["journals", "messages", "appointments", "sessions"]];
+const STAGES: [&[&str]; 3] =
+    [&[AUTH.name], &[MAPPING.name, VAULT.name], &[JOURNALS.name, MESSAGES.name, APPOINTMENTS.name, SESSIONS.name]];
 
 /// All subscribed services, in the order of the stages.
-pub const SUBSCRIBERS: [&str; 7] = ["auth", "mapping", "vault", "journals", "messages", "appointments", "sessions"];
+pub const SUBSCRIBERS: [&str; 7] =
+    [AUTH.name, MAPPING.name, VAULT.name, JOURNALS.name, MESSAGES.name, APPOINTMENTS.name, SESSIONS.name];
 
 /// Addresses of the subscribers. auth's address is known to every process.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Addresses {
     /// Address of mapping.
-    #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = "http://127.0.0.1:50055")]
+    #[arg(long, env = "MESH_MAPPING_ADDRESS", default_value = MAPPING.address)]
     pub mapping_address: String,
 
     /// Address of vault.
-    #[arg(long, env = "MESH_VAULT_ADDRESS", default_value = "http://127.0.0.1:50054")]
+    #[arg(long, env = "MESH_VAULT_ADDRESS", default_value = VAULT.address)]
     pub vault_address: String,
 
     /// Address of journals.
-    #[arg(long, env = "MESH_JOURNALS_ADDRESS", default_value = "http://127.0.0.1:50056")]
+    #[arg(long, env = "MESH_JOURNALS_ADDRESS", default_value = JOURNALS.address)]
     pub journals_address: String,
 
     /// Address of messages.
-    #[arg(long, env = "MESH_MESSAGES_ADDRESS", default_value = "http://127.0.0.1:50060")]
+    #[arg(long, env = "MESH_MESSAGES_ADDRESS", default_value = MESSAGES.address)]
     pub messages_address: String,
 
     /// Address of appointments.
-    #[arg(long, env = "MESH_APPOINTMENTS_ADDRESS", default_value = "http://127.0.0.1:50059")]
+    #[arg(long, env = "MESH_APPOINTMENTS_ADDRESS", default_value = APPOINTMENTS.address)]
     pub appointments_address: String,
 
     /// Address of sessions.
-    #[arg(long, env = "MESH_SESSIONS_ADDRESS", default_value = "http://127.0.0.1:50058")]
+    #[arg(long, env = "MESH_SESSIONS_ADDRESS", default_value = SESSIONS.address)]
     pub sessions_address: String,
 }
 
@@ -51,15 +54,15 @@ impl Addresses {
         upstream: impl Fn(&str) -> Result<Upstream, BoxError>,
     ) -> Result<Vec<Subscriber>, BoxError> {
         let others = [
-            ("mapping", &self.mapping_address),
-            ("vault", &self.vault_address),
-            ("journals", &self.journals_address),
-            ("messages", &self.messages_address),
-            ("appointments", &self.appointments_address),
-            ("sessions", &self.sessions_address),
+            (MAPPING.name, &self.mapping_address),
+            (VAULT.name, &self.vault_address),
+            (JOURNALS.name, &self.journals_address),
+            (MESSAGES.name, &self.messages_address),
+            (APPOINTMENTS.name, &self.appointments_address),
+            (SESSIONS.name, &self.sessions_address),
         ];
         let others = others.into_iter().map(|(name, address)| Ok(Subscriber { name, upstream: upstream(address)? }));
-        std::iter::once(Ok(Subscriber { name: "auth", upstream: auth })).chain(others).collect()
+        std::iter::once(Ok(Subscriber { name: AUTH.name, upstream: auth })).chain(others).collect()
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct Serve<C: Args> {
     pub(crate) listen: SocketAddr,
 
     /// Address of auth, for the keys that verify access tokens and for ending accounts. auth itself needs none.
-    #[arg(long, env = "MESH_AUTH_ADDRESS", default_value = "http://127.0.0.1:50051")]
+    #[arg(long, env = "MESH_AUTH_ADDRESS", default_value = proto::registry::AUTH.address)]
     pub(crate) auth_address: String,
 
     /// Time that the service goes on serving after a signal to stop, while its health says NOT_SERVING: as long as a
