@@ -48,6 +48,10 @@ struct Cli {
     telemetry: telemetry::Config,
 }
 
+// A request makes hundreds of small allocations: with the C library's allocator, an eighth of a front's work.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 // Requests run on threads of their own.
 #[tokio::main(worker_threads = 1)]
 async fn main() -> ExitCode {

@@ -154,6 +154,10 @@ impl DataDir {
     }
 }
 
+// A request makes hundreds of small allocations: with the C library's allocator, an eighth of a front's work.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let Cli { command, config, telemetry } = config::read::<Cli>();

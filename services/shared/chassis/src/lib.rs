@@ -30,11 +30,6 @@ mod status;
 mod tasks;
 pub mod telemetry;
 
-/// Allocator of the process. A request makes hundreds of small allocations: with the allocator of the C library they
-/// are an eighth of a front's work.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 pub use answer::{HTTP_BODY_FIELD, HTTP_CODE};
 pub use budget::{Budget, Held, Holder, Holders};
 pub use context::{AUTHORIZATION, Context, IDEMPOTENCY_KEY, WORKLOAD_TOKEN};
