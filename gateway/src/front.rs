@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use chassis::telemetry::http::{HttpBody, HttpCall};
 use chassis::{Holders, TrustedProxies};
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
@@ -17,6 +16,7 @@ use http::{Extensions, HeaderValue, Method, Request, Response, Version};
 use ipnet::IpNet;
 use kernel::{BoxError, Hosts};
 use opentelemetry::trace::FutureExt as _;
+use telemetry::http::{HttpBody, HttpCall};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;

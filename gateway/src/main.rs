@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chassis::identity::{Workload, WorkloadConfig};
 use chassis::listener::{self, Protocols, WorkerPool};
-use chassis::{Platform, TrustedProxies, config, telemetry};
+use chassis::{Platform, TrustedProxies, config};
 use clap::Parser;
 use gateway::{Admission, Front, Setup, Upstream, UpstreamAddress};
 use ipnet::IpNet;

@@ -103,7 +103,7 @@ fn copy(names: &[HeaderName], from: &HeaderMap, to: &mut HeaderMap) {
 /// Returns the timeout of a call: its caller's (gRPC over HTTP/2, `grpc-timeout`), at most `most`. A malformed one is
 /// ignored.
 pub(crate) fn timeout(headers: &HeaderMap, most: Duration) -> Duration {
-    chassis::grpc_timeout(headers).map_or(most, |given| given.min(most))
+    telemetry::grpc_timeout(headers).map_or(most, |given| given.min(most))
 }
 
 /// Formats a timeout as `grpc-timeout`: in milliseconds, in at most eight digits.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use audit::Heads;
 use chassis::identity::Issuer;
-use chassis::{Platform, config, telemetry};
+use chassis::{Platform, config};
 use clap::{Parser, Subcommand};
 use dynamo::secret::Secrets;
 use kernel::{BoxError, ClientId, SystemClock};

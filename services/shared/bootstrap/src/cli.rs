@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chassis::identity::WorkloadConfig;
-use chassis::{config, server, telemetry};
+use chassis::{config, server};
 use clap::{Args, Parser, Subcommand};
 
 use crate::SecretsConfig;

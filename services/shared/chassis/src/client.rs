@@ -13,6 +13,7 @@ use futures_util::TryFutureExt as _;
 use futures_util::future::{BoxFuture, Either, MapErr};
 use http::{HeaderValue, Uri};
 use kernel::{BoxError, Error};
+use telemetry::layer::{RpcClient, RpcClientTelemetry};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::transport::{self, Endpoint};
@@ -25,7 +26,6 @@ use crate::context::{Context, WORKLOAD_TOKEN};
 use crate::deadline::exceeded;
 use crate::identity::{self, WorkloadTokens};
 use crate::limit::overloaded;
-use crate::telemetry::layer::{RpcClient, RpcClientTelemetry};
 
 use self::balancer::{BalancedChannel, ResolveIntervals};
 

@@ -28,12 +28,10 @@ mod slots;
 mod stage;
 mod status;
 mod tasks;
-pub mod telemetry;
 
 pub use answer::{HTTP_BODY_FIELD, HTTP_CODE};
 pub use budget::{Budget, Held, Holder, Holders};
 pub use context::{AUTHORIZATION, Context, IDEMPOTENCY_KEY, WORKLOAD_TOKEN};
-pub use deadline::grpc_timeout;
 pub use health::Probe;
 pub use keyed_mutex::KeyedMutex;
 pub use message::{Reader, Unread, too_many};

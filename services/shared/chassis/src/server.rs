@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::Request;
 use kernel::BoxError;
+use telemetry::layer::RpcTelemetry;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,6 @@ use crate::limit::{self, LimitStage};
 use crate::listener::{self, Protocols, RequestBody, Worker};
 use crate::proxies::TrustedProxies;
 use crate::stage::{Inner, Order, StageLayer};
-use crate::telemetry::layer::RpcTelemetry;
 
 /// The largest message that a service takes (1 MiB).
 pub const MAX_RECEIVE: usize = 1024 * 1024;
