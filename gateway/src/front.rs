@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use chassis::{Holders, TrustedProxies};
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
 use http::{Extensions, HeaderValue, Method, Request, Response, Version};
@@ -22,6 +21,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tower::Service;
+use transport::{Holders, TrustedProxies};
 
 use crate::admission::Admission;
 use crate::config::Config;

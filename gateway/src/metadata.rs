@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chassis::{FORWARDED_FOR, IDEMPOTENCY_KEY, TrustedProxies};
+use chassis::IDEMPOTENCY_KEY;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
+use transport::{FORWARDED_FOR, TrustedProxies};
 
 use crate::rest_error::RestError;
 

@@ -4,11 +4,11 @@ use http::HeaderMap;
 use kernel::{Caller, Error, Kind, Person, Role};
 use proto::Rpc;
 use telemetry::layer::CallerSlot;
+use transport::TrustedProxies;
 
 use super::{AccessTokens, Verified, WorkloadVerifier};
 use crate::access::is_infrastructure;
 use crate::context::{AUTHORIZATION, ClientAddress, TokenTimes, WORKLOAD_TOKEN};
-use crate::proxies::TrustedProxies;
 use crate::stage::{Inner, Request, Response, Stage, forward};
 use crate::status::to_status;
 
