@@ -2,11 +2,11 @@
 //! it has been read to its end.
 
 use bytes::Bytes;
-use chassis::{Budget, Held, Holders, Reader, Unread, too_many};
 use http_body::Frame;
 use http_body_util::BodyExt as _;
 use kernel::Error;
 use tonic::body::Body;
+use transport::{Budget, Held, Holders, Reader, Unread, too_many};
 
 use crate::config::Config;
 

@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chassis::config;
-use kernel::{HostPattern, Hosts, NoHosts, Origin};
+use kernel::{HostPattern, Hosts, NoHosts, Origin, setting};
 
 /// Limits, hosts and CORS origins of the front.
 #[derive(Debug, Clone, clap::Args)]
@@ -21,24 +20,24 @@ pub struct Config {
     pub cors_origins: Vec<Origin>,
 
     /// The largest body of a request, in bytes.
-    #[arg(long, env = "MESH_MAX_BODY", default_value_t = 1024 * 1024, value_parser = config::count)]
+    #[arg(long, env = "MESH_MAX_BODY", default_value_t = 1024 * 1024, value_parser = setting::count)]
     pub max_body: usize,
 
     /// Maximum concurrent requests of one source, and as many streams. A source is an IPv4 address or an IPv6 /64; a /56 may
     /// have twice as many, a /48 four times.
-    #[arg(long, env = "MESH_MAX_REQUESTS_PER_SOURCE", default_value_t = 256, value_parser = config::count)]
+    #[arg(long, env = "MESH_MAX_REQUESTS_PER_SOURCE", default_value_t = 256, value_parser = setting::count)]
     pub max_requests_per_source: usize,
 
     /// Timeout of a request.
-    #[arg(long, env = "MESH_REQUEST_TIMEOUT", default_value = "15s", value_parser = config::duration)]
+    #[arg(long, env = "MESH_REQUEST_TIMEOUT", default_value = "15s", value_parser = setting::duration)]
     pub request_timeout: Duration,
 
     /// Maximum duration of a stream; its reader then resumes from where it stopped.
-    #[arg(long, env = "MESH_STREAM_TIMEOUT", default_value = "1h", value_parser = config::duration)]
+    #[arg(long, env = "MESH_STREAM_TIMEOUT", default_value = "1h", value_parser = setting::duration)]
     pub stream_timeout: Duration,
 
     /// Interval of keep-alive comments on a silent stream of server-sent events.
-    #[arg(long, env = "MESH_STREAM_SILENCE", default_value = "15s", value_parser = config::duration)]
+    #[arg(long, env = "MESH_STREAM_SILENCE", default_value = "15s", value_parser = setting::duration)]
     pub stream_silence: Duration,
 }
 

@@ -9,19 +9,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use chassis::telemetry::http::{HttpBody, HttpCall};
-use chassis::{Holders, TrustedProxies};
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
 use http::{Extensions, HeaderValue, Method, Request, Response, Version};
 use ipnet::IpNet;
 use kernel::{BoxError, Hosts};
 use opentelemetry::trace::FutureExt as _;
+use telemetry::http::{HttpBody, HttpCall};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tower::Service;
+use transport::{Holders, TrustedProxies};
 
 use crate::admission::Admission;
 use crate::config::Config;

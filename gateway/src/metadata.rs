@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chassis::{FORWARDED_FOR, IDEMPOTENCY_KEY, TrustedProxies};
+use chassis::IDEMPOTENCY_KEY;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
+use transport::{FORWARDED_FOR, TrustedProxies};
 
 use crate::rest_error::RestError;
 
@@ -103,7 +104,7 @@ fn copy(names: &[HeaderName], from: &HeaderMap, to: &mut HeaderMap) {
 /// Returns the timeout of a call: its caller's (gRPC over HTTP/2, `grpc-timeout`), at most `most`. A malformed one is
 /// ignored.
 pub(crate) fn timeout(headers: &HeaderMap, most: Duration) -> Duration {
-    chassis::grpc_timeout(headers).map_or(most, |given| given.min(most))
+    telemetry::grpc_timeout(headers).map_or(most, |given| given.min(most))
 }
 
 /// Formats a timeout as `grpc-timeout`: in milliseconds, in at most eight digits.

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use chassis::server::MAX_RECEIVE;
-use chassis::{Held, Holders};
+use chassis::MAX_RECEIVE;
 use http::request::Parts;
 use http::{Method, Request, Response, Uri, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -17,6 +16,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
+use transport::{Held, Holders};
 
 use crate::admission::Kind;
 use crate::deadline::Deadline;

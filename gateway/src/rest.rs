@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chassis::Holders;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
@@ -14,6 +13,7 @@ use kernel::Error;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
+use transport::Holders;
 
 use crate::admission::{Kind, until_its_end};
 use crate::bind::bind;

@@ -1,7 +1,6 @@
 //! Errors of REST: `google.rpc.Status` as JSON, both of the services and of the front itself.
 
 use bytes::Bytes;
-use chassis::Unread;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 use http_body_util::Full;
@@ -9,6 +8,7 @@ use kernel::{Error, Kind};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
+use transport::Unread;
 
 use crate::json::{put_integer, put_string};
 use crate::schema::Schema;

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chassis::client::{channel, channel_of_streams, is_out_of_time};
 use chassis::identity::WorkloadTokens;
-use chassis::telemetry::layer::RpcClientTelemetry;
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use kernel::{BoxError, Error};
+use telemetry::layer::RpcClientTelemetry;
 use tonic::body::Body;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, Service, ServiceExt as _};
+use transport::{channel, channel_of_streams, is_out_of_time};
 
 use crate::admission::Kind;
 use crate::rest_error::RestError;

@@ -13,7 +13,7 @@ struct All {
     #[command(flatten)]
     _mesh: ::mesh::Config,
     #[command(flatten)]
-    _telemetry: chassis::telemetry::Config,
+    _telemetry: telemetry::Config,
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use chassis::telemetry::{self, Config, Otlp, Telemetry};
 use kit::engine::Engine;
 use kit::fault::Proxy;
 use kit::mesh::{Answer, TestMesh, answer};
@@ -12,6 +11,7 @@ use kit::otlp::{OtlpReceiver, Received, text};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use reqwest::RequestBuilder;
+use telemetry::{Config, Otlp, Telemetry};
 
 const SOON: Duration = Duration::from_secs(60);
 /// Parent span of each request of the tests.

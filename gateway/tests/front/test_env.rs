@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use chassis::TrustedProxies;
-use chassis::listener::{self, Protocols, Worker};
 use clap::Parser;
 use gateway::{Admission, Front, Setup, Upstream};
 use kit::front_service::{DESCRIPTOR_SET, SERVICE};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use transport::TrustedProxies;
+use transport::listener::{self, Protocols, Worker};
 
 /// A front with a test service behind it; both end with this value.
 pub(crate) struct TestEnv {

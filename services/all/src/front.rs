@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use chassis::Running;
 use chassis::identity::Issuer;
-use chassis::listener::{self, Protocols, WorkerPool};
-use chassis::{Running, TrustedProxies};
 use gateway::{Admission, Front, Setup, Upstream};
 use kernel::{BoxError, Hosts};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use transport::TrustedProxies;
+use transport::listener::{self, Protocols, WorkerPool};
 
 use crate::Config;
 

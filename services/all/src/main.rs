@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use audit::Heads;
 use chassis::identity::Issuer;
-use chassis::{Platform, config, telemetry};
+use chassis::{Platform, config};
 use clap::{Parser, Subcommand};
 use dynamo::secret::Secrets;
 use kernel::{BoxError, ClientId, SystemClock};
@@ -155,6 +155,10 @@ impl DataDir {
         Ok(dynamodb.connect(Platform::system().entropy).await)
     }
 }
+
+// A request makes hundreds of small allocations: with the C library's allocator, an eighth of a front's work.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -19,8 +19,7 @@ mod withdrawn;
 use std::sync::Arc;
 
 use chassis::client::Upstream;
-use chassis::server::{MAX_RECEIVE, MAX_SEND};
-use chassis::{KeyedMutex, Platform, Service};
+use chassis::{KeyedMutex, MAX_RECEIVE, MAX_SEND, Platform, Service};
 use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;

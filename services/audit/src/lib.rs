@@ -32,11 +32,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::client::Upstream;
-use chassis::server::{MAX_RECEIVE, MAX_SEND};
-use chassis::{Platform, Service, config};
+use chassis::{MAX_RECEIVE, MAX_SEND, Platform, Service};
 use dynamo::PageTokens;
 use dynamo::secret::Secrets;
-use kernel::BoxError;
+use kernel::{BoxError, setting};
 use proto::audit::v1::access_log_service_server::{AccessLogServiceServer, SERVICE_NAME as ACCESS_LOG};
 use proto::audit::v1::audit_service_server::{AuditServiceServer, SERVICE_NAME as RECORD};
 use tonic::service::Routes;
@@ -59,7 +58,7 @@ pub const NAME: &str = proto::registry::AUDIT.name;
 #[group(skip)]
 pub struct Config {
     /// Interval at which accesses are linked into the chains of their clients. Unlinked accesses can be removed unseen.
-    #[arg(long, env = "MESH_AUDIT_LINK_INTERVAL", default_value = "2s", value_parser = config::duration, help_heading = "Access log")]
+    #[arg(long, env = "MESH_AUDIT_LINK_INTERVAL", default_value = "2s", value_parser = setting::duration, help_heading = "Access log")]
     pub audit_link_interval: Duration,
 }
 

@@ -18,8 +18,7 @@ mod wire;
 use std::sync::Arc;
 
 use chassis::identity::{self, Keys};
-use chassis::server::{MAX_RECEIVE, MAX_SEND};
-use chassis::{Platform, Service};
+use chassis::{MAX_RECEIVE, MAX_SEND, Platform, Service};
 use dynamo::secret::Secrets;
 use kernel::BoxError;
 use proto::auth::v1::account_service_server::{AccountServiceServer, SERVICE_NAME as ACCOUNTS};

@@ -20,8 +20,7 @@ mod wire;
 use std::sync::Arc;
 
 use chassis::client::Upstream;
-use chassis::server::{MAX_RECEIVE, MAX_SEND};
-use chassis::{Platform, Service};
+use chassis::{MAX_RECEIVE, MAX_SEND, Platform, Service};
 use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;

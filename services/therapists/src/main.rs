@@ -42,6 +42,10 @@ impl Domain for Therapists {
     }
 }
 
+// A request makes hundreds of small allocations: with the C library's allocator, an eighth of a front's work.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     bootstrap::run::<Therapists>().await

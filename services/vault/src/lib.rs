@@ -23,8 +23,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use chassis::server::{MAX_RECEIVE, MAX_SEND};
-use chassis::{Platform, Service};
+use chassis::{MAX_RECEIVE, MAX_SEND, Platform, Service};
 use dynamo::secret::Secrets;
 use kernel::BoxError;
 use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};

@@ -116,6 +116,10 @@ enum Part {
     Fronts,
 }
 
+// The load, and the front that the gateway is compared with, allocate as the services do.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let check = cli.check;

@@ -90,7 +90,7 @@ pub(crate) fn unhealthy_after() -> Duration {
     let configuration = configuration();
     let of = |cluster: &Value| {
         let check = cluster.pointer("/health_checks/0")?;
-        let time = |name: &str| chassis::config::duration(check[name].as_str().unwrap()).unwrap();
+        let time = |name: &str| kernel::setting::duration(check[name].as_str().unwrap()).unwrap();
         let asked = u32::try_from(check["unhealthy_threshold"].as_u64()?).ok()?;
         Some(time("interval").max(time("no_traffic_interval")) * asked + time("timeout"))
     };
@@ -103,7 +103,7 @@ pub(crate) fn longest_answer() -> Duration {
     let routes = configuration().pointer(manager).unwrap()["route_config"]["virtual_hosts"][0]["routes"].clone();
     let timeouts = items(&routes).iter().map(|it| it["route"]["timeout"].as_str().unwrap());
     let timeouts =
-        timeouts.filter(|timeout| *timeout != "0s").map(|timeout| chassis::config::duration(timeout).unwrap());
+        timeouts.filter(|timeout| *timeout != "0s").map(|timeout| kernel::setting::duration(timeout).unwrap());
     timeouts.max().expect("answers have a time")
 }
 

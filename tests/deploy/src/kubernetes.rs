@@ -85,9 +85,9 @@ fn termination_grace_period_covers_drain() {
         let serve = programs[name].find_subcommand("serve").unwrap();
         let drain = serve.get_arguments().find(|arg| arg.get_long() == Some("drain-timeout")).unwrap();
         let drain = drain.get_default_values()[0].to_str().unwrap();
-        let drain = chassis::config::duration(drain).unwrap() + bootstrap::END;
+        let drain = kernel::setting::duration(drain).unwrap() + bootstrap::END;
         let notice = &BASE.variables(&pod(deployment)["containers"][0])["MESH_STOP_NOTICE"];
-        let notice = chassis::config::duration(notice).unwrap();
+        let notice = kernel::setting::duration(notice).unwrap();
         assert!(notice > envoy::unhealthy_after(), "{name}: Envoy would not have heard that it ends");
         let grace = Duration::from_secs(pod(deployment)["terminationGracePeriodSeconds"].as_u64().unwrap());
         assert!(grace > notice + drain, "{name}: {grace:?} for {:?}", notice + drain);

@@ -12,8 +12,6 @@ mod wire;
 
 use std::net::SocketAddr;
 
-use chassis::TrustedProxies;
-use chassis::listener::{self, Protocols, Worker};
 use clap::Parser;
 use gateway::{Admission, Setup, Upstream};
 use kit::envoy::{Envoy, EnvoySetup};
@@ -22,6 +20,8 @@ use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use transport::TrustedProxies;
+use transport::listener::{self, Protocols, Worker};
 
 use crate::corpus::Request;
 use crate::wire::Answer;

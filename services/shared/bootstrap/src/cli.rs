@@ -2,8 +2,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chassis::identity::WorkloadConfig;
-use chassis::{config, server, telemetry};
+use chassis::server;
 use clap::{Args, Parser, Subcommand};
+use kernel::setting;
 
 use crate::SecretsConfig;
 
@@ -54,7 +55,7 @@ pub(crate) struct Serve<C: Args> {
 
     /// Time that the service goes on serving after a signal to stop, while its health says NOT_SERVING: as long as a
     /// front takes to notice. None unless set.
-    #[arg(long, env = "MESH_STOP_NOTICE", value_parser = config::duration)]
+    #[arg(long, env = "MESH_STOP_NOTICE", value_parser = setting::duration)]
     pub(crate) stop_notice: Option<Duration>,
 
     #[command(flatten)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chassis::client::Upstream;
 use chassis::identity::{self, AccessTokens, Keys, Workload, WorkloadTokens};
-use chassis::{Platform, Service, SystemEntropy, config, health, server, telemetry};
+use chassis::{Platform, Service, SystemEntropy, config, health, server};
 use clap::CommandFactory as _;
 use dynamo::TableDef;
 use dynamo::secret::Secrets;

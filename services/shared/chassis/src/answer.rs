@@ -5,9 +5,9 @@ use http::HeaderValue;
 use kernel::{Error, Kind};
 use proto::Rpc;
 use tonic::{Code, Status};
+use transport::too_large;
 
 use crate::access::{is_infrastructure, unknown_method};
-use crate::message;
 use crate::stage::{Inner, Request, Response, Stage, forward};
 use crate::status::to_status;
 
@@ -72,7 +72,7 @@ fn framework_error(rpc: Option<&Rpc>, status: &Status) -> Error {
             Error::new(Kind::Unimplemented, "UNKNOWN_ENCODING", "grpc-encoding: send the message without compression")
         }
         Code::Unimplemented => unknown_method(),
-        Code::OutOfRange | Code::ResourceExhausted => message::too_large(),
+        Code::OutOfRange | Code::ResourceExhausted => too_large(),
         // A body that is no message of the method.
         Code::Internal | Code::DataLoss | Code::InvalidArgument => {
             Error::new(Kind::InvalidArgument, "MALFORMED_MESSAGE", "the body is not a message of this method")

@@ -1,34 +1,10 @@
 //! Configuration comes from flags and from the environment, and nothing in the environment is passed over silently.
 
-use std::time::Duration;
-
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Command, CommandFactory, Error, FromArgMatches};
 
 /// Prefix of our environment variables.
 const PREFIX: &str = "MESH_";
-
-/// Parses a duration of a setting, such as 10s: longer than zero.
-///
-/// # Errors
-/// A sentence that says how to write one.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("must be longer than nothing, such as 10s".to_owned()),
-        parsed => parsed.map_err(|error| error.to_string()),
-    }
-}
-
-/// Parses a count of a setting: one or more.
-///
-/// # Errors
-/// A sentence that says what it must be.
-pub fn count(text: &str) -> Result<usize, String> {
-    match text.parse::<usize>() {
-        Ok(0) => Err("must be 1 or more".to_owned()),
-        parsed => parsed.map_err(|error| error.to_string()),
-    }
-}
 
 /// Reads the configuration of a process from its flags and its environment. Ends the process, with a sentence that says
 /// what to set, where a value is unknown, empty or malformed.
@@ -132,15 +108,5 @@ mod tests {
         let error = command.try_get_matches_from_mut(["test", "serve", "--coats", "many"]).unwrap_err();
         let told = name_variable(error, &mut command).to_string();
         assert!(told.contains("'many' for '--coats <COATS> (MESH_COATS)'"), "{told}");
-    }
-
-    #[test]
-    fn zero_setting_is_refused() {
-        assert_eq!(duration("1m"), Ok(Duration::from_secs(60)));
-        assert_eq!(count("1"), Ok(1));
-        for refused in [duration("0s").unwrap_err(), duration("x").unwrap_err(), count("0").unwrap_err()] {
-            assert!(!refused.is_empty());
-        }
-        assert!(count("-1").is_err());
     }
 }

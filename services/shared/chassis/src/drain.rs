@@ -12,10 +12,10 @@ use pin_project_lite::pin_project;
 use proto::Rpc;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::Status;
+use transport::public_status;
 
 use crate::access::is_infrastructure;
 use crate::stage::{Inner, Request, Response, Stage, forward};
-use crate::status;
 
 /// Ends the streams once the service stops, with UNAVAILABLE, so that their readers go on elsewhere.
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ impl Body for Ending {
 
 fn stopping() -> Status {
     let error = Error::new(Kind::Unavailable, "STOPPING", "the service is being stopped; ask again");
-    status::without_log(&error)
+    public_status(&error)
 }
 
 fn trailers() -> Result<Frame<Bytes>, Status> {

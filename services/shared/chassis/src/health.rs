@@ -12,8 +12,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus as Answer;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::server::HealthReporter;
-
-use crate::client::channel;
+use transport::channel;
 
 /// Name under which a service is SERVING as long as it answers at all, whatever its probe says. Liveness probes ask for
 /// this one, because a restart mends no table.

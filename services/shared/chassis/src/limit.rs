@@ -10,20 +10,22 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, Full};
-use kernel::{Caller, Error, Kind};
+use kernel::{Caller, Error, Kind, setting};
 use proto::Rpc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
+use transport::{Budget, Held, Holders, RETRY_DELAY, Reader, Unread, too_many};
 
 use crate::access::is_infrastructure;
-use crate::budget::{Budget, Held, Holders};
-use crate::config;
 use crate::context::ClientAddress;
 use crate::identity::FRONT;
-use crate::message::{RETRY, Reader, Unread, too_many};
-use crate::server::MAX_RECEIVE;
 use crate::stage::{Inner, Request, Response, Stage, forward};
 use crate::status::to_status;
+
+/// The largest message that a service takes (1 MiB).
+pub const MAX_RECEIVE: usize = 1024 * 1024;
+/// The largest message that a service sends (4 MiB: what a gRPC client takes by default).
+pub const MAX_SEND: usize = 4 * 1024 * 1024;
 
 /// Bytes before a message: compression and length.
 const PREFIX: usize = 5;
@@ -39,15 +41,15 @@ const ENDINGS_OF_CALLER: usize = 4;
 pub(crate) struct Config {
     /// Maximum concurrent requests; what comes on top is refused with RESOURCE_EXHAUSTED. An eighth as many more are
     /// answered for other services, and again for what ends things: revocations, rejections, logouts.
-    #[arg(long, env = "MESH_MAX_CONCURRENT_REQUESTS", default_value_t = 512, value_parser = config::count)]
+    #[arg(long, env = "MESH_MAX_CONCURRENT_REQUESTS", default_value_t = 512, value_parser = setting::count)]
     pub(crate) max_concurrent_requests: usize,
 
     /// Maximum concurrent requests of one person, or of one source where nobody is logged in.
-    #[arg(long, env = "MESH_MAX_REQUESTS_PER_CALLER", default_value_t = 128, value_parser = config::count)]
+    #[arg(long, env = "MESH_MAX_REQUESTS_PER_CALLER", default_value_t = 128, value_parser = setting::count)]
     pub(crate) max_requests_per_caller: usize,
 
     /// Maximum concurrent answers that are streams. They don't count as requests.
-    #[arg(long, env = "MESH_MAX_CONCURRENT_STREAMS", default_value_t = 4096, value_parser = config::count)]
+    #[arg(long, env = "MESH_MAX_CONCURRENT_STREAMS", default_value_t = 4096, value_parser = setting::count)]
     pub(crate) max_concurrent_streams: usize,
 }
 
@@ -214,7 +216,7 @@ fn hold_until_end(body: Body, permit: Permit) -> Body {
 
 /// Returns the error of a service that is overloaded.
 pub(crate) fn overloaded() -> Error {
-    Error::new(Kind::ResourceExhausted, "OVERLOADED", "too many requests at once; try again").retry_after(RETRY)
+    Error::new(Kind::ResourceExhausted, "OVERLOADED", "too many requests at once; try again").retry_after(RETRY_DELAY)
 }
 
 #[cfg(test)]

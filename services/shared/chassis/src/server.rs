@@ -4,30 +4,24 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::Request;
-use kernel::BoxError;
+use kernel::{BoxError, setting};
+use telemetry::layer::RpcTelemetry;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _};
+use transport::TrustedProxies;
+use transport::listener::{self, Protocols, RequestBody, Worker};
 
 use crate::access::AccessStage;
 use crate::answer::AnswerStage;
-use crate::config;
 use crate::deadline::DeadlineStage;
 use crate::drain::DrainStage;
 use crate::health::{Probe, Reporter};
 use crate::identity::{self, AccessTokens, IdentityStage, WorkloadVerifier};
 use crate::limit::{self, LimitStage};
-use crate::listener::{self, Protocols, RequestBody, Worker};
-use crate::proxies::TrustedProxies;
 use crate::stage::{Inner, Order, StageLayer};
-use crate::telemetry::layer::RpcTelemetry;
-
-/// The largest message that a service takes (1 MiB).
-pub const MAX_RECEIVE: usize = 1024 * 1024;
-/// The largest message that a service sends (4 MiB: what a gRPC client takes by default).
-pub const MAX_SEND: usize = 4 * 1024 * 1024;
 
 /// The order of the layers within [`RpcTelemetry`], from the outermost inwards.
 ///
@@ -43,15 +37,15 @@ pub struct Config {
     pub(crate) limits: limit::Config,
 
     /// The deadline of a call that brings none.
-    #[arg(long, env = "MESH_DEFAULT_DEADLINE", default_value = "10s", value_parser = config::duration)]
+    #[arg(long, env = "MESH_DEFAULT_DEADLINE", default_value = "10s", value_parser = setting::duration)]
     pub default_deadline: Duration,
 
     /// The longest deadline that a call gets.
-    #[arg(long, env = "MESH_MAX_DEADLINE", default_value = "30s", value_parser = config::duration)]
+    #[arg(long, env = "MESH_MAX_DEADLINE", default_value = "30s", value_parser = setting::duration)]
     pub max_deadline: Duration,
 
     /// Interval at which a service checks whether it can serve.
-    #[arg(long, env = "MESH_HEALTH_INTERVAL", default_value = "5s", value_parser = config::duration)]
+    #[arg(long, env = "MESH_HEALTH_INTERVAL", default_value = "5s", value_parser = setting::duration)]
     pub health_interval: Duration,
 
     #[command(flatten)]

@@ -1,56 +1,17 @@
-//! Maps our errors to gRPC: kinds become codes, and the public half of an error its details (google.rpc.ErrorInfo,
-//! BadRequest, RetryInfo). The cause goes to the log, once, here.
+//! Logs the cause of an error once, where it becomes the status that its caller gets.
 
-use std::collections::HashMap;
 use std::error::Error as _;
 
 use kernel::{Error, Kind};
-use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
-
-/// The `domain` of every google.rpc.ErrorInfo of ours.
-const ERROR_DOMAIN: &str = "therapy";
-
-/// The gRPC code of a kind.
-const fn code(kind: Kind) -> Code {
-    match kind {
-        Kind::InvalidArgument => Code::InvalidArgument,
-        Kind::FailedPrecondition => Code::FailedPrecondition,
-        Kind::Unauthenticated => Code::Unauthenticated,
-        Kind::PermissionDenied => Code::PermissionDenied,
-        Kind::NotFound => Code::NotFound,
-        Kind::AlreadyExists => Code::AlreadyExists,
-        Kind::Aborted => Code::Aborted,
-        Kind::ResourceExhausted => Code::ResourceExhausted,
-        Kind::Unavailable => Code::Unavailable,
-        Kind::DeadlineExceeded => Code::DeadlineExceeded,
-        Kind::Unimplemented => Code::Unimplemented,
-        Kind::Internal => Code::Internal,
-    }
-}
+use tonic::Status;
+use transport::public_status;
 
 /// Returns the status that a caller gets for an error. Logs the cause, so call it once per error: at the border.
 #[must_use]
 #[allow(clippy::needless_pass_by_value, reason = "the error ends here")]
 pub fn to_status(error: Error) -> Status {
     log(&error);
-    without_log(&error)
-}
-
-/// Returns the status of an error without logging it: for errors that are no news to the operator.
-pub(crate) fn without_log(error: &Error) -> Status {
-    let mut details = ErrorDetails::new();
-    details.set_error_info(error.reason(), ERROR_DOMAIN, HashMap::new());
-    if !error.violations().is_empty() {
-        let violations = error.violations().iter();
-        details.set_bad_request(
-            violations.map(|v| FieldViolation::new(v.field.as_ref(), v.description.as_ref())).collect::<Vec<_>>(),
-        );
-    }
-    if let Some(wait) = error.retry_delay() {
-        details.set_retry_info(Some(wait));
-    }
-    Status::with_error_details(code(error.kind()), error.message(), details)
+    public_status(&error)
 }
 
 fn log(error: &Error) {
@@ -74,27 +35,5 @@ fn log(error: &Error) {
         | Kind::ResourceExhausted
         | Kind::DeadlineExceeded
         | Kind::Unimplemented => tracing::debug!(reason = error.reason(), cause, "a request was refused"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn status_has_public_half_without_cause() {
-        let error = Error::invalid("email", "is required")
-            .retry_after(Duration::from_secs(7))
-            .caused_by(std::io::Error::other("table Users is gone"));
-        let status = to_status(error);
-        assert_eq!(status.code(), Code::InvalidArgument);
-        let details = status.get_error_details();
-        let info = details.error_info().unwrap();
-        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("INVALID_FIELDS", "therapy"));
-        assert_eq!(details.bad_request().unwrap().field_violations[0].field, "email");
-        assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_secs(7)));
-        assert!(!format!("{status:?}").contains("Users"));
     }
 }

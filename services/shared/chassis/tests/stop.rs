@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chassis::client::Channel;
 use chassis::identity::{AccessTokens, Issuer, KeySet, Keys};
 use chassis::{Platform, Probe, Running, Service, health, server};
 use clap::Parser;
@@ -16,6 +15,7 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use transport::Channel;
 
 #[derive(Parser)]
 struct Cli {
@@ -40,7 +40,7 @@ async fn start_with(probe: Probe) -> (Running, Channel) {
         Service { name: "test", grpc_services: &["therapy.auth.v1.AuthService"], routes: Routes::default(), probe };
     let workloads = issuer.workload("test").verifier;
     let running = server::start(service, listener, &config, people, workloads).await.expect("a service");
-    let channel = chassis::client::channel(&format!("http://{}", running.address())).expect("an address");
+    let channel = transport::channel(&format!("http://{}", running.address())).expect("an address");
     (running, channel)
 }
 
@@ -82,7 +82,7 @@ async fn draining_service_is_not_serving_but_answers() {
     running.begin_drain();
     while health.message().await.expect("no end").expect("a status").status != DRAINING {}
 
-    let newcomer = chassis::client::channel(&format!("http://{}", running.address())).expect("an address");
+    let newcomer = transport::channel(&format!("http://{}", running.address())).expect("an address");
     let mut newcomer = HealthClient::new(newcomer);
     assert_eq!(newcomer.check(whole_server()).await.expect("an answer").into_inner().status, DRAINING);
     let alive = HealthCheckRequest { service: health::LIVENESS.to_owned() };

@@ -1,4 +1,4 @@
-//! Shared types of the services: ids, callers, the clock, validated text, pages and errors.
+//! Shared types of the services: ids, callers, the clock, validated text and settings, pages and errors.
 //!
 //! No transport, no store, no I/O: what is here can be used and tested anywhere.
 
@@ -14,6 +14,7 @@ mod id;
 mod origin;
 mod page;
 mod principal;
+pub mod setting;
 mod source;
 mod text;
 mod version;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use chassis::config;
+use kernel::setting;
 
 /// Minimum life of a cached key: a slower answer of vault is dropped.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ pub struct Config {
 }
 
 fn life(text: &str) -> Result<Duration, String> {
-    let life = config::duration(text)?;
+    let life = setting::duration(text)?;
     if (SHORTEST..=LONGEST).contains(&life) { Ok(life) } else { Err("must be from 1s to 5m".to_owned()) }
 }
 

@@ -3,14 +3,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use http::HeaderMap;
 use kernel::{Caller, Error, Kind, Person, Role};
 use proto::Rpc;
+use telemetry::layer::CallerSlot;
+use transport::TrustedProxies;
 
 use super::{AccessTokens, Verified, WorkloadVerifier};
 use crate::access::is_infrastructure;
 use crate::context::{AUTHORIZATION, ClientAddress, TokenTimes, WORKLOAD_TOKEN};
-use crate::proxies::TrustedProxies;
 use crate::stage::{Inner, Request, Response, Stage, forward};
 use crate::status::to_status;
-use crate::telemetry::layer::CallerSlot;
 
 /// Name of the service that is trusted to tell the client's address.
 pub(crate) const FRONT: &str = "gateway";

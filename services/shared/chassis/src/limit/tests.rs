@@ -37,7 +37,7 @@ fn ends() -> &'static Rpc {
 fn reason<T: std::fmt::Debug>(refused: Result<T, Error>) -> &'static str {
     let error = refused.unwrap_err();
     assert_eq!(error.kind(), Kind::ResourceExhausted);
-    assert_eq!(error.retry_delay(), Some(RETRY));
+    assert_eq!(error.retry_delay(), Some(RETRY_DELAY));
     error.reason()
 }
 

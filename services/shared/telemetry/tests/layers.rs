@@ -7,9 +7,6 @@ use std::convert::Infallible;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use chassis::telemetry::http::HttpCall;
-use chassis::telemetry::layer::{RpcClientTelemetry, RpcTelemetry};
-use chassis::telemetry::propagation;
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Frame;
@@ -19,6 +16,9 @@ use opentelemetry::trace::{SpanId, SpanKind, Status, TraceContextExt, TraceId};
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
+use telemetry::http::HttpCall;
+use telemetry::layer::{RpcClientTelemetry, RpcTelemetry};
+use telemetry::propagation;
 use tonic::Code;
 use tower::{Layer, Service, ServiceExt, service_fn};
 

@@ -10,12 +10,11 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::deadline;
-
-use super::super::propagation;
 use super::body::RpcBody;
 use super::call::Call;
 use super::method::Method;
+use crate::grpc_timeout;
+use crate::propagation;
 
 /// Measures each call that comes in: a server span whose parent is the caller's, `rpc.server.call.duration`, and one
 /// line in the log under the target `access`.
@@ -73,7 +72,7 @@ where
         let caller = CallerSlot::default();
         request.extensions_mut().insert(caller.clone());
         let parent = propagation::extract(request.headers());
-        let timeout = deadline::grpc_timeout(request.headers());
+        let timeout = grpc_timeout(request.headers());
         let call = Call::incoming(&parent, Method::of(request.uri().path()), timeout, caller);
         let _entered = call.context().clone().attach();
         ResponseFuture { inner: self.inner.call(request), call: Some(call) }

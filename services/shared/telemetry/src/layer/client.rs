@@ -8,13 +8,12 @@ use http_body::Body;
 use opentelemetry::StringValue;
 use tower::{Layer, Service};
 
-use crate::deadline;
-
-use super::super::propagation;
 use super::body::RpcBody;
 use super::call::{Call, Peer};
 use super::method::Method;
 use super::server::ResponseFuture;
+use crate::grpc_timeout;
+use crate::propagation;
 
 /// Measures each call that goes out: a client span under the caller's current one, `rpc.client.call.duration`, and a
 /// `traceparent` header that makes the server's span a child of it.
@@ -65,7 +64,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let method = Method::of(request.uri().path());
         let parent = opentelemetry::Context::current();
-        let timeout = deadline::grpc_timeout(request.headers());
+        let timeout = grpc_timeout(request.headers());
         let call = Call::outgoing(&parent, method, timeout, self.peer.clone());
         propagation::inject(call.context(), request.headers_mut());
         let _entered = call.context().clone().attach();

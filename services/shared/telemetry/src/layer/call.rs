@@ -6,9 +6,9 @@ use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, StringValue};
 use tonic::Code;
 
-use super::super::semconv::{self, instruments};
 use super::method::Method;
 use super::server::CallerSlot;
+use crate::semconv::{self, instruments};
 
 /// The server that a client calls, as its configuration names it.
 #[derive(Debug, Clone)]

@@ -57,7 +57,7 @@ impl Unread {
             Self::TooLarge => Some(too_large()),
             Self::TooSlow => {
                 let message = "the request came too slowly: send it at once, at 8 KiB a second or more";
-                Some(Error::new(Kind::ResourceExhausted, "REQUEST_TOO_SLOW", message).retry_after(RETRY))
+                Some(Error::new(Kind::ResourceExhausted, "REQUEST_TOO_SLOW", message).retry_after(RETRY_DELAY))
             }
             Self::Replaced => Some(too_many()),
             Self::Broken => None,
@@ -66,10 +66,11 @@ impl Unread {
 }
 
 /// Time after which a retry of shed load makes sense.
-pub(crate) const RETRY: Duration = Duration::from_secs(1);
+pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The error for a message beyond the bound.
-pub(crate) fn too_large() -> Error {
+#[must_use]
+pub fn too_large() -> Error {
     Error::new(Kind::InvalidArgument, "MESSAGE_TOO_LARGE", "the message is larger than the service takes")
 }
 
@@ -77,7 +78,7 @@ pub(crate) fn too_large() -> Error {
 #[must_use]
 pub fn too_many() -> Error {
     let message = "too many requests of yours at once; wait for answers and try again";
-    Error::new(Kind::ResourceExhausted, "TOO_MANY_REQUESTS", message).retry_after(RETRY)
+    Error::new(Kind::ResourceExhausted, "TOO_MANY_REQUESTS", message).retry_after(RETRY_DELAY)
 }
 
 impl Default for Reader {

@@ -19,7 +19,7 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
-use crate::status;
+use crate::public_status;
 
 /// Intervals at which a name is resolved, and the timeout of doing so.
 #[derive(Debug, Clone, Copy)]
@@ -209,7 +209,7 @@ async fn open(address: SocketAddr) -> io::Result<TokioIo<TcpStream>> {
 }
 
 fn unavailable(failure: Option<Failure>) -> Status {
-    let mut status = status::without_log(&Error::unavailable("no replica can be reached"));
+    let mut status = public_status(&Error::unavailable("no replica can be reached"));
     if let Some(failure) = failure {
         status.set_source(failure);
     }
@@ -229,7 +229,7 @@ mod tests {
     use tonic_health::pb::health_client::HealthClient;
 
     use super::*;
-    use crate::client::{Channel, Way};
+    use crate::channel::{Channel, Way};
 
     /// Replica that is identified by its status.
     struct Replica {
@@ -367,9 +367,9 @@ mod tests {
     fn address_is_single_and_name_is_balanced() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let _within = runtime.enter();
-        let is_one = |address: &str| matches!(crate::client::channel(address).unwrap(), Channel(Way::Single(_)));
+        let is_one = |address: &str| matches!(crate::channel(address).unwrap(), Channel(Way::Single(_)));
         assert!(is_one("http://127.0.0.1:50051") && is_one("http://[::1]:50051"));
         assert!(!is_one("http://journals:50051") && !is_one("http://localhost:50051"));
-        assert!(crate::client::channel("/journals").is_err());
+        assert!(crate::channel("/journals").is_err());
     }
 }

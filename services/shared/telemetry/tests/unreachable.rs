@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use chassis::telemetry::{self, Config, Otlp};
+use telemetry::{Config, Otlp};
 use tokio::net::TcpListener;
 
 #[tokio::test]

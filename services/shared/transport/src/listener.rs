@@ -24,7 +24,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
-use kernel::BoxError;
+use kernel::{BoxError, setting};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,7 +34,6 @@ use self::accept::{Accepted, ConnectionSlots, accept};
 use self::body_drain::BodyDrain;
 use self::stall::{ConnectionActivity, InFlightBody, TrackedBody, WriteTimeout};
 use self::worker::least_busy;
-use crate::config;
 use crate::proxies::TrustedProxies;
 
 /// The bounds of a listener.
@@ -44,24 +43,24 @@ use crate::proxies::TrustedProxies;
 pub struct Config {
     /// Maximum open connections; one more takes the place of the one that has been idle longest, and waits where none
     /// is idle.
-    #[arg(long, env = "MESH_MAX_CONNECTIONS", default_value_t = 1024, value_parser = config::count)]
+    #[arg(long, env = "MESH_MAX_CONNECTIONS", default_value_t = 1024, value_parser = setting::count)]
     pub max_connections: usize,
 
     /// Maximum open connections of one source at the front: of an IPv4 address or an IPv6 /64, twice as many of a /56
     /// and four times as many of a /48. One more closes an idle one of the same source, or is closed.
-    #[arg(long, env = "MESH_MAX_CONNECTIONS_PER_SOURCE", default_value_t = 256, value_parser = config::count)]
+    #[arg(long, env = "MESH_MAX_CONNECTIONS_PER_SOURCE", default_value_t = 256, value_parser = setting::count)]
     pub max_connections_per_source: usize,
 
     /// Time in which a new connection must make its first request, and in which HTTP/1.1 must send its headers.
-    #[arg(long, env = "MESH_FIRST_REQUEST_TIMEOUT", default_value = "10s", value_parser = config::duration)]
+    #[arg(long, env = "MESH_FIRST_REQUEST_TIMEOUT", default_value = "10s", value_parser = setting::duration)]
     pub first_request_timeout: Duration,
 
     /// Time after which a connection is closed whose peer takes nothing of an answer that waits for it.
-    #[arg(long, env = "MESH_STALL_TIMEOUT", default_value = "30s", value_parser = config::duration)]
+    #[arg(long, env = "MESH_STALL_TIMEOUT", default_value = "30s", value_parser = setting::duration)]
     pub stall_timeout: Duration,
 
     /// Time in which requests under way must end when the process is told to stop.
-    #[arg(long, env = "MESH_DRAIN_TIMEOUT", default_value = "20s", value_parser = config::duration)]
+    #[arg(long, env = "MESH_DRAIN_TIMEOUT", default_value = "20s", value_parser = setting::duration)]
     pub drain_timeout: Duration,
 }
 

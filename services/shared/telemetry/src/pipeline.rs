@@ -21,8 +21,8 @@ use tracing_subscriber::layer::{Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
-use super::config::{Config, LogFormat, Otlp};
-use super::console;
+use crate::config::{Config, LogFormat, Otlp};
+use crate::console;
 
 /// The targets of the exporters and of what they stand on: their logs stay on the console, since each log that is
 /// exported would make the next.
@@ -124,7 +124,7 @@ impl Exporters {
 /// Installs the pipeline of this process: console, and a collector where `config` names one.
 ///
 /// `service` is `service.name`, unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` name it. Must be called before
-/// the layers of [`layer`](super::layer) and [`http`](super::http) are used: what they record with is fixed at their
+/// the layers of [`layer`](crate::layer) and [`http`](crate::http) are used: what they record with is fixed at their
 /// first use. A later call changes nothing and returns the first one's handle; a subscriber that somebody else
 /// installed stays.
 ///

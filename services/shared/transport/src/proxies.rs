@@ -28,7 +28,8 @@ impl TrustedProxies {
     }
 
     /// As [`TrustedProxies::origin`], with a peer that is trusted whatever its address is.
-    pub(crate) fn origin_behind(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    #[must_use]
+    pub fn origin_behind(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let values = headers.get_all(FORWARDED_FOR).iter().rev();
         let hops = values.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
         let mut origin = peer.to_canonical();

@@ -135,7 +135,7 @@ pub struct LogFilter {
 }
 
 impl LogFilter {
-    pub(super) fn targets(&self) -> Targets {
+    pub(crate) fn targets(&self) -> Targets {
         self.targets.clone()
     }
 }

@@ -4,10 +4,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chassis::telemetry::layer::{RpcClientTelemetry, RpcTelemetry};
-use chassis::telemetry::{self, Config, Otlp};
 use opentelemetry_proto::tonic::metrics::v1::{Metric, metric};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use telemetry::layer::{RpcClientTelemetry, RpcTelemetry};
+use telemetry::{Config, Otlp};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Server};

@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 type Console<S, F> = Layer<S, DefaultFields, F, fn() -> io::Stderr>;
 
 /// `time LEVEL target: message field=value … trace_id=…`.
-pub(super) fn pretty<S>(ansi: bool) -> Console<S, Pretty>
+pub(crate) fn pretty<S>(ansi: bool) -> Console<S, Pretty>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -26,7 +26,7 @@ where
 }
 
 /// `{"timestamp", "level", "target", "message", …fields, "trace_id", "span_id"}`.
-pub(super) fn json<S>() -> Console<S, Json>
+pub(crate) fn json<S>() -> Console<S, Json>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -41,7 +41,7 @@ fn in_span(with: impl FnOnce(&SpanContext) -> fmt::Result) -> fmt::Result {
     })
 }
 
-pub(super) struct Pretty;
+pub(crate) struct Pretty;
 
 impl<S, N> FormatEvent<S, N> for Pretty
 where
@@ -81,7 +81,7 @@ impl fmt::Display for Coloured<'_> {
     }
 }
 
-pub(super) struct Json;
+pub(crate) struct Json;
 
 impl<S, N> FormatEvent<S, N> for Json
 where
@@ -148,8 +148,8 @@ mod tests {
     use ::http::HeaderMap;
     use tracing_subscriber::layer::SubscriberExt as _;
 
-    use super::super::propagation;
     use super::*;
+    use crate::propagation;
 
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);

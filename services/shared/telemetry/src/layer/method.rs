@@ -1,6 +1,6 @@
 //! The methods that have a name of their own in telemetry.
 
-use super::super::semconv::OTHER;
+use crate::semconv::OTHER;
 
 /// Health and reflection, which orchestrators and tools call: measured like any other, logged only for debugging.
 const INFRASTRUCTURE: [&str; 5] = [

@@ -11,12 +11,15 @@
 
 mod config;
 mod console;
-mod pipeline;
-
+#[cfg(test)]
+mod fuzz;
 pub mod http;
 pub mod layer;
+mod pipeline;
 pub mod propagation;
 mod semconv;
+mod timeout;
 
 pub use config::{Config, LogFilter, LogFormat, Otlp};
 pub use pipeline::{InitError, Telemetry, current, init};
+pub use timeout::grpc_timeout;

@@ -21,8 +21,8 @@ use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, StringValue};
 use pin_project_lite::pin_project;
 
-use super::propagation;
-use super::semconv::{self, OTHER, instruments};
+use crate::propagation;
+use crate::semconv::{self, OTHER, instruments};
 
 /// Request in flight. If it is dropped before it was answered, it was cancelled.
 #[derive(Debug)]
