@@ -4,10 +4,11 @@ use account_deletion::AccountDeletions;
 use accounts::Accounts;
 use chassis::{Context, Platform};
 use dynamo::{Claim, Idempotency};
-use kernel::{ClientId, Email, Error, Kind, Page, PageSize, Result, Version};
+use kernel::{ClientId, Email, Page, PageSize, Result, Version};
 use logins::Logins;
 use retry::Policy;
 
+use crate::error::{account_ended, no_such_client, profile_exists};
 use crate::model::{Client, Listed, Profile};
 use crate::policy::{self, Names, Own, Read, ReadScope};
 use crate::relations::Relations;
@@ -90,10 +91,8 @@ impl Ops {
         match self.store.add(permit, profile, claim.as_ref()).await? {
             Added::Done => Ok(client),
             Added::Replayed => self.existing(permit.read()).await,
-            Added::Exists => {
-                Err(Error::new(Kind::AlreadyExists, "PROFILE_EXISTS", "you have a profile already: change it with PUT"))
-            }
-            Added::Ended => Err(Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")),
+            Added::Exists => Err(profile_exists()),
+            Added::Ended => Err(account_ended()),
         }
     }
 
@@ -126,8 +125,4 @@ impl Ops {
     async fn profile(&self, permit: Read) -> Result<Option<Client>> {
         Ok(self.store.read(permit).await?.profile())
     }
-}
-
-fn no_such_client() -> Error {
-    Error::not_found("client")
 }

@@ -3,12 +3,11 @@
 use kernel::{ClientId, Email, Error, Page, PageSize, Version, Violations};
 use proto::clients::v1 as pb;
 
+use crate::error::INVALID_PAGE_TOKEN;
 use crate::model::{Client, Listed, Profile};
 
 /// Maximum number of names in one request.
 const MAX_NAMES: usize = 200;
-
-const INVALID_PAGE_TOKEN: &str = "is not a token of this list; leave it out to start from the first page";
 
 /// The parameters of a list request.
 pub(crate) struct List {
@@ -30,11 +29,6 @@ pub(crate) fn list(request: pb::ListClientsRequest, whole: bool) -> Result<List,
         Some(size) if bad.is_empty() => Ok(List { email, size, token }),
         _ => Err(bad.into_error()),
     }
-}
-
-/// Returns the error for a page token that mapping rejects.
-pub(crate) fn bad_page_token() -> Error {
-    Error::invalid("pageToken", INVALID_PAGE_TOKEN)
 }
 
 /// Parses the ids of the requested names. A malformed id is skipped.
