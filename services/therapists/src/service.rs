@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use chassis::{Context, paged, to_status};
 use dynamo::PageRequest;
-use kernel::{Error, TherapistId, zip_violations};
+use kernel::{TherapistId, zip_violations};
 use prost::Message as _;
 use proto::therapists::v1 as pb;
 use proto::therapists::v1::therapist_name_service_server::TherapistNameService;
 use proto::therapists::v1::therapist_service_server::TherapistService;
 use tonic::{Request, Response, Status};
 
+use crate::error::no_such_therapist;
 use crate::ops::Ops;
 use crate::policy;
 use crate::wire;
@@ -70,7 +71,7 @@ impl TherapistService for Therapists {
     ) -> Result<Response<pb::Therapist>, Status> {
         let person = Context::of(&request).person().map_err(to_status)?;
         let pb::GetTherapistRequest { therapist_id } = request.into_inner();
-        let id = therapist_id.parse::<TherapistId>().map_err(|_| to_status(Error::not_found("therapist")))?;
+        let id = therapist_id.parse::<TherapistId>().map_err(|_| to_status(no_such_therapist()))?;
         let therapist = self.0.get(policy::browse(person), id).await.map_err(to_status)?;
         Ok(Response::new(wire::therapist(therapist)))
     }
