@@ -9,11 +9,10 @@ use logins::Logins;
 use retry::Policy;
 
 use crate::error::{account_ended, no_such_client, profile_exists};
-use crate::model::{Client, Listed, Profile};
+use crate::model::{Client, ListQuery, Listed, Profile};
 use crate::policy::{self, Names, Own, Read, ReadScope};
 use crate::relations::Relations;
 use crate::store::{Added, Store};
-use crate::wire;
 
 /// Maximum pages of related clients read to find one by address: 5,000 clients.
 const FIND_PAGES: usize = 25;
@@ -30,8 +29,8 @@ pub(crate) struct Ops {
 }
 
 impl Ops {
-    pub(crate) async fn list(&self, context: &Context, which: policy::List, list: wire::List) -> Result<Page<Listed>> {
-        let wire::List { email, size, token } = list;
+    pub(crate) async fn list(&self, context: &Context, which: policy::List, query: ListQuery) -> Result<Page<Listed>> {
+        let ListQuery { email, size, token } = query;
         match (which, email) {
             (policy::List::Own(own), _) => {
                 let own = self.profile(own.read()).await?.map(Listed::Whole);

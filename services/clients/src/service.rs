@@ -36,8 +36,8 @@ impl ClientService for Clients {
         let request = request.into_inner();
         let by_email = !request.email.is_empty();
         let which = policy::list(person, by_email).map_err(to_status)?;
-        let list = wire::list(request, by_email || matches!(which, List::Own(_))).map_err(to_status)?;
-        let page = self.0.list(&context, which, list).await.map_err(to_status)?;
+        let query = wire::list(request, by_email || matches!(which, List::Own(_))).map_err(to_status)?;
+        let page = self.0.list(&context, which, query).await.map_err(to_status)?;
         let next = page.next.clone();
         Ok(paged(wire::clients(page), next.as_deref()))
     }
