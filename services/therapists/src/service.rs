@@ -12,6 +12,7 @@ use proto::therapists::v1::therapist_service_server::TherapistService;
 use tonic::{Request, Response, Status};
 
 use crate::error::no_such_therapist;
+use crate::model::ListQuery;
 use crate::ops::Ops;
 use crate::policy;
 use crate::wire;
@@ -34,7 +35,7 @@ impl TherapistService for Therapists {
         request: Request<pb::ListTherapistsRequest>,
     ) -> Result<Response<pb::ListTherapistsResponse>, Status> {
         let person = Context::of(&request).person().map_err(to_status)?;
-        let wire::List { filter, size, token } = wire::list(request.into_inner()).map_err(to_status)?;
+        let ListQuery { filter, size, token } = wire::list(request.into_inner()).map_err(to_status)?;
         let request = PageRequest { caller: person.user_id.as_bytes(), token: &token, size, filters: &[] };
         let page = self.0.list(policy::browse(person), filter, request).await.map_err(to_status)?;
         let next = page.next.clone();
