@@ -112,7 +112,7 @@ impl Ops {
     /// Deletes the account, whether it has a profile or not. Beginning it requires an open and recent login; repeating
     /// it doesn't.
     pub(crate) async fn end(&self, context: &Context, permit: Own) -> Result<()> {
-        let deletion_write = |client: Client| (client.version, Some(self.store.drop_address(&client)));
+        let deletion_write = |client: Client| (client.version, Some(self.store.drop_address(permit, &client)));
         let precondition = self.logins.must_be_open_and_recent(context, self.platform.clock.now());
         self.account_deletions.end(context, permit.id().into(), precondition, deletion_write).await
     }

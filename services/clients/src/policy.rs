@@ -28,6 +28,10 @@ pub(crate) struct ReadName(ClientId);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names(());
 
+/// The right of an operator's migration to replace the addresses in profiles.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Migrate(());
+
 /// The profile that a caller may read.
 #[derive(Debug)]
 pub(crate) enum ReadScope {
@@ -109,6 +113,11 @@ pub(crate) const fn read_listed(fact: Related) -> ReadListed {
 
 pub(crate) const fn names() -> Names {
     Names(())
+}
+
+/// Permits an operator's migration.
+pub(crate) const fn migration() -> Migrate {
+    Migrate(())
 }
 
 /// Decides the clients that a caller may list, with or without an address. It precedes parsing the address, so that an
