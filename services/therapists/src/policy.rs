@@ -12,6 +12,10 @@ pub(crate) struct Own(TherapistId);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Browse(());
 
+/// The right of an operator's migration to replace the addresses in profiles.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Migrate(());
+
 /// The right to read the names of therapists. The rules of the protos reserve them for services.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names(());
@@ -21,6 +25,12 @@ impl Own {
         self.0
     }
 
+    pub(crate) const fn browse(self) -> Browse {
+        Browse(())
+    }
+}
+
+impl Migrate {
     pub(crate) const fn browse(self) -> Browse {
         Browse(())
     }
@@ -45,9 +55,9 @@ pub(crate) const fn browse(_person: Person) -> Browse {
     Browse(())
 }
 
-/// Permits an operator's migration to read the whole directory.
-pub(crate) const fn migration() -> Browse {
-    Browse(())
+/// Permits an operator's migration.
+pub(crate) const fn migration() -> Migrate {
+    Migrate(())
 }
 
 pub(crate) const fn names() -> Names {
