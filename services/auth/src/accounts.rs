@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use chassis::{Context, to_status};
-use kernel::{Email, Error, Result as Outcome, UserId};
+use kernel::{Email, Result as Outcome, UserId};
 use proto::auth::v1 as pb;
 use proto::auth::v1::account_service_server::AccountService;
 use tonic::{Request, Response, Status};
 
+use crate::error::no_address;
 use crate::ops::Ops;
 use crate::store::{Store, USERS};
 
@@ -46,6 +47,6 @@ impl Addresses {
     /// UNAVAILABLE or INTERNAL.
     pub async fn of(&self, user: UserId) -> Outcome<Option<Email>> {
         let Some(account) = self.0.account(user).await? else { return Ok(None) };
-        account.email.parse().map(Some).map_err(|_| Error::internal("an account has no address"))
+        account.email.parse().map(Some).map_err(|_| no_address())
     }
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod budget;
 mod config;
+mod error;
 mod guard;
 mod login;
 mod ops;
