@@ -17,8 +17,8 @@ use futures_util::future::join;
 use futures_util::{StreamExt as _, stream};
 use kernel::{ClientId, Clock, Error, Kind, Result};
 
-use crate::chain::{Digest, Signers};
-use crate::model::{Facts, Head, Link};
+use crate::chain::Signers;
+use crate::model::{Digest, Facts, Head, Link};
 use crate::store::{Extended, LINKED_AT_ONCE, Store, Waiting, client_of, signed_by};
 
 /// Maximum number of unlinked records held in memory.

@@ -13,8 +13,8 @@ pub use heads::Heads;
 pub use report::{Chain, Finding, Flaw, Report};
 
 use crate::AUDIT;
-use crate::chain::{HeadError, People, Signers};
-use crate::model::{AccessId, Head};
+use crate::chain::{HeadError, Signers};
+use crate::model::{AccessId, Head, People};
 use crate::store::{Place, Record, Store, client_of, id_of};
 use walk::{Linked, walk};
 

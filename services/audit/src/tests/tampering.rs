@@ -4,8 +4,7 @@ use kit::engine::Engine;
 use serde_bytes::{ByteArray, ByteBuf};
 
 use super::support::{World, findings};
-use crate::chain::Digest;
-use crate::model::{AccessId, Head, Link};
+use crate::model::{AccessId, Digest, Head, Link};
 use crate::store::{Place, Row, head_key, record_key};
 use crate::{Flaw, Heads, Report};
 
