@@ -15,6 +15,10 @@ pub(crate) struct Append {
     therapist: TherapistId,
 }
 
+/// The right of the linker and of an operator's verification to the chains of all clients.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AllChains(());
+
 impl Read {
     pub(crate) const fn client(self) -> ClientId {
         self.0
@@ -46,6 +50,11 @@ pub(crate) fn append(person: Person, client: ClientId) -> Result<Append, Error> 
         Role::Therapist => Ok(Append { client, therapist: person.user_id.into() }),
         Role::Client => Err(only_for_therapists()),
     }
+}
+
+/// Permits linking and verifying the chains of all clients, which no request does.
+pub(crate) const fn all_chains() -> AllChains {
+    AllChains(())
 }
 
 #[cfg(test)]
