@@ -6,6 +6,7 @@ mod config;
 mod error;
 mod guard;
 mod login;
+mod model;
 mod ops;
 mod password;
 mod service;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use kernel::{Clock, Email, Entropy, LoginId, Person, Result, Role, Timestamp, UserId};
+use kernel::{Clock, Email, Entropy, LoginId, Person, Result, Timestamp, UserId};
 
 use crate::Config;
 use crate::budget::{Budget, Budgets};
@@ -13,9 +13,10 @@ use crate::error::{
 };
 use crate::guard::Guard;
 use crate::login::{Login, Replica};
+use crate::model::{RefreshToken, Registration};
 use crate::password::{Hasher, Password};
 use crate::store::{Account, Changed, Store};
-use crate::token::{AccessSigner, RefreshToken, RefreshTokens};
+use crate::token::{AccessSigner, RefreshTokens};
 
 /// Use cases with their dependencies.
 pub(crate) struct Ops {
@@ -29,13 +30,6 @@ pub(crate) struct Ops {
     pub(crate) config: Config,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-}
-
-/// An account to create.
-pub(crate) struct Registration {
-    pub(crate) email: Email,
-    pub(crate) password: Password,
-    pub(crate) role: Role,
 }
 
 /// Tokens of a login or a refresh.

@@ -12,8 +12,9 @@ use proto::events::v1::{DeliverRequest, DeliverResponse};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
+use crate::model::EndedLoginsQuery;
 use crate::ops::{Ops, Tokens};
-use crate::wire::{self, EndedLoginsQuery};
+use crate::wire;
 
 /// Implementation of `AuthService`, for people.
 #[derive(Clone)]

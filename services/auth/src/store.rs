@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::no_address;
 use crate::login::Login;
-use crate::token::RefreshToken;
+use crate::model::RefreshToken;
 
 /// The table of auth.
 pub static USERS: TableDef = TableDef { name: "Users", key: KeyDef::PK_SK, indexes: &[], ttl: Some(EXPIRES_AT) };
