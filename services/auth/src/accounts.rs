@@ -16,17 +16,22 @@ use crate::store::{Store, USERS};
 #[derive(Clone)]
 pub(crate) struct Accounts(pub(crate) Arc<Ops>);
 
+impl Accounts {
+    async fn own_address(&self, context: Context) -> Outcome<pb::GetOwnAddressResponse> {
+        let account = self.0.store.account(context.person()?.user_id).await?;
+        Ok(pb::GetOwnAddressResponse { email: account.map(|account| account.email).unwrap_or_default() })
+    }
+}
+
 #[tonic::async_trait]
 impl AccountService for Accounts {
     async fn get_own_address(
         &self,
         request: Request<pb::GetOwnAddressRequest>,
     ) -> Result<Response<pb::GetOwnAddressResponse>, Status> {
-        let person = Context::of(&request).person().map_err(to_status)?;
+        let context = Context::of(&request);
         let pb::GetOwnAddressRequest {} = request.into_inner();
-        let account = self.0.store.account(person.user_id).await.map_err(to_status)?;
-        let email = account.map(|account| account.email).unwrap_or_default();
-        Ok(Response::new(pb::GetOwnAddressResponse { email }))
+        self.own_address(context).await.map(Response::new).map_err(to_status)
     }
 }
 
