@@ -3,11 +3,12 @@
 use chassis::{Context, Platform};
 use dynamo::seal::SealingKey;
 use dynamo::{Claim, Idempotency};
-use kernel::{ClientId, Error, Kind, Result, Timestamp, Version};
+use kernel::{ClientId, Result, Timestamp, Version};
 use keyring::Keyring;
 use retry::Policy;
 
 use crate::consent::Consent;
+use crate::error::{account_ended, no_entry};
 use crate::model::{Change, Content, Entry, EntryId, FeltAt};
 use crate::pages::Pages;
 use crate::policy::Write;
@@ -96,13 +97,4 @@ impl Ops {
         let now = self.platform.clock.now();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
-}
-
-/// Returns the error for a client whose access token is still valid after account deletion.
-pub(crate) fn account_ended() -> Error {
-    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
-}
-
-pub(crate) fn no_entry() -> Error {
-    Error::not_found("entry")
 }

@@ -9,8 +9,9 @@ use proto::journals::v1 as pb;
 use proto::journals::v1::journal_service_server::JournalService;
 use tonic::{Request, Response, Status};
 
+use crate::error::{no_entry, no_journal};
 use crate::model::EntryId;
-use crate::ops::{Ops, no_entry};
+use crate::ops::Ops;
 use crate::policy;
 use crate::wire;
 
@@ -31,7 +32,7 @@ impl JournalService for Journals {
         let person = context.person().map_err(to_status)?;
         let request = request.into_inner();
         let client = request.client_id.clone();
-        let reading = policy::read(person, &client, "journal").map_err(to_status)?;
+        let reading = policy::read(person, &client, no_journal).map_err(to_status)?;
         let query = wire::entry_query(request).map_err(to_status)?;
         let page = self.0.list(&context, reading, query).await.map_err(to_status)?;
         let next = page.next.clone();
@@ -60,7 +61,7 @@ impl JournalService for Journals {
         let context = Context::of(&request);
         let person = context.person().map_err(to_status)?;
         let pb::GetEntryRequest { client_id, entry_id } = request.into_inner();
-        let reading = policy::read(person, &client_id, "entry").map_err(to_status)?;
+        let reading = policy::read(person, &client_id, no_entry).map_err(to_status)?;
         let entry = self.0.get(&context, reading, entry_id.parse().ok()).await.map_err(to_status)?;
         Ok(Response::new(wire::entry(entry, client_id)))
     }
@@ -95,7 +96,7 @@ impl JournalService for Journals {
         let context = Context::of(&request);
         let person = context.person().map_err(to_status)?;
         let request = request.into_inner();
-        let reading = policy::read(person, &request.client_id, "journal").map_err(to_status)?;
+        let reading = policy::read(person, &request.client_id, no_journal).map_err(to_status)?;
         let plan = wire::plan(request, self.0.now()).map_err(to_status)?;
         let sums = self.0.insights(&context, reading, plan).await.map_err(to_status)?;
         Ok(Response::new(wire::insights(&sums)))
