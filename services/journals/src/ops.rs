@@ -9,7 +9,7 @@ use retry::Policy;
 
 use crate::consent::Consent;
 use crate::error::{account_ended, no_entry};
-use crate::model::{Change, Content, Entry, EntryId, FeltAt};
+use crate::model::{Change, Draft, Entry, EntryId};
 use crate::pages::Pages;
 use crate::policy::Write;
 use crate::store::Added;
@@ -21,13 +21,6 @@ pub(crate) struct Ops {
     pub(crate) keyring: Keyring,
     pub(crate) consent: Consent,
     pub(crate) platform: Platform,
-}
-
-/// A new entry, as a client writes it.
-#[derive(Debug)]
-pub(crate) struct Draft {
-    pub(crate) felt_at: FeltAt,
-    pub(crate) content: Content,
 }
 
 impl Ops {
