@@ -1,6 +1,7 @@
 //! Authorization for journals. Pure: the store requires permits, which only this module creates.
 
 use kernel::{ClientId, Error, Person, Role, UserId};
+use proto::events::v1::AccountEnded;
 
 use crate::error::{not_your_account, only_for_clients};
 use crate::model::{Content, Entry, EntryId, Range, View, Visibility};
@@ -66,11 +67,6 @@ impl Write {
 }
 
 impl Erase {
-    /// Creates the permit for an ended account. A therapist has no entries, so the role is not needed.
-    pub(crate) fn of_ended(account: UserId) -> Self {
-        Self(account.into())
-    }
-
     pub(crate) const fn client(self) -> ClientId {
         self.0
     }
@@ -137,6 +133,17 @@ impl Question {
         let Answer { granted, grant_id, entries_from } = answer;
         granted.then_some(Read(Scope::Granted(Grant { client: self.0, id: grant_id, entries_from })))
     }
+}
+
+/// Returns the permit to erase the journal of an account, given the event of its end. A therapist has no entries, so
+/// the role is not needed.
+///
+/// # Errors
+/// INVALID_ARGUMENT when the event names no account.
+pub(crate) fn erase(ended: &AccountEnded) -> Result<Erase, Error> {
+    let account: UserId =
+        ended.user_id.parse().map_err(|_| Error::invalid("event.accountEnded.userId", "is not an id"))?;
+    Ok(Erase(account.into()))
 }
 
 /// Returns the permit to write if the id of the path is the client's own. The refusal is the same whether another
