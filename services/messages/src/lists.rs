@@ -7,8 +7,9 @@ use chassis::Context;
 use dynamo::{Item, PageRequest};
 use kernel::{Error, Page, PageSize, Result};
 
+use crate::error::account_ended;
 use crate::model::{Message, Pair, Position, Side};
-use crate::ops::{Ops, account_ended};
+use crate::ops::Ops;
 use crate::policy::{Member, Own};
 use crate::store::{Head, Row, cursor_of, thread};
 

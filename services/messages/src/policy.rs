@@ -1,7 +1,8 @@
 //! Authorization for conversations. Pure: the store requires permits, which only this module creates.
 
-use kernel::{ClientId, Error, Kind, Person, Role, UserId, Violations};
+use kernel::{ClientId, Error, Person, Role, UserId, Violations};
 
+use crate::error::{not_a_member, not_the_sender};
 use crate::model::{Pair, Side};
 
 /// Permit of a member of a conversation.
@@ -105,28 +106,19 @@ pub(crate) fn other<'a>(
             for (field, _) in [one, another].into_iter().filter(|(_, id)| id.is_empty()) {
                 bad.add(field, "is required");
             }
-            let not_yours = || not_yours("senderId, receiverId: one of the two must be your own id");
-            Err(if bad.is_empty() { not_yours() } else { bad.into_error() })
+            Err(if bad.is_empty() { not_a_member() } else { bad.into_error() })
         }
     }
 }
 
 /// Checks that the sender, if named, is the caller.
 pub(crate) fn sender(person: Person, sender: &str) -> Result<(), Error> {
-    if sender.is_empty() || sender.parse() == Ok(person.user_id) {
-        Ok(())
-    } else {
-        Err(not_yours("senderId: you may send from your own account only"))
-    }
-}
-
-fn not_yours(message: &'static str) -> Error {
-    Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", message)
+    if sender.is_empty() || sender.parse() == Ok(person.user_id) { Ok(()) } else { Err(not_the_sender()) }
 }
 
 #[cfg(test)]
 mod tests {
-    use kernel::LoginId;
+    use kernel::{Kind, LoginId};
 
     use super::*;
 

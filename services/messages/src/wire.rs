@@ -124,8 +124,3 @@ fn count(messages: u64) -> i32 {
 fn instant(at: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
 }
-
-/// Returns the error for a message to resume after that is not in the conversation.
-pub(crate) fn no_such_after() -> Error {
-    Error::invalid("after", "is no message of this conversation; leave it out to get those from now on")
-}

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::append::{Appended, Batch, New, Tail};
+use crate::error::too_many_messages;
 use crate::hub::Hub;
 use crate::model::{MessageId, Pair, Text};
 use crate::policy::Member;
@@ -107,13 +108,13 @@ impl Writers {
             None => waiting,
             Some(task) => match task.try_send(waiting) {
                 Ok(()) => return Ok(()),
-                Err(mpsc::error::TrySendError::Full(_)) => return Err(too_many()),
+                Err(mpsc::error::TrySendError::Full(_)) => return Err(too_many_messages()),
                 // The task was stopped.
                 Err(mpsc::error::TrySendError::Closed(waiting)) => waiting,
             },
         };
         let (task, queue) = mpsc::channel(QUEUE);
-        task.try_send(waiting).map_err(|_| too_many())?;
+        task.try_send(waiting).map_err(|_| too_many_messages())?;
         tasks.insert(pair, task);
         self.0.platform.tasks.spawn(Arc::clone(&self.0).run(pair, queue));
         Ok(())
@@ -261,9 +262,4 @@ fn fail(jobs: Vec<Waiting>, error: &Error) {
     let copy = || if passes { Error::unavailable(cause.clone()) } else { Error::internal(cause.clone()) };
     let outcomes: Vec<_> = jobs.iter().map(|_| Err(copy())).collect();
     answer(jobs, outcomes);
-}
-
-fn too_many() -> Error {
-    let message = "too many messages of this conversation wait to be stored; try again";
-    Error::new(Kind::ResourceExhausted, "TOO_MANY_MESSAGES", message).retry_after(Duration::from_secs(1))
 }
