@@ -3,8 +3,8 @@
 use kernel::{Error, Page, PageSize, Result, TextError, Timestamp, UserId, Violations};
 use proto::messages::v1 as pb;
 
-use crate::lists::{Conversation, Wanted};
-use crate::model::{Message, MessageId, Pair, Text};
+use crate::lists::Conversation;
+use crate::model::{Message, MessageId, Pair, Text, Wanted};
 use crate::ops::Read;
 use crate::policy::{Member, Own};
 
