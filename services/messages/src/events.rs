@@ -11,7 +11,7 @@ use proto::events::v1::subscriber_service_server::SubscriberService;
 use tonic::{Request, Response, Status};
 
 use crate::ops::Ops;
-use crate::policy::Erase;
+use crate::policy::{self, Erase};
 use crate::service::Messages;
 use crate::store::{Head, Store, head_key, heads, thread};
 
@@ -40,10 +40,7 @@ impl Ops {
     /// after that.
     pub(crate) async fn handle_account_deleted(&self, account: UserId, role: Role) -> kernel::Result<()> {
         self.keyring.forget(account);
-        if role == Role::Therapist {
-            return Ok(());
-        }
-        let permit = Erase::of_ended(account);
+        let Some(permit) = policy::erase(account, role) else { return Ok(()) };
         self.hub.end_threads_of(permit.client());
         self.store.erase(permit).await
     }

@@ -96,7 +96,7 @@ impl Ops {
         let peer_side = permit.side().other();
         let peers = heads.iter().map(|head| head.pair().of(peer_side));
         let (newest, keys, mut names) = tokio::try_join!(
-            self.store.newest(&heads),
+            self.store.newest(permit, &heads),
             self.keyring.keys(context, heads.iter().map(|head| head.pair().client.into())),
             self.people.names(context, peer_side, peers),
         )?;

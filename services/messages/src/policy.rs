@@ -1,6 +1,7 @@
 //! Authorization for conversations. Pure: the store requires permits, which only this module creates.
 
 use kernel::{ClientId, Error, Person, Role, UserId, Violations};
+use proto::events::v1::account_ended::Role as AccountRole;
 
 use crate::error::{not_a_member, not_the_sender};
 use crate::model::{Pair, Side};
@@ -22,6 +23,10 @@ pub(crate) struct Own {
 /// Permit to erase the conversations of a client whose account is ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Erase(ClientId);
+
+/// Permit of the background task to the heads of the conversations that are watched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Poll(());
 
 impl Member {
     pub(crate) const fn pair(self) -> Pair {
@@ -69,10 +74,6 @@ impl Own {
 }
 
 impl Erase {
-    pub(crate) fn of_ended(account: UserId) -> Self {
-        Self(account.into())
-    }
-
     pub(crate) const fn client(self) -> ClientId {
         self.0
     }
@@ -85,6 +86,17 @@ pub(crate) const fn own(person: Person) -> Own {
         Role::Therapist => Side::Therapist,
     };
     Own { id: person.user_id, side }
+}
+
+/// Returns the permit to erase the conversations of an ended account, if it was a client's: a therapist's stay, because
+/// they belong to the clients.
+pub(crate) fn erase(ended: UserId, role: AccountRole) -> Option<Erase> {
+    (role != AccountRole::Therapist).then(|| Erase(ended.into()))
+}
+
+/// Returns the permit to poll, which no request has.
+pub(crate) const fn poll() -> Poll {
+    Poll(())
 }
 
 /// Returns the peer out of two accounts, each with its field, of which one must be the caller. The refusal is the same

@@ -16,7 +16,7 @@ use crate::error::{account_ended, login_ended, no_conversation, no_such_after, t
 use crate::hub::{EndReason, Hub, Subscription};
 use crate::model::{Message, MessageId, Position, Side};
 use crate::ops::Ops;
-use crate::policy::Member;
+use crate::policy::{self, Member};
 use crate::store::{Row, Store};
 
 /// Maximum messages of one read, which is what a slow reader holds in memory.
@@ -63,7 +63,7 @@ impl Ops {
         }
         let position = match after {
             Some(after) => self.store.row(permit, after).await?.ok_or_else(no_such_after)?.position()?,
-            None => self.store.tail(permit.pair()).await?.tally.last,
+            None => self.store.tail(permit).await?.tally.last,
         };
         let (ops, page, behind) = (Arc::clone(self), VecDeque::new(), after.is_some());
         Ok(Watching { ops, context, permit, expires, subscription, position, behind, page })
@@ -185,14 +185,14 @@ pub(crate) async fn poll(hub: Hub, store: Arc<Store>, clock: Arc<dyn Clock>, con
 }
 
 async fn poll_once(hub: &Hub, store: &Store) -> Result<()> {
-    let mut threads = hub.threads();
-    for head in store.heads(threads.keys().copied()).await? {
+    let (permit, mut threads) = (policy::poll(), hub.threads());
+    for head in store.heads(permit, threads.keys().copied()).await? {
         threads.remove(&head.pair());
         hub.publish(head.pair(), head.tally().last);
     }
     // The others have no messages, are gone, or are missing because the read may lag.
     for (pair, _) in threads.into_iter().filter(|(_, newest)| *newest > Position::default()) {
-        if store.head(pair).await?.is_none() {
+        if store.head(permit, pair).await?.is_none() {
             hub.end_thread(pair);
         }
     }
