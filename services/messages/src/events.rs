@@ -18,16 +18,22 @@ use crate::store::{Head, Store, head_key, heads, thread};
 /// Erasure of conversations: maximum items of one read, and of messages removed concurrently.
 const ERASED_AT_ONCE: (u16, usize) = (200, 8);
 
+impl Messages {
+    async fn handle(&self, request: pb::DeliverRequest) -> kernel::Result<()> {
+        // A kind that this version doesn't know decodes as none, and is acknowledged.
+        if let Some(Kind::AccountEnded(ended)) = request.event.and_then(|event| event.kind) {
+            let invalid = |_| Error::invalid("event.accountEnded.userId", "is not an id");
+            let account = ended.user_id.parse().map_err(invalid)?;
+            self.0.handle_account_deleted(account, ended.role()).await?;
+        }
+        Ok(())
+    }
+}
+
 #[tonic::async_trait]
 impl SubscriberService for Messages {
     async fn deliver(&self, request: Request<pb::DeliverRequest>) -> Result<Response<pb::DeliverResponse>, Status> {
-        let pb::DeliverRequest { event } = request.into_inner();
-        // A kind that this version doesn't know decodes as none, and is acknowledged.
-        if let Some(Kind::AccountEnded(ended)) = event.and_then(|event| event.kind) {
-            let invalid = |_| to_status(Error::invalid("event.accountEnded.userId", "is not an id"));
-            let account = ended.user_id.parse().map_err(invalid)?;
-            self.0.handle_account_deleted(account, ended.role()).await.map_err(to_status)?;
-        }
+        self.handle(request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(pb::DeliverResponse {}))
     }
 }
