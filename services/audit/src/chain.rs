@@ -6,50 +6,16 @@
 //! The chain holds salted digests of personal data, not the data: once the salt is removed, the data can't be guessed
 //! from the digests, and the chain still verifies.
 
-use std::fmt;
-
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use dynamo::secret::Secrets;
 use kernel::{ClientId, Error, Result, Timestamp};
-use serde::{Deserialize, Serialize};
-use serde_bytes::ByteArray;
 
-use crate::model::{Facts, Head, Link, Personal};
-
-/// Length of the salt of a record's digests in bytes: it keeps their values from being guessed.
-pub(crate) const SALT_LEN: usize = 16;
+use crate::model::{Digest, Facts, Head, Link, People, Personal};
 
 const RECORD: &str = "therapy-mesh/audit/record/v1";
 const FIELD: &str = "therapy-mesh/audit/field/v1";
 const HEAD: &str = "therapy-mesh/audit/head/v1";
-
-/// A SHA-256 digest.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Digest(ByteArray<32>);
-
-impl Digest {
-    /// The predecessor of a chain's first record.
-    pub(crate) const NONE: Self = Self(ByteArray::new([0; 32]));
-
-    fn as_bytes(&self) -> &[u8] {
-        self.0.as_slice()
-    }
-}
-
-/// Formats the digest in hexadecimal.
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Digest({self})")
-    }
-}
 
 /// A digest of length-prefixed parts.
 struct Framed(Context);
@@ -68,17 +34,8 @@ impl Framed {
     fn digest(self) -> Digest {
         let mut digest = [0; 32];
         digest.copy_from_slice(self.0.finish().as_ref());
-        Digest(ByteArray::new(digest))
+        Digest::new(digest)
     }
-}
-
-/// Salted digests of the personal data in a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct People {
-    pub(crate) client: Digest,
-    pub(crate) therapist: Digest,
-    pub(crate) entry: Digest,
-    pub(crate) grant: Digest,
 }
 
 impl People {

@@ -16,6 +16,7 @@
 //!   entries is missing from a verification of all chains; a verification of its client finds the flaw.
 
 mod chain;
+mod error;
 mod groups;
 mod link;
 mod model;

@@ -17,8 +17,9 @@ use futures_util::future::join;
 use futures_util::{StreamExt as _, stream};
 use kernel::{ClientId, Clock, Error, Kind, Result};
 
-use crate::chain::{Digest, Signers};
-use crate::model::{Facts, Head, Link};
+use crate::chain::Signers;
+use crate::model::{Digest, Facts, Head, Link};
+use crate::policy::{self, AllChains};
 use crate::store::{Extended, LINKED_AT_ONCE, Store, Waiting, client_of, signed_by};
 
 /// Maximum number of unlinked records held in memory.
@@ -33,6 +34,7 @@ const RENEWAL_INTERVAL: Duration = Duration::from_secs(3600);
 #[derive(Clone)]
 pub(crate) struct Linker {
     store: Store,
+    permit: AllChains,
     signers: Arc<Signers>,
     clock: Arc<dyn Clock>,
 }
@@ -48,7 +50,7 @@ pub(crate) struct Round {
 
 impl Linker {
     pub(crate) fn new(store: Store, signers: Arc<Signers>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, signers, clock }
+        Self { store, permit: policy::all_chains(), signers, clock }
     }
 
     /// Links unlinked records at every interval, and renews heads, until it is dropped.
@@ -72,7 +74,7 @@ impl Linker {
     /// next round.
     pub(crate) async fn link_once(&self) -> Round {
         let mut round = Round::default();
-        for first in self.store.waiting() {
+        for first in self.store.waiting(self.permit) {
             let mut query = Some(first.clone().limit(BATCH));
             while let Some(page) = query.take() {
                 match page.page().await {
@@ -122,7 +124,7 @@ impl Linker {
     /// Links these records by one transaction, without those that are already linked. Returns how many, or `None` if
     /// another linker extended the chain.
     async fn extend(&self, client: ClientId, records: &[Facts]) -> Result<Option<usize>> {
-        let old = self.store.head(client).await?.transpose()?;
+        let old = self.store.head(self.permit, client).await?.transpose()?;
         if let Some(head) = &old {
             let invalid_head = |reason| Error::internal(format!("the head of a chain is not extended: {reason:?}"));
             self.signers.verify(client, head).map_err(invalid_head)?;
@@ -143,7 +145,7 @@ impl Linker {
                 return Ok(Some(0));
             }
             let head: Head = self.signers.sign(client, end.0, end.1, self.clock.now())?;
-            match self.store.extend(client, old.as_ref(), head, &links).await? {
+            match self.store.extend(self.permit, client, old.as_ref(), head, &links).await? {
                 Extended::Done => return Ok(Some(links.len())),
                 Extended::Conflict => return Ok(None),
                 Extended::Stale(gone) => stale.extend(gone),
@@ -154,7 +156,7 @@ impl Linker {
     /// Renews the signatures of heads signed by a previous key, so that the key can be retired. A failure is logged,
     /// and is retried after a pause; a head whose signature is invalid is left as it is.
     pub(crate) async fn renew_heads(&self, pause: Duration) {
-        let mut query = Some(self.store.chains().limit(BATCH));
+        let mut query = Some(self.store.chains(self.permit).limit(BATCH));
         while let Some(page) = query.take() {
             match self.renew_page(page.clone()).await {
                 Ok(next) => query = next.map(|cursor| page.after(cursor)),
@@ -182,7 +184,7 @@ impl Linker {
     }
 
     async fn renew_head(&self, client: ClientId) -> Result<()> {
-        let Some(old) = self.store.head(client).await?.transpose()? else { return Ok(()) };
+        let Some(old) = self.store.head(self.permit, client).await?.transpose()? else { return Ok(()) };
         if self.signers.is_current(&old.key_id) {
             return Ok(());
         }
@@ -190,7 +192,7 @@ impl Linker {
         self.signers.verify(client, &old).map_err(invalid_head)?;
         let new = self.signers.sign(client, old.seq, old.digest, self.clock.now())?;
         // A head that has moved was signed by the present key.
-        self.store.renew(client, &old, new).await.map(drop)
+        self.store.renew(self.permit, client, &old, new).await.map(drop)
     }
 }
 

@@ -4,9 +4,11 @@ use std::fmt;
 
 use kernel::{Entropy, TherapistId, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteArray;
 use uuid::Uuid;
 
-use crate::chain::{self, Digest, SALT_LEN};
+/// Length of the salt of a record's digests in bytes: it keeps their values from being guessed.
+pub(crate) const SALT_LEN: usize = 16;
 
 /// The id of a record (UUIDv7, RFC 9562): records sort by the time of their creation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,6 +85,15 @@ pub(crate) struct Personal {
     pub(crate) salt: [u8; SALT_LEN],
 }
 
+/// Salted digests of the personal data in a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct People {
+    pub(crate) client: Digest,
+    pub(crate) therapist: Digest,
+    pub(crate) entry: Digest,
+    pub(crate) grant: Digest,
+}
+
 /// The chained part of a record: none of it names a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Facts {
@@ -90,7 +101,38 @@ pub(crate) struct Facts {
     pub(crate) time: Timestamp,
     pub(crate) action: Action,
     pub(crate) entry_count: u32,
-    pub(crate) people: chain::People,
+    pub(crate) people: People,
+}
+
+/// A SHA-256 digest.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Digest(ByteArray<32>);
+
+impl Digest {
+    /// The predecessor of a chain's first record.
+    pub(crate) const NONE: Self = Self::new([0; 32]);
+
+    pub(crate) const fn new(bytes: [u8; 32]) -> Self {
+        Self(ByteArray::new(bytes))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+}
+
+/// Formats the digest in hexadecimal.
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
 }
 
 /// The place of a record in the chain of its client.

@@ -10,9 +10,8 @@ use kernel::{Clock, Entropy, Page, Result, TherapistId};
 use proto::therapists::v1::BatchGetTherapistNamesRequest;
 use proto::therapists::v1::therapist_name_service_client::TherapistNameServiceClient;
 
-use crate::chain::People;
 use crate::groups::{self, Group, MAX_RECORDS_READ};
-use crate::model::{Access, AccessId, Facts, Personal};
+use crate::model::{Access, AccessId, Facts, People, Personal};
 use crate::policy::{Append, Read};
 use crate::store::Store;
 

@@ -1,6 +1,8 @@
 //! Decides access to the access log. Pure: the store takes only permits that are made here.
 
-use kernel::{ClientId, Error, Kind, Person, Role, TherapistId, UserId};
+use kernel::{ClientId, Error, Person, Role, TherapistId, UserId};
+
+use crate::error::{not_your_account, only_for_therapists};
 
 /// The right to read one client's log.
 #[derive(Debug, Clone, Copy)]
@@ -12,6 +14,10 @@ pub(crate) struct Append {
     client: ClientId,
     therapist: TherapistId,
 }
+
+/// The right of the linker and of an operator's verification to the chains of all clients.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AllChains(());
 
 impl Read {
     pub(crate) const fn client(self) -> ClientId {
@@ -35,22 +41,25 @@ pub(crate) fn read(person: Person, id: &str) -> Result<Read, Error> {
     if person.role == Role::Client && id.parse::<UserId>() == Ok(person.user_id) {
         return Ok(Read(person.user_id.into()));
     }
-    Err(Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", "clientId: you may do this with your own account only"))
+    Err(not_your_account())
 }
 
 /// Permits recording an access of the caller. A client reads no other journal than the own one, which is not recorded.
 pub(crate) fn append(person: Person, client: ClientId) -> Result<Append, Error> {
     match person.role {
         Role::Therapist => Ok(Append { client, therapist: person.user_id.into() }),
-        Role::Client => {
-            Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only what therapists read is recorded"))
-        }
+        Role::Client => Err(only_for_therapists()),
     }
+}
+
+/// Permits linking and verifying the chains of all clients, which no request does.
+pub(crate) const fn all_chains() -> AllChains {
+    AllChains(())
 }
 
 #[cfg(test)]
 mod tests {
-    use kernel::LoginId;
+    use kernel::{Kind, LoginId};
 
     use super::*;
 

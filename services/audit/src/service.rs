@@ -4,17 +4,35 @@ use std::sync::Arc;
 
 use chassis::{Context, paged, to_status};
 use dynamo::PageRequest;
+use kernel::{Error, Page};
 use proto::audit::v1 as pb;
 use proto::audit::v1::access_log_service_server::AccessLogService;
 use proto::audit::v1::audit_service_server::AuditService;
 use tonic::{Request, Response, Status};
 
-use crate::ops::Ops;
+use crate::ops::{Ops, Shown};
 use crate::{policy, wire};
 
 /// Implementation of the services of the protos.
 #[derive(Clone)]
 pub(crate) struct Audit(pub(crate) Arc<Ops>);
+
+impl Audit {
+    async fn list(&self, context: Context, request: pb::ListAccessesRequest) -> Result<Page<Shown>, Error> {
+        let person = context.person()?;
+        let pb::ListAccessesRequest { client_id, page_size, page_token } = request;
+        let permit = policy::read(person, &client_id)?;
+        let size = wire::page_size(page_size)?;
+        let request = PageRequest { caller: person.user_id.as_bytes(), token: &page_token, size, filters: &[] };
+        self.0.list(&context, permit, request).await
+    }
+
+    async fn record(&self, context: Context, request: pb::RecordAccessRequest) -> Result<(), Error> {
+        let person = context.person()?;
+        let (client, access) = wire::access(request)?;
+        self.0.recorder.record(policy::append(person, client)?, access).await.map(drop)
+    }
+}
 
 #[tonic::async_trait]
 impl AccessLogService for Audit {
@@ -22,13 +40,7 @@ impl AccessLogService for Audit {
         &self,
         request: Request<pb::ListAccessesRequest>,
     ) -> Result<Response<pb::ListAccessesResponse>, Status> {
-        let context = Context::of(&request);
-        let person = context.person().map_err(to_status)?;
-        let pb::ListAccessesRequest { client_id, page_size, page_token } = request.into_inner();
-        let permit = policy::read(person, &client_id).map_err(to_status)?;
-        let size = wire::page_size(page_size).map_err(to_status)?;
-        let request = PageRequest { caller: person.user_id.as_bytes(), token: &page_token, size, filters: &[] };
-        let page = self.0.list(&context, permit, request).await.map_err(to_status)?;
+        let page = self.list(Context::of(&request), request.into_inner()).await.map_err(to_status)?;
         let next = page.next.clone();
         Ok(paged(wire::accesses(page), next.as_deref()))
     }
@@ -40,10 +52,7 @@ impl AuditService for Audit {
         &self,
         request: Request<pb::RecordAccessRequest>,
     ) -> Result<Response<pb::RecordAccessResponse>, Status> {
-        let person = Context::of(&request).person().map_err(to_status)?;
-        let (client, access) = wire::access(request.into_inner()).map_err(to_status)?;
-        let permit = policy::append(person, client).map_err(to_status)?;
-        self.0.recorder.record(permit, access).await.map_err(to_status)?;
+        self.record(Context::of(&request), request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(pb::RecordAccessResponse {}))
     }
 }

@@ -17,7 +17,7 @@ use dynamo::{
 use kernel::{ClientId, Error, Kind, Result};
 
 use crate::model::{AccessId, Facts, Head, Link, Personal};
-use crate::policy::{Append, Read};
+use crate::policy::{AllChains, Append, Read};
 
 use row::HeadRow;
 pub(crate) use row::{Place, Record, Row, Waiting};
@@ -137,26 +137,30 @@ impl Store {
 
     /// Returns the Query of a client's log, newest first.
     pub(crate) fn log(&self, permit: Read) -> Query {
-        self.records(permit.client()).descending()
+        self.records_of(permit.client()).descending()
     }
 
     /// Returns the Query of a client's records, oldest first.
-    pub(crate) fn records(&self, client: ClientId) -> Query {
+    pub(crate) fn records(&self, _permit: AllChains, client: ClientId) -> Query {
+        self.records_of(client)
+    }
+
+    fn records_of(&self, client: ClientId) -> Query {
         self.0.query(partition(client)).sort(Sort::BeginsWith(RECORD.to_owned())).consistent()
     }
 
     /// Returns the Queries that together read every unlinked record.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = Query> {
+    pub(crate) fn waiting(&self, _permit: AllChains) -> impl Iterator<Item = Query> {
         (0..SHARDS).map(|shard| self.0.query_index(&UNLINKED, shard.to_string()))
     }
 
     /// Returns the Query of all chains: each head and each first record, those of one client adjacent.
-    pub(crate) fn chains(&self) -> Query {
+    pub(crate) fn chains(&self, _permit: AllChains) -> Query {
         self.0.query_index(&CHAINS, CHAINED)
     }
 
     /// Reads the head of a client's chain; the inner result is an error if the item is no valid head.
-    pub(crate) async fn head(&self, client: ClientId) -> Result<Option<Result<Head>>> {
+    pub(crate) async fn head(&self, _permit: AllChains, client: ClientId) -> Result<Option<Result<Head>>> {
         let item = self.0.get_item(&head_key(client), Fresh::Consistent).await?;
         Ok(item.map(|item| item.parse::<HeadRow>().and_then(HeadRow::into_head)))
     }
@@ -165,6 +169,7 @@ impl Store {
     /// and each record is still unlinked.
     pub(crate) async fn extend(
         &self,
+        _permit: AllChains,
         client: ClientId,
         old: Option<&Head>,
         new: Head,
@@ -197,7 +202,7 @@ impl Store {
     }
 
     /// Replaces a head by its renewed signature, if it is unchanged. Returns whether it was.
-    pub(crate) async fn renew(&self, client: ClientId, old: &Head, new: Head) -> Result<bool> {
+    pub(crate) async fn renew(&self, _permit: AllChains, client: ClientId, old: &Head, new: Head) -> Result<bool> {
         let put = self.0.put(&head_key(client), &HeadRow::new(new)).when(same(old));
         Ok(matches!(put.run().await?, Update::Done(_)))
     }

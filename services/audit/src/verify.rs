@@ -13,8 +13,9 @@ pub use heads::Heads;
 pub use report::{Chain, Finding, Flaw, Report};
 
 use crate::AUDIT;
-use crate::chain::{HeadError, People, Signers};
-use crate::model::{AccessId, Head};
+use crate::chain::{HeadError, Signers};
+use crate::model::{AccessId, Head, People};
+use crate::policy::{self, AllChains};
 use crate::store::{Place, Record, Store, client_of, id_of};
 use walk::{Linked, walk};
 
@@ -39,7 +40,8 @@ pub async fn verify(
     known: &Heads,
     mut progress: impl FnMut(&Chain),
 ) -> Result<Report> {
-    let verifier = Verifier { store: Store::new(dynamodb.table(&AUDIT)), signers: Signers::new(secrets)?, known };
+    let store = Store::new(dynamodb.table(&AUDIT));
+    let verifier = Verifier { store, permit: policy::all_chains(), signers: Signers::new(secrets)?, known };
     let mut report = Report::default();
     if let Some(client) = client {
         let (chain, findings) = verifier.client(client).await?;
@@ -50,7 +52,7 @@ pub async fn verify(
     }
     let mut unseen: BTreeSet<ClientId> = known.clients().collect();
     let mut last = None;
-    let mut query = Some(verifier.store.chains());
+    let mut query = Some(verifier.store.chains(verifier.permit));
     while let Some(page) = query.take() {
         let rows = page.limit(BATCH).page().await?;
         for item in &rows.items {
@@ -63,7 +65,7 @@ pub async fn verify(
                 report.add(&chain, findings);
             }
         }
-        query = rows.next.map(|cursor| verifier.store.chains().after(cursor));
+        query = rows.next.map(|cursor| verifier.store.chains(verifier.permit).after(cursor));
     }
     for client in unseen {
         let (chain, findings) = verifier.client(client).await?;
@@ -76,6 +78,7 @@ pub async fn verify(
 
 struct Verifier<'a> {
     store: Store,
+    permit: AllChains,
     signers: Signers,
     known: &'a Heads,
 }
@@ -141,7 +144,7 @@ impl Verifier<'_> {
     }
 
     async fn head(&self, client: ClientId) -> Result<std::result::Result<Option<Head>, Flaw>> {
-        Ok(match self.store.head(client).await? {
+        Ok(match self.store.head(self.permit, client).await? {
             None => Ok(None),
             Some(Err(_)) => Err(Flaw::HeadAltered),
             Some(Ok(head)) => match self.signers.verify(client, &head) {
@@ -154,14 +157,14 @@ impl Verifier<'_> {
 
     async fn records(&self, client: ClientId) -> Result<Seen> {
         let mut seen = Seen::default();
-        let mut query = Some(self.store.records(client));
+        let mut query = Some(self.store.records(self.permit, client));
         while let Some(page) = query.take() {
             let rows = page.limit(BATCH).page().await?;
             for item in rows.items {
                 let id = id_of(&item).ok();
                 seen.add(client, id, Record::try_from(item));
             }
-            query = rows.next.map(|cursor| self.store.records(client).after(cursor));
+            query = rows.next.map(|cursor| self.store.records(self.permit, client).after(cursor));
         }
         Ok(seen)
     }
@@ -169,7 +172,7 @@ impl Verifier<'_> {
     /// Counts the unlinked records of all clients.
     async fn count_unlinked(&self) -> Result<u64> {
         let mut count = 0;
-        for first in self.store.waiting() {
+        for first in self.store.waiting(self.permit) {
             let mut query = Some(first.clone());
             while let Some(page) = query.take() {
                 let rows = page.limit(BATCH).page().await?;

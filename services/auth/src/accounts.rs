@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use chassis::{Context, to_status};
-use kernel::{Email, Error, Result as Outcome, UserId};
+use kernel::{Email, Result as Outcome, UserId};
 use proto::auth::v1 as pb;
 use proto::auth::v1::account_service_server::AccountService;
 use tonic::{Request, Response, Status};
 
+use crate::error::no_address;
 use crate::ops::Ops;
 use crate::store::{Store, USERS};
 
@@ -15,17 +16,22 @@ use crate::store::{Store, USERS};
 #[derive(Clone)]
 pub(crate) struct Accounts(pub(crate) Arc<Ops>);
 
+impl Accounts {
+    async fn own_address(&self, context: Context) -> Outcome<pb::GetOwnAddressResponse> {
+        let account = self.0.store.account(context.person()?.user_id).await?;
+        Ok(pb::GetOwnAddressResponse { email: account.map(|account| account.email).unwrap_or_default() })
+    }
+}
+
 #[tonic::async_trait]
 impl AccountService for Accounts {
     async fn get_own_address(
         &self,
         request: Request<pb::GetOwnAddressRequest>,
     ) -> Result<Response<pb::GetOwnAddressResponse>, Status> {
-        let person = Context::of(&request).person().map_err(to_status)?;
+        let context = Context::of(&request);
         let pb::GetOwnAddressRequest {} = request.into_inner();
-        let account = self.0.store.account(person.user_id).await.map_err(to_status)?;
-        let email = account.map(|account| account.email).unwrap_or_default();
-        Ok(Response::new(pb::GetOwnAddressResponse { email }))
+        self.own_address(context).await.map(Response::new).map_err(to_status)
     }
 }
 
@@ -46,6 +52,6 @@ impl Addresses {
     /// UNAVAILABLE or INTERNAL.
     pub async fn of(&self, user: UserId) -> Outcome<Option<Email>> {
         let Some(account) = self.0.account(user).await? else { return Ok(None) };
-        account.email.parse().map(Some).map_err(|_| Error::internal("an account has no address"))
+        account.email.parse().map(Some).map_err(|_| no_address())
     }
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use chassis::KeyedMutex;
 use futures_util::future::try_join_all;
-use kernel::{Clock, Error, Kind, Result, SourceNetwork};
+use kernel::{Clock, Result, SourceNetwork};
 use tokio::sync::SemaphorePermit;
 
 use crate::Config;
+use crate::error::too_many_registrations;
 use crate::store::{Failures, Store, Subject, Subjects};
 use crate::throttle::Policy;
 
@@ -83,10 +84,7 @@ impl Budgets {
             allowance.spent = Policy::present(counted, now);
         }
         match allowances.iter().filter_map(|allowance| Policy::wait(allowance.spent, now)).max() {
-            Some(wait) => {
-                let message = "too many registrations from your network; wait before the next one";
-                Err(Error::new(Kind::ResourceExhausted, "TOO_MANY_REGISTRATIONS", message).retry_after(wait))
-            }
+            Some(wait) => Err(too_many_registrations(wait)),
             None => Ok(LockedBudgets { budgets: self, allowances, _lock: lock }),
         }
     }

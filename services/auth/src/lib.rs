@@ -3,8 +3,10 @@
 mod accounts;
 mod budget;
 mod config;
+mod error;
 mod guard;
 mod login;
+mod model;
 mod ops;
 mod password;
 mod service;

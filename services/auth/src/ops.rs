@@ -3,15 +3,20 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use kernel::{Clock, Email, Entropy, Error, Kind, LoginId, Person, Result, Role, Timestamp, UserId};
+use kernel::{Clock, Email, Entropy, LoginId, Person, Result, Timestamp, UserId};
 
 use crate::Config;
 use crate::budget::{Budget, Budgets};
+use crate::error::{
+    account_conflict, account_ended, bad_credentials, email_taken, login_ended, no_address, refresh_token_invalid,
+    wrong_password,
+};
 use crate::guard::Guard;
 use crate::login::{Login, Replica};
+use crate::model::{RefreshToken, Registration};
 use crate::password::{Hasher, Password};
 use crate::store::{Account, Changed, Store};
-use crate::token::{AccessSigner, RefreshToken, RefreshTokens};
+use crate::token::{AccessSigner, RefreshTokens};
 
 /// Use cases with their dependencies.
 pub(crate) struct Ops {
@@ -25,13 +30,6 @@ pub(crate) struct Ops {
     pub(crate) config: Config,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-}
-
-/// An account to create.
-pub(crate) struct Registration {
-    pub(crate) email: Email,
-    pub(crate) password: Password,
-    pub(crate) role: Role,
 }
 
 /// Tokens of a login or a refresh.
@@ -130,22 +128,16 @@ impl Ops {
         source: IpAddr,
     ) -> Result<()> {
         let account = self.me(person).await?;
-        let email: Email = account.email.parse().map_err(|_| Error::internal("an account has no address"))?;
+        let email: Email = account.email.parse().map_err(|_| no_address())?;
         let Some(credential) = self.guard.verify_password(email.clone(), current, source).await? else {
-            let message = "currentPassword: is not the password of the account";
-            return Err(Error::new(Kind::PermissionDenied, "WRONG_PASSWORD", message));
+            return Err(wrong_password());
         };
         let hash = self.hasher.slot(source).await?.hash(new).await?;
         let (hashes, now) = ((credential.password_hash.as_str(), hash.as_str()), self.clock.now());
         match self.store.change_password(&account, &email, hashes, person.login_id, now).await? {
             Changed::Done => Ok(()),
-            Changed::Conflict => {
-                let message = "the account was changed at the same time; log in and try again";
-                Err(Error::new(Kind::Aborted, "CONFLICT", message))
-            }
-            Changed::LoggedOut => {
-                Err(Error::new(Kind::Unauthenticated, "LOGIN_ENDED", "this login is over; log in again"))
-            }
+            Changed::Conflict => Err(account_conflict()),
+            Changed::LoggedOut => Err(login_ended()),
         }
     }
 
@@ -168,21 +160,4 @@ impl Ops {
         let end = self.clock.now().saturating_add(self.config.refresh_token_life).unwrap_or(Timestamp::MAX);
         end.as_second()
     }
-}
-
-fn bad_credentials() -> Error {
-    Error::new(Kind::Unauthenticated, "BAD_CREDENTIALS", "the e-mail address or the password is wrong")
-}
-
-fn email_taken() -> Error {
-    let message = "email: this address has an account; log in, or use another one";
-    Error::new(Kind::AlreadyExists, "EMAIL_TAKEN", message)
-}
-
-fn account_ended() -> Error {
-    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
-}
-
-fn refresh_token_invalid() -> Error {
-    Error::new(Kind::Unauthenticated, "REFRESH_TOKEN_INVALID", "refreshToken: is not good any more; log in again")
 }

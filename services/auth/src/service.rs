@@ -12,8 +12,9 @@ use proto::events::v1::{DeliverRequest, DeliverResponse};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
+use crate::model::EndedLoginsQuery;
 use crate::ops::{Ops, Tokens};
-use crate::wire::{self, EndedLoginsQuery};
+use crate::wire;
 
 /// Implementation of `AuthService`, for people.
 #[derive(Clone)]
@@ -32,61 +33,103 @@ impl People {
         let life = i32::try_from(self.0.config.access_token_life.as_secs()).unwrap_or(i32::MAX);
         wire::token_pair(tokens, life)
     }
+
+    async fn register(&self, context: Context, request: pb::RegisterRequest) -> Result<pb::User, Error> {
+        let account = self.0.register(wire::registration(request)?, context.source).await?;
+        wire::user(&account)
+    }
+
+    async fn login(&self, context: Context, request: pb::LoginRequest) -> Result<pb::TokenPair, Error> {
+        let (email, password) = wire::login(request)?;
+        self.pair(&self.0.login(email, password, context.source).await?)
+    }
+
+    async fn refresh(&self, request: pb::RefreshRequest) -> Result<pb::TokenPair, Error> {
+        self.pair(&self.0.refresh(&wire::refresh(request)?).await?)
+    }
+
+    async fn logout(&self, context: Context) -> Result<pb::LogoutResponse, Error> {
+        self.0.logout(context.person()?).await?;
+        Ok(pb::LogoutResponse {})
+    }
+
+    async fn me(&self, context: Context) -> Result<pb::User, Error> {
+        wire::user(&self.0.me(context.person()?).await?)
+    }
+
+    async fn change_password(
+        &self,
+        context: Context,
+        request: pb::ChangePasswordRequest,
+    ) -> Result<pb::ChangePasswordResponse, Error> {
+        let person = context.person()?;
+        let (current, new) = wire::change_password(request)?;
+        self.0.change_password(person, current, new, context.source).await?;
+        Ok(pb::ChangePasswordResponse {})
+    }
+
+    async fn jwks(&self) -> Result<pb::Jwks, Error> {
+        let keys = self.0.signer.keys.published().await?;
+        Ok(pb::Jwks { keys: keys.into_iter().map(wire::jwk).collect() })
+    }
 }
 
 #[tonic::async_trait]
 impl AuthService for People {
     async fn register(&self, request: Request<pb::RegisterRequest>) -> Result<Response<pb::User>, Status> {
-        let source = Context::of(&request).source;
-        let registration = wire::registration(request.into_inner()).map_err(to_status)?;
-        let account = self.0.register(registration, source).await.map_err(to_status)?;
-        wire::user(&account).map(Response::new).map_err(to_status)
+        let registered = Self::register(self, Context::of(&request), request.into_inner()).await;
+        registered.map(Response::new).map_err(to_status)
     }
 
     async fn login(&self, request: Request<pb::LoginRequest>) -> Result<Response<pb::TokenPair>, Status> {
-        let source = Context::of(&request).source;
-        let (email, password) = wire::login(request.into_inner()).map_err(to_status)?;
-        let tokens = self.0.login(email, password, source).await.map_err(to_status)?;
-        self.pair(&tokens).map(Response::new).map_err(to_status)
+        let pair = Self::login(self, Context::of(&request), request.into_inner()).await;
+        pair.map(Response::new).map_err(to_status)
     }
 
     async fn refresh(&self, request: Request<pb::RefreshRequest>) -> Result<Response<pb::TokenPair>, Status> {
-        let token = wire::refresh(request.into_inner()).map_err(to_status)?;
-        let tokens = self.0.refresh(&token).await.map_err(to_status)?;
-        self.pair(&tokens).map(Response::new).map_err(to_status)
+        Self::refresh(self, request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn logout(&self, request: Request<pb::LogoutRequest>) -> Result<Response<pb::LogoutResponse>, Status> {
-        let person = Context::of(&request).person().map_err(to_status)?;
+        let context = Context::of(&request);
         let pb::LogoutRequest {} = request.into_inner();
-        self.0.logout(person).await.map_err(to_status)?;
-        Ok(Response::new(pb::LogoutResponse {}))
+        Self::logout(self, context).await.map(Response::new).map_err(to_status)
     }
 
     async fn get_me(&self, request: Request<pb::GetMeRequest>) -> Result<Response<pb::User>, Status> {
-        let person = Context::of(&request).person().map_err(to_status)?;
+        let context = Context::of(&request);
         let pb::GetMeRequest {} = request.into_inner();
-        let account = self.0.me(person).await.map_err(to_status)?;
-        wire::user(&account).map(Response::new).map_err(to_status)
+        self.me(context).await.map(Response::new).map_err(to_status)
     }
 
     async fn change_password(
         &self,
         request: Request<pb::ChangePasswordRequest>,
     ) -> Result<Response<pb::ChangePasswordResponse>, Status> {
-        let context = Context::of(&request);
-        let person = context.person().map_err(to_status)?;
-        let (current, new) = wire::change_password(request.into_inner()).map_err(to_status)?;
-        self.0.change_password(person, current, new, context.source).await.map_err(to_status)?;
-        Ok(Response::new(pb::ChangePasswordResponse {}))
+        let changed = Self::change_password(self, Context::of(&request), request.into_inner()).await;
+        changed.map(Response::new).map_err(to_status)
     }
 
     async fn get_jwks(&self, request: Request<pb::GetJwksRequest>) -> Result<Response<pb::Jwks>, Status> {
         let pb::GetJwksRequest {} = request.into_inner();
-        let keys = self.0.signer.keys.published().await.map_err(to_status)?;
-        let mut response = Response::new(pb::Jwks { keys: keys.into_iter().map(wire::jwk).collect() });
+        let mut response = self.jwks().await.map(Response::new).map_err(to_status)?;
         response.metadata_mut().insert("cache-control", MetadataValue::from_static("public, max-age=300"));
         Ok(response)
+    }
+}
+
+impl Logins {
+    async fn ended(&self, request: pb::ListEndedLoginsRequest) -> Result<pb::ListEndedLoginsResponse, Error> {
+        let EndedLoginsQuery { logins, invalid } = wire::ended_logins_query(request)?;
+        let ended = self.0.ended_logins(logins).await?;
+        let login_ids = ended.into_iter().map(|(_, login)| login.to_string()).chain(invalid).collect();
+        Ok(pb::ListEndedLoginsResponse { login_ids })
+    }
+}
+
+impl Events {
+    async fn handle(&self, request: DeliverRequest) -> Result<(), Error> {
+        self.0.end_account(wire::account_ended(request)?).await
     }
 }
 
@@ -96,18 +139,14 @@ impl LoginService for Logins {
         &self,
         request: Request<pb::ListEndedLoginsRequest>,
     ) -> Result<Response<pb::ListEndedLoginsResponse>, Status> {
-        let EndedLoginsQuery { logins, invalid } = wire::ended_logins_query(request.into_inner()).map_err(to_status)?;
-        let ended = self.0.ended_logins(logins).await.map_err(to_status)?;
-        let login_ids = ended.into_iter().map(|(_, login)| login.to_string()).chain(invalid).collect();
-        Ok(Response::new(pb::ListEndedLoginsResponse { login_ids }))
+        self.ended(request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 }
 
 #[tonic::async_trait]
 impl SubscriberService for Events {
     async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
-        let user = wire::account_ended(request.into_inner()).map_err(to_status)?;
-        self.0.end_account(user).await.map_err(to_status)?;
+        self.handle(request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(DeliverResponse {}))
     }
 }

@@ -18,8 +18,9 @@ use dynamo::{Condition, EXPIRES_AT, Item, Key, KeyDef, Put, Read, Sort, Table, T
 use kernel::{Email, Error, LoginId, Result, Role, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
+use crate::error::no_address;
 use crate::login::Login;
-use crate::token::RefreshToken;
+use crate::model::RefreshToken;
 
 /// The table of auth.
 pub static USERS: TableDef = TableDef { name: "Users", key: KeyDef::PK_SK, indexes: &[], ttl: Some(EXPIRES_AT) };
@@ -222,7 +223,7 @@ impl Store {
     pub(crate) async fn end_account(&self, user: UserId) -> Result<Option<Email>> {
         let mut address = None;
         if let Some(account) = self.account(user).await? {
-            let email: Email = account.email.parse().map_err(|_| Error::internal("an account has no address"))?;
+            let email: Email = account.email.parse().map_err(|_| no_address())?;
             let ended = self.0.transact([
                 self.0.delete(&email_key(&email.folded())).when(Condition::eq("user_id", user)).into(),
                 self.0.delete(&user_key(user)).into(),

@@ -16,9 +16,9 @@ use proto::auth::v1::login_service_server::LoginService as _;
 use tonic::{Code, Request, Status};
 
 use crate::login::Login;
+use crate::model::RefreshToken;
 use crate::service::Logins;
 use crate::store::{Account, Changed};
-use crate::token::RefreshToken;
 use crate::{Config, Deps, USERS, ops};
 
 kit::on_each_engine!(

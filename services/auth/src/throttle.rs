@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use kernel::{Error, Kind, Timestamp};
+use kernel::{Error, Timestamp};
 
 use crate::Config;
+use crate::error::too_many_failures;
 use crate::store::Failures;
 
 const LONGEST_PAUSE: i64 = 3600;
@@ -43,13 +44,7 @@ impl Policy {
 
     /// Refuses the next try while it has to wait, with RESOURCE_EXHAUSTED (`TOO_MANY_FAILURES`).
     pub(crate) fn check(was: Failures, now: Timestamp) -> Result<(), Error> {
-        let Some(wait) = Self::wait(was, now) else { return Ok(()) };
-        let error = Error::new(
-            Kind::ResourceExhausted,
-            "TOO_MANY_FAILURES",
-            "too many failed logins; wait before the next try",
-        );
-        Err(error.retry_after(wait))
+        Self::wait(was, now).map_or(Ok(()), |wait| Err(too_many_failures(wait)))
     }
 
     /// Returns the failures after one more.
@@ -75,6 +70,8 @@ fn seconds(duration: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use kernel::Kind;
+
     use super::*;
 
     fn at(second: i64) -> Timestamp {

@@ -1,11 +1,12 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
-use kernel::{Email, Error, LoginId, Role, UserId, Violations};
+use kernel::{Email, Error, Role, UserId, Violations};
 use proto::auth::v1 as pb;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{AccountEnded, DeliverRequest, Event};
 
-use crate::ops::{Registration, Tokens};
+use crate::model::{EndedLoginsQuery, Registration};
+use crate::ops::Tokens;
 use crate::password::Password;
 use crate::store::Account;
 use crate::token::PublicKey;
@@ -47,13 +48,6 @@ pub(crate) fn change_password(request: pb::ChangePasswordRequest) -> Result<(Pas
         bad.add("newPassword", "must differ from the current one");
     }
     current.zip(new).filter(|_| bad.is_empty()).ok_or_else(|| bad.into_error())
-}
-
-/// Logins of a `ListEndedLogins` request.
-pub(crate) struct EndedLoginsQuery {
-    pub(crate) logins: Vec<(UserId, LoginId)>,
-    /// Ids of logins that can't exist: the login's id or the user's is invalid.
-    pub(crate) invalid: Vec<String>,
 }
 
 pub(crate) fn ended_logins_query(request: pb::ListEndedLoginsRequest) -> Result<EndedLoginsQuery, Error> {

@@ -1,5 +1,6 @@
 //! The clients service: holds the profiles of people in therapy.
 
+mod error;
 mod migrate;
 mod model;
 mod ops;

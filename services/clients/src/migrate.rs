@@ -10,6 +10,7 @@ use dynamo::{Client as DynamoDb, Item, Key};
 use kernel::{Email, Result, UserId};
 
 use crate::model::Client;
+use crate::policy;
 use crate::store::{CLIENTS, EMAIL, PROFILE, Store};
 
 /// The outcome of a migration so far.
@@ -85,9 +86,7 @@ where
     if email.as_str() == old.profile.email.as_str() {
         return Ok(());
     }
-    let mut new = Client { version: old.version.next(), ..old.clone() };
-    new.profile.email = email;
     // A concurrent write has stored the address of the account, or has deleted the account.
-    progress.changed += u64::from(store.put(&old, &new).await?);
+    progress.changed += u64::from(store.replace_address(policy::migration(), &old, email).await?);
     Ok(())
 }

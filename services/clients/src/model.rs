@@ -1,4 +1,6 @@
-use kernel::{ClientId, Email, PersonName, Pincode, Version};
+//! Domain types of clients' profiles.
+
+use kernel::{ClientId, Email, PageSize, PersonName, Pincode, Version};
 
 /// The data that a client enters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -6,6 +8,15 @@ pub(crate) struct Profile {
     pub(crate) name: PersonName,
     pub(crate) email: Email,
     pub(crate) pincode: Pincode,
+}
+
+/// The parameters of a list request.
+#[derive(Debug)]
+pub(crate) struct ListQuery {
+    pub(crate) email: Option<Email>,
+    pub(crate) size: PageSize,
+    /// The token of the page; empty for the first page.
+    pub(crate) token: String,
 }
 
 /// A client in a list.

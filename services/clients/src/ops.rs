@@ -4,15 +4,15 @@ use account_deletion::AccountDeletions;
 use accounts::Accounts;
 use chassis::{Context, Platform};
 use dynamo::{Claim, Idempotency};
-use kernel::{ClientId, Email, Error, Kind, Page, PageSize, Result, Version};
+use kernel::{ClientId, Email, Page, PageSize, Result, Version};
 use logins::Logins;
 use retry::Policy;
 
-use crate::model::{Client, Listed, Profile};
+use crate::error::{account_ended, no_such_client, profile_exists};
+use crate::model::{Client, ListQuery, Listed, Profile};
 use crate::policy::{self, Names, Own, Read, ReadScope};
 use crate::relations::Relations;
 use crate::store::{Added, Store};
-use crate::wire;
 
 /// Maximum pages of related clients read to find one by address: 5,000 clients.
 const FIND_PAGES: usize = 25;
@@ -29,8 +29,8 @@ pub(crate) struct Ops {
 }
 
 impl Ops {
-    pub(crate) async fn list(&self, context: &Context, which: policy::List, list: wire::List) -> Result<Page<Listed>> {
-        let wire::List { email, size, token } = list;
+    pub(crate) async fn list(&self, context: &Context, which: policy::List, query: ListQuery) -> Result<Page<Listed>> {
+        let ListQuery { email, size, token } = query;
         match (which, email) {
             (policy::List::Own(own), _) => {
                 let own = self.profile(own.read()).await?.map(Listed::Whole);
@@ -90,10 +90,8 @@ impl Ops {
         match self.store.add(permit, profile, claim.as_ref()).await? {
             Added::Done => Ok(client),
             Added::Replayed => self.existing(permit.read()).await,
-            Added::Exists => {
-                Err(Error::new(Kind::AlreadyExists, "PROFILE_EXISTS", "you have a profile already: change it with PUT"))
-            }
-            Added::Ended => Err(Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")),
+            Added::Exists => Err(profile_exists()),
+            Added::Ended => Err(account_ended()),
         }
     }
 
@@ -114,7 +112,7 @@ impl Ops {
     /// Deletes the account, whether it has a profile or not. Beginning it requires an open and recent login; repeating
     /// it doesn't.
     pub(crate) async fn end(&self, context: &Context, permit: Own) -> Result<()> {
-        let deletion_write = |client: Client| (client.version, Some(self.store.drop_address(&client)));
+        let deletion_write = |client: Client| (client.version, Some(self.store.drop_address(permit, &client)));
         let precondition = self.logins.must_be_open_and_recent(context, self.platform.clock.now());
         self.account_deletions.end(context, permit.id().into(), precondition, deletion_write).await
     }
@@ -126,8 +124,4 @@ impl Ops {
     async fn profile(&self, permit: Read) -> Result<Option<Client>> {
         Ok(self.store.read(permit).await?.profile())
     }
-}
-
-fn no_such_client() -> Error {
-    Error::not_found("client")
 }

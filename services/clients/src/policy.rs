@@ -1,7 +1,8 @@
 //! Decides access to clients' profiles. Pure: the store takes only permits that are made here.
 
-use kernel::{ClientId, Error, Kind, Person, Role, UserId};
+use kernel::{ClientId, Error, Person, Role, UserId};
 
+use crate::error::{no_such_client, not_your_account, only_for_clients, only_therapists_look_up};
 use crate::relations::{Close, Related};
 
 /// The right to create, change and delete one's own profile.
@@ -26,6 +27,10 @@ pub(crate) struct ReadName(ClientId);
 /// The right to read the names of clients. The rules of the protos reserve them for services.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names(());
+
+/// The right of an operator's migration to replace the addresses in profiles.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Migrate(());
 
 /// The profile that a caller may read.
 #[derive(Debug)]
@@ -74,9 +79,7 @@ impl ReadListed {
 pub(crate) fn own(person: Person) -> Result<Own, Error> {
     match person.role {
         Role::Client => Ok(Own(person.user_id.into())),
-        Role::Therapist => {
-            Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients have such a profile"))
-        }
+        Role::Therapist => Err(only_for_clients()),
     }
 }
 
@@ -84,14 +87,14 @@ pub(crate) fn own(person: Person) -> Result<Own, Error> {
 /// exists or not.
 pub(crate) fn own_named(person: Person, id: &str) -> Result<Own, Error> {
     let own = own(person)?;
-    if id.parse::<UserId>() == Ok(own.0.into()) { Ok(own) } else { Err(not_yours()) }
+    if id.parse::<UserId>() == Ok(own.0.into()) { Ok(own) } else { Err(not_your_account()) }
 }
 
 /// Decides the profile that a caller may read under the id of a path.
 pub(crate) fn read_scope(person: Person, id: &str) -> Result<ReadScope, Error> {
     match person.role {
         Role::Client => own_named(person, id).map(ReadScope::Own),
-        Role::Therapist => id.parse().map(ReadScope::IfClose).map_err(|_| Error::not_found("client")),
+        Role::Therapist => id.parse().map(ReadScope::IfClose).map_err(|_| no_such_client()),
     }
 }
 
@@ -112,25 +115,24 @@ pub(crate) const fn names() -> Names {
     Names(())
 }
 
+/// Permits an operator's migration.
+pub(crate) const fn migration() -> Migrate {
+    Migrate(())
+}
+
 /// Decides the clients that a caller may list, with or without an address. It precedes parsing the address, so that an
 /// unauthorized lookup reveals nothing about it.
 pub(crate) fn list(person: Person, by_email: bool) -> Result<List, Error> {
     match (person.role, by_email) {
         (Role::Client, false) => own(person).map(List::Own),
-        (Role::Client, true) => {
-            Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "email: only therapists may look clients up"))
-        }
+        (Role::Client, true) => Err(only_therapists_look_up()),
         (Role::Therapist, _) => Ok(List::Related),
     }
 }
 
-fn not_yours() -> Error {
-    Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", "clientId: you may do this with your own account only")
-}
-
 #[cfg(test)]
 mod tests {
-    use kernel::LoginId;
+    use kernel::{Kind, LoginId};
 
     use super::*;
     use crate::relations::InContact;

@@ -10,7 +10,7 @@ use proto::appointments::v1::appointment_facts_service_client::AppointmentFactsS
 use proto::mapping::v1::consent_service_client::ConsentServiceClient;
 use proto::mapping::v1::{CheckRelationRequest, ListAgreedClientsRequest, ListAgreedClientsResponse};
 
-use crate::wire;
+use crate::error::invalid_page_token;
 
 /// Proof that a client has a close relation, which shows the profile, to the calling therapist: a mapping, an
 /// unanswered request for a session, or an appointment that is not over.
@@ -81,7 +81,7 @@ impl Relations {
         let ListAgreedClientsResponse { bad_page_token, client_ids, next_page_token, mapped_client_ids } =
             self.mapping.call(context, request, list).await?;
         if bad_page_token {
-            return Err(wire::bad_page_token());
+            return Err(invalid_page_token());
         }
         let mut close: HashSet<_> = mapped_client_ids.into_iter().collect();
         let others: Vec<_> = client_ids.iter().filter(|id| !close.contains(*id)).cloned().collect();

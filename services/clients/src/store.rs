@@ -18,7 +18,7 @@ use kernel::{ClientId, Email, Error, Result, UserId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Client, Listed, Profile};
-use crate::policy::{Names, Own, Read, ReadListed};
+use crate::policy::{Migrate, Names, Own, Read, ReadListed};
 
 /// The table of clients.
 pub static CLIENTS: TableDef =
@@ -167,20 +167,27 @@ impl Store {
         self.put(old, &new).await
     }
 
+    /// Replaces the address in a profile if its version is unchanged. Returns whether it was.
+    pub(crate) async fn replace_address(&self, _permit: Migrate, old: &Client, email: Email) -> Result<bool> {
+        let profile = Profile { email, ..old.profile.clone() };
+        self.put(old, &Client { id: old.id, profile, version: old.version.next() }).await
+    }
+
     /// Stores another version of a profile if its version is unchanged, and removes the item of an address that
     /// changes.
-    pub(crate) async fn put(&self, old: &Client, new: &Client) -> Result<bool> {
+    async fn put(&self, old: &Client, new: &Client) -> Result<bool> {
         let unchanged = Condition::eq("version", old.version);
         let put = self.0.put(&profile_key(new.id.into()), &Row::from(new)).when(unchanged);
         if new.profile.email.folded() == old.profile.email.folded() {
             return Ok(matches!(put.run().await?, Update::Done(_)));
         }
-        Ok(matches!(self.0.transact([put.into(), self.drop_address(old)]).await?, Transact::Done))
+        let drop = self.0.delete(&address_key(&old.profile.email));
+        Ok(matches!(self.0.transact([put.into(), drop.into()]).await?, Transact::Done))
     }
 
     /// Returns the action that removes the address item which an earlier version may have left, for the transaction
     /// that deletes the account.
-    pub(crate) fn drop_address(&self, client: &Client) -> Action {
+    pub(crate) fn drop_address(&self, _permit: Own, client: &Client) -> Action {
         self.0.delete(&address_key(&client.profile.email)).into()
     }
 }

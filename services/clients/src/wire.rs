@@ -3,22 +3,14 @@
 use kernel::{ClientId, Email, Error, Page, PageSize, Version, Violations};
 use proto::clients::v1 as pb;
 
-use crate::model::{Client, Listed, Profile};
+use crate::error::INVALID_PAGE_TOKEN;
+use crate::model::{Client, ListQuery, Listed, Profile};
 
 /// Maximum number of names in one request.
 const MAX_NAMES: usize = 200;
 
-const INVALID_PAGE_TOKEN: &str = "is not a token of this list; leave it out to start from the first page";
-
-/// The parameters of a list request.
-pub(crate) struct List {
-    pub(crate) email: Option<Email>,
-    pub(crate) size: PageSize,
-    pub(crate) token: String,
-}
-
 /// Parses a list request. A `whole` list fits one page, and never issues a page token.
-pub(crate) fn list(request: pb::ListClientsRequest, whole: bool) -> Result<List, Error> {
+pub(crate) fn list(request: pb::ListClientsRequest, whole: bool) -> Result<ListQuery, Error> {
     let pb::ListClientsRequest { email, page_size, page_token: token } = request;
     let mut bad = Violations::default();
     let email = if email.is_empty() { None } else { bad.check("email", email.parse::<Email>()) };
@@ -27,14 +19,9 @@ pub(crate) fn list(request: pb::ListClientsRequest, whole: bool) -> Result<List,
         bad.add("pageToken", INVALID_PAGE_TOKEN);
     }
     match size {
-        Some(size) if bad.is_empty() => Ok(List { email, size, token }),
+        Some(size) if bad.is_empty() => Ok(ListQuery { email, size, token }),
         _ => Err(bad.into_error()),
     }
-}
-
-/// Returns the error for a page token that mapping rejects.
-pub(crate) fn bad_page_token() -> Error {
-    Error::invalid("pageToken", INVALID_PAGE_TOKEN)
 }
 
 /// Parses the ids of the requested names. A malformed id is skipped.

@@ -45,13 +45,13 @@ impl Consent {
     /// Returns the permit to read, from the current grant for a therapist.
     ///
     /// # Errors
-    /// NOT_FOUND of `what` when the client has granted nothing; UNAVAILABLE or INTERNAL.
-    pub(crate) async fn permit(&self, context: &Context, reading: Reading, what: &'static str) -> Result<Read> {
+    /// `missing` when the client has granted nothing; UNAVAILABLE or INTERNAL.
+    pub(crate) async fn permit(&self, context: &Context, reading: Reading, missing: fn() -> Error) -> Result<Read> {
         match reading {
             Reading::Permitted(permit) => Ok(permit),
             Reading::Ask(question) => {
                 let answer = self.ask(context, question).await?;
-                question.answered(answer).ok_or_else(|| Error::not_found(what))
+                question.answered(answer).ok_or_else(missing)
             }
         }
     }
@@ -101,6 +101,7 @@ mod tests {
     use kernel::{Kind, LoginId, Person, Role, SystemClock, UserId};
 
     use super::*;
+    use crate::error::no_journal;
     use crate::policy;
 
     /// Returns clients of services that are unreachable.
@@ -115,7 +116,7 @@ mod tests {
     fn reading(role: Role) -> Reading {
         let user_id = UserId::from_bytes([1; 16]);
         let person = Person { user_id, role, login_id: LoginId::from_bytes([9; 16]) };
-        policy::read(person, &user_id.to_string(), "journal").unwrap()
+        policy::read(person, &user_id.to_string(), no_journal).unwrap()
     }
 
     #[tokio::test]
@@ -134,8 +135,8 @@ mod tests {
     #[tokio::test]
     async fn unavailable_mapping_service_grants_no_permit() {
         let (consent, context) = (unreachable(), Context::background(Duration::from_secs(5)));
-        let refused = consent.permit(&context, reading(Role::Therapist), "journal").await;
+        let refused = consent.permit(&context, reading(Role::Therapist), no_journal).await;
         assert_eq!(refused.unwrap_err().kind(), Kind::Unavailable);
-        assert!(consent.permit(&context, reading(Role::Client), "journal").await.is_ok());
+        assert!(consent.permit(&context, reading(Role::Client), no_journal).await.is_ok());
     }
 }

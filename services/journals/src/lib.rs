@@ -3,6 +3,7 @@
 mod consent;
 mod content;
 mod entry_query;
+mod error;
 mod events;
 mod insights;
 mod model;

@@ -44,6 +44,13 @@ pub(crate) struct Content {
     pub(crate) visibility: Visibility,
 }
 
+/// A new entry, as a client writes it.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) felt_at: FeltAt,
+    pub(crate) content: Content,
+}
+
 /// An entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {

@@ -3,12 +3,13 @@
 use chassis::{Context, Platform};
 use dynamo::seal::SealingKey;
 use dynamo::{Claim, Idempotency};
-use kernel::{ClientId, Error, Kind, Result, Timestamp, Version};
+use kernel::{ClientId, Result, Timestamp, Version};
 use keyring::Keyring;
 use retry::Policy;
 
 use crate::consent::Consent;
-use crate::model::{Change, Content, Entry, EntryId, FeltAt};
+use crate::error::{account_ended, no_entry};
+use crate::model::{Change, Draft, Entry, EntryId};
 use crate::pages::Pages;
 use crate::policy::Write;
 use crate::store::Added;
@@ -20,13 +21,6 @@ pub(crate) struct Ops {
     pub(crate) keyring: Keyring,
     pub(crate) consent: Consent,
     pub(crate) platform: Platform,
-}
-
-/// A new entry, as a client writes it.
-#[derive(Debug)]
-pub(crate) struct Draft {
-    pub(crate) felt_at: FeltAt,
-    pub(crate) content: Content,
 }
 
 impl Ops {
@@ -96,13 +90,4 @@ impl Ops {
         let now = self.platform.clock.now();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
-}
-
-/// Returns the error for a client whose access token is still valid after account deletion.
-pub(crate) fn account_ended() -> Error {
-    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
-}
-
-pub(crate) fn no_entry() -> Error {
-    Error::not_found("entry")
 }

@@ -1,7 +1,9 @@
 //! Authorization for journals. Pure: the store requires permits, which only this module creates.
 
-use kernel::{ClientId, Error, Kind, Person, Role, UserId};
+use kernel::{ClientId, Error, Person, Role, UserId};
+use proto::events::v1::AccountEnded;
 
+use crate::error::{not_your_account, only_for_clients};
 use crate::model::{Content, Entry, EntryId, Range, View, Visibility};
 
 /// Permit of a client to write in the own journal.
@@ -65,11 +67,6 @@ impl Write {
 }
 
 impl Erase {
-    /// Creates the permit for an ended account. A therapist has no entries, so the role is not needed.
-    pub(crate) fn of_ended(account: UserId) -> Self {
-        Self(account.into())
-    }
-
     pub(crate) const fn client(self) -> ClientId {
         self.0
     }
@@ -138,41 +135,45 @@ impl Question {
     }
 }
 
+/// Returns the permit to erase the journal of an account, given the event of its end. A therapist has no entries, so
+/// the role is not needed.
+///
+/// # Errors
+/// INVALID_ARGUMENT when the event names no account.
+pub(crate) fn erase(ended: &AccountEnded) -> Result<Erase, Error> {
+    let account: UserId =
+        ended.user_id.parse().map_err(|_| Error::invalid("event.accountEnded.userId", "is not an id"))?;
+    Ok(Erase(account.into()))
+}
+
 /// Returns the permit to write if the id of the path is the client's own. The refusal is the same whether another
 /// account exists or not.
 pub(crate) fn write(person: Person, client: &str) -> Result<Write, Error> {
     match person.role {
         Role::Client if client.parse::<UserId>() == Ok(person.user_id) => Ok(Write(person.user_id.into())),
-        Role::Client => Err(Error::new(
-            Kind::PermissionDenied,
-            "NOT_YOUR_ACCOUNT",
-            "clientId: you may do this with your own account only",
-        )),
-        Role::Therapist => {
-            Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients write in their journals"))
-        }
+        Role::Client => Err(not_your_account()),
+        Role::Therapist => Err(only_for_clients()),
     }
 }
 
 /// Returns the authorization to read the journal under the id of the path.
 ///
 /// # Errors
-/// NOT_FOUND of `what` for a therapist when the path has no valid client id, as without a grant; PERMISSION_DENIED for
+/// `missing` for a therapist when the path has no valid client id, as without a grant; PERMISSION_DENIED for
 /// another client.
-pub(crate) fn read(person: Person, client: &str, what: &'static str) -> Result<Reading, Error> {
+pub(crate) fn read(person: Person, client: &str, missing: fn() -> Error) -> Result<Reading, Error> {
     match person.role {
         Role::Client => write(person, client).map(|own| Reading::Permitted(own.read())),
-        Role::Therapist => {
-            client.parse().map(|client| Reading::Ask(Question(client))).map_err(|_| Error::not_found(what))
-        }
+        Role::Therapist => client.parse().map(|client| Reading::Ask(Question(client))).map_err(|_| missing()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use kernel::LoginId;
+    use kernel::{Kind, LoginId};
 
     use super::*;
+    use crate::error::no_journal;
     use crate::model::Intensity;
 
     fn person(role: Role) -> Person {
@@ -203,12 +204,12 @@ mod tests {
     #[test]
     fn client_reads_own_journal_and_therapist_granted_ones() {
         let (own, other) = ids();
-        assert!(matches!(read(person(Role::Client), &own, "journal"), Ok(Reading::Permitted(_))));
+        assert!(matches!(read(person(Role::Client), &own, no_journal), Ok(Reading::Permitted(_))));
         for id in [other.as_str(), "nobody"] {
-            assert_eq!(read(person(Role::Client), id, "journal").unwrap_err().reason(), "NOT_YOUR_ACCOUNT");
+            assert_eq!(read(person(Role::Client), id, no_journal).unwrap_err().reason(), "NOT_YOUR_ACCOUNT");
         }
-        assert_eq!(read(person(Role::Therapist), "nobody", "journal").unwrap_err().kind(), Kind::NotFound);
-        let Ok(Reading::Ask(question)) = read(person(Role::Therapist), &other, "journal") else { panic!("asked") };
+        assert_eq!(read(person(Role::Therapist), "nobody", no_journal).unwrap_err().kind(), Kind::NotFound);
+        let Ok(Reading::Ask(question)) = read(person(Role::Therapist), &other, no_journal) else { panic!("asked") };
         let answer = |granted| Answer { granted, grant_id: "g".to_owned(), entries_from: 7 };
         assert!(question.answered(answer(false)).is_none());
         let permit = question.answered(answer(true)).unwrap();

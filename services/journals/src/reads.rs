@@ -2,20 +2,18 @@
 
 use chassis::Context;
 use dynamo::seal::SealingKey;
-use kernel::{Error, Kind, Page, Result};
+use kernel::{Error, Page, Result};
 use proto::audit::v1::access::Action;
 
 use crate::consent::Undisclosed;
 use crate::entry_query::EntryQuery;
+use crate::error::{account_ended, no_entry, no_journal, too_many_entries};
 use crate::insights::{Plan, Sums};
 use crate::model::{Entry, EntryId, View};
-use crate::ops::{Ops, account_ended, no_entry};
+use crate::ops::Ops;
 use crate::policy::{Read, Reading};
 use crate::store::{Chunk, Store};
 use crate::vocabulary::Family;
-
-const JOURNAL: &str = "journal";
-const ENTRY: &str = "entry";
 
 /// Maximum entries that insights sum up.
 const MAX_SUMMED: usize = 10_000;
@@ -23,8 +21,8 @@ const MAX_SUMMED: usize = 10_000;
 impl Ops {
     /// Returns a page of entries, newest first.
     pub(crate) async fn list(&self, context: &Context, reading: Reading, query: EntryQuery) -> Result<Page<View>> {
-        let permit = self.consent.permit(context, reading, JOURNAL).await?;
-        let key = self.reading_key(context, &permit, JOURNAL).await?;
+        let permit = self.consent.permit(context, reading, no_journal).await?;
+        let key = self.reading_key(context, &permit, no_journal).await?;
         let caller = context.person()?.user_id;
         let page = self.pages.page(&permit, &key, caller, &query).await?.map(|entry| permit.view(entry));
         let count = page.items.len();
@@ -36,9 +34,9 @@ impl Ops {
     /// # Errors
     /// NOT_FOUND without an id, or when the permit shows no entry with this id.
     pub(crate) async fn get(&self, context: &Context, reading: Reading, id: Option<EntryId>) -> Result<View> {
-        let permit = self.consent.permit(context, reading, ENTRY).await?;
+        let permit = self.consent.permit(context, reading, no_entry).await?;
         let id = id.ok_or_else(no_entry)?;
-        let key = self.reading_key(context, &permit, ENTRY).await?;
+        let key = self.reading_key(context, &permit, no_entry).await?;
         let entry = self.pages.store.entry(&permit, &key, id).await?.ok_or_else(no_entry)?;
         let entry = permit.view(entry);
         self.consent.disclose(context, &permit, Undisclosed::entry(entry, id)).await
@@ -50,16 +48,17 @@ impl Ops {
     /// # Errors
     /// FAILED_PRECONDITION (`TOO_MANY_ENTRIES`) when the range has too many entries.
     pub(crate) async fn insights(&self, context: &Context, reading: Reading, plan: Plan) -> Result<Sums> {
-        let permit = self.consent.permit(context, reading, JOURNAL).await?;
-        let key = self.reading_key(context, &permit, JOURNAL).await?;
+        let permit = self.consent.permit(context, reading, no_journal).await?;
+        let key = self.reading_key(context, &permit, no_journal).await?;
         let (sums, count) = sum(&self.pages.store, &permit, &key, plan, MAX_SUMMED).await?;
         let sums = self.consent.disclose(context, &permit, Undisclosed::new(sums, Action::Insight, count)).await?;
-        sums.ok_or_else(too_many)
+        sums.ok_or_else(too_many_entries)
     }
 
-    /// Returns the key that opens the permit's entries. A journal whose key was destroyed does not exist any more.
-    async fn reading_key(&self, context: &Context, permit: &Read, what: &'static str) -> Result<SealingKey> {
-        let gone = || if permit.grant().is_some() { Error::not_found(what) } else { account_ended() };
+    /// Returns the key that opens the permit's entries. A journal whose key was destroyed does not exist any more: a
+    /// therapist gets the error `missing`.
+    async fn reading_key(&self, context: &Context, permit: &Read, missing: fn() -> Error) -> Result<SealingKey> {
+        let gone = if permit.grant().is_some() { missing } else { account_ended };
         self.key(context, permit.client()).await?.ok_or_else(gone)
     }
 }
@@ -92,12 +91,4 @@ pub(crate) async fn sum(
         next = more.map(|cursor| query.clone().after(cursor));
     }
     Ok((Some(sums), count))
-}
-
-fn too_many() -> Error {
-    Error::new(
-        Kind::FailedPrecondition,
-        "TOO_MANY_ENTRIES",
-        "this time holds more than 10,000 entries: ask for a shorter one",
-    )
 }

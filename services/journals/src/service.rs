@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use chassis::{Context, paged, to_status};
-use kernel::zip_violations;
+use kernel::{Error, zip_violations};
 use prost::Message as _;
 use proto::journals::v1 as pb;
 use proto::journals::v1::journal_service_server::JournalService;
 use tonic::{Request, Response, Status};
 
+use crate::error::{no_entry, no_journal};
 use crate::model::EntryId;
-use crate::ops::{Ops, no_entry};
+use crate::ops::Ops;
 use crate::policy;
 use crate::wire;
 
@@ -21,84 +22,96 @@ const CREATE: &str = "/therapy.journals.v1.JournalService/CreateEntry";
 #[derive(Clone)]
 pub(crate) struct Journals(pub(crate) Arc<Ops>);
 
+impl Journals {
+    async fn list(&self, context: Context, request: pb::ListEntriesRequest) -> Result<pb::ListEntriesResponse, Error> {
+        let client_id = request.client_id.clone();
+        let reading = policy::read(context.person()?, &client_id, no_journal)?;
+        let query = wire::entry_query(request)?;
+        Ok(wire::entries(self.0.list(&context, reading, query).await?, &client_id))
+    }
+
+    async fn create(&self, context: Context, request: pb::CreateEntryRequest) -> Result<pb::JournalEntry, Error> {
+        let person = context.person()?;
+        let permit = policy::write(person, &request.client_id)?;
+        let body = request.encode_to_vec();
+        let key = context.idempotency_key.as_deref();
+        let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
+        let pb::CreateEntryRequest { client_id, entry } = request;
+        let draft = wire::draft(entry.unwrap_or_default(), permit, self.0.now());
+        let (draft, claim) = zip_violations(draft, claim)?;
+        let entry = self.0.create(&context, permit, draft, claim).await?;
+        Ok(wire::entry(permit.read().view(entry), client_id))
+    }
+
+    async fn get(&self, context: Context, request: pb::GetEntryRequest) -> Result<pb::JournalEntry, Error> {
+        let pb::GetEntryRequest { client_id, entry_id } = request;
+        let reading = policy::read(context.person()?, &client_id, no_entry)?;
+        let entry = self.0.get(&context, reading, entry_id.parse().ok()).await?;
+        Ok(wire::entry(entry, client_id))
+    }
+
+    async fn update(&self, context: Context, request: pb::UpdateEntryRequest) -> Result<pb::JournalEntry, Error> {
+        let pb::UpdateEntryRequest { client_id, entry_id, entry } = request;
+        let permit = policy::write(context.person()?, &client_id)?;
+        let id = entry_id.parse::<EntryId>().map_err(|_| no_entry())?;
+        let (change, expected) = wire::change(entry.unwrap_or_default(), permit, id)?;
+        let entry = self.0.update(&context, permit, id, change, expected).await?;
+        Ok(wire::entry(permit.read().view(entry), client_id))
+    }
+
+    async fn delete(&self, context: Context, request: pb::DeleteEntryRequest) -> Result<(), Error> {
+        let pb::DeleteEntryRequest { client_id, entry_id } = request;
+        let permit = policy::write(context.person()?, &client_id)?;
+        let id = wire::to_remove(&entry_id)?.ok_or_else(no_entry)?;
+        self.0.delete(permit, id).await
+    }
+
+    async fn insights(&self, context: Context, request: pb::GetInsightsRequest) -> Result<pb::Insights, Error> {
+        let reading = policy::read(context.person()?, &request.client_id, no_journal)?;
+        let plan = wire::plan(request, self.0.now())?;
+        self.0.insights(&context, reading, plan).await.map(|sums| wire::insights(&sums))
+    }
+}
+
 #[tonic::async_trait]
 impl JournalService for Journals {
     async fn list_entries(
         &self,
         request: Request<pb::ListEntriesRequest>,
     ) -> Result<Response<pb::ListEntriesResponse>, Status> {
-        let context = Context::of(&request);
-        let person = context.person().map_err(to_status)?;
-        let request = request.into_inner();
-        let client = request.client_id.clone();
-        let reading = policy::read(person, &client, "journal").map_err(to_status)?;
-        let query = wire::entry_query(request).map_err(to_status)?;
-        let page = self.0.list(&context, reading, query).await.map_err(to_status)?;
-        let next = page.next.clone();
-        Ok(paged(wire::entries(page, &client), next.as_deref()))
+        let page = self.list(Context::of(&request), request.into_inner()).await.map_err(to_status)?;
+        let next = Some(page.next_page_token.clone()).filter(|next| !next.is_empty());
+        Ok(paged(page, next.as_deref()))
     }
 
     async fn create_entry(
         &self,
         request: Request<pb::CreateEntryRequest>,
     ) -> Result<Response<pb::JournalEntry>, Status> {
-        let context = Context::of(&request);
-        let person = context.person().map_err(to_status)?;
-        let request = request.into_inner();
-        let permit = policy::write(person, &request.client_id).map_err(to_status)?;
-        let body = request.encode_to_vec();
-        let key = context.idempotency_key.as_deref();
-        let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
-        let pb::CreateEntryRequest { client_id, entry } = request;
-        let draft = wire::draft(entry.unwrap_or_default(), permit, self.0.now());
-        let (draft, claim) = zip_violations(draft, claim).map_err(to_status)?;
-        let entry = self.0.create(&context, permit, draft, claim).await.map_err(to_status)?;
-        Ok(Response::new(wire::entry(permit.read().view(entry), client_id)))
+        self.create(Context::of(&request), request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn get_entry(&self, request: Request<pb::GetEntryRequest>) -> Result<Response<pb::JournalEntry>, Status> {
-        let context = Context::of(&request);
-        let person = context.person().map_err(to_status)?;
-        let pb::GetEntryRequest { client_id, entry_id } = request.into_inner();
-        let reading = policy::read(person, &client_id, "entry").map_err(to_status)?;
-        let entry = self.0.get(&context, reading, entry_id.parse().ok()).await.map_err(to_status)?;
-        Ok(Response::new(wire::entry(entry, client_id)))
+        self.get(Context::of(&request), request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn update_entry(
         &self,
         request: Request<pb::UpdateEntryRequest>,
     ) -> Result<Response<pb::JournalEntry>, Status> {
-        let context = Context::of(&request);
-        let person = context.person().map_err(to_status)?;
-        let pb::UpdateEntryRequest { client_id, entry_id, entry } = request.into_inner();
-        let permit = policy::write(person, &client_id).map_err(to_status)?;
-        let id = entry_id.parse::<EntryId>().map_err(|_| to_status(no_entry()))?;
-        let (change, expected) = wire::change(entry.unwrap_or_default(), permit, id).map_err(to_status)?;
-        let entry = self.0.update(&context, permit, id, change, expected).await.map_err(to_status)?;
-        Ok(Response::new(wire::entry(permit.read().view(entry), client_id)))
+        self.update(Context::of(&request), request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn delete_entry(
         &self,
         request: Request<pb::DeleteEntryRequest>,
     ) -> Result<Response<pb::DeleteEntryResponse>, Status> {
-        let person = Context::of(&request).person().map_err(to_status)?;
-        let pb::DeleteEntryRequest { client_id, entry_id } = request.into_inner();
-        let permit = policy::write(person, &client_id).map_err(to_status)?;
-        let id = wire::to_remove(&entry_id).and_then(|id| id.ok_or_else(no_entry)).map_err(to_status)?;
-        self.0.delete(permit, id).await.map_err(to_status)?;
+        self.delete(Context::of(&request), request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(pb::DeleteEntryResponse {}))
     }
 
     async fn get_insights(&self, request: Request<pb::GetInsightsRequest>) -> Result<Response<pb::Insights>, Status> {
-        let context = Context::of(&request);
-        let person = context.person().map_err(to_status)?;
-        let request = request.into_inner();
-        let reading = policy::read(person, &request.client_id, "journal").map_err(to_status)?;
-        let plan = wire::plan(request, self.0.now()).map_err(to_status)?;
-        let sums = self.0.insights(&context, reading, plan).await.map_err(to_status)?;
-        Ok(Response::new(wire::insights(&sums)))
+        self.insights(Context::of(&request), request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn get_vocabulary(

@@ -11,14 +11,16 @@ use kit::engine::Engine;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
+use proto::events::v1::AccountEnded;
 use serde::{Deserialize, Serialize};
 
 use crate::JOURNALS;
 use crate::entry_query::{EntryQuery, Filter};
+use crate::error::no_journal;
 use crate::insights::{Bucket, Plan, Sums};
 use crate::model::{Content, Entry, EntryId, FeltAt, Intensity, Range, Visibility};
 use crate::pages::Pages;
-use crate::policy::{self, Answer, Erase, Read, Reading, Write};
+use crate::policy::{self, Answer, Read, Reading, Write};
 use crate::reads::sum;
 use crate::store::Store;
 
@@ -74,7 +76,7 @@ impl World {
     }
 
     fn granted(&self, grant: &str, entries_from: i64) -> Read {
-        let reading = policy::read(person(Role::Therapist, 7), &self.client().to_string(), "journal").unwrap();
+        let reading = policy::read(person(Role::Therapist, 7), &self.client().to_string(), no_journal).unwrap();
         let Reading::Ask(question) = reading else { panic!("a therapist is asked about") };
         let answer = Answer { granted: true, grant_id: grant.to_owned(), entries_from };
         question.answered(answer).unwrap()
@@ -205,11 +207,12 @@ async fn account_deletion_erases_only_own_entries(engine: Engine) {
         world.add(NOW - millisecond, "calm", 3, Visibility::Shared).await;
     }
     let ended = world.permit;
+    let event = AccountEnded { user_id: ended.client().to_string(), ..AccountEnded::default() };
     world.permit = write(2);
     world.add(NOW, "calm", 3, Visibility::Private).await;
     // Deliveries of the event may be repeated.
     for _ in 0..2 {
-        world.pages.store.erase(Erase::of_ended(ended.client().into())).await.unwrap();
+        world.pages.store.erase(policy::erase(&event).unwrap()).await.unwrap();
         for (permit, left) in [(ended, 0), (world.permit, 1)] {
             let pages = world.all(&permit.read(), Range::ALL, ("", 0), 200).await;
             assert_eq!(pages.concat().len(), left);

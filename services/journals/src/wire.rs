@@ -6,8 +6,7 @@ use proto::journals::v1 as pb;
 
 use crate::entry_query::{EntryQuery, Filter};
 use crate::insights::{self, Bucket, Bucketful, MAX_BUCKETS, Plan, Sums, Tally};
-use crate::model::{Change, Content, Emotion, EntryId, FeltAt, Intensity, Range, View, Visibility};
-use crate::ops::Draft;
+use crate::model::{Change, Content, Draft, Emotion, EntryId, FeltAt, Intensity, Range, View, Visibility};
 use crate::policy::Write;
 use crate::vocabulary::{Family, VERSION, VOCABULARY, Words};
 

@@ -6,7 +6,8 @@ use kernel::{Error, Result, Timestamp};
 
 use crate::content;
 use crate::model::{MessageId, Pair, Side, Tally, Text};
-use crate::store::{ACTIVE, NewRow, Store, head_key, message_key};
+use crate::policy::Member;
+use crate::store::{ACTIVE, Head, NewRow, Store, head_key, message_key};
 
 /// End of a conversation, after which the next message is appended.
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,7 +19,8 @@ pub(crate) struct Tail {
 
 /// Messages to append after a tail, in order.
 pub(crate) struct Batch<'a> {
-    pub(crate) pair: Pair,
+    /// Permit of one of the members.
+    pub(crate) permit: Member,
     pub(crate) from: Tally,
     /// At least one.
     pub(crate) messages: Vec<New<'a>>,
@@ -58,8 +60,8 @@ impl Batch<'_> {
 
 impl Store {
     /// Reads the end of a conversation consistently.
-    pub(crate) async fn tail(&self, pair: Pair) -> Result<Tail> {
-        let head = self.head(pair).await?;
+    pub(crate) async fn tail(&self, permit: Member) -> Result<Tail> {
+        let head: Option<Head> = self.table.get(&head_key(permit.pair()), Read::Consistent).await?;
         Ok(head.map(|head| Tail { tally: head.tally(), at: head.at }).unwrap_or_default())
     }
 
@@ -69,8 +71,9 @@ impl Store {
     /// UNAVAILABLE or INTERNAL with an unknown outcome; ABORTED (`CONFLICT`) when nothing is stored because others keep
     /// writing.
     pub(crate) async fn append(&self, batch: &Batch<'_>) -> Result<Appended> {
-        let Batch { pair, from, messages } = batch;
-        let mut actions = messages.iter().map(|new| self.put(*pair, new)).collect::<Result<Vec<_>>>()?;
+        let Batch { permit, from, messages } = batch;
+        let pair = permit.pair();
+        let mut actions = messages.iter().map(|new| self.put(pair, new)).collect::<Result<Vec<_>>>()?;
         let at = actions.len();
         actions.push(self.advance(batch));
         actions.extend(messages.iter().filter_map(|new| new.claim.map(|claim| claim.action(&new.id.to_string()))));
@@ -80,7 +83,7 @@ impl Store {
         let there = match verdicts.first() {
             Some(Verdict::ConditionFailed(Some(item))) => Some(item.clone()),
             Some(Verdict::ConditionFailed(None) | Verdict::Fine) | None => {
-                self.table.get_item(&message_key(*pair, from.last.after(1)), Read::Consistent).await?
+                self.table.get_item(&message_key(pair, from.last.after(1)), Read::Consistent).await?
             }
         };
         if there.as_ref().and_then(|item: &Item| item.text("message_id")) == Some(&first.id.to_string()) {
@@ -101,11 +104,12 @@ impl Store {
     /// Returns the update that moves the head to the end of the batch, if the conversation still ends where the batch
     /// begins.
     fn advance(&self, batch: &Batch<'_>) -> Action {
-        let Batch { pair, from, messages: _ } = batch;
+        let Batch { permit, from, messages: _ } = batch;
+        let pair = permit.pair();
         let Tail { tally, at } = batch.tail();
         let unmoved = if from.last.0 == 0 { Condition::absent() } else { Condition::eq("last", from.last) };
         self.table
-            .update(&head_key(*pair))
+            .update(&head_key(pair))
             .set("client_id", pair.client)
             .set("therapist_id", pair.therapist)
             .set("last", tally.last)

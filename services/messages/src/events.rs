@@ -11,23 +11,29 @@ use proto::events::v1::subscriber_service_server::SubscriberService;
 use tonic::{Request, Response, Status};
 
 use crate::ops::Ops;
-use crate::policy::Erase;
+use crate::policy::{self, Erase};
 use crate::service::Messages;
 use crate::store::{Head, Store, head_key, heads, thread};
 
 /// Erasure of conversations: maximum items of one read, and of messages removed concurrently.
 const ERASED_AT_ONCE: (u16, usize) = (200, 8);
 
+impl Messages {
+    async fn handle(&self, request: pb::DeliverRequest) -> kernel::Result<()> {
+        // A kind that this version doesn't know decodes as none, and is acknowledged.
+        if let Some(Kind::AccountEnded(ended)) = request.event.and_then(|event| event.kind) {
+            let invalid = |_| Error::invalid("event.accountEnded.userId", "is not an id");
+            let account = ended.user_id.parse().map_err(invalid)?;
+            self.0.handle_account_deleted(account, ended.role()).await?;
+        }
+        Ok(())
+    }
+}
+
 #[tonic::async_trait]
 impl SubscriberService for Messages {
     async fn deliver(&self, request: Request<pb::DeliverRequest>) -> Result<Response<pb::DeliverResponse>, Status> {
-        let pb::DeliverRequest { event } = request.into_inner();
-        // A kind that this version doesn't know decodes as none, and is acknowledged.
-        if let Some(Kind::AccountEnded(ended)) = event.and_then(|event| event.kind) {
-            let invalid = |_| to_status(Error::invalid("event.accountEnded.userId", "is not an id"));
-            let account = ended.user_id.parse().map_err(invalid)?;
-            self.0.handle_account_deleted(account, ended.role()).await.map_err(to_status)?;
-        }
+        self.handle(request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(pb::DeliverResponse {}))
     }
 }
@@ -40,10 +46,7 @@ impl Ops {
     /// after that.
     pub(crate) async fn handle_account_deleted(&self, account: UserId, role: Role) -> kernel::Result<()> {
         self.keyring.forget(account);
-        if role == Role::Therapist {
-            return Ok(());
-        }
-        let permit = Erase::of_ended(account);
+        let Some(permit) = policy::erase(account, role) else { return Ok(()) };
         self.hub.end_threads_of(permit.client());
         self.store.erase(permit).await
     }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kernel::{ClientId, Error, Kind, LoginId, Person, Timestamp, UserId};
+use kernel::{ClientId, Error, LoginId, Person, Timestamp, UserId};
 use tokio::sync::{oneshot, watch};
 
+use crate::error::too_many_watchers;
 use crate::model::{Pair, Position};
 
 /// Maximum conversations that an account watches at once.
@@ -85,7 +86,7 @@ impl Hub {
         let watchers = &mut *guard;
         let own = watchers.accounts.get(&person.user_id).copied().unwrap_or_default();
         if own >= MAX_PER_ACCOUNT || watchers.all.len() >= self.0.max {
-            return Err(too_many());
+            return Err(too_many_watchers());
         }
         watchers.last_number += 1;
         let number = watchers.last_number;
@@ -201,9 +202,4 @@ impl Drop for Subscription {
         watchers.remove(self.number);
         self.hub.0.count.send_replace(watchers.all.len());
     }
-}
-
-fn too_many() -> Error {
-    let message = "too many conversations are watched at once: stop watching one, or try again later";
-    Error::new(Kind::ResourceExhausted, "TOO_MANY_WATCHERS", message).retry_after(std::time::Duration::from_secs(5))
 }

@@ -3,6 +3,7 @@
 mod append;
 mod config;
 mod content;
+mod error;
 mod events;
 mod hub;
 mod lists;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use chassis::Context;
 use dynamo::{Item, PageRequest};
-use kernel::{Error, Page, PageSize, Result};
+use kernel::{Error, Page, Result};
 
-use crate::model::{Message, Pair, Position, Side};
-use crate::ops::{Ops, account_ended};
+use crate::error::account_ended;
+use crate::model::{Message, Pair, Position, Side, Wanted};
+use crate::ops::Ops;
 use crate::policy::{Member, Own};
 use crate::store::{Head, Row, cursor_of, thread};
 
@@ -18,14 +19,6 @@ const MAX_READS: u32 = 10;
 const MAX_TEXT_BYTES: usize = 1024 * 1024;
 /// Binding of the page tokens of conversation lists.
 const CONVERSATIONS: &[u8] = b"conversations";
-
-/// Requested page of a list.
-#[derive(Debug, Clone)]
-pub(crate) struct Wanted {
-    pub(crate) size: PageSize,
-    /// Page token; empty for the first page.
-    pub(crate) token: String,
-}
 
 /// A conversation as one of its members sees it.
 #[derive(Debug)]
@@ -103,7 +96,7 @@ impl Ops {
         let peer_side = permit.side().other();
         let peers = heads.iter().map(|head| head.pair().of(peer_side));
         let (newest, keys, mut names) = tokio::try_join!(
-            self.store.newest(&heads),
+            self.store.newest(permit, &heads),
             self.keyring.keys(context, heads.iter().map(|head| head.pair().client.into())),
             self.people.names(context, peer_side, peers),
         )?;

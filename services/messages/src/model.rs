@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use kernel::{ClientId, Entropy, FreeText, TextError, TherapistId, Timestamp, UserId};
+use kernel::{ClientId, Entropy, FreeText, PageSize, TextError, TherapistId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -41,6 +41,14 @@ pub(crate) struct Message {
     pub(crate) id: MessageId,
     pub(crate) sender: Side,
     pub(crate) text: Text,
+}
+
+/// Requested page of a list.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) size: PageSize,
+    /// Page token; empty for the first page.
+    pub(crate) token: String,
 }
 
 /// Number of messages of a conversation up to one of them, in all and by side.

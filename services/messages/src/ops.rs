@@ -5,11 +5,12 @@ use std::sync::Arc;
 use chassis::{Context, Platform};
 use dynamo::seal::SealingKey;
 use dynamo::{Claim, Idempotency, PageTokens};
-use kernel::{Error, Kind, Result};
+use kernel::{Kind, Result};
 use keyring::Keyring;
 use logins::Logins;
 use retry::Policy;
 
+use crate::error::{account_ended, no_message, no_receiver};
 use crate::hub::Hub;
 use crate::model::{Message, MessageId, Side, Text};
 use crate::people::{Contact, People};
@@ -90,17 +91,4 @@ impl Ops {
     pub(crate) async fn key(&self, context: &Context, permit: Member) -> Result<Option<SealingKey>> {
         self.keyring.key(context, permit.pair().client.into()).await
     }
-}
-
-/// Returns the error for a caller whose access token has outlived the account.
-pub(crate) fn account_ended() -> Error {
-    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
-}
-
-fn no_receiver() -> Error {
-    Error::not_found("receiver")
-}
-
-fn no_message() -> Error {
-    Error::not_found("message")
 }

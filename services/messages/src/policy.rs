@@ -1,7 +1,9 @@
 //! Authorization for conversations. Pure: the store requires permits, which only this module creates.
 
-use kernel::{ClientId, Error, Kind, Person, Role, UserId, Violations};
+use kernel::{ClientId, Error, Person, Role, UserId, Violations};
+use proto::events::v1::account_ended::Role as AccountRole;
 
+use crate::error::{not_a_member, not_the_sender};
 use crate::model::{Pair, Side};
 
 /// Permit of a member of a conversation.
@@ -21,6 +23,10 @@ pub(crate) struct Own {
 /// Permit to erase the conversations of a client whose account is ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Erase(ClientId);
+
+/// Permit of the background task to the heads of the conversations that are watched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Poll(());
 
 impl Member {
     pub(crate) const fn pair(self) -> Pair {
@@ -68,10 +74,6 @@ impl Own {
 }
 
 impl Erase {
-    pub(crate) fn of_ended(account: UserId) -> Self {
-        Self(account.into())
-    }
-
     pub(crate) const fn client(self) -> ClientId {
         self.0
     }
@@ -84,6 +86,17 @@ pub(crate) const fn own(person: Person) -> Own {
         Role::Therapist => Side::Therapist,
     };
     Own { id: person.user_id, side }
+}
+
+/// Returns the permit to erase the conversations of an ended account, if it was a client's: a therapist's stay, because
+/// they belong to the clients.
+pub(crate) fn erase(ended: UserId, role: AccountRole) -> Option<Erase> {
+    (role != AccountRole::Therapist).then(|| Erase(ended.into()))
+}
+
+/// Returns the permit to poll, which no request has.
+pub(crate) const fn poll() -> Poll {
+    Poll(())
 }
 
 /// Returns the peer out of two accounts, each with its field, of which one must be the caller. The refusal is the same
@@ -105,28 +118,19 @@ pub(crate) fn other<'a>(
             for (field, _) in [one, another].into_iter().filter(|(_, id)| id.is_empty()) {
                 bad.add(field, "is required");
             }
-            let not_yours = || not_yours("senderId, receiverId: one of the two must be your own id");
-            Err(if bad.is_empty() { not_yours() } else { bad.into_error() })
+            Err(if bad.is_empty() { not_a_member() } else { bad.into_error() })
         }
     }
 }
 
 /// Checks that the sender, if named, is the caller.
 pub(crate) fn sender(person: Person, sender: &str) -> Result<(), Error> {
-    if sender.is_empty() || sender.parse() == Ok(person.user_id) {
-        Ok(())
-    } else {
-        Err(not_yours("senderId: you may send from your own account only"))
-    }
-}
-
-fn not_yours(message: &'static str) -> Error {
-    Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", message)
+    if sender.is_empty() || sender.parse() == Ok(person.user_id) { Ok(()) } else { Err(not_the_sender()) }
 }
 
 #[cfg(test)]
 mod tests {
-    use kernel::LoginId;
+    use kernel::{Kind, LoginId};
 
     use super::*;
 

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::content;
 use crate::model::{Message, MessageId, Pair, Position, Side, Tally};
-use crate::policy::{Member, Own};
+use crate::policy::{Member, Own, Poll};
 
 const BY_CLIENT: IndexDef = index("by_client", "client_id");
 const BY_THERAPIST: IndexDef = index("by_therapist", "therapist_id");
@@ -149,12 +149,12 @@ const fn marks(side: Side) -> (&'static str, &'static str) {
 
 impl Store {
     /// Reads the head of a conversation consistently; `None` before the first message.
-    pub(crate) async fn head(&self, pair: Pair) -> Result<Option<Head>> {
+    pub(crate) async fn head(&self, _permit: Poll, pair: Pair) -> Result<Option<Head>> {
         self.table.get(&head_key(pair), Read::Consistent).await
     }
 
     /// Reads the heads of conversations with eventual consistency; missing ones are left out.
-    pub(crate) async fn heads(&self, pairs: impl Iterator<Item = Pair>) -> Result<Vec<Head>> {
+    pub(crate) async fn heads(&self, _permit: Poll, pairs: impl Iterator<Item = Pair>) -> Result<Vec<Head>> {
         let items = self.table.batch_get(pairs.map(head_key).collect(), Read::Eventual).await?;
         items.into_iter().map(Item::parse).collect()
     }
@@ -186,7 +186,7 @@ impl Store {
     }
 
     /// Reads the newest messages of these conversations, still sealed, in no specified order.
-    pub(crate) async fn newest(&self, heads: &[Head]) -> Result<Vec<Item>> {
+    pub(crate) async fn newest(&self, _permit: Own, heads: &[Head]) -> Result<Vec<Item>> {
         let keys = heads.iter().map(|head| message_key(head.pair(), head.last)).collect();
         self.table.batch_get(keys, Read::Consistent).await
     }

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Context;
-use kernel::{Clock, Error, Kind, Person, Result, Timestamp};
+use kernel::{Clock, Error, Person, Result, Timestamp};
 use logins::Logins;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
 
 use crate::config::Config;
+use crate::error::{account_ended, login_ended, no_conversation, no_such_after, token_expired};
 use crate::hub::{EndReason, Hub, Subscription};
 use crate::model::{Message, MessageId, Position, Side};
-use crate::ops::{Ops, account_ended};
-use crate::policy::Member;
+use crate::ops::Ops;
+use crate::policy::{self, Member};
 use crate::store::{Row, Store};
-use crate::wire;
 
 /// Maximum messages of one read, which is what a slow reader holds in memory.
 const PAGE: u16 = 50;
@@ -62,8 +62,8 @@ impl Ops {
             return Err(login_ended());
         }
         let position = match after {
-            Some(after) => self.store.row(permit, after).await?.ok_or_else(wire::no_such_after)?.position()?,
-            None => self.store.tail(permit.pair()).await?.tally.last,
+            Some(after) => self.store.row(permit, after).await?.ok_or_else(no_such_after)?.position()?,
+            None => self.store.tail(permit).await?.tally.last,
         };
         let (ops, page, behind) = (Arc::clone(self), VecDeque::new(), after.is_some());
         Ok(Watching { ops, context, permit, expires, subscription, position, behind, page })
@@ -159,25 +159,15 @@ impl Watching {
 
     fn error(&self, reason: EndReason) -> Error {
         match (reason, self.permit.side()) {
-            (EndReason::TokenExpired, _) => {
-                unauthenticated("TOKEN_EXPIRED", "the access token has expired: use the refresh token to get a new one")
-            }
+            (EndReason::TokenExpired, _) => token_expired(),
             (EndReason::LoginEnded, _) => login_ended(),
             (EndReason::Gone, Side::Client) => account_ended(),
-            (EndReason::Gone, Side::Therapist) => Error::not_found("conversation"),
+            (EndReason::Gone, Side::Therapist) => no_conversation(),
             (EndReason::Unsure, _) => {
                 Error::unavailable("nobody says whether the logins of those who watch have ended")
             }
         }
     }
-}
-
-fn login_ended() -> Error {
-    unauthenticated("LOGIN_ENDED", "this login has ended: log in again")
-}
-
-fn unauthenticated(reason: &'static str, message: &'static str) -> Error {
-    Error::new(Kind::Unauthenticated, reason, message)
 }
 
 /// Polls the watched conversations for messages that other replicas have stored, and ends watchers whose tokens have
@@ -195,14 +185,14 @@ pub(crate) async fn poll(hub: Hub, store: Arc<Store>, clock: Arc<dyn Clock>, con
 }
 
 async fn poll_once(hub: &Hub, store: &Store) -> Result<()> {
-    let mut threads = hub.threads();
-    for head in store.heads(threads.keys().copied()).await? {
+    let (permit, mut threads) = (policy::poll(), hub.threads());
+    for head in store.heads(permit, threads.keys().copied()).await? {
         threads.remove(&head.pair());
         hub.publish(head.pair(), head.tally().last);
     }
     // The others have no messages, are gone, or are missing because the read may lag.
     for (pair, _) in threads.into_iter().filter(|(_, newest)| *newest > Position::default()) {
-        if store.head(pair).await?.is_none() {
+        if store.head(permit, pair).await?.is_none() {
             hub.end_thread(pair);
         }
     }

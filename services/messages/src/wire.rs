@@ -3,8 +3,8 @@
 use kernel::{Error, Page, PageSize, Result, TextError, Timestamp, UserId, Violations};
 use proto::messages::v1 as pb;
 
-use crate::lists::{Conversation, Wanted};
-use crate::model::{Message, MessageId, Pair, Text};
+use crate::lists::Conversation;
+use crate::model::{Message, MessageId, Pair, Text, Wanted};
 use crate::ops::Read;
 use crate::policy::{Member, Own};
 
@@ -123,9 +123,4 @@ fn count(messages: u64) -> i32 {
 
 fn instant(at: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
-}
-
-/// Returns the error for a message to resume after that is not in the conversation.
-pub(crate) fn no_such_after() -> Error {
-    Error::invalid("after", "is no message of this conversation; leave it out to get those from now on")
 }

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::append::{Appended, Batch, New, Tail};
+use crate::error::too_many_messages;
 use crate::hub::Hub;
 use crate::model::{MessageId, Pair, Text};
 use crate::policy::Member;
@@ -107,13 +108,13 @@ impl Writers {
             None => waiting,
             Some(task) => match task.try_send(waiting) {
                 Ok(()) => return Ok(()),
-                Err(mpsc::error::TrySendError::Full(_)) => return Err(too_many()),
+                Err(mpsc::error::TrySendError::Full(_)) => return Err(too_many_messages()),
                 // The task was stopped.
                 Err(mpsc::error::TrySendError::Closed(waiting)) => waiting,
             },
         };
         let (task, queue) = mpsc::channel(QUEUE);
-        task.try_send(waiting).map_err(|_| too_many())?;
+        task.try_send(waiting).map_err(|_| too_many_messages())?;
         tasks.insert(pair, task);
         self.0.platform.tasks.spawn(Arc::clone(&self.0).run(pair, queue));
         Ok(())
@@ -165,15 +166,13 @@ impl Shared {
         let mut attempts = Policy::OPTIMISTIC.start(&*self.platform.entropy);
         while attempts.next().await {
             jobs.retain(is_wanted);
-            if jobs.is_empty() {
-                return;
-            }
+            let Some(permit) = jobs.first().map(|waiting| waiting.job.permit) else { return };
             let from = match tail.take() {
                 Some(tail) => Ok(tail),
-                None => self.store.tail(pair).await,
+                None => self.store.tail(permit).await,
             };
             let outcome = match from {
-                Ok(from) => self.commit(pair, from, &jobs).await.map(|outcome| (from, outcome)),
+                Ok(from) => self.commit(permit, from, &jobs).await.map(|outcome| (from, outcome)),
                 Err(error) => Err(error),
             };
             match outcome {
@@ -197,8 +196,8 @@ impl Shared {
     }
 
     /// Appends the messages after a tail. An unknown outcome is resolved by repeating the same append.
-    async fn commit(&self, pair: Pair, from: Tail, jobs: &[Waiting]) -> Result<(Appended, Vec<MessageId>, Tail)> {
-        let batch = self.compose(pair, from, jobs);
+    async fn commit(&self, permit: Member, from: Tail, jobs: &[Waiting]) -> Result<(Appended, Vec<MessageId>, Tail)> {
+        let batch = self.compose(permit, from, jobs);
         let mut retries = Policy::OPTIMISTIC.start(&*self.platform.entropy);
         loop {
             match self.store.append(&batch).await {
@@ -214,7 +213,7 @@ impl Shared {
         }
     }
 
-    fn compose<'a>(&self, pair: Pair, from: Tail, jobs: &'a [Waiting]) -> Batch<'a> {
+    fn compose<'a>(&self, permit: Member, from: Tail, jobs: &'a [Waiting]) -> Batch<'a> {
         let now = Timestamp::from_millisecond(self.platform.clock.now().as_millisecond()).unwrap_or_default();
         // No message is older than the one before, even if this clock is behind.
         let at = now.max(from.at);
@@ -226,7 +225,7 @@ impl Shared {
             let id = MessageId::generate(at, tally.last, &*self.platform.entropy);
             New { id, sender, text, key, claim: claim.as_ref().map(|(_, claim)| claim), tally }
         };
-        Batch { pair, from: from.tally, messages: jobs.iter().map(new).collect() }
+        Batch { permit, from: from.tally, messages: jobs.iter().map(new).collect() }
     }
 }
 
@@ -261,9 +260,4 @@ fn fail(jobs: Vec<Waiting>, error: &Error) {
     let copy = || if passes { Error::unavailable(cause.clone()) } else { Error::internal(cause.clone()) };
     let outcomes: Vec<_> = jobs.iter().map(|_| Err(copy())).collect();
     answer(jobs, outcomes);
-}
-
-fn too_many() -> Error {
-    let message = "too many messages of this conversation wait to be stored; try again";
-    Error::new(Kind::ResourceExhausted, "TOO_MANY_MESSAGES", message).retry_after(Duration::from_secs(1))
 }

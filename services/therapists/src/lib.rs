@@ -1,5 +1,6 @@
 //! The therapists service: holds the profiles of therapists and their directory.
 
+mod error;
 mod migrate;
 mod model;
 mod ops;

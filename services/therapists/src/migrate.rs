@@ -46,7 +46,7 @@ where
     let permit = policy::migration();
     let (mut progress, mut after) = (Progress::default(), None);
     loop {
-        let query = store.directory(permit, Filter::default()).limit(PAGE);
+        let query = store.directory(permit.browse(), Filter::default()).limit(PAGE);
         let rows = if let Some(after) = after { query.after(after) } else { query }.page().await?;
         after = rows.next.clone();
         for item in rows.items {
@@ -57,10 +57,8 @@ where
             if email.as_str() == old.profile.email.as_str() {
                 continue;
             }
-            let mut new = Therapist { version: old.version.next(), ..old.clone() };
-            new.profile.email = email;
             // A concurrent write has stored the address of the account, or has deleted the account.
-            progress.changed += u64::from(store.put(&old, &new).await?);
+            progress.changed += u64::from(store.replace_address(permit, &old, email).await?);
         }
         report(progress);
         if after.is_none() {

@@ -1,4 +1,6 @@
-use kernel::{Email, PersonName, Pincode, Specialty, TherapistId, Version};
+//! Domain types of therapists' profiles and of the directory.
+
+use kernel::{Email, PageSize, PersonName, Pincode, Specialty, TherapistId, Version};
 
 /// The data that a therapist enters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +17,15 @@ pub(crate) struct Therapist {
     pub(crate) id: TherapistId,
     pub(crate) profile: Profile,
     pub(crate) version: Version,
+}
+
+/// The parameters of a directory request.
+#[derive(Debug)]
+pub(crate) struct ListQuery {
+    pub(crate) filter: Filter,
+    pub(crate) size: PageSize,
+    /// The token of the page; empty for the first page.
+    pub(crate) token: String,
 }
 
 /// The filter of a directory request. Its texts are folded, so that case and spacing don't matter.

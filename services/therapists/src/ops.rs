@@ -4,10 +4,11 @@ use account_deletion::AccountDeletions;
 use accounts::Accounts;
 use chassis::{Context, Platform};
 use dynamo::{Claim, Idempotency, PageRequest, PageTokens};
-use kernel::{Error, Kind, Page, Result, TherapistId, Version};
+use kernel::{Page, Result, TherapistId, Version};
 use logins::Logins;
 use retry::Policy;
 
+use crate::error::{account_ended, no_such_therapist, profile_exists};
 use crate::model::{Filter, Profile, Therapist};
 use crate::policy::{Browse, Names, Own};
 use crate::store::{Added, Store};
@@ -35,7 +36,7 @@ impl Ops {
     }
 
     pub(crate) async fn get(&self, permit: Browse, id: TherapistId) -> Result<Therapist> {
-        self.store.read(permit, id).await?.profile().ok_or_else(|| Error::not_found("therapist"))
+        self.store.read(permit, id).await?.profile().ok_or_else(no_such_therapist)
     }
 
     pub(crate) async fn names(&self, permit: Names, wanted: Vec<TherapistId>) -> Result<Vec<Therapist>> {
@@ -55,10 +56,8 @@ impl Ops {
         match self.store.add(permit, profile, claim.as_ref()).await? {
             Added::Done => Ok(therapist),
             Added::Replayed => self.get(permit.browse(), permit.id()).await,
-            Added::Exists => {
-                Err(Error::new(Kind::AlreadyExists, "PROFILE_EXISTS", "you have a profile already: change it with PUT"))
-            }
-            Added::Ended => Err(Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")),
+            Added::Exists => Err(profile_exists()),
+            Added::Ended => Err(account_ended()),
         }
     }
 

@@ -1,6 +1,8 @@
 //! Decides access to therapists' profiles. Pure: the store takes only permits that are made here.
 
-use kernel::{Error, Kind, Person, Role, TherapistId, UserId};
+use kernel::{Error, Person, Role, TherapistId, UserId};
+
+use crate::error::{not_your_account, only_for_therapists};
 
 /// The right to create, change and delete one's own profile.
 #[derive(Debug, Clone, Copy)]
@@ -9,6 +11,10 @@ pub(crate) struct Own(TherapistId);
 /// The right to read the directory. Every signed-in person has it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Browse(());
+
+/// The right of an operator's migration to replace the addresses in profiles.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Migrate(());
 
 /// The right to read the names of therapists. The rules of the protos reserve them for services.
 #[derive(Debug, Clone, Copy)]
@@ -24,13 +30,17 @@ impl Own {
     }
 }
 
+impl Migrate {
+    pub(crate) const fn browse(self) -> Browse {
+        Browse(())
+    }
+}
+
 /// Permits access to the caller's own profile, independent of a path.
 pub(crate) fn own(person: Person) -> Result<Own, Error> {
     match person.role {
         Role::Therapist => Ok(Own(person.user_id.into())),
-        Role::Client => {
-            Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only therapists have such a profile"))
-        }
+        Role::Client => Err(only_for_therapists()),
     }
 }
 
@@ -38,23 +48,16 @@ pub(crate) fn own(person: Person) -> Result<Own, Error> {
 /// exists or not.
 pub(crate) fn own_named(person: Person, id: &str) -> Result<Own, Error> {
     let own = own(person)?;
-    if id.parse::<UserId>() == Ok(own.0.into()) {
-        return Ok(own);
-    }
-    Err(Error::new(
-        Kind::PermissionDenied,
-        "NOT_YOUR_ACCOUNT",
-        "therapistId: you may do this with your own account only",
-    ))
+    if id.parse::<UserId>() == Ok(own.0.into()) { Ok(own) } else { Err(not_your_account()) }
 }
 
 pub(crate) const fn browse(_person: Person) -> Browse {
     Browse(())
 }
 
-/// Permits an operator's migration to read the whole directory.
-pub(crate) const fn migration() -> Browse {
-    Browse(())
+/// Permits an operator's migration.
+pub(crate) const fn migration() -> Migrate {
+    Migrate(())
 }
 
 pub(crate) const fn names() -> Names {
@@ -63,7 +66,7 @@ pub(crate) const fn names() -> Names {
 
 #[cfg(test)]
 mod tests {
-    use kernel::LoginId;
+    use kernel::{Kind, LoginId};
 
     use super::*;
 

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use chassis::{Context, paged, to_status};
 use dynamo::PageRequest;
-use kernel::{Error, TherapistId, zip_violations};
+use kernel::{Error, Page, zip_violations};
 use prost::Message as _;
 use proto::therapists::v1 as pb;
 use proto::therapists::v1::therapist_name_service_server::TherapistNameService;
 use proto::therapists::v1::therapist_service_server::TherapistService;
 use tonic::{Request, Response, Status};
 
+use crate::error::no_such_therapist;
+use crate::model::{ListQuery, Therapist};
 use crate::ops::Ops;
 use crate::policy;
 use crate::wire;
@@ -26,16 +28,60 @@ pub(crate) struct Therapists(pub(crate) Arc<Ops>);
 #[derive(Clone)]
 pub(crate) struct Names(pub(crate) Arc<Ops>);
 
+impl Therapists {
+    async fn list(&self, context: Context, request: pb::ListTherapistsRequest) -> Result<Page<Therapist>, Error> {
+        let person = context.person()?;
+        let ListQuery { filter, size, token } = wire::list(request)?;
+        let request = PageRequest { caller: person.user_id.as_bytes(), token: &token, size, filters: &[] };
+        self.0.list(policy::browse(person), filter, request).await
+    }
+
+    async fn create(&self, context: Context, request: pb::CreateTherapistRequest) -> Result<Therapist, Error> {
+        let person = context.person()?;
+        let permit = policy::own(person)?;
+        let body = request.encode_to_vec();
+        let key = context.idempotency_key.as_deref();
+        let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
+        if let Ok(Some(claim)) = &claim
+            && let Some(made) = self.0.replayed(permit, claim).await?
+        {
+            return Ok(made);
+        }
+        let account = self.0.accounts.own_address(&context).await?;
+        let id = person.user_id.to_string();
+        let profile = wire::profile(request.therapist.unwrap_or_default(), &id, account.as_ref());
+        let (profile, claim) = zip_violations(profile, claim)?;
+        self.0.create(permit, profile, claim).await
+    }
+
+    async fn get(&self, context: Context, request: pb::GetTherapistRequest) -> Result<Therapist, Error> {
+        let person = context.person()?;
+        let pb::GetTherapistRequest { therapist_id } = request;
+        let id = therapist_id.parse().map_err(|_| no_such_therapist())?;
+        self.0.get(policy::browse(person), id).await
+    }
+
+    async fn update(&self, context: Context, request: pb::UpdateTherapistRequest) -> Result<Therapist, Error> {
+        let pb::UpdateTherapistRequest { therapist_id, therapist } = request;
+        let permit = policy::own_named(context.person()?, &therapist_id)?;
+        let account = self.0.accounts.own_address(&context).await?;
+        let (profile, expected) = wire::replacement(therapist.unwrap_or_default(), &therapist_id, account.as_ref())?;
+        self.0.replace(permit, profile, expected).await
+    }
+
+    async fn delete(&self, context: Context, request: pb::DeleteTherapistRequest) -> Result<(), Error> {
+        let pb::DeleteTherapistRequest { therapist_id } = request;
+        self.0.end(&context, policy::own_named(context.person()?, &therapist_id)?).await
+    }
+}
+
 #[tonic::async_trait]
 impl TherapistService for Therapists {
     async fn list_therapists(
         &self,
         request: Request<pb::ListTherapistsRequest>,
     ) -> Result<Response<pb::ListTherapistsResponse>, Status> {
-        let person = Context::of(&request).person().map_err(to_status)?;
-        let wire::List { filter, size, token } = wire::list(request.into_inner()).map_err(to_status)?;
-        let request = PageRequest { caller: person.user_id.as_bytes(), token: &token, size, filters: &[] };
-        let page = self.0.list(policy::browse(person), filter, request).await.map_err(to_status)?;
+        let page = self.list(Context::of(&request), request.into_inner()).await.map_err(to_status)?;
         let next = page.next.clone();
         Ok(paged(wire::therapists(page), next.as_deref()))
     }
@@ -44,59 +90,38 @@ impl TherapistService for Therapists {
         &self,
         request: Request<pb::CreateTherapistRequest>,
     ) -> Result<Response<pb::Therapist>, Status> {
-        let context = Context::of(&request);
-        let person = context.person().map_err(to_status)?;
-        let permit = policy::own(person).map_err(to_status)?;
-        let request = request.into_inner();
-        let body = request.encode_to_vec();
-        let key = context.idempotency_key.as_deref();
-        let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
-        if let Ok(Some(claim)) = &claim
-            && let Some(made) = self.0.replayed(permit, claim).await.map_err(to_status)?
-        {
-            return Ok(Response::new(wire::therapist(made)));
-        }
-        let account = self.0.accounts.own_address(&context).await.map_err(to_status)?;
-        let id = person.user_id.to_string();
-        let profile = wire::profile(request.therapist.unwrap_or_default(), &id, account.as_ref());
-        let (profile, claim) = zip_violations(profile, claim).map_err(to_status)?;
-        let therapist = self.0.create(permit, profile, claim).await.map_err(to_status)?;
-        Ok(Response::new(wire::therapist(therapist)))
+        respond(self.create(Context::of(&request), request.into_inner()).await)
     }
 
     async fn get_therapist(
         &self,
         request: Request<pb::GetTherapistRequest>,
     ) -> Result<Response<pb::Therapist>, Status> {
-        let person = Context::of(&request).person().map_err(to_status)?;
-        let pb::GetTherapistRequest { therapist_id } = request.into_inner();
-        let id = therapist_id.parse::<TherapistId>().map_err(|_| to_status(Error::not_found("therapist")))?;
-        let therapist = self.0.get(policy::browse(person), id).await.map_err(to_status)?;
-        Ok(Response::new(wire::therapist(therapist)))
+        respond(self.get(Context::of(&request), request.into_inner()).await)
     }
 
     async fn update_therapist(
         &self,
         request: Request<pb::UpdateTherapistRequest>,
     ) -> Result<Response<pb::Therapist>, Status> {
-        let context = Context::of(&request);
-        let person = context.person().map_err(to_status)?;
-        let pb::UpdateTherapistRequest { therapist_id, therapist } = request.into_inner();
-        let permit = policy::own_named(person, &therapist_id).map_err(to_status)?;
-        let account = self.0.accounts.own_address(&context).await.map_err(to_status)?;
-        let replacement = wire::replacement(therapist.unwrap_or_default(), &therapist_id, account.as_ref());
-        let (profile, expected) = replacement.map_err(to_status)?;
-        let therapist = self.0.replace(permit, profile, expected).await.map_err(to_status)?;
-        Ok(Response::new(wire::therapist(therapist)))
+        respond(self.update(Context::of(&request), request.into_inner()).await)
     }
 
     async fn delete_therapist(&self, request: Request<pb::DeleteTherapistRequest>) -> Result<Response<()>, Status> {
-        let context = Context::of(&request);
-        let person = context.person().map_err(to_status)?;
-        let pb::DeleteTherapistRequest { therapist_id } = request.into_inner();
-        let permit = policy::own_named(person, &therapist_id).map_err(to_status)?;
-        self.0.end(&context, permit).await.map_err(to_status)?;
-        Ok(Response::new(()))
+        self.delete(Context::of(&request), request.into_inner()).await.map(Response::new).map_err(to_status)
+    }
+}
+
+fn respond(therapist: Result<Therapist, Error>) -> Result<Response<pb::Therapist>, Status> {
+    therapist.map(wire::therapist).map(Response::new).map_err(to_status)
+}
+
+impl Names {
+    async fn names(
+        &self,
+        request: pb::BatchGetTherapistNamesRequest,
+    ) -> Result<pb::BatchGetTherapistNamesResponse, Error> {
+        self.0.names(policy::names(), wire::name_ids(request)?).await.map(wire::names)
     }
 }
 
@@ -106,8 +131,6 @@ impl TherapistNameService for Names {
         &self,
         request: Request<pb::BatchGetTherapistNamesRequest>,
     ) -> Result<Response<pb::BatchGetTherapistNamesResponse>, Status> {
-        let ids = wire::name_ids(request.into_inner()).map_err(to_status)?;
-        let found = self.0.names(policy::names(), ids).await.map_err(to_status)?;
-        Ok(Response::new(wire::names(found)))
+        self.names(request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 }

@@ -13,11 +13,11 @@ use dynamo::{
     Claim, Condition, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read as Fresh, Sort, Table, TableDef,
     Transact, Update, Verdict,
 };
-use kernel::{Error, Result, TherapistId, UserId, Version};
+use kernel::{Email, Error, Result, TherapistId, UserId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Filter, Profile, Therapist};
-use crate::policy::{Browse, Names, Own};
+use crate::policy::{Browse, Migrate, Names, Own};
 
 const BY_NAME: IndexDef = index("by_name", "directory");
 const BY_SPECIALTY: IndexDef = index("by_specialty", "specialty_key");
@@ -194,8 +194,13 @@ impl Store {
         self.put(old, &new).await
     }
 
-    /// Stores another version of a profile if its version is unchanged. Returns whether it was.
-    pub(crate) async fn put(&self, old: &Therapist, new: &Therapist) -> Result<bool> {
+    /// Replaces the address in a profile if its version is unchanged. Returns whether it was.
+    pub(crate) async fn replace_address(&self, _permit: Migrate, old: &Therapist, email: Email) -> Result<bool> {
+        let profile = Profile { email, ..old.profile.clone() };
+        self.put(old, &Therapist { id: old.id, profile, version: old.version.next() }).await
+    }
+
+    async fn put(&self, old: &Therapist, new: &Therapist) -> Result<bool> {
         let unchanged = Condition::eq("version", old.version);
         let put = self.0.put(&profile_key(new.id.into()), &Listed::from(new)).when(unchanged);
         Ok(matches!(put.run().await?, Update::Done(_)))

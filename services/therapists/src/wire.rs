@@ -3,19 +3,12 @@
 use kernel::{Email, Error, Page, PageSize, Pincode, Specialty, TherapistId, Version, Violations, fold_prefix};
 use proto::therapists::v1 as pb;
 
-use crate::model::{Filter, Profile, Therapist};
+use crate::model::{Filter, ListQuery, Profile, Therapist};
 
 /// Maximum number of names in one request.
 const MAX_NAMES: usize = 200;
 
-/// The parameters of a directory request.
-pub(crate) struct List {
-    pub(crate) filter: Filter,
-    pub(crate) size: PageSize,
-    pub(crate) token: String,
-}
-
-pub(crate) fn list(request: pb::ListTherapistsRequest) -> Result<List, Error> {
+pub(crate) fn list(request: pb::ListTherapistsRequest) -> Result<ListQuery, Error> {
     let pb::ListTherapistsRequest { specialty, expertise, pincode, name, page_size, page_token } = request;
     let mut bad = Violations::default();
     let name_prefix = bad.check("name", fold_prefix(&name)).unwrap_or_default();
@@ -35,7 +28,7 @@ pub(crate) fn list(request: pb::ListTherapistsRequest) -> Result<List, Error> {
     }
     let size = bad.check("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
     match size {
-        Some(size) if bad.is_empty() => Ok(List { filter, size, token: page_token }),
+        Some(size) if bad.is_empty() => Ok(ListQuery { filter, size, token: page_token }),
         _ => Err(bad.into_error()),
     }
 }

@@ -21,25 +21,43 @@ const MAX_KEYS: usize = 200;
 #[derive(Clone)]
 pub(crate) struct Services(pub(crate) Arc<Vault>);
 
+impl Services {
+    async fn key(&self, request: pb::GetDataKeyRequest) -> Result<pb::GetDataKeyResponse, Error> {
+        let pb::GetDataKeyRequest { person_id } = request;
+        self.0.key(user("personId", &person_id)?).await.map(response)
+    }
+
+    async fn keys(&self, request: pb::BatchGetDataKeysRequest) -> Result<pb::BatchGetDataKeysResponse, Error> {
+        let pb::BatchGetDataKeysRequest { person_ids } = request;
+        let keys = self.0.keys(&users(&person_ids)?).await?;
+        Ok(pb::BatchGetDataKeysResponse { keys: keys.into_iter().map(response).collect() })
+    }
+
+    /// An event of a kind that is unknown here is ignored.
+    async fn handle(&self, request: events::DeliverRequest) -> Result<(), Error> {
+        let events::DeliverRequest { event } = request;
+        if let Some(Kind::AccountEnded(events::AccountEnded { user_id, role: _ })) = event.and_then(|event| event.kind)
+        {
+            self.0.destroy(user("event.accountEnded.userId", &user_id)?).await?;
+        }
+        Ok(())
+    }
+}
+
 #[tonic::async_trait]
 impl VaultService for Services {
     async fn get_data_key(
         &self,
         request: Request<pb::GetDataKeyRequest>,
     ) -> Result<Response<pb::GetDataKeyResponse>, Status> {
-        let pb::GetDataKeyRequest { person_id } = request.into_inner();
-        let person = user("personId", &person_id).map_err(to_status)?;
-        self.0.key(person).await.map(response).map(Response::new).map_err(to_status)
+        self.key(request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn batch_get_data_keys(
         &self,
         request: Request<pb::BatchGetDataKeysRequest>,
     ) -> Result<Response<pb::BatchGetDataKeysResponse>, Status> {
-        let pb::BatchGetDataKeysRequest { person_ids } = request.into_inner();
-        let persons = users(&person_ids).map_err(to_status)?;
-        let keys = self.0.keys(&persons).await.map_err(to_status)?;
-        Ok(Response::new(pb::BatchGetDataKeysResponse { keys: keys.into_iter().map(response).collect() }))
+        self.keys(request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 }
 
@@ -49,13 +67,7 @@ impl SubscriberService for Services {
         &self,
         request: Request<events::DeliverRequest>,
     ) -> Result<Response<events::DeliverResponse>, Status> {
-        let events::DeliverRequest { event } = request.into_inner();
-        // An event of a kind that is unknown here is ignored.
-        if let Some(Kind::AccountEnded(events::AccountEnded { user_id, role: _ })) = event.and_then(|event| event.kind)
-        {
-            let person = user("event.accountEnded.userId", &user_id).map_err(to_status)?;
-            self.0.destroy(person).await.map_err(to_status)?;
-        }
+        self.handle(request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(events::DeliverResponse {}))
     }
 }

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf};
 
 use super::{CHAINED, client_of, id_of, shard};
-use crate::chain::{Digest, People, SALT_LEN};
-use crate::model::{AccessId, Action, Facts, Head, Link, Personal};
+use crate::model::{AccessId, Action, Digest, Facts, Head, Link, People, Personal, SALT_LEN};
 
 /// The chained part of a record without its id, which is in the key.
 #[derive(Serialize, Deserialize)]

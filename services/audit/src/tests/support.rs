@@ -74,7 +74,7 @@ impl World {
 
     pub(crate) async fn waiting(&self) -> usize {
         let mut count = 0;
-        for query in self.store.waiting() {
+        for query in self.store.waiting(policy::all_chains()) {
             count += query.page().await.unwrap().items.len();
         }
         count
@@ -104,7 +104,7 @@ impl World {
     /// Returns the ids of a client's linked records in the order of the chain.
     pub(crate) async fn linked(&self, client: ClientId) -> Vec<AccessId> {
         let mut linked = Vec::new();
-        let mut query = Some(self.store.records(client));
+        let mut query = Some(self.store.records(policy::all_chains(), client));
         while let Some(page) = query.take() {
             let rows = page.page().await.unwrap();
             for item in rows.items {
@@ -113,7 +113,7 @@ impl World {
                     linked.push((link.seq, record.facts.id));
                 }
             }
-            query = rows.next.map(|cursor| self.store.records(client).after(cursor));
+            query = rows.next.map(|cursor| self.store.records(policy::all_chains(), client).after(cursor));
         }
         linked.sort_unstable();
         let numbers: Vec<_> = linked.iter().map(|(seq, _)| *seq).collect();

@@ -4,10 +4,9 @@ use kit::engine::Engine;
 use serde_bytes::{ByteArray, ByteBuf};
 
 use super::support::{World, findings};
-use crate::chain::Digest;
-use crate::model::{AccessId, Head, Link};
+use crate::model::{AccessId, Digest, Head, Link};
 use crate::store::{Place, Row, head_key, record_key};
-use crate::{Flaw, Heads, Report};
+use crate::{Flaw, Heads, Report, policy};
 
 kit::on_each_engine!(
     changed_record_attribute_is_found,
@@ -65,7 +64,7 @@ impl<'a> ChainFixture<'a> {
     }
 
     async fn head(&self) -> Head {
-        self.world.store.head(self.client).await.unwrap().unwrap().unwrap()
+        self.world.store.head(policy::all_chains(), self.client).await.unwrap().unwrap().unwrap()
     }
 
     async fn put_head(&self, head: &Head) {

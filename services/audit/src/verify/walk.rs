@@ -1,8 +1,7 @@
 //! Walks along one chain, from its first record to its signed end, and finds its first flaw. Pure.
 
 use super::Flaw;
-use crate::chain::Digest;
-use crate::model::{AccessId, Facts, Head, Link};
+use crate::model::{AccessId, Digest, Facts, Head, Link};
 
 /// A linked record.
 pub(super) struct Linked {
@@ -115,8 +114,7 @@ mod tests {
     use proptest::sample::Index;
 
     use super::*;
-    use crate::chain::People;
-    use crate::model::{Action, Personal};
+    use crate::model::{Action, People, Personal};
 
     #[derive(Debug, Clone)]
     enum Tampering {

@@ -2,17 +2,17 @@ use std::net::IpAddr;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
-use kernel::{BoxError, Entropy, Error, Kind, SourceNetwork};
+use kernel::{BoxError, Entropy, Error, SourceNetwork};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Password;
 use super::queue::{FairQueue, Full, Place};
 use crate::Config;
+use crate::error::logins_busy;
 
 /// Niceness of the hashing threads (setpriority(2): 0 to 19), so that hashing gives way to everything else on a busy
 /// machine.
@@ -55,7 +55,7 @@ impl Hasher {
     /// # Errors
     /// RESOURCE_EXHAUSTED (`LOGINS_BUSY`) when the queue, or the source's part of it, is full.
     pub(crate) async fn slot(&self, source: IpAddr) -> Result<Slot, Error> {
-        let place = self.queue.enter(SourceNetwork::widest(source)).await.map_err(|Full| busy())?;
+        let place = self.queue.enter(SourceNetwork::widest(source)).await.map_err(|Full| logins_busy())?;
         Ok(Slot { hasher: self.clone(), _place: place })
     }
 
@@ -117,9 +117,4 @@ fn spawn(threads: usize) -> Result<mpsc::UnboundedSender<Job>, BoxError> {
         })?;
     }
     Ok(jobs)
-}
-
-fn busy() -> Error {
-    Error::new(Kind::ResourceExhausted, "LOGINS_BUSY", "too many logins at once; try again")
-        .retry_after(Duration::from_secs(1))
 }

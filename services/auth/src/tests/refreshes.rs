@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{LIFE, Somebody, World};
 use crate::login::Login;
-use crate::token::RefreshToken;
+use crate::model::RefreshToken;
 
 kit::on_each_engine!(
     skewed_replicas_return_same_successor,

@@ -5,5 +5,5 @@ mod refresh;
 mod ring;
 
 pub(crate) use access::AccessSigner;
-pub(crate) use refresh::{RefreshToken, RefreshTokens};
+pub(crate) use refresh::RefreshTokens;
 pub(crate) use ring::{PublicKey, SigningKeys};

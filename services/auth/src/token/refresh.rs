@@ -4,17 +4,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dynamo::secret::Secrets;
 use kernel::{LoginId, Result, UserId};
 
+use crate::model::RefreshToken;
+
 const PURPOSE: &str = "auth/refresh-token";
 const BODY: usize = 16 + 16 + 8;
 const TAG: usize = 32;
-
-/// Content of a refresh token: its login, and its generation within that login.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RefreshToken {
-    pub(crate) user: UserId,
-    pub(crate) login: LoginId,
-    pub(crate) generation: u64,
-}
 
 /// Seals and opens refresh tokens.
 ///
@@ -92,7 +86,8 @@ mod fuzz {
     use proptest::prelude::*;
     use proptest::test_runner::TestCaseResult;
 
-    use super::{RefreshToken, RefreshTokens};
+    use super::RefreshTokens;
+    use crate::model::RefreshToken;
 
     fn tokens() -> RefreshTokens {
         RefreshTokens::new(&Secrets::new(Secret::new([1; 32]), vec![Secret::new([2; 32])])).unwrap()

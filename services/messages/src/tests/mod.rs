@@ -19,8 +19,7 @@ use kernel::{Clock, Error, LoginId, ManualClock, PageSize, Person, Role, SystemC
 use kit::engine::Engine;
 
 use crate::config::Config;
-use crate::lists::Wanted;
-use crate::model::{Message, Pair, Side, Text};
+use crate::model::{Message, Pair, Side, Text, Wanted};
 use crate::ops::Ops;
 use crate::policy::{self, Member};
 use crate::{Deps, MESSAGES};

@@ -1,0 +1,41 @@
+//! Errors of clients' profiles.
+
+use kernel::{Error, Kind};
+
+/// Description of a page token that no page of the list has issued.
+pub(crate) const INVALID_PAGE_TOKEN: &str = "is not a token of this list; leave it out to start from the first page";
+
+/// Returns the error for a client that doesn't exist, and alike for one that the caller may not see.
+pub(crate) fn no_such_client() -> Error {
+    Error::not_found("client")
+}
+
+/// Returns the error for a page token that mapping rejects.
+pub(crate) fn invalid_page_token() -> Error {
+    Error::invalid("pageToken", INVALID_PAGE_TOKEN)
+}
+
+/// Returns the error for a second profile of one account.
+pub(crate) fn profile_exists() -> Error {
+    Error::new(Kind::AlreadyExists, "PROFILE_EXISTS", "you have a profile already: change it with PUT")
+}
+
+/// Returns the error for a caller whose access token has outlived the account.
+pub(crate) fn account_ended() -> Error {
+    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
+}
+
+/// Returns the error for another account, the same whether it exists or not.
+pub(crate) fn not_your_account() -> Error {
+    Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", "clientId: you may do this with your own account only")
+}
+
+/// Returns the error for a therapist who asks for what only clients have.
+pub(crate) fn only_for_clients() -> Error {
+    Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients have such a profile")
+}
+
+/// Returns the error for a client who looks up an address.
+pub(crate) fn only_therapists_look_up() -> Error {
+    Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "email: only therapists may look clients up")
+}

@@ -1,0 +1,34 @@
+//! Errors of journals.
+
+use kernel::{Error, Kind};
+
+/// Returns the error for a journal that doesn't exist, and alike for one that the caller may not read.
+pub(crate) fn no_journal() -> Error {
+    Error::not_found("journal")
+}
+
+/// Returns the error for an entry that doesn't exist, and alike for one that the caller may not read.
+pub(crate) fn no_entry() -> Error {
+    Error::not_found("entry")
+}
+
+/// Returns the error for a client whose access token has outlived the account.
+pub(crate) fn account_ended() -> Error {
+    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
+}
+
+/// Returns the error for another client's journal, the same whether the account exists or not.
+pub(crate) fn not_your_account() -> Error {
+    Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", "clientId: you may do this with your own account only")
+}
+
+/// Returns the error for a therapist who writes in a journal.
+pub(crate) fn only_for_clients() -> Error {
+    Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients write in their journals")
+}
+
+/// Returns the error for insights of too many entries.
+pub(crate) fn too_many_entries() -> Error {
+    let message = "this time holds more than 10,000 entries: ask for a shorter one";
+    Error::new(Kind::FailedPrecondition, "TOO_MANY_ENTRIES", message)
+}
