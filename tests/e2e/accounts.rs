@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kit::mesh::{PASSWORD, Someone, TestMesh, answer};
+use kit::mesh::{PASSWORD, Someone, TestMesh, answer, hash_as_in_production};
 use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -35,6 +35,11 @@ kit::on_each_env!(
 
 fn account(email: &str, password: &str) -> Value {
     json!({"email": email, "password": password, "role": "CLIENT"})
+}
+
+fn four_hashes_at_once(config: &mut mesh::Config) {
+    hash_as_in_production(config);
+    config.auth.hash_threads = Some(4);
 }
 
 async fn refresh(mesh: &TestMesh, token: &str) -> kit::mesh::Answer {
@@ -141,7 +146,7 @@ async fn ten_failures_lock_known_and_unknown_address_alike(env: TestEnv) {
 }
 
 async fn parallel_guesses_count_like_sequential_ones(env: TestEnv) {
-    let mesh = TestMesh::start_with(env, |config| config.auth.hash_threads = Some(4)).await;
+    let mesh = TestMesh::start_with(env, four_hashes_at_once).await;
     let guesses: Vec<_> = (0..32)
         .map(|guess| {
             let body = json!({"email": "nobody@example.org", "password": format!("a guess no. {guess}")});
@@ -157,7 +162,7 @@ async fn parallel_guesses_count_like_sequential_ones(env: TestEnv) {
 }
 
 async fn guess_of_disconnected_caller_counts(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::start_with(env, hash_as_in_production).await;
     let known = mesh.join("CLIENT").await;
     for guess in 0..16 {
         let body = json!({"email": known.email, "password": format!("a guess no. {guess}")});
@@ -222,7 +227,7 @@ async fn taken_address_answers_per_source_are_limited_hourly(env: TestEnv) {
 }
 
 async fn parallel_taken_address_answers_count_like_sequential_ones(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::start_with(env, hash_as_in_production).await;
     let known = mesh.join("CLIENT").await;
     let asked: Vec<_> = (0..60)
         .map(|_| {
@@ -381,7 +386,7 @@ async fn password_change_by_ended_login_is_rejected(env: TestEnv) {
 }
 
 async fn login_racing_password_change_is_ended(env: TestEnv) {
-    let mesh = TestMesh::start_with(env, |config| config.auth.hash_threads = Some(4)).await;
+    let mesh = TestMesh::start_with(env, four_hashes_at_once).await;
     for _ in 0..4 {
         let who = mesh.join("CLIENT").await;
         let logins: Vec<_> = (0..4)

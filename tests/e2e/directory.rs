@@ -102,7 +102,7 @@ async fn pages(mesh: &TestMesh, who: &Someone, query: &str, size: usize) -> Vec<
 }
 
 async fn filtered_pages_match_brute_force_search(env: TestEnv) {
-    let mesh = TestMesh::start_with(env, |config| config.auth.hash_threads = Some(2)).await;
+    let mesh = TestMesh::start(env).await;
     let mut runner = TestRunner::default();
     println!("seed: {:?}", runner.rng());
     let mut draw = |most: usize| (0..most).new_tree(&mut runner).unwrap().current();

@@ -19,6 +19,9 @@ use crate::test_env::{Front, TestEnv};
 /// Password of every test user.
 pub const PASSWORD: &str = "seven quiet herons";
 
+/// Memory in KiB and passes of a password hash: the least that Argon2id allows.
+const CHEAP_HASHING: (u32, u32) = (8, 1);
+
 /// Timeout for Envoy to fetch a new key.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -28,6 +31,10 @@ static PEOPLE: AtomicU32 = AtomicU32::new(0);
 struct Defaults {
     #[command(flatten)]
     config: Config,
+}
+
+fn defaults() -> Config {
+    Defaults::parse_from(["test", "--listen", "127.0.0.1:0", "--services-port", "0", "--memory"]).config
 }
 
 /// A mesh for one test, on an engine shared with other tests, with a manual clock.
@@ -74,13 +81,14 @@ impl TestMesh {
         Self::start_with(env, |_| ()).await
     }
 
-    /// Starts a mesh in this environment with changed settings.
+    /// Starts a mesh in this environment with changed settings. Passwords are hashed at a cost that is for tests alone,
+    /// unless [`hash_as_in_production`] is among the changes.
     pub async fn start_with(env: impl Into<TestEnv>, change: impl FnOnce(&mut Config)) -> Self {
         let TestEnv { engine, front } = env.into();
-        let arguments = ["test", "--listen", "127.0.0.1:0", "--services-port", "0", "--memory"];
-        let mut config = Defaults::parse_from(arguments).config;
+        let mut config = defaults();
         // All users of a test share one source address.
         config.auth.source_registrations = 10_000;
+        (config.auth.argon2_memory, config.auth.argon2_iterations) = CHEAP_HASHING;
         config.dynamodb = engine.config().await;
         change(&mut config);
         let dynamodb = config.dynamodb.clone();
@@ -204,6 +212,13 @@ impl TestMesh {
         drop((self.http, self.envoy));
         assert!(self.mesh.shutdown().await, "the mesh ends quietly");
     }
+}
+
+/// Restores production's cost of a password hash, for tests of what happens during one.
+pub fn hash_as_in_production(config: &mut Config) {
+    let production = defaults().auth;
+    (config.auth.argon2_memory, config.auth.argon2_iterations) =
+        (production.argon2_memory, production.argon2_iterations);
 }
 
 impl Someone {
