@@ -51,7 +51,7 @@ async fn try_login(mesh: &TestMesh, email: &str, password: &str) -> kit::mesh::A
 }
 
 async fn register_login_and_get_me_return_same_user(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let body = json!({"email": "Asha@Example.org", "password": PASSWORD, "role": "CLIENT"});
     let user = mesh.ask(Method::POST, "/auth/register", None, Some(body)).await.expect(201);
     assert_eq!(user["email"], "Asha@Example.org");
@@ -90,7 +90,7 @@ async fn registration_race_across_cases_creates_one_account(env: TestEnv) {
 }
 
 async fn invalid_registration_names_every_bad_field(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let register = |body| mesh.ask(Method::POST, "/auth/register", None, Some(body));
     let empty = register(json!({})).await;
     empty.refused(400, "INVALID_FIELDS");
@@ -250,7 +250,7 @@ async fn parallel_taken_address_answers_count_like_sequential_ones(env: TestEnv)
 
 /// A refresh token is valid once; other logins of the account continue.
 async fn refresh_token_reuse_ends_login(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let first = mesh.join("CLIENT").await;
     let elsewhere = mesh.login(&first.email, PASSWORD).await;
     let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
@@ -268,7 +268,7 @@ async fn refresh_token_reuse_ends_login(env: TestEnv) {
 }
 
 async fn parallel_refreshes_get_one_successor(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let who = mesh.join("CLIENT").await;
     let tries: Vec<_> = (0..16)
         .map(|_| {
@@ -305,7 +305,7 @@ async fn repeated_refresh_within_10s_gets_same_successor(env: TestEnv) {
 }
 
 async fn refresh_grace_ends_when_successor_is_used(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let first = mesh.join("CLIENT").await;
     let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
     let third = Someone::of(&refresh(&mesh, &second.refresh).await.expect(200));
@@ -317,7 +317,7 @@ async fn refresh_grace_ends_when_successor_is_used(env: TestEnv) {
 }
 
 async fn refresh_grace_ends_with_password_change(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let first = mesh.join("CLIENT").await;
     let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
     let change = json!({"currentPassword": PASSWORD, "newPassword": "eight loud sparrows"});
@@ -328,7 +328,7 @@ async fn refresh_grace_ends_with_password_change(env: TestEnv) {
 }
 
 async fn logout_ends_its_own_login_only(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let here = mesh.join("CLIENT").await;
     let elsewhere = mesh.login(&here.email, PASSWORD).await;
     for _ in 0..2 {
@@ -368,7 +368,7 @@ async fn password_change_ends_other_logins(env: TestEnv) {
 }
 
 async fn password_change_by_ended_login_is_rejected(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let here = mesh.join("CLIENT").await;
     let elsewhere = mesh.login(&here.email, PASSWORD).await;
     let change = async |who: &Someone, current: &str, new: &str| {

@@ -105,7 +105,7 @@ fn id(answer: &Value, field: &str) -> String {
 }
 
 async fn accepted_request_books_session(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let asked = practice.ask(&client, &session, 10).await.expect(201);
@@ -135,7 +135,7 @@ async fn accepted_request_books_session(env: TestEnv) {
 }
 
 async fn session_is_found_by_therapist_and_time(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let request = json!({"therapistId": practice.therapist.id, "appointmentDate": "2100-01-02T04:40:00Z",
@@ -149,7 +149,7 @@ async fn session_is_found_by_therapist_and_time(env: TestEnv) {
 }
 
 async fn acceptance_rejects_competing_request(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (first, second, third) = (mesh.client("Asha").await, mesh.client("Bo").await, mesh.client("Cy").await);
     let session = practice.session(10).await;
@@ -166,7 +166,7 @@ async fn acceptance_rejects_competing_request(env: TestEnv) {
 }
 
 async fn concurrent_acceptances_accept_one(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
     let mut asked = Vec::new();
@@ -189,7 +189,7 @@ async fn concurrent_acceptances_accept_one(env: TestEnv) {
 }
 
 async fn revocation_makes_session_available(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
     for by_client in [true, false] {
@@ -206,7 +206,7 @@ async fn revocation_makes_session_available(env: TestEnv) {
 }
 
 async fn session_cancellation_revokes_appointment(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     for (hour, delete) in [(10, false), (11, true)] {
         let session = practice.session(hour).await;
@@ -230,7 +230,7 @@ async fn session_cancellation_revokes_appointment(env: TestEnv) {
 }
 
 async fn reopened_session_revokes_appointment(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
     let (client, appointment) = practice.booked(&session, 10).await;
@@ -244,7 +244,7 @@ async fn reopened_session_revokes_appointment(env: TestEnv) {
 }
 
 async fn session_created_for_client_is_booked(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, _) = practice.booked(&practice.session(10).await, 10).await;
     let mut session = slot(11);
@@ -279,7 +279,7 @@ async fn request_expires_when_session_begins(env: TestEnv) {
 }
 
 async fn pending_request_can_be_withdrawn(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let asked = id(&practice.ask(&client, &session, 10).await.expect(201), "appointmentId");
@@ -325,7 +325,7 @@ async fn pages_of_any_size_list_all(env: TestEnv) {
 }
 
 async fn repeated_post_with_key_returns_same_appointment(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let post = async |key: &str, body: Value| {
@@ -343,7 +343,7 @@ async fn repeated_post_with_key_returns_same_appointment(env: TestEnv) {
 }
 
 async fn account_deletion_ends_appointments(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (one, other) = (practice.session(10).await, practice.session(11).await);
     let (gone, appointment) = practice.booked(&one, 10).await;

@@ -2,8 +2,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test whose mesh does not start or answer has failed")]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use chassis::{Platform, SystemEntropy, Tasks};
@@ -12,7 +12,10 @@ use kernel::{ManualClock, Timestamp};
 use mesh::{Config, Mesh};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
 
+use crate::engine::Engine;
 use crate::envoy::{Envoy, EnvoySetup};
 use crate::test_env::{Front, TestEnv};
 
@@ -37,10 +40,12 @@ fn defaults() -> Config {
     Defaults::parse_from(["test", "--listen", "127.0.0.1:0", "--services-port", "0", "--memory"]).config
 }
 
-/// A mesh for one test, on an engine shared with other tests, with a manual clock.
+/// A running mesh on an engine shared with other tests, with a manual clock.
 pub struct TestMesh {
-    mesh: Mesh,
-    envoy: Option<Envoy>,
+    mesh: Arc<Mesh>,
+    envoy: Option<Arc<Envoy>>,
+    /// True if this is one of many handles.
+    is_shared: bool,
     /// Clock of every service.
     pub clock: ManualClock,
     /// URL of the front.
@@ -76,6 +81,37 @@ pub struct Someone {
 }
 
 impl TestMesh {
+    /// Returns a handle of the mesh that tests share in this environment, started by the first of them: for a test that
+    /// touches only the people it makes, passes no time and exhausts no budget of the source address.
+    pub async fn shared(env: impl Into<TestEnv>) -> Self {
+        static MESHES: [OnceCell<TestMesh>; 4] = [const { OnceCell::const_new() }; 4];
+        // The runtime of a test ends with the test.
+        static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime starts"));
+        let env = env.into();
+        let place = match (env.engine, env.front) {
+            (Engine::Embedded, Front::Embedded) => 0,
+            (Engine::Embedded, Front::Envoy) => 1,
+            (Engine::DynamoDbLocal, Front::Embedded) => 2,
+            (Engine::DynamoDbLocal, Front::Envoy) => 3,
+        };
+        let start = || async { RUNTIME.spawn(Self::start(env)).await.expect("the mesh starts") };
+        MESHES[place].get_or_init(start).await.handle()
+    }
+
+    /// Returns another handle, for use on another runtime.
+    #[must_use]
+    pub fn handle(&self) -> Self {
+        Self {
+            mesh: Arc::clone(&self.mesh),
+            envoy: self.envoy.clone(),
+            is_shared: true,
+            clock: self.clock.clone(),
+            url: self.url.clone(),
+            http: reqwest::Client::new(),
+            dynamodb: self.dynamodb.clone(),
+        }
+    }
+
     /// Starts a mesh in this environment. An engine alone means the embedded front.
     pub async fn start(env: impl Into<TestEnv>) -> Self {
         Self::start_with(env, |_| ()).await
@@ -98,12 +134,20 @@ impl TestMesh {
             Platform { clock: Arc::new(clock.clone()), entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let mesh = Mesh::start(config, platform).await.expect("the mesh starts");
         let url = format!("http://{}", mesh.address());
-        let mesh = Self { mesh, envoy: None, clock, url, http: reqwest::Client::new(), dynamodb };
+        let mesh = Self {
+            mesh: Arc::new(mesh),
+            envoy: None,
+            is_shared: false,
+            clock,
+            url,
+            http: reqwest::Client::new(),
+            dynamodb,
+        };
         match front {
             Front::Embedded => mesh,
             Front::Envoy => {
                 let envoy = mesh.envoy().await;
-                Self { url: envoy.url(), envoy: Some(envoy), ..mesh }
+                Self { url: envoy.url(), envoy: Some(Arc::new(envoy)), ..mesh }
             }
         }
     }
@@ -203,14 +247,23 @@ impl TestMesh {
     }
 
     /// Advances the clock.
+    ///
+    /// # Panics
+    /// If other tests share it.
     pub fn pass(&self, time: Duration) {
+        assert!(!self.is_shared, "the clock of a shared mesh stands still");
         self.clock.advance(time);
     }
 
-    /// Stops the mesh and asserts a clean shutdown: no request cut off, no task left.
+    /// Stops the mesh and asserts a clean shutdown: no request cut off, no task left. A handle of a shared mesh stops
+    /// nothing.
     pub async fn stop(self) {
+        if self.is_shared {
+            return;
+        }
         drop((self.http, self.envoy));
-        assert!(self.mesh.shutdown().await, "the mesh ends quietly");
+        let mesh = Arc::into_inner(self.mesh).expect("no handle is left");
+        assert!(mesh.shutdown().await, "the mesh ends quietly");
     }
 }
 
