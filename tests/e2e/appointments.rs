@@ -4,7 +4,6 @@ mod refusals;
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use kit::mesh::{Answer, PASSWORD, Someone, TestMesh, answer};
 use kit::test_env::TestEnv;
 use reqwest::Method;
@@ -14,7 +13,6 @@ kit::on_each_env!(
     accepted_request_books_session,
     session_is_found_by_therapist_and_time,
     acceptance_rejects_competing_request,
-    concurrent_acceptances_accept_one,
     revocation_makes_session_available,
     session_cancellation_revokes_appointment,
     reopened_session_revokes_appointment,
@@ -162,29 +160,6 @@ async fn acceptance_rejects_competing_request(env: TestEnv) {
     practice.must_be(&session, "BOOKED", &second.id).await;
     let pending = mesh.get("/appointments?status=PENDING", &practice.therapist).await.expect(200);
     assert_eq!(pending, json!([]));
-    mesh.stop().await;
-}
-
-async fn concurrent_acceptances_accept_one(env: TestEnv) {
-    let mesh = TestMesh::shared(env).await;
-    let practice = Practice::open(&mesh).await;
-    let session = practice.session(10).await;
-    let mut asked = Vec::new();
-    for _ in 0..8 {
-        let client = mesh.client("Asha").await;
-        let appointment = id(&practice.ask(&client, &session, 10).await.expect(201), "appointmentId");
-        asked.push((client, appointment));
-    }
-    let answers = join_all(asked.iter().map(|(_, appointment)| practice.accept(appointment))).await;
-    let won: Vec<_> = asked.iter().zip(&answers).filter(|(_, answer)| answer.status == 200).collect();
-    assert_eq!(won.len(), 1);
-    let ((winner, _), _) = won[0];
-    practice.must_be(&session, "BOOKED", &winner.id).await;
-    for ((client, appointment), answer) in asked.iter().zip(&answers) {
-        let is_winner = client.id == winner.id;
-        assert_eq!(practice.status(appointment).await, if is_winner { "ACCEPTED" } else { "REJECTED" });
-        assert!(is_winner || matches!(answer.reason(), "SLOT_TAKEN" | "NOT_PENDING"), "{}", answer.body);
-    }
     mesh.stop().await;
 }
 
