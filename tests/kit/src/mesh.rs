@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 use crate::engine::Engine;
 use crate::envoy::{Envoy, EnvoySetup};
 use crate::test_env::{Front, TestEnv};
+use crate::wait;
 
 /// Password of every test user.
 pub const PASSWORD: &str = "seven quiet herons";
@@ -107,7 +108,7 @@ impl TestMesh {
             is_shared: true,
             clock: self.clock.clone(),
             url: self.url.clone(),
-            http: reqwest::Client::new(),
+            http: http_client(),
             dynamodb: self.dynamodb.clone(),
         }
     }
@@ -134,15 +135,8 @@ impl TestMesh {
             Platform { clock: Arc::new(clock.clone()), entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let mesh = Mesh::start(config, platform).await.expect("the mesh starts");
         let url = format!("http://{}", mesh.address());
-        let mesh = Self {
-            mesh: Arc::new(mesh),
-            envoy: None,
-            is_shared: false,
-            clock,
-            url,
-            http: reqwest::Client::new(),
-            dynamodb,
-        };
+        let mesh =
+            Self { mesh: Arc::new(mesh), envoy: None, is_shared: false, clock, url, http: http_client(), dynamodb };
         match front {
             Front::Embedded => mesh,
             Front::Envoy => {
@@ -285,6 +279,15 @@ impl Someone {
             refresh: text("/refreshToken"),
         }
     }
+}
+
+/// Returns an HTTP client with the tests' timeout for each read.
+///
+/// # Panics
+/// If TLS can't be initialised.
+#[must_use]
+pub fn http_client() -> reqwest::Client {
+    reqwest::Client::builder().read_timeout(wait::TIMEOUT).build().expect("a client")
 }
 
 /// Sends a request.
