@@ -128,7 +128,7 @@ async fn equal_reads_within_minute_are_one_line_with_count(env: TestEnv) {
 }
 
 async fn own_and_rejected_reads_are_not_logged(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let stranger = mesh.therapist("Omar", "Grief", "110001").await;
     let entry = fill(&mesh, &asha).await;
@@ -205,10 +205,10 @@ async fn log_is_readable_by_its_client_only(env: TestEnv) {
 }
 
 async fn deleted_therapist_stays_in_log_without_name(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     grant(&mesh, &asha, &noor).await;
-    read(&mesh, &journal(&asha), &noor).await.expect(200);
+    mesh.get(&journal(&asha), &noor).await.expect(200);
     let ended = mesh.ask(Method::DELETE, &format!("/therapists/{}", noor.id), Some(&noor), None).await;
     assert_eq!(ended.status, 204, "{}", ended.body);
     let lines = mesh.get(&log(&asha), &asha).await.expect(200);
@@ -248,7 +248,7 @@ async fn accesses_are_linked_into_valid_chain_within_seconds(env: TestEnv) {
 }
 
 async fn access_is_recorded_by_journals_for_therapists_only(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let channel = tonic::transport::Channel::from_shared(mesh.service("audit")).unwrap().connect().await.unwrap();
     let record = async |workload: Option<&str>, person: Option<&Someone>, count: i32| {

@@ -45,7 +45,7 @@ async fn account_deletion_removes_logins_address_and_profile(env: TestEnv) {
 }
 
 async fn valid_token_cannot_recreate_deleted_account(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let asha = mesh.client("Asha").await;
     let path = format!("/clients/{}", asha.id);
     assert_eq!(mesh.ask(Method::DELETE, &path, Some(&asha), None).await.status, 204);
@@ -56,7 +56,7 @@ async fn valid_token_cannot_recreate_deleted_account(env: TestEnv) {
 }
 
 async fn account_without_profile_can_be_deleted(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let asha = mesh.join("CLIENT").await;
     assert_eq!(mesh.ask(Method::DELETE, &format!("/clients/{}", asha.id), Some(&asha), None).await.status, 204);
     mesh.get("/auth/me", &asha).await.refused(401, "ACCOUNT_ENDED");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kit::mesh::{PASSWORD, Someone, TestMesh, answer};
+use kit::mesh::{PASSWORD, Someone, TestMesh, answer, hash_as_in_production};
 use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -37,6 +37,11 @@ fn account(email: &str, password: &str) -> Value {
     json!({"email": email, "password": password, "role": "CLIENT"})
 }
 
+fn four_hashes_at_once(config: &mut mesh::Config) {
+    hash_as_in_production(config);
+    config.auth.hash_threads = Some(4);
+}
+
 async fn refresh(mesh: &TestMesh, token: &str) -> kit::mesh::Answer {
     mesh.ask(Method::POST, "/auth/refresh", None, Some(json!({"refreshToken": token}))).await
 }
@@ -46,7 +51,7 @@ async fn try_login(mesh: &TestMesh, email: &str, password: &str) -> kit::mesh::A
 }
 
 async fn register_login_and_get_me_return_same_user(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let body = json!({"email": "Asha@Example.org", "password": PASSWORD, "role": "CLIENT"});
     let user = mesh.ask(Method::POST, "/auth/register", None, Some(body)).await.expect(201);
     assert_eq!(user["email"], "Asha@Example.org");
@@ -85,7 +90,7 @@ async fn registration_race_across_cases_creates_one_account(env: TestEnv) {
 }
 
 async fn invalid_registration_names_every_bad_field(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let register = |body| mesh.ask(Method::POST, "/auth/register", None, Some(body));
     let empty = register(json!({})).await;
     empty.refused(400, "INVALID_FIELDS");
@@ -141,7 +146,7 @@ async fn ten_failures_lock_known_and_unknown_address_alike(env: TestEnv) {
 }
 
 async fn parallel_guesses_count_like_sequential_ones(env: TestEnv) {
-    let mesh = TestMesh::start_with(env, |config| config.auth.hash_threads = Some(4)).await;
+    let mesh = TestMesh::start_with(env, four_hashes_at_once).await;
     let guesses: Vec<_> = (0..32)
         .map(|guess| {
             let body = json!({"email": "nobody@example.org", "password": format!("a guess no. {guess}")});
@@ -157,7 +162,7 @@ async fn parallel_guesses_count_like_sequential_ones(env: TestEnv) {
 }
 
 async fn guess_of_disconnected_caller_counts(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::start_with(env, hash_as_in_production).await;
     let known = mesh.join("CLIENT").await;
     for guess in 0..16 {
         let body = json!({"email": known.email, "password": format!("a guess no. {guess}")});
@@ -222,7 +227,7 @@ async fn taken_address_answers_per_source_are_limited_hourly(env: TestEnv) {
 }
 
 async fn parallel_taken_address_answers_count_like_sequential_ones(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::start_with(env, hash_as_in_production).await;
     let known = mesh.join("CLIENT").await;
     let asked: Vec<_> = (0..60)
         .map(|_| {
@@ -245,7 +250,7 @@ async fn parallel_taken_address_answers_count_like_sequential_ones(env: TestEnv)
 
 /// A refresh token is valid once; other logins of the account continue.
 async fn refresh_token_reuse_ends_login(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let first = mesh.join("CLIENT").await;
     let elsewhere = mesh.login(&first.email, PASSWORD).await;
     let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
@@ -263,7 +268,7 @@ async fn refresh_token_reuse_ends_login(env: TestEnv) {
 }
 
 async fn parallel_refreshes_get_one_successor(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let who = mesh.join("CLIENT").await;
     let tries: Vec<_> = (0..16)
         .map(|_| {
@@ -300,7 +305,7 @@ async fn repeated_refresh_within_10s_gets_same_successor(env: TestEnv) {
 }
 
 async fn refresh_grace_ends_when_successor_is_used(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let first = mesh.join("CLIENT").await;
     let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
     let third = Someone::of(&refresh(&mesh, &second.refresh).await.expect(200));
@@ -312,7 +317,7 @@ async fn refresh_grace_ends_when_successor_is_used(env: TestEnv) {
 }
 
 async fn refresh_grace_ends_with_password_change(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let first = mesh.join("CLIENT").await;
     let second = Someone::of(&refresh(&mesh, &first.refresh).await.expect(200));
     let change = json!({"currentPassword": PASSWORD, "newPassword": "eight loud sparrows"});
@@ -323,7 +328,7 @@ async fn refresh_grace_ends_with_password_change(env: TestEnv) {
 }
 
 async fn logout_ends_its_own_login_only(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let here = mesh.join("CLIENT").await;
     let elsewhere = mesh.login(&here.email, PASSWORD).await;
     for _ in 0..2 {
@@ -363,7 +368,7 @@ async fn password_change_ends_other_logins(env: TestEnv) {
 }
 
 async fn password_change_by_ended_login_is_rejected(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let here = mesh.join("CLIENT").await;
     let elsewhere = mesh.login(&here.email, PASSWORD).await;
     let change = async |who: &Someone, current: &str, new: &str| {
@@ -381,7 +386,7 @@ async fn password_change_by_ended_login_is_rejected(env: TestEnv) {
 }
 
 async fn login_racing_password_change_is_ended(env: TestEnv) {
-    let mesh = TestMesh::start_with(env, |config| config.auth.hash_threads = Some(4)).await;
+    let mesh = TestMesh::start_with(env, four_hashes_at_once).await;
     for _ in 0..4 {
         let who = mesh.join("CLIENT").await;
         let logins: Vec<_> = (0..4)

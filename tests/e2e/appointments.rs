@@ -4,7 +4,6 @@ mod refusals;
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use kit::mesh::{Answer, PASSWORD, Someone, TestMesh, answer};
 use kit::test_env::TestEnv;
 use reqwest::Method;
@@ -14,7 +13,6 @@ kit::on_each_env!(
     accepted_request_books_session,
     session_is_found_by_therapist_and_time,
     acceptance_rejects_competing_request,
-    concurrent_acceptances_accept_one,
     revocation_makes_session_available,
     session_cancellation_revokes_appointment,
     reopened_session_revokes_appointment,
@@ -105,7 +103,7 @@ fn id(answer: &Value, field: &str) -> String {
 }
 
 async fn accepted_request_books_session(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let asked = practice.ask(&client, &session, 10).await.expect(201);
@@ -135,7 +133,7 @@ async fn accepted_request_books_session(env: TestEnv) {
 }
 
 async fn session_is_found_by_therapist_and_time(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let request = json!({"therapistId": practice.therapist.id, "appointmentDate": "2100-01-02T04:40:00Z",
@@ -149,7 +147,7 @@ async fn session_is_found_by_therapist_and_time(env: TestEnv) {
 }
 
 async fn acceptance_rejects_competing_request(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (first, second, third) = (mesh.client("Asha").await, mesh.client("Bo").await, mesh.client("Cy").await);
     let session = practice.session(10).await;
@@ -165,31 +163,8 @@ async fn acceptance_rejects_competing_request(env: TestEnv) {
     mesh.stop().await;
 }
 
-async fn concurrent_acceptances_accept_one(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
-    let practice = Practice::open(&mesh).await;
-    let session = practice.session(10).await;
-    let mut asked = Vec::new();
-    for _ in 0..8 {
-        let client = mesh.client("Asha").await;
-        let appointment = id(&practice.ask(&client, &session, 10).await.expect(201), "appointmentId");
-        asked.push((client, appointment));
-    }
-    let answers = join_all(asked.iter().map(|(_, appointment)| practice.accept(appointment))).await;
-    let won: Vec<_> = asked.iter().zip(&answers).filter(|(_, answer)| answer.status == 200).collect();
-    assert_eq!(won.len(), 1);
-    let ((winner, _), _) = won[0];
-    practice.must_be(&session, "BOOKED", &winner.id).await;
-    for ((client, appointment), answer) in asked.iter().zip(&answers) {
-        let is_winner = client.id == winner.id;
-        assert_eq!(practice.status(appointment).await, if is_winner { "ACCEPTED" } else { "REJECTED" });
-        assert!(is_winner || matches!(answer.reason(), "SLOT_TAKEN" | "NOT_PENDING"), "{}", answer.body);
-    }
-    mesh.stop().await;
-}
-
 async fn revocation_makes_session_available(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
     for by_client in [true, false] {
@@ -206,7 +181,7 @@ async fn revocation_makes_session_available(env: TestEnv) {
 }
 
 async fn session_cancellation_revokes_appointment(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     for (hour, delete) in [(10, false), (11, true)] {
         let session = practice.session(hour).await;
@@ -230,7 +205,7 @@ async fn session_cancellation_revokes_appointment(env: TestEnv) {
 }
 
 async fn reopened_session_revokes_appointment(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let session = practice.session(10).await;
     let (client, appointment) = practice.booked(&session, 10).await;
@@ -244,7 +219,7 @@ async fn reopened_session_revokes_appointment(env: TestEnv) {
 }
 
 async fn session_created_for_client_is_booked(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, _) = practice.booked(&practice.session(10).await, 10).await;
     let mut session = slot(11);
@@ -279,7 +254,7 @@ async fn request_expires_when_session_begins(env: TestEnv) {
 }
 
 async fn pending_request_can_be_withdrawn(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let asked = id(&practice.ask(&client, &session, 10).await.expect(201), "appointmentId");
@@ -325,7 +300,7 @@ async fn pages_of_any_size_list_all(env: TestEnv) {
 }
 
 async fn repeated_post_with_key_returns_same_appointment(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let post = async |key: &str, body: Value| {
@@ -343,7 +318,7 @@ async fn repeated_post_with_key_returns_same_appointment(env: TestEnv) {
 }
 
 async fn account_deletion_ends_appointments(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (one, other) = (practice.session(10).await, practice.session(11).await);
     let (gone, appointment) = practice.booked(&one, 10).await;

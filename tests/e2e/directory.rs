@@ -22,7 +22,7 @@ fn names(list: &Value) -> Vec<&str> {
 }
 
 async fn therapist_profile_is_created_read_and_replaced(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (noor, asha) = (mesh.join("THERAPIST").await, mesh.join("CLIENT").await);
     let profile = json!({"name": "Noor Haddad", "email": noor.email, "specialty": "Grief", "pincode": "110001"});
     mesh.ask(Method::POST, "/therapists", Some(&asha), Some(profile.clone())).await.refused(403, "ROLE_NOT_ALLOWED");
@@ -102,7 +102,7 @@ async fn pages(mesh: &TestMesh, who: &Someone, query: &str, size: usize) -> Vec<
 }
 
 async fn filtered_pages_match_brute_force_search(env: TestEnv) {
-    let mesh = TestMesh::start_with(env, |config| config.auth.hash_threads = Some(2)).await;
+    let mesh = TestMesh::start(env).await;
     let mut runner = TestRunner::default();
     println!("seed: {:?}", runner.rng());
     let mut draw = |most: usize| (0..most).new_tree(&mut runner).unwrap().current();
@@ -182,7 +182,7 @@ async fn changed_profile_moves_in_directory(env: TestEnv) {
 }
 
 async fn longest_profiles_are_listed_page_by_page(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     // 800 bytes each: the most that a page token has to hold.
     let (bold, pincode) = ("\u{10400}".repeat(200), "\u{10400}".repeat(10));
     let mut who = None;

@@ -43,7 +43,7 @@ fn other_tests_run_through_envoy_too() {
 
 /// Envoy's transcoder stops at the first value that its field can't hold, so the refusal names that field alone.
 async fn mistyped_profile_names_every_bad_field(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
+    let mesh = TestMesh::shared(engine).await;
     let asha = mesh.join("CLIENT").await;
     let profile = json!({"name": 7, "email": ["x"], "pincode": {"a": 1}});
     let refused = mesh.ask(Method::POST, "/clients", Some(&asha), Some(profile)).await;

@@ -7,7 +7,7 @@ use reqwest::Method;
 kit::through_each_front!(malformed_body_is_rejected, unknown_route_is_not_found, odd_metadata_is_ignored,);
 
 async fn malformed_body_is_rejected(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     let nested = format!("{}1{}", "{\"email\":".repeat(5_000), "}".repeat(5_000));
     for body in ["{", "", "nonsense", "[]", "7", "null", "{\"email\": }", &deep, &nested, "{\"email\":\"\\ud800\"}"] {
@@ -26,7 +26,7 @@ async fn malformed_body_is_rejected(env: TestEnv) {
 }
 
 async fn unknown_route_is_not_found(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     for (method, path) in [
         (Method::GET, "/nothing"),
         (Method::POST, "/auth/login/x"),
@@ -46,7 +46,7 @@ async fn unknown_route_is_not_found(env: TestEnv) {
 }
 
 async fn odd_metadata_is_ignored(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let asha = mesh.client("Asha").await;
     for (name, value) in [
         ("grpc-timeout", "99999999H"),

@@ -48,7 +48,7 @@ fn ended(who: &Someone) -> DeliverRequest {
 }
 
 async fn internal_rpc_requires_workload_token(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let who = mesh.client("Asha").await;
     for service in ["auth", "mapping", "vault"] {
         let mut subscriber = SubscriberServiceClient::new(channel(&mesh.service(service)).await);
@@ -68,7 +68,7 @@ async fn internal_rpc_requires_workload_token(env: TestEnv) {
 
 /// A rejected event stays pending at its sender, so it is not lost.
 async fn malformed_event_is_rejected(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let who = mesh.client("Asha").await;
     let mut nobody = ended(&who);
     if let Some(Event { kind: Some(Kind::AccountEnded(ended)), .. }) = &mut nobody.event {
@@ -85,7 +85,7 @@ async fn malformed_event_is_rejected(env: TestEnv) {
 }
 
 async fn batch_get_names_returns_existing_profiles_only(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, ben, noor) =
         (mesh.client("Asha").await, mesh.client("Ben").await, mesh.therapist("Noor", "Grief", "110001").await);
     let (gone, left) = (mesh.client("Gone").await, mesh.therapist("Left", "Grief", "110001").await);
@@ -122,7 +122,7 @@ async fn batch_get_names_returns_existing_profiles_only(env: TestEnv) {
 }
 
 async fn front_exposes_no_internal_rpc(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let who = mesh.client("Asha").await;
     let mut front = SubscriberServiceClient::new(channel(&mesh.url).await);
     let refused = front.deliver(bearer(ended(&who), &who.token)).await;
@@ -136,7 +136,7 @@ async fn front_exposes_no_internal_rpc(env: TestEnv) {
 }
 
 async fn grpc_and_rest_answer_alike_on_one_address(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let who = mesh.client("Asha").await;
     for address in [&mesh.url, &mesh.service("clients")] {
         let mut clients = ClientServiceClient::new(channel(address).await);

@@ -44,7 +44,7 @@ async fn people(mesh: &TestMesh) -> (Someone, Someone) {
 }
 
 async fn invitation_becomes_mapping_request(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = people(&mesh).await;
     assert_eq!(invite(&mesh, &noor, &asha.email.to_uppercase(), "MAPPING").await.expect(202), json!({}));
     let request = json!({
@@ -66,7 +66,7 @@ async fn invitation_becomes_mapping_request(env: TestEnv) {
 }
 
 async fn journal_invitation_is_answered_in_two_steps(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = people(&mesh).await;
     invite(&mesh, &noor, &asha.email, "JOURNAL_ACCESS").await.expect(202);
     assert_eq!(requests(&mesh, &asha).await[0]["requestType"], "MAPPING");
@@ -83,7 +83,7 @@ async fn journal_invitation_is_answered_in_two_steps(env: TestEnv) {
 }
 
 async fn unanswered_invitation_shows_therapist_nothing(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = people(&mesh).await;
     for received in [false, true] {
         invite(&mesh, &noor, &asha.email, "MAPPING").await.expect(202);
@@ -108,7 +108,7 @@ async fn unanswered_invitation_shows_therapist_nothing(env: TestEnv) {
 }
 
 async fn invitation_answer_is_equal_for_every_address(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = people(&mesh).await;
     let (newcomer, gone) = (mesh.join("CLIENT").await, mesh.client("Gone").await);
     assert_eq!(mesh.ask(Method::DELETE, &format!("/clients/{}", gone.id), Some(&gone), None).await.status, 204);
@@ -133,7 +133,7 @@ async fn invitation_answer_is_equal_for_every_address(env: TestEnv) {
 }
 
 async fn rejected_invitation_leaves_no_pending_request(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = people(&mesh).await;
     invite(&mesh, &noor, &asha.email, "MAPPING").await.expect(202);
     requests(&mesh, &asha).await;
@@ -196,7 +196,7 @@ async fn invitation_expires_after_30_days(env: TestEnv) {
 }
 
 async fn account_deletion_ends_invitation_requests(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = people(&mesh).await;
     let omar = mesh.therapist("Omar", "Sleep", "110001").await;
     for therapist in [&noor, &omar] {
@@ -217,7 +217,7 @@ async fn account_deletion_ends_invitation_requests(env: TestEnv) {
 }
 
 async fn invalid_invitation_names_every_bad_field(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = people(&mesh).await;
     let bad = mesh.ask(Method::POST, "/invitations", Some(&noor), Some(json!({}))).await;
     bad.refused(400, "INVALID_FIELDS");

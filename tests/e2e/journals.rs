@@ -120,7 +120,7 @@ async fn entry_is_added_read_corrected_and_removed(env: TestEnv) {
 }
 
 async fn invalid_entry_names_every_bad_field(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let path = journal(&asha);
     let made = add(&mesh, &asha, "calm", 3, NOW).await;
@@ -165,7 +165,7 @@ async fn invalid_entry_names_every_bad_field(env: TestEnv) {
 }
 
 async fn invalid_or_future_entry_time_is_rejected(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let asha = mesh.client("Asha").await;
     for (timestamp, good) in [
         ("2100-01-01T00:05:00Z", true),
@@ -190,7 +190,7 @@ async fn invalid_or_future_entry_time_is_rejected(env: TestEnv) {
 }
 
 async fn missing_or_foreign_entry_is_not_found(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let made = add(&mesh, &asha, "calm", 3, NOW).await;
     let id = made["entryId"].as_str().unwrap();
@@ -232,7 +232,7 @@ async fn missing_or_foreign_entry_is_not_found(env: TestEnv) {
 }
 
 async fn entry_time_and_ids_are_immutable(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let made = add(&mesh, &asha, "calm", 3, "2099-12-31T12:00:00.123456Z").await;
     let other = add(&mesh, &asha, "calm", 3, NOW).await;
@@ -255,7 +255,7 @@ async fn entry_time_and_ids_are_immutable(env: TestEnv) {
 }
 
 async fn stale_etag_is_rejected_and_missing_etag_overwrites(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let asha = mesh.client("Asha").await;
     let made = add(&mesh, &asha, "calm", 3, NOW).await;
     let path = at(&journal(&asha), &made);
@@ -277,7 +277,7 @@ async fn stale_etag_is_rejected_and_missing_etag_overwrites(env: TestEnv) {
 }
 
 async fn repeated_post_with_key_adds_one_entry(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let asha = mesh.client("Asha").await;
     let entry = json!({"emotion": "calm", "intensity": 3, "timestamp": NOW});
     let post = async |key: &str, body: &Value| {
@@ -302,7 +302,7 @@ async fn repeated_post_with_key_adds_one_entry(env: TestEnv) {
 }
 
 async fn parallel_posts_with_key_return_one_entry(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let asha = mesh.client("Asha").await;
     let entry = json!({"emotion": "calm", "intensity": 3, "timestamp": NOW});
     let posts: Vec<_> = (0..8)
@@ -321,7 +321,7 @@ async fn parallel_posts_with_key_return_one_entry(env: TestEnv) {
 }
 
 async fn entries_of_same_millisecond_are_distinct(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let asha = mesh.client("Asha").await;
     let one = add(&mesh, &asha, "calm", 3, NOW).await;
     let other = add(&mesh, &asha, "calm", 3, NOW).await;
@@ -338,7 +338,7 @@ async fn entries_of_same_millisecond_are_distinct(env: TestEnv) {
 }
 
 async fn pages_of_any_size_list_all(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let asha = mesh.client("Asha").await;
     let mut expected = Vec::new();
     for minute in 0..12 {
@@ -372,7 +372,7 @@ async fn pages_of_any_size_list_all(env: TestEnv) {
 }
 
 async fn invalid_query_names_every_bad_parameter(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let asha = mesh.client("Asha").await;
     for (rest, bad) in [
         (
@@ -401,7 +401,7 @@ async fn invalid_query_names_every_bad_parameter(env: TestEnv) {
 }
 
 async fn insights_count_families_in_requested_time_zone(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let asha = mesh.client("Asha").await;
     // In Kolkata midnight is at 18:30 UTC.
     for (emotion, intensity, timestamp) in [
@@ -451,7 +451,7 @@ async fn insights_count_families_in_requested_time_zone(env: TestEnv) {
 }
 
 async fn vocabulary_has_ten_families_of_three_strengths(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = (mesh.join("CLIENT").await, mesh.join("THERAPIST").await);
     let told = mesh.get("/emotions", &asha).await.expect(200);
     assert_eq!(mesh.get("/emotions", &noor).await.expect(200), told);

@@ -25,5 +25,6 @@ mod migration;
 mod profiles;
 mod related;
 mod sessions;
+mod shared_mesh;
 mod story;
 mod tokens;

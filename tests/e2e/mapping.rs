@@ -114,7 +114,7 @@ fn states(relation: &Value, mapping: &str, access: &str) {
 }
 
 async fn mapping_by_client_is_visible_to_both_sides(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     assert_eq!(mesh.get(&two.mapping(), &two.client).await.expect(200), json!([]));
     let made = two.map().await.expect(201);
@@ -217,7 +217,7 @@ async fn mapping_gives_no_journal_access_until_granted(env: TestEnv) {
 
 /// Mapping and access end in one transition.
 async fn mapping_end_by_either_side_revokes_access(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     for (number, who) in [&two.client, &two.therapist].into_iter().enumerate() {
         states(&two.map().await.expect(201), "ACTIVE", if number == 0 { "NONE" } else { "REVOKED" });
@@ -272,7 +272,7 @@ async fn unanswered_request_expires_after_30_days(env: TestEnv) {
 }
 
 async fn client_name_is_visible_from_agreement_on(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     let name = async || two.seen().await.1["clientName"].clone();
     two.request("MAPPING").await.expect(201);
@@ -287,7 +287,7 @@ async fn client_name_is_visible_from_agreement_on(env: TestEnv) {
 }
 
 async fn repeated_post_with_key_returns_same_relation(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     let post = async |who: &Someone, path: &str, key: &str, body: &Value| {
         let request = mesh.request(Method::POST, path).bearer_auth(&who.token);
@@ -324,7 +324,7 @@ async fn repeated_post_with_key_returns_same_relation(env: TestEnv) {
 }
 
 async fn parallel_posts_with_key_return_one_relation(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     let posts: Vec<_> = (0..8)
         .map(|_| {
@@ -355,7 +355,7 @@ async fn pages(mesh: &TestMesh, who: &Someone, path: &str, size: usize, id: &str
 }
 
 async fn pages_of_any_size_list_all(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     let (mut therapists, mut mapped, mut asking) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..7 {

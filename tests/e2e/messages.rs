@@ -119,7 +119,7 @@ async fn messages_are_exchanged_with_unread_counts(env: TestEnv) {
 }
 
 async fn invalid_message_names_every_bad_field(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
     let long = "é".repeat(10_001);
@@ -162,7 +162,7 @@ async fn invalid_message_names_every_bad_field(env: TestEnv) {
 }
 
 async fn message_within_role_is_rejected(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let (other_client, other_therapist) = (mesh.client("Bela").await, mesh.therapist("Omar", "Grief", "110001").await);
     let nobody = Someone { id: NOBODY.to_owned(), ..client.clone() };
@@ -177,7 +177,7 @@ async fn message_within_role_is_rejected(env: TestEnv) {
 }
 
 async fn therapist_can_write_to_related_clients_only(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
     let nobody = Someone { id: NOBODY.to_owned(), ..client.clone() };
@@ -199,7 +199,7 @@ async fn therapist_can_write_to_related_clients_only(env: TestEnv) {
 }
 
 async fn conversation_is_hidden_from_others(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let sent = send(&mesh, client, therapist, "Between us.").await.expect(201);
     let (other_client, other_therapist) = (mesh.client("Bela").await, mesh.therapist("Omar", "Grief", "110001").await);
@@ -219,7 +219,7 @@ async fn conversation_is_hidden_from_others(env: TestEnv) {
 }
 
 async fn read_mark_never_moves_back(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     let mut sent = Vec::new();
     for number in 0..4 {
@@ -241,7 +241,7 @@ async fn read_mark_never_moves_back(env: TestEnv) {
 }
 
 async fn repeated_post_with_key_sends_one_message(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
     let keyed = async |who: &Someone, to: &Someone, key: &str, text: &str| {
@@ -262,7 +262,7 @@ async fn repeated_post_with_key_sends_one_message(env: TestEnv) {
 }
 
 async fn parallel_messages_are_stored_once_in_one_order(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let Two { client, therapist, .. } = &Two::join(&mesh).await;
     send(&mesh, client, therapist, "first").await.expect(201);
     let count = 200;
@@ -302,7 +302,7 @@ async fn pages_of_any_size_list_all(env: TestEnv) {
 }
 
 async fn account_deletion_removes_conversations(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     let Two { client, therapist, .. } = &two;
     let stays = mesh.client("Bela").await;

@@ -18,7 +18,7 @@ kit::on_each_env!(
 );
 
 async fn client_profile_is_created_read_and_replaced(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let asha = mesh.join("CLIENT").await;
     assert_eq!(mesh.get("/clients", &asha).await.expect(200), json!([]));
     mesh.get(&format!("/clients/{}", asha.id), &asha).await.refused(404, "NOT_FOUND");
@@ -42,7 +42,7 @@ async fn client_profile_is_created_read_and_replaced(env: TestEnv) {
 }
 
 async fn invalid_profile_names_every_bad_field(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let asha = mesh.join("CLIENT").await;
     let post = |body| mesh.ask(Method::POST, "/clients", Some(&asha), Some(body));
     let empty = post(json!({})).await;
@@ -56,7 +56,7 @@ async fn invalid_profile_names_every_bad_field(env: TestEnv) {
 }
 
 async fn text_too_long_for_key_is_rejected_by_field(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = (mesh.join("CLIENT").await, mesh.join("THERAPIST").await);
     // One character that stands for a phrase of 33 bytes.
     let phrase = "\u{fdfa}";
@@ -89,7 +89,7 @@ async fn text_too_long_for_key_is_rejected_by_field(env: TestEnv) {
 }
 
 async fn client_existence_is_hidden_from_others(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let noor = mesh.therapist("Noor", "Grief", "110001").await;
     let nobody = "01933b5e-7a4c-7def-8abc-0123456789ab";
@@ -108,7 +108,7 @@ async fn client_existence_is_hidden_from_others(env: TestEnv) {
 }
 
 async fn therapist_finds_related_client_by_exact_address(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = (mesh.client("Asha Rao").await, mesh.therapist("Noor", "Grief", "110001").await);
     let ben = mesh.client("Ben").await;
     let by_address = format!("/clients?email={}", asha.email.to_uppercase());
@@ -129,7 +129,7 @@ async fn therapist_finds_related_client_by_exact_address(env: TestEnv) {
 }
 
 async fn profile_address_must_be_account_address(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, ben, noor) = (mesh.join("CLIENT").await, mesh.client("Ben").await, mesh.join("THERAPIST").await);
     let refused = |answer: kit::mesh::Answer, fields: &[&str]| {
         answer.refused(400, "INVALID_FIELDS");
@@ -160,7 +160,7 @@ async fn profile_address_must_be_account_address(env: TestEnv) {
 }
 
 async fn stale_etag_is_rejected_and_missing_etag_overwrites(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let asha = mesh.client("Asha").await;
     let path = format!("/clients/{}", asha.id);
     let old = mesh.get(&path, &asha).await.expect(200);
@@ -205,7 +205,7 @@ async fn repeated_post_with_key_creates_one_profile(env: TestEnv) {
 }
 
 async fn parallel_posts_with_key_return_one_profile(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let asha = mesh.join("CLIENT").await;
     let profile = json!({"name": "Asha", "email": asha.email, "pincode": "110001"});
     let posts: Vec<_> = (0..8)

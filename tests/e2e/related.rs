@@ -80,7 +80,7 @@ fn column(list: &Value, name: &str) -> Vec<String> {
 }
 
 async fn client_is_visible_to_therapist_while_mapped(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let (noor, omar) = (mesh.therapist("Noor", "Grief", "1100").await, mesh.therapist("Omar", "Grief", "1100").await);
     let profile = mesh.get(&format!("/clients/{}", asha.id), &asha).await.expect(200);
@@ -145,7 +145,7 @@ async fn decide(mesh: &TestMesh, therapist: &Someone, appointment: &str, status:
 
 /// Contract §2, GET /clients/{clientId}.
 async fn contact_shows_name_and_open_appointment_shows_profile(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let profile = mesh.get(&format!("/clients/{}", asha.id), &asha).await.expect(200);
     let by_name = json!([{"clientId": asha.id, "name": "Asha", "email": "", "pincode": "", "etag": ""}]);
@@ -253,7 +253,7 @@ fn read(operation: &str) -> bool {
 }
 
 async fn related_clients_page_token_is_bound_to_caller(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (noor, omar) = (mesh.therapist("Noor", "Grief", "1100").await, mesh.therapist("Omar", "Grief", "1100").await);
     for number in 0..3 {
         let client = mesh.client(&format!("Client {number}")).await;
@@ -283,7 +283,7 @@ async fn related_clients_page_token_is_bound_to_caller(env: TestEnv) {
 }
 
 async fn therapist_account_deletion_ends_mappings_and_access(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = reader_and_read(&mesh).await;
     let path = format!("/therapists/{}", noor.id);
     assert_eq!(mesh.ask(Method::DELETE, &path, Some(&noor), None).await.status, 204);
@@ -306,7 +306,7 @@ async fn therapist_account_deletion_ends_mappings_and_access(env: TestEnv) {
 }
 
 async fn client_account_deletion_ends_mappings_and_journal(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = reader_and_read(&mesh).await;
     assert_eq!(mesh.ask(Method::DELETE, &format!("/clients/{}", asha.id), Some(&asha), None).await.status, 204);
 

@@ -69,7 +69,7 @@ fn ids(list: &Value) -> Vec<&str> {
 }
 
 async fn session_is_added_read_changed_and_removed(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let noor = therapist(&mesh).await;
     assert_eq!(mesh.get("/sessions", &noor).await.expect(200), json!([]));
     let session = with(on(2, 9, 10), &json!({"privateNotes": "mine", "sharedNotes": "ours", "status": "CANCELLED"}));
@@ -101,7 +101,7 @@ async fn session_is_added_read_changed_and_removed(env: TestEnv) {
 }
 
 async fn session_date_keeps_given_offset(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let noor = therapist(&mesh).await;
     let by_date = json!({"sessionDate": "2100-01-02T09:00:00+05:30", "endTime": "10:00"});
     let made = add(&mesh, &noor, by_date).await;
@@ -119,7 +119,7 @@ async fn session_date_keeps_given_offset(env: TestEnv) {
 }
 
 async fn notes_are_visible_to_their_readers_only(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (noor, other, asha) = (therapist(&mesh).await, therapist(&mesh).await, mesh.client("Asha").await);
     let notes = json!({"privateNotes": "mine", "sharedNotes": "ours"});
     let made = add(&mesh, &noor, with(on(2, 9, 10), &notes)).await;
@@ -143,7 +143,7 @@ async fn notes_are_visible_to_their_readers_only(env: TestEnv) {
 }
 
 async fn booked_session_shows_client_shared_notes(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let noor = therapist(&mesh).await;
     let (asha, tara) = (related(&mesh, "Asha", &noor).await, related(&mesh, "Tara", &noor).await);
     let notes = json!({"privateNotes": "mine", "sharedNotes": "ours", "clientId": asha.id});
@@ -166,7 +166,7 @@ async fn booked_session_shows_client_shared_notes(env: TestEnv) {
 }
 
 async fn filtered_list_is_ordered_by_start(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let noor = therapist(&mesh).await;
     let asha = related(&mesh, "Asha", &noor).await;
     let late = add(&mesh, &noor, on(5, 9, 10)).await;
@@ -241,7 +241,7 @@ async fn client_lists_available_and_own_sessions_only(env: TestEnv) {
 }
 
 async fn stale_etag_is_rejected_and_missing_etag_overwrites(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let noor = therapist(&mesh).await;
     let made = add(&mesh, &noor, on(2, 9, 10)).await;
     let new = put(&mesh, &noor, &made, json!({"endTime": "11:00", "etag": made["etag"]})).await.expect(200);
@@ -256,7 +256,7 @@ async fn stale_etag_is_rejected_and_missing_etag_overwrites(env: TestEnv) {
 }
 
 async fn repeated_post_with_key_adds_one_session(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let noor = therapist(&mesh).await;
     let send = async |session: &Value| {
         let request = mesh.request(Method::POST, "/sessions").bearer_auth(&noor.token).json(session);
@@ -273,7 +273,7 @@ async fn repeated_post_with_key_adds_one_session(env: TestEnv) {
 }
 
 async fn parallel_overlapping_sessions_add_one(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let noor = therapist(&mesh).await;
     let added = futures_util::future::join_all((0..16).map(|_| offer(&mesh, &noor, on(2, 9, 10)))).await;
     let made: Vec<_> = added.iter().filter(|it| it.status == 201).collect();

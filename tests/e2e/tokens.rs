@@ -26,7 +26,7 @@ fn forge(header: &Value, claims: &Value, signature: &str) -> String {
 }
 
 async fn forged_token_is_rejected(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let who = mesh.client("Asha").await;
     let (header, claims) = (part(&who.token, 0), part(&who.token, 1));
     assert_eq!((header["alg"].as_str(), header["typ"].as_str()), (Some("EdDSA"), Some("at+jwt")));
@@ -97,7 +97,7 @@ async fn token_expires_after_15_minutes_in_every_service(env: TestEnv) {
 }
 
 async fn only_single_bearer_token_identifies_caller(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let clients = || mesh.request(Method::GET, "/clients");
     answer(clients().header("x-user-id", &asha.id)).await.refused(401, "TOKEN_MISSING");

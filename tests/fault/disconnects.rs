@@ -2,7 +2,7 @@
 
 use kit::engine::Engine;
 use kit::fault::Mode;
-use kit::mesh::{PASSWORD, answer};
+use kit::mesh::{PASSWORD, answer, hash_as_in_production};
 use kit::wait::until;
 use reqwest::Method;
 use serde_json::json;
@@ -51,6 +51,7 @@ async fn slot_is_freed_when_caller_disconnects() {
 #[tokio::test]
 async fn login_recovers_after_callers_disconnect() {
     let world = World::start_with(Engine::Embedded, |config| {
+        hash_as_in_production(config);
         (config.auth.hash_threads, config.auth.hash_queue) = (Some(1), 1);
     })
     .await;

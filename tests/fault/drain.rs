@@ -32,7 +32,7 @@ async fn drain_answers_open_requests_and_refuses_connections() {
     let World { mesh, proxy, .. } = world;
     let mut stopping = JoinSet::new();
     stopping.spawn(mesh.stop());
-    let stranger = reqwest::Client::new();
+    let stranger = kit::mesh::http_client();
     until("new connections are refused", async || {
         stranger.get(format!("{url}/healthz")).send().await.is_err_and(|error| error.is_connect())
     })

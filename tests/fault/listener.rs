@@ -37,10 +37,13 @@ async fn closed(mut stream: TcpStream) {
 async fn ask(stream: &mut TcpStream) -> String {
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut said = Vec::new();
-    while !said.ends_with(b"}") {
-        let length = stream.read_buf(&mut said).await.unwrap();
-        assert!(length > 0, "the connection was closed");
-    }
+    let answer = async {
+        while !said.ends_with(b"}") {
+            let length = stream.read_buf(&mut said).await.unwrap();
+            assert!(length > 0, "the connection was closed");
+        }
+    };
+    tokio::time::timeout(kit::wait::TIMEOUT, answer).await.expect("an answer in time");
     String::from_utf8(said).unwrap().lines().next().unwrap_or_default().to_owned()
 }
 

@@ -24,12 +24,12 @@ kit::on_each_engine!(
     concurrent_account_deletions_are_not_refused,
 );
 
-/// Number of rounds of each race in an ordinary test run.
-const ROUNDS: usize = 20;
+/// Number of rounds of each race for a change.
+const ROUNDS: usize = 8;
+/// Number of parallel readers for a change: three of each path.
+const READERS: usize = 12;
 const SOAK_ROUNDS: usize = 1_000;
-const READERS: usize = 32;
-/// Number of answered reads before the change begins, so that others are in progress.
-const FIRST: u32 = 16;
+const SOAK_READERS: usize = 32;
 /// Number of reads by each reader after the acknowledgement.
 const READS_AFTER: usize = 2;
 
@@ -55,28 +55,28 @@ struct Reads {
 }
 
 async fn acknowledged_revocation_hides_journal(engine: Engine) {
-    revocations(engine, ROUNDS).await;
+    revocations(engine, ROUNDS, READERS).await;
 }
 
 async fn narrowed_grant_hides_earlier_entries(engine: Engine) {
-    narrowings(engine, ROUNDS).await;
+    narrowings(engine, ROUNDS, READERS).await;
 }
 
 async fn private_entry_is_hidden_from_later_reads(engine: Engine) {
-    hidings(engine, ROUNDS).await;
+    hidings(engine, ROUNDS, READERS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: .ci/soak"]
 async fn soak_revocations() {
     for engine in [Engine::Embedded, Engine::DynamoDbLocal] {
-        revocations(engine, SOAK_ROUNDS).await;
-        narrowings(engine, SOAK_ROUNDS).await;
-        hidings(engine, SOAK_ROUNDS).await;
+        revocations(engine, SOAK_ROUNDS, SOAK_READERS).await;
+        narrowings(engine, SOAK_ROUNDS, SOAK_READERS).await;
+        hidings(engine, SOAK_ROUNDS, SOAK_READERS).await;
     }
 }
 
-async fn revocations(engine: Engine, rounds: usize) {
+async fn revocations(engine: Engine, rounds: usize, readers: usize) {
     let mesh = TestMesh::start(engine).await;
     let pair = Pair::strangers(&mesh).await;
     pair.map(&mesh).await.expect(201);
@@ -88,7 +88,7 @@ async fn revocations(engine: Engine, rounds: usize) {
         for path in &reads.paths {
             mesh.get(path, &pair.therapist).await.expect(200);
         }
-        race(&mesh, &pair, &reads, how.play(&mesh, &pair), |path, answer| {
+        race(&mesh, &pair, &reads, readers, how.play(&mesh, &pair), |path, answer| {
             assert_eq!((answer.status, answer.reason()), (404, "NOT_FOUND"), "{how:?}, {path}: {}", answer.body);
         })
         .await;
@@ -103,7 +103,7 @@ async fn revocations(engine: Engine, rounds: usize) {
     mesh.stop().await;
 }
 
-async fn narrowings(engine: Engine, rounds: usize) {
+async fn narrowings(engine: Engine, rounds: usize, readers: usize) {
     let mesh = TestMesh::start(engine).await;
     let pair = Pair::with_access(&mesh).await;
     let ids = [write(&mesh, &pair).await, write(&mesh, &pair).await];
@@ -114,7 +114,7 @@ async fn narrowings(engine: Engine, rounds: usize) {
     for _ in 0..rounds {
         pair.grant(&mesh).await.expect(200);
         let reads = Reads::of(&mesh, &pair, &ids[0]).await;
-        race(&mesh, &pair, &reads, narrow(), |path, answer| {
+        race(&mesh, &pair, &reads, readers, narrow(), |path, answer| {
             let body = &answer.body;
             assert!(!ids.iter().any(|id| body.to_string().contains(id)) && counted(body) == 0, "{path}: {body}");
             // A page token is bound to its grant.
@@ -127,7 +127,7 @@ async fn narrowings(engine: Engine, rounds: usize) {
     mesh.stop().await;
 }
 
-async fn hidings(engine: Engine, rounds: usize) {
+async fn hidings(engine: Engine, rounds: usize, readers: usize) {
     let mesh = TestMesh::start(engine).await;
     let pair = Pair::with_access(&mesh).await;
     let ids = [write(&mesh, &pair).await, write(&mesh, &pair).await, write(&mesh, &pair).await];
@@ -146,7 +146,7 @@ async fn hidings(engine: Engine, rounds: usize) {
             let seen = mesh.get(path, &pair.therapist).await.expect(200);
             assert!(seen.to_string().contains(&hidden) || counted(&seen) == 3, "{path}: {seen}");
         }
-        race(&mesh, &pair, &reads, become_visible("PRIVATE"), |path, answer| {
+        race(&mesh, &pair, &reads, readers, become_visible("PRIVATE"), |path, answer| {
             let body = &answer.body;
             assert!(!body.to_string().contains(&hidden), "{path}: {body}");
             assert!(counted(body) <= 2, "{path}: {body}");
@@ -162,6 +162,7 @@ async fn race(
     mesh: &TestMesh,
     pair: &Pair,
     reads: &Reads,
+    readers: usize,
     change: impl Future<Output = ()>,
     gone: impl Fn(&str, &Answer),
 ) {
@@ -182,11 +183,13 @@ async fn race(
         }
     };
     let change = async {
-        let _ = under_way.acquire_many(FIRST).await.expect("it is never closed");
+        // So many reads are answered before the change begins that others are in progress.
+        let first = u32::try_from(readers / 2).unwrap();
+        let _ = under_way.acquire_many(first).await.expect("it is never closed");
         change.await;
         over.store(true, Ordering::SeqCst);
     };
-    tokio::join!(join_all((0..READERS).map(reader)), change);
+    tokio::join!(join_all((0..readers).map(reader)), change);
 }
 
 impl Revocation {

@@ -49,7 +49,7 @@ async fn unsigned_request_is_rejected_by_either_storage() {
     for memory in ["true", "false"] {
         let data = tempfile::tempdir().unwrap();
         let mesh = Process::start_with(data.path(), &[("MESH_MEMORY", memory)]);
-        let http = reqwest::Client::new();
+        let http = kit::mesh::http_client();
         let request =
             || http.post(mesh.announced("DynamoDB")).header("x-amz-target", "DynamoDB_20120810.ListTables").body("{}");
         let preflight = http.request(reqwest::Method::OPTIONS, mesh.announced("DynamoDB"));

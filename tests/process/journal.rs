@@ -29,7 +29,7 @@ fn instant(millisecond: u64) -> String {
 
 /// Writes entries until the mesh is gone. Returns the acknowledged ones.
 async fn write(url: String, who: Someone, writer: u64, round: u8) -> Vec<Value> {
-    let http = reqwest::Client::new();
+    let http = kit::mesh::http_client();
     let mut acknowledged = Vec::new();
     for number in 0.. {
         let note = format!("round {round}, writer {writer}, entry {number}");

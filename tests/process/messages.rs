@@ -35,7 +35,7 @@ impl Sender {
     /// Sends each message until the running mesh acknowledges it, and repeats some acknowledged ones. Returns the
     /// acknowledged messages.
     async fn run(self, url: watch::Receiver<String>, acknowledged: Arc<AtomicUsize>) -> Vec<Value> {
-        let http = reqwest::Client::new();
+        let http = kit::mesh::http_client();
         let mut told = Vec::new();
         for number in 0..MESSAGES / SENDERS {
             let text = format!("sender {}, message {number}", self.number);

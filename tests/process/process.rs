@@ -6,13 +6,12 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use kit::mesh::{Answer, PASSWORD, Someone, answer};
+use kit::mesh::{Answer, PASSWORD, Someone, answer, http_client};
+use kit::wait;
 use reqwest::{Method, RequestBuilder};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-/// Timeout of a start or a shutdown, on a machine that does other things too.
-const TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Returns a command for the binary with these settings only.
@@ -52,10 +51,9 @@ impl Process {
         let (sender, output) = channel();
         let lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let mut mesh =
-            Self { child, output, announcement: String::new(), url: String::new(), http: reqwest::Client::new() };
+        let mut mesh = Self { child, output, announcement: String::new(), url: String::new(), http: http_client() };
         while !mesh.announcement.contains("  try") {
-            let line = mesh.output.recv_timeout(TIMEOUT).expect("the mesh starts and says so");
+            let line = mesh.output.recv_timeout(wait::TIMEOUT).expect("the mesh starts and says so");
             mesh.announcement.push_str(&line);
             mesh.announcement.push('\n');
         }
@@ -86,7 +84,7 @@ impl Process {
 
     /// Waits for the exit. Returns the status and the output until then.
     pub(crate) fn ended(mut self) -> (ExitStatus, String) {
-        let status = ended(&mut self.child);
+        let status = wait::blocking("the process ends", || self.child.try_wait().expect("the state of the process"));
         (status, self.output.iter().collect::<Vec<_>>().join("\n"))
     }
 
@@ -127,24 +125,13 @@ impl Drop for Process {
     }
 }
 
-fn ended(child: &mut Child) -> ExitStatus {
-    let asked = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().expect("the state of the process") {
-            return status;
-        }
-        assert!(asked.elapsed() < TIMEOUT, "the process does not end");
-        std::thread::sleep(POLL);
-    }
-}
-
 /// Runs the binary until it exits by itself.
 pub(crate) fn run(mut command: Command) -> Output {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
     // The output fits into the pipes, so they are read after the exit.
     let started = Instant::now();
     while child.try_wait().expect("the state of the process").is_none() {
-        if started.elapsed() > TIMEOUT {
+        if started.elapsed() > wait::TIMEOUT {
             let _ = child.kill();
             panic!("it does not end: {:?}", child.wait_with_output());
         }

@@ -72,6 +72,7 @@ fn fake_sleep(directory: &Path) {
 /// Sends a request and returns the head of the answer.
 fn head(front: SocketAddr) -> String {
     let mut stream = TcpStream::connect(front).unwrap();
+    stream.set_read_timeout(Some(kit::wait::TIMEOUT)).unwrap();
     stream.write_all(b"GET /nothing HTTP/1.1\r\nhost: front\r\n\r\n").unwrap();
     let lines = BufReader::new(stream).lines().map(Result::unwrap);
     lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")

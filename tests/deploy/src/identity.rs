@@ -15,6 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::identity::{KeySet, Keys, WorkloadVerifier};
 use kernel::{ManualClock, Timestamp};
+use kit::wait;
 use proto::registry::NAMES;
 use serde_json::{Value, json};
 
@@ -134,8 +135,8 @@ fn invalid_keys_are_not_published() {
         let api = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut program = program(identity.path(), &api);
         answer(&api, status, body);
-        assert!(!program.wait().unwrap().success(), "{status} {body}");
-        api.set_nonblocking(true).unwrap();
+        let ended = wait::blocking("the program ends", || program.try_wait().unwrap());
+        assert!(!ended.success(), "{status} {body}");
         assert!(api.accept().is_err(), "something was published after {status} {body}");
         assert!(!is_ready(identity.path()));
     }
@@ -189,7 +190,10 @@ struct Request {
 
 /// Answers the next request and returns it.
 fn answer(api: &TcpListener, status: &str, body: &str) -> Request {
-    let (mut stream, _) = api.accept().unwrap();
+    api.set_nonblocking(true).unwrap();
+    let (mut stream, _) = wait::blocking("the program calls", || api.accept().ok());
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(wait::TIMEOUT)).unwrap();
     let request = receive(&stream);
     let length = body.len();
     write!(stream, "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();

@@ -20,7 +20,7 @@ kit::on_each_env!(
 );
 
 async fn invalid_request_names_every_bad_field(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let client = mesh.client("Asha").await;
     let post = async |body: Value| mesh.ask(Method::POST, "/appointments", Some(&client), Some(body)).await;
@@ -52,7 +52,7 @@ async fn invalid_request_names_every_bad_field(env: TestEnv) {
 }
 
 async fn impossible_request_is_rejected_with_reason(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let another = Practice::open(&mesh).await;
     let client = mesh.client("Asha").await;
@@ -117,7 +117,7 @@ async fn invisible_session_is_answered_like_missing_one(env: TestEnv) {
 }
 
 async fn sixth_pending_request_to_therapist_is_rejected(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let client = mesh.client("Asha").await;
     let mut asked = Vec::new();
@@ -136,7 +136,7 @@ async fn sixth_pending_request_to_therapist_is_rejected(env: TestEnv) {
 }
 
 async fn foreign_appointment_is_answered_like_missing_one(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, other) = (mesh.client("Bo").await, mesh.therapist("Kim", "Grief", "110001").await);
     let (_, appointment) = practice.booked(&practice.session(10).await, 10).await;
@@ -161,7 +161,7 @@ async fn foreign_appointment_is_answered_like_missing_one(env: TestEnv) {
 }
 
 async fn action_of_other_role_is_rejected(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let asked = id(&practice.ask(&client, &session, 10).await.expect(201), "appointmentId");
@@ -182,7 +182,7 @@ async fn action_of_other_role_is_rejected(env: TestEnv) {
 }
 
 async fn stale_etag_is_rejected(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let practice = Practice::open(&mesh).await;
     let (client, session) = (mesh.client("Asha").await, practice.session(10).await);
     let asked = practice.ask(&client, &session, 10).await.expect(201);

@@ -63,7 +63,7 @@ fn without_version(mut entry: Value) -> Value {
 }
 
 async fn journal_is_readable_by_grant_not_by_mapping(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("Noor", "Grief", "110001").await);
     let entry = add(&mesh, &asha, "calm", 3, "2099-12-31T00:00:00Z").await;
     let refused = async |when: &str| {
@@ -88,7 +88,7 @@ async fn journal_is_readable_by_grant_not_by_mapping(env: TestEnv) {
 }
 
 async fn journal_is_writable_by_its_client_only(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = pair(&mesh).await;
     let entry = add(&mesh, &asha, "calm", 3, NOW).await;
     let body = json!({"emotion": "calm", "intensity": 1, "timestamp": NOW});
@@ -108,7 +108,7 @@ async fn journal_is_writable_by_its_client_only(env: TestEnv) {
 }
 
 async fn unreadable_journal_is_answered_like_missing_one(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let asha = mesh.client("Asha").await;
     let entry = add(&mesh, &asha, "calm", 3, NOW).await;
     let noor = mesh.therapist("Noor", "Grief", "110001").await;
@@ -127,7 +127,7 @@ async fn unreadable_journal_is_answered_like_missing_one(env: TestEnv) {
 }
 
 async fn private_entry_is_hidden_from_therapist(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = pair(&mesh).await;
     let mut shared = Vec::new();
     let mut hidden = json!(null);
@@ -227,7 +227,7 @@ async fn grant_covers_entries_since_date_until_expiry(env: TestEnv) {
 }
 
 async fn revocation_invalidates_reads_and_page_tokens(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = pair(&mesh).await;
     let mut entry = json!(null);
     for _ in 0..5 {
@@ -299,7 +299,7 @@ async fn access_log_lists_every_therapist_read(env: TestEnv) {
 }
 
 async fn grant_opens_one_journal_only(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (asha, noor) = pair(&mesh).await;
     let (ben, omar) = (mesh.client("Ben").await, mesh.therapist("Omar", "Grief", "110001").await);
     let (of_asha, of_ben) = (add(&mesh, &asha, "calm", 3, NOW).await, add(&mesh, &ben, "calm", 3, NOW).await);

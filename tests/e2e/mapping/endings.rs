@@ -74,7 +74,7 @@ fn path(appointment: &Value) -> String {
 }
 
 async fn end_by_client_closes_relation_by_message(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     two.write().await.expect(201);
     two.send(&two.therapist, &two.client).await.expect(201);
@@ -94,7 +94,7 @@ async fn end_by_client_closes_relation_by_message(env: TestEnv) {
 }
 
 async fn end_by_client_withdraws_pending_and_keeps_accepted(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     two.map().await.expect(201);
     two.grant().await.expect(200);
@@ -112,7 +112,7 @@ async fn end_by_client_withdraws_pending_and_keeps_accepted(env: TestEnv) {
 }
 
 async fn end_by_client_rejects_request_and_closes_relation(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     two.request("MAPPING").await.expect(201);
     for _ in 0..2 {
@@ -124,7 +124,7 @@ async fn end_by_client_rejects_request_and_closes_relation(env: TestEnv) {
 }
 
 async fn ended_relation_reopens_by_message_request_or_mapping(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     two.write().await.expect(201);
     for (day, opens) in [(2, "writes"), (3, "asks"), (4, "maps")] {

@@ -20,7 +20,7 @@ async fn log_out(mesh: &TestMesh, who: &Someone) {
 }
 
 async fn ended_login_cannot_map_request_or_grant(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let mut two = Two::join(&mesh).await;
     let map_client = json!({"clientId": two.client.id, "therapistId": two.therapist.id});
     log_out(&mesh, &two.therapist).await;
@@ -46,7 +46,7 @@ async fn ended_login_cannot_map_request_or_grant(env: TestEnv) {
 }
 
 async fn ended_login_can_end_reject_and_revoke(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let mut two = Two::join(&mesh).await;
     two.request("MAPPING").await.expect(201);
     log_out(&mesh, &two.client).await;
@@ -77,7 +77,7 @@ async fn ended_login_can_end_reject_and_revoke(env: TestEnv) {
 }
 
 async fn repeated_post_by_ended_login_is_rejected(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     let map = async || {
         let request = mesh.request(Method::POST, &two.mapping()).bearer_auth(&two.client.token);

@@ -15,7 +15,7 @@ kit::on_each_env!(
 );
 
 async fn action_in_wrong_state_is_rejected_with_reason(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     // No relation at all.
     two.reply("ACCEPTED").await.refused(404, "NOT_FOUND");
@@ -50,7 +50,7 @@ async fn action_in_wrong_state_is_rejected_with_reason(env: TestEnv) {
 }
 
 async fn invalid_request_names_every_bad_field(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     two.map().await.expect(201);
     let named = |answer: Answer, fields: &[&str]| {
@@ -99,7 +99,7 @@ async fn invalid_request_names_every_bad_field(env: TestEnv) {
 
 /// The answer must not tell whether another account exists.
 async fn foreign_account_path_is_answered_like_missing_one(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     let (ben, omar) = (mesh.client("Ben").await, mesh.therapist("Omar", "Grief", "110001").await);
     two.map().await.expect(201);
@@ -154,7 +154,7 @@ async fn foreign_account_path_is_answered_like_missing_one(env: TestEnv) {
 }
 
 async fn person_without_profile_cannot_be_mapped_or_asked(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let two = Two::join(&mesh).await;
     let (without_client, without_therapist) = (mesh.join("CLIENT").await, mesh.join("THERAPIST").await);
     for id in [NOBODY, &without_therapist.id, &two.client.id] {

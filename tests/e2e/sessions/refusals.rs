@@ -16,7 +16,7 @@ kit::on_each_env!(
 );
 
 async fn invalid_session_names_every_bad_field(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let noor = therapist(&mesh).await;
     let made = add(&mesh, &noor, on(2, 9, 10)).await;
     let date = |date: &str| with(on(3, 9, 10), &json!({"sessionDate": date}));
@@ -52,7 +52,7 @@ async fn invalid_session_names_every_bad_field(env: TestEnv) {
 }
 
 async fn session_owner_can_be_named_but_not_changed(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (noor, other) = (therapist(&mesh).await, therapist(&mesh).await);
     let asha = related(&mesh, "Asha", &noor).await;
     let made = add(&mesh, &noor, with(on(2, 9, 10), &json!({"therapistId": noor.id}))).await;
@@ -85,7 +85,7 @@ async fn session_owner_can_be_named_but_not_changed(env: TestEnv) {
 }
 
 async fn session_for_unrelated_client_or_by_client_is_rejected(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (noor, asha) = (therapist(&mesh).await, mesh.client("Asha").await);
     let made = add(&mesh, &noor, on(2, 9, 10)).await;
     offer(&mesh, &asha, on(3, 9, 10)).await.refused(403, "ROLE_NOT_ALLOWED");
@@ -100,7 +100,7 @@ async fn session_for_unrelated_client_or_by_client_is_rejected(env: TestEnv) {
 }
 
 async fn invalid_query_names_every_bad_parameter(env: TestEnv) {
-    let mesh = TestMesh::start(env).await;
+    let mesh = TestMesh::shared(env).await;
     let (noor, asha) = (therapist(&mesh).await, mesh.client("Asha").await);
     let bad = async |who, query: &str| {
         let refused = mesh.get(&format!("/sessions?{query}"), who).await;

@@ -9,7 +9,7 @@ mod wire;
 
 use std::collections::BTreeSet;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::future::join_all;
 use kit::engine::Engine;
 use kit::mesh::TestMesh;
 use proto::Rpc;
@@ -21,15 +21,11 @@ use crate::matrix::wire::Callee;
 
 kit::on_each_engine!(authorisation_matrix_matches_golden_table);
 
-/// Number of columns run in parallel: each begins with logins, which are expensive.
-const AT_ONCE: usize = 4;
-
 async fn authorisation_matrix_matches_golden_table(engine: Engine) {
     let mesh = TestMesh::start(engine).await;
     let rows = rows();
     let callee = Callee::of(&mesh, rows.iter().map(|row| row.service)).await;
-    let columns = stream::iter(CALLER_KINDS).map(|kind| cells(&mesh, &callee, kind, &rows)).buffered(AT_ONCE);
-    let columns: Vec<_> = columns.collect().await;
+    let columns = join_all(CALLER_KINDS.map(|kind| cells(&mesh, &callee, kind, &rows))).await;
     let mut table = Table::new(CALLER_KINDS.map(CallerKind::name));
     for (number, row) in rows.iter().enumerate() {
         table.row(row.name(), columns.iter().map(|cells| cells[number].clone()).collect());

@@ -36,11 +36,11 @@ const DAY: Ms = 24 * 60 * 60 * 1000;
 type Refusal = (u16, &'static str);
 const NOT_FOUND: Refusal = (404, "NOT_FOUND");
 
-/// Variable with the seed of all choices, to repeat a run.
+/// Variable with the seed of all choices, to repeat a soak.
 const SEED: &str = "MODEL_SEED";
-/// Variable with the number of worlds.
-const WORLDS: &str = "MODEL_WORLDS";
-const STEPS: usize = 600;
+/// Seed of the choices for a change.
+const CHANGE_SEED: u64 = 12;
+const STEPS: usize = 500;
 
 #[derive(Debug, Clone, Copy)]
 enum Command {
@@ -80,16 +80,27 @@ const COMMANDS: [(usize, Command); 15] = [
 ];
 
 async fn random_commands_match_model(engine: Engine) {
-    let mesh = TestMesh::start(engine).await;
-    let seed = number(SEED).unwrap_or_else(|| u64::from_be_bytes((&SystemEntropy as &dyn Entropy).array()) >> 16);
-    let worlds = number(WORLDS).unwrap_or(6);
+    play(engine, CHANGE_SEED, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: .ci/soak"]
+async fn soak_model() {
+    let given = env::var(SEED).ok().map(|text| text.parse().expect("a number"));
+    let seed = given.unwrap_or_else(|| u64::from_be_bytes((&SystemEntropy as &dyn Entropy).array()) >> 16);
     println!("{SEED}={seed} repeats this run");
+    for engine in [Engine::Embedded, Engine::DynamoDbLocal] {
+        play(engine, seed, 60).await;
+    }
+}
+
+async fn play(engine: Engine, seed: u64, worlds: u64) {
+    let mesh = TestMesh::start(engine).await;
     let words = vocabulary(&mesh).await;
     let mut seen = BTreeMap::new();
     for world in 0..worlds {
         let random = Random::new(seed.wrapping_add(world));
-        let mut world =
-            World::new(&mesh, &words, random, format!("{SEED}={seed} {WORLDS}={worlds}, world {world}")).await;
+        let mut world = World::new(&mesh, &words, random, format!("{SEED}={seed}, world {world} of {worlds}")).await;
         for _ in 0..STEPS {
             step(&mut world).await;
         }
@@ -119,10 +130,6 @@ async fn step(world: &mut World<'_>) {
         Command::Appointments => world.appointment_command().await,
         Command::Messages => world.message_command().await,
     }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    env::var(variable).ok().map(|text| text.parse().expect("a number"))
 }
 
 /// Reads the vocabulary of emotions from the mesh.

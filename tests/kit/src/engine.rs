@@ -99,12 +99,12 @@ macro_rules! on_each_engine {
         mod $rule {
             #[tokio::test]
             async fn embedded() {
-                super::$rule($crate::engine::Engine::Embedded).await;
+                $crate::wait::in_time(super::$rule($crate::engine::Engine::Embedded)).await;
             }
 
             #[tokio::test]
             async fn dynamodb_local() {
-                super::$rule($crate::engine::Engine::DynamoDbLocal).await;
+                $crate::wait::in_time(super::$rule($crate::engine::Engine::DynamoDbLocal)).await;
             }
         }
     )*};

@@ -77,6 +77,8 @@ struct Shared {
     next: Mutex<VecDeque<Mode>>,
     only: Mutex<Option<Filter>>,
     calls: Mutex<Vec<(String, Bytes)>>,
+    /// Number of calls that were held up by [`Mode::Hang`].
+    held: watch::Sender<usize>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -99,6 +101,7 @@ impl Proxy {
             next: Mutex::default(),
             only: Mutex::default(),
             calls: Mutex::default(),
+            held: watch::Sender::new(0),
         });
         let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a port is free");
         let address = listener.local_addr().expect("the port is known");
@@ -140,6 +143,14 @@ impl Proxy {
     /// If it isn't called within a minute.
     pub async fn called(&self, operation: &str) {
         wait::until(operation, async || self.take_calls().iter().any(|called| called == operation)).await;
+    }
+
+    /// Waits until a call has been held up by [`Mode::Hang`].
+    ///
+    /// # Panics
+    /// If the proxy has ended.
+    pub async fn held(&self) {
+        self.shared.held.subscribe().wait_for(|held| *held > 0).await.expect("the proxy runs");
     }
 
     /// Takes the operations called since the last take, in order, such as `PutItem` and `Query`.
@@ -224,6 +235,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
             forward(request, &shared).await
         }
         Mode::Hang => {
+            shared.held.send_modify(|held| *held += 1);
             let mut modes = shared.mode.subscribe();
             modes.wait_for(|mode| *mode != Mode::Hang).await.map_err(|_| Lost)?;
             forward(request, &shared).await

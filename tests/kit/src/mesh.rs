@@ -2,8 +2,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test whose mesh does not start or answer has failed")]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use chassis::{Platform, SystemEntropy, Tasks};
@@ -12,12 +12,19 @@ use kernel::{ManualClock, Timestamp};
 use mesh::{Config, Mesh};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
 
+use crate::engine::Engine;
 use crate::envoy::{Envoy, EnvoySetup};
 use crate::test_env::{Front, TestEnv};
+use crate::wait;
 
 /// Password of every test user.
 pub const PASSWORD: &str = "seven quiet herons";
+
+/// Memory in KiB and passes of a password hash: the least that Argon2id allows.
+const CHEAP_HASHING: (u32, u32) = (8, 1);
 
 /// Timeout for Envoy to fetch a new key.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(20);
@@ -30,10 +37,16 @@ struct Defaults {
     config: Config,
 }
 
-/// A mesh for one test, on an engine shared with other tests, with a manual clock.
+fn defaults() -> Config {
+    Defaults::parse_from(["test", "--listen", "127.0.0.1:0", "--services-port", "0", "--memory"]).config
+}
+
+/// A running mesh on an engine shared with other tests, with a manual clock.
 pub struct TestMesh {
-    mesh: Mesh,
-    envoy: Option<Envoy>,
+    mesh: Arc<Mesh>,
+    envoy: Option<Arc<Envoy>>,
+    /// True if this is one of many handles.
+    is_shared: bool,
     /// Clock of every service.
     pub clock: ManualClock,
     /// URL of the front.
@@ -69,18 +82,50 @@ pub struct Someone {
 }
 
 impl TestMesh {
+    /// Returns a handle of the mesh that tests share in this environment, started by the first of them: for a test that
+    /// touches only the people it makes, passes no time and exhausts no budget of the source address.
+    pub async fn shared(env: impl Into<TestEnv>) -> Self {
+        static MESHES: [OnceCell<TestMesh>; 4] = [const { OnceCell::const_new() }; 4];
+        // The runtime of a test ends with the test.
+        static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime starts"));
+        let env = env.into();
+        let place = match (env.engine, env.front) {
+            (Engine::Embedded, Front::Embedded) => 0,
+            (Engine::Embedded, Front::Envoy) => 1,
+            (Engine::DynamoDbLocal, Front::Embedded) => 2,
+            (Engine::DynamoDbLocal, Front::Envoy) => 3,
+        };
+        let start = || async { RUNTIME.spawn(Self::start(env)).await.expect("the mesh starts") };
+        MESHES[place].get_or_init(start).await.handle()
+    }
+
+    /// Returns another handle, for use on another runtime.
+    #[must_use]
+    pub fn handle(&self) -> Self {
+        Self {
+            mesh: Arc::clone(&self.mesh),
+            envoy: self.envoy.clone(),
+            is_shared: true,
+            clock: self.clock.clone(),
+            url: self.url.clone(),
+            http: http_client(),
+            dynamodb: self.dynamodb.clone(),
+        }
+    }
+
     /// Starts a mesh in this environment. An engine alone means the embedded front.
     pub async fn start(env: impl Into<TestEnv>) -> Self {
         Self::start_with(env, |_| ()).await
     }
 
-    /// Starts a mesh in this environment with changed settings.
+    /// Starts a mesh in this environment with changed settings. Passwords are hashed at a cost that is for tests alone,
+    /// unless [`hash_as_in_production`] is among the changes.
     pub async fn start_with(env: impl Into<TestEnv>, change: impl FnOnce(&mut Config)) -> Self {
         let TestEnv { engine, front } = env.into();
-        let arguments = ["test", "--listen", "127.0.0.1:0", "--services-port", "0", "--memory"];
-        let mut config = Defaults::parse_from(arguments).config;
+        let mut config = defaults();
         // All users of a test share one source address.
         config.auth.source_registrations = 10_000;
+        (config.auth.argon2_memory, config.auth.argon2_iterations) = CHEAP_HASHING;
         config.dynamodb = engine.config().await;
         change(&mut config);
         let dynamodb = config.dynamodb.clone();
@@ -90,12 +135,13 @@ impl TestMesh {
             Platform { clock: Arc::new(clock.clone()), entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let mesh = Mesh::start(config, platform).await.expect("the mesh starts");
         let url = format!("http://{}", mesh.address());
-        let mesh = Self { mesh, envoy: None, clock, url, http: reqwest::Client::new(), dynamodb };
+        let mesh =
+            Self { mesh: Arc::new(mesh), envoy: None, is_shared: false, clock, url, http: http_client(), dynamodb };
         match front {
             Front::Embedded => mesh,
             Front::Envoy => {
                 let envoy = mesh.envoy().await;
-                Self { url: envoy.url(), envoy: Some(envoy), ..mesh }
+                Self { url: envoy.url(), envoy: Some(Arc::new(envoy)), ..mesh }
             }
         }
     }
@@ -195,15 +241,31 @@ impl TestMesh {
     }
 
     /// Advances the clock.
+    ///
+    /// # Panics
+    /// If other tests share it.
     pub fn pass(&self, time: Duration) {
+        assert!(!self.is_shared, "the clock of a shared mesh stands still");
         self.clock.advance(time);
     }
 
-    /// Stops the mesh and asserts a clean shutdown: no request cut off, no task left.
+    /// Stops the mesh and asserts a clean shutdown: no request cut off, no task left. A handle of a shared mesh stops
+    /// nothing.
     pub async fn stop(self) {
+        if self.is_shared {
+            return;
+        }
         drop((self.http, self.envoy));
-        assert!(self.mesh.shutdown().await, "the mesh ends quietly");
+        let mesh = Arc::into_inner(self.mesh).expect("no handle is left");
+        assert!(mesh.shutdown().await, "the mesh ends quietly");
     }
+}
+
+/// Restores production's cost of a password hash, for tests of what happens during one.
+pub fn hash_as_in_production(config: &mut Config) {
+    let production = defaults().auth;
+    (config.auth.argon2_memory, config.auth.argon2_iterations) =
+        (production.argon2_memory, production.argon2_iterations);
 }
 
 impl Someone {
@@ -217,6 +279,15 @@ impl Someone {
             refresh: text("/refreshToken"),
         }
     }
+}
+
+/// Returns an HTTP client with the tests' timeout for each read.
+///
+/// # Panics
+/// If TLS can't be initialised.
+#[must_use]
+pub fn http_client() -> reqwest::Client {
+    reqwest::Client::builder().read_timeout(wait::TIMEOUT).build().expect("a client")
 }
 
 /// Sends a request.

@@ -41,17 +41,17 @@ macro_rules! on_each_env {
         mod $rule {
             #[tokio::test]
             async fn embedded() {
-                super::$rule($crate::engine::Engine::Embedded.into()).await;
+                $crate::wait::in_time(super::$rule($crate::engine::Engine::Embedded.into())).await;
             }
 
             #[tokio::test]
             async fn dynamodb_local() {
-                super::$rule($crate::engine::Engine::DynamoDbLocal.into()).await;
+                $crate::wait::in_time(super::$rule($crate::engine::Engine::DynamoDbLocal.into())).await;
             }
 
             #[tokio::test]
             async fn envoy() {
-                super::$rule($crate::test_env::TestEnv::ENVOY).await;
+                $crate::wait::in_time(super::$rule($crate::test_env::TestEnv::ENVOY)).await;
             }
         }
     )*};
@@ -65,12 +65,12 @@ macro_rules! through_each_front {
         mod $rule {
             #[tokio::test]
             async fn embedded() {
-                super::$rule($crate::engine::Engine::Embedded.into()).await;
+                $crate::wait::in_time(super::$rule($crate::engine::Engine::Embedded.into())).await;
             }
 
             #[tokio::test]
             async fn envoy() {
-                super::$rule($crate::test_env::TestEnv::ENVOY).await;
+                $crate::wait::in_time(super::$rule($crate::test_env::TestEnv::ENVOY)).await;
             }
         }
     )*};

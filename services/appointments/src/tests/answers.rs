@@ -1,4 +1,3 @@
-use futures_util::future::join_all;
 use kernel::{Kind, Role, Version};
 use kit::engine::Engine;
 use proto::sessions::v1::reserve_slot_response::Outcome as Reserve;
@@ -18,7 +17,6 @@ kit::on_each_engine!(
     client_cancels_only_pending_requests,
     stale_etag_is_rejected,
     foreign_appointment_is_not_found,
-    concurrent_acceptances_accept_one,
 );
 
 async fn acceptance_rejects_other_requests(engine: Engine) {
@@ -157,33 +155,4 @@ async fn foreign_appointment_is_not_found(engine: Engine) {
     }
     assert_eq!(world.ops.get(as_client(&accepted), accepted.id).await.unwrap().id, accepted.id);
     assert_eq!(world.ops.get(world.as_therapist(), accepted.id).await.unwrap().id, accepted.id);
-}
-
-async fn concurrent_acceptances_accept_one(engine: Engine) {
-    let world = World::new(engine).await;
-    for round in 0..5 {
-        let slot = world.slot(1);
-        let mut asked = Vec::new();
-        for _ in 0..12 {
-            asked.push(world.asked(slot).await);
-        }
-        let accept = |it: &Appointment| {
-            let id = it.id;
-            let world = &world;
-            async move { world.therapist(id, Action::Accept).await }
-        };
-        let outcomes = join_all(asked.iter().map(accept)).await;
-        let won: Vec<_> = outcomes.iter().flatten().collect();
-        assert_eq!(won.len(), 1, "round {round}");
-        assert_eq!(world.practice.state(slot), State::Booked(won[0].id));
-        for (it, outcome) in asked.iter().zip(&outcomes) {
-            let is_winner = it.id == won[0].id;
-            assert_eq!(
-                world.status(it).await,
-                Some(if is_winner { Status::Accepted } else { Status::Rejected }),
-                "round {round}"
-            );
-            assert!(is_winner || matches!(reason(outcome), "SLOT_TAKEN" | "NOT_PENDING"), "{outcome:?}");
-        }
-    }
 }
