@@ -1,7 +1,8 @@
 //! Authorization for appointments. Pure: the store requires permits, which only this module creates.
 
-use kernel::{ClientId, Error, Kind, Person, Role, SessionId, TherapistId, UserId};
+use kernel::{ClientId, Error, Person, Role, SessionId, TherapistId, UserId};
 
+use crate::error;
 use crate::model::{Appointment, Pair};
 use crate::transition::{Action, Actor, Refusal, is_theirs};
 
@@ -148,10 +149,8 @@ pub(crate) fn act(person: Person, action: Action) -> Result<Permit, Error> {
 pub(crate) fn ask(person: Person, client_id: &str) -> Result<RequestPermit, Error> {
     match person.role {
         Role::Client if is_own(person, client_id) => Ok(RequestPermit(person.user_id.into())),
-        Role::Client => Err(not_yours("clientId")),
-        Role::Therapist => {
-            Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients ask for appointments"))
-        }
+        Role::Client => Err(error::not_your_account("clientId")),
+        Role::Therapist => Err(error::only_clients()),
     }
 }
 
@@ -170,19 +169,14 @@ pub(crate) fn own(person: Person) -> Own {
 pub(crate) fn list(person: Person, client_id: &str, therapist_id: &str) -> Result<Own, Error> {
     match person.role {
         Role::Client if is_own(person, client_id) => Ok(own(person)),
-        Role::Client => Err(not_yours("clientId")),
+        Role::Client => Err(error::not_your_account("clientId")),
         Role::Therapist if is_own(person, therapist_id) => Ok(own(person)),
-        Role::Therapist => Err(not_yours("therapistId")),
+        Role::Therapist => Err(error::not_your_account("therapistId")),
     }
 }
 
 fn is_own(person: Person, id: &str) -> bool {
     id.is_empty() || id.parse::<UserId>() == Ok(person.user_id)
-}
-
-fn not_yours(field: &'static str) -> Error {
-    let message = format!("{field}: you may do this with your own account only");
-    Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", message)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use proto::appointments::v1 as pb;
 use proto::appointments::v1::appointment::Status as Shown;
 use proto::events::v1 as events;
 
+use crate::error;
 use crate::list::{Peer, Wanted};
 use crate::model::{Appointment, Pair, Start};
 use crate::policy::{self, AccountDeletionPermit};
@@ -89,7 +90,7 @@ pub(crate) fn action(status: i32) -> Result<Action, Error> {
 
 /// Parses the appointment id of a path. An invalid id is answered like an unknown one.
 pub(crate) fn id(id: &str) -> Result<AppointmentId, Error> {
-    id.parse().map_err(|_| Error::not_found("appointment"))
+    id.parse().map_err(|_| error::no_appointment())
 }
 
 /// Parses the page and the filters of a `ListAppointments` request.
