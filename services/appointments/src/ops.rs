@@ -7,14 +7,12 @@ use kernel::{AppointmentId, Error, Kind, Page, Result, SessionId, Timestamp, Use
 use outbox::{Mark, Outbox};
 use retry::Policy;
 
-use crate::error;
-use crate::list::{self, Wanted};
-use crate::model::{Appointment, Pair, Start};
+use crate::model::{Appointment, Pair, Request, Reserved, SlotLookup, SlotQuery, Start, Wanted};
 use crate::policy::{self, Own, Permit, RequestPermit};
-use crate::slots::{Mapping, Reserved, Sessions, SlotLookup, SlotQuery};
+use crate::slots::{Mapping, Sessions};
 use crate::store::{Added, Store, Written};
 use crate::transition::{self, Action, Refusal, Step, StoredStatus};
-use crate::wire::Request;
+use crate::{error, list};
 
 /// Maximum pending requests of a client to one therapist.
 const MAX_WAITING: u16 = 5;

@@ -9,12 +9,12 @@ use std::time::Duration;
 use chassis::Context;
 use dynamo::Item;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use kernel::{AppointmentId, Kind, OffsetDateTime, Result, SessionId, Version};
+use kernel::{AppointmentId, Kind, Result, SessionId, Version};
 use outbox::Events;
 use proto::events::v1::Event;
 use tokio::time::Instant;
 
-use crate::model::{Appointment, Pair, Start};
+use crate::model::{Appointment, Booked, Withdrawn};
 use crate::ops::{Ops, StepOutcome};
 use crate::policy;
 use crate::store::{Added, key};
@@ -25,42 +25,12 @@ const MAX_CONCURRENT: usize = 8;
 /// Timeout of delivering a stored event to sessions while the caller waits. After it, recovery delivers the event.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Booking of a session for an appointment.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Booked {
-    pub(crate) session: SessionId,
-    pub(crate) appointment: AppointmentId,
-    pub(crate) pair: Pair,
-    pub(crate) starts: Start,
-    pub(crate) date: OffsetDateTime,
-    /// True if the client did not ask: then the appointment is created.
-    pub(crate) unasked: bool,
-}
-
-/// Withdrawal of a session by its therapist.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Withdrawn {
-    pub(crate) session: SessionId,
-    /// Appointment that the session was booked for.
-    pub(crate) appointment: Option<AppointmentId>,
-    /// True if the session can still be requested.
-    pub(crate) available: bool,
-}
-
 /// Source of the pending events of the table.
 pub(crate) struct Revocations;
 
 impl Events for Revocations {
     fn pending(&self, item: Item) -> Result<Option<Event>> {
         Ok(Appointment::try_from(item)?.event())
-    }
-}
-
-impl Appointment {
-    /// Returns the booking of its session for it.
-    pub(crate) const fn booked(&self) -> Booked {
-        let Self { id, pair, session, date, starts, .. } = *self;
-        Booked { session, appointment: id, pair, starts, date, unasked: false }
     }
 }
 

@@ -16,7 +16,7 @@ use proto::sessions::v1::{
     BatchGetSlotEndsRequest, FindSlotRequest, FindSlotResponse, ReleaseSlotRequest, ReserveSlotRequest, SlotEnd,
 };
 
-use crate::model::{Appointment, Start};
+use crate::model::{Appointment, Reserved, SlotLookup, SlotQuery, Start};
 use crate::{error, wire};
 
 /// Maximum sessions of one call for their ends.
@@ -29,37 +29,6 @@ pub(crate) struct Sessions(pub(crate) Upstream);
 /// Client of the service that records the relations of clients and therapists.
 #[derive(Debug)]
 pub(crate) struct Mapping(pub(crate) Upstream);
-
-/// Query for a slot.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SlotQuery {
-    pub(crate) therapist: TherapistId,
-    /// If `None`, the therapist's session at the time.
-    pub(crate) session: Option<SessionId>,
-    /// If `None`, the session at any time.
-    pub(crate) time: Option<Timestamp>,
-}
-
-/// Result of a query for a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SlotLookup {
-    Available(SessionId, Start),
-    None,
-    Taken,
-    Past,
-    OtherTime,
-    Ambiguous,
-}
-
-/// Outcome of reserving a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reserved {
-    Booked,
-    Taken,
-    Gone,
-    Moved,
-    ClientEnded,
-}
 
 impl Sessions {
     /// Looks a slot up.

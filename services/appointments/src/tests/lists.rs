@@ -2,8 +2,7 @@ use kernel::{ClientId, Kind, PageSize, Role, TherapistId};
 use kit::engine::Engine;
 
 use super::{HOUR, World, person};
-use crate::list::{Peer, Wanted};
-use crate::model::Appointment;
+use crate::model::{Appointment, Peer, Wanted};
 use crate::policy::{self, Own};
 use crate::transition::{Action, Status};
 

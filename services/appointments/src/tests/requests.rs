@@ -5,10 +5,10 @@ use proto::mapping::v1::record_contact_response::Outcome as Contact;
 use proto::sessions::v1::find_slot_response::Outcome as Find;
 
 use super::{HOUR, World, as_client, context, person, reason};
+use crate::model::Request;
 use crate::policy;
 use crate::store::Added;
 use crate::transition::{Action, Status};
-use crate::wire::Request;
 
 kit::on_each_engine!(
     slot_lookup_decides_request,
