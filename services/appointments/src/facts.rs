@@ -17,7 +17,8 @@ use crate::transition::StoredStatus;
 const MAX_CLIENTS: usize = 200;
 
 impl Ops {
-    /// Returns the clients among these with a pending request to this therapist, or an appointment that is not over.
+    /// Returns the clients among these with a pending request to this therapist, or an appointment that is not over;
+    /// none for a client who asks.
     ///
     /// Open appointments are read consistently. Sessions is asked only for the ends of sessions that began less than a
     /// day ago, because no session lasts a day.
@@ -63,10 +64,7 @@ impl AppointmentFactsService for Services {
         }
         // An invalid id belongs to no client.
         let clients: BTreeSet<_> = client_ids.iter().filter_map(|id| id.parse().ok()).collect();
-        let open = match policy::own(person) {
-            own @ Own::Therapist(_) => self.0.with_open(&context, own, clients).await.map_err(to_status)?,
-            Own::Client(_) => BTreeSet::new(),
-        };
+        let open = self.0.with_open(&context, policy::own(person), clients).await.map_err(to_status)?;
         let client_ids = open.iter().map(ClientId::to_string).collect();
         Ok(Response::new(pb::FilterClientsWithOpenAppointmentResponse { client_ids }))
     }

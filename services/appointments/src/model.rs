@@ -31,6 +31,30 @@ pub(crate) struct Pair {
     pub(crate) therapist: TherapistId,
 }
 
+/// One member of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Party {
+    Client(ClientId),
+    Therapist(TherapistId),
+}
+
+impl Party {
+    /// Returns the party that an account of this role can be.
+    pub(crate) fn of(role: Role, id: UserId) -> Self {
+        match role {
+            Role::Client => Self::Client(id.into()),
+            Role::Therapist => Self::Therapist(id.into()),
+        }
+    }
+
+    pub(crate) fn is_in(self, pair: Pair) -> bool {
+        match self {
+            Self::Client(id) => id == pair.client,
+            Self::Therapist(id) => id == pair.therapist,
+        }
+    }
+}
+
 /// One appointment.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Appointment {
@@ -99,17 +123,11 @@ pub(crate) struct Request {
     pub(crate) session: Option<SessionId>,
 }
 
-/// Filter by the other member of the pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Peer {
-    Client(ClientId),
-    Therapist(TherapistId),
-}
-
 /// Requested page and filters of a list.
 #[derive(Debug)]
 pub(crate) struct Wanted {
-    pub(crate) peer: Option<Peer>,
+    /// Filter by the other member of the pair.
+    pub(crate) peer: Option<Party>,
     pub(crate) status: Option<Status>,
     pub(crate) size: PageSize,
     /// Page token; empty for the first page.
@@ -119,10 +137,7 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// Returns whether the filters admit an appointment.
     pub(crate) fn admits(&self, appointment: &Appointment, now: Timestamp) -> bool {
-        let is_peer = self.peer.is_none_or(|peer| match peer {
-            Peer::Client(id) => id == appointment.pair.client,
-            Peer::Therapist(id) => id == appointment.pair.therapist,
-        });
+        let is_peer = self.peer.is_none_or(|peer| peer.is_in(appointment.pair));
         is_peer && self.status.is_none_or(|status| status == appointment.status_at(now))
     }
 }

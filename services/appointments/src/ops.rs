@@ -3,11 +3,11 @@
 
 use chassis::{Context, KeyedMutex, Platform};
 use dynamo::{Claim, Idempotency, PageTokens};
-use kernel::{AppointmentId, Error, Kind, Page, Result, SessionId, Timestamp, UserId, Version};
+use kernel::{AppointmentId, Error, Kind, Page, Result, SessionId, TherapistId, Timestamp, UserId, Version};
 use outbox::{Mark, Outbox};
 use retry::Policy;
 
-use crate::model::{Appointment, Pair, Request, Reserved, SlotLookup, SlotQuery, Start, Wanted};
+use crate::model::{Appointment, Request, Reserved, SlotLookup, SlotQuery, Start, Wanted};
 use crate::policy::{self, Own, Permit, RequestPermit};
 use crate::slots::{Mapping, Sessions};
 use crate::store::{Added, Store, Written};
@@ -93,7 +93,7 @@ impl Ops {
         let _lock = self.request_locks.take(pair).await?;
         let query = SlotQuery { therapist, session, time: Some(date.instant()) };
         let (session, starts) = available(self.sessions.find(context, query).await?)?;
-        self.check_pending_requests(pair, session).await?;
+        self.check_pending_requests(asking, therapist, session).await?;
         let relation = self.mapping.record(context, therapist).await?;
         let asked = Appointment {
             id: AppointmentId::generate(&*self.platform.clock, &*self.platform.entropy),
@@ -107,7 +107,7 @@ impl Ops {
             version: Version::FIRST,
             mark: None,
         };
-        match self.store.add(&asked, claim).await? {
+        match self.store.add(asking.permit(), &asked, claim).await? {
             Added::Done => Ok(Some(asked)),
             Added::Replayed => Ok(None),
             // The client ended the relation concurrently.
@@ -119,8 +119,13 @@ impl Ops {
     }
 
     /// Refuses a second request for the session, and one above the limit of pending requests.
-    async fn check_pending_requests(&self, pair: Pair, session: SessionId) -> Result<()> {
-        let waiting = self.store.waiting(pair, self.now(), MAX_WAITING).await?;
+    async fn check_pending_requests(
+        &self,
+        asking: RequestPermit,
+        therapist: TherapistId,
+        session: SessionId,
+    ) -> Result<()> {
+        let waiting = self.store.waiting(asking, therapist, self.now(), MAX_WAITING).await?;
         if waiting.contains(&session) {
             return Err(error::request_pending());
         }
@@ -136,7 +141,7 @@ impl Ops {
         let query = SlotQuery { therapist: asked.pair.therapist, session: Some(asked.session), time: None };
         match self.sessions.find(context, query).await {
             Ok(SlotLookup::None | SlotLookup::Taken) => {
-                match self.step(policy::session(asked.session), asked.id, Action::Lost, None).await? {
+                match self.step(policy::session(asked.session).permit(), asked.id, Action::Lost, None).await? {
                     StepOutcome::Done(now) => Ok(now),
                     StepOutcome::Removed | StepOutcome::Refused(_) | StepOutcome::Absent => {
                         Err(error::no_appointment())
@@ -191,16 +196,16 @@ impl Ops {
             Reserved::Booked => self.accepted(context, permit, &asked).await,
             Reserved::Moved => Err(error::session_moved()),
             Reserved::Taken => {
-                self.step(policy::session(asked.session), id, Action::Lost, None).await?.into_result()?;
+                self.step(policy::session(asked.session).permit(), id, Action::Lost, None).await?.into_result()?;
                 Err(error::slot_taken())
             }
             Reserved::Gone => {
-                self.step(policy::session(asked.session), id, Action::Lost, None).await?.into_result()?;
+                self.step(policy::session(asked.session).permit(), id, Action::Lost, None).await?.into_result()?;
                 Err(error::session_gone())
             }
             // The deletion of the account removes the client's requests, but its event may not be handled here yet.
             Reserved::ClientEnded => {
-                let _gone = self.store.remove(&asked).await?;
+                let _gone = self.store.remove(permit, &asked).await?;
                 Err(error::no_appointment())
             }
         }
@@ -247,10 +252,10 @@ impl Ops {
             let (written, outcome) = match old.step(permit.actor(), action, self.now()) {
                 Step::Unchanged => return Ok(StepOutcome::Done(old)),
                 Step::Refused(refusal) => return Ok(StepOutcome::Refused(refusal)),
-                Step::Removed => (self.store.remove(&old).await, StepOutcome::Removed),
+                Step::Removed => (self.store.remove(permit, &old).await, StepOutcome::Removed),
                 Step::To(status) => {
                     let new = old.after(status, self.mark(status, action));
-                    (self.store.replace(&old, &new).await, StepOutcome::Done(new))
+                    (self.store.replace(permit, &old, &new).await, StepOutcome::Done(new))
                 }
             };
             match written {

@@ -3,28 +3,24 @@
 use kernel::{ClientId, Error, Person, Role, SessionId, TherapistId, UserId};
 
 use crate::error;
-use crate::model::{Appointment, Pair};
+use crate::model::{Appointment, Pair, Party};
 use crate::transition::{Action, Actor, Refusal, is_theirs};
 
 /// Permit for the appointments of a client, a therapist, a session, a pair or a deleted account.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Permit(Side);
+pub(crate) struct Permit(Scope);
 
 #[derive(Debug, Clone, Copy)]
-enum Side {
-    Client(ClientId),
-    Therapist(TherapistId),
+enum Scope {
+    Own(Party),
     Session(SessionId),
     Pair(Pair),
-    Ended(AccountDeletionPermit),
+    Ended(Party),
 }
 
 /// Permit to list the own appointments.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Own {
-    Client(ClientId),
-    Therapist(TherapistId),
-}
+pub(crate) struct Own(Party);
 
 /// Permit to request sessions as this client.
 #[derive(Debug, Clone, Copy)]
@@ -32,38 +28,41 @@ pub(crate) struct RequestPermit(ClientId);
 
 /// Permit to end every appointment of a deleted account.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum AccountDeletionPermit {
-    Client(ClientId),
-    Therapist(TherapistId),
-}
+pub(crate) struct AccountDeletionPermit(Party);
+
+/// Permit to apply what happens to a session to the appointments for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionPermit(SessionId);
 
 impl Permit {
     pub(crate) const fn actor(self) -> Actor {
         match self.0 {
-            Side::Client(_) => Actor::Client,
-            Side::Therapist(_) => Actor::Therapist,
-            Side::Session(_) | Side::Pair(_) | Side::Ended(_) => Actor::System,
+            Scope::Own(Party::Client(_)) => Actor::Client,
+            Scope::Own(Party::Therapist(_)) => Actor::Therapist,
+            Scope::Session(_) | Scope::Pair(_) | Scope::Ended(_) => Actor::System,
         }
     }
 
     /// Returns whether the permit is for this appointment.
     pub(crate) fn covers(self, appointment: &Appointment) -> bool {
-        let Pair { client, therapist } = appointment.pair;
         match self.0 {
-            Side::Client(id) | Side::Ended(AccountDeletionPermit::Client(id)) => id == client,
-            Side::Therapist(id) | Side::Ended(AccountDeletionPermit::Therapist(id)) => id == therapist,
-            Side::Session(id) => id == appointment.session,
-            Side::Pair(pair) => pair == appointment.pair,
+            Scope::Own(party) | Scope::Ended(party) => party.is_in(appointment.pair),
+            Scope::Session(id) => id == appointment.session,
+            Scope::Pair(pair) => pair == appointment.pair,
         }
     }
 }
 
 impl Own {
+    pub(crate) const fn party(self) -> Party {
+        self.0
+    }
+
     /// Returns the bytes of the caller's id.
     pub(crate) const fn caller(&self) -> &[u8; 16] {
-        match self {
-            Self::Client(id) => id.as_bytes(),
-            Self::Therapist(id) => id.as_bytes(),
+        match &self.0 {
+            Party::Client(id) => id.as_bytes(),
+            Party::Therapist(id) => id.as_bytes(),
         }
     }
 }
@@ -76,34 +75,45 @@ impl RequestPermit {
 
     /// Returns the permit for the client's own appointments.
     pub(crate) const fn permit(self) -> Permit {
-        Permit(Side::Client(self.0))
+        Permit(Scope::Own(Party::Client(self.0)))
     }
 }
 
 impl AccountDeletionPermit {
     /// Returns the permit of the service that handles the event of the deletion.
     pub(crate) fn of(role: Role, id: UserId) -> Self {
-        match role {
-            Role::Client => Self::Client(id.into()),
-            Role::Therapist => Self::Therapist(id.into()),
-        }
+        Self(Party::of(role, id))
+    }
+
+    pub(crate) const fn party(self) -> Party {
+        self.0
     }
 
     pub(crate) fn id(self) -> UserId {
-        match self {
-            Self::Client(id) => id.into(),
-            Self::Therapist(id) => id.into(),
+        match self.0 {
+            Party::Client(id) => id.into(),
+            Party::Therapist(id) => id.into(),
         }
     }
 
     pub(crate) const fn permit(self) -> Permit {
-        Permit(Side::Ended(self))
+        Permit(Scope::Ended(self.0))
+    }
+}
+
+impl SessionPermit {
+    pub(crate) const fn id(self) -> SessionId {
+        self.0
+    }
+
+    pub(crate) const fn permit(self) -> Permit {
+        Permit(Scope::Session(self.0))
     }
 }
 
 /// Returns the permit of a session's events for the appointments of that session.
-pub(crate) const fn session(id: SessionId) -> Permit {
-    Permit(Side::Session(id))
+pub(crate) const fn session(id: SessionId) -> SessionPermit {
+    SessionPermit(id)
 }
 
 /// Permit to withdraw the requests that a client made before ending the relation with a therapist.
@@ -116,7 +126,7 @@ impl Withdrawal {
     }
 
     pub(crate) const fn permit(self) -> Permit {
-        Permit(Side::Pair(self.0))
+        Permit(Scope::Pair(self.0))
     }
 }
 
@@ -127,10 +137,7 @@ pub(crate) const fn withdrawal(pair: Pair) -> Withdrawal {
 
 /// Returns the person's permit to read the own appointments.
 pub(crate) fn read(person: Person) -> Permit {
-    Permit(match person.role {
-        Role::Client => Side::Client(person.user_id.into()),
-        Role::Therapist => Side::Therapist(person.user_id.into()),
-    })
+    Permit(Scope::Own(Party::of(person.role, person.user_id)))
 }
 
 /// Returns the person's permit for an action on the own appointments.
@@ -156,10 +163,7 @@ pub(crate) fn ask(person: Person, client_id: &str) -> Result<RequestPermit, Erro
 
 /// Returns the person's permit to list the own appointments.
 pub(crate) fn own(person: Person) -> Own {
-    match person.role {
-        Role::Client => Own::Client(person.user_id.into()),
-        Role::Therapist => Own::Therapist(person.user_id.into()),
-    }
+    Own(Party::of(person.role, person.user_id))
 }
 
 /// Returns the person's permit to list the own appointments, under the ids of the request if it has any.
@@ -218,8 +222,8 @@ mod tests {
             (read(person(Role::Therapist, 2)), Actor::Therapist, true),
             (read(person(Role::Therapist, 1)), Actor::Therapist, false),
             (read(person(Role::Therapist, 7)), Actor::Therapist, false),
-            (session(SessionId::from_bytes([3; 16])), Actor::System, true),
-            (session(SessionId::from_bytes([7; 16])), Actor::System, false),
+            (session(SessionId::from_bytes([3; 16])).permit(), Actor::System, true),
+            (session(SessionId::from_bytes([7; 16])).permit(), Actor::System, false),
             (withdrawal(appointment().pair).permit(), Actor::System, true),
             (
                 withdrawal(Pair { client: ClientId::from_bytes([7; 16]), ..appointment().pair }).permit(),

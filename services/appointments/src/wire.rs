@@ -8,7 +8,7 @@ use proto::events::v1 as events;
 
 use crate::error;
 use crate::model::{
-    AccountEnded, Appointment, Booked, Event, Pair, Peer, RelationEnded, Request, Start, Wanted, Withdrawn,
+    AccountEnded, Appointment, Booked, Event, Pair, Party, RelationEnded, Request, Start, Wanted, Withdrawn,
 };
 use crate::transition::{Action, Status};
 
@@ -81,8 +81,8 @@ pub(crate) fn wanted(role: Role, request: pb::ListAppointmentsRequest) -> Result
     let pb::ListAppointmentsRequest { client_id, therapist_id, status, page_size, page_token: token } = request;
     let mut bad = Violations::default();
     let peer = match role {
-        Role::Client => optional(&mut bad, "therapistId", &therapist_id).map(Peer::Therapist),
-        Role::Therapist => optional(&mut bad, "clientId", &client_id).map(Peer::Client),
+        Role::Client => optional(&mut bad, "therapistId", &therapist_id).map(Party::Therapist),
+        Role::Therapist => optional(&mut bad, "clientId", &client_id).map(Party::Client),
     };
     let status = match Shown::try_from(status) {
         Ok(Shown::Unspecified) => None,

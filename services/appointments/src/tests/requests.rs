@@ -178,7 +178,10 @@ async fn deleted_account_blocks_requests(engine: Engine) {
         )
         .await
         .unwrap();
-    assert_eq!(world.ops.store.add(&fresh(&asked), None).await.unwrap(), Added::Ended(client.into()));
+    assert_eq!(
+        world.ops.store.add(as_client(&asked), &fresh(&asked), None).await.unwrap(),
+        Added::Ended(client.into())
+    );
     assert_eq!(reason(&world.ask(client, slot).await), "ACCOUNT_ENDED");
     let other = world.asked(slot).await;
     world
@@ -190,6 +193,9 @@ async fn deleted_account_blocks_requests(engine: Engine) {
         )
         .await
         .unwrap();
-    assert_eq!(world.ops.store.add(&fresh(&other), None).await.unwrap(), Added::Ended(world.therapist.into()));
+    assert_eq!(
+        world.ops.store.add(as_client(&other), &fresh(&other), None).await.unwrap(),
+        Added::Ended(world.therapist.into())
+    );
     assert_eq!(reason(&world.ask(world.user().into(), slot).await), "NOT_FOUND");
 }
