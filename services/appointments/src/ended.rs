@@ -4,7 +4,7 @@ use chassis::Context;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kernel::{AppointmentId, Result, Timestamp};
 
-use crate::model::Appointment;
+use crate::model::{Appointment, Party};
 use crate::ops::Ops;
 use crate::policy::AccountDeletionPermit;
 use crate::store::Written;
@@ -54,20 +54,26 @@ impl Ops {
         id: AppointmentId,
     ) -> Result<bool> {
         let Some(old) = self.store.read(permit.permit(), id).await? else { return Ok(false) };
-        match permit {
-            AccountDeletionPermit::Client(_) => self.remove(context, &old, at).await.map(|()| true),
-            AccountDeletionPermit::Therapist(_) => self.close(permit, &old, at).await,
+        match permit.party() {
+            Party::Client(_) => self.remove(context, permit, &old, at).await.map(|()| true),
+            Party::Therapist(_) => self.close(permit, &old, at).await,
         }
     }
 
     /// Releases the slot, if it has one that can still be booked, and removes the appointment. After a concurrent
     /// change the next pass finds it again.
-    async fn remove(&self, context: &Context, old: &Appointment, at: Timestamp) -> Result<()> {
+    async fn remove(
+        &self,
+        context: &Context,
+        permit: AccountDeletionPermit,
+        old: &Appointment,
+        at: Timestamp,
+    ) -> Result<()> {
         let holds = old.stored_status == StoredStatus::Accepted && !old.has_begun(at);
         if holds || old.mark.is_some() {
             self.release_slot(context, old.session, old.id).await?;
         }
-        match self.store.remove(old).await? {
+        match self.store.remove(permit.permit(), old).await? {
             Written::Done | Written::Conflict => Ok(()),
         }
     }

@@ -17,7 +17,8 @@ use crate::transition::StoredStatus;
 const MAX_CLIENTS: usize = 200;
 
 impl Ops {
-    /// Returns the clients among these with a pending request to this therapist, or an appointment that is not over.
+    /// Returns the clients among these with a pending request to this therapist, or an appointment that is not over;
+    /// none for a client who asks.
     ///
     /// Open appointments are read consistently. Sessions is asked only for the ends of sessions that began less than a
     /// day ago, because no session lasts a day.
@@ -49,6 +50,23 @@ impl Ops {
     }
 }
 
+impl Services {
+    async fn filter_clients(
+        &self,
+        context: &Context,
+        request: pb::FilterClientsWithOpenAppointmentRequest,
+    ) -> Outcome<BTreeSet<ClientId>> {
+        let own = policy::own(context.person()?);
+        let pb::FilterClientsWithOpenAppointmentRequest { client_ids } = request;
+        if client_ids.len() > MAX_CLIENTS {
+            return Err(Error::invalid("clientIds", "must be 200 at most"));
+        }
+        // An invalid id belongs to no client.
+        let clients = client_ids.iter().filter_map(|id| id.parse().ok()).collect();
+        self.0.with_open(context, own, clients).await
+    }
+}
+
 #[tonic::async_trait]
 impl AppointmentFactsService for Services {
     async fn filter_clients_with_open_appointment(
@@ -56,17 +74,7 @@ impl AppointmentFactsService for Services {
         request: Request<pb::FilterClientsWithOpenAppointmentRequest>,
     ) -> Result<Response<pb::FilterClientsWithOpenAppointmentResponse>, Status> {
         let context = Context::of(&request);
-        let person = context.person().map_err(to_status)?;
-        let pb::FilterClientsWithOpenAppointmentRequest { client_ids } = request.into_inner();
-        if client_ids.len() > MAX_CLIENTS {
-            return Err(to_status(Error::invalid("clientIds", "must be 200 at most")));
-        }
-        // An invalid id belongs to no client.
-        let clients: BTreeSet<_> = client_ids.iter().filter_map(|id| id.parse().ok()).collect();
-        let open = match policy::own(person) {
-            own @ Own::Therapist(_) => self.0.with_open(&context, own, clients).await.map_err(to_status)?,
-            Own::Client(_) => BTreeSet::new(),
-        };
+        let open = self.filter_clients(&context, request.into_inner()).await.map_err(to_status)?;
         let client_ids = open.iter().map(ClientId::to_string).collect();
         Ok(Response::new(pb::FilterClientsWithOpenAppointmentResponse { client_ids }))
     }

@@ -1,6 +1,7 @@
 //! appointments: requests of clients for sessions, from the request to its end.
 
 mod ended;
+mod error;
 mod facts;
 mod list;
 mod model;

@@ -1,9 +1,11 @@
-//! Defines the appointment and its rules in time.
+//! Defines the appointment and its rules in time, and the requests, queries and events that the use cases take.
 
-use kernel::{AppointmentId, ClientId, OffsetDateTime, SessionId, TherapistId, Timestamp, Version};
+use kernel::{
+    AppointmentId, ClientId, OffsetDateTime, PageSize, Role, SessionId, TherapistId, Timestamp, UserId, Version,
+};
 use outbox::Mark;
 use proto::events::v1::event::Kind;
-use proto::events::v1::{AppointmentRevoked, Event};
+use proto::events::v1::{self as events, AppointmentRevoked};
 
 use crate::transition::{self, Action, Actor, Refusal, Status, Step, StoredStatus};
 
@@ -27,6 +29,30 @@ impl Start {
 pub(crate) struct Pair {
     pub(crate) client: ClientId,
     pub(crate) therapist: TherapistId,
+}
+
+/// One member of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Party {
+    Client(ClientId),
+    Therapist(TherapistId),
+}
+
+impl Party {
+    /// Returns the party that an account of this role can be.
+    pub(crate) fn of(role: Role, id: UserId) -> Self {
+        match role {
+            Role::Client => Self::Client(id.into()),
+            Role::Therapist => Self::Therapist(id.into()),
+        }
+    }
+
+    pub(crate) fn is_in(self, pair: Pair) -> bool {
+        match self {
+            Self::Client(id) => id == pair.client,
+            Self::Therapist(id) => id == pair.therapist,
+        }
+    }
 }
 
 /// One appointment.
@@ -76,9 +102,121 @@ impl Appointment {
         Self { stored_status, mark, version: self.version.next(), ..self.clone() }
     }
 
+    /// Returns the booking of its session for it.
+    pub(crate) const fn booked(&self) -> Booked {
+        let Self { id, pair, session, date, starts, .. } = *self;
+        Booked { session, appointment: id, pair, starts, date, unasked: false }
+    }
+
     /// Returns the event to deliver, if one is pending.
-    pub(crate) fn event(&self) -> Option<Event> {
+    pub(crate) fn event(&self) -> Option<events::Event> {
         let revoked = AppointmentRevoked { appointment_id: self.id.to_string(), session_id: self.session.to_string() };
         self.mark.map(|mark| mark.event(Kind::AppointmentRevoked(revoked)))
     }
+}
+
+/// Request of a client for an appointment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request {
+    pub(crate) therapist: TherapistId,
+    pub(crate) date: OffsetDateTime,
+    pub(crate) session: Option<SessionId>,
+}
+
+/// Requested page and filters of a list.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    /// Filter by the other member of the pair.
+    pub(crate) peer: Option<Party>,
+    pub(crate) status: Option<Status>,
+    pub(crate) size: PageSize,
+    /// Page token; empty for the first page.
+    pub(crate) token: String,
+}
+
+impl Wanted {
+    /// Returns whether the filters admit an appointment.
+    pub(crate) fn admits(&self, appointment: &Appointment, now: Timestamp) -> bool {
+        let is_peer = self.peer.is_none_or(|peer| peer.is_in(appointment.pair));
+        is_peer && self.status.is_none_or(|status| status == appointment.status_at(now))
+    }
+}
+
+/// Query for a slot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SlotQuery {
+    pub(crate) therapist: TherapistId,
+    /// If `None`, the therapist's session at the time.
+    pub(crate) session: Option<SessionId>,
+    /// If `None`, the session at any time.
+    pub(crate) time: Option<Timestamp>,
+}
+
+/// Result of a query for a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SlotLookup {
+    Available(SessionId, Start),
+    None,
+    Taken,
+    Past,
+    OtherTime,
+    Ambiguous,
+}
+
+/// Outcome of reserving a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reserved {
+    Booked,
+    Taken,
+    Gone,
+    Moved,
+    ClientEnded,
+}
+
+/// Booking of a session for an appointment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Booked {
+    pub(crate) session: SessionId,
+    pub(crate) appointment: AppointmentId,
+    pub(crate) pair: Pair,
+    pub(crate) starts: Start,
+    pub(crate) date: OffsetDateTime,
+    /// True if the client did not ask: then the appointment is created.
+    pub(crate) unasked: bool,
+}
+
+/// Withdrawal of a session by its therapist.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Withdrawn {
+    pub(crate) session: SessionId,
+    /// Appointment that the session was booked for.
+    pub(crate) appointment: Option<AppointmentId>,
+    /// True if the session can still be requested.
+    pub(crate) available: bool,
+}
+
+/// Deletion of an account.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AccountEnded {
+    pub(crate) role: Role,
+    pub(crate) user: UserId,
+    /// Time of the deletion, if the event has one.
+    pub(crate) at: Option<Timestamp>,
+}
+
+/// End of a relation, by its client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RelationEnded {
+    pub(crate) pair: Pair,
+    /// Version of the relation after the ending.
+    pub(crate) version: u32,
+}
+
+/// An event that concerns appointments.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Event {
+    AccountEnded(AccountEnded),
+    Booked(Booked),
+    Withdrawn(Withdrawn),
+    RelationEnded(RelationEnded),
 }

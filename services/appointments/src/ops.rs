@@ -3,17 +3,16 @@
 
 use chassis::{Context, KeyedMutex, Platform};
 use dynamo::{Claim, Idempotency, PageTokens};
-use kernel::{AppointmentId, Error, Kind, Page, Result, SessionId, Timestamp, UserId, Version};
+use kernel::{AppointmentId, Error, Kind, Page, Result, SessionId, TherapistId, Timestamp, UserId, Version};
 use outbox::{Mark, Outbox};
 use retry::Policy;
 
-use crate::list::{self, Wanted};
-use crate::model::{Appointment, Pair, Start};
+use crate::model::{Appointment, Request, Reserved, SlotLookup, SlotQuery, Start, Wanted};
 use crate::policy::{self, Own, Permit, RequestPermit};
-use crate::slots::{Mapping, Reserved, Sessions, SlotLookup, SlotQuery, account_ended, no_session};
+use crate::slots::{Mapping, Sessions};
 use crate::store::{Added, Store, Written};
 use crate::transition::{self, Action, Refusal, Step, StoredStatus};
-use crate::wire::Request;
+use crate::{error, list};
 
 /// Maximum pending requests of a client to one therapist.
 const MAX_WAITING: u16 = 5;
@@ -51,7 +50,7 @@ impl Ops {
 
     /// Returns one appointment.
     pub(crate) async fn get(&self, permit: Permit, id: AppointmentId) -> Result<Appointment> {
-        self.store.read(permit, id).await?.ok_or_else(no_appointment)
+        self.store.read(permit, id).await?.ok_or_else(error::no_appointment)
     }
 
     /// Returns a page of the own appointments.
@@ -72,7 +71,7 @@ impl Ops {
         }
         match self.ask(context, asking, request, claim).await {
             Ok(Some(asked)) => self.recheck_slot(context, asked).await,
-            Ok(None) => self.replayed(asking, claim).await?.ok_or_else(no_appointment),
+            Ok(None) => self.replayed(asking, claim).await?.ok_or_else(error::no_appointment),
             // The cause may be this very request, sent twice concurrently.
             Err(refused) => match self.replayed(asking, claim).await {
                 Ok(Some(there)) => Ok(there),
@@ -94,7 +93,7 @@ impl Ops {
         let _lock = self.request_locks.take(pair).await?;
         let query = SlotQuery { therapist, session, time: Some(date.instant()) };
         let (session, starts) = available(self.sessions.find(context, query).await?)?;
-        self.check_pending_requests(pair, session).await?;
+        self.check_pending_requests(asking, therapist, session).await?;
         let relation = self.mapping.record(context, therapist).await?;
         let asked = Appointment {
             id: AppointmentId::generate(&*self.platform.clock, &*self.platform.entropy),
@@ -108,27 +107,30 @@ impl Ops {
             version: Version::FIRST,
             mark: None,
         };
-        match self.store.add(&asked, claim).await? {
+        match self.store.add(asking.permit(), &asked, claim).await? {
             Added::Done => Ok(Some(asked)),
             Added::Replayed => Ok(None),
             // The client ended the relation concurrently.
-            Added::Withdrawn => Err(contended()),
+            Added::Withdrawn => Err(error::contended()),
             Added::Exists => Err(Error::internal("a new appointment has an id that was given before")),
-            Added::Ended(user) if user == UserId::from(pair.client) => Err(account_ended()),
-            Added::Ended(_) => Err(no_session()),
+            Added::Ended(user) if user == UserId::from(pair.client) => Err(error::account_ended()),
+            Added::Ended(_) => Err(error::no_session()),
         }
     }
 
     /// Refuses a second request for the session, and one above the limit of pending requests.
-    async fn check_pending_requests(&self, pair: Pair, session: SessionId) -> Result<()> {
-        let waiting = self.store.waiting(pair, self.now(), MAX_WAITING).await?;
+    async fn check_pending_requests(
+        &self,
+        asking: RequestPermit,
+        therapist: TherapistId,
+        session: SessionId,
+    ) -> Result<()> {
+        let waiting = self.store.waiting(asking, therapist, self.now(), MAX_WAITING).await?;
         if waiting.contains(&session) {
-            let message = "you have asked for this session already: wait for the therapist's answer";
-            return Err(Error::new(Kind::AlreadyExists, "REQUEST_PENDING", message));
+            return Err(error::request_pending());
         }
         if waiting.len() >= usize::from(MAX_WAITING) {
-            let message = "five of your requests wait for this therapist's answer: wait, or take one back";
-            return Err(Error::new(Kind::ResourceExhausted, "TOO_MANY_REQUESTS_PENDING", message));
+            return Err(error::too_many_requests_pending());
         }
         Ok(())
     }
@@ -139,9 +141,11 @@ impl Ops {
         let query = SlotQuery { therapist: asked.pair.therapist, session: Some(asked.session), time: None };
         match self.sessions.find(context, query).await {
             Ok(SlotLookup::None | SlotLookup::Taken) => {
-                match self.step(policy::session(asked.session), asked.id, Action::Lost, None).await? {
+                match self.step(policy::session(asked.session).permit(), asked.id, Action::Lost, None).await? {
                     StepOutcome::Done(now) => Ok(now),
-                    StepOutcome::Removed | StepOutcome::Refused(_) | StepOutcome::Absent => Err(no_appointment()),
+                    StepOutcome::Removed | StepOutcome::Refused(_) | StepOutcome::Absent => {
+                        Err(error::no_appointment())
+                    }
                 }
             }
             Ok(SlotLookup::Available(..) | SlotLookup::Past | SlotLookup::OtherTime | SlotLookup::Ambiguous) => {
@@ -190,24 +194,19 @@ impl Ops {
         }
         match self.sessions.reserve(context, &asked).await? {
             Reserved::Booked => self.accepted(context, permit, &asked).await,
-            Reserved::Moved => {
-                let message = "the session starts at another time now: the client has to ask for it again";
-                Err(Error::new(Kind::FailedPrecondition, "SESSION_MOVED", message))
-            }
+            Reserved::Moved => Err(error::session_moved()),
             Reserved::Taken => {
-                self.step(policy::session(asked.session), id, Action::Lost, None).await?.into_result()?;
-                let message = "another client has the session: this request is REJECTED";
-                Err(Error::new(Kind::AlreadyExists, "SLOT_TAKEN", message))
+                self.step(policy::session(asked.session).permit(), id, Action::Lost, None).await?.into_result()?;
+                Err(error::slot_taken())
             }
             Reserved::Gone => {
-                self.step(policy::session(asked.session), id, Action::Lost, None).await?.into_result()?;
-                let message = "the session does not take place: this request is REJECTED";
-                Err(Error::new(Kind::FailedPrecondition, "SESSION_GONE", message))
+                self.step(policy::session(asked.session).permit(), id, Action::Lost, None).await?.into_result()?;
+                Err(error::session_gone())
             }
             // The deletion of the account removes the client's requests, but its event may not be handled here yet.
             Reserved::ClientEnded => {
-                let _gone = self.store.remove(&asked).await?;
-                Err(no_appointment())
+                let _gone = self.store.remove(permit, &asked).await?;
+                Err(error::no_appointment())
             }
         }
     }
@@ -222,7 +221,7 @@ impl Ops {
         match transition::step(permit.actor(), Action::Accept, now.status_at(self.now())) {
             Step::Refused(refusal) => Err(refusal.into_error()),
             Step::Unchanged | Step::Removed => Ok(now),
-            Step::To(_) => Err(contended()),
+            Step::To(_) => Err(error::contended()),
         }
     }
 
@@ -253,10 +252,10 @@ impl Ops {
             let (written, outcome) = match old.step(permit.actor(), action, self.now()) {
                 Step::Unchanged => return Ok(StepOutcome::Done(old)),
                 Step::Refused(refusal) => return Ok(StepOutcome::Refused(refusal)),
-                Step::Removed => (self.store.remove(&old).await, StepOutcome::Removed),
+                Step::Removed => (self.store.remove(permit, &old).await, StepOutcome::Removed),
                 Step::To(status) => {
                     let new = old.after(status, self.mark(status, action));
-                    (self.store.replace(&old, &new).await, StepOutcome::Done(new))
+                    (self.store.replace(permit, &old, &new).await, StepOutcome::Done(new))
                 }
             };
             match written {
@@ -267,7 +266,7 @@ impl Ops {
                 Err(error) => return Err(error),
             }
         }
-        Err(contended())
+        Err(error::contended())
     }
 
     /// Returns the outbox mark of a revocation that sessions does not know of. Sessions handles the deletion of an
@@ -292,7 +291,7 @@ impl StepOutcome {
         match self {
             Self::Done(now) => Ok(now),
             Self::Refused(refusal) => Err(refusal.into_error()),
-            Self::Removed | Self::Absent => Err(no_appointment()),
+            Self::Removed | Self::Absent => Err(error::no_appointment()),
         }
     }
 }
@@ -301,25 +300,10 @@ impl StepOutcome {
 fn available(lookup: SlotLookup) -> Result<(SessionId, Start)> {
     match lookup {
         SlotLookup::Available(session, start) => Ok((session, start)),
-        SlotLookup::None => Err(no_session()),
-        SlotLookup::Taken => {
-            Err(Error::new(Kind::AlreadyExists, "SLOT_TAKEN", "the session is booked: choose another one"))
-        }
-        SlotLookup::Past => {
-            Err(Error::new(Kind::FailedPrecondition, "SESSION_OVER", "the session has begun: choose another one"))
-        }
-        SlotLookup::OtherTime => Err(Error::invalid("appointmentDate", "must be a time of the session")),
-        SlotLookup::Ambiguous => {
-            Err(Error::invalid("sessionId", "is required: more than one session is meant by the time"))
-        }
+        SlotLookup::None => Err(error::no_session()),
+        SlotLookup::Taken => Err(error::session_booked()),
+        SlotLookup::Past => Err(error::session_over()),
+        SlotLookup::OtherTime => Err(error::not_a_time_of_session()),
+        SlotLookup::Ambiguous => Err(error::ambiguous_session()),
     }
-}
-
-fn no_appointment() -> Error {
-    Error::not_found("appointment")
-}
-
-fn contended() -> Error {
-    let message = "somebody else is changing the same appointment right now; repeat the request";
-    Error::new(Kind::Aborted, "CONFLICT", message)
 }

@@ -1,29 +1,26 @@
 //! Authorization for appointments. Pure: the store requires permits, which only this module creates.
 
-use kernel::{ClientId, Error, Kind, Person, Role, SessionId, TherapistId, UserId};
+use kernel::{ClientId, Error, Person, Role, SessionId, TherapistId, UserId};
 
-use crate::model::{Appointment, Pair};
+use crate::error;
+use crate::model::{Appointment, Pair, Party};
 use crate::transition::{Action, Actor, Refusal, is_theirs};
 
 /// Permit for the appointments of a client, a therapist, a session, a pair or a deleted account.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Permit(Side);
+pub(crate) struct Permit(Scope);
 
 #[derive(Debug, Clone, Copy)]
-enum Side {
-    Client(ClientId),
-    Therapist(TherapistId),
+enum Scope {
+    Own(Party),
     Session(SessionId),
     Pair(Pair),
-    Ended(AccountDeletionPermit),
+    Ended(Party),
 }
 
 /// Permit to list the own appointments.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Own {
-    Client(ClientId),
-    Therapist(TherapistId),
-}
+pub(crate) struct Own(Party);
 
 /// Permit to request sessions as this client.
 #[derive(Debug, Clone, Copy)]
@@ -31,38 +28,41 @@ pub(crate) struct RequestPermit(ClientId);
 
 /// Permit to end every appointment of a deleted account.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum AccountDeletionPermit {
-    Client(ClientId),
-    Therapist(TherapistId),
-}
+pub(crate) struct AccountDeletionPermit(Party);
+
+/// Permit to apply what happens to a session to the appointments for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionPermit(SessionId);
 
 impl Permit {
     pub(crate) const fn actor(self) -> Actor {
         match self.0 {
-            Side::Client(_) => Actor::Client,
-            Side::Therapist(_) => Actor::Therapist,
-            Side::Session(_) | Side::Pair(_) | Side::Ended(_) => Actor::System,
+            Scope::Own(Party::Client(_)) => Actor::Client,
+            Scope::Own(Party::Therapist(_)) => Actor::Therapist,
+            Scope::Session(_) | Scope::Pair(_) | Scope::Ended(_) => Actor::System,
         }
     }
 
     /// Returns whether the permit is for this appointment.
     pub(crate) fn covers(self, appointment: &Appointment) -> bool {
-        let Pair { client, therapist } = appointment.pair;
         match self.0 {
-            Side::Client(id) | Side::Ended(AccountDeletionPermit::Client(id)) => id == client,
-            Side::Therapist(id) | Side::Ended(AccountDeletionPermit::Therapist(id)) => id == therapist,
-            Side::Session(id) => id == appointment.session,
-            Side::Pair(pair) => pair == appointment.pair,
+            Scope::Own(party) | Scope::Ended(party) => party.is_in(appointment.pair),
+            Scope::Session(id) => id == appointment.session,
+            Scope::Pair(pair) => pair == appointment.pair,
         }
     }
 }
 
 impl Own {
+    pub(crate) const fn party(self) -> Party {
+        self.0
+    }
+
     /// Returns the bytes of the caller's id.
     pub(crate) const fn caller(&self) -> &[u8; 16] {
-        match self {
-            Self::Client(id) => id.as_bytes(),
-            Self::Therapist(id) => id.as_bytes(),
+        match &self.0 {
+            Party::Client(id) => id.as_bytes(),
+            Party::Therapist(id) => id.as_bytes(),
         }
     }
 }
@@ -75,34 +75,45 @@ impl RequestPermit {
 
     /// Returns the permit for the client's own appointments.
     pub(crate) const fn permit(self) -> Permit {
-        Permit(Side::Client(self.0))
+        Permit(Scope::Own(Party::Client(self.0)))
     }
 }
 
 impl AccountDeletionPermit {
     /// Returns the permit of the service that handles the event of the deletion.
     pub(crate) fn of(role: Role, id: UserId) -> Self {
-        match role {
-            Role::Client => Self::Client(id.into()),
-            Role::Therapist => Self::Therapist(id.into()),
-        }
+        Self(Party::of(role, id))
+    }
+
+    pub(crate) const fn party(self) -> Party {
+        self.0
     }
 
     pub(crate) fn id(self) -> UserId {
-        match self {
-            Self::Client(id) => id.into(),
-            Self::Therapist(id) => id.into(),
+        match self.0 {
+            Party::Client(id) => id.into(),
+            Party::Therapist(id) => id.into(),
         }
     }
 
     pub(crate) const fn permit(self) -> Permit {
-        Permit(Side::Ended(self))
+        Permit(Scope::Ended(self.0))
+    }
+}
+
+impl SessionPermit {
+    pub(crate) const fn id(self) -> SessionId {
+        self.0
+    }
+
+    pub(crate) const fn permit(self) -> Permit {
+        Permit(Scope::Session(self.0))
     }
 }
 
 /// Returns the permit of a session's events for the appointments of that session.
-pub(crate) const fn session(id: SessionId) -> Permit {
-    Permit(Side::Session(id))
+pub(crate) const fn session(id: SessionId) -> SessionPermit {
+    SessionPermit(id)
 }
 
 /// Permit to withdraw the requests that a client made before ending the relation with a therapist.
@@ -115,7 +126,7 @@ impl Withdrawal {
     }
 
     pub(crate) const fn permit(self) -> Permit {
-        Permit(Side::Pair(self.0))
+        Permit(Scope::Pair(self.0))
     }
 }
 
@@ -126,10 +137,7 @@ pub(crate) const fn withdrawal(pair: Pair) -> Withdrawal {
 
 /// Returns the person's permit to read the own appointments.
 pub(crate) fn read(person: Person) -> Permit {
-    Permit(match person.role {
-        Role::Client => Side::Client(person.user_id.into()),
-        Role::Therapist => Side::Therapist(person.user_id.into()),
-    })
+    Permit(Scope::Own(Party::of(person.role, person.user_id)))
 }
 
 /// Returns the person's permit for an action on the own appointments.
@@ -148,19 +156,14 @@ pub(crate) fn act(person: Person, action: Action) -> Result<Permit, Error> {
 pub(crate) fn ask(person: Person, client_id: &str) -> Result<RequestPermit, Error> {
     match person.role {
         Role::Client if is_own(person, client_id) => Ok(RequestPermit(person.user_id.into())),
-        Role::Client => Err(not_yours("clientId")),
-        Role::Therapist => {
-            Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients ask for appointments"))
-        }
+        Role::Client => Err(error::not_your_account("clientId")),
+        Role::Therapist => Err(error::only_clients()),
     }
 }
 
 /// Returns the person's permit to list the own appointments.
 pub(crate) fn own(person: Person) -> Own {
-    match person.role {
-        Role::Client => Own::Client(person.user_id.into()),
-        Role::Therapist => Own::Therapist(person.user_id.into()),
-    }
+    Own(Party::of(person.role, person.user_id))
 }
 
 /// Returns the person's permit to list the own appointments, under the ids of the request if it has any.
@@ -170,19 +173,14 @@ pub(crate) fn own(person: Person) -> Own {
 pub(crate) fn list(person: Person, client_id: &str, therapist_id: &str) -> Result<Own, Error> {
     match person.role {
         Role::Client if is_own(person, client_id) => Ok(own(person)),
-        Role::Client => Err(not_yours("clientId")),
+        Role::Client => Err(error::not_your_account("clientId")),
         Role::Therapist if is_own(person, therapist_id) => Ok(own(person)),
-        Role::Therapist => Err(not_yours("therapistId")),
+        Role::Therapist => Err(error::not_your_account("therapistId")),
     }
 }
 
 fn is_own(person: Person, id: &str) -> bool {
     id.is_empty() || id.parse::<UserId>() == Ok(person.user_id)
-}
-
-fn not_yours(field: &'static str) -> Error {
-    let message = format!("{field}: you may do this with your own account only");
-    Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", message)
 }
 
 #[cfg(test)]
@@ -224,8 +222,8 @@ mod tests {
             (read(person(Role::Therapist, 2)), Actor::Therapist, true),
             (read(person(Role::Therapist, 1)), Actor::Therapist, false),
             (read(person(Role::Therapist, 7)), Actor::Therapist, false),
-            (session(SessionId::from_bytes([3; 16])), Actor::System, true),
-            (session(SessionId::from_bytes([7; 16])), Actor::System, false),
+            (session(SessionId::from_bytes([3; 16])).permit(), Actor::System, true),
+            (session(SessionId::from_bytes([7; 16])).permit(), Actor::System, false),
             (withdrawal(appointment().pair).permit(), Actor::System, true),
             (
                 withdrawal(Pair { client: ClientId::from_bytes([7; 16]), ..appointment().pair }).permit(),

@@ -9,14 +9,14 @@ use std::time::Duration;
 use chassis::Context;
 use dynamo::Item;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use kernel::{AppointmentId, Kind, OffsetDateTime, Result, SessionId, Version};
+use kernel::{AppointmentId, Kind, Result, SessionId, Version};
 use outbox::Events;
 use proto::events::v1::Event;
 use tokio::time::Instant;
 
-use crate::model::{Appointment, Pair, Start};
+use crate::model::{Appointment, Booked, Withdrawn};
 use crate::ops::{Ops, StepOutcome};
-use crate::policy;
+use crate::policy::{self, SessionPermit};
 use crate::store::{Added, key};
 use crate::transition::{Action, StoredStatus};
 
@@ -24,28 +24,6 @@ use crate::transition::{Action, StoredStatus};
 const MAX_CONCURRENT: usize = 8;
 /// Timeout of delivering a stored event to sessions while the caller waits. After it, recovery delivers the event.
 const TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Booking of a session for an appointment.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Booked {
-    pub(crate) session: SessionId,
-    pub(crate) appointment: AppointmentId,
-    pub(crate) pair: Pair,
-    pub(crate) starts: Start,
-    pub(crate) date: OffsetDateTime,
-    /// True if the client did not ask: then the appointment is created.
-    pub(crate) unasked: bool,
-}
-
-/// Withdrawal of a session by its therapist.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Withdrawn {
-    pub(crate) session: SessionId,
-    /// Appointment that the session was booked for.
-    pub(crate) appointment: Option<AppointmentId>,
-    /// True if the session can still be requested.
-    pub(crate) available: bool,
-}
 
 /// Source of the pending events of the table.
 pub(crate) struct Revocations;
@@ -56,25 +34,17 @@ impl Events for Revocations {
     }
 }
 
-impl Appointment {
-    /// Returns the booking of its session for it.
-    pub(crate) const fn booked(&self) -> Booked {
-        let Self { id, pair, session, date, starts, .. } = *self;
-        Booked { session, appointment: id, pair, starts, date, unasked: false }
-    }
-}
-
 impl Ops {
     /// Accepts the appointment that a session is booked for and rejects the other requests, or releases the slot.
     /// Idempotent.
     pub(crate) async fn apply_booking(&self, context: &Context, booked: &Booked) -> Result<()> {
         let Booked { session, appointment, unasked, .. } = *booked;
         let permit = policy::session(session);
-        if unasked && !self.create_unasked(booked).await? {
+        if unasked && !self.create_unasked(permit, booked).await? {
             return self.release_slot(context, session, appointment).await;
         }
-        match self.step(permit, appointment, Action::Booked, None).await? {
-            StepOutcome::Done(_) => self.reject_waiting(session).await,
+        match self.step(permit.permit(), appointment, Action::Booked, None).await? {
+            StepOutcome::Done(_) => self.reject_waiting(permit).await,
             StepOutcome::Refused(_) | StepOutcome::Absent | StepOutcome::Removed => {
                 self.release_slot(context, session, appointment).await
             }
@@ -83,7 +53,7 @@ impl Ops {
 
     /// Creates the appointment of a booking that the client did not ask for, unless it was created before. Returns
     /// whether it exists: a deleted account gets no new appointment.
-    async fn create_unasked(&self, booked: &Booked) -> Result<bool> {
+    async fn create_unasked(&self, permit: SessionPermit, booked: &Booked) -> Result<bool> {
         let new = Appointment {
             id: booked.appointment,
             pair: booked.pair,
@@ -96,7 +66,7 @@ impl Ops {
             version: Version::FIRST,
             mark: None,
         };
-        Ok(match self.store.add(&new, None).await? {
+        Ok(match self.store.add(permit.permit(), &new, None).await? {
             Added::Done | Added::Exists | Added::Replayed => true,
             Added::Ended(_) | Added::Withdrawn => false,
         })
@@ -106,20 +76,21 @@ impl Ops {
     /// any more. Idempotent.
     pub(crate) async fn withdraw(&self, withdrawn: Withdrawn) -> Result<()> {
         let Withdrawn { session, appointment, available } = withdrawn;
+        let permit = policy::session(session);
         if let Some(appointment) = appointment {
-            self.step(policy::session(session), appointment, Action::Withdrawn, None).await?;
+            self.step(permit.permit(), appointment, Action::Withdrawn, None).await?;
         }
-        if available { Ok(()) } else { self.reject_waiting(session).await }
+        if available { Ok(()) } else { self.reject_waiting(permit).await }
     }
 
     /// Rejects the pending requests for a session. A request that the index doesn't show yet is rejected by its
     /// creation, which rechecks the slot; with a longer lag it stays pending, and accepting it fails with `SLOT_TAKEN`.
     /// An unreadable request doesn't stop the rejection of the others.
-    async fn reject_waiting(&self, session: SessionId) -> Result<()> {
+    async fn reject_waiting(&self, permit: SessionPermit) -> Result<()> {
         let mut after = None;
         loop {
-            let (asking, next) = self.store.asking(session, after).await?;
-            let rejected = asking.into_iter().map(|id| self.reject(session, id));
+            let (asking, next) = self.store.asking(permit, after).await?;
+            let rejected = asking.into_iter().map(|id| self.reject(permit, id));
             let rejected = stream::iter(rejected).buffer_unordered(MAX_CONCURRENT);
             rejected.try_for_each(|()| std::future::ready(Ok(()))).await?;
             after = next;
@@ -129,8 +100,8 @@ impl Ops {
         }
     }
 
-    async fn reject(&self, session: SessionId, id: AppointmentId) -> Result<()> {
-        match self.step(policy::session(session), id, Action::Lost, None).await {
+    async fn reject(&self, permit: SessionPermit, id: AppointmentId) -> Result<()> {
+        match self.step(permit.permit(), id, Action::Lost, None).await {
             Err(error) if error.kind() == Kind::Internal => {
                 tracing::error!(%error, cause = std::error::Error::source(&error), "a request that waits can't be rejected");
                 Ok(())

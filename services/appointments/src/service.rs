@@ -11,11 +11,11 @@ use proto::events::v1::subscriber_service_server::SubscriberService;
 use proto::events::v1::{DeliverRequest, DeliverResponse};
 use tonic::{Request, Response, Status};
 
-use crate::model::Appointment;
+use crate::model::{AccountEnded, Appointment, Event, RelationEnded};
 use crate::ops::Ops;
-use crate::policy;
+use crate::policy::{self, AccountDeletionPermit};
 use crate::transition::Action;
-use crate::wire::{self, Event};
+use crate::wire;
 
 /// Path of this RPC, which separates its idempotency keys from those of others.
 const CREATE: &str = "/therapy.appointments.v1.AppointmentService/CreateAppointment";
@@ -60,12 +60,15 @@ impl Services {
 
     async fn handle_event(&self, context: &Context, request: DeliverRequest) -> Outcome<()> {
         match wire::event(request.event)? {
-            Some(Event::AccountEnded(permit, at)) => {
+            Some(Event::AccountEnded(AccountEnded { role, user, at })) => {
+                let permit = AccountDeletionPermit::of(role, user);
                 self.0.handle_account_deleted(context, permit, at.unwrap_or(self.0.now())).await
             }
             Some(Event::Booked(booked)) => self.0.apply_booking(context, &booked).await,
             Some(Event::Withdrawn(withdrawn)) => self.0.withdraw(withdrawn).await,
-            Some(Event::RelationEnded(ended)) => self.0.end_relation(ended).await,
+            Some(Event::RelationEnded(RelationEnded { pair, version })) => {
+                self.0.end_relation(policy::withdrawal(pair), version).await
+            }
             None => Ok(()),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chassis::Context;
 use chassis::client::Upstream;
-use kernel::{Error, Kind, Result, SessionId, TherapistId, Timestamp};
+use kernel::{Error, Result, SessionId, TherapistId, Timestamp};
 use proto::mapping::v1::consent_service_client::ConsentServiceClient;
 use proto::mapping::v1::record_contact_request::Kind as ContactKind;
 use proto::mapping::v1::record_contact_response::Outcome as Contact;
@@ -16,8 +16,8 @@ use proto::sessions::v1::{
     BatchGetSlotEndsRequest, FindSlotRequest, FindSlotResponse, ReleaseSlotRequest, ReserveSlotRequest, SlotEnd,
 };
 
-use crate::model::{Appointment, Start};
-use crate::wire;
+use crate::model::{Appointment, Reserved, SlotLookup, SlotQuery, Start};
+use crate::{error, wire};
 
 /// Maximum sessions of one call for their ends.
 const MAX_ENDS: usize = 100;
@@ -29,37 +29,6 @@ pub(crate) struct Sessions(pub(crate) Upstream);
 /// Client of the service that records the relations of clients and therapists.
 #[derive(Debug)]
 pub(crate) struct Mapping(pub(crate) Upstream);
-
-/// Query for a slot.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SlotQuery {
-    pub(crate) therapist: TherapistId,
-    /// If `None`, the therapist's session at the time.
-    pub(crate) session: Option<SessionId>,
-    /// If `None`, the session at any time.
-    pub(crate) time: Option<Timestamp>,
-}
-
-/// Result of a query for a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SlotLookup {
-    Available(SessionId, Start),
-    None,
-    Taken,
-    Past,
-    OtherTime,
-    Ambiguous,
-}
-
-/// Outcome of reserving a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reserved {
-    Booked,
-    Taken,
-    Gone,
-    Moved,
-    ClientEnded,
-}
 
 impl Sessions {
     /// Looks a slot up.
@@ -150,17 +119,9 @@ impl Mapping {
         let RecordContactResponse { outcome, version } = self.0.call(context, request, record).await?;
         match Contact::try_from(outcome) {
             Ok(Contact::Recorded) => Ok(version),
-            Ok(Contact::NoSuchPeer) => Err(no_session()),
-            Ok(Contact::CallerEnded) => Err(account_ended()),
+            Ok(Contact::NoSuchPeer) => Err(error::no_session()),
+            Ok(Contact::CallerEnded) => Err(error::account_ended()),
             Ok(Contact::Unspecified) | Err(_) => Err(Error::internal("mapping doesn't say what it noted")),
         }
     }
-}
-
-pub(crate) fn no_session() -> Error {
-    Error::not_found("session")
-}
-
-pub(crate) fn account_ended() -> Error {
-    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
 }

@@ -28,8 +28,8 @@ use kernel::{
 use outbox::Mark;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Appointment, Pair, Start};
-use crate::policy::{AccountDeletionPermit, Own, Permit, Withdrawal};
+use crate::model::{Appointment, Pair, Party, Start};
+use crate::policy::{AccountDeletionPermit, Own, Permit, RequestPermit, SessionPermit, Withdrawal};
 use crate::transition::StoredStatus;
 
 const fn index(name: &'static str, partition: &'static str, sort: &'static str, projection: Projection) -> IndexDef {
@@ -238,7 +238,8 @@ impl Store {
     }
 
     /// Stores a new appointment, and the record of an idempotent request. A deleted account gets no new appointment.
-    pub(crate) async fn add(&self, new: &Appointment, claim: Option<&Claim>) -> Result<Added> {
+    pub(crate) async fn add(&self, permit: Permit, new: &Appointment, claim: Option<&Claim>) -> Result<Added> {
+        require(permit, new)?;
         let people: [UserId; 2] = [new.pair.client.into(), new.pair.therapist.into()];
         let put = self.0.put(&key(new.id), &Marked::from(new)).when(Condition::absent());
         let mut actions: Vec<Action> = vec![put.into()];
@@ -266,14 +267,16 @@ impl Store {
     }
 
     /// Stores a changed appointment, if the stored version is the one that was read.
-    pub(crate) async fn replace(&self, old: &Appointment, new: &Appointment) -> Result<Written> {
+    pub(crate) async fn replace(&self, permit: Permit, old: &Appointment, new: &Appointment) -> Result<Written> {
+        require(permit, old)?;
         let unchanged = Condition::eq(VERSION, old.version);
         let put = self.0.put(&key(old.id), &Marked::from(new)).when(unchanged);
         self.with_list(put.into(), self.listed(new)).await
     }
 
     /// Removes an appointment, if the stored version is the one that was read.
-    pub(crate) async fn remove(&self, old: &Appointment) -> Result<Written> {
+    pub(crate) async fn remove(&self, permit: Permit, old: &Appointment) -> Result<Written> {
+        require(permit, old)?;
         let delete = self.0.delete(&key(old.id)).when(Condition::eq(VERSION, old.version));
         self.with_list(delete.into(), self.0.delete(&open_key(old)).into()).await
     }
@@ -342,7 +345,8 @@ impl Store {
         clients: &BTreeSet<ClientId>,
         now: Timestamp,
     ) -> Result<Vec<Open>> {
-        let (Own::Therapist(therapist), Some(first), Some(last)) = (own, clients.first(), clients.last()) else {
+        let (Party::Therapist(therapist), Some(first), Some(last)) = (own.party(), clients.first(), clients.last())
+        else {
             return Ok(Vec::new());
         };
         let from = now.saturating_sub(LONGEST_SESSION).map_err(Error::internal)?;
@@ -383,10 +387,22 @@ impl Store {
         self.0.put_new(&ended_key(permit.id()), &EndedAccount { ended_at: now }).await.map(drop)
     }
 
-    /// Returns the sessions of the pair's pending requests that have not expired, up to a limit.
-    pub(crate) async fn waiting(&self, pair: Pair, now: Timestamp, limit: u16) -> Result<Vec<SessionId>> {
+    /// Returns the sessions of the client's pending requests to this therapist that have not expired, up to a limit.
+    pub(crate) async fn waiting(
+        &self,
+        permit: RequestPermit,
+        therapist: TherapistId,
+        now: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<SessionId>> {
         let from_now = Sort::After(Start::of(now).instant().to_string());
-        let rows = self.0.query_index(&BY_PAIR, asked_of(pair)).sort(from_now).limit(limit).page().await?;
+        let rows = self
+            .0
+            .query_index(&BY_PAIR, asked_of(permit.pair_with(therapist)))
+            .sort(from_now)
+            .limit(limit)
+            .page()
+            .await?;
         let session = |item: Item| item.text("session_id").and_then(|id| id.parse().ok());
         let sessions = rows.items.into_iter().map(session).collect::<Option<_>>();
         sessions.ok_or_else(|| Error::internal("an index shows a request without its session"))
@@ -395,10 +411,10 @@ impl Store {
     /// Returns one page of the pending requests for a session, and the cursor after it.
     pub(crate) async fn asking(
         &self,
-        session: SessionId,
+        permit: SessionPermit,
         after: Option<Cursor>,
     ) -> Result<(Vec<AppointmentId>, Option<Cursor>)> {
-        page_of_ids(self.0.query_index(&BY_SESSION, session.to_string()), after).await
+        page_of_ids(self.0.query_index(&BY_SESSION, permit.id().to_string()), after).await
     }
 
     /// Returns one page of the appointments of a deleted account, and the cursor after it.
@@ -407,21 +423,25 @@ impl Store {
         permit: AccountDeletionPermit,
         after: Option<Cursor>,
     ) -> Result<(Vec<AppointmentId>, Option<Cursor>)> {
-        let query = match permit {
-            AccountDeletionPermit::Client(id) => self.0.query_index(&BY_CLIENT, id.to_string()),
-            AccountDeletionPermit::Therapist(id) => self.0.query_index(&BY_THERAPIST, id.to_string()),
-        };
-        page_of_ids(query, after).await
+        page_of_ids(self.of_party(permit.party()), after).await
     }
 
     /// Returns the query of the own appointments, newest first.
     pub(crate) fn own(&self, own: Own) -> Query {
-        match own {
-            Own::Client(id) => self.0.query_index(&BY_CLIENT, id.to_string()),
-            Own::Therapist(id) => self.0.query_index(&BY_THERAPIST, id.to_string()),
-        }
-        .descending()
+        self.of_party(own.party()).descending()
     }
+
+    fn of_party(&self, party: Party) -> Query {
+        match party {
+            Party::Client(id) => self.0.query_index(&BY_CLIENT, id.to_string()),
+            Party::Therapist(id) => self.0.query_index(&BY_THERAPIST, id.to_string()),
+        }
+    }
+}
+
+/// Checks that a permit covers an appointment that is written.
+fn require(permit: Permit, appointment: &Appointment) -> Result<()> {
+    if permit.covers(appointment) { Ok(()) } else { Err(Error::internal("a permit is for other appointments")) }
 }
 
 async fn page_of_ids(query: Query, after: Option<Cursor>) -> Result<(Vec<AppointmentId>, Option<Cursor>)> {

@@ -2,7 +2,6 @@
 //!
 //! Pure: no clock, no ids. The caller passes EXPIRED for an expired request: no step leads there, and it is not stored.
 
-use kernel::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
 /// Actor of a step.
@@ -156,30 +155,6 @@ impl From<StoredStatus> for Status {
             StoredStatus::Rejected => Self::Rejected,
             StoredStatus::Revoked => Self::Revoked,
         }
-    }
-}
-
-impl Refusal {
-    pub(crate) fn into_error(self) -> Error {
-        let precondition = Kind::FailedPrecondition;
-        let (kind, reason, message) = match self {
-            Self::NotTheirs => (Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "the other side alone may do this"),
-            Self::NotPending => (
-                precondition,
-                "NOT_PENDING",
-                "the request does not wait for an answer any more: read the appointment to see where it stands",
-            ),
-            Self::NotAccepted => (precondition, "NOT_ACCEPTED", "only an appointment that is ACCEPTED can be revoked"),
-            Self::Begun => {
-                (precondition, "SESSION_OVER", "the session has begun: only its therapist can still cancel it")
-            }
-            Self::Expired => (
-                precondition,
-                "APPOINTMENT_EXPIRED",
-                "the session began before the request was answered: agree on another one",
-            ),
-        };
-        Error::new(kind, reason, message)
     }
 }
 

@@ -1,35 +1,16 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
-use kernel::{AppointmentId, ClientId, Error, OffsetDateTime, PageSize, SessionId, TherapistId, Timestamp, Violations};
+use kernel::{AppointmentId, ClientId, Error, PageSize, SessionId, TherapistId, Timestamp, Violations};
 use kernel::{Page, ParseIdError, Role};
 use proto::appointments::v1 as pb;
 use proto::appointments::v1::appointment::Status as Shown;
 use proto::events::v1 as events;
 
-use crate::list::{Peer, Wanted};
-use crate::model::{Appointment, Pair, Start};
-use crate::policy::{self, AccountDeletionPermit};
-use crate::saga::{Booked, Withdrawn};
+use crate::error;
+use crate::model::{
+    AccountEnded, Appointment, Booked, Event, Pair, Party, RelationEnded, Request, Start, Wanted, Withdrawn,
+};
 use crate::transition::{Action, Status};
-use crate::withdrawn::Ended;
-
-/// Request of a client for an appointment.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Request {
-    pub(crate) therapist: TherapistId,
-    pub(crate) date: OffsetDateTime,
-    pub(crate) session: Option<SessionId>,
-}
-
-/// An event that concerns appointments.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Event {
-    /// The account, and the time of its deletion if the event has one.
-    AccountEnded(AccountDeletionPermit, Option<Timestamp>),
-    Booked(Booked),
-    Withdrawn(Withdrawn),
-    RelationEnded(Ended),
-}
 
 /// Parses a `CreateAppointment` request.
 ///
@@ -89,7 +70,7 @@ pub(crate) fn action(status: i32) -> Result<Action, Error> {
 
 /// Parses the appointment id of a path. An invalid id is answered like an unknown one.
 pub(crate) fn id(id: &str) -> Result<AppointmentId, Error> {
-    id.parse().map_err(|_| Error::not_found("appointment"))
+    id.parse().map_err(|_| error::no_appointment())
 }
 
 /// Parses the page and the filters of a `ListAppointments` request.
@@ -100,8 +81,8 @@ pub(crate) fn wanted(role: Role, request: pb::ListAppointmentsRequest) -> Result
     let pb::ListAppointmentsRequest { client_id, therapist_id, status, page_size, page_token: token } = request;
     let mut bad = Violations::default();
     let peer = match role {
-        Role::Client => optional(&mut bad, "therapistId", &therapist_id).map(Peer::Therapist),
-        Role::Therapist => optional(&mut bad, "clientId", &client_id).map(Peer::Client),
+        Role::Client => optional(&mut bad, "therapistId", &therapist_id).map(Party::Therapist),
+        Role::Therapist => optional(&mut bad, "clientId", &client_id).map(Party::Client),
     };
     let status = match Shown::try_from(status) {
         Ok(Shown::Unspecified) => None,
@@ -132,7 +113,7 @@ pub(crate) fn event(event: Option<events::Event>) -> Result<Option<Event>, Error
     match kind {
         Some(Kind::AccountEnded(ended)) => {
             let at = time.and_then(|time| Timestamp::new(time.seconds, time.nanos).ok());
-            account_ended(&ended).map(|permit| Some(Event::AccountEnded(permit, at)))
+            account_ended(&ended, at).map(Event::AccountEnded).map(Some)
         }
         Some(Kind::SessionBooked(booked)) => session_booked(&booked).map(Event::Booked).map(Some),
         Some(Kind::SessionWithdrawn(withdrawn)) => session_withdrawn(&withdrawn).map(Event::Withdrawn).map(Some),
@@ -141,7 +122,7 @@ pub(crate) fn event(event: Option<events::Event>) -> Result<Option<Event>, Error
     }
 }
 
-fn account_ended(ended: &events::AccountEnded) -> Result<AccountDeletionPermit, Error> {
+fn account_ended(ended: &events::AccountEnded, at: Option<Timestamp>) -> Result<AccountEnded, Error> {
     use events::account_ended::Role as Ended;
     let mut bad = Violations::default();
     let user = required(&mut bad, "event.accountEnded.userId", &ended.user_id);
@@ -153,7 +134,7 @@ fn account_ended(ended: &events::AccountEnded) -> Result<AccountDeletionPermit, 
             None
         }
     };
-    role.zip(user).map(|(role, user)| AccountDeletionPermit::of(role, user)).ok_or_else(|| bad.into_error())
+    role.zip(user).map(|(role, user)| AccountEnded { role, user, at }).ok_or_else(|| bad.into_error())
 }
 
 fn session_booked(booked: &events::SessionBooked) -> Result<Booked, Error> {
@@ -187,14 +168,14 @@ fn session_withdrawn(withdrawn: &events::SessionWithdrawn) -> Result<Withdrawn, 
     }
 }
 
-fn relation_ended(ended: &events::RelationEnded) -> Result<Ended, Error> {
+fn relation_ended(ended: &events::RelationEnded) -> Result<RelationEnded, Error> {
     let events::RelationEnded { client_id, therapist_id, version } = ended;
     let mut bad = Violations::default();
     let client = required(&mut bad, "event.relationEnded.clientId", client_id);
     let therapist = required(&mut bad, "event.relationEnded.therapistId", therapist_id);
     let pair = client.zip(therapist).map(|(client, therapist)| Pair { client, therapist });
     let pair = pair.ok_or_else(|| bad.into_error())?;
-    Ok(Ended { permit: policy::withdrawal(pair), version: *version })
+    Ok(RelationEnded { pair, version: *version })
 }
 
 const NO_TIME: &str = "is no time";

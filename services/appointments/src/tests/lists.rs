@@ -2,8 +2,7 @@ use kernel::{ClientId, Kind, PageSize, Role, TherapistId};
 use kit::engine::Engine;
 
 use super::{HOUR, World, person};
-use crate::list::{Peer, Wanted};
-use crate::model::Appointment;
+use crate::model::{Appointment, Party, Wanted};
 use crate::policy::{self, Own};
 use crate::transition::{Action, Status};
 
@@ -13,7 +12,7 @@ kit::on_each_engine!(
     page_token_is_bound_to_list_and_caller,
 );
 
-fn wanted(peer: Option<Peer>, status: Option<Status>, size: i32, token: &str) -> Wanted {
+fn wanted(peer: Option<Party>, status: Option<Status>, size: i32, token: &str) -> Wanted {
     Wanted { peer, status, size: PageSize::from_request(size).unwrap(), token: token.to_owned() }
 }
 
@@ -23,7 +22,7 @@ impl World {
     }
 
     /// Returns the items of all pages.
-    async fn all(&self, own: Own, peer: Option<Peer>, status: Option<Status>, size: i32) -> Vec<Appointment> {
+    async fn all(&self, own: Own, peer: Option<Party>, status: Option<Status>, size: i32) -> Vec<Appointment> {
         let (mut all, mut token) = (Vec::new(), String::new());
         loop {
             let page = self.ops.list(own, &wanted(peer, status, size, &token)).await.unwrap();
@@ -75,11 +74,11 @@ async fn filters_use_current_status_and_peer(engine: Engine) {
     world.advance(HOUR * 2);
     let now = world.ops.now();
     let clients = [all[0].pair.client, all[1].pair.client, all[2].pair.client, ClientId::from_bytes([3; 16])];
-    let peers = clients.into_iter().map(|id| Some(Peer::Client(id))).chain([None]);
+    let peers = clients.into_iter().map(|id| Some(Party::Client(id))).chain([None]);
     for peer in peers {
         for status in [None, Some(Status::Pending), Some(Status::Expired), Some(Status::Rejected)] {
             let admitted = |it: &&Appointment| {
-                peer.is_none_or(|peer| peer == Peer::Client(it.pair.client))
+                peer.is_none_or(|peer| peer == Party::Client(it.pair.client))
                     && status.is_none_or(|status| status == it.status_at(now))
             };
             let expected: Vec<_> = all.iter().filter(admitted).cloned().collect();
@@ -102,11 +101,11 @@ async fn page_token_is_bound_to_list_and_caller(engine: Engine) {
     assert_eq!(page(own, wanted(None, None, 2, &token)).await.unwrap().items, all[2..4]);
     let another = policy::list(person(Role::Therapist, world.user()), "", "").unwrap();
     let client = policy::list(person(Role::Client, world.therapist.into()), "", "").unwrap();
-    let therapist = Some(Peer::Therapist(TherapistId::from_bytes([1; 16])));
+    let therapist = Some(Party::Therapist(TherapistId::from_bytes([1; 16])));
     for (own, wanted) in [
         (another, wanted(None, None, 2, &token)),
         (client, wanted(None, None, 2, &token)),
-        (own, wanted(Some(Peer::Client(all[0].pair.client)), None, 2, &token)),
+        (own, wanted(Some(Party::Client(all[0].pair.client)), None, 2, &token)),
         (own, wanted(therapist, None, 2, &token)),
         (own, wanted(None, Some(Status::Rejected), 2, &token)),
         (own, wanted(None, None, 2, "token")),

@@ -25,13 +25,12 @@ use kit::engine::Engine;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{Event, RelationEnded};
 
-use crate::model::{Appointment, Pair};
+use crate::model::{self, AccountEnded, Appointment, Pair, Request};
 use crate::ops::Ops;
-use crate::policy::{self, Permit};
+use crate::policy::{self, AccountDeletionPermit, Permit};
 use crate::tests::practice::{Practice, State};
 use crate::transition::{Action, Status};
-use crate::wire::{self, Request};
-use crate::{APPOINTMENTS, Deps, ops};
+use crate::{APPOINTMENTS, Deps, ops, wire};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -126,10 +125,13 @@ impl World {
     async fn deliver(&self, kind: Kind) -> Result<()> {
         let event = Event { id: String::new(), time: None, kind: Some(kind.clone()) };
         match wire::event(Some(event))? {
-            Some(wire::Event::Booked(booked)) => self.ops.apply_booking(&context(), &booked).await?,
-            Some(wire::Event::Withdrawn(withdrawn)) => self.ops.withdraw(withdrawn).await?,
-            Some(wire::Event::RelationEnded(ended)) => self.ops.end_relation(ended).await?,
-            Some(wire::Event::AccountEnded(permit, _)) => {
+            Some(model::Event::Booked(booked)) => self.ops.apply_booking(&context(), &booked).await?,
+            Some(model::Event::Withdrawn(withdrawn)) => self.ops.withdraw(withdrawn).await?,
+            Some(model::Event::RelationEnded(model::RelationEnded { pair, version })) => {
+                self.ops.end_relation(policy::withdrawal(pair), version).await?
+            }
+            Some(model::Event::AccountEnded(AccountEnded { role, user, at: _ })) => {
+                let permit = AccountDeletionPermit::of(role, user);
                 self.ops.handle_account_deleted(&context(), permit, self.ops.now()).await?
             }
             None => {}

@@ -5,10 +5,10 @@ use proto::mapping::v1::record_contact_response::Outcome as Contact;
 use proto::sessions::v1::find_slot_response::Outcome as Find;
 
 use super::{HOUR, World, as_client, context, person, reason};
+use crate::model::Request;
 use crate::policy;
 use crate::store::Added;
 use crate::transition::{Action, Status};
-use crate::wire::Request;
 
 kit::on_each_engine!(
     slot_lookup_decides_request,
@@ -178,7 +178,10 @@ async fn deleted_account_blocks_requests(engine: Engine) {
         )
         .await
         .unwrap();
-    assert_eq!(world.ops.store.add(&fresh(&asked), None).await.unwrap(), Added::Ended(client.into()));
+    assert_eq!(
+        world.ops.store.add(as_client(&asked), &fresh(&asked), None).await.unwrap(),
+        Added::Ended(client.into())
+    );
     assert_eq!(reason(&world.ask(client, slot).await), "ACCOUNT_ENDED");
     let other = world.asked(slot).await;
     world
@@ -190,6 +193,9 @@ async fn deleted_account_blocks_requests(engine: Engine) {
         )
         .await
         .unwrap();
-    assert_eq!(world.ops.store.add(&fresh(&other), None).await.unwrap(), Added::Ended(world.therapist.into()));
+    assert_eq!(
+        world.ops.store.add(as_client(&other), &fresh(&other), None).await.unwrap(),
+        Added::Ended(world.therapist.into())
+    );
     assert_eq!(reason(&world.ask(world.user().into(), slot).await), "NOT_FOUND");
 }

@@ -7,8 +7,7 @@ use proto::events::v1::event::Kind;
 use proto::events::v1::{SessionBooked, SessionWithdrawn};
 
 use super::{HOUR, State, TIMEOUT, World, as_client, context};
-use crate::model::Appointment;
-use crate::slots::Reserved;
+use crate::model::{Appointment, Reserved};
 use crate::transition::{Action, Status};
 
 kit::on_each_engine!(
