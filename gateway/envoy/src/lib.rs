@@ -11,7 +11,7 @@
 //! The files belong in one directory, [`Settings::directory`], where Envoy is started with
 //! `envoy --disable-hot-restart --config-path <directory>/envoy.yaml`.
 
-mod routes;
+mod query;
 mod rpcs;
 mod settings;
 mod template;
@@ -133,7 +133,7 @@ impl Settings {
     /// Renders `query.lua`.
     fn render_query(&self) -> Result<String, Error> {
         let rpcs = self.rpcs()?;
-        let routes = routes::values(rpcs.iter().map(|rpc| (&rpc.method, &*rpc.routes)));
+        let routes = query::values(rpcs.iter().map(|rpc| (&rpc.method, &*rpc.routes)));
         Ok(template::fill(QUERY, &Values::default().list("route", routes))?)
     }
 

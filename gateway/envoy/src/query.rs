@@ -1,37 +1,12 @@
 //! Query parameters that each route accepts, as patterns and tables of Lua for `query.lua.tmpl`.
 
-use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, Value};
+use prost_reflect::{Kind, MessageDescriptor, MethodDescriptor};
 
-use crate::rpcs::list;
+use crate::rpcs::Route;
 use crate::template::Values;
 
 /// Maximum depth of a parameter in its message.
 const DEPTH: usize = 4;
-
-/// A path and method of an RPC.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Route {
-    /// GET, PUT, POST, DELETE or PATCH.
-    pub(crate) method: String,
-    /// The path, as the proto writes it.
-    pub(crate) path: String,
-    /// The field that the body fills; `*` for the whole message, empty for no body.
-    pub(crate) body: String,
-}
-
-/// A route and its aliases.
-pub(crate) fn routes(http: &DynamicMessage) -> Vec<Route> {
-    let text = |field: &str| {
-        let value = http.get_field_by_name(field)?;
-        value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
-    };
-    let own = ["get", "put", "post", "delete", "patch"].into_iter().find_map(|method| {
-        let body = text("body").unwrap_or_default();
-        text(method).map(|path| Route { method: method.to_uppercase(), path, body })
-    });
-    let aliases = list(http, "additional_bindings");
-    own.into_iter().chain(aliases.iter().filter_map(Value::as_message).flat_map(routes)).collect()
-}
 
 /// Returns the values of the RPCs' routes for `query.lua.tmpl`; more literal routes come before others that match as well.
 pub(crate) fn values<'r>(rpcs: impl Iterator<Item = (&'r MethodDescriptor, &'r [Route])>) -> Vec<Values> {
