@@ -1,5 +1,7 @@
 //! CORS: lets pages of the listed origins call (the Fetch standard, "CORS protocol"). Credentials are bearer tokens, which a
 //! page sends itself, so cookies play no part.
+//!
+//! Not by tower-http, which answers every OPTIONS request itself, even where the origin is not allowed or there is no preflight.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,

@@ -1,9 +1,6 @@
 //! The front as one tower service: dispatches each request to the part that answers it.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::fmt;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,89 +8,22 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
-use http::{Extensions, HeaderValue, Method, Request, Response, Version};
-use ipnet::IpNet;
-use kernel::{BoxError, Hosts};
+use http::{HeaderValue, Method, Request, Response, Version};
+use kernel::BoxError;
 use opentelemetry::trace::FutureExt as _;
 use telemetry::http::{HttpBody, HttpCall};
-use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
-use tonic::service::Routes;
-use tonic_health::pb::health_server::HealthServer;
 use tower::Service;
-use transport::{Holders, TrustedProxies};
 
-use crate::admission::Admission;
-use crate::config::Config;
 use crate::cors::Cors;
-use crate::health::Readiness;
 use crate::rest_error::RestError;
-use crate::route::{Segments, Table, UnusableDescriptors};
-use crate::upstream::Upstream;
-use crate::{docs, native, reflection, request_validation, rest, web};
-
-/// Parts of a front.
-pub struct Setup {
-    /// An encoded `google.protobuf.FileDescriptorSet`, with options and with the details of google.rpc.
-    pub descriptors: &'static [u8],
-    /// Predicate on an RPC's path (`/package.Service/Method`): only RPCs that it accepts are routed.
-    pub is_routable: fn(&str) -> bool,
-    /// The services, by domain: the second component of their packages.
-    pub upstreams: HashMap<String, Upstream>,
-    /// Networks whose `x-forwarded-for` is trusted.
-    pub trusted_proxies: Vec<IpNet>,
-    /// The hosts that the front answers to.
-    pub hosts: Hosts,
-    /// Limits and CORS origins.
-    pub config: Config,
-    /// Admission limits of each source, shared by all threads of the front.
-    pub admission: Admission,
-    /// Cancelled at shutdown: the front's streams end then, so that the drain does not wait for them.
-    pub stop: CancellationToken,
-}
-
-impl fmt::Debug for Setup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Setup").field("upstreams", &self.upstreams.keys()).finish_non_exhaustive()
-    }
-}
+use crate::route::{Segments, UnusableDescriptors};
+use crate::shared::{Setup, Shared};
+use crate::{docs, native, request_validation, rest, web};
 
 /// The REST front, with gRPC, health and reflection on the same port.
 #[derive(Debug, Clone)]
 pub struct Front(Arc<Shared>);
-
-/// State that all requests share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) table: Arc<Table>,
-    pub(crate) limits: Config,
-    pub(crate) admission: Admission,
-    pub(crate) stop: CancellationToken,
-    pub(crate) proxies: TrustedProxies,
-    pub(crate) cors: Cors,
-    hosts: Hosts,
-    upstreams: HashMap<Arc<str>, Upstream>,
-    readiness: Readiness,
-    /// The front's own gRPC services.
-    pub(crate) own: Routes,
-}
-
-impl Shared {
-    /// Returns the error for a request whose host is not the front's.
-    fn foreign_host(&self, parts: &Parts) -> Option<RestError> {
-        (!self.hosts.cover(request_validation::host(parts))).then(RestError::foreign_host)
-    }
-
-    pub(crate) fn upstream(&self, service: &str) -> Option<&Upstream> {
-        self.upstreams.get(service)
-    }
-
-    /// Returns the networks that a request counts against.
-    pub(crate) fn source(&self, parts: &Parts) -> Holders {
-        let origin = peer(&parts.extensions).map(|peer| self.proxies.origin(peer.ip(), &parts.headers));
-        origin.map_or(Holders::NOBODY, Holders::of_source)
-    }
-}
 
 impl Front {
     /// Creates a front.
@@ -101,31 +31,7 @@ impl Front {
     /// # Errors
     /// If the descriptors can't be served, or a service in them has no upstream.
     pub fn new(setup: Setup) -> Result<Self, UnusableDescriptors> {
-        let Setup { descriptors, is_routable, upstreams: domains, trusted_proxies, hosts, config, admission, stop } =
-            setup;
-        let table = Table::new(descriptors, is_routable)?;
-        let mut upstreams = HashMap::new();
-        for service in table.services() {
-            let domain = service.split('.').nth(1).unwrap_or_default();
-            let upstream = domains
-                .get(domain)
-                .ok_or_else(|| UnusableDescriptors::because(format!("{service} has no upstream named {domain}")))?;
-            upstreams.insert(Arc::clone(service), upstream.clone());
-        }
-        let readiness = Readiness::new(domains);
-        let own = Routes::new(HealthServer::new(readiness.clone()));
-        Ok(Self(Arc::new(Shared {
-            table: Arc::new(table),
-            proxies: TrustedProxies::new(&trusted_proxies),
-            hosts,
-            upstreams,
-            cors: Cors::new(config.cors_origins.clone()),
-            limits: config,
-            admission,
-            stop,
-            readiness,
-            own: reflection::add(own, descriptors, is_routable)?,
-        })))
+        Ok(Self(Arc::new(Shared::new(setup)?)))
     }
 }
 
@@ -154,7 +60,7 @@ where
                     malformed(&shared, &parts)
                 } else if is_grpc(&parts.headers) {
                     name_rpc(&shared, &mut call, &parts);
-                    grpc(&shared, parts, body).await
+                    native::answer(&shared, parts, body).await
                 } else if web::is_call(&parts) {
                     name_rpc(&shared, &mut call, &parts);
                     web::answer(&shared, parts, body).await
@@ -227,28 +133,9 @@ fn name_rpc(shared: &Shared, call: &mut HttpCall, parts: &Parts) {
     }
 }
 
-pub(crate) async fn grpc(shared: &Arc<Shared>, parts: Parts, body: Body) -> Response<Body> {
-    let path = parts.uri.path();
-    if let Some(error) = shared.foreign_host(&parts).filter(|_| !path.starts_with(native::HEALTH)) {
-        return error.into_status().into_http();
-    }
-    if let Some(rpc) = shared.table.rpc(path) {
-        return native::answer(shared, rpc, &parts, body).await;
-    }
-    if path.starts_with(native::HEALTH) || path.starts_with(native::REFLECTION) {
-        return native::answer_own(shared, parts, body).await;
-    }
-    native::unknown()
-}
-
 /// Returns whether a request is a native gRPC call. gRPC-Web is another protocol.
 fn is_grpc(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(CONTENT_TYPE) else { return false };
     let rest = value.as_bytes().strip_prefix(b"application/grpc");
     matches!(rest, Some([] | [b'+' | b';', ..]))
-}
-
-/// Returns the peer address of the request's connection, which the listener sets.
-pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
-    extensions.get::<SocketAddr>().copied()
 }

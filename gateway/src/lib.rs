@@ -28,6 +28,7 @@ mod rest;
 mod rest_error;
 mod route;
 mod schema;
+mod shared;
 mod stream;
 mod transcode;
 mod upstream;
@@ -36,8 +37,9 @@ mod wire;
 
 pub use admission::Admission;
 pub use config::{Config, UpstreamAddress};
-pub use front::{Front, Setup};
+pub use front::Front;
 pub use route::UnusableDescriptors;
+pub use shared::Setup;
 pub use upstream::Upstream;
 
 /// Returns whether a front routes calls to the RPC at this path: every RPC that is not internal.

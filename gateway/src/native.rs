@@ -21,18 +21,33 @@ use transport::{Held, Holders};
 use crate::admission::Kind;
 use crate::deadline::Deadline;
 use crate::frames::PREFIX;
-use crate::front::{Shared, peer};
 use crate::metadata::{self, GRPC_TIMEOUT, timeout_value};
 use crate::rest_error::RestError;
 use crate::route::Rpc;
+use crate::shared::{Shared, peer};
 
 /// Paths of the front's own health, which answers to every host.
-pub(crate) const HEALTH: &str = "/grpc.health.";
+const HEALTH: &str = "/grpc.health.";
 /// Paths of the front's own reflection.
-pub(crate) const REFLECTION: &str = "/grpc.reflection.";
+const REFLECTION: &str = "/grpc.reflection.";
+
+/// Answers a gRPC call: of a routable RPC, or of the front's own health and reflection.
+pub(crate) async fn answer(shared: &Arc<Shared>, parts: Parts, body: Body) -> Response<Body> {
+    let path = parts.uri.path();
+    if let Some(error) = shared.foreign_host(&parts).filter(|_| !path.starts_with(HEALTH)) {
+        return error.into_status().into_http();
+    }
+    if let Some(rpc) = shared.table.rpc(path) {
+        return answer_rpc(shared, rpc, &parts, body).await;
+    }
+    if path.starts_with(HEALTH) || path.starts_with(REFLECTION) {
+        return answer_own(shared, parts, body).await;
+    }
+    unknown()
+}
 
 /// Answers a call of a routable RPC.
-pub(crate) async fn answer(front: &Arc<Shared>, rpc: &Rpc, parts: &Parts, body: Body) -> Response<Body> {
+async fn answer_rpc(front: &Arc<Shared>, rpc: &Rpc, parts: &Parts, body: Body) -> Response<Body> {
     let most = if rpc.streams { front.limits.stream_timeout } else { front.limits.request_timeout };
     let timeout = metadata::timeout(&parts.headers, most);
     let mut headers = match metadata::of_grpc(&parts.headers, peer(&parts.extensions), &front.proxies) {
@@ -69,7 +84,7 @@ pub(crate) async fn answer(front: &Arc<Shared>, rpc: &Rpc, parts: &Parts, body: 
 
 /// Answers a call of the front's own services: of health once the request is read, of reflection as a stream that is counted
 /// and ends at its deadline.
-pub(crate) async fn answer_own(front: &Arc<Shared>, parts: Parts, body: Body) -> Response<Body> {
+async fn answer_own(front: &Arc<Shared>, parts: Parts, body: Body) -> Response<Body> {
     let streams = parts.uri.path().starts_with(REFLECTION);
     let most = if streams { front.limits.stream_timeout } else { front.limits.request_timeout };
     let deadline = Instant::now() + metadata::timeout(&parts.headers, most);
@@ -118,7 +133,7 @@ async fn read(front: &Shared, body: Body, source: Holders, deadline: Instant) ->
 }
 
 /// Returns the answer for a path that is no routable RPC.
-pub(crate) fn unknown() -> Response<Body> {
+fn unknown() -> Response<Body> {
     Status::new(Code::Unimplemented, "").into_http()
 }
 

@@ -1,6 +1,8 @@
 //! `Timestamp` and `Duration` as JSON writes them, by the JSON mapping of proto3.
 //!
 //! Source: <https://protobuf.dev/programming-guides/json/>, RFC 3339.
+//!
+//! Not by jiff, whose `Timestamp` ends on 9999-12-30, before the last day of a proto's; tests compare the two below that.
 
 use std::io::Write as _;
 

@@ -19,10 +19,10 @@ use crate::admission::{Kind, until_its_end};
 use crate::bind::bind;
 use crate::deadline::Deadline;
 use crate::frames::{Frames, PREFIX, close_frame};
-use crate::front::{Shared, peer};
 use crate::metadata::{self, GRPC_TIMEOUT, NEXT_PAGE_TOKEN, timeout_value};
 use crate::rest_error::{self, RestError};
 use crate::route::{BodyRule, Route, Segments, Success};
+use crate::shared::{Shared, peer};
 use crate::stream::{EventStream, RawStream, raw};
 use crate::transcode::Printer;
 

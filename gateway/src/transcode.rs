@@ -4,6 +4,8 @@
 //! transcoder is configured for: unknown members are ignored, fields without presence are always printed, and a member
 //! that is given twice is appended twice, so that by the rules of the wire the last scalar wins, lists grow and messages
 //! merge.
+//!
+//! Not by prost-reflect, which builds a tree of every message in between.
 
 mod parse;
 mod print;

@@ -15,7 +15,8 @@ use tonic_web::GrpcWebLayer;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::cors::Cors;
-use crate::front::{Shared, grpc};
+use crate::native;
+use crate::shared::Shared;
 
 const TYPES: [&str; 4] = [
     "application/grpc-web",
@@ -43,7 +44,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, parts: Parts, body: Body) -> Re
                 broken.store(true, Ordering::Relaxed);
                 error
             });
-            let answer = grpc(&shared, parts, Body::new(body)).await;
+            let answer = native::answer(&shared, parts, Body::new(body)).await;
             // The service sees a body that can't be decoded as a disconnected caller.
             Ok::<_, Infallible>(if is_broken.load(Ordering::Relaxed) { undecodable() } else { answer })
         }

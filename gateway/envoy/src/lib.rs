@@ -11,20 +11,19 @@
 //! The files belong in one directory, [`Settings::directory`], where Envoy is started with
 //! `envoy --disable-hot-restart --config-path <directory>/envoy.yaml`.
 
-mod routes;
+mod query;
 mod rpcs;
 mod settings;
-mod template;
 
 use std::collections::BTreeSet;
 
 pub use settings::{MAX_BODY, Rate, Settings, Target, Tls, TokenRules, Upstream};
-pub use template::BadTemplate;
 
 use kernel::{HostPattern, NoHosts, Origin};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 
 use crate::rpcs::Rpc;
-use crate::template::Values;
 
 const TEMPLATE: &str = include_str!("../envoy.yaml.tmpl");
 const QUERY: &str = include_str!("../query.lua.tmpl");
@@ -50,7 +49,7 @@ pub enum Error {
     Hosts(#[from] NoHosts),
     /// The template is broken.
     #[error(transparent)]
-    Template(#[from] BadTemplate),
+    Template(#[from] minijinja::Error),
 }
 
 /// A file of the configuration: its name and its bytes.
@@ -104,37 +103,25 @@ impl Settings {
         let domains: BTreeSet<_> = rpcs.iter().map(|rpc| rpc.domain.as_str()).collect();
         let clusters = self.upstreams.iter().filter(|(domain, _)| domains.contains(domain.as_str()));
 
-        let values = self
-            .values(&rpcs)?
-            .list("service", services.iter().map(|name| Values::new([("service", (*name).to_owned())])))
-            .list("rpc", rpcs.iter().map(values_of))
-            .list(
-                "log",
-                [("true", "yes"), ("false", "")].map(|(native, status)| {
-                    Values::new([("is_native", native.to_owned()), ("has_grpc_status", status.to_owned())])
-                }),
-            )
-            .list("rate", buckets(self.rate))
-            .list("auth_rate", buckets(self.auth_rate))
-            .list("answer", self.local_replies())
-            .list(
-                "cluster",
-                clusters.map(|(domain, upstream)| {
-                    Values::new([
-                        ("domain", domain.clone()),
-                        ("host", upstream.host.clone()),
-                        ("port", upstream.port.to_string()),
-                    ])
-                }),
-            );
-        Ok(template::fill(TEMPLATE, &values)?)
+        let values = context! {
+            services => Value::from_iter(services),
+            rpcs => rpcs.iter().map(values_of).collect::<Value>(),
+            rates => buckets(self.rate),
+            auth_rates => buckets(self.auth_rate),
+            answers => self.local_replies(),
+            clusters => clusters
+                .map(|(domain, upstream)| context! { domain, host => &upstream.host, port => upstream.port })
+                .collect::<Value>(),
+            ..self.values(&rpcs)?
+        };
+        fill("envoy.yaml.tmpl", TEMPLATE, values)
     }
 
     /// Renders `query.lua`.
     fn render_query(&self) -> Result<String, Error> {
         let rpcs = self.rpcs()?;
-        let routes = routes::values(rpcs.iter().map(|rpc| (&rpc.method, &*rpc.routes)));
-        Ok(template::fill(QUERY, &Values::default().list("route", routes))?)
+        let routes = query::values(rpcs.iter().map(|rpc| (&rpc.method, &*rpc.routes)));
+        fill("query.lua.tmpl", QUERY, context! { routes => Value::from_iter(routes) })
     }
 
     fn rpcs(&self) -> Result<Vec<Rpc>, Error> {
@@ -142,7 +129,7 @@ impl Settings {
         Ok(all.filter(|rpc| self.upstreams.contains_key(&rpc.domain)).collect())
     }
 
-    fn values(&self, rpcs: &[Rpc]) -> Result<Values, Error> {
+    fn values(&self, rpcs: &[Rpc]) -> Result<Value, Error> {
         let hosts = self.own_hosts()?;
         let keys = rpcs.iter().find(|rpc| rpc.path == KEYS && self.tokens.is_some());
         let bodies: BTreeSet<_> = rpcs.iter().map(Rpc::body).filter(|body| !body.is_empty()).collect();
@@ -152,37 +139,37 @@ impl Settings {
             None => ("stdout", "stream.v3.StdoutAccessLog"),
         };
         let otlp = self.otlp.as_ref();
-        Ok(Values::new([
-            ("hosts", hosts.listed().iter().map(HostPattern::to_string).collect::<Vec<_>>().join(" ")),
-            ("loopback", hosts.is_loopback().to_string()),
-            ("admin_port", self.admin_port.to_string()),
-            ("listen_address", self.listen.ip().to_string()),
-            ("listen_port", self.listen.port().to_string()),
-            ("directory", self.directory.clone()),
-            ("tls", flag(self.tls.is_some())),
-            ("trusted_hops", self.trusted_hops.to_string()),
-            ("cors_origins", self.cors_origins.iter().map(Origin::to_string).collect::<Vec<_>>().join(" ")),
-            ("bodies", bodies.into_iter().collect::<Vec<_>>().join(" ")),
-            ("max_body", self.max_body.to_string()),
-            ("max_connections", self.max_connections.to_string()),
-            ("token_issuer", tokens.issuer),
-            ("token_audience", tokens.audience),
-            ("keys_cache", format!("{}s", tokens.keys_cache.as_secs_f64())),
-            ("keys_service", keys.map(|rpc| rpc.service.clone()).unwrap_or_default()),
-            ("keys_path", keys.map(|rpc| rpc.path.clone()).unwrap_or_default()),
-            ("keys_domain", keys.map(|rpc| rpc.domain.clone()).unwrap_or_default()),
-            ("workload_token", self.workload_token.clone().unwrap_or_default()),
-            ("otlp_host", otlp.map(|otlp| otlp.host.clone()).unwrap_or_default()),
-            ("otlp_port", otlp.map(|otlp| otlp.port.to_string()).unwrap_or_default()),
-            ("access_log_kind", access_log_kind.to_owned()),
-            ("access_log_type", access_log_type.to_owned()),
-            ("access_log_file", self.access_log_file.clone().unwrap_or_default()),
-            ("health_interval", format!("{}s", self.health_interval.as_secs_f64())),
-        ]))
+        Ok(context! {
+            hosts => hosts.listed().iter().map(HostPattern::to_string).collect::<Vec<_>>().join(" "),
+            loopback => hosts.is_loopback().to_string(),
+            admin_port => self.admin_port,
+            listen_address => self.listen.ip().to_string(),
+            listen_port => self.listen.port(),
+            directory => &self.directory,
+            tls => self.tls.is_some(),
+            trusted_hops => self.trusted_hops,
+            cors_origins => self.cors_origins.iter().map(Origin::to_string).collect::<Vec<_>>().join(" "),
+            bodies => bodies.into_iter().collect::<Vec<_>>().join(" "),
+            max_body => self.max_body,
+            max_connections => self.max_connections,
+            token_issuer => tokens.issuer,
+            token_audience => tokens.audience,
+            keys_cache => format!("{}s", tokens.keys_cache.as_secs_f64()),
+            keys_service => keys.map_or("", |rpc| &rpc.service),
+            keys_path => keys.map_or("", |rpc| &rpc.path),
+            keys_domain => keys.map_or("", |rpc| &rpc.domain),
+            workload_token => self.workload_token.as_deref().unwrap_or_default(),
+            otlp_host => otlp.map_or("", |otlp| &otlp.host),
+            otlp_port => otlp.map_or(0, |otlp| otlp.port),
+            access_log_kind,
+            access_log_type,
+            access_log_file => self.access_log_file.as_deref().unwrap_or_default(),
+            health_interval => format!("{}s", self.health_interval.as_secs_f64()),
+        })
     }
 
     /// Returns Envoy's local replies that depend on the HTTP status alone; the first match counts.
-    fn local_replies(&self) -> Vec<Values> {
+    fn local_replies(&self) -> Value {
         let malformed = "the path, the query or a header is malformed, or can be read in more than one way";
         let late = "the time given to the request is over";
         let large = format!("the body is larger than {} bytes", self.max_body);
@@ -199,49 +186,41 @@ impl Settings {
             // Anything else that fails in the front or on the way is our fault.
             ("GE", 500, 500, 13, "INTERNAL", "something went wrong on our side"),
         ]
-        .map(|(op, http, answered, code, reason, message)| {
-            let again = matches!(http, 429 | 503);
-            Values::new([
-                ("op", op.to_owned()),
-                ("http", http.to_string()),
-                ("as", answered.to_string()),
-                ("code", code.to_string()),
-                ("reason", reason.to_owned()),
-                ("message", message.to_owned()),
-                ("retry", flag(again)),
-                ("final", flag(!again)),
-            ])
+        .into_iter()
+        .map(|(op, http, status, code, reason, message)| {
+            context! { op, http, status, code, reason, message, retry => matches!(http, 429 | 503) }
         })
-        .into()
+        .collect()
     }
 }
 
-fn values_of(rpc: &Rpc) -> Values {
-    Values::new([
-        ("path", rpc.path.clone()),
-        ("domain", rpc.domain.clone()),
-        ("template", rpc.template()),
-        ("protected", flag(!rpc.allows_anonymous)),
-        ("stream", flag(rpc.streams)),
-        ("takes_stream", flag(rpc.takes_stream)),
-        ("unary", flag(!rpc.streams)),
-        ("repeatable", flag(rpc.retryable)),
-    ])
+fn values_of(rpc: &Rpc) -> Value {
+    context! {
+        path => &rpc.path,
+        domain => &rpc.domain,
+        template => rpc.template(),
+        protected => !rpc.allows_anonymous,
+        streams => rpc.streams,
+        takes_stream => rpc.takes_stream,
+        retryable => rpc.retryable,
+    }
 }
 
 /// Returns a bucket for each network of a source.
-fn buckets(rate: Rate) -> impl Iterator<Item = Values> {
-    rate.of_networks().into_iter().map(|(bits, rate)| {
-        Values::new([
-            ("bits", bits.to_string()),
-            ("per_second", rate.per_second.to_string()),
-            ("burst", rate.burst.to_string()),
-        ])
-    })
+fn buckets(rate: Rate) -> Value {
+    let of_networks = rate.of_networks().into_iter();
+    of_networks.map(|(bits, rate)| context! { bits, per_second => rate.per_second, burst => rate.burst }).collect()
 }
 
-fn flag(is: bool) -> String {
-    if is { "yes".to_owned() } else { String::new() }
+/// Fills a template.
+fn fill(name: &str, template: &str, values: Value) -> Result<String, Error> {
+    let mut environment = Environment::new();
+    // The lines of blocks leave nothing behind, and a name without a value is an error.
+    environment
+        .set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build()?);
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    Ok(environment.render_named_str(name, template, values)?)
 }
 
 /// Returns a file with the path of a secret. Envoy reads the secret again when a file is moved into its directory, as the
@@ -255,4 +234,25 @@ fn secret(name: &str, kind: &str) -> Vec<u8> {
 "
     )
     .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_leave_no_lines_behind() {
+        let template =
+            "  {% for name in names %}\n  - {{name}} {x}\n  {% endfor %}\n{% if none %}\nx\n{% endif %}\nlast\n";
+        let values = context! { names => Value::from_iter(["a", "\"b\""]), none => "" };
+        assert_eq!(fill("t", template, values).unwrap(), "  - a {x}\n  - \"b\" {x}\nlast\n");
+    }
+
+    #[test]
+    fn template_error_names_its_line() {
+        for template in ["a\n{{nothing}}", "a\n{% if nothing %}{% endif %}", "a\n{% endif %}", "a\n{% if true %}"] {
+            let error = fill("t", template, context! {}).unwrap_err().to_string();
+            assert!(error.ends_with("(in t:2)"), "{error}");
+        }
+    }
 }

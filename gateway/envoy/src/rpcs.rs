@@ -4,7 +4,6 @@ use prost_reflect::prost_types::method_options::IdempotencyLevel;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Value};
 
 use crate::Error;
-use crate::routes::{Route, routes};
 
 /// The number of `ANYONE` among callers.
 const ANYONE: i32 = 1;
@@ -30,6 +29,17 @@ pub(crate) struct Rpc {
     pub(crate) takes_stream: bool,
     /// True if a call may be retried, as it has no side effects: every route is a GET, or the proto says so.
     pub(crate) retryable: bool,
+}
+
+/// A path and method of an RPC.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// GET, PUT, POST, DELETE or PATCH.
+    pub(crate) method: String,
+    /// The path, as the proto writes it.
+    pub(crate) path: String,
+    /// The field that the body fills; `*` for the whole message, empty for no body.
+    pub(crate) body: String,
 }
 
 /// Returns the routable RPCs of a descriptor set. Internal ones are left out, and so have no route.
@@ -90,7 +100,21 @@ fn rpc(
     })
 }
 
-pub(crate) fn list(message: &DynamicMessage, field: &str) -> Vec<Value> {
+/// Returns the route of an RPC and its aliases.
+fn routes(http: &DynamicMessage) -> Vec<Route> {
+    let text = |field: &str| {
+        let value = http.get_field_by_name(field)?;
+        value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let own = ["get", "put", "post", "delete", "patch"].into_iter().find_map(|method| {
+        let body = text("body").unwrap_or_default();
+        text(method).map(|path| Route { method: method.to_uppercase(), path, body })
+    });
+    let aliases = list(http, "additional_bindings");
+    own.into_iter().chain(aliases.iter().filter_map(Value::as_message).flat_map(routes)).collect()
+}
+
+fn list(message: &DynamicMessage, field: &str) -> Vec<Value> {
     let list = message.get_field_by_name(field);
     list.and_then(|list| Some(list.as_list()?.to_vec())).unwrap_or_default()
 }

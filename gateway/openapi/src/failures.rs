@@ -5,29 +5,10 @@ use std::error::Error;
 
 use proto::Caller;
 
+use crate::codes::{http_status, number};
 use crate::contract::Route;
 use crate::overlay::{Bare, Overlay, Reason, StatusOverlay};
 use crate::yaml::{Map, Value, list, map, reference, text};
-
-/// google.rpc.Code: the name, the number and the HTTP status.
-const CODES: [(&str, i32, u16); 11] = [
-    ("INVALID_ARGUMENT", 3, 400),
-    ("DEADLINE_EXCEEDED", 4, 504),
-    ("NOT_FOUND", 5, 404),
-    ("ALREADY_EXISTS", 6, 409),
-    ("PERMISSION_DENIED", 7, 403),
-    ("RESOURCE_EXHAUSTED", 8, 429),
-    ("FAILED_PRECONDITION", 9, 400),
-    ("ABORTED", 10, 409),
-    ("INTERNAL", 13, 500),
-    ("UNAVAILABLE", 14, 503),
-    ("UNAUTHENTICATED", 16, 401),
-];
-
-/// Returns the HTTP status of a code; none if the word is no code.
-pub(crate) fn http_status(code: &str) -> Option<u16> {
-    CODES.iter().find(|(name, ..)| *name == code).map(|(.., status)| *status)
-}
 
 /// Returns whether the operation takes an `Idempotency-Key`: every POST but those of accounts.
 pub(crate) fn takes_idempotency_key(route: &Route) -> bool {
@@ -171,7 +152,7 @@ fn of_every(route: &Route) -> Vec<&'static str> {
 }
 
 fn example(name: &str, reason: &Reason) -> Result<Value, Box<dyn Error>> {
-    let (_, number, _) = CODES.iter().find(|(code, ..)| *code == reason.code).ok_or("no such code")?;
+    let number = number(&reason.code).ok_or("no such code")?;
     let detail = |kind: &str, rest: Map| -> Value {
         let mut detail = map([("@type", text(format!("type.googleapis.com/google.rpc.{kind}")))]);
         detail.extend(rest);
@@ -185,6 +166,6 @@ fn example(name: &str, reason: &Reason) -> Result<Value, Box<dyn Error>> {
     if let Some(seconds) = reason.retry {
         details.push(detail("RetryInfo", map([("retryDelay", text(format!("{seconds}s")))])));
     }
-    let value = [("code", (*number).into()), ("message", text(&reason.message)), ("details", list(details))];
+    let value = [("code", number.into()), ("message", text(&reason.message)), ("details", list(details))];
     Ok(map([("summary", text(&reason.says)), ("value", map(value).into())]).into())
 }

@@ -3,6 +3,7 @@
 //! Routes, fields, enums, callers and, from their comments, descriptions come from the protos. The parts that protos can't
 //! express come from `overlay.yaml`: the starting guide, limits, examples, the reasons of errors.
 
+mod codes;
 mod contract;
 mod examples;
 mod failures;
@@ -20,8 +21,7 @@ use crate::overlay::Overlay;
 use crate::yaml::{Map, map, text};
 
 /// Header comment of the document: its sources, and the command that writes it.
-const HEAD: &str =
-    "# Made from the protos and overlay.yaml by `cargo run -p openapi > gateway/openapi/swagger.yaml`: edit those.\n";
+const HEAD: &str = "# Made from the protos and overlay.yaml by `cargo xtask regenerate`: edit those.\n";
 
 /// Returns the document as YAML (OpenAPI 3.1).
 ///

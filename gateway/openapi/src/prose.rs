@@ -1,6 +1,6 @@
 //! Converts comments of the protos to Markdown.
 
-use crate::failures::http_status;
+use crate::codes::http_status;
 
 /// Names that comments refer to.
 pub(crate) trait Glossary {

@@ -1,6 +1,6 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
-use kernel::{Error, Page, PageSize, Result, TextError, Timestamp, UserId, Violations};
+use kernel::{Page, PageSize, Result, TextError, Timestamp, UserId, Violations};
 use proto::messages::v1 as pb;
 
 use crate::lists::Conversation;

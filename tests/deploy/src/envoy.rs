@@ -9,15 +9,12 @@ use serde_json::Value;
 use crate::manifests::{BASE, documents, items};
 use crate::{at, text};
 
-/// Command that renders the files again.
-const REFRESH: &str = "cargo run -p envoy-config -- --for kubernetes k8s/base/envoy";
-
 #[test]
 fn committed_envoy_config_matches_rendered() {
     for (name, rendered) in envoy_config::files(Target::Kubernetes).unwrap() {
         let path = at("k8s/base/envoy").join(name);
         let committed = std::fs::read(&path).unwrap_or_default();
-        assert!(committed == rendered, "{} is out of date. Write it anew: {REFRESH}", path.display());
+        assert!(committed == rendered, "{} is out of date: cargo xtask regenerate", path.display());
     }
 }
 

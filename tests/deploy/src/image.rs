@@ -50,7 +50,7 @@ fn workspace_programs_are_shipped_or_tools() {
             manifests::items(&package["targets"]).iter().filter(is_program).map(|it| it["name"].as_str().unwrap()),
         );
     }
-    let tools = ["bench", "envoy-config", "openapi"];
+    let tools = ["bench", "envoy-config", "xtask"];
     assert_eq!(found, programs::all().into_keys().chain(tools).collect());
 }
 

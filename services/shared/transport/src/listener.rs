@@ -1,5 +1,7 @@
 //! Serves HTTP/2, and for the front HTTP/1.1 too, on a bounded number of connections in total and per source. Closes
 //! connections that make no request soon or don't take their answers, and drains all before the process ends.
+//!
+//! Not by tonic's or axum's server: neither bounds connections by source, nor makes room by closing the longest idle one.
 
 mod accept;
 mod body_drain;

@@ -30,7 +30,7 @@ fn committed_document_matches_emitter() {
     let line = written.lines().zip(document::TEXT.lines()).position(|(new, old)| new != old);
     assert!(
         written == document::TEXT,
-        "gateway/openapi/swagger.yaml is stale from line {:?} on: cargo run -p openapi > gateway/openapi/swagger.yaml",
+        "gateway/openapi/swagger.yaml is stale from line {:?} on: cargo xtask regenerate",
         line.map(|line| line + 1)
     );
 }

@@ -1,40 +1,15 @@
 //! Query parameters that each route accepts, as patterns and tables of Lua for `query.lua.tmpl`.
 
-use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, Value};
+use minijinja::{Value, context};
+use prost_reflect::{Kind, MessageDescriptor, MethodDescriptor};
 
-use crate::rpcs::list;
-use crate::template::Values;
+use crate::rpcs::Route;
 
 /// Maximum depth of a parameter in its message.
 const DEPTH: usize = 4;
 
-/// A path and method of an RPC.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Route {
-    /// GET, PUT, POST, DELETE or PATCH.
-    pub(crate) method: String,
-    /// The path, as the proto writes it.
-    pub(crate) path: String,
-    /// The field that the body fills; `*` for the whole message, empty for no body.
-    pub(crate) body: String,
-}
-
-/// A route and its aliases.
-pub(crate) fn routes(http: &DynamicMessage) -> Vec<Route> {
-    let text = |field: &str| {
-        let value = http.get_field_by_name(field)?;
-        value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
-    };
-    let own = ["get", "put", "post", "delete", "patch"].into_iter().find_map(|method| {
-        let body = text("body").unwrap_or_default();
-        text(method).map(|path| Route { method: method.to_uppercase(), path, body })
-    });
-    let aliases = list(http, "additional_bindings");
-    own.into_iter().chain(aliases.iter().filter_map(Value::as_message).flat_map(routes)).collect()
-}
-
 /// Returns the values of the RPCs' routes for `query.lua.tmpl`; more literal routes come before others that match as well.
-pub(crate) fn values<'r>(rpcs: impl Iterator<Item = (&'r MethodDescriptor, &'r [Route])>) -> Vec<Values> {
+pub(crate) fn values<'r>(rpcs: impl Iterator<Item = (&'r MethodDescriptor, &'r [Route])>) -> Vec<Value> {
     let mut all: Vec<_> = rpcs
         .flat_map(|(method, routes)| routes.iter().map(|route| (order(&route.path), values_of(method, route))))
         .collect();
@@ -42,7 +17,7 @@ pub(crate) fn values<'r>(rpcs: impl Iterator<Item = (&'r MethodDescriptor, &'r [
     all.into_iter().map(|(_, values)| values).collect()
 }
 
-fn values_of(method: &MethodDescriptor, route: &Route) -> Values {
+fn values_of(method: &MethodDescriptor, route: &Route) -> Value {
     let input = method.input();
     let takes = if route.body == "*" { Vec::new() } else { parameters(&input, DEPTH) };
     let body =
@@ -51,14 +26,14 @@ fn values_of(method: &MethodDescriptor, route: &Route) -> Values {
         variables(&route.path).map(|field_path| format!("[\"{}\"] = true", canonical(field_path))).collect::<Vec<_>>();
     let head = route.path.trim_start_matches('/').split('/').next().unwrap_or_default();
     let takes = takes.iter().map(|(field_path, often)| format!("[\"{field_path}\"] = {}", if *often { 2 } else { 1 }));
-    Values::new([
-        ("verb", route.method.clone()),
-        ("head", if head.starts_with('{') { "*".to_owned() } else { head.to_owned() }),
-        ("pattern", pattern(&route.path)),
-        ("body", body),
-        ("given", given.join(", ")),
-        ("takes", takes.collect::<Vec<_>>().join(", ")),
-    ])
+    context! {
+        verb => &route.method,
+        head => if head.starts_with('{') { "*" } else { head },
+        pattern => pattern(&route.path),
+        body,
+        given => given.join(", "),
+        takes => takes.collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// Returns the paths of a message's fields by JSON name, and whether each may be given more than once.
