@@ -4,8 +4,9 @@ use chassis::Context;
 use futures_util::{TryStreamExt as _, stream};
 use kernel::{ClientId, Error, Result, SessionId, TherapistId, Timestamp, UserId};
 
+use crate::error;
 use crate::model::{Session, State};
-use crate::ops::{Ops, contended};
+use crate::ops::Ops;
 use crate::policy::AccountDeletionPermit;
 use crate::slots::freed;
 use crate::store::Written;
@@ -68,7 +69,7 @@ impl Ops {
                 return Ok(());
             }
         }
-        Err(contended())
+        Err(error::contended())
     }
 
     /// Removes the client from a session, which is available again if it has not begun. Appointments gets the event of

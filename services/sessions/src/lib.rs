@@ -7,6 +7,7 @@ mod calendar;
 mod change;
 mod contact;
 mod ended;
+mod error;
 mod internal;
 mod list;
 mod model;

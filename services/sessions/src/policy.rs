@@ -1,7 +1,8 @@
 //! Access policy of sessions. Pure: the store requires the permits that only this module creates.
 
-use kernel::{ClientId, Error, Kind, Person, Role, TherapistId, UserId};
+use kernel::{ClientId, Error, Person, Role, TherapistId, UserId};
 
+use crate::error;
 use crate::model::{Session, State};
 
 /// Permit of a therapist for full access to the own sessions only.
@@ -97,9 +98,7 @@ pub(crate) fn side(person: Person) -> Side {
 pub(crate) fn require_client(person: Person) -> Result<ClientPermit, Error> {
     match side(person) {
         Side::Client(permit) => Ok(permit),
-        Side::Therapist(_) => {
-            Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients ask for sessions"))
-        }
+        Side::Therapist(_) => Err(error::only_clients()),
     }
 }
 
@@ -113,19 +112,14 @@ pub(crate) fn side_of(person: Person, therapist: &str, client: &str) -> Result<S
     if named.is_empty() || named.parse::<UserId>() == Ok(person.user_id) {
         return Ok(side(person));
     }
-    let message = format!("{field}: you may do this with your own account only");
-    Err(Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", message))
+    Err(error::not_your_account(field))
 }
 
 /// Returns the permit of a therapist, who may have named the therapist of the session.
 pub(crate) fn own(person: Person, therapist: &str) -> Result<Own, Error> {
     match side_of(person, therapist, "")? {
         Side::Therapist(own) => Ok(own),
-        Side::Client(_) => Err(Error::new(
-            Kind::PermissionDenied,
-            "ROLE_NOT_ALLOWED",
-            "only therapists do this, with their own sessions",
-        )),
+        Side::Client(_) => Err(error::only_therapists()),
     }
 }
 

@@ -6,8 +6,9 @@ use chassis::Context;
 use kernel::{AppointmentId, Result, SessionId, TherapistId, Timestamp};
 
 use crate::calendar::Busy;
+use crate::error;
 use crate::model::{Booking, Session, State};
-use crate::ops::{Ops, contended};
+use crate::ops::Ops;
 use crate::policy::{ClientPermit, Slots};
 use crate::slot::day;
 use crate::store::Written;
@@ -150,7 +151,7 @@ impl Ops {
                 return Ok(Reserved::Booked);
             }
         }
-        Err(contended())
+        Err(error::contended())
     }
 
     /// Returns the notes of a session that is being booked, with the shared ones resealed under the client's key.
@@ -195,7 +196,7 @@ impl Ops {
                 return Ok(());
             }
         }
-        Err(contended())
+        Err(error::contended())
     }
 }
 

@@ -7,7 +7,7 @@ use kernel::{Version, Violations};
 use proto::sessions::v1 as pb;
 
 use crate::change::reject_past_start;
-use crate::contact::no_client;
+use crate::error;
 use crate::list::{Range, Search};
 use crate::model::{Change, ClientSession, Draft, NotesChange, OwnSession, Session, Status};
 use crate::slot::{HourMinute, Slot, SlotSpec};
@@ -49,7 +49,8 @@ pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
     let private_notes = bad.check("privateNotes", FreeText::try_from(private_notes.unwrap_or_default()));
     match (slot, shared_notes, private_notes) {
         (Some(slot), Some(shared_notes), Some(private_notes)) if bad.is_empty() => {
-            let client = if client_id.is_empty() { None } else { Some(client_id.parse().map_err(|_| no_client())?) };
+            let client =
+                if client_id.is_empty() { None } else { Some(client_id.parse().map_err(|_| error::no_client())?) };
             Ok(Draft { slot, client, shared_notes, private_notes })
         }
         _ => Err(bad.into_error()),
@@ -161,7 +162,7 @@ pub(crate) fn list(request: pb::ListSessionsRequest) -> Result<List> {
 
 /// Parses the id of the session that a path names.
 pub(crate) fn session_id(text: &str) -> Result<SessionId> {
-    text.parse().map_err(|_| crate::ops::no_session())
+    text.parse().map_err(|_| error::no_session())
 }
 
 /// Converts a session as its therapist sees it. Only this function puts private notes into a response.
