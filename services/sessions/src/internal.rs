@@ -12,10 +12,9 @@ use proto::sessions::v1::reserve_slot_response::Outcome as ReserveOutcome;
 use proto::sessions::v1::slot_service_server::SlotService;
 use tonic::{Request, Response, Status};
 
-use crate::model::Booking;
+use crate::model::{Booking, Found, Reservation, Reserved, SlotSelector};
 use crate::policy::{self, AccountDeletionPermit, ClientPermit, Slots};
 use crate::service::Sessions;
-use crate::slots::{Found, Reservation, Reserved, SlotSelector};
 use crate::wire;
 
 /// Maximum sessions whose ends are asked for at once.

@@ -9,6 +9,7 @@ mod contact;
 mod ended;
 mod error;
 mod internal;
+mod key;
 mod list;
 mod model;
 mod ops;

@@ -14,9 +14,10 @@ use crate::calendar::{self, Busy};
 use crate::change::{self, Plan};
 use crate::contact::Contact;
 use crate::error;
+use crate::key::session_key;
 use crate::model::{Booking, Change, ClientSession, Draft, OwnSession, Session, State};
 use crate::policy::{ClientPermit, Own};
-use crate::store::{Store, Written, session_key};
+use crate::store::{Store, Written};
 use crate::stored::{Keys, Note, NoteSealContext, SealedNotes, Stored, reader};
 use crate::transition::{self, PendingEvent, Step};
 

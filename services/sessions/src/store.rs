@@ -18,10 +18,11 @@ use dynamo::{
     TableDef, Transact, Update, UpdateRequest, Verdict,
 };
 use jiff::civil::Date;
-use kernel::{Error, Kind, Result, SessionId, TherapistId, Timestamp};
+use kernel::{Error, Kind, Result, SessionId, TherapistId};
 use proto::events::v1::Event;
 
 use crate::calendar::{Calendar, Day};
+use crate::key::{session_key, therapist_status};
 use crate::model::Status;
 use crate::policy::{AccountDeletionPermit, ClientPermit, Own, Slots};
 use crate::row::{PENDING_EVENT, Row, VERSION};
@@ -60,32 +61,6 @@ pub(crate) enum Written {
     Conflict,
     /// The same request has already created the session with this id.
     Replayed(SessionId),
-}
-
-/// Returns the key of a session.
-pub(crate) fn session_key(id: SessionId) -> Key {
-    Key::new(format!("SESSION#{id}"), "SESSION")
-}
-
-/// Returns the unique sort key of a session in the indexes, ordered by start.
-pub(crate) fn position(start: Timestamp, id: SessionId) -> String {
-    format!("{}#{id}", instant(start))
-}
-
-/// Formats an instant as the prefix of a position. Sessions start at whole minutes, so that all prefixes have the same
-/// length.
-pub(crate) fn instant(instant: Timestamp) -> String {
-    format!("{instant:.0}")
-}
-
-/// Returns the partition of a therapist's sessions with this status.
-pub(crate) fn therapist_status(therapist: TherapistId, status: Status) -> String {
-    let status = match status {
-        Status::Available => "AVAILABLE",
-        Status::Booked => "BOOKED",
-        Status::Cancelled => "CANCELLED",
-    };
-    format!("{therapist}#{status}")
 }
 
 fn calendar_partition(therapist: TherapistId) -> String {
@@ -282,36 +257,5 @@ impl outbox::Events for Bookings {
 
     fn taken(&self, update: UpdateRequest) -> Result<UpdateRequest> {
         Ok(update.remove(PENDING_EVENT))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Status;
-
-    #[test]
-    fn positions_sort_by_start() {
-        let id = |byte| SessionId::from_bytes([byte; 16]);
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let positions = [
-            position(at(0), id(9)),
-            position(at(60), id(1)),
-            position(at(60), id(2)),
-            position(at(1_000_000_000), id(0)),
-            position(at(253_402_207_200), id(0)),
-        ];
-        assert!(positions.is_sorted() && positions.iter().all(|it| it.len() == positions[0].len()), "{positions:?}");
-        assert!(instant(at(60)) < positions[1] && positions[0] < instant(at(60)));
-    }
-
-    #[test]
-    fn therapist_status_holds_status_name() {
-        let therapist = TherapistId::from_bytes([1; 16]);
-        for (status, word) in
-            [(Status::Available, "AVAILABLE"), (Status::Booked, "BOOKED"), (Status::Cancelled, "CANCELLED")]
-        {
-            assert_eq!(therapist_status(therapist, status), format!("{therapist}#{word}"));
-        }
     }
 }

@@ -1,15 +1,12 @@
 //! Converts between proto messages and domain types, naming every field.
 
-use kernel::{
-    ClientId, Error, FreeText, OffsetDateTime, Page, PageSize, Result, SessionId, TextError, TherapistId, Timestamp,
-};
+use kernel::{Error, FreeText, OffsetDateTime, Page, PageSize, Result, SessionId, TextError, Timestamp};
 use kernel::{Version, Violations};
 use proto::sessions::v1 as pb;
 
 use crate::change::reject_past_start;
 use crate::error;
-use crate::list::{Range, Search};
-use crate::model::{Change, ClientSession, Draft, NotesChange, OwnSession, Session, Status};
+use crate::model::{Change, ClientSession, Draft, List, NotesChange, OwnSession, Range, Search, Session, Status};
 use crate::slot::{HourMinute, Slot, SlotSpec};
 
 const REQUIRED: TextError = TextError("is required");
@@ -126,14 +123,6 @@ fn times(bad: &mut Violations, field: &'static str, text: Option<String>) -> Opt
     }
 }
 
-/// Parsed list request: the people whose sessions are listed, and the page.
-#[derive(Debug)]
-pub(crate) struct List {
-    pub(crate) therapist: Option<TherapistId>,
-    pub(crate) client: Option<ClientId>,
-    pub(crate) search: Search,
-}
-
 /// Converts a list request.
 ///
 /// # Errors
@@ -238,7 +227,7 @@ pub(crate) fn timestamp(instant: Timestamp) -> prost_types::Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use kernel::{AppointmentId, Kind};
+    use kernel::{AppointmentId, ClientId, Kind, TherapistId};
 
     use super::*;
     use crate::model::{Booking, State};
