@@ -81,7 +81,7 @@ impl Ops {
                     return self.replayed(context, permit, claim).await?.ok_or(overlaps);
                 }
             };
-            match self.store.add(&new, &days, claim).await? {
+            match self.store.add(permit, &new, &days, claim).await? {
                 Written::Done => {
                     self.announce(context, &new).await;
                     return self.shown(permit, &new, &people);
@@ -154,11 +154,11 @@ impl Ops {
     async fn replace(&self, permit: Own, old: &Stored, new: &Stored) -> Result<Written> {
         let (before, after) = (Busy::of(old.session()), Busy::of(new.session()));
         if before == after {
-            return self.store.replace(old, new, None).await;
+            return self.store.replace(permit, old, new, None).await;
         }
         let days = self.store.calendar(permit, calendar::days(before.into_iter().chain(after))).await?;
         let days = days.with(new.session().id, after)?;
-        self.store.replace(old, new, Some(&days)).await
+        self.store.replace(permit, old, new, Some(&days)).await
     }
 
     /// Returns the notes of a changed session. A session that becomes available again loses the notes that its client
@@ -209,7 +209,7 @@ impl Ops {
                     Written::Done => {}
                     Written::Conflict | Written::Replayed(_) => {}
                 }
-            } else if self.store.remove(&old).await? {
+            } else if self.store.remove(permit, &old).await? {
                 return Ok(());
             }
         }

@@ -106,7 +106,7 @@ impl Ops {
             let step = transition::book(booking, false);
             let session = Session { state: step.state, version: old.session().version.next(), ..*old.session() };
             let new = Stored::new(session, sealed_notes, self.pending_event(Some(step)));
-            if let Written::Done = self.store.replace(&old, &new, None).await? {
+            if let Written::Done = self.store.replace(permit, &old, &new, None).await? {
                 self.announce(context, &new).await;
                 return Ok(Reserved::Booked);
             }
@@ -152,7 +152,7 @@ impl Ops {
             if old.session().state.appointment() != Some(appointment) {
                 return Ok(());
             }
-            if let Written::Done = self.store.replace(&old, &freed(&old, State::Available), None).await? {
+            if let Written::Done = self.store.replace(permit, &old, &freed(&old, State::Available), None).await? {
                 return Ok(());
             }
         }
