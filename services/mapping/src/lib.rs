@@ -3,6 +3,7 @@
 //! A relation consists of the mapping, access to the journal, requests, contact, and the history of the client's
 //! consent.
 
+mod error;
 mod internal;
 mod invitations;
 mod list;

@@ -11,6 +11,7 @@ use outbox::{Mark, Outbox};
 use retry::Policy;
 use tokio::time::Instant;
 
+use crate::error;
 use crate::invitations::{Answered, Invitation, Invitations};
 use crate::list::{self, List, Wanted};
 use crate::model::{Change, Channel, Grant, GrantId, Intent, Relation};
@@ -157,10 +158,10 @@ impl Ops {
     pub(crate) async fn act(&self, permit: Act, intent: Intent, claim: IdempotencyClaim<'_>) -> Result<Relation> {
         match self.attempt(permit, intent, claim).await? {
             ActionOutcome::Done(relation) => Ok(*relation),
-            ActionOutcome::Absent => Err(Error::not_found("relation")),
+            ActionOutcome::Absent => Err(error::no_relation()),
             ActionOutcome::Refused(refusal) => Err(refusal.into_error()),
-            ActionOutcome::Ended(own) if is_own(permit, own) => Err(account_ended()),
-            ActionOutcome::Ended(_) => Err(Error::not_found(other_side(permit))),
+            ActionOutcome::Ended(own) if is_own(permit, own) => Err(error::account_ended()),
+            ActionOutcome::Ended(_) => Err(no_peer(permit)),
         }
     }
 
@@ -202,8 +203,7 @@ impl Ops {
                 Err(error) => return Err(error),
             }
         }
-        let message = "somebody else is changing the same relation right now; repeat the request";
-        Err(Error::new(Kind::Aborted, "CONFLICT", message))
+        Err(error::contended())
     }
 
     /// Returns the relation and, if the client answers a mapping request, the invitation that is a request now.
@@ -334,7 +334,7 @@ impl Ops {
     }
 
     async fn stored(&self, permit: Act) -> Result<Relation> {
-        self.store.read(permit).await?.ok_or_else(|| Error::not_found("relation"))
+        self.store.read(permit).await?.ok_or_else(error::no_relation)
     }
 }
 
@@ -378,13 +378,10 @@ fn is_own(permit: Act, user: UserId) -> bool {
     }
 }
 
-const fn other_side(permit: Act) -> &'static str {
+/// Returns the error for a person on the other side whose account has ended.
+fn no_peer(permit: Act) -> Error {
     match permit.actor() {
-        Actor::Client => "therapist",
-        Actor::Therapist | Actor::System => "client",
+        Actor::Client => error::no_therapist(),
+        Actor::Therapist | Actor::System => error::no_client(),
     }
-}
-
-fn account_ended() -> Error {
-    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
 }

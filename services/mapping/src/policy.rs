@@ -1,7 +1,8 @@
 //! Authorization for relations. Pure: the store requires permits, which only this module creates.
 
-use kernel::{ClientId, Error, Kind, Person, Role, TherapistId, UserId};
+use kernel::{ClientId, Error, Person, Role, TherapistId, UserId};
 
+use crate::error;
 use crate::model::Pair;
 use crate::transition::Actor;
 
@@ -103,8 +104,8 @@ pub(crate) fn side(person: Person) -> Side {
 pub(crate) fn client(person: Person, id: &str) -> Result<AsClient, Error> {
     match side(person) {
         Side::Client(own) if names(id, person) => Ok(own),
-        Side::Client(_) => Err(not_yours("clientId")),
-        Side::Therapist(_) => Err(role_not_allowed("only clients may do this")),
+        Side::Client(_) => Err(error::not_your_account("clientId")),
+        Side::Therapist(_) => Err(error::only_clients()),
     }
 }
 
@@ -112,27 +113,13 @@ pub(crate) fn client(person: Person, id: &str) -> Result<AsClient, Error> {
 pub(crate) fn therapist(person: Person, id: &str) -> Result<AsTherapist, Error> {
     match side(person) {
         Side::Therapist(own) if names(id, person) => Ok(own),
-        Side::Therapist(_) => Err(not_yours("therapistId")),
-        Side::Client(_) => Err(only_therapists()),
+        Side::Therapist(_) => Err(error::not_your_account("therapistId")),
+        Side::Client(_) => Err(error::only_therapists()),
     }
-}
-
-/// Returns the refusal of an action that only therapists may take.
-pub(crate) fn only_therapists() -> Error {
-    role_not_allowed("only therapists may do this")
 }
 
 fn names(id: &str, person: Person) -> bool {
     id.parse::<UserId>() == Ok(person.user_id)
-}
-
-fn role_not_allowed(message: &'static str) -> Error {
-    Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", message)
-}
-
-fn not_yours(field: &'static str) -> Error {
-    let message = format!("{field}: you may do this with your own account only");
-    Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", message)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use proto::mapping::v1 as pb;
 use proto::mapping::v1::mapping_service_server::MappingService;
 use tonic::{Request, Response, Status};
 
+use crate::error;
 use crate::list::Wanted;
 use crate::model::{Intent, Relation};
 use crate::ops::{Ops, Shown};
@@ -72,8 +73,8 @@ impl Services {
         let (asked, claim) = zip_violations(wire::request_type(*request_type), claim)?;
         self.0.logins.must_be_open(&context).await?;
         let for_mapping = asked == pb::RequestType::Mapping;
-        let missing = if for_mapping { "client" } else { "relation" };
-        let permit = own.towards(client_id.parse().map_err(|_| Error::not_found(missing))?);
+        let missing = if for_mapping { error::no_client } else { error::no_relation };
+        let permit = own.towards(client_id.parse().map_err(|_| missing())?);
         if for_mapping {
             self.0.request_mapping(&context, permit, claim.as_ref()).await
         } else {
@@ -179,7 +180,7 @@ fn end_permit(context: &Context, client_id: &str, therapist_id: &str) -> Result<
                 wire::therapist_id(therapist_id)?;
             }
             let own = policy::therapist(person, therapist_id)?;
-            Ok(own.towards(client_id.parse().map_err(|_| Error::not_found("relation"))?))
+            Ok(own.towards(client_id.parse().map_err(|_| error::no_relation())?))
         }
     }
 }

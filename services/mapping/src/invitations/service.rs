@@ -8,6 +8,7 @@ use proto::mapping::v1::invitation_service_server::InvitationService;
 use tonic::{Request, Response, Status};
 
 use super::Asked;
+use crate::error;
 use crate::policy::{self, Side};
 use crate::service::Services;
 
@@ -18,7 +19,7 @@ impl Services {
     async fn invite(&self, context: Context, request: pb::CreateInvitationRequest) -> Result<(), Error> {
         let person = context.person()?;
         let Side::Therapist(own) = policy::side(person) else {
-            return Err(policy::only_therapists());
+            return Err(error::only_therapists());
         };
         let claim = self.claim(&context, CREATE, &request.encode_to_vec());
         let ((address, asked), claim) = zip_violations(from_proto(&request), claim)?;

@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use dynamo::{Claim, Condition, Item, Key, Read, Table, Transact, Update};
-use kernel::{ClientId, Entropy, Error, Kind, Result, TherapistId, Timestamp, UserId};
+use kernel::{ClientId, Entropy, Error, Result, TherapistId, Timestamp, UserId};
 use retry::Policy;
 use serde::{Deserialize, Serialize};
 
 use super::Invitation;
 use super::budget::{Budget, INVITATIONS};
+use crate::error;
 use crate::model::{Pair, Relation, request_ends};
 use crate::policy::{Act, AsClient, AsTherapist};
 use crate::store::{ENDED, key, marker_key, marker_partition, partition};
@@ -99,7 +100,7 @@ impl Store {
                 Update::ConditionFailed(there) => budget = there.map(Item::parse).transpose()?.unwrap_or_default(),
             }
         }
-        Err(Error::new(Kind::Aborted, "CONFLICT", "you are sending many invitations at once; repeat the request"))
+        Err(error::invitations_contended())
     }
 
     /// Stores an invitation in the partition of its address, replacing an earlier one, with the record of an idempotent
