@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use kernel::{Error, Kind};
 
-use crate::model::Asked;
-use crate::transition::Refusal;
+use crate::transition::{Asked, Refusal};
 
 /// NOT_FOUND for a relation that does not exist, or that the therapist may not ask about.
 pub(crate) fn no_relation() -> Error {

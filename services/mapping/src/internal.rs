@@ -11,8 +11,7 @@ use proto::mapping::v1 as pb;
 use proto::mapping::v1::consent_service_server::ConsentService;
 use tonic::{Request, Response, Status};
 
-use crate::model::Grant;
-use crate::ops::ContactOutcome;
+use crate::model::{ContactOutcome, Grant};
 use crate::policy::{self, AccountDeletionPermit, Act, Side};
 use crate::service::Services;
 use crate::wire;

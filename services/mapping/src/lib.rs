@@ -5,7 +5,9 @@
 
 mod error;
 mod internal;
+mod invitation_service;
 mod invitations;
+mod item;
 mod list;
 mod model;
 mod ops;

@@ -12,12 +12,15 @@ use retry::Policy;
 use tokio::time::Instant;
 
 use crate::error;
-use crate::invitations::{Answered, Invitation, Invitations};
-use crate::list::{self, List, Wanted};
-use crate::model::{Change, Channel, Grant, GrantId, Intent, Relation};
+use crate::invitations::Invitations;
+use crate::item::key;
+use crate::list::{self, List};
+use crate::model::{
+    Answered, Change, Channel, ContactOutcome, Grant, GrantId, Intent, Invitation, Relation, Shown, Wanted,
+};
 use crate::peers::{Clients, Peers, Therapists};
 use crate::policy::{AccountDeletionPermit, Act, AsClient, AsTherapist};
-use crate::store::{ActiveAccounts, Store, Written, key};
+use crate::store::{ActiveAccounts, Store, Written};
 use crate::transition::{Access, Actor, Mapping, Refusal, State};
 
 /// Relations of an ended account that are ended concurrently: few, so that they don't delay requests of people.
@@ -36,27 +39,6 @@ pub(crate) struct Ops {
     pub(crate) invitations: Invitations,
     pub(crate) outbox: Outbox,
     pub(crate) platform: Platform,
-}
-
-/// Filter of a list of a client's relations.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Shown {
-    /// Mapped therapists: all, only those with access, or only those without.
-    Mapped(Option<bool>),
-    /// Therapists whose request is pending.
-    Waiting,
-    All,
-}
-
-/// Outcome of recording contact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ContactOutcome {
-    /// Recorded, now or before: the relation has this version or a later one.
-    Recorded(u32),
-    /// No person with this id whom the caller may contact.
-    NoSuchPeer,
-    /// The caller's own account has ended.
-    CallerEnded,
 }
 
 /// Outcome of an action on a relation.

@@ -11,9 +11,8 @@ use proto::mapping::v1::mapping_service_server::MappingService;
 use tonic::{Request, Response, Status};
 
 use crate::error;
-use crate::list::Wanted;
-use crate::model::{Intent, Relation};
-use crate::ops::{Ops, Shown};
+use crate::model::{Intent, Relation, Shown, Wanted};
+use crate::ops::Ops;
 use crate::peers::Therapists;
 use crate::policy::{self, Act, Side};
 use crate::wire;

@@ -7,8 +7,6 @@ use std::time::Duration;
 use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::Asked;
-
 /// Actor of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -65,6 +63,13 @@ pub(crate) enum Access {
 pub(crate) struct State {
     pub(crate) mapping: Mapping,
     pub(crate) access: Access,
+}
+
+/// Subject of a therapist's request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Mapping,
+    JournalAccess,
 }
 
 /// Reasons for refusing a step.
