@@ -3,7 +3,7 @@
 use kernel::{ClientId, Error, Person, Role, TherapistId, UserId};
 
 use crate::error;
-use crate::model::Pair;
+use crate::model::{Pair, Party};
 use crate::transition::Actor;
 
 /// Permit for the client's side of all of a client's relations.
@@ -16,10 +16,7 @@ pub(crate) struct AsTherapist(TherapistId);
 
 /// Permit to end every relation of an ended account.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum AccountDeletionPermit {
-    Client(ClientId),
-    Therapist(TherapistId),
-}
+pub(crate) struct AccountDeletionPermit(Party);
 
 /// Permit to act on one relation as one of its sides.
 #[derive(Debug, Clone, Copy)]
@@ -51,24 +48,28 @@ impl AsTherapist {
 impl AccountDeletionPermit {
     /// Creates the permit for the account of an account-ended event.
     pub(crate) fn of(role: Role, id: UserId) -> Self {
-        match role {
-            Role::Client => Self::Client(id.into()),
-            Role::Therapist => Self::Therapist(id.into()),
-        }
+        Self(match role {
+            Role::Client => Party::Client(id.into()),
+            Role::Therapist => Party::Therapist(id.into()),
+        })
+    }
+
+    pub(crate) const fn party(self) -> Party {
+        self.0
     }
 
     pub(crate) fn id(self) -> UserId {
-        match self {
-            Self::Client(id) => id.into(),
-            Self::Therapist(id) => id.into(),
+        match self.0 {
+            Party::Client(id) => id.into(),
+            Party::Therapist(id) => id.into(),
         }
     }
 
     /// Returns the permit for a relation, if it is one of the account's.
     pub(crate) fn towards(self, pair: Pair) -> Option<Act> {
-        let theirs = match self {
-            Self::Client(id) => pair.client == id,
-            Self::Therapist(id) => pair.therapist == id,
+        let theirs = match self.0 {
+            Party::Client(id) => pair.client == id,
+            Party::Therapist(id) => pair.therapist == id,
         };
         theirs.then_some(Act { pair, actor: Actor::System })
     }

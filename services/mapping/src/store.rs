@@ -27,7 +27,7 @@ use proto::events::v1::Event;
 use serde::{Deserialize, Serialize};
 
 use crate::item::{ENDED, key, marker_key, marker_partition, partition, request_key};
-use crate::model::{Answered, Change, Pair, Relation};
+use crate::model::{Answered, Change, Pair, Party, Relation};
 use crate::policy::{AccountDeletionPermit, Act, AsClient, AsTherapist};
 use crate::transition::Mapping;
 
@@ -197,9 +197,9 @@ impl Store {
 
     /// Returns the query of an ended account's relations.
     pub(crate) fn of_ended(&self, permit: AccountDeletionPermit) -> Query {
-        match permit {
-            AccountDeletionPermit::Client(id) => self.0.query(partition(id)).consistent(),
-            AccountDeletionPermit::Therapist(id) => self.in_index(id),
+        match permit.party() {
+            Party::Client(id) => self.0.query(partition(id)).consistent(),
+            Party::Therapist(id) => self.in_index(id),
         }
     }
 
