@@ -138,13 +138,13 @@ impl Services {
         Ok(page.map(|relation| show(&relation, &names, now)))
     }
 
-    /// Turns invitations into requests before the first page of the requests is read.
-    async fn receive_invitations(&self, context: &Context, asked: &Asked) -> Result<(), Error> {
+    /// Lists the pending requests. Turns invitations into requests before the first page is read.
+    async fn list_requests(&self, context: &Context, asked: Asked) -> Result<Page<pb::ConsentRequest>, Error> {
         let own = policy::client(context.person()?, &asked.person_id)?;
         if asked.page_token.is_empty() {
             self.0.invitations.receive(context, own, self.0.now()).await?;
         }
-        Ok(())
+        self.list_of_client(context, asked, Shown::Waiting, wire::consent_request).await
     }
 
     async fn list_of_therapist(&self, context: &Context, asked: Asked) -> Result<Page<pb::ClientRelation>, Error> {
@@ -258,9 +258,7 @@ impl MappingService for Services {
         let context = Context::of(&request);
         let pb::ListConsentRequestsRequest { client_id: person_id, page_size, page_token } = request.into_inner();
         let asked = Asked { person_id, page_size, page_token };
-        self.receive_invitations(&context, &asked).await.map_err(to_status)?;
-        let page =
-            self.list_of_client(&context, asked, Shown::Waiting, wire::consent_request).await.map_err(to_status)?;
+        let page = self.list_requests(&context, asked).await.map_err(to_status)?;
         Ok(listed(page, |requests, next_page_token| pb::ListConsentRequestsResponse { requests, next_page_token }))
     }
 
