@@ -11,8 +11,7 @@ use proto::mapping::v1 as pb;
 use proto::mapping::v1::consent_service_server::ConsentService;
 use tonic::{Request, Response, Status};
 
-use crate::model::Grant;
-use crate::ops::ContactOutcome;
+use crate::model::{ContactOutcome, Grant, Relation};
 use crate::policy::{self, AccountDeletionPermit, Act, Side};
 use crate::service::Services;
 use crate::wire;
@@ -24,11 +23,7 @@ impl ConsentService for Services {
         request: Request<pb::CheckJournalAccessRequest>,
     ) -> Result<Response<pb::CheckJournalAccessResponse>, Status> {
         let context = Context::of(&request);
-        let pb::CheckJournalAccessRequest { client_id } = request.into_inner();
-        let grant = match towards(&context, &client_id).map_err(to_status)? {
-            Some(permit) => self.0.journal_access(permit).await.map_err(to_status)?,
-            None => None,
-        };
+        let grant = self.journal_access(&context, request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(grant.map(granted).unwrap_or_default()))
     }
 
@@ -37,11 +32,7 @@ impl ConsentService for Services {
         request: Request<pb::CheckRelationRequest>,
     ) -> Result<Response<pb::CheckRelationResponse>, Status> {
         let context = Context::of(&request);
-        let pb::CheckRelationRequest { client_id } = request.into_inner();
-        let relation = match towards(&context, &client_id).map_err(to_status)? {
-            Some(permit) => self.0.relation(permit).await.map_err(to_status)?,
-            None => None,
-        };
+        let relation = self.relation(&context, request.into_inner()).await.map_err(to_status)?;
         let now = self.0.now();
         Ok(Response::new(pb::CheckRelationResponse {
             agreed: relation.as_ref().is_some_and(|it| it.is_agreed(now)),
@@ -54,28 +45,7 @@ impl ConsentService for Services {
         request: Request<pb::ListAgreedClientsRequest>,
     ) -> Result<Response<pb::ListAgreedClientsResponse>, Status> {
         let context = Context::of(&request);
-        let pb::ListAgreedClientsRequest { page_size, page_token } = request.into_inner();
-        let Side::Therapist(own) = policy::side(context.person().map_err(to_status)?) else {
-            return Ok(Response::new(pb::ListAgreedClientsResponse::default()));
-        };
-        let wanted = wire::wanted(page_size, &page_token).map_err(to_status)?;
-        let Page { items, next } = match self.0.agreed(own, wanted).await {
-            Ok(page) => page,
-            // The size was checked above: the invalid argument is the token.
-            Err(error) if error.kind() == Kind::InvalidArgument => {
-                let bad_token = pb::ListAgreedClientsResponse { bad_page_token: true, ..Default::default() };
-                return Ok(Response::new(bad_token));
-            }
-            Err(error) => return Err(to_status(error)),
-        };
-        let now = self.0.now();
-        let mapped = items.iter().filter(|relation| relation.is_mapped(now));
-        Ok(Response::new(pb::ListAgreedClientsResponse {
-            bad_page_token: false,
-            mapped_client_ids: mapped.map(|relation| relation.client_id.to_string()).collect(),
-            client_ids: items.iter().map(|relation| relation.client_id.to_string()).collect(),
-            next_page_token: next.unwrap_or_default(),
-        }))
+        self.agreed(&context, request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn record_contact(
@@ -83,12 +53,7 @@ impl ConsentService for Services {
         request: Request<pb::RecordContactRequest>,
     ) -> Result<Response<pb::RecordContactResponse>, Status> {
         let context = Context::of(&request);
-        let pb::RecordContactRequest { peer_id, kind } = request.into_inner();
-        let channel = wire::channel(kind).map_err(to_status)?;
-        let outcome = match with_peer(&context, &peer_id).map_err(to_status)? {
-            Some(permit) => self.0.record_contact(&context, permit, channel).await.map_err(to_status)?,
-            None => ContactOutcome::NoSuchPeer,
-        };
+        let outcome = self.record(&context, request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(wire::contact_outcome(outcome)))
     }
 }
@@ -99,15 +64,71 @@ impl SubscriberService for Services {
         &self,
         request: Request<events::DeliverRequest>,
     ) -> Result<Response<events::DeliverResponse>, Status> {
-        let events::DeliverRequest { event } = request.into_inner();
-        // A kind that this version doesn't know decodes as none, and is acknowledged.
-        if let Some(EventKind::AccountEnded(ended)) = event.and_then(|event| event.kind) {
-            self.0
-                .handle_account_deleted(account_deletion_permit(&ended).map_err(to_status)?)
-                .await
-                .map_err(to_status)?;
-        }
+        self.handle_event(request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(events::DeliverResponse {}))
+    }
+}
+
+impl Services {
+    async fn journal_access(
+        &self,
+        context: &Context,
+        request: pb::CheckJournalAccessRequest,
+    ) -> Result<Option<Grant>, Error> {
+        match towards(context, &request.client_id)? {
+            Some(permit) => self.0.journal_access(permit).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn relation(&self, context: &Context, request: pb::CheckRelationRequest) -> Result<Option<Relation>, Error> {
+        match towards(context, &request.client_id)? {
+            Some(permit) => self.0.relation(permit).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn agreed(
+        &self,
+        context: &Context,
+        request: pb::ListAgreedClientsRequest,
+    ) -> Result<pb::ListAgreedClientsResponse, Error> {
+        let pb::ListAgreedClientsRequest { page_size, page_token } = request;
+        let Side::Therapist(own) = policy::side(context.person()?) else {
+            return Ok(pb::ListAgreedClientsResponse::default());
+        };
+        let wanted = wire::wanted(page_size, &page_token)?;
+        let Page { items, next } = match self.0.agreed(own, wanted).await {
+            Ok(page) => page,
+            // The size was checked above: the invalid argument is the token.
+            Err(error) if error.kind() == Kind::InvalidArgument => {
+                return Ok(pb::ListAgreedClientsResponse { bad_page_token: true, ..Default::default() });
+            }
+            Err(error) => return Err(error),
+        };
+        let now = self.0.now();
+        let mapped = items.iter().filter(|relation| relation.is_mapped(now));
+        Ok(pb::ListAgreedClientsResponse {
+            bad_page_token: false,
+            mapped_client_ids: mapped.map(|relation| relation.client_id.to_string()).collect(),
+            client_ids: items.iter().map(|relation| relation.client_id.to_string()).collect(),
+            next_page_token: next.unwrap_or_default(),
+        })
+    }
+
+    async fn record(&self, context: &Context, request: pb::RecordContactRequest) -> Result<ContactOutcome, Error> {
+        let pb::RecordContactRequest { peer_id, kind } = request;
+        let channel = wire::channel(kind)?;
+        match with_peer(context, &peer_id)? {
+            Some(permit) => self.0.record_contact(context, permit, channel).await,
+            None => Ok(ContactOutcome::NoSuchPeer),
+        }
+    }
+
+    async fn handle_event(&self, request: events::DeliverRequest) -> Result<(), Error> {
+        // A kind that this version doesn't know decodes as none, and is acknowledged.
+        let Some(EventKind::AccountEnded(ended)) = request.event.and_then(|event| event.kind) else { return Ok(()) };
+        self.0.handle_account_deleted(account_deletion_permit(&ended)?).await
     }
 }
 

@@ -3,8 +3,11 @@
 //! A relation consists of the mapping, access to the journal, requests, contact, and the history of the client's
 //! consent.
 
+mod error;
 mod internal;
+mod invitation_service;
 mod invitations;
+mod item;
 mod list;
 mod model;
 mod ops;

@@ -1,9 +1,9 @@
 //! Pages lists of relations. A filter runs after the read, so a page that is not the last may be short or empty.
 
 use dynamo::{Item, PageRequest, PageTokens, Query};
-use kernel::{Page, PageSize, Result};
+use kernel::{Page, Result};
 
-use crate::model::Relation;
+use crate::model::{Relation, Wanted};
 
 /// A list of relations: query, filter and token binding.
 pub(crate) struct List<F> {
@@ -15,14 +15,6 @@ pub(crate) struct List<F> {
     pub(crate) binding: &'static str,
     /// The bytes of the caller's id.
     pub(crate) caller: [u8; 16],
-}
-
-/// Requested page of a list.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted<'a> {
-    pub(crate) size: PageSize,
-    /// Page token; empty for the first page.
-    pub(crate) token: &'a str,
 }
 
 /// Returns one page. It is full unless the list ends, or the filter leaves out too many relations.

@@ -11,12 +11,16 @@ use outbox::{Mark, Outbox};
 use retry::Policy;
 use tokio::time::Instant;
 
-use crate::invitations::{Answered, Invitation, Invitations};
-use crate::list::{self, List, Wanted};
-use crate::model::{Change, Channel, Grant, GrantId, Intent, Relation};
+use crate::error;
+use crate::invitations::Invitations;
+use crate::item::key;
+use crate::list::{self, List};
+use crate::model::{
+    Answered, Change, Channel, ContactOutcome, Grant, GrantId, Intent, Invitation, Relation, Shown, Wanted,
+};
 use crate::peers::{Clients, Peers, Therapists};
 use crate::policy::{AccountDeletionPermit, Act, AsClient, AsTherapist};
-use crate::store::{ActiveAccounts, Store, Written, key};
+use crate::store::{ActiveAccounts, Store, Written};
 use crate::transition::{Access, Actor, Mapping, Refusal, State};
 
 /// Relations of an ended account that are ended concurrently: few, so that they don't delay requests of people.
@@ -35,27 +39,6 @@ pub(crate) struct Ops {
     pub(crate) invitations: Invitations,
     pub(crate) outbox: Outbox,
     pub(crate) platform: Platform,
-}
-
-/// Filter of a list of a client's relations.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Shown {
-    /// Mapped therapists: all, only those with access, or only those without.
-    Mapped(Option<bool>),
-    /// Therapists whose request is pending.
-    Waiting,
-    All,
-}
-
-/// Outcome of recording contact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ContactOutcome {
-    /// Recorded, now or before: the relation has this version or a later one.
-    Recorded(u32),
-    /// No person with this id whom the caller may contact.
-    NoSuchPeer,
-    /// The caller's own account has ended.
-    CallerEnded,
 }
 
 /// Outcome of an action on a relation.
@@ -157,10 +140,10 @@ impl Ops {
     pub(crate) async fn act(&self, permit: Act, intent: Intent, claim: IdempotencyClaim<'_>) -> Result<Relation> {
         match self.attempt(permit, intent, claim).await? {
             ActionOutcome::Done(relation) => Ok(*relation),
-            ActionOutcome::Absent => Err(Error::not_found("relation")),
+            ActionOutcome::Absent => Err(error::no_relation()),
             ActionOutcome::Refused(refusal) => Err(refusal.into_error()),
-            ActionOutcome::Ended(own) if is_own(permit, own) => Err(account_ended()),
-            ActionOutcome::Ended(_) => Err(Error::not_found(other_side(permit))),
+            ActionOutcome::Ended(own) if is_own(permit, own) => Err(error::account_ended()),
+            ActionOutcome::Ended(_) => Err(no_peer(permit)),
         }
     }
 
@@ -202,8 +185,7 @@ impl Ops {
                 Err(error) => return Err(error),
             }
         }
-        let message = "somebody else is changing the same relation right now; repeat the request";
-        Err(Error::new(Kind::Aborted, "CONFLICT", message))
+        Err(error::contended())
     }
 
     /// Returns the relation and, if the client answers a mapping request, the invitation that is a request now.
@@ -334,7 +316,7 @@ impl Ops {
     }
 
     async fn stored(&self, permit: Act) -> Result<Relation> {
-        self.store.read(permit).await?.ok_or_else(|| Error::not_found("relation"))
+        self.store.read(permit).await?.ok_or_else(error::no_relation)
     }
 }
 
@@ -378,13 +360,10 @@ fn is_own(permit: Act, user: UserId) -> bool {
     }
 }
 
-const fn other_side(permit: Act) -> &'static str {
+/// Returns the error for a person on the other side whose account has ended.
+fn no_peer(permit: Act) -> Error {
     match permit.actor() {
-        Actor::Client => "therapist",
-        Actor::Therapist | Actor::System => "client",
+        Actor::Client => error::no_therapist(),
+        Actor::Therapist | Actor::System => error::no_client(),
     }
-}
-
-fn account_ended() -> Error {
-    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
 }

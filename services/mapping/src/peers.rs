@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use chassis::Context;
 use chassis::client::Upstream;
-use kernel::{ClientId, Error, Result, TherapistId};
+use kernel::{ClientId, Result, TherapistId};
 use proto::clients::v1::client_name_service_client::ClientNameServiceClient;
 use proto::clients::v1::{BatchGetClientNamesRequest, ClientName};
 use proto::therapists::v1::therapist_name_service_client::TherapistNameServiceClient;
 use proto::therapists::v1::{BatchGetTherapistNamesRequest, TherapistName};
+
+use crate::error;
 
 /// The services that hold the profiles.
 #[derive(Debug)]
@@ -77,7 +79,7 @@ impl Peers {
     /// # Errors
     /// NOT_FOUND when no therapist with this id has a profile; UNAVAILABLE or INTERNAL.
     pub(crate) async fn must_have_therapist(&self, context: &Context, id: TherapistId) -> Result<()> {
-        if self.has_therapist(context, id).await? { Ok(()) } else { Err(Error::not_found("therapist")) }
+        if self.has_therapist(context, id).await? { Ok(()) } else { Err(error::no_therapist()) }
     }
 
     /// Returns whether a therapist with this id has a profile.
@@ -92,6 +94,6 @@ impl Peers {
     /// NOT_FOUND when no client with this id has a profile; UNAVAILABLE or INTERNAL.
     pub(crate) async fn must_have_client(&self, context: &Context, id: ClientId) -> Result<()> {
         let found = self.clients(context, std::iter::once(id)).await?;
-        if found.0.contains_key(&id.to_string()) { Ok(()) } else { Err(Error::not_found("client")) }
+        if found.0.contains_key(&id.to_string()) { Ok(()) } else { Err(error::no_client()) }
     }
 }

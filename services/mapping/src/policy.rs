@@ -1,8 +1,9 @@
 //! Authorization for relations. Pure: the store requires permits, which only this module creates.
 
-use kernel::{ClientId, Error, Kind, Person, Role, TherapistId, UserId};
+use kernel::{ClientId, Error, Person, Role, TherapistId, UserId};
 
-use crate::model::Pair;
+use crate::error;
+use crate::model::{Pair, Party};
 use crate::transition::Actor;
 
 /// Permit for the client's side of all of a client's relations.
@@ -15,10 +16,7 @@ pub(crate) struct AsTherapist(TherapistId);
 
 /// Permit to end every relation of an ended account.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum AccountDeletionPermit {
-    Client(ClientId),
-    Therapist(TherapistId),
-}
+pub(crate) struct AccountDeletionPermit(Party);
 
 /// Permit to act on one relation as one of its sides.
 #[derive(Debug, Clone, Copy)]
@@ -50,24 +48,28 @@ impl AsTherapist {
 impl AccountDeletionPermit {
     /// Creates the permit for the account of an account-ended event.
     pub(crate) fn of(role: Role, id: UserId) -> Self {
-        match role {
-            Role::Client => Self::Client(id.into()),
-            Role::Therapist => Self::Therapist(id.into()),
-        }
+        Self(match role {
+            Role::Client => Party::Client(id.into()),
+            Role::Therapist => Party::Therapist(id.into()),
+        })
+    }
+
+    pub(crate) const fn party(self) -> Party {
+        self.0
     }
 
     pub(crate) fn id(self) -> UserId {
-        match self {
-            Self::Client(id) => id.into(),
-            Self::Therapist(id) => id.into(),
+        match self.0 {
+            Party::Client(id) => id.into(),
+            Party::Therapist(id) => id.into(),
         }
     }
 
     /// Returns the permit for a relation, if it is one of the account's.
     pub(crate) fn towards(self, pair: Pair) -> Option<Act> {
-        let theirs = match self {
-            Self::Client(id) => pair.client == id,
-            Self::Therapist(id) => pair.therapist == id,
+        let theirs = match self.0 {
+            Party::Client(id) => pair.client == id,
+            Party::Therapist(id) => pair.therapist == id,
         };
         theirs.then_some(Act { pair, actor: Actor::System })
     }
@@ -103,8 +105,8 @@ pub(crate) fn side(person: Person) -> Side {
 pub(crate) fn client(person: Person, id: &str) -> Result<AsClient, Error> {
     match side(person) {
         Side::Client(own) if names(id, person) => Ok(own),
-        Side::Client(_) => Err(not_yours("clientId")),
-        Side::Therapist(_) => Err(role_not_allowed("only clients may do this")),
+        Side::Client(_) => Err(error::not_your_account("clientId")),
+        Side::Therapist(_) => Err(error::only_clients()),
     }
 }
 
@@ -112,27 +114,13 @@ pub(crate) fn client(person: Person, id: &str) -> Result<AsClient, Error> {
 pub(crate) fn therapist(person: Person, id: &str) -> Result<AsTherapist, Error> {
     match side(person) {
         Side::Therapist(own) if names(id, person) => Ok(own),
-        Side::Therapist(_) => Err(not_yours("therapistId")),
-        Side::Client(_) => Err(only_therapists()),
+        Side::Therapist(_) => Err(error::not_your_account("therapistId")),
+        Side::Client(_) => Err(error::only_therapists()),
     }
-}
-
-/// Returns the refusal of an action that only therapists may take.
-pub(crate) fn only_therapists() -> Error {
-    role_not_allowed("only therapists may do this")
 }
 
 fn names(id: &str, person: Person) -> bool {
     id.parse::<UserId>() == Ok(person.user_id)
-}
-
-fn role_not_allowed(message: &'static str) -> Error {
-    Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", message)
-}
-
-fn not_yours(field: &'static str) -> Error {
-    let message = format!("{field}: you may do this with your own account only");
-    Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", message)
 }
 
 #[cfg(test)]

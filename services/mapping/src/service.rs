@@ -10,9 +10,9 @@ use proto::mapping::v1 as pb;
 use proto::mapping::v1::mapping_service_server::MappingService;
 use tonic::{Request, Response, Status};
 
-use crate::list::Wanted;
-use crate::model::{Intent, Relation};
-use crate::ops::{Ops, Shown};
+use crate::error;
+use crate::model::{Intent, Relation, Shown, Wanted};
+use crate::ops::Ops;
 use crate::peers::Therapists;
 use crate::policy::{self, Act, Side};
 use crate::wire;
@@ -72,8 +72,8 @@ impl Services {
         let (asked, claim) = zip_violations(wire::request_type(*request_type), claim)?;
         self.0.logins.must_be_open(&context).await?;
         let for_mapping = asked == pb::RequestType::Mapping;
-        let missing = if for_mapping { "client" } else { "relation" };
-        let permit = own.towards(client_id.parse().map_err(|_| Error::not_found(missing))?);
+        let missing = if for_mapping { error::no_client } else { error::no_relation };
+        let permit = own.towards(client_id.parse().map_err(|_| missing())?);
         if for_mapping {
             self.0.request_mapping(&context, permit, claim.as_ref()).await
         } else {
@@ -138,13 +138,13 @@ impl Services {
         Ok(page.map(|relation| show(&relation, &names, now)))
     }
 
-    /// Turns invitations into requests before the first page of the requests is read.
-    async fn receive_invitations(&self, context: &Context, asked: &Asked) -> Result<(), Error> {
+    /// Lists the pending requests. Turns invitations into requests before the first page is read.
+    async fn list_requests(&self, context: &Context, asked: Asked) -> Result<Page<pb::ConsentRequest>, Error> {
         let own = policy::client(context.person()?, &asked.person_id)?;
         if asked.page_token.is_empty() {
             self.0.invitations.receive(context, own, self.0.now()).await?;
         }
-        Ok(())
+        self.list_of_client(context, asked, Shown::Waiting, wire::consent_request).await
     }
 
     async fn list_of_therapist(&self, context: &Context, asked: Asked) -> Result<Page<pb::ClientRelation>, Error> {
@@ -179,7 +179,7 @@ fn end_permit(context: &Context, client_id: &str, therapist_id: &str) -> Result<
                 wire::therapist_id(therapist_id)?;
             }
             let own = policy::therapist(person, therapist_id)?;
-            Ok(own.towards(client_id.parse().map_err(|_| Error::not_found("relation"))?))
+            Ok(own.towards(client_id.parse().map_err(|_| error::no_relation())?))
         }
     }
 }
@@ -258,9 +258,7 @@ impl MappingService for Services {
         let context = Context::of(&request);
         let pb::ListConsentRequestsRequest { client_id: person_id, page_size, page_token } = request.into_inner();
         let asked = Asked { person_id, page_size, page_token };
-        self.receive_invitations(&context, &asked).await.map_err(to_status)?;
-        let page =
-            self.list_of_client(&context, asked, Shown::Waiting, wire::consent_request).await.map_err(to_status)?;
+        let page = self.list_requests(&context, asked).await.map_err(to_status)?;
         Ok(listed(page, |requests, next_page_token| pb::ListConsentRequestsResponse { requests, next_page_token }))
     }
 

@@ -21,13 +21,13 @@ use dynamo::{
     Action, Claim, Condition, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read, Table, TableDef,
     Transact, Verdict,
 };
-use kernel::{ClientId, Error, Result, TherapistId, Timestamp, UserId};
+use kernel::{Error, Result, TherapistId, Timestamp, UserId};
 use outbox::Mark;
 use proto::events::v1::Event;
 use serde::{Deserialize, Serialize};
 
-use crate::invitations::{self, Answered, request_key};
-use crate::model::{Change, Pair, Relation};
+use crate::item::{ENDED, key, marker_key, marker_partition, partition, request_key};
+use crate::model::{Answered, Change, Pair, Party, Relation};
 use crate::policy::{AccountDeletionPermit, Act, AsClient, AsTherapist};
 use crate::transition::Mapping;
 
@@ -44,9 +44,6 @@ pub static MAPPINGS: TableDef = TableDef {
     indexes: &[BY_THERAPIST, outbox::pending(Projection::KeysOnly)],
     ttl: Some(EXPIRES_AT),
 };
-
-pub(crate) const ENDED: &str = "ENDED";
-const THERAPIST: &str = "THERAPIST#";
 
 /// The handle of the table.
 #[derive(Debug, Clone)]
@@ -97,40 +94,8 @@ impl outbox::Events for Endings {
     }
 }
 
-/// Returns the key of a relation.
-pub(crate) fn key(pair: Pair) -> Key {
-    Key::new(partition(pair.client), format!("{THERAPIST}{}", pair.therapist))
-}
-
-/// Returns the partition of a client's relations.
-pub(crate) fn partition(client: ClientId) -> String {
-    format!("CLIENT#{client}")
-}
-
 fn history_partition(pair: Pair) -> String {
     format!("HISTORY#{}#{}", pair.client, pair.therapist)
-}
-
-/// Returns the partition of the marker of an ended account.
-pub(crate) fn marker_partition(user: UserId) -> String {
-    format!("ENDED#{user}")
-}
-
-/// Returns the key of that marker.
-pub(crate) fn marker_key(user: UserId) -> Key {
-    Key::new(marker_partition(user), ENDED)
-}
-
-impl TryFrom<Item> for Relation {
-    type Error = Error;
-
-    fn try_from(item: Item) -> Result<Self> {
-        if let Some(request) = invitations::requested(&item)? {
-            return Ok(request);
-        }
-        let mark = Mark::of(&item)?;
-        Ok(Self { mark, ..item.parse()? })
-    }
 }
 
 impl Store {
@@ -232,9 +197,9 @@ impl Store {
 
     /// Returns the query of an ended account's relations.
     pub(crate) fn of_ended(&self, permit: AccountDeletionPermit) -> Query {
-        match permit {
-            AccountDeletionPermit::Client(id) => self.0.query(partition(id)).consistent(),
-            AccountDeletionPermit::Therapist(id) => self.in_index(id),
+        match permit.party() {
+            Party::Client(id) => self.0.query(partition(id)).consistent(),
+            Party::Therapist(id) => self.in_index(id),
         }
     }
 

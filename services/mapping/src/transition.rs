@@ -4,10 +4,8 @@
 
 use std::time::Duration;
 
-use kernel::{Error, Kind, Timestamp};
+use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
-
-use crate::model::Asked;
 
 /// Actor of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +63,13 @@ pub(crate) enum Access {
 pub(crate) struct State {
     pub(crate) mapping: Mapping,
     pub(crate) access: Access,
+}
+
+/// Subject of a therapist's request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Mapping,
+    JournalAccess,
 }
 
 /// Reasons for refusing a step.
@@ -214,45 +219,6 @@ pub(crate) fn step(actor: Actor, action: Action, state: State) -> Step {
         Some(Then::Unchanged) => Step::Unchanged,
         Some(Then::Refused(refusal)) => Step::Refused(refusal),
         None => Step::Refused(Refusal::NotTheirs),
-    }
-}
-
-impl Refusal {
-    pub(crate) fn into_error(self) -> Error {
-        let (kind, reason, message) = match self {
-            Self::NotTheirs => (Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "the other side alone may do this"),
-            Self::MappingExists => (Kind::AlreadyExists, "MAPPING_EXISTS", "the two are mapped already"),
-            Self::RequestPending => {
-                (Kind::AlreadyExists, "REQUEST_PENDING", "you have asked already: wait for the client's answer")
-            }
-            Self::JournalAccessExists => {
-                (Kind::AlreadyExists, "JOURNAL_ACCESS_EXISTS", "you have access to this journal already")
-            }
-            Self::NoPendingRequest => (
-                Kind::FailedPrecondition,
-                "NO_PENDING_REQUEST",
-                "there is no request to answer: it was answered, was taken back or has expired",
-            ),
-            Self::NotMapped => {
-                (Kind::FailedPrecondition, "NOT_MAPPED", "the two are not mapped: the mapping comes first")
-            }
-            Self::NotAgreed => (Kind::FailedPrecondition, "NOT_AGREED", "the client has not agreed to be related"),
-            Self::NoJournalAccess => {
-                (Kind::FailedPrecondition, "NO_JOURNAL_ACCESS", "this therapist has no access to the journal")
-            }
-            Self::Closed(Asked::Mapping) => return Error::not_found("client"),
-            Self::Closed(Asked::JournalAccess) => return Error::not_found("relation"),
-            Self::RejectedLately { from, wait } => {
-                let message = format!("the client has rejected this: ask again from {from} on");
-                return Error::new(Kind::FailedPrecondition, "ASK_AGAIN_LATER", message).retry_after(wait);
-            }
-            Self::RejectedTooOften => (
-                Kind::FailedPrecondition,
-                "REJECTED_TOO_OFTEN",
-                "the client has rejected this three times: it is for the client to map you, to write or to ask for a session",
-            ),
-        };
-        Error::new(kind, reason, message)
     }
 }
 

@@ -3,9 +3,7 @@
 use kernel::{ClientId, Error, PageSize, TherapistId, Timestamp, Violations};
 use proto::mapping::v1 as pb;
 
-use crate::list::Wanted;
-use crate::model::{Channel, Grant, Intent, Limits, Relation, request_ends};
-use crate::ops::ContactOutcome;
+use crate::model::{Channel, ContactOutcome, Grant, Intent, Limits, Relation, Wanted, request_ends};
 use crate::peers::{Clients, Therapists};
 use crate::transition::{Access, Mapping};
 

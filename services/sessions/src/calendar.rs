@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
-use kernel::{Error, Kind, SessionId, Timestamp};
+use kernel::{Error, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::model::Session;
-use crate::slot;
+use crate::{error, slot};
 
 /// Time of a session. It is listed in every day that the session touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ impl Calendar {
         for day in self.0.values_mut() {
             day.sessions.retain(|other| other.session_id != id);
             if busy.is_some_and(|busy| day.sessions.iter().any(|other| other.overlaps(&busy))) {
-                return Err(overlaps());
+                return Err(error::session_overlaps());
             }
         }
         if let Some(busy) = busy {
@@ -101,8 +101,4 @@ impl Calendar {
 /// Returns the days that any of these times touches.
 pub(crate) fn days(times: impl IntoIterator<Item = Busy>) -> BTreeSet<Date> {
     times.into_iter().flat_map(|busy| busy.days()).collect()
-}
-
-fn overlaps() -> Error {
-    Error::new(Kind::AlreadyExists, "SESSION_OVERLAPS", "another session of yours is at that time; choose another time")
 }

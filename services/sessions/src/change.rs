@@ -1,7 +1,8 @@
 //! Plans a therapist's change of a session. Pure.
 
-use kernel::{Error, Kind, Result, Timestamp, Version, Violations};
+use kernel::{Result, Timestamp, Version, Violations};
 
+use crate::error;
 use crate::model::{Change, Session, State};
 use crate::slot::{Slot, SlotSpec};
 use crate::transition::{self, Step};
@@ -37,7 +38,7 @@ pub(crate) fn plan(old: &Session, change: &Change, now: Timestamp) -> Result<Pla
     };
     let state = step.map_or(old.state, |step| step.state);
     if matches!(state, State::Booked(_)) && slot.start() != old.slot.start() {
-        return Err(booked(slot.start_field()));
+        return Err(error::session_booked(slot.start_field()));
     }
     Ok(Plan { session: Session { slot, state, version: old.version.next(), ..*old }, step })
 }
@@ -61,12 +62,6 @@ fn slot(old: &Session, change: &Change, now: Timestamp) -> Result<Slot> {
         Some(slot) if bad.is_empty() => Ok(slot),
         Some(_) | None => Err(bad.into_error()),
     }
-}
-
-fn booked(field: &'static str) -> Error {
-    let message =
-        format!("{field}: the start of a session that is BOOKED can't be changed; cancel it, and add another one");
-    Error::new(Kind::FailedPrecondition, "SESSION_BOOKED", message)
 }
 
 #[cfg(test)]

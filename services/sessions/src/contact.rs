@@ -2,10 +2,12 @@
 
 use chassis::Context;
 use chassis::client::Upstream;
-use kernel::{ClientId, Error, Kind, Result};
+use kernel::{ClientId, Error, Result};
 use proto::mapping::v1::consent_service_client::ConsentServiceClient;
 use proto::mapping::v1::record_contact_response::Outcome;
 use proto::mapping::v1::{RecordContactRequest, RecordContactResponse, record_contact_request};
+
+use crate::error;
 
 /// Client of the mapping service.
 #[derive(Debug)]
@@ -25,18 +27,9 @@ impl Contact {
         let RecordContactResponse { outcome, version: _ } = self.0.call(context, request, record).await?;
         match Outcome::try_from(outcome) {
             Ok(Outcome::Recorded) => Ok(()),
-            Ok(Outcome::NoSuchPeer) => Err(no_client()),
-            Ok(Outcome::CallerEnded) => Err(account_ended()),
+            Ok(Outcome::NoSuchPeer) => Err(error::no_client()),
+            Ok(Outcome::CallerEnded) => Err(error::account_ended()),
             Ok(Outcome::Unspecified) | Err(_) => Err(Error::internal("mapping doesn't say whether contact is noted")),
         }
     }
-}
-
-/// Returns the error for a caller whose access token has outlived the account.
-pub(crate) fn account_ended() -> Error {
-    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
-}
-
-pub(crate) fn no_client() -> Error {
-    Error::not_found("client")
 }

@@ -2,10 +2,11 @@
 
 use chassis::Context;
 use futures_util::{TryStreamExt as _, stream};
-use kernel::{ClientId, Error, Result, SessionId, TherapistId, Timestamp, UserId};
+use kernel::{Error, Result, SessionId, Timestamp, UserId};
 
-use crate::model::{Session, State};
-use crate::ops::{Ops, contended};
+use crate::error;
+use crate::model::{Party, Session, State};
+use crate::ops::Ops;
 use crate::policy::AccountDeletionPermit;
 use crate::slots::freed;
 use crate::store::Written;
@@ -25,9 +26,9 @@ impl Ops {
         permit: AccountDeletionPermit,
         at: Timestamp,
     ) -> Result<()> {
-        let account: UserId = match permit {
-            AccountDeletionPermit::Client(client) => client.into(),
-            AccountDeletionPermit::Therapist(therapist) => therapist.into(),
+        let account: UserId = match permit.party() {
+            Party::Client(client) => client.into(),
+            Party::Therapist(therapist) => therapist.into(),
         };
         self.keyring.forget(account);
         let all = self.store.of_ended(permit).limit(AT_ONCE.0);
@@ -42,10 +43,7 @@ impl Ops {
             left.try_buffer_unordered(AT_ONCE.1).try_collect::<()>().await?;
             next = rows.next.map(|cursor| all.clone().after(cursor));
         }
-        match permit {
-            AccountDeletionPermit::Client(_) => Ok(()),
-            AccountDeletionPermit::Therapist(therapist) => self.store.remove_calendar(therapist).await,
-        }
+        self.store.remove_calendar(permit).await
     }
 
     async fn detach_account(
@@ -58,26 +56,21 @@ impl Ops {
         let mut attempts = self.attempts();
         while attempts.next().await {
             let Some(old) = self.store.of_ended_account(permit, id).await? else { return Ok(()) };
-            let done = match permit {
-                AccountDeletionPermit::Client(client) => self.without_client(&old, client, at).await?,
-                AccountDeletionPermit::Therapist(therapist) => {
-                    self.without_therapist(context, &old, therapist, at).await?
-                }
+            let done = match permit.party() {
+                Party::Client(_) => self.without_client(permit, &old, at).await?,
+                Party::Therapist(_) => self.without_therapist(context, permit, &old, at).await?,
             };
             if done {
                 return Ok(());
             }
         }
-        Err(contended())
+        Err(error::contended())
     }
 
     /// Removes the client from a session, which is available again if it has not begun. Appointments gets the event of
     /// the end itself. Returns true when done.
-    async fn without_client(&self, old: &Stored, client: ClientId, at: Timestamp) -> Result<bool> {
+    async fn without_client(&self, permit: AccountDeletionPermit, old: &Stored, at: Timestamp) -> Result<bool> {
         let session = old.session();
-        if session.state.client() != Some(client) {
-            return Ok(true);
-        }
         let new = match session.state {
             State::Booked(_) if session.has_begun(at) => freed(old, State::Booked(None)),
             State::Booked(_) | State::Available => freed(old, State::Available),
@@ -86,7 +79,7 @@ impl Ops {
                 Stored::new(*new.session(), new.sealed_notes().clone(), old.pending())
             }
         };
-        Ok(matches!(self.store.replace(old, &new, None).await?, Written::Done))
+        Ok(matches!(self.store.replace(permit, old, &new, None).await?, Written::Done))
     }
 
     /// Removes the therapist's notes from a session, which is deleted if it was available, and cancelled if it was
@@ -94,21 +87,18 @@ impl Ops {
     async fn without_therapist(
         &self,
         context: &Context,
+        permit: AccountDeletionPermit,
         old: &Stored,
-        therapist: TherapistId,
         at: Timestamp,
     ) -> Result<bool> {
         let session = old.session();
-        if session.therapist != therapist {
-            return Ok(true);
-        }
         let step = match session.state {
             State::Available => {
                 // The withdrawal must be delivered before the item with its event is removed.
                 self.deliver_pending(context, old).await?;
                 return match old.pending() {
                     Some(_) => Ok(false),
-                    None => self.store.remove(old).await,
+                    None => self.store.remove(permit, old).await,
                 };
             }
             State::Booked(_) if !session.has_begun(at) => Some(transition::cancel(session.state)),
@@ -123,7 +113,7 @@ impl Ops {
         let pending = if step.is_some() { self.pending_event(step) } else { old.pending() };
         let session = Session { state, version: session.version.next(), ..*session };
         let new = Stored::new(session, SealedNotes { private: None, shared }, pending);
-        if !matches!(self.store.replace(old, &new, None).await?, Written::Done) {
+        if !matches!(self.store.replace(permit, old, &new, None).await?, Written::Done) {
             return Ok(false);
         }
         if step.is_some() {

@@ -1,7 +1,7 @@
 //! RPCs for other services. Expected outcomes are part of the response; an error is a fault or an invalid request.
 
 use chassis::{Context, to_status};
-use kernel::{Error, Role, SessionId, Timestamp, UserId, Violations};
+use kernel::{Error, Result as Outcome, Role, SessionId, Timestamp, UserId, Violations};
 use proto::events::v1 as events;
 use proto::events::v1::account_ended::Role as EndedRole;
 use proto::events::v1::event::Kind as EventKind;
@@ -12,10 +12,9 @@ use proto::sessions::v1::reserve_slot_response::Outcome as ReserveOutcome;
 use proto::sessions::v1::slot_service_server::SlotService;
 use tonic::{Request, Response, Status};
 
-use crate::model::Booking;
-use crate::policy::{self, AccountDeletionPermit, ClientPermit, Slots};
+use crate::model::{Booking, Found, Reservation, Reserved, SlotSelector};
+use crate::policy::{self, AccountDeletionPermit, Slots};
 use crate::service::Sessions;
-use crate::slots::{Found, Reservation, Reserved, SlotSelector};
 use crate::wire;
 
 /// Maximum sessions whose ends are asked for at once.
@@ -24,8 +23,8 @@ const MAX_ENDS: usize = 100;
 #[tonic::async_trait]
 impl SlotService for Sessions {
     async fn find_slot(&self, request: Request<pb::FindSlotRequest>) -> Result<Response<pb::FindSlotResponse>, Status> {
-        let client = Context::of(&request).person().and_then(policy::require_client).map_err(to_status)?;
-        let found = self.find(client, request.into_inner()).await.map_err(to_status)?;
+        let context = Context::of(&request);
+        let found = self.find(&context, request.into_inner()).await.map_err(to_status)?;
         let (outcome, slot) = match found {
             Found::Available(id, start) => (FindOutcome::Available, Some((id, start))),
             Found::None => (FindOutcome::None, None),
@@ -46,11 +45,7 @@ impl SlotService for Sessions {
         request: Request<pb::ReserveSlotRequest>,
     ) -> Result<Response<pb::ReserveSlotResponse>, Status> {
         let context = Context::of(&request);
-        let reserved = match reservation(request.into_inner()).map_err(to_status)? {
-            Some(wanted) => self.0.reserve(&context, Slots::of_appointments(), wanted).await.map_err(to_status)?,
-            None => Reserved::Gone,
-        };
-        let outcome = match reserved {
+        let outcome = match self.reserve(&context, request.into_inner()).await.map_err(to_status)? {
             Reserved::Booked => ReserveOutcome::Booked,
             Reserved::Taken => ReserveOutcome::Taken,
             Reserved::Gone => ReserveOutcome::Gone,
@@ -64,12 +59,7 @@ impl SlotService for Sessions {
         &self,
         request: Request<pb::BatchGetSlotEndsRequest>,
     ) -> Result<Response<pb::BatchGetSlotEndsResponse>, Status> {
-        let pb::BatchGetSlotEndsRequest { session_ids } = request.into_inner();
-        if session_ids.len() > MAX_ENDS {
-            return Err(to_status(Error::invalid("sessionIds", "must be 100 at most")));
-        }
-        let ids = session_ids.iter().filter_map(|id| id.parse().ok()).collect();
-        let ends = self.0.ends(Slots::of_appointments(), ids).await.map_err(to_status)?;
+        let ends = self.ends(request.into_inner()).await.map_err(to_status)?;
         let end = |(id, end): (SessionId, Timestamp)| pb::SlotEnd {
             session_id: id.to_string(),
             end: Some(wire::timestamp(end)),
@@ -94,26 +84,14 @@ impl SubscriberService for Sessions {
         request: Request<events::DeliverRequest>,
     ) -> Result<Response<events::DeliverResponse>, Status> {
         let context = Context::of(&request);
-        let events::Event { id: _, time, kind } = request.into_inner().event.unwrap_or_default();
-        match kind {
-            Some(EventKind::AccountEnded(ended)) => {
-                let permit = ended_account(&ended).map_err(to_status)?;
-                let at = time.map_or_else(|| Ok(self.0.now()), |time| wire::instant("event.time", time));
-                self.0.handle_account_deleted(&context, permit, at.map_err(to_status)?).await.map_err(to_status)?;
-            }
-            Some(EventKind::AppointmentRevoked(events::AppointmentRevoked { appointment_id, session_id })) => {
-                self.release(&session_id, &appointment_id).await.map_err(to_status)?;
-            }
-            // Sessions publishes its own events itself; a kind that is newer than this service decodes as None.
-            Some(EventKind::SessionBooked(_) | EventKind::SessionWithdrawn(_) | EventKind::RelationEnded(_)) | None => {
-            }
-        }
+        self.handle_event(&context, request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(events::DeliverResponse {}))
     }
 }
 
 impl Sessions {
-    async fn find(&self, client: ClientPermit, request: pb::FindSlotRequest) -> Result<Found, Error> {
+    async fn find(&self, context: &Context, request: pb::FindSlotRequest) -> Outcome<Found> {
+        let client = policy::require_client(context.person()?)?;
         let pb::FindSlotRequest { session_id, therapist_id, time } = request;
         let time = time.map(|time| wire::instant("time", time)).transpose()?;
         let Ok(therapist) = therapist_id.parse() else { return Ok(Found::None) };
@@ -128,8 +106,42 @@ impl Sessions {
         self.0.find(Slots::of_appointments(), client, therapist, selector).await
     }
 
+    async fn reserve(&self, context: &Context, request: pb::ReserveSlotRequest) -> Outcome<Reserved> {
+        match reservation(request)? {
+            Some(wanted) => self.0.reserve(context, Slots::of_appointments(), wanted).await,
+            None => Ok(Reserved::Gone),
+        }
+    }
+
+    async fn ends(&self, request: pb::BatchGetSlotEndsRequest) -> Outcome<Vec<(SessionId, Timestamp)>> {
+        let pb::BatchGetSlotEndsRequest { session_ids } = request;
+        if session_ids.len() > MAX_ENDS {
+            return Err(Error::invalid("sessionIds", "must be 100 at most"));
+        }
+        let ids = session_ids.iter().filter_map(|id| id.parse().ok()).collect();
+        self.0.ends(Slots::of_appointments(), ids).await
+    }
+
+    async fn handle_event(&self, context: &Context, request: events::DeliverRequest) -> Outcome<()> {
+        let events::Event { id: _, time, kind } = request.event.unwrap_or_default();
+        match kind {
+            Some(EventKind::AccountEnded(ended)) => {
+                let permit = ended_account(&ended)?;
+                let at = time.map_or_else(|| Ok(self.0.now()), |time| wire::instant("event.time", time))?;
+                self.0.handle_account_deleted(context, permit, at).await
+            }
+            Some(EventKind::AppointmentRevoked(events::AppointmentRevoked { appointment_id, session_id })) => {
+                self.release(&session_id, &appointment_id).await
+            }
+            // Sessions publishes its own events itself; a kind that is newer than this service decodes as None.
+            Some(EventKind::SessionBooked(_) | EventKind::SessionWithdrawn(_) | EventKind::RelationEnded(_)) | None => {
+                Ok(())
+            }
+        }
+    }
+
     /// Releases a slot. Invalid ids name no slot, and are ignored.
-    async fn release(&self, session: &str, appointment: &str) -> Result<(), Error> {
+    async fn release(&self, session: &str, appointment: &str) -> Outcome<()> {
         match (session.parse(), appointment.parse()) {
             (Ok(session), Ok(appointment)) => self.0.release(Slots::of_appointments(), session, appointment).await,
             (Err(_), _) | (_, Err(_)) => Ok(()),
@@ -138,7 +150,7 @@ impl Sessions {
 }
 
 /// Converts a reservation request; None if its session or therapist id is invalid, as no session has such an id.
-fn reservation(request: pb::ReserveSlotRequest) -> Result<Option<Reservation>, Error> {
+fn reservation(request: pb::ReserveSlotRequest) -> Outcome<Option<Reservation>> {
     let pb::ReserveSlotRequest { session_id, therapist_id, appointment_id, client_id, start } = request;
     let mut bad = Violations::default();
     let appointment = bad.check("appointmentId", appointment_id.parse());
@@ -149,7 +161,7 @@ fn reservation(request: pb::ReserveSlotRequest) -> Result<Option<Reservation>, E
     Ok(Some(Reservation { session, therapist, booking: Booking { client, appointment }, start }))
 }
 
-fn ended_account(ended: &events::AccountEnded) -> Result<AccountDeletionPermit, Error> {
+fn ended_account(ended: &events::AccountEnded) -> Outcome<AccountDeletionPermit> {
     let mut bad = Violations::default();
     let account = bad.check("event.accountEnded.userId", ended.user_id.parse::<UserId>());
     let role = match ended.role() {

@@ -10,10 +10,10 @@ use chassis::Context;
 use dynamo::{Cursor, Item, Query, Sort};
 use kernel::{ClientId, Error, Page, PageSize, Result, TherapistId, Timestamp, UserId};
 
-use crate::model::{ClientSession, OwnSession, Session, Status};
+use crate::key::instant;
+use crate::model::{ClientSession, OwnSession, Range, Search, Session, Status};
 use crate::ops::Ops;
 use crate::policy::{ClientPermit, Own};
-use crate::store::instant;
 use crate::stored::{Seen, Stored};
 
 /// Maximum sessions read for one filtered page.
@@ -23,23 +23,6 @@ const STARTS: &str = "starts";
 /// Lower and upper bound of all positions.
 const FIRST: &str = "0";
 const LAST: &str = "~";
-
-/// Filter and page of a list, without the people whose sessions are listed.
-#[derive(Debug)]
-pub(crate) struct Search {
-    pub(crate) status: Option<Status>,
-    pub(crate) range: Range,
-    pub(crate) size: PageSize,
-    /// Token of the previous page; empty for the first.
-    pub(crate) token: String,
-}
-
-/// Range of starts, with the upper bound excluded. Both bounds are whole seconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Range {
-    pub(crate) from: Option<Timestamp>,
-    pub(crate) to: Option<Timestamp>,
-}
 
 /// Result of one Query: the matching sessions by position, and the last position read unless the query reached its end.
 struct QueryResult<T> {

@@ -1,6 +1,6 @@
 //! Domain types of sessions. They can't hold a value that the contract forbids, and don't print notes.
 
-use kernel::{AppointmentId, ClientId, FreeText, SessionId, TherapistId, Timestamp, Version};
+use kernel::{AppointmentId, ClientId, FreeText, PageSize, SessionId, TherapistId, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::slot::{HourMinute, Slot};
@@ -22,6 +22,13 @@ pub(crate) enum Status {
 pub(crate) struct Booking {
     pub(crate) client: ClientId,
     pub(crate) appointment: AppointmentId,
+}
+
+/// Person of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Party {
+    Client(ClientId),
+    Therapist(TherapistId),
 }
 
 /// State of a session.
@@ -89,6 +96,71 @@ pub(crate) struct Change {
 pub(crate) struct NotesChange {
     pub(crate) shared: Option<FreeText>,
     pub(crate) private: Option<FreeText>,
+}
+
+/// Filter and page of a list, without the people whose sessions are listed.
+#[derive(Debug)]
+pub(crate) struct Search {
+    pub(crate) status: Option<Status>,
+    pub(crate) range: Range,
+    pub(crate) size: PageSize,
+    /// Token of the previous page; empty for the first.
+    pub(crate) token: String,
+}
+
+/// Range of starts, with the upper bound excluded. Both bounds are whole seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub(crate) from: Option<Timestamp>,
+    pub(crate) to: Option<Timestamp>,
+}
+
+/// Parsed list request: the people whose sessions are listed, and the page.
+#[derive(Debug)]
+pub(crate) struct List {
+    pub(crate) therapist: Option<TherapistId>,
+    pub(crate) client: Option<ClientId>,
+    pub(crate) search: Search,
+}
+
+/// Slot that a client asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum SlotSelector {
+    /// The slot of this session, if the time is in it or is its date.
+    Session(SessionId, Option<Timestamp>),
+    /// The therapist's slot at this time.
+    At(Timestamp),
+}
+
+/// Outcome of a lookup of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    Available(SessionId, Timestamp),
+    None,
+    Taken,
+    Past,
+    OtherTime,
+    Ambiguous,
+}
+
+/// Slot to book, and its client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reservation {
+    pub(crate) session: SessionId,
+    pub(crate) therapist: TherapistId,
+    pub(crate) booking: Booking,
+    /// Start of the slot when the client asked for it.
+    pub(crate) start: Timestamp,
+}
+
+/// Outcome of a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reserved {
+    Booked,
+    Taken,
+    Gone,
+    Moved,
+    ClientEnded,
 }
 
 impl State {

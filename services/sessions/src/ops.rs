@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chassis::{Context, Platform};
 use dynamo::{Claim, Idempotency, PageTokens};
-use kernel::{AppointmentId, Error, Kind, Result, SessionId, Timestamp, UserId, Version};
+use kernel::{AppointmentId, Error, Result, SessionId, Timestamp, UserId, Version};
 use keyring::Keyring;
 use outbox::{Mark, Outbox};
 use retry::{Attempts, Policy};
@@ -12,10 +12,12 @@ use tokio::time::Instant;
 
 use crate::calendar::{self, Busy};
 use crate::change::{self, Plan};
-use crate::contact::{Contact, account_ended, no_client};
+use crate::contact::Contact;
+use crate::error;
+use crate::key::session_key;
 use crate::model::{Booking, Change, ClientSession, Draft, OwnSession, Session, State};
 use crate::policy::{ClientPermit, Own};
-use crate::store::{Store, Written, session_key};
+use crate::store::{Store, Written};
 use crate::stored::{Keys, Note, NoteSealContext, SealedNotes, Stored, reader};
 use crate::transition::{self, PendingEvent, Step};
 
@@ -79,7 +81,7 @@ impl Ops {
                     return self.replayed(context, permit, claim).await?.ok_or(overlaps);
                 }
             };
-            match self.store.add(&new, &days, claim).await? {
+            match self.store.add(permit, &new, &days, claim).await? {
                 Written::Done => {
                     self.announce(context, &new).await;
                     return self.shown(permit, &new, &people);
@@ -88,7 +90,7 @@ impl Ops {
                 Written::Conflict => {}
             }
         }
-        Err(conflict())
+        Err(error::conflict())
     }
 
     /// Creates a session from a draft, with its notes sealed.
@@ -101,8 +103,8 @@ impl Ops {
         let step = booking.map(|booking| transition::book(booking, true));
         let state = step.map_or(State::Available, |step| step.state);
         let session = Session { id, therapist: permit.therapist(), slot: *slot, state, version: Version::FIRST };
-        let own = keys.of(permit.therapist()).ok_or_else(account_ended)?;
-        let readers = keys.of(reader(&session)).ok_or_else(no_client)?;
+        let own = keys.of(permit.therapist()).ok_or_else(error::account_ended)?;
+        let readers = keys.of(reader(&session)).ok_or_else(error::no_client)?;
         let sealed_notes = SealedNotes {
             private: self.seal_context(id, Note::Private).seal(own, private_notes, &**entropy)?,
             shared: self.seal_context(id, Note::Shared).seal(readers, shared_notes, &**entropy)?,
@@ -121,10 +123,10 @@ impl Ops {
         let mut meant = None;
         let mut attempts = self.attempts();
         while attempts.next().await {
-            let old = self.store.own(permit, id).await?.ok_or_else(no_session)?;
+            let old = self.store.own(permit, id).await?.ok_or_else(error::no_session)?;
             // Notes written for one reader must not reach another one who arrived meanwhile.
             if change.notes.shared.is_some() && *meant.get_or_insert(reader(old.session())) != reader(old.session()) {
-                return Err(conflict());
+                return Err(error::conflict());
             }
             let Plan { session, step } = change::plan(old.session(), change, self.now())?;
             if step.is_some() && old.pending().is_some() {
@@ -145,18 +147,18 @@ impl Ops {
                 Written::Conflict | Written::Replayed(_) => {}
             }
         }
-        Err(conflict())
+        Err(error::conflict())
     }
 
     /// Replaces a session, and the days in which its time changes.
     async fn replace(&self, permit: Own, old: &Stored, new: &Stored) -> Result<Written> {
         let (before, after) = (Busy::of(old.session()), Busy::of(new.session()));
         if before == after {
-            return self.store.replace(old, new, None).await;
+            return self.store.replace(permit, old, new, None).await;
         }
         let days = self.store.calendar(permit, calendar::days(before.into_iter().chain(after))).await?;
         let days = days.with(new.session().id, after)?;
-        self.store.replace(old, new, Some(&days)).await
+        self.store.replace(permit, old, new, Some(&days)).await
     }
 
     /// Returns the notes of a changed session. A session that becomes available again loses the notes that its client
@@ -168,7 +170,7 @@ impl Ops {
         let private = match &change.notes.private {
             None => private,
             Some(notes) => {
-                let key = keys.of(new.therapist).ok_or_else(account_ended)?;
+                let key = keys.of(new.therapist).ok_or_else(error::account_ended)?;
                 self.seal_context(new.id, Note::Private).seal(key, notes, entropy)?
             }
         };
@@ -194,7 +196,7 @@ impl Ops {
         let (mut attempts, mut is_known) = (self.attempts(), false);
         while attempts.next().await {
             let Some(old) = self.store.own(permit, id).await? else {
-                return if is_known { Ok(()) } else { Err(no_session()) };
+                return if is_known { Ok(()) } else { Err(error::no_session()) };
             };
             is_known = true;
             if old.pending().is_some() {
@@ -207,23 +209,23 @@ impl Ops {
                     Written::Done => {}
                     Written::Conflict | Written::Replayed(_) => {}
                 }
-            } else if self.store.remove(&old).await? {
+            } else if self.store.remove(permit, &old).await? {
                 return Ok(());
             }
         }
-        Err(conflict())
+        Err(error::conflict())
     }
 
     /// Returns a session of the calling therapist.
     pub(crate) async fn own(&self, context: &Context, permit: Own, id: SessionId) -> Result<OwnSession> {
-        let stored = self.store.own(permit, id).await?.ok_or_else(no_session)?;
+        let stored = self.store.own(permit, id).await?.ok_or_else(error::no_session)?;
         let keys = self.keys(context, stored.readers()).await?;
         self.shown(permit, &stored, &keys)
     }
 
     /// Returns a session as the client sees it.
     pub(crate) async fn seen(&self, context: &Context, permit: ClientPermit, id: SessionId) -> Result<ClientSession> {
-        let seen = self.store.seen(permit, id).await?.ok_or_else(no_session)?;
+        let seen = self.store.seen(permit, id).await?.ok_or_else(error::no_session)?;
         let client = permit.client();
         let keys = self.keys(context, seen.is_sealed().then_some(client.into())).await?;
         seen.open(self.store.table(), keys.of(client))
@@ -235,7 +237,7 @@ impl Ops {
     }
 
     fn shown(&self, permit: Own, stored: &Stored, keys: &Keys) -> Result<OwnSession> {
-        stored.own(permit, self.store.table(), keys)?.ok_or_else(no_session)
+        stored.own(permit, self.store.table(), keys)?.ok_or_else(error::no_session)
     }
 
     /// Returns the keys of these people; a destroyed key is missing.
@@ -248,7 +250,7 @@ impl Ops {
         let therapist = permit.therapist().into();
         let reader = session.map(|stored| reader(stored.session()));
         let keys = self.keys(context, reader.into_iter().chain([therapist])).await?;
-        if keys.of(therapist).is_some() { Ok(keys) } else { Err(account_ended()) }
+        if keys.of(therapist).is_some() { Ok(keys) } else { Err(error::account_ended()) }
     }
 
     /// Returns the event that a step makes pending.
@@ -278,18 +280,4 @@ impl Ops {
     pub(crate) fn attempts(&self) -> Attempts<'_> {
         Policy::OPTIMISTIC.start(&*self.platform.entropy)
     }
-}
-
-pub(crate) fn no_session() -> Error {
-    Error::not_found("session")
-}
-
-fn conflict() -> Error {
-    let message = "others keep changing the same session, or others of the same day; try again";
-    Error::new(Kind::Aborted, "CONFLICT", message).retry_after(Duration::from_secs(1))
-}
-
-/// Returns the error for a calling service when a session is under contention.
-pub(crate) fn contended() -> Error {
-    Error::unavailable("a session keeps changing")
 }

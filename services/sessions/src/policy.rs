@@ -1,8 +1,9 @@
 //! Access policy of sessions. Pure: the store requires the permits that only this module creates.
 
-use kernel::{ClientId, Error, Kind, Person, Role, TherapistId, UserId};
+use kernel::{ClientId, Error, Person, Role, TherapistId, UserId};
 
-use crate::model::{Session, State};
+use crate::error;
+use crate::model::{Party, Session, State};
 
 /// Permit of a therapist for full access to the own sessions only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,9 +19,17 @@ pub(crate) struct Slots(());
 
 /// Permit to delete the data of an ended account.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum AccountDeletionPermit {
-    Client(ClientId),
-    Therapist(TherapistId),
+pub(crate) struct AccountDeletionPermit(Party);
+
+/// Permit to write the sessions that one of the other permits is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WritePermit(Scope);
+
+#[derive(Debug, Clone, Copy)]
+enum Scope {
+    Own(Own),
+    Slots,
+    Ended(AccountDeletionPermit),
 }
 
 /// Side of the caller, with its permit.
@@ -75,10 +84,50 @@ impl Slots {
 impl AccountDeletionPermit {
     /// Creates the permit for an ended account.
     pub(crate) fn of_ended(account: UserId, role: Role) -> Self {
-        match role {
-            Role::Client => Self::Client(account.into()),
-            Role::Therapist => Self::Therapist(account.into()),
+        Self(match role {
+            Role::Client => Party::Client(account.into()),
+            Role::Therapist => Party::Therapist(account.into()),
+        })
+    }
+
+    pub(crate) const fn party(self) -> Party {
+        self.0
+    }
+
+    /// Returns whether a session is or was the person's.
+    pub(crate) fn covers(self, session: &Session) -> bool {
+        match self.0 {
+            Party::Client(client) => session.state.client() == Some(client),
+            Party::Therapist(therapist) => session.therapist == therapist,
         }
+    }
+}
+
+impl WritePermit {
+    pub(crate) fn covers(self, session: &Session) -> bool {
+        match self.0 {
+            Scope::Own(permit) => permit.owns(session),
+            Scope::Slots => true,
+            Scope::Ended(permit) => permit.covers(session),
+        }
+    }
+}
+
+impl From<Own> for WritePermit {
+    fn from(permit: Own) -> Self {
+        Self(Scope::Own(permit))
+    }
+}
+
+impl From<Slots> for WritePermit {
+    fn from(_: Slots) -> Self {
+        Self(Scope::Slots)
+    }
+}
+
+impl From<AccountDeletionPermit> for WritePermit {
+    fn from(permit: AccountDeletionPermit) -> Self {
+        Self(Scope::Ended(permit))
     }
 }
 
@@ -97,9 +146,7 @@ pub(crate) fn side(person: Person) -> Side {
 pub(crate) fn require_client(person: Person) -> Result<ClientPermit, Error> {
     match side(person) {
         Side::Client(permit) => Ok(permit),
-        Side::Therapist(_) => {
-            Err(Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients ask for sessions"))
-        }
+        Side::Therapist(_) => Err(error::only_clients()),
     }
 }
 
@@ -113,19 +160,14 @@ pub(crate) fn side_of(person: Person, therapist: &str, client: &str) -> Result<S
     if named.is_empty() || named.parse::<UserId>() == Ok(person.user_id) {
         return Ok(side(person));
     }
-    let message = format!("{field}: you may do this with your own account only");
-    Err(Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", message))
+    Err(error::not_your_account(field))
 }
 
 /// Returns the permit of a therapist, who may have named the therapist of the session.
 pub(crate) fn own(person: Person, therapist: &str) -> Result<Own, Error> {
     match side_of(person, therapist, "")? {
         Side::Therapist(own) => Ok(own),
-        Side::Client(_) => Err(Error::new(
-            Kind::PermissionDenied,
-            "ROLE_NOT_ALLOWED",
-            "only therapists do this, with their own sessions",
-        )),
+        Side::Client(_) => Err(error::only_therapists()),
     }
 }
 

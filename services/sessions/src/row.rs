@@ -1,14 +1,16 @@
 //! Item format of a session in the table.
 
+use dynamo::Item;
 use dynamo::seal::Sealed;
 use kernel::{AppointmentId, ClientId, Error, Result, SessionId, TherapistId, Version};
 use outbox::Mark;
 use serde::{Deserialize, Serialize};
 
+use crate::key::{position, therapist_status};
 use crate::model::{Booking, Session, State, Status};
+use crate::policy::{ClientPermit, Own};
 use crate::slot::{Slot, SlotSpec};
-use crate::store::{position, therapist_status};
-use crate::stored::{SealedNotes, Stored};
+use crate::stored::{SealedNotes, Seen, Stored};
 use crate::transition::PendingEvent;
 
 /// Attribute of the pending event.
@@ -73,7 +75,7 @@ impl Row {
     }
 
     /// Converts an item to the parts of a session.
-    pub(crate) fn parts(self) -> Result<(Session, SealedNotes, Option<PendingEvent>)> {
+    fn parts(self) -> Result<(Session, SealedNotes, Option<PendingEvent>)> {
         let Self {
             session_id,
             therapist_id,
@@ -99,5 +101,26 @@ impl Row {
         };
         let session = Session { id: session_id, therapist: therapist_id, slot, state, version };
         Ok((session, SealedNotes { private: private_notes, shared: shared_notes }, event))
+    }
+}
+
+impl Stored {
+    /// Parses an item of the table.
+    pub(crate) fn of(item: Item) -> Result<Self> {
+        let mark = Mark::of(&item)?;
+        let (session, sealed_notes, event) = item.parse::<Row>()?.parts()?;
+        Ok(Self::new(session, sealed_notes, mark.zip(event)))
+    }
+
+    /// Parses an item, if it is a session of the calling therapist.
+    pub(crate) fn owned(permit: Own, item: Item) -> Result<Option<Self>> {
+        Ok(Some(Self::of(item)?).filter(|stored| permit.owns(stored.session())))
+    }
+}
+
+impl Seen {
+    /// Parses an item, if it is a session that the client may see.
+    pub(crate) fn of(permit: ClientPermit, item: Item) -> Result<Option<Self>> {
+        Ok(Stored::of(item)?.seen(permit))
     }
 }

@@ -9,6 +9,7 @@ use proto::sessions::v1 as pb;
 use proto::sessions::v1::session_service_server::SessionService;
 use tonic::{Request, Response, Status};
 
+use crate::model::List;
 use crate::ops::Ops;
 use crate::policy::{self, Side};
 use crate::wire;
@@ -23,7 +24,7 @@ pub(crate) struct Sessions(pub(crate) Arc<Ops>);
 impl Sessions {
     async fn list(&self, context: Context, request: pb::ListSessionsRequest) -> Result<Page<pb::Session>, Error> {
         let side = policy::side_of(context.person()?, &request.therapist_id, &request.client_id)?;
-        let wire::List { therapist, client, search } = wire::list(request)?;
+        let List { therapist, client, search } = wire::list(request)?;
         match side {
             Side::Therapist(own) => Ok(self.0.list_own(&context, own, client, &search).await?.map(wire::own)),
             Side::Client(permit) => {

@@ -6,53 +6,14 @@ use chassis::Context;
 use kernel::{AppointmentId, Result, SessionId, TherapistId, Timestamp};
 
 use crate::calendar::Busy;
-use crate::model::{Booking, Session, State};
-use crate::ops::{Ops, contended};
+use crate::error;
+use crate::model::{Booking, Found, Reservation, Reserved, Session, SlotSelector, State};
+use crate::ops::Ops;
 use crate::policy::{ClientPermit, Slots};
 use crate::slot::day;
 use crate::store::Written;
 use crate::stored::{Note, SealedNotes, Stored};
 use crate::transition;
-
-/// Slot that a client asks for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum SlotSelector {
-    /// The slot of this session, if the time is in it or is its date.
-    Session(SessionId, Option<Timestamp>),
-    /// The therapist's slot at this time.
-    At(Timestamp),
-}
-
-/// Outcome of a lookup of a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
-    Available(SessionId, Timestamp),
-    None,
-    Taken,
-    Past,
-    OtherTime,
-    Ambiguous,
-}
-
-/// Slot to book, and its client.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reservation {
-    pub(crate) session: SessionId,
-    pub(crate) therapist: TherapistId,
-    pub(crate) booking: Booking,
-    /// Start of the slot when the client asked for it.
-    pub(crate) start: Timestamp,
-}
-
-/// Outcome of a reservation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reserved {
-    Booked,
-    Taken,
-    Gone,
-    Moved,
-    ClientEnded,
-}
 
 impl Ops {
     /// Returns the slot that a client selects, as far as this client may see it.
@@ -145,12 +106,12 @@ impl Ops {
             let step = transition::book(booking, false);
             let session = Session { state: step.state, version: old.session().version.next(), ..*old.session() };
             let new = Stored::new(session, sealed_notes, self.pending_event(Some(step)));
-            if let Written::Done = self.store.replace(&old, &new, None).await? {
+            if let Written::Done = self.store.replace(permit, &old, &new, None).await? {
                 self.announce(context, &new).await;
                 return Ok(Reserved::Booked);
             }
         }
-        Err(contended())
+        Err(error::contended())
     }
 
     /// Returns the notes of a session that is being booked, with the shared ones resealed under the client's key.
@@ -191,11 +152,11 @@ impl Ops {
             if old.session().state.appointment() != Some(appointment) {
                 return Ok(());
             }
-            if let Written::Done = self.store.replace(&old, &freed(&old, State::Available), None).await? {
+            if let Written::Done = self.store.replace(permit, &old, &freed(&old, State::Available), None).await? {
                 return Ok(());
             }
         }
-        Err(contended())
+        Err(error::contended())
     }
 }
 

@@ -18,12 +18,13 @@ use dynamo::{
     TableDef, Transact, Update, UpdateRequest, Verdict,
 };
 use jiff::civil::Date;
-use kernel::{Error, Kind, Result, SessionId, TherapistId, Timestamp};
+use kernel::{Error, Kind, Result, SessionId, TherapistId};
 use proto::events::v1::Event;
 
 use crate::calendar::{Calendar, Day};
-use crate::model::Status;
-use crate::policy::{AccountDeletionPermit, ClientPermit, Own, Slots};
+use crate::key::{session_key, therapist_status};
+use crate::model::{Party, Status};
+use crate::policy::{AccountDeletionPermit, ClientPermit, Own, Slots, WritePermit};
 use crate::row::{PENDING_EVENT, Row, VERSION};
 use crate::stored::{Seen, Stored};
 
@@ -60,32 +61,6 @@ pub(crate) enum Written {
     Conflict,
     /// The same request has already created the session with this id.
     Replayed(SessionId),
-}
-
-/// Returns the key of a session.
-pub(crate) fn session_key(id: SessionId) -> Key {
-    Key::new(format!("SESSION#{id}"), "SESSION")
-}
-
-/// Returns the unique sort key of a session in the indexes, ordered by start.
-pub(crate) fn position(start: Timestamp, id: SessionId) -> String {
-    format!("{}#{id}", instant(start))
-}
-
-/// Formats an instant as the prefix of a position. Sessions start at whole minutes, so that all prefixes have the same
-/// length.
-pub(crate) fn instant(instant: Timestamp) -> String {
-    format!("{instant:.0}")
-}
-
-/// Returns the partition of a therapist's sessions with this status.
-pub(crate) fn therapist_status(therapist: TherapistId, status: Status) -> String {
-    let status = match status {
-        Status::Available => "AVAILABLE",
-        Status::Booked => "BOOKED",
-        Status::Cancelled => "CANCELLED",
-    };
-    format!("{therapist}#{status}")
 }
 
 fn calendar_partition(therapist: TherapistId) -> String {
@@ -127,8 +102,12 @@ impl Store {
     }
 
     /// Reads a session of an ended account.
-    pub(crate) async fn of_ended_account(&self, _: AccountDeletionPermit, id: SessionId) -> Result<Option<Stored>> {
-        self.read(id).await
+    pub(crate) async fn of_ended_account(
+        &self,
+        permit: AccountDeletionPermit,
+        id: SessionId,
+    ) -> Result<Option<Stored>> {
+        Ok(self.read(id).await?.filter(|stored| permit.covers(stored.session())))
     }
 
     async fn read(&self, id: SessionId) -> Result<Option<Stored>> {
@@ -157,7 +136,14 @@ impl Store {
     }
 
     /// Stores a new session with the days that it touches, and the record of the request if it has an idempotency key.
-    pub(crate) async fn add(&self, new: &Stored, days: &Calendar, claim: Option<&Claim>) -> Result<Written> {
+    pub(crate) async fn add(
+        &self,
+        permit: Own,
+        new: &Stored,
+        days: &Calendar,
+        claim: Option<&Claim>,
+    ) -> Result<Written> {
+        require(permit, new)?;
         let id = new.session().id;
         let put = self.0.put(&session_key(id), &Row::written(new)).when(Condition::absent());
         let claimed = claim.map(|claim| claim.action(&id.to_string()));
@@ -180,7 +166,14 @@ impl Store {
     }
 
     /// Replaces a session that is unchanged since it was read, and the days of its old and new time.
-    pub(crate) async fn replace(&self, old: &Stored, new: &Stored, days: Option<&Calendar>) -> Result<Written> {
+    pub(crate) async fn replace(
+        &self,
+        permit: impl Into<WritePermit>,
+        old: &Stored,
+        new: &Stored,
+        days: Option<&Calendar>,
+    ) -> Result<Written> {
+        require(permit, old)?;
         match self.replace_unless_contended(old, new, days).await {
             // Another transaction runs on the same item and wins: the next attempt reads its result.
             Err(error) if error.kind() == Kind::Aborted => Ok(Written::Conflict),
@@ -214,13 +207,15 @@ impl Store {
     }
 
     /// Removes a session that takes no time, if it is unchanged since it was read. Returns false if it has changed.
-    pub(crate) async fn remove(&self, old: &Stored) -> Result<bool> {
+    pub(crate) async fn remove(&self, permit: impl Into<WritePermit>, old: &Stored) -> Result<bool> {
+        require(permit, old)?;
         let delete = self.0.delete(&session_key(old.session().id)).when(unchanged(old)?);
         Ok(matches!(delete.run().await?, Delete::Done(_)))
     }
 
-    /// Removes the calendar of a therapist whose account has ended.
-    pub(crate) async fn remove_calendar(&self, therapist: TherapistId) -> Result<()> {
+    /// Removes the calendar of an ended account, which only a therapist has.
+    pub(crate) async fn remove_calendar(&self, permit: AccountDeletionPermit) -> Result<()> {
+        let Party::Therapist(therapist) = permit.party() else { return Ok(()) };
         let all = self.0.query(calendar_partition(therapist)).consistent();
         let mut next = Some(all.clone());
         while let Some(query) = next {
@@ -255,11 +250,17 @@ impl Store {
 
     /// Queries the sessions of an ended account.
     pub(crate) fn of_ended(&self, permit: AccountDeletionPermit) -> Query {
-        match permit {
-            AccountDeletionPermit::Client(client) => self.0.query_index(&BY_CLIENT, client.to_string()),
-            AccountDeletionPermit::Therapist(therapist) => self.0.query_index(&BY_THERAPIST, therapist.to_string()),
+        match permit.party() {
+            Party::Client(client) => self.0.query_index(&BY_CLIENT, client.to_string()),
+            Party::Therapist(therapist) => self.0.query_index(&BY_THERAPIST, therapist.to_string()),
         }
     }
+}
+
+/// Checks that a permit covers a session that is written.
+fn require(permit: impl Into<WritePermit>, stored: &Stored) -> Result<()> {
+    let is_covered = permit.into().covers(stored.session());
+    if is_covered { Ok(()) } else { Err(Error::internal("a permit is for other sessions")) }
 }
 
 /// Returns the condition that neither the session nor its pending event has changed since it was read.
@@ -282,36 +283,5 @@ impl outbox::Events for Bookings {
 
     fn taken(&self, update: UpdateRequest) -> Result<UpdateRequest> {
         Ok(update.remove(PENDING_EVENT))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Status;
-
-    #[test]
-    fn positions_sort_by_start() {
-        let id = |byte| SessionId::from_bytes([byte; 16]);
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let positions = [
-            position(at(0), id(9)),
-            position(at(60), id(1)),
-            position(at(60), id(2)),
-            position(at(1_000_000_000), id(0)),
-            position(at(253_402_207_200), id(0)),
-        ];
-        assert!(positions.is_sorted() && positions.iter().all(|it| it.len() == positions[0].len()), "{positions:?}");
-        assert!(instant(at(60)) < positions[1] && positions[0] < instant(at(60)));
-    }
-
-    #[test]
-    fn therapist_status_holds_status_name() {
-        let therapist = TherapistId::from_bytes([1; 16]);
-        for (status, word) in
-            [(Status::Available, "AVAILABLE"), (Status::Booked, "BOOKED"), (Status::Cancelled, "CANCELLED")]
-        {
-            assert_eq!(therapist_status(therapist, status), format!("{therapist}#{word}"));
-        }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use dynamo::Item;
 use dynamo::Table;
 use dynamo::seal::{Place, Sealed, SealingKey};
 use kernel::{Entropy, Error, FreeText, Result, SessionId, UserId};
@@ -10,10 +9,9 @@ use outbox::Mark;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{Event, SessionBooked, SessionWithdrawn};
 
+use crate::key::session_key;
 use crate::model::{Booking, ClientSession, OwnSession, Session, State};
 use crate::policy::{ClientPermit, Own, Visibility};
-use crate::row::Row;
-use crate::store::session_key;
 use crate::transition::PendingEvent;
 use crate::wire;
 
@@ -64,13 +62,6 @@ impl Stored {
         Self { session, sealed_notes, pending }
     }
 
-    /// Parses an item of the table.
-    pub(crate) fn of(item: Item) -> Result<Self> {
-        let mark = Mark::of(&item)?;
-        let (session, sealed_notes, event) = item.parse::<Row>()?.parts()?;
-        Ok(Self { session, sealed_notes, pending: mark.zip(event) })
-    }
-
     pub(crate) const fn session(&self) -> &Session {
         &self.session
     }
@@ -112,11 +103,6 @@ impl Stored {
         Ok(Some(mark.event(kind)))
     }
 
-    /// Parses an item, if it is a session of the calling therapist.
-    pub(crate) fn owned(permit: Own, item: Item) -> Result<Option<Self>> {
-        Ok(Some(Self::of(item)?).filter(|stored| permit.owns(&stored.session)))
-    }
-
     /// Returns the session for a client, if it is visible.
     pub(crate) fn seen(self, permit: ClientPermit) -> Option<Seen> {
         permit.sees(&self.session).map(|visibility| Seen(self, visibility))
@@ -151,11 +137,6 @@ impl Stored {
 }
 
 impl Seen {
-    /// Parses an item, if it is a session that the client may see.
-    pub(crate) fn of(permit: ClientPermit, item: Item) -> Result<Option<Self>> {
-        Ok(Stored::of(item)?.seen(permit))
-    }
-
     pub(crate) const fn session(&self) -> &Session {
         &self.0.session
     }

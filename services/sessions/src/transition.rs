@@ -1,8 +1,9 @@
 //! State transitions of a session. Pure.
 
-use kernel::{AppointmentId, Error, Kind};
+use kernel::{AppointmentId, Error};
 use serde::{Deserialize, Serialize};
 
+use crate::error;
 use crate::model::{Booking, State, Status};
 
 /// Event that subscribers have not taken yet, without the fields that the session itself holds.
@@ -40,8 +41,8 @@ pub(crate) fn step(state: State, asked: Status, begun: bool) -> Result<Option<St
         return Ok(None);
     }
     match asked {
-        Status::Booked => Err(booked_by_accepting()),
-        Status::Available if begun => Err(over()),
+        Status::Booked => Err(error::booked_by_accepting()),
+        Status::Available if begun => Err(error::session_over()),
         Status::Available => Ok(Some(free(state))),
         Status::Cancelled => Ok(Some(cancel(state))),
     }
@@ -65,16 +66,6 @@ const fn free(state: State) -> Step {
 /// Returns the step that books a session.
 pub(crate) const fn book(booking: Booking, unasked: bool) -> Step {
     Step { state: State::Booked(Some(booking)), event: Some(PendingEvent::Booked { unasked }) }
-}
-
-fn booked_by_accepting() -> Error {
-    let message = "status: a session becomes BOOKED by accepting an appointment, or by being added for a client";
-    Error::new(Kind::FailedPrecondition, "BOOKED_BY_ACCEPTING", message)
-}
-
-fn over() -> Error {
-    let message = "status: a session that has begun can't be made AVAILABLE; give it a later start, or add another one";
-    Error::new(Kind::FailedPrecondition, "SESSION_OVER", message)
 }
 
 #[cfg(test)]

@@ -1,15 +1,12 @@
 //! Converts between proto messages and domain types, naming every field.
 
-use kernel::{
-    ClientId, Error, FreeText, OffsetDateTime, Page, PageSize, Result, SessionId, TextError, TherapistId, Timestamp,
-};
+use kernel::{Error, FreeText, OffsetDateTime, Page, PageSize, Result, SessionId, TextError, Timestamp};
 use kernel::{Version, Violations};
 use proto::sessions::v1 as pb;
 
 use crate::change::reject_past_start;
-use crate::contact::no_client;
-use crate::list::{Range, Search};
-use crate::model::{Change, ClientSession, Draft, NotesChange, OwnSession, Session, Status};
+use crate::error;
+use crate::model::{Change, ClientSession, Draft, List, NotesChange, OwnSession, Range, Search, Session, Status};
 use crate::slot::{HourMinute, Slot, SlotSpec};
 
 const REQUIRED: TextError = TextError("is required");
@@ -49,7 +46,8 @@ pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
     let private_notes = bad.check("privateNotes", FreeText::try_from(private_notes.unwrap_or_default()));
     match (slot, shared_notes, private_notes) {
         (Some(slot), Some(shared_notes), Some(private_notes)) if bad.is_empty() => {
-            let client = if client_id.is_empty() { None } else { Some(client_id.parse().map_err(|_| no_client())?) };
+            let client =
+                if client_id.is_empty() { None } else { Some(client_id.parse().map_err(|_| error::no_client())?) };
             Ok(Draft { slot, client, shared_notes, private_notes })
         }
         _ => Err(bad.into_error()),
@@ -125,14 +123,6 @@ fn times(bad: &mut Violations, field: &'static str, text: Option<String>) -> Opt
     }
 }
 
-/// Parsed list request: the people whose sessions are listed, and the page.
-#[derive(Debug)]
-pub(crate) struct List {
-    pub(crate) therapist: Option<TherapistId>,
-    pub(crate) client: Option<ClientId>,
-    pub(crate) search: Search,
-}
-
 /// Converts a list request.
 ///
 /// # Errors
@@ -161,7 +151,7 @@ pub(crate) fn list(request: pb::ListSessionsRequest) -> Result<List> {
 
 /// Parses the id of the session that a path names.
 pub(crate) fn session_id(text: &str) -> Result<SessionId> {
-    text.parse().map_err(|_| crate::ops::no_session())
+    text.parse().map_err(|_| error::no_session())
 }
 
 /// Converts a session as its therapist sees it. Only this function puts private notes into a response.
@@ -237,7 +227,7 @@ pub(crate) fn timestamp(instant: Timestamp) -> prost_types::Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use kernel::{AppointmentId, Kind};
+    use kernel::{AppointmentId, ClientId, Kind, TherapistId};
 
     use super::*;
     use crate::model::{Booking, State};

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use kernel::{Error, Kind, Timestamp};
+use kernel::{Error, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::error;
 
 /// Maximum invitations of one therapist in any hour.
 pub(crate) const INVITATIONS: u32 = 30;
@@ -31,8 +33,7 @@ impl Budget {
         if times.len() >= INVITATIONS as usize {
             let free = times.first().map_or(now, |oldest| end(*oldest));
             let wait = Duration::try_from(free.duration_since(now)).unwrap_or(WINDOW);
-            let message = "you have sent 30 invitations in an hour: try again later";
-            return Err(Error::new(Kind::ResourceExhausted, "TOO_MANY_INVITATIONS", message).retry_after(wait));
+            return Err(error::too_many_invitations(wait));
         }
         times.push(now);
         Ok(Self { times, version: self.version + 1, expires_at: end(now).as_second() + 1 })
@@ -41,6 +42,8 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
+    use kernel::Kind;
+
     use super::*;
 
     #[test]

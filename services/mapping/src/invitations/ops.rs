@@ -7,8 +7,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kernel::{Email, Error, Kind, Result, Timestamp};
 
 use super::store::Inviter;
-use super::{Addresses, Asked, Invitation, Store};
-use crate::model::Relation;
+use super::{Addresses, Store};
+use crate::model::{Invitation, InvitedTo, Relation};
 use crate::policy::{AsClient, AsTherapist};
 
 /// Invitations that are received concurrently.
@@ -27,7 +27,7 @@ impl Invitations {
     pub(crate) async fn invite(
         &self,
         permit: AsTherapist,
-        (address, asked): (&Email, Asked),
+        (address, asked): (&Email, InvitedTo),
         now: Timestamp,
         claim: Option<&Claim>,
     ) -> Result<()> {
@@ -92,7 +92,7 @@ impl Invitations {
         let inviters = self.store.inviters(permit, invited.map(|relation| relation.therapist_id)).await?;
         relations.retain(|relation| {
             let may_ask = |inviter: &Inviter| {
-                let asked = Asked::Mapping;
+                let asked = InvitedTo::Mapping;
                 let invitation = Invitation { inviter: relation.therapist_id, asked, sent_at: relation.mapping_since };
                 inviter.may_ask(invitation, now) && (waiting || inviter.relation.is_none())
             };

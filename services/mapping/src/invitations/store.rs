@@ -4,15 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use dynamo::{Claim, Condition, Item, Key, Read, Table, Transact, Update};
-use kernel::{ClientId, Entropy, Error, Kind, Result, TherapistId, Timestamp, UserId};
+use kernel::{Entropy, Result, TherapistId, Timestamp, UserId};
 use retry::Policy;
-use serde::{Deserialize, Serialize};
 
-use super::Invitation;
 use super::budget::{Budget, INVITATIONS};
-use crate::model::{Pair, Relation, request_ends};
+use crate::error;
+use crate::item::{ENDED, InvitationRow, key, marker_key, marker_partition, request_key};
+use crate::model::{Invitation, Relation};
 use crate::policy::{Act, AsClient, AsTherapist};
-use crate::store::{ENDED, key, marker_key, marker_partition, partition};
 
 /// Maximum attempts to spend from a budget under contention. Each lost attempt means that another request has spent one
 /// invitation, so the budget is exhausted before the attempts are.
@@ -37,45 +36,12 @@ pub(crate) struct Inviter {
     pub(crate) has_ended: bool,
 }
 
-/// An invitation with its expiry.
-#[derive(Serialize, Deserialize)]
-struct Row {
-    #[serde(flatten)]
-    invitation: Invitation,
-    /// Client who received it as a request; missing before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    invited: Option<ClientId>,
-    /// In seconds since 1970.
-    expires_at: i64,
-}
-
-impl Row {
-    fn new(invitation: Invitation, invited: Option<ClientId>) -> Self {
-        Self { invitation, invited, expires_at: request_ends(invitation.sent_at).as_second() }
-    }
-}
-
-/// Returns the key of a request by invitation, which sorts right after the relation of the two.
-pub(crate) fn request_key(pair: Pair) -> Key {
-    Key::new(partition(pair.client), format!("THERAPIST#{}#INVITATION", pair.therapist))
-}
-
 fn invitation_key(partition: &str, inviter: TherapistId) -> Key {
     Key::new(partition, format!("THERAPIST#{inviter}"))
 }
 
 fn budget_key(therapist: TherapistId) -> Key {
     Key::new(format!("INVITATIONS#{therapist}"), BUDGET)
-}
-
-/// Returns the relation of an item of a client's partition, if the item is a request by invitation.
-pub(crate) fn requested(item: &Item) -> Result<Option<Relation>> {
-    if item.text("inviter").is_none() {
-        return Ok(None);
-    }
-    let Row { invitation, invited, .. } = item.clone().parse()?;
-    let client = invited.ok_or_else(|| Error::internal("a request by invitation names no client"))?;
-    Ok(Some(invitation.as_relation(client)))
 }
 
 impl Store {
@@ -99,7 +65,7 @@ impl Store {
                 Update::ConditionFailed(there) => budget = there.map(Item::parse).transpose()?.unwrap_or_default(),
             }
         }
-        Err(Error::new(Kind::Aborted, "CONFLICT", "you are sending many invitations at once; repeat the request"))
+        Err(error::invitations_contended())
     }
 
     /// Stores an invitation in the partition of its address, replacing an earlier one, with the record of an idempotent
@@ -111,7 +77,7 @@ impl Store {
         invitation: Invitation,
         claim: Option<&Claim>,
     ) -> Result<()> {
-        let put = self.table.put(&invitation_key(partition, permit.id()), &Row::new(invitation, None));
+        let put = self.table.put(&invitation_key(partition, permit.id()), &InvitationRow::new(invitation, None));
         let Some(claim) = claim else {
             return put.run().await.map(drop);
         };
@@ -135,7 +101,7 @@ impl Store {
     pub(crate) async fn receive(&self, permit: AsClient, partition: &str, invitation: Invitation) -> Result<()> {
         let pair = permit.towards(invitation.inviter).pair();
         let delete = self.table.delete(&invitation_key(partition, invitation.inviter)).when(is(invitation));
-        let put = self.table.put(&request_key(pair), &Row::new(invitation, Some(pair.client)));
+        let put = self.table.put(&request_key(pair), &InvitationRow::new(invitation, Some(pair.client)));
         let account_check = self.table.check(&marker_key(pair.client.into()), Condition::absent());
         self.table.transact([put.into(), delete.into(), account_check]).await.map(drop)
     }
@@ -191,7 +157,7 @@ impl Store {
         let (mut relation, mut invitation) = (None, None);
         for item in self.table.batch_get(keys, Read::Consistent).await? {
             if item.text("inviter").is_some() {
-                invitation = Some(item.parse::<Row>()?.invitation);
+                invitation = Some(item.parse::<InvitationRow>()?.invitation);
             } else {
                 relation = Some(Relation::try_from(item)?);
             }

@@ -1,8 +1,8 @@
 use kit::engine::Engine;
 
 use super::{DAY, UNLIMITED, World, reason};
-use crate::model::{Asked, Channel, Intent, Pair};
-use crate::transition::Mapping;
+use crate::model::{Channel, Intent, Pair};
+use crate::transition::{Asked, Mapping};
 
 kit::on_each_engine!(
     mapping_rejection_pauses_requests_until_the_limit,

@@ -3,8 +3,7 @@
 use kit::engine::Engine;
 
 use super::{UNLIMITED, World, as_therapist, by_client, reason};
-use crate::list::Wanted;
-use crate::model::{Channel, Intent, Pair};
+use crate::model::{Channel, Intent, Pair, Wanted};
 use crate::transition::{Access, Mapping, State};
 
 kit::on_each_engine!(

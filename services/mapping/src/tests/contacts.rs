@@ -18,8 +18,8 @@ use tonic::{Request, Response, Status};
 
 use super::{World, as_client, as_therapist};
 use crate::MAPPINGS;
+use crate::model::ContactOutcome::{self, CallerEnded, NoSuchPeer};
 use crate::model::{Channel, Intent, Pair};
-use crate::ops::ContactOutcome::{self, CallerEnded, NoSuchPeer};
 use crate::policy::{AccountDeletionPermit, Act};
 
 /// Recorded contact, with the version left out.

@@ -6,9 +6,7 @@ use kernel::{ClientId, Kind, Page, PageSize, TherapistId};
 use kit::engine::Engine;
 
 use super::{UNLIMITED, World, as_client, as_therapist, by_client};
-use crate::list::Wanted;
-use crate::model::{Channel, Intent, Pair, Relation};
-use crate::ops::Shown;
+use crate::model::{Channel, Intent, Pair, Relation, Shown, Wanted};
 use crate::transition::Mapping;
 
 kit::on_each_engine!(

@@ -2,8 +2,7 @@ use kernel::{Page, PageSize, SessionId, Timestamp};
 use kit::engine::Engine;
 
 use super::{NOW, SeededRng, World, context, slot};
-use crate::list::{Range, Search};
-use crate::model::{OwnSession, Status};
+use crate::model::{OwnSession, Range, Search, Status};
 use crate::policy::{ClientPermit, Own};
 
 kit::on_each_engine!(

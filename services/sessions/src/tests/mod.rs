@@ -26,11 +26,10 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proto::events::v1::Event;
 
-use crate::model::{Booking, Change, Draft, NotesChange, OwnSession, Status};
+use crate::model::{Booking, Change, Draft, NotesChange, OwnSession, Reservation, Reserved, Status};
 use crate::ops::Ops;
 use crate::policy::{self, ClientPermit, Own, Side, Slots};
 use crate::slot::{Slot, SlotSpec};
-use crate::slots::{Reservation, Reserved};
 use crate::tests::peers::Peers;
 use crate::{Deps, SESSIONS, ops};
 
@@ -151,7 +150,7 @@ impl World {
     async fn all(&self, permit: Own) -> Vec<OwnSession> {
         let (mut all, mut token) = (Vec::new(), String::new());
         loop {
-            let search = lists::search(None, crate::list::Range::default(), 200, &token);
+            let search = lists::search(None, crate::model::Range::default(), 200, &token);
             let page = self.ops.list_own(&context(), permit, None, &search).await.unwrap();
             all.extend(page.items);
             match page.next {

@@ -46,7 +46,7 @@ async fn notes_are_sealed_for_their_reader(engine: Engine) {
     assert_eq!(read(&world, client, &unasked).await.unwrap(), SHARED);
     let other = world.therapist();
     assert_eq!(world.read(other, &session).await.unwrap_err().kind(), Kind::NotFound);
-    let key = crate::store::session_key(session.session.id);
+    let key = crate::key::session_key(session.session.id);
     let stored: Notes = world.table.get(&key, dynamo::Read::Consistent).await.unwrap().unwrap();
     for (sealed, plain) in [(&stored.shared_notes, SHARED), (&stored.private_notes, PRIVATE)] {
         assert!(sealed.len() > plain.len() && !sealed.windows(6).any(|window| window == b"canary"), "sealed");

@@ -7,9 +7,8 @@ use proto::events::v1::{SessionBooked, SessionWithdrawn};
 
 use super::{SeededRng, World, at, reason, slot};
 use crate::calendar::{self, Busy};
-use crate::model::{OwnSession, State, Status};
+use crate::model::{OwnSession, Reserved, State, Status};
 use crate::policy::Own;
-use crate::slots::Reserved;
 
 kit::on_each_engine!(
     concurrent_repeats_create_one_session,

@@ -6,9 +6,8 @@ use proto::events::v1::event::Kind;
 use proto::events::v1::{SessionBooked, SessionWithdrawn};
 
 use super::{World, at, context, reason, slot};
-use crate::model::{Change, State, Status};
+use crate::model::{Change, Found, Reserved, SlotSelector, State, Status};
 use crate::policy::Slots;
-use crate::slots::{Found, Reserved, SlotSelector};
 
 kit::on_each_engine!(
     session_for_client_is_booked_and_published,

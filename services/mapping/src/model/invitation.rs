@@ -3,13 +3,13 @@
 use kernel::{ClientId, TherapistId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{self, Change, GrantId, Intent, Pair, Relation, request_ends};
-use crate::transition::{Access, Action, Actor, Mapping, Refusal, Step, step};
+use super::{Change, GrantId, Intent, Pair, Relation, request_ends};
+use crate::transition::{Access, Action, Actor, Asked, Mapping, Refusal, Step, step};
 
 /// Subject of an invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum Asked {
+pub(crate) enum InvitedTo {
     /// A mapping.
     Mapping,
     /// A mapping and access to the journal.
@@ -20,7 +20,7 @@ pub(crate) enum Asked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Invitation {
     pub(crate) inviter: TherapistId,
-    pub(crate) asked: Asked,
+    pub(crate) asked: InvitedTo,
     pub(crate) sent_at: Timestamp,
 }
 
@@ -65,7 +65,7 @@ impl Invitation {
         answered.take(Actor::Therapist, Intent::RequestMapping, self.sent_at, grant)?;
         answered.take(Actor::Client, intent, now, grant)?;
         let is_off = !matches!(answered.relation.access, Access::Pending | Access::Accepted);
-        if self.asked == Asked::JournalAccess && answered.relation.mapping == Mapping::Active && is_off {
+        if self.asked == InvitedTo::JournalAccess && answered.relation.mapping == Mapping::Active && is_off {
             // A request for access that is refused is left out.
             let _refused = answered.take(Actor::Therapist, Intent::RequestAccess, self.sent_at, grant);
         }
@@ -97,6 +97,6 @@ impl Answered {
 
 /// Returns whether the therapist may ask for a mapping at this instant.
 fn may_be_asked(relation: &Relation, at: Timestamp) -> bool {
-    relation.may_be_asked(model::Asked::Mapping, at).is_ok()
+    relation.may_be_asked(Asked::Mapping, at).is_ok()
         && matches!(step(Actor::Therapist, Action::RequestMapping, relation.at(at)), Step::To(_))
 }

@@ -1,15 +1,18 @@
 //! Domain model of a relation: its state, its changes and the intents that lead to them.
 
+mod invitation;
+
 use std::time::Duration;
 
-use kernel::{ClientId, Clock, Entropy, TherapistId, Timestamp};
+use kernel::{ClientId, Clock, Entropy, PageSize, TherapistId, Timestamp};
 use outbox::Mark;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{Event, RelationEnded};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::invitation::{Answered, Invitation, InvitedTo};
 use crate::rejections::Rejections;
-use crate::transition::{Access, Action, Actor, Mapping, Refusal, State, Step, step};
+use crate::transition::{Access, Action, Actor, Asked, Mapping, Refusal, State, Step, step};
 
 /// Lifetime of a request that nobody answers.
 pub(crate) const REQUEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -19,6 +22,13 @@ pub(crate) const REQUEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 pub(crate) struct Pair {
     pub(crate) client: ClientId,
     pub(crate) therapist: TherapistId,
+}
+
+/// One side of a relation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Party {
+    Client(ClientId),
+    Therapist(TherapistId),
 }
 
 /// Limits of a grant.
@@ -89,6 +99,35 @@ pub(crate) enum Intent {
     AccountEnded,
 }
 
+/// Filter of a list of a client's relations.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Shown {
+    /// Mapped therapists: all, only those with access, or only those without.
+    Mapped(Option<bool>),
+    /// Therapists whose request is pending.
+    Waiting,
+    All,
+}
+
+/// Outcome of recording contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ContactOutcome {
+    /// Recorded, now or before: the relation has this version or a later one.
+    Recorded(u32),
+    /// No person with this id whom the caller may contact.
+    NoSuchPeer,
+    /// The caller's own account has ended.
+    CallerEnded,
+}
+
+/// Requested page of a list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) size: PageSize,
+    /// Page token; empty for the first page.
+    pub(crate) token: &'a str,
+}
+
 impl Intent {
     pub(crate) const fn action(self) -> Action {
         match self {
@@ -132,13 +171,6 @@ impl Intent {
     pub(crate) const fn begins(self) -> bool {
         matches!(self, Self::Map | Self::RequestMapping | Self::RecordContact(_))
     }
-}
-
-/// Subject of a therapist's request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
-    Mapping,
-    JournalAccess,
 }
 
 /// The relation of a client and a therapist.

@@ -7,7 +7,8 @@ use proto::mapping::v1 as pb;
 use proto::mapping::v1::invitation_service_server::InvitationService;
 use tonic::{Request, Response, Status};
 
-use super::Asked;
+use crate::error;
+use crate::model::InvitedTo;
 use crate::policy::{self, Side};
 use crate::service::Services;
 
@@ -18,7 +19,7 @@ impl Services {
     async fn invite(&self, context: Context, request: pb::CreateInvitationRequest) -> Result<(), Error> {
         let person = context.person()?;
         let Side::Therapist(own) = policy::side(person) else {
-            return Err(policy::only_therapists());
+            return Err(error::only_therapists());
         };
         let claim = self.claim(&context, CREATE, &request.encode_to_vec());
         let ((address, asked), claim) = zip_violations(from_proto(&request), claim)?;
@@ -39,13 +40,13 @@ impl InvitationService for Services {
     }
 }
 
-fn from_proto(request: &pb::CreateInvitationRequest) -> Result<(Email, Asked), Error> {
+fn from_proto(request: &pb::CreateInvitationRequest) -> Result<(Email, InvitedTo), Error> {
     let pb::CreateInvitationRequest { email, request_type } = request;
     let mut bad = Violations::default();
     let email = bad.check("email", email.parse::<Email>());
     let asked = match pb::RequestType::try_from(*request_type) {
-        Ok(pb::RequestType::Mapping) => Some(Asked::Mapping),
-        Ok(pb::RequestType::JournalAccess) => Some(Asked::JournalAccess),
+        Ok(pb::RequestType::Mapping) => Some(InvitedTo::Mapping),
+        Ok(pb::RequestType::JournalAccess) => Some(InvitedTo::JournalAccess),
         Ok(pb::RequestType::Unspecified) | Err(_) => {
             bad.add("requestType", "must be MAPPING or JOURNAL_ACCESS");
             None
