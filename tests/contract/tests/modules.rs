@@ -5,18 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Crates whose modules still import each other in circles. The list may only shrink.
-const WITH_CIRCLES: [&str; 8] = [
-    "services/appointments",
-    "services/audit",
-    "services/auth",
-    "services/journals",
-    "services/mapping",
-    "services/sessions",
-    "services/shared/chassis",
-    "services/shared/dynamo",
-];
-
 /// The modules at the top of a crate, each with those that it imports.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
@@ -27,11 +15,7 @@ fn modules_import_without_circles() {
     for folder in ["services", "services/shared", "gateway"].into_iter().flat_map(|folder| crates(&root.join(folder))) {
         let name = folder.strip_prefix(&root).unwrap().display().to_string();
         let found = circles(&imports(&folder.join("src")));
-        if WITH_CIRCLES.contains(&name.as_str()) {
-            assert!(!found.is_empty(), "{name} has no circle any more: take it out of WITH_CIRCLES");
-        } else {
-            assert!(found.is_empty(), "{name}: {}", found.join("; "));
-        }
+        assert!(found.is_empty(), "{name}: {}", found.join("; "));
         read += 1;
     }
     assert!(read > 20, "{read} crates");

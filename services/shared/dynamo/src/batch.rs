@@ -13,28 +13,34 @@ use crate::table::{Read, Table};
 /// Maximum keys in one BatchGetItem.
 const MAX_KEYS: usize = 100;
 
-/// Returns the items with these keys, in no promised order; missing ones are left out. One call for each hundred keys.
-pub(crate) async fn get(table: &Table, mut keys: Vec<Key>, read: Read) -> Result<Vec<Item>> {
-    // DynamoDB refuses duplicate keys.
-    keys.sort_unstable();
-    keys.dedup();
-    let mut items = Vec::with_capacity(keys.len());
-    for chunk in keys.chunks(MAX_KEYS) {
-        let mut left = chunk.iter().map(|key| key.attributes(table.def)).collect();
-        // DynamoDB leaves keys unprocessed when the answer gets too large (the largest items need three calls) or the table is
-        // throttled.
-        let mut attempts = Policy::DYNAMODB.start(&*table.entropy);
-        while attempts.next().await {
-            left = get_chunk(table, left, read, &mut items).await?;
-            if left.is_empty() {
-                break;
+impl Table {
+    /// Reads the items with these keys, in no promised order; missing ones are left out. One call for each hundred
+    /// keys.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, also when DynamoDB keeps leaving keys unprocessed, or INTERNAL.
+    pub async fn batch_get(&self, mut keys: Vec<Key>, read: Read) -> Result<Vec<Item>> {
+        // DynamoDB refuses duplicate keys.
+        keys.sort_unstable();
+        keys.dedup();
+        let mut items = Vec::with_capacity(keys.len());
+        for chunk in keys.chunks(MAX_KEYS) {
+            let mut left = chunk.iter().map(|key| key.attributes(self.def)).collect();
+            // DynamoDB leaves keys unprocessed when the answer gets too large (the largest items need three calls) or the table is
+            // throttled.
+            let mut attempts = Policy::DYNAMODB.start(&*self.entropy);
+            while attempts.next().await {
+                left = get_chunk(self, left, read, &mut items).await?;
+                if left.is_empty() {
+                    break;
+                }
+            }
+            if !left.is_empty() {
+                return Err(Error::unavailable("BatchGetItem keeps leaving keys unprocessed"));
             }
         }
-        if !left.is_empty() {
-            return Err(Error::unavailable("BatchGetItem keeps leaving keys unprocessed"));
-        }
+        Ok(items)
     }
-    Ok(items)
 }
 
 /// Makes one call and returns the unprocessed keys.

@@ -62,8 +62,20 @@ impl Rows {
     }
 }
 
+impl Table {
+    /// Returns a query for the items of a partition, in the order of the sort key.
+    pub fn query(&self, partition: impl Into<String>) -> Query {
+        Query::new(self.clone(), None, partition.into())
+    }
+
+    /// Returns a query for the items of a partition of an index. An index lags behind: permission checks never read it.
+    pub fn query_index(&self, index: &'static IndexDef, partition: impl Into<String>) -> Query {
+        Query::new(self.clone(), Some(index), partition.into())
+    }
+}
+
 impl Query {
-    pub(crate) const fn new(table: Table, index: Option<&'static IndexDef>, partition: String) -> Self {
+    const fn new(table: Table, index: Option<&'static IndexDef>, partition: String) -> Self {
         Self { table, index, partition, sort: None, descending: false, read: Read::Eventual, limit: None, after: None }
     }
 

@@ -7,7 +7,7 @@ use kernel::{Error, Result};
 use crate::call::{retry_conflicts, traced};
 use crate::condition::{Condition, Placeholders};
 use crate::fault::{Rejection, is_passing};
-use crate::item::{Attributes, Item};
+use crate::item::{Attributes, Item, Key};
 use crate::table::Table;
 use crate::write::{DeleteRequest, PutRequest, Rendered, UpdateRequest};
 
@@ -22,10 +22,10 @@ enum Kind {
     Check(Check),
 }
 
-pub(crate) struct Check {
-    pub(crate) table: Table,
-    pub(crate) key: Attributes,
-    pub(crate) condition: Condition,
+struct Check {
+    table: Table,
+    key: Attributes,
+    condition: Condition,
 }
 
 impl From<PutRequest> for Action {
@@ -79,7 +79,23 @@ impl Verdict {
     }
 }
 
-pub(crate) async fn transact(table: &Table, actions: Vec<Action>) -> Result<Transact> {
+impl Table {
+    /// Returns a transaction's condition on the item with this key, which no other action of it may touch.
+    pub fn check(&self, key: &Key, condition: Condition) -> Action {
+        Action::from(Check { table: self.clone(), key: key.attributes(self.def), condition })
+    }
+
+    /// Applies all actions or none: 1 to 100, each on another item. Costs twice the single writes.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, ABORTED (`CONFLICT`) when others keep changing the same items, or INTERNAL; never for a condition
+    /// that does not hold.
+    pub async fn transact(&self, actions: impl IntoIterator<Item = Action>) -> Result<Transact> {
+        transact(self, actions.into_iter().collect()).await
+    }
+}
+
+async fn transact(table: &Table, actions: Vec<Action>) -> Result<Transact> {
     let items: Vec<TransactWriteItem> = actions.into_iter().map(Action::render).collect::<Result<_>>()?;
     let request = table
         .sdk

@@ -1,5 +1,5 @@
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use kernel::Result;
+use kernel::{Error, Result};
 use serde::Serialize;
 
 use crate::call::{Attempts, retry_conflicts, traced};
@@ -36,6 +36,38 @@ pub enum Delete {
     Done(Option<Item>),
     /// The condition does not hold of the item that is there, if one is; nothing was changed.
     ConditionFailed(Option<Item>),
+}
+
+impl Table {
+    /// Stores an item if none has its key.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL; never because the item exists.
+    pub async fn put_new<T: Serialize + ?Sized>(&self, key: &Key, item: &T) -> Result<Put> {
+        match self.put(key, item).when(Condition::absent()).run().await? {
+            Update::Done(_) => Ok(Put::Done),
+            Update::ConditionFailed(Some(old)) => Ok(Put::Exists(old)),
+            Update::ConditionFailed(None) => Err(Error::internal("DynamoDB kept the item that exists to itself")),
+        }
+    }
+
+    /// Returns a write of a whole item. Its key attributes are those of `key`, also if the item has others.
+    ///
+    /// serde writes `None` as NULL, which an index refuses as a key: skip it (`skip_serializing_if`).
+    pub fn put<T: Serialize + ?Sized>(&self, key: &Key, item: &T) -> PutRequest {
+        PutRequest { table: self.clone(), item: with_key(self, key, item), condition: None }
+    }
+
+    /// Returns a change of some attributes of the item with this key.
+    pub fn update(&self, key: &Key) -> UpdateRequest {
+        let key = key.attributes(self.def);
+        UpdateRequest { table: self.clone(), key, changes: Vec::new(), condition: None }
+    }
+
+    /// Returns a deletion of the item with this key.
+    pub fn delete(&self, key: &Key) -> DeleteRequest {
+        DeleteRequest { table: self.clone(), key: key.attributes(self.def), condition: None }
+    }
 }
 
 /// A write of a whole item that replaces an existing one. Made by [`Table::put`].
@@ -273,7 +305,7 @@ impl DeleteRequest {
     }
 }
 
-pub(crate) fn with_key<T: Serialize + ?Sized>(table: &Table, key: &Key, item: &T) -> Result<Item> {
+fn with_key<T: Serialize + ?Sized>(table: &Table, key: &Key, item: &T) -> Result<Item> {
     let mut item = Item::of(item)?;
     item.0.extend(key.attributes(table.def));
     Ok(item)
