@@ -113,7 +113,7 @@ impl Ops {
             // The client ended the relation concurrently.
             Added::Withdrawn => Err(error::contended()),
             Added::Exists => Err(Error::internal("a new appointment has an id that was given before")),
-            Added::Ended(user) if user == UserId::from(pair.client) => Err(error::account_ended()),
+            Added::Ended(user) if user == UserId::from(pair.client) => Err(Error::account_ended()),
             Added::Ended(_) => Err(error::no_session()),
         }
     }

@@ -156,7 +156,7 @@ pub(crate) fn act(person: Person, action: Action) -> Result<Permit, Error> {
 pub(crate) fn ask(person: Person, client_id: &str) -> Result<RequestPermit, Error> {
     match person.role {
         Role::Client if is_own(person, client_id) => Ok(RequestPermit(person.user_id.into())),
-        Role::Client => Err(error::not_your_account("clientId")),
+        Role::Client => Err(Error::not_your_account("clientId")),
         Role::Therapist => Err(error::only_clients()),
     }
 }
@@ -173,9 +173,9 @@ pub(crate) fn own(person: Person) -> Own {
 pub(crate) fn list(person: Person, client_id: &str, therapist_id: &str) -> Result<Own, Error> {
     match person.role {
         Role::Client if is_own(person, client_id) => Ok(own(person)),
-        Role::Client => Err(error::not_your_account("clientId")),
+        Role::Client => Err(Error::not_your_account("clientId")),
         Role::Therapist if is_own(person, therapist_id) => Ok(own(person)),
-        Role::Therapist => Err(error::not_your_account("therapistId")),
+        Role::Therapist => Err(Error::not_your_account("therapistId")),
     }
 }
 

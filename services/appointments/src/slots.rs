@@ -120,7 +120,7 @@ impl Mapping {
         match Contact::try_from(outcome) {
             Ok(Contact::Recorded) => Ok(version),
             Ok(Contact::NoSuchPeer) => Err(error::no_session()),
-            Ok(Contact::CallerEnded) => Err(error::account_ended()),
+            Ok(Contact::CallerEnded) => Err(Error::account_ended()),
             Ok(Contact::Unspecified) | Err(_) => Err(Error::internal("mapping doesn't say what it noted")),
         }
     }

@@ -2,7 +2,7 @@
 
 use kernel::{ClientId, Error, Person, Role, TherapistId, UserId};
 
-use crate::error::{not_your_account, only_for_therapists};
+use crate::error::only_for_therapists;
 
 /// The right to read one client's log.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,7 @@ pub(crate) fn read(person: Person, id: &str) -> Result<Read, Error> {
     if person.role == Role::Client && id.parse::<UserId>() == Ok(person.user_id) {
         return Ok(Read(person.user_id.into()));
     }
-    Err(not_your_account())
+    Err(Error::not_your_account("clientId"))
 }
 
 /// Permits recording an access of the caller. A client reads no other journal than the own one, which is not recorded.

@@ -15,11 +15,6 @@ pub(crate) fn email_taken() -> Error {
     Error::new(Kind::AlreadyExists, "EMAIL_TAKEN", message)
 }
 
-/// Returns the error for a caller whose access token has outlived the account.
-pub(crate) fn account_ended() -> Error {
-    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
-}
-
 /// Returns the error for a caller whose access token has outlived the login.
 pub(crate) fn login_ended() -> Error {
     Error::new(Kind::Unauthenticated, "LOGIN_ENDED", "this login is over; log in again")

@@ -3,13 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use kernel::{Clock, Email, Entropy, LoginId, Person, Result, Timestamp, UserId};
+use kernel::{Clock, Email, Entropy, Error, LoginId, Person, Result, Timestamp, UserId};
 
 use crate::Config;
 use crate::budget::{Budget, Budgets};
 use crate::error::{
-    account_conflict, account_ended, bad_credentials, email_taken, login_ended, no_address, refresh_token_invalid,
-    wrong_password,
+    account_conflict, bad_credentials, email_taken, login_ended, no_address, refresh_token_invalid, wrong_password,
 };
 use crate::guard::Guard;
 use crate::login::{Login, Replica};
@@ -117,7 +116,7 @@ impl Ops {
     }
 
     pub(crate) async fn me(&self, person: Person) -> Result<Account> {
-        self.store.account(person.user_id).await?.ok_or_else(account_ended)
+        self.store.account(person.user_id).await?.ok_or_else(Error::account_ended)
     }
 
     pub(crate) async fn change_password(

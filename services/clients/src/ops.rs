@@ -4,11 +4,11 @@ use account_deletion::AccountDeletions;
 use accounts::Accounts;
 use chassis::{Context, Platform};
 use dynamo::{Claim, Idempotency};
-use kernel::{ClientId, Email, Page, PageSize, Result, Version};
+use kernel::{ClientId, Email, Error, Page, PageSize, Result, Version};
 use logins::Logins;
 use retry::Policy;
 
-use crate::error::{account_ended, no_such_client, profile_exists};
+use crate::error::{no_such_client, profile_exists};
 use crate::model::{Client, ListQuery, Listed, Profile};
 use crate::policy::{self, Names, Own, Read, ReadScope};
 use crate::relations::Relations;
@@ -91,7 +91,7 @@ impl Ops {
             Added::Done => Ok(client),
             Added::Replayed => self.existing(permit.read()).await,
             Added::Exists => Err(profile_exists()),
-            Added::Ended => Err(account_ended()),
+            Added::Ended => Err(Error::account_ended()),
         }
     }
 

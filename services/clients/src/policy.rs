@@ -2,7 +2,7 @@
 
 use kernel::{ClientId, Error, Person, Role, UserId};
 
-use crate::error::{no_such_client, not_your_account, only_for_clients, only_therapists_look_up};
+use crate::error::{no_such_client, only_for_clients, only_therapists_look_up};
 use crate::relations::{Close, Related};
 
 /// The right to create, change and delete one's own profile.
@@ -87,7 +87,7 @@ pub(crate) fn own(person: Person) -> Result<Own, Error> {
 /// exists or not.
 pub(crate) fn own_named(person: Person, id: &str) -> Result<Own, Error> {
     let own = own(person)?;
-    if id.parse::<UserId>() == Ok(own.0.into()) { Ok(own) } else { Err(not_your_account()) }
+    if id.parse::<UserId>() == Ok(own.0.into()) { Ok(own) } else { Err(Error::not_your_account("clientId")) }
 }
 
 /// Decides the profile that a caller may read under the id of a path.

@@ -12,16 +12,6 @@ pub(crate) fn no_entry() -> Error {
     Error::not_found("entry")
 }
 
-/// Returns the error for a client whose access token has outlived the account.
-pub(crate) fn account_ended() -> Error {
-    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
-}
-
-/// Returns the error for another client's journal, the same whether the account exists or not.
-pub(crate) fn not_your_account() -> Error {
-    Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", "clientId: you may do this with your own account only")
-}
-
 /// Returns the error for a therapist who writes in a journal.
 pub(crate) fn only_for_clients() -> Error {
     Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients write in their journals")

@@ -3,12 +3,12 @@
 use chassis::{Context, Platform};
 use dynamo::seal::SealingKey;
 use dynamo::{Claim, Idempotency};
-use kernel::{ClientId, Result, Timestamp, Version};
+use kernel::{ClientId, Error, Result, Timestamp, Version};
 use keyring::Keyring;
 use retry::Policy;
 
 use crate::consent::Consent;
-use crate::error::{account_ended, no_entry};
+use crate::error::no_entry;
 use crate::model::{Change, Draft, Entry, EntryId};
 use crate::pages::Pages;
 use crate::policy::Write;
@@ -78,7 +78,7 @@ impl Ops {
     }
 
     async fn own_key(&self, context: &Context, permit: Write) -> Result<SealingKey> {
-        self.key(context, permit.client()).await?.ok_or_else(account_ended)
+        self.key(context, permit.client()).await?.ok_or_else(Error::account_ended)
     }
 
     async fn own_entry(&self, permit: Write, key: &SealingKey, id: EntryId) -> Result<Entry> {

@@ -3,7 +3,7 @@
 use kernel::{ClientId, Error, Person, Role, UserId};
 use proto::events::v1::AccountEnded;
 
-use crate::error::{not_your_account, only_for_clients};
+use crate::error::only_for_clients;
 use crate::model::{Content, Entry, EntryId, Range, View, Visibility};
 
 /// Permit of a client to write in the own journal.
@@ -151,7 +151,7 @@ pub(crate) fn erase(ended: &AccountEnded) -> Result<Erase, Error> {
 pub(crate) fn write(person: Person, client: &str) -> Result<Write, Error> {
     match person.role {
         Role::Client if client.parse::<UserId>() == Ok(person.user_id) => Ok(Write(person.user_id.into())),
-        Role::Client => Err(not_your_account()),
+        Role::Client => Err(Error::not_your_account("clientId")),
         Role::Therapist => Err(only_for_clients()),
     }
 }

@@ -7,7 +7,7 @@ use proto::audit::v1::access::Action;
 
 use crate::consent::Undisclosed;
 use crate::entry_query::EntryQuery;
-use crate::error::{account_ended, no_entry, no_journal, too_many_entries};
+use crate::error::{no_entry, no_journal, too_many_entries};
 use crate::insights::{Plan, Sums};
 use crate::model::{Entry, EntryId, View};
 use crate::ops::Ops;
@@ -58,7 +58,7 @@ impl Ops {
     /// Returns the key that opens the permit's entries. A journal whose key was destroyed does not exist any more: a
     /// therapist gets the error `missing`.
     async fn reading_key(&self, context: &Context, permit: &Read, missing: fn() -> Error) -> Result<SealingKey> {
-        let gone = if permit.grant().is_some() { missing } else { account_ended };
+        let gone = if permit.grant().is_some() { missing } else { Error::account_ended };
         self.key(context, permit.client()).await?.ok_or_else(gone)
     }
 }

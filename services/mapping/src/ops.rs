@@ -142,7 +142,7 @@ impl Ops {
             ActionOutcome::Done(relation) => Ok(*relation),
             ActionOutcome::Absent => Err(error::no_relation()),
             ActionOutcome::Refused(refusal) => Err(refusal.into_error()),
-            ActionOutcome::Ended(own) if is_own(permit, own) => Err(error::account_ended()),
+            ActionOutcome::Ended(own) if is_own(permit, own) => Err(Error::account_ended()),
             ActionOutcome::Ended(_) => Err(no_peer(permit)),
         }
     }

@@ -105,7 +105,7 @@ pub(crate) fn side(person: Person) -> Side {
 pub(crate) fn client(person: Person, id: &str) -> Result<AsClient, Error> {
     match side(person) {
         Side::Client(own) if names(id, person) => Ok(own),
-        Side::Client(_) => Err(error::not_your_account("clientId")),
+        Side::Client(_) => Err(Error::not_your_account("clientId")),
         Side::Therapist(_) => Err(error::only_clients()),
     }
 }
@@ -114,7 +114,7 @@ pub(crate) fn client(person: Person, id: &str) -> Result<AsClient, Error> {
 pub(crate) fn therapist(person: Person, id: &str) -> Result<AsTherapist, Error> {
     match side(person) {
         Side::Therapist(own) if names(id, person) => Ok(own),
-        Side::Therapist(_) => Err(error::not_your_account("therapistId")),
+        Side::Therapist(_) => Err(Error::not_your_account("therapistId")),
         Side::Client(_) => Err(error::only_therapists()),
     }
 }

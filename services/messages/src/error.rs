@@ -24,11 +24,6 @@ pub(crate) fn no_such_after() -> Error {
     Error::invalid("after", "is no message of this conversation; leave it out to get those from now on")
 }
 
-/// Returns the error for a caller whose access token has outlived the account.
-pub(crate) fn account_ended() -> Error {
-    unauthenticated("ACCOUNT_ENDED", "this account has been ended")
-}
-
 /// Returns the error for a watcher whose login has ended.
 pub(crate) fn login_ended() -> Error {
     unauthenticated("LOGIN_ENDED", "this login has ended: log in again")

@@ -7,7 +7,6 @@ use chassis::Context;
 use dynamo::{Item, PageRequest};
 use kernel::{Error, Page, Result};
 
-use crate::error::account_ended;
 use crate::model::{Message, Pair, Position, Side, Wanted};
 use crate::ops::Ops;
 use crate::policy::{Member, Own};
@@ -43,7 +42,7 @@ impl Ops {
         }
         let Some(key) = self.key(context, permit).await? else {
             return match permit.side() {
-                Side::Client => Err(account_ended()),
+                Side::Client => Err(Error::account_ended()),
                 Side::Therapist => Ok(Page::whole(Vec::new())),
             };
         };
@@ -101,7 +100,7 @@ impl Ops {
             self.people.names(context, peer_side, peers),
         )?;
         if permit.side() == Side::Client && keys.is_empty() {
-            return Err(account_ended());
+            return Err(Error::account_ended());
         }
         let mut newest = by_pair(&heads, newest)?;
         let (mut conversations, mut bytes) = (Vec::with_capacity(heads.len()), 0);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use chassis::{Context, Platform};
 use dynamo::seal::SealingKey;
 use dynamo::{Claim, Idempotency, PageTokens};
-use kernel::{Kind, Result};
+use kernel::{Error, Kind, Result};
 use keyring::Keyring;
 use logins::Logins;
 use retry::Policy;
 
-use crate::error::{account_ended, no_message, no_receiver};
+use crate::error::{no_message, no_receiver};
 use crate::hub::Hub;
 use crate::model::{Message, MessageId, Side, Text};
 use crate::people::{Contact, People};
@@ -54,11 +54,11 @@ impl Ops {
         match self.people.contact(context, permit).await? {
             Contact::Recorded => {}
             Contact::NoSuchPeer => return Err(no_receiver()),
-            Contact::CallerEnded => return Err(account_ended()),
+            Contact::CallerEnded => return Err(Error::account_ended()),
         }
         let Some(key) = self.key(context, permit).await? else {
             return Err(match permit.side() {
-                Side::Client => account_ended(),
+                Side::Client => Error::account_ended(),
                 Side::Therapist => no_receiver(),
             });
         };

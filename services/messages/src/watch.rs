@@ -12,7 +12,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
 
 use crate::config::Config;
-use crate::error::{account_ended, login_ended, no_conversation, no_such_after, token_expired};
+use crate::error::{login_ended, no_conversation, no_such_after, token_expired};
 use crate::hub::{EndReason, Hub, Subscription};
 use crate::model::{Message, MessageId, Position, Side};
 use crate::ops::Ops;
@@ -161,7 +161,7 @@ impl Watching {
         match (reason, self.permit.side()) {
             (EndReason::TokenExpired, _) => token_expired(),
             (EndReason::LoginEnded, _) => login_ended(),
-            (EndReason::Gone, Side::Client) => account_ended(),
+            (EndReason::Gone, Side::Client) => Error::account_ended(),
             (EndReason::Gone, Side::Therapist) => no_conversation(),
             (EndReason::Unsure, _) => {
                 Error::unavailable("nobody says whether the logins of those who watch have ended")

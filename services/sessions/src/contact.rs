@@ -28,7 +28,7 @@ impl Contact {
         match Outcome::try_from(outcome) {
             Ok(Outcome::Recorded) => Ok(()),
             Ok(Outcome::NoSuchPeer) => Err(error::no_client()),
-            Ok(Outcome::CallerEnded) => Err(error::account_ended()),
+            Ok(Outcome::CallerEnded) => Err(Error::account_ended()),
             Ok(Outcome::Unspecified) | Err(_) => Err(Error::internal("mapping doesn't say whether contact is noted")),
         }
     }

@@ -17,17 +17,6 @@ pub(crate) fn no_client() -> Error {
     Error::not_found("client")
 }
 
-/// UNAUTHENTICATED for a caller whose access token has outlived the account.
-pub(crate) fn account_ended() -> Error {
-    Error::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
-}
-
-/// PERMISSION_DENIED for another account, whether it exists or not.
-pub(crate) fn not_your_account(field: &'static str) -> Error {
-    let message = format!("{field}: you may do this with your own account only");
-    Error::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", message)
-}
-
 pub(crate) fn only_clients() -> Error {
     Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only clients ask for sessions")
 }

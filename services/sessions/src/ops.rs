@@ -103,7 +103,7 @@ impl Ops {
         let step = booking.map(|booking| transition::book(booking, true));
         let state = step.map_or(State::Available, |step| step.state);
         let session = Session { id, therapist: permit.therapist(), slot: *slot, state, version: Version::FIRST };
-        let own = keys.of(permit.therapist()).ok_or_else(error::account_ended)?;
+        let own = keys.of(permit.therapist()).ok_or_else(Error::account_ended)?;
         let readers = keys.of(reader(&session)).ok_or_else(error::no_client)?;
         let sealed_notes = SealedNotes {
             private: self.seal_context(id, Note::Private).seal(own, private_notes, &**entropy)?,
@@ -170,7 +170,7 @@ impl Ops {
         let private = match &change.notes.private {
             None => private,
             Some(notes) => {
-                let key = keys.of(new.therapist).ok_or_else(error::account_ended)?;
+                let key = keys.of(new.therapist).ok_or_else(Error::account_ended)?;
                 self.seal_context(new.id, Note::Private).seal(key, notes, entropy)?
             }
         };
@@ -250,7 +250,7 @@ impl Ops {
         let therapist = permit.therapist().into();
         let reader = session.map(|stored| reader(stored.session()));
         let keys = self.keys(context, reader.into_iter().chain([therapist])).await?;
-        if keys.of(therapist).is_some() { Ok(keys) } else { Err(error::account_ended()) }
+        if keys.of(therapist).is_some() { Ok(keys) } else { Err(Error::account_ended()) }
     }
 
     /// Returns the event that a step makes pending.

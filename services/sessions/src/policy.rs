@@ -160,7 +160,7 @@ pub(crate) fn side_of(person: Person, therapist: &str, client: &str) -> Result<S
     if named.is_empty() || named.parse::<UserId>() == Ok(person.user_id) {
         return Ok(side(person));
     }
-    Err(error::not_your_account(field))
+    Err(Error::not_your_account(field))
 }
 
 /// Returns the permit of a therapist, who may have named the therapist of the session.

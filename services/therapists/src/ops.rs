@@ -4,11 +4,11 @@ use account_deletion::AccountDeletions;
 use accounts::Accounts;
 use chassis::{Context, Platform};
 use dynamo::{Claim, Idempotency, PageRequest, PageTokens};
-use kernel::{Page, Result, TherapistId, Version};
+use kernel::{Error, Page, Result, TherapistId, Version};
 use logins::Logins;
 use retry::Policy;
 
-use crate::error::{account_ended, no_such_therapist, profile_exists};
+use crate::error::{no_such_therapist, profile_exists};
 use crate::model::{Filter, Profile, Therapist};
 use crate::policy::{Browse, Names, Own};
 use crate::store::{Added, Store};
@@ -57,7 +57,7 @@ impl Ops {
             Added::Done => Ok(therapist),
             Added::Replayed => self.get(permit.browse(), permit.id()).await,
             Added::Exists => Err(profile_exists()),
-            Added::Ended => Err(account_ended()),
+            Added::Ended => Err(Error::account_ended()),
         }
     }
 

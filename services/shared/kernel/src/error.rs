@@ -80,6 +80,19 @@ impl Error {
         Self::new(Kind::NotFound, "NOT_FOUND", format!("there is no such {what}"))
     }
 
+    /// UNAUTHENTICATED (`ACCOUNT_ENDED`) for a caller whose access token has outlived the account.
+    #[must_use]
+    pub fn account_ended() -> Self {
+        Self::new(Kind::Unauthenticated, "ACCOUNT_ENDED", "this account has been ended")
+    }
+
+    /// PERMISSION_DENIED (`NOT_YOUR_ACCOUNT`) for another account in this field, whether it exists or not.
+    #[must_use]
+    pub fn not_your_account(field: &'static str) -> Self {
+        let message = format!("{field}: you may do this with your own account only");
+        Self::new(Kind::PermissionDenied, "NOT_YOUR_ACCOUNT", message)
+    }
+
     /// UNAVAILABLE, with a time to wait.
     #[must_use]
     pub fn unavailable(cause: impl Into<BoxError>) -> Self {
