@@ -75,8 +75,8 @@ impl Upstream {
             // Shed load was refused before anything was done for it; another replica may have room.
             let is_transient = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
             let may_retry = is_transient && attempts.remain() && self.budget.withdraw();
-            let at_least = status.get_details_retry_info().and_then(|info| info.retry_delay);
-            if !may_retry || !attempts.next_within(context.deadline, at_least).await {
+            let delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            if !may_retry || !attempts.next_within(context.deadline, delay).await {
                 return Err(upstream_error(status));
             }
         }

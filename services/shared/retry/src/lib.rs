@@ -1,7 +1,8 @@
 //! The one retry policy of the mesh: exponential backoff with full jitter, bounded in attempts and by the caller's deadline.
 //!
 //! The wait before retry n is uniform between zero and `base * 2^(n-1)`, at most `longest` (M. Brooker, "Exponential Backoff And
-//! Jitter", AWS Architecture Blog, 2015), and never less than what a `google.rpc.RetryInfo` asks for.
+//! Jitter", AWS Architecture Blog, 2015). It comes on top of what a `google.rpc.RetryInfo` asks for, so that callers who were
+//! given the same delay don't return together.
 
 use std::time::Duration;
 
@@ -75,11 +76,11 @@ impl Attempts<'_> {
         }
     }
 
-    /// Waits until the next attempt is due, and no less than `at_least` (`google.rpc.RetryInfo.retry_delay`). Returns false, at once,
-    /// when there is none or it would begin after the deadline.
-    pub async fn next_within(&mut self, deadline: Instant, at_least: Option<Duration>) -> bool {
+    /// Waits for `delay` (`google.rpc.RetryInfo.retry_delay`) and then until the next attempt is due. Returns false, at once, when
+    /// there is none or it would begin after the deadline.
+    pub async fn next_within(&mut self, deadline: Instant, delay: Option<Duration>) -> bool {
         let Some(wait) = self.wait() else { return false };
-        let wait = wait.max(at_least.unwrap_or_default());
+        let wait = wait.saturating_add(delay.unwrap_or_default());
         if Instant::now().checked_add(wait).is_none_or(|due| due >= deadline) {
             return false;
         }
@@ -153,13 +154,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn retry_info_is_obeyed() {
-        let entropy = Fixed(0);
-        let (started, late) = (Instant::now(), Instant::now() + Duration::from_secs(60));
-        let mut attempts = Policy::CALL.start(&entropy);
-        assert!(attempts.next_within(late, None).await);
-        assert!(attempts.next_within(late, Some(Duration::from_secs(2))).await);
-        assert_eq!(started.elapsed(), Duration::from_secs(2));
+    async fn retry_info_is_obeyed_with_jitter_on_top() {
+        for (entropy, jitter) in [(Fixed(0), Duration::ZERO), (Fixed(u8::MAX), Duration::from_millis(100))] {
+            let (started, late) = (Instant::now(), Instant::now() + Duration::from_secs(60));
+            let mut attempts = Policy::CALL.start(&entropy);
+            assert!(attempts.next_within(late, None).await);
+            assert!(attempts.next_within(late, Some(Duration::from_secs(2))).await);
+            assert_eq!(started.elapsed(), Duration::from_secs(2) + jitter);
+        }
     }
 
     #[tokio::test(start_paused = true)]
