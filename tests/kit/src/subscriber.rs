@@ -36,7 +36,7 @@ pub struct Delivery {
 
 /// Deliveries to several subscribers, in order.
 #[derive(Debug, Clone, Default)]
-pub struct Told(Arc<Mutex<Vec<Delivery>>>);
+pub struct Deliveries(Arc<Mutex<Vec<Delivery>>>);
 
 /// A running subscriber on its own port. It stops when dropped.
 #[derive(Debug)]
@@ -47,11 +47,11 @@ pub struct Subscriber {
 
 struct Service<F> {
     name: &'static str,
-    told: Told,
+    deliveries: Deliveries,
     react: F,
 }
 
-impl Told {
+impl Deliveries {
     /// Starts a subscriber whose deliveries are recorded here.
     ///
     /// # Panics
@@ -63,7 +63,7 @@ impl Told {
     {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
         let address = listener.local_addr().expect("the port is known");
-        let service = SubscriberServiceServer::new(Service { name, told: self.clone(), react });
+        let service = SubscriberServiceServer::new(Service { name, deliveries: self.clone(), react });
         let serve = Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener));
         Subscriber { address, task: tokio::spawn(async move { serve.await.expect("the subscriber serves") }) }
     }
@@ -101,7 +101,11 @@ impl<F: Fn(&Event) -> Reaction + Send + Sync + 'static> SubscriberService for Se
     async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
         let event = request.into_inner().event.ok_or_else(|| Status::new(Code::InvalidArgument, "no event"))?;
         let reaction = (self.react)(&event);
-        self.told.0.lock().unwrap_or_else(PoisonError::into_inner).push(Delivery { to: self.name, event, reaction });
+        self.deliveries.0.lock().unwrap_or_else(PoisonError::into_inner).push(Delivery {
+            to: self.name,
+            event,
+            reaction,
+        });
         match reaction {
             Reaction::Take => Ok(Response::new(DeliverResponse {})),
             Reaction::Fail => Err(Status::new(Code::Internal, "the test says so")),

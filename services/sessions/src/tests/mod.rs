@@ -20,7 +20,7 @@ use jiff::tz::Offset;
 use kernel::{AppointmentId, ClientId, Error, LoginId, ManualClock, Person, Role, SessionId, TherapistId, Timestamp};
 use kernel::{Entropy, FreeText, UserId};
 use kit::engine::Engine;
-use kit::subscriber::{Reaction, Subscriber, Told as Deliveries};
+use kit::subscriber::{Deliveries, Reaction, Subscriber};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};

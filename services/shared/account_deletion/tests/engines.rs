@@ -16,7 +16,7 @@ use dynamo::{Condition, EXPIRES_AT, Erasure, Item, Key, KeyDef, Read, Table, Tab
 use kernel::{Error, Kind, ManualClock, Result, Role, Timestamp, UserId, Version};
 use kit::engine::Engine;
 use kit::subscriber::Reaction::{Fail, Take};
-use kit::subscriber::{Subscriber, Told};
+use kit::subscriber::{Deliveries, Subscriber};
 use kit::wait::until;
 use proto::events::v1::event::Kind as What;
 use proto::events::v1::{AccountEnded, account_ended};
@@ -70,7 +70,7 @@ impl Erasure for Disk {
 
 struct World {
     table: Table,
-    told: Told,
+    deliveries: Deliveries,
     down: Arc<AtomicBool>,
     disk: Arc<Disk>,
     endings: AccountDeletions,
@@ -89,12 +89,12 @@ impl World {
         client.create_or_verify(&[&PEOPLE]).await.unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap()));
         let tokens = Arc::new(Issuer::generate(clock.clone()).unwrap()).workload("people").tokens;
-        let (told, down) = (Told::default(), Arc::new(AtomicBool::new(false)));
+        let (deliveries, down) = (Deliveries::default(), Arc::new(AtomicBool::new(false)));
         let (mut listening, mut subscribers) = (Vec::new(), Vec::new());
         for name in NAMES {
             let down = Arc::clone(&down);
             let fails = move || name == "vault" && down.load(Ordering::Relaxed);
-            let subscriber = told.subscriber(name, move |_| if fails() { Fail } else { Take }).await;
+            let subscriber = deliveries.subscriber(name, move |_| if fails() { Fail } else { Take }).await;
             let upstream = Upstream::new(&subscriber.url(), tokens.clone(), kit::entropy::seeded()).unwrap();
             subscribers.push(outbox::Subscriber { name, upstream });
             listening.push(subscriber);
@@ -102,7 +102,7 @@ impl World {
         let platform = Platform { clock, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let table = client.table(&PEOPLE);
         let endings = AccountDeletions::new(table.clone(), subscribers, role, platform, key);
-        Self { table, told, down, disk, endings, _subscribers: listening }
+        Self { table, deliveries, down, disk, endings, _subscribers: listening }
     }
 
     async fn profile(&self) {
@@ -125,10 +125,10 @@ impl World {
 
     /// Returns the event, and asserts that all deliveries were of this one.
     fn the_event(&self) -> AccountEnded {
-        let told = self.told.all();
-        let first = &told[0].event;
+        let deliveries = self.deliveries.all();
+        let first = &deliveries[0].event;
         assert!(first.id.parse::<kernel::EventId>().is_ok() && first.time.is_some());
-        assert!(told.iter().all(|it| it.event == *first), "{told:?}");
+        assert!(deliveries.iter().all(|it| it.event == *first), "{deliveries:?}");
         let Some(What::AccountEnded(ended)) = first.kind.clone() else { unreachable!("there is no other kind") };
         ended
     }
@@ -141,7 +141,7 @@ async fn deletion_notifies_all_once_and_erases_profile(engine: Engine) {
         let world = World::new(engine, role).await;
         world.profile().await;
         world.end().await.unwrap();
-        let order: Vec<_> = world.told.all().into_iter().map(|it| it.to).collect();
+        let order: Vec<_> = world.deliveries.all().into_iter().map(|it| it.to).collect();
         assert_eq!(order, NAMES);
         assert_eq!(world.the_event(), AccountEnded { user_id: USER.to_string(), role: shown.into() });
         let left = world.there().await;
@@ -157,7 +157,7 @@ async fn deletion_notifies_all_once_and_erases_profile(engine: Engine) {
         }
         assert_eq!(left.parse::<Expiry>().unwrap().expires_at, 4_102_444_800 + 24 * 3600);
         world.end().await.unwrap();
-        assert_eq!(world.told.all().len(), NAMES.len());
+        assert_eq!(world.deliveries.all().len(), NAMES.len());
     }
 }
 
@@ -196,7 +196,7 @@ async fn failed_deletion_is_finished_by_recovery(engine: Engine) {
     let recovery = tokio::spawn(world.endings.clone().recover(Duration::from_millis(20)));
     until("the ending is over", async || world.there().await.text("pending").is_none()).await;
     recovery.abort();
-    assert_eq!(world.told.taken_by("vault").len(), 1);
+    assert_eq!(world.deliveries.taken_by("vault").len(), 1);
     assert_eq!(world.the_event().role(), account_ended::Role::Therapist);
     world.end().await.unwrap();
 }
@@ -223,7 +223,7 @@ async fn deletion_requires_current_profile_version(engine: Engine) {
     let context = Context::background(Duration::from_secs(20));
     world.endings.end(&context, USER, std::future::ready(Ok(())), stale).await.unwrap();
     assert!(changes.load(Ordering::Relaxed));
-    assert_eq!(world.told.all().len(), NAMES.len());
+    assert_eq!(world.deliveries.all().len(), NAMES.len());
 }
 
 fn refused() -> Error {
@@ -236,7 +236,7 @@ async fn refused_deletion_writes_nothing(engine: Engine) {
     let outcome = world.end_if(async { Err(refused()) }).await;
     assert_eq!(outcome.unwrap_err().reason(), "LOGIN_ENDED");
     assert_eq!(world.there().await.text("name"), Some(SECRET));
-    assert!(world.told.all().is_empty());
+    assert!(world.deliveries.all().is_empty());
 }
 
 async fn begun_deletion_skips_precondition(engine: Engine) {

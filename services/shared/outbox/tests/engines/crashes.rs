@@ -29,7 +29,7 @@ async fn crash_before_delivery_is_recovered(engine: Engine) {
         // The writing process ends during the call to this subscriber.
         tokio::select! {
             done = world.deliver(&outbox, "a", event.clone()) => panic!("{crashed_at} hangs: {done:?}"),
-            () = until("the subscriber is told", async || world.was_told(name)) => (),
+            () = until("the subscriber is notified", async || world.was_notified(name)) => (),
         }
         assert!(world.is_pending("a").await);
         crashing.store(false, Ordering::Relaxed);
@@ -38,7 +38,7 @@ async fn crash_before_delivery_is_recovered(engine: Engine) {
         recovery.abort();
         world.assert_finished("a").await;
         for name in NAMES {
-            let taken = world.told.taken_by(name);
+            let taken = world.deliveries.taken_by(name);
             assert!(!taken.is_empty() && taken.iter().all(|again| *again == event), "{name}: {taken:?}");
         }
     }
@@ -54,7 +54,7 @@ async fn crash_before_mark_removal_is_recovered(engine: Engine) {
     until("the mark is gone", async || !world.is_pending("a").await).await;
     recovery.abort();
     world.assert_finished("a").await;
-    assert!(NAMES.iter().all(|name| world.told.taken_by(name) == [event.clone(), event.clone()]));
+    assert!(NAMES.iter().all(|name| world.deliveries.taken_by(name) == [event.clone(), event.clone()]));
 }
 
 async fn concurrent_outboxes_lose_no_event(engine: Engine) {
@@ -75,7 +75,7 @@ async fn concurrent_outboxes_lose_no_event(engine: Engine) {
         world.assert_finished(name).await;
     }
     for subscriber in NAMES {
-        let taken = world.told.taken_by(subscriber);
+        let taken = world.deliveries.taken_by(subscriber);
         let lost: Vec<_> = events.iter().filter(|event| !taken.contains(event)).collect();
         assert!(lost.is_empty(), "{subscriber} never heard of {lost:?}");
         assert!(taken.iter().all(|event| events.contains(event)), "{subscriber} heard of what never was");

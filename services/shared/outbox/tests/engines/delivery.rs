@@ -25,10 +25,10 @@ async fn delivered_event_loses_its_mark(engine: Engine) {
     let event = world.write("a").await;
     assert!(world.is_pending("a").await);
     world.deliver(&world.outbox(), "a", event.clone()).await.unwrap();
-    let mut told = world.told.all();
+    let mut deliveries = world.deliveries.all();
     // The last two are notified concurrently.
-    told.sort_by_key(|it| NAMES.iter().position(|name| *name == it.to));
-    assert_eq!(told, NAMES.map(|to| Delivery { to, event: event.clone(), reaction: Take }));
+    deliveries.sort_by_key(|it| NAMES.iter().position(|name| *name == it.to));
+    assert_eq!(deliveries, NAMES.map(|to| Delivery { to, event: event.clone(), reaction: Take }));
     world.assert_finished("a").await;
 }
 
@@ -39,11 +39,11 @@ async fn stages_are_sequential_and_concurrent_within(engine: Engine) {
         let expected: &[&str] = if slow == 0 { &NAMES[..1] } else { &NAMES };
         tokio::select! {
             done = world.deliver(&outbox, "a", event) => panic!("{slow} hangs: {done:?}"),
-            () = until("they are told", async || expected.iter().all(|name| world.was_told(name))) => (),
+            () = until("they are notified", async || expected.iter().all(|name| world.was_notified(name))) => (),
         }
-        let told: Vec<_> = world.told.all().into_iter().map(|it| it.to).collect();
-        assert_eq!(told.len(), expected.len(), "{told:?}");
-        assert_eq!(told.first(), NAMES.first());
+        let deliveries: Vec<_> = world.deliveries.all().into_iter().map(|it| it.to).collect();
+        assert_eq!(deliveries.len(), expected.len(), "{deliveries:?}");
+        assert_eq!(deliveries.first(), NAMES.first());
         assert!(world.is_pending("a").await);
     }
 }
@@ -65,9 +65,9 @@ async fn failing_subscriber_is_retried_with_same_event(engine: Engine) {
     until("the event is taken by all", async || !world.is_pending("a").await).await;
     recovery.abort();
     world.assert_finished("a").await;
-    let told = world.told.all();
-    assert!(told.iter().all(|it| it.event == event), "{told:?}");
-    let of_second: Vec<_> = told.iter().filter(|it| it.to == NAMES[1]).map(|it| it.reaction).collect();
+    let deliveries = world.deliveries.all();
+    assert!(deliveries.iter().all(|it| it.event == event), "{deliveries:?}");
+    let of_second: Vec<_> = deliveries.iter().filter(|it| it.to == NAMES[1]).map(|it| it.reaction).collect();
     assert_eq!(of_second, [Fail, Fail, Take]);
 }
 
@@ -75,7 +75,7 @@ async fn failing_subscriber_does_not_block_others(engine: Engine) {
     let world = World::new(engine, |number, _| if number == 0 { Fail } else { Take }).await;
     let event = world.write("a").await;
     world.deliver(&world.outbox(), "a", event).await.unwrap_err();
-    let mut reactions: Vec<_> = world.told.all().into_iter().map(|it| (it.to, it.reaction)).collect();
+    let mut reactions: Vec<_> = world.deliveries.all().into_iter().map(|it| (it.to, it.reaction)).collect();
     reactions.sort_by_key(|(to, _)| NAMES.iter().position(|name| name == to));
     assert_eq!(reactions, [(NAMES[0], Fail), (NAMES[1], Take), (NAMES[2], Take)]);
     assert!(world.is_pending("a").await);
@@ -115,5 +115,5 @@ async fn event_written_during_delivery_is_delivered(engine: Engine) {
     until("the second is taken", async || !world.is_pending("a").await).await;
     recovery.abort();
     world.assert_finished("a").await;
-    assert_eq!(world.told.taken_by(NAMES[2]), [first, second]);
+    assert_eq!(world.deliveries.taken_by(NAMES[2]), [first, second]);
 }

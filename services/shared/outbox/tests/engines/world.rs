@@ -7,7 +7,7 @@ use chassis::{Context, SystemEntropy};
 use dynamo::{EXPIRES_AT, Item, Key, KeyDef, Projection, Read, Table, TableDef, UpdateRequest};
 use kernel::{Clock as _, ManualClock, Result, Timestamp};
 use kit::engine::Engine;
-use kit::subscriber::{Reaction, Subscriber, Told};
+use kit::subscriber::{Deliveries, Reaction, Subscriber};
 use outbox::{Events, Mark, Outbox};
 use proto::events::v1::event::Kind;
 use proto::events::v1::{AccountEnded, Event, account_ended::Role};
@@ -26,7 +26,7 @@ pub(crate) const SOON: Duration = Duration::from_millis(20);
 /// A table whose items have events, and three subscribers.
 pub(crate) struct World {
     pub(crate) table: Table,
-    pub(crate) told: Told,
+    pub(crate) deliveries: Deliveries,
     clock: ManualClock,
     tokens: WorkloadTokens,
     subscribers: Vec<Subscriber>,
@@ -76,12 +76,12 @@ impl World {
         client.create_or_verify(&[&NOTES]).await.unwrap();
         let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap());
         let tokens = Arc::new(Issuer::generate(Arc::new(clock.clone())).unwrap()).workload("notes").tokens;
-        let (told, mut subscribers) = (Told::default(), Vec::new());
+        let (deliveries, mut subscribers) = (Deliveries::default(), Vec::new());
         for (number, name) in NAMES.into_iter().enumerate() {
             let react = react.clone();
-            subscribers.push(told.subscriber(name, move |event| react(number, event)).await);
+            subscribers.push(deliveries.subscriber(name, move |event| react(number, event)).await);
         }
-        Self { table: client.table(&NOTES), told, clock, tokens, subscribers }
+        Self { table: client.table(&NOTES), deliveries, clock, tokens, subscribers }
     }
 
     /// Returns an outbox that notifies the first subscriber before the other two, which it notifies concurrently.
@@ -114,8 +114,8 @@ impl World {
         outbox.deliver(&Context::background(Duration::from_secs(20)), &key(name), event).await
     }
 
-    pub(crate) fn was_told(&self, name: &str) -> bool {
-        self.told.all().iter().any(|it| it.to == name)
+    pub(crate) fn was_notified(&self, name: &str) -> bool {
+        self.deliveries.all().iter().any(|it| it.to == name)
     }
 
     pub(crate) async fn item(&self, name: &str) -> Item {
