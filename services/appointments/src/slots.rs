@@ -16,8 +16,8 @@ use proto::sessions::v1::{
     BatchGetSlotEndsRequest, FindSlotRequest, FindSlotResponse, ReleaseSlotRequest, ReserveSlotRequest, SlotEnd,
 };
 
+use crate::error;
 use crate::model::{Appointment, Reserved, SlotLookup, SlotQuery, Start};
-use crate::{error, wire};
 
 /// Maximum sessions of one call for their ends.
 const MAX_ENDS: usize = 100;
@@ -36,14 +36,15 @@ impl Sessions {
         let request = FindSlotRequest {
             session_id: query.session.map(|id| id.to_string()).unwrap_or_default(),
             therapist_id: query.therapist.to_string(),
-            time: query.time.map(wire::time),
+            time: query.time.map(convert::time::to_proto),
         };
         let find = |transport, request| async move { SlotServiceClient::new(transport).find_slot(request).await };
         let FindSlotResponse { outcome, session_id, start } = self.0.call(context, request, find).await?;
         match Find::try_from(outcome) {
             Ok(Find::Available) => {
                 let start = start.ok_or_else(|| Error::internal("a slot has no start"))?;
-                let start = wire::instant(start).map_err(|_| Error::internal("a slot starts at no instant"))?;
+                let start =
+                    convert::time::from_proto(start).map_err(|_| Error::internal("a slot starts at no instant"))?;
                 let session = session_id.parse().map_err(|_| Error::internal("a slot is of no session"))?;
                 Ok(SlotLookup::Available(session, Start::of(start)))
             }
@@ -63,7 +64,7 @@ impl Sessions {
             therapist_id: appointment.pair.therapist.to_string(),
             appointment_id: appointment.id.to_string(),
             client_id: appointment.pair.client.to_string(),
-            start: Some(wire::time(appointment.starts.instant())),
+            start: Some(convert::time::to_proto(appointment.starts.instant())),
         };
         let reserve = |transport, request| async move { SlotServiceClient::new(transport).reserve_slot(request).await };
         match Reserve::try_from(self.0.call(context, request, reserve).await?.outcome) {
@@ -91,7 +92,7 @@ impl Sessions {
             };
             for SlotEnd { session_id, end } in self.0.call(context, request, get).await?.ends {
                 let end = end.ok_or_else(|| Error::internal("a slot has no end"))?;
-                let end = wire::instant(end).map_err(|_| Error::internal("a slot ends at no instant"))?;
+                let end = convert::time::from_proto(end).map_err(|_| Error::internal("a slot ends at no instant"))?;
                 let session = session_id.parse().map_err(|_| Error::internal("a slot is of no session"))?;
                 ends.insert(session, end);
             }

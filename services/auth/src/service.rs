@@ -30,7 +30,7 @@ pub(crate) struct Events(pub(crate) Arc<Ops>);
 
 impl People {
     fn pair(&self, tokens: &Tokens) -> Result<pb::TokenPair, Error> {
-        let life = i32::try_from(self.0.config.access_token_life.as_secs()).unwrap_or(i32::MAX);
+        let life = convert::count::to_proto(self.0.config.access_token_life.as_secs());
         wire::token_pair(tokens, life)
     }
 

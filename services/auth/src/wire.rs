@@ -52,9 +52,7 @@ pub(crate) fn change_password(request: pb::ChangePasswordRequest) -> Result<(Pas
 
 pub(crate) fn ended_logins_query(request: pb::ListEndedLoginsRequest) -> Result<EndedLoginsQuery, Error> {
     let pb::ListEndedLoginsRequest { logins } = request;
-    if logins.len() > MAX_LOGINS {
-        return Err(Error::invalid("logins", "must be 200 at most"));
-    }
+    convert::batch::check_len("logins", logins.len(), MAX_LOGINS)?;
     let mut query = EndedLoginsQuery { logins: Vec::with_capacity(logins.len()), invalid: Vec::new() };
     for pb::Login { user_id, login_id } in logins {
         match (user_id.parse(), login_id.parse()) {
@@ -74,10 +72,7 @@ pub(crate) fn user(account: &Account) -> Result<pb::User, Error> {
             Role::Therapist => pb::user::Role::Therapist,
         }
         .into(),
-        created_at: Some(prost_types::Timestamp {
-            seconds: account.created_at.as_second(),
-            nanos: account.created_at.subsec_nanosecond(),
-        }),
+        created_at: Some(convert::time::to_proto(account.created_at)),
     })
 }
 

@@ -169,6 +169,6 @@ fn granted(grant: Grant) -> pb::CheckJournalAccessResponse {
     pb::CheckJournalAccessResponse {
         granted: true,
         grant_id: id.to_string(),
-        entries_from: limits.entries_from.map(wire::time),
+        entries_from: limits.entries_from.map(convert::time::to_proto),
     }
 }

@@ -291,6 +291,7 @@ impl MappingService for Services {
 
 /// Returns the response of a page, with the page token in its metadata too.
 fn listed<T, R>(page: Page<T>, answer: impl FnOnce(Vec<T>, String) -> R) -> Response<R> {
-    let Page { items, next } = page;
-    paged(answer(items, next.clone().unwrap_or_default()), next.as_deref())
+    let next = page.next.clone();
+    let (items, next_page_token) = convert::page::to_proto(page);
+    paged(answer(items, next_page_token), next.as_deref())
 }

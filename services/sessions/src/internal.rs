@@ -36,7 +36,7 @@ impl SlotService for Sessions {
         Ok(Response::new(pb::FindSlotResponse {
             outcome: outcome.into(),
             session_id: slot.map(|(id, _)| id.to_string()).unwrap_or_default(),
-            start: slot.map(|(_, start)| wire::timestamp(start)),
+            start: slot.map(|(_, start)| convert::time::to_proto(start)),
         }))
     }
 
@@ -62,7 +62,7 @@ impl SlotService for Sessions {
         let ends = self.ends(request.into_inner()).await.map_err(to_status)?;
         let end = |(id, end): (SessionId, Timestamp)| pb::SlotEnd {
             session_id: id.to_string(),
-            end: Some(wire::timestamp(end)),
+            end: Some(convert::time::to_proto(end)),
         };
         Ok(Response::new(pb::BatchGetSlotEndsResponse { ends: ends.into_iter().map(end).collect() }))
     }
@@ -115,10 +115,7 @@ impl Sessions {
 
     async fn ends(&self, request: pb::BatchGetSlotEndsRequest) -> Outcome<Vec<(SessionId, Timestamp)>> {
         let pb::BatchGetSlotEndsRequest { session_ids } = request;
-        if session_ids.len() > MAX_ENDS {
-            return Err(Error::invalid("sessionIds", "must be 100 at most"));
-        }
-        let ids = session_ids.iter().filter_map(|id| id.parse().ok()).collect();
+        let ids = convert::batch::from_proto("sessionIds", &session_ids, MAX_ENDS)?;
         self.0.ends(Slots::of_appointments(), ids).await
     }
 

@@ -78,9 +78,7 @@ fn response(key: Option<DataKey>) -> pb::GetDataKeyResponse {
 }
 
 fn users(ids: &[String]) -> Result<Vec<UserId>, Error> {
-    if ids.len() > MAX_KEYS {
-        return Err(Error::invalid("personIds", "must be 200 at most"));
-    }
+    convert::batch::check_len("personIds", ids.len(), MAX_KEYS)?;
     let parsed = ids.iter().map(|id| id.parse());
     parsed.collect::<Result<_, _>>().map_err(|_| Error::invalid("personIds", "must be ids of people"))
 }

@@ -42,7 +42,7 @@ fn unasked(world: &World, session: SessionId, id: AppointmentId) -> SessionBooke
         therapist_id: world.therapist.to_string(),
         client_id: world.user().to_string(),
         appointment_id: id.to_string(),
-        start: Some(crate::wire::time(start)),
+        start: Some(convert::time::to_proto(start)),
         start_date: "2100-01-01T06:30:00+05:30".to_owned(),
         unasked: true,
     }

@@ -42,7 +42,7 @@ async fn session_for_client_is_booked_and_published(engine: Engine) {
         therapist_id: permit.therapist().to_string(),
         client_id: client.client().to_string(),
         appointment_id: appointment.to_string(),
-        start: Some(crate::wire::timestamp(start)),
+        start: Some(convert::time::to_proto(start)),
         start_date: "2100-01-02T00:00:00Z".to_owned(),
         unasked: true,
     };
