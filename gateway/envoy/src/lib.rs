@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 pub use settings::{MAX_BODY, Rate, Settings, Target, Tls, TokenRules, Upstream};
 
-use kernel::{HostPattern, NoHosts, Origin};
+use front_settings::{HostPattern, NoHosts, Origin};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 

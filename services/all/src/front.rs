@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use chassis::Running;
 use chassis::identity::Issuer;
+use front_settings::Hosts;
 use gateway::{Admission, Front, Setup, Upstream};
-use kernel::{BoxError, Hosts};
+use kernel::BoxError;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

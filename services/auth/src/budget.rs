@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use chassis::KeyedMutex;
 use futures_util::future::try_join_all;
-use kernel::{Clock, Result, SourceNetwork};
+use kernel::{Clock, Result};
 use tokio::sync::SemaphorePermit;
+use transport::SourceNetwork;
 
 use crate::Config;
 use crate::error::too_many_registrations;

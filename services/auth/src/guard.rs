@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use chassis::{KeyedMutex, Tasks};
-use kernel::{Clock, Email, Error, Result, SourceNetwork};
+use kernel::{Clock, Email, Error, Result};
+use transport::SourceNetwork;
 
 use crate::Config;
 use crate::password::{Hasher, Password};

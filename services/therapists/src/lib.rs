@@ -1,12 +1,15 @@
 //! The therapists service: holds the profiles of therapists and their directory.
 
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod migrate;
 mod model;
 mod ops;
 mod policy;
 mod service;
 mod store;
+mod text;
 mod wire;
 
 use std::sync::Arc;

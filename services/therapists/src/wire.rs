@@ -1,9 +1,10 @@
 //! Converts between the messages of the proto and the types of the domain; every field by its name.
 
-use kernel::{Email, Error, Page, Pincode, Specialty, TherapistId, Version, Violations, fold_prefix};
+use kernel::{Email, Error, Page, Pincode, TherapistId, Version, Violations};
 use proto::therapists::v1 as pb;
 
 use crate::model::{Filter, ListQuery, Profile, Therapist};
+use crate::text::{Specialty, fold_prefix};
 
 /// Maximum number of names in one request.
 const MAX_NAMES: usize = 200;
