@@ -13,7 +13,7 @@ use proto::sessions::v1::slot_service_server::SlotService;
 use tonic::{Request, Response, Status};
 
 use crate::model::{Booking, Found, Reservation, Reserved, SlotSelector};
-use crate::policy::{self, AccountDeletionPermit, Slots};
+use crate::policy::{self, AccountDeletionPermit, SlotEndsPermit, SlotPermit};
 use crate::service::Sessions;
 use crate::wire;
 
@@ -103,12 +103,12 @@ impl Sessions {
                 Err(_) => return Ok(Found::None),
             },
         };
-        self.0.find(Slots::of_appointments(), client, therapist, selector).await
+        self.0.find(client.find_slot(therapist), selector).await
     }
 
     async fn reserve(&self, context: &Context, request: pb::ReserveSlotRequest) -> Outcome<Reserved> {
         match reservation(request)? {
-            Some(wanted) => self.0.reserve(context, Slots::of_appointments(), wanted).await,
+            Some((permit, wanted)) => self.0.reserve(context, permit, wanted).await,
             None => Ok(Reserved::Gone),
         }
     }
@@ -116,7 +116,7 @@ impl Sessions {
     async fn ends(&self, request: pb::BatchGetSlotEndsRequest) -> Outcome<Vec<(SessionId, Timestamp)>> {
         let pb::BatchGetSlotEndsRequest { session_ids } = request;
         let ids = convert::batch::from_proto("sessionIds", &session_ids, MAX_ENDS)?;
-        self.0.ends(Slots::of_appointments(), ids).await
+        self.0.ends(&SlotEndsPermit::of_appointments(ids)).await
     }
 
     async fn handle_event(&self, context: &Context, request: events::DeliverRequest) -> Outcome<()> {
@@ -140,14 +140,14 @@ impl Sessions {
     /// Releases a slot. Invalid ids name no slot, and are ignored.
     async fn release(&self, session: &str, appointment: &str) -> Outcome<()> {
         match (session.parse(), appointment.parse()) {
-            (Ok(session), Ok(appointment)) => self.0.release(Slots::of_appointments(), session, appointment).await,
+            (Ok(session), Ok(appointment)) => self.0.release(SlotPermit::of_appointments(session), appointment).await,
             (Err(_), _) | (_, Err(_)) => Ok(()),
         }
     }
 }
 
 /// Converts a reservation request; None if its session or therapist id is invalid, as no session has such an id.
-fn reservation(request: pb::ReserveSlotRequest) -> Outcome<Option<Reservation>> {
+fn reservation(request: pb::ReserveSlotRequest) -> Outcome<Option<(SlotPermit, Reservation)>> {
     let pb::ReserveSlotRequest { session_id, therapist_id, appointment_id, client_id, start } = request;
     let mut bad = Violations::default();
     let appointment = bad.check("appointmentId", appointment_id.parse());
@@ -155,7 +155,8 @@ fn reservation(request: pb::ReserveSlotRequest) -> Outcome<Option<Reservation>> 
     let (Some(appointment), Some(client)) = (appointment, client) else { return Err(bad.into_error()) };
     let start = wire::instant("start", start.ok_or_else(|| Error::invalid("start", "is required"))?)?;
     let (Ok(session), Ok(therapist)) = (session_id.parse(), therapist_id.parse()) else { return Ok(None) };
-    Ok(Some(Reservation { session, therapist, booking: Booking { client, appointment }, start }))
+    let wanted = Reservation { therapist, booking: Booking { client, appointment }, start };
+    Ok(Some((SlotPermit::of_appointments(session), wanted)))
 }
 
 fn ended_account(ended: &events::AccountEnded) -> Outcome<AccountDeletionPermit> {

@@ -143,10 +143,9 @@ pub(crate) enum Found {
     Ambiguous,
 }
 
-/// Slot to book, and its client.
+/// Booking of a slot, which the permit names.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reservation {
-    pub(crate) session: SessionId,
     pub(crate) therapist: TherapistId,
     pub(crate) booking: Booking,
     /// Start of the slot when the client asked for it.

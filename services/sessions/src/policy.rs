@@ -1,6 +1,8 @@
 //! Access policy of sessions. Pure: the store requires the permits that only this module creates.
 
-use kernel::{ClientId, Error, Person, Role, TherapistId, UserId};
+use std::collections::BTreeSet;
+
+use kernel::{ClientId, Error, Person, Role, SessionId, TherapistId, UserId};
 
 use crate::error;
 use crate::model::{Party, Session, State};
@@ -13,9 +15,20 @@ pub(crate) struct Own(TherapistId);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClientPermit(ClientId);
 
-/// Permit to reserve and release slots for appointments, without access to the text of notes.
+/// Permit to look up the slots of one therapist for a client.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Slots(());
+pub(crate) struct FindSlotPermit {
+    client: ClientPermit,
+    therapist: TherapistId,
+}
+
+/// Permit to reserve and release the slot of one session, without access to the text of its notes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SlotPermit(SessionId);
+
+/// Permit to read the ends of these sessions.
+#[derive(Debug)]
+pub(crate) struct SlotEndsPermit(BTreeSet<SessionId>);
 
 /// Permit to delete the data of an ended account.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +41,7 @@ pub(crate) struct WritePermit(Scope);
 #[derive(Debug, Clone, Copy)]
 enum Scope {
     Own(Own),
-    Slots,
+    Slot(SlotPermit),
     Ended(AccountDeletionPermit),
 }
 
@@ -63,6 +76,11 @@ impl ClientPermit {
         self.0
     }
 
+    /// Returns the permit to look up the slots of a therapist for this client.
+    pub(crate) const fn find_slot(self, therapist: TherapistId) -> FindSlotPermit {
+        FindSlotPermit { client: self, therapist }
+    }
+
     /// Returns the visibility of a session; None if it is neither available nor is or was booked for this client.
     pub(crate) fn sees(self, session: &Session) -> Option<Visibility> {
         match session.state {
@@ -74,10 +92,35 @@ impl ClientPermit {
     }
 }
 
-impl Slots {
+impl FindSlotPermit {
+    pub(crate) const fn client(self) -> ClientPermit {
+        self.client
+    }
+
+    pub(crate) const fn therapist(self) -> TherapistId {
+        self.therapist
+    }
+}
+
+impl SlotPermit {
     /// Creates the permit for the appointments service, the only caller that the access rule of these RPCs admits.
-    pub(crate) const fn of_appointments() -> Self {
-        Self(())
+    pub(crate) const fn of_appointments(session: SessionId) -> Self {
+        Self(session)
+    }
+
+    pub(crate) const fn session(self) -> SessionId {
+        self.0
+    }
+}
+
+impl SlotEndsPermit {
+    /// Creates the permit for the appointments service, the only caller that the access rule of this RPC admits.
+    pub(crate) const fn of_appointments(sessions: BTreeSet<SessionId>) -> Self {
+        Self(sessions)
+    }
+
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = SessionId> {
+        self.0.iter().copied()
     }
 }
 
@@ -107,7 +150,7 @@ impl WritePermit {
     pub(crate) fn covers(self, session: &Session) -> bool {
         match self.0 {
             Scope::Own(permit) => permit.owns(session),
-            Scope::Slots => true,
+            Scope::Slot(permit) => permit.session() == session.id,
             Scope::Ended(permit) => permit.covers(session),
         }
     }
@@ -119,9 +162,9 @@ impl From<Own> for WritePermit {
     }
 }
 
-impl From<Slots> for WritePermit {
-    fn from(_: Slots) -> Self {
-        Self(Scope::Slots)
+impl From<SlotPermit> for WritePermit {
+    fn from(permit: SlotPermit) -> Self {
+        Self(Scope::Slot(permit))
     }
 }
 
@@ -213,6 +256,14 @@ mod tests {
             assert!(therapist(3).owns(&session(state)), "{state:?}");
             assert!(!therapist(1).owns(&session(state)), "a therapist sees the own ones alone: {state:?}");
         }
+    }
+
+    #[test]
+    fn slot_permit_is_for_one_session() {
+        let session = session(State::Available);
+        let write = |id| WritePermit::from(SlotPermit::of_appointments(id));
+        assert!(write(session.id).covers(&session));
+        assert!(!write(SessionId::from_bytes([8; 16])).covers(&session));
     }
 
     /// The error is the same whether the other account exists or not.

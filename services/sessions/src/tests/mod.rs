@@ -28,7 +28,7 @@ use proto::events::v1::Event;
 
 use crate::model::{Booking, Change, Draft, NotesChange, OwnSession, Reservation, Reserved, Status};
 use crate::ops::Ops;
-use crate::policy::{self, ClientPermit, Own, Side, Slots};
+use crate::policy::{self, ClientPermit, Own, Side, SlotPermit};
 use crate::slot::{Slot, SlotSpec};
 use crate::tests::peers::Peers;
 use crate::{Deps, SESSIONS, ops};
@@ -120,12 +120,11 @@ impl World {
 
     async fn reserve(&self, session: &OwnSession, client: ClientPermit, appointment: AppointmentId) -> Reserved {
         let wanted = Reservation {
-            session: session.session.id,
             therapist: session.session.therapist,
             booking: Booking { client: client.client(), appointment },
             start: session.session.slot.start(),
         };
-        self.ops.reserve(&context(), Slots::of_appointments(), wanted).await.unwrap()
+        self.ops.reserve(&context(), SlotPermit::of_appointments(session.session.id), wanted).await.unwrap()
     }
 
     async fn book(&self, session: &OwnSession, client: ClientPermit) -> AppointmentId {
@@ -135,7 +134,7 @@ impl World {
     }
 
     async fn release(&self, session: &OwnSession, appointment: AppointmentId) {
-        self.ops.release(Slots::of_appointments(), session.session.id, appointment).await.unwrap();
+        self.ops.release(SlotPermit::of_appointments(session.session.id), appointment).await.unwrap();
     }
 
     fn appointment(&self) -> AppointmentId {

@@ -7,7 +7,7 @@ use proto::events::v1::{SessionBooked, SessionWithdrawn};
 
 use super::{World, at, context, reason, slot};
 use crate::model::{Change, Found, Reserved, SlotSelector, State, Status};
-use crate::policy::Slots;
+use crate::policy::ClientPermit;
 
 kit::on_each_engine!(
     session_for_client_is_booked_and_published,
@@ -209,8 +209,8 @@ async fn slot_is_found_by_id_or_time(engine: Engine) {
     let first = world.add(permit, day("09:00", "10:00"), None).await.unwrap();
     let (date, start) = (first.session.slot.date(), first.session.slot.start());
     let stranger = world.client();
-    let find_as = async |client, selector| {
-        world.ops.find(Slots::of_appointments(), client, permit.therapist(), selector).await.unwrap()
+    let find_as = async |client: ClientPermit, selector| {
+        world.ops.find(client.find_slot(permit.therapist()), selector).await.unwrap()
     };
     let find = async |selector| find_as(stranger, selector).await;
     let available = Found::Available(first.session.id, start);
@@ -231,7 +231,7 @@ async fn slot_is_found_by_id_or_time(engine: Engine) {
     assert_eq!(find(by_id(Some(end))).await, Found::OtherTime);
     assert_eq!(find(SlotSelector::At(end)).await, Found::None);
     let other = world.therapist();
-    let foreign = world.ops.find(Slots::of_appointments(), stranger, other.therapist(), by_id(None)).await.unwrap();
+    let foreign = world.ops.find(stranger.find_slot(other.therapist()), by_id(None)).await.unwrap();
     assert_eq!(foreign, Found::None, "another therapist has no such session");
 
     let second = world.add(permit, day("11:00", "12:00"), None).await.unwrap();
@@ -259,8 +259,8 @@ async fn slot_is_found_by_id_or_time(engine: Engine) {
 async fn foreign_slot_is_found_only_by_id_before_start(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client, stranger) = (world.therapist(), world.client(), world.client());
-    let find = async |client, selector| {
-        world.ops.find(Slots::of_appointments(), client, permit.therapist(), selector).await.unwrap()
+    let find = async |client: ClientPermit, selector| {
+        world.ops.find(client.find_slot(permit.therapist()), selector).await.unwrap()
     };
     let booked = world.add(permit, slot(1440, 30), Some(client)).await.unwrap();
     let (id, start) = (booked.session.id, booked.session.slot.start());
