@@ -43,7 +43,7 @@ use crate::invitations::{Addresses, Invitations};
 use crate::ops::Ops;
 use crate::peers::Peers;
 use crate::service::Services;
-use crate::store::{Endings, Store};
+use crate::store::{RelationEvents, Store};
 
 /// The name of the service.
 pub const NAME: &str = proto::registry::MAPPING.name;
@@ -106,7 +106,7 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
         logins: Logins::new(auth),
         peers: Peers { clients, therapists },
         invitations,
-        outbox: Outbox::new(table, subscribers, Endings),
+        outbox: Outbox::new(table, subscribers, RelationEvents),
         platform,
     })
 }

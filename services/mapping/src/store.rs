@@ -85,10 +85,10 @@ struct Marked<'a> {
     mark: Option<Mark>,
 }
 
-/// The pending events of the table.
-pub(crate) struct Endings;
+/// Outbox events of relations.
+pub(crate) struct RelationEvents;
 
-impl outbox::Events for Endings {
+impl outbox::Events for RelationEvents {
     fn pending(&self, item: Item) -> Result<Option<Event>> {
         Ok(Relation::try_from(item)?.event())
     }

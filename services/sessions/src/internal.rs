@@ -12,7 +12,7 @@ use proto::sessions::v1::reserve_slot_response::Outcome as ReserveOutcome;
 use proto::sessions::v1::slot_service_server::SlotService;
 use tonic::{Request, Response, Status};
 
-use crate::model::{Booking, Found, Reservation, Reserved, SlotSelector};
+use crate::model::{Booking, Reservation, Reserved, SlotLookup, SlotSelector};
 use crate::policy::{self, AccountDeletionPermit, SlotEndsPermit, SlotPermit};
 use crate::service::Sessions;
 use crate::wire;
@@ -26,12 +26,12 @@ impl SlotService for Sessions {
         let context = Context::of(&request);
         let found = self.find(&context, request.into_inner()).await.map_err(to_status)?;
         let (outcome, slot) = match found {
-            Found::Available(id, start) => (FindOutcome::Available, Some((id, start))),
-            Found::None => (FindOutcome::None, None),
-            Found::Taken => (FindOutcome::Taken, None),
-            Found::Past => (FindOutcome::Past, None),
-            Found::OtherTime => (FindOutcome::OtherTime, None),
-            Found::Ambiguous => (FindOutcome::Ambiguous, None),
+            SlotLookup::Available(id, start) => (FindOutcome::Available, Some((id, start))),
+            SlotLookup::None => (FindOutcome::None, None),
+            SlotLookup::Taken => (FindOutcome::Taken, None),
+            SlotLookup::Past => (FindOutcome::Past, None),
+            SlotLookup::OtherTime => (FindOutcome::OtherTime, None),
+            SlotLookup::Ambiguous => (FindOutcome::Ambiguous, None),
         };
         Ok(Response::new(pb::FindSlotResponse {
             outcome: outcome.into(),
@@ -90,17 +90,17 @@ impl SubscriberService for Sessions {
 }
 
 impl Sessions {
-    async fn find(&self, context: &Context, request: pb::FindSlotRequest) -> Outcome<Found> {
+    async fn find(&self, context: &Context, request: pb::FindSlotRequest) -> Outcome<SlotLookup> {
         let client = policy::require_client(context.person()?)?;
         let pb::FindSlotRequest { session_id, therapist_id, time } = request;
         let time = time.map(|time| wire::instant("time", time)).transpose()?;
-        let Ok(therapist) = therapist_id.parse() else { return Ok(Found::None) };
+        let Ok(therapist) = therapist_id.parse() else { return Ok(SlotLookup::None) };
         let selector = match (session_id.is_empty(), time) {
             (true, None) => return Err(Error::invalid("time", "is required where no session is named")),
             (true, Some(time)) => SlotSelector::At(time),
             (false, time) => match session_id.parse() {
                 Ok(id) => SlotSelector::Session(id, time),
-                Err(_) => return Ok(Found::None),
+                Err(_) => return Ok(SlotLookup::None),
             },
         };
         self.0.find(client.find_slot(therapist), selector).await

@@ -134,7 +134,7 @@ pub(crate) enum SlotSelector {
 
 /// Outcome of a lookup of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum SlotLookup {
     Available(SessionId, Timestamp),
     None,
     Taken,

@@ -5,7 +5,7 @@ use kernel::{AppointmentId, Result, SessionId, Timestamp};
 
 use crate::calendar::Busy;
 use crate::error;
-use crate::model::{Booking, Found, Reservation, Reserved, Session, SlotSelector, State};
+use crate::model::{Booking, Reservation, Reserved, Session, SlotLookup, SlotSelector, State};
 use crate::ops::Ops;
 use crate::policy::{ClientPermit, FindSlotPermit, SlotEndsPermit, SlotPermit};
 use crate::slot::day;
@@ -15,12 +15,12 @@ use crate::transition;
 
 impl Ops {
     /// Returns the slot that a client selects, as far as this client may see it.
-    pub(crate) async fn find(&self, permit: FindSlotPermit, selector: SlotSelector) -> Result<Found> {
+    pub(crate) async fn find(&self, permit: FindSlotPermit, selector: SlotSelector) -> Result<SlotLookup> {
         match selector {
             SlotSelector::Session(id, time) => {
                 let stored = self.store.slot_of(permit, id).await?;
                 let session = stored.as_ref().map(Stored::session);
-                Ok(session.map_or(Found::None, |session| named(permit.client(), session, time, self.now())))
+                Ok(session.map_or(SlotLookup::None, |session| named(permit.client(), session, time, self.now())))
             }
             SlotSelector::At(time) => self.find_at(permit, time).await,
         }
@@ -29,7 +29,7 @@ impl Ops {
     /// Returns the slot at a time: the one that contains the time, or else the one whose date is that time, if it is
     /// the only available one. Both are looked up in the calendar, which holds a session as soon as it is acknowledged.
     /// A session that the client can't see is skipped as if it did not exist.
-    async fn find_at(&self, permit: FindSlotPermit, time: Timestamp) -> Result<Found> {
+    async fn find_at(&self, permit: FindSlotPermit, time: Timestamp) -> Result<SlotLookup> {
         // A date is on the day of its session in the same offset: less than 24 hours away.
         let today = day(time);
         let around = [today.yesterday(), Ok(today), today.tomorrow()].into_iter().flatten().collect();
@@ -37,19 +37,19 @@ impl Ops {
         let (within, elsewhere): (Vec<Busy>, Vec<Busy>) = near.into_iter().partition(|busy| busy.contains(time));
         let dated = elsewhere.into_iter().filter(|busy| busy.date == time).collect();
         let found = self.seen_among(permit, within, time).await?;
-        if found == Found::None { self.seen_among(permit, dated, time).await } else { Ok(found) }
+        if found == SlotLookup::None { self.seen_among(permit, dated, time).await } else { Ok(found) }
     }
 
     /// Returns the slot among these that the client may ask for, or else the reason why no visible one is available.
-    async fn seen_among(&self, permit: FindSlotPermit, meant: Vec<Busy>, time: Timestamp) -> Result<Found> {
-        let mut best = Found::None;
+    async fn seen_among(&self, permit: FindSlotPermit, meant: Vec<Busy>, time: Timestamp) -> Result<SlotLookup> {
+        let mut best = SlotLookup::None;
         for busy in meant {
             let stored = self.store.slot_of(permit, busy.session_id).await?;
             let seen = stored.as_ref().map(Stored::session).filter(|it| permit.client().sees(it).is_some());
-            let found = seen.map_or(Found::None, |session| found(session, Some(time), self.now()));
+            let found = seen.map_or(SlotLookup::None, |session| found(session, Some(time), self.now()));
             best = match (best, found) {
-                (Found::Available(..), Found::Available(..)) => return Ok(Found::Ambiguous),
-                (Found::Available(..), _) | (_, Found::None | Found::OtherTime) => best,
+                (SlotLookup::Available(..), SlotLookup::Available(..)) => return Ok(SlotLookup::Ambiguous),
+                (SlotLookup::Available(..), _) | (_, SlotLookup::None | SlotLookup::OtherTime) => best,
                 (_, other) => other,
             };
         }
@@ -146,23 +146,23 @@ pub(crate) fn freed(old: &Stored, state: State) -> Stored {
 
 /// Returns the outcome for a client who names a session by its id. Of a session that the client can't see, it reveals
 /// only that it is taken, and only until it begins: somebody who has its id saw it while it was available.
-fn named(client: ClientPermit, session: &Session, time: Option<Timestamp>, now: Timestamp) -> Found {
+fn named(client: ClientPermit, session: &Session, time: Option<Timestamp>, now: Timestamp) -> SlotLookup {
     match (client.sees(session), session.state) {
         (Some(_), _) => found(session, time, now),
-        (None, State::Booked(_)) if !session.has_begun(now) => Found::Taken,
-        (None, _) => Found::None,
+        (None, State::Booked(_)) if !session.has_begun(now) => SlotLookup::Taken,
+        (None, _) => SlotLookup::None,
     }
 }
 
 /// Returns the outcome for a client who can see the session.
-fn found(session: &Session, time: Option<Timestamp>, now: Timestamp) -> Found {
-    let Some(busy) = Busy::of(session) else { return Found::None };
+fn found(session: &Session, time: Option<Timestamp>, now: Timestamp) -> SlotLookup {
+    let Some(busy) = Busy::of(session) else { return SlotLookup::None };
     if !time.is_none_or(|time| busy.date == time || busy.contains(time)) {
-        return Found::OtherTime;
+        return SlotLookup::OtherTime;
     }
     match session.state {
-        _ if session.has_begun(now) => Found::Past,
-        State::Available => Found::Available(session.id, session.slot.start()),
-        State::Booked(_) | State::Cancelled(_) => Found::Taken,
+        _ if session.has_begun(now) => SlotLookup::Past,
+        State::Available => SlotLookup::Available(session.id, session.slot.start()),
+        State::Booked(_) | State::Cancelled(_) => SlotLookup::Taken,
     }
 }
