@@ -100,7 +100,7 @@ pub(crate) struct NotesChange {
 
 /// Filter and page of a list, without the people whose sessions are listed.
 #[derive(Debug)]
-pub(crate) struct Search {
+pub(crate) struct SessionQuery {
     pub(crate) status: Option<Status>,
     pub(crate) range: Range,
     pub(crate) size: PageSize,
@@ -120,7 +120,7 @@ pub(crate) struct Range {
 pub(crate) struct List {
     pub(crate) therapist: Option<TherapistId>,
     pub(crate) client: Option<ClientId>,
-    pub(crate) search: Search,
+    pub(crate) query: SessionQuery,
 }
 
 /// Slot that a client asks for.

@@ -6,7 +6,7 @@ use proto::sessions::v1 as pb;
 
 use crate::change::reject_past_start;
 use crate::error;
-use crate::model::{Change, ClientSession, Draft, List, NotesChange, OwnSession, Range, Search, Session, Status};
+use crate::model::{Change, ClientSession, Draft, List, NotesChange, OwnSession, Range, Session, SessionQuery, Status};
 use crate::slot::{HourMinute, Slot, SlotSpec};
 
 /// Converts a new session. Output-only fields are ignored.
@@ -135,7 +135,7 @@ pub(crate) fn list(request: pb::ListSessionsRequest) -> Result<List> {
     let size = bad.check("pageSize", convert::page::size_from_proto(page_size));
     match (therapist, client, status, range, size) {
         (Some(therapist), Some(client), Some(status), Some(range), Some(size)) if bad.is_empty() => {
-            Ok(List { therapist, client, search: Search { status, range, size, token: page_token } })
+            Ok(List { therapist, client, query: SessionQuery { status, range, size, token: page_token } })
         }
         _ => Err(bad.into_error()),
     }

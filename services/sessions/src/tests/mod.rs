@@ -149,8 +149,8 @@ impl World {
     async fn all(&self, permit: Own) -> Vec<OwnSession> {
         let (mut all, mut token) = (Vec::new(), String::new());
         loop {
-            let search = lists::search(None, crate::model::Range::default(), 200, &token);
-            let page = self.ops.list_own(&context(), permit, None, &search).await.unwrap();
+            let query = lists::query(None, crate::model::Range::default(), 200, &token);
+            let page = self.ops.list_own(&context(), permit, None, &query).await.unwrap();
             all.extend(page.items);
             match page.next {
                 Some(next) => token = next,
