@@ -97,7 +97,8 @@ async fn faults_during_relation_end_leave_consistent_booking(engine: Engine) {
 }
 
 async fn faults(engine: Engine, command: Command) {
-    let faulty = Box::pin(FaultyMesh::start(engine, command, |config| config.endings.recovery_interval = SOON)).await;
+    let faulty =
+        Box::pin(FaultyMesh::start(engine, command, |config| config.account_deletion.recovery_interval = SOON)).await;
     let people = People::join(&faulty.mesh).await;
     for mode in MODES {
         // A read never conflicts.
@@ -168,7 +169,7 @@ async fn crashes(engine: Engine, command: Command) {
         let second = TestMesh::start_with(engine, |config| {
             shared(config);
             config.dynamodb.endpoint = Some(first.direct.clone());
-            config.endings.recovery_interval = SOON;
+            config.account_deletion.recovery_interval = SOON;
         });
         let second = second.await;
         let what = format!("{command:?}, a crash at call {step} of {steps}");
@@ -201,7 +202,7 @@ impl FaultyMesh {
         let mesh = TestMesh::start_with(engine, |config| {
             config.dynamodb.endpoint = Some(proxy.endpoint());
             config.server.health_interval = NEVER;
-            config.endings.recovery_interval = NEVER;
+            config.account_deletion.recovery_interval = NEVER;
             // A call that fails once is retried; more retries are more waits.
             config.dynamodb.max_attempts = 2;
             change(config);
