@@ -1,6 +1,5 @@
 //! messages: the conversations between clients and therapists, live.
 
-mod append;
 mod config;
 mod content;
 mod error;
@@ -87,7 +86,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
 fn ops(deps: Deps) -> Result<Ops, BoxError> {
     let Deps { dynamodb, secrets, vault, keyring, mapping, auth, clients, therapists, config, platform } = deps;
     let table = dynamodb.table(&MESSAGES);
-    let store = Arc::new(Store { table: table.clone(), entropy: Arc::clone(&platform.entropy) });
+    let store = Arc::new(Store::new(table.clone(), Arc::clone(&platform.entropy)));
     let hub = Hub::new(config.max_watchers);
     let poll = watch::poll(hub.clone(), Arc::clone(&store), Arc::clone(&platform.clock), config.clone());
     platform.tasks.spawn(poll);

@@ -14,7 +14,7 @@ async fn items(ops: &Ops, pairs: &[Pair]) -> usize {
     let mut count = 0;
     for pair in pairs {
         for partition in [thread(*pair), heads(pair.client)] {
-            count += ops.store.table.query(partition).consistent().page().await.unwrap().items.len();
+            count += ops.store.table().query(partition).consistent().page().await.unwrap().items.len();
         }
     }
     count

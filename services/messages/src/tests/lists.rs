@@ -79,7 +79,7 @@ async fn moved_or_changed_message_does_not_open(engine: Engine) {
     for text in ["canary", "other"] {
         world.send(&ops, pair, Side::Client, text).await.unwrap();
     }
-    let table = &ops.store.table;
+    let table = ops.store.table();
     let place =
         |position: u64| Key::new(format!("THREAD#{}#{}", pair.client, pair.therapist), format!("{position:020}"));
     let stored = async |position| table.get::<Stored>(&place(position), Read::Consistent).await.unwrap().unwrap();

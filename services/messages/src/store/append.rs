@@ -4,10 +4,10 @@ use dynamo::seal::SealingKey;
 use dynamo::{Action, Claim, Condition, Item, Read, Transact, Verdict};
 use kernel::{Error, Result, Timestamp};
 
+use super::{ACTIVE, Head, NewRow, Store, head_key, message_key};
 use crate::content;
 use crate::model::{MessageId, Pair, Side, Tally, Text};
 use crate::policy::Member;
-use crate::store::{ACTIVE, Head, NewRow, Store, head_key, message_key};
 
 /// End of a conversation, after which the next message is appended.
 #[derive(Debug, Clone, Copy, Default)]
