@@ -1,6 +1,6 @@
 //! appointments: requests of clients for sessions, from the request to its end.
 
-mod ended;
+mod account_deletion;
 mod error;
 mod facts;
 mod list;

@@ -3,10 +3,10 @@
 //! This service decides which client has a slot; requests for slots belong to the appointments service. Each side's
 //! state is one item, which also holds a pending event until the other side has received it.
 
+mod account_deletion;
 mod calendar;
 mod change;
 mod contact;
-mod ended;
 mod error;
 mod internal;
 mod key;

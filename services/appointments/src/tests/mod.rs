@@ -1,7 +1,7 @@
 //! Tests of appointments, on both engines, with fakes of sessions and mapping in memory.
 
+mod account_deletion;
 mod answers;
-mod endings;
 mod facts;
 mod interleavings;
 mod lists;

@@ -1,9 +1,9 @@
 //! Tests of the rules of mapping, on both engines.
 
+mod account_deletion;
 mod asking;
 mod closing;
 mod contacts;
-mod endings;
 mod expiry;
 mod history;
 mod lists;

@@ -1,6 +1,6 @@
 //! Tests of conversations, on both engines.
 
-mod endings;
+mod account_deletion;
 mod faults;
 mod lists;
 mod others;

@@ -1,6 +1,6 @@
 //! Tests of sessions, on both engines.
 
-mod endings;
+mod account_deletion;
 mod lists;
 mod model;
 mod notes;
