@@ -12,7 +12,7 @@ use crate::yaml::{Map, Value, list, map, reference, text};
 
 /// Returns whether the operation takes an `Idempotency-Key`: every POST but those of accounts.
 pub(crate) fn takes_idempotency_key(route: &Route) -> bool {
-    route.verb == "post" && !route.template.starts_with("/auth/")
+    route.http.method == "POST" && !route.http.path.as_str().starts_with("/auth/")
 }
 
 /// Error responses of every operation. Those that several operations share are components.
@@ -45,7 +45,7 @@ impl<'o> Failures<'o> {
 
     /// The reasons of an operation, by status.
     fn of(&self, route: &Route) -> Result<BTreeMap<u16, Vec<String>>, Box<dyn Error>> {
-        let name = route.method.name();
+        let name = route.rpc.name();
         let entry = self.overlay.operations.get(name).ok_or(format!("overlay.yaml: no operation {name}"))?;
         let mut wanted: BTreeSet<_> = entry.reasons.iter().map(String::as_str).collect();
         wanted.extend(of_every(route));
@@ -136,13 +136,13 @@ fn of_every(route: &Route) -> Vec<&'static str> {
     if route.has_body() {
         reasons.extend(["MALFORMED_JSON", "UNSUPPORTED_CONTENT_TYPE", "BODY_TOO_LARGE"]);
     }
-    if !route.rpc.allows_anonymous() {
+    if !route.access.allows_anonymous() {
         reasons.extend(["TOKEN_MISSING", "TOKEN_EXPIRED", "TOKEN_INVALID"]);
     }
-    if matches!(route.rpc.callers, [Caller::Client | Caller::Therapist]) {
+    if matches!(*route.access.callers, [Caller::Client | Caller::Therapist]) {
         reasons.push("ROLE_NOT_ALLOWED");
     }
-    if route.verb != "get" && !route.rpc.allows_anonymous() {
+    if route.http.method != "GET" && !route.access.allows_anonymous() {
         reasons.push("CONFLICT");
     }
     if takes_idempotency_key(route) {
