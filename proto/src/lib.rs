@@ -5,6 +5,7 @@
 //! says which services it calls. The readers of options are behind the feature `options`, for the crates that read
 //! descriptors.
 
+pub mod code;
 mod ends;
 #[cfg(feature = "options")]
 pub mod options;

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
-use proto::Caller;
+use proto::{Caller, code};
 
-use crate::codes::{http_status, number};
 use crate::contract::Route;
 use crate::overlay::{Bare, Overlay, Reason, StatusOverlay};
 use crate::yaml::{Map, Value, list, map, reference, text};
@@ -112,7 +111,7 @@ impl<'o> Failures<'o> {
 }
 
 fn status(reason: &Reason) -> Result<u16, String> {
-    let known = reason.status.or_else(|| http_status(&reason.code));
+    let known = reason.status.or_else(|| code::from_name(&reason.code).map(code::http_status));
     known.ok_or_else(|| format!("overlay.yaml: {} is no code", reason.code))
 }
 
@@ -152,7 +151,7 @@ fn of_every(route: &Route) -> Vec<&'static str> {
 }
 
 fn example(name: &str, reason: &Reason) -> Result<Value, Box<dyn Error>> {
-    let number = number(&reason.code).ok_or("no such code")?;
+    let code = code::from_name(&reason.code).ok_or("no such code")?;
     let detail = |kind: &str, rest: Map| -> Value {
         let mut detail = map([("@type", text(format!("type.googleapis.com/google.rpc.{kind}")))]);
         detail.extend(rest);
@@ -166,6 +165,6 @@ fn example(name: &str, reason: &Reason) -> Result<Value, Box<dyn Error>> {
     if let Some(seconds) = reason.retry {
         details.push(detail("RetryInfo", map([("retryDelay", text(format!("{seconds}s")))])));
     }
-    let value = [("code", number.into()), ("message", text(&reason.message)), ("details", list(details))];
+    let value = [("code", i32::from(code).into()), ("message", text(&reason.message)), ("details", list(details))];
     Ok(map([("summary", text(&reason.says)), ("value", map(value).into())]).into())
 }

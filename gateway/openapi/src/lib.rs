@@ -3,7 +3,6 @@
 //! Routes, fields, enums, callers and, from their comments, descriptions come from the protos. The parts that protos can't
 //! express come from `overlay.yaml`: the starting guide, limits, examples, the reasons of errors.
 
-mod codes;
 mod contract;
 mod examples;
 mod failures;
