@@ -1,36 +1,42 @@
-//! Path templates, as `google.api.http` writes them.
+//! Path templates of `google.api.http`.
 //!
-//! Source: google/api/http.proto, "Path template syntax". Neither `**` nor verbs (`:cancel`) are used here, and both are
-//! refused.
+//! Source: google/api/http.proto, "Path template syntax". Neither `**` nor verbs (`:cancel`) are used here, and both
+//! are refused.
 
+use std::fmt;
 use std::ops::Range;
 
-/// A path template.
+/// A path template, such as `/journal/{client_id}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Template {
-    pub(crate) segments: Vec<Segment>,
-    pub(crate) variables: Vec<Variable>,
+pub struct PathTemplate {
+    text: String,
+    segments: Vec<Segment>,
+    variables: Vec<Variable>,
 }
 
 /// Pattern of one path segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Segment {
+pub enum Segment {
+    /// This text.
     Literal(Box<str>),
+    /// Any text.
     Any,
 }
 
 /// The segments that go into a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Variable {
-    /// The field's path in the proto, with dots.
-    pub(crate) field: String,
-    pub(crate) segments: Range<usize>,
+pub struct Variable {
+    /// Path of the field in the proto, with dots.
+    pub field: String,
+    /// Positions of the segments.
+    pub segments: Range<usize>,
 }
 
-impl Template {
-    /// Reads a template; none if it is malformed or uses unsupported syntax.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut template = Self { segments: Vec::new(), variables: Vec::new() };
+impl PathTemplate {
+    /// Parses a template; returns none if it is malformed or uses unsupported syntax.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut template = Self { text: text.to_owned(), segments: Vec::new(), variables: Vec::new() };
         let mut rest = text.strip_prefix('/')?;
         loop {
             rest = match rest.strip_prefix('{') {
@@ -50,6 +56,24 @@ impl Template {
             }
             rest = rest.strip_prefix('/')?;
         }
+    }
+
+    /// Returns the template as the proto writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the patterns of the path's segments.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Returns the variables, in the order of the path.
+    #[must_use]
+    pub fn variables(&self) -> &[Variable] {
+        &self.variables
     }
 
     fn variable(&mut self, text: &str) -> Option<()> {
@@ -75,13 +99,19 @@ impl Template {
     }
 }
 
+impl fmt::Display for PathTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn variable_covers_segment_or_pattern() {
-        let template = Template::parse("/v1/{name=shelves/*}/books/{book.id}").unwrap();
+        let template = PathTemplate::parse("/v1/{name=shelves/*}/books/{book.id}").unwrap();
         let literal = |text: &str| Segment::Literal(text.into());
         assert_eq!(
             template.segments,
@@ -96,7 +126,7 @@ mod tests {
     #[test]
     fn unsupported_template_is_rejected() {
         for text in ["", "a", "/", "/a//b", "/a/", "/{}", "/{a", "/{a}b", "/{a=**}", "/**", "/a:verb", "/{a}:verb"] {
-            assert_eq!(Template::parse(text), None, "{text}");
+            assert_eq!(PathTemplate::parse(text), None, "{text}");
         }
     }
 }

@@ -2,55 +2,98 @@
 
 use std::collections::BTreeMap;
 
+use prost_reflect::DescriptorPool;
 use serde_json::Value;
 
+use crate::rest;
+
 /// The committed document.
-pub(crate) const TEXT: &str = include_str!("../../../../gateway/openapi/swagger.yaml");
+pub const TEXT: &str = include_str!("../../../gateway/openapi/swagger.yaml");
+
+/// Routes that are not RPCs.
+pub const NO_RPCS: [&str; 3] = ["GET /docs", "GET /healthz", "GET /openapi.yaml"];
 
 /// An operation without its descriptions.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Operation {
+pub struct Operation {
     /// True if no token is needed.
-    pub(crate) public: bool,
+    pub public: bool,
     /// Parameters by place and name: true if required, and the shape.
-    pub(crate) parameters: BTreeMap<(String, String), (bool, Shape)>,
+    pub parameters: BTreeMap<(String, String), (bool, Shape)>,
     /// True if the body is required, and its shape.
-    pub(crate) body: Option<(bool, Shape)>,
-    pub(crate) status: u16,
-    pub(crate) answer: Answer,
+    pub body: Option<(bool, Shape)>,
+    /// Status of the success.
+    pub status: u16,
+    /// Body of the success.
+    pub answer: Answer,
     /// True if the answer has the next page token header.
-    pub(crate) pages: bool,
+    pub pages: bool,
 }
 
 /// Body of a successful answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub enum Answer {
+    /// None.
     Nothing,
+    /// JSON.
     Json(Shape),
+    /// Server-sent events.
     Events,
 }
 
 /// Type of a JSON value.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub enum Shape {
+    /// Any string.
     Text,
     /// RFC 3339.
     Time,
+    /// An integer.
     Whole,
+    /// A number.
     Number,
+    /// True or false.
     Boolean,
+    /// One of these strings.
     OneOf(Vec<String>),
+    /// An array.
     List(Box<Shape>),
     /// Fields by name: true if required, and the shape.
     Object(BTreeMap<String, (bool, Shape)>),
 }
 
-pub(crate) fn load() -> Value {
+/// Returns how the document differs from the descriptors: operations that only one of them has, or that are not alike.
+#[must_use]
+pub fn differences(document: &Value, pool: &DescriptorPool) -> Vec<String> {
+    let mut documented = operations(document);
+    let mut complaints = Vec::new();
+    for row in NO_RPCS {
+        if documented.remove(row).is_none() {
+            complaints.push(format!("{row} is not documented"));
+        }
+    }
+    for (row, described) in rest::operations(pool) {
+        match documented.remove(&row).map(|operation| read(document, operation)) {
+            None => complaints.push(format!("{row} is not documented")),
+            Some(documented) if documented == described => {}
+            Some(documented) => {
+                complaints.push(format!("{row}: documented is {documented:?}, described {described:?}"))
+            }
+        }
+    }
+    complaints.extend(documented.into_keys().map(|row| format!("{row} is documented, and no RPC")));
+    complaints
+}
+
+/// Parses the committed document.
+#[must_use]
+pub fn load() -> Value {
     serde_yaml_ng::from_str(TEXT).unwrap()
 }
 
 /// Returns the operations by method and path.
-pub(crate) fn operations(document: &Value) -> BTreeMap<String, &Value> {
+#[must_use]
+pub fn operations(document: &Value) -> BTreeMap<String, &Value> {
     let paths = document["paths"].as_object().unwrap().iter();
     let rows = paths.flat_map(|(path, item)| {
         item.as_object().unwrap().iter().map(move |(verb, operation)| {
@@ -62,13 +105,16 @@ pub(crate) fn operations(document: &Value) -> BTreeMap<String, &Value> {
 }
 
 /// Follows a reference. Other values are returned as they are.
-pub(crate) fn resolve<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
+#[must_use]
+pub fn resolve<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
     let Some(reference) = value["$ref"].as_str() else { return value };
     let found = document.pointer(reference.strip_prefix('#').unwrap());
     found.unwrap_or_else(|| panic!("{reference} refers to nothing"))
 }
 
-pub(crate) fn read(document: &Value, operation: &Value) -> Operation {
+/// Reads an operation.
+#[must_use]
+pub fn read(document: &Value, operation: &Value) -> Operation {
     let (status, success) = success(document, operation);
     let content = success["content"].as_object();
     let answer = match content.map(|content| content.iter().collect::<Vec<_>>()).as_deref() {
@@ -102,8 +148,9 @@ pub(crate) fn read(document: &Value, operation: &Value) -> Operation {
     }
 }
 
-/// Returns the only successful response.
-pub(crate) fn success<'d>(document: &'d Value, operation: &'d Value) -> (u16, &'d Value) {
+/// Returns the only successful response, with its status.
+#[must_use]
+pub fn success<'d>(document: &'d Value, operation: &'d Value) -> (u16, &'d Value) {
     let responses = operation["responses"].as_object().unwrap().iter();
     let mut successes = responses.filter(|(status, _)| status.starts_with('2'));
     let (status, response) = successes.next().unwrap();
@@ -111,7 +158,7 @@ pub(crate) fn success<'d>(document: &'d Value, operation: &'d Value) -> (u16, &'
     (status.parse().unwrap(), resolve(document, response))
 }
 
-pub(crate) fn shape(document: &Value, schema: &Value) -> Shape {
+fn shape(document: &Value, schema: &Value) -> Shape {
     let schema = resolve(document, schema);
     if let Some(values) = schema.get("enum") {
         let mut values: Vec<_> =

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, Value as Reflected,
 };
-use proto::Rpc;
 
 use crate::document::{Answer, Operation, Shape};
+use crate::{Rpc, methods};
 
 /// Strings that hold a time with the offset given by the caller.
 const TIMES: [&str; 3] =
@@ -39,37 +39,26 @@ const CHOICES: [(&str, &[&str]); 2] = [
 ];
 
 /// A REST route of an RPC.
-pub(crate) struct Route {
-    pub(crate) method: MethodDescriptor,
+#[derive(Debug)]
+pub struct Route {
+    /// The RPC.
+    pub rpc: Rpc,
     /// Method and path, such as `GET /journal/{clientId}`.
-    pub(crate) row: String,
+    pub row: String,
     /// Fields in the path.
-    pub(crate) variables: Vec<FieldDescriptor>,
+    pub variables: Vec<FieldDescriptor>,
     /// Body field as in google.api.http: empty, `*` or a field name.
-    pub(crate) body: String,
-}
-
-impl Route {
-    pub(crate) fn rpc(&self) -> &'static Rpc {
-        Rpc::find(&self.path()).unwrap()
-    }
-
-    /// Returns the gRPC path.
-    pub(crate) fn path(&self) -> String {
-        format!("/{}/{}", self.method.parent_service().full_name(), self.method.name())
-    }
-}
-
-pub(crate) fn pool() -> DescriptorPool {
-    DescriptorPool::decode(proto::DESCRIPTOR_SET).unwrap()
+    pub body: String,
+    /// Field of the answer that is its body; none for the whole message.
+    pub response_body: Option<FieldDescriptor>,
 }
 
 /// Returns all routes, with aliases.
-pub(crate) fn routes() -> Vec<Route> {
-    let pool = pool();
+#[must_use]
+pub fn routes(pool: &DescriptorPool) -> Vec<Route> {
     let extension = pool.get_extension_by_name("google.api.http").unwrap();
     let mut routes = Vec::new();
-    for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+    for method in methods(pool) {
         let options = method.options();
         if !options.has_extension(&extension) {
             continue;
@@ -101,17 +90,19 @@ fn route(method: &MethodDescriptor, rule: &DynamicMessage) -> Route {
             variables.push(field);
         }
     }
-    Route { method: method.clone(), row, variables, body: text("body") }
+    let response_body = method.output().get_field_by_name(&text("response_body"));
+    Route { rpc: Rpc::of(method.clone()), row, variables, body: text("body"), response_body }
 }
 
 /// Returns the operations by method and path.
-pub(crate) fn operations() -> BTreeMap<String, Operation> {
-    routes().into_iter().map(|route| (route.row.clone(), operation(&route))).collect()
+#[must_use]
+pub fn operations(pool: &DescriptorPool) -> BTreeMap<String, Operation> {
+    routes(pool).into_iter().map(|route| (route.row.clone(), operation(&route))).collect()
 }
 
 fn operation(route: &Route) -> Operation {
-    let rpc = route.rpc();
-    let input = route.method.input();
+    let access = &route.rpc.access;
+    let input = route.rpc.method.input();
     let in_path = |field: &FieldDescriptor| route.variables.contains(field);
     let mut parameters = BTreeMap::new();
     for field in input.fields() {
@@ -128,18 +119,18 @@ fn operation(route: &Route) -> Operation {
         parameters.insert(("header".to_owned(), "Idempotency-Key".to_owned()), (false, Shape::Text));
     }
     Operation {
-        public: rpc.allows_anonymous(),
+        public: access.allows_anonymous(),
         parameters,
         body: body(route),
-        status: rpc.http_status,
+        status: access.http_status,
         answer: answer(route),
-        pages: route.method.output().get_field_by_name("next_page_token").is_some(),
+        pages: route.rpc.method.output().get_field_by_name("next_page_token").is_some(),
     }
 }
 
 fn body(route: &Route) -> Option<(bool, Shape)> {
-    let input = route.method.input();
-    let side = if PARTIAL.contains(&route.method.name()) { Side::Change } else { Side::Request };
+    let input = route.rpc.method.input();
+    let side = if PARTIAL.contains(&route.rpc.method.name()) { Side::Change } else { Side::Request };
     let fields: Vec<_> = match route.body.as_str() {
         "" => return None,
         "*" => input.fields().filter(|field| !route.variables.contains(field)).collect(),
@@ -150,12 +141,12 @@ fn body(route: &Route) -> Option<(bool, Shape)> {
 }
 
 fn answer(route: &Route) -> Answer {
-    let (rpc, output) = (route.rpc(), route.method.output());
-    match rpc.response_body {
-        _ if rpc.http_status == 204 => Answer::Nothing,
-        _ if route.method.is_server_streaming() => Answer::Events,
-        "" => Answer::Json(message(&output, Side::Answer)),
-        name => Answer::Json(value(&output.get_field_by_json_name(name).unwrap(), Side::Answer)),
+    let Rpc { method, access } = &route.rpc;
+    match &route.response_body {
+        _ if access.http_status == 204 => Answer::Nothing,
+        _ if method.is_server_streaming() => Answer::Events,
+        None => Answer::Json(message(&method.output(), Side::Answer)),
+        Some(field) => Answer::Json(value(field, Side::Answer)),
     }
 }
 
