@@ -7,7 +7,7 @@ use kernel::{AppointmentId, Error, Kind, Page, Result, SessionId, TherapistId, T
 use outbox::{Mark, Outbox};
 use retry::Policy;
 
-use crate::model::{Appointment, Request, Reserved, SlotLookup, SlotQuery, Start, Wanted};
+use crate::model::{Appointment, Pair, Request, Reserved, SlotLookup, SlotQuery, Start, Wanted};
 use crate::policy::{self, Own, Permit, RequestPermit};
 use crate::slots::{Mapping, Sessions};
 use crate::store::{Added, Store, Written};
@@ -27,7 +27,7 @@ pub(crate) struct Ops {
     pub(crate) outbox: Outbox,
     /// Locks of the pairs: within this process one request of a pair runs at a time, from counting the pending ones
     /// until it is stored. Requests that the index does not show by then aren't counted.
-    pub(crate) request_locks: KeyedMutex,
+    pub(crate) request_locks: KeyedMutex<Pair>,
     pub(crate) platform: Platform,
 }
 
@@ -90,7 +90,7 @@ impl Ops {
     ) -> Result<Option<Appointment>> {
         let Request { therapist, date, session } = request;
         let pair = asking.pair_with(therapist);
-        let _lock = self.request_locks.take(pair).await?;
+        let _lock = self.request_locks.lock(pair).await;
         let query = SlotQuery { therapist, session, time: Some(date.instant()) };
         let (session, starts) = available(self.sessions.find(context, query).await?)?;
         self.check_pending_requests(asking, therapist, session).await?;
