@@ -29,7 +29,7 @@ pub use id::{AppointmentId, ClientId, EventId, LoginId, ParseIdError, SessionId,
 pub use jiff::Timestamp;
 pub use origin::Origin;
 pub use page::{Page, PageSize};
-pub use principal::{Caller, Person, Role};
+pub use principal::{Caller, Party, Person, Role};
 pub use source::SourceNetwork;
 pub use text::{Email, PersonName, Pincode, Specialty, TextError, fold, fold_prefix};
 pub use version::Version;
