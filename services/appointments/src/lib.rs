@@ -27,7 +27,6 @@ use kernel::BoxError;
 use outbox::{Outbox, Subscriber};
 use proto::appointments::v1::appointment_facts_service_server::{AppointmentFactsServiceServer, SERVICE_NAME as FACTS};
 use proto::appointments::v1::appointment_service_server::{AppointmentServiceServer, SERVICE_NAME as APPOINTMENT};
-use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use tonic::service::Routes;
 
 pub use store::APPOINTMENTS;
@@ -70,11 +69,10 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let services = Services(Arc::new(ops));
     let appointments = AppointmentServiceServer::new(services.clone());
     let facts = AppointmentFactsServiceServer::new(services.clone());
-    let events = SubscriberServiceServer::new(services);
     let routes = Routes::new(appointments.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(facts.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
-        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok(Service { name: NAME, grpc_services: &[APPOINTMENT, FACTS, EVENTS], routes, probe })
+        .add_service(subscriber::server(services));
+    Ok(Service { name: NAME, grpc_services: &[APPOINTMENT, FACTS, subscriber::SERVICE_NAME], routes, probe })
 }
 
 fn ops(deps: Deps) -> Result<Ops, BoxError> {

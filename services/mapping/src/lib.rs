@@ -31,7 +31,6 @@ use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use logins::Logins;
 use outbox::{Outbox, Subscriber};
-use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use proto::mapping::v1::consent_service_server::{ConsentServiceServer, SERVICE_NAME as CONSENT};
 use proto::mapping::v1::invitation_service_server::{InvitationServiceServer, SERVICE_NAME as INVITATIONS};
 use proto::mapping::v1::mapping_service_server::{MappingServiceServer, SERVICE_NAME as MAPPING};
@@ -82,12 +81,11 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let mapping = MappingServiceServer::new(services.clone());
     let consent = ConsentServiceServer::new(services.clone());
     let invitations = InvitationServiceServer::new(services.clone());
-    let events = SubscriberServiceServer::new(services);
     let routes = Routes::new(mapping.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(consent.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(invitations.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
-        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok(Service { name: NAME, grpc_services: &[MAPPING, CONSENT, INVITATIONS, EVENTS], routes, probe })
+        .add_service(subscriber::server(services));
+    Ok(Service { name: NAME, grpc_services: &[MAPPING, CONSENT, INVITATIONS, subscriber::SERVICE_NAME], routes, probe })
 }
 
 fn ops(deps: Deps) -> Result<Ops, BoxError> {

@@ -9,6 +9,7 @@ use kernel::{Error, Kind, Page, Result, Timestamp, UserId};
 use logins::Logins;
 use outbox::{Mark, Outbox};
 use retry::Policy;
+use subscriber::AccountDeletionPermit;
 use tokio::time::Instant;
 
 use crate::error;
@@ -19,7 +20,7 @@ use crate::model::{
     Answered, Change, Channel, ContactOutcome, Grant, GrantId, Intent, Invitation, Relation, Shown, Wanted,
 };
 use crate::peers::{Clients, Peers, Therapists};
-use crate::policy::{AccountDeletionPermit, Act, AsClient, AsTherapist};
+use crate::policy::{self, Act, AsClient, AsTherapist};
 use crate::store::{ActiveAccounts, Store, Written};
 use crate::transition::{Access, Actor, Mapping, Refusal, State};
 
@@ -288,7 +289,7 @@ impl Ops {
             after = rows.next.clone();
             let relations = rows.items.into_iter().map(Relation::try_from).collect::<Result<Vec<_>>>()?;
             let theirs =
-                relations.into_iter().filter_map(|it| Some((permit.towards(it.pair())?, it.is_by_invitation())));
+                relations.into_iter().filter_map(|it| Some((policy::ended(permit, it.pair())?, it.is_by_invitation())));
             let ended = stream::iter(theirs)
                 .map(|(act, by_invitation)| self.end_one(act, by_invitation))
                 .buffer_unordered(CONCURRENCY);

@@ -28,7 +28,6 @@ use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use keyring::Keyring;
 use logins::Logins;
-use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use proto::messages::v1::message_service_server::{MessageServiceServer, SERVICE_NAME as MESSAGE};
 use tonic::service::Routes;
 
@@ -78,10 +77,9 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let probe = bootstrap::probe(&deps.dynamodb.table(&MESSAGES));
     let services = Messages(Arc::new(ops(deps)?));
     let messages = MessageServiceServer::new(services.clone());
-    let events = SubscriberServiceServer::new(services);
     let routes = Routes::new(messages.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
-        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok(Service { name: NAME, grpc_services: &[MESSAGE, EVENTS], routes, probe })
+        .add_service(subscriber::server(services));
+    Ok(Service { name: NAME, grpc_services: &[MESSAGE, subscriber::SERVICE_NAME], routes, probe })
 }
 
 fn ops(deps: Deps) -> Result<Ops, BoxError> {

@@ -34,7 +34,6 @@ use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use keyring::Keyring;
 use outbox::{Outbox, Subscriber};
-use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use proto::sessions::v1::session_service_server::{SERVICE_NAME as SESSION, SessionServiceServer};
 use proto::sessions::v1::slot_service_server::{SERVICE_NAME as SLOT, SlotServiceServer};
 use tonic::service::Routes;
@@ -82,11 +81,10 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let services = Sessions(Arc::new(ops));
     let sessions = SessionServiceServer::new(services.clone());
     let slots = SlotServiceServer::new(services.clone());
-    let events = SubscriberServiceServer::new(services);
     let routes = Routes::new(sessions.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(slots.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
-        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok(Service { name: NAME, grpc_services: &[SESSION, SLOT, EVENTS], routes, probe })
+        .add_service(subscriber::server(services));
+    Ok(Service { name: NAME, grpc_services: &[SESSION, SLOT, subscriber::SERVICE_NAME], routes, probe })
 }
 
 fn ops(deps: Deps) -> Result<Ops, BoxError> {

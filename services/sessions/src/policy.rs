@@ -1,9 +1,10 @@
 //! Access policy of sessions. Pure: the store requires the permits that only this module creates.
 
-use kernel::{ClientId, Error, Person, Role, TherapistId, UserId};
+use kernel::{ClientId, Error, Party, Person, Role, TherapistId, UserId};
+use subscriber::AccountDeletionPermit;
 
 use crate::error;
-use crate::model::{Party, Session, State};
+use crate::model::{Session, State};
 
 /// Permit of a therapist for full access to the own sessions only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,10 +17,6 @@ pub(crate) struct ClientPermit(ClientId);
 /// Permit to reserve and release slots for appointments, without access to the text of notes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slots(());
-
-/// Permit to delete the data of an ended account.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AccountDeletionPermit(Party);
 
 /// Permit to write the sessions that one of the other permits is for.
 #[derive(Debug, Clone, Copy)]
@@ -81,34 +78,12 @@ impl Slots {
     }
 }
 
-impl AccountDeletionPermit {
-    /// Creates the permit for an ended account.
-    pub(crate) fn of_ended(account: UserId, role: Role) -> Self {
-        Self(match role {
-            Role::Client => Party::Client(account.into()),
-            Role::Therapist => Party::Therapist(account.into()),
-        })
-    }
-
-    pub(crate) const fn party(self) -> Party {
-        self.0
-    }
-
-    /// Returns whether a session is or was the person's.
-    pub(crate) fn covers(self, session: &Session) -> bool {
-        match self.0 {
-            Party::Client(client) => session.state.client() == Some(client),
-            Party::Therapist(therapist) => session.therapist == therapist,
-        }
-    }
-}
-
 impl WritePermit {
     pub(crate) fn covers(self, session: &Session) -> bool {
         match self.0 {
             Scope::Own(permit) => permit.owns(session),
             Scope::Slots => true,
-            Scope::Ended(permit) => permit.covers(session),
+            Scope::Ended(permit) => is_of_ended(permit, session),
         }
     }
 }
@@ -168,6 +143,14 @@ pub(crate) fn own(person: Person, therapist: &str) -> Result<Own, Error> {
     match side_of(person, therapist, "")? {
         Side::Therapist(own) => Ok(own),
         Side::Client(_) => Err(error::only_therapists()),
+    }
+}
+
+/// Returns whether a session is or was one of the deleted account's.
+pub(crate) fn is_of_ended(permit: AccountDeletionPermit, session: &Session) -> bool {
+    match permit.party() {
+        Party::Client(client) => session.state.client() == Some(client),
+        Party::Therapist(therapist) => session.therapist == therapist,
     }
 }
 

@@ -22,15 +22,18 @@ use kernel::{
     UserId,
 };
 use kit::engine::Engine;
+use kit::subscriber::account_ended;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{Event, RelationEnded};
+use subscriber::AccountDeletionPermit;
 
-use crate::model::{self, AccountEnded, Appointment, Pair, Request};
+use crate::model::{Appointment, Pair, Request};
 use crate::ops::Ops;
-use crate::policy::{self, AccountDeletionPermit, Permit};
+use crate::policy::{self, Permit};
+use crate::service::Services;
 use crate::tests::practice::{Practice, State};
 use crate::transition::{Action, Status};
-use crate::{APPOINTMENTS, Deps, ops, wire};
+use crate::{APPOINTMENTS, Deps, ops};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -124,18 +127,8 @@ impl World {
     /// Delivers an event to appointments, and marks it as delivered in sessions.
     async fn deliver(&self, kind: Kind) -> Result<()> {
         let event = Event { id: String::new(), time: None, kind: Some(kind.clone()) };
-        match wire::event(Some(event))? {
-            Some(model::Event::Booked(booked)) => self.ops.apply_booking(&context(), &booked).await?,
-            Some(model::Event::Withdrawn(withdrawn)) => self.ops.withdraw(withdrawn).await?,
-            Some(model::Event::RelationEnded(model::RelationEnded { pair, version })) => {
-                self.ops.end_relation(policy::withdrawal(pair), version).await?
-            }
-            Some(model::Event::AccountEnded(AccountEnded { role, user, at: _ })) => {
-                let permit = AccountDeletionPermit::of(role, user);
-                self.ops.handle_account_deleted(&context(), permit, self.ops.now()).await?
-            }
-            None => {}
-        }
+        let services = Services(Arc::clone(&self.ops));
+        Box::pin(subscriber::deliver(&services, &context(), event)).await?;
         self.practice.facts().acknowledge(&kind);
         Ok(())
     }
@@ -172,6 +165,11 @@ fn context() -> Context {
 
 fn person(role: Role, user_id: UserId) -> Person {
     Person { user_id, role, login_id: LoginId::from_bytes([9; 16]) }
+}
+
+/// Returns the permit that the event of an account's end gives.
+pub(crate) fn deleted(role: Role, id: UserId) -> AccountDeletionPermit {
+    AccountDeletionPermit::from_proto(&account_ended(role, id), None).unwrap()
 }
 
 fn as_client(it: &Appointment) -> Permit {

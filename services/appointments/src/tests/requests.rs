@@ -4,7 +4,7 @@ use kit::engine::Engine;
 use proto::mapping::v1::record_contact_response::Outcome as Contact;
 use proto::sessions::v1::find_slot_response::Outcome as Find;
 
-use super::{HOUR, World, as_client, context, person, reason};
+use super::{HOUR, World, as_client, context, deleted, person, reason};
 use crate::model::Request;
 use crate::policy;
 use crate::store::Added;
@@ -169,30 +169,14 @@ async fn deleted_account_blocks_requests(engine: Engine) {
         ..it.clone()
     };
     let client = asked.pair.client;
-    world
-        .ops
-        .handle_account_deleted(
-            &context(),
-            policy::AccountDeletionPermit::of(Role::Client, client.into()),
-            world.ops.now(),
-        )
-        .await
-        .unwrap();
+    world.ops.handle_account_deleted(&context(), deleted(Role::Client, client.into())).await.unwrap();
     assert_eq!(
         world.ops.store.add(as_client(&asked), &fresh(&asked), None).await.unwrap(),
         Added::Ended(client.into())
     );
     assert_eq!(reason(&world.ask(client, slot).await), "ACCOUNT_ENDED");
     let other = world.asked(slot).await;
-    world
-        .ops
-        .handle_account_deleted(
-            &context(),
-            policy::AccountDeletionPermit::of(Role::Therapist, world.therapist.into()),
-            world.ops.now(),
-        )
-        .await
-        .unwrap();
+    world.ops.handle_account_deleted(&context(), deleted(Role::Therapist, world.therapist.into())).await.unwrap();
     assert_eq!(
         world.ops.store.add(as_client(&other), &fresh(&other), None).await.unwrap(),
         Added::Ended(world.therapist.into())

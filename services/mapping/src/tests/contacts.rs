@@ -16,11 +16,11 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
-use super::{World, as_client, as_therapist};
+use super::{World, as_client, as_therapist, deleted};
 use crate::MAPPINGS;
 use crate::model::ContactOutcome::{self, CallerEnded, NoSuchPeer};
 use crate::model::{Channel, Intent, Pair};
-use crate::policy::{AccountDeletionPermit, Act};
+use crate::policy::Act;
 
 /// Recorded contact, with the version left out.
 const RECORDED: ContactOutcome = ContactOutcome::Recorded(0);
@@ -123,7 +123,7 @@ impl Fixture {
     }
 
     async fn end(&self, role: Role, id: impl Into<UserId>) {
-        self.direct.ops.handle_account_deleted(AccountDeletionPermit::of(role, id.into())).await.unwrap();
+        self.direct.ops.handle_account_deleted(deleted(role, id.into())).await.unwrap();
     }
 
     async fn contacts(&self, pair: Pair) -> usize {

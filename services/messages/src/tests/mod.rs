@@ -17,6 +17,8 @@ use chassis::{Context, Platform, SystemEntropy, Tasks};
 use dynamo::secret::{Secret, Secrets};
 use kernel::{Clock, Error, LoginId, ManualClock, PageSize, Person, Role, SystemClock, Timestamp, UserId};
 use kit::engine::Engine;
+use kit::subscriber::account_ended;
+use subscriber::AccountDeletionPermit;
 
 use crate::config::Config;
 use crate::model::{Message, Pair, Side, Text, Wanted};
@@ -157,6 +159,11 @@ fn person(pair: Pair, side: Side) -> Person {
         Side::Therapist => Role::Therapist,
     };
     Person { user_id, role, login_id: LoginId::from_bytes(*user_id.as_bytes()) }
+}
+
+/// Returns the permit that the event of an account's end gives.
+fn deleted(role: Role, id: UserId) -> AccountDeletionPermit {
+    AccountDeletionPermit::from_proto(&account_ended(role, id), None).unwrap()
 }
 
 fn member(pair: Pair, side: Side) -> Member {

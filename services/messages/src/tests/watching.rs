@@ -1,13 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kernel::Kind;
+use kernel::{Kind, Role};
 use kit::engine::Engine;
 use kit::fault::Proxy;
 use kit::wait;
-use proto::events::v1::account_ended::Role;
 
-use super::{TOKEN_LIFE, World, member, reason, side_of};
+use super::{TOKEN_LIFE, World, deleted, member, reason, side_of};
 use crate::config::Config;
 use crate::model::{Message, MessageId, Pair, Position, Side};
 use crate::ops::Ops;
@@ -170,7 +169,7 @@ async fn client_deletion_ends_watches_on_every_replica(engine: Engine) {
     // The second replica has polled, and knows that the conversation has a message.
     wait::until("it is seen", async || replicas[1].hub.threads().get(&pair) == Some(&Position(1))).await;
     world.others.end(pair.client.into());
-    replicas[0].handle_account_deleted(pair.client.into(), Role::Client).await.unwrap();
+    replicas[0].handle_account_deleted(deleted(Role::Client, pair.client.into())).await.unwrap();
     for (mut watching, side) in ended {
         let expected = if side == Side::Client { "ACCOUNT_ENDED" } else { "NOT_FOUND" };
         assert_eq!(end_reason(&mut watching).await, expected);

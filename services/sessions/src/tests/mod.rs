@@ -20,11 +20,12 @@ use jiff::tz::Offset;
 use kernel::{AppointmentId, ClientId, Error, LoginId, ManualClock, Person, Role, SessionId, TherapistId, Timestamp};
 use kernel::{Entropy, FreeText, UserId};
 use kit::engine::Engine;
-use kit::subscriber::{Deliveries, Reaction, Subscriber};
+use kit::subscriber::{Deliveries, Reaction, Subscriber, account_ended};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proto::events::v1::Event;
+use subscriber::AccountDeletionPermit;
 
 use crate::model::{Booking, Change, Draft, NotesChange, OwnSession, Reservation, Reserved, Status};
 use crate::ops::Ops;
@@ -167,6 +168,11 @@ fn context() -> Context {
 
 fn person(role: Role, user_id: UserId) -> Person {
     Person { user_id, role, login_id: LoginId::from_bytes([9; 16]) }
+}
+
+/// Returns the permit that the event of an account's end gives.
+fn deleted(role: Role, id: UserId) -> AccountDeletionPermit {
+    AccountDeletionPermit::from_proto(&account_ended(role, id), None).unwrap()
 }
 
 fn own(id: TherapistId) -> Own {
