@@ -25,6 +25,7 @@ use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use outbox::{Outbox, Subscriber};
+use peers::Contacts;
 use proto::appointments::v1::appointment_facts_service_server::{AppointmentFactsServiceServer, SERVICE_NAME as FACTS};
 use proto::appointments::v1::appointment_service_server::{AppointmentServiceServer, SERVICE_NAME as APPOINTMENT};
 use tonic::service::Routes;
@@ -34,7 +35,7 @@ pub use store::APPOINTMENTS;
 use crate::ops::Ops;
 use crate::saga::Revocations;
 use crate::service::Services;
-use crate::slots::{Mapping, Sessions};
+use crate::slots::Sessions;
 use crate::store::Store;
 
 /// The name of the service.
@@ -84,7 +85,7 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
         tokens: PageTokens::new(&secrets, "appointments/page-tokens", Arc::clone(&platform.entropy))?,
         idempotency: Idempotency::new(table.clone(), &secrets, Arc::clone(&platform.clock))?,
         sessions: Sessions(sessions),
-        mapping: Mapping(mapping),
+        contacts: Contacts::new(mapping),
         outbox: Outbox::new(table, subscribers, Revocations),
         request_locks: KeyedMutex::default(),
         platform,

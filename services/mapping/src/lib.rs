@@ -11,7 +11,6 @@ mod item;
 mod list;
 mod model;
 mod ops;
-mod peers;
 mod policy;
 mod rejections;
 mod service;
@@ -31,6 +30,7 @@ use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use logins::Logins;
 use outbox::{Outbox, Subscriber};
+use peers::{ClientNames, TherapistNames};
 use proto::mapping::v1::consent_service_server::{ConsentServiceServer, SERVICE_NAME as CONSENT};
 use proto::mapping::v1::invitation_service_server::{InvitationServiceServer, SERVICE_NAME as INVITATIONS};
 use proto::mapping::v1::mapping_service_server::{MappingServiceServer, SERVICE_NAME as MAPPING};
@@ -40,7 +40,6 @@ pub use store::MAPPINGS;
 
 use crate::invitations::{Addresses, Invitations};
 use crate::ops::Ops;
-use crate::peers::Peers;
 use crate::service::Services;
 use crate::store::{Endings, Store};
 
@@ -102,7 +101,8 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
         tokens: PageTokens::new(&secrets, "mapping/page-tokens", Arc::clone(&platform.entropy))?,
         idempotency: Idempotency::new(table.clone(), &secrets, Arc::clone(&platform.clock))?,
         logins: Logins::new(auth),
-        peers: Peers { clients, therapists },
+        clients: ClientNames::new(clients),
+        therapists: TherapistNames::new(therapists),
         invitations,
         outbox: Outbox::new(table, subscribers, Endings),
         platform,

@@ -9,7 +9,6 @@ mod hub;
 mod lists;
 mod model;
 mod ops;
-mod people;
 mod policy;
 mod service;
 mod store;
@@ -28,6 +27,7 @@ use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use keyring::Keyring;
 use logins::Logins;
+use peers::{ClientNames, Contacts, TherapistNames};
 use proto::messages::v1::message_service_server::{MessageServiceServer, SERVICE_NAME as MESSAGE};
 use tonic::service::Routes;
 
@@ -36,7 +36,6 @@ pub use store::MESSAGES;
 
 use crate::hub::Hub;
 use crate::ops::Ops;
-use crate::people::People;
 use crate::service::Messages;
 use crate::store::Store;
 use crate::writers::Writers;
@@ -98,7 +97,9 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
         tokens: PageTokens::new(&secrets, "messages/page-tokens", Arc::clone(&platform.entropy))?,
         idempotency: Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?,
         keyring: Keyring::new(vault, &keyring, &platform),
-        people: People { mapping, clients, therapists },
+        contacts: Contacts::new(mapping),
+        clients: ClientNames::new(clients),
+        therapists: TherapistNames::new(therapists),
         logins,
         platform,
     })

@@ -5,7 +5,6 @@
 
 mod calendar;
 mod change;
-mod contact;
 mod ended;
 mod error;
 mod internal;
@@ -34,13 +33,13 @@ use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use keyring::Keyring;
 use outbox::{Outbox, Subscriber};
+use peers::Contacts;
 use proto::sessions::v1::session_service_server::{SERVICE_NAME as SESSION, SessionServiceServer};
 use proto::sessions::v1::slot_service_server::{SERVICE_NAME as SLOT, SlotServiceServer};
 use tonic::service::Routes;
 
 pub use store::SESSIONS;
 
-use crate::contact::Contact;
 use crate::ops::Ops;
 use crate::service::Sessions;
 use crate::store::{Bookings, Store};
@@ -97,7 +96,7 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
         outbox: Outbox::new(table.clone(), subscribers, Bookings),
         idempotency: Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?,
         keyring: Keyring::new(vault, &keyring, &platform),
-        contact: Contact(mapping),
+        contacts: Contacts::new(mapping),
         platform,
     })
 }

@@ -1,4 +1,4 @@
-//! Tests of appointments, on both engines, with fakes of sessions and mapping in memory.
+//! Tests of appointments, on both engines, with fakes of sessions and mapping.
 
 mod answers;
 mod endings;
@@ -22,6 +22,7 @@ use kernel::{
     UserId,
 };
 use kit::engine::Engine;
+use kit::peers::Peers;
 use kit::subscriber::account_ended;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{Event, RelationEnded};
@@ -43,6 +44,7 @@ struct World {
     ops: Arc<Ops>,
     clock: ManualClock,
     practice: Practice,
+    peers: Peers,
     therapist: TherapistId,
 }
 
@@ -54,15 +56,16 @@ impl World {
         let now = Timestamp::from_second(4_102_444_800).unwrap();
         let clock = ManualClock::new(now);
         let shared = Arc::new(clock.clone());
-        let practice = Practice::start(now).await;
+        let (practice, peers) = (Practice::start(now).await, Peers::start().await);
         let tokens = Arc::new(Issuer::generate(shared.clone()).unwrap()).workload("appointments").tokens;
-        let upstream = Upstream::new(&practice.url(), tokens, kit::entropy::seeded()).unwrap();
+        let upstream = |url: &str| Upstream::new(url, tokens.clone(), kit::entropy::seeded()).unwrap();
+        let (mapping, sessions) = (upstream(&peers.url()), upstream(&practice.url()));
         let platform = Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let secrets = Secrets::new(Secret::new([7; 32]), vec![]);
         let events = outbox::Config { recovery_interval: HOUR };
-        let deps = Deps { dynamodb, secrets, mapping: upstream.clone(), sessions: upstream, events, platform };
+        let deps = Deps { dynamodb, secrets, mapping, sessions, events, platform };
         let therapist = UserId::generate(&clock, &SystemEntropy).into();
-        Self { ops: Arc::new(ops(deps).unwrap()), clock, practice, therapist }
+        Self { ops: Arc::new(ops(deps).unwrap()), clock, practice, peers, therapist }
     }
 
     fn user(&self) -> UserId {
@@ -136,9 +139,9 @@ impl World {
     /// Ends the relation of a pair and begins a later version of it. Returns the version after the ending.
     async fn end_relation(&self, pair: Pair) -> u32 {
         let version = {
-            let mut facts = self.practice.facts();
-            facts.relation += 2;
-            facts.relation - 1
+            let mut state = self.peers.state();
+            state.relation += 2;
+            state.relation - 1
         };
         self.deliver(relation_ended(pair, version)).await.unwrap();
         version

@@ -42,7 +42,7 @@ async fn slot_lookup_decides_request(engine: Engine) {
         let reported = refused.violations().first().map_or(refused.reason(), |bad| &*bad.field);
         assert_eq!(reported, expected, "{found:?}");
     }
-    assert!(world.practice.facts().contacts.is_empty(), "nothing was asked for");
+    assert!(world.peers.state().contacts.is_empty(), "nothing was asked for");
     assert!(world.ask(client, slot).await.is_ok());
 }
 
@@ -61,12 +61,12 @@ async fn contact_is_recorded_before_request(engine: Engine) {
     let world = World::new(engine).await;
     let (slot, client) = (world.slot(1), world.user().into());
     for (outcome, expected) in [(Contact::NoSuchPeer, "NOT_FOUND"), (Contact::CallerEnded, "ACCOUNT_ENDED")] {
-        world.practice.facts().contact = outcome;
+        world.peers.state().contact = outcome;
         assert_eq!(reason(&world.ask(client, slot).await), expected);
     }
-    world.practice.facts().contact = Contact::Recorded;
+    world.peers.state().contact = Contact::Recorded;
     world.ask(client, slot).await.unwrap();
-    assert_eq!(world.practice.facts().contacts, vec![world.therapist.to_string(); 3]);
+    assert_eq!(world.peers.state().contacts, vec![world.therapist.to_string(); 3]);
 }
 
 async fn request_for_lost_session_is_rejected(engine: Engine) {

@@ -4,7 +4,6 @@ mod endings;
 mod lists;
 mod model;
 mod notes;
-mod peers;
 mod races;
 mod saga;
 
@@ -20,6 +19,7 @@ use jiff::tz::Offset;
 use kernel::{AppointmentId, ClientId, Error, LoginId, ManualClock, Person, Role, SessionId, TherapistId, Timestamp};
 use kernel::{Entropy, FreeText, UserId};
 use kit::engine::Engine;
+use kit::peers::Peers;
 use kit::subscriber::{Deliveries, Reaction, Subscriber, account_ended};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -31,7 +31,6 @@ use crate::model::{Booking, Change, Draft, NotesChange, OwnSession, Reservation,
 use crate::ops::Ops;
 use crate::policy::{self, ClientPermit, Own, Side, Slots};
 use crate::slot::{Slot, SlotSpec};
-use crate::tests::peers::Peers;
 use crate::{Deps, SESSIONS, ops};
 
 /// Start of the clock in the year 2100, so that nothing that expires by it has expired by the engines' own clocks.
@@ -91,11 +90,8 @@ impl World {
         own(self.user().into())
     }
 
-    /// Creates a client whom therapists may book.
     fn client(&self) -> ClientPermit {
-        let client = self.user();
-        self.peers.relate(client);
-        client_permit(client.into())
+        client_permit(self.user().into())
     }
 
     fn appointments(&self, reaction: Reaction) {
