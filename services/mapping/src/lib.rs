@@ -22,15 +22,13 @@ mod wire;
 
 use std::sync::Arc;
 
-use accounts::Accounts;
 use chassis::client::Upstream;
 use chassis::{MAX_RECEIVE, MAX_SEND, Platform, Service};
 use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
-use logins::Logins;
 use outbox::{Outbox, Subscriber};
-use peers::{ClientNames, TherapistNames};
+use peers::{Accounts, ClientNames, Logins, TherapistNames};
 use proto::mapping::v1::consent_service_server::{ConsentServiceServer, SERVICE_NAME as CONSENT};
 use proto::mapping::v1::invitation_service_server::{InvitationServiceServer, SERVICE_NAME as INVITATIONS};
 use proto::mapping::v1::mapping_service_server::{MappingServiceServer, SERVICE_NAME as MAPPING};

@@ -26,8 +26,7 @@ use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use keyring::Keyring;
-use logins::Logins;
-use peers::{ClientNames, Contacts, TherapistNames};
+use peers::{ClientNames, Contacts, Logins, TherapistNames};
 use proto::messages::v1::message_service_server::{MessageServiceServer, SERVICE_NAME as MESSAGE};
 use tonic::service::Routes;
 

@@ -7,8 +7,7 @@ use dynamo::seal::SealingKey;
 use dynamo::{Claim, Idempotency, PageTokens};
 use kernel::{Error, Kind, Result};
 use keyring::Keyring;
-use logins::Logins;
-use peers::{Channel, ClientNames, Contacts, TherapistNames};
+use peers::{Channel, ClientNames, Contacts, Logins, TherapistNames};
 use retry::Policy;
 
 use crate::error::{no_message, no_receiver};
