@@ -2,11 +2,12 @@
 
 use chassis::Context;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use kernel::{AppointmentId, Result, Timestamp};
+use kernel::{AppointmentId, Party, Result, Timestamp};
+use subscriber::AccountDeletionPermit;
 
-use crate::model::{Appointment, Party};
+use crate::model::Appointment;
 use crate::ops::Ops;
-use crate::policy::AccountDeletionPermit;
+use crate::policy;
 use crate::store::Written;
 use crate::transition::{Action, Status, StoredStatus};
 
@@ -19,12 +20,8 @@ impl Ops {
     ///
     /// The time of the deletion decides which appointments have begun, here and in sessions, however late the event is
     /// handled. The index lags, so it is read until a pass finds nothing left to end.
-    pub(crate) async fn handle_account_deleted(
-        &self,
-        context: &Context,
-        permit: AccountDeletionPermit,
-        at: Timestamp,
-    ) -> Result<()> {
+    pub(crate) async fn handle_account_deleted(&self, context: &Context, permit: AccountDeletionPermit) -> Result<()> {
+        let at = permit.time().unwrap_or_else(|| self.now());
         self.store.mark_ended(permit, self.now()).await?;
         while self.end_all(context, permit, at).await? {}
         Ok(())
@@ -53,7 +50,7 @@ impl Ops {
         at: Timestamp,
         id: AppointmentId,
     ) -> Result<bool> {
-        let Some(old) = self.store.read(permit.permit(), id).await? else { return Ok(false) };
+        let Some(old) = self.store.read(policy::ended(permit), id).await? else { return Ok(false) };
         match permit.party() {
             Party::Client(_) => self.remove(context, permit, &old, at).await.map(|()| true),
             Party::Therapist(_) => self.close(permit, &old, at).await,
@@ -73,7 +70,7 @@ impl Ops {
         if holds || old.mark.is_some() {
             self.release_slot(context, old.session, old.id).await?;
         }
-        match self.store.remove(permit.permit(), old).await? {
+        match self.store.remove(policy::ended(permit), old).await? {
             Written::Done | Written::Conflict => Ok(()),
         }
     }
@@ -85,6 +82,6 @@ impl Ops {
         if !is_open || old.has_begun(at) {
             return Ok(false);
         }
-        self.step(permit.permit(), old.id, Action::AccountEnded, None).await.map(|_| true)
+        self.step(policy::ended(permit), old.id, Action::AccountEnded, None).await.map(|_| true)
     }
 }

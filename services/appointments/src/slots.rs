@@ -1,14 +1,10 @@
-//! Calls sessions and mapping before and after an appointment changes.
+//! Calls sessions before and after an appointment changes.
 
 use std::collections::HashMap;
 
 use chassis::Context;
 use chassis::client::Upstream;
-use kernel::{Error, Result, SessionId, TherapistId, Timestamp};
-use proto::mapping::v1::consent_service_client::ConsentServiceClient;
-use proto::mapping::v1::record_contact_request::Kind as ContactKind;
-use proto::mapping::v1::record_contact_response::Outcome as Contact;
-use proto::mapping::v1::{RecordContactRequest, RecordContactResponse};
+use kernel::{Error, Result, SessionId, Timestamp};
 use proto::sessions::v1::find_slot_response::Outcome as Find;
 use proto::sessions::v1::reserve_slot_response::Outcome as Reserve;
 use proto::sessions::v1::slot_service_client::SlotServiceClient;
@@ -16,7 +12,6 @@ use proto::sessions::v1::{
     BatchGetSlotEndsRequest, FindSlotRequest, FindSlotResponse, ReleaseSlotRequest, ReserveSlotRequest, SlotEnd,
 };
 
-use crate::error;
 use crate::model::{Appointment, Reserved, SlotLookup, SlotQuery, Start};
 
 /// Maximum sessions of one call for their ends.
@@ -25,10 +20,6 @@ const MAX_ENDS: usize = 100;
 /// Client of the service that owns the slots.
 #[derive(Debug)]
 pub(crate) struct Sessions(pub(crate) Upstream);
-
-/// Client of the service that records the relations of clients and therapists.
-#[derive(Debug)]
-pub(crate) struct Mapping(pub(crate) Upstream);
 
 impl Sessions {
     /// Looks a slot up.
@@ -105,24 +96,5 @@ impl Sessions {
         let request = ReleaseSlotRequest { session_id, appointment_id };
         let release = |transport, request| async move { SlotServiceClient::new(transport).release_slot(request).await };
         self.0.call(context, request, release).await.map(drop)
-    }
-}
-
-impl Mapping {
-    /// Records that the calling client asks this therapist for an appointment. Returns the version of their relation.
-    ///
-    /// # Errors
-    /// NOT_FOUND (of the session) when there is no such therapist; UNAUTHENTICATED (`ACCOUNT_ENDED`).
-    pub(crate) async fn record(&self, context: &Context, therapist: TherapistId) -> Result<u32> {
-        let request = RecordContactRequest { peer_id: therapist.to_string(), kind: ContactKind::Appointment.into() };
-        let record =
-            |transport, request| async move { ConsentServiceClient::new(transport).record_contact(request).await };
-        let RecordContactResponse { outcome, version } = self.0.call(context, request, record).await?;
-        match Contact::try_from(outcome) {
-            Ok(Contact::Recorded) => Ok(version),
-            Ok(Contact::NoSuchPeer) => Err(error::no_session()),
-            Ok(Contact::CallerEnded) => Err(Error::account_ended()),
-            Ok(Contact::Unspecified) | Err(_) => Err(Error::internal("mapping doesn't say what it noted")),
-        }
     }
 }

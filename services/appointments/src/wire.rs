@@ -1,14 +1,12 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
-use kernel::{AppointmentId, Error, Page, Role, TextError, Timestamp, Violations};
+use kernel::{AppointmentId, Error, Page, Party, Role, TextError, Timestamp, Violations};
 use proto::appointments::v1 as pb;
 use proto::appointments::v1::appointment::Status as Shown;
 use proto::events::v1 as events;
 
 use crate::error;
-use crate::model::{
-    AccountEnded, Appointment, Booked, Event, Pair, Party, RelationEnded, Request, Start, Wanted, Withdrawn,
-};
+use crate::model::{Appointment, Booked, Pair, RelationEnded, Request, Start, Wanted, Withdrawn};
 use crate::transition::{Action, Status};
 
 /// Parses a `CreateAppointment` request.
@@ -88,41 +86,11 @@ pub(crate) fn wanted(role: Role, request: pb::ListAppointmentsRequest) -> Result
     }
 }
 
-/// Parses an event; `None` for one that does not concern appointments.
+/// Parses the event of a booking.
 ///
 /// # Errors
-/// INVALID_ARGUMENT when a field is missing or invalid.
-pub(crate) fn event(event: Option<events::Event>) -> Result<Option<Event>, Error> {
-    use events::event::Kind;
-    let events::Event { id: _, time, kind } = event.unwrap_or_default();
-    match kind {
-        Some(Kind::AccountEnded(ended)) => {
-            let at = time.and_then(|time| Timestamp::new(time.seconds, time.nanos).ok());
-            account_ended(&ended, at).map(Event::AccountEnded).map(Some)
-        }
-        Some(Kind::SessionBooked(booked)) => session_booked(&booked).map(Event::Booked).map(Some),
-        Some(Kind::SessionWithdrawn(withdrawn)) => session_withdrawn(&withdrawn).map(Event::Withdrawn).map(Some),
-        Some(Kind::RelationEnded(ended)) => relation_ended(&ended).map(Event::RelationEnded).map(Some),
-        Some(Kind::AppointmentRevoked(_)) | None => Ok(None),
-    }
-}
-
-fn account_ended(ended: &events::AccountEnded, at: Option<Timestamp>) -> Result<AccountEnded, Error> {
-    use events::account_ended::Role as Ended;
-    let mut bad = Violations::default();
-    let user = bad.check("event.accountEnded.userId", convert::id::from_proto(&ended.user_id));
-    let role = match Ended::try_from(ended.role) {
-        Ok(Ended::Client) => Some(Role::Client),
-        Ok(Ended::Therapist) => Some(Role::Therapist),
-        Ok(Ended::Unspecified) | Err(_) => {
-            bad.add("event.accountEnded.role", "must be CLIENT or THERAPIST");
-            None
-        }
-    };
-    role.zip(user).map(|(role, user)| AccountEnded { role, user, at }).ok_or_else(|| bad.into_error())
-}
-
-fn session_booked(booked: &events::SessionBooked) -> Result<Booked, Error> {
+/// INVALID_ARGUMENT names every missing or invalid field.
+pub(crate) fn session_booked(booked: &events::SessionBooked) -> Result<Booked, Error> {
     let mut bad = Violations::default();
     let session = bad.check("event.sessionBooked.sessionId", convert::id::from_proto(&booked.session_id));
     let therapist = bad.check("event.sessionBooked.therapistId", convert::id::from_proto(&booked.therapist_id));
@@ -144,7 +112,11 @@ fn session_booked(booked: &events::SessionBooked) -> Result<Booked, Error> {
     }
 }
 
-fn session_withdrawn(withdrawn: &events::SessionWithdrawn) -> Result<Withdrawn, Error> {
+/// Parses the event of a withdrawal.
+///
+/// # Errors
+/// INVALID_ARGUMENT names every missing or invalid field.
+pub(crate) fn session_withdrawn(withdrawn: &events::SessionWithdrawn) -> Result<Withdrawn, Error> {
     let mut bad = Violations::default();
     let session = bad.check("event.sessionWithdrawn.sessionId", convert::id::from_proto(&withdrawn.session_id));
     let appointment = convert::id::optional_from_proto(&withdrawn.appointment_id);
@@ -155,7 +127,11 @@ fn session_withdrawn(withdrawn: &events::SessionWithdrawn) -> Result<Withdrawn, 
         .ok_or_else(|| bad.into_error())
 }
 
-fn relation_ended(ended: &events::RelationEnded) -> Result<RelationEnded, Error> {
+/// Parses the event of the end of a relation.
+///
+/// # Errors
+/// INVALID_ARGUMENT names every missing or invalid field.
+pub(crate) fn relation_ended(ended: &events::RelationEnded) -> Result<RelationEnded, Error> {
     let events::RelationEnded { client_id, therapist_id, version } = ended;
     let mut bad = Violations::default();
     let client = bad.check("event.relationEnded.clientId", convert::id::from_proto(client_id));
@@ -269,14 +245,9 @@ mod tests {
     }
 
     #[test]
-    fn incomplete_event_is_refused_and_foreign_event_ignored() {
-        use events::event::Kind;
-        let of = |kind| event(Some(events::Event { id: String::new(), time: None, kind: Some(kind) }));
-        assert!(of(Kind::SessionBooked(events::SessionBooked::default())).is_err());
-        assert!(of(Kind::SessionWithdrawn(events::SessionWithdrawn::default())).is_err());
-        assert!(of(Kind::AccountEnded(events::AccountEnded::default())).is_err());
-        assert!(of(Kind::RelationEnded(events::RelationEnded::default())).is_err());
-        assert!(of(Kind::AppointmentRevoked(events::AppointmentRevoked::default())).unwrap().is_none());
-        assert!(event(None).unwrap().is_none());
+    fn incomplete_event_is_refused() {
+        assert!(session_booked(&events::SessionBooked::default()).is_err());
+        assert!(session_withdrawn(&events::SessionWithdrawn::default()).is_err());
+        assert!(relation_ended(&events::RelationEnded::default()).is_err());
     }
 }

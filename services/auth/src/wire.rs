@@ -1,9 +1,7 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
-use kernel::{Email, Error, Role, UserId, Violations};
+use kernel::{Email, Error, Role, Violations};
 use proto::auth::v1 as pb;
-use proto::events::v1::event::Kind;
-use proto::events::v1::{AccountEnded, DeliverRequest, Event};
 
 use crate::model::{EndedLoginsQuery, Registration};
 use crate::ops::Tokens;
@@ -98,15 +96,4 @@ fn role_of(role: i32) -> Result<Role, &'static str> {
         Ok(pb::user::Role::Therapist) => Ok(Role::Therapist),
         Ok(pb::user::Role::Unspecified) | Err(_) => Err("is required: CLIENT or THERAPIST"),
     }
-}
-
-/// Returns the user whose account has ended, according to an event. An event of an unknown kind is refused, so that the
-/// outbox keeps it.
-pub(crate) fn account_ended(request: DeliverRequest) -> Result<UserId, Error> {
-    let DeliverRequest { event } = request;
-    let Some(Event { id: _, time: _, kind: Some(Kind::AccountEnded(ended)) }) = event else {
-        return Err(Error::invalid("event", "is of no kind that is known here"));
-    };
-    let AccountEnded { user_id, role: _ } = ended;
-    user_id.parse().map_err(|_| Error::invalid("event.accountEnded.userId", "is not the id of an account"))
 }

@@ -13,14 +13,13 @@ mod wire;
 use std::sync::Arc;
 
 use account_deletion::AccountDeletions;
-use accounts::Accounts;
 use chassis::client::Upstream;
 use chassis::{MAX_RECEIVE, MAX_SEND, Platform, Service};
 use dynamo::Idempotency;
 use dynamo::secret::Secrets;
 use kernel::{BoxError, Role};
-use logins::Logins;
 use outbox::Subscriber;
+use peers::{Accounts, Logins};
 use proto::clients::v1::client_name_service_server::{ClientNameServiceServer, SERVICE_NAME as NAMES};
 use proto::clients::v1::client_service_server::{ClientServiceServer, SERVICE_NAME as PROFILES};
 use tonic::service::Routes;

@@ -47,7 +47,7 @@ pub(crate) fn profile(client: pb::Client, id: &str, account: Option<&Email>) -> 
         bad.add("clientId", "must be your own id, or be left out");
     }
     let name = bad.check("name", name.parse());
-    let email = accounts::profile_address(&mut bad, &email, account);
+    let email = peers::profile_address(&mut bad, &email, account);
     let pincode = bad.check("pincode", pincode.parse());
     match (name, email, pincode) {
         (Some(name), Some(email), Some(pincode)) if bad.is_empty() => Ok(Profile { name, email, pincode }),

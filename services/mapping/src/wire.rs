@@ -1,10 +1,10 @@
 //! Converts between the messages of the protos and the types of the domain, and reports violations by field.
 
 use kernel::{ClientId, Error, TextError, TherapistId, Timestamp, Violations};
+use peers::TherapistName;
 use proto::mapping::v1 as pb;
 
 use crate::model::{Channel, ContactOutcome, Grant, Intent, Limits, Relation, Wanted, request_ends};
-use crate::peers::{Clients, Therapists};
 use crate::transition::{Access, Mapping};
 
 /// Parses the therapist's id in a client's request.
@@ -157,8 +157,8 @@ fn limits(grant: Option<Grant>) -> (Option<prost_types::Timestamp>, Option<prost
     (limits.entries_from.map(convert::time::to_proto), limits.expires_at.map(convert::time::to_proto))
 }
 
-pub(crate) fn therapist_relation(it: &Relation, names: &Therapists, now: Timestamp) -> pb::TherapistRelation {
-    let (therapist_name, specialty) = names.get(it.therapist_id);
+pub(crate) fn therapist_relation(it: &Relation, name: TherapistName, now: Timestamp) -> pb::TherapistRelation {
+    let TherapistName { name: therapist_name, specialty } = name;
     let pb::Relation {
         client_id: _,
         therapist_id,
@@ -184,7 +184,7 @@ pub(crate) fn therapist_relation(it: &Relation, names: &Therapists, now: Timesta
     }
 }
 
-pub(crate) fn client_relation(it: &Relation, names: &Clients, now: Timestamp) -> pb::ClientRelation {
+pub(crate) fn client_relation(it: &Relation, client_name: String, now: Timestamp) -> pb::ClientRelation {
     let pb::Relation {
         client_id,
         therapist_id: _,
@@ -198,7 +198,7 @@ pub(crate) fn client_relation(it: &Relation, names: &Clients, now: Timestamp) ->
     } = relation(it, now);
     pb::ClientRelation {
         client_id,
-        client_name: names.get(it.client_id),
+        client_name,
         mapping_status,
         journal_access,
         mapped_since,
@@ -210,8 +210,8 @@ pub(crate) fn client_relation(it: &Relation, names: &Clients, now: Timestamp) ->
 }
 
 /// Returns the pending request of a relation. A listed relation has exactly one of the two kinds.
-pub(crate) fn consent_request(it: &Relation, names: &Therapists, now: Timestamp) -> pb::ConsentRequest {
-    let (therapist_name, specialty) = names.get(it.therapist_id);
+pub(crate) fn consent_request(it: &Relation, name: TherapistName, now: Timestamp) -> pb::ConsentRequest {
+    let TherapistName { name: therapist_name, specialty } = name;
     let (request_type, requested_at) = if it.at(now).mapping == Mapping::Requested {
         (pb::RequestType::Mapping, it.mapping_since)
     } else {

@@ -2,12 +2,12 @@
 
 use chassis::Context;
 use futures_util::{TryStreamExt as _, stream};
-use kernel::{Error, Result, SessionId, Timestamp, UserId};
+use kernel::{Error, Party, Result, SessionId, Timestamp};
+use subscriber::AccountDeletionPermit;
 
 use crate::error;
-use crate::model::{Party, Session, State};
+use crate::model::{Session, State};
 use crate::ops::Ops;
-use crate::policy::AccountDeletionPermit;
 use crate::slots::freed;
 use crate::store::Written;
 use crate::stored::{SealedNotes, Stored};
@@ -17,20 +17,12 @@ use crate::transition;
 const AT_ONCE: (u16, usize) = (200, 4);
 
 impl Ops {
-    /// Forgets the key of an account that ended at that time, and removes the person from sessions. It can be repeated
-    /// after an interruption: the sessions that had begun by that time are the same for every delivery, here and in
-    /// appointments.
-    pub(crate) async fn handle_account_deleted(
-        &self,
-        context: &Context,
-        permit: AccountDeletionPermit,
-        at: Timestamp,
-    ) -> Result<()> {
-        let account: UserId = match permit.party() {
-            Party::Client(client) => client.into(),
-            Party::Therapist(therapist) => therapist.into(),
-        };
-        self.keyring.forget(account);
+    /// Forgets the key of a deleted account, and removes the person from sessions. It can be repeated after an
+    /// interruption: the sessions that had begun by the time of the deletion are the same for every delivery, here and
+    /// in appointments.
+    pub(crate) async fn handle_account_deleted(&self, context: &Context, permit: AccountDeletionPermit) -> Result<()> {
+        self.keyring.forget(permit.id());
+        let at = permit.time().unwrap_or_else(|| self.now());
         let all = self.store.of_ended(permit).limit(AT_ONCE.0);
         let mut next = Some(all.clone());
         while let Some(query) = next {

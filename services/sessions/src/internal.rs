@@ -1,19 +1,17 @@
 //! RPCs for other services. Expected outcomes are part of the response; an error is a fault or an invalid request.
 
 use chassis::{Context, to_status};
-use kernel::{Error, Result as Outcome, Role, SessionId, Timestamp, UserId, Violations};
-use proto::events::v1 as events;
-use proto::events::v1::account_ended::Role as EndedRole;
-use proto::events::v1::event::Kind as EventKind;
-use proto::events::v1::subscriber_service_server::SubscriberService;
+use kernel::{Error, Result as Outcome, SessionId, Timestamp, Violations};
+use proto::events::v1::AppointmentRevoked;
 use proto::sessions::v1 as pb;
 use proto::sessions::v1::find_slot_response::Outcome as FindOutcome;
 use proto::sessions::v1::reserve_slot_response::Outcome as ReserveOutcome;
 use proto::sessions::v1::slot_service_server::SlotService;
+use subscriber::{AccountDeletionPermit, EventHandler};
 use tonic::{Request, Response, Status};
 
 use crate::model::{Booking, Reservation, Reserved, SlotLookup, SlotSelector};
-use crate::policy::{self, AccountDeletionPermit, SlotEndsPermit, SlotPermit};
+use crate::policy::{self, SlotEndsPermit, SlotPermit};
 use crate::service::Sessions;
 use crate::wire;
 
@@ -77,15 +75,14 @@ impl SlotService for Sessions {
     }
 }
 
-#[tonic::async_trait]
-impl SubscriberService for Sessions {
-    async fn deliver(
-        &self,
-        request: Request<events::DeliverRequest>,
-    ) -> Result<Response<events::DeliverResponse>, Status> {
-        let context = Context::of(&request);
-        self.handle_event(&context, request.into_inner()).await.map_err(to_status)?;
-        Ok(Response::new(events::DeliverResponse {}))
+impl EventHandler for Sessions {
+    async fn account_deleted(&self, context: &Context, permit: AccountDeletionPermit) -> Outcome<()> {
+        self.0.handle_account_deleted(context, permit).await
+    }
+
+    async fn appointment_revoked(&self, _: &Context, event: AppointmentRevoked) -> Outcome<()> {
+        let AppointmentRevoked { appointment_id, session_id } = event;
+        self.release(&session_id, &appointment_id).await
     }
 }
 
@@ -119,24 +116,6 @@ impl Sessions {
         self.0.ends(&SlotEndsPermit::of_appointments(ids)).await
     }
 
-    async fn handle_event(&self, context: &Context, request: events::DeliverRequest) -> Outcome<()> {
-        let events::Event { id: _, time, kind } = request.event.unwrap_or_default();
-        match kind {
-            Some(EventKind::AccountEnded(ended)) => {
-                let permit = ended_account(&ended)?;
-                let at = time.map_or_else(|| Ok(self.0.now()), |time| wire::instant("event.time", time))?;
-                self.0.handle_account_deleted(context, permit, at).await
-            }
-            Some(EventKind::AppointmentRevoked(events::AppointmentRevoked { appointment_id, session_id })) => {
-                self.release(&session_id, &appointment_id).await
-            }
-            // Sessions publishes its own events itself; a kind that is newer than this service decodes as None.
-            Some(EventKind::SessionBooked(_) | EventKind::SessionWithdrawn(_) | EventKind::RelationEnded(_)) | None => {
-                Ok(())
-            }
-        }
-    }
-
     /// Releases a slot. Invalid ids name no slot, and are ignored.
     async fn release(&self, session: &str, appointment: &str) -> Outcome<()> {
         match (session.parse(), appointment.parse()) {
@@ -157,18 +136,4 @@ fn reservation(request: pb::ReserveSlotRequest) -> Outcome<Option<(SlotPermit, R
     let (Ok(session), Ok(therapist)) = (session_id.parse(), therapist_id.parse()) else { return Ok(None) };
     let wanted = Reservation { therapist, booking: Booking { client, appointment }, start };
     Ok(Some((SlotPermit::of_appointments(session), wanted)))
-}
-
-fn ended_account(ended: &events::AccountEnded) -> Outcome<AccountDeletionPermit> {
-    let mut bad = Violations::default();
-    let account = bad.check("event.accountEnded.userId", ended.user_id.parse::<UserId>());
-    let role = match ended.role() {
-        EndedRole::Client => Some(Role::Client),
-        EndedRole::Therapist => Some(Role::Therapist),
-        EndedRole::Unspecified => bad.check("event.accountEnded.role", Err("is required")),
-    };
-    match (account, role) {
-        (Some(account), Some(role)) => Ok(AccountDeletionPermit::of_ended(account, role)),
-        (None, _) | (_, None) => Err(bad.into_error()),
-    }
 }

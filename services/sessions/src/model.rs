@@ -24,13 +24,6 @@ pub(crate) struct Booking {
     pub(crate) appointment: AppointmentId,
 }
 
-/// Person of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Party {
-    Client(ClientId),
-    Therapist(TherapistId),
-}
-
 /// State of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use kernel::{ClientId, Error, Person, Role, SessionId, TherapistId, UserId};
+use kernel::{ClientId, Error, Party, Person, Role, SessionId, TherapistId, UserId};
+use subscriber::AccountDeletionPermit;
 
 use crate::error;
-use crate::model::{Party, Session, State};
+use crate::model::{Session, State};
 
 /// Permit of a therapist for full access to the own sessions only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,10 +30,6 @@ pub(crate) struct SlotPermit(SessionId);
 /// Permit to read the ends of these sessions.
 #[derive(Debug)]
 pub(crate) struct SlotEndsPermit(BTreeSet<SessionId>);
-
-/// Permit to delete the data of an ended account.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AccountDeletionPermit(Party);
 
 /// Permit to write the sessions that one of the other permits is for.
 #[derive(Debug, Clone, Copy)]
@@ -124,34 +121,12 @@ impl SlotEndsPermit {
     }
 }
 
-impl AccountDeletionPermit {
-    /// Creates the permit for an ended account.
-    pub(crate) fn of_ended(account: UserId, role: Role) -> Self {
-        Self(match role {
-            Role::Client => Party::Client(account.into()),
-            Role::Therapist => Party::Therapist(account.into()),
-        })
-    }
-
-    pub(crate) const fn party(self) -> Party {
-        self.0
-    }
-
-    /// Returns whether a session is or was the person's.
-    pub(crate) fn covers(self, session: &Session) -> bool {
-        match self.0 {
-            Party::Client(client) => session.state.client() == Some(client),
-            Party::Therapist(therapist) => session.therapist == therapist,
-        }
-    }
-}
-
 impl WritePermit {
     pub(crate) fn covers(self, session: &Session) -> bool {
         match self.0 {
             Scope::Own(permit) => permit.owns(session),
             Scope::Slot(permit) => permit.session() == session.id,
-            Scope::Ended(permit) => permit.covers(session),
+            Scope::Ended(permit) => is_of_ended(permit, session),
         }
     }
 }
@@ -211,6 +186,14 @@ pub(crate) fn own(person: Person, therapist: &str) -> Result<Own, Error> {
     match side_of(person, therapist, "")? {
         Side::Therapist(own) => Ok(own),
         Side::Client(_) => Err(error::only_therapists()),
+    }
+}
+
+/// Returns whether a session is or was one of the deleted account's.
+pub(crate) fn is_of_ended(permit: AccountDeletionPermit, session: &Session) -> bool {
+    match permit.party() {
+        Party::Client(client) => session.state.client() == Some(client),
+        Party::Therapist(therapist) => session.therapist == therapist,
     }
 }
 

@@ -18,15 +18,14 @@ use dynamo::{
     TableDef, Transact, Update, UpdateRequest, Verdict,
 };
 use jiff::civil::Date;
-use kernel::{Error, Kind, Result, SessionId, TherapistId};
+use kernel::{Error, Kind, Party, Result, SessionId, TherapistId};
 use proto::events::v1::Event;
+use subscriber::AccountDeletionPermit;
 
 use crate::calendar::{Calendar, Day};
 use crate::key::{session_key, therapist_status};
-use crate::model::{Party, Status};
-use crate::policy::{
-    AccountDeletionPermit, ClientPermit, FindSlotPermit, Own, SlotEndsPermit, SlotPermit, WritePermit,
-};
+use crate::model::Status;
+use crate::policy::{ClientPermit, FindSlotPermit, Own, SlotEndsPermit, SlotPermit, WritePermit, is_of_ended};
 use crate::row::{PENDING_EVENT, Row, VERSION};
 use crate::stored::{Seen, Stored};
 
@@ -114,7 +113,7 @@ impl Store {
         permit: AccountDeletionPermit,
         id: SessionId,
     ) -> Result<Option<Stored>> {
-        Ok(self.read(id).await?.filter(|stored| permit.covers(stored.session())))
+        Ok(self.read(id).await?.filter(|stored| is_of_ended(permit, stored.session())))
     }
 
     async fn read(&self, id: SessionId) -> Result<Option<Stored>> {

@@ -15,14 +15,13 @@ mod wire;
 use std::sync::Arc;
 
 use account_deletion::AccountDeletions;
-use accounts::Accounts;
 use chassis::client::Upstream;
 use chassis::{MAX_RECEIVE, MAX_SEND, Platform, Service};
 use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::{BoxError, Role};
-use logins::Logins;
 use outbox::Subscriber;
+use peers::{Accounts, Logins};
 use proto::therapists::v1::therapist_name_service_server::{SERVICE_NAME as NAMES, TherapistNameServiceServer};
 use proto::therapists::v1::therapist_service_server::{SERVICE_NAME as PROFILES, TherapistServiceServer};
 use tonic::service::Routes;

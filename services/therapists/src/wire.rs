@@ -58,7 +58,7 @@ pub(crate) fn profile(therapist: pb::Therapist, id: &str, account: Option<&Email
         bad.add("therapistId", "must be your own id, or be left out");
     }
     let name = bad.check("name", name.parse());
-    let email = accounts::profile_address(&mut bad, &email, account);
+    let email = peers::profile_address(&mut bad, &email, account);
     let specialty = bad.check("specialty", specialty.parse());
     let pincode = bad.check("pincode", pincode.parse());
     match (name, email, specialty, pincode) {

@@ -1,8 +1,7 @@
 use kernel::Role;
 use kit::engine::Engine;
 
-use super::{HOUR, State, World, context};
-use crate::policy::AccountDeletionPermit;
+use super::{HOUR, State, World, context, deleted};
 use crate::transition::{Action, Status};
 
 kit::on_each_engine!(client_deletion_removes_appointments_and_frees_slots, therapist_deletion_ends_open_appointments,);
@@ -20,14 +19,12 @@ async fn client_deletion_removes_appointments_and_frees_slots(engine: Engine) {
     world.practice.facts().unavailable = true;
     world.client(&revoked, Action::Revoke).await.unwrap();
     let other = world.accepted(world.slot(4)).await;
-    let ended = AccountDeletionPermit::of(Role::Client, client.into());
-    assert!(
-        world.ops.handle_account_deleted(&context(), ended, world.ops.now()).await.is_err(),
-        "not done while sessions is unavailable"
-    );
+    let ended = deleted(Role::Client, client.into());
+    let interrupted = world.ops.handle_account_deleted(&context(), ended).await;
+    assert!(interrupted.is_err(), "not done while sessions is unavailable");
     world.practice.facts().unavailable = false;
     for _ in 0..2 {
-        world.ops.handle_account_deleted(&context(), ended, world.ops.now()).await.unwrap();
+        world.ops.handle_account_deleted(&context(), ended).await.unwrap();
         for it in [&accepted, &waits, &revoked] {
             assert_eq!(world.stored(it).await, None);
         }
@@ -45,15 +42,8 @@ async fn therapist_deletion_ends_open_appointments(engine: Engine) {
     let (expires, waits) = (world.asked(world.slot(1)).await, world.asked(world.slot(4)).await);
     world.advance(HOUR * 2);
     for _ in 0..2 {
-        world
-            .ops
-            .handle_account_deleted(
-                &context(),
-                AccountDeletionPermit::of(Role::Therapist, world.therapist.into()),
-                world.ops.now(),
-            )
-            .await
-            .unwrap();
+        let ended = deleted(Role::Therapist, world.therapist.into());
+        world.ops.handle_account_deleted(&context(), ended).await.unwrap();
         assert_eq!(world.status(&took_place).await, Some(Status::Accepted));
         assert_eq!(world.status(&expires).await, Some(Status::Expired));
         assert_eq!(world.status(&accepted).await, Some(Status::Revoked));

@@ -1,9 +1,9 @@
 use kernel::{Role, UserId};
 use kit::engine::Engine;
 
-use super::{UNLIMITED, World, as_therapist, reason};
+use super::{UNLIMITED, World, as_therapist, deleted, reason};
 use crate::model::{Intent, Pair};
-use crate::policy::AccountDeletionPermit;
+use crate::policy;
 use crate::transition::{Access, Mapping, State};
 
 kit::on_each_engine!(
@@ -65,7 +65,7 @@ async fn therapist_deletion_ends_every_relation_once(engine: Engine) {
     let pairs = relations(&world, Role::Therapist, noor).await;
     let untouched = world.new_pair();
     world.client(untouched, Intent::Map).await.unwrap();
-    let end = AccountDeletionPermit::of(Role::Therapist, noor);
+    let end = deleted(Role::Therapist, noor);
     world.ops.handle_account_deleted(end).await.unwrap();
     assert_all_ended(&world, &pairs).await;
     assert_eq!(world.state(untouched).await.mapping, Mapping::Active);
@@ -78,7 +78,7 @@ async fn client_deletion_ends_every_relation(engine: Engine) {
     let world = World::new(engine).await;
     let asha = world.user();
     let pairs = relations(&world, Role::Client, asha).await;
-    world.ops.handle_account_deleted(AccountDeletionPermit::of(Role::Client, asha)).await.unwrap();
+    world.ops.handle_account_deleted(deleted(Role::Client, asha)).await.unwrap();
     assert_all_ended(&world, &pairs).await;
 }
 
@@ -86,11 +86,11 @@ async fn interrupted_deletion_resumes(engine: Engine) {
     let world = World::new(engine).await;
     let noor = world.user();
     let pairs = relations(&world, Role::Therapist, noor).await;
-    let end = AccountDeletionPermit::of(Role::Therapist, noor);
+    let end = deleted(Role::Therapist, noor);
     // Simulates a crash after the marker and some of the relations.
     world.ops.store.mark_ended(end, world.ops.now()).await.unwrap();
     for pair in &pairs[..4] {
-        world.ops.act(end.towards(*pair).unwrap(), Intent::AccountEnded, None).await.unwrap();
+        world.ops.act(policy::ended(end, *pair).unwrap(), Intent::AccountEnded, None).await.unwrap();
     }
     world.ops.handle_account_deleted(end).await.unwrap();
     assert_all_ended(&world, &pairs).await;
@@ -99,16 +99,8 @@ async fn interrupted_deletion_resumes(engine: Engine) {
 async fn ended_account_begins_no_relation(engine: Engine) {
     let world = World::new(engine).await;
     let (ended_client, ended_therapist) = (world.new_pair(), world.new_pair());
-    world
-        .ops
-        .handle_account_deleted(AccountDeletionPermit::of(Role::Client, ended_client.client.into()))
-        .await
-        .unwrap();
-    world
-        .ops
-        .handle_account_deleted(AccountDeletionPermit::of(Role::Therapist, ended_therapist.therapist.into()))
-        .await
-        .unwrap();
+    world.ops.handle_account_deleted(deleted(Role::Client, ended_client.client.into())).await.unwrap();
+    world.ops.handle_account_deleted(deleted(Role::Therapist, ended_therapist.therapist.into())).await.unwrap();
     assert_eq!(reason(&world.therapist(ended_client, Intent::RequestMapping).await), "NOT_FOUND");
     assert_eq!(reason(&world.client(ended_client, Intent::Map).await), "ACCOUNT_ENDED");
     assert_eq!(reason(&world.client(ended_therapist, Intent::Map).await), "NOT_FOUND");
@@ -122,7 +114,7 @@ async fn ended_therapist_loses_access_of_a_missed_relation(engine: Engine) {
     world.client(pair, UNLIMITED).await.unwrap();
     let reader = as_therapist(pair.therapist).towards(pair.client);
     assert!(world.ops.journal_access(reader).await.unwrap().is_some());
-    let end = AccountDeletionPermit::of(Role::Therapist, pair.therapist.into());
+    let end = deleted(Role::Therapist, pair.therapist.into());
     world.ops.store.mark_ended(end, world.ops.now()).await.unwrap();
     assert_eq!(world.state(pair).await.access, Access::Accepted);
     assert!(world.ops.journal_access(reader).await.unwrap().is_none());

@@ -2,20 +2,21 @@
 
 use dynamo::{Item, Key};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use kernel::{Error, Result};
+use kernel::{Error, Party, Result};
+use subscriber::AccountDeletionPermit;
 
 use super::{Head, Store, head_key, heads, thread};
-use crate::policy::Erase;
 
 /// Maximum items of one read, and of messages removed concurrently.
 const AT_ONCE: (u16, usize) = (200, 8);
 
 impl Store {
-    /// Removes every conversation of a client. Idempotent: a repetition resumes after an interruption, because a head
-    /// is removed after its messages.
-    pub(crate) async fn erase(&self, permit: Erase) -> Result<()> {
+    /// Removes every conversation of a client; a therapist's stay. Idempotent: a repetition resumes after an
+    /// interruption, because a head is removed after its messages.
+    pub(crate) async fn erase(&self, permit: AccountDeletionPermit) -> Result<()> {
+        let Party::Client(client) = permit.party() else { return Ok(()) };
         loop {
-            let query = self.table.query(heads(permit.client())).consistent().limit(AT_ONCE.0);
+            let query = self.table.query(heads(client)).consistent().limit(AT_ONCE.0);
             let rows = query.page().await?;
             let is_last = rows.next.is_none();
             for head in rows.parse::<Head>()? {

@@ -1,8 +1,7 @@
-use kernel::TherapistId;
+use kernel::{Role, TherapistId};
 use kit::engine::Engine;
-use proto::events::v1::account_ended::Role;
 
-use super::{World, side_of};
+use super::{World, deleted, side_of};
 use crate::model::{Pair, Side};
 use crate::ops::Ops;
 use crate::store::{heads, thread};
@@ -35,7 +34,7 @@ async fn client_deletion_erases_only_own_conversations(engine: Engine) {
     assert!(futures_util::future::join_all(sends).await.iter().all(Result::is_ok));
     // The outbox may deliver the event repeatedly.
     for _ in 0..2 {
-        ops.handle_account_deleted(client, Role::Client).await.unwrap();
+        ops.handle_account_deleted(deleted(Role::Client, client)).await.unwrap();
         assert_eq!(items(&ops, &ended).await, 0);
         assert_eq!(world.history(&ops, other, Side::Therapist, 50).await.len(), 3);
     }
@@ -48,6 +47,6 @@ async fn therapist_deletion_keeps_conversations(engine: Engine) {
     let world = World::new(engine).await;
     let (ops, pair) = (world.replica().await, world.new_pair());
     world.send(&ops, pair, Side::Therapist, "hello").await.unwrap();
-    ops.handle_account_deleted(pair.therapist.into(), Role::Therapist).await.unwrap();
+    ops.handle_account_deleted(deleted(Role::Therapist, pair.therapist.into())).await.unwrap();
     world.assert_complete(&ops, pair, ["hello".to_owned()]).await;
 }

@@ -4,9 +4,9 @@ use kernel::{Kind as ErrorKind, Role};
 use kit::engine::Engine;
 use proto::events::v1::event::Kind;
 
-use super::{World, context, draft, slot};
+use super::{World, context, deleted, draft, slot};
 use crate::model::{OwnSession, State, Status};
-use crate::policy::{AccountDeletionPermit, ClientPermit, Own};
+use crate::policy::{ClientPermit, Own};
 
 kit::on_each_engine!(client_deletion_frees_slots_and_erases_notes, therapist_deletion_keeps_sessions_of_clients,);
 
@@ -31,8 +31,8 @@ async fn client_deletion_frees_slots_and_erases_notes(engine: Engine) {
     world.set(permit, cancelled.session.id, Status::Cancelled).await.unwrap();
     let others = noted(&world, permit, 2200, Some(other)).await;
     for _ in 0..2 {
-        let permit = AccountDeletionPermit::of_ended(client.client().into(), Role::Client);
-        world.ops.handle_account_deleted(&context(), permit, world.ops.now()).await.unwrap();
+        let permit = deleted(Role::Client, client.client().into());
+        world.ops.handle_account_deleted(&context(), permit).await.unwrap();
     }
     let now = async |session| world.read(permit, session).await.unwrap();
     assert_eq!(shown(&now(&begun).await), (State::Booked(None), "", "private"));
@@ -57,8 +57,8 @@ async fn therapist_deletion_keeps_sessions_of_clients(engine: Engine) {
     let other = world.therapist();
     let others = noted(&world, other, 2100, None).await;
     for _ in 0..2 {
-        let permit = AccountDeletionPermit::of_ended(permit.therapist().into(), Role::Therapist);
-        world.ops.handle_account_deleted(&context(), permit, world.ops.now()).await.unwrap();
+        let permit = deleted(Role::Therapist, permit.therapist().into());
+        world.ops.handle_account_deleted(&context(), permit).await.unwrap();
     }
     let now = async |session| world.read(permit, session).await.unwrap();
     assert_eq!(shown(&now(&begun).await), (begun.session.state, "shared", ""));

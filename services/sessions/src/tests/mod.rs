@@ -4,7 +4,6 @@ mod account_deletion;
 mod lists;
 mod model;
 mod notes;
-mod peers;
 mod races;
 mod saga;
 
@@ -20,17 +19,18 @@ use jiff::tz::Offset;
 use kernel::{AppointmentId, ClientId, Error, LoginId, ManualClock, Person, Role, SessionId, TherapistId, Timestamp};
 use kernel::{Entropy, FreeText, UserId};
 use kit::engine::Engine;
-use kit::subscriber::{Deliveries, Reaction, Subscriber};
+use kit::peers::Peers;
+use kit::subscriber::{Deliveries, Reaction, Subscriber, account_ended};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proto::events::v1::Event;
+use subscriber::AccountDeletionPermit;
 
 use crate::model::{Booking, Change, Draft, NotesChange, OwnSession, Reservation, Reserved, Status};
 use crate::ops::Ops;
 use crate::policy::{self, ClientPermit, Own, Side, SlotPermit};
 use crate::slot::{Slot, SlotSpec};
-use crate::tests::peers::Peers;
 use crate::{Deps, SESSIONS, ops};
 
 /// Start of the clock in the year 2100, so that nothing that expires by it has expired by the engines' own clocks.
@@ -90,11 +90,8 @@ impl World {
         own(self.user().into())
     }
 
-    /// Creates a client whom therapists may book.
     fn client(&self) -> ClientPermit {
-        let client = self.user();
-        self.peers.relate(client);
-        client_permit(client.into())
+        client_permit(self.user().into())
     }
 
     fn appointments(&self, reaction: Reaction) {
@@ -166,6 +163,11 @@ fn context() -> Context {
 
 fn person(role: Role, user_id: UserId) -> Person {
     Person { user_id, role, login_id: LoginId::from_bytes([9; 16]) }
+}
+
+/// Returns the permit that the event of an account's end gives.
+fn deleted(role: Role, id: UserId) -> AccountDeletionPermit {
+    AccountDeletionPermit::from_proto(&account_ended(role, id), None).unwrap()
 }
 
 fn own(id: TherapistId) -> Own {

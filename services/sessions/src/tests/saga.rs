@@ -4,6 +4,7 @@ use kit::subscriber::Reaction;
 use kit::wait::until;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{SessionBooked, SessionWithdrawn};
+use proto::mapping::v1::record_contact_response::Outcome;
 
 use super::{World, at, context, reason, slot};
 use crate::model::{Change, Reserved, SlotLookup, SlotSelector, State, Status};
@@ -47,9 +48,11 @@ async fn session_for_client_is_booked_and_published(engine: Engine) {
         unasked: true,
     };
     assert_eq!(kinds(&world), [Kind::SessionBooked(expected)]);
-    let stranger = super::client_permit(world.user().into());
+    let stranger = world.client();
+    world.peers.state().contact = Outcome::NoSuchPeer;
     let refused = world.add(permit, slot(1500, 30), Some(stranger)).await.unwrap_err();
     assert_eq!((refused.kind(), refused.message()), (ErrorKind::NotFound, "there is no such client"));
+    assert_eq!(world.peers.state().contacts.last(), Some(&stranger.client().to_string()));
     assert_eq!(world.all(permit).await.len(), 1, "nothing is left of what was refused");
 }
 
@@ -75,7 +78,7 @@ async fn reservation_is_idempotent_per_appointment(engine: Engine) {
     assert_eq!(world.reserve(&other, client, world.appointment()).await, Reserved::Moved);
     let other = world.read(permit, &other).await.unwrap();
     let ended = world.client();
-    world.peers.destroy(ended.client().into());
+    world.peers.end(ended.client().into());
     assert_eq!(world.reserve(&other, ended, world.appointment()).await, Reserved::ClientEnded);
     world.set(permit, other.session.id, Status::Cancelled).await.unwrap();
     assert_eq!(world.reserve(&other, client, world.appointment()).await, Reserved::Gone);

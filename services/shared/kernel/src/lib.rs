@@ -24,6 +24,6 @@ pub use free_text::FreeText;
 pub use id::{AppointmentId, ClientId, EventId, LoginId, ParseIdError, SessionId, TherapistId, UserId};
 pub use jiff::Timestamp;
 pub use page::{Page, PageSize};
-pub use principal::{Person, Role};
+pub use principal::{Party, Person, Role};
 pub use text::{Email, PersonName, Pincode, TextError, clean_text, fold};
 pub use version::Version;

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{LoginId, UserId};
+use crate::{ClientId, LoginId, TherapistId, UserId};
 
 /// The two kinds of people who have accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +37,35 @@ impl FromStr for Role {
             "CLIENT" => Ok(Self::Client),
             "THERAPIST" => Ok(Self::Therapist),
             _ => Err(()),
+        }
+    }
+}
+
+/// A person with the role in the type of the id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Party {
+    /// A person in therapy.
+    Client(ClientId),
+    /// A therapist.
+    Therapist(TherapistId),
+}
+
+impl Party {
+    /// The party of an account in its role.
+    #[must_use]
+    pub fn of(role: Role, id: UserId) -> Self {
+        match role {
+            Role::Client => Self::Client(id.into()),
+            Role::Therapist => Self::Therapist(id.into()),
+        }
+    }
+
+    /// Returns the id of the account.
+    #[must_use]
+    pub fn id(self) -> UserId {
+        match self {
+            Self::Client(id) => id.into(),
+            Self::Therapist(id) => id.into(),
         }
     }
 }
