@@ -10,12 +10,12 @@ use clap::Parser;
 use gateway::{FrontServer, ServerSetup, UpstreamAddress};
 use ipnet::IpNet;
 use kernel::BoxError;
+use proto::registry::FRONT;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use transport::listener;
 
-const NAME: &str = "gateway";
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 const TASKS_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -66,7 +66,7 @@ async fn main() -> ExitCode {
 
 #[allow(clippy::print_stderr, reason = "a process that can't start says why where its operator looks")]
 fn report_error(error: &(dyn std::error::Error + 'static)) {
-    eprintln!("{NAME}: {error}");
+    eprintln!("{FRONT}: {error}");
     let mut source = error.source();
     while let Some(cause) = source {
         eprintln!("  because: {cause}");
@@ -76,7 +76,7 @@ fn report_error(error: &(dyn std::error::Error + 'static)) {
 
 async fn run(cli: Cli) -> Result<(), BoxError> {
     let hosts = cli.front.hosts_at(cli.listen)?;
-    let telemetry = telemetry::init(NAME, &cli.telemetry)?;
+    let telemetry = telemetry::init(FRONT, &cli.telemetry)?;
     let platform = Platform::system();
     let tokens = Workload::from_files(&cli.workload, &platform).await?.tokens;
     let stop = CancellationToken::new();

@@ -4,6 +4,7 @@ use chassis::identity::WorkloadTokens;
 use front_settings::Hosts;
 use ipnet::IpNet;
 use kernel::BoxError;
+use proto::registry::FRONT;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use transport::TrustedProxies;
@@ -14,9 +15,6 @@ use crate::config::{Config, UpstreamAddress};
 use crate::front::Front;
 use crate::shared::Setup;
 use crate::upstream::Upstream;
-
-/// Name of the front's threads.
-const NAME: &str = "gateway";
 
 /// Settings of a front that serves the RPCs of the mesh.
 #[derive(Debug)]
@@ -54,7 +52,7 @@ impl FrontServer {
     /// If an address is malformed, a service has none, or a thread can't be started.
     pub fn new(setup: ServerSetup) -> Result<Self, BoxError> {
         let ServerSetup { upstreams, tokens, trusted_proxies, hosts, config, connections, stop } = setup;
-        let pool = WorkerPool::start(NAME)?;
+        let pool = WorkerPool::start(FRONT)?;
         let admission = Admission::new(&config);
         let workers = pool.workers(|| {
             let upstreams = upstreams.iter().map(|UpstreamAddress { name, address }| {

@@ -109,7 +109,7 @@ pub struct Rpc {
 
 include!(concat!(env!("OUT_DIR"), "/rpcs.rs"));
 
-// What must not be printed isn't, wherever a message is: `debug_redact` in the protos says what.
+// `Debug` of messages with a field that must not be printed, by `debug_redact` in the protos.
 include!(concat!(env!("OUT_DIR"), "/redacted.rs"));
 
 impl Rpc {

@@ -1,4 +1,4 @@
-//! Registry of the services: their names, default ports and default addresses.
+//! Registry of the services: their names, default ports and default addresses. Also the name of the front.
 
 /// A service of the mesh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +10,9 @@ pub struct ServiceEntry {
     /// Default address, on the loopback interface.
     pub address: &'static str,
 }
+
+/// Name of the front: its container and its workload, the only one that is no service.
+pub const FRONT: &str = "gateway";
 
 macro_rules! services {
     ($($constant:ident: $name:literal, $port:literal;)*) => {

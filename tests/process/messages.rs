@@ -23,6 +23,8 @@ const SENDERS: usize = EACH * EACH * 2 * TASKS;
 /// Numbers of acknowledgements at which the mesh is killed.
 const KILLS: [usize; 2] = [MESSAGES / 3, 2 * MESSAGES / 3];
 const PAUSE: Duration = Duration::from_millis(20);
+/// Timeout of sending all messages.
+const SENDING_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A task that sends messages from one person to another.
 struct Sender {
@@ -97,15 +99,18 @@ async fn acknowledged_messages_survive_kills_once_in_order() {
         let sender = Sender { from: from.clone(), to: to.id.clone(), number };
         senders.spawn(sender.run(url.clone(), Arc::clone(&acknowledged)));
     }
-    for kill in KILLS {
-        while acknowledged.load(Ordering::Relaxed) < kill {
-            tokio::time::sleep(PAUSE).await;
+    let sending = async {
+        for kill in KILLS {
+            while acknowledged.load(Ordering::Relaxed) < kill {
+                tokio::time::sleep(PAUSE).await;
+            }
+            mesh.kill();
+            mesh = Process::start(data.path());
+            tell.send_replace(mesh.url.clone());
         }
-        mesh.kill();
-        mesh = Process::start(data.path());
-        tell.send_replace(mesh.url.clone());
-    }
-    let told = senders.join_all().await.concat();
+        (mesh, senders.join_all().await.concat())
+    };
+    let (mesh, told) = tokio::time::timeout(SENDING_TIMEOUT, sending).await.expect("every message is acknowledged");
     assert_eq!(told.len(), MESSAGES / SENDERS * SENDERS);
 
     let told: HashMap<&str, &Value> = told.iter().map(|it| (it["messageId"].as_str().unwrap(), it)).collect();

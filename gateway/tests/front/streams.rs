@@ -92,7 +92,8 @@ async fn disconnect_from_silent_stream_cancels_call() {
     let events = env.get("/front/watch").send().await.unwrap();
     assert_eq!(events.status(), 200);
     drop(events);
-    assert!(ended.recv().await.is_none());
+    let ended = tokio::time::timeout(kit::wait::TIMEOUT, ended.recv()).await;
+    assert!(ended.expect("the call is cancelled in time").is_none());
 }
 
 #[tokio::test]

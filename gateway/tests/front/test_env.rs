@@ -94,7 +94,8 @@ impl TestEnv {
             let (workers, protocols) = (vec![Worker::here(front)], Protocols::Http1And2);
             listener::serve(listener, workers, protocols, &proxies, &settings.connections, stop).await
         });
-        Self { address, client: reqwest::Client::new(), _service: service, _stop: guard }
+        let client = reqwest::Client::builder().read_timeout(kit::wait::TIMEOUT).build().unwrap();
+        Self { address, client, _service: service, _stop: guard }
     }
 
     pub(crate) fn request(&self, method: &str, target: &str) -> reqwest::RequestBuilder {

@@ -368,7 +368,7 @@ local TOKENS = {
 -- Envoy's local replies to native calls, and those of the services for the same errors.
 local NATIVE = {
   ["8 local_rate_limited"] = { 8, "RESOURCE_EXHAUSTED", "too much was asked; wait and try again" },
-  -- What Envoy makes of 429 where the call came by gRPC-Web.
+  -- 429, as Envoy converts it for gRPC-Web.
   ["14 local_rate_limited"] = { 8, "RESOURCE_EXHAUSTED", "too much was asked; wait and try again" },
   ["2 content length too large"] = { 3, "MESSAGE_TOO_LARGE", "the message is larger than the service takes" },
   ["2 Payload Too Large"] = { 3, "MESSAGE_TOO_LARGE", "the message is larger than the service takes" },
@@ -376,7 +376,7 @@ local NATIVE = {
   ["14 the service can't answer right now; try again"] = { 14, "UNAVAILABLE", UNAVAILABLE[4] },
 }
 
--- What is refused before the filter that knows gRPC-Web is no call of gRPC to Envoy.
+-- Describes a refusal to a page: to Envoy, a call that is refused before its gRPC-Web filter is no gRPC call.
 local function describe_page(handle, front)
   local message = body_of(handle)
   set_body(handle, "", front["page"])
@@ -408,7 +408,7 @@ local function describe_own(handle, front)
   end
 end
 
--- How the transcoder begins its sentences about a field, and what is wrong with the field.
+-- Patterns of the transcoder's sentences about a field, and our descriptions of the fault.
 local FAULTS = {
   { '^Could not find field "([%w_]+)"', "is no parameter of this path", as_sent = true },
   { '^Encountered a non%-leaf field "([%w_]+)"', "is no parameter of this path", as_sent = true },

@@ -8,6 +8,7 @@ use chassis::identity::Issuer;
 use front_settings::Hosts;
 use gateway::{FrontServer, ServerSetup, UpstreamAddress};
 use kernel::BoxError;
+use proto::registry::FRONT;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +38,7 @@ impl RunningFront {
         });
         let front = FrontServer::new(ServerSetup {
             upstreams: upstreams.collect(),
-            tokens: issuer.workload("gateway").tokens,
+            tokens: issuer.workload(FRONT).tokens,
             trusted_proxies: config.server.identity().trusted_proxies.clone(),
             hosts,
             config: config.front.clone(),

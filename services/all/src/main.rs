@@ -19,8 +19,6 @@ use proto::registry;
 
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// The only workload that isn't a service.
-const FRONT: &str = "gateway";
 
 /// The therapy-journaling mesh in one process: all services, the REST front, and an embedded DynamoDB.
 ///
@@ -226,7 +224,7 @@ fn absolute(path: &Path) -> String {
 
 /// Returns the workloads that have a token: the services and the front.
 fn workloads() -> impl Iterator<Item = &'static str> {
-    registry::NAMES.into_iter().chain([FRONT])
+    registry::NAMES.into_iter().chain([registry::FRONT])
 }
 
 fn write_workload_keys(dir: &Path, days: u32) -> Result<(), BoxError> {

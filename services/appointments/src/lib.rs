@@ -79,7 +79,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
 fn ops(deps: Deps) -> Result<Ops, BoxError> {
     let Deps { dynamodb, secrets, mapping, sessions, events: _, platform } = deps;
     let table = dynamodb.table(&APPOINTMENTS);
-    let subscribers = vec![Subscriber { name: "sessions", upstream: sessions.clone() }];
+    let subscribers = vec![Subscriber { name: proto::registry::SESSIONS.name, upstream: sessions.clone() }];
     Ok(Ops {
         store: Store::new(table.clone()),
         tokens: PageTokens::new(&secrets, "appointments/page-tokens", Arc::clone(&platform.entropy))?,

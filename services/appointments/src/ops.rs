@@ -1,5 +1,5 @@
-//! Use cases of people. The modules `saga`, `ended` and `withdrawn` handle the events of sessions, deleted accounts and
-//! ended relations.
+//! Use cases of people. The modules `saga`, `account_deletion` and `withdrawn` handle the events of sessions, deleted
+//! accounts and ended relations.
 
 use chassis::{Context, KeyedMutex, Platform};
 use dynamo::{Claim, Idempotency, PageTokens};

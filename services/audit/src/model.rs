@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kernel::{Entropy, TherapistId, Timestamp};
+use kernel::{Entropy, TherapistId, Timestamp, uuid_v7};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 use uuid::Uuid;
@@ -17,8 +17,7 @@ pub struct AccessId(Uuid);
 impl AccessId {
     /// Generates the id of a record created now.
     pub(crate) fn generate(now: Timestamp, entropy: &dyn Entropy) -> Self {
-        let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
-        Self(uuid::Builder::from_unix_timestamp_millis(millis, &entropy.array()).into_uuid())
+        Self(uuid_v7(now, entropy))
     }
 
     pub(crate) fn parse(text: &str) -> Option<Self> {

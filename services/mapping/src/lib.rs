@@ -88,7 +88,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
 fn ops(deps: Deps) -> Result<Ops, BoxError> {
     let Deps { dynamodb, secrets, auth, clients, therapists, appointments, events: _, platform } = deps;
     let table = dynamodb.table(&MAPPINGS);
-    let subscribers = vec![Subscriber { name: "appointments", upstream: appointments }];
+    let subscribers = vec![Subscriber { name: proto::registry::APPOINTMENTS.name, upstream: appointments }];
     let invitations = Invitations {
         store: invitations::Store::new(table.clone(), Arc::clone(&platform.entropy)),
         accounts: Accounts::new(auth.clone()),

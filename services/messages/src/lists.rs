@@ -1,11 +1,11 @@
 //! Lists the messages of a conversation and the conversations of a person, newest first.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use chassis::Context;
 use dynamo::{Item, PageRequest};
 use kernel::{Error, Page, Result, UserId};
+use retry::Policy;
 
 use crate::model::{Message, Pair, Position, Side, Wanted};
 use crate::ops::Ops;
@@ -60,8 +60,8 @@ impl Ops {
     async fn rows(&self, permit: Member, wanted: &Wanted) -> Result<Option<Page<Row>>> {
         let caller = permit.pair().of(permit.side());
         let Wanted { size, token } = wanted;
-        for attempt in 0..MAX_READS {
-            tokio::time::sleep(Duration::from_millis(5) * attempt).await;
+        let mut reads = Policy::OPTIMISTIC.with_attempts(MAX_READS).start(&*self.platform.entropy);
+        while reads.next().await {
             let request = PageRequest { caller: caller.as_bytes(), token, size: *size, filters: &[] };
             let page = self.tokens.page(self.store.history(permit), request).await?;
             let rows = page.items.into_iter().map(Item::parse).collect::<Result<Vec<Row>>>()?;

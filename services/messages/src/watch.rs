@@ -8,6 +8,7 @@ use std::time::Duration;
 use chassis::Context;
 use kernel::{Clock, Error, Person, Result, Timestamp};
 use peers::Logins;
+use retry::Policy;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
 
@@ -118,8 +119,8 @@ impl Watching {
     /// later message of it without an earlier one.
     async fn read(&mut self) -> Result<()> {
         let Self { ops, permit, .. } = self;
-        for attempt in 0..MAX_READS {
-            tokio::time::sleep(Duration::from_millis(5) * attempt).await;
+        let mut reads = Policy::OPTIMISTIC.with_attempts(MAX_READS).start(&*ops.platform.entropy);
+        while reads.next().await {
             let rows = ops.store.since(*permit, self.position).limit(PAGE).page().await?;
             let rows = rows.parse::<Row>()?;
             if rows.is_empty() {

@@ -89,7 +89,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
 fn ops(deps: Deps) -> Result<Ops, BoxError> {
     let Deps { dynamodb, secrets, vault, keyring, mapping, appointments, events: _, platform } = deps;
     let table = dynamodb.table(&SESSIONS);
-    let subscribers = vec![Subscriber { name: "appointments", upstream: appointments }];
+    let subscribers = vec![Subscriber { name: proto::registry::APPOINTMENTS.name, upstream: appointments }];
     Ok(Ops {
         store: Store::new(table.clone()),
         tokens: PageTokens::new(&secrets, "sessions/page-tokens", Arc::clone(&platform.entropy))?,

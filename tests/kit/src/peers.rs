@@ -34,7 +34,7 @@ pub struct Peers {
     task: JoinHandle<()>,
 }
 
-/// What the fakes answer, and the calls that they got.
+/// Answers of the fakes, and the calls that they got.
 #[derive(Debug)]
 pub struct State {
     /// People whose account has ended: they have no key and no name.

@@ -252,7 +252,7 @@ impl SubscriberService for Shared {
     }
 }
 
-/// Returns an unavailability error with a code that the client does not retry.
+/// Returns the error of a service that sheds load.
 fn unavailable() -> Status {
     Status::new(Code::ResourceExhausted, "the test says so")
 }

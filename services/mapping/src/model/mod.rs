@@ -4,7 +4,7 @@ mod invitation;
 
 use std::time::Duration;
 
-use kernel::{ClientId, Clock, Entropy, PageSize, TherapistId, Timestamp};
+use kernel::{ClientId, Clock, Entropy, PageSize, TherapistId, Timestamp, uuid_v7};
 use outbox::Mark;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{Event, RelationEnded};
@@ -41,8 +41,7 @@ pub(crate) struct GrantId(uuid::Uuid);
 
 impl GrantId {
     pub(crate) fn generate(clock: &dyn Clock, entropy: &dyn Entropy) -> Self {
-        let millis = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
-        Self(uuid::Builder::from_unix_timestamp_millis(millis, &entropy.array()).into_uuid())
+        Self(uuid_v7(clock.now(), entropy))
     }
 }
 

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Clock, Entropy, TextError};
+use crate::{Clock, Entropy, TextError, Timestamp};
 
 /// Error of a text that is not an id of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +24,10 @@ impl From<ParseIdError> for TextError {
     }
 }
 
-fn uuid_v7(clock: &dyn Clock, entropy: &dyn Entropy) -> Uuid {
-    let millis = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
+/// Generates a UUIDv7 (RFC 9562): ids sort by the time at which they were made.
+#[must_use]
+pub fn uuid_v7(now: Timestamp, entropy: &dyn Entropy) -> Uuid {
+    let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
     uuid::Builder::from_unix_timestamp_millis(millis, &entropy.array()).into_uuid()
 }
 
@@ -46,7 +48,7 @@ macro_rules! id {
             /// A new id (UUIDv7, RFC 9562), so that ids sort by when they were made.
             #[must_use]
             pub fn generate(clock: &dyn Clock, entropy: &dyn Entropy) -> Self {
-                Self(uuid_v7(clock, entropy))
+                Self(uuid_v7(clock.now(), entropy))
             }
 
             /// The id as its 16 bytes.

@@ -21,7 +21,7 @@ pub use date_time::OffsetDateTime;
 pub use entropy::Entropy;
 pub use error::{BoxError, Error, Kind, Result, Violation, Violations, zip_violations};
 pub use free_text::FreeText;
-pub use id::{AppointmentId, ClientId, EventId, LoginId, ParseIdError, SessionId, TherapistId, UserId};
+pub use id::{AppointmentId, ClientId, EventId, LoginId, ParseIdError, SessionId, TherapistId, UserId, uuid_v7};
 pub use jiff::Timestamp;
 pub use page::{Page, PageSize};
 pub use principal::{Party, Person, Role};

@@ -13,7 +13,7 @@ mod workload;
 pub use keys::{KeySet, Keys, KeysRefresher};
 pub use person::{ACCESS_TOKEN_TYPE, AccessClaims, AccessTokens, Verified};
 pub(crate) use person::{expired, invalid};
-pub(crate) use stage::{FRONT, IdentityStage};
+pub(crate) use stage::IdentityStage;
 pub use workload::{Issuer, Workload, WorkloadConfig, WorkloadTokens, WorkloadVerifier};
 
 use ipnet::IpNet;

@@ -3,6 +3,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use http::HeaderMap;
 use kernel::{Error, Kind, Person, Role};
 use proto::Rpc;
+use proto::registry::FRONT;
 use telemetry::layer::CallerSlot;
 use transport::TrustedProxies;
 
@@ -12,9 +13,6 @@ use crate::caller::Caller;
 use crate::context::{AUTHORIZATION, ClientAddress, TokenTimes, WORKLOAD_TOKEN};
 use crate::stage::{Inner, Request, Response, Stage, forward};
 use crate::status::to_status;
-
-/// Name of the service that is trusted to tell the client's address.
-pub(crate) const FRONT: &str = "gateway";
 
 /// Determines the caller and the client's address.
 #[derive(Debug, Clone)]
@@ -82,6 +80,7 @@ impl IdentityStage {
     /// Returns the address of the client, as far as the peer is trusted to tell it.
     fn source(&self, request: &Request, workload: Option<&str>) -> IpAddr {
         let peer = request.extensions().get::<SocketAddr>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), SocketAddr::ip);
+        // The front alone is trusted to tell the client's address.
         if workload == Some(FRONT) {
             self.trusted_proxies.origin_behind(peer, request.headers())
         } else {

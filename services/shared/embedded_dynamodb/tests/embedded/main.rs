@@ -7,10 +7,13 @@ mod unauthorized;
 
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use embedded_dynamodb::{StartError, Storage};
 
 use crate::support::{address, blocking, call, create_table, in_directory, signed, start};
+
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn directory_content_survives_restart() {
@@ -121,11 +124,14 @@ async fn stop_times_out_on_unfinished_request() {
 async fn dropped_engine_releases_directory() {
     let directory = tempfile::tempdir().unwrap();
     drop(start(in_directory(&directory), 0).await.unwrap());
-    loop {
-        match start(in_directory(&directory), 0).await {
-            Ok(engine) => break engine.stop().await.unwrap(),
-            Err(StartError::InUse(_)) => tokio::task::yield_now().await,
-            Err(error) => panic!("{error}"),
+    let restart = async {
+        loop {
+            match start(in_directory(&directory), 0).await {
+                Ok(engine) => break engine.stop().await.unwrap(),
+                Err(StartError::InUse(_)) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error}"),
+            }
         }
-    }
+    };
+    tokio::time::timeout(RELEASE_TIMEOUT, restart).await.expect("the directory is released in time");
 }
