@@ -280,9 +280,7 @@ impl Ops {
 
     /// Returns the appointment that an earlier request with the same idempotency key created.
     async fn replayed(&self, asking: RequestPermit, claim: Option<&Claim>) -> Result<Option<Appointment>> {
-        let Some(claim) = claim else { return Ok(None) };
-        let Some(id) = claim.replayed().await? else { return Ok(None) };
-        let id = id.parse().map_err(|_| Error::internal("a record names no appointment"))?;
+        let Some(id) = Idempotency::replayed(claim).await? else { return Ok(None) };
         self.get(asking.permit(), id).await.map(Some)
     }
 }

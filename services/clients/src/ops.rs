@@ -77,8 +77,8 @@ impl Ops {
     }
 
     /// Returns the profile that an earlier attempt of this idempotent request has created, if any.
-    pub(crate) async fn replayed(&self, permit: Own, claim: &Claim) -> Result<Option<Client>> {
-        match claim.replayed().await? {
+    pub(crate) async fn replayed(&self, permit: Own, claim: Option<&Claim>) -> Result<Option<Client>> {
+        match Idempotency::replayed::<ClientId>(claim).await? {
             Some(_) => self.existing(permit.read()).await.map(Some),
             None => Ok(None),
         }

@@ -50,9 +50,7 @@ impl Ops {
         permit: Own,
         claim: Option<&Claim>,
     ) -> Result<Option<OwnSession>> {
-        let Some(claim) = claim else { return Ok(None) };
-        let Some(id) = claim.replayed().await? else { return Ok(None) };
-        let id = id.parse().map_err(|_| Error::internal("a record names no session"))?;
+        let Some(id) = Idempotency::replayed(claim).await? else { return Ok(None) };
         self.own(context, permit, id).await.map(Some)
     }
 

@@ -43,8 +43,8 @@ impl Ops {
     }
 
     /// Returns the profile that an earlier attempt of this idempotent request has created, if any.
-    pub(crate) async fn replayed(&self, permit: Own, claim: &Claim) -> Result<Option<Therapist>> {
-        match claim.replayed().await? {
+    pub(crate) async fn replayed(&self, permit: Own, claim: Option<&Claim>) -> Result<Option<Therapist>> {
+        match Idempotency::replayed::<TherapistId>(claim).await? {
             Some(_) => self.get(permit.browse(), permit.id()).await.map(Some),
             None => Ok(None),
         }
