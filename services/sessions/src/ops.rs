@@ -43,7 +43,8 @@ impl Ops {
     /// Returns the session that the same request created before, in its current state.
     ///
     /// # Errors
-    /// ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`); NOT_FOUND when it was removed since.
+    /// ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`); UNAUTHENTICATED when the therapist's account has ended; NOT_FOUND
+    /// when the session was removed since.
     pub(crate) async fn replayed(
         &self,
         context: &Context,
@@ -51,6 +52,7 @@ impl Ops {
         claim: Option<&Claim>,
     ) -> Result<Option<OwnSession>> {
         let Some(id) = Idempotency::replayed(claim).await? else { return Ok(None) };
+        self.own_keys(context, permit, None).await?;
         self.own(context, permit, id).await.map(Some)
     }
 
