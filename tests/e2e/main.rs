@@ -24,6 +24,7 @@ mod messages;
 mod migration;
 mod profiles;
 mod related;
+mod repeats;
 mod sessions;
 mod shared_mesh;
 mod story;

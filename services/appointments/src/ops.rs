@@ -278,11 +278,16 @@ impl Ops {
         is_pending.then(|| Mark::new(&*self.platform.clock, &*self.platform.entropy))
     }
 
-    /// Returns the appointment that an earlier request with the same idempotency key created.
+    /// Returns the appointment that an earlier request with the same idempotency key created, in its current state.
+    ///
+    /// # Errors
+    /// ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`); UNAUTHENTICATED when the client's account has ended; NOT_FOUND when
+    /// the appointment was removed since.
     async fn replayed(&self, asking: RequestPermit, claim: Option<&Claim>) -> Result<Option<Appointment>> {
-        let Some(claim) = claim else { return Ok(None) };
-        let Some(id) = claim.replayed().await? else { return Ok(None) };
-        let id = id.parse().map_err(|_| Error::internal("a record names no appointment"))?;
+        let Some(id) = Idempotency::replayed(claim).await? else { return Ok(None) };
+        if self.store.is_ended(asking).await? {
+            return Err(Error::account_ended());
+        }
         self.get(asking.permit(), id).await.map(Some)
     }
 }

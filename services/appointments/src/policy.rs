@@ -65,6 +65,10 @@ impl Own {
 }
 
 impl RequestPermit {
+    pub(crate) const fn client(self) -> ClientId {
+        self.0
+    }
+
     /// Returns the pair of the client and this therapist.
     pub(crate) const fn pair_with(self, therapist: TherapistId) -> Pair {
         Pair { client: self.0, therapist }

@@ -388,6 +388,11 @@ impl Store {
         self.0.put_new(&ended_key(permit.id()), &EndedAccount { ended_at: now }).await.map(drop)
     }
 
+    /// Returns whether the client's account is deleted.
+    pub(crate) async fn is_ended(&self, permit: RequestPermit) -> Result<bool> {
+        Ok(self.0.get_item(&ended_key(permit.client().into()), Read::Consistent).await?.is_some())
+    }
+
     /// Returns the sessions of the client's pending requests to this therapist that have not expired, up to a limit.
     pub(crate) async fn waiting(
         &self,

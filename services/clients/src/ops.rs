@@ -77,9 +77,9 @@ impl Ops {
     }
 
     /// Returns the profile that an earlier attempt of this idempotent request has created, if any.
-    pub(crate) async fn replayed(&self, permit: Own, claim: &Claim) -> Result<Option<Client>> {
-        match claim.replayed().await? {
-            Some(_) => self.existing(permit.read()).await.map(Some),
+    pub(crate) async fn replayed(&self, permit: Own, claim: Option<&Claim>) -> Result<Option<Client>> {
+        match Idempotency::replayed::<ClientId>(claim).await? {
+            Some(_) => self.created(permit).await.map(Some),
             None => Ok(None),
         }
     }
@@ -88,7 +88,7 @@ impl Ops {
         let client = Client { id: permit.id(), profile: profile.clone(), version: Version::FIRST };
         match self.store.add(permit, profile, claim.as_ref()).await? {
             Added::Done => Ok(client),
-            Added::Replayed => self.existing(permit.read()).await,
+            Added::Replayed => self.created(permit).await,
             Added::Exists => Err(profile_exists()),
             Added::Ended => Err(Error::account_ended()),
         }
@@ -114,6 +114,10 @@ impl Ops {
         let deletion_write = |client: Client| (client.version, Some(self.store.drop_address(permit, &client)));
         let precondition = self.logins.must_be_open_and_recent(context, self.platform.clock.now());
         self.account_deletions.end(context, permit.id().into(), precondition, deletion_write).await
+    }
+
+    async fn created(&self, permit: Own) -> Result<Client> {
+        self.store.read(permit.read()).await?.own()?.ok_or_else(no_such_client)
     }
 
     async fn existing(&self, permit: Read) -> Result<Client> {

@@ -331,8 +331,10 @@ impl Ops {
     }
 
     async fn replayed(&self, permit: Act, claim: IdempotencyClaim<'_>) -> Result<Option<Relation>> {
-        let Some(claim) = claim else { return Ok(None) };
-        if claim.replayed().await?.is_some() { self.stored(permit).await.map(Some) } else { Ok(None) }
+        match Idempotency::replayed::<TherapistId>(claim).await? {
+            Some(_) => self.stored(permit).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn stored(&self, permit: Act) -> Result<Relation> {

@@ -43,8 +43,8 @@ pub(crate) struct Read {
 impl Ops {
     /// Sends a message. `claim` is the request's idempotency key, if any, with the claim on it.
     ///
-    /// Costs one read by mapping, for the contact of the two, and one write. The conversation is read only when this
-    /// process has not written to it for a while.
+    /// Costs one read by mapping, for the contact of the two, and one write; with a key, a read of its record before.
+    /// The conversation is read only when this process has not written to it for a while.
     pub(crate) async fn send(
         &self,
         context: &Context,
@@ -52,6 +52,9 @@ impl Ops {
         text: Text,
         claim: Option<(String, Claim)>,
     ) -> Result<Message> {
+        if let Some(id) = Idempotency::replayed(claim.as_ref().map(|(_, claim)| claim)).await? {
+            return self.sent(context, permit, id).await;
+        }
         let contact = self.contacts.record(context, permit.peer(), Channel::Message).await?;
         contact.ok_or_else(no_receiver)?;
         let Some(key) = self.key(context, permit).await? else {
@@ -60,14 +63,23 @@ impl Ops {
                 Side::Therapist => no_receiver(),
             });
         };
-        let job = Job { permit, text: text.clone(), key: key.clone(), claim, deadline: context.deadline };
+        let job = Job { permit, text: text.clone(), key, claim, deadline: context.deadline };
         match self.writers.append(job).await? {
             Stored::New(id) => Ok(Message { id, sender: permit.side(), text }),
-            Stored::Before(id) => {
-                let row = self.store.row(permit, id).await?.ok_or_else(no_message)?;
-                self.store.open(permit, &key, row)
-            }
+            Stored::Before(id) => self.sent(context, permit, id).await,
         }
+    }
+
+    /// Returns the message that the same request created before.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED when the sender's account has ended; NOT_FOUND when the conversation was removed since.
+    async fn sent(&self, context: &Context, permit: Member, id: MessageId) -> Result<Message> {
+        // The data key of an ended account is destroyed.
+        self.keyring.key(context, permit.own()).await?.ok_or_else(Error::account_ended)?;
+        let key = self.key(context, permit).await?.ok_or_else(no_message)?;
+        let row = self.store.row(permit, id).await?.ok_or_else(no_message)?;
+        self.store.open(permit, &key, row)
     }
 
     /// Marks the messages up to this one as read by the caller.

@@ -33,6 +33,11 @@ impl Member {
         self.side
     }
 
+    /// Returns the caller's id.
+    pub(crate) fn own(self) -> UserId {
+        self.pair.of(self.side)
+    }
+
     pub(crate) fn peer(self) -> UserId {
         self.pair.of(self.side.other())
     }

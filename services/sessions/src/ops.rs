@@ -43,16 +43,16 @@ impl Ops {
     /// Returns the session that the same request created before, in its current state.
     ///
     /// # Errors
-    /// ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`); NOT_FOUND when it was removed since.
+    /// ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`); UNAUTHENTICATED when the therapist's account has ended; NOT_FOUND
+    /// when the session was removed since.
     pub(crate) async fn replayed(
         &self,
         context: &Context,
         permit: Own,
         claim: Option<&Claim>,
     ) -> Result<Option<OwnSession>> {
-        let Some(claim) = claim else { return Ok(None) };
-        let Some(id) = claim.replayed().await? else { return Ok(None) };
-        let id = id.parse().map_err(|_| Error::internal("a record names no session"))?;
+        let Some(id) = Idempotency::replayed(claim).await? else { return Ok(None) };
+        self.own_keys(context, permit, None).await?;
         self.own(context, permit, id).await.map(Some)
     }
 

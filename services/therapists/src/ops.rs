@@ -43,18 +43,22 @@ impl Ops {
     }
 
     /// Returns the profile that an earlier attempt of this idempotent request has created, if any.
-    pub(crate) async fn replayed(&self, permit: Own, claim: &Claim) -> Result<Option<Therapist>> {
-        match claim.replayed().await? {
-            Some(_) => self.get(permit.browse(), permit.id()).await.map(Some),
+    pub(crate) async fn replayed(&self, permit: Own, claim: Option<&Claim>) -> Result<Option<Therapist>> {
+        match Idempotency::replayed::<TherapistId>(claim).await? {
+            Some(_) => self.created(permit).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    async fn created(&self, permit: Own) -> Result<Therapist> {
+        self.store.read(permit.browse(), permit.id()).await?.own()?.ok_or_else(no_such_therapist)
     }
 
     pub(crate) async fn create(&self, permit: Own, profile: Profile, claim: Option<Claim>) -> Result<Therapist> {
         let therapist = Therapist { id: permit.id(), profile: profile.clone(), version: Version::FIRST };
         match self.store.add(permit, profile, claim.as_ref()).await? {
             Added::Done => Ok(therapist),
-            Added::Replayed => self.get(permit.browse(), permit.id()).await,
+            Added::Replayed => self.created(permit).await,
             Added::Exists => Err(profile_exists()),
             Added::Ended => Err(Error::account_ended()),
         }

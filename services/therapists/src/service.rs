@@ -42,8 +42,8 @@ impl Therapists {
         let body = request.encode_to_vec();
         let key = context.idempotency_key.as_deref();
         let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
-        if let Ok(Some(claim)) = &claim
-            && let Some(made) = self.0.replayed(permit, claim).await?
+        if let Ok(claim) = &claim
+            && let Some(made) = self.0.replayed(permit, claim.as_ref()).await?
         {
             return Ok(made);
         }

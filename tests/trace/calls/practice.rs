@@ -181,6 +181,12 @@ const REVOKE: &[&str] = &[
 
 type Costs = &'static [&'static str];
 
+fn wish(therapist: &Someone, offered: &Value) -> Value {
+    json!({
+        "therapistId": therapist.id, "sessionId": offered["sessionId"], "appointmentDate": offered["sessionDate"],
+    })
+}
+
 async fn ask(
     recorder: &mut Recorder<'_>,
     client: &Someone,
@@ -190,8 +196,7 @@ async fn ask(
 ) -> (Value, Value) {
     let offered =
         recorder.watched.mesh.ask(Method::POST, "/sessions", Some(therapist), Some(on(day))).await.expect(201);
-    let wish = json!({"therapistId": therapist.id, "sessionId": offered["sessionId"],
-        "appointmentDate": offered["sessionDate"]});
+    let wish = wish(therapist, &offered);
     let request = recorder.request(Method::POST, "/appointments", Some(client), Some(&wish));
     let made = recorder.row("CreateAppointment", request, calls).await;
     (offered, made)
@@ -237,6 +242,25 @@ async fn appointments(recorder: &mut Recorder<'_>, client: &Someone, therapist: 
         &["GetItem Appointments", "TransactWriteItems Appointments"],
     )
     .await;
+
+    let offered = recorder.watched.mesh.ask(Method::POST, "/sessions", Some(therapist), Some(on(25))).await.expect(201);
+    let wish = wish(therapist, &offered);
+    let keyed =
+        || recorder.request(Method::POST, "/appointments", Some(client), Some(&wish)).header("idempotency-key", "k");
+    let (once, again) = (keyed(), keyed());
+    // The record, and as without a key.
+    let calls = &[
+        "GetItem Appointments",
+        "GetItem Sessions",
+        "Query Appointments",
+        "BatchGetItem Mappings",
+        "TransactWriteItems Appointments",
+        "GetItem Sessions",
+    ];
+    recorder.row("CreateAppointment with a key", once, calls).await;
+    // The record, whether the account has ended, and the appointment.
+    let calls = &["GetItem Appointments", "GetItem Appointments", "GetItem Appointments"];
+    recorder.row("CreateAppointment with a key, again", again, calls).await;
 }
 
 async fn endings(recorder: &mut Recorder<'_>, client: &Someone, therapist: &Someone) {
@@ -315,8 +339,9 @@ async fn messages(recorder: &mut Recorder<'_>, client: &Someone, therapist: &Som
         &["BatchGetItem Mappings", "GetItem Mappings", "TransactWriteItems Mappings", "TransactWriteItems Messages"];
     let last = send("SendMessage by the therapist, the first", therapist, client, None, calls).await;
     send("SendMessage by the therapist", therapist, client, None, SEND).await;
-    send("SendMessage with a key", client, therapist, Some("k"), SEND).await;
-    let calls = &["BatchGetItem Mappings", "TransactWriteItems Messages", "GetItem Messages", "GetItem Messages"];
+    let calls = &["GetItem Messages", "BatchGetItem Mappings", "TransactWriteItems Messages"];
+    send("SendMessage with a key", client, therapist, Some("k"), calls).await;
+    let calls = &["GetItem Messages", "GetItem Messages"];
     send("SendMessage with a key, again", client, therapist, Some("k"), calls).await;
 
     let path = format!("/messages/history?senderId={}&receiverId={}", client.id, therapist.id);

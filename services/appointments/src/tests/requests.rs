@@ -19,6 +19,7 @@ kit::on_each_engine!(
     concurrent_requests_respect_limits,
     second_request_for_session_is_refused_while_pending,
     repeated_key_returns_same_appointment,
+    repeated_key_returns_same_appointment_despite_changes,
     concurrent_repeats_return_one_appointment,
     deleted_account_blocks_requests,
 );
@@ -143,6 +144,26 @@ async fn repeated_key_returns_same_appointment(engine: Engine) {
     assert_eq!(reason(&ask("two", b"body").await), "REQUEST_PENDING");
     let accepted = world.therapist(asked.id, Action::Accept).await.unwrap();
     assert_eq!(ask("one", b"body").await.unwrap(), accepted, "as it is now, though the session is taken");
+}
+
+/// A repeated request is judged by nothing but the client's own account.
+async fn repeated_key_returns_same_appointment_despite_changes(engine: Engine) {
+    let world = World::new(engine).await;
+    let client = world.user();
+    let asking = policy::ask(person(Role::Client, client), "").unwrap();
+    let ask = async |key: &str, slot| {
+        let claim = world.ops.idempotency.claim_if_keyed(Some(key), client.as_bytes(), CREATE, b"body").unwrap();
+        world.ops.create(&context(), asking, world.request(slot), claim.as_ref()).await
+    };
+    let (one, other) = (world.slot(1), world.slot(2));
+    let (asked, cancelled) = (ask("one", one).await.unwrap(), ask("other", other).await.unwrap());
+    world.ops.cancel(as_client(&cancelled), cancelled.id).await.unwrap();
+    world.peers.state().contact = Contact::NoSuchPeer;
+    world.advance(HOUR * 3);
+    assert_eq!(ask("one", one).await.unwrap(), asked, "the relation and the session are over");
+    assert_eq!(reason(&ask("other", other).await), "NOT_FOUND");
+    world.ops.handle_account_deleted(&context(), deleted(Role::Client, client)).await.unwrap();
+    assert_eq!(reason(&ask("one", one).await), "ACCOUNT_ENDED");
 }
 
 async fn concurrent_repeats_return_one_appointment(engine: Engine) {

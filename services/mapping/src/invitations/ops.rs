@@ -1,9 +1,9 @@
 //! Use cases of invitations.
 
 use chassis::Context;
-use dynamo::Claim;
+use dynamo::{Claim, Idempotency};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use kernel::{Email, Error, Kind, Result, Timestamp};
+use kernel::{Email, Error, Kind, Result, TherapistId, Timestamp};
 use peers::Accounts;
 
 use super::store::Inviter;
@@ -31,9 +31,7 @@ impl Invitations {
         now: Timestamp,
         claim: Option<&Claim>,
     ) -> Result<()> {
-        if let Some(claim) = claim
-            && claim.replayed().await?.is_some()
-        {
+        if Idempotency::replayed::<TherapistId>(claim).await?.is_some() {
             return Ok(());
         }
         self.store.spend(permit, now).await?;

@@ -2,13 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use kernel::{Kind, ManualClock, Timestamp};
+use kernel::{Kind, ManualClock, Role, Timestamp};
 use kit::engine::Engine;
 use kit::fault::{Mode, Proxy};
 use kit::wait;
 use proto::mapping::v1::record_contact_response::Outcome;
 
-use super::{World, member, reason, side_of, text_of};
+use super::{World, deleted, member, reason, side_of, text_of};
 use crate::model::Side;
 use crate::writers::{Job, Writers};
 
@@ -21,6 +21,8 @@ kit::on_each_engine!(
     full_queue_refuses_messages,
     abandoned_send_stores_nothing,
     refused_contact_stores_nothing,
+    repeated_key_returns_same_message_despite_changes,
+    repeated_key_after_peers_end_finds_what_is_left,
 );
 
 fn texts(count: usize) -> impl Iterator<Item = String> {
@@ -74,10 +76,12 @@ async fn further_message_costs_one_write(engine: Engine) {
     let contacts = world.peers.state().contacts.len();
     world.send(&ops, pair, Side::Therapist, "second").await.unwrap();
     world.send_keyed(&ops, pair, Side::Client, "third", Some("key")).await.unwrap();
-    assert_eq!(proxy.take_calls(), ["TransactWriteItems", "TransactWriteItems"]);
+    // The record of a request with a key is read first.
+    assert_eq!(proxy.take_calls(), ["TransactWriteItems", "GetItem", "TransactWriteItems"]);
     assert_eq!(world.peers.state().contacts.len(), contacts + 2);
     let again = world.send_keyed(&ops, pair, Side::Client, "third", Some("key")).await.unwrap();
     assert_eq!((again.id.position().0, again.text.as_str()), (3, "third"));
+    assert_eq!(proxy.take_calls(), ["GetItem", "GetItem"]);
 }
 
 /// A replica whose clock is behind stores no message older than the one before.
@@ -188,4 +192,39 @@ async fn refused_contact_stores_nothing(engine: Engine) {
         assert_eq!(reason(&world.send(&ops, pair, side, "hello").await), expected);
     }
     assert!(world.history(&ops, pair, Side::Therapist, 50).await.is_empty());
+}
+
+/// A repeated request is judged by nothing but the sender's own account.
+async fn repeated_key_returns_same_message_despite_changes(engine: Engine) {
+    let world = World::new(engine).await;
+    for side in [Side::Client, Side::Therapist] {
+        let (ops, pair) = (world.replica().await, world.new_pair());
+        let send = async |text| world.send_keyed(&ops, pair, side, text, Some("k")).await;
+        world.peers.state().contact = Outcome::Recorded;
+        let sent = send("hello").await.unwrap();
+        let contacts = world.peers.state().contacts.len();
+        for outcome in [Outcome::NoSuchPeer, Outcome::CallerEnded] {
+            world.peers.state().contact = outcome;
+            assert_eq!(send("hello").await.unwrap(), sent, "{side:?}");
+        }
+        assert_eq!(reason(&send("hello?").await), "IDEMPOTENCY_KEY_REUSED");
+        assert_eq!(world.peers.state().contacts.len(), contacts, "a repeated request makes no contact");
+        world.peers.end(pair.of(side));
+        ops.keyring.forget(pair.of(side));
+        assert_eq!(reason(&send("hello").await), "ACCOUNT_ENDED", "{side:?}");
+    }
+}
+
+/// A client's conversations are removed with the account, and a therapist's stay.
+async fn repeated_key_after_peers_end_finds_what_is_left(engine: Engine) {
+    let world = World::new(engine).await;
+    for (side, role, expected) in [(Side::Client, Role::Therapist, ""), (Side::Therapist, Role::Client, "NOT_FOUND")] {
+        let (ops, pair) = (world.replica().await, world.new_pair());
+        let send = async || world.send_keyed(&ops, pair, side, "hello", Some("k")).await;
+        send().await.unwrap();
+        let peer = pair.of(side.other());
+        world.peers.end(peer);
+        ops.handle_account_deleted(deleted(role, peer)).await.unwrap();
+        assert_eq!(reason(&send().await), expected, "{side:?}");
+    }
 }

@@ -154,4 +154,8 @@ async fn concurrent_repeats_create_one_session(engine: Engine) {
     assert_eq!(replayed().await.unwrap().unwrap().session.state, State::Cancelled(None), "as it is now");
     world.ops.delete(&super::context(), permit, id).await.unwrap();
     assert_eq!(reason(&replayed().await), "NOT_FOUND");
+    let therapist = permit.therapist().into();
+    world.peers.end(therapist);
+    world.ops.keyring.forget(therapist);
+    assert_eq!(reason(&replayed().await), "ACCOUNT_ENDED");
 }

@@ -72,6 +72,17 @@ impl<P: TryFrom<Item, Error = Error>> Stored<P> {
             Self::Nothing | Self::Tombstone(_) => None,
         }
     }
+
+    /// Returns the profile to its owner, if there is one.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED (`ACCOUNT_ENDED`) when the account is deleted.
+    pub fn own(self) -> Result<Option<P>> {
+        match self {
+            Self::Tombstone(_) => Err(Error::account_ended()),
+            Self::Nothing | Self::Profile(_) => Ok(self.profile()),
+        }
+    }
 }
 
 impl Tombstone {

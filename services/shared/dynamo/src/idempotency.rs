@@ -1,3 +1,4 @@
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,6 +103,23 @@ impl Idempotency {
             if self.table.def.key.sort.is_some() { Key::new(partition, "IDEM") } else { Key::partition(partition) };
         Ok(Claim { idempotency: self.clone(), key, body: digest::digest(&digest::SHA256, body) })
     }
+
+    /// Returns the id of the resource that the same request created before, if it did; none for a request without a
+    /// key, which reads nothing.
+    ///
+    /// Use cases call it before they judge a request by anything that changes: the clock, relations or other resources.
+    /// Only the caller's own account must be alive.
+    ///
+    /// # Errors
+    /// ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`) when the key came with another request; UNAVAILABLE or INTERNAL.
+    pub async fn replayed<Id: FromStr>(claim: Option<&Claim>) -> Result<Option<Id>> {
+        let Some(claim) = claim else { return Ok(None) };
+        let Some(item) = claim.idempotency.table.get_item(&claim.key, Read::Consistent).await? else {
+            return Ok(None);
+        };
+        let id = claim.resource(item)?.map(|id| id.parse());
+        id.transpose().map_err(|_| Error::internal("an idempotency record names no resource of its kind"))
+    }
 }
 
 /// A request's claim on its key.
@@ -112,17 +130,6 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Returns the id of the resource that the same request created before, if it did.
-    ///
-    /// # Errors
-    /// ALREADY_EXISTS (`IDEMPOTENCY_KEY_REUSED`) when the key came with another request; UNAVAILABLE or INTERNAL.
-    pub async fn replayed(&self) -> Result<Option<String>> {
-        match self.idempotency.table.get_item(&self.key, Read::Consistent).await? {
-            Some(item) => self.resource(item),
-            None => Ok(None),
-        }
-    }
-
     /// Returns the write of the record, for the transaction that creates the resource with this id.
     pub fn action(&self, resource: &str) -> Action {
         let now = self.idempotency.clock.now().as_second();

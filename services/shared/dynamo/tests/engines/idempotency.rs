@@ -17,6 +17,7 @@ kit::on_each_engine![
     expired_key_is_reusable_before_record_deletion,
     record_survives_secret_rotation,
     record_holds_no_request_content,
+    record_names_resource_of_its_kind,
 ];
 
 struct World {
@@ -40,7 +41,7 @@ impl World {
     /// A use case as services write it: one transaction of the item and the record.
     async fn make(&self, request: IdempotentRequest<'_>, id: &str) -> Result<String> {
         let claim = self.records.claim(request)?;
-        if let Some(made) = claim.replayed().await? {
+        if let Some(made) = Idempotency::replayed(Some(&claim)).await? {
             return Ok(made);
         }
         self.commit(&claim, id).await
@@ -58,6 +59,10 @@ impl World {
 fn secrets(bytes: &[u8]) -> Secrets {
     let mut all = bytes.iter().map(|byte| Secret::new([*byte; 32]));
     Secrets::new(all.next().unwrap(), all.collect())
+}
+
+async fn replayed(claim: &Claim) -> Result<Option<String>> {
+    Idempotency::replayed(Some(claim)).await
 }
 
 const REQUEST: IdempotentRequest<'static> =
@@ -127,9 +132,19 @@ async fn record_survives_secret_rotation(engine: Engine) {
     let with =
         |secrets: Secrets| Idempotency::new(world.table.clone(), &secrets, Arc::new(world.clock.clone())).unwrap();
     let rotated = with(secrets(&[2, 1])).claim(REQUEST).unwrap();
-    assert_eq!(rotated.replayed().await.unwrap().as_deref(), Some("first"));
+    assert_eq!(replayed(&rotated).await.unwrap().as_deref(), Some("first"));
     let forgotten = with(secrets(&[2])).claim(REQUEST).unwrap();
-    assert_eq!(forgotten.replayed().await.unwrap_err().reason(), "IDEMPOTENCY_KEY_REUSED");
+    assert_eq!(replayed(&forgotten).await.unwrap_err().reason(), "IDEMPOTENCY_KEY_REUSED");
+}
+
+async fn record_names_resource_of_its_kind(engine: Engine) {
+    let world = World::new(engine).await;
+    assert_eq!(Idempotency::replayed::<u32>(None).await.unwrap(), None, "a request without a key");
+    let claim = world.records.claim(REQUEST).unwrap();
+    assert_eq!(Idempotency::replayed::<u32>(Some(&claim)).await.unwrap(), None);
+    world.make(REQUEST, "7").await.unwrap();
+    assert_eq!(Idempotency::replayed(Some(&claim)).await.unwrap(), Some(7));
+    assert_eq!(Idempotency::replayed::<bool>(Some(&claim)).await.unwrap_err().kind(), Kind::Internal);
 }
 
 async fn record_holds_no_request_content(engine: Engine) {
