@@ -2,6 +2,16 @@
 //! hold in its binary. An RPC without a rule, or with a rule that contradicts its route, fails here.
 #![allow(clippy::disallowed_methods, reason = "cargo configures build scripts by variables")]
 
+#[path = "src/options.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the library exports it")]
+mod options;
+#[path = "src/path_template.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the library exports it")]
+mod path_template;
+#[path = "src/rpc.rs"]
+#[allow(unreachable_pub, reason = "the library exports it")]
+mod rpc;
+
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::Write as _;
@@ -9,11 +19,9 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use prost::Message as _;
-use prost_reflect::prost_types::MethodOptions;
-use prost_reflect::prost_types::method_options::IdempotencyLevel;
-use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, ReflectMessage as _, Value,
-};
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, Value};
+
+use crate::options::{AccessRule, InvalidOption, RpcOptions};
 
 const ROOTS: [&str; 20] = [
     "therapy/appointments/v1/appointments.proto",
@@ -115,7 +123,7 @@ fn debug_of(redacted: &[MessageDescriptor]) -> Result<String, Box<dyn Error>> {
 /// Envoy refuses `response_body` on a repeated field when it loads the set, so its copy is made without; its filter
 /// cuts the array out of the answer instead.
 fn prepare_for_envoy(pool: &DescriptorPool, encoded: &[u8], out: &Path) -> Result<(), Box<dyn Error>> {
-    let http = pool.get_extension_by_name("google.api.http").ok_or("google.api.http is not imported")?;
+    let http = pool.get_extension_by_name(options::HTTP).ok_or("google.api.http is not imported")?;
     let kind =
         pool.get_message_by_name("google.protobuf.FileDescriptorSet").ok_or("descriptor.proto is not imported")?;
     let mut set = DynamicMessage::decode(kind, encoded)?;
@@ -151,7 +159,7 @@ fn rpc_table(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     let mut rows = Vec::new();
     for service in pool.services() {
         for method in service.methods() {
-            rows.push((format!("/{}/{}", service.full_name(), method.name()), row(pool, &method)?));
+            rows.push((format!("/{}/{}", service.full_name(), method.name()), row(&method)?));
         }
     }
     rows.sort();
@@ -163,84 +171,14 @@ fn rpc_table(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     Ok(table)
 }
 
-fn row(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<String, Box<dyn Error>> {
-    let name = method.full_name();
-    let options = method.options();
-    let extension = |name: &str| {
-        let extension = pool.get_extension_by_name(name)?;
-        options.has_extension(&extension).then(|| options.get_extension(&extension).into_owned())
-    };
-    let http = extension("google.api.http");
-    let Some(Value::Message(rule)) = extension("therapy.options.v1.rule") else {
-        return Err(format!("{name} has no (therapy.options.v1.rule): say who may call it").into());
-    };
-
-    let callers = enum_names(&rule, "callers");
-    let workloads = strings(&rule, "workloads");
-    if callers.is_empty() == workloads.is_empty() {
-        return Err(format!("{name}: a rule names callers or workloads, and not both").into());
-    }
-    if http.is_some() && callers.is_empty() {
-        return Err(format!("{name}: an internal RPC must not have a route").into());
-    }
-    if callers.is_empty() && method.method_descriptor_proto().options.as_ref().is_none_or(has_no_idempotency_level) {
-        return Err(format!("{name}: services repeat the calls between them: say `option idempotency_level`").into());
-    }
-    let field = |message: &DynamicMessage, name: &str| message.get_field_by_name(name).map(|v| v.into_owned());
-    let status = match field(&rule, "http_status").and_then(|v| v.as_u32()) {
-        None | Some(0) => 200,
-        Some(status @ (201 | 202 | 204)) => status,
-        Some(other) => return Err(format!("{name}: http_status {other} is none of 201, 202 and 204").into()),
-    };
-    let http = http.as_ref().and_then(Value::as_message);
-    let response_body = http
-        .and_then(|http| Some(field(http, "response_body")?.as_str()?.to_owned()))
-        .filter(|name| !name.is_empty())
-        .map(|name| method.output().get_field_by_name(&name).ok_or(format!("{name}: no such field to answer with")))
-        .transpose()?
-        .map(|field| field.json_name().to_owned())
-        .unwrap_or_default();
+fn row(method: &MethodDescriptor) -> Result<String, InvalidOption> {
+    let options = RpcOptions::of(method)?;
+    let response_body = options.response_body(method);
+    let AccessRule { callers, workloads, http_status, ends } = options.access;
     Ok(format!(
-        "callers: &[{}], workloads: &{workloads:?}, http_status: {status}, response_body: {response_body:?}, streams: {}, \
-         ends: Ends::{}",
-        callers.iter().map(|c| format!("Caller::{c}")).collect::<Vec<_>>().join(", "),
+        "callers: &[{}], workloads: &{workloads:?}, http_status: {http_status}, response_body: {response_body:?}, \
+         streams: {}, ends: Ends::{ends:?}",
+        callers.iter().map(|caller| format!("Caller::{caller:?}")).collect::<Vec<_>>().join(", "),
         method.is_server_streaming(),
-        ends(&rule),
     ))
-}
-
-fn ends(rule: &DynamicMessage) -> &'static str {
-    match rule.get_field_by_name("ends").and_then(|ends| ends.as_enum_number()) {
-        Some(1) => "Always",
-        Some(2) => "ByRequest",
-        _ => "Never",
-    }
-}
-
-fn has_no_idempotency_level(options: &MethodOptions) -> bool {
-    options.idempotency_level() == IdempotencyLevel::IdempotencyUnknown
-}
-
-fn enum_names(message: &DynamicMessage, field: &str) -> Vec<String> {
-    let Some(kind) = message.descriptor().get_field_by_name(field).and_then(|f| f.kind().as_enum().cloned()) else {
-        return Vec::new();
-    };
-    list(message, field)
-        .iter()
-        .filter_map(|value| kind.get_value(value.as_enum_number()?))
-        .map(|value| match value.name() {
-            "ANYONE" => "Anyone".to_owned(),
-            "CLIENT" => "Client".to_owned(),
-            "THERAPIST" => "Therapist".to_owned(),
-            other => other.to_owned(),
-        })
-        .collect()
-}
-
-fn strings(message: &DynamicMessage, field: &str) -> Vec<String> {
-    list(message, field).iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()
-}
-
-fn list(message: &DynamicMessage, field: &str) -> Vec<Value> {
-    message.get_field_by_name(field).and_then(|v| v.as_list().map(<[Value]>::to_vec)).unwrap_or_default()
 }

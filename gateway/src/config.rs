@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use kernel::{HostPattern, Hosts, NoHosts, Origin, setting};
+use front_settings::{HostPattern, Hosts, NoHosts, Origin};
+use kernel::setting;
 
 /// Limits, hosts and CORS origins of the front.
 #[derive(Debug, Clone, clap::Args)]

@@ -3,13 +3,13 @@
 //!
 //! Not by tower-http, which answers every OPTIONS request itself, even where the origin is not allowed or there is no preflight.
 
+use front_settings::Origin;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue,
     ORIGIN, VARY,
 };
 use http::{Method, Response};
-use kernel::Origin;
 use tonic::body::Body;
 
 /// Response headers that a page may read besides the safelisted ones.

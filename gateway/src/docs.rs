@@ -2,7 +2,6 @@
 //! so that it works without a network.
 
 mod asset;
-mod vendored;
 
 use asset::Asset;
 use http::header::{
@@ -23,8 +22,9 @@ static SCRIPT: Asset = Asset::own(include_bytes!("../docs/page.js"), JAVASCRIPT)
 static LOGIN: Asset = Asset::own(include_bytes!("../docs/login.js"), JAVASCRIPT);
 static REFERENCE: Asset = Asset::own(include_bytes!("../docs/reference.js"), JAVASCRIPT);
 static ICON: Asset = Asset::own(include_bytes!("../docs/icon.svg"), "image/svg+xml");
-static LIBRARY_SCRIPT: Asset = Asset::gzip(&vendored::SCRIPT_GZIP, JAVASCRIPT);
-static LIBRARY_STYLE: Asset = Asset::gzip(&vendored::STYLE_GZIP, CSS);
+static LIBRARY_SCRIPT: Asset =
+    Asset::gzip(include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz")), JAVASCRIPT);
+static LIBRARY_STYLE: Asset = Asset::gzip(include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz")), CSS);
 /// The OpenAPI document. RFC 9512 defines its media type.
 static DOCUMENT: Asset = Asset::own(include_bytes!("../openapi/swagger.yaml"), "application/yaml");
 

@@ -28,6 +28,7 @@ mod rest;
 mod rest_error;
 mod route;
 mod schema;
+mod server;
 mod shared;
 mod stream;
 mod transcode;
@@ -39,6 +40,7 @@ pub use admission::Admission;
 pub use config::{Config, UpstreamAddress};
 pub use front::Front;
 pub use route::UnusableDescriptors;
+pub use server::{FrontServer, ServerSetup};
 pub use shared::Setup;
 pub use upstream::Upstream;
 

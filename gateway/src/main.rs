@@ -7,14 +7,13 @@ use std::time::Duration;
 use chassis::identity::{Workload, WorkloadConfig};
 use chassis::{Platform, config};
 use clap::Parser;
-use gateway::{Admission, Front, Setup, Upstream, UpstreamAddress};
+use gateway::{FrontServer, ServerSetup, UpstreamAddress};
 use ipnet::IpNet;
 use kernel::BoxError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use transport::TrustedProxies;
-use transport::listener::{self, Protocols, WorkerPool};
+use transport::listener;
 
 const NAME: &str = "gateway";
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -81,22 +80,14 @@ async fn run(cli: Cli) -> Result<(), BoxError> {
     let platform = Platform::system();
     let tokens = Workload::from_files(&cli.workload, &platform).await?.tokens;
     let stop = CancellationToken::new();
-    let pool = WorkerPool::start(NAME)?;
-    let admission = Admission::new(&cli.front);
-    let workers = pool.workers(|| {
-        let upstreams = cli.upstreams.iter().map(|UpstreamAddress { name, address }| {
-            Ok::<_, BoxError>((name.clone(), Upstream::remote(address, Some(tokens.clone()))?))
-        });
-        Ok(Front::new(Setup {
-            descriptors: proto::DESCRIPTOR_SET,
-            is_routable: gateway::is_routable,
-            upstreams: upstreams.collect::<Result<_, _>>()?,
-            trusted_proxies: cli.trusted_proxies.clone(),
-            hosts: hosts.clone(),
-            config: cli.front.clone(),
-            admission: admission.clone(),
-            stop: stop.clone(),
-        })?)
+    let front = FrontServer::new(ServerSetup {
+        upstreams: cli.upstreams,
+        tokens,
+        trusted_proxies: cli.trusted_proxies,
+        hosts,
+        config: cli.front,
+        connections: cli.connections,
+        stop: stop.clone(),
     })?;
 
     let listener = TcpListener::bind(cli.listen).await.map_err(|error| format!("{}: {error}", cli.listen))?;
@@ -109,9 +100,7 @@ async fn run(cli: Cli) -> Result<(), BoxError> {
         }
         stop.cancel();
     };
-    let proxies = TrustedProxies::new(&cli.trusted_proxies);
-    let serve = listener::serve(listener, workers, Protocols::Http1And2, &proxies, &cli.connections, stop.clone());
-    let (drained, ()) = tokio::join!(serve, shutdown_signal);
+    let (drained, ()) = tokio::join!(front.serve(listener), shutdown_signal);
     let ended = platform.tasks.shutdown(TASKS_TIMEOUT).await;
     telemetry.shutdown(FLUSH_TIMEOUT).await;
     if drained && ended { Ok(()) } else { Err("requests were cut off: they took longer than the drain timeout".into()) }

@@ -129,7 +129,8 @@ pub(crate) fn response(schema: &Schema, status: &Status) -> Response<Body> {
     print(schema, status, &mut json);
 
     let mut response = Response::new(Body::new(Full::new(Bytes::from(json))));
-    *response.status_mut() = http_status(status.code());
+    *response.status_mut() =
+        StatusCode::from_u16(proto::code::http_status(status.code())).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if matches!(status.code(), Code::ResourceExhausted | Code::Unavailable)
@@ -142,30 +143,6 @@ pub(crate) fn response(schema: &Schema, status: &Status) -> Response<Body> {
     }
     response
 }
-
-/// Returns the HTTP status of a gRPC code, as Envoy maps them.
-pub(crate) const fn http_status(code: Code) -> StatusCode {
-    match code {
-        Code::Ok => StatusCode::OK,
-        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
-        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Code::PermissionDenied => StatusCode::FORBIDDEN,
-        Code::NotFound => StatusCode::NOT_FOUND,
-        Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
-        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
-        Code::Cancelled => CLIENT_CLOSED_REQUEST,
-        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
-        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-        Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
-/// Status that proxies answer when the client went away. It is not registered.
-const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
-    Ok(status) => status,
-    Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
-};
 
 /// Maps a status without details, which a framework made, to our error model. Its message is dropped: it may reveal
 /// internals.

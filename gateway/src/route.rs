@@ -2,9 +2,7 @@
 
 #[cfg(test)]
 mod fuzz;
-mod rule;
 mod table;
-mod template;
 mod tree;
 
 pub use table::UnusableDescriptors;

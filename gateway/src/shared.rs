@@ -5,10 +5,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use front_settings::Hosts;
 use http::Extensions;
 use http::request::Parts;
 use ipnet::IpNet;
-use kernel::Hosts;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;

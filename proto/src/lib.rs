@@ -2,10 +2,19 @@
 //! sets that fronts and reflection need, and the table of rules that the protos state beside their routes.
 //!
 //! Clients and servers are behind the features `<domain>-client` and `<domain>-server`, so that the manifest of a crate
-//! says which services it calls.
+//! says which services it calls. The readers of options are behind the feature `options`, for the crates that read
+//! descriptors.
 
+pub mod code;
 mod ends;
+#[cfg(feature = "options")]
+pub mod options;
+#[cfg(feature = "options")]
+pub mod path_template;
 pub mod registry;
+mod rpc;
+
+pub use rpc::{Caller, Ends};
 
 /// A package of the protos, with the code that is generated from it.
 macro_rules! package {
@@ -96,28 +105,6 @@ pub struct Rpc {
     pub streams: bool,
     /// Calls that end something.
     pub ends: Ends,
-}
-
-/// A kind of person that a rule names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Caller {
-    /// Anyone, without a token.
-    Anyone,
-    /// A person in therapy.
-    Client,
-    /// A therapist.
-    Therapist,
-}
-
-/// Calls of an RPC that end something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ends {
-    /// None of them.
-    Never,
-    /// All of them.
-    Always,
-    /// Those whose request says so.
-    ByRequest,
 }
 
 include!(concat!(env!("OUT_DIR"), "/rpcs.rs"));

@@ -123,7 +123,7 @@ async fn failing_account_deletion_does_not_block_others(env: TestEnv) {
     let mesh = TestMesh::start_with(env, |config| {
         direct = config.dynamodb.clone();
         config.dynamodb.endpoint = Some(proxy.endpoint());
-        config.endings.recovery_interval = Duration::from_millis(50);
+        config.account_deletion.recovery_interval = Duration::from_millis(50);
         config.dynamodb.operation_timeout = Duration::from_secs(2);
     });
     let mesh = mesh.await;

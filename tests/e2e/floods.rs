@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-kit::through_each_front!(calls_without_message_do_not_block_others);
+kit::on_each_env!(fronts: calls_without_message_do_not_block_others);
 
 const CONNECTIONS: usize = 6;
 const STREAMS: u32 = 250;

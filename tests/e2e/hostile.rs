@@ -4,7 +4,7 @@ use kit::mesh::{TestMesh, answer};
 use kit::test_env::TestEnv;
 use reqwest::Method;
 
-kit::through_each_front!(malformed_body_is_rejected, unknown_route_is_not_found, odd_metadata_is_ignored,);
+kit::on_each_env!(fronts: malformed_body_is_rejected, unknown_route_is_not_found, odd_metadata_is_ignored,);
 
 async fn malformed_body_is_rejected(env: TestEnv) {
     let mesh = TestMesh::shared(env).await;

@@ -15,7 +15,8 @@ use serde_json::json;
 use tonic::transport::Channel;
 use tonic::{Code, Request};
 
-kit::through_each_front!(
+kit::on_each_env!(
+    fronts:
     internal_rpc_requires_workload_token,
     malformed_event_is_rejected,
     batch_get_names_returns_existing_profiles_only,

@@ -205,7 +205,7 @@ async fn related_clients_page_takes_bounded_calls(env: TestEnv) {
         config.dynamodb.endpoint = Some(proxy.endpoint());
         read_of = ["Mappings", "Clients"].map(|table| format!("{}{table}", config.dynamodb.table_prefix)).to_vec();
         config.server.health_interval = Duration::from_secs(3600);
-        config.endings.recovery_interval = Duration::from_secs(3600);
+        config.account_deletion.recovery_interval = Duration::from_secs(3600);
     });
     let mesh = mesh.await;
     let noor = mesh.therapist("Noor", "Grief", "110001").await;

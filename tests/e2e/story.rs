@@ -4,7 +4,7 @@ use chassis::SystemEntropy;
 use kit::mesh::TestMesh;
 use kit::test_env::TestEnv;
 
-kit::through_each_front!(demo_succeeds);
+kit::on_each_env!(fronts: demo_succeeds);
 
 async fn demo_succeeds(env: TestEnv) {
     let mesh = TestMesh::start(env).await;

@@ -8,7 +8,8 @@ use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-kit::through_each_front!(
+kit::on_each_env!(
+    fronts:
     forged_token_is_rejected,
     token_expires_after_15_minutes_in_every_service,
     only_single_bearer_token_identifies_caller,

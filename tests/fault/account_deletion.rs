@@ -89,7 +89,7 @@ async fn deletion_failed_at_auth_is_completed_by_retry(engine: Engine) {
 }
 
 async fn deletion_failed_at_auth_is_completed_by_recovery(engine: Engine) {
-    let world = World::start_with(engine, |config| config.endings.recovery_interval = SOON).await;
+    let world = World::start_with(engine, |config| config.account_deletion.recovery_interval = SOON).await;
     for account in one_of_each(&world).await {
         world.only(Some("TransactWriteItems"), "Users");
         world.proxy.set(Mode::Throttle).await;
@@ -102,7 +102,7 @@ async fn deletion_failed_at_auth_is_completed_by_recovery(engine: Engine) {
 }
 
 async fn deletion_failed_at_last_step_is_completed_by_recovery(engine: Engine) {
-    let world = World::start_with(engine, |config| config.endings.recovery_interval = SOON).await;
+    let world = World::start_with(engine, |config| config.account_deletion.recovery_interval = SOON).await;
     for account in one_of_each(&world).await {
         world.only(Some("UpdateItem"), account.table.name);
         world.proxy.set(Mode::Throttle).await;
@@ -145,7 +145,7 @@ async fn lost_answer_of_auth_is_retried(engine: Engine) {
 }
 
 async fn deletion_failed_at_subscriber_is_completed_by_recovery(engine: Engine) {
-    let world = World::start_with(engine, |config| config.endings.recovery_interval = SOON).await;
+    let world = World::start_with(engine, |config| config.account_deletion.recovery_interval = SOON).await;
     for table in ["Mappings", "DataKeys"] {
         for account in one_of_each(&world).await {
             world.only(None, table);

@@ -8,6 +8,7 @@ use kit::fault::Mode;
 use kit::mesh::{PASSWORD, TestMesh};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 
 use crate::world::{NEVER, World, serving};
 
@@ -50,6 +51,7 @@ async fn ask(stream: &mut TcpStream) -> String {
 #[tokio::test]
 async fn connection_without_request_is_closed() {
     let mesh = mesh(&["--first-request-timeout", "300ms"]).await;
+    let mut connections = JoinSet::new();
     for address in [mesh.url.clone(), mesh.service("auth"), mesh.service("clients"), mesh.service("therapists")] {
         for said in [
             &b""[..],
@@ -64,9 +66,10 @@ async fn connection_without_request_is_closed() {
         ] {
             let mut stream = connect(&address).await;
             stream.write_all(said).await.unwrap();
-            closed(stream).await;
+            connections.spawn(closed(stream));
         }
     }
+    connections.join_all().await;
     mesh.stop().await;
 }
 

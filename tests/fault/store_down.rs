@@ -132,16 +132,20 @@ async fn an_outage(mode: Mode) {
     for (what, answer) in asked.join_all().await {
         assert_told_to_retry(&what, &answer);
     }
-    for address in [mesh.url.clone(), mesh.service("auth")] {
+    let by_grpc = async |address: String| {
         let mut auth = AuthServiceClient::with_origin(untimed_transport(), address.parse().unwrap());
+        let mut again = auth.clone();
         let login = LoginRequest { email: people.client.email.clone(), password: PASSWORD.to_owned() };
-        assert_told_to_retry_by_grpc(&auth.login(login).await.unwrap_err());
-        assert_told_to_retry_by_grpc(&auth.get_me(bearer(GetMeRequest {}, &people.client)).await.unwrap_err());
-    }
+        let me = bearer(GetMeRequest {}, &people.client);
+        let (login, me) = tokio::join!(auth.login(login), again.get_me(me));
+        assert_told_to_retry_by_grpc(&login.unwrap_err());
+        assert_told_to_retry_by_grpc(&me.unwrap_err());
+    };
     let address = mesh.service("therapists").parse().unwrap();
     let mut therapists = TherapistServiceClient::with_origin(untimed_transport(), address);
     let list = therapists.list_therapists(bearer(ListTherapistsRequest::default(), &people.client));
-    assert_told_to_retry_by_grpc(&list.await.unwrap_err());
+    let ((), (), list) = tokio::join!(by_grpc(mesh.url.clone()), by_grpc(mesh.service("auth")), list);
+    assert_told_to_retry_by_grpc(&list.unwrap_err());
 
     world.proxy.set(Mode::Pass).await;
     until("a login works again", async || {

@@ -52,7 +52,7 @@ impl World {
             config.dynamodb.attempt_timeout = Duration::from_millis(500);
             config.dynamodb.operation_timeout = OPERATION;
             config.server.health_interval = NEVER;
-            config.endings.recovery_interval = NEVER;
+            config.account_deletion.recovery_interval = NEVER;
             change(config);
         });
         let mesh = mesh.await;

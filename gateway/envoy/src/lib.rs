@@ -19,17 +19,30 @@ use std::collections::BTreeSet;
 
 pub use settings::{MAX_BODY, Rate, Settings, Target, Tls, TokenRules, Upstream};
 
-use kernel::{HostPattern, NoHosts, Origin};
+use front_settings::{HostPattern, NoHosts, Origin};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 
 use crate::rpcs::Rpc;
 
 const TEMPLATE: &str = include_str!("../envoy.yaml.tmpl");
-const QUERY: &str = include_str!("../query.lua.tmpl");
+const QUERY: &str = include_str!("../lua/query.lua.tmpl");
 
-/// Lua filter for everything that Envoy's own filters can't do; the same for every target.
-pub const FRONT_LUA: &str = include_str!("../front.lua");
+/// Lua filter for everything that Envoy's own filters can't do; the same for every target. A filter is one file, so the
+/// parts follow each other, each after those that it uses.
+pub const FRONT_LUA: &str = concat!(
+    include_str!("../lua/hosts.lua"),
+    "\n",
+    include_str!("../lua/headers.lua"),
+    "\n",
+    include_str!("../lua/cors.lua"),
+    "\n",
+    include_str!("../lua/bodies.lua"),
+    "\n",
+    include_str!("../lua/errors.lua"),
+    "\n",
+    include_str!("../lua/filter.lua"),
+);
 
 /// The RPC that publishes the keys of access tokens.
 const KEYS: &str = "/therapy.auth.v1.AuthService/GetJwks";

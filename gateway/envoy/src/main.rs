@@ -8,7 +8,7 @@ use std::{fs, io, mem};
 
 use clap::{Parser, value_parser};
 use envoy_config::{MAX_BODY, Rate, Settings, Target, Tls, Upstream};
-use kernel::{HostPattern, Origin};
+use front_settings::{HostPattern, Origin};
 
 /// Writes envoy.yaml, front.lua, query.lua and descriptors.pb; with a workload token workload.yaml, with TLS certificate.yaml.
 /// Start Envoy with `envoy --disable-hot-restart --config-path <DIRECTORY>/envoy.yaml`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use kernel::{HostPattern, Hosts, Origin};
+use front_settings::{HostPattern, Hosts, Origin};
 use proto::registry::{self, ServiceEntry};
 
 use crate::Error;

@@ -5,9 +5,9 @@ use std::error::Error;
 use std::fmt;
 
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, FileDescriptor, MethodDescriptor, Value,
+    DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor, MethodDescriptor,
 };
-use proto::Rpc;
+use proto::options::{AccessRule, HttpRule, InvalidOption};
 
 use crate::examples;
 use crate::prose::{Glossary, camel_case, markdown};
@@ -24,15 +24,14 @@ pub(crate) struct Contract {
 /// A way to call an RPC over REST.
 #[derive(Debug)]
 pub(crate) struct Route {
-    pub(crate) rpc: &'static Rpc,
-    pub(crate) method: MethodDescriptor,
+    pub(crate) rpc: MethodDescriptor,
+    pub(crate) access: AccessRule,
+    pub(crate) http: HttpRule,
     /// 0 for the first, then one more for each alias.
     pub(crate) alias: usize,
-    /// In lower case.
-    pub(crate) verb: &'static str,
-    /// With the variables as the proto names them.
-    pub(crate) template: String,
     pub(crate) body: Body,
+    /// Field of the response that is the body; none for the whole message.
+    pub(crate) response_body: Option<FieldDescriptor>,
 }
 
 /// Part of the request that is the body.
@@ -46,15 +45,14 @@ pub(crate) enum Body {
     Field(FieldDescriptor),
 }
 
-const VERBS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
-
 impl Contract {
-    pub(crate) fn load() -> Result<Self, Box<dyn Error>> {
-        let pool = DescriptorPool::decode(proto::DESCRIPTOR_SET)?;
+    /// Reads an encoded `google.protobuf.FileDescriptorSet`.
+    pub(crate) fn read(descriptors: &[u8]) -> Result<Self, Box<dyn Error>> {
+        let pool = DescriptorPool::decode(descriptors)?;
         let mut routes = Vec::new();
         for service in pool.services() {
             for method in service.methods() {
-                routes.extend(routes_of(&pool, &method)?);
+                routes.extend(routes_of(&method)?);
             }
         }
         let is_ours = |kind: &EnumDescriptor| kind.full_name().starts_with("therapy.");
@@ -64,7 +62,7 @@ impl Contract {
 
     /// Every field of every message, as `Message.field` and by its name alone.
     pub(crate) fn fields(&self) -> BTreeSet<String> {
-        let pools = self.routes.first().map(|route| route.method.parent_pool().clone());
+        let pools = self.routes.first().map(|route| route.rpc.parent_pool().clone());
         let messages = pools.iter().flat_map(|pool| pool.all_messages().collect::<Vec<_>>());
         let names = |field: FieldDescriptor| {
             [format!("{}.{}", field.parent_message().name(), field.name()), field.name().to_owned()]
@@ -81,7 +79,7 @@ impl Contract {
 
 impl Glossary for Contract {
     fn route(&self, name: &str) -> Option<String> {
-        self.routes.iter().find(|route| route.method.name() == name).map(Route::to_string)
+        self.routes.iter().find(|route| route.rpc.name() == name).map(Route::to_string)
     }
 
     fn is_value(&self, word: &str) -> bool {
@@ -92,19 +90,24 @@ impl Glossary for Contract {
 /// Written as `GET /journal/{clientId}`.
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.verb.to_uppercase(), self.path())
+        write!(f, "{} {}", self.http.method, self.path())
     }
 }
 
 impl Route {
     /// With the variables as JSON names them.
     pub(crate) fn path(&self) -> String {
-        camel_case(&self.template)
+        camel_case(self.http.path.as_str())
     }
 
     /// The fields in the path, as the proto names them.
     pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
-        self.template.split(['{', '}']).skip(1).step_by(2)
+        self.http.path.variables().iter().map(|variable| &*variable.field)
+    }
+
+    /// Returns the full name of the RPC's service.
+    pub(crate) fn service(&self) -> String {
+        self.rpc.parent_service().full_name().to_owned()
     }
 
     pub(crate) fn has_body(&self) -> bool {
@@ -121,7 +124,7 @@ impl Route {
                     Body::Field(body) => body != field,
                 }
         };
-        self.method.input().fields().filter(in_query).collect()
+        self.rpc.input().fields().filter(in_query).collect()
     }
 }
 
@@ -131,33 +134,23 @@ fn comments_of(file: &FileDescriptor) -> Vec<((String, Vec<i32>), String)> {
     commented.map(|(path, comment)| ((file.name().to_owned(), path), comment)).collect()
 }
 
-fn routes_of(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<Vec<Route>, Box<dyn Error>> {
-    let extension = pool.get_extension_by_name("google.api.http").ok_or("google.api.http is not imported")?;
-    let options = method.options();
-    if !options.has_extension(&extension) {
-        return Ok(Vec::new());
-    }
-    let rule = options.get_extension(&extension);
-    let rule = rule.as_message().ok_or("google.api.http is a message")?;
-    let aliases = rule.get_field_by_name("additional_bindings");
-    let aliases = aliases.iter().filter_map(|list| list.as_list()).flatten().filter_map(Value::as_message);
-    std::iter::once(rule).chain(aliases).enumerate().map(|(alias, rule)| route(method, alias, rule)).collect()
+fn routes_of(rpc: &MethodDescriptor) -> Result<Vec<Route>, InvalidOption> {
+    HttpRule::of(rpc)?.into_iter().enumerate().map(|(alias, http)| route(rpc, alias, http)).collect()
 }
 
-fn route(method: &MethodDescriptor, alias: usize, rule: &DynamicMessage) -> Result<Route, Box<dyn Error>> {
-    let name = method.full_name();
-    let text = |field: &str| {
-        let value = rule.get_field_by_name(field)?.as_str()?.to_owned();
-        (!value.is_empty()).then_some(value)
+fn route(rpc: &MethodDescriptor, alias: usize, http: HttpRule) -> Result<Route, InvalidOption> {
+    let access = AccessRule::of(rpc)?.ok_or_else(|| InvalidOption::of(rpc, "has no access rule"))?;
+    let field = |message: MessageDescriptor, name: &str| {
+        message.get_field_by_name(name).ok_or_else(|| InvalidOption::of(rpc, format!("no field {name}")))
     };
-    let (verb, template) =
-        VERBS.iter().find_map(|verb| Some((*verb, text(verb)?))).ok_or(format!("{name}: a route has a verb"))?;
-    let body = match text("body").as_deref() {
-        None => Body::None,
-        Some("*") => Body::Whole,
-        Some(field) => Body::Field(method.input().get_field_by_name(field).ok_or(format!("{name}: no field {field}"))?),
+    let body = match http.body.as_str() {
+        "" => Body::None,
+        "*" => Body::Whole,
+        name => Body::Field(field(rpc.input(), name)?),
     };
-    let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
-    let rpc = Rpc::find(&path).ok_or(format!("{name} has no rule"))?;
-    Ok(Route { rpc, method: method.clone(), alias, verb, template, body })
+    let response_body = match http.response_body.as_str() {
+        "" => None,
+        name => Some(field(rpc.output(), name)?),
+    };
+    Ok(Route { rpc: rpc.clone(), access, http, alias, body, response_body })
 }

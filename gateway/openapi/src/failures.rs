@@ -3,16 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
-use proto::Caller;
+use proto::{Caller, code};
 
-use crate::codes::{http_status, number};
 use crate::contract::Route;
 use crate::overlay::{Bare, Overlay, Reason, StatusOverlay};
 use crate::yaml::{Map, Value, list, map, reference, text};
 
 /// Returns whether the operation takes an `Idempotency-Key`: every POST but those of accounts.
 pub(crate) fn takes_idempotency_key(route: &Route) -> bool {
-    route.verb == "post" && !route.template.starts_with("/auth/")
+    route.http.method == "POST" && !route.http.path.as_str().starts_with("/auth/")
 }
 
 /// Error responses of every operation. Those that several operations share are components.
@@ -45,7 +44,7 @@ impl<'o> Failures<'o> {
 
     /// The reasons of an operation, by status.
     fn of(&self, route: &Route) -> Result<BTreeMap<u16, Vec<String>>, Box<dyn Error>> {
-        let name = route.method.name();
+        let name = route.rpc.name();
         let entry = self.overlay.operations.get(name).ok_or(format!("overlay.yaml: no operation {name}"))?;
         let mut wanted: BTreeSet<_> = entry.reasons.iter().map(String::as_str).collect();
         wanted.extend(of_every(route));
@@ -112,7 +111,7 @@ impl<'o> Failures<'o> {
 }
 
 fn status(reason: &Reason) -> Result<u16, String> {
-    let known = reason.status.or_else(|| http_status(&reason.code));
+    let known = reason.status.or_else(|| code::from_name(&reason.code).map(code::http_status));
     known.ok_or_else(|| format!("overlay.yaml: {} is no code", reason.code))
 }
 
@@ -136,13 +135,13 @@ fn of_every(route: &Route) -> Vec<&'static str> {
     if route.has_body() {
         reasons.extend(["MALFORMED_JSON", "UNSUPPORTED_CONTENT_TYPE", "BODY_TOO_LARGE"]);
     }
-    if !route.rpc.allows_anonymous() {
+    if !route.access.allows_anonymous() {
         reasons.extend(["TOKEN_MISSING", "TOKEN_EXPIRED", "TOKEN_INVALID"]);
     }
-    if matches!(route.rpc.callers, [Caller::Client | Caller::Therapist]) {
+    if matches!(*route.access.callers, [Caller::Client | Caller::Therapist]) {
         reasons.push("ROLE_NOT_ALLOWED");
     }
-    if route.verb != "get" && !route.rpc.allows_anonymous() {
+    if route.http.method != "GET" && !route.access.allows_anonymous() {
         reasons.push("CONFLICT");
     }
     if takes_idempotency_key(route) {
@@ -152,7 +151,7 @@ fn of_every(route: &Route) -> Vec<&'static str> {
 }
 
 fn example(name: &str, reason: &Reason) -> Result<Value, Box<dyn Error>> {
-    let number = number(&reason.code).ok_or("no such code")?;
+    let code = code::from_name(&reason.code).ok_or("no such code")?;
     let detail = |kind: &str, rest: Map| -> Value {
         let mut detail = map([("@type", text(format!("type.googleapis.com/google.rpc.{kind}")))]);
         detail.extend(rest);
@@ -166,6 +165,6 @@ fn example(name: &str, reason: &Reason) -> Result<Value, Box<dyn Error>> {
     if let Some(seconds) = reason.retry {
         details.push(detail("RetryInfo", map([("retryDelay", text(format!("{seconds}s")))])));
     }
-    let value = [("code", number.into()), ("message", text(&reason.message)), ("details", list(details))];
+    let value = [("code", i32::from(code).into()), ("message", text(&reason.message)), ("details", list(details))];
     Ok(map([("summary", text(&reason.says)), ("value", map(value).into())]).into())
 }

@@ -3,7 +3,6 @@
 //! Routes, fields, enums, callers and, from their comments, descriptions come from the protos. The parts that protos can't
 //! express come from `overlay.yaml`: the starting guide, limits, examples, the reasons of errors.
 
-mod codes;
 mod contract;
 mod examples;
 mod failures;
@@ -23,13 +22,13 @@ use crate::yaml::{Map, map, text};
 /// Header comment of the document: its sources, and the command that writes it.
 const HEAD: &str = "# Made from the protos and overlay.yaml by `cargo xtask regenerate`: edit those.\n";
 
-/// Returns the document as YAML (OpenAPI 3.1).
+/// Returns the document of an encoded `google.protobuf.FileDescriptorSet` as YAML (OpenAPI 3.1).
 ///
 /// # Errors
-/// If the overlay names something that the descriptors don't have, or lacks a required part.
-pub fn document() -> Result<String, Box<dyn Error>> {
+/// If the descriptors can't be read, or the overlay names something that they don't have, or lacks a required part.
+pub fn document(descriptors: &[u8]) -> Result<String, Box<dyn Error>> {
     let overlay = Overlay::load()?;
-    let contract = Contract::load()?;
+    let contract = Contract::read(descriptors)?;
     let written = Operations::write(&contract, &overlay)?;
 
     let mut components = map([("securitySchemes", overlay.security_schemes.clone())]);

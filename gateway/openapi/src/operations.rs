@@ -33,12 +33,12 @@ impl Operations {
         let mut writer = Writer { contract, overlay, failures: &failures, schemas: Schemas::new(contract, overlay) };
         let mut paths = Map::new();
         for tag in &overlay.tags {
-            let is_of = |route: &&Route| tag.service.as_deref() == Some(route.rpc.service());
+            let is_of = |route: &&Route| tag.service.as_deref() == Some(&*route.service());
             for route in contract.routes.iter().filter(is_of) {
                 let operation = writer.operation(route, &tag.name)?;
                 let path = paths.entry(text(route.path())).or_insert_with(|| Map::new().into());
                 if let Value::Mapping(path) = path {
-                    path.insert(text(route.verb), operation.into());
+                    path.insert(text(route.http.method.to_lowercase()), operation.into());
                 }
             }
         }
@@ -51,13 +51,13 @@ impl Operations {
 /// Checks that everything the overlay names exists, and that every service has a tag.
 fn check_names(contract: &Contract, overlay: &Overlay) -> Result<(), String> {
     let routes = &contract.routes;
-    let known = |name: &str| routes.iter().any(|route| route.method.name() == name);
+    let known = |name: &str| routes.iter().any(|route| route.rpc.name() == name);
     if let Some(name) = overlay.operations.keys().find(|name| !known(name)) {
         return Err(format!("overlay.yaml: there is no operation {name}"));
     }
     let tagged = |service: &str| overlay.tags.iter().any(|tag| tag.service.as_deref() == Some(service));
-    if let Some(route) = routes.iter().find(|route| !tagged(route.rpc.service())) {
-        return Err(format!("overlay.yaml: {} has no tag", route.rpc.service()));
+    if let Some(service) = routes.iter().map(Route::service).find(|service| !tagged(service)) {
+        return Err(format!("overlay.yaml: {service} has no tag"));
     }
     let fields = contract.fields();
     if let Some(name) = overlay.fields.keys().find(|name| !fields.contains(name.as_str())) {
@@ -75,7 +75,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn operation(&mut self, route: &Route, tag: &str) -> Result<Map, Box<dyn Error>> {
-        let name = route.method.name();
+        let name = route.rpc.name();
         let entry = self.overlay.operations.get(name).ok_or(format!("overlay.yaml: no operation {name}"))?;
         let id = operation_id(name);
         let is_alias = route.alias > 0;
@@ -90,7 +90,7 @@ impl Writer<'_> {
             ("summary", text(summary)),
             ("description", text(self.description(route, is_alias))),
         ]);
-        if route.rpc.allows_anonymous() {
+        if route.access.allows_anonymous() {
             operation.insert(text("security"), list([]));
         }
         let parameters = self.parameters(route)?;
@@ -104,7 +104,7 @@ impl Writer<'_> {
         if !entry.links.is_empty() {
             success.insert(text("links"), self.links(entry)?.into());
         }
-        let mut responses = map([(&*route.rpc.http_status.to_string(), success.into())]);
+        let mut responses = map([(&*route.access.http_status.to_string(), success.into())]);
         responses.extend(self.failures.responses(route)?);
         operation.insert(text("responses"), responses.into());
         Ok(operation)
@@ -128,8 +128,8 @@ impl Writer<'_> {
     }
 
     fn description(&self, route: &Route, is_alias: bool) -> String {
-        let comment = self.contract.markdown(&route.method.parent_file(), route.method.path());
-        let who = match route.rpc.callers {
+        let comment = self.contract.markdown(&route.rpc.parent_file(), route.rpc.path());
+        let who = match *route.access.callers {
             [Caller::Client] => "For clients.",
             [Caller::Therapist] => "For therapists.",
             [Caller::Anyone] => "For everybody, without a token.",
@@ -143,7 +143,7 @@ impl Writer<'_> {
     fn parameters(&mut self, route: &Route) -> Result<Vec<Value>, Box<dyn Error>> {
         let mut parameters = Vec::new();
         for name in route.variables() {
-            let field = route.method.input().get_field_by_name(name).ok_or(format!("no field {name}"))?;
+            let field = route.rpc.input().get_field_by_name(name).ok_or(format!("no field {name}"))?;
             parameters.push(self.parameter(&field, "path")?);
         }
         for field in route.query() {
@@ -172,7 +172,7 @@ impl Writer<'_> {
     }
 
     fn request_body(&mut self, route: &Route, entry: &Operation) -> Result<Option<Map>, Box<dyn Error>> {
-        let input = route.method.input();
+        let input = route.rpc.input();
         let side = Side::Request { partial: entry.body.partial };
         let file = input.parent_file();
         let (message, comment, without) = match &route.body {
@@ -184,7 +184,7 @@ impl Writer<'_> {
         };
         let name = entry.body.name.as_deref().unwrap_or(message.name());
         let schema = self.schemas.message(name, &message, side, &without)?;
-        let example = entry.example.clone().ok_or(format!("overlay.yaml: {} has no example", route.method.name()))?;
+        let example = entry.example.clone().ok_or(format!("overlay.yaml: {} has no example", route.rpc.name()))?;
         let json = map([("schema", schema), ("example", example)]);
         let mut body = map([("description", text(comment))]);
         // A body that needs no field need not be sent.
@@ -196,26 +196,25 @@ impl Writer<'_> {
     }
 
     fn success(&mut self, route: &Route) -> Result<Map, Box<dyn Error>> {
-        let output = route.method.output();
+        let output = route.rpc.output();
         let file = output.parent_file();
         let mut headers = map([("Cache-Control", reference("headers", "Cache-Control"))]);
-        if route.rpc.http_status == 204 {
+        if route.access.http_status == 204 {
             return Ok(map([("description", text("It is done; the answer is empty.")), ("headers", headers.into())]));
         }
-        let (description, schema, example) = if route.rpc.response_body.is_empty() {
-            let description = self.contract.markdown(&file, output.path());
-            let schema = self.schemas.message(output.name(), &output, Side::Answer, &[])?;
-            (description, schema, examples::of_message(self.overlay, &output)?)
-        } else {
-            let field = output.get_field_by_json_name(route.rpc.response_body).ok_or("no such field to answer with")?;
-            let item = message_of(&field)?;
+        let (description, schema, example) = if let Some(field) = &route.response_body {
+            let item = message_of(field)?;
             headers.insert(text("x-next-page-token"), reference("headers", "x-next-page-token"));
             let description = self.contract.markdown(&file, field.path());
             let items = self.schemas.message(item.name(), &item, Side::Answer, &[])?;
             let schema = map([("type", text("array")), ("items", items)]).into();
             (description, schema, list([examples::of_message(self.overlay, &item)?]))
+        } else {
+            let description = self.contract.markdown(&file, output.path());
+            let schema = self.schemas.message(output.name(), &output, Side::Answer, &[])?;
+            (description, schema, examples::of_message(self.overlay, &output)?)
         };
-        if route.rpc.streams {
+        if route.rpc.is_server_streaming() {
             return Ok(stream(&output, headers, &example));
         }
         let content = map([("application/json", map([("schema", schema), ("example", example)]).into())]);

@@ -1,6 +1,6 @@
 //! Converts comments of the protos to Markdown.
 
-use crate::codes::http_status;
+use proto::code;
 
 /// Names that comments refer to.
 pub(crate) trait Glossary {
@@ -19,23 +19,23 @@ pub(crate) fn markdown(comment: &str, glossary: &impl Glossary) -> String {
         let text = lines.join(" ");
         match text.strip_prefix("Errors: ") {
             Some(errors) => errors_list(errors, glossary),
-            None => names(&text, glossary, |word| glossary.is_value(word).then(|| code(word))),
+            None => names(&text, glossary, |word| glossary.is_value(word).then(|| quoted(word))),
         }
     });
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
 fn errors_list(errors: &str, glossary: &impl Glossary) -> String {
-    let named = |word: &str| match http_status(word) {
-        Some(status) => Some(format!("{status} {}", code(word))),
-        None => is_reason(word).then(|| code(word)),
+    let named = |word: &str| match code::from_name(word) {
+        Some(code) => Some(format!("{} {}", code::http_status(code), quoted(word))),
+        None => is_reason(word).then(|| quoted(word)),
     };
     let items = errors.trim_end_matches('.').split("; ");
     let items = items.map(|item| format!("- {}", names(item, glossary, named)));
     format!("It can fail with:\n\n{}", items.collect::<Vec<_>>().join("\n"))
 }
 
-fn code(word: &str) -> String {
+fn quoted(word: &str) -> String {
     format!("`{word}`")
 }
 
@@ -47,7 +47,7 @@ fn is_reason(word: &str) -> bool {
 /// Replaces the names in a text by those of REST; `word` replaces words that are not between backticks.
 fn names(text: &str, glossary: &impl Glossary, word: impl Fn(&str) -> Option<String>) -> String {
     let parts = text.split('`').enumerate().map(|(at, part)| match at % 2 {
-        1 => code(&glossary.route(part).unwrap_or_else(|| camel_case(part))),
+        1 => quoted(&glossary.route(part).unwrap_or_else(|| camel_case(part))),
         _ => words(part).map(|part| word(part).unwrap_or_else(|| part.to_owned())).collect(),
     });
     parts.collect()

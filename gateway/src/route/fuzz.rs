@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::TestCaseResult;
+use proto::path_template::PathTemplate;
 
-use super::template::Template;
 use super::tree::{Node, Segments};
 
 /// Maximum segments of a path.
@@ -55,7 +55,7 @@ fn tree((routes, method, path): (Vec<(Method, Pattern)>, Method, Vec<u8>)) -> Te
     let path = String::from_utf8_lossy(&path);
     let (mut tree, mut known) = (Node::default(), Vec::new());
     for (method, pattern) in routes {
-        let template = Template::parse(&written(&pattern)).unwrap();
+        let template = PathTemplate::parse(&written(&pattern)).unwrap();
         let free = !known.contains(&(method.clone(), pattern.clone()));
         if free {
             prop_assert!(tree.insert(method.clone(), &template, known.len()));

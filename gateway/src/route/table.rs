@@ -8,9 +8,8 @@ use std::sync::Arc;
 use http::Method;
 use http::uri::PathAndQuery;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
+use proto::options::HttpRule;
 
-use super::rule::{HttpRule, rules};
-use super::template::Template;
 use super::tree::{Node, Segments};
 use crate::schema::{Cardinality, Compiler, Field, MessageId, Schema, Shape};
 
@@ -116,7 +115,7 @@ impl Table {
                 if !is_routable(&path) {
                     continue;
                 }
-                for rule in rules(&pool, &method) {
+                for rule in HttpRule::of(&method).map_err(UnusableDescriptors::because)? {
                     let unusable = |why| UnusableDescriptors::of(&method, why);
                     let input = compiler.request(&method.input()).map_err(unusable)?;
                     let output = compiler.response(&method.output()).map_err(unusable)?;
@@ -150,8 +149,8 @@ impl Table {
         if method.is_client_streaming() {
             return Err("a stream of requests has no route".to_owned());
         }
-        let template = Template::parse(&rule.path).ok_or_else(|| format!("{:?} is no path template", rule.path))?;
-        let variables = template.variables.iter().map(|variable| {
+        let verb = Method::from_str(rule.method).map_err(|error| error.to_string())?;
+        let variables = rule.path.variables().iter().map(|variable| {
             let field = resolve(&self.schema, input, &variable.field)
                 .ok_or_else(|| format!("{:?} is no field that a path can fill", variable.field))?;
             let name = json_name(&self.schema, input, &field).into_boxed_str();
@@ -171,7 +170,7 @@ impl Table {
             "" => Success::Message(output),
             field => Success::Field(output, slot(output, field)?),
         };
-        if !self.tree.insert(rule.method.clone(), &template, self.routes.len()) {
+        if !self.tree.insert(verb, &rule.path, self.routes.len()) {
             return Err(format!("{} {} is taken or too long", rule.method, rule.path));
         }
         self.routes.push(Arc::new(Route {

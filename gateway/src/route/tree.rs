@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use http::Method;
-
-use super::template::{Segment, Template};
+use proto::path_template::{PathTemplate, Segment};
 
 /// Maximum segments of a path. No template has more, so a longer path has no route.
 const MAX_SEGMENTS: usize = 16;
@@ -56,9 +55,9 @@ pub(crate) struct Node {
 
 impl Node {
     /// Inserts a route; returns whether its method and path were free.
-    pub(crate) fn insert(&mut self, method: Method, template: &Template, route: usize) -> bool {
+    pub(crate) fn insert(&mut self, method: Method, template: &PathTemplate, route: usize) -> bool {
         let mut node = self;
-        for segment in &template.segments {
+        for segment in template.segments() {
             node = match segment {
                 Segment::Literal(text) => node.literals.entry(text.clone()).or_default(),
                 Segment::Any => node.any.get_or_insert_default(),
@@ -66,7 +65,7 @@ impl Node {
         }
         let free = node.routes.iter().all(|(taken, _)| *taken != method);
         node.routes.push((method, route));
-        free && template.segments.len() <= MAX_SEGMENTS
+        free && template.segments().len() <= MAX_SEGMENTS
     }
 
     /// Returns the route of a request. At each segment a literal precedes a variable, which is tried if the literal has no
@@ -94,7 +93,7 @@ mod tests {
             (Method::GET, "/a/b/d"),
         ];
         for (at, (method, template)) in routes.into_iter().enumerate() {
-            assert!(tree.insert(method, &Template::parse(template).unwrap(), at));
+            assert!(tree.insert(method, &PathTemplate::parse(template).unwrap(), at));
         }
         tree
     }
@@ -124,6 +123,6 @@ mod tests {
 
     #[test]
     fn duplicate_route_is_detected() {
-        assert!(!tree().insert(Method::GET, &Template::parse("/a/{other}").unwrap(), 9));
+        assert!(!tree().insert(Method::GET, &PathTemplate::parse("/a/{other}").unwrap(), 9));
     }
 }

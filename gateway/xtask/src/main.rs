@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn regenerate(root: &Path) -> Result<(), Box<dyn Error>> {
-    write(&root.join("gateway/openapi/swagger.yaml"), openapi::document()?.as_bytes())?;
+    write(&root.join("gateway/openapi/swagger.yaml"), openapi::document(proto::DESCRIPTOR_SET)?.as_bytes())?;
     for (name, content) in envoy_config::files(Target::Kubernetes)? {
         write(&root.join("k8s/base/envoy").join(name), &content)?;
     }

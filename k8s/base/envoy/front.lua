@@ -1,67 +1,4 @@
--- Does what Envoy's own filters can't: the success codes 201, 202 and 204, lists as top-level arrays, errors as
--- google.rpc.Status, CORS as the embedded front has it, and allowlists of metadata. Runs first, so it sees requests as they
--- came and answers as they leave.
-
--- Headers that pass from a caller to a service. No other header does (claimed identities, tokens of services, binary
--- metadata). Without the lines about framing, Envoy could not read the body.
-local INWARDS = {
-  ["authorization"] = true,
-  ["idempotency-key"] = true,
-  ["traceparent"] = true,
-  ["tracestate"] = true,
-  ["grpc-timeout"] = true,
-  ["grpc-encoding"] = true,
-  ["grpc-accept-encoding"] = true,
-  ["te"] = true,
-  ["content-type"] = true,
-  ["content-length"] = true,
-  ["transfer-encoding"] = true,
-  ["expect"] = true,
-  -- Of gRPC-Web: in which form the answer goes. The route takes it away.
-  ["accept"] = true,
-  -- Envoy's own: it has replaced what came from outside.
-  ["x-forwarded-for"] = true,
-  ["x-forwarded-proto"] = true,
-}
-
--- Headers that pass from a service to a caller, over REST and over gRPC.
-local OUTWARDS = {
-  ["cache-control"] = true,
-  ["x-next-page-token"] = true,
-  ["retry-after"] = true,
-  ["www-authenticate"] = true,
-  ["content-type"] = true,
-  ["content-length"] = true,
-  ["transfer-encoding"] = true,
-  ["connection"] = true,
-  ["date"] = true,
-}
-local OUTWARDS_GRPC = {
-  ["grpc-status"] = true,
-  ["grpc-message"] = true,
-  ["grpc-status-details-bin"] = true,
-  ["grpc-encoding"] = true,
-  ["grpc-accept-encoding"] = true,
-}
-
--- The longest deadline for a service, in milliseconds: a little less than the route's, so that the service gives up first.
-local LONGEST = 14500
-
--- The name that JSON gives to a field of a message.
-local function json_name(field)
-  return (field:gsub("_(%l)", string.upper))
-end
-
-local function is_grpc(content_type)
-  return content_type ~= nil and (content_type == "application/grpc" or content_type:find("^application/grpc[+;]") ~= nil)
-end
-
-local GRPC_WEB = {
-  ["application/grpc-web"] = true,
-  ["application/grpc-web+proto"] = true,
-  ["application/grpc-web-text"] = true,
-  ["application/grpc-web-text+proto"] = true,
-}
+-- The hosts that the front answers to.
 
 -- The name of a host, in small letters and without the dot at its end, and its port if it has one.
 local function host_of(authority)
@@ -114,6 +51,87 @@ local function is_probe(path)
   return path:find("^/healthz$") ~= nil or path:find("^/healthz%?") ~= nil or path:find("^/grpc%.health%.") ~= nil
 end
 
+-- Headers: the lists of those that pass, the kinds of calls that they tell, and deadlines.
+
+-- Headers that pass from a caller to a service. No other header does (claimed identities, tokens of services, binary
+-- metadata). Without the lines about framing, Envoy could not read the body.
+local INWARDS = {
+  ["authorization"] = true,
+  ["idempotency-key"] = true,
+  ["traceparent"] = true,
+  ["tracestate"] = true,
+  ["grpc-timeout"] = true,
+  ["grpc-encoding"] = true,
+  ["grpc-accept-encoding"] = true,
+  ["te"] = true,
+  ["content-type"] = true,
+  ["content-length"] = true,
+  ["transfer-encoding"] = true,
+  ["expect"] = true,
+  -- Of gRPC-Web: in which form the answer goes. The route takes it away.
+  ["accept"] = true,
+  -- Envoy's own: it has replaced what came from outside.
+  ["x-forwarded-for"] = true,
+  ["x-forwarded-proto"] = true,
+}
+
+-- Headers that pass from a service to a caller, over REST and over gRPC.
+local OUTWARDS = {
+  ["cache-control"] = true,
+  ["x-next-page-token"] = true,
+  ["retry-after"] = true,
+  ["www-authenticate"] = true,
+  ["content-type"] = true,
+  ["content-length"] = true,
+  ["transfer-encoding"] = true,
+  ["connection"] = true,
+  ["date"] = true,
+}
+local OUTWARDS_GRPC = {
+  ["grpc-status"] = true,
+  ["grpc-message"] = true,
+  ["grpc-status-details-bin"] = true,
+  ["grpc-encoding"] = true,
+  ["grpc-accept-encoding"] = true,
+}
+
+-- Removes all headers but the pseudo-headers and those on one of the lists.
+local function keep(headers, list, more)
+  local refused = {}
+  for name, _ in pairs(headers) do
+    if name:byte(1) ~= 58 and not list[name] and not (more and more[name]) then
+      refused[#refused + 1] = name
+    end
+  end
+  for _, name in ipairs(refused) do
+    headers:remove(name)
+  end
+end
+
+local function is_grpc(content_type)
+  return content_type ~= nil and (content_type == "application/grpc" or content_type:find("^application/grpc[+;]") ~= nil)
+end
+
+local GRPC_WEB = {
+  ["application/grpc-web"] = true,
+  ["application/grpc-web+proto"] = true,
+  ["application/grpc-web-text"] = true,
+  ["application/grpc-web-text+proto"] = true,
+}
+
+-- The longest deadline for a service, in milliseconds: a little less than the route's, so that the service gives up first.
+local LONGEST = 14500
+
+local MILLISECONDS = { H = 3600000, M = 60000, S = 1000, m = 1, u = 0.001, n = 0.000001 }
+
+-- Returns whether the front grants a deadline: it must be well-formed, and no later than the front's own.
+local function is_granted(timeout)
+  local amount, unit = timeout:match("^(%d%d?%d?%d?%d?%d?%d?%d?)([HMSmun])$")
+  return amount ~= nil and tonumber(amount) * MILLISECONDS[unit] <= LONGEST
+end
+
+-- CORS, as the embedded front has it.
+
 -- The origin of the page that asks, if it is one of those that may (the Fetch standard, "CORS protocol").
 local function origin_of(handle, headers)
   local origin = headers:get("origin")
@@ -152,17 +170,70 @@ local OUTWARDS_PREFLIGHT = {
   ["access-control-max-age"] = true,
 }
 
--- Removes all headers but the pseudo-headers and those on one of the lists.
-local function keep(headers, list, more)
-  local refused = {}
-  for name, _ in pairs(headers) do
-    if name:byte(1) ~= 58 and not list[name] and not (more and more[name]) then
-      refused[#refused + 1] = name
+-- Paths and bodies: checks of those of requests, and access to those of answers.
+
+-- Returns whether `text` is UTF-8 without a NUL once percent-decoded. A service could only answer INTERNAL to another.
+local function is_decodable(text)
+  if text:gsub("%%%x%x", ""):find("%", 1, true) then
+    return false
+  end
+  local more, low, high = 0, 0, 0
+  local decoded = text:gsub("%%(%x%x)", function(hex)
+    return string.char(tonumber(hex, 16))
+  end)
+  if not decoded:find("[%z\128-\255]") then
+    return true
+  end
+  for at = 1, #decoded do
+    local byte = decoded:byte(at)
+    if more > 0 then
+      if byte < low or byte > high then
+        return false
+      end
+      more, low, high = more - 1, 0x80, 0xBF
+    elseif byte >= 0xC2 and byte <= 0xDF then
+      more, low, high = 1, 0x80, 0xBF
+    elseif byte >= 0xE0 and byte <= 0xEF then
+      more, low, high = 2, byte == 0xE0 and 0xA0 or 0x80, byte == 0xED and 0x9F or 0xBF
+    elseif byte >= 0xF0 and byte <= 0xF4 then
+      more, low, high = 3, byte == 0xF0 and 0x90 or 0x80, byte == 0xF4 and 0x8F or 0xBF
+    elseif byte == 0 or byte >= 0x80 then
+      return false
     end
   end
-  for _, name in ipairs(refused) do
-    headers:remove(name)
+  return more == 0
+end
+
+-- Returns whether the body, if there is one, is JSON without content coding. A body without a type counts as JSON.
+local function is_json(headers)
+  local length = headers:get("content-length")
+  if (length == nil or length == "0") and headers:get("transfer-encoding") == nil then
+    return true
   end
+  local encoding = headers:get("content-encoding")
+  local kind = (headers:get("content-type") or ""):lower()
+  return (encoding == nil or encoding:lower() == "identity")
+    and (kind == "" or kind:find("^application/json%s*$") ~= nil or kind:find("^application/json%s*;") ~= nil)
+end
+
+local function body_of(handle)
+  local body = handle:body(true)
+  return body:getBytes(0, body:length())
+end
+
+-- Replaces the body. What was fetched of the headers before is stale then.
+local function set_body(handle, text, content_type)
+  local length = handle:body(true):setBytes(text)
+  local headers = handle:headers()
+  headers:replace("content-length", tostring(length))
+  if content_type ~= nil then
+    headers:replace("content-type", content_type)
+  end
+end
+
+-- The name that JSON gives to a field of a message.
+local function json_name(field)
+  return (field:gsub("_(%l)", string.upper))
 end
 
 -- The position after the JSON string that opens at `at`.
@@ -236,57 +307,7 @@ local function array_of(json, field)
   return "[]"
 end
 
--- Returns whether `text` is UTF-8 without a NUL once percent-decoded. A service could only answer INTERNAL to another.
-local function is_decodable(text)
-  if text:gsub("%%%x%x", ""):find("%", 1, true) then
-    return false
-  end
-  local more, low, high = 0, 0, 0
-  local decoded = text:gsub("%%(%x%x)", function(hex)
-    return string.char(tonumber(hex, 16))
-  end)
-  if not decoded:find("[%z\128-\255]") then
-    return true
-  end
-  for at = 1, #decoded do
-    local byte = decoded:byte(at)
-    if more > 0 then
-      if byte < low or byte > high then
-        return false
-      end
-      more, low, high = more - 1, 0x80, 0xBF
-    elseif byte >= 0xC2 and byte <= 0xDF then
-      more, low, high = 1, 0x80, 0xBF
-    elseif byte >= 0xE0 and byte <= 0xEF then
-      more, low, high = 2, byte == 0xE0 and 0xA0 or 0x80, byte == 0xED and 0x9F or 0xBF
-    elseif byte >= 0xF0 and byte <= 0xF4 then
-      more, low, high = 3, byte == 0xF0 and 0x90 or 0x80, byte == 0xF4 and 0x8F or 0xBF
-    elseif byte == 0 or byte >= 0x80 then
-      return false
-    end
-  end
-  return more == 0
-end
-
--- Returns whether the body, if there is one, is JSON without content coding. A body without a type counts as JSON.
-local function is_json(headers)
-  local length = headers:get("content-length")
-  if (length == nil or length == "0") and headers:get("transfer-encoding") == nil then
-    return true
-  end
-  local encoding = headers:get("content-encoding")
-  local kind = (headers:get("content-type") or ""):lower()
-  return (encoding == nil or encoding:lower() == "identity")
-    and (kind == "" or kind:find("^application/json%s*$") ~= nil or kind:find("^application/json%s*;") ~= nil)
-end
-
-local MILLISECONDS = { H = 3600000, M = 60000, S = 1000, m = 1, u = 0.001, n = 0.000001 }
-
--- Returns whether the front grants a deadline: it must be well-formed, and no later than the front's own.
-local function is_granted(timeout)
-  local amount, unit = timeout:match("^(%d%d?%d?%d?%d?%d?%d?%d?)([HMSmun])$")
-  return amount ~= nil and tonumber(amount) * MILLISECONDS[unit] <= LONGEST
-end
+-- Errors as google.rpc.Status: the front's own, and those that Envoy's filters answer.
 
 -- A google.rpc.Status as JSON, with an ErrorInfo and, if a field is at fault, a BadRequest. All arguments are ours or
 -- plain names: nothing has to be escaped.
@@ -355,21 +376,6 @@ local NATIVE = {
   ["14 the service can't answer right now; try again"] = { 14, "UNAVAILABLE", UNAVAILABLE[4] },
 }
 
-local function body_of(handle)
-  local body = handle:body(true)
-  return body:getBytes(0, body:length())
-end
-
--- Replaces the body. What was fetched of the headers before is stale then.
-local function set_body(handle, text, content_type)
-  local length = handle:body(true):setBytes(text)
-  local headers = handle:headers()
-  headers:replace("content-length", tostring(length))
-  if content_type ~= nil then
-    headers:replace("content-type", content_type)
-  end
-end
-
 -- What is refused before the filter that knows gRPC-Web is no call of gRPC to Envoy.
 local function describe_page(handle, front)
   local message = body_of(handle)
@@ -401,6 +407,57 @@ local function describe_own(handle, front)
     describe_native(handle, own[1], own[2], own[3], own[1] == 8 or own[1] == 14)
   end
 end
+
+-- How the transcoder begins its sentences about a field, and what is wrong with the field.
+local FAULTS = {
+  { '^Could not find field "([%w_]+)"', "is no parameter of this path", as_sent = true },
+  { '^Encountered a non%-leaf field "([%w_]+)"', "is no parameter of this path", as_sent = true },
+  { "Cannot set '([%w_]+)' for type oneof", "excludes a field that is set already" },
+  { "Starting an object on a scalar field for type ([%w_]+)$", "has a value of the wrong type" },
+  { "^([%w_%.%[%]]+): ", "has a value of the wrong type" },
+}
+
+-- The path of a field as the caller sees it: without the field of the message that the body is.
+local function path_of(field, bodies)
+  local first, rest = field:match("^([%w_]+)%.(.+)$")
+  local is_body = first ~= nil and (" " .. bodies .. " "):find(" " .. first .. " ", 1, true)
+  return json_name(is_body and rest or field)
+end
+
+-- The transcoder's sentence quotes what was sent, which may be what a person wrote: only the name of the field stays.
+-- `bodies` names the fields that bodies are, with spaces between them.
+local function refusal(sentence, bodies)
+  if sentence:find("Root element must be a message", 1, true) then
+    return status(3, "INVALID_FIELDS", "body must be an object", "body", "must be an object")
+  end
+  for _, fault in ipairs(FAULTS) do
+    local field = sentence:match(fault[1])
+    if field ~= nil then
+      field = fault.as_sent and field or path_of(field, bodies)
+      return status(3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault[2])
+    end
+  end
+  return status(3, "MALFORMED_JSON", "the body is not JSON, or not of the form that this path takes")
+end
+
+-- Sets the HTTP headers of an error.
+local function describe_error(handle, http)
+  if http == "401" then
+    handle:headers():replace("www-authenticate", "Bearer")
+    return
+  end
+  handle:headers():remove("www-authenticate")
+  if http == "429" or http == "503" then
+    local whole, part = body_of(handle):match('/google%.rpc%.RetryInfo","retryDelay":"(%d+)%.?(%d*)s"')
+    if whole ~= nil then
+      handle:headers():replace("retry-after", tostring(tonumber(whole) + (part == "" and 0 or 1)))
+    end
+  end
+end
+
+-- Does what Envoy's own filters can't: the success codes 201, 202 and 204, lists as top-level arrays, errors as
+-- google.rpc.Status, CORS as the embedded front has it, and allowlists of metadata. Runs first, so it sees requests as they
+-- came and answers as they leave.
 
 function envoy_on_request(handle)
   local headers = handle:headers()
@@ -455,53 +512,6 @@ function envoy_on_request(handle)
   local timeout = headers:get("grpc-timeout")
   if timeout ~= nil and not (native and is_granted(timeout)) then
     headers:remove("grpc-timeout")
-  end
-end
-
--- How the transcoder begins its sentences about a field, and what is wrong with the field.
-local FAULTS = {
-  { '^Could not find field "([%w_]+)"', "is no parameter of this path", as_sent = true },
-  { '^Encountered a non%-leaf field "([%w_]+)"', "is no parameter of this path", as_sent = true },
-  { "Cannot set '([%w_]+)' for type oneof", "excludes a field that is set already" },
-  { "Starting an object on a scalar field for type ([%w_]+)$", "has a value of the wrong type" },
-  { "^([%w_%.%[%]]+): ", "has a value of the wrong type" },
-}
-
--- The path of a field as the caller sees it: without the field of the message that the body is.
-local function path_of(field, bodies)
-  local first, rest = field:match("^([%w_]+)%.(.+)$")
-  local is_body = first ~= nil and (" " .. bodies .. " "):find(" " .. first .. " ", 1, true)
-  return json_name(is_body and rest or field)
-end
-
--- The transcoder's sentence quotes what was sent, which may be what a person wrote: only the name of the field stays.
--- `bodies` names the fields that bodies are, with spaces between them.
-local function refusal(sentence, bodies)
-  if sentence:find("Root element must be a message", 1, true) then
-    return status(3, "INVALID_FIELDS", "body must be an object", "body", "must be an object")
-  end
-  for _, fault in ipairs(FAULTS) do
-    local field = sentence:match(fault[1])
-    if field ~= nil then
-      field = fault.as_sent and field or path_of(field, bodies)
-      return status(3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault[2])
-    end
-  end
-  return status(3, "MALFORMED_JSON", "the body is not JSON, or not of the form that this path takes")
-end
-
--- Sets the HTTP headers of an error.
-local function describe_error(handle, http)
-  if http == "401" then
-    handle:headers():replace("www-authenticate", "Bearer")
-    return
-  end
-  handle:headers():remove("www-authenticate")
-  if http == "429" or http == "503" then
-    local whole, part = body_of(handle):match('/google%.rpc%.RetryInfo","retryDelay":"(%d+)%.?(%d*)s"')
-    if whole ~= nil then
-      handle:headers():replace("retry-after", tostring(tonumber(whole) + (part == "" and 0 or 1)))
-    end
   end
 end
 

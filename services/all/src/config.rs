@@ -37,7 +37,7 @@ pub struct Config {
 
     /// Settings of the recovery of account deletions.
     #[command(flatten)]
-    pub endings: account_deletion::Config,
+    pub account_deletion: account_deletion::Config,
 
     /// Settings of the cache of data keys.
     #[command(flatten)]

@@ -68,7 +68,7 @@ impl Mesh {
             platform: platform.clone(),
         };
         let services = starter.start_all().await?;
-        let front = RunningFront::start(listener, &config, &hosts, &services, &issuer)?;
+        let front = RunningFront::start(listener, &config, hosts, &services, &issuer)?;
         let dynamodb = config.dynamodb.endpoint.unwrap_or_else(|| format!("AWS, {}", config.dynamodb.region));
         Ok(Self { front, services, engine, dynamodb, issuer, platform })
     }

@@ -126,7 +126,7 @@ impl Starter<'_> {
             mapping: self.upstream(clients::NAME, mapping::NAME, addresses)?,
             appointments: self.upstream(clients::NAME, appointments::NAME, addresses)?,
             subscribers: self.account_deletion_subscribers(clients::NAME, addresses)?,
-            endings: self.config.endings.clone(),
+            account_deletion: self.config.account_deletion.clone(),
             platform: self.platform.clone(),
         })
     }
@@ -137,7 +137,7 @@ impl Starter<'_> {
             secrets: self.secrets.clone(),
             auth: self.upstream(therapists::NAME, auth::NAME, addresses)?,
             subscribers: self.account_deletion_subscribers(therapists::NAME, addresses)?,
-            endings: self.config.endings.clone(),
+            account_deletion: self.config.account_deletion.clone(),
             platform: self.platform.clone(),
         })
     }
@@ -159,7 +159,7 @@ impl Starter<'_> {
             clients: self.upstream(mapping::NAME, clients::NAME, addresses)?,
             therapists: self.upstream(mapping::NAME, therapists::NAME, addresses)?,
             appointments: self.upstream(mapping::NAME, appointments::NAME, addresses)?,
-            events: self.config.endings.clone(),
+            events: self.config.account_deletion.clone(),
             platform: self.platform.clone(),
         })
     }
@@ -194,7 +194,7 @@ impl Starter<'_> {
             keyring: self.config.keyring.clone(),
             mapping: self.upstream(sessions::NAME, mapping::NAME, addresses)?,
             appointments: self.upstream(sessions::NAME, appointments::NAME, addresses)?,
-            events: self.config.endings.clone(),
+            events: self.config.account_deletion.clone(),
             platform: self.platform.clone(),
         })
     }
@@ -205,7 +205,7 @@ impl Starter<'_> {
             secrets: self.secrets.clone(),
             mapping: self.upstream(appointments::NAME, mapping::NAME, addresses)?,
             sessions: self.upstream(appointments::NAME, sessions::NAME, addresses)?,
-            events: self.config.endings.clone(),
+            events: self.config.account_deletion.clone(),
             platform: self.platform.clone(),
         })
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chassis::{Context, to_status};
-use kernel::{ClientId, Error, Result as Outcome, SessionId};
+use kernel::{ClientId, Result as Outcome, SessionId};
 use proto::appointments::v1 as pb;
 use proto::appointments::v1::appointment_facts_service_server::AppointmentFactsService;
 use tonic::{Request, Response, Status};
@@ -58,11 +58,7 @@ impl Services {
     ) -> Outcome<BTreeSet<ClientId>> {
         let own = policy::own(context.person()?);
         let pb::FilterClientsWithOpenAppointmentRequest { client_ids } = request;
-        if client_ids.len() > MAX_CLIENTS {
-            return Err(Error::invalid("clientIds", "must be 200 at most"));
-        }
-        // An invalid id belongs to no client.
-        let clients = client_ids.iter().filter_map(|id| id.parse().ok()).collect();
+        let clients = convert::batch::from_proto("clientIds", &client_ids, MAX_CLIENTS)?;
         self.0.with_open(context, own, clients).await
     }
 }

@@ -1,6 +1,6 @@
 //! appointments: requests of clients for sessions, from the request to its end.
 
-mod ended;
+mod account_deletion;
 mod error;
 mod facts;
 mod list;
@@ -25,9 +25,9 @@ use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use outbox::{Outbox, Subscriber};
+use peers::Contacts;
 use proto::appointments::v1::appointment_facts_service_server::{AppointmentFactsServiceServer, SERVICE_NAME as FACTS};
 use proto::appointments::v1::appointment_service_server::{AppointmentServiceServer, SERVICE_NAME as APPOINTMENT};
-use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use tonic::service::Routes;
 
 pub use store::APPOINTMENTS;
@@ -35,7 +35,7 @@ pub use store::APPOINTMENTS;
 use crate::ops::Ops;
 use crate::saga::Revocations;
 use crate::service::Services;
-use crate::slots::{Mapping, Sessions};
+use crate::slots::Sessions;
 use crate::store::Store;
 
 /// The name of the service.
@@ -70,11 +70,10 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let services = Services(Arc::new(ops));
     let appointments = AppointmentServiceServer::new(services.clone());
     let facts = AppointmentFactsServiceServer::new(services.clone());
-    let events = SubscriberServiceServer::new(services);
     let routes = Routes::new(appointments.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(facts.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
-        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok(Service { name: NAME, grpc_services: &[APPOINTMENT, FACTS, EVENTS], routes, probe })
+        .add_service(subscriber::server(services));
+    Ok(Service { name: NAME, grpc_services: &[APPOINTMENT, FACTS, subscriber::SERVICE_NAME], routes, probe })
 }
 
 fn ops(deps: Deps) -> Result<Ops, BoxError> {
@@ -86,7 +85,7 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
         tokens: PageTokens::new(&secrets, "appointments/page-tokens", Arc::clone(&platform.entropy))?,
         idempotency: Idempotency::new(table.clone(), &secrets, Arc::clone(&platform.clock))?,
         sessions: Sessions(sessions),
-        mapping: Mapping(mapping),
+        contacts: Contacts::new(mapping),
         outbox: Outbox::new(table, subscribers, Revocations),
         request_locks: KeyedMutex::default(),
         platform,

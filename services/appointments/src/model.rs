@@ -1,8 +1,6 @@
 //! Defines the appointment and its rules in time, and the requests, queries and events that the use cases take.
 
-use kernel::{
-    AppointmentId, ClientId, OffsetDateTime, PageSize, Role, SessionId, TherapistId, Timestamp, UserId, Version,
-};
+use kernel::{AppointmentId, ClientId, OffsetDateTime, PageSize, Party, SessionId, TherapistId, Timestamp, Version};
 use outbox::Mark;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{self as events, AppointmentRevoked};
@@ -31,26 +29,12 @@ pub(crate) struct Pair {
     pub(crate) therapist: TherapistId,
 }
 
-/// One member of a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Party {
-    Client(ClientId),
-    Therapist(TherapistId),
-}
-
-impl Party {
-    /// Returns the party that an account of this role can be.
-    pub(crate) fn of(role: Role, id: UserId) -> Self {
-        match role {
-            Role::Client => Self::Client(id.into()),
-            Role::Therapist => Self::Therapist(id.into()),
-        }
-    }
-
-    pub(crate) fn is_in(self, pair: Pair) -> bool {
-        match self {
-            Self::Client(id) => id == pair.client,
-            Self::Therapist(id) => id == pair.therapist,
+impl Pair {
+    /// Returns whether a person is one of the two.
+    pub(crate) fn has(self, party: Party) -> bool {
+        match party {
+            Party::Client(id) => id == self.client,
+            Party::Therapist(id) => id == self.therapist,
         }
     }
 }
@@ -137,7 +121,7 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// Returns whether the filters admit an appointment.
     pub(crate) fn admits(&self, appointment: &Appointment, now: Timestamp) -> bool {
-        let is_peer = self.peer.is_none_or(|peer| peer.is_in(appointment.pair));
+        let is_peer = self.peer.is_none_or(|peer| appointment.pair.has(peer));
         is_peer && self.status.is_none_or(|status| status == appointment.status_at(now))
     }
 }
@@ -195,28 +179,10 @@ pub(crate) struct Withdrawn {
     pub(crate) available: bool,
 }
 
-/// Deletion of an account.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AccountEnded {
-    pub(crate) role: Role,
-    pub(crate) user: UserId,
-    /// Time of the deletion, if the event has one.
-    pub(crate) at: Option<Timestamp>,
-}
-
 /// End of a relation, by its client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RelationEnded {
     pub(crate) pair: Pair,
     /// Version of the relation after the ending.
     pub(crate) version: u32,
-}
-
-/// An event that concerns appointments.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Event {
-    AccountEnded(AccountEnded),
-    Booked(Booked),
-    Withdrawn(Withdrawn),
-    RelationEnded(RelationEnded),
 }

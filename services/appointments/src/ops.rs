@@ -5,11 +5,12 @@ use chassis::{Context, KeyedMutex, Platform};
 use dynamo::{Claim, Idempotency, PageTokens};
 use kernel::{AppointmentId, Error, Kind, Page, Result, SessionId, TherapistId, Timestamp, UserId, Version};
 use outbox::{Mark, Outbox};
+use peers::{Channel, Contacts};
 use retry::Policy;
 
-use crate::model::{Appointment, Request, Reserved, SlotLookup, SlotQuery, Start, Wanted};
+use crate::model::{Appointment, Pair, Request, Reserved, SlotLookup, SlotQuery, Start, Wanted};
 use crate::policy::{self, Own, Permit, RequestPermit};
-use crate::slots::{Mapping, Sessions};
+use crate::slots::Sessions;
 use crate::store::{Added, Store, Written};
 use crate::transition::{self, Action, Refusal, Step, StoredStatus};
 use crate::{error, list};
@@ -23,11 +24,11 @@ pub(crate) struct Ops {
     pub(crate) tokens: PageTokens,
     pub(crate) idempotency: Idempotency,
     pub(crate) sessions: Sessions,
-    pub(crate) mapping: Mapping,
+    pub(crate) contacts: Contacts,
     pub(crate) outbox: Outbox,
     /// Locks of the pairs: within this process one request of a pair runs at a time, from counting the pending ones
     /// until it is stored. Requests that the index does not show by then aren't counted.
-    pub(crate) request_locks: KeyedMutex,
+    pub(crate) request_locks: KeyedMutex<Pair>,
     pub(crate) platform: Platform,
 }
 
@@ -90,11 +91,12 @@ impl Ops {
     ) -> Result<Option<Appointment>> {
         let Request { therapist, date, session } = request;
         let pair = asking.pair_with(therapist);
-        let _lock = self.request_locks.take(pair).await?;
+        let _lock = self.request_locks.lock(pair).await;
         let query = SlotQuery { therapist, session, time: Some(date.instant()) };
         let (session, starts) = available(self.sessions.find(context, query).await?)?;
         self.check_pending_requests(asking, therapist, session).await?;
-        let relation = self.mapping.record(context, therapist).await?;
+        let contact = self.contacts.record(context, therapist.into(), Channel::Appointment).await?;
+        let relation = contact.ok_or_else(error::no_session)?;
         let asked = Appointment {
             id: AppointmentId::generate(&*self.platform.clock, &*self.platform.entropy),
             pair,

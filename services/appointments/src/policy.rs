@@ -1,9 +1,10 @@
 //! Authorization for appointments. Pure: the store requires permits, which only this module creates.
 
-use kernel::{ClientId, Error, Person, Role, SessionId, TherapistId, UserId};
+use kernel::{ClientId, Error, Party, Person, Role, SessionId, TherapistId, UserId};
+use subscriber::AccountDeletionPermit;
 
 use crate::error;
-use crate::model::{Appointment, Pair, Party};
+use crate::model::{Appointment, Pair};
 use crate::transition::{Action, Actor, Refusal, is_theirs};
 
 /// Permit for the appointments of a client, a therapist, a session, a pair or a deleted account.
@@ -26,10 +27,6 @@ pub(crate) struct Own(Party);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestPermit(ClientId);
 
-/// Permit to end every appointment of a deleted account.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AccountDeletionPermit(Party);
-
 /// Permit to apply what happens to a session to the appointments for it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SessionPermit(SessionId);
@@ -46,7 +43,7 @@ impl Permit {
     /// Returns whether the permit is for this appointment.
     pub(crate) fn covers(self, appointment: &Appointment) -> bool {
         match self.0 {
-            Scope::Own(party) | Scope::Ended(party) => party.is_in(appointment.pair),
+            Scope::Own(party) | Scope::Ended(party) => appointment.pair.has(party),
             Scope::Session(id) => id == appointment.session,
             Scope::Pair(pair) => pair == appointment.pair,
         }
@@ -76,28 +73,6 @@ impl RequestPermit {
     /// Returns the permit for the client's own appointments.
     pub(crate) const fn permit(self) -> Permit {
         Permit(Scope::Own(Party::Client(self.0)))
-    }
-}
-
-impl AccountDeletionPermit {
-    /// Returns the permit of the service that handles the event of the deletion.
-    pub(crate) fn of(role: Role, id: UserId) -> Self {
-        Self(Party::of(role, id))
-    }
-
-    pub(crate) const fn party(self) -> Party {
-        self.0
-    }
-
-    pub(crate) fn id(self) -> UserId {
-        match self.0 {
-            Party::Client(id) => id.into(),
-            Party::Therapist(id) => id.into(),
-        }
-    }
-
-    pub(crate) const fn permit(self) -> Permit {
-        Permit(Scope::Ended(self.0))
     }
 }
 
@@ -133,6 +108,11 @@ impl Withdrawal {
 /// Returns the permit of the service that handles the event of an ended relation.
 pub(crate) const fn withdrawal(pair: Pair) -> Withdrawal {
     Withdrawal(pair)
+}
+
+/// Returns the permit for the appointments of a deleted account.
+pub(crate) const fn ended(permit: AccountDeletionPermit) -> Permit {
+    Permit(Scope::Ended(permit.party()))
 }
 
 /// Returns the person's permit to read the own appointments.
@@ -189,6 +169,7 @@ mod tests {
 
     use super::*;
     use crate::model::Start;
+    use crate::tests::deleted;
     use crate::transition::StoredStatus;
 
     fn person(role: Role, byte: u8) -> Person {
@@ -214,7 +195,7 @@ mod tests {
 
     #[test]
     fn permit_covers_only_its_people_and_session() {
-        let ended = |role, byte| AccountDeletionPermit::of(role, UserId::from_bytes([byte; 16])).permit();
+        let ended = |role, byte| ended(deleted(role, UserId::from_bytes([byte; 16])));
         for (permit, actor, covers) in [
             (read(person(Role::Client, 1)), Actor::Client, true),
             (read(person(Role::Client, 2)), Actor::Client, false),

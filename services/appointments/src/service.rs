@@ -7,13 +7,13 @@ use kernel::{Error, Page, Result as Outcome, Version, zip_violations};
 use prost::Message as _;
 use proto::appointments::v1 as pb;
 use proto::appointments::v1::appointment_service_server::AppointmentService;
-use proto::events::v1::subscriber_service_server::SubscriberService;
-use proto::events::v1::{DeliverRequest, DeliverResponse};
+use proto::events::v1 as events;
+use subscriber::{AccountDeletionPermit, EventHandler};
 use tonic::{Request, Response, Status};
 
-use crate::model::{AccountEnded, Appointment, Event, RelationEnded};
+use crate::model::{Appointment, RelationEnded};
 use crate::ops::Ops;
-use crate::policy::{self, AccountDeletionPermit};
+use crate::policy;
 use crate::transition::Action;
 use crate::wire;
 
@@ -56,21 +56,6 @@ impl Services {
     async fn cancel(&self, context: &Context, id: &str) -> Outcome<()> {
         let permit = policy::act(context.person()?, Action::Cancel)?;
         self.0.cancel(permit, wire::id(id)?).await
-    }
-
-    async fn handle_event(&self, context: &Context, request: DeliverRequest) -> Outcome<()> {
-        match wire::event(request.event)? {
-            Some(Event::AccountEnded(AccountEnded { role, user, at })) => {
-                let permit = AccountDeletionPermit::of(role, user);
-                self.0.handle_account_deleted(context, permit, at.unwrap_or(self.0.now())).await
-            }
-            Some(Event::Booked(booked)) => self.0.apply_booking(context, &booked).await,
-            Some(Event::Withdrawn(withdrawn)) => self.0.withdraw(withdrawn).await,
-            Some(Event::RelationEnded(RelationEnded { pair, version })) => {
-                self.0.end_relation(policy::withdrawal(pair), version).await
-            }
-            None => Ok(()),
-        }
     }
 
     fn shown(&self, appointment: Result<Appointment, Error>) -> Result<Response<pb::Appointment>, Status> {
@@ -134,11 +119,21 @@ impl AppointmentService for Services {
     }
 }
 
-#[tonic::async_trait]
-impl SubscriberService for Services {
-    async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
-        let context = Context::of(&request);
-        self.handle_event(&context, request.into_inner()).await.map_err(to_status)?;
-        Ok(Response::new(DeliverResponse {}))
+impl EventHandler for Services {
+    async fn account_deleted(&self, context: &Context, permit: AccountDeletionPermit) -> Outcome<()> {
+        self.0.handle_account_deleted(context, permit).await
+    }
+
+    async fn session_booked(&self, context: &Context, event: events::SessionBooked) -> Outcome<()> {
+        self.0.apply_booking(context, &wire::session_booked(&event)?).await
+    }
+
+    async fn session_withdrawn(&self, _: &Context, event: events::SessionWithdrawn) -> Outcome<()> {
+        self.0.withdraw(wire::session_withdrawn(&event)?).await
+    }
+
+    async fn relation_ended(&self, _: &Context, event: events::RelationEnded) -> Outcome<()> {
+        let RelationEnded { pair, version } = wire::relation_ended(&event)?;
+        self.0.end_relation(policy::withdrawal(pair), version).await
     }
 }

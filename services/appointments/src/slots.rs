@@ -1,14 +1,10 @@
-//! Calls sessions and mapping before and after an appointment changes.
+//! Calls sessions before and after an appointment changes.
 
 use std::collections::HashMap;
 
 use chassis::Context;
 use chassis::client::Upstream;
-use kernel::{Error, Result, SessionId, TherapistId, Timestamp};
-use proto::mapping::v1::consent_service_client::ConsentServiceClient;
-use proto::mapping::v1::record_contact_request::Kind as ContactKind;
-use proto::mapping::v1::record_contact_response::Outcome as Contact;
-use proto::mapping::v1::{RecordContactRequest, RecordContactResponse};
+use kernel::{Error, Result, SessionId, Timestamp};
 use proto::sessions::v1::find_slot_response::Outcome as Find;
 use proto::sessions::v1::reserve_slot_response::Outcome as Reserve;
 use proto::sessions::v1::slot_service_client::SlotServiceClient;
@@ -17,7 +13,6 @@ use proto::sessions::v1::{
 };
 
 use crate::model::{Appointment, Reserved, SlotLookup, SlotQuery, Start};
-use crate::{error, wire};
 
 /// Maximum sessions of one call for their ends.
 const MAX_ENDS: usize = 100;
@@ -26,24 +21,21 @@ const MAX_ENDS: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Sessions(pub(crate) Upstream);
 
-/// Client of the service that records the relations of clients and therapists.
-#[derive(Debug)]
-pub(crate) struct Mapping(pub(crate) Upstream);
-
 impl Sessions {
     /// Looks a slot up.
     pub(crate) async fn find(&self, context: &Context, query: SlotQuery) -> Result<SlotLookup> {
         let request = FindSlotRequest {
             session_id: query.session.map(|id| id.to_string()).unwrap_or_default(),
             therapist_id: query.therapist.to_string(),
-            time: query.time.map(wire::time),
+            time: query.time.map(convert::time::to_proto),
         };
         let find = |transport, request| async move { SlotServiceClient::new(transport).find_slot(request).await };
         let FindSlotResponse { outcome, session_id, start } = self.0.call(context, request, find).await?;
         match Find::try_from(outcome) {
             Ok(Find::Available) => {
                 let start = start.ok_or_else(|| Error::internal("a slot has no start"))?;
-                let start = wire::instant(start).map_err(|_| Error::internal("a slot starts at no instant"))?;
+                let start =
+                    convert::time::from_proto(start).map_err(|_| Error::internal("a slot starts at no instant"))?;
                 let session = session_id.parse().map_err(|_| Error::internal("a slot is of no session"))?;
                 Ok(SlotLookup::Available(session, Start::of(start)))
             }
@@ -63,7 +55,7 @@ impl Sessions {
             therapist_id: appointment.pair.therapist.to_string(),
             appointment_id: appointment.id.to_string(),
             client_id: appointment.pair.client.to_string(),
-            start: Some(wire::time(appointment.starts.instant())),
+            start: Some(convert::time::to_proto(appointment.starts.instant())),
         };
         let reserve = |transport, request| async move { SlotServiceClient::new(transport).reserve_slot(request).await };
         match Reserve::try_from(self.0.call(context, request, reserve).await?.outcome) {
@@ -91,7 +83,7 @@ impl Sessions {
             };
             for SlotEnd { session_id, end } in self.0.call(context, request, get).await?.ends {
                 let end = end.ok_or_else(|| Error::internal("a slot has no end"))?;
-                let end = wire::instant(end).map_err(|_| Error::internal("a slot ends at no instant"))?;
+                let end = convert::time::from_proto(end).map_err(|_| Error::internal("a slot ends at no instant"))?;
                 let session = session_id.parse().map_err(|_| Error::internal("a slot is of no session"))?;
                 ends.insert(session, end);
             }
@@ -104,24 +96,5 @@ impl Sessions {
         let request = ReleaseSlotRequest { session_id, appointment_id };
         let release = |transport, request| async move { SlotServiceClient::new(transport).release_slot(request).await };
         self.0.call(context, request, release).await.map(drop)
-    }
-}
-
-impl Mapping {
-    /// Records that the calling client asks this therapist for an appointment. Returns the version of their relation.
-    ///
-    /// # Errors
-    /// NOT_FOUND (of the session) when there is no such therapist; UNAUTHENTICATED (`ACCOUNT_ENDED`).
-    pub(crate) async fn record(&self, context: &Context, therapist: TherapistId) -> Result<u32> {
-        let request = RecordContactRequest { peer_id: therapist.to_string(), kind: ContactKind::Appointment.into() };
-        let record =
-            |transport, request| async move { ConsentServiceClient::new(transport).record_contact(request).await };
-        let RecordContactResponse { outcome, version } = self.0.call(context, request, record).await?;
-        match Contact::try_from(outcome) {
-            Ok(Contact::Recorded) => Ok(version),
-            Ok(Contact::NoSuchPeer) => Err(error::no_session()),
-            Ok(Contact::CallerEnded) => Err(Error::account_ended()),
-            Ok(Contact::Unspecified) | Err(_) => Err(Error::internal("mapping doesn't say what it noted")),
-        }
     }
 }

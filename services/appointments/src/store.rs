@@ -23,13 +23,14 @@ use dynamo::{
     TableDef, Transact, Verdict,
 };
 use kernel::{
-    AppointmentId, ClientId, Error, OffsetDateTime, Result, SessionId, TherapistId, Timestamp, UserId, Version,
+    AppointmentId, ClientId, Error, OffsetDateTime, Party, Result, SessionId, TherapistId, Timestamp, UserId, Version,
 };
 use outbox::Mark;
 use serde::{Deserialize, Serialize};
+use subscriber::AccountDeletionPermit;
 
-use crate::model::{Appointment, Pair, Party, Start};
-use crate::policy::{AccountDeletionPermit, Own, Permit, RequestPermit, SessionPermit, Withdrawal};
+use crate::model::{Appointment, Pair, Start};
+use crate::policy::{Own, Permit, RequestPermit, SessionPermit, Withdrawal};
 use crate::transition::StoredStatus;
 
 const fn index(name: &'static str, partition: &'static str, sort: &'static str, projection: Projection) -> IndexDef {

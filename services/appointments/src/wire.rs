@@ -1,15 +1,12 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
-use kernel::{AppointmentId, ClientId, Error, PageSize, SessionId, TherapistId, Timestamp, Violations};
-use kernel::{Page, ParseIdError, Role};
+use kernel::{AppointmentId, Error, Page, Party, Role, TextError, Timestamp, Violations};
 use proto::appointments::v1 as pb;
 use proto::appointments::v1::appointment::Status as Shown;
 use proto::events::v1 as events;
 
 use crate::error;
-use crate::model::{
-    AccountEnded, Appointment, Booked, Event, Pair, Party, RelationEnded, Request, Start, Wanted, Withdrawn,
-};
+use crate::model::{Appointment, Booked, Pair, RelationEnded, Request, Start, Wanted, Withdrawn};
 use crate::transition::{Action, Status};
 
 /// Parses a `CreateAppointment` request.
@@ -19,7 +16,7 @@ use crate::transition::{Action, Status};
 pub(crate) fn request(caller: &str, request: &pb::CreateAppointmentRequest) -> Result<Request, Error> {
     let pb::CreateAppointmentRequest { therapist_id, appointment_date, session_id, client_id: _ } = request;
     let mut bad = Violations::default();
-    let therapist = required(&mut bad, "therapistId", therapist_id);
+    let therapist = bad.check("therapistId", convert::id::from_proto(therapist_id));
     if therapist_id == caller {
         bad.add("therapistId", "must be a therapist, and not you");
     }
@@ -29,31 +26,11 @@ pub(crate) fn request(caller: &str, request: &pb::CreateAppointmentRequest) -> R
     } else {
         bad.check("appointmentDate", appointment_date.parse())
     };
-    let session = optional(&mut bad, "sessionId", session_id);
-    match therapist.zip(date) {
-        Some((therapist, date)) if bad.is_empty() => Ok(Request { therapist, date, session }),
+    let session = bad.check("sessionId", convert::id::optional_from_proto(session_id));
+    match (therapist, date, session) {
+        (Some(therapist), Some(date), Some(session)) if bad.is_empty() => Ok(Request { therapist, date, session }),
         _ => Err(bad.into_error()),
     }
-}
-
-fn required<T: std::str::FromStr<Err = ParseIdError>>(
-    bad: &mut Violations,
-    field: &'static str,
-    id: &str,
-) -> Option<T> {
-    if id.is_empty() {
-        bad.add(field, "is required");
-        return None;
-    }
-    bad.check(field, id.parse())
-}
-
-fn optional<T: std::str::FromStr<Err = ParseIdError>>(
-    bad: &mut Violations,
-    field: &'static str,
-    id: &str,
-) -> Option<T> {
-    if id.is_empty() { None } else { bad.check(field, id.parse()) }
 }
 
 /// Parses the action that leads to a requested status.
@@ -81,8 +58,14 @@ pub(crate) fn wanted(role: Role, request: pb::ListAppointmentsRequest) -> Result
     let pb::ListAppointmentsRequest { client_id, therapist_id, status, page_size, page_token: token } = request;
     let mut bad = Violations::default();
     let peer = match role {
-        Role::Client => optional(&mut bad, "therapistId", &therapist_id).map(Party::Therapist),
-        Role::Therapist => optional(&mut bad, "clientId", &client_id).map(Party::Client),
+        Role::Client => {
+            let id = bad.check("therapistId", convert::id::optional_from_proto(&therapist_id));
+            id.flatten().map(Party::Therapist)
+        }
+        Role::Therapist => {
+            let id = bad.check("clientId", convert::id::optional_from_proto(&client_id));
+            id.flatten().map(Party::Client)
+        }
     };
     let status = match Shown::try_from(status) {
         Ok(Shown::Unspecified) => None,
@@ -96,54 +79,25 @@ pub(crate) fn wanted(role: Role, request: pb::ListAppointmentsRequest) -> Result
             None
         }
     };
-    let size = bad.check("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
+    let size = bad.check("pageSize", convert::page::size_from_proto(page_size));
     match size {
         Some(size) if bad.is_empty() => Ok(Wanted { peer, status, size, token }),
         _ => Err(bad.into_error()),
     }
 }
 
-/// Parses an event; `None` for one that does not concern appointments.
+/// Parses the event of a booking.
 ///
 /// # Errors
-/// INVALID_ARGUMENT when a field is missing or invalid.
-pub(crate) fn event(event: Option<events::Event>) -> Result<Option<Event>, Error> {
-    use events::event::Kind;
-    let events::Event { id: _, time, kind } = event.unwrap_or_default();
-    match kind {
-        Some(Kind::AccountEnded(ended)) => {
-            let at = time.and_then(|time| Timestamp::new(time.seconds, time.nanos).ok());
-            account_ended(&ended, at).map(Event::AccountEnded).map(Some)
-        }
-        Some(Kind::SessionBooked(booked)) => session_booked(&booked).map(Event::Booked).map(Some),
-        Some(Kind::SessionWithdrawn(withdrawn)) => session_withdrawn(&withdrawn).map(Event::Withdrawn).map(Some),
-        Some(Kind::RelationEnded(ended)) => relation_ended(&ended).map(Event::RelationEnded).map(Some),
-        Some(Kind::AppointmentRevoked(_)) | None => Ok(None),
-    }
-}
-
-fn account_ended(ended: &events::AccountEnded, at: Option<Timestamp>) -> Result<AccountEnded, Error> {
-    use events::account_ended::Role as Ended;
+/// INVALID_ARGUMENT names every missing or invalid field.
+pub(crate) fn session_booked(booked: &events::SessionBooked) -> Result<Booked, Error> {
     let mut bad = Violations::default();
-    let user = required(&mut bad, "event.accountEnded.userId", &ended.user_id);
-    let role = match Ended::try_from(ended.role) {
-        Ok(Ended::Client) => Some(Role::Client),
-        Ok(Ended::Therapist) => Some(Role::Therapist),
-        Ok(Ended::Unspecified) | Err(_) => {
-            bad.add("event.accountEnded.role", "must be CLIENT or THERAPIST");
-            None
-        }
-    };
-    role.zip(user).map(|(role, user)| AccountEnded { role, user, at }).ok_or_else(|| bad.into_error())
-}
-
-fn session_booked(booked: &events::SessionBooked) -> Result<Booked, Error> {
-    let mut bad = Violations::default();
-    let session = required::<SessionId>(&mut bad, "event.sessionBooked.sessionId", &booked.session_id);
-    let therapist = required::<TherapistId>(&mut bad, "event.sessionBooked.therapistId", &booked.therapist_id);
-    let client = required::<ClientId>(&mut bad, "event.sessionBooked.clientId", &booked.client_id);
-    let appointment = required(&mut bad, "event.sessionBooked.appointmentId", &booked.appointment_id);
-    let start = bad.check("event.sessionBooked.start", booked.start.ok_or(NO_TIME).and_then(instant));
+    let session = bad.check("event.sessionBooked.sessionId", convert::id::from_proto(&booked.session_id));
+    let therapist = bad.check("event.sessionBooked.therapistId", convert::id::from_proto(&booked.therapist_id));
+    let client = bad.check("event.sessionBooked.clientId", convert::id::from_proto(&booked.client_id));
+    let appointment = bad.check("event.sessionBooked.appointmentId", convert::id::from_proto(&booked.appointment_id));
+    let start = booked.start.ok_or(NO_TIME).and_then(|start| convert::time::from_proto(start).map_err(|_| NO_TIME));
+    let start = bad.check("event.sessionBooked.start", start);
     let date = bad.check("event.sessionBooked.startDate", booked.start_date.parse());
     match (session, therapist.zip(client), appointment, start.zip(date)) {
         (Some(session), Some((therapist, client)), Some(appointment), Some((start, date))) => Ok(Booked {
@@ -158,35 +112,36 @@ fn session_booked(booked: &events::SessionBooked) -> Result<Booked, Error> {
     }
 }
 
-fn session_withdrawn(withdrawn: &events::SessionWithdrawn) -> Result<Withdrawn, Error> {
+/// Parses the event of a withdrawal.
+///
+/// # Errors
+/// INVALID_ARGUMENT names every missing or invalid field.
+pub(crate) fn session_withdrawn(withdrawn: &events::SessionWithdrawn) -> Result<Withdrawn, Error> {
     let mut bad = Violations::default();
-    let session = required(&mut bad, "event.sessionWithdrawn.sessionId", &withdrawn.session_id);
-    let appointment = optional(&mut bad, "event.sessionWithdrawn.appointmentId", &withdrawn.appointment_id);
-    match session {
-        Some(session) if bad.is_empty() => Ok(Withdrawn { session, appointment, available: withdrawn.available }),
-        _ => Err(bad.into_error()),
-    }
+    let session = bad.check("event.sessionWithdrawn.sessionId", convert::id::from_proto(&withdrawn.session_id));
+    let appointment = convert::id::optional_from_proto(&withdrawn.appointment_id);
+    let appointment = bad.check("event.sessionWithdrawn.appointmentId", appointment);
+    session
+        .zip(appointment)
+        .map(|(session, appointment)| Withdrawn { session, appointment, available: withdrawn.available })
+        .ok_or_else(|| bad.into_error())
 }
 
-fn relation_ended(ended: &events::RelationEnded) -> Result<RelationEnded, Error> {
+/// Parses the event of the end of a relation.
+///
+/// # Errors
+/// INVALID_ARGUMENT names every missing or invalid field.
+pub(crate) fn relation_ended(ended: &events::RelationEnded) -> Result<RelationEnded, Error> {
     let events::RelationEnded { client_id, therapist_id, version } = ended;
     let mut bad = Violations::default();
-    let client = required(&mut bad, "event.relationEnded.clientId", client_id);
-    let therapist = required(&mut bad, "event.relationEnded.therapistId", therapist_id);
+    let client = bad.check("event.relationEnded.clientId", convert::id::from_proto(client_id));
+    let therapist = bad.check("event.relationEnded.therapistId", convert::id::from_proto(therapist_id));
     let pair = client.zip(therapist).map(|(client, therapist)| Pair { client, therapist });
     let pair = pair.ok_or_else(|| bad.into_error())?;
     Ok(RelationEnded { pair, version: *version })
 }
 
-const NO_TIME: &str = "is no time";
-
-pub(crate) fn instant(time: prost_types::Timestamp) -> Result<Timestamp, &'static str> {
-    Timestamp::new(time.seconds, time.nanos).map_err(|_| NO_TIME)
-}
-
-pub(crate) fn time(time: Timestamp) -> prost_types::Timestamp {
-    prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() }
-}
+const NO_TIME: TextError = TextError("is no time");
 
 const fn shown(status: Status) -> Shown {
     match status {
@@ -206,7 +161,7 @@ pub(crate) fn appointment(it: &Appointment, now: Timestamp) -> pb::Appointment {
         session_id: it.session.to_string(),
         appointment_date: it.date.to_string(),
         status: shown(it.status_at(now)).into(),
-        created_at: Some(time(it.created_at)),
+        created_at: Some(convert::time::to_proto(it.created_at)),
         etag: it.version.to_string(),
     }
 }
@@ -216,8 +171,8 @@ pub(crate) fn status(it: &Appointment, now: Timestamp) -> pb::AppointmentStatus 
 }
 
 pub(crate) fn appointments(page: Page<Appointment>, now: Timestamp) -> pb::ListAppointmentsResponse {
-    let Page { items, next } = page.map(|it| appointment(&it, now));
-    pb::ListAppointmentsResponse { appointments: items, next_page_token: next.unwrap_or_default() }
+    let (appointments, next_page_token) = convert::page::to_proto(page.map(|it| appointment(&it, now)));
+    pb::ListAppointmentsResponse { appointments, next_page_token }
 }
 
 #[cfg(test)]
@@ -290,14 +245,9 @@ mod tests {
     }
 
     #[test]
-    fn incomplete_event_is_refused_and_foreign_event_ignored() {
-        use events::event::Kind;
-        let of = |kind| event(Some(events::Event { id: String::new(), time: None, kind: Some(kind) }));
-        assert!(of(Kind::SessionBooked(events::SessionBooked::default())).is_err());
-        assert!(of(Kind::SessionWithdrawn(events::SessionWithdrawn::default())).is_err());
-        assert!(of(Kind::AccountEnded(events::AccountEnded::default())).is_err());
-        assert!(of(Kind::RelationEnded(events::RelationEnded::default())).is_err());
-        assert!(of(Kind::AppointmentRevoked(events::AppointmentRevoked::default())).unwrap().is_none());
-        assert!(event(None).unwrap().is_none());
+    fn incomplete_event_is_refused() {
+        assert!(session_booked(&events::SessionBooked::default()).is_err());
+        assert!(session_withdrawn(&events::SessionWithdrawn::default()).is_err());
+        assert!(relation_ended(&events::RelationEnded::default()).is_err());
     }
 }

@@ -37,6 +37,7 @@ use chassis::{MAX_RECEIVE, MAX_SEND, Platform, Service};
 use dynamo::PageTokens;
 use dynamo::secret::Secrets;
 use kernel::{BoxError, setting};
+use peers::TherapistNames;
 use proto::audit::v1::access_log_service_server::{AccessLogServiceServer, SERVICE_NAME as ACCESS_LOG};
 use proto::audit::v1::audit_service_server::{AuditServiceServer, SERVICE_NAME as RECORD};
 use tonic::service::Routes;
@@ -91,8 +92,12 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     tasks.spawn(Linker::new(store.clone(), signers, Arc::clone(&clock)).run(config.audit_link_interval));
     let probe = bootstrap::probe(&table);
     let tokens = PageTokens::new(&secrets, "audit/page-tokens", Arc::clone(&entropy))?;
-    let audit =
-        Audit(Arc::new(Ops { recorder: Recorder { store: store.clone(), clock, entropy }, store, tokens, therapists }));
+    let audit = Audit(Arc::new(Ops {
+        recorder: Recorder { store: store.clone(), clock, entropy },
+        store,
+        tokens,
+        therapists: TherapistNames::new(therapists),
+    }));
     let log = AccessLogServiceServer::new(audit.clone());
     let record = AuditServiceServer::new(audit);
     let routes = Routes::new(log.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));

@@ -1,14 +1,12 @@
 //! Implements the use cases of the access log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chassis::Context;
-use chassis::client::Upstream;
 use dynamo::{PageRequest, PageTokens};
 use kernel::{Clock, Entropy, Page, Result, TherapistId};
-use proto::therapists::v1::BatchGetTherapistNamesRequest;
-use proto::therapists::v1::therapist_name_service_client::TherapistNameServiceClient;
+use peers::{TherapistName, TherapistNames};
 
 use crate::groups::{self, Group, MAX_RECORDS_READ};
 use crate::model::{Access, AccessId, Facts, People, Personal};
@@ -20,7 +18,7 @@ pub(crate) struct Ops {
     pub(crate) store: Store,
     pub(crate) recorder: Recorder,
     pub(crate) tokens: PageTokens,
-    pub(crate) therapists: Upstream,
+    pub(crate) therapists: TherapistNames,
 }
 
 /// Records accesses.
@@ -59,24 +57,15 @@ impl Ops {
         let names = self.names(context, &page.items).await?;
         Ok(page.map(|group| {
             let personal = group.latest.personal.as_ref();
-            let name = personal.and_then(|personal| names.get(&personal.therapist.to_string()));
-            Shown { therapist_name: name.cloned().unwrap_or_default(), group }
+            let name = personal.and_then(|personal| names.get(&personal.therapist));
+            Shown { therapist_name: name.map(|it| it.name.clone()).unwrap_or_default(), group }
         }))
     }
 
     /// Returns the names of the readers by id. A page has at most 200 of them, the limit of one call.
-    async fn names(&self, context: &Context, groups: &[Group]) -> Result<BTreeMap<String, String>> {
+    async fn names(&self, context: &Context, groups: &[Group]) -> Result<HashMap<TherapistId, TherapistName>> {
         let therapists: BTreeSet<TherapistId> =
             groups.iter().filter_map(|group| Some(group.latest.personal.as_ref()?.therapist)).collect();
-        if therapists.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let request =
-            BatchGetTherapistNamesRequest { therapist_ids: therapists.iter().map(ToString::to_string).collect() };
-        let get = |transport, request| async move {
-            TherapistNameServiceClient::new(transport).batch_get_therapist_names(request).await
-        };
-        let answer = self.therapists.call(context, request, get).await?;
-        Ok(answer.names.into_iter().map(|name| (name.therapist_id, name.name)).collect())
+        self.therapists.of(context, therapists).await
     }
 }

@@ -1,6 +1,6 @@
 //! Converts between the messages of the proto and the types of the domain; every field by its name.
 
-use kernel::{ClientId, Error, Page, PageSize, Timestamp, Violations};
+use kernel::{ClientId, Error, Page, PageSize, Violations};
 use proto::audit::v1 as pb;
 use proto::audit::v1::access::Action as PbAction;
 
@@ -13,7 +13,7 @@ const MAX_ID_LEN: usize = 64;
 
 /// Parses the page size of a request.
 pub(crate) fn page_size(asked: i32) -> Result<PageSize, Error> {
-    PageSize::from_request(asked).ok_or_else(|| Error::invalid("pageSize", "must not be negative"))
+    convert::page::size_from_proto(asked).map_err(|wrong| Error::invalid("pageSize", wrong.0))
 }
 
 /// Parses an access to record, and the client whose journal it concerns.
@@ -65,20 +65,16 @@ fn shown(shown: Shown) -> pb::Access {
         therapist_id,
         therapist_name,
         action: action.into(),
-        entry_count: i32::try_from(facts.entry_count).unwrap_or(i32::MAX),
+        entry_count: convert::count::to_proto(facts.entry_count),
         entry_id,
         grant_id,
-        time: Some(time(facts.time)),
-        count: i32::try_from(count).unwrap_or(i32::MAX),
-        first_time: Some(time(first_time)),
+        time: Some(convert::time::to_proto(facts.time)),
+        count: convert::count::to_proto(count),
+        first_time: Some(convert::time::to_proto(first_time)),
     }
 }
 
-fn time(time: Timestamp) -> prost_types::Timestamp {
-    prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() }
-}
-
 pub(crate) fn accesses(page: Page<Shown>) -> pb::ListAccessesResponse {
-    let Page { items, next } = page.map(shown);
-    pb::ListAccessesResponse { accesses: items, next_page_token: next.unwrap_or_default() }
+    let (accesses, next_page_token) = convert::page::to_proto(page.map(shown));
+    pb::ListAccessesResponse { accesses, next_page_token }
 }

@@ -5,10 +5,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use chassis::KeyedMutex;
+use chassis::{KeyedMutex, KeyedMutexGuard};
 use futures_util::future::try_join_all;
-use kernel::{Clock, Result, SourceNetwork};
-use tokio::sync::SemaphorePermit;
+use kernel::{Clock, Result};
+use transport::SourceNetwork;
 
 use crate::Config;
 use crate::error::too_many_registrations;
@@ -34,7 +34,7 @@ pub(crate) struct Budgets {
     store: Store,
     subjects: Subjects,
     registrations: u32,
-    locks: KeyedMutex,
+    locks: KeyedMutex<SourceNetwork>,
     clock: Arc<dyn Clock>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Budgets {
 pub(crate) struct LockedBudgets<'a> {
     budgets: &'a Budgets,
     allowances: Vec<Allowance>,
-    _lock: SemaphorePermit<'a>,
+    _lock: KeyedMutexGuard<'a, SourceNetwork>,
 }
 
 /// Spending of one network of the source on one budget.
@@ -76,7 +76,7 @@ impl Budgets {
     /// # Errors
     /// RESOURCE_EXHAUSTED (`TOO_MANY_REGISTRATIONS`), UNAVAILABLE.
     pub(crate) async fn lock(&self, source: IpAddr) -> Result<LockedBudgets<'_>> {
-        let lock = self.locks.take(SourceNetwork::widest(source)).await?;
+        let lock = self.locks.lock(SourceNetwork::widest(source)).await;
         let mut allowances: Vec<_> = SourceNetwork::steps(source).flat_map(|step| self.allowances(step)).collect();
         let subjects: Vec<_> = allowances.iter().map(|allowance| &allowance.subject).collect();
         let (counted, now) = (self.store.counted(&subjects).await?, self.clock.now());

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use chassis::{KeyedMutex, Tasks};
-use kernel::{Clock, Email, Error, Result, SourceNetwork};
+use kernel::{Clock, Email, Error, Result};
+use transport::SourceNetwork;
 
 use crate::Config;
 use crate::password::{Hasher, Password};
@@ -23,7 +24,7 @@ struct Inner {
     by_source: Policy,
     /// Locks by address, held from reading its failures until one more is counted: so concurrent guesses are counted
     /// like sequential ones.
-    locks: KeyedMutex,
+    locks: KeyedMutex<String>,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
 }
@@ -81,7 +82,7 @@ impl Inner {
     async fn verify_password(&self, email: &Email, password: Password, source: IpAddr) -> Result<Option<Credential>> {
         let (of_account, of_source) =
             (self.subjects.account(email), self.subjects.source(&SourceNetwork::of(source).to_string()));
-        let _lock = self.locks.take(email.folded()).await?;
+        let _lock = self.locks.lock(email.folded()).await;
         let (account, credential) = tokio::try_join!(self.present(&of_account), self.store.credential(email))?;
         // A throttled source takes no hashing thread.
         self.present(&of_source).await?;

@@ -26,7 +26,6 @@ use kernel::BoxError;
 use proto::auth::v1::account_service_server::{AccountServiceServer, SERVICE_NAME as ACCOUNTS};
 use proto::auth::v1::auth_service_server::{AuthServiceServer, SERVICE_NAME as AUTH};
 use proto::auth::v1::login_service_server::{LoginServiceServer, SERVICE_NAME as LOGINS};
-use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use tonic::service::Routes;
 
 pub use accounts::Addresses;
@@ -70,12 +69,14 @@ pub async fn build(config: Config, deps: Deps) -> Result<(Service, Keys), BoxErr
     let people = AuthServiceServer::new(People(Arc::clone(&ops)));
     let logins = LoginServiceServer::new(Logins(Arc::clone(&ops)));
     let accounts = AccountServiceServer::new(Accounts(Arc::clone(&ops)));
-    let events = SubscriberServiceServer::new(Events(ops));
     let routes = Routes::new(people.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(logins.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(accounts.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
-        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok((Service { name: NAME, grpc_services: &[AUTH, LOGINS, ACCOUNTS, EVENTS], routes, probe }, verifiers))
+        .add_service(subscriber::server(Events(ops)));
+    Ok((
+        Service { name: NAME, grpc_services: &[AUTH, LOGINS, ACCOUNTS, subscriber::SERVICE_NAME], routes, probe },
+        verifiers,
+    ))
 }
 
 /// Returns the use cases, after the signing keys are read and their refresh is started.

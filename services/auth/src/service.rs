@@ -7,8 +7,7 @@ use kernel::Error;
 use proto::auth::v1 as pb;
 use proto::auth::v1::auth_service_server::AuthService;
 use proto::auth::v1::login_service_server::LoginService;
-use proto::events::v1::subscriber_service_server::SubscriberService;
-use proto::events::v1::{DeliverRequest, DeliverResponse};
+use subscriber::{AccountDeletionPermit, EventHandler};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
@@ -24,13 +23,13 @@ pub(crate) struct People(pub(crate) Arc<Ops>);
 #[derive(Clone)]
 pub(crate) struct Logins(pub(crate) Arc<Ops>);
 
-/// Implementation of `SubscriberService`, for the events of other services.
+/// Handler of the events of other services.
 #[derive(Clone)]
 pub(crate) struct Events(pub(crate) Arc<Ops>);
 
 impl People {
     fn pair(&self, tokens: &Tokens) -> Result<pb::TokenPair, Error> {
-        let life = i32::try_from(self.0.config.access_token_life.as_secs()).unwrap_or(i32::MAX);
+        let life = convert::count::to_proto(self.0.config.access_token_life.as_secs());
         wire::token_pair(tokens, life)
     }
 
@@ -127,9 +126,14 @@ impl Logins {
     }
 }
 
-impl Events {
-    async fn handle(&self, request: DeliverRequest) -> Result<(), Error> {
-        self.0.end_account(wire::account_ended(request)?).await
+impl EventHandler for Events {
+    async fn account_deleted(&self, _: &Context, permit: AccountDeletionPermit) -> Result<(), Error> {
+        self.0.end_account(permit.id()).await
+    }
+
+    /// Refuses the event, so that the outbox keeps it.
+    fn other(&self) -> Result<(), Error> {
+        Err(Error::invalid("event", "is of no kind that is known here"))
     }
 }
 
@@ -140,13 +144,5 @@ impl LoginService for Logins {
         request: Request<pb::ListEndedLoginsRequest>,
     ) -> Result<Response<pb::ListEndedLoginsResponse>, Status> {
         self.ended(request.into_inner()).await.map(Response::new).map_err(to_status)
-    }
-}
-
-#[tonic::async_trait]
-impl SubscriberService for Events {
-    async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
-        self.handle(request.into_inner()).await.map_err(to_status)?;
-        Ok(Response::new(DeliverResponse {}))
     }
 }

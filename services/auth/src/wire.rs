@@ -1,9 +1,7 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
-use kernel::{Email, Error, Role, UserId, Violations};
+use kernel::{Email, Error, Role, Violations};
 use proto::auth::v1 as pb;
-use proto::events::v1::event::Kind;
-use proto::events::v1::{AccountEnded, DeliverRequest, Event};
 
 use crate::model::{EndedLoginsQuery, Registration};
 use crate::ops::Tokens;
@@ -52,9 +50,7 @@ pub(crate) fn change_password(request: pb::ChangePasswordRequest) -> Result<(Pas
 
 pub(crate) fn ended_logins_query(request: pb::ListEndedLoginsRequest) -> Result<EndedLoginsQuery, Error> {
     let pb::ListEndedLoginsRequest { logins } = request;
-    if logins.len() > MAX_LOGINS {
-        return Err(Error::invalid("logins", "must be 200 at most"));
-    }
+    convert::batch::check_len("logins", logins.len(), MAX_LOGINS)?;
     let mut query = EndedLoginsQuery { logins: Vec::with_capacity(logins.len()), invalid: Vec::new() };
     for pb::Login { user_id, login_id } in logins {
         match (user_id.parse(), login_id.parse()) {
@@ -74,10 +70,7 @@ pub(crate) fn user(account: &Account) -> Result<pb::User, Error> {
             Role::Therapist => pb::user::Role::Therapist,
         }
         .into(),
-        created_at: Some(prost_types::Timestamp {
-            seconds: account.created_at.as_second(),
-            nanos: account.created_at.subsec_nanosecond(),
-        }),
+        created_at: Some(convert::time::to_proto(account.created_at)),
     })
 }
 
@@ -103,15 +96,4 @@ fn role_of(role: i32) -> Result<Role, &'static str> {
         Ok(pb::user::Role::Therapist) => Ok(Role::Therapist),
         Ok(pb::user::Role::Unspecified) | Err(_) => Err("is required: CLIENT or THERAPIST"),
     }
-}
-
-/// Returns the user whose account has ended, according to an event. An event of an unknown kind is refused, so that the
-/// outbox keeps it.
-pub(crate) fn account_ended(request: DeliverRequest) -> Result<UserId, Error> {
-    let DeliverRequest { event } = request;
-    let Some(Event { id: _, time: _, kind: Some(Kind::AccountEnded(ended)) }) = event else {
-        return Err(Error::invalid("event", "is of no kind that is known here"));
-    };
-    let AccountEnded { user_id, role: _ } = ended;
-    user_id.parse().map_err(|_| Error::invalid("event.accountEnded.userId", "is not the id of an account"))
 }

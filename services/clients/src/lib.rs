@@ -13,14 +13,13 @@ mod wire;
 use std::sync::Arc;
 
 use account_deletion::AccountDeletions;
-use accounts::Accounts;
 use chassis::client::Upstream;
 use chassis::{MAX_RECEIVE, MAX_SEND, Platform, Service};
 use dynamo::Idempotency;
 use dynamo::secret::Secrets;
 use kernel::{BoxError, Role};
-use logins::Logins;
 use outbox::Subscriber;
+use peers::{Accounts, Logins};
 use proto::clients::v1::client_name_service_server::{ClientNameServiceServer, SERVICE_NAME as NAMES};
 use proto::clients::v1::client_service_server::{ClientServiceServer, SERVICE_NAME as PROFILES};
 use tonic::service::Routes;
@@ -52,7 +51,7 @@ pub struct Deps {
     /// Subscribers of account deletions, in order of delivery: auth first, so that the logins end first.
     pub subscribers: Vec<Subscriber>,
     /// Settings of the recovery of account deletions.
-    pub endings: account_deletion::Config,
+    pub account_deletion: account_deletion::Config,
     /// Time, randomness and tasks.
     pub platform: Platform,
 }
@@ -62,7 +61,8 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let Deps { dynamodb, secrets, auth, mapping, appointments, subscribers, endings: recovery, platform } = deps;
+    let Deps { dynamodb, secrets, auth, mapping, appointments, subscribers, account_deletion: recovery, platform } =
+        deps;
     let table = dynamodb.table(&CLIENTS);
     let store = Store::new(table.clone());
     let account_deletions =

@@ -16,7 +16,7 @@ struct Settings {
     subscribers: account_deletion::Addresses,
 
     #[command(flatten)]
-    endings: account_deletion::Config,
+    account_deletion: account_deletion::Config,
 }
 
 struct Clients;
@@ -39,7 +39,7 @@ impl Domain for Clients {
             mapping,
             appointments,
             subscribers,
-            endings: settings.endings,
+            account_deletion: settings.account_deletion,
             platform: context.platform,
         };
         Ok((clients::build(deps)?, None))

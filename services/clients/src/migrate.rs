@@ -5,13 +5,10 @@
 
 use std::fmt;
 
-use account_deletion::Stored;
-use dynamo::{Client as DynamoDb, Item, Key};
 use kernel::{Email, Result, UserId};
 
-use crate::model::Client;
 use crate::policy;
-use crate::store::{CLIENTS, EMAIL, PROFILE, Store};
+use crate::store::{CLIENTS, Scanned, Store};
 
 /// The outcome of a migration so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,58 +32,39 @@ impl fmt::Display for Progress {
 /// meanwhile, and an interrupted run may be repeated. `address` returns the address of an account; `report` is called
 /// with the progress after each page.
 ///
-/// It scans the table, which no request does: neither profiles nor addresses are in an index.
-///
 /// # Errors
 /// UNAVAILABLE or INTERNAL, of the table or of `address`.
 pub async fn migrate<A>(
-    dynamodb: &DynamoDb,
+    dynamodb: &dynamo::Client,
     address: impl Fn(UserId) -> A,
     mut report: impl FnMut(Progress),
 ) -> Result<Progress>
 where
     A: Future<Output = Result<Option<Email>>>,
 {
-    let table = dynamodb.table(&CLIENTS);
-    let store = Store::new(table.clone());
+    let store = Store::new(dynamodb.table(&CLIENTS));
+    let permit = policy::migration();
     let (mut progress, mut after) = (Progress::default(), None);
     loop {
-        let rows = table.scan(after).await?;
-        for item in rows.items {
-            match (item.text("pk"), item.text("sk")) {
-                (Some(pk), Some(PROFILE)) if pk.starts_with(EMAIL) => {
-                    let _ = table.delete(&Key::new(pk, PROFILE)).run().await?;
-                    progress.removed += 1;
-                }
-                (Some(_), Some(PROFILE)) => migrate_profile(&store, item, &address, &mut progress).await?,
-                _ => {}
+        let Scanned { profiles, addresses, next } = store.scan(permit, after).await?;
+        for item in &addresses {
+            store.remove_address(permit, item).await?;
+            progress.removed += 1;
+        }
+        for old in profiles {
+            progress.profiles += 1;
+            // A profile without an account is about to be deleted.
+            let Some(email) = address(old.id.into()).await? else { continue };
+            if email.as_str() == old.profile.email.as_str() {
+                continue;
             }
+            // A concurrent write has stored the address of the account, or has deleted the account.
+            progress.changed += u64::from(store.replace_address(permit, &old, email).await?);
         }
         report(progress);
-        after = rows.next;
+        after = next;
         if after.is_none() {
             return Ok(progress);
         }
     }
-}
-
-async fn migrate_profile<A>(
-    store: &Store,
-    item: Item,
-    address: &impl Fn(UserId) -> A,
-    progress: &mut Progress,
-) -> Result<()>
-where
-    A: Future<Output = Result<Option<Email>>>,
-{
-    let Some(old) = Stored::<Client>::of(Some(item))?.profile() else { return Ok(()) };
-    progress.profiles += 1;
-    // A profile without an account is about to be deleted.
-    let Some(email) = address(old.id.into()).await? else { return Ok(()) };
-    if email.as_str() == old.profile.email.as_str() {
-        return Ok(());
-    }
-    // A concurrent write has stored the address of the account, or has deleted the account.
-    progress.changed += u64::from(store.replace_address(policy::migration(), &old, email).await?);
-    Ok(())
 }

@@ -1,11 +1,10 @@
 //! Implements the use cases of clients' profiles.
 
 use account_deletion::AccountDeletions;
-use accounts::Accounts;
 use chassis::{Context, Platform};
 use dynamo::{Claim, Idempotency};
 use kernel::{ClientId, Email, Error, Page, PageSize, Result, Version};
-use logins::Logins;
+use peers::{Accounts, Logins};
 use retry::Policy;
 
 use crate::error::{no_such_client, profile_exists};

@@ -28,7 +28,7 @@ pub(crate) struct ReadName(ClientId);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names(());
 
-/// The right of an operator's migration to replace the addresses in profiles.
+/// The right of an operator's migration to read all profiles and to replace their addresses.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Migrate(());
 

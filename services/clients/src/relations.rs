@@ -92,7 +92,7 @@ impl Relations {
             Ok(if is_close { Related::Close(Close(client)) } else { Related::InContact(InContact(client)) })
         });
         let items = related.collect::<Result<_>>()?;
-        Ok(Page { items, next: Some(next_page_token).filter(|token| !token.is_empty()) })
+        Ok(Page { items, next: convert::page::token_from_proto(next_page_token) })
     }
 
     /// Returns those of these clients who have an appointment with the therapist of the context that is unanswered or

@@ -12,7 +12,8 @@ use std::collections::HashMap;
 
 use account_deletion::{PENDING, Stored};
 use dynamo::{
-    Action, Claim, Condition, EXPIRES_AT, Item, Key, KeyDef, Read as Fresh, Table, TableDef, Transact, Update, Verdict,
+    Action, Claim, Condition, Cursor, EXPIRES_AT, Item, Key, KeyDef, Read as Fresh, Table, TableDef, Transact, Update,
+    Verdict,
 };
 use kernel::{ClientId, Email, Error, Result, UserId, Version};
 use serde::{Deserialize, Serialize};
@@ -25,9 +26,9 @@ pub static CLIENTS: TableDef =
     TableDef { name: "Clients", key: KeyDef::PK_SK, indexes: &[PENDING], ttl: Some(EXPIRES_AT) };
 
 /// The sort key of profiles.
-pub(crate) const PROFILE: &str = "PROFILE";
+const PROFILE: &str = "PROFILE";
 /// The key prefix of the former index of addresses.
-pub(crate) const EMAIL: &str = "EMAIL#";
+const EMAIL: &str = "EMAIL#";
 
 /// The handle of the table.
 #[derive(Debug, Clone)]
@@ -42,6 +43,14 @@ pub(crate) enum Added {
     Exists,
     /// The account is ended.
     Ended,
+}
+
+/// A part of the table, as a migration reads it.
+pub(crate) struct Scanned {
+    pub(crate) profiles: Vec<Client>,
+    /// Items of the former index of addresses.
+    pub(crate) addresses: Vec<Key>,
+    pub(crate) next: Option<Cursor>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -171,6 +180,25 @@ impl Store {
     pub(crate) async fn replace_address(&self, _permit: Migrate, old: &Client, email: Email) -> Result<bool> {
         let profile = Profile { email, ..old.profile.clone() };
         self.put(old, &Client { id: old.id, profile, version: old.version.next() }).await
+    }
+
+    /// Reads the next part of the table. It scans, which no request does: neither profiles nor addresses are in an index.
+    pub(crate) async fn scan(&self, _permit: Migrate, after: Option<Cursor>) -> Result<Scanned> {
+        let rows = self.0.scan(after).await?;
+        let mut scanned = Scanned { profiles: Vec::new(), addresses: Vec::new(), next: rows.next };
+        for item in rows.items {
+            match (item.text("pk"), item.text("sk")) {
+                (Some(pk), Some(PROFILE)) if pk.starts_with(EMAIL) => scanned.addresses.push(Key::new(pk, PROFILE)),
+                (Some(_), Some(PROFILE)) => scanned.profiles.extend(Stored::<Client>::of(Some(item))?.profile()),
+                _ => {}
+            }
+        }
+        Ok(scanned)
+    }
+
+    /// Removes an item of the former index of addresses.
+    pub(crate) async fn remove_address(&self, _permit: Migrate, address: &Key) -> Result<()> {
+        self.0.delete(address).run().await.map(drop)
     }
 
     /// Stores another version of a profile if its version is unchanged, and removes the item of an address that

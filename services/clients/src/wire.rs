@@ -1,6 +1,6 @@
 //! Converts between the messages of the proto and the types of the domain; every field by its name.
 
-use kernel::{ClientId, Email, Error, Page, PageSize, Version, Violations};
+use kernel::{ClientId, Email, Error, Page, Version, Violations};
 use proto::clients::v1 as pb;
 
 use crate::error::INVALID_PAGE_TOKEN;
@@ -14,7 +14,7 @@ pub(crate) fn list(request: pb::ListClientsRequest, whole: bool) -> Result<ListQ
     let pb::ListClientsRequest { email, page_size, page_token: token } = request;
     let mut bad = Violations::default();
     let email = if email.is_empty() { None } else { bad.check("email", email.parse::<Email>()) };
-    let size = bad.check("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
+    let size = bad.check("pageSize", convert::page::size_from_proto(page_size));
     if whole && !token.is_empty() {
         bad.add("pageToken", INVALID_PAGE_TOKEN);
     }
@@ -24,13 +24,10 @@ pub(crate) fn list(request: pb::ListClientsRequest, whole: bool) -> Result<ListQ
     }
 }
 
-/// Parses the ids of the requested names. A malformed id is skipped.
+/// Parses the ids of the requested names.
 pub(crate) fn name_ids(request: pb::BatchGetClientNamesRequest) -> Result<Vec<ClientId>, Error> {
     let pb::BatchGetClientNamesRequest { client_ids } = request;
-    if client_ids.len() > MAX_NAMES {
-        return Err(Error::invalid("clientIds", "must be 200 at most"));
-    }
-    Ok(client_ids.iter().filter_map(|id| id.parse().ok()).collect())
+    convert::batch::from_proto("clientIds", &client_ids, MAX_NAMES)
 }
 
 pub(crate) fn names(clients: Vec<Client>) -> pb::BatchGetClientNamesResponse {
@@ -50,7 +47,7 @@ pub(crate) fn profile(client: pb::Client, id: &str, account: Option<&Email>) -> 
         bad.add("clientId", "must be your own id, or be left out");
     }
     let name = bad.check("name", name.parse());
-    let email = accounts::profile_address(&mut bad, &email, account);
+    let email = peers::profile_address(&mut bad, &email, account);
     let pincode = bad.check("pincode", pincode.parse());
     match (name, email, pincode) {
         (Some(name), Some(email), Some(pincode)) if bad.is_empty() => Ok(Profile { name, email, pincode }),
@@ -86,6 +83,6 @@ pub(crate) fn clients(page: Page<Listed>) -> pb::ListClientsResponse {
             pb::Client { client_id: id.to_string(), name: name.as_str().to_owned(), ..pb::Client::default() }
         }
     };
-    let Page { items, next } = page.map(show);
-    pb::ListClientsResponse { clients: items, next_page_token: next.unwrap_or_default() }
+    let (clients, next_page_token) = convert::page::to_proto(page.map(show));
+    pb::ListClientsResponse { clients, next_page_token }
 }

@@ -11,7 +11,6 @@ use proto::mapping::v1::{CheckJournalAccessRequest, CheckJournalAccessResponse};
 
 use crate::model::EntryId;
 use crate::policy::{Answer, Question, Read, Reading};
-use crate::wire;
 
 /// Clients of the services that hold the grants and the access log.
 #[derive(Debug)]
@@ -86,7 +85,8 @@ impl Consent {
             self.mapping.call(context, request, check).await?;
         let entries_from = match entries_from {
             None => i64::MIN,
-            Some(from) => wire::not_before(from).ok_or_else(|| Error::internal("a grant begins at no instant"))?,
+            Some(from) => convert::millisecond::ceil_from_proto(from)
+                .map_err(|_| Error::internal("a grant begins at no instant"))?,
         };
         Ok(Answer { granted, grant_id, entries_from })
     }

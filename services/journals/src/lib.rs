@@ -26,7 +26,6 @@ use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use keyring::Keyring;
-use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use proto::journals::v1::journal_service_server::{JournalServiceServer, SERVICE_NAME as JOURNAL};
 use tonic::service::Routes;
 
@@ -80,8 +79,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     };
     let services = Journals(Arc::new(ops));
     let journal = JournalServiceServer::new(services.clone());
-    let events = SubscriberServiceServer::new(services);
     let routes = Routes::new(journal.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
-        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok(Service { name: NAME, grpc_services: &[JOURNAL, EVENTS], routes, probe })
+        .add_service(subscriber::server(services));
+    Ok(Service { name: NAME, grpc_services: &[JOURNAL, subscriber::SERVICE_NAME], routes, probe })
 }

@@ -1,7 +1,6 @@
 //! Authorization for journals. Pure: the store requires permits, which only this module creates.
 
 use kernel::{ClientId, Error, Person, Role, UserId};
-use proto::events::v1::AccountEnded;
 
 use crate::error::only_for_clients;
 use crate::model::{Content, Entry, EntryId, Range, View, Visibility};
@@ -9,10 +8,6 @@ use crate::model::{Content, Entry, EntryId, Range, View, Visibility};
 /// Permit of a client to write in the own journal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Write(ClientId);
-
-/// Permit to erase the journal of an ended account.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Erase(ClientId);
 
 /// Permit to read a journal.
 #[derive(Debug, Clone)]
@@ -63,12 +58,6 @@ impl Write {
     /// Returns the permit to read the own journal.
     pub(crate) const fn read(self) -> Read {
         Read(Scope::Own(self.0))
-    }
-}
-
-impl Erase {
-    pub(crate) const fn client(self) -> ClientId {
-        self.0
     }
 }
 
@@ -133,17 +122,6 @@ impl Question {
         let Answer { granted, grant_id, entries_from } = answer;
         granted.then_some(Read(Scope::Granted(Grant { client: self.0, id: grant_id, entries_from })))
     }
-}
-
-/// Returns the permit to erase the journal of an account, given the event of its end. A therapist has no entries, so
-/// the role is not needed.
-///
-/// # Errors
-/// INVALID_ARGUMENT when the event names no account.
-pub(crate) fn erase(ended: &AccountEnded) -> Result<Erase, Error> {
-    let account: UserId =
-        ended.user_id.parse().map_err(|_| Error::invalid("event.accountEnded.userId", "is not an id"))?;
-    Ok(Erase(account.into()))
 }
 
 /// Returns the permit to write if the id of the path is the client's own. The refusal is the same whether another

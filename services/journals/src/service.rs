@@ -80,7 +80,7 @@ impl JournalService for Journals {
         request: Request<pb::ListEntriesRequest>,
     ) -> Result<Response<pb::ListEntriesResponse>, Status> {
         let page = self.list(Context::of(&request), request.into_inner()).await.map_err(to_status)?;
-        let next = Some(page.next_page_token.clone()).filter(|next| !next.is_empty());
+        let next = convert::page::token_from_proto(page.next_page_token.clone());
         Ok(paged(page, next.as_deref()))
     }
 

@@ -17,10 +17,11 @@ use dynamo::{
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kernel::{ClientId, Entropy, Error, Result, Timestamp, Version};
 use serde::{Deserialize, Serialize};
+use subscriber::AccountDeletionPermit;
 
 use crate::content::{self, Opened};
 use crate::model::{Entry, EntryId, Range, Visibility};
-use crate::policy::{Erase, Read, Write};
+use crate::policy::{Read, Write};
 
 /// The table of journals.
 pub static JOURNALS: TableDef = TableDef { name: "Journals", key: KeyDef::PK_SK, indexes: &[], ttl: Some(EXPIRES_AT) };
@@ -134,13 +135,15 @@ impl Store {
         Ok(matches!(delete.run().await?, Delete::Done(_)))
     }
 
-    /// Removes every entry. Idempotent: a repetition resumes after an interruption.
-    pub(crate) async fn erase(&self, permit: Erase) -> Result<()> {
+    /// Removes every entry under the account's id; a therapist has none. Idempotent: a repetition resumes after an
+    /// interruption.
+    pub(crate) async fn erase(&self, permit: AccountDeletionPermit) -> Result<()> {
+        let client = ClientId::from(permit.id());
         loop {
-            let rows = self.table.query(partition(permit.client())).consistent().limit(ERASED_AT_ONCE.0).page().await?;
+            let rows = self.table.query(partition(client)).consistent().limit(ERASED_AT_ONCE.0).page().await?;
             let remove = async |item: Item| {
                 let sort = item.text("sk").ok_or_else(|| Error::internal("an item of a journal has no key"))?;
-                self.table.delete(&Key::new(partition(permit.client()), sort)).run().await.map(drop)
+                self.table.delete(&Key::new(partition(client), sort)).run().await.map(drop)
             };
             let removed = stream::iter(rows.items).map(remove).buffer_unordered(ERASED_AT_ONCE.1);
             removed.try_collect::<()>().await?;

@@ -8,11 +8,12 @@ use dynamo::secret::{Secret, Secrets};
 use dynamo::{Key, PageTokens, Table};
 use kernel::{ClientId, Kind, LoginId, PageSize, Person, Role, Timestamp, UserId, Version};
 use kit::engine::Engine;
+use kit::subscriber::account_ended;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use proto::events::v1::AccountEnded;
 use serde::{Deserialize, Serialize};
+use subscriber::AccountDeletionPermit;
 
 use crate::JOURNALS;
 use crate::entry_query::{EntryQuery, Filter};
@@ -207,12 +208,13 @@ async fn account_deletion_erases_only_own_entries(engine: Engine) {
         world.add(NOW - millisecond, "calm", 3, Visibility::Shared).await;
     }
     let ended = world.permit;
-    let event = AccountEnded { user_id: ended.client().to_string(), ..AccountEnded::default() };
+    let event = account_ended(Role::Client, ended.client().into());
+    let deletion = AccountDeletionPermit::from_proto(&event, None).unwrap();
     world.permit = write(2);
     world.add(NOW, "calm", 3, Visibility::Private).await;
     // Deliveries of the event may be repeated.
     for _ in 0..2 {
-        world.pages.store.erase(policy::erase(&event).unwrap()).await.unwrap();
+        world.pages.store.erase(deletion).await.unwrap();
         for (permit, left) in [(ended, 0), (world.permit, 1)] {
             let pages = world.all(&permit.read(), Range::ALL, ("", 0), 200).await;
             assert_eq!(pages.concat().len(), left);

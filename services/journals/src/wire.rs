@@ -1,7 +1,8 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
+use convert::{REQUIRED, millisecond};
 use jiff::tz::TimeZone;
-use kernel::{Error, FreeText, Page, PageSize, TextError, Timestamp, Version, Violations};
+use kernel::{Error, FreeText, Page, TextError, Timestamp, Version, Violations};
 use proto::journals::v1 as pb;
 
 use crate::entry_query::{EntryQuery, Filter};
@@ -10,15 +11,10 @@ use crate::model::{Change, Content, Draft, Emotion, EntryId, FeltAt, Intensity, 
 use crate::policy::Write;
 use crate::vocabulary::{Family, VERSION, VOCABULARY, Words};
 
-const REQUIRED: TextError = TextError("is required");
-const NO_INSTANT: &str = "is not an instant from the year 1 to the year 9999";
 const NOT_AFTER: &str = "must be later than from, by a millisecond at least";
 
 /// Default range of insights in milliseconds: 90 days.
 const DEFAULT_RANGE: i64 = 90 * 24 * 60 * 60 * 1000;
-/// The first and the last instant of a `google.protobuf.Timestamp` in milliseconds since 1970: the years 1 to 9999.
-const FIRST_INSTANT: i64 = -62_135_596_800_000;
-const LAST_INSTANT: i64 = 253_402_300_799_999;
 
 /// Parses a new entry of the client's own journal. An entry id and an etag are ignored.
 pub(crate) fn draft(entry: pb::JournalEntry, permit: Write, now: Timestamp) -> Result<Draft, Error> {
@@ -71,7 +67,7 @@ pub(crate) fn change(entry: pb::JournalEntry, permit: Write, id: EntryId) -> Res
     if !entry_id.is_empty() && entry_id != id.to_string() {
         bad.add("entryId", "must be the id of the path, or be left out");
     }
-    if timestamp.is_some_and(|timestamp| not_after(timestamp) != Some(id.millisecond())) {
+    if timestamp.is_some_and(|timestamp| millisecond::floor_from_proto(timestamp) != Ok(id.millisecond())) {
         bad.add("timestamp", "can't be changed: remove the entry and add another one");
     }
     let emotion = emotion.map(|text| bad.check("emotion", text.parse::<Emotion>()));
@@ -104,7 +100,7 @@ pub(crate) fn entry_query(request: pb::ListEntriesRequest) -> Result<EntryQuery,
     let emotion = emotion.map(|emotion| bad.check("emotion", emotion.parse::<Emotion>()));
     let min_intensity = Some(min_intensity).filter(|min| *min != 0);
     let min_intensity = min_intensity.map(|min| bad.check("minIntensity", Intensity::try_from(min)));
-    let size = bad.check("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
+    let size = bad.check("pageSize", convert::page::size_from_proto(page_size));
     match (range, size) {
         (Some(range), Some(size)) if bad.is_empty() => {
             let filter = Filter { emotion: emotion.flatten().map(Into::into), min_intensity: min_intensity.flatten() };
@@ -120,7 +116,7 @@ pub(crate) fn plan(request: pb::GetInsightsRequest, now: Timestamp) -> Result<Pl
     let mut bad = Violations::default();
     let range = range(&mut bad, from, to, |to| {
         let to = to.unwrap_or_else(|| now.as_millisecond());
-        Range { from: to.saturating_sub(DEFAULT_RANGE).max(FIRST_INSTANT), to }
+        Range { from: to.saturating_sub(DEFAULT_RANGE).max(millisecond::FIRST), to }
     });
     let bucket = match pb::Bucket::try_from(bucket) {
         Ok(pb::Bucket::Unspecified | pb::Bucket::Day) => Some(Bucket::Day),
@@ -146,22 +142,22 @@ pub(crate) fn entry(entry: View, client_id: String) -> pb::JournalEntry {
         family: Family::of(&emotion).map_or("", Family::name).to_owned(),
         emotion: Some(emotion.into()),
         intensity: Some(intensity.get().into()),
-        timestamp: Some(instant(id.millisecond())),
+        timestamp: Some(millisecond::to_proto(id.millisecond())),
         note: Some(note.into()),
         visibility: match visibility {
             Visibility::Shared => pb::Visibility::Shared,
             Visibility::Private => pb::Visibility::Private,
         }
         .into(),
-        created_at: Some(instant(created_at.as_millisecond())),
-        updated_at: Some(instant(updated_at.as_millisecond())),
+        created_at: Some(millisecond::to_proto(created_at.as_millisecond())),
+        updated_at: Some(millisecond::to_proto(updated_at.as_millisecond())),
         etag: etag.map(|version| version.to_string()).unwrap_or_default(),
     }
 }
 
 pub(crate) fn entries(page: Page<View>, client_id: &str) -> pb::ListEntriesResponse {
-    let Page { items, next } = page.map(|it| entry(it, client_id.to_owned()));
-    pb::ListEntriesResponse { entries: items, next_page_token: next.unwrap_or_default() }
+    let (entries, next_page_token) = convert::page::to_proto(page.map(|it| entry(it, client_id.to_owned())));
+    pb::ListEntriesResponse { entries, next_page_token }
 }
 
 pub(crate) fn insights(sums: &Sums) -> pb::Insights {
@@ -181,12 +177,12 @@ pub(crate) fn insights(sums: &Sums) -> pb::Insights {
 fn bucketful(Bucketful { start, end, families }: Bucketful) -> pb::InsightBucket {
     let family = |(family, tally): (&str, Tally)| pb::FamilyInsight {
         family: family.to_owned(),
-        count: count(tally),
+        count: convert::count::to_proto(tally.count),
         mean_intensity: tally.mean(),
     };
     pb::InsightBucket {
-        start: Some(instant(start)),
-        end: Some(instant(end)),
+        start: Some(millisecond::to_proto(start)),
+        end: Some(millisecond::to_proto(end)),
         families: families.into_iter().map(family).collect(),
     }
 }
@@ -195,18 +191,13 @@ fn strongest(change: insights::Change) -> pb::InsightChange {
     let insights::Change { family, from, to, before, after } = change;
     pb::InsightChange {
         family: family.to_owned(),
-        from: Some(instant(from)),
-        to: Some(instant(to)),
-        count_before: count(before),
-        count_after: count(after),
+        from: Some(millisecond::to_proto(from)),
+        to: Some(millisecond::to_proto(to)),
+        count_before: convert::count::to_proto(before.count),
+        count_after: convert::count::to_proto(after.count),
         mean_intensity_before: before.mean(),
         mean_intensity_after: after.mean(),
     }
-}
-
-/// Converts a count, which is at most 10,000.
-fn count(tally: Tally) -> i32 {
-    i32::try_from(tally.count).unwrap_or(i32::MAX)
 }
 
 pub(crate) fn vocabulary() -> pb::Vocabulary {
@@ -227,8 +218,7 @@ fn own(bad: &mut Violations, client_id: &str, permit: Write) {
 }
 
 fn felt_at(timestamp: Option<prost_types::Timestamp>, now: Timestamp) -> Result<FeltAt, TextError> {
-    let millisecond = not_after(timestamp.ok_or(REQUIRED)?).ok_or(TextError(NO_INSTANT))?;
-    FeltAt::new(millisecond, now)
+    FeltAt::new(millisecond::floor_from_proto(timestamp.ok_or(REQUIRED)?)?, now)
 }
 
 /// Parses the visibility of a request, if there is one.
@@ -258,40 +248,10 @@ fn range(
     to: Option<prost_types::Timestamp>,
     default: impl FnOnce(Option<i64>) -> Range,
 ) -> Option<Range> {
-    let mut bound = |field, instant: Option<prost_types::Timestamp>| match instant.map(not_before) {
-        None => Some(None),
-        Some(Some(millisecond)) => Some(Some(millisecond)),
-        Some(None) => bad.check(field, Err(NO_INSTANT)),
-    };
-    let (from, to) = (bound("from", from), bound("to", to));
-    let (from, to) = (from?, to?);
+    let (from, to) = convert::range::from_proto(bad, ("from", from), ("to", to), millisecond::ceil_from_proto)?;
     let default = default(to);
     let range = Range { from: from.unwrap_or(default.from), to: default.to };
     if range.from < range.to { Some(range) } else { bad.check("to", Err(NOT_AFTER)) }
-}
-
-/// Returns the first millisecond since 1970 that is not before an instant, if the instant is valid.
-pub(crate) fn not_before(instant: prost_types::Timestamp) -> Option<i64> {
-    let (seconds, nanos) = valid(instant)?;
-    Some((seconds * 1000 + (nanos + 999_999) / 1_000_000).min(LAST_INSTANT))
-}
-
-/// Returns the last millisecond since 1970 that is not after an instant, if the instant is valid.
-fn not_after(instant: prost_types::Timestamp) -> Option<i64> {
-    let (seconds, nanos) = valid(instant)?;
-    Some(seconds * 1000 + nanos / 1_000_000)
-}
-
-/// Returns seconds and nanoseconds, if they are within the bounds of google.protobuf.Timestamp.
-fn valid(instant: prost_types::Timestamp) -> Option<(i64, i64)> {
-    let prost_types::Timestamp { seconds, nanos } = instant;
-    let within = (-62_135_596_800..=253_402_300_799).contains(&seconds) && (0..=999_999_999).contains(&nanos);
-    within.then_some((seconds, nanos.into()))
-}
-
-fn instant(millisecond: i64) -> prost_types::Timestamp {
-    let nanos = i32::try_from(millisecond.rem_euclid(1000) * 1_000_000).unwrap_or_default();
-    prost_types::Timestamp { seconds: millisecond.div_euclid(1000), nanos }
 }
 
 #[cfg(test)]
@@ -373,6 +333,6 @@ mod tests {
         // The range does not begin before the year 1, the first valid instant.
         assert_eq!(range(None, Some(day(-719_161))), days(-719_162, -719_161));
         let ends = |nanos| Some(prost_types::Timestamp { seconds: 253_402_300_799, nanos });
-        assert_eq!(range(ends(0), ends(999_999_999)).to, LAST_INSTANT);
+        assert_eq!(range(ends(0), ends(999_999_999)).to, millisecond::LAST);
     }
 }

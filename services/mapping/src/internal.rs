@@ -2,17 +2,14 @@
 //! request.
 
 use chassis::{Context, to_status};
-use kernel::{Error, Kind, Page, Role, UserId, Violations};
-use proto::events::v1 as events;
-use proto::events::v1::account_ended::Role as EndedRole;
-use proto::events::v1::event::Kind as EventKind;
-use proto::events::v1::subscriber_service_server::SubscriberService;
+use kernel::{Error, Kind, Page};
 use proto::mapping::v1 as pb;
 use proto::mapping::v1::consent_service_server::ConsentService;
+use subscriber::{AccountDeletionPermit, EventHandler};
 use tonic::{Request, Response, Status};
 
 use crate::model::{ContactOutcome, Grant, Relation};
-use crate::policy::{self, AccountDeletionPermit, Act, Side};
+use crate::policy::{self, Act, Side};
 use crate::service::Services;
 use crate::wire;
 
@@ -58,14 +55,9 @@ impl ConsentService for Services {
     }
 }
 
-#[tonic::async_trait]
-impl SubscriberService for Services {
-    async fn deliver(
-        &self,
-        request: Request<events::DeliverRequest>,
-    ) -> Result<Response<events::DeliverResponse>, Status> {
-        self.handle_event(request.into_inner()).await.map_err(to_status)?;
-        Ok(Response::new(events::DeliverResponse {}))
+impl EventHandler for Services {
+    async fn account_deleted(&self, _: &Context, permit: AccountDeletionPermit) -> Result<(), Error> {
+        self.0.handle_account_deleted(permit).await
     }
 }
 
@@ -124,27 +116,6 @@ impl Services {
             None => Ok(ContactOutcome::NoSuchPeer),
         }
     }
-
-    async fn handle_event(&self, request: events::DeliverRequest) -> Result<(), Error> {
-        // A kind that this version doesn't know decodes as none, and is acknowledged.
-        let Some(EventKind::AccountEnded(ended)) = request.event.and_then(|event| event.kind) else { return Ok(()) };
-        self.0.handle_account_deleted(account_deletion_permit(&ended)?).await
-    }
-}
-
-fn account_deletion_permit(ended: &events::AccountEnded) -> Result<AccountDeletionPermit, Error> {
-    let mut bad = Violations::default();
-    let id = bad.check("event.accountEnded.userId", ended.user_id.parse::<UserId>());
-    let role = match ended.role() {
-        EndedRole::Client => Some(Role::Client),
-        EndedRole::Therapist => Some(Role::Therapist),
-        EndedRole::Unspecified => {
-            bad.add("event.accountEnded.role", "must be CLIENT or THERAPIST");
-            None
-        }
-    };
-    let (role, id) = role.zip(id).ok_or_else(|| bad.into_error())?;
-    Ok(AccountDeletionPermit::of(role, id))
 }
 
 /// Returns the permit of the calling therapist for the relation with a client; `None` for other callers and invalid
@@ -169,6 +140,6 @@ fn granted(grant: Grant) -> pb::CheckJournalAccessResponse {
     pb::CheckJournalAccessResponse {
         granted: true,
         grant_id: id.to_string(),
-        entries_from: limits.entries_from.map(wire::time),
+        entries_from: limits.entries_from.map(convert::time::to_proto),
     }
 }

@@ -11,7 +11,6 @@ mod item;
 mod list;
 mod model;
 mod ops;
-mod peers;
 mod policy;
 mod rejections;
 mod service;
@@ -23,15 +22,13 @@ mod wire;
 
 use std::sync::Arc;
 
-use accounts::Accounts;
 use chassis::client::Upstream;
 use chassis::{MAX_RECEIVE, MAX_SEND, Platform, Service};
 use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
-use logins::Logins;
 use outbox::{Outbox, Subscriber};
-use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
+use peers::{Accounts, ClientNames, Logins, TherapistNames};
 use proto::mapping::v1::consent_service_server::{ConsentServiceServer, SERVICE_NAME as CONSENT};
 use proto::mapping::v1::invitation_service_server::{InvitationServiceServer, SERVICE_NAME as INVITATIONS};
 use proto::mapping::v1::mapping_service_server::{MappingServiceServer, SERVICE_NAME as MAPPING};
@@ -41,9 +38,8 @@ pub use store::MAPPINGS;
 
 use crate::invitations::{Addresses, Invitations};
 use crate::ops::Ops;
-use crate::peers::Peers;
 use crate::service::Services;
-use crate::store::{Endings, Store};
+use crate::store::{RelationEvents, Store};
 
 /// The name of the service.
 pub const NAME: &str = proto::registry::MAPPING.name;
@@ -82,12 +78,11 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let mapping = MappingServiceServer::new(services.clone());
     let consent = ConsentServiceServer::new(services.clone());
     let invitations = InvitationServiceServer::new(services.clone());
-    let events = SubscriberServiceServer::new(services);
     let routes = Routes::new(mapping.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(consent.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(invitations.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
-        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok(Service { name: NAME, grpc_services: &[MAPPING, CONSENT, INVITATIONS, EVENTS], routes, probe })
+        .add_service(subscriber::server(services));
+    Ok(Service { name: NAME, grpc_services: &[MAPPING, CONSENT, INVITATIONS, subscriber::SERVICE_NAME], routes, probe })
 }
 
 fn ops(deps: Deps) -> Result<Ops, BoxError> {
@@ -104,9 +99,10 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
         tokens: PageTokens::new(&secrets, "mapping/page-tokens", Arc::clone(&platform.entropy))?,
         idempotency: Idempotency::new(table.clone(), &secrets, Arc::clone(&platform.clock))?,
         logins: Logins::new(auth),
-        peers: Peers { clients, therapists },
+        clients: ClientNames::new(clients),
+        therapists: TherapistNames::new(therapists),
         invitations,
-        outbox: Outbox::new(table, subscribers, Endings),
+        outbox: Outbox::new(table, subscribers, RelationEvents),
         platform,
     })
 }

@@ -1,14 +1,16 @@
 //! Use cases of relations.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chassis::{Context, Platform};
 use dynamo::{Claim, Cursor, Idempotency, PageTokens, Query};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use kernel::{Error, Kind, Page, Result, Timestamp, UserId};
-use logins::Logins;
+use kernel::{ClientId, Error, Kind, Page, Result, TherapistId, Timestamp, UserId};
 use outbox::{Mark, Outbox};
+use peers::{ClientNames, Logins, TherapistName, TherapistNames};
 use retry::Policy;
+use subscriber::AccountDeletionPermit;
 use tokio::time::Instant;
 
 use crate::error;
@@ -18,8 +20,7 @@ use crate::list::{self, List};
 use crate::model::{
     Answered, Change, Channel, ContactOutcome, Grant, GrantId, Intent, Invitation, Relation, Shown, Wanted,
 };
-use crate::peers::{Clients, Peers, Therapists};
-use crate::policy::{AccountDeletionPermit, Act, AsClient, AsTherapist};
+use crate::policy::{self, Act, AsClient, AsTherapist};
 use crate::store::{ActiveAccounts, Store, Written};
 use crate::transition::{Access, Actor, Mapping, Refusal, State};
 
@@ -35,7 +36,8 @@ pub(crate) struct Ops {
     pub(crate) tokens: PageTokens,
     pub(crate) idempotency: Idempotency,
     pub(crate) logins: Logins,
-    pub(crate) peers: Peers,
+    pub(crate) clients: ClientNames,
+    pub(crate) therapists: TherapistNames,
     pub(crate) invitations: Invitations,
     pub(crate) outbox: Outbox,
     pub(crate) platform: Platform,
@@ -64,7 +66,9 @@ impl Ops {
         if let Some(relation) = self.replayed(permit, claim).await? {
             return Ok(relation);
         }
-        self.peers.must_have_therapist(context, permit.pair().therapist).await?;
+        if !self.has_therapist(context, permit.pair().therapist).await? {
+            return Err(error::no_therapist());
+        }
         self.act(permit, Intent::Map, claim).await
     }
 
@@ -78,7 +82,10 @@ impl Ops {
         if let Some(relation) = self.replayed(permit, claim).await? {
             return Ok(relation);
         }
-        self.peers.must_have_client(context, permit.pair().client).await?;
+        let client = permit.pair().client;
+        if !self.clients.of(context, [client]).await?.contains_key(&client) {
+            return Err(error::no_client());
+        }
         self.act(permit, Intent::RequestMapping, claim).await
     }
 
@@ -103,7 +110,7 @@ impl Ops {
         };
         let recorded = there.as_ref().filter(|it| it.is_recorded(permit.actor(), channel)).map(|it| it.version);
         let may = match permit.actor() {
-            Actor::Client => recorded.is_some() || self.peers.has_therapist(context, permit.pair().therapist).await?,
+            Actor::Client => recorded.is_some() || self.has_therapist(context, permit.pair().therapist).await?,
             Actor::Therapist => there.is_some_and(|it| it.is_agreed(self.now())),
             Actor::System => false,
         };
@@ -244,14 +251,27 @@ impl Ops {
     }
 
     /// Returns the names of the therapists of a page.
-    pub(crate) async fn names_of_therapists(&self, context: &Context, page: &Page<Relation>) -> Result<Therapists> {
-        self.peers.therapists(context, page.items.iter().map(|relation| relation.therapist_id)).await
+    pub(crate) async fn names_of_therapists(
+        &self,
+        context: &Context,
+        page: &Page<Relation>,
+    ) -> Result<HashMap<TherapistId, TherapistName>> {
+        self.therapists.of(context, page.items.iter().map(|relation| relation.therapist_id)).await
     }
 
     /// Returns the names of those clients of a page whose names the therapist may see.
-    pub(crate) async fn names_of_clients(&self, context: &Context, page: &Page<Relation>) -> Result<Clients> {
+    pub(crate) async fn names_of_clients(
+        &self,
+        context: &Context,
+        page: &Page<Relation>,
+    ) -> Result<HashMap<ClientId, String>> {
         let visible = page.items.iter().filter(|relation| relation.may_see_client_name());
-        self.peers.clients(context, visible.map(|relation| relation.client_id)).await
+        self.clients.of(context, visible.map(|relation| relation.client_id)).await
+    }
+
+    /// Returns whether a therapist with this id has a profile.
+    async fn has_therapist(&self, context: &Context, id: TherapistId) -> Result<bool> {
+        Ok(self.therapists.of(context, [id]).await?.contains_key(&id))
     }
 
     /// Returns the grant by which the therapist may read the client's journal now.
@@ -288,7 +308,7 @@ impl Ops {
             after = rows.next.clone();
             let relations = rows.items.into_iter().map(Relation::try_from).collect::<Result<Vec<_>>>()?;
             let theirs =
-                relations.into_iter().filter_map(|it| Some((permit.towards(it.pair())?, it.is_by_invitation())));
+                relations.into_iter().filter_map(|it| Some((policy::ended(permit, it.pair())?, it.is_by_invitation())));
             let ended = stream::iter(theirs)
                 .map(|(act, by_invitation)| self.end_one(act, by_invitation))
                 .buffer_unordered(CONCURRENCY);

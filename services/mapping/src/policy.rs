@@ -1,9 +1,10 @@
 //! Authorization for relations. Pure: the store requires permits, which only this module creates.
 
-use kernel::{ClientId, Error, Person, Role, TherapistId, UserId};
+use kernel::{ClientId, Error, Party, Person, Role, TherapistId, UserId};
+use subscriber::AccountDeletionPermit;
 
 use crate::error;
-use crate::model::{Pair, Party};
+use crate::model::Pair;
 use crate::transition::Actor;
 
 /// Permit for the client's side of all of a client's relations.
@@ -13,10 +14,6 @@ pub(crate) struct AsClient(ClientId);
 /// Permit for the therapist's side of all of a therapist's relations.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AsTherapist(TherapistId);
-
-/// Permit to end every relation of an ended account.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AccountDeletionPermit(Party);
 
 /// Permit to act on one relation as one of its sides.
 #[derive(Debug, Clone, Copy)]
@@ -42,36 +39,6 @@ impl AsTherapist {
 
     pub(crate) const fn towards(self, client: ClientId) -> Act {
         Act { pair: Pair { client, therapist: self.0 }, actor: Actor::Therapist }
-    }
-}
-
-impl AccountDeletionPermit {
-    /// Creates the permit for the account of an account-ended event.
-    pub(crate) fn of(role: Role, id: UserId) -> Self {
-        Self(match role {
-            Role::Client => Party::Client(id.into()),
-            Role::Therapist => Party::Therapist(id.into()),
-        })
-    }
-
-    pub(crate) const fn party(self) -> Party {
-        self.0
-    }
-
-    pub(crate) fn id(self) -> UserId {
-        match self.0 {
-            Party::Client(id) => id.into(),
-            Party::Therapist(id) => id.into(),
-        }
-    }
-
-    /// Returns the permit for a relation, if it is one of the account's.
-    pub(crate) fn towards(self, pair: Pair) -> Option<Act> {
-        let theirs = match self.0 {
-            Party::Client(id) => pair.client == id,
-            Party::Therapist(id) => pair.therapist == id,
-        };
-        theirs.then_some(Act { pair, actor: Actor::System })
     }
 }
 
@@ -119,6 +86,15 @@ pub(crate) fn therapist(person: Person, id: &str) -> Result<AsTherapist, Error> 
     }
 }
 
+/// Returns the permit to end a relation, if it is one of the deleted account's.
+pub(crate) fn ended(permit: AccountDeletionPermit, pair: Pair) -> Option<Act> {
+    let theirs = match permit.party() {
+        Party::Client(id) => pair.client == id,
+        Party::Therapist(id) => pair.therapist == id,
+    };
+    theirs.then_some(Act { pair, actor: Actor::System })
+}
+
 fn names(id: &str, person: Person) -> bool {
     id.parse::<UserId>() == Ok(person.user_id)
 }
@@ -128,6 +104,7 @@ mod tests {
     use kernel::LoginId;
 
     use super::*;
+    use crate::tests::deleted;
 
     #[test]
     fn sides_act_under_their_own_id_only() {
@@ -151,7 +128,7 @@ mod tests {
     #[test]
     fn account_deletion_permit_covers_own_relations_only() {
         let pair = Pair { client: ClientId::from_bytes([1; 16]), therapist: TherapistId::from_bytes([2; 16]) };
-        let of = |role, byte| AccountDeletionPermit::of(role, UserId::from_bytes([byte; 16])).towards(pair);
+        let of = |role, byte| ended(deleted(role, UserId::from_bytes([byte; 16])), pair);
         assert!(of(Role::Client, 1).is_some() && of(Role::Therapist, 2).is_some());
         assert!(of(Role::Client, 2).is_none() && of(Role::Therapist, 1).is_none());
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chassis::{Context, paged, to_status};
 use dynamo::Claim;
 use kernel::{Error, Page, Timestamp, zip_violations};
+use peers::TherapistName;
 use prost::Message as _;
 use proto::mapping::v1 as pb;
 use proto::mapping::v1::mapping_service_server::MappingService;
@@ -13,7 +14,6 @@ use tonic::{Request, Response, Status};
 use crate::error;
 use crate::model::{Intent, Relation, Shown, Wanted};
 use crate::ops::Ops;
-use crate::peers::Therapists;
 use crate::policy::{self, Act, Side};
 use crate::wire;
 
@@ -124,18 +124,20 @@ impl Services {
         relation.map(|relation| Response::new(wire::relation(&relation, self.0.now()))).map_err(to_status)
     }
 
+    /// Lists relations of a client, each with the name of its therapist, empty without a profile.
     async fn list_of_client<T>(
         &self,
         context: &Context,
         asked: Asked,
         which: Shown,
-        show: impl Fn(&Relation, &Therapists, Timestamp) -> T,
+        show: impl Fn(&Relation, TherapistName, Timestamp) -> T,
     ) -> Result<Page<T>, Error> {
         let own = policy::client(context.person()?, &asked.person_id)?;
         let page = self.0.of_client(own, which, asked.wanted()?).await?;
         let names = self.0.names_of_therapists(context, &page).await?;
         let now = self.0.now();
-        Ok(page.map(|relation| show(&relation, &names, now)))
+        let name = |relation: &Relation| names.get(&relation.therapist_id).cloned().unwrap_or_default();
+        Ok(page.map(|relation| show(&relation, name(&relation), now)))
     }
 
     /// Lists the pending requests. Turns invitations into requests before the first page is read.
@@ -152,7 +154,8 @@ impl Services {
         let page = self.0.of_therapist(own, asked.wanted()?).await?;
         let names = self.0.names_of_clients(context, &page).await?;
         let now = self.0.now();
-        Ok(page.map(|relation| wire::client_relation(&relation, &names, now)))
+        let name = |relation: &Relation| names.get(&relation.client_id).cloned().unwrap_or_default();
+        Ok(page.map(|relation| wire::client_relation(&relation, name(&relation), now)))
     }
 }
 
@@ -291,6 +294,7 @@ impl MappingService for Services {
 
 /// Returns the response of a page, with the page token in its metadata too.
 fn listed<T, R>(page: Page<T>, answer: impl FnOnce(Vec<T>, String) -> R) -> Response<R> {
-    let Page { items, next } = page;
-    paged(answer(items, next.clone().unwrap_or_default()), next.as_deref())
+    let next = page.next.clone();
+    let (items, next_page_token) = convert::page::to_proto(page);
+    paged(answer(items, next_page_token), next.as_deref())
 }

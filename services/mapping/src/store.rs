@@ -21,14 +21,15 @@ use dynamo::{
     Action, Claim, Condition, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read, Table, TableDef,
     Transact, Verdict,
 };
-use kernel::{Error, Result, TherapistId, Timestamp, UserId};
+use kernel::{Error, Party, Result, TherapistId, Timestamp, UserId};
 use outbox::Mark;
 use proto::events::v1::Event;
 use serde::{Deserialize, Serialize};
+use subscriber::AccountDeletionPermit;
 
 use crate::item::{ENDED, key, marker_key, marker_partition, partition, request_key};
-use crate::model::{Answered, Change, Pair, Party, Relation};
-use crate::policy::{AccountDeletionPermit, Act, AsClient, AsTherapist};
+use crate::model::{Answered, Change, Pair, Relation};
+use crate::policy::{Act, AsClient, AsTherapist};
 use crate::transition::Mapping;
 
 const BY_THERAPIST: IndexDef = IndexDef {
@@ -85,10 +86,10 @@ struct Marked<'a> {
     mark: Option<Mark>,
 }
 
-/// The pending events of the table.
-pub(crate) struct Endings;
+/// Outbox events of relations.
+pub(crate) struct RelationEvents;
 
-impl outbox::Events for Endings {
+impl outbox::Events for RelationEvents {
     fn pending(&self, item: Item) -> Result<Option<Event>> {
         Ok(Relation::try_from(item)?.event())
     }

@@ -1,36 +1,20 @@
 //! Converts between the messages of the protos and the types of the domain, and reports violations by field.
 
-use kernel::{ClientId, Error, PageSize, TherapistId, Timestamp, Violations};
+use kernel::{ClientId, Error, TextError, TherapistId, Timestamp, Violations};
+use peers::TherapistName;
 use proto::mapping::v1 as pb;
 
 use crate::model::{Channel, ContactOutcome, Grant, Intent, Limits, Relation, Wanted, request_ends};
-use crate::peers::{Clients, Therapists};
 use crate::transition::{Access, Mapping};
 
 /// Parses the therapist's id in a client's request.
 pub(crate) fn therapist_id(id: &str) -> Result<TherapistId, Error> {
-    let mut bad = Violations::default();
-    let parsed = take_id(&mut bad, "therapistId", id);
-    parsed.ok_or_else(|| bad.into_error())
+    convert::id::from_proto(id).map_err(|wrong| Error::invalid("therapistId", wrong.0))
 }
 
 /// Parses the client's id in a therapist's request.
 pub(crate) fn client_id(id: &str) -> Result<ClientId, Error> {
-    let mut bad = Violations::default();
-    let parsed = take_id(&mut bad, "clientId", id);
-    parsed.ok_or_else(|| bad.into_error())
-}
-
-fn take_id<T: std::str::FromStr<Err = kernel::ParseIdError>>(
-    bad: &mut Violations,
-    field: &'static str,
-    id: &str,
-) -> Option<T> {
-    if id.is_empty() {
-        bad.add(field, "is required");
-        return None;
-    }
-    bad.check(field, id.parse())
+    convert::id::from_proto(id).map_err(|wrong| Error::invalid("clientId", wrong.0))
 }
 
 /// Parses the type of a therapist's request.
@@ -46,7 +30,7 @@ pub(crate) fn request_type(request_type: i32) -> Result<pb::RequestType, Error> 
 /// Parses a client's answer to a mapping request.
 pub(crate) fn answer(therapist: &str, answer: Option<pb::MappingAnswer>) -> Result<(TherapistId, Intent), Error> {
     let mut bad = Violations::default();
-    let therapist = take_id(&mut bad, "therapistId", therapist);
+    let therapist = bad.check("therapistId", convert::id::from_proto(therapist));
     let pb::MappingAnswer { status } = answer.unwrap_or_default();
     let intent = match pb::mapping_answer::Status::try_from(status) {
         Ok(pb::mapping_answer::Status::Accepted) => Some(Intent::Accept),
@@ -67,7 +51,7 @@ pub(crate) fn access_change(
 ) -> Result<(TherapistId, Intent), Error> {
     use pb::journal_access::Status;
     let mut bad = Violations::default();
-    let therapist = take_id(&mut bad, "therapistId", therapist);
+    let therapist = bad.check("therapistId", convert::id::from_proto(therapist));
     let pb::JournalAccessChange { access, entries_from, expires_at } = change.unwrap_or_default();
     let access = Status::try_from(access);
     let limited = [("entriesFrom", entries_from.is_some()), ("expiresAt", expires_at.is_some())];
@@ -76,8 +60,8 @@ pub(crate) fn access_change(
             bad.add(*field, "is only for access ACCEPTED: leave it out");
         }
     }
-    let entries_from = entries_from.and_then(|from| bad.check("entriesFrom", timestamp(from)));
-    let expires_at = expires_at.and_then(|at| bad.check("expiresAt", timestamp(at)));
+    let entries_from = entries_from.and_then(|from| bad.check("entriesFrom", limit(from)));
+    let expires_at = expires_at.and_then(|at| bad.check("expiresAt", limit(at)));
     if access == Ok(Status::Accepted) && expires_at.is_some_and(|at| at <= now) {
         bad.add("expiresAt", "must be in the future");
     }
@@ -118,18 +102,13 @@ pub(crate) fn contact_outcome(outcome: ContactOutcome) -> pb::RecordContactRespo
 
 /// Parses the requested page.
 pub(crate) fn wanted(page_size: i32, token: &str) -> Result<Wanted<'_>, Error> {
-    let size = PageSize::from_request(page_size).ok_or_else(|| Error::invalid("pageSize", "must not be negative"))?;
+    let size = convert::page::size_from_proto(page_size).map_err(|wrong| Error::invalid("pageSize", wrong.0))?;
     Ok(Wanted { size, token })
 }
 
-pub(crate) fn time(time: Timestamp) -> prost_types::Timestamp {
-    prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() }
-}
-
-fn timestamp(time: prost_types::Timestamp) -> Result<Timestamp, &'static str> {
-    let sentence = "must be a time in RFC 3339, such as 2026-01-05T21:30:00Z";
-    let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000).ok_or(sentence)?;
-    Timestamp::new(time.seconds, i32::try_from(nanos).map_err(|_| sentence)?).map_err(|_| sentence)
+fn limit(time: prost_types::Timestamp) -> Result<Timestamp, TextError> {
+    const INVALID: TextError = TextError("must be a time in RFC 3339, such as 2026-01-05T21:30:00Z");
+    convert::time::from_proto(time).map_err(|_| INVALID)
 }
 
 const fn mapping_status(mapping: Mapping) -> pb::mapping::Status {
@@ -165,8 +144,8 @@ pub(crate) fn relation(relation: &Relation, now: Timestamp) -> pb::Relation {
         therapist_id: relation.therapist_id.to_string(),
         mapping_status: mapping_status(state.mapping).into(),
         journal_access: access_status(state.access).into(),
-        mapped_since: (state.mapping == Mapping::Active).then(|| time(relation.mapping_since)),
-        access_since: grant.is_some().then(|| time(relation.access_since)),
+        mapped_since: (state.mapping == Mapping::Active).then(|| convert::time::to_proto(relation.mapping_since)),
+        access_since: grant.is_some().then(|| convert::time::to_proto(relation.access_since)),
         grant_id: grant.map(|grant| grant.id.to_string()).unwrap_or_default(),
         entries_from,
         expires_at,
@@ -175,11 +154,11 @@ pub(crate) fn relation(relation: &Relation, now: Timestamp) -> pb::Relation {
 
 fn limits(grant: Option<Grant>) -> (Option<prost_types::Timestamp>, Option<prost_types::Timestamp>) {
     let limits = grant.map(|grant| grant.limits).unwrap_or_default();
-    (limits.entries_from.map(time), limits.expires_at.map(time))
+    (limits.entries_from.map(convert::time::to_proto), limits.expires_at.map(convert::time::to_proto))
 }
 
-pub(crate) fn therapist_relation(it: &Relation, names: &Therapists, now: Timestamp) -> pb::TherapistRelation {
-    let (therapist_name, specialty) = names.get(it.therapist_id);
+pub(crate) fn therapist_relation(it: &Relation, name: TherapistName, now: Timestamp) -> pb::TherapistRelation {
+    let TherapistName { name: therapist_name, specialty } = name;
     let pb::Relation {
         client_id: _,
         therapist_id,
@@ -205,7 +184,7 @@ pub(crate) fn therapist_relation(it: &Relation, names: &Therapists, now: Timesta
     }
 }
 
-pub(crate) fn client_relation(it: &Relation, names: &Clients, now: Timestamp) -> pb::ClientRelation {
+pub(crate) fn client_relation(it: &Relation, client_name: String, now: Timestamp) -> pb::ClientRelation {
     let pb::Relation {
         client_id,
         therapist_id: _,
@@ -219,7 +198,7 @@ pub(crate) fn client_relation(it: &Relation, names: &Clients, now: Timestamp) ->
     } = relation(it, now);
     pb::ClientRelation {
         client_id,
-        client_name: names.get(it.client_id),
+        client_name,
         mapping_status,
         journal_access,
         mapped_since,
@@ -231,8 +210,8 @@ pub(crate) fn client_relation(it: &Relation, names: &Clients, now: Timestamp) ->
 }
 
 /// Returns the pending request of a relation. A listed relation has exactly one of the two kinds.
-pub(crate) fn consent_request(it: &Relation, names: &Therapists, now: Timestamp) -> pb::ConsentRequest {
-    let (therapist_name, specialty) = names.get(it.therapist_id);
+pub(crate) fn consent_request(it: &Relation, name: TherapistName, now: Timestamp) -> pb::ConsentRequest {
+    let TherapistName { name: therapist_name, specialty } = name;
     let (request_type, requested_at) = if it.at(now).mapping == Mapping::Requested {
         (pb::RequestType::Mapping, it.mapping_since)
     } else {
@@ -243,7 +222,7 @@ pub(crate) fn consent_request(it: &Relation, names: &Therapists, now: Timestamp)
         therapist_name,
         specialty,
         request_type: request_type.into(),
-        requested_at: Some(time(requested_at)),
-        expires_at: Some(time(request_ends(requested_at))),
+        requested_at: Some(convert::time::to_proto(requested_at)),
+        expires_at: Some(convert::time::to_proto(request_ends(requested_at))),
     }
 }

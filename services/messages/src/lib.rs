@@ -1,6 +1,5 @@
 //! messages: the conversations between clients and therapists, live.
 
-mod append;
 mod config;
 mod content;
 mod error;
@@ -9,7 +8,6 @@ mod hub;
 mod lists;
 mod model;
 mod ops;
-mod people;
 mod policy;
 mod service;
 mod store;
@@ -27,8 +25,7 @@ use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use keyring::Keyring;
-use logins::Logins;
-use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
+use peers::{ClientNames, Contacts, Logins, TherapistNames};
 use proto::messages::v1::message_service_server::{MessageServiceServer, SERVICE_NAME as MESSAGE};
 use tonic::service::Routes;
 
@@ -37,7 +34,6 @@ pub use store::MESSAGES;
 
 use crate::hub::Hub;
 use crate::ops::Ops;
-use crate::people::People;
 use crate::service::Messages;
 use crate::store::Store;
 use crate::writers::Writers;
@@ -78,16 +74,15 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let probe = bootstrap::probe(&deps.dynamodb.table(&MESSAGES));
     let services = Messages(Arc::new(ops(deps)?));
     let messages = MessageServiceServer::new(services.clone());
-    let events = SubscriberServiceServer::new(services);
     let routes = Routes::new(messages.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
-        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok(Service { name: NAME, grpc_services: &[MESSAGE, EVENTS], routes, probe })
+        .add_service(subscriber::server(services));
+    Ok(Service { name: NAME, grpc_services: &[MESSAGE, subscriber::SERVICE_NAME], routes, probe })
 }
 
 fn ops(deps: Deps) -> Result<Ops, BoxError> {
     let Deps { dynamodb, secrets, vault, keyring, mapping, auth, clients, therapists, config, platform } = deps;
     let table = dynamodb.table(&MESSAGES);
-    let store = Arc::new(Store { table: table.clone(), entropy: Arc::clone(&platform.entropy) });
+    let store = Arc::new(Store::new(table.clone(), Arc::clone(&platform.entropy)));
     let hub = Hub::new(config.max_watchers);
     let poll = watch::poll(hub.clone(), Arc::clone(&store), Arc::clone(&platform.clock), config.clone());
     platform.tasks.spawn(poll);
@@ -100,7 +95,9 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
         tokens: PageTokens::new(&secrets, "messages/page-tokens", Arc::clone(&platform.entropy))?,
         idempotency: Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?,
         keyring: Keyring::new(vault, &keyring, &platform),
-        people: People { mapping, clients, therapists },
+        contacts: Contacts::new(mapping),
+        clients: ClientNames::new(clients),
+        therapists: TherapistNames::new(therapists),
         logins,
         platform,
     })

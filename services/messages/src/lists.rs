@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chassis::Context;
 use dynamo::{Item, PageRequest};
-use kernel::{Error, Page, Result};
+use kernel::{Error, Page, Result, UserId};
 
 use crate::model::{Message, Pair, Position, Side, Wanted};
 use crate::ops::Ops;
@@ -97,7 +97,7 @@ impl Ops {
         let (newest, keys, mut names) = tokio::try_join!(
             self.store.newest(permit, &heads),
             self.keyring.keys(context, heads.iter().map(|head| head.pair().client.into())),
-            self.people.names(context, peer_side, peers),
+            self.names(context, peer_side, peers),
         )?;
         if permit.side() == Side::Client && keys.is_empty() {
             return Err(Error::account_ended());
@@ -112,7 +112,7 @@ impl Ops {
             };
             let last = self.store.open(member, key, row)?;
             bytes += last.text.as_str().len();
-            let peer_name = names.remove(&member.peer().to_string()).unwrap_or_default();
+            let peer_name = names.remove(&member.peer()).unwrap_or_default();
             conversations.push(Conversation { permit: member, peer_name, last, unread: head.unread(permit.side()) });
             if bytes >= MAX_TEXT_BYTES && at + 1 < heads.len() {
                 next = Some(cursor_of(head, permit.side()));
@@ -121,6 +121,25 @@ impl Ops {
         }
         let seal = |place| self.tokens.seal(caller.as_bytes(), CONVERSATIONS, &place);
         Ok(Page { items: conversations, next: next.map(seal).transpose()? })
+    }
+
+    /// Returns the names of people of one side, by one call. People without a profile are left out.
+    async fn names(
+        &self,
+        context: &Context,
+        side: Side,
+        ids: impl Iterator<Item = UserId>,
+    ) -> Result<HashMap<UserId, String>> {
+        Ok(match side {
+            Side::Client => {
+                let names = self.clients.of(context, ids.map(UserId::into)).await?;
+                names.into_iter().map(|(id, name)| (id.into(), name)).collect()
+            }
+            Side::Therapist => {
+                let names = self.therapists.of(context, ids.map(UserId::into)).await?;
+                names.into_iter().map(|(id, it)| (id.into(), it.name)).collect()
+            }
+        })
     }
 }
 

@@ -7,13 +7,12 @@ use dynamo::seal::SealingKey;
 use dynamo::{Claim, Idempotency, PageTokens};
 use kernel::{Error, Kind, Result};
 use keyring::Keyring;
-use logins::Logins;
+use peers::{Channel, ClientNames, Contacts, Logins, TherapistNames};
 use retry::Policy;
 
 use crate::error::{no_message, no_receiver};
 use crate::hub::Hub;
 use crate::model::{Message, MessageId, Side, Text};
-use crate::people::{Contact, People};
 use crate::policy::Member;
 use crate::store::Store;
 use crate::writers::{Job, Stored, Writers};
@@ -26,7 +25,9 @@ pub(crate) struct Ops {
     pub(crate) tokens: PageTokens,
     pub(crate) idempotency: Idempotency,
     pub(crate) keyring: Keyring,
-    pub(crate) people: People,
+    pub(crate) contacts: Contacts,
+    pub(crate) clients: ClientNames,
+    pub(crate) therapists: TherapistNames,
     pub(crate) logins: Logins,
     pub(crate) platform: Platform,
 }
@@ -51,11 +52,8 @@ impl Ops {
         text: Text,
         claim: Option<(String, Claim)>,
     ) -> Result<Message> {
-        match self.people.contact(context, permit).await? {
-            Contact::Recorded => {}
-            Contact::NoSuchPeer => return Err(no_receiver()),
-            Contact::CallerEnded => return Err(Error::account_ended()),
-        }
+        let contact = self.contacts.record(context, permit.peer(), Channel::Message).await?;
+        contact.ok_or_else(no_receiver)?;
         let Some(key) = self.key(context, permit).await? else {
             return Err(match permit.side() {
                 Side::Client => Error::account_ended(),

@@ -1,7 +1,6 @@
 //! Authorization for conversations. Pure: the store requires permits, which only this module creates.
 
-use kernel::{ClientId, Error, Person, Role, UserId, Violations};
-use proto::events::v1::account_ended::Role as AccountRole;
+use kernel::{Error, Person, Role, UserId, Violations};
 
 use crate::error::{not_a_member, not_the_sender};
 use crate::model::{Pair, Side};
@@ -19,10 +18,6 @@ pub(crate) struct Own {
     id: UserId,
     side: Side,
 }
-
-/// Permit to erase the conversations of a client whose account is ended.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Erase(ClientId);
 
 /// Permit of the background task to the heads of the conversations that are watched.
 #[derive(Debug, Clone, Copy)]
@@ -73,12 +68,6 @@ impl Own {
     }
 }
 
-impl Erase {
-    pub(crate) const fn client(self) -> ClientId {
-        self.0
-    }
-}
-
 /// Returns the caller's permit to the own conversations.
 pub(crate) const fn own(person: Person) -> Own {
     let side = match person.role {
@@ -86,12 +75,6 @@ pub(crate) const fn own(person: Person) -> Own {
         Role::Therapist => Side::Therapist,
     };
     Own { id: person.user_id, side }
-}
-
-/// Returns the permit to erase the conversations of an ended account, if it was a client's: a therapist's stay, because
-/// they belong to the clients.
-pub(crate) fn erase(ended: UserId, role: AccountRole) -> Option<Erase> {
-    (role != AccountRole::Therapist).then(|| Erase(ended.into()))
 }
 
 /// Returns the permit to poll, which no request has.

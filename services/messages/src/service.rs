@@ -84,7 +84,7 @@ impl MessageService for Messages {
     ) -> Result<Response<pb::ListMessagesResponse>, Status> {
         let context = Context::of(&request);
         let page = self.list(context, request.into_inner()).await.map_err(to_status)?;
-        let next = Some(page.next_page_token.clone()).filter(|next| !next.is_empty());
+        let next = convert::page::token_from_proto(page.next_page_token.clone());
         Ok(paged(page, next.as_deref()))
     }
 
@@ -94,7 +94,7 @@ impl MessageService for Messages {
     ) -> Result<Response<pb::ListConversationsResponse>, Status> {
         let context = Context::of(&request);
         let page = self.conversations(context, request.into_inner()).await.map_err(to_status)?;
-        let next = Some(page.next_page_token.clone()).filter(|next| !next.is_empty());
+        let next = convert::page::token_from_proto(page.next_page_token.clone());
         Ok(paged(page, next.as_deref()))
     }
 

@@ -9,6 +9,9 @@
 //! The heads of a client are one partition of the table, so that erasing finds them all. The lists of conversations,
 //! newest first, are the indexes `by_client` and `by_therapist`, which usually lag by milliseconds.
 
+mod append;
+mod erase;
+
 use std::sync::Arc;
 
 use dynamo::seal::{Place, Sealed, SealingKey};
@@ -17,6 +20,8 @@ use dynamo::{
 };
 use kernel::{ClientId, Entropy, Error, Result, TherapistId, Timestamp};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use append::{Appended, Batch, New, Tail};
 
 use crate::content;
 use crate::model::{Message, MessageId, Pair, Position, Side, Tally};
@@ -38,12 +43,12 @@ const fn index(name: &'static str, partition: &'static str) -> IndexDef {
 /// The sealed attribute.
 const CONTENT: &str = "content";
 /// The attribute that orders conversations.
-pub(crate) const ACTIVE: &str = "active";
+const ACTIVE: &str = "active";
 
 /// The handle of the table.
 pub(crate) struct Store {
-    pub(crate) table: Table,
-    pub(crate) entropy: Arc<dyn Entropy>,
+    table: Table,
+    entropy: Arc<dyn Entropy>,
 }
 
 /// The head of a conversation.
@@ -54,7 +59,7 @@ pub(crate) struct Head {
     last: Position,
     by_client: u64,
     /// Time of the last message.
-    pub(crate) at: Timestamp,
+    at: Timestamp,
     #[serde(default)]
     client_read: Option<Mark>,
     #[serde(default)]
@@ -73,12 +78,12 @@ pub(crate) struct Mark {
 
 /// A message to store, without its key.
 #[derive(Serialize)]
-pub(crate) struct NewRow<'a> {
-    pub(crate) message_id: String,
-    pub(crate) content: &'a Sealed,
-    pub(crate) format: u8,
+struct NewRow<'a> {
+    message_id: String,
+    content: &'a Sealed,
+    format: u8,
     /// Number of the client's messages up to this one.
-    pub(crate) by_client: u64,
+    by_client: u64,
 }
 
 /// A message as it is read.
@@ -123,7 +128,7 @@ pub(crate) fn heads(client: ClientId) -> String {
     format!("CLIENT#{client}")
 }
 
-pub(crate) fn head_key(pair: Pair) -> Key {
+fn head_key(pair: Pair) -> Key {
     Key::new(heads(pair.client), format!("THREAD#{}", pair.therapist))
 }
 
@@ -135,7 +140,7 @@ fn sort(position: Position) -> String {
     format!("{:020}", position.0)
 }
 
-pub(crate) fn message_key(pair: Pair, position: Position) -> Key {
+fn message_key(pair: Pair, position: Position) -> Key {
     Key::new(thread(pair), sort(position))
 }
 
@@ -148,6 +153,15 @@ const fn marks(side: Side) -> (&'static str, &'static str) {
 }
 
 impl Store {
+    pub(crate) const fn new(table: Table, entropy: Arc<dyn Entropy>) -> Self {
+        Self { table, entropy }
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// Reads the head of a conversation consistently; `None` before the first message.
     pub(crate) async fn head(&self, _permit: Poll, pair: Pair) -> Result<Option<Head>> {
         self.table.get(&head_key(pair), Read::Consistent).await
@@ -220,7 +234,7 @@ impl Store {
     }
 
     /// Seals the content of a message for its key in the table.
-    pub(crate) fn seal(&self, home: &Key, key: &SealingKey, content: &[u8]) -> Result<Sealed> {
+    fn seal(&self, home: &Key, key: &SealingKey, content: &[u8]) -> Result<Sealed> {
         let place = Place { table: &self.table, key: home, attribute: CONTENT, version: content::FORMAT };
         key.seal(&place, content, &*self.entropy)
     }

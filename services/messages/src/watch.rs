@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chassis::Context;
 use kernel::{Clock, Error, Person, Result, Timestamp};
-use logins::Logins;
+use peers::Logins;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
 

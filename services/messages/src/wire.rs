@@ -1,6 +1,6 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
-use kernel::{Page, PageSize, Result, TextError, Timestamp, UserId, Violations};
+use kernel::{Page, Result, TextError, UserId, Violations};
 use proto::messages::v1 as pb;
 
 use crate::lists::Conversation;
@@ -45,7 +45,7 @@ pub(crate) struct PageParams {
 
 impl PageParams {
     fn check(self, bad: &mut Violations) -> Option<Wanted> {
-        let size = bad.check("pageSize", PageSize::from_request(self.page_size).ok_or("must not be negative"));
+        let size = bad.check("pageSize", convert::page::size_from_proto(self.page_size));
         size.map(|size| Wanted { size, token: self.page_token })
     }
 }
@@ -73,12 +73,8 @@ pub(crate) fn parse_watch_conversation(
 }
 
 fn with(own: Own, peer: &str) -> std::result::Result<Member, TextError> {
-    match peer.parse::<UserId>() {
-        Ok(peer) if peer == own.id() => Err(TextError("must be somebody else's id, not your own")),
-        Ok(peer) => Ok(own.with(peer)),
-        Err(_) if peer.is_empty() => Err(TextError("is required")),
-        Err(_) => Err(TextError("is not an id")),
-    }
+    let peer = convert::id::from_proto::<UserId>(peer)?;
+    if peer == own.id() { Err(TextError("must be somebody else's id, not your own")) } else { Ok(own.with(peer)) }
 }
 
 pub(crate) fn message(message: Message, pair: Pair) -> pb::Message {
@@ -88,18 +84,18 @@ pub(crate) fn message(message: Message, pair: Pair) -> pb::Message {
         sender_id: pair.of(sender).to_string(),
         receiver_id: pair.of(sender.other()).to_string(),
         message: text.into(),
-        timestamp: Some(instant(id.at())),
+        timestamp: Some(convert::time::to_proto(id.at())),
     }
 }
 
 pub(crate) fn messages(page: Page<Message>, pair: Pair) -> pb::ListMessagesResponse {
-    let Page { items, next } = page.map(|it| message(it, pair));
-    pb::ListMessagesResponse { messages: items, next_page_token: next.unwrap_or_default() }
+    let (messages, next_page_token) = convert::page::to_proto(page.map(|it| message(it, pair)));
+    pb::ListMessagesResponse { messages, next_page_token }
 }
 
 pub(crate) fn conversations(page: Page<Conversation>) -> pb::ListConversationsResponse {
-    let Page { items, next } = page.map(conversation);
-    pb::ListConversationsResponse { conversations: items, next_page_token: next.unwrap_or_default() }
+    let (conversations, next_page_token) = convert::page::to_proto(page.map(conversation));
+    pb::ListConversationsResponse { conversations, next_page_token }
 }
 
 fn conversation(conversation: Conversation) -> pb::Conversation {
@@ -108,19 +104,11 @@ fn conversation(conversation: Conversation) -> pb::Conversation {
         peer_id: permit.peer().to_string(),
         peer_name,
         last_message: Some(message(last, permit.pair())),
-        unread_count: count(unread),
+        unread_count: convert::count::to_proto(unread),
     }
 }
 
 pub(crate) fn read(read: Read, permit: Member) -> pb::ReadMark {
     let Read { message_id, unread } = read;
-    pb::ReadMark { peer_id: permit.peer().to_string(), message_id, unread_count: count(unread) }
-}
-
-fn count(messages: u64) -> i32 {
-    i32::try_from(messages).unwrap_or(i32::MAX)
-}
-
-fn instant(at: Timestamp) -> prost_types::Timestamp {
-    prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
+    pb::ReadMark { peer_id: permit.peer().to_string(), message_id, unread_count: convert::count::to_proto(unread) }
 }

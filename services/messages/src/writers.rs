@@ -14,12 +14,11 @@ use retry::Policy;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::append::{Appended, Batch, New, Tail};
 use crate::error::too_many_messages;
 use crate::hub::Hub;
 use crate::model::{MessageId, Pair, Text};
 use crate::policy::Member;
-use crate::store::Store;
+use crate::store::{Appended, Batch, New, Store, Tail};
 
 /// Maximum messages of a conversation waiting to be stored.
 const QUEUE: usize = 1024;

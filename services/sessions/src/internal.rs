@@ -1,19 +1,17 @@
 //! RPCs for other services. Expected outcomes are part of the response; an error is a fault or an invalid request.
 
 use chassis::{Context, to_status};
-use kernel::{Error, Result as Outcome, Role, SessionId, Timestamp, UserId, Violations};
-use proto::events::v1 as events;
-use proto::events::v1::account_ended::Role as EndedRole;
-use proto::events::v1::event::Kind as EventKind;
-use proto::events::v1::subscriber_service_server::SubscriberService;
+use kernel::{Error, Result as Outcome, SessionId, Timestamp, Violations};
+use proto::events::v1::AppointmentRevoked;
 use proto::sessions::v1 as pb;
 use proto::sessions::v1::find_slot_response::Outcome as FindOutcome;
 use proto::sessions::v1::reserve_slot_response::Outcome as ReserveOutcome;
 use proto::sessions::v1::slot_service_server::SlotService;
+use subscriber::{AccountDeletionPermit, EventHandler};
 use tonic::{Request, Response, Status};
 
-use crate::model::{Booking, Found, Reservation, Reserved, SlotSelector};
-use crate::policy::{self, AccountDeletionPermit, Slots};
+use crate::model::{Booking, Reservation, Reserved, SlotLookup, SlotSelector};
+use crate::policy::{self, SlotEndsPermit, SlotPermit};
 use crate::service::Sessions;
 use crate::wire;
 
@@ -26,17 +24,17 @@ impl SlotService for Sessions {
         let context = Context::of(&request);
         let found = self.find(&context, request.into_inner()).await.map_err(to_status)?;
         let (outcome, slot) = match found {
-            Found::Available(id, start) => (FindOutcome::Available, Some((id, start))),
-            Found::None => (FindOutcome::None, None),
-            Found::Taken => (FindOutcome::Taken, None),
-            Found::Past => (FindOutcome::Past, None),
-            Found::OtherTime => (FindOutcome::OtherTime, None),
-            Found::Ambiguous => (FindOutcome::Ambiguous, None),
+            SlotLookup::Available(id, start) => (FindOutcome::Available, Some((id, start))),
+            SlotLookup::None => (FindOutcome::None, None),
+            SlotLookup::Taken => (FindOutcome::Taken, None),
+            SlotLookup::Past => (FindOutcome::Past, None),
+            SlotLookup::OtherTime => (FindOutcome::OtherTime, None),
+            SlotLookup::Ambiguous => (FindOutcome::Ambiguous, None),
         };
         Ok(Response::new(pb::FindSlotResponse {
             outcome: outcome.into(),
             session_id: slot.map(|(id, _)| id.to_string()).unwrap_or_default(),
-            start: slot.map(|(_, start)| wire::timestamp(start)),
+            start: slot.map(|(_, start)| convert::time::to_proto(start)),
         }))
     }
 
@@ -62,7 +60,7 @@ impl SlotService for Sessions {
         let ends = self.ends(request.into_inner()).await.map_err(to_status)?;
         let end = |(id, end): (SessionId, Timestamp)| pb::SlotEnd {
             session_id: id.to_string(),
-            end: Some(wire::timestamp(end)),
+            end: Some(convert::time::to_proto(end)),
         };
         Ok(Response::new(pb::BatchGetSlotEndsResponse { ends: ends.into_iter().map(end).collect() }))
     }
@@ -77,80 +75,58 @@ impl SlotService for Sessions {
     }
 }
 
-#[tonic::async_trait]
-impl SubscriberService for Sessions {
-    async fn deliver(
-        &self,
-        request: Request<events::DeliverRequest>,
-    ) -> Result<Response<events::DeliverResponse>, Status> {
-        let context = Context::of(&request);
-        self.handle_event(&context, request.into_inner()).await.map_err(to_status)?;
-        Ok(Response::new(events::DeliverResponse {}))
+impl EventHandler for Sessions {
+    async fn account_deleted(&self, context: &Context, permit: AccountDeletionPermit) -> Outcome<()> {
+        self.0.handle_account_deleted(context, permit).await
+    }
+
+    async fn appointment_revoked(&self, _: &Context, event: AppointmentRevoked) -> Outcome<()> {
+        let AppointmentRevoked { appointment_id, session_id } = event;
+        self.release(&session_id, &appointment_id).await
     }
 }
 
 impl Sessions {
-    async fn find(&self, context: &Context, request: pb::FindSlotRequest) -> Outcome<Found> {
+    async fn find(&self, context: &Context, request: pb::FindSlotRequest) -> Outcome<SlotLookup> {
         let client = policy::require_client(context.person()?)?;
         let pb::FindSlotRequest { session_id, therapist_id, time } = request;
         let time = time.map(|time| wire::instant("time", time)).transpose()?;
-        let Ok(therapist) = therapist_id.parse() else { return Ok(Found::None) };
+        let Ok(therapist) = therapist_id.parse() else { return Ok(SlotLookup::None) };
         let selector = match (session_id.is_empty(), time) {
             (true, None) => return Err(Error::invalid("time", "is required where no session is named")),
             (true, Some(time)) => SlotSelector::At(time),
             (false, time) => match session_id.parse() {
                 Ok(id) => SlotSelector::Session(id, time),
-                Err(_) => return Ok(Found::None),
+                Err(_) => return Ok(SlotLookup::None),
             },
         };
-        self.0.find(Slots::of_appointments(), client, therapist, selector).await
+        self.0.find(client.find_slot(therapist), selector).await
     }
 
     async fn reserve(&self, context: &Context, request: pb::ReserveSlotRequest) -> Outcome<Reserved> {
         match reservation(request)? {
-            Some(wanted) => self.0.reserve(context, Slots::of_appointments(), wanted).await,
+            Some((permit, wanted)) => self.0.reserve(context, permit, wanted).await,
             None => Ok(Reserved::Gone),
         }
     }
 
     async fn ends(&self, request: pb::BatchGetSlotEndsRequest) -> Outcome<Vec<(SessionId, Timestamp)>> {
         let pb::BatchGetSlotEndsRequest { session_ids } = request;
-        if session_ids.len() > MAX_ENDS {
-            return Err(Error::invalid("sessionIds", "must be 100 at most"));
-        }
-        let ids = session_ids.iter().filter_map(|id| id.parse().ok()).collect();
-        self.0.ends(Slots::of_appointments(), ids).await
-    }
-
-    async fn handle_event(&self, context: &Context, request: events::DeliverRequest) -> Outcome<()> {
-        let events::Event { id: _, time, kind } = request.event.unwrap_or_default();
-        match kind {
-            Some(EventKind::AccountEnded(ended)) => {
-                let permit = ended_account(&ended)?;
-                let at = time.map_or_else(|| Ok(self.0.now()), |time| wire::instant("event.time", time))?;
-                self.0.handle_account_deleted(context, permit, at).await
-            }
-            Some(EventKind::AppointmentRevoked(events::AppointmentRevoked { appointment_id, session_id })) => {
-                self.release(&session_id, &appointment_id).await
-            }
-            // Sessions publishes its own events itself; a kind that is newer than this service decodes as None.
-            Some(EventKind::SessionBooked(_) | EventKind::SessionWithdrawn(_) | EventKind::RelationEnded(_)) | None => {
-                Ok(())
-            }
-        }
+        let ids = convert::batch::from_proto("sessionIds", &session_ids, MAX_ENDS)?;
+        self.0.ends(&SlotEndsPermit::of_appointments(ids)).await
     }
 
     /// Releases a slot. Invalid ids name no slot, and are ignored.
     async fn release(&self, session: &str, appointment: &str) -> Outcome<()> {
         match (session.parse(), appointment.parse()) {
-            (Ok(session), Ok(appointment)) => self.0.release(Slots::of_appointments(), session, appointment).await,
+            (Ok(session), Ok(appointment)) => self.0.release(SlotPermit::of_appointments(session), appointment).await,
             (Err(_), _) | (_, Err(_)) => Ok(()),
         }
     }
 }
 
 /// Converts a reservation request; None if its session or therapist id is invalid, as no session has such an id.
-fn reservation(request: pb::ReserveSlotRequest) -> Outcome<Option<Reservation>> {
+fn reservation(request: pb::ReserveSlotRequest) -> Outcome<Option<(SlotPermit, Reservation)>> {
     let pb::ReserveSlotRequest { session_id, therapist_id, appointment_id, client_id, start } = request;
     let mut bad = Violations::default();
     let appointment = bad.check("appointmentId", appointment_id.parse());
@@ -158,19 +134,6 @@ fn reservation(request: pb::ReserveSlotRequest) -> Outcome<Option<Reservation>> 
     let (Some(appointment), Some(client)) = (appointment, client) else { return Err(bad.into_error()) };
     let start = wire::instant("start", start.ok_or_else(|| Error::invalid("start", "is required"))?)?;
     let (Ok(session), Ok(therapist)) = (session_id.parse(), therapist_id.parse()) else { return Ok(None) };
-    Ok(Some(Reservation { session, therapist, booking: Booking { client, appointment }, start }))
-}
-
-fn ended_account(ended: &events::AccountEnded) -> Outcome<AccountDeletionPermit> {
-    let mut bad = Violations::default();
-    let account = bad.check("event.accountEnded.userId", ended.user_id.parse::<UserId>());
-    let role = match ended.role() {
-        EndedRole::Client => Some(Role::Client),
-        EndedRole::Therapist => Some(Role::Therapist),
-        EndedRole::Unspecified => bad.check("event.accountEnded.role", Err("is required")),
-    };
-    match (account, role) {
-        (Some(account), Some(role)) => Ok(AccountDeletionPermit::of_ended(account, role)),
-        (None, _) | (_, None) => Err(bad.into_error()),
-    }
+    let wanted = Reservation { therapist, booking: Booking { client, appointment }, start };
+    Ok(Some((SlotPermit::of_appointments(session), wanted)))
 }

@@ -3,10 +3,9 @@
 //! This service decides which client has a slot; requests for slots belong to the appointments service. Each side's
 //! state is one item, which also holds a pending event until the other side has received it.
 
+mod account_deletion;
 mod calendar;
 mod change;
-mod contact;
-mod ended;
 mod error;
 mod internal;
 mod key;
@@ -34,14 +33,13 @@ use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use keyring::Keyring;
 use outbox::{Outbox, Subscriber};
-use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
+use peers::Contacts;
 use proto::sessions::v1::session_service_server::{SERVICE_NAME as SESSION, SessionServiceServer};
 use proto::sessions::v1::slot_service_server::{SERVICE_NAME as SLOT, SlotServiceServer};
 use tonic::service::Routes;
 
 pub use store::SESSIONS;
 
-use crate::contact::Contact;
 use crate::ops::Ops;
 use crate::service::Sessions;
 use crate::store::{Bookings, Store};
@@ -82,11 +80,10 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let services = Sessions(Arc::new(ops));
     let sessions = SessionServiceServer::new(services.clone());
     let slots = SlotServiceServer::new(services.clone());
-    let events = SubscriberServiceServer::new(services);
     let routes = Routes::new(sessions.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(slots.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
-        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok(Service { name: NAME, grpc_services: &[SESSION, SLOT, EVENTS], routes, probe })
+        .add_service(subscriber::server(services));
+    Ok(Service { name: NAME, grpc_services: &[SESSION, SLOT, subscriber::SERVICE_NAME], routes, probe })
 }
 
 fn ops(deps: Deps) -> Result<Ops, BoxError> {
@@ -99,7 +96,7 @@ fn ops(deps: Deps) -> Result<Ops, BoxError> {
         outbox: Outbox::new(table.clone(), subscribers, Bookings),
         idempotency: Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?,
         keyring: Keyring::new(vault, &keyring, &platform),
-        contact: Contact(mapping),
+        contacts: Contacts::new(mapping),
         platform,
     })
 }

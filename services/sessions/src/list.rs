@@ -11,7 +11,7 @@ use dynamo::{Cursor, Item, Query, Sort};
 use kernel::{ClientId, Error, Page, PageSize, Result, TherapistId, Timestamp, UserId};
 
 use crate::key::instant;
-use crate::model::{ClientSession, OwnSession, Range, Search, Session, Status};
+use crate::model::{ClientSession, OwnSession, Range, Session, SessionQuery, Status};
 use crate::ops::Ops;
 use crate::policy::{ClientPermit, Own};
 use crate::stored::{Seen, Stored};
@@ -37,25 +37,25 @@ impl Ops {
         context: &Context,
         permit: Own,
         client: Option<ClientId>,
-        search: &Search,
+        query: &SessionQuery,
     ) -> Result<Page<OwnSession>> {
         let caller = permit.therapist().into();
-        let binding = search.binding("own", client.map(UserId::from));
-        let after = self.after(caller, &binding, search)?;
+        let binding = query.binding("own", client.map(UserId::from));
+        let after = self.after(caller, &binding, query)?;
         let result = match client {
             None => {
-                let query = self.store.all_of(permit, search.status).limit(search.size.get());
-                read(query, search.range, after.as_deref(), |item| Stored::owned(permit, item)).await?
+                let sessions = self.store.all_of(permit, query.status).limit(query.size.get());
+                read(sessions, query.range, after.as_deref(), |item| Stored::owned(permit, item)).await?
             }
             Some(client) => {
                 // Filters the own sessions: the client's index would also hold sessions with other therapists.
-                let query = self.store.all_of(permit, search.status).limit(MAX_FILTERED);
+                let sessions = self.store.all_of(permit, query.status).limit(MAX_FILTERED);
                 let shown = |stored: &Stored| stored.session().state.client() == Some(client);
-                read(query, search.range, after.as_deref(), |item| Ok(Stored::owned(permit, item)?.filter(shown)))
+                read(sessions, query.range, after.as_deref(), |item| Ok(Stored::owned(permit, item)?.filter(shown)))
                     .await?
             }
         };
-        let (rows, place) = merge(vec![result], search.size);
+        let (rows, place) = merge(vec![result], query.size);
         let keys = self.keys(context, rows.iter().flat_map(Stored::readers)).await?;
         let table = self.store.table();
         let opened = rows.iter().filter_map(|stored| stored.own(permit, table, &keys).transpose());
@@ -70,28 +70,28 @@ impl Ops {
         permit: ClientPermit,
         therapist: Option<TherapistId>,
         client: Option<ClientId>,
-        search: &Search,
+        query: &SessionQuery,
     ) -> Result<Page<ClientSession>> {
         let caller = permit.client().into();
         let list = if client.is_some() { "seen-own" } else { "seen" };
-        let binding = search.binding(list, therapist.map(UserId::from));
-        let after = self.after(caller, &binding, search)?;
+        let binding = query.binding(list, therapist.map(UserId::from));
+        let after = self.after(caller, &binding, query)?;
         let shown = |seen: &Seen| {
-            search.has_status(seen.session()) && therapist.is_none_or(|therapist| seen.session().therapist == therapist)
+            query.has_status(seen.session()) && therapist.is_none_or(|therapist| seen.session().therapist == therapist)
         };
         let open = |item| Ok(Seen::of(permit, item)?.filter(shown));
         let mut results = Vec::new();
-        if let (Some(therapist), None, None | Some(Status::Available)) = (therapist, client, search.status) {
-            let range = search.range.after(self.now());
-            let query = self.store.available(permit, therapist).limit(search.size.get());
-            results.push(read(query, range, after.as_deref(), open).await?);
+        if let (Some(therapist), None, None | Some(Status::Available)) = (therapist, client, query.status) {
+            let range = query.range.after(self.now());
+            let available = self.store.available(permit, therapist).limit(query.size.get());
+            results.push(read(available, range, after.as_deref(), open).await?);
         }
-        if results.is_empty() || search.status != Some(Status::Available) {
-            let filtered = therapist.is_some() || search.status.is_some();
-            let limit = if filtered { MAX_FILTERED } else { search.size.get() };
-            results.push(read(self.store.of_client(permit).limit(limit), search.range, after.as_deref(), open).await?);
+        if results.is_empty() || query.status != Some(Status::Available) {
+            let filtered = therapist.is_some() || query.status.is_some();
+            let limit = if filtered { MAX_FILTERED } else { query.size.get() };
+            results.push(read(self.store.of_client(permit).limit(limit), query.range, after.as_deref(), open).await?);
         }
-        let (rows, place) = merge(results, search.size);
+        let (rows, place) = merge(results, query.size);
         let sealed = rows.iter().any(Seen::is_sealed).then_some(caller);
         let keys = self.keys(context, sealed).await?;
         let opened = rows.iter().map(|seen| seen.open(self.store.table(), keys.of(caller)));
@@ -99,11 +99,11 @@ impl Ops {
     }
 
     /// Returns the position that the previous page reached.
-    fn after(&self, caller: UserId, binding: &str, search: &Search) -> Result<Option<String>> {
-        if search.token.is_empty() {
+    fn after(&self, caller: UserId, binding: &str, query: &SessionQuery) -> Result<Option<String>> {
+        if query.token.is_empty() {
             return Ok(None);
         }
-        let cursor = self.tokens.open(caller.as_bytes(), binding.as_bytes(), &search.token)?;
+        let cursor = self.tokens.open(caller.as_bytes(), binding.as_bytes(), &query.token)?;
         let place = cursor.text(STARTS).ok_or_else(|| Error::internal("a page token says no place"))?;
         Ok(Some(place.to_owned()))
     }
@@ -115,7 +115,7 @@ impl Ops {
     }
 }
 
-impl Search {
+impl SessionQuery {
     fn has_status(&self, session: &Session) -> bool {
         self.status.is_none_or(|status| status == session.state.status())
     }

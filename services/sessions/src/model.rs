@@ -24,13 +24,6 @@ pub(crate) struct Booking {
     pub(crate) appointment: AppointmentId,
 }
 
-/// Person of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Party {
-    Client(ClientId),
-    Therapist(TherapistId),
-}
-
 /// State of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
@@ -100,7 +93,7 @@ pub(crate) struct NotesChange {
 
 /// Filter and page of a list, without the people whose sessions are listed.
 #[derive(Debug)]
-pub(crate) struct Search {
+pub(crate) struct SessionQuery {
     pub(crate) status: Option<Status>,
     pub(crate) range: Range,
     pub(crate) size: PageSize,
@@ -120,7 +113,7 @@ pub(crate) struct Range {
 pub(crate) struct List {
     pub(crate) therapist: Option<TherapistId>,
     pub(crate) client: Option<ClientId>,
-    pub(crate) search: Search,
+    pub(crate) query: SessionQuery,
 }
 
 /// Slot that a client asks for.
@@ -134,7 +127,7 @@ pub(crate) enum SlotSelector {
 
 /// Outcome of a lookup of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum SlotLookup {
     Available(SessionId, Timestamp),
     None,
     Taken,
@@ -143,10 +136,9 @@ pub(crate) enum Found {
     Ambiguous,
 }
 
-/// Slot to book, and its client.
+/// Booking of a slot, which the permit names.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reservation {
-    pub(crate) session: SessionId,
     pub(crate) therapist: TherapistId,
     pub(crate) booking: Booking,
     /// Start of the slot when the client asked for it.

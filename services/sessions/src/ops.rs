@@ -7,12 +7,12 @@ use dynamo::{Claim, Idempotency, PageTokens};
 use kernel::{AppointmentId, Error, Result, SessionId, Timestamp, UserId, Version};
 use keyring::Keyring;
 use outbox::{Mark, Outbox};
+use peers::{Channel, Contacts};
 use retry::{Attempts, Policy};
 use tokio::time::Instant;
 
 use crate::calendar::{self, Busy};
 use crate::change::{self, Plan};
-use crate::contact::Contact;
 use crate::error;
 use crate::key::session_key;
 use crate::model::{Booking, Change, ClientSession, Draft, OwnSession, Session, State};
@@ -30,7 +30,7 @@ pub(crate) struct Ops {
     pub(crate) tokens: PageTokens,
     pub(crate) idempotency: Idempotency,
     pub(crate) keyring: Keyring,
-    pub(crate) contact: Contact,
+    pub(crate) contacts: Contacts,
     pub(crate) outbox: Outbox,
     pub(crate) platform: Platform,
 }
@@ -66,7 +66,8 @@ impl Ops {
     ) -> Result<OwnSession> {
         let mut people = self.own_keys(context, permit, None).await?;
         if let Some(client) = draft.client {
-            self.contact.record(context, client).await?;
+            let contact = self.contacts.record(context, client.into(), Channel::Appointment).await?;
+            contact.ok_or_else(error::no_client)?;
             people.0.extend(self.keys(context, [client.into()]).await?.0);
         }
         let new = self.seal_draft(permit, &draft, &people)?;

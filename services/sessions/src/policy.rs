@@ -1,9 +1,12 @@
 //! Access policy of sessions. Pure: the store requires the permits that only this module creates.
 
-use kernel::{ClientId, Error, Person, Role, TherapistId, UserId};
+use std::collections::BTreeSet;
+
+use kernel::{ClientId, Error, Party, Person, Role, SessionId, TherapistId, UserId};
+use subscriber::AccountDeletionPermit;
 
 use crate::error;
-use crate::model::{Party, Session, State};
+use crate::model::{Session, State};
 
 /// Permit of a therapist for full access to the own sessions only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,13 +16,20 @@ pub(crate) struct Own(TherapistId);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClientPermit(ClientId);
 
-/// Permit to reserve and release slots for appointments, without access to the text of notes.
+/// Permit to look up the slots of one therapist for a client.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Slots(());
+pub(crate) struct FindSlotPermit {
+    client: ClientPermit,
+    therapist: TherapistId,
+}
 
-/// Permit to delete the data of an ended account.
+/// Permit to reserve and release the slot of one session, without access to the text of its notes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct AccountDeletionPermit(Party);
+pub(crate) struct SlotPermit(SessionId);
+
+/// Permit to read the ends of these sessions.
+#[derive(Debug)]
+pub(crate) struct SlotEndsPermit(BTreeSet<SessionId>);
 
 /// Permit to write the sessions that one of the other permits is for.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +38,7 @@ pub(crate) struct WritePermit(Scope);
 #[derive(Debug, Clone, Copy)]
 enum Scope {
     Own(Own),
-    Slots,
+    Slot(SlotPermit),
     Ended(AccountDeletionPermit),
 }
 
@@ -63,6 +73,11 @@ impl ClientPermit {
         self.0
     }
 
+    /// Returns the permit to look up the slots of a therapist for this client.
+    pub(crate) const fn find_slot(self, therapist: TherapistId) -> FindSlotPermit {
+        FindSlotPermit { client: self, therapist }
+    }
+
     /// Returns the visibility of a session; None if it is neither available nor is or was booked for this client.
     pub(crate) fn sees(self, session: &Session) -> Option<Visibility> {
         match session.state {
@@ -74,32 +89,35 @@ impl ClientPermit {
     }
 }
 
-impl Slots {
-    /// Creates the permit for the appointments service, the only caller that the access rule of these RPCs admits.
-    pub(crate) const fn of_appointments() -> Self {
-        Self(())
+impl FindSlotPermit {
+    pub(crate) const fn client(self) -> ClientPermit {
+        self.client
+    }
+
+    pub(crate) const fn therapist(self) -> TherapistId {
+        self.therapist
     }
 }
 
-impl AccountDeletionPermit {
-    /// Creates the permit for an ended account.
-    pub(crate) fn of_ended(account: UserId, role: Role) -> Self {
-        Self(match role {
-            Role::Client => Party::Client(account.into()),
-            Role::Therapist => Party::Therapist(account.into()),
-        })
+impl SlotPermit {
+    /// Creates the permit for the appointments service, the only caller that the access rule of these RPCs admits.
+    pub(crate) const fn of_appointments(session: SessionId) -> Self {
+        Self(session)
     }
 
-    pub(crate) const fn party(self) -> Party {
+    pub(crate) const fn session(self) -> SessionId {
         self.0
     }
+}
 
-    /// Returns whether a session is or was the person's.
-    pub(crate) fn covers(self, session: &Session) -> bool {
-        match self.0 {
-            Party::Client(client) => session.state.client() == Some(client),
-            Party::Therapist(therapist) => session.therapist == therapist,
-        }
+impl SlotEndsPermit {
+    /// Creates the permit for the appointments service, the only caller that the access rule of this RPC admits.
+    pub(crate) const fn of_appointments(sessions: BTreeSet<SessionId>) -> Self {
+        Self(sessions)
+    }
+
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = SessionId> {
+        self.0.iter().copied()
     }
 }
 
@@ -107,8 +125,8 @@ impl WritePermit {
     pub(crate) fn covers(self, session: &Session) -> bool {
         match self.0 {
             Scope::Own(permit) => permit.owns(session),
-            Scope::Slots => true,
-            Scope::Ended(permit) => permit.covers(session),
+            Scope::Slot(permit) => permit.session() == session.id,
+            Scope::Ended(permit) => is_of_ended(permit, session),
         }
     }
 }
@@ -119,9 +137,9 @@ impl From<Own> for WritePermit {
     }
 }
 
-impl From<Slots> for WritePermit {
-    fn from(_: Slots) -> Self {
-        Self(Scope::Slots)
+impl From<SlotPermit> for WritePermit {
+    fn from(permit: SlotPermit) -> Self {
+        Self(Scope::Slot(permit))
     }
 }
 
@@ -171,6 +189,14 @@ pub(crate) fn own(person: Person, therapist: &str) -> Result<Own, Error> {
     }
 }
 
+/// Returns whether a session is or was one of the deleted account's.
+pub(crate) fn is_of_ended(permit: AccountDeletionPermit, session: &Session) -> bool {
+    match permit.party() {
+        Party::Client(client) => session.state.client() == Some(client),
+        Party::Therapist(therapist) => session.therapist == therapist,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use kernel::{AppointmentId, LoginId, SessionId, Version};
@@ -213,6 +239,14 @@ mod tests {
             assert!(therapist(3).owns(&session(state)), "{state:?}");
             assert!(!therapist(1).owns(&session(state)), "a therapist sees the own ones alone: {state:?}");
         }
+    }
+
+    #[test]
+    fn slot_permit_is_for_one_session() {
+        let session = session(State::Available);
+        let write = |id| WritePermit::from(SlotPermit::of_appointments(id));
+        assert!(write(session.id).covers(&session));
+        assert!(!write(SessionId::from_bytes([8; 16])).covers(&session));
     }
 
     /// The error is the same whether the other account exists or not.

@@ -24,11 +24,11 @@ pub(crate) struct Sessions(pub(crate) Arc<Ops>);
 impl Sessions {
     async fn list(&self, context: Context, request: pb::ListSessionsRequest) -> Result<Page<pb::Session>, Error> {
         let side = policy::side_of(context.person()?, &request.therapist_id, &request.client_id)?;
-        let List { therapist, client, search } = wire::list(request)?;
+        let List { therapist, client, query } = wire::list(request)?;
         match side {
-            Side::Therapist(own) => Ok(self.0.list_own(&context, own, client, &search).await?.map(wire::own)),
+            Side::Therapist(own) => Ok(self.0.list_own(&context, own, client, &query).await?.map(wire::own)),
             Side::Client(permit) => {
-                Ok(self.0.list_seen(&context, permit, therapist, client, &search).await?.map(wire::seen))
+                Ok(self.0.list_seen(&context, permit, therapist, client, &query).await?.map(wire::seen))
             }
         }
     }

@@ -1,15 +1,13 @@
 //! Finds, reserves and releases slots for the appointments service.
 
-use std::collections::BTreeSet;
-
 use chassis::Context;
-use kernel::{AppointmentId, Result, SessionId, TherapistId, Timestamp};
+use kernel::{AppointmentId, Result, SessionId, Timestamp};
 
 use crate::calendar::Busy;
 use crate::error;
-use crate::model::{Booking, Found, Reservation, Reserved, Session, SlotSelector, State};
+use crate::model::{Booking, Reservation, Reserved, Session, SlotLookup, SlotSelector, State};
 use crate::ops::Ops;
-use crate::policy::{ClientPermit, Slots};
+use crate::policy::{ClientPermit, FindSlotPermit, SlotEndsPermit, SlotPermit};
 use crate::slot::day;
 use crate::store::Written;
 use crate::stored::{Note, SealedNotes, Stored};
@@ -17,59 +15,41 @@ use crate::transition;
 
 impl Ops {
     /// Returns the slot that a client selects, as far as this client may see it.
-    pub(crate) async fn find(
-        &self,
-        permit: Slots,
-        client: ClientPermit,
-        therapist: TherapistId,
-        selector: SlotSelector,
-    ) -> Result<Found> {
+    pub(crate) async fn find(&self, permit: FindSlotPermit, selector: SlotSelector) -> Result<SlotLookup> {
         match selector {
             SlotSelector::Session(id, time) => {
-                let stored = self.store.slot(permit, id).await?;
-                let session = stored.as_ref().map(Stored::session).filter(|it| it.therapist == therapist);
-                Ok(session.map_or(Found::None, |session| named(client, session, time, self.now())))
+                let stored = self.store.slot_of(permit, id).await?;
+                let session = stored.as_ref().map(Stored::session);
+                Ok(session.map_or(SlotLookup::None, |session| named(permit.client(), session, time, self.now())))
             }
-            SlotSelector::At(time) => self.find_at(permit, client, therapist, time).await,
+            SlotSelector::At(time) => self.find_at(permit, time).await,
         }
     }
 
     /// Returns the slot at a time: the one that contains the time, or else the one whose date is that time, if it is
     /// the only available one. Both are looked up in the calendar, which holds a session as soon as it is acknowledged.
     /// A session that the client can't see is skipped as if it did not exist.
-    async fn find_at(
-        &self,
-        permit: Slots,
-        client: ClientPermit,
-        therapist: TherapistId,
-        time: Timestamp,
-    ) -> Result<Found> {
+    async fn find_at(&self, permit: FindSlotPermit, time: Timestamp) -> Result<SlotLookup> {
         // A date is on the day of its session in the same offset: less than 24 hours away.
         let today = day(time);
         let around = [today.yesterday(), Ok(today), today.tomorrow()].into_iter().flatten().collect();
-        let near = self.store.offered(permit, therapist, around).await?.sessions();
+        let near = self.store.offered(permit, around).await?.sessions();
         let (within, elsewhere): (Vec<Busy>, Vec<Busy>) = near.into_iter().partition(|busy| busy.contains(time));
         let dated = elsewhere.into_iter().filter(|busy| busy.date == time).collect();
-        let found = self.seen_among(permit, client, within, time).await?;
-        if found == Found::None { self.seen_among(permit, client, dated, time).await } else { Ok(found) }
+        let found = self.seen_among(permit, within, time).await?;
+        if found == SlotLookup::None { self.seen_among(permit, dated, time).await } else { Ok(found) }
     }
 
     /// Returns the slot among these that the client may ask for, or else the reason why no visible one is available.
-    async fn seen_among(
-        &self,
-        permit: Slots,
-        client: ClientPermit,
-        meant: Vec<Busy>,
-        time: Timestamp,
-    ) -> Result<Found> {
-        let mut best = Found::None;
+    async fn seen_among(&self, permit: FindSlotPermit, meant: Vec<Busy>, time: Timestamp) -> Result<SlotLookup> {
+        let mut best = SlotLookup::None;
         for busy in meant {
-            let stored = self.store.slot(permit, busy.session_id).await?;
-            let seen = stored.as_ref().map(Stored::session).filter(|it| client.sees(it).is_some());
-            let found = seen.map_or(Found::None, |session| found(session, Some(time), self.now()));
+            let stored = self.store.slot_of(permit, busy.session_id).await?;
+            let seen = stored.as_ref().map(Stored::session).filter(|it| permit.client().sees(it).is_some());
+            let found = seen.map_or(SlotLookup::None, |session| found(session, Some(time), self.now()));
             best = match (best, found) {
-                (Found::Available(..), Found::Available(..)) => return Ok(Found::Ambiguous),
-                (Found::Available(..), _) | (_, Found::None | Found::OtherTime) => best,
+                (SlotLookup::Available(..), SlotLookup::Available(..)) => return Ok(SlotLookup::Ambiguous),
+                (SlotLookup::Available(..), _) | (_, SlotLookup::None | SlotLookup::OtherTime) => best,
                 (_, other) => other,
             };
         }
@@ -77,14 +57,12 @@ impl Ops {
     }
 
     /// Books a slot for the first appointment that asks. Idempotent for that appointment.
-    pub(crate) async fn reserve(&self, context: &Context, permit: Slots, wanted: Reservation) -> Result<Reserved> {
-        let Reservation { session: id, therapist, booking, start } = wanted;
+    pub(crate) async fn reserve(&self, context: &Context, permit: SlotPermit, wanted: Reservation) -> Result<Reserved> {
+        let Reservation { therapist, booking, start } = wanted;
         let mut attempts = self.attempts();
         while attempts.next().await {
-            let Some(old) = self.store.slot(permit, id).await?.filter(|old| old.session().therapist == therapist)
-            else {
-                return Ok(Reserved::Gone);
-            };
+            let old = self.store.slot(permit).await?.filter(|old| old.session().therapist == therapist);
+            let Some(old) = old else { return Ok(Reserved::Gone) };
             match old.session().state {
                 State::Cancelled(_) => return Ok(Reserved::Gone),
                 State::Booked(now) if now == Some(booking) => {
@@ -137,18 +115,18 @@ impl Ops {
     }
 
     /// Returns the ends of those of these sessions that are booked.
-    pub(crate) async fn ends(&self, permit: Slots, ids: BTreeSet<SessionId>) -> Result<Vec<(SessionId, Timestamp)>> {
-        let stored = self.store.slots(permit, ids).await?;
+    pub(crate) async fn ends(&self, permit: &SlotEndsPermit) -> Result<Vec<(SessionId, Timestamp)>> {
+        let stored = self.store.slots(permit).await?;
         let booked = stored.iter().map(Stored::session).filter(|session| matches!(session.state, State::Booked(_)));
         Ok(booked.map(|session| (session.id, session.slot.end())).collect())
     }
 
     /// Releases a slot, if this appointment has it. A pending booking event is dropped, because the appointment has
     /// ended.
-    pub(crate) async fn release(&self, permit: Slots, id: SessionId, appointment: AppointmentId) -> Result<()> {
+    pub(crate) async fn release(&self, permit: SlotPermit, appointment: AppointmentId) -> Result<()> {
         let mut attempts = self.attempts();
         while attempts.next().await {
-            let Some(old) = self.store.slot(permit, id).await? else { return Ok(()) };
+            let Some(old) = self.store.slot(permit).await? else { return Ok(()) };
             if old.session().state.appointment() != Some(appointment) {
                 return Ok(());
             }
@@ -168,23 +146,23 @@ pub(crate) fn freed(old: &Stored, state: State) -> Stored {
 
 /// Returns the outcome for a client who names a session by its id. Of a session that the client can't see, it reveals
 /// only that it is taken, and only until it begins: somebody who has its id saw it while it was available.
-fn named(client: ClientPermit, session: &Session, time: Option<Timestamp>, now: Timestamp) -> Found {
+fn named(client: ClientPermit, session: &Session, time: Option<Timestamp>, now: Timestamp) -> SlotLookup {
     match (client.sees(session), session.state) {
         (Some(_), _) => found(session, time, now),
-        (None, State::Booked(_)) if !session.has_begun(now) => Found::Taken,
-        (None, _) => Found::None,
+        (None, State::Booked(_)) if !session.has_begun(now) => SlotLookup::Taken,
+        (None, _) => SlotLookup::None,
     }
 }
 
 /// Returns the outcome for a client who can see the session.
-fn found(session: &Session, time: Option<Timestamp>, now: Timestamp) -> Found {
-    let Some(busy) = Busy::of(session) else { return Found::None };
+fn found(session: &Session, time: Option<Timestamp>, now: Timestamp) -> SlotLookup {
+    let Some(busy) = Busy::of(session) else { return SlotLookup::None };
     if !time.is_none_or(|time| busy.date == time || busy.contains(time)) {
-        return Found::OtherTime;
+        return SlotLookup::OtherTime;
     }
     match session.state {
-        _ if session.has_begun(now) => Found::Past,
-        State::Available => Found::Available(session.id, session.slot.start()),
-        State::Booked(_) | State::Cancelled(_) => Found::Taken,
+        _ if session.has_begun(now) => SlotLookup::Past,
+        State::Available => SlotLookup::Available(session.id, session.slot.start()),
+        State::Booked(_) | State::Cancelled(_) => SlotLookup::Taken,
     }
 }

@@ -18,13 +18,14 @@ use dynamo::{
     TableDef, Transact, Update, UpdateRequest, Verdict,
 };
 use jiff::civil::Date;
-use kernel::{Error, Kind, Result, SessionId, TherapistId};
+use kernel::{Error, Kind, Party, Result, SessionId, TherapistId};
 use proto::events::v1::Event;
+use subscriber::AccountDeletionPermit;
 
 use crate::calendar::{Calendar, Day};
 use crate::key::{session_key, therapist_status};
-use crate::model::{Party, Status};
-use crate::policy::{AccountDeletionPermit, ClientPermit, Own, Slots, WritePermit};
+use crate::model::Status;
+use crate::policy::{ClientPermit, FindSlotPermit, Own, SlotEndsPermit, SlotPermit, WritePermit, is_of_ended};
 use crate::row::{PENDING_EVENT, Row, VERSION};
 use crate::stored::{Seen, Stored};
 
@@ -91,13 +92,18 @@ impl Store {
     }
 
     /// Reads a session for its slot.
-    pub(crate) async fn slot(&self, _: Slots, id: SessionId) -> Result<Option<Stored>> {
-        self.read(id).await
+    pub(crate) async fn slot(&self, permit: SlotPermit) -> Result<Option<Stored>> {
+        self.read(permit.session()).await
     }
 
-    /// Reads these sessions for their slots.
-    pub(crate) async fn slots(&self, _: Slots, ids: BTreeSet<SessionId>) -> Result<Vec<Stored>> {
-        let keys = ids.into_iter().map(session_key).collect();
+    /// Reads a session for its slot, if it is one of the permit's therapist.
+    pub(crate) async fn slot_of(&self, permit: FindSlotPermit, id: SessionId) -> Result<Option<Stored>> {
+        Ok(self.read(id).await?.filter(|stored| stored.session().therapist == permit.therapist()))
+    }
+
+    /// Reads sessions for their slots.
+    pub(crate) async fn slots(&self, permit: &SlotEndsPermit) -> Result<Vec<Stored>> {
+        let keys = permit.sessions().map(session_key).collect();
         self.0.batch_get(keys, Read::Consistent).await?.into_iter().map(Stored::of).collect()
     }
 
@@ -107,7 +113,7 @@ impl Store {
         permit: AccountDeletionPermit,
         id: SessionId,
     ) -> Result<Option<Stored>> {
-        Ok(self.read(id).await?.filter(|stored| permit.covers(stored.session())))
+        Ok(self.read(id).await?.filter(|stored| is_of_ended(permit, stored.session())))
     }
 
     async fn read(&self, id: SessionId) -> Result<Option<Stored>> {
@@ -120,8 +126,8 @@ impl Store {
     }
 
     /// Reads these days of a therapist's calendar, for a client who asks for a slot.
-    pub(crate) async fn offered(&self, _: Slots, therapist: TherapistId, days: BTreeSet<Date>) -> Result<Calendar> {
-        self.days(therapist, days).await
+    pub(crate) async fn offered(&self, permit: FindSlotPermit, days: BTreeSet<Date>) -> Result<Calendar> {
+        self.days(permit.therapist(), days).await
     }
 
     async fn days(&self, therapist: TherapistId, days: BTreeSet<Date>) -> Result<Calendar> {

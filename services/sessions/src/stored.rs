@@ -13,7 +13,6 @@ use crate::key::session_key;
 use crate::model::{Booking, ClientSession, OwnSession, Session, State};
 use crate::policy::{ClientPermit, Own, Visibility};
 use crate::transition::PendingEvent;
-use crate::wire;
 
 /// Version of the plaintext format of notes: UTF-8 text.
 const FORMAT: u8 = 1;
@@ -88,7 +87,7 @@ impl Stored {
                     therapist_id: therapist.to_string(),
                     client_id: client.to_string(),
                     appointment_id: appointment.to_string(),
-                    start: Some(wire::timestamp(slot.start())),
+                    start: Some(convert::time::to_proto(slot.start())),
                     start_date: slot.start_date().to_string(),
                     unasked,
                 })

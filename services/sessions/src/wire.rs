@@ -1,16 +1,13 @@
 //! Converts between proto messages and domain types, naming every field.
 
-use kernel::{Error, FreeText, OffsetDateTime, Page, PageSize, Result, SessionId, TextError, Timestamp};
-use kernel::{Version, Violations};
+use convert::REQUIRED;
+use kernel::{Error, FreeText, OffsetDateTime, Page, Result, SessionId, Timestamp, Version, Violations};
 use proto::sessions::v1 as pb;
 
 use crate::change::reject_past_start;
 use crate::error;
-use crate::model::{Change, ClientSession, Draft, List, NotesChange, OwnSession, Range, Search, Session, Status};
+use crate::model::{Change, ClientSession, Draft, List, NotesChange, OwnSession, Range, Session, SessionQuery, Status};
 use crate::slot::{HourMinute, Slot, SlotSpec};
-
-const REQUIRED: TextError = TextError("is required");
-const NO_INSTANT: &str = "is not an instant from the year 1 to the year 9999";
 
 /// Converts a new session. Output-only fields are ignored.
 ///
@@ -131,22 +128,31 @@ pub(crate) fn list(request: pb::ListSessionsRequest) -> Result<List> {
     let pb::ListSessionsRequest { therapist_id, client_id, status, after_date, before_date, page_size, page_token } =
         request;
     let mut bad = Violations::default();
-    let therapist = (!therapist_id.is_empty()).then(|| bad.check("therapistId", therapist_id.parse()));
-    let client = (!client_id.is_empty()).then(|| bad.check("clientId", client_id.parse()));
+    let therapist = bad.check("therapistId", convert::id::optional_from_proto(&therapist_id));
+    let client = bad.check("clientId", convert::id::optional_from_proto(&client_id));
     let status = bad.check("status", requested_status(status));
-    let from = after_date.and_then(|instant| bad.check("afterDate", not_before(instant).ok_or(NO_INSTANT)));
-    let to = before_date.and_then(|instant| bad.check("beforeDate", not_before(instant).ok_or(NO_INSTANT)));
+    let range = range(&mut bad, after_date, before_date);
+    let size = bad.check("pageSize", convert::page::size_from_proto(page_size));
+    match (therapist, client, status, range, size) {
+        (Some(therapist), Some(client), Some(status), Some(range), Some(size)) if bad.is_empty() => {
+            Ok(List { therapist, client, query: SessionQuery { status, range, size, token: page_token } })
+        }
+        _ => Err(bad.into_error()),
+    }
+}
+
+/// Parses a range of starts. Sessions start at whole minutes, so that its bounds can be rounded up to whole seconds.
+fn range(
+    bad: &mut Violations,
+    after: Option<prost_types::Timestamp>,
+    before: Option<prost_types::Timestamp>,
+) -> Option<Range> {
+    let (after, before) = (("afterDate", after), ("beforeDate", before));
+    let (from, to) = convert::range::from_proto(bad, after, before, convert::time::second_from_proto)?;
     if from.zip(to).is_some_and(|(from, to)| from >= to) {
         bad.add("beforeDate", "must be later than afterDate");
     }
-    let size = bad.check("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
-    match size {
-        Some(size) if bad.is_empty() => {
-            let search = Search { status: status.flatten(), range: Range { from, to }, size, token: page_token };
-            Ok(List { therapist: therapist.flatten(), client: client.flatten(), search })
-        }
-        Some(_) | None => Err(bad.into_error()),
-    }
+    Some(Range { from, to })
 }
 
 /// Parses the id of the session that a path names.
@@ -188,8 +194,8 @@ fn message(session: &Session, shared_notes: FreeText) -> pb::Session {
 }
 
 pub(crate) fn page(page: Page<pb::Session>) -> pb::ListSessionsResponse {
-    let Page { items, next } = page;
-    pb::ListSessionsResponse { sessions: items, next_page_token: next.unwrap_or_default() }
+    let (sessions, next_page_token) = convert::page::to_proto(page);
+    pb::ListSessionsResponse { sessions, next_page_token }
 }
 
 /// Parses the status of a request; None if it is unspecified.
@@ -203,26 +209,12 @@ fn requested_status(status: i32) -> std::result::Result<Option<Status>, &'static
     }
 }
 
-/// Rounds an instant up to a whole second, as sessions start at whole minutes. The result is capped at the last
-/// instant.
-fn not_before(instant: prost_types::Timestamp) -> Option<Timestamp> {
-    let prost_types::Timestamp { seconds, nanos } = instant;
-    let valid = (-62_135_596_800..=253_402_300_799).contains(&seconds) && (0..=999_999_999).contains(&nanos);
-    let second = seconds + i64::from(nanos > 0);
-    valid.then(|| Timestamp::from_second(second.min(Timestamp::MAX.as_second())).unwrap_or(Timestamp::MAX))
-}
-
 /// Converts an instant of a message between services.
 ///
 /// # Errors
 /// INVALID_ARGUMENT when it is out of range.
 pub(crate) fn instant(field: &'static str, instant: prost_types::Timestamp) -> Result<Timestamp> {
-    let prost_types::Timestamp { seconds, nanos } = instant;
-    Timestamp::new(seconds, nanos).map_err(|_| Error::invalid(field, NO_INSTANT))
-}
-
-pub(crate) fn timestamp(instant: Timestamp) -> prost_types::Timestamp {
-    prost_types::Timestamp { seconds: instant.as_second(), nanos: instant.subsec_nanosecond() }
+    convert::time::from_proto(instant).map_err(|wrong| Error::invalid(field, wrong.0))
 }
 
 #[cfg(test)]
@@ -292,16 +284,6 @@ mod tests {
         let backwards =
             pb::ListSessionsRequest { after_date: at(60), before_date: at(60), ..pb::ListSessionsRequest::default() };
         assert_eq!(fields(&list(backwards).unwrap_err()), ["beforeDate"]);
-    }
-
-    #[test]
-    fn fractional_second_rounds_up() {
-        let second = |seconds, nanos| not_before(prost_types::Timestamp { seconds, nanos }).map(Timestamp::as_second);
-        assert_eq!(second(60, 0), Some(60));
-        assert_eq!(second(60, 1), Some(61));
-        assert_eq!(second(-1, 999_999_999), Some(0));
-        assert_eq!(second(253_402_300_799, 999_999_999), Some(Timestamp::MAX.as_second()));
-        assert_eq!((second(0, -1), second(0, 1_000_000_000), second(253_402_300_800, 0)), (None, None, None));
     }
 
     #[test]

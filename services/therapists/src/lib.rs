@@ -1,25 +1,27 @@
 //! The therapists service: holds the profiles of therapists and their directory.
 
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod migrate;
 mod model;
 mod ops;
 mod policy;
 mod service;
 mod store;
+mod text;
 mod wire;
 
 use std::sync::Arc;
 
 use account_deletion::AccountDeletions;
-use accounts::Accounts;
 use chassis::client::Upstream;
 use chassis::{MAX_RECEIVE, MAX_SEND, Platform, Service};
 use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::{BoxError, Role};
-use logins::Logins;
 use outbox::Subscriber;
+use peers::{Accounts, Logins};
 use proto::therapists::v1::therapist_name_service_server::{SERVICE_NAME as NAMES, TherapistNameServiceServer};
 use proto::therapists::v1::therapist_service_server::{SERVICE_NAME as PROFILES, TherapistServiceServer};
 use tonic::service::Routes;
@@ -46,7 +48,7 @@ pub struct Deps {
     /// Subscribers of account deletions, in order of delivery: auth first, so that the logins end first.
     pub subscribers: Vec<Subscriber>,
     /// Settings of the recovery of account deletions.
-    pub endings: account_deletion::Config,
+    pub account_deletion: account_deletion::Config,
     /// Time, randomness and tasks.
     pub platform: Platform,
 }
@@ -56,7 +58,7 @@ pub struct Deps {
 /// # Errors
 /// If a key can't be derived from the secrets.
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
-    let Deps { dynamodb, secrets, auth, subscribers, endings: recovery, platform } = deps;
+    let Deps { dynamodb, secrets, auth, subscribers, account_deletion: recovery, platform } = deps;
     let table = dynamodb.table(&THERAPISTS);
     let store = Store::new(table.clone());
     let account_deletions =

@@ -16,7 +16,7 @@ struct Settings {
     subscribers: account_deletion::Addresses,
 
     #[command(flatten)]
-    endings: account_deletion::Config,
+    account_deletion: account_deletion::Config,
 }
 
 struct Therapists;
@@ -35,7 +35,7 @@ impl Domain for Therapists {
             secrets: context.secrets,
             auth: context.auth,
             subscribers,
-            endings: settings.endings,
+            account_deletion: settings.account_deletion,
             platform: context.platform,
         };
         Ok((therapists::build(deps)?, None))

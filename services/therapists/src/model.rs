@@ -1,6 +1,8 @@
 //! Domain types of therapists' profiles and of the directory.
 
-use kernel::{Email, PageSize, PersonName, Pincode, Specialty, TherapistId, Version};
+use kernel::{Email, PageSize, PersonName, Pincode, TherapistId, Version};
+
+use crate::text::Specialty;
 
 /// The data that a therapist enters.
 #[derive(Debug, Clone, PartialEq, Eq)]

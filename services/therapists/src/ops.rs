@@ -1,11 +1,10 @@
 //! Implements the use cases of therapists' profiles and of the directory.
 
 use account_deletion::AccountDeletions;
-use accounts::Accounts;
 use chassis::{Context, Platform};
 use dynamo::{Claim, Idempotency, PageRequest, PageTokens};
 use kernel::{Error, Page, Result, TherapistId, Version};
-use logins::Logins;
+use peers::{Accounts, Logins};
 use retry::Policy;
 
 use crate::error::{no_such_therapist, profile_exists};

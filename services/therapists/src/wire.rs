@@ -1,9 +1,10 @@
 //! Converts between the messages of the proto and the types of the domain; every field by its name.
 
-use kernel::{Email, Error, Page, PageSize, Pincode, Specialty, TherapistId, Version, Violations, fold_prefix};
+use kernel::{Email, Error, Page, Pincode, TherapistId, Version, Violations};
 use proto::therapists::v1 as pb;
 
 use crate::model::{Filter, ListQuery, Profile, Therapist};
+use crate::text::{Specialty, fold_prefix};
 
 /// Maximum number of names in one request.
 const MAX_NAMES: usize = 200;
@@ -26,20 +27,17 @@ pub(crate) fn list(request: pb::ListTherapistsRequest) -> Result<ListQuery, Erro
     if !pincode.is_empty() {
         filter.pincode = bad.check("pincode", pincode.parse::<Pincode>()).map(|pincode| pincode.folded());
     }
-    let size = bad.check("pageSize", PageSize::from_request(page_size).ok_or("must not be negative"));
+    let size = bad.check("pageSize", convert::page::size_from_proto(page_size));
     match size {
         Some(size) if bad.is_empty() => Ok(ListQuery { filter, size, token: page_token }),
         _ => Err(bad.into_error()),
     }
 }
 
-/// Parses the ids of the requested names. A malformed id is skipped.
+/// Parses the ids of the requested names.
 pub(crate) fn name_ids(request: pb::BatchGetTherapistNamesRequest) -> Result<Vec<TherapistId>, Error> {
     let pb::BatchGetTherapistNamesRequest { therapist_ids } = request;
-    if therapist_ids.len() > MAX_NAMES {
-        return Err(Error::invalid("therapistIds", "must be 200 at most"));
-    }
-    Ok(therapist_ids.iter().filter_map(|id| id.parse().ok()).collect())
+    convert::batch::from_proto("therapistIds", &therapist_ids, MAX_NAMES)
 }
 
 pub(crate) fn names(therapists: Vec<Therapist>) -> pb::BatchGetTherapistNamesResponse {
@@ -60,7 +58,7 @@ pub(crate) fn profile(therapist: pb::Therapist, id: &str, account: Option<&Email
         bad.add("therapistId", "must be your own id, or be left out");
     }
     let name = bad.check("name", name.parse());
-    let email = accounts::profile_address(&mut bad, &email, account);
+    let email = peers::profile_address(&mut bad, &email, account);
     let specialty = bad.check("specialty", specialty.parse());
     let pincode = bad.check("pincode", pincode.parse());
     match (name, email, specialty, pincode) {
@@ -94,6 +92,6 @@ pub(crate) fn therapist(therapist: Therapist) -> pb::Therapist {
 }
 
 pub(crate) fn therapists(page: Page<Therapist>) -> pb::ListTherapistsResponse {
-    let Page { items, next } = page.map(therapist);
-    pb::ListTherapistsResponse { therapists: items, next_page_token: next.unwrap_or_default() }
+    let (therapists, next_page_token) = convert::page::to_proto(page.map(therapist));
+    pb::ListTherapistsResponse { therapists, next_page_token }
 }

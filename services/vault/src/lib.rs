@@ -26,7 +26,6 @@ use std::sync::Arc;
 use chassis::{MAX_RECEIVE, MAX_SEND, Platform, Service};
 use dynamo::secret::Secrets;
 use kernel::BoxError;
-use proto::events::v1::subscriber_service_server::{SERVICE_NAME as EVENTS, SubscriberServiceServer};
 use proto::vault::v1::vault_service_server::{SERVICE_NAME as KEYS, VaultServiceServer};
 use tonic::service::Routes;
 
@@ -63,10 +62,9 @@ pub async fn build(deps: Deps) -> Result<Service, BoxError> {
     let probe = bootstrap::probe(&dynamodb.table(&DATA_KEYS));
     let services = Services(Arc::new(vault));
     let keys = VaultServiceServer::new(services.clone());
-    let events = SubscriberServiceServer::new(services);
     let routes = Routes::new(keys.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
-        .add_service(events.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND));
-    Ok(Service { name: NAME, grpc_services: &[KEYS, EVENTS], routes, probe })
+        .add_service(subscriber::server(services));
+    Ok(Service { name: NAME, grpc_services: &[KEYS, subscriber::SERVICE_NAME], routes, probe })
 }
 
 /// Opens the vault over its table, and checks that it has every key-encryption key that it needs.

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use chassis::to_status;
-use kernel::{Error, UserId, Violations};
-use proto::events::v1 as events;
-use proto::events::v1::event::Kind;
-use proto::events::v1::subscriber_service_server::SubscriberService;
+use chassis::{Context, to_status};
+use kernel::{Error, ParseIdError, UserId};
 use proto::vault::v1 as pb;
 use proto::vault::v1::vault_service_server::VaultService;
+use subscriber::{AccountDeletionPermit, EventHandler};
 use tonic::{Request, Response, Status};
 
 use crate::model::DataKey;
@@ -24,7 +22,7 @@ pub(crate) struct Services(pub(crate) Arc<Vault>);
 impl Services {
     async fn key(&self, request: pb::GetDataKeyRequest) -> Result<pb::GetDataKeyResponse, Error> {
         let pb::GetDataKeyRequest { person_id } = request;
-        self.0.key(user("personId", &person_id)?).await.map(response)
+        self.0.key(user(&person_id)?).await.map(response)
     }
 
     async fn keys(&self, request: pb::BatchGetDataKeysRequest) -> Result<pb::BatchGetDataKeysResponse, Error> {
@@ -32,15 +30,11 @@ impl Services {
         let keys = self.0.keys(&users(&person_ids)?).await?;
         Ok(pb::BatchGetDataKeysResponse { keys: keys.into_iter().map(response).collect() })
     }
+}
 
-    /// An event of a kind that is unknown here is ignored.
-    async fn handle(&self, request: events::DeliverRequest) -> Result<(), Error> {
-        let events::DeliverRequest { event } = request;
-        if let Some(Kind::AccountEnded(events::AccountEnded { user_id, role: _ })) = event.and_then(|event| event.kind)
-        {
-            self.0.destroy(user("event.accountEnded.userId", &user_id)?).await?;
-        }
-        Ok(())
+impl EventHandler for Services {
+    async fn account_deleted(&self, _: &Context, permit: AccountDeletionPermit) -> Result<(), Error> {
+        self.0.destroy(permit.id()).await
     }
 }
 
@@ -61,31 +55,17 @@ impl VaultService for Services {
     }
 }
 
-#[tonic::async_trait]
-impl SubscriberService for Services {
-    async fn deliver(
-        &self,
-        request: Request<events::DeliverRequest>,
-    ) -> Result<Response<events::DeliverResponse>, Status> {
-        self.handle(request.into_inner()).await.map_err(to_status)?;
-        Ok(Response::new(events::DeliverResponse {}))
-    }
-}
-
 /// Returns the response with a key. From here on the key is in buffers of prost and hyper, which are not wiped.
 fn response(key: Option<DataKey>) -> pb::GetDataKeyResponse {
     pb::GetDataKeyResponse { destroyed: key.is_none(), key: key.map(|key| key.as_bytes().to_vec()).unwrap_or_default() }
 }
 
 fn users(ids: &[String]) -> Result<Vec<UserId>, Error> {
-    if ids.len() > MAX_KEYS {
-        return Err(Error::invalid("personIds", "must be 200 at most"));
-    }
+    convert::batch::check_len("personIds", ids.len(), MAX_KEYS)?;
     let parsed = ids.iter().map(|id| id.parse());
     parsed.collect::<Result<_, _>>().map_err(|_| Error::invalid("personIds", "must be ids of people"))
 }
 
-fn user(field: &'static str, id: &str) -> Result<UserId, Error> {
-    let mut bad = Violations::default();
-    bad.check(field, id.parse()).ok_or_else(|| bad.into_error())
+fn user(id: &str) -> Result<UserId, Error> {
+    id.parse().map_err(|error: ParseIdError| Error::invalid("personId", error.to_string()))
 }

@@ -4,50 +4,18 @@
 
 use std::collections::BTreeSet;
 
-use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, Value};
-use proto::{Caller, RPCS, Rpc};
+use contract::{descriptors, pool};
+use prost_reflect::{DescriptorPool, DynamicMessage, Value};
+use proto::{RPCS, Rpc};
 
-fn pool() -> DescriptorPool {
-    DescriptorPool::decode(proto::DESCRIPTOR_SET).unwrap()
-}
-
-/// Collects all messages reachable from this one.
-fn reach(message: MessageDescriptor, seen: &mut BTreeSet<String>, all: &mut Vec<MessageDescriptor>) {
-    if seen.insert(message.full_name().to_owned()) {
-        for field in message.fields() {
-            if let Kind::Message(inner) = field.kind() {
-                reach(inner, seen, all);
-            }
-        }
-        all.push(message);
-    }
-}
-
-/// Returns all messages of requests and responses.
-fn transcoded() -> Vec<MessageDescriptor> {
-    let (mut seen, mut all) = (BTreeSet::new(), Vec::new());
-    for method in pool().services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
-        reach(method.input(), &mut seen, &mut all);
-        reach(method.output(), &mut seen, &mut all);
-    }
-    all
-}
-
-/// Envoy crashes on an empty map key, and JSON prints 64-bit integers as strings.
 #[test]
 fn transcoded_messages_have_no_map_struct_or_64_bit_integer() {
-    for message in transcoded() {
-        assert!(!message.full_name().starts_with("google.protobuf.Struct"), "{}", message.full_name());
-        if message.full_name().starts_with("google.") {
-            continue;
-        }
-        for field in message.fields() {
-            assert!(!field.is_map(), "{}: Envoy dies of an empty key of a map", field.full_name());
-            let wide =
-                matches!(field.kind(), Kind::Int64 | Kind::Uint64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64);
-            assert!(!wide, "{}: JSON prints it as a string", field.full_name());
-        }
-    }
+    assert_eq!(descriptors::unsupported_fields(&pool()), Vec::<String>::new());
+}
+
+#[test]
+fn options_of_each_rpc_agree() {
+    assert_eq!(descriptors::unusable_options(&pool()), Vec::<String>::new());
 }
 
 #[test]
@@ -66,20 +34,12 @@ fn rpcs_and_access_rules_match() {
 
 #[test]
 fn only_token_and_key_rpcs_are_public() {
-    let public: Vec<_> = RPCS.iter().filter(|rpc| rpc.callers == [Caller::Anyone]).map(|rpc| rpc.path).collect();
-    assert_eq!(
-        public,
-        ["GetJwks", "Login", "Refresh", "Register"].map(|name| format!("/therapy.auth.v1.AuthService/{name}"))
-    );
+    assert_eq!(descriptors::unexpectedly_public(&pool()), Vec::<String>::new());
 }
 
 #[test]
 fn internal_rpcs_share_no_service_with_public_ones() {
-    for service in RPCS.iter().map(Rpc::service).collect::<BTreeSet<_>>() {
-        let mut kinds = RPCS.iter().filter(|rpc| rpc.service() == service).map(Rpc::is_internal);
-        let first = kinds.next().unwrap();
-        assert!(kinds.all(|kind| kind == first), "{service} mixes internal and public RPCs");
-    }
+    assert_eq!(descriptors::mixed_services(&pool()), Vec::<String>::new());
 }
 
 #[test]

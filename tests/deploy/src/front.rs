@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use envoy_config::{Settings, Target};
-use kernel::Hosts;
+use front_settings::Hosts;
 use kit::envoy::{Envoy, EnvoySetup};
 
 use crate::manifests::{BASE, pod, words};

@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::tools::{DOCUMENT, output, python, script, tool};
 
-kit::through_each_front!(generated_python_client_plays_story, generated_typescript_client_plays_story);
+kit::on_each_env!(fronts: generated_python_client_plays_story, generated_typescript_client_plays_story);
 
 async fn generated_python_client_plays_story(env: TestEnv) {
     let made = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::tools::{DOCUMENT, output, python, script};
 
-kit::through_each_front!(answers_to_clients_match_document, answers_to_therapists_match_document);
+kit::on_each_env!(fronts: answers_to_clients_match_document, answers_to_therapists_match_document);
 
 async fn answers_to_clients_match_document(env: TestEnv) {
     let mesh = TestMesh::start(env).await;

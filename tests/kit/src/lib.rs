@@ -8,6 +8,7 @@ pub mod front_service;
 #[cfg(feature = "mesh")]
 pub mod mesh;
 pub mod otlp;
+pub mod peers;
 pub mod subscriber;
 pub mod test_env;
 pub mod wait;

@@ -4,13 +4,24 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use kernel::{Role, UserId};
 use proto::events::v1::subscriber_service_server::{SubscriberService, SubscriberServiceServer};
-use proto::events::v1::{DeliverRequest, DeliverResponse, Event};
+use proto::events::v1::{AccountEnded, DeliverRequest, DeliverResponse, Event, account_ended};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status};
+
+/// Returns the event of an account's end.
+#[must_use]
+pub fn account_ended(role: Role, id: UserId) -> AccountEnded {
+    let role = match role {
+        Role::Client => account_ended::Role::Client,
+        Role::Therapist => account_ended::Role::Therapist,
+    };
+    AccountEnded { user_id: id.to_string(), role: role.into() }
+}
 
 /// A subscriber's reaction to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

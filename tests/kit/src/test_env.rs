@@ -32,46 +32,44 @@ impl From<Engine> for TestEnv {
     }
 }
 
-/// Declares a test in each environment for every named function: `async fn rule(env: TestEnv)` becomes the tests
-/// `rule::embedded` and `rule::dynamodb_local` through the embedded front, and `rule::envoy` through Envoy. A function
-/// that isn't listed is dead code, which the lints refuse.
-#[macro_export]
-macro_rules! on_each_env {
-    ($($rule:ident),* $(,)?) => {$(
-        mod $rule {
-            #[tokio::test]
-            async fn embedded() {
-                $crate::wait::in_time(super::$rule($crate::engine::Engine::Embedded.into())).await;
-            }
-
-            #[tokio::test]
-            async fn dynamodb_local() {
-                $crate::wait::in_time(super::$rule($crate::engine::Engine::DynamoDbLocal.into())).await;
-            }
-
-            #[tokio::test]
-            async fn envoy() {
-                $crate::wait::in_time(super::$rule($crate::test_env::TestEnv::ENVOY)).await;
-            }
-        }
-    )*};
+/// Returns the embedded engine behind the embedded front.
+#[must_use]
+pub fn embedded() -> TestEnv {
+    Engine::Embedded.into()
 }
 
-/// Declares a test through each front, over the embedded engine, for every named function: for rules that don't depend
-/// on the engine.
-#[macro_export]
-macro_rules! through_each_front {
-    ($($rule:ident),* $(,)?) => {$(
-        mod $rule {
-            #[tokio::test]
-            async fn embedded() {
-                $crate::wait::in_time(super::$rule($crate::engine::Engine::Embedded.into())).await;
-            }
+/// Returns DynamoDB Local behind the embedded front.
+#[must_use]
+pub fn dynamodb_local() -> TestEnv {
+    Engine::DynamoDbLocal.into()
+}
 
-            #[tokio::test]
-            async fn envoy() {
-                $crate::wait::in_time(super::$rule($crate::test_env::TestEnv::ENVOY)).await;
-            }
+/// Returns the embedded engine behind Envoy.
+#[must_use]
+pub fn envoy() -> TestEnv {
+    TestEnv::ENVOY
+}
+
+/// Declares a test in each environment for every named function: `async fn rule(env: TestEnv)` becomes the tests
+/// `rule::embedded` and `rule::dynamodb_local` through the embedded front, and `rule::envoy` through Envoy. After
+/// `fronts:` it becomes one through each front, over the embedded engine: for rules that don't depend on the engine. A
+/// function that isn't listed is dead code, which the lints refuse.
+#[macro_export]
+macro_rules! on_each_env {
+    (@declare $rule:ident [$($env:ident),+]) => {
+        mod $rule {
+            $(
+                #[tokio::test]
+                async fn $env() {
+                    $crate::wait::in_time(super::$rule($crate::test_env::$env())).await;
+                }
+            )+
         }
-    )*};
+    };
+    (fronts: $($rule:ident),+ $(,)?) => {
+        $($crate::on_each_env!(@declare $rule [embedded, envoy]);)+
+    };
+    ($($rule:ident),+ $(,)?) => {
+        $($crate::on_each_env!(@declare $rule [embedded, dynamodb_local, envoy]);)+
+    };
 }

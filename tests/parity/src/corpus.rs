@@ -22,50 +22,83 @@ use std::time::Duration;
 
 /// A request and the expected status of Envoy's answer.
 #[derive(Debug)]
-pub(crate) struct Recorded {
-    pub(crate) name: String,
-    pub(crate) status: u16,
-    pub(crate) directions: Vec<Direction>,
-    pub(crate) request: Request,
+pub struct Recorded {
+    /// Name of the request.
+    pub name: String,
+    /// Status that Envoy answers.
+    pub status: u16,
+    /// Directions for the script.
+    pub directions: Vec<Direction>,
+    /// The request.
+    pub request: Request,
 }
 
 /// A direction for a request of a script.
 #[derive(Debug, Clone)]
-pub(crate) enum Direction {
-    Keep { name: String, from: Place },
+pub enum Direction {
+    /// Keeps a value of the answer.
+    Keep {
+        /// Name of the value.
+        name: String,
+        /// Location of the value.
+        from: Place,
+    },
+    /// Advances the clock before the request.
     Pass(Duration),
+    /// Sends the request so many times.
     Times(usize),
+    /// Keeps the answer open.
     Hold,
 }
 
 /// Location of a value in an answer.
 #[derive(Debug, Clone)]
-pub(crate) enum Place {
-    Body { pointer: String },
+pub enum Place {
+    /// In the body.
+    Body {
+        /// JSON pointer.
+        pointer: String,
+    },
+    /// In this header.
     Header(String),
 }
 
 /// A request, byte by byte as sent.
 #[derive(Debug, Clone)]
-pub(crate) struct Request {
-    pub(crate) method: String,
-    pub(crate) target: Vec<u8>,
-    pub(crate) headers: Vec<(String, Vec<u8>)>,
-    pub(crate) body: Vec<u8>,
+pub struct Request {
+    /// Method.
+    pub method: String,
+    /// Target.
+    pub target: Vec<u8>,
+    /// Headers, in their order.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Body.
+    pub body: Vec<u8>,
 }
 
 impl Request {
-    pub(crate) fn has_header(&self, name: &str) -> bool {
+    /// Returns whether it has a header.
+    #[must_use]
+    pub fn has_header(&self, name: &str) -> bool {
         self.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name))
     }
 }
 
-pub(crate) fn requests(text: &str) -> Vec<Recorded> {
+/// Parses recorded requests.
+///
+/// # Panics
+/// If one can't be read.
+#[must_use]
+pub fn requests(text: &str) -> Vec<Recorded> {
     blocks(text).map(|(title, block)| recorded(title, block)).collect()
 }
 
 /// Returns the aspects in which the answers are expected to differ, by the name of the request.
-pub(crate) fn differences(text: &str) -> BTreeMap<String, BTreeSet<String>> {
+///
+/// # Panics
+/// If one names no aspect, or a request is listed twice.
+#[must_use]
+pub fn differences(text: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut all = BTreeMap::new();
     for (reason, block) in blocks(text) {
         let mut lines = block.lines().filter(|line| !line.is_empty());

@@ -2,31 +2,18 @@
 //! users of the same names do the same on either side, at the same times, and get the same answers.
 
 mod play;
-mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use kit::engine::Engine;
 use kit::mesh::TestMesh;
+use parity::script;
 use prost_reflect::DescriptorPool;
 
 use self::play::{Held, Side};
 use crate::compare;
 use crate::corpus::{self, Direction, Recorded};
 use crate::wire::Answer;
-
-/// Parts of the script in order: later ones use what earlier ones create.
-const SCRIPT: [&str; 9] = [
-    include_str!("../mesh/accounts.txt"),
-    include_str!("../mesh/profiles.txt"),
-    include_str!("../mesh/mapping.txt"),
-    include_str!("../mesh/journal.txt"),
-    include_str!("../mesh/sessions.txt"),
-    include_str!("../mesh/messages.txt"),
-    include_str!("../mesh/nobody.txt"),
-    include_str!("../mesh/hostile.txt"),
-    include_str!("../mesh/endings.txt"),
-];
 
 const DIFFERENCES: &str = include_str!("../mesh/differences.txt");
 
@@ -43,10 +30,6 @@ const STATUSES: [u16; 10] = [200, 201, 204, 400, 401, 403, 404, 409, 413, 429];
 /// PERMISSION_DENIED, RESOURCE_EXHAUSTED, FAILED_PRECONDITION, ABORTED and UNAUTHENTICATED.
 const CODES: [i64; 8] = [3, 5, 6, 7, 8, 9, 10, 16];
 
-fn script() -> Vec<Recorded> {
-    SCRIPT.into_iter().flat_map(corpus::requests).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn mesh_fronts_answer_alike_except_listed_differences() {
     let mesh = TestMesh::start(Engine::Embedded).await;
@@ -57,7 +40,7 @@ async fn mesh_fronts_answer_alike_except_listed_differences() {
 
     let mut verdict = Verdict::new();
     let mut held: Vec<(Recorded, Held, Held)> = Vec::new();
-    for recorded in script() {
+    for recorded in script::requests() {
         for direction in &recorded.directions {
             if let Direction::Pass(time) = direction {
                 mesh.pass(*time);
@@ -123,20 +106,12 @@ impl Verdict {
 
 #[test]
 fn script_covers_success_and_refusal_of_each_route() {
-    let script = script();
-    let missing: Vec<_> = routes::all()
-        .into_iter()
-        .filter(|route| {
-            let statuses: Vec<_> = script.iter().filter(|it| route.leads(&it.request)).map(|it| it.status).collect();
-            !statuses.iter().any(|status| *status < 300) || !statuses.iter().any(|status| *status >= 400)
-        })
-        .collect();
-    assert!(missing.is_empty(), "{missing:?}");
+    assert_eq!(script::uncovered(&contract::pool()), Vec::<String>::new());
 }
 
 #[test]
 fn recorded_requests_are_complete_and_uniquely_named() {
-    let script = script();
+    let script = script::requests();
     let names: BTreeSet<_> = script.iter().map(|recorded| &recorded.name).collect();
     assert_eq!(names.len(), script.len(), "a name is there twice");
     let total = script.len() + corpus::requests(crate::REQUESTS).len();

@@ -3,7 +3,6 @@
 #![cfg(test)]
 
 mod compare;
-mod corpus;
 mod hostile;
 mod hosts;
 mod mesh;
@@ -16,6 +15,7 @@ use clap::Parser;
 use gateway::{Admission, Setup, Upstream};
 use kit::envoy::{Envoy, EnvoySetup};
 use kit::front_service::{DESCRIPTOR_SET, ENVOY_DESCRIPTOR_SET, Front, SERVICE};
+use parity::corpus;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use tokio::net::TcpListener;

@@ -154,9 +154,13 @@ async fn reads(recorder: &mut Recorder<'_>, client: &Someone, therapist: &Someon
 
 /// Records lists: a page is one Query and one batch of names for any number of relations.
 async fn lists(recorder: &mut Recorder<'_>, client: &Someone, therapist: &Someone) {
-    for path in ["/mapping/{}", "/mapping/{}?journalAccess=true", "/clients/{}/therapists"] {
+    for (what, path) in [
+        ("ListMappings", "/mapping/{}"),
+        ("ListMappings with journal access", "/mapping/{}?journalAccess=true"),
+        ("ListRelatedTherapists", "/clients/{}/therapists"),
+    ] {
         let request = recorder.request(Method::GET, &path.replace("{}", &client.id), Some(client), None);
-        recorder.row("a list of therapists", request, &["Query Mappings", "BatchGetItem Therapists"]).await;
+        recorder.row(what, request, &["Query Mappings", "BatchGetItem Therapists"]).await;
     }
     let waiting = format!("/mapping/{}/requests", client.id);
     let request = recorder.request(Method::GET, &waiting, Some(client), None);

@@ -1,8 +1,8 @@
-use kernel::{ClientId, Kind, PageSize, Role, TherapistId};
+use kernel::{ClientId, Kind, PageSize, Party, Role, TherapistId};
 use kit::engine::Engine;
 
 use super::{HOUR, World, person};
-use crate::model::{Appointment, Party, Wanted};
+use crate::model::{Appointment, Wanted};
 use crate::policy::{self, Own};
 use crate::transition::{Action, Status};
 

@@ -1,7 +1,7 @@
-//! Tests of appointments, on both engines, with fakes of sessions and mapping in memory.
+//! Tests of appointments, on both engines, with fakes of sessions and mapping.
 
+mod account_deletion;
 mod answers;
-mod endings;
 mod facts;
 mod interleavings;
 mod lists;
@@ -22,15 +22,19 @@ use kernel::{
     UserId,
 };
 use kit::engine::Engine;
+use kit::peers::Peers;
+use kit::subscriber::account_ended;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{Event, RelationEnded};
+use subscriber::AccountDeletionPermit;
 
-use crate::model::{self, AccountEnded, Appointment, Pair, Request};
+use crate::model::{Appointment, Pair, Request};
 use crate::ops::Ops;
-use crate::policy::{self, AccountDeletionPermit, Permit};
+use crate::policy::{self, Permit};
+use crate::service::Services;
 use crate::tests::practice::{Practice, State};
 use crate::transition::{Action, Status};
-use crate::{APPOINTMENTS, Deps, ops, wire};
+use crate::{APPOINTMENTS, Deps, ops};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -40,6 +44,7 @@ struct World {
     ops: Arc<Ops>,
     clock: ManualClock,
     practice: Practice,
+    peers: Peers,
     therapist: TherapistId,
 }
 
@@ -51,15 +56,16 @@ impl World {
         let now = Timestamp::from_second(4_102_444_800).unwrap();
         let clock = ManualClock::new(now);
         let shared = Arc::new(clock.clone());
-        let practice = Practice::start(now).await;
+        let (practice, peers) = (Practice::start(now).await, Peers::start().await);
         let tokens = Arc::new(Issuer::generate(shared.clone()).unwrap()).workload("appointments").tokens;
-        let upstream = Upstream::new(&practice.url(), tokens, kit::entropy::seeded()).unwrap();
+        let upstream = |url: &str| Upstream::new(url, tokens.clone(), kit::entropy::seeded()).unwrap();
+        let (mapping, sessions) = (upstream(&peers.url()), upstream(&practice.url()));
         let platform = Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let secrets = Secrets::new(Secret::new([7; 32]), vec![]);
         let events = outbox::Config { recovery_interval: HOUR };
-        let deps = Deps { dynamodb, secrets, mapping: upstream.clone(), sessions: upstream, events, platform };
+        let deps = Deps { dynamodb, secrets, mapping, sessions, events, platform };
         let therapist = UserId::generate(&clock, &SystemEntropy).into();
-        Self { ops: Arc::new(ops(deps).unwrap()), clock, practice, therapist }
+        Self { ops: Arc::new(ops(deps).unwrap()), clock, practice, peers, therapist }
     }
 
     fn user(&self) -> UserId {
@@ -124,18 +130,8 @@ impl World {
     /// Delivers an event to appointments, and marks it as delivered in sessions.
     async fn deliver(&self, kind: Kind) -> Result<()> {
         let event = Event { id: String::new(), time: None, kind: Some(kind.clone()) };
-        match wire::event(Some(event))? {
-            Some(model::Event::Booked(booked)) => self.ops.apply_booking(&context(), &booked).await?,
-            Some(model::Event::Withdrawn(withdrawn)) => self.ops.withdraw(withdrawn).await?,
-            Some(model::Event::RelationEnded(model::RelationEnded { pair, version })) => {
-                self.ops.end_relation(policy::withdrawal(pair), version).await?
-            }
-            Some(model::Event::AccountEnded(AccountEnded { role, user, at: _ })) => {
-                let permit = AccountDeletionPermit::of(role, user);
-                self.ops.handle_account_deleted(&context(), permit, self.ops.now()).await?
-            }
-            None => {}
-        }
+        let services = Services(Arc::clone(&self.ops));
+        Box::pin(subscriber::deliver(&services, &context(), event)).await?;
         self.practice.facts().acknowledge(&kind);
         Ok(())
     }
@@ -143,9 +139,9 @@ impl World {
     /// Ends the relation of a pair and begins a later version of it. Returns the version after the ending.
     async fn end_relation(&self, pair: Pair) -> u32 {
         let version = {
-            let mut facts = self.practice.facts();
-            facts.relation += 2;
-            facts.relation - 1
+            let mut state = self.peers.state();
+            state.relation += 2;
+            state.relation - 1
         };
         self.deliver(relation_ended(pair, version)).await.unwrap();
         version
@@ -172,6 +168,11 @@ fn context() -> Context {
 
 fn person(role: Role, user_id: UserId) -> Person {
     Person { user_id, role, login_id: LoginId::from_bytes([9; 16]) }
+}
+
+/// Returns the permit that the event of an account's end gives.
+pub(crate) fn deleted(role: Role, id: UserId) -> AccountDeletionPermit {
+    AccountDeletionPermit::from_proto(&account_ended(role, id), None).unwrap()
 }
 
 fn as_client(it: &Appointment) -> Permit {

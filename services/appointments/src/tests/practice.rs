@@ -1,4 +1,4 @@
-//! Fakes of sessions and mapping: slots in memory, whose events the test takes and delivers.
+//! Fake of sessions: slots in memory, whose events the test takes and delivers.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,9 +8,6 @@ use kernel::{AppointmentId, SessionId, TherapistId, Timestamp};
 use proto::events::v1::event::Kind;
 use proto::events::v1::subscriber_service_server::{SubscriberService, SubscriberServiceServer};
 use proto::events::v1::{DeliverRequest, DeliverResponse, SessionBooked, SessionWithdrawn};
-use proto::mapping::v1 as mapping;
-use proto::mapping::v1::consent_service_server::{ConsentService, ConsentServiceServer};
-use proto::mapping::v1::record_contact_response::Outcome as Contact;
 use proto::sessions::v1 as sessions;
 use proto::sessions::v1::find_slot_response::Outcome as Find;
 use proto::sessions::v1::reserve_slot_response::Outcome as Reserve;
@@ -43,11 +40,6 @@ pub(super) struct Facts {
     pub(super) slots: HashMap<SessionId, Slot>,
     /// Undelivered events.
     pub(super) events: Vec<Kind>,
-    pub(super) contact: Contact,
-    /// Version of every relation.
-    pub(super) relation: u32,
-    /// Peer ids of the calls to mapping, in order.
-    pub(super) contacts: Vec<String>,
     /// Scripted outcomes of the next calls, which override the state of the slot.
     pub(super) find: Vec<Find>,
     pub(super) reserve: Vec<Reserve>,
@@ -56,7 +48,7 @@ pub(super) struct Facts {
     pub(super) now: Timestamp,
 }
 
-/// Both fakes, on a port of their own; they stop when this value is dropped.
+/// The fake, on a port of its own; it stops when this value is dropped.
 pub(super) struct Practice {
     facts: Shared,
     address: SocketAddr,
@@ -74,9 +66,6 @@ impl Practice {
         let facts = Shared(Arc::new(Mutex::new(Facts {
             slots: HashMap::new(),
             events: vec![],
-            contact: Contact::Recorded,
-            relation: 1,
-            contacts: vec![],
             find: vec![],
             reserve: vec![],
             unavailable: false,
@@ -84,7 +73,6 @@ impl Practice {
         })));
         let serve = Server::builder()
             .add_service(SlotServiceServer::new(facts.clone()))
-            .add_service(ConsentServiceServer::new(facts.clone()))
             .add_service(SubscriberServiceServer::new(facts.clone()))
             .serve_with_incoming(TcpListenerStream::new(listener));
         Self { facts, address, task: tokio::spawn(async move { serve.await.unwrap() }) }
@@ -267,42 +255,4 @@ impl SubscriberService for Shared {
 /// Returns an unavailability error with a code that the client does not retry.
 fn unavailable() -> Status {
     Status::new(Code::ResourceExhausted, "the test says so")
-}
-
-/// Answers a call that appointments never makes.
-fn not_called<T>() -> Result<T, Status> {
-    Err(Status::new(Code::Unimplemented, "appointments doesn't ask this"))
-}
-
-#[tonic::async_trait]
-impl ConsentService for Shared {
-    async fn check_journal_access(
-        &self,
-        _: Request<mapping::CheckJournalAccessRequest>,
-    ) -> Result<Response<mapping::CheckJournalAccessResponse>, Status> {
-        not_called()
-    }
-
-    async fn check_relation(
-        &self,
-        _: Request<mapping::CheckRelationRequest>,
-    ) -> Result<Response<mapping::CheckRelationResponse>, Status> {
-        not_called()
-    }
-
-    async fn list_agreed_clients(
-        &self,
-        _: Request<mapping::ListAgreedClientsRequest>,
-    ) -> Result<Response<mapping::ListAgreedClientsResponse>, Status> {
-        not_called()
-    }
-
-    async fn record_contact(
-        &self,
-        request: Request<mapping::RecordContactRequest>,
-    ) -> Result<Response<mapping::RecordContactResponse>, Status> {
-        let mut facts = self.0.lock().unwrap();
-        facts.contacts.push(request.into_inner().peer_id);
-        Ok(Response::new(mapping::RecordContactResponse { outcome: facts.contact.into(), version: facts.relation }))
-    }
 }

@@ -4,7 +4,7 @@ use kit::engine::Engine;
 use proto::mapping::v1::record_contact_response::Outcome as Contact;
 use proto::sessions::v1::find_slot_response::Outcome as Find;
 
-use super::{HOUR, World, as_client, context, person, reason};
+use super::{HOUR, World, as_client, context, deleted, person, reason};
 use crate::model::Request;
 use crate::policy;
 use crate::store::Added;
@@ -42,7 +42,7 @@ async fn slot_lookup_decides_request(engine: Engine) {
         let reported = refused.violations().first().map_or(refused.reason(), |bad| &*bad.field);
         assert_eq!(reported, expected, "{found:?}");
     }
-    assert!(world.practice.facts().contacts.is_empty(), "nothing was asked for");
+    assert!(world.peers.state().contacts.is_empty(), "nothing was asked for");
     assert!(world.ask(client, slot).await.is_ok());
 }
 
@@ -61,12 +61,12 @@ async fn contact_is_recorded_before_request(engine: Engine) {
     let world = World::new(engine).await;
     let (slot, client) = (world.slot(1), world.user().into());
     for (outcome, expected) in [(Contact::NoSuchPeer, "NOT_FOUND"), (Contact::CallerEnded, "ACCOUNT_ENDED")] {
-        world.practice.facts().contact = outcome;
+        world.peers.state().contact = outcome;
         assert_eq!(reason(&world.ask(client, slot).await), expected);
     }
-    world.practice.facts().contact = Contact::Recorded;
+    world.peers.state().contact = Contact::Recorded;
     world.ask(client, slot).await.unwrap();
-    assert_eq!(world.practice.facts().contacts, vec![world.therapist.to_string(); 3]);
+    assert_eq!(world.peers.state().contacts, vec![world.therapist.to_string(); 3]);
 }
 
 async fn request_for_lost_session_is_rejected(engine: Engine) {
@@ -169,30 +169,14 @@ async fn deleted_account_blocks_requests(engine: Engine) {
         ..it.clone()
     };
     let client = asked.pair.client;
-    world
-        .ops
-        .handle_account_deleted(
-            &context(),
-            policy::AccountDeletionPermit::of(Role::Client, client.into()),
-            world.ops.now(),
-        )
-        .await
-        .unwrap();
+    world.ops.handle_account_deleted(&context(), deleted(Role::Client, client.into())).await.unwrap();
     assert_eq!(
         world.ops.store.add(as_client(&asked), &fresh(&asked), None).await.unwrap(),
         Added::Ended(client.into())
     );
     assert_eq!(reason(&world.ask(client, slot).await), "ACCOUNT_ENDED");
     let other = world.asked(slot).await;
-    world
-        .ops
-        .handle_account_deleted(
-            &context(),
-            policy::AccountDeletionPermit::of(Role::Therapist, world.therapist.into()),
-            world.ops.now(),
-        )
-        .await
-        .unwrap();
+    world.ops.handle_account_deleted(&context(), deleted(Role::Therapist, world.therapist.into())).await.unwrap();
     assert_eq!(
         world.ops.store.add(as_client(&other), &fresh(&other), None).await.unwrap(),
         Added::Ended(world.therapist.into())

@@ -4,7 +4,7 @@ use kernel::{AppointmentId, SessionId};
 use kit::engine::Engine;
 use kit::wait::until;
 use proto::events::v1::event::Kind;
-use proto::events::v1::{SessionBooked, SessionWithdrawn};
+use proto::events::v1::{AppointmentRevoked, SessionBooked, SessionWithdrawn};
 
 use super::{HOUR, State, TIMEOUT, World, as_client, context};
 use crate::model::{Appointment, Reserved};
@@ -17,6 +17,7 @@ kit::on_each_engine!(
     withdrawal_ends_appointment_and_requests,
     recovery_delivers_pending_revocation,
     booking_of_other_session_changes_nothing,
+    foreign_event_is_acknowledged,
     booking_racing_request_end_has_one_winner,
 );
 
@@ -42,7 +43,7 @@ fn unasked(world: &World, session: SessionId, id: AppointmentId) -> SessionBooke
         therapist_id: world.therapist.to_string(),
         client_id: world.user().to_string(),
         appointment_id: id.to_string(),
-        start: Some(crate::wire::time(start)),
+        start: Some(convert::time::to_proto(start)),
         start_date: "2100-01-01T06:30:00+05:30".to_owned(),
         unasked: true,
     }
@@ -153,6 +154,11 @@ async fn booking_of_other_session_changes_nothing(engine: Engine) {
     let foreign = Appointment { session: other, ..asked.clone() };
     world.ops.apply_booking(&context(), &foreign.booked()).await.unwrap();
     assert_eq!(world.status(&asked).await, Some(Status::Pending));
+}
+
+async fn foreign_event_is_acknowledged(engine: Engine) {
+    let world = World::new(engine).await;
+    assert!(world.deliver(Kind::AppointmentRevoked(AppointmentRevoked::default())).await.is_ok());
 }
 
 async fn booking_racing_request_end_has_one_winner(engine: Engine) {

@@ -49,13 +49,13 @@ async fn late_relation_end_keeps_newer_requests(engine: Engine) {
 async fn request_older_than_relation_end_is_refused(engine: Engine) {
     let world = World::new(engine).await;
     let pair = Pair { client: world.user().into(), therapist: world.therapist };
-    let version = world.practice.facts().relation;
+    let version = world.peers.state().relation;
     let ended = world.end_relation(pair).await;
     // Mapping recorded the contact in the version before the ending.
-    world.practice.facts().relation = version;
+    world.peers.state().relation = version;
     let slot = world.slot(1);
     assert_eq!(reason(&world.ask(pair.client, slot).await), "CONFLICT");
-    world.practice.facts().relation = ended + 1;
+    world.peers.state().relation = ended + 1;
     world.ask(pair.client, slot).await.unwrap();
 }
 

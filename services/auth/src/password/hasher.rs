@@ -6,8 +6,9 @@ use std::sync::Arc;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
-use kernel::{BoxError, Entropy, Error, SourceNetwork};
+use kernel::{BoxError, Entropy, Error};
 use tokio::sync::{mpsc, oneshot};
+use transport::SourceNetwork;
 
 use super::Password;
 use super::queue::{FairQueue, Full, Place};

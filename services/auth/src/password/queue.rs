@@ -6,8 +6,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kernel::SourceNetwork;
 use tokio::sync::oneshot;
+use transport::SourceNetwork;
 
 /// A fair, bounded queue for a fixed number of threads. Cheap to clone.
 #[derive(Clone)]

@@ -1,10 +1,10 @@
 //! Use cases of invitations.
 
-use accounts::Accounts;
 use chassis::Context;
 use dynamo::Claim;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kernel::{Email, Error, Kind, Result, Timestamp};
+use peers::Accounts;
 
 use super::store::Inviter;
 use super::{Addresses, Store};

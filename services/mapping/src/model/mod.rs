@@ -24,13 +24,6 @@ pub(crate) struct Pair {
     pub(crate) therapist: TherapistId,
 }
 
-/// One side of a relation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Party {
-    Client(ClientId),
-    Therapist(TherapistId),
-}
-
 /// Limits of a grant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Limits {

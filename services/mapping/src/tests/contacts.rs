@@ -1,26 +1,18 @@
 //! Tests of recording contact: authorization, races and cost.
 
-use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::Context;
-use kernel::{Role, TherapistId, UserId};
+use kernel::{Role, UserId};
 use kit::engine::Engine;
 use kit::fault::{Mode, Proxy};
-use proto::therapists::v1::therapist_name_service_server::{TherapistNameService, TherapistNameServiceServer};
-use proto::therapists::v1::{BatchGetTherapistNamesRequest, BatchGetTherapistNamesResponse, TherapistName};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::Server;
-use tonic::{Request, Response, Status};
+use kit::peers::Peers;
 
-use super::{World, as_client, as_therapist};
+use super::{World, as_client, as_therapist, deleted};
 use crate::MAPPINGS;
 use crate::model::ContactOutcome::{self, CallerEnded, NoSuchPeer};
 use crate::model::{Channel, Intent, Pair};
-use crate::policy::{AccountDeletionPermit, Act};
+use crate::policy::Act;
 
 /// Recorded contact, with the version left out.
 const RECORDED: ContactOutcome = ContactOutcome::Recorded(0);
@@ -34,63 +26,26 @@ kit::on_each_engine!(
     recorded_contact_costs_one_read,
 );
 
-/// Fake therapists service that knows the names of therapists, and records the ids that it is asked for.
-#[derive(Clone, Default)]
-struct Names {
-    known: Arc<Mutex<Vec<String>>>,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-#[tonic::async_trait]
-impl TherapistNameService for Names {
-    async fn batch_get_therapist_names(
-        &self,
-        request: Request<BatchGetTherapistNamesRequest>,
-    ) -> Result<Response<BatchGetTherapistNamesResponse>, Status> {
-        let BatchGetTherapistNamesRequest { therapist_ids } = request.into_inner();
-        self.asked.lock().unwrap().extend(therapist_ids.clone());
-        let mut known = self.known.lock().unwrap().clone();
-        known.retain(|id| therapist_ids.contains(id));
-        let name =
-            |therapist_id| TherapistName { therapist_id, name: "Noor".to_owned(), specialty: "Grief".to_owned() };
-        Ok(Response::new(BatchGetTherapistNamesResponse { names: known.into_iter().map(name).collect() }))
-    }
-}
-
-/// Fixture with a fake therapists service, whose calls to the database go through a proxy.
+/// Fixture with fake peers, whose calls to the database go through a proxy.
 struct Fixture {
     world: World,
-    names: Names,
+    peers: Peers,
     proxy: Proxy,
     /// Fixture over the same tables, without the proxy.
     direct: World,
-    serving: JoinHandle<()>,
 }
 
 impl Fixture {
-    #[allow(clippy::disallowed_methods, reason = "the task ends with this value")]
     async fn new(engine: Engine) -> Self {
-        let names = Names::default();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let server = Server::builder().add_service(TherapistNameServiceServer::new(names.clone()));
-        let serving = server.serve_with_incoming(TcpListenerStream::new(listener));
-        let serving = tokio::spawn(async move { serving.await.unwrap() });
+        let peers = Peers::start().await;
         let config = engine.config().await;
         let proxy = Proxy::start(&engine.endpoint().await);
         let direct = config.clone().connect(kit::entropy::seeded()).await;
         direct.create_or_verify(&[&MAPPINGS]).await.unwrap();
         let proxied =
             dynamo::Config { endpoint: Some(proxy.endpoint()), ..config }.connect(kit::entropy::seeded()).await;
-        let (world, direct) = (World::over(proxied, &address), World::over(direct, &address));
-        Self { world, names, proxy, direct, serving }
-    }
-
-    /// Returns a client and a therapist with a profile.
-    fn new_pair(&self) -> Pair {
-        let pair = self.world.new_pair();
-        self.names.known.lock().unwrap().push(pair.therapist.to_string());
-        pair
+        let (world, direct) = (World::over(proxied, &peers.url()), World::over(direct, &peers.url()));
+        Self { world, peers, proxy, direct }
     }
 
     async fn by_client(&self, pair: Pair, channel: Channel) -> ContactOutcome {
@@ -123,7 +78,7 @@ impl Fixture {
     }
 
     async fn end(&self, role: Role, id: impl Into<UserId>) {
-        self.direct.ops.handle_account_deleted(AccountDeletionPermit::of(role, id.into())).await.unwrap();
+        self.direct.ops.handle_account_deleted(deleted(role, id.into())).await.unwrap();
     }
 
     async fn contacts(&self, pair: Pair) -> usize {
@@ -131,15 +86,9 @@ impl Fixture {
     }
 }
 
-impl Drop for Fixture {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
-}
-
 async fn client_contacts_therapist_with_profile(engine: Engine) {
     let fixture = Fixture::new(engine).await;
-    let pair = fixture.new_pair();
+    let pair = fixture.world.new_pair();
     assert_eq!(fixture.by_client(pair, Channel::Message).await, RECORDED);
     assert_eq!(fixture.by_client(pair, Channel::Message).await, RECORDED);
     assert_eq!(fixture.by_client(pair, Channel::Appointment).await, RECORDED);
@@ -147,6 +96,7 @@ async fn client_contacts_therapist_with_profile(engine: Engine) {
     let unknown = fixture.world.new_pair();
     let client_as_therapist = Pair { client: pair.client, therapist: UserId::from(pair.client).into() };
     for pair in [unknown, client_as_therapist] {
+        fixture.peers.end(pair.therapist.into());
         assert_eq!(fixture.by_client(pair, Channel::Message).await, NoSuchPeer);
         assert_eq!(fixture.contacts(pair).await, 0);
     }
@@ -184,7 +134,7 @@ async fn therapist_contacts_client_who_agreed(engine: Engine) {
         ),
     ];
     for (steps, expected) in cases {
-        let pair = fixture.new_pair();
+        let pair = fixture.world.new_pair();
         for (by_client, intent) in steps {
             let (world, intent) = (&fixture.direct, *intent);
             let done = if *by_client { world.client(pair, intent).await } else { world.therapist(pair, intent).await };
@@ -192,7 +142,7 @@ async fn therapist_contacts_client_who_agreed(engine: Engine) {
         }
         assert_eq!(fixture.by_therapist(pair, Channel::Message).await, expected, "{steps:?}");
     }
-    assert!(fixture.names.asked.lock().unwrap().is_empty());
+    assert!(fixture.peers.state().name_calls.is_empty());
 }
 
 async fn contact_with_or_from_ended_account_is_refused(engine: Engine) {
@@ -201,7 +151,7 @@ async fn contact_with_or_from_ended_account_is_refused(engine: Engine) {
         for (ended, to_client, to_therapist) in
             [(Role::Client, CallerEnded, NoSuchPeer), (Role::Therapist, NoSuchPeer, CallerEnded)]
         {
-            let pair = fixture.new_pair();
+            let pair = fixture.world.new_pair();
             if recorded {
                 assert_eq!(fixture.by_client(pair, Channel::Message).await, RECORDED);
                 assert_eq!(fixture.by_therapist(pair, Channel::Message).await, RECORDED);
@@ -217,7 +167,7 @@ async fn contact_with_or_from_ended_account_is_refused(engine: Engine) {
 async fn contact_racing_account_deletion_is_refused(engine: Engine) {
     let fixture = Fixture::new(engine).await;
     for (ended, expected) in [(Role::Client, CallerEnded), (Role::Therapist, NoSuchPeer)] {
-        let pair = fixture.new_pair();
+        let pair = fixture.world.new_pair();
         let who: UserId = if ended == Role::Client { pair.client.into() } else { pair.therapist.into() };
         let recorded = fixture.record_while(super::by_client(pair), fixture.end(ended, who)).await;
         assert_eq!((recorded, fixture.contacts(pair).await), (expected, 0), "{ended}");
@@ -226,7 +176,7 @@ async fn contact_racing_account_deletion_is_refused(engine: Engine) {
 
 async fn contact_racing_the_ending_is_refused(engine: Engine) {
     let fixture = Fixture::new(engine).await;
-    let pair = fixture.new_pair();
+    let pair = fixture.world.new_pair();
     fixture.direct.client(pair, Intent::Map).await.unwrap();
     let permit = as_therapist(pair.therapist).towards(pair.client);
     let recorded = fixture.record_while(permit, Box::pin(fixture.direct.client(pair, Intent::End))).await;
@@ -235,17 +185,17 @@ async fn contact_racing_the_ending_is_refused(engine: Engine) {
 
 async fn recorded_contact_costs_one_read(engine: Engine) {
     let fixture = Fixture::new(engine).await;
-    let pair = fixture.new_pair();
+    let pair = fixture.world.new_pair();
     drop(fixture.proxy.take_calls());
     assert_eq!(fixture.by_client(pair, Channel::Message).await, RECORDED);
     assert_eq!(fixture.proxy.take_calls(), ["BatchGetItem", "GetItem", "TransactWriteItems"]);
     assert_eq!(fixture.by_therapist(pair, Channel::Message).await, RECORDED);
     drop(fixture.proxy.take_calls());
-    let asked = fixture.names.asked.lock().unwrap().clone();
-    assert_eq!(asked, [TherapistId::to_string(&pair.therapist)]);
+    let asked = fixture.peers.state().name_calls.clone();
+    assert_eq!(asked, [[pair.therapist.to_string()]]);
     assert_eq!(fixture.by_client(pair, Channel::Message).await, RECORDED);
     assert_eq!(fixture.proxy.take_calls(), ["BatchGetItem"]);
     assert_eq!(fixture.by_therapist(pair, Channel::Message).await, RECORDED);
     assert_eq!(fixture.proxy.take_calls(), ["BatchGetItem"]);
-    assert_eq!(fixture.names.asked.lock().unwrap().len(), 1);
+    assert_eq!(fixture.peers.state().name_calls, asked);
 }

@@ -1,9 +1,9 @@
 //! Tests of the rules of mapping, on both engines.
 
+mod account_deletion;
 mod asking;
 mod closing;
 mod contacts;
-mod endings;
 mod expiry;
 mod history;
 mod lists;
@@ -18,6 +18,8 @@ use chassis::{Context, Platform, SystemEntropy, Tasks};
 use dynamo::secret::{Secret, Secrets};
 use kernel::{ClientId, Error, LoginId, ManualClock, Person, Role, TherapistId, Timestamp, UserId};
 use kit::engine::Engine;
+use kit::subscriber::account_ended;
+use subscriber::AccountDeletionPermit;
 
 use crate::model::{Intent, Limits, Pair, Relation};
 use crate::ops::Ops;
@@ -92,6 +94,11 @@ impl World {
 
 fn person(role: Role, user_id: UserId) -> Person {
     Person { user_id, role, login_id: LoginId::from_bytes([9; 16]) }
+}
+
+/// Returns the permit that the event of an account's end gives.
+pub(crate) fn deleted(role: Role, id: UserId) -> AccountDeletionPermit {
+    AccountDeletionPermit::from_proto(&account_ended(role, id), None).unwrap()
 }
 
 fn as_client(id: ClientId) -> AsClient {

@@ -79,7 +79,7 @@ async fn moved_or_changed_message_does_not_open(engine: Engine) {
     for text in ["canary", "other"] {
         world.send(&ops, pair, Side::Client, text).await.unwrap();
     }
-    let table = &ops.store.table;
+    let table = ops.store.table();
     let place =
         |position: u64| Key::new(format!("THREAD#{}#{}", pair.client, pair.therapist), format!("{position:020}"));
     let stored = async |position| table.get::<Stored>(&place(position), Read::Consistent).await.unwrap().unwrap();
@@ -134,8 +134,8 @@ async fn conversations_sort_by_last_message(engine: Engine) {
     assert_eq!(own.len(), 1);
     assert_eq!((own[0].permit.pair(), own[0].last.text.as_str()), (pairs[2], "7"));
     // An ended account has neither text nor name any more.
-    world.others.end(pairs[5].client.into());
-    world.others.end(therapist.into());
+    world.peers.end(pairs[5].client.into());
+    world.peers.end(therapist.into());
     let fresh = world.replica().await;
     let left = conversations(&world, &fresh, pairs[0], Side::Therapist, 3).await.concat_all();
     assert_eq!(left.len(), 6);
@@ -162,11 +162,15 @@ async fn conversations_page_costs_one_call_of_each_kind(engine: Engine) {
     let pairs: Vec<_> = (0..30).map(|_| Pair { client: world.user().into(), therapist }).collect();
     join_all(pairs.iter().map(|pair| world.send(&ops, *pair, Side::Client, "hello"))).await;
     let fresh = world.replica_by(&world.clock, &proxy.endpoint()).await;
-    let calls = world.others.state().calls;
+    let calls = |world: &World| {
+        let state = world.peers.state();
+        (state.contacts.len(), state.key_calls, state.name_calls.len())
+    };
+    let before = calls(&world);
     let pages = conversations(&world, &fresh, pairs[0], Side::Therapist, 50).await;
     assert_eq!(pages[0].len(), 30);
     assert_eq!(proxy.take_calls(), ["Query", "BatchGetItem"]);
-    assert_eq!(world.others.state().calls, (calls.0, calls.1 + 1, calls.2 + 1));
+    assert_eq!(calls(&world), (before.0, before.1 + 1, before.2 + 1));
     let pair = pairs[0];
     fresh.list(&world.context(pair, Side::Client), member(pair, Side::Client), &page(50, "")).await.unwrap();
     assert_eq!(proxy.take_calls(), ["Query"]);

@@ -1,9 +1,8 @@
 //! Tests of conversations, on both engines.
 
-mod endings;
+mod account_deletion;
 mod faults;
 mod lists;
-mod others;
 mod reading;
 mod sending;
 mod watching;
@@ -17,6 +16,9 @@ use chassis::{Context, Platform, SystemEntropy, Tasks};
 use dynamo::secret::{Secret, Secrets};
 use kernel::{Clock, Error, LoginId, ManualClock, PageSize, Person, Role, SystemClock, Timestamp, UserId};
 use kit::engine::Engine;
+use kit::peers::Peers;
+use kit::subscriber::account_ended;
+use subscriber::AccountDeletionPermit;
 
 use crate::config::Config;
 use crate::model::{Message, Pair, Side, Text, Wanted};
@@ -24,16 +26,13 @@ use crate::ops::Ops;
 use crate::policy::{self, Member};
 use crate::{Deps, MESSAGES};
 
-use others::Others;
-
 /// Lifetime of access tokens.
 const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 
-/// Test fixture: a table of its own, and replicas of the service over it. [`Others`] answers their calls.
+/// Test fixture: a table of its own, and replicas of the service over it. [`Peers`] answers their calls.
 struct World {
     engine: dynamo::Config,
-    others: Others,
-    address: String,
+    peers: Peers,
     clock: ManualClock,
 }
 
@@ -41,11 +40,9 @@ impl World {
     async fn new(engine: Engine) -> Self {
         let engine = engine.config().await;
         engine.connect(kit::entropy::seeded()).await.create_or_verify(&[&MESSAGES]).await.unwrap();
-        let others = Others::default();
-        let address = others.serve().await;
         // In the year 2100, so that nothing which expires by this clock has expired by the engines' own.
         let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap());
-        Self { engine, others, address, clock }
+        Self { engine, peers: Peers::start().await, clock }
     }
 
     /// Starts a replica with short intervals, for tests that wait for its background tasks.
@@ -62,18 +59,18 @@ impl World {
 
     async fn replica_of(&self, dynamodb: dynamo::Config, clock: &ManualClock, config: Config) -> Arc<Ops> {
         let tokens = Arc::new(Issuer::generate(Arc::new(SystemClock)).unwrap()).workload("messages").tokens;
-        let others = Upstream::new(&self.address, tokens, kit::entropy::seeded()).unwrap();
+        let peers = Upstream::new(&self.peers.url(), tokens, kit::entropy::seeded()).unwrap();
         let clock = Arc::new(clock.clone());
         let platform = Platform { clock, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let deps = Deps {
             dynamodb: dynamodb.connect(kit::entropy::seeded()).await,
             secrets: Secrets::new(Secret::new([7; 32]), vec![]),
-            vault: others.clone(),
+            vault: peers.clone(),
             keyring: keyring::Config { data_key_life: Duration::from_secs(30) },
-            mapping: others.clone(),
-            auth: others.clone(),
-            clients: others.clone(),
-            therapists: others,
+            mapping: peers.clone(),
+            auth: peers.clone(),
+            clients: peers.clone(),
+            therapists: peers,
             config,
             platform,
         };
@@ -157,6 +154,11 @@ fn person(pair: Pair, side: Side) -> Person {
         Side::Therapist => Role::Therapist,
     };
     Person { user_id, role, login_id: LoginId::from_bytes(*user_id.as_bytes()) }
+}
+
+/// Returns the permit that the event of an account's end gives.
+fn deleted(role: Role, id: UserId) -> AccountDeletionPermit {
+    AccountDeletionPermit::from_proto(&account_ended(role, id), None).unwrap()
 }
 
 fn member(pair: Pair, side: Side) -> Member {

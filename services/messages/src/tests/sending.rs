@@ -71,11 +71,11 @@ async fn further_message_costs_one_write(engine: Engine) {
     let (ops, pair) = (world.replica_by(&world.clock, &proxy.endpoint()).await, world.new_pair());
     world.send(&ops, pair, Side::Client, "first").await.unwrap();
     assert_eq!(proxy.take_calls(), ["GetItem", "TransactWriteItems"]);
-    let contacts = world.others.state().calls.0;
+    let contacts = world.peers.state().contacts.len();
     world.send(&ops, pair, Side::Therapist, "second").await.unwrap();
     world.send_keyed(&ops, pair, Side::Client, "third", Some("key")).await.unwrap();
     assert_eq!(proxy.take_calls(), ["TransactWriteItems", "TransactWriteItems"]);
-    assert_eq!(world.others.state().calls.0, contacts + 2);
+    assert_eq!(world.peers.state().contacts.len(), contacts + 2);
     let again = world.send_keyed(&ops, pair, Side::Client, "third", Some("key")).await.unwrap();
     assert_eq!((again.id.position().0, again.text.as_str()), (3, "third"));
 }
@@ -179,11 +179,11 @@ async fn refused_contact_stores_nothing(engine: Engine) {
         (Outcome::CallerEnded, Side::Client, "ACCOUNT_ENDED"),
         (Outcome::CallerEnded, Side::Therapist, "ACCOUNT_ENDED"),
     ] {
-        world.others.state().contact = Some(contact);
+        world.peers.state().contact = contact;
         assert_eq!(reason(&world.send(&ops, pair, side, "hello").await), expected);
     }
-    world.others.state().contact = None;
-    world.others.end(pair.client.into());
+    world.peers.state().contact = Outcome::Recorded;
+    world.peers.end(pair.client.into());
     for (side, expected) in [(Side::Client, "ACCOUNT_ENDED"), (Side::Therapist, "NOT_FOUND")] {
         assert_eq!(reason(&world.send(&ops, pair, side, "hello").await), expected);
     }

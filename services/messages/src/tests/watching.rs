@@ -1,13 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kernel::Kind;
+use kernel::{Kind, Role};
 use kit::engine::Engine;
 use kit::fault::Proxy;
 use kit::wait;
-use proto::events::v1::account_ended::Role;
 
-use super::{TOKEN_LIFE, World, member, reason, side_of};
+use super::{TOKEN_LIFE, World, deleted, member, person, reason, side_of};
 use crate::config::Config;
 use crate::model::{Message, MessageId, Pair, Position, Side};
 use crate::ops::Ops;
@@ -137,7 +136,7 @@ async fn login_end_ends_watch(engine: Engine) {
     let (ops, pair) = (world.replica().await, world.new_pair());
     let mut ended = watch(&world, &ops, pair, Side::Client, None).await;
     let mut stays = watch(&world, &ops, pair, Side::Therapist, None).await;
-    world.others.state().logged_out.insert(pair.client.to_string());
+    world.peers.state().ended_logins.insert(person(pair, Side::Client).login_id);
     assert_eq!(end_reason(&mut ended).await, "LOGIN_ENDED");
     let again = ops.watch(world.context(pair, Side::Client), member(pair, Side::Client), None).await;
     assert_eq!(reason(&again), "LOGIN_ENDED", "and is not let in again");
@@ -149,7 +148,7 @@ async fn unavailable_auth_ends_watch(engine: Engine) {
     let world = World::new(engine).await;
     let (ops, pair) = (world.replica().await, world.new_pair());
     let mut watching = watch(&world, &ops, pair, Side::Client, None).await;
-    world.others.state().is_auth_failing = true;
+    world.peers.state().is_auth_failing = true;
     assert_eq!(end_reason(&mut watching).await, "UNAVAILABLE");
 }
 
@@ -169,8 +168,8 @@ async fn client_deletion_ends_watches_on_every_replica(engine: Engine) {
     }
     // The second replica has polled, and knows that the conversation has a message.
     wait::until("it is seen", async || replicas[1].hub.threads().get(&pair) == Some(&Position(1))).await;
-    world.others.end(pair.client.into());
-    replicas[0].handle_account_deleted(pair.client.into(), Role::Client).await.unwrap();
+    world.peers.end(pair.client.into());
+    replicas[0].handle_account_deleted(deleted(Role::Client, pair.client.into())).await.unwrap();
     for (mut watching, side) in ended {
         let expected = if side == Side::Client { "ACCOUNT_ENDED" } else { "NOT_FOUND" };
         assert_eq!(end_reason(&mut watching).await, expected);

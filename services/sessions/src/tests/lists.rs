@@ -2,7 +2,7 @@ use kernel::{Page, PageSize, SessionId, Timestamp};
 use kit::engine::Engine;
 
 use super::{NOW, SeededRng, World, context, slot};
-use crate::model::{OwnSession, Range, Search, Status};
+use crate::model::{OwnSession, Range, SessionQuery, Status};
 use crate::policy::{ClientPermit, Own};
 
 kit::on_each_engine!(
@@ -13,8 +13,8 @@ kit::on_each_engine!(
 
 const STATUSES: [Option<Status>; 4] = [None, Some(Status::Available), Some(Status::Booked), Some(Status::Cancelled)];
 
-pub(super) fn search(status: Option<Status>, range: Range, size: i32, token: &str) -> Search {
-    Search { status, range, size: PageSize::from_request(size).unwrap(), token: token.to_owned() }
+pub(super) fn query(status: Option<Status>, range: Range, size: i32, token: &str) -> SessionQuery {
+    SessionQuery { status, range, size: PageSize::from_request(size).unwrap(), token: token.to_owned() }
 }
 
 struct Fixture {
@@ -54,8 +54,8 @@ impl Fixture {
     ) -> Vec<SessionId> {
         let client = client.map(ClientPermit::client);
         let page = async |token: String| {
-            let search = search(status, range, size, &token);
-            let page = self.world.ops.list_own(&context(), permit, client, &search).await.unwrap();
+            let query = query(status, range, size, &token);
+            let page = self.world.ops.list_own(&context(), permit, client, &query).await.unwrap();
             page.map(|own| own.session.id)
         };
         all(page, size).await
@@ -72,8 +72,8 @@ impl Fixture {
         let only = only_own.then_some(permit.client());
         let therapist = therapist.map(Own::therapist);
         let page = async |token: String| {
-            let search = search(status, range, size, &token);
-            let page = self.world.ops.list_seen(&context(), permit, therapist, only, &search).await.unwrap();
+            let query = query(status, range, size, &token);
+            let page = self.world.ops.list_seen(&context(), permit, therapist, only, &query).await.unwrap();
             page.map(|seen| seen.session.id)
         };
         all(page, size).await
@@ -144,19 +144,19 @@ async fn page_token_is_bound_to_list_and_caller(engine: Engine) {
     let ops = &fixture.world.ops;
     let (therapist, other) = (fixture.therapists[0], fixture.therapists[1]);
     let client = fixture.clients[0];
-    let all = |token: &str| search(None, Range::default(), 3, token);
+    let all = |token: &str| query(None, Range::default(), 3, token);
     let token = ops.list_own(&context(), therapist, None, &all("")).await.unwrap().next.unwrap();
     assert_eq!(ops.list_own(&context(), therapist, None, &all(&token)).await.unwrap().items.len(), 3);
     let from = Range { from: Some(Timestamp::from_second(NOW).unwrap()), to: None };
-    for (permit, with, search) in [
+    for (permit, with, query) in [
         (other, None, all(&token)),
         (therapist, Some(client.client()), all(&token)),
-        (therapist, None, search(Some(Status::Available), Range::default(), 3, &token)),
-        (therapist, None, search(None, from, 3, &token)),
+        (therapist, None, query(Some(Status::Available), Range::default(), 3, &token)),
+        (therapist, None, query(None, from, 3, &token)),
         (therapist, None, all("nonsense")),
     ] {
-        let refused = ops.list_own(&context(), permit, with, &search).await.unwrap_err();
-        assert_eq!(refused.violations()[0].field, "pageToken", "{search:?}");
+        let refused = ops.list_own(&context(), permit, with, &query).await.unwrap_err();
+        assert_eq!(refused.violations()[0].field, "pageToken", "{query:?}");
     }
     let seen = async |therapist: Option<Own>, token: &str| {
         ops.list_seen(&context(), client, therapist.map(Own::therapist), None, &all(token)).await
@@ -179,8 +179,8 @@ async fn begun_available_session_is_hidden_from_clients(engine: Engine) {
         world.add(permit, slot(1440 + number * 60, 30), booked).await.unwrap();
     }
     let seen = async |status| {
-        let search = search(status, Range::default(), 50, "");
-        world.ops.list_seen(&context(), client, Some(permit.therapist()), None, &search).await.unwrap().items
+        let query = query(status, Range::default(), 50, "");
+        world.ops.list_seen(&context(), client, Some(permit.therapist()), None, &query).await.unwrap().items
     };
     assert_eq!((seen(None).await.len(), seen(Some(Status::Available)).await.len()), (6, 5));
     world.clock.advance(std::time::Duration::from_secs((1440 + 120) * 60));

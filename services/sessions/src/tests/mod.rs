@@ -1,10 +1,9 @@
 //! Tests of sessions, on both engines.
 
-mod endings;
+mod account_deletion;
 mod lists;
 mod model;
 mod notes;
-mod peers;
 mod races;
 mod saga;
 
@@ -20,17 +19,18 @@ use jiff::tz::Offset;
 use kernel::{AppointmentId, ClientId, Error, LoginId, ManualClock, Person, Role, SessionId, TherapistId, Timestamp};
 use kernel::{Entropy, FreeText, UserId};
 use kit::engine::Engine;
-use kit::subscriber::{Deliveries, Reaction, Subscriber};
+use kit::peers::Peers;
+use kit::subscriber::{Deliveries, Reaction, Subscriber, account_ended};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proto::events::v1::Event;
+use subscriber::AccountDeletionPermit;
 
 use crate::model::{Booking, Change, Draft, NotesChange, OwnSession, Reservation, Reserved, Status};
 use crate::ops::Ops;
-use crate::policy::{self, ClientPermit, Own, Side, Slots};
+use crate::policy::{self, ClientPermit, Own, Side, SlotPermit};
 use crate::slot::{Slot, SlotSpec};
-use crate::tests::peers::Peers;
 use crate::{Deps, SESSIONS, ops};
 
 /// Start of the clock in the year 2100, so that nothing that expires by it has expired by the engines' own clocks.
@@ -90,11 +90,8 @@ impl World {
         own(self.user().into())
     }
 
-    /// Creates a client whom therapists may book.
     fn client(&self) -> ClientPermit {
-        let client = self.user();
-        self.peers.relate(client);
-        client_permit(client.into())
+        client_permit(self.user().into())
     }
 
     fn appointments(&self, reaction: Reaction) {
@@ -120,12 +117,11 @@ impl World {
 
     async fn reserve(&self, session: &OwnSession, client: ClientPermit, appointment: AppointmentId) -> Reserved {
         let wanted = Reservation {
-            session: session.session.id,
             therapist: session.session.therapist,
             booking: Booking { client: client.client(), appointment },
             start: session.session.slot.start(),
         };
-        self.ops.reserve(&context(), Slots::of_appointments(), wanted).await.unwrap()
+        self.ops.reserve(&context(), SlotPermit::of_appointments(session.session.id), wanted).await.unwrap()
     }
 
     async fn book(&self, session: &OwnSession, client: ClientPermit) -> AppointmentId {
@@ -135,7 +131,7 @@ impl World {
     }
 
     async fn release(&self, session: &OwnSession, appointment: AppointmentId) {
-        self.ops.release(Slots::of_appointments(), session.session.id, appointment).await.unwrap();
+        self.ops.release(SlotPermit::of_appointments(session.session.id), appointment).await.unwrap();
     }
 
     fn appointment(&self) -> AppointmentId {
@@ -150,8 +146,8 @@ impl World {
     async fn all(&self, permit: Own) -> Vec<OwnSession> {
         let (mut all, mut token) = (Vec::new(), String::new());
         loop {
-            let search = lists::search(None, crate::model::Range::default(), 200, &token);
-            let page = self.ops.list_own(&context(), permit, None, &search).await.unwrap();
+            let query = lists::query(None, crate::model::Range::default(), 200, &token);
+            let page = self.ops.list_own(&context(), permit, None, &query).await.unwrap();
             all.extend(page.items);
             match page.next {
                 Some(next) => token = next,
@@ -167,6 +163,11 @@ fn context() -> Context {
 
 fn person(role: Role, user_id: UserId) -> Person {
     Person { user_id, role, login_id: LoginId::from_bytes([9; 16]) }
+}
+
+/// Returns the permit that the event of an account's end gives.
+fn deleted(role: Role, id: UserId) -> AccountDeletionPermit {
+    AccountDeletionPermit::from_proto(&account_ended(role, id), None).unwrap()
 }
 
 fn own(id: TherapistId) -> Own {

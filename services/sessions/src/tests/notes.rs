@@ -125,7 +125,7 @@ async fn destroyed_key_empties_notes_and_blocks_writes(engine: Engine) {
     let (permit, client) = (world.therapist(), world.client());
     let session = prepared(&world, permit, 1440, Some(client)).await;
     let destroy = |person: kernel::UserId| {
-        world.peers.destroy(person);
+        world.peers.end(person);
         world.ops.keyring.forget(person);
     };
     destroy(client.client().into());

@@ -4,10 +4,11 @@ use kit::subscriber::Reaction;
 use kit::wait::until;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{SessionBooked, SessionWithdrawn};
+use proto::mapping::v1::record_contact_response::Outcome;
 
 use super::{World, at, context, reason, slot};
-use crate::model::{Change, Found, Reserved, SlotSelector, State, Status};
-use crate::policy::Slots;
+use crate::model::{Change, Reserved, SlotLookup, SlotSelector, State, Status};
+use crate::policy::ClientPermit;
 
 kit::on_each_engine!(
     session_for_client_is_booked_and_published,
@@ -42,14 +43,16 @@ async fn session_for_client_is_booked_and_published(engine: Engine) {
         therapist_id: permit.therapist().to_string(),
         client_id: client.client().to_string(),
         appointment_id: appointment.to_string(),
-        start: Some(crate::wire::timestamp(start)),
+        start: Some(convert::time::to_proto(start)),
         start_date: "2100-01-02T00:00:00Z".to_owned(),
         unasked: true,
     };
     assert_eq!(kinds(&world), [Kind::SessionBooked(expected)]);
-    let stranger = super::client_permit(world.user().into());
+    let stranger = world.client();
+    world.peers.state().contact = Outcome::NoSuchPeer;
     let refused = world.add(permit, slot(1500, 30), Some(stranger)).await.unwrap_err();
     assert_eq!((refused.kind(), refused.message()), (ErrorKind::NotFound, "there is no such client"));
+    assert_eq!(world.peers.state().contacts.last(), Some(&stranger.client().to_string()));
     assert_eq!(world.all(permit).await.len(), 1, "nothing is left of what was refused");
 }
 
@@ -75,7 +78,7 @@ async fn reservation_is_idempotent_per_appointment(engine: Engine) {
     assert_eq!(world.reserve(&other, client, world.appointment()).await, Reserved::Moved);
     let other = world.read(permit, &other).await.unwrap();
     let ended = world.client();
-    world.peers.destroy(ended.client().into());
+    world.peers.end(ended.client().into());
     assert_eq!(world.reserve(&other, ended, world.appointment()).await, Reserved::ClientEnded);
     world.set(permit, other.session.id, Status::Cancelled).await.unwrap();
     assert_eq!(world.reserve(&other, client, world.appointment()).await, Reserved::Gone);
@@ -209,11 +212,11 @@ async fn slot_is_found_by_id_or_time(engine: Engine) {
     let first = world.add(permit, day("09:00", "10:00"), None).await.unwrap();
     let (date, start) = (first.session.slot.date(), first.session.slot.start());
     let stranger = world.client();
-    let find_as = async |client, selector| {
-        world.ops.find(Slots::of_appointments(), client, permit.therapist(), selector).await.unwrap()
+    let find_as = async |client: ClientPermit, selector| {
+        world.ops.find(client.find_slot(permit.therapist()), selector).await.unwrap()
     };
     let find = async |selector| find_as(stranger, selector).await;
-    let available = Found::Available(first.session.id, start);
+    let available = SlotLookup::Available(first.session.id, start);
     let by_id = |time| SlotSelector::Session(first.session.id, time);
     let within = Timestamp::from_second(start.as_second() + 59 * 60 + 59).unwrap();
     let end = first.session.slot.end();
@@ -228,39 +231,42 @@ async fn slot_is_found_by_id_or_time(engine: Engine) {
     ] {
         assert_eq!(find(selector).await, available, "{selector:?}");
     }
-    assert_eq!(find(by_id(Some(end))).await, Found::OtherTime);
-    assert_eq!(find(SlotSelector::At(end)).await, Found::None);
+    assert_eq!(find(by_id(Some(end))).await, SlotLookup::OtherTime);
+    assert_eq!(find(SlotSelector::At(end)).await, SlotLookup::None);
     let other = world.therapist();
-    let foreign = world.ops.find(Slots::of_appointments(), stranger, other.therapist(), by_id(None)).await.unwrap();
-    assert_eq!(foreign, Found::None, "another therapist has no such session");
+    let foreign = world.ops.find(stranger.find_slot(other.therapist()), by_id(None)).await.unwrap();
+    assert_eq!(foreign, SlotLookup::None, "another therapist has no such session");
 
     let second = world.add(permit, day("11:00", "12:00"), None).await.unwrap();
-    assert_eq!(find(SlotSelector::At(date)).await, Found::Ambiguous, "both are of that date");
+    assert_eq!(find(SlotSelector::At(date)).await, SlotLookup::Ambiguous, "both are of that date");
     assert_eq!(find(SlotSelector::At(start)).await, available, "one is at that time");
     let appointment = world.book(&first, client).await;
-    assert_eq!(find(SlotSelector::At(date)).await, Found::Available(second.session.id, second.session.slot.start()));
-    assert_eq!((find(SlotSelector::At(start)).await, find(by_id(None)).await), (Found::None, Found::Taken));
-    assert_eq!(find(by_id(Some(end))).await, Found::Taken, "nothing of when it is");
+    assert_eq!(
+        find(SlotSelector::At(date)).await,
+        SlotLookup::Available(second.session.id, second.session.slot.start())
+    );
+    assert_eq!((find(SlotSelector::At(start)).await, find(by_id(None)).await), (SlotLookup::None, SlotLookup::Taken));
+    assert_eq!(find(by_id(Some(end))).await, SlotLookup::Taken, "nothing of when it is");
     let theirs = [SlotSelector::At(start), by_id(None), by_id(Some(end))];
-    for (selector, found) in theirs.into_iter().zip([Found::Taken, Found::Taken, Found::OtherTime]) {
+    for (selector, found) in theirs.into_iter().zip([SlotLookup::Taken, SlotLookup::Taken, SlotLookup::OtherTime]) {
         assert_eq!(find_as(client, selector).await, found, "{selector:?}");
     }
     world.release(&first, appointment).await;
     world.set(permit, first.session.id, Status::Cancelled).await.unwrap();
-    assert_eq!((find(SlotSelector::At(start)).await, find(by_id(None)).await), (Found::None, Found::None));
-    assert_eq!(find_as(client, by_id(None)).await, Found::None);
+    assert_eq!((find(SlotSelector::At(start)).await, find(by_id(None)).await), (SlotLookup::None, SlotLookup::None));
+    assert_eq!(find_as(client, by_id(None)).await, SlotLookup::None);
     let soon = world.add(permit, slot(1440, 30), None).await.unwrap();
     world.clock.advance(std::time::Duration::from_secs(1440 * 60));
-    assert_eq!(find(SlotSelector::Session(soon.session.id, None)).await, Found::Past);
-    assert_eq!(find(SlotSelector::At(minute(1441))).await, Found::Past);
+    assert_eq!(find(SlotSelector::Session(soon.session.id, None)).await, SlotLookup::Past);
+    assert_eq!(find(SlotSelector::At(minute(1441))).await, SlotLookup::Past);
 }
 
 /// Rule 14: a session of another client is skipped as if it did not exist.
 async fn foreign_slot_is_found_only_by_id_before_start(engine: Engine) {
     let world = World::new(engine).await;
     let (permit, client, stranger) = (world.therapist(), world.client(), world.client());
-    let find = async |client, selector| {
-        world.ops.find(Slots::of_appointments(), client, permit.therapist(), selector).await.unwrap()
+    let find = async |client: ClientPermit, selector| {
+        world.ops.find(client.find_slot(permit.therapist()), selector).await.unwrap()
     };
     let booked = world.add(permit, slot(1440, 30), Some(client)).await.unwrap();
     let (id, start) = (booked.session.id, booked.session.slot.start());
@@ -272,19 +278,22 @@ async fn foreign_slot_is_found_only_by_id_before_start(engine: Engine) {
     let by_id = SlotSelector::Session(id, Some(start));
     assert_eq!(
         (find(stranger, by_id).await, find(stranger, SlotSelector::At(start)).await),
-        (Found::Taken, Found::None)
+        (SlotLookup::Taken, SlotLookup::None)
     );
-    assert_eq!((find(client, by_id).await, find(client, SlotSelector::At(start)).await), (Found::Taken, Found::Taken));
+    assert_eq!(
+        (find(client, by_id).await, find(client, SlotSelector::At(start)).await),
+        (SlotLookup::Taken, SlotLookup::Taken)
+    );
 
     // Same date, other time: the result doesn't depend on sessions that the stranger can't see.
     let offered = world.add(permit, crate::slot::Slot::new(later).unwrap(), None).await.unwrap();
-    let available = Found::Available(offered.session.id, offered.session.slot.start());
+    let available = SlotLookup::Available(offered.session.id, offered.session.slot.start());
     assert_eq!(find(stranger, SlotSelector::At(start)).await, available);
     world.set(permit, offered.session.id, Status::Cancelled).await.unwrap();
 
     world.clock.advance(std::time::Duration::from_secs(1440 * 60));
     for selector in [by_id, SlotSelector::Session(id, None), SlotSelector::At(start)] {
-        assert_eq!(find(stranger, selector).await, Found::None, "{selector:?}");
-        assert_eq!(find(client, selector).await, Found::Past, "{selector:?}");
+        assert_eq!(find(stranger, selector).await, SlotLookup::None, "{selector:?}");
+        assert_eq!(find(client, selector).await, SlotLookup::Past, "{selector:?}");
     }
 }

@@ -73,7 +73,7 @@ struct World {
     deliveries: Deliveries,
     down: Arc<AtomicBool>,
     disk: Arc<Disk>,
-    endings: AccountDeletions,
+    deletions: AccountDeletions,
     _subscribers: Vec<Subscriber>,
 }
 
@@ -101,8 +101,8 @@ impl World {
         }
         let platform = Platform { clock, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let table = client.table(&PEOPLE);
-        let endings = AccountDeletions::new(table.clone(), subscribers, role, platform, key);
-        Self { table, deliveries, down, disk, endings, _subscribers: listening }
+        let deletions = AccountDeletions::new(table.clone(), subscribers, role, platform, key);
+        Self { table, deliveries, down, disk, deletions, _subscribers: listening }
     }
 
     async fn profile(&self) {
@@ -116,7 +116,7 @@ impl World {
 
     async fn end_if(&self, may: impl Future<Output = Result<()>>) -> Result<()> {
         let context = Context::background(Duration::from_secs(20));
-        self.endings.end(&context, USER, may, |profile: Profile| (profile.version, None)).await
+        self.deletions.end(&context, USER, may, |profile: Profile| (profile.version, None)).await
     }
 
     async fn there(&self) -> Item {
@@ -193,7 +193,7 @@ async fn failed_deletion_is_finished_by_recovery(engine: Engine) {
     world.down.store(true, Ordering::Relaxed);
     world.end().await.unwrap_err();
     world.down.store(false, Ordering::Relaxed);
-    let recovery = tokio::spawn(world.endings.clone().recover(Duration::from_millis(20)));
+    let recovery = tokio::spawn(world.deletions.clone().recover(Duration::from_millis(20)));
     until("the ending is over", async || world.there().await.text("pending").is_none()).await;
     recovery.abort();
     assert_eq!(world.deliveries.taken_by("vault").len(), 1);
@@ -221,7 +221,7 @@ async fn deletion_requires_current_profile_version(engine: Engine) {
         (seen, Some(table.check(&Key::new("NOBODY", "NOTHING"), Condition::absent())))
     };
     let context = Context::background(Duration::from_secs(20));
-    world.endings.end(&context, USER, std::future::ready(Ok(())), stale).await.unwrap();
+    world.deletions.end(&context, USER, std::future::ready(Ok(())), stale).await.unwrap();
     assert!(changes.load(Ordering::Relaxed));
     assert_eq!(world.deliveries.all().len(), NAMES.len());
 }

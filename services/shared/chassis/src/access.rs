@@ -1,6 +1,7 @@
-use kernel::{Caller, Error, Kind, Role};
+use kernel::{Error, Kind, Role};
 use proto::Rpc;
 
+use crate::caller::Caller;
 use crate::stage::{Inner, Request, Response, Stage, forward};
 use crate::status::to_status;
 

@@ -1,10 +1,12 @@
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::HeaderValue;
 use kernel::{Error, Kind};
 use proto::Rpc;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 use transport::too_large;
 
 use crate::access::{is_infrastructure, unknown_method};
@@ -17,6 +19,10 @@ pub const HTTP_CODE: &str = "x-http-code";
 pub const HTTP_BODY_FIELD: &str = "x-http-body-field";
 
 const DETAILS: &str = "grpc-status-details-bin";
+
+/// Time after which another service may retry a call that was UNAVAILABLE. People are told a longer one: behind such a call
+/// somebody waits, and its retries have a budget.
+const PEER_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// Puts every answer of our RPCs in the form of the contract: errors with their details, also those that the framework
 /// makes by itself and those of a panic; successes with the metadata that a REST front needs.
@@ -38,11 +44,12 @@ impl Stage for AnswerStage {
         };
         match Status::from_header_map(response.headers()) {
             Some(failed) if failed.code() != Code::Ok => {
-                if response.headers().contains_key(DETAILS) {
-                    response
+                let failed = if response.headers().contains_key(DETAILS) {
+                    failed
                 } else {
-                    to_status(framework_error(rpc, &failed)).into_http()
-                }
+                    to_status(framework_error(rpc, &failed))
+                };
+                if rpc.is_some_and(Rpc::is_internal) { for_peer(failed) } else { failed }.into_http()
             }
             _ => {
                 if let Some(rpc) = rpc {
@@ -52,6 +59,16 @@ impl Stage for AnswerStage {
             }
         }
     }
+}
+
+/// Returns the status of an internal RPC as another service gets it.
+fn for_peer(status: Status) -> Status {
+    if status.code() != Code::Unavailable {
+        return status;
+    }
+    let mut details = status.get_error_details();
+    details.set_retry_info(Some(PEER_RETRY_DELAY));
+    Status::with_error_details(status.code(), status.message(), details)
 }
 
 fn describe(rpc: &Rpc, response: &mut Response) {
@@ -87,5 +104,44 @@ fn framework_error(rpc: Option<&Rpc>, status: &Status) -> Error {
         | Code::FailedPrecondition
         | Code::Aborted
         | Code::Unauthenticated => Error::internal(format!("an answer without details: {status:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use tonic::body::Body;
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+    use crate::limit::overloaded;
+
+    const INTERNAL: &str = "/therapy.vault.v1.VaultService/GetDataKey";
+    const ROUTABLE: &str = "/therapy.auth.v1.AuthService/Login";
+
+    async fn answered(path: &str, error: fn() -> Error) -> Status {
+        let inner =
+            tower::service_fn(move |_: Request| async move { Ok::<_, Infallible>(to_status(error()).into_http()) });
+        let request = http::Request::builder().uri(path).body(Body::empty()).unwrap();
+        Status::from_header_map(AnswerStage.handle(request, inner).await.headers()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn services_may_retry_unavailable_sooner_than_people() {
+        let unavailable: fn() -> Error = || Error::unavailable("the store is down");
+        for (path, error, delay) in [
+            (INTERNAL, unavailable, PEER_RETRY_DELAY),
+            (ROUTABLE, unavailable, Duration::from_secs(1)),
+            // Load that is shed needs its time, whoever made it.
+            (INTERNAL, overloaded, Duration::from_secs(1)),
+        ] {
+            let (status, made) = (answered(path, error).await, to_status(error()));
+            assert_eq!((status.code(), status.message()), (made.code(), made.message()));
+            let (details, made) = (status.get_error_details(), made.get_error_details());
+            let reason = |details: &ErrorDetails| details.error_info().unwrap().reason.clone();
+            assert_eq!(reason(&details), reason(&made));
+            assert_eq!(details.retry_info().unwrap().retry_delay, Some(delay), "{path}: {status:?}");
+        }
     }
 }

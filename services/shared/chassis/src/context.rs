@@ -1,9 +1,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use kernel::{Caller, Error, Kind, Person, Timestamp};
+use kernel::{Error, Kind, Person, Timestamp};
 use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
+
+use crate::caller::Caller;
 
 /// The header in which a person's access token comes (RFC 6750).
 pub const AUTHORIZATION: &str = "authorization";

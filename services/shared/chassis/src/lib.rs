@@ -6,6 +6,7 @@
 
 mod access;
 mod answer;
+mod caller;
 pub mod client;
 pub mod config;
 mod context;
@@ -25,9 +26,10 @@ mod status;
 mod tasks;
 
 pub use answer::{HTTP_BODY_FIELD, HTTP_CODE};
+pub use caller::Caller;
 pub use context::{AUTHORIZATION, Context, IDEMPOTENCY_KEY, WORKLOAD_TOKEN};
 pub use health::Probe;
-pub use keyed_mutex::KeyedMutex;
+pub use keyed_mutex::{KeyedMutex, KeyedMutexGuard};
 pub use limit::{MAX_RECEIVE, MAX_SEND};
 pub use paged::{NEXT_PAGE_TOKEN, paged};
 pub use platform::{Platform, SystemEntropy};

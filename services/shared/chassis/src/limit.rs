@@ -10,13 +10,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, Full};
-use kernel::{Caller, Error, Kind, setting};
+use kernel::{Error, Kind, setting};
 use proto::Rpc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
 use transport::{Budget, Held, Holders, RETRY_DELAY, Reader, Unread, too_many};
 
 use crate::access::is_infrastructure;
+use crate::caller::Caller;
 use crate::context::ClientAddress;
 use crate::identity::FRONT;
 use crate::stage::{Inner, Request, Response, Stage, forward};

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Clock, Entropy};
+use crate::{Clock, Entropy, TextError};
 
 /// Error of a text that is not an id of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,11 +12,17 @@ pub struct ParseIdError;
 
 impl fmt::Display for ParseIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("is not an id")
+        TextError::from(*self).fmt(f)
     }
 }
 
 impl std::error::Error for ParseIdError {}
+
+impl From<ParseIdError> for TextError {
+    fn from(_: ParseIdError) -> Self {
+        Self("is not an id")
+    }
+}
 
 fn uuid_v7(clock: &dyn Clock, entropy: &dyn Entropy) -> Uuid {
     let millis = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();

@@ -9,13 +9,10 @@ mod error;
 mod free_text;
 #[cfg(test)]
 mod fuzz;
-mod host;
 mod id;
-mod origin;
 mod page;
 mod principal;
 pub mod setting;
-mod source;
 mod text;
 mod version;
 
@@ -24,12 +21,9 @@ pub use date_time::OffsetDateTime;
 pub use entropy::Entropy;
 pub use error::{BoxError, Error, Kind, Result, Violation, Violations, zip_violations};
 pub use free_text::FreeText;
-pub use host::{HostPattern, Hosts, NoHosts};
 pub use id::{AppointmentId, ClientId, EventId, LoginId, ParseIdError, SessionId, TherapistId, UserId};
 pub use jiff::Timestamp;
-pub use origin::Origin;
 pub use page::{Page, PageSize};
-pub use principal::{Caller, Person, Role};
-pub use source::SourceNetwork;
-pub use text::{Email, PersonName, Pincode, Specialty, TextError, fold, fold_prefix};
+pub use principal::{Party, Person, Role};
+pub use text::{Email, PersonName, Pincode, TextError, clean_text, fold};
 pub use version::Version;

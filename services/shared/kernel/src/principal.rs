@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{LoginId, UserId};
+use crate::{ClientId, LoginId, TherapistId, UserId};
 
 /// The two kinds of people who have accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +41,35 @@ impl FromStr for Role {
     }
 }
 
+/// A person with the role in the type of the id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Party {
+    /// A person in therapy.
+    Client(ClientId),
+    /// A therapist.
+    Therapist(TherapistId),
+}
+
+impl Party {
+    /// The party of an account in its role.
+    #[must_use]
+    pub fn of(role: Role, id: UserId) -> Self {
+        match role {
+            Role::Client => Self::Client(id.into()),
+            Role::Therapist => Self::Therapist(id.into()),
+        }
+    }
+
+    /// Returns the id of the account.
+    #[must_use]
+    pub fn id(self) -> UserId {
+        match self {
+            Self::Client(id) => id.into(),
+            Self::Therapist(id) => id.into(),
+        }
+    }
+}
+
 /// A person, as a verified access token names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Person {
@@ -50,13 +79,4 @@ pub struct Person {
     pub role: Role,
     /// The login that the token belongs to.
     pub login_id: LoginId,
-}
-
-/// Caller of a request, by verified tokens and by nothing else. Both may be there: a service on behalf of a person.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Caller {
-    /// The person, if an access token came with the call.
-    pub person: Option<Person>,
-    /// The service that calls, if a workload token came with the call.
-    pub workload: Option<String>,
 }

@@ -27,9 +27,12 @@ const MOST_RAW: usize = 4096;
 /// characters fold to dozens.
 const MOST_FOLDED: usize = 900;
 
-/// Returns the text trimmed, in one canonical form (NFC), without control characters, and not longer than `most`
-/// characters.
-fn clean(text: &str, most: usize, required: &'static str, long: &'static str) -> Result<String, TextError> {
+/// Returns a line of text trimmed and in one canonical form (NFC): 1 to `most` characters, none of them a control
+/// character.
+///
+/// # Errors
+/// `required` for an empty text, `long` for one that is too long, or another sentence.
+pub fn clean_text(text: &str, most: usize, required: &'static str, long: &'static str) -> Result<String, TextError> {
     if text.len() > MOST_RAW {
         return Err(TextError(long));
     }
@@ -47,15 +50,6 @@ fn clean(text: &str, most: usize, required: &'static str, long: &'static str) ->
         return Err(TextError("is too long once its ligatures are spelt out: at most 900 bytes of UTF-8 (NFKC)"));
     }
     Ok(clean)
-}
-
-/// Returns the beginning of a name as it is looked up: folded; empty for any name.
-///
-/// # Errors
-/// If no name can begin so.
-pub fn fold_prefix(text: &str) -> Result<String, TextError> {
-    const INVALID: &str = "must be the beginning of a name: at most 200 characters, no control characters";
-    if text.trim().is_empty() { Ok(String::new()) } else { clean(text, 200, INVALID, INVALID).map(|text| fold(&text)) }
 }
 
 macro_rules! text {
@@ -101,11 +95,7 @@ text! {
 }
 text! {
     /// A person's name: 1 to 200 characters.
-    PersonName, parse_line, fold
-}
-text! {
-    /// Expertise of a therapist: 1 to 200 characters.
-    Specialty, parse_line, fold
+    PersonName, parse_name, fold
 }
 text! {
     /// A postal code: 3 to 10 letters, digits, spaces or hyphens, of which 3 are letters or digits. Folded, it has no
@@ -113,13 +103,13 @@ text! {
     Pincode, parse_pincode, fold_pincode
 }
 
-fn parse_line(text: &str) -> Result<String, TextError> {
-    clean(text, 200, "is required: 1 to 200 characters", "is too long: at most 200 characters")
+fn parse_name(text: &str) -> Result<String, TextError> {
+    clean_text(text, 200, "is required: 1 to 200 characters", "is too long: at most 200 characters")
 }
 
 fn parse_email(text: &str) -> Result<String, TextError> {
     const INVALID: TextError = TextError("is not an e-mail address: write it like name@example.org");
-    let text = clean(text, 254, "is required", "is too long: at most 254 characters")?;
+    let text = clean_text(text, 254, "is required", "is too long: at most 254 characters")?;
     let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
     // The form by which an account is found is an address too: some characters fold to an `@`, a space, or what no
     // domain has.
@@ -135,7 +125,7 @@ fn parse_email(text: &str) -> Result<String, TextError> {
 fn parse_pincode(text: &str) -> Result<String, TextError> {
     const INVALID: TextError =
         TextError("must be 3 to 10 letters, digits, spaces or hyphens, of which 3 are letters or digits");
-    let text = clean(text, 10, "is required: 3 to 10 letters, digits, spaces or hyphens", INVALID.0)?;
+    let text = clean_text(text, 10, "is required: 3 to 10 letters, digits, spaces or hyphens", INVALID.0)?;
     let known = text.chars().all(|c| c.is_alphanumeric() || c == ' ' || c == '-');
     if known && fold_pincode(&text).chars().count() >= 3 { Ok(text) } else { Err(INVALID) }
 }
@@ -211,8 +201,6 @@ mod tests {
         let ligatures = "\u{fdfa}".repeat(200);
         assert!(fold(&ligatures).len() > 6_000, "one character is a phrase");
         assert!(ligatures.parse::<PersonName>().is_err());
-        assert!(ligatures.parse::<Specialty>().is_err());
-        assert!(fold_prefix(&ligatures).is_err());
         assert!(format!("{}@example.org", "\u{fdfa}".repeat(64)).parse::<Email>().is_err());
         assert!(format!("a@{}.org", vec!["\u{fdfa}"; 60].join(".")).parse::<Email>().is_err());
         assert!("\u{1d400}".repeat(200).parse::<PersonName>().is_ok(), "four bytes a character are fine");
@@ -224,7 +212,6 @@ mod tests {
         fn accepted_text_fits_key(text in "\\PC{1,12}|[\u{fb50}-\u{fdff}]{1,60}|[0-9a-z\u{3164}\u{fe70} -]{3,10}") {
             let folded = [
                 text.parse::<PersonName>().map(|text| text.folded()),
-                text.parse::<Specialty>().map(|text| text.folded()),
                 text.parse::<Pincode>().map(|text| text.folded()),
                 format!("{text}@example.org").parse::<Email>().map(|text| text.folded()),
             ];

@@ -55,8 +55,7 @@ impl Mark {
     #[must_use]
     pub fn event(self, kind: Kind) -> Event {
         let Self { pending: _, event_id, event_time } = self;
-        let time = prost_types::Timestamp { seconds: event_time.as_second(), nanos: event_time.subsec_nanosecond() };
-        Event { id: event_id.to_string(), time: Some(time), kind: Some(kind) }
+        Event { id: event_id.to_string(), time: Some(convert::time::to_proto(event_time)), kind: Some(kind) }
     }
 }
 

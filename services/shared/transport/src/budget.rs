@@ -5,7 +5,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kernel::{SourceNetwork, UserId};
+use kernel::UserId;
+
+use crate::source::SourceNetwork;
 
 /// Holder of a budget: a person, or a network where nobody knows who calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -9,10 +9,12 @@ pub mod listener;
 mod proxies;
 mod reader;
 mod slots;
+mod source;
 mod status;
 
 pub use budget::{Budget, Held, Holder, Holders};
 pub use channel::{Channel, channel, channel_of_streams, is_out_of_time};
 pub use proxies::{FORWARDED_FOR, TrustedProxies};
 pub use reader::{RETRY_DELAY, Reader, Unread, too_large, too_many};
+pub use source::SourceNetwork;
 pub use status::public_status;

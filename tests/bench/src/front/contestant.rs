@@ -14,7 +14,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-use super::upstream::LIST;
+use super::upstream::LENGTH;
 use super::work::{Target, new_entry};
 use crate::Result;
 use crate::account::Account;
@@ -171,7 +171,7 @@ impl Contestant {
         let mesh = Mesh::start(binary, data.path()).await?;
         let author = Account::join(&mesh, &reqwest::Client::new(), "author", "CLIENT").await?;
         let (path, entry) = (format!("/journal/{}", author.id), serde_json::from_str(&new_entry())?);
-        for _ in 1..LIST {
+        for _ in 1..LENGTH {
             author.post(&path, &entry).await?;
         }
         let last = author.made(&path, &entry).await?;

@@ -7,7 +7,6 @@ use axum::Router;
 use axum::serve::ListenerExt as _;
 use clap::ValueEnum;
 use proto::journals::v1::journal_service_client::JournalServiceClient;
-use proto::journals::v1::journal_service_server::JournalServiceServer;
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Server};
@@ -35,10 +34,9 @@ pub(crate) async fn serve(what: Served, before: Option<SocketAddr>) -> Result<()
     match what {
         Served::Upstream => {
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-            let service = JournalServiceServer::new(Journal::new());
             // For Envoy's health checks.
             let (_, health) = tonic_health::server::health_reporter();
-            Server::builder().add_service(health).add_service(service).serve_with_incoming(incoming).await?;
+            Server::builder().add_service(health).add_service(Journal::new()).serve_with_incoming(incoming).await?;
         }
         Served::Plain => rest(listener, plain::router()).await?,
         Served::ByHand => {

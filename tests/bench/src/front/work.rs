@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::contestant::{Contestant, Protocol};
 use super::rest;
-use super::upstream::{self, CLIENT, LIST};
+use super::upstream::{self, CLIENT, LENGTH};
 use crate::Result;
 
 /// Length of real access tokens. The fixed service reads none.
@@ -75,7 +75,7 @@ impl Work {
     fn request(self, to: SocketAddr, of: &Target) -> Bytes {
         let Target { client, entry, .. } = of;
         let (target, body) = match self {
-            Self::List => (format!("GET /journal/{client}?pageSize={LIST}"), None),
+            Self::List => (format!("GET /journal/{client}?pageSize={LENGTH}"), None),
             Self::Post => (format!("POST /journal/{client}"), Some(new_entry())),
             Self::Get | Self::All => (format!("GET /journal/{client}/entries/{entry}"), None),
         };
@@ -102,19 +102,16 @@ impl Work {
         let client_id = of.client.clone();
         match self {
             Self::List => Call {
-                path: "/therapy.journals.v1.JournalService/ListEntries",
-                message: framed(&ListEntriesRequest { client_id, page_size: LIST, ..ListEntriesRequest::default() }),
+                path: upstream::LIST,
+                message: framed(&ListEntriesRequest { client_id, page_size: LENGTH, ..ListEntriesRequest::default() }),
             },
             Self::Post => {
                 let JournalEntry { emotion, intensity, timestamp, note, .. } = upstream::entry(0);
                 let entry = JournalEntry { emotion, intensity, timestamp, note, ..JournalEntry::default() };
-                Call {
-                    path: "/therapy.journals.v1.JournalService/CreateEntry",
-                    message: framed(&CreateEntryRequest { client_id, entry: Some(entry) }),
-                }
+                Call { path: upstream::CREATE, message: framed(&CreateEntryRequest { client_id, entry: Some(entry) }) }
             }
             Self::Get | Self::All => Call {
-                path: "/therapy.journals.v1.JournalService/GetEntry",
+                path: upstream::GET,
                 message: framed(&GetEntryRequest { client_id, entry_id: of.entry.clone() }),
             },
         }

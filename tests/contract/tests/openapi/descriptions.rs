@@ -1,9 +1,7 @@
 //! Checks that everything has a description, written for readers who don't know gRPC.
 
+use contract::{document, methods, pool};
 use serde_json::Value;
-
-use crate::descriptors::pool;
-use crate::document;
 
 /// Collects the texts under a keyword in a value, with their paths.
 fn texts(value: &Value, keyword: &str, path: &str, found: &mut Vec<(String, String)>) {
@@ -91,7 +89,7 @@ fn descriptions_use_rest_terms() {
     texts(&document, "description", "", &mut found);
     texts(&document, "summary", "", &mut found);
     assert!(found.len() > 400, "{}", found.len());
-    let rpcs: Vec<_> = pool().services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
+    let rpcs: Vec<_> = methods(&pool()).collect();
     for (path, text) in found {
         let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
         let of_two_words = |name: &str| name.chars().filter(char::is_ascii_uppercase).count() > 1;

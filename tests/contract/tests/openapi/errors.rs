@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use contract::document::{self, NO_RPCS};
+use contract::pool;
+use contract::rest::{Route, routes};
 use serde_json::Value;
-
-use crate::NO_RPCS;
-use crate::descriptors::{Route, routes};
-use crate::document;
 
 /// Codes of google.rpc.Code and their HTTP statuses, as google/rpc/code.proto maps them.
 pub(crate) const CODES: [(&str, i64, u16); 11] = [
@@ -64,16 +63,16 @@ fn error_examples_match_their_status() {
 fn operations_document_failures_of_their_kind() {
     let document = document::load();
     let operations = document::operations(&document);
-    for route in routes() {
+    for route in routes(&pool()) {
         let row = &route.row;
         let statuses: BTreeSet<_> = failures(&document, operations[row]).into_keys().collect();
         let all = [400, 401, 408, 429, 431, 500, 503, 504];
         assert!(all.iter().all(|status| statuses.contains(status)), "{row}: {statuses:?}");
         assert_eq!(statuses.contains(&413), !route.body.is_empty(), "{row}: only what has a body has a large one");
-        let is_change = !row.starts_with("GET ") && !route.rpc().allows_anonymous();
+        let is_change = !row.starts_with("GET ") && !route.rpc.access.allows_anonymous();
         assert!(!is_change || statuses.contains(&409), "{row}: changes can collide");
         assert!(!row.starts_with("GET ") || !statuses.contains(&409), "{row}: reading changes nothing");
-        let one_role = route.rpc().callers.len() == 1 && !route.rpc().allows_anonymous();
+        let one_role = route.rpc.access.callers.len() == 1 && !route.rpc.access.allows_anonymous();
         assert!(!one_role || statuses.contains(&403), "{row}: not everybody may do this");
     }
     for row in NO_RPCS {
@@ -86,7 +85,7 @@ fn failures_named_in_protos_are_documented() {
     let document = document::load();
     let operations = document::operations(&document);
     let known: BTreeSet<_> = document["components"]["examples"].as_object().unwrap().keys().cloned().collect();
-    for route in routes() {
+    for route in routes(&pool()) {
         let failures = failures(&document, operations[&route.row]);
         let reasons: BTreeSet<_> = failures.values().flatten().cloned().collect();
         for word in errors_in_comment(&route) {
@@ -101,9 +100,10 @@ fn failures_named_in_protos_are_documented() {
 
 /// Returns the names in capitals in the paragraph `Errors: …`.
 fn errors_in_comment(route: &Route) -> BTreeSet<String> {
-    let file = route.method.parent_file().file_descriptor_proto().clone();
+    let file = route.rpc.method.parent_file().file_descriptor_proto().clone();
     let locations = file.source_code_info.unwrap().location;
-    let comment = locations.into_iter().find(|location| location.path == route.method.path()).unwrap().leading_comments;
+    let comment =
+        locations.into_iter().find(|location| location.path == route.rpc.method.path()).unwrap().leading_comments;
     let errors = comment.unwrap().split_once(" Errors: ").map(|(_, errors)| errors.to_owned()).unwrap_or_default();
     let words = errors.split(|c: char| !c.is_ascii_uppercase() && c != '_').filter(|word| word.len() > 3);
     words.map(str::to_owned).collect()
@@ -111,7 +111,8 @@ fn errors_in_comment(route: &Route) -> BTreeSet<String> {
 
 /// Returns true if a word is an enum value of the RPC's package: comments may name those too.
 fn is_state(route: &Route, word: &str) -> bool {
-    let pool = route.method.parent_pool();
-    let mut kinds = pool.all_enums().filter(|kind| kind.package_name() == route.method.parent_service().package_name());
+    let pool = route.rpc.method.parent_pool();
+    let mut kinds =
+        pool.all_enums().filter(|kind| kind.package_name() == route.rpc.method.parent_service().package_name());
     kinds.any(|kind| kind.get_value_by_name(word).is_some())
 }

@@ -1,26 +1,24 @@
 //! Sends the documented examples through the front: the service receives every field as written, and the front turns
 //! the service's answer into the documented one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use clap::Parser as _;
+use contract::rest::{Route, routes};
+use contract::{document, pool};
 use gateway::{Admission, Front, Setup, Upstream};
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
-use proto::Rpc;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::ServiceExt as _;
-
-use crate::descriptors::{Route, pool, routes};
-use crate::document;
 
 /// Length of the prefix of a gRPC message: a flag and the message length.
 const PREFIX: usize = 5;
@@ -40,7 +38,7 @@ struct TestEnv {
 impl TestEnv {
     fn new(route: &Route, answer: &[u8]) -> Self {
         let asked = Arc::new(Mutex::new(None));
-        let status = route.rpc().http_status;
+        let status = route.rpc.access.http_status;
         let frame = Bytes::from([&[0], &u32::try_from(answer.len()).unwrap().to_be_bytes()[..], answer].concat());
         let note = Arc::clone(&asked);
         let service = tower::service_fn(move |request: Request<Body>| {
@@ -114,11 +112,11 @@ fn target(document: &Value, row: &str, operation: &Value) -> (String, Map<String
 
 /// Encodes the message of an answer as the service does.
 fn encoded(route: &Route, example: &Value) -> Vec<u8> {
-    let json = match route.rpc().response_body {
-        "" => example.clone(),
-        field => Value::Object(Map::from_iter([(field.to_owned(), example.clone())])),
+    let json = match &route.response_body {
+        None => example.clone(),
+        Some(field) => Value::Object(Map::from_iter([(field.json_name().to_owned(), example.clone())])),
     };
-    DynamicMessage::deserialize(route.method.output(), json).unwrap().encode_to_vec()
+    DynamicMessage::deserialize(route.rpc.method.output(), json).unwrap().encode_to_vec()
 }
 
 /// Returns the example of the answer: for a stream, the data of its only event.
@@ -136,7 +134,7 @@ fn answer(document: &Value, operation: &Value) -> Option<Value> {
 async fn examples_reach_service_whole_and_answers_match() {
     let document = document::load();
     let operations = document::operations(&document);
-    for route in routes() {
+    for route in routes(&pool()) {
         let (row, operation) = (&route.row, operations[&route.row]);
         let (status, success) = document::success(&document, operation);
         let shown = answer(&document, operation);
@@ -152,17 +150,17 @@ async fn examples_reach_service_whole_and_answers_match() {
             ("", _) => {}
             ("*", body) => sent.extend(body.unwrap().as_object().unwrap().clone()),
             (field, body) => {
-                let field = route.method.input().get_field_by_name(field).unwrap();
+                let field = route.rpc.method.input().get_field_by_name(field).unwrap();
                 sent.insert(field.json_name().to_owned(), body.unwrap().clone());
             }
         }
         let asked = env.asked.lock().unwrap().take().unwrap();
-        let asked = DynamicMessage::decode(route.method.input(), asked.as_slice()).unwrap();
+        let asked = DynamicMessage::decode(route.rpc.method.input(), asked.as_slice()).unwrap();
         assert_eq!(serde_json::to_value(&asked).unwrap(), Value::Object(sent), "{row}: what the service got");
 
         match shown {
             None => assert!(text.is_empty() && success.get("content").is_none(), "{row}"),
-            Some(_) if route.rpc().streams => {
+            Some(_) if route.rpc.method.is_server_streaming() => {
                 assert_eq!(text, success["content"]["text/event-stream"]["example"].as_str().unwrap(), "{row}");
             }
             Some(shown) => assert_eq!(serde_json::from_str::<Value>(text).unwrap(), shown, "{row}: the answer"),
@@ -175,7 +173,8 @@ async fn examples_reach_service_whole_and_answers_match() {
 async fn required_fields_are_printed_when_empty() {
     let document = document::load();
     let operations = document::operations(&document);
-    for route in routes().into_iter().filter(|route| route.rpc().response_body.is_empty() && !route.rpc().streams) {
+    let is_whole = |route: &Route| route.response_body.is_none() && !route.rpc.method.is_server_streaming();
+    for route in routes(&pool()).into_iter().filter(is_whole) {
         let operation = operations[&route.row];
         let Some(content) = document::success(&document, operation).1.get("content") else { continue };
         let schema = document::resolve(&document, &content["application/json"]["schema"]);
@@ -184,7 +183,7 @@ async fn required_fields_are_printed_when_empty() {
         let (_, text) = TestEnv::new(&route, &[]).send(&route.row, &target, body).await;
         let printed: Map<String, Value> = serde_json::from_slice(&text).unwrap();
         for name in schema["required"].as_array().into_iter().flatten() {
-            let field = route.method.output().get_field_by_json_name(name.as_str().unwrap()).unwrap();
+            let field = route.rpc.method.output().get_field_by_json_name(name.as_str().unwrap()).unwrap();
             // Fields with presence are printed when set, and services always set them.
             assert!(field.supports_presence() || printed.contains_key(field.json_name()), "{}: {name}", route.row);
         }
@@ -194,11 +193,9 @@ async fn required_fields_are_printed_when_empty() {
 /// The document has an operation for every RPC that users may call, and for no other.
 #[test]
 fn only_public_rpcs_have_routes() {
-    let mut routed: Vec<_> = routes().iter().map(Route::path).collect();
-    routed.sort();
-    routed.dedup();
-    let mut of_people: Vec<_> = proto::RPCS.iter().filter(|rpc| !Rpc::is_internal(rpc)).map(|rpc| rpc.path).collect();
-    of_people.sort_unstable();
+    let routed: BTreeSet<_> = routes(&pool()).iter().map(|route| route.rpc.path()).collect();
+    let of_people: BTreeSet<_> =
+        proto::RPCS.iter().filter(|rpc| !rpc.is_internal()).map(|rpc| rpc.path.to_owned()).collect();
     assert_eq!(routed, of_people);
 }
 

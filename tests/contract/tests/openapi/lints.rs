@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use contract::ROOT;
 use serde_json::Value;
-
-use crate::ROOT;
 
 /// Builds a command for a program of tests/tools/package.json, run in the directory of the document.
 fn tool(name: &str) -> Command {

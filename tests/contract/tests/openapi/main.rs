@@ -9,8 +9,6 @@
 )]
 
 mod descriptions;
-mod descriptors;
-mod document;
 mod errors;
 mod examples;
 mod lints;
@@ -18,15 +16,11 @@ mod reasons;
 
 use std::collections::BTreeSet;
 
-/// Root of the repository.
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-
-/// Routes that are not RPCs.
-const NO_RPCS: [&str; 3] = ["GET /docs", "GET /healthz", "GET /openapi.yaml"];
+use contract::{document, pool, rest};
 
 #[test]
 fn committed_document_matches_emitter() {
-    let written = openapi::document().unwrap();
+    let written = openapi::document(proto::DESCRIPTOR_SET).unwrap();
     let line = written.lines().zip(document::TEXT.lines()).position(|(new, old)| new != old);
     assert!(
         written == document::TEXT,
@@ -37,17 +31,7 @@ fn committed_document_matches_emitter() {
 
 #[test]
 fn documented_operations_match_descriptors() {
-    let document = document::load();
-    let mut documented = document::operations(&document);
-    for row in NO_RPCS {
-        assert!(documented.remove(row).is_some(), "{row} is not documented");
-    }
-    let described = descriptors::operations();
-    assert_eq!(documented.keys().collect::<BTreeSet<_>>(), described.keys().collect::<BTreeSet<_>>());
-    for (row, operation) in described {
-        let documented = document::read(&document, documented[&row]);
-        assert_eq!(documented, operation, "{row}: documented, and as the descriptors say");
-    }
+    assert_eq!(document::differences(&document::load(), &pool()), Vec::<String>::new());
 }
 
 #[test]
@@ -58,7 +42,7 @@ fn operation_ids_are_rpc_names_and_unique() {
     assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
     let called: BTreeSet<_> = names.iter().map(|name| name.trim_end_matches("Alias").to_owned()).collect();
     let mut rpcs: BTreeSet<_> =
-        descriptors::routes().into_iter().map(|route| lower_camel(route.method.name())).collect();
+        rest::routes(&pool()).into_iter().map(|route| lower_camel(route.rpc.method.name())).collect();
     rpcs.extend(["getDocs", "getDocument", "getHealth"].map(str::to_owned));
     assert_eq!(called, rpcs);
 }

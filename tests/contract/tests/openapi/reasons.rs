@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use contract::ROOT;
+use contract::document::{self, NO_RPCS};
+
 use crate::errors::{CODES, failures};
-use crate::{NO_RPCS, ROOT, document};
 
 /// Reasons that users of the REST API never see: those of calls between services and over gRPC, the front's own for a
 /// service that gives no reason, and that of a path that isn't in the document.

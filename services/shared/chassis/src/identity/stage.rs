@@ -1,13 +1,14 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::HeaderMap;
-use kernel::{Caller, Error, Kind, Person, Role};
+use kernel::{Error, Kind, Person, Role};
 use proto::Rpc;
 use telemetry::layer::CallerSlot;
 use transport::TrustedProxies;
 
 use super::{AccessTokens, Verified, WorkloadVerifier};
 use crate::access::is_infrastructure;
+use crate::caller::Caller;
 use crate::context::{AUTHORIZATION, ClientAddress, TokenTimes, WORKLOAD_TOKEN};
 use crate::stage::{Inner, Request, Response, Stage, forward};
 use crate::status::to_status;

@@ -81,7 +81,7 @@ impl Call {
             return;
         }
         let elapsed = self.started.elapsed();
-        let name = semconv::code_name(code);
+        let name = proto::code::name(code);
         let failed = match self.side {
             Side::Server(_) => semconv::is_server_fault(code),
             Side::Client(_) => code != Code::Ok,

@@ -1,0 +1,32 @@
+//! Takes the files of Swagger UI that the page at `/docs` needs out of the archive of its source, so that the binary
+//! holds only these, each as the gzip file that browsers take.
+#![allow(clippy::disallowed_methods, reason = "cargo configures build scripts by variables")]
+
+use std::env;
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, Cursor};
+use std::path::PathBuf;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
+use zip::ZipArchive;
+
+/// Folder of the files in the archive, by the version that is in it.
+const FOLDER: &str = "swagger-ui-5.32.6/dist";
+
+const FILES: [&str; 2] = ["swagger-ui-bundle.js", "swagger-ui.css"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=build.rs");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
+    for name in FILES {
+        let mut file = archive.by_name(&format!("{FOLDER}/{name}"))?;
+        let mut gzip = GzEncoder::new(File::create(out.join(format!("{name}.gz")))?, Compression::best());
+        io::copy(&mut file, &mut gzip)?;
+        gzip.finish()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! Ids.
+
+use std::str::FromStr;
+
+use kernel::{ParseIdError, TextError};
+
+use crate::REQUIRED;
+
+/// Converts an id that must be there.
+///
+/// # Errors
+/// If it is missing or invalid.
+pub fn from_proto<T: FromStr<Err = ParseIdError>>(text: &str) -> Result<T, TextError> {
+    optional_from_proto(text)?.ok_or(REQUIRED)
+}
+
+/// Converts an id that may be left out.
+///
+/// # Errors
+/// If it is invalid.
+pub fn optional_from_proto<T: FromStr<Err = ParseIdError>>(text: &str) -> Result<Option<T>, TextError> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(TextError::from) }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::UserId;
+
+    use super::*;
+
+    #[test]
+    fn missing_and_invalid_id_are_told_apart() {
+        let id = UserId::from_bytes([1; 16]);
+        assert_eq!(from_proto(&id.to_string()), Ok(id));
+        assert_eq!(from_proto::<UserId>(""), Err(REQUIRED));
+        assert_eq!(from_proto::<UserId>("x"), Err(TextError("is not an id")));
+        assert_eq!(optional_from_proto(&id.to_string()), Ok(Some(id)));
+        assert_eq!(optional_from_proto::<UserId>(""), Ok(None));
+        assert_eq!(optional_from_proto::<UserId>("x"), Err(TextError("is not an id")));
+    }
+}

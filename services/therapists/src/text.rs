@@ -1,0 +1,62 @@
+//! Texts by which the directory finds therapists.
+
+use std::fmt;
+use std::str::FromStr;
+
+use kernel::{TextError, clean_text, fold};
+
+/// Expertise of a therapist: 1 to 200 characters.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Specialty(String);
+
+impl Specialty {
+    /// Returns the text, as it was written.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the text as it is compared and looked up.
+    pub(crate) fn folded(&self) -> String {
+        fold(&self.0)
+    }
+}
+
+impl FromStr for Specialty {
+    type Err = TextError;
+
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        let required = "is required: 1 to 200 characters";
+        clean_text(text, 200, required, "is too long: at most 200 characters").map(Self)
+    }
+}
+
+/// Hides the text: what people wrote stays out of logs, also by accident.
+impl fmt::Debug for Specialty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Specialty(…)")
+    }
+}
+
+/// Returns the beginning of a name as it is looked up: folded; empty for any name.
+///
+/// # Errors
+/// If no name can begin so.
+pub(crate) fn fold_prefix(text: &str) -> Result<String, TextError> {
+    const INVALID: &str = "must be the beginning of a name: at most 200 characters, no control characters";
+    if text.trim().is_empty() {
+        return Ok(String::new());
+    }
+    clean_text(text, 200, INVALID, INVALID).map(|text| fold(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_with_too_long_folded_form_is_refused() {
+        let ligatures = "\u{fdfa}".repeat(200);
+        assert!(ligatures.parse::<Specialty>().is_err());
+        assert!(fold_prefix(&ligatures).is_err());
+    }
+}
