@@ -1,0 +1,3 @@
+//! search: finds words again in what a person may read.
+
+pub mod index;
