@@ -96,32 +96,33 @@ async fn faults_during_relation_end_leave_consistent_booking(engine: Engine) {
     faults(engine, Command::EndRelation).await;
 }
 
-/// The modes run in parallel, each on its own tables, since most of the time is waiting.
 async fn faults(engine: Engine, command: Command) {
-    join_all(MODES.map(|mode| faults_of(engine, command, mode))).await;
-}
-
-async fn faults_of(engine: Engine, command: Command, mode: Mode) {
     let faulty =
         Box::pin(FaultyMesh::start(engine, command, |config| config.account_deletion.recovery_interval = SOON)).await;
     let people = People::join(&faulty.mesh).await;
+    for mode in MODES {
+        faults_of(&faulty, &people, command, mode).await;
+    }
+    faulty.mesh.stop().await;
+}
+
+async fn faults_of(faulty: &FaultyMesh, people: &People, command: Command, mode: Mode) {
     // A read never conflicts.
     faulty.only(mode == Mode::Conflict);
-    let steps = faulty.count(&people, command).await;
+    let steps = faulty.count(people, command).await;
     for step in 0..steps {
-        let fixture = Fixture::create(&faulty.mesh, &people, command).await;
+        let fixture = Fixture::create(&faulty.mesh, people, command).await;
         faulty.fail_from(step, mode.clone()).await;
         let what = format!("{command:?}, {mode:?} from call {step} of {steps} on");
-        fixture.play_and_recover(&faulty, &people, command, &what).await;
+        fixture.play_and_recover(faulty, people, command, &what).await;
     }
     // A call that fails once is retried. A throttled call had no effect, so its retry needs no test.
     for step in 0..if mode == Mode::Throttle { 0 } else { steps } {
-        let fixture = Fixture::create(&faulty.mesh, &people, command).await;
+        let fixture = Fixture::create(&faulty.mesh, people, command).await;
         faulty.fail_once(step, mode.clone());
         let what = format!("{command:?}, {mode:?} at call {step} of {steps}");
-        fixture.play_and_recover(&faulty, &people, command, &what).await;
+        fixture.play_and_recover(faulty, people, command, &what).await;
     }
-    faulty.mesh.stop().await;
 }
 
 /// From one call on, no call of the first mesh reaches the tables, as after a crash; a second mesh over the same tables
