@@ -39,6 +39,8 @@ pub enum Mode {
     Throttle,
     /// Answers that another transaction is in progress on the item.
     Conflict,
+    /// Answers a batch that nothing of it was processed.
+    LeaveUnprocessed,
 }
 
 /// A proxy in front of an engine. It stops when dropped.
@@ -250,6 +252,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
             Ok(error("TransactionCanceledException", r#","CancellationReasons":[{"Code":"TransactionConflict"}]"#))
         }
         Mode::Conflict => Ok(error("TransactionConflictException", "")),
+        Mode::LeaveUnprocessed => Ok(unprocessed(request.body())),
     }
 }
 
@@ -286,7 +289,17 @@ async fn forward(request: Request<Bytes>, shared: &Shared) -> Result<Response<Fu
 
 fn error(code: &str, more: &str) -> Response<Full<Bytes>> {
     let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"injected"{more}}}"#);
-    let response =
-        Response::builder().status(StatusCode::BAD_REQUEST).header("content-type", "application/x-amz-json-1.0");
+    answer_with(StatusCode::BAD_REQUEST, body)
+}
+
+fn unprocessed(request: &[u8]) -> Response<Full<Bytes>> {
+    let request: serde_json::Value = serde_json::from_slice(request).expect("the SDK sends JSON");
+    let items = &request["RequestItems"];
+    let body = serde_json::json!({ "Responses": {}, "UnprocessedKeys": items, "UnprocessedItems": items });
+    answer_with(StatusCode::OK, body.to_string())
+}
+
+fn answer_with(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    let response = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
     response.body(Full::new(Bytes::from(body))).expect("the response is well formed")
 }

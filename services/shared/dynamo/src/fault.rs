@@ -4,6 +4,7 @@ use std::fmt;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemError;
+use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemError;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -87,7 +88,7 @@ macro_rules! unconditional {
         }
     )*};
 }
-unconditional!(BatchGetItemError, GetItemError, QueryError, ScanError);
+unconditional!(BatchGetItemError, BatchWriteItemError, GetItemError, QueryError, ScanError);
 
 /// Maps a failed call to its rejection: transient failures are UNAVAILABLE, the others INTERNAL.
 pub(crate) fn rejection<E: Modelled>(

@@ -73,6 +73,7 @@ mod token;
 mod transact;
 mod write;
 
+pub use batch::BatchWrite;
 pub use condition::Condition;
 pub use config::{AccessKey, Client, Config};
 pub use def::{IndexDef, KeyDef, Projection, TableDef};

@@ -21,7 +21,7 @@ impl Policy {
     /// Calls of another service that was busy or not reachable.
     pub const CALL: Self = Self::new(3, Duration::from_millis(100), Duration::from_secs(1));
 
-    /// Calls of DynamoDB that the SDK doesn't retry: conflicts with transactions, and keys that a batch left unprocessed.
+    /// Calls of DynamoDB that the SDK doesn't retry: conflicts with transactions, and what a batch left unprocessed.
     pub const DYNAMODB: Self = Self::new(5, Duration::from_millis(15), Duration::from_millis(200));
 
     /// Read-modify-write loops on an item that others change too: a conditional write that failed is made again from a new read.

@@ -1,0 +1,96 @@
+//! DynamoDB calls of writes and searches.
+
+use std::collections::BTreeMap;
+
+use kit::engine::Engine;
+
+use super::support::{World, document, everywhere, scope, terms, texts};
+use crate::index::find::Search;
+use crate::index::scope::Scope;
+
+kit::on_each_engine![
+    write_is_one_read_and_a_transaction_of_100,
+    rare_and_common_word_are_three_calls_at_any_size,
+    two_common_words_are_two_queries_at_any_size,
+    many_scopes_are_one_query_each,
+];
+
+fn counted(world: &World) -> Vec<(String, usize)> {
+    let mut counts = BTreeMap::new();
+    for call in world.proxy.take_calls() {
+        *counts.entry(call).or_default() += 1;
+    }
+    counts.into_iter().collect()
+}
+
+fn calls(expected: &[(&str, usize)]) -> Vec<(String, usize)> {
+    expected.iter().map(|(operation, count)| ((*operation).to_owned(), *count)).collect()
+}
+
+async fn write_is_one_read_and_a_transaction_of_100(engine: Engine) {
+    let (world, scope, all) = (World::new(engine).await, scope(1), terms(400));
+    let put = async |version, range: std::ops::Range<usize>| {
+        world.proxied.put(&scope, document(1), version, texts(&all[range])).await.unwrap();
+        counted(&world)
+    };
+    assert_eq!(put(1, 0..400).await, calls(&[("GetItem", 1), ("TransactWriteItems", 5)]));
+    assert_eq!(put(1, 0..400).await, calls(&[("GetItem", 1)]), "a repetition");
+    assert_eq!(put(2, 2..400).await, calls(&[("GetItem", 1), ("TransactWriteItems", 1)]), "a small change");
+    assert_eq!(put(3, 2..400).await, calls(&[("GetItem", 1), ("PutItem", 1)]), "a change of nothing but the version");
+    world.proxied.remove(&scope, document(1).id(), 4).await.unwrap();
+    assert_eq!(counted(&world), calls(&[("GetItem", 1), ("TransactWriteItems", 5)]));
+}
+
+/// Documents of a common word, of which every so many-th also has a rare one, and all another common one.
+async fn fill(world: &World, scope: &Scope, count: u32, rare: u32) {
+    let postings = (0..count).flat_map(|number| {
+        let rare = number.is_multiple_of(count / rare).then_some(("wrare", document(number)));
+        [("wcommon", document(number)), ("wother", document(number))].into_iter().chain(rare)
+    });
+    world.fill(scope, postings.collect::<Vec<_>>()).await;
+}
+
+async fn find(world: &World, scope: &Scope, terms: &[&str], limit: u16) -> (usize, Vec<(String, usize)>) {
+    let scopes = [everywhere(scope)];
+    let found = world.proxied.find(&Search { scopes: &scopes, terms, at: None, limit }).await.unwrap();
+    (found.hits.len(), counted(world))
+}
+
+async fn rare_and_common_word_are_three_calls_at_any_size(engine: Engine) {
+    let world = World::new(engine).await;
+    for (byte, count) in [(1, 1_000), (2, 8_000)] {
+        let scope = scope(byte);
+        fill(&world, &scope, count, 20).await;
+        let found = find(&world, &scope, &["wrare", "wcommon"], 20).await;
+        assert_eq!(found, (20, calls(&[("BatchGetItem", 1), ("Query", 2)])), "{count}");
+        let found = find(&world, &scope, &["wrare", "wcommon", "wother"], 20).await;
+        assert_eq!(found, (20, calls(&[("BatchGetItem", 1), ("Query", 3)])), "{count}");
+        let found = find(&world, &scope, &["wnever", "wcommon"], 20).await;
+        assert_eq!(found, (0, calls(&[("Query", 2)])), "{count}");
+    }
+}
+
+async fn two_common_words_are_two_queries_at_any_size(engine: Engine) {
+    let world = World::new(engine).await;
+    for (byte, count) in [(1, 1_000), (2, 8_000)] {
+        let scope = scope(byte);
+        fill(&world, &scope, count, 20).await;
+        let found = find(&world, &scope, &["wcommon", "wother"], 50).await;
+        assert_eq!(found, (50, calls(&[("Query", 2)])), "{count}");
+    }
+}
+
+async fn many_scopes_are_one_query_each(engine: Engine) {
+    let world = World::new(engine).await;
+    let scopes: Vec<_> = (0..30).map(scope).collect();
+    for scope in &scopes {
+        fill(&world, scope, 60, 3).await;
+    }
+    let searched: Vec<_> = scopes.iter().map(everywhere).collect();
+    // All words in four scopes, the rarest in the others, and one look-up.
+    for terms in [&["wrare", "wcommon"][..], &["wcommon", "wother"]] {
+        let found = world.proxied.find(&Search { scopes: &searched, terms, at: None, limit: 20 }).await.unwrap();
+        assert_eq!(found.hits.len(), 20);
+        assert_eq!(counted(&world), calls(&[("BatchGetItem", 1), ("Query", 34)]), "{terms:?}");
+    }
+}

@@ -1,0 +1,197 @@
+use std::collections::BTreeSet;
+
+use kit::engine::Engine;
+use serde::Deserialize;
+use serde_bytes::ByteBuf;
+
+use super::support::{NOW, World, all_hits, document, everywhere, key, scope, terms, texts};
+use crate::index::document::Document;
+use crate::index::scope::{Scope, ScopeId};
+use crate::index::write::Write;
+use kernel::{ClientId, TherapistId};
+
+kit::on_each_engine![
+    write_leaves_exactly_the_postings_of_the_newest_version,
+    moved_document_is_posted_at_its_new_time,
+    removal_outlasts_late_writes_of_its_version,
+    removal_expires_after_a_day,
+    removal_before_the_first_write_keeps_it_out,
+    purge_deletes_one_scope_and_can_be_repeated,
+    list_pages_hold_each_document_once,
+    table_holds_no_readable_term,
+    scopes_with_equal_terms_share_no_key,
+];
+
+/// The postings that documents of these numbers and terms have.
+fn postings<'a>(
+    scope: &Scope,
+    of: impl IntoIterator<Item = (Document, &'a [String])>,
+) -> BTreeSet<(crate::index::scope::Tag, Document)> {
+    of.into_iter().flat_map(|(document, terms)| texts(terms).map(move |term| (scope.tag(term), document))).collect()
+}
+
+async fn write_leaves_exactly_the_postings_of_the_newest_version(engine: Engine) {
+    let (world, scope, all) = (World::new(engine).await, scope(1), terms(450));
+    let (a, b) = (document(1), document(2));
+    world.index.put(&scope, b, 1, texts(&all[..3])).await.unwrap();
+    // Sizes around one transaction, and several.
+    let ranges = [0..1, 0..100, 0..99, 99..198, 0..450, 200..420, 0..0, 5..6, 5..6];
+    for (version, range) in (1..).zip(ranges) {
+        let written = world.index.put(&scope, a, version, texts(&all[range.clone()])).await.unwrap();
+        assert_eq!(written, Write::Done);
+        let contents = world.contents(&scope).await;
+        assert_eq!(contents.postings, postings(&scope, [(a, &all[range.clone()]), (b, &all[..3])]), "{range:?}");
+        let forward = &contents.forwards[&a.id()];
+        assert!(forward.is_settled && forward.surplus.is_empty() && forward.target.version == version);
+        for old in [version, version - 1] {
+            assert_eq!(world.index.put(&scope, a, old, texts(&all[..7])).await.unwrap(), Write::Stale);
+        }
+        assert_eq!(world.contents(&scope).await, contents);
+    }
+}
+
+async fn moved_document_is_posted_at_its_new_time(engine: Engine) {
+    let (world, scope, all) = (World::new(engine).await, scope(1), terms(150));
+    let at = |millisecond| Document::new(millisecond, [7; 16]);
+    for (version, document) in [(1, at(NOW)), (2, at(NOW + 1)), (3, at(-5)), (4, at(NOW))] {
+        world.index.put(&scope, document, version, texts(&all)).await.unwrap();
+        let contents = world.contents(&scope).await;
+        assert_eq!(contents.postings, postings(&scope, [(document, &*all)]));
+        let listed = world.index.list(&scope, None, 10).await.unwrap().documents;
+        assert_eq!((listed.len(), listed[0].document, listed[0].terms), (1, document, 150));
+    }
+}
+
+async fn removal_outlasts_late_writes_of_its_version(engine: Engine) {
+    let (world, scope, all) = (World::new(engine).await, scope(1), terms(120));
+    let document = document(1);
+    world.index.put(&scope, document, 3, texts(&all)).await.unwrap();
+    assert_eq!(world.index.remove(&scope, document.id(), 2).await.unwrap(), Write::Stale);
+    assert_eq!(world.contents(&scope).await.postings.len(), 120);
+    assert_eq!(world.index.remove(&scope, document.id(), 3).await.unwrap(), Write::Done);
+    assert_eq!(world.index.remove(&scope, document.id(), 3).await.unwrap(), Write::Stale);
+    for late in [2, 3] {
+        assert_eq!(world.index.put(&scope, document, late, texts(&all)).await.unwrap(), Write::Stale);
+    }
+    let contents = world.contents(&scope).await;
+    assert_eq!((contents.postings.len(), contents.forwards.len()), (0, 1));
+    assert_eq!(world.index.list(&scope, None, 10).await.unwrap().documents, []);
+    assert_eq!(world.index.put(&scope, document, 4, texts(&all)).await.unwrap(), Write::Done);
+    assert_eq!(world.contents(&scope).await.postings.len(), 120);
+}
+
+async fn removal_expires_after_a_day(engine: Engine) {
+    #[derive(Deserialize)]
+    struct Stored {
+        expires_at: Option<i64>,
+    }
+    let (world, scope, all) = (World::new(engine).await, scope(1), terms(3));
+    let document = document(1);
+    let expiry = async || {
+        let stored: Option<Stored> =
+            world.table.get(&scope.forward(document.id()), dynamo::Read::Consistent).await.unwrap();
+        stored.unwrap().expires_at
+    };
+    world.index.put(&scope, document, 1, texts(&all)).await.unwrap();
+    assert_eq!(expiry().await, None);
+    world.index.remove(&scope, document.id(), 2).await.unwrap();
+    assert_eq!(expiry().await, Some(NOW / 1000 + 24 * 60 * 60));
+    world.index.put(&scope, document, 3, texts(&all)).await.unwrap();
+    assert_eq!(expiry().await, None);
+}
+
+async fn removal_before_the_first_write_keeps_it_out(engine: Engine) {
+    let (world, scope, all) = (World::new(engine).await, scope(1), terms(3));
+    let document = document(1);
+    assert_eq!(world.index.remove(&scope, document.id(), 1).await.unwrap(), Write::Done);
+    assert_eq!(world.index.put(&scope, document, 1, texts(&all)).await.unwrap(), Write::Stale);
+    assert!(world.contents(&scope).await.postings.is_empty());
+}
+
+async fn purge_deletes_one_scope_and_can_be_repeated(engine: Engine) {
+    let world = World::new(engine).await;
+    let (purged, kept, all) = (scope(1), scope(2), terms(400));
+    for scope in [&purged, &kept] {
+        for number in 0..3 {
+            world.index.put(scope, document(number), 1, texts(&all)).await.unwrap();
+        }
+    }
+    let before = world.contents(&kept).await;
+    world.fail_after(9, kit::fault::Mode::Throttle).await;
+    world.proxied.purge(purged.partition()).await.unwrap_err();
+    let left = world.contents(&purged).await.postings.len();
+    assert!((1..1200).contains(&left), "{left}");
+    for _ in 0..2 {
+        world.index.purge(purged.partition()).await.unwrap();
+        assert_eq!(world.contents(&purged).await, super::support::Contents::default());
+    }
+    assert_eq!(world.contents(&kept).await, before);
+}
+
+async fn list_pages_hold_each_document_once(engine: Engine) {
+    let (world, scope, all) = (World::new(engine).await, scope(1), terms(9));
+    for number in 0..9_u32 {
+        let count = usize::try_from(number).unwrap();
+        world.index.put(&scope, document(number), u64::from(number) + 1, texts(&all[..count])).await.unwrap();
+    }
+    world.index.remove(&scope, document(4).id(), 99).await.unwrap();
+    let expected: Vec<_> =
+        (0..9).filter(|number| *number != 4).map(|number| (document(number), u64::from(number) + 1)).collect();
+    for limit in [1, 2, 4, 9, 10] {
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let page = world.index.list(&scope, after, limit).await.unwrap();
+            for indexed in page.documents {
+                assert!(indexed.is_settled);
+                assert_eq!(indexed.terms as u64 + 1, indexed.version);
+                listed.push((indexed.document, indexed.version));
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(listed, expected, "{limit}");
+    }
+}
+
+async fn table_holds_no_readable_term(engine: Engine) {
+    #[derive(Deserialize)]
+    struct Stored {
+        pk: String,
+        sk: String,
+        content: Option<ByteBuf>,
+    }
+    let (world, scope) = (World::new(engine).await, scope(1));
+    world.index.put(&scope, document(1), 1, ["wcanary", "pcan", "pcana"]).await.unwrap();
+    let stored: Vec<Stored> = world.table.scan(None).await.unwrap().parse().unwrap();
+    assert_eq!(stored.len(), 4);
+    for Stored { pk, sk, content } in stored {
+        let all = [pk.as_bytes(), sk.as_bytes(), content.as_deref().map_or(&[], |content| content)].concat();
+        let all = all.to_ascii_lowercase();
+        assert!(!all.windows(3).any(|window| window == b"can"), "{sk}");
+    }
+}
+
+/// Two clients, and the scopes of one client and of a therapist with the same id.
+async fn scopes_with_equal_terms_share_no_key(engine: Engine) {
+    let world = World::new(engine).await;
+    let (client, therapist) = (ClientId::from_bytes([1; 16]), TherapistId::from_bytes([1; 16]));
+    let of = |id, byte| Scope::new(id, &key(byte)).unwrap();
+    let scopes = [
+        of(ScopeId::SharedJournal(client), 1),
+        of(ScopeId::PrivateJournal(client), 1),
+        of(ScopeId::SharedNotes(client, therapist), 1),
+        of(ScopeId::SharedNotes(client, TherapistId::from_bytes([2; 16])), 1),
+        of(ScopeId::PrivateNotes(therapist), 1),
+        of(ScopeId::SharedJournal(ClientId::from_bytes([2; 16])), 2),
+    ];
+    let mut tags = BTreeSet::new();
+    for scope in &scopes {
+        world.index.put(scope, document(1), 1, ["wcalm", "wsea"]).await.unwrap();
+        tags.extend(world.contents(scope).await.postings.into_iter().map(|(tag, _)| tag));
+        let (hits, _) = all_hits(&world.index, &[everywhere(scope)], &["wcalm", "wsea"], 10).await;
+        assert_eq!(hits.len(), 1);
+    }
+    assert_eq!(tags.len(), 2 * scopes.len());
+}

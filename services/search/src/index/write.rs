@@ -1,0 +1,180 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use dynamo::{Action, Condition, Item, Key, PutRequest, Read, Transact, Update, Verdict};
+use kernel::{Error, Result};
+use retry::Policy;
+
+use crate::index::Index;
+use crate::index::document::{Document, DocumentId};
+use crate::index::forward::{ATTEMPT, Forward, Posting, Target};
+use crate::index::scope::Scope;
+
+/// Maximum postings that one transaction changes beside the forward item: it has 100 actions at most.
+const MAX_CHANGES: usize = 99;
+
+/// Time for which the forward item of a removed document is kept.
+const REMOVAL_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Outcome of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// The index has this version, and had another one before or none.
+    Done,
+    /// The index has this version or a newer one already, or a newer one is being written.
+    Stale,
+}
+
+/// A write of one document.
+struct Change<'a> {
+    index: &'a Index,
+    scope: &'a Scope,
+    id: DocumentId,
+    key: Key,
+    target: Target,
+}
+
+/// Result of one attempt.
+enum Attempt {
+    Over(Write),
+    /// Another writer has replaced the forward item by this one.
+    Overtaken(Option<Item>),
+}
+
+impl Index {
+    /// Makes a version of a document found by these terms, and by no others. Idempotent; older versions change nothing.
+    ///
+    /// After a crash or an error, a repetition, or a write of a newer version, completes what was begun.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, also when others keep writing the same document; ABORTED (`CONFLICT`) or INTERNAL.
+    pub async fn put<'a>(
+        &self,
+        scope: &Scope,
+        document: Document,
+        version: u64,
+        terms: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Write> {
+        let tags = terms.into_iter().map(|term| scope.tag(term)).collect();
+        let target = Target { version, is_removed: false, millisecond: document.millisecond(), tags };
+        self.write(scope, document.id(), target).await
+    }
+
+    /// Makes a document found by nothing, unless the index has a newer version of it. Idempotent, like [`Index::put`].
+    ///
+    /// The removal of a version comes after the version itself, and for a day no write of it or of an older one makes
+    /// the document found again.
+    ///
+    /// # Errors
+    /// As of [`Index::put`].
+    pub async fn remove(&self, scope: &Scope, id: DocumentId, version: u64) -> Result<Write> {
+        let target = Target { version, is_removed: true, millisecond: 0, tags: BTreeSet::new() };
+        self.write(scope, id, target).await
+    }
+
+    async fn write(&self, scope: &Scope, id: DocumentId, target: Target) -> Result<Write> {
+        let change = Change { index: self, scope, id, key: scope.forward(id), target };
+        let mut stored = self.table.get_item(&change.key, Read::Consistent).await?;
+        let mut attempts = Policy::OPTIMISTIC.start(&*self.entropy);
+        while attempts.next().await {
+            match change.attempt(stored).await? {
+                Attempt::Over(write) => return Ok(write),
+                Attempt::Overtaken(item) => stored = item,
+            }
+        }
+        Err(Error::unavailable("others keep changing the forward item of a document"))
+    }
+}
+
+impl Change<'_> {
+    async fn attempt(&self, stored: Option<Item>) -> Result<Attempt> {
+        let Self { index, scope, id, key, target } = self;
+        let open = |item| Forward::open(&index.table, scope, key, item);
+        let old = stored.map(open).transpose()?;
+        if let Some(old) = &old {
+            let (has, wanted) = (old.target.rank(), target.rank());
+            if has > wanted || has == wanted && old.is_settled {
+                return Ok(Attempt::Over(Write::Stale));
+            }
+        }
+        let new = target.postings();
+        let (possible, certain) = old.as_ref().map(|old| (old.possible(), old.certain())).unwrap_or_default();
+        let surplus: BTreeSet<_> = possible.difference(&new).copied().collect();
+        let puts = new.difference(&certain).map(|posting| self.put(*posting));
+        let deletions = surplus.iter().map(|posting| index.table.delete(&posting.key(scope, *id)).into());
+        let mut changes = puts.chain(deletions).collect::<Vec<Action>>().into_iter();
+
+        let attempt = u64::from_be_bytes(index.entropy.array());
+        let unchanged = match &old {
+            Some(old) => Condition::eq(ATTEMPT, old.attempt),
+            None => Condition::absent(),
+        };
+        let settled = Forward { target: target.clone(), is_settled: true, surplus: BTreeSet::new(), attempt };
+        if changes.len() <= MAX_CHANGES {
+            return self.commit(self.row(&settled)?.when(unchanged), changes).await;
+        }
+        let unsettled = Forward { is_settled: false, surplus, ..settled.clone() };
+        let first = self.row(&unsettled)?.when(unchanged);
+        let begun = index.table.transact(batch(first.into(), &mut changes)).await?;
+        if let Some(overtaken) = overtaken(begun)? {
+            return Ok(overtaken);
+        }
+        let end = self.go_on(&settled, changes).await?;
+        // What a purge took away stays away.
+        Ok(if matches!(end, Attempt::Overtaken(None)) { Attempt::Over(Write::Stale) } else { end })
+    }
+
+    /// Makes the changes that the first transaction had no room for.
+    async fn go_on(&self, settled: &Forward, mut changes: std::vec::IntoIter<Action>) -> Result<Attempt> {
+        let own = || Condition::eq(ATTEMPT, settled.attempt);
+        while changes.len() > MAX_CHANGES {
+            let check = self.index.table.check(&self.key, own());
+            let done = self.index.table.transact(batch(check, &mut changes)).await?;
+            if let Some(overtaken) = overtaken(done)? {
+                return Ok(overtaken);
+            }
+        }
+        self.commit(self.row(settled)?.when(own()), changes).await
+    }
+
+    /// Writes the settled forward item, with the last changes.
+    async fn commit(&self, row: PutRequest, mut changes: std::vec::IntoIter<Action>) -> Result<Attempt> {
+        if changes.len() == 0 {
+            return Ok(match row.run().await? {
+                Update::Done(_) => Attempt::Over(Write::Done),
+                Update::ConditionFailed(item) => Attempt::Overtaken(item),
+            });
+        }
+        let done = self.index.table.transact(batch(row.into(), &mut changes)).await?;
+        Ok(overtaken(done)?.unwrap_or(Attempt::Over(Write::Done)))
+    }
+
+    fn row(&self, forward: &Forward) -> Result<PutRequest> {
+        let Index { table, clock, entropy } = self.index;
+        let is_kept_for_a_while = forward.target.is_removed && forward.is_settled;
+        let expires_at =
+            is_kept_for_a_while.then(|| clock.now().as_second().saturating_add_unsigned(REMOVAL_KEPT.as_secs()));
+        let row = forward.to_row(table, self.scope, &self.key, expires_at, &**entropy)?;
+        Ok(table.put(&self.key, &row))
+    }
+
+    fn put(&self, posting: Posting) -> Action {
+        #[derive(serde::Serialize)]
+        struct NoAttributes {}
+        self.index.table.put(&posting.key(self.scope, self.id), &NoAttributes {}).into()
+    }
+}
+
+/// Returns the actions of one transaction: that on the forward item, and as many changes as there is room for.
+fn batch(forward: Action, changes: &mut std::vec::IntoIter<Action>) -> Vec<Action> {
+    std::iter::once(forward).chain(changes.take(MAX_CHANGES)).collect()
+}
+
+/// Returns the attempt's end if the condition on the forward item, which is the first action's, does not hold.
+fn overtaken(outcome: Transact) -> Result<Option<Attempt>> {
+    let Transact::Failed(verdicts) = outcome else { return Ok(None) };
+    match verdicts.into_iter().next() {
+        Some(Verdict::ConditionFailed(item)) => Ok(Some(Attempt::Overtaken(item))),
+        Some(Verdict::Fine) | None => Err(Error::internal("DynamoDB reports a condition where there is none")),
+    }
+}
