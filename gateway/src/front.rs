@@ -55,10 +55,11 @@ where
             let mut call = HttpCall::start(&parts.method, &parts.headers);
             // Calls and logs on the way belong to the request's trace.
             let context = call.context().clone();
+            let is_native = is_grpc(&parts.headers);
             let answer = async {
                 if !request_validation::is_unambiguous(&parts) {
                     malformed(&shared, &parts)
-                } else if is_grpc(&parts.headers) {
+                } else if is_native {
                     name_rpc(&shared, &mut call, &parts);
                     native::answer(&shared, parts, body).await
                 } else if web::is_call(&parts) {
@@ -68,7 +69,10 @@ where
                     http(&shared, &mut call, &parts, body).await
                 }
             };
-            let response = answer.with_context(context).await;
+            let mut response = answer.with_context(context).await;
+            if !is_native {
+                shared.cors.vary(response.headers_mut());
+            }
             Ok(call.wrap(response))
         })
     }

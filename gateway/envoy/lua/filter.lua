@@ -69,6 +69,9 @@ function envoy_on_response(handle)
   if front["origin"] ~= nil then
     show(headers, front["origin"])
   end
+  if front["page"] or not front["native"] then
+    vary(handle, headers)
+  end
 
   if front["preflight"] then
     headers:remove("content-type")
