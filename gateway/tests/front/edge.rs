@@ -76,7 +76,10 @@ async fn unreachable_service_is_unavailable_with_retry_after() {
     assert!(!text.contains("127.0.0.1") && !text.contains("connect"), "{text}");
     let status: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(reason(&status), "UNAVAILABLE");
-    assert_eq!(env.get("/healthz").send().await.unwrap().status(), 503);
+    for method in ["GET", "HEAD"] {
+        let unready = env.request(method, "/healthz").send().await.unwrap();
+        assert_eq!((unready.status().as_u16(), unready.headers()["content-length"].as_bytes()), (503, &b"24"[..]));
+    }
 }
 
 #[tokio::test]

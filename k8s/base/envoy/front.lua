@@ -239,6 +239,21 @@ local function set_body(handle, text, content_type)
   end
 end
 
+-- Paths with GET that take HEAD too.
+local HEAD_TOO = {
+  ["/healthz"] = true,
+  ["/.well-known/jwks.json"] = true,
+}
+
+-- Drops the body of the answer to a HEAD request. Its length stays.
+local function drop_body(handle)
+  local length = handle:body(true):length()
+  if length > 0 then
+    set_body(handle, "")
+    handle:headers():replace("content-length", tostring(length))
+  end
+end
+
 -- The name that JSON gives to a field of a message.
 local function json_name(field)
   return (field:gsub("_(%l)", string.upper))
@@ -511,6 +526,9 @@ function envoy_on_request(handle)
       "a body is sent as content-type: application/json, without content-encoding")
   end
 
+  if method == "HEAD" and HEAD_TOO[path:match("^[^?]*")] then
+    headers:replace(":method", "GET")
+  end
   keep(headers, INWARDS)
   -- The name of the scheme has no case (RFC 9110, section 11.1), but Envoy's verifier wants it so.
   local token = authorization:match("^[Bb][Ee][Aa][Rr][Ee][Rr] +(%S+) *$")
@@ -570,6 +588,9 @@ function envoy_on_response(handle)
     if code == "201" or code == "202" then
       handle:headers():replace(":status", code)
     end
+  end
+  if front["method"] == "HEAD" then
+    drop_body(handle)
   end
   -- Nothing of a person stays in a cache (RFC 6749, section 5.1, for tokens), unless the service says otherwise.
   headers = handle:headers()
