@@ -54,6 +54,13 @@ impl Cors {
     pub(crate) fn show(origin: &HeaderValue, answer: &mut HeaderMap) {
         answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
-        answer.append(VARY, HeaderValue::from_static("origin"));
+    }
+
+    /// Tells caches that answers differ by origin, once there are origins whose pages may call: also of an answer to a
+    /// request without one, which a cache would show to a page else.
+    pub(crate) fn vary(&self, answer: &mut HeaderMap) {
+        if !self.0.is_empty() {
+            answer.append(VARY, HeaderValue::from_static("origin"));
+        }
     }
 }

@@ -5,8 +5,8 @@ mod asset;
 
 use asset::Asset;
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    HeaderMap, HeaderName, IF_NONE_MATCH, LOCATION, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderName, IF_NONE_MATCH, LOCATION, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -80,11 +80,7 @@ fn show(asset: &'static Asset, parts: &Parts) -> Response<Body> {
     if gzip {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    let bytes = asset.bytes(gzip);
-    headers.insert(CONTENT_LENGTH, bytes.len().into());
-    if parts.method == Method::GET {
-        *response.body_mut() = Body::new(Full::new(bytes));
-    }
+    *response.body_mut() = Body::new(Full::new(asset.bytes(gzip)));
     response
 }
 

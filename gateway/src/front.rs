@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, Version};
+use http_body::Body as _;
 use kernel::BoxError;
 use opentelemetry::trace::FutureExt as _;
 use telemetry::http::{HttpBody, HttpCall};
@@ -55,10 +56,12 @@ where
             let mut call = HttpCall::start(&parts.method, &parts.headers);
             // Calls and logs on the way belong to the request's trace.
             let context = call.context().clone();
+            let is_native = is_grpc(&parts.headers);
+            let is_head = parts.method == Method::HEAD;
             let answer = async {
                 if !request_validation::is_unambiguous(&parts) {
                     malformed(&shared, &parts)
-                } else if is_grpc(&parts.headers) {
+                } else if is_native {
                     name_rpc(&shared, &mut call, &parts);
                     native::answer(&shared, parts, body).await
                 } else if web::is_call(&parts) {
@@ -68,7 +71,13 @@ where
                     http(&shared, &mut call, &parts, body).await
                 }
             };
-            let response = answer.with_context(context).await;
+            let mut response = answer.with_context(context).await;
+            if !is_native {
+                shared.cors.vary(response.headers_mut());
+            }
+            if is_head {
+                response = without_body(response);
+            }
             Ok(call.wrap(response))
         })
     }
@@ -82,14 +91,16 @@ async fn http(shared: &Arc<Shared>, call: &mut HttpCall, parts: &Parts, body: Bo
     if let Some(answer) = shared.cors.preflight(&parts.method, &parts.headers) {
         return answer;
     }
-    let segments = Segments::of(parts.uri.path());
-    let route = segments.as_ref().and_then(|segments| Some((shared.table.find(&parts.method, segments)?, segments)));
+    let path = parts.uri.path();
+    let method = if parts.method == Method::HEAD && takes_head(path) { &Method::GET } else { &parts.method };
+    let segments = Segments::of(path);
+    let route = segments.as_ref().and_then(|segments| Some((shared.table.find(method, segments)?, segments)));
     let response = match route {
         Some((route, segments)) => {
             call.route(Arc::clone(&route.template));
             rest::answer(shared, route, segments, parts, body).await
         }
-        None if parts.method == Method::GET && parts.uri.path() == "/healthz" => {
+        None if method == Method::GET && path == "/healthz" => {
             call.route("/healthz");
             shared.readiness.answer().await
         }
@@ -104,6 +115,22 @@ async fn http(shared: &Arc<Shared>, call: &mut HttpCall, parts: &Parts, body: Bo
     let mut response = with_no_store(response);
     if let Some(origin) = shared.cors.allowed(&parts.headers) {
         Cors::show(origin, response.headers_mut());
+    }
+    response
+}
+
+/// Returns whether a path with GET takes HEAD too. Those of [`docs`] do by themselves.
+fn takes_head(path: &str) -> bool {
+    matches!(path, "/healthz" | "/.well-known/jwks.json")
+}
+
+/// Drops the body of the answer to a HEAD request. Its length stays.
+fn without_body(mut response: Response<Body>) -> Response<Body> {
+    if !response.body().is_end_stream() {
+        if let Some(length) = response.body().size_hint().exact() {
+            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        *response.body_mut() = Body::empty();
     }
     response
 }

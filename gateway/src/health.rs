@@ -52,7 +52,7 @@ impl Readiness {
         ready
     }
 
-    /// Answers `GET /healthz`.
+    /// Answers `/healthz`.
     pub(crate) async fn answer(&self) -> Response<Body> {
         let (status, json) = if self.is_ready().await {
             (StatusCode::OK, r#"{"status":"SERVING"}"#)

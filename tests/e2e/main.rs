@@ -15,6 +15,7 @@ mod appointments;
 mod directory;
 mod embedded_only;
 mod floods;
+mod head;
 mod hostile;
 mod internal;
 mod invitations;

@@ -15,6 +15,7 @@ kit::on_each_env!(
     invalid_message_names_every_bad_field,
     message_within_role_is_rejected,
     therapist_can_write_to_related_clients_only,
+    client_needs_profile_to_begin_conversation,
     conversation_is_hidden_from_others,
     read_mark_never_moves_back,
     repeated_post_with_key_sends_one_message,
@@ -173,6 +174,31 @@ async fn message_within_role_is_rejected(env: TestEnv) {
     }
     let anonymous = mesh.ask(Method::POST, "/messages", None, Some(json!({"receiverId": client.id, "message": "x"})));
     assert_eq!(anonymous.await.status, 401);
+    mesh.stop().await;
+}
+
+/// Rule 13. A conversation that has begun goes on without one.
+async fn client_needs_profile_to_begin_conversation(env: TestEnv) {
+    let mesh = TestMesh::shared(env).await;
+    let (noor, omar) =
+        (mesh.therapist("Noor", "Grief", "110001").await, mesh.therapist("Omar", "Grief", "110001").await);
+    let asha = mesh.join("CLIENT").await;
+    let mapping = json!({"therapistId": noor.id});
+    mesh.ask(Method::POST, &format!("/mapping/{}", asha.id), Some(&asha), Some(mapping)).await.expect(201);
+    for therapist in [&noor, &omar] {
+        let refused = send(&mesh, &asha, therapist, "Hello.").await;
+        assert!(refused.refused(400, "PROFILE_MISSING")["message"].as_str().unwrap().contains("POST /clients"));
+        assert_eq!((refused.body["code"].clone(), conversations(&mesh, therapist).await), (json!(9), json!([])));
+    }
+    let path = format!("/therapists/{}/clients", omar.id);
+    assert_eq!(mesh.get(&path, &omar).await.expect(200), json!([]), "nothing was recorded");
+
+    send(&mesh, &noor, &asha, "Hello.").await.expect(201);
+    send(&mesh, &asha, &noor, "Good morning.").await.expect(201);
+    let profile = json!({"name": "Asha", "email": asha.email, "pincode": "110001"});
+    mesh.ask(Method::POST, "/clients", Some(&asha), Some(profile)).await.expect(201);
+    send(&mesh, &asha, &omar, "Hello.").await.expect(201);
+    assert_eq!(conversations(&mesh, &omar).await[0]["peerName"], "Asha");
     mesh.stop().await;
 }
 

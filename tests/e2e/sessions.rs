@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 kit::on_each_env!(
     session_is_added_read_changed_and_removed,
     session_date_keeps_given_offset,
+    session_sent_back_as_read_stays_unchanged,
     notes_are_visible_to_their_readers_only,
     booked_session_shows_client_shared_notes,
     filtered_list_is_ordered_by_start,
@@ -115,6 +116,37 @@ async fn session_date_keeps_given_offset(env: TestEnv) {
     let listed =
         mesh.get("/sessions?afterDate=2100-01-02T09:00:00%2B05:30&beforeDate=2100-01-02T04:30:00Z", &noor).await;
     assert_eq!(ids(&listed.expect(200)), [made["sessionId"].as_str().unwrap()]);
+    mesh.stop().await;
+}
+
+async fn session_sent_back_as_read_stays_unchanged(env: TestEnv) {
+    let mesh = TestMesh::shared(env).await;
+    let noor = therapist(&mesh).await;
+    for (date, start, end) in [
+        ("2100-02-01T09:00:00Z", None, "10:00"),
+        ("2100-02-02T09:00:00+05:30", None, "10:00"),
+        ("2100-02-03T23:00:00-08:00", None, "23:59"),
+        ("2100-02-05T00:00:00+14:00", None, "00:30"),
+        ("2100-02-06T09:00:00+05:30", Some("09:00"), "10:00"),
+        ("2100-02-07T23:59:59.5+05:30", Some("00:00"), "00:01"),
+        ("2100-02-08T12:00:00-08:00", Some("17:45"), "18:00"),
+    ] {
+        let start_time = start.map_or(json!({}), |start| json!({"startTime": start}));
+        let made = add(&mesh, &noor, with(json!({"sessionDate": date, "endTime": end}), &start_time)).await;
+        for _ in 0..2 {
+            let read = mesh.get(&path(&made), &noor).await.expect(200);
+            let same = put(&mesh, &noor, &made, read.clone()).await.expect(200);
+            assert_eq!(with(same.clone(), &json!({"etag": 0})), with(read, &json!({"etag": 0})), "{date} {start:?}");
+            assert_eq!(with(same, &json!({"etag": 0})), with(made.clone(), &json!({"etag": 0})), "{date} {start:?}");
+        }
+        // The date alone moves a session that was made without a start, also after it was sent back.
+        if start.is_none() {
+            let later = json!({"sessionDate": "2100-03-01T08:15:00+01:00", "endTime": "09:00"});
+            let moved = put(&mesh, &noor, &made, later).await.expect(200);
+            assert_eq!(moved["startTime"], "08:15", "{date}");
+            mesh.ask(Method::DELETE, &path(&made), Some(&noor), None).await;
+        }
+    }
     mesh.stop().await;
 }
 

@@ -76,7 +76,10 @@ async fn acknowledged_messages_survive_kills_once_in_order() {
     let mut mesh = Process::start(data.path());
     let (mut clients, mut therapists) = (Vec::new(), Vec::new());
     for number in 0..EACH {
-        clients.push(mesh.join(&format!("asha.{number}@example.org"), "CLIENT").await);
+        let client = mesh.join(&format!("asha.{number}@example.org"), "CLIENT").await;
+        let profile = json!({"name": "Asha", "email": client.email, "pincode": "110001"});
+        mesh.ask(Method::POST, "/clients", Some(&client.token), Some(profile)).await.expect(201);
+        clients.push(client);
         let therapist = mesh.join(&format!("noor.{number}@example.org"), "THERAPIST").await;
         let profile = json!({"name": "Noor", "email": therapist.email, "specialty": "Grief", "pincode": "110001"});
         mesh.ask(Method::POST, "/therapists", Some(&therapist.token), Some(profile)).await.expect(201);

@@ -59,6 +59,21 @@ local function set_body(handle, text, content_type)
   end
 end
 
+-- Paths with GET that take HEAD too.
+local HEAD_TOO = {
+  ["/healthz"] = true,
+  ["/.well-known/jwks.json"] = true,
+}
+
+-- Drops the body of the answer to a HEAD request. Its length stays.
+local function drop_body(handle)
+  local length = handle:body(true):length()
+  if length > 0 then
+    set_body(handle, "")
+    handle:headers():replace("content-length", tostring(length))
+  end
+end
+
 -- The name that JSON gives to a field of a message.
 local function json_name(field)
   return (field:gsub("_(%l)", string.upper))

@@ -22,7 +22,15 @@ local function show(headers, origin)
     "access-control-expose-headers",
     "x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin"
   )
-  headers:add("vary", "origin")
+end
+
+-- Tells caches that answers differ by origin, once there are origins whose pages may call: also of an answer to a request
+-- without one, which a cache would show to a page else.
+local function vary(handle, headers)
+  local settings = handle:streamInfo():dynamicMetadata():get("front.settings") or {}
+  if (settings["origins"] or "") ~= "" then
+    headers:add("vary", "origin")
+  end
 end
 
 -- Headers of the answer to a preflight request.

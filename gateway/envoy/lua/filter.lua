@@ -46,6 +46,9 @@ function envoy_on_request(handle)
       "a body is sent as content-type: application/json, without content-encoding")
   end
 
+  if method == "HEAD" and HEAD_TOO[path:match("^[^?]*")] then
+    headers:replace(":method", "GET")
+  end
   keep(headers, INWARDS)
   -- The name of the scheme has no case (RFC 9110, section 11.1), but Envoy's verifier wants it so.
   local token = authorization:match("^[Bb][Ee][Aa][Rr][Ee][Rr] +(%S+) *$")
@@ -68,6 +71,9 @@ function envoy_on_response(handle)
   keep(headers, OUTWARDS, front["native"] and OUTWARDS_GRPC or front["preflight"] and OUTWARDS_PREFLIGHT)
   if front["origin"] ~= nil then
     show(headers, front["origin"])
+  end
+  if front["page"] or not front["native"] then
+    vary(handle, headers)
   end
 
   if front["preflight"] then
@@ -102,6 +108,9 @@ function envoy_on_response(handle)
     if code == "201" or code == "202" then
       handle:headers():replace(":status", code)
     end
+  end
+  if front["method"] == "HEAD" then
+    drop_body(handle)
   end
   -- Nothing of a person stays in a cache (RFC 6749, section 5.1, for tokens), unless the service says otherwise.
   headers = handle:headers()

@@ -76,7 +76,10 @@ async fn unreachable_service_is_unavailable_with_retry_after() {
     assert!(!text.contains("127.0.0.1") && !text.contains("connect"), "{text}");
     let status: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(reason(&status), "UNAVAILABLE");
-    assert_eq!(env.get("/healthz").send().await.unwrap().status(), 503);
+    for method in ["GET", "HEAD"] {
+        let unready = env.request(method, "/healthz").send().await.unwrap();
+        assert_eq!((unready.status().as_u16(), unready.headers()["content-length"].as_bytes()), (503, &b"24"[..]));
+    }
 }
 
 #[tokio::test]
@@ -112,6 +115,32 @@ async fn cors_allows_only_listed_origins() {
         "x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin"
     );
     assert_eq!(read.headers()["x-next-page-token"], "next");
+}
+
+/// A cache that keeps the answer to a request without an origin shows it to no page else.
+#[tokio::test]
+async fn answers_vary_by_origin_once_origins_are_listed() {
+    let varies = async |request: reqwest::RequestBuilder| {
+        let answer = request.send().await.unwrap();
+        let values = answer.headers().get_all("vary").iter().map(|value| value.to_str().unwrap().to_owned());
+        values.collect::<Vec<_>>()
+    };
+    let bare = TestEnv::start(&[]).await;
+    let listed = TestEnv::start(&["--cors-origins", "https://app.example.org"]).await;
+    let any = TestEnv::start(&["--cors-origins", "*"]).await;
+    for path in ["/front/items", "/front/fail/16", "/nothing", "/healthz"] {
+        for origin in [None, Some("https://app.example.org"), Some("https://evil.example.org")] {
+            let ask = |env: &TestEnv| match origin {
+                Some(origin) => env.get(path).header("origin", origin),
+                None => env.get(path),
+            };
+            assert_eq!(varies(ask(&bare)).await, [""; 0], "{path}");
+            for env in [&listed, &any] {
+                assert_eq!(varies(ask(env)).await, ["origin"], "{path} for {origin:?}");
+            }
+        }
+    }
+    assert_eq!(varies(listed.get("/docs")).await, ["accept-encoding", "origin"]);
 }
 
 #[tokio::test]

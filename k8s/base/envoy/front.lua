@@ -154,7 +154,15 @@ local function show(headers, origin)
     "access-control-expose-headers",
     "x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin"
   )
-  headers:add("vary", "origin")
+end
+
+-- Tells caches that answers differ by origin, once there are origins whose pages may call: also of an answer to a request
+-- without one, which a cache would show to a page else.
+local function vary(handle, headers)
+  local settings = handle:streamInfo():dynamicMetadata():get("front.settings") or {}
+  if (settings["origins"] or "") ~= "" then
+    headers:add("vary", "origin")
+  end
 end
 
 -- Headers of the answer to a preflight request.
@@ -228,6 +236,21 @@ local function set_body(handle, text, content_type)
   headers:replace("content-length", tostring(length))
   if content_type ~= nil then
     headers:replace("content-type", content_type)
+  end
+end
+
+-- Paths with GET that take HEAD too.
+local HEAD_TOO = {
+  ["/healthz"] = true,
+  ["/.well-known/jwks.json"] = true,
+}
+
+-- Drops the body of the answer to a HEAD request. Its length stays.
+local function drop_body(handle)
+  local length = handle:body(true):length()
+  if length > 0 then
+    set_body(handle, "")
+    handle:headers():replace("content-length", tostring(length))
   end
 end
 
@@ -503,6 +526,9 @@ function envoy_on_request(handle)
       "a body is sent as content-type: application/json, without content-encoding")
   end
 
+  if method == "HEAD" and HEAD_TOO[path:match("^[^?]*")] then
+    headers:replace(":method", "GET")
+  end
   keep(headers, INWARDS)
   -- The name of the scheme has no case (RFC 9110, section 11.1), but Envoy's verifier wants it so.
   local token = authorization:match("^[Bb][Ee][Aa][Rr][Ee][Rr] +(%S+) *$")
@@ -525,6 +551,9 @@ function envoy_on_response(handle)
   keep(headers, OUTWARDS, front["native"] and OUTWARDS_GRPC or front["preflight"] and OUTWARDS_PREFLIGHT)
   if front["origin"] ~= nil then
     show(headers, front["origin"])
+  end
+  if front["page"] or not front["native"] then
+    vary(handle, headers)
   end
 
   if front["preflight"] then
@@ -559,6 +588,9 @@ function envoy_on_response(handle)
     if code == "201" or code == "202" then
       handle:headers():replace(":status", code)
     end
+  end
+  if front["method"] == "HEAD" then
+    drop_body(handle)
   end
   -- Nothing of a person stays in a cache (RFC 6749, section 5.1, for tokens), unless the service says otherwise.
   headers = handle:headers()

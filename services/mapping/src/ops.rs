@@ -83,7 +83,7 @@ impl Ops {
             return Ok(relation);
         }
         let client = permit.pair().client;
-        if !self.clients.of(context, [client]).await?.contains_key(&client) {
+        if !self.has_client(context, client).await? {
             return Err(error::no_client());
         }
         self.act(permit, Intent::RequestMapping, claim).await
@@ -97,7 +97,8 @@ impl Ops {
         self.act(permit, Intent::RequestAccess, claim).await
     }
 
-    /// Records that the caller makes contact with the other side. Contact that is recorded already costs one read.
+    /// Records that the caller makes contact with the other side. Contact that is recorded already costs one read. A client
+    /// needs a profile to begin a conversation.
     pub(crate) async fn record_contact(
         &self,
         context: &Context,
@@ -108,6 +109,7 @@ impl Ops {
             ActiveAccounts::Both(there) => there,
             ActiveAccounts::Ended(user) => return Ok(ContactOutcome::with_ended(permit, user)),
         };
+        let is_in_contact = there.as_ref().is_some_and(|it| it.is_in_contact(channel));
         let recorded = there.as_ref().filter(|it| it.is_recorded(permit.actor(), channel)).map(|it| it.version);
         let may = match permit.actor() {
             Actor::Client => recorded.is_some() || self.has_therapist(context, permit.pair().therapist).await?,
@@ -118,6 +120,10 @@ impl Ops {
             _ if !may => return Ok(ContactOutcome::NoSuchPeer),
             Some(version) => return Ok(ContactOutcome::Recorded(version)),
             None => {}
+        }
+        let needs_profile = permit.actor() == Actor::Client && channel == Channel::Message && !is_in_contact;
+        if needs_profile && !self.has_client(context, permit.pair().client).await? {
+            return Ok(ContactOutcome::CallerWithoutProfile);
         }
         Ok(match self.attempt(permit, Intent::RecordContact(channel), None).await? {
             ActionOutcome::Done(relation) => ContactOutcome::Recorded(relation.version),
@@ -270,6 +276,10 @@ impl Ops {
     }
 
     /// Returns whether a therapist with this id has a profile.
+    async fn has_client(&self, context: &Context, id: ClientId) -> Result<bool> {
+        Ok(self.clients.of(context, [id]).await?.contains_key(&id))
+    }
+
     async fn has_therapist(&self, context: &Context, id: TherapistId) -> Result<bool> {
         Ok(self.therapists.of(context, [id]).await?.contains_key(&id))
     }

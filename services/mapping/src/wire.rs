@@ -96,6 +96,7 @@ pub(crate) fn contact_outcome(outcome: ContactOutcome) -> pb::RecordContactRespo
         ContactOutcome::Recorded(version) => (Outcome::Recorded, version),
         ContactOutcome::NoSuchPeer => (Outcome::NoSuchPeer, 0),
         ContactOutcome::CallerEnded => (Outcome::CallerEnded, 0),
+        ContactOutcome::CallerWithoutProfile => (Outcome::CallerWithoutProfile, 0),
     };
     pb::RecordContactResponse { outcome: outcome.into(), version }
 }

@@ -4,7 +4,7 @@ use kernel::{Result, Timestamp, Version, Violations};
 
 use crate::error;
 use crate::model::{Change, Session, State};
-use crate::slot::{Slot, SlotSpec};
+use crate::slot::Slot;
 use crate::transition::{self, Step};
 
 /// Planned new state of a session.
@@ -50,8 +50,7 @@ fn slot(old: &Session, change: &Change, now: Timestamp) -> Result<Slot> {
     if client.as_ref().is_some_and(|client| present.as_ref() != Some(client)) {
         bad.add("clientId", "can't be changed: it must be what it is, or be left out");
     }
-    let spec = old.slot.spec();
-    let spec = SlotSpec { date: date.unwrap_or(spec.date), start: start.or(spec.start), end: end.unwrap_or(spec.end) };
+    let spec = old.slot.spec().changed(*date, *start, *end);
     let slot = Slot::new(spec).map_err(|(field, wrong)| bad.add(field, wrong.to_string())).ok();
     if let Some(slot) = slot
         && slot.start() != old.slot.start()
@@ -70,6 +69,7 @@ mod tests {
 
     use super::*;
     use crate::model::{Booking, Status};
+    use crate::slot::SlotSpec;
 
     const CLIENT: ClientId = ClientId::from_bytes([1; 16]);
 
@@ -131,8 +131,14 @@ mod tests {
     fn unchanged_session_sent_back_is_accepted() {
         let cancelled = State::Cancelled(Some(CLIENT));
         for state in [State::Available, booked(), State::Booked(None), cancelled, State::Cancelled(None)] {
-            for date in ["2026-12-02T00:00:00Z", "2026-11-01T00:00:00Z"] {
-                let old = session(date, "09:00", "10:00", state);
+            for (date, start) in [
+                ("2026-12-02T00:00:00Z", "09:00"),
+                ("2026-11-01T00:00:00Z", "09:00"),
+                ("2026-12-02T09:00:00Z", "09:00"),
+                ("2026-12-02T09:00:00+05:30", ""),
+                ("2026-11-01T09:00:00-08:00", ""),
+            ] {
+                let old = session(date, start, "10:00", state);
                 let sent_back = Change {
                     status: Some(state.status()),
                     client: state.client().map(|client| client.to_string()),
@@ -142,6 +148,22 @@ mod tests {
                 let plan = plan(&old, &sent_back, now()).unwrap();
                 assert_eq!(plan, Plan { session: Session { version: old.version.next(), ..old }, step: None });
             }
+        }
+    }
+
+    #[test]
+    fn date_alone_moves_session_whose_start_was_sent_back_as_read() {
+        let mut old = session("2026-12-02T14:00:00+05:30", "", "16:00", State::Available);
+        for (change, start) in [
+            (reschedule("2026-12-02T14:00:00+05:30", "14:00", "16:00"), "2026-12-02T14:00:00+05:30"),
+            (reschedule("", "14:00", ""), "2026-12-02T14:00:00+05:30"),
+            (reschedule("2026-12-03T14:00:00+05:30", "14:00", "16:00"), "2026-12-03T14:00:00+05:30"),
+            (reschedule("2026-12-03T15:00:00+05:30", "", ""), "2026-12-03T15:00:00+05:30"),
+            (reschedule("", "15:30", ""), "2026-12-03T15:30:00+05:30"),
+            (reschedule("2026-12-03T10:00:00+05:30", "", ""), "2026-12-03T15:30:00+05:30"),
+        ] {
+            old = plan(&old, &change, now()).unwrap().session;
+            assert_eq!(old.slot.start_date().to_string(), start, "{change:?}");
         }
     }
 

@@ -71,6 +71,25 @@ pub(crate) struct SlotSpec {
     pub(crate) end: HourMinute,
 }
 
+impl SlotSpec {
+    /// Returns the specification with these fields changed. A start that says what the date says already is left out, if it
+    /// was: a session that was read shows one, and is sent back with it.
+    pub(crate) fn changed(
+        self,
+        date: Option<OffsetDateTime>,
+        start: Option<HourMinute>,
+        end: Option<HourMinute>,
+    ) -> Self {
+        let (date, end) = (date.unwrap_or(self.date), end.unwrap_or(self.end));
+        let start = if self.start.is_none() && start.is_some() && start == HourMinute::of(date.time()) {
+            None
+        } else {
+            start.or(self.start)
+        };
+        Self { date, start, end }
+    }
+}
+
 /// Time of a session: it starts at a whole minute, and ends at a later one of the same day in its offset.
 ///
 /// So it lasts less than 24 hours, and touches two days of UTC at most.

@@ -46,6 +46,11 @@ impl Account {
         self.post("/therapists", &profile).await
     }
 
+    /// Creates a client's profile, without which no conversation begins.
+    pub(crate) async fn create_client_profile(&self) -> Result<()> {
+        self.post("/clients", &json!({"name": "Asha", "email": self.email, "pincode": "110001"})).await
+    }
+
     /// Posts through the front.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<()> {
         self.made(path, body).await.map(drop)

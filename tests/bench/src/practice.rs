@@ -107,6 +107,7 @@ impl Writer {
         grpc: &MessageServiceClient<Channel>,
     ) -> Result<Self> {
         let client = Account::join(mesh, http, &format!("{name}.writer"), "CLIENT").await?;
+        client.create_client_profile().await?;
         Ok(Self { client, to: to.id.clone(), grpc: grpc.clone() })
     }
 
@@ -171,6 +172,7 @@ async fn watched(mesh: &Mesh, http: &reqwest::Client, noor: &Account, time: Dura
     for first in (0..WATCHERS).step_by(JOINING) {
         let joining = (first..(first + JOINING).min(WATCHERS)).map(|number| async move {
             let client = Account::join(mesh, http, &format!("watcher.{number}"), "CLIENT").await?;
+            client.create_client_profile().await?;
             client.post("/messages", &json!({"receiverId": noor.id, "message": TEXT})).await?;
             let stream = client.watch(&format!("/messages/watch?peerId={}", noor.id)).await?;
             Result::Ok((client.id, stream))

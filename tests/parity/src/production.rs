@@ -67,6 +67,8 @@ async fn readiness_requires_every_service() {
     let missing = healthy.envoy(|settings| drop(settings.upstreams.insert("audit".to_owned(), down.into()))).await;
     let answer = send(missing.address(), &request("GET", "/healthz")).await;
     assert_eq!((answer.status, answer.body.as_slice()), (503, &br#"{"status":"NOT_SERVING"}"#[..]), "{answer}");
+    let head = send(missing.address(), &request("HEAD", "/healthz")).await;
+    assert_eq!((head.status, head.body.len()), (503, 0), "{head}");
     // The other services still answer.
     assert_eq!(send(missing.address(), &request("GET", "/.well-known/jwks.json")).await.status, 200);
 }

@@ -327,6 +327,7 @@ async fn messages(recorder: &mut Recorder<'_>, client: &Someone, therapist: &Som
     let calls = &[
         "BatchGetItem Mappings",
         "BatchGetItem Therapists",
+        "BatchGetItem Clients",
         "GetItem Mappings",
         "TransactWriteItems Mappings",
         "GetItem DataKeys",

@@ -110,6 +110,8 @@ pub(crate) enum ContactOutcome {
     NoSuchPeer,
     /// The caller's own account has ended.
     CallerEnded,
+    /// The caller is a client without a profile.
+    CallerWithoutProfile,
 }
 
 /// Requested page of a list.
@@ -297,6 +299,11 @@ impl Relation {
     /// Returns whether contact of this side by this channel is recorded, and recording it again would change nothing.
     pub(crate) fn is_recorded(&self, by: Actor, channel: Channel) -> bool {
         self.has_contact(by, channel) && !(by == Actor::Client && self.has_rejections())
+    }
+
+    /// Returns whether either side has made contact by this channel.
+    pub(crate) fn is_in_contact(&self, channel: Channel) -> bool {
+        self.contacts.iter().any(|contact| contact.channel == channel)
     }
 
     fn has_contact(&self, by: Actor, channel: Channel) -> bool {

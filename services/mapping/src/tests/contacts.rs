@@ -10,7 +10,7 @@ use kit::peers::Peers;
 
 use super::{World, as_client, as_therapist, deleted};
 use crate::MAPPINGS;
-use crate::model::ContactOutcome::{self, CallerEnded, NoSuchPeer};
+use crate::model::ContactOutcome::{self, CallerEnded, CallerWithoutProfile, NoSuchPeer};
 use crate::model::{Channel, Intent, Pair};
 use crate::policy::Act;
 
@@ -19,6 +19,7 @@ const RECORDED: ContactOutcome = ContactOutcome::Recorded(0);
 
 kit::on_each_engine!(
     client_contacts_therapist_with_profile,
+    client_begins_conversation_with_profile_only,
     therapist_contacts_client_who_agreed,
     contact_with_or_from_ended_account_is_refused,
     contact_racing_account_deletion_is_refused,
@@ -60,7 +61,7 @@ impl Fixture {
         let context = Context::background(Duration::from_secs(20));
         match self.world.ops.record_contact(&context, permit, channel).await.unwrap() {
             ContactOutcome::Recorded(_) => RECORDED,
-            refused @ (NoSuchPeer | CallerEnded) => refused,
+            refused @ (NoSuchPeer | CallerEnded | CallerWithoutProfile) => refused,
         }
     }
 
@@ -100,6 +101,27 @@ async fn client_contacts_therapist_with_profile(engine: Engine) {
         assert_eq!(fixture.by_client(pair, Channel::Message).await, NoSuchPeer);
         assert_eq!(fixture.contacts(pair).await, 0);
     }
+}
+
+async fn client_begins_conversation_with_profile_only(engine: Engine) {
+    let fixture = Fixture::new(engine).await;
+    let without_profile = || {
+        let pair = fixture.world.new_pair();
+        fixture.peers.end(pair.client.into());
+        pair
+    };
+    let pair = without_profile();
+    assert_eq!(fixture.by_client(pair, Channel::Message).await, CallerWithoutProfile);
+    assert_eq!(fixture.by_client(pair, Channel::Appointment).await, RECORDED);
+    fixture.direct.client(pair, Intent::Map).await.unwrap();
+    assert_eq!(fixture.by_client(pair, Channel::Message).await, CallerWithoutProfile);
+    assert_eq!(fixture.contacts(pair).await, 1);
+    // A conversation that has begun goes on.
+    assert_eq!(fixture.by_therapist(pair, Channel::Message).await, RECORDED);
+    assert_eq!(fixture.by_client(pair, Channel::Message).await, RECORDED);
+    let pair = without_profile();
+    fixture.direct.client(pair, Intent::RecordContact(Channel::Message)).await.unwrap();
+    assert_eq!(fixture.by_client(pair, Channel::Message).await, RECORDED);
 }
 
 async fn therapist_contacts_client_who_agreed(engine: Engine) {
@@ -192,7 +214,7 @@ async fn recorded_contact_costs_one_read(engine: Engine) {
     assert_eq!(fixture.by_therapist(pair, Channel::Message).await, RECORDED);
     drop(fixture.proxy.take_calls());
     let asked = fixture.peers.state().name_calls.clone();
-    assert_eq!(asked, [[pair.therapist.to_string()]]);
+    assert_eq!(asked, [[pair.therapist.to_string()], [pair.client.to_string()]]);
     assert_eq!(fixture.by_client(pair, Channel::Message).await, RECORDED);
     assert_eq!(fixture.proxy.take_calls(), ["BatchGetItem"]);
     assert_eq!(fixture.by_therapist(pair, Channel::Message).await, RECORDED);

@@ -43,16 +43,16 @@ impl World {
         Self::over(dynamodb, "http://127.0.0.1:9")
     }
 
-    /// Creates the fixture over existing tables, with the therapists service at this address.
-    fn over(dynamodb: dynamo::Client, therapists: &str) -> Self {
+    /// Creates the fixture over existing tables, with the services that know names at this address.
+    fn over(dynamodb: dynamo::Client, names: &str) -> Self {
         // In the year 2100: what expires by this clock must not have expired by the engines' own.
         let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap());
         let shared = Arc::new(clock.clone());
         let tokens = Arc::new(Issuer::generate(shared.clone()).unwrap()).workload("mapping").tokens;
         let auth = Upstream::new("http://127.0.0.1:9", tokens.clone(), kit::entropy::seeded()).unwrap();
-        let clients = Upstream::new("http://127.0.0.1:9", tokens.clone(), kit::entropy::seeded()).unwrap();
+        let clients = Upstream::new(names, tokens.clone(), kit::entropy::seeded()).unwrap();
         let appointments = Upstream::new("http://127.0.0.1:9", tokens.clone(), kit::entropy::seeded()).unwrap();
-        let therapists = Upstream::new(therapists, tokens, kit::entropy::seeded()).unwrap();
+        let therapists = Upstream::new(names, tokens, kit::entropy::seeded()).unwrap();
         let events = outbox::Config { recovery_interval: DAY };
         let platform = Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };
         let secrets = Secrets::new(Secret::new([7; 32]), vec![]);

@@ -181,6 +181,7 @@ async fn refused_contact_stores_nothing(engine: Engine) {
         (Outcome::NoSuchPeer, Side::Client, "NOT_FOUND"),
         (Outcome::NoSuchPeer, Side::Therapist, "NOT_FOUND"),
         (Outcome::CallerEnded, Side::Client, "ACCOUNT_ENDED"),
+        (Outcome::CallerWithoutProfile, Side::Client, "PROFILE_MISSING"),
         (Outcome::CallerEnded, Side::Therapist, "ACCOUNT_ENDED"),
     ] {
         world.peers.state().contact = contact;

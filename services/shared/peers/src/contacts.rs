@@ -2,7 +2,7 @@
 
 use chassis::Context;
 use chassis::client::Upstream;
-use kernel::{Error, Result, UserId};
+use kernel::{Error, Kind as ErrorKind, Result, UserId};
 use proto::mapping::v1::RecordContactRequest;
 use proto::mapping::v1::consent_service_client::ConsentServiceClient;
 use proto::mapping::v1::record_contact_request::Kind;
@@ -33,8 +33,9 @@ impl Contacts {
     /// the caller may contact.
     ///
     /// # Errors
-    /// UNAUTHENTICATED (`ACCOUNT_ENDED`) when the caller's own account has ended; UNAVAILABLE, DEADLINE_EXCEEDED or
-    /// INTERNAL when mapping gives no answer.
+    /// UNAUTHENTICATED (`ACCOUNT_ENDED`) when the caller's own account has ended; FAILED_PRECONDITION (`PROFILE_MISSING`)
+    /// when a client without a profile writes the first message; UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL when mapping
+    /// gives no answer.
     pub async fn record(&self, context: &Context, peer: UserId, channel: Channel) -> Result<Option<u32>> {
         let kind = match channel {
             Channel::Message => Kind::Message,
@@ -48,7 +49,13 @@ impl Contacts {
             Outcome::Recorded => Ok(Some(answer.version)),
             Outcome::NoSuchPeer => Ok(None),
             Outcome::CallerEnded => Err(Error::account_ended()),
+            Outcome::CallerWithoutProfile => Err(profile_missing()),
             Outcome::Unspecified => Err(Error::internal("mapping doesn't say what became of a contact")),
         }
     }
+}
+
+fn profile_missing() -> Error {
+    let message = "you have no profile yet: make one with POST /clients, then write";
+    Error::new(ErrorKind::FailedPrecondition, "PROFILE_MISSING", message)
 }

@@ -45,11 +45,17 @@ async fn cors_allows_only_configured_origins() {
         let shown = send(envoy.address(), &request("GET", target, &[("origin", APP)], b"")).await;
         assert_eq!((shown.status, &shown.headers["access-control-allow-origin"][0]), (status, &APP.to_owned()));
         assert!(shown.headers["access-control-expose-headers"][0].contains("x-next-page-token"));
+        assert_eq!(shown.headers["vary"], ["origin"], "{target}");
         for headers in [&[("origin", "https://evil.example.org")][..], &[]] {
             let hidden = send(envoy.address(), &request("GET", target, headers, b"")).await;
             assert!(!hidden.headers.contains_key("access-control-allow-origin"), "{hidden}");
+            // A cache must not show the page what it kept for somebody else.
+            assert_eq!(hidden.headers["vary"], ["origin"], "{target}");
         }
     }
+    let no_origins = service.envoy(|_| {}).await;
+    let plain = send(no_origins.address(), &request("GET", "/clients/1", &[("origin", APP)], b"")).await;
+    assert!(!plain.headers.contains_key("vary"), "{plain}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,6 +67,7 @@ async fn grpc_web_errors_keep_grpc_web_form() {
     let answer = send(envoy.address(), &request("POST", path, &web, &framed(b""))).await;
     assert_eq!((answer.status, &answer.headers["content-type"][0]), (200, &web[0].1.to_owned()), "{answer}");
     assert_eq!(answer.headers["access-control-allow-origin"], [APP]);
+    assert_eq!(answer.headers["vary"], ["origin"]);
     let message = framed(&jwks());
     assert_eq!(answer.body[..message.len()], message);
     // The frame of the trailers has the highest bit set (PROTOCOL-WEB).
