@@ -16,6 +16,7 @@ mod directory;
 mod embedded_only;
 mod floods;
 mod hostile;
+mod ids;
 mod internal;
 mod invitations;
 mod journals;

@@ -138,9 +138,10 @@ impl fmt::Display for MessageId {
 impl FromStr for MessageId {
     type Err = TextError;
 
-    /// Parses only the printed form: an id has one spelling.
+    /// Parses the printed form in any case.
     fn from_str(text: &str) -> Result<Self, TextError> {
-        let id = Ulid::from_string(text).ok().filter(|id| *id.array_to_str(&mut [0; ulid::ULID_LEN]) == *text);
+        let is_printed = |id: &Ulid| id.array_to_str(&mut [0; ulid::ULID_LEN]).eq_ignore_ascii_case(text);
+        let id = Ulid::from_string(text).ok().filter(is_printed);
         id.map(Self).ok_or(TextError("is not the id of a message"))
     }
 }
@@ -181,10 +182,11 @@ mod tests {
         for (millisecond, position) in [(5, 1), (5, 2), (5, 1_000), (6, 1_001), (9_999_999_999_999, (1 << 40) - 1)] {
             let id = MessageId::generate(at(millisecond), Position(position), &SystemEntropy);
             assert_eq!((id.position().0, id.at(), id.to_string().parse()), (position, at(millisecond), Ok(id)));
+            assert_eq!(id.to_string().to_lowercase().parse(), Ok(id));
             assert!(Some(id) > last, "{id}");
             last = Some(id);
         }
-        for text in ["", "1", "01arz3ndektsv4rrffq69g5fav", "81ARZ3NDEKTSV4RRFFQ69G5FAV"] {
+        for text in ["", "1", "01arz3ndektsv4rrffq69g5fao", "81ARZ3NDEKTSV4RRFFQ69G5FAV"] {
             assert!(text.parse::<MessageId>().is_err(), "{text}");
         }
     }
