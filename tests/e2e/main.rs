@@ -28,4 +28,5 @@ mod related;
 mod sessions;
 mod shared_mesh;
 mod story;
+mod texts;
 mod tokens;

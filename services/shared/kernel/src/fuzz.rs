@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use crate::{Email, OffsetDateTime, PersonName, Pincode, UserId, Version, fold};
+use crate::text::fold;
+use crate::{Email, OffsetDateTime, PersonName, Pincode, UserId, Version};
 
 /// Most bytes of a folded text: it is part of keys of DynamoDB.
 const MOST_FOLDED: usize = 900;
@@ -141,7 +142,11 @@ fuzz::target!(
         "\u{85}",
         "\u{3164}",
         "\u{a0}",
+        "\u{ad}",
         "\u{200b}",
+        "\u{200d}",
+        "\u{202e}",
+        "\u{2800}",
         "ＣＢＴ",
     ])
 );
