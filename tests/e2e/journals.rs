@@ -194,9 +194,8 @@ async fn missing_or_foreign_entry_is_not_found(env: TestEnv) {
     let (asha, ben) = (mesh.client("Asha").await, mesh.client("Ben").await);
     let made = add(&mesh, &asha, "calm", 3, NOW).await;
     let id = made["entryId"].as_str().unwrap();
-    let lower = id.to_lowercase();
     let other = format!("{}{}", &id[..25], if id.ends_with('A') { "B" } else { "A" });
-    for bad in [&*lower, &other, &id[1..], "nobody", "8ZZZZZZZZZZZZZZZZZZZZZZZZZ", "%20", "..%2f.."] {
+    for bad in [&*other, &id[1..], "nobody", "8ZZZZZZZZZZZZZZZZZZZZZZZZZ", "%20", "..%2f.."] {
         let path = format!("{}/entries/{bad}", journal(&asha));
         mesh.get(&path, &asha).await.refused(404, "NOT_FOUND");
         mesh.ask(Method::PUT, &path, Some(&asha), Some(json!({"intensity": 1}))).await.refused(404, "NOT_FOUND");

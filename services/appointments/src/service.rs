@@ -31,12 +31,14 @@ impl Services {
         self.0.list(own, &wire::wanted(person.role, request)?).await
     }
 
-    async fn create(&self, context: &Context, request: pb::CreateAppointmentRequest) -> Outcome<Appointment> {
+    async fn create(&self, context: &Context, mut request: pb::CreateAppointmentRequest) -> Outcome<Appointment> {
         let person = context.person()?;
         let asking = policy::ask(person, &request.client_id)?;
+        let pb::CreateAppointmentRequest { therapist_id, session_id, client_id, appointment_date: _ } = &mut request;
+        convert::id::normalize([therapist_id, session_id, client_id]);
         let (key, caller) = (context.idempotency_key.as_deref(), person.user_id.as_bytes());
         let claim = self.0.idempotency.claim_if_keyed(key, caller, CREATE, &request.encode_to_vec());
-        let (wanted, claim) = zip_violations(wire::request(&person.user_id.to_string(), &request), claim)?;
+        let (wanted, claim) = zip_violations(wire::request(person.user_id, &request), claim)?;
         self.0.create(context, asking, wanted, claim.as_ref()).await
     }
 

@@ -1,6 +1,6 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
-use kernel::{AppointmentId, Error, Page, Party, Role, TextError, Timestamp, Violations};
+use kernel::{AppointmentId, Error, Page, Party, Role, TextError, Timestamp, UserId, Violations};
 use proto::appointments::v1 as pb;
 use proto::appointments::v1::appointment::Status as Shown;
 use proto::events::v1 as events;
@@ -13,11 +13,11 @@ use crate::transition::{Action, Status};
 ///
 /// # Errors
 /// INVALID_ARGUMENT names every bad field.
-pub(crate) fn request(caller: &str, request: &pb::CreateAppointmentRequest) -> Result<Request, Error> {
+pub(crate) fn request(caller: UserId, request: &pb::CreateAppointmentRequest) -> Result<Request, Error> {
     let pb::CreateAppointmentRequest { therapist_id, appointment_date, session_id, client_id: _ } = request;
     let mut bad = Violations::default();
     let therapist = bad.check("therapistId", convert::id::from_proto(therapist_id));
-    if therapist_id == caller {
+    if therapist_id.parse() == Ok(caller) {
         bad.add("therapistId", "must be a therapist, and not you");
     }
     let date = if appointment_date.is_empty() {
@@ -177,8 +177,6 @@ pub(crate) fn appointments(page: Page<Appointment>, now: Timestamp) -> pb::ListA
 
 #[cfg(test)]
 mod tests {
-    use kernel::UserId;
-
     use super::*;
 
     fn fields(error: &Error) -> Vec<&str> {
@@ -187,11 +185,13 @@ mod tests {
 
     #[test]
     fn request_reports_every_bad_field() {
-        let [caller, other] = [1, 2].map(|byte| UserId::from_bytes([byte; 16]).to_string());
+        let [caller, other] = [1, 0xab].map(|byte| UserId::from_bytes([byte; 16]).to_string());
+        let capitals = other.to_uppercase();
         let date = "2026-12-01T09:00:00+05:30";
         for (therapist, date, session, bad) in [
             (other.as_str(), date, "", vec![]),
             (&other, date, &other, vec![]),
+            (&capitals, date, &capitals, vec![]),
             ("", "", "", vec!["therapistId", "appointmentDate"]),
             ("x", "2026-12-01T09:00:00", "x", vec!["therapistId", "appointmentDate", "sessionId"]),
             (&caller, "2026-12-01", &other, vec!["therapistId", "appointmentDate"]),
@@ -203,7 +203,7 @@ mod tests {
                 session_id: session.to_owned(),
                 client_id: String::new(),
             };
-            match request(&caller, &asked) {
+            match request(caller.parse().unwrap(), &asked) {
                 Ok(request) => {
                     assert_eq!(bad, Vec::<&str>::new());
                     assert_eq!(request.date.to_string(), date);

@@ -8,7 +8,6 @@ use proto::auth::v1 as pb;
 use proto::auth::v1::account_service_server::AccountService;
 use tonic::{Request, Response, Status};
 
-use crate::error::no_address;
 use crate::ops::Ops;
 use crate::store::{Store, USERS};
 
@@ -51,7 +50,6 @@ impl Addresses {
     /// # Errors
     /// UNAVAILABLE or INTERNAL.
     pub async fn of(&self, user: UserId) -> Outcome<Option<Email>> {
-        let Some(account) = self.0.account(user).await? else { return Ok(None) };
-        account.email.parse().map(Some).map_err(|_| no_address())
+        Ok(self.0.account(user).await?.map(|account| account.address()))
     }
 }

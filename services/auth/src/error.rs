@@ -53,8 +53,3 @@ pub(crate) fn logins_busy() -> Error {
     Error::new(Kind::ResourceExhausted, "LOGINS_BUSY", "too many logins at once; try again")
         .retry_after(Duration::from_secs(1))
 }
-
-/// Returns the error for a stored account whose address is invalid.
-pub(crate) fn no_address() -> Error {
-    Error::internal("an account has no address")
-}

@@ -8,7 +8,7 @@ use kernel::{Clock, Email, Entropy, Error, LoginId, Person, Result, Timestamp, U
 use crate::Config;
 use crate::budget::{Budget, Budgets};
 use crate::error::{
-    account_conflict, bad_credentials, email_taken, login_ended, no_address, refresh_token_invalid, wrong_password,
+    account_conflict, bad_credentials, email_taken, login_ended, refresh_token_invalid, wrong_password,
 };
 use crate::guard::Guard;
 use crate::login::{Login, Replica};
@@ -127,7 +127,7 @@ impl Ops {
         source: IpAddr,
     ) -> Result<()> {
         let account = self.me(person).await?;
-        let email: Email = account.email.parse().map_err(|_| no_address())?;
+        let email = account.address();
         let Some(credential) = self.guard.verify_password(email.clone(), current, source).await? else {
             return Err(wrong_password());
         };

@@ -18,7 +18,6 @@ use dynamo::{Condition, EXPIRES_AT, Item, Key, KeyDef, Put, Read, Sort, Table, T
 use kernel::{Email, Error, LoginId, Result, Role, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::error::no_address;
 use crate::login::Login;
 use crate::model::RefreshToken;
 
@@ -91,6 +90,10 @@ impl Account {
         // A time that people read needs no nanoseconds; one that can't be cut stays as it is.
         let created_at = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
         Self { user_id, email: email.as_str().to_owned(), role: role.as_str().to_owned(), created_at, epoch: 1 }
+    }
+
+    pub(crate) fn address(&self) -> Email {
+        Email::from_stored(self.email.clone())
     }
 
     pub(crate) fn role(&self) -> Result<Role> {
@@ -223,7 +226,7 @@ impl Store {
     pub(crate) async fn end_account(&self, user: UserId) -> Result<Option<Email>> {
         let mut address = None;
         if let Some(account) = self.account(user).await? {
-            let email: Email = account.email.parse().map_err(|_| no_address())?;
+            let email = account.address();
             let ended = self.0.transact([
                 self.0.delete(&email_key(&email.folded())).when(Condition::eq("user_id", user)).into(),
                 self.0.delete(&user_key(user)).into(),

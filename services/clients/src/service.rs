@@ -34,9 +34,12 @@ impl Clients {
         self.0.list(&context, which, query).await
     }
 
-    async fn create(&self, context: Context, request: pb::CreateClientRequest) -> Result<Client, Error> {
+    async fn create(&self, context: Context, mut request: pb::CreateClientRequest) -> Result<Client, Error> {
         let person = context.person()?;
         let permit = policy::own(person)?;
+        if let Some(client) = &mut request.client {
+            convert::id::normalize([&mut client.client_id]);
+        }
         let body = request.encode_to_vec();
         let key = context.idempotency_key.as_deref();
         let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
@@ -46,8 +49,7 @@ impl Clients {
             return Ok(made);
         }
         let account = self.0.accounts.own_address(&context).await?;
-        let id = person.user_id.to_string();
-        let profile = wire::profile(request.client.unwrap_or_default(), &id, account.as_ref());
+        let profile = wire::profile(request.client.unwrap_or_default(), permit.id(), account.as_ref());
         let (profile, claim) = zip_violations(profile, claim)?;
         self.0.create(permit, profile, claim).await
     }
@@ -61,7 +63,7 @@ impl Clients {
         let pb::UpdateClientRequest { client_id, client } = request;
         let permit = policy::own_named(context.person()?, &client_id)?;
         let account = self.0.accounts.own_address(&context).await?;
-        let (profile, expected) = wire::replacement(client.unwrap_or_default(), &client_id, account.as_ref())?;
+        let (profile, expected) = wire::replacement(client.unwrap_or_default(), permit.id(), account.as_ref())?;
         self.0.replace(permit, profile, expected).await
     }
 

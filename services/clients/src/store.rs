@@ -15,7 +15,7 @@ use dynamo::{
     Action, Claim, Condition, Cursor, EXPIRES_AT, Item, Key, KeyDef, Read as Fresh, Table, TableDef, Transact, Update,
     Verdict,
 };
-use kernel::{ClientId, Email, Error, Result, UserId, Version};
+use kernel::{ClientId, Email, Error, PersonName, Pincode, Result, UserId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Client, Listed, Profile};
@@ -75,11 +75,10 @@ impl TryFrom<Item> for Client {
 
     fn try_from(item: Item) -> Result<Self> {
         let Row { client_id, name, email, pincode, version } = item.parse()?;
-        let broken = |field: &'static str| move |_| Error::internal(format!("a stored client has no valid {field}"));
         let profile = Profile {
-            name: name.parse().map_err(broken("name"))?,
-            email: email.parse().map_err(broken("email"))?,
-            pincode: pincode.parse().map_err(broken("pincode"))?,
+            name: PersonName::from_stored(name),
+            email: Email::from_stored(email),
+            pincode: Pincode::from_stored(pincode),
         };
         Ok(Self { id: client_id, profile, version })
     }

@@ -40,10 +40,10 @@ pub(crate) fn names(clients: Vec<Client>) -> pb::BatchGetClientNamesResponse {
 
 /// Parses a whole profile. An id in it must be `id`, and its address that of the account. An etag is ignored: a new
 /// profile has none.
-pub(crate) fn profile(client: pb::Client, id: &str, account: Option<&Email>) -> Result<Profile, Error> {
+pub(crate) fn profile(client: pb::Client, id: ClientId, account: Option<&Email>) -> Result<Profile, Error> {
     let pb::Client { client_id, name, email, pincode, etag: _ } = client;
     let mut bad = Violations::default();
-    if !client_id.is_empty() && client_id != id {
+    if !client_id.is_empty() && client_id.parse() != Ok(id) {
         bad.add("clientId", "must be your own id, or be left out");
     }
     let name = bad.check("name", name.parse());
@@ -58,7 +58,7 @@ pub(crate) fn profile(client: pb::Client, id: &str, account: Option<&Email>) -> 
 /// Parses a whole profile and the version that it replaces.
 pub(crate) fn replacement(
     client: pb::Client,
-    id: &str,
+    id: ClientId,
     account: Option<&Email>,
 ) -> Result<(Profile, Option<Version>), Error> {
     let etag = client.etag.clone();

@@ -4,7 +4,7 @@ use kernel::{Error, Result, Timestamp};
 use prost::Message as _;
 use zeroize::Zeroizing;
 
-use crate::model::{Content, Visibility};
+use crate::model::{Content, Emotion, Visibility};
 
 /// Version of the encoding. It is stored beside the content, and authenticated by the seal.
 pub(crate) const FORMAT: u8 = 1;
@@ -66,7 +66,7 @@ pub(crate) fn decode(format: u8, bytes: &[u8]) -> Result<Opened> {
     let Written { emotion, intensity, note, private, shared_since } = Written::decode(bytes).map_err(|_| broken())?;
     let intensity = i32::try_from(intensity).map_err(|_| broken())?;
     let content = Content {
-        emotion: emotion.parse().map_err(|_| broken())?,
+        emotion: Emotion::from_stored(emotion),
         intensity: intensity.try_into().map_err(|_| broken())?,
         note: note.try_into().map_err(|_| broken())?,
         visibility: if private { Visibility::Private } else { Visibility::Shared },

@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use kernel::{Entropy, FreeText, TextError, Timestamp, Version};
 use ulid::Ulid;
-use unicode_normalization::UnicodeNormalization as _;
 
 /// Maximum milliseconds that a client's clock may be ahead of the service's.
 const SKEW: i64 = 5 * 60 * 1000;
@@ -92,8 +91,11 @@ pub(crate) struct Range {
 
 impl Emotion {
     const BOUNDS: &'static str = "must be 1 to 100 characters";
-    /// Maximum bytes before normalization.
-    const MAX_BYTES: usize = 4096;
+
+    /// Creates an emotion from the store, where an earlier version may have put what is refused now.
+    pub(crate) const fn from_stored(text: String) -> Self {
+        Self(text)
+    }
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
@@ -101,7 +103,7 @@ impl Emotion {
 
     /// Returns the folded form for comparisons.
     pub(crate) fn folded(&self) -> String {
-        kernel::fold(&self.0)
+        kernel::fold_visible(&self.0)
     }
 }
 
@@ -109,17 +111,7 @@ impl FromStr for Emotion {
     type Err = TextError;
 
     fn from_str(text: &str) -> Result<Self, TextError> {
-        if text.len() > Self::MAX_BYTES {
-            return Err(TextError(Self::BOUNDS));
-        }
-        let text: String = text.trim().nfc().collect();
-        if !(1..=100).contains(&text.chars().count()) {
-            return Err(TextError(Self::BOUNDS));
-        }
-        if text.chars().any(char::is_control) {
-            return Err(TextError("must not contain control characters"));
-        }
-        Ok(Self(text))
+        kernel::clean_line(text, 100, Self::BOUNDS, Self::BOUNDS).map(Self)
     }
 }
 
@@ -209,10 +201,11 @@ pub(crate) struct InvalidEntryId;
 impl FromStr for EntryId {
     type Err = InvalidEntryId;
 
-    /// Parses the printed form only: an id has one spelling.
+    /// Parses the printed form in any case.
     fn from_str(text: &str) -> Result<Self, InvalidEntryId> {
         let id = Ulid::from_string(text).map_err(|_| InvalidEntryId)?;
-        if *id.array_to_str(&mut [0; ulid::ULID_LEN]) == *text { Ok(Self(id)) } else { Err(InvalidEntryId) }
+        let printed = id.array_to_str(&mut [0; ulid::ULID_LEN]).eq_ignore_ascii_case(text);
+        if printed { Ok(Self(id)) } else { Err(InvalidEntryId) }
     }
 }
 
@@ -283,13 +276,19 @@ mod tests {
 
     #[test]
     fn emotion_is_1_to_100_characters_of_one_line() {
-        for (text, expected) in [(" calm ", "calm"), ("Zoe\u{308}", "Zoë"), ("let down", "let down")] {
+        for (text, expected) in
+            [(" calm ", "calm"), ("Zoe\u{308}", "Zoë"), ("let down", "let down"), ("क्\u{200d}ष", "क्\u{200d}ष")]
+        {
             assert_eq!(text.parse::<Emotion>().map(|it| it.as_str().to_owned()), Ok(expected.to_owned()));
         }
         assert!("é".repeat(100).parse::<Emotion>().is_ok());
-        for bad in ["", " \t ", &"x".repeat(101), "a\u{7}b", "a\nb", &" ".repeat(5000)] {
+        for bad in ["", " \t ", &"x".repeat(101), "a\u{7}b", "a\nb", "a\u{202e}b", &" ".repeat(5000)] {
             assert!(bad.parse::<Emotion>().is_err(), "{bad}");
         }
+        for blank in ["\u{200b}", "\u{2800}", "\u{3164}", "\u{ad}", "\u{feff}", "\u{2060}"] {
+            assert_eq!(blank.parse::<Emotion>(), "".parse(), "{blank:?}");
+        }
+        assert_eq!("wist\u{ad}ful".parse::<Emotion>().unwrap().folded(), "wistful");
     }
 
     #[test]
@@ -314,22 +313,17 @@ mod tests {
     }
 
     #[test]
-    fn entry_id_has_one_spelling() {
+    fn entry_id_is_read_in_any_case_and_in_no_other_form() {
         let id = EntryId::generate(FeltAt::new(now().as_millisecond(), now()).unwrap(), &Bytes(0xab)).to_string();
-        assert_eq!(id.parse::<EntryId>().unwrap().to_string(), id);
-        for other in [
-            &*id.to_lowercase(),
-            &id[1..],
-            &format!("{id}0"),
-            &format!(" {id}"),
-            "",
-            "8ZZZZZZZZZZZZZZZZZZZZZZZZZ",
-            "nobody",
-        ] {
+        for text in [&id, &id.to_lowercase()] {
+            assert_eq!(text.parse::<EntryId>().unwrap().to_string(), id);
+        }
+        for other in [&id[1..], &format!("{id}0"), &format!(" {id}"), "", "8ZZZZZZZZZZZZZZZZZZZZZZZZZ", "nobody"] {
             assert_eq!(other.parse::<EntryId>(), Err(InvalidEntryId), "{other}");
         }
-        let alias = "01ARZ3NDEKTSV4RRFFQ69G5FAO";
-        assert_eq!(alias.parse::<EntryId>(), Err(InvalidEntryId), "O is read as 0 by Crockford, and written so");
+        for alias in ["01ARZ3NDEKTSV4RRFFQ69G5FAO", "01arz3ndektsv4rrffq69g5fao"] {
+            assert_eq!(alias.parse::<EntryId>(), Err(InvalidEntryId), "O is read as 0 by Crockford, and written so");
+        }
     }
 
     #[test]

@@ -111,6 +111,16 @@ impl Grant {
     }
 }
 
+impl Reading {
+    /// Returns the client of the journal.
+    pub(crate) const fn client(&self) -> ClientId {
+        match self {
+            Self::Permitted(permit) => permit.client(),
+            Self::Ask(question) => question.client(),
+        }
+    }
+}
+
 impl Question {
     /// Returns the client of the journal.
     pub(crate) const fn client(self) -> ClientId {

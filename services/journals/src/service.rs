@@ -24,30 +24,35 @@ pub(crate) struct Journals(pub(crate) Arc<Ops>);
 
 impl Journals {
     async fn list(&self, context: Context, request: pb::ListEntriesRequest) -> Result<pb::ListEntriesResponse, Error> {
-        let client_id = request.client_id.clone();
-        let reading = policy::read(context.person()?, &client_id, no_journal)?;
+        let reading = policy::read(context.person()?, &request.client_id, no_journal)?;
+        let client = reading.client();
         let query = wire::entry_query(request)?;
-        Ok(wire::entries(self.0.list(&context, reading, query).await?, &client_id))
+        Ok(wire::entries(self.0.list(&context, reading, query).await?, client))
     }
 
-    async fn create(&self, context: Context, request: pb::CreateEntryRequest) -> Result<pb::JournalEntry, Error> {
+    async fn create(&self, context: Context, mut request: pb::CreateEntryRequest) -> Result<pb::JournalEntry, Error> {
         let person = context.person()?;
         let permit = policy::write(person, &request.client_id)?;
+        convert::id::normalize([&mut request.client_id]);
+        if let Some(entry) = &mut request.entry {
+            convert::id::normalize([&mut entry.client_id]);
+        }
         let body = request.encode_to_vec();
         let key = context.idempotency_key.as_deref();
         let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
-        let pb::CreateEntryRequest { client_id, entry } = request;
+        let pb::CreateEntryRequest { client_id: _, entry } = request;
         let draft = wire::draft(entry.unwrap_or_default(), permit, self.0.now());
         let (draft, claim) = zip_violations(draft, claim)?;
         let entry = self.0.create(&context, permit, draft, claim).await?;
-        Ok(wire::entry(permit.read().view(entry), client_id))
+        Ok(wire::entry(permit.read().view(entry), permit.client()))
     }
 
     async fn get(&self, context: Context, request: pb::GetEntryRequest) -> Result<pb::JournalEntry, Error> {
         let pb::GetEntryRequest { client_id, entry_id } = request;
         let reading = policy::read(context.person()?, &client_id, no_entry)?;
+        let client = reading.client();
         let entry = self.0.get(&context, reading, entry_id.parse().ok()).await?;
-        Ok(wire::entry(entry, client_id))
+        Ok(wire::entry(entry, client))
     }
 
     async fn update(&self, context: Context, request: pb::UpdateEntryRequest) -> Result<pb::JournalEntry, Error> {
@@ -56,7 +61,7 @@ impl Journals {
         let id = entry_id.parse::<EntryId>().map_err(|_| no_entry())?;
         let (change, expected) = wire::change(entry.unwrap_or_default(), permit, id)?;
         let entry = self.0.update(&context, permit, id, change, expected).await?;
-        Ok(wire::entry(permit.read().view(entry), client_id))
+        Ok(wire::entry(permit.read().view(entry), permit.client()))
     }
 
     async fn delete(&self, context: Context, request: pb::DeleteEntryRequest) -> Result<(), Error> {

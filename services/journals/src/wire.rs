@@ -2,7 +2,7 @@
 
 use convert::{REQUIRED, millisecond};
 use jiff::tz::TimeZone;
-use kernel::{Error, FreeText, Page, TextError, Timestamp, Version, Violations};
+use kernel::{ClientId, Error, FreeText, Page, TextError, Timestamp, Version, Violations};
 use proto::journals::v1 as pb;
 
 use crate::entry_query::{EntryQuery, Filter};
@@ -64,7 +64,7 @@ pub(crate) fn change(entry: pb::JournalEntry, permit: Write, id: EntryId) -> Res
     } = entry;
     let mut bad = Violations::default();
     own(&mut bad, &client_id, permit);
-    if !entry_id.is_empty() && entry_id != id.to_string() {
+    if !entry_id.is_empty() && entry_id.parse() != Ok(id) {
         bad.add("entryId", "must be the id of the path, or be left out");
     }
     if timestamp.is_some_and(|timestamp| millisecond::floor_from_proto(timestamp) != Ok(id.millisecond())) {
@@ -134,11 +134,11 @@ pub(crate) fn plan(request: pb::GetInsightsRequest, now: Timestamp) -> Result<Pl
     }
 }
 
-pub(crate) fn entry(entry: View, client_id: String) -> pb::JournalEntry {
+pub(crate) fn entry(entry: View, client: ClientId) -> pb::JournalEntry {
     let View { id, content: Content { emotion, intensity, note, visibility }, created_at, updated_at, etag } = entry;
     pb::JournalEntry {
         entry_id: id.to_string(),
-        client_id,
+        client_id: client.to_string(),
         family: Family::of(&emotion).map_or("", Family::name).to_owned(),
         emotion: Some(emotion.into()),
         intensity: Some(intensity.get().into()),
@@ -155,8 +155,8 @@ pub(crate) fn entry(entry: View, client_id: String) -> pb::JournalEntry {
     }
 }
 
-pub(crate) fn entries(page: Page<View>, client_id: &str) -> pb::ListEntriesResponse {
-    let (entries, next_page_token) = convert::page::to_proto(page.map(|it| entry(it, client_id.to_owned())));
+pub(crate) fn entries(page: Page<View>, client: ClientId) -> pb::ListEntriesResponse {
+    let (entries, next_page_token) = convert::page::to_proto(page.map(|it| entry(it, client)));
     pb::ListEntriesResponse { entries, next_page_token }
 }
 
@@ -212,7 +212,7 @@ pub(crate) fn vocabulary() -> pb::Vocabulary {
 }
 
 fn own(bad: &mut Violations, client_id: &str, permit: Write) {
-    if !client_id.is_empty() && client_id != permit.client().to_string() {
+    if !client_id.is_empty() && client_id.parse() != Ok(permit.client()) {
         bad.add("clientId", "must be your own id, or be left out");
     }
 }

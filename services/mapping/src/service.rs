@@ -33,16 +33,18 @@ impl Services {
         self.0.idempotency.claim_if_keyed(context.idempotency_key.as_deref(), person.user_id.as_bytes(), rpc, body)
     }
 
-    async fn create(&self, context: Context, request: pb::CreateMappingRequest) -> Result<Relation, Error> {
+    async fn create(&self, context: Context, mut request: pb::CreateMappingRequest) -> Result<Relation, Error> {
         let own = policy::client(context.person()?, &request.client_id)?;
+        convert::id::normalize([&mut request.client_id, &mut request.therapist_id]);
         let claim = self.claim(&context, CREATE, &request.encode_to_vec());
         let (therapist, claim) = zip_violations(wire::therapist_id(&request.therapist_id), claim)?;
         self.0.logins.must_be_open(&context).await?;
         self.0.map(&context, own.towards(therapist), claim.as_ref()).await
     }
 
-    async fn map(&self, context: Context, request: pb::MapClientRequest) -> Result<Relation, Error> {
+    async fn map(&self, context: Context, mut request: pb::MapClientRequest) -> Result<Relation, Error> {
         let person = context.person()?;
+        convert::id::normalize([&mut request.client_id, &mut request.therapist_id]);
         let claim = self.claim(&context, MAP, &request.encode_to_vec());
         let pb::MapClientRequest { client_id, therapist_id } = &request;
         match policy::side(person) {
@@ -61,8 +63,9 @@ impl Services {
         }
     }
 
-    async fn request(&self, context: Context, request: pb::RequestConsentRequest) -> Result<Relation, Error> {
+    async fn request(&self, context: Context, mut request: pb::RequestConsentRequest) -> Result<Relation, Error> {
         let person = context.person()?;
+        convert::id::normalize([&mut request.client_id, &mut request.therapist_id]);
         let pb::RequestConsentRequest { client_id, therapist_id, request_type } = &request;
         let own = match policy::side(person) {
             Side::Therapist(own) if therapist_id.is_empty() => own,

@@ -1,6 +1,6 @@
 //! Encodes and decodes the sealed content of a message.
 
-use kernel::{Error, Result};
+use kernel::{Error, FreeText, Result};
 use prost::Message as _;
 use zeroize::Zeroizing;
 
@@ -43,7 +43,8 @@ pub(crate) fn decode(format: u8, bytes: &[u8]) -> Result<(Side, Text)> {
     }
     let Written { text, by_therapist } = Written::decode(bytes).map_err(|_| broken())?;
     let sender = if by_therapist { Side::Therapist } else { Side::Client };
-    Ok((sender, text.try_into().map_err(|_| broken())?))
+    let text = FreeText::try_from(text).ok().filter(|text| !text.as_str().is_empty()).ok_or_else(broken)?;
+    Ok((sender, Text::from_stored(text)))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(crate) struct Position(pub(crate) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct MessageId(Ulid);
 
-/// Text of a message: 1 to 10,000 characters, not only white space.
+/// Text of a message: 1 to 10,000 characters, at least one of which shows something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Text(FreeText);
 
@@ -138,14 +138,20 @@ impl fmt::Display for MessageId {
 impl FromStr for MessageId {
     type Err = TextError;
 
-    /// Parses only the printed form: an id has one spelling.
+    /// Parses the printed form in any case.
     fn from_str(text: &str) -> Result<Self, TextError> {
-        let id = Ulid::from_string(text).ok().filter(|id| *id.array_to_str(&mut [0; ulid::ULID_LEN]) == *text);
+        let is_printed = |id: &Ulid| id.array_to_str(&mut [0; ulid::ULID_LEN]).eq_ignore_ascii_case(text);
+        let id = Ulid::from_string(text).ok().filter(is_printed);
         id.map(Self).ok_or(TextError("is not the id of a message"))
     }
 }
 
 impl Text {
+    /// Creates a text from the store, where an earlier version may have put what is refused now.
+    pub(crate) const fn from_stored(text: FreeText) -> Self {
+        Self(text)
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -155,7 +161,7 @@ impl TryFrom<String> for Text {
     type Error = TextError;
 
     fn try_from(text: String) -> Result<Self, TextError> {
-        if text.trim().is_empty() {
+        if kernel::is_blank(&text) {
             return Err(TextError("is required: 1 to 10,000 characters, not only white space"));
         }
         FreeText::try_from(text).map(Self)
@@ -181,10 +187,11 @@ mod tests {
         for (millisecond, position) in [(5, 1), (5, 2), (5, 1_000), (6, 1_001), (9_999_999_999_999, (1 << 40) - 1)] {
             let id = MessageId::generate(at(millisecond), Position(position), &SystemEntropy);
             assert_eq!((id.position().0, id.at(), id.to_string().parse()), (position, at(millisecond), Ok(id)));
+            assert_eq!(id.to_string().to_lowercase().parse(), Ok(id));
             assert!(Some(id) > last, "{id}");
             last = Some(id);
         }
-        for text in ["", "1", "01arz3ndektsv4rrffq69g5fav", "81ARZ3NDEKTSV4RRFFQ69G5FAV"] {
+        for text in ["", "1", "01arz3ndektsv4rrffq69g5fao", "81ARZ3NDEKTSV4RRFFQ69G5FAV"] {
             assert!(text.parse::<MessageId>().is_err(), "{text}");
         }
     }
@@ -193,8 +200,12 @@ mod tests {
     fn text_is_1_to_10_000_characters_and_not_blank() {
         let is_text = |text: String| Text::try_from(text).is_ok();
         assert!(is_text("é".repeat(10_000)) && is_text(" a\n".to_owned()));
+        assert!(is_text("\u{202b}شكرا\u{202c}".to_owned()), "lines of their own may say their direction");
         for refused in ["é".repeat(10_001), String::new(), " \n\t\u{2003}".to_owned(), "a\u{0}".to_owned()] {
             assert!(!is_text(refused));
+        }
+        for blank in ["\u{200b}", "\u{2800}\n", "\u{3164}", "\u{ad}", "\u{feff}", "\u{2060}"] {
+            assert_eq!(Text::try_from(blank.to_owned()), Text::try_from(String::new()), "{blank:?}");
         }
     }
 }

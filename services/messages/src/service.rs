@@ -24,9 +24,10 @@ const SEND: &str = "/therapy.messages.v1.MessageService/SendMessage";
 pub(crate) struct Messages(pub(crate) Arc<Ops>);
 
 impl Messages {
-    async fn send(&self, context: Context, request: pb::SendMessageRequest) -> Result<pb::Message, Error> {
+    async fn send(&self, context: Context, mut request: pb::SendMessageRequest) -> Result<pb::Message, Error> {
         let person = context.person()?;
         policy::sender(person, &request.sender_id)?;
+        convert::id::normalize([&mut request.sender_id, &mut request.receiver_id]);
         let key = context.idempotency_key.as_deref();
         let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), SEND, &request.encode_to_vec());
         let ((permit, text), claim) = zip_violations(wire::parse_send_message(request, policy::own(person)), claim)?;

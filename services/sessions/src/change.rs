@@ -46,8 +46,8 @@ pub(crate) fn plan(old: &Session, change: &Change, now: Timestamp) -> Result<Pla
 fn slot(old: &Session, change: &Change, now: Timestamp) -> Result<Slot> {
     let Change { date, start, end, status: _, client, notes: _, expected: _ } = change;
     let mut bad = Violations::default();
-    let present = old.state.client().map(|client| client.to_string());
-    if client.as_ref().is_some_and(|client| present.as_ref() != Some(client)) {
+    let is_present = |client: &String| old.state.client().is_some_and(|present| client.parse() == Ok(present));
+    if client.as_ref().is_some_and(|client| !is_present(client)) {
         bad.add("clientId", "can't be changed: it must be what it is, or be left out");
     }
     let spec = old.slot.spec().changed(*date, *start, *end);
@@ -71,7 +71,7 @@ mod tests {
     use crate::model::{Booking, Status};
     use crate::slot::SlotSpec;
 
-    const CLIENT: ClientId = ClientId::from_bytes([1; 16]);
+    const CLIENT: ClientId = ClientId::from_bytes([0xab; 16]);
 
     fn session(date: &str, start: &str, end: &str, state: State) -> Session {
         let start = (!start.is_empty()).then(|| start.parse().unwrap());
@@ -190,6 +190,7 @@ mod tests {
                 "",
             ),
             (ahead(booked()), of(&CLIENT.to_string()), ""),
+            (ahead(booked()), of(&CLIENT.to_string().to_uppercase()), ""),
             (ahead(booked()), of(&ClientId::from_bytes([9; 16]).to_string()), "clientId"),
             (ahead(booked()), of("nobody"), "clientId"),
             (ahead(State::Available), of(&CLIENT.to_string()), "clientId"),

@@ -33,8 +33,11 @@ impl Sessions {
         }
     }
 
-    async fn create(&self, context: Context, request: pb::CreateSessionRequest) -> Result<pb::Session, Error> {
+    async fn create(&self, context: Context, mut request: pb::CreateSessionRequest) -> Result<pb::Session, Error> {
         let person = context.person()?;
+        if let Some(session) = &mut request.session {
+            convert::id::normalize([&mut session.session_id, &mut session.therapist_id, &mut session.client_id]);
+        }
         let body = request.encode_to_vec();
         let session = request.session.unwrap_or_default();
         let permit = policy::own(person, &session.therapist_id)?;
@@ -63,7 +66,7 @@ impl Sessions {
         let session = session.unwrap_or_default();
         let permit = policy::own(context.person()?, &session.therapist_id)?;
         let id = wire::session_id(&session_id)?;
-        let change = wire::change(session, &session_id)?;
+        let change = wire::change(session, id)?;
         self.0.update(&context, permit, id, &change).await.map(wire::own)
     }
 

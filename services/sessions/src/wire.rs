@@ -55,7 +55,7 @@ pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
 ///
 /// # Errors
 /// INVALID_ARGUMENT names every bad field; ABORTED (`STALE_ETAG`).
-pub(crate) fn change(session: pb::Session, id: &str) -> Result<Change> {
+pub(crate) fn change(session: pb::Session, id: SessionId) -> Result<Change> {
     let pb::Session {
         session_id,
         therapist_id: _,
@@ -69,7 +69,7 @@ pub(crate) fn change(session: pb::Session, id: &str) -> Result<Change> {
         etag,
     } = session;
     let mut bad = Violations::default();
-    if !session_id.is_empty() && session_id != id {
+    if !session_id.is_empty() && session_id.parse() != Ok(id) {
         bad.add("sessionId", "must be the id of the path, or be left out");
     }
     let date = session_date.map(|text| bad.check("sessionDate", text.parse::<OffsetDateTime>()));
@@ -268,7 +268,7 @@ mod tests {
             ..sent("now", "soon", "later")
         };
         let expected = ["sessionId", "sessionDate", "startTime", "endTime", "status", "privateNotes"];
-        assert_eq!(fields(&change(session, "id").unwrap_err()), expected);
+        assert_eq!(fields(&change(session, SessionId::from_bytes([1; 16])).unwrap_err()), expected);
         let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
         let request = pb::ListSessionsRequest {
             therapist_id: "x".to_owned(),

@@ -1,4 +1,5 @@
-//! Migrates profiles of earlier versions, in which a profile had an address of its own.
+//! Migrates profiles of earlier versions, in which a profile had an address of its own, and was found by the
+//! characters of its name that show nothing, too.
 //!
 //! Every request is served before it has run: such a profile is read as stored.
 
@@ -18,7 +19,7 @@ const PAGE: u16 = 100;
 pub struct Progress {
     /// Number of profiles read.
     pub profiles: u64,
-    /// Number of profiles that got the address of their account.
+    /// Number of profiles that got the address of their account, or another place in the directory.
     pub changed: u64,
 }
 
@@ -29,7 +30,7 @@ impl fmt::Display for Progress {
     }
 }
 
-/// Gives every profile the address of its account. Services may run meanwhile, and an interrupted run may be repeated.
+/// Gives every profile the address of its account and its place in the directory. Services may run meanwhile, and an interrupted run may be repeated.
 /// `address` returns the address of an account; `report` is called with the progress after each page of the directory.
 ///
 /// # Errors
@@ -50,11 +51,11 @@ where
         let rows = if let Some(after) = after { query.after(after) } else { query }.page().await?;
         after = rows.next.clone();
         for item in rows.items {
-            let old = Therapist::try_from(item)?;
+            let old = Therapist::try_from(item.clone())?;
             progress.profiles += 1;
             // A profile without an account is about to be deleted.
             let Some(email) = address(old.id.into()).await? else { continue };
-            if email.as_str() == old.profile.email.as_str() {
+            if email.as_str() == old.profile.email.as_str() && !store.is_misplaced(permit, &item, &old) {
                 continue;
             }
             // A concurrent write has stored the address of the account, or has deleted the account.

@@ -36,9 +36,12 @@ impl Therapists {
         self.0.list(policy::browse(person), filter, request).await
     }
 
-    async fn create(&self, context: Context, request: pb::CreateTherapistRequest) -> Result<Therapist, Error> {
+    async fn create(&self, context: Context, mut request: pb::CreateTherapistRequest) -> Result<Therapist, Error> {
         let person = context.person()?;
         let permit = policy::own(person)?;
+        if let Some(therapist) = &mut request.therapist {
+            convert::id::normalize([&mut therapist.therapist_id]);
+        }
         let body = request.encode_to_vec();
         let key = context.idempotency_key.as_deref();
         let claim = self.0.idempotency.claim_if_keyed(key, person.user_id.as_bytes(), CREATE, &body);
@@ -48,8 +51,7 @@ impl Therapists {
             return Ok(made);
         }
         let account = self.0.accounts.own_address(&context).await?;
-        let id = person.user_id.to_string();
-        let profile = wire::profile(request.therapist.unwrap_or_default(), &id, account.as_ref());
+        let profile = wire::profile(request.therapist.unwrap_or_default(), permit.id(), account.as_ref());
         let (profile, claim) = zip_violations(profile, claim)?;
         self.0.create(permit, profile, claim).await
     }
@@ -65,7 +67,7 @@ impl Therapists {
         let pb::UpdateTherapistRequest { therapist_id, therapist } = request;
         let permit = policy::own_named(context.person()?, &therapist_id)?;
         let account = self.0.accounts.own_address(&context).await?;
-        let (profile, expected) = wire::replacement(therapist.unwrap_or_default(), &therapist_id, account.as_ref())?;
+        let (profile, expected) = wire::replacement(therapist.unwrap_or_default(), permit.id(), account.as_ref())?;
         self.0.replace(permit, profile, expected).await
     }
 

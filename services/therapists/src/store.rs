@@ -13,11 +13,12 @@ use dynamo::{
     Claim, Condition, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read as Fresh, Sort, Table, TableDef,
     Transact, Update, Verdict,
 };
-use kernel::{Email, Error, Result, TherapistId, UserId, Version};
+use kernel::{Email, Error, PersonName, Pincode, Result, TherapistId, UserId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Filter, Profile, Therapist};
 use crate::policy::{Browse, Migrate, Names, Own};
+use crate::text::Specialty;
 
 const BY_NAME: IndexDef = index("by_name", "directory");
 const BY_SPECIALTY: IndexDef = index("by_specialty", "specialty_key");
@@ -33,7 +34,7 @@ pub static THERAPISTS: TableDef = TableDef {
 };
 
 const fn index(name: &'static str, partition: &'static str) -> IndexDef {
-    let key = KeyDef { partition, sort: Some("name_key") };
+    let key = KeyDef { partition, sort: Some(NAME_KEY) };
     IndexDef {
         name,
         key,
@@ -42,6 +43,7 @@ const fn index(name: &'static str, partition: &'static str) -> IndexDef {
 }
 
 const PROFILE: &str = "PROFILE";
+const NAME_KEY: &str = "name_key";
 const DIRECTORY: &str = "THERAPISTS";
 /// Separator that sorts before every character of a name, so that a name precedes the longer names that begin with it.
 const SEPARATOR: char = '\u{1f}';
@@ -91,7 +93,7 @@ impl From<&Therapist> for Listed {
         let (specialty_key, pincode_key) = (specialty.folded(), pincode.folded());
         Self {
             directory: DIRECTORY,
-            name_key: format!("{}{SEPARATOR}{id}", name.folded()),
+            name_key: name_key(therapist),
             specialty_pincode_key: combined_key(&specialty_key, &pincode_key),
             specialty_key,
             pincode_key,
@@ -112,12 +114,11 @@ impl TryFrom<Item> for Therapist {
 
     fn try_from(item: Item) -> Result<Self> {
         let Row { therapist_id, name, email, specialty, pincode, version } = item.parse()?;
-        let broken = |field: &'static str| move |_| Error::internal(format!("a stored therapist has no valid {field}"));
         let profile = Profile {
-            name: name.parse().map_err(broken("name"))?,
-            email: email.parse().map_err(broken("email"))?,
-            specialty: specialty.parse().map_err(broken("specialty"))?,
-            pincode: pincode.parse().map_err(broken("pincode"))?,
+            name: PersonName::from_stored(name),
+            email: Email::from_stored(email),
+            specialty: Specialty::from_stored(specialty),
+            pincode: Pincode::from_stored(pincode),
         };
         Ok(Self { id: therapist_id, profile, version })
     }
@@ -126,6 +127,11 @@ impl TryFrom<Item> for Therapist {
 /// Returns the key of a profile.
 pub(crate) fn profile_key(user: UserId) -> Key {
     Key::new(format!("THERAPIST#{user}"), PROFILE)
+}
+
+/// Returns the place of a profile in the order of the directory.
+fn name_key(Therapist { id, profile, version: _ }: &Therapist) -> String {
+    format!("{}{SEPARATOR}{id}", profile.name.folded())
 }
 
 fn combined_key(specialty: &str, pincode: &str) -> String {
@@ -194,7 +200,13 @@ impl Store {
         self.put(old, &new).await
     }
 
-    /// Replaces the address in a profile if its version is unchanged. Returns whether it was.
+    /// Returns whether a profile is not where this version would list it.
+    pub(crate) fn is_misplaced(&self, _permit: Migrate, item: &Item, therapist: &Therapist) -> bool {
+        item.text(NAME_KEY) != Some(&*name_key(therapist))
+    }
+
+    /// Replaces the address in a profile if its version is unchanged, and places it anew in the directory. Returns
+    /// whether it was.
     pub(crate) async fn replace_address(&self, _permit: Migrate, old: &Therapist, email: Email) -> Result<bool> {
         let profile = Profile { email, ..old.profile.clone() };
         self.put(old, &Therapist { id: old.id, profile, version: old.version.next() }).await

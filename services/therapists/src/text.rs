@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use kernel::{TextError, clean_text, fold};
+use kernel::{TextError, clean_text, fold_visible, is_blank};
 
 /// Expertise of a therapist: 1 to 200 characters.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,7 +17,12 @@ impl Specialty {
 
     /// Returns the text as it is compared and looked up.
     pub(crate) fn folded(&self) -> String {
-        fold(&self.0)
+        fold_visible(&self.0)
+    }
+
+    /// Creates a specialty from the store, where an earlier version may have put what is refused now.
+    pub(crate) const fn from_stored(text: String) -> Self {
+        Self(text)
     }
 }
 
@@ -43,15 +48,34 @@ impl fmt::Debug for Specialty {
 /// If no name can begin so.
 pub(crate) fn fold_prefix(text: &str) -> Result<String, TextError> {
     const INVALID: &str = "must be the beginning of a name: at most 200 characters, no control characters";
-    if text.trim().is_empty() {
+    if is_blank(text) {
         return Ok(String::new());
     }
-    clean_text(text, 200, INVALID, INVALID).map(|text| fold(&text))
+    clean_text(text, 200, INVALID, INVALID).map(|text| fold_visible(&text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn prefix_is_found_with_and_without_characters_that_show_nothing() {
+        for text in ["ANNA", "an\u{ad}na", "anna\u{200d}", " \u{2060}anna"] {
+            assert_eq!(fold_prefix(text), Ok("anna".to_owned()), "{text:?}");
+        }
+        for blank in ["", " ", "\u{200b}", "\u{3164}"] {
+            assert_eq!(fold_prefix(blank), Ok(String::new()), "{blank:?}");
+        }
+        assert!(fold_prefix("a\u{202e}").is_err());
+    }
+
+    #[test]
+    fn specialty_that_shows_nothing_is_missing() {
+        for blank in [" ", "\u{200b}", "\u{2800}", "\u{3164}", "\u{ad}", "\u{feff}", "\u{2060}"] {
+            assert_eq!(blank.parse::<Specialty>(), "".parse(), "{blank:?}");
+        }
+        assert_eq!("C\u{ad}BT".parse::<Specialty>().unwrap().folded(), "cbt");
+    }
 
     #[test]
     fn text_with_too_long_folded_form_is_refused() {

@@ -51,10 +51,10 @@ pub(crate) fn names(therapists: Vec<Therapist>) -> pb::BatchGetTherapistNamesRes
 
 /// Parses a whole profile. An id in it must be `id`, and its address that of the account. An etag is ignored: a new
 /// profile has none.
-pub(crate) fn profile(therapist: pb::Therapist, id: &str, account: Option<&Email>) -> Result<Profile, Error> {
+pub(crate) fn profile(therapist: pb::Therapist, id: TherapistId, account: Option<&Email>) -> Result<Profile, Error> {
     let pb::Therapist { therapist_id, name, email, specialty, pincode, etag: _ } = therapist;
     let mut bad = Violations::default();
-    if !therapist_id.is_empty() && therapist_id != id {
+    if !therapist_id.is_empty() && therapist_id.parse() != Ok(id) {
         bad.add("therapistId", "must be your own id, or be left out");
     }
     let name = bad.check("name", name.parse());
@@ -72,7 +72,7 @@ pub(crate) fn profile(therapist: pb::Therapist, id: &str, account: Option<&Email
 /// Parses a whole profile and the version that it replaces.
 pub(crate) fn replacement(
     therapist: pb::Therapist,
-    id: &str,
+    id: TherapistId,
     account: Option<&Email>,
 ) -> Result<(Profile, Option<Version>), Error> {
     let etag = therapist.etag.clone();

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use kernel::{ParseIdError, TextError};
+use kernel::{ParseIdError, TextError, UserId};
 
 use crate::REQUIRED;
 
@@ -22,6 +22,16 @@ pub fn optional_from_proto<T: FromStr<Err = ParseIdError>>(text: &str) -> Result
     if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(TextError::from) }
 }
 
+/// Rewrites ids as they are printed, so that requests that differ only in the case of an id have the same bytes. Leaves
+/// text that is no id.
+pub fn normalize<const N: usize>(ids: [&mut String; N]) {
+    for text in ids {
+        if text.parse::<UserId>().is_ok() {
+            text.make_ascii_lowercase();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use kernel::UserId;
@@ -37,5 +47,13 @@ mod tests {
         assert_eq!(optional_from_proto(&id.to_string()), Ok(Some(id)));
         assert_eq!(optional_from_proto::<UserId>(""), Ok(None));
         assert_eq!(optional_from_proto::<UserId>("x"), Err(TextError("is not an id")));
+    }
+
+    #[test]
+    fn only_ids_are_normalized() {
+        let id = UserId::from_bytes([0xab; 16]).to_string();
+        let (mut upper, mut lower, mut other) = (id.to_uppercase(), id.clone(), "Nobody".to_owned());
+        normalize([&mut upper, &mut lower, &mut other]);
+        assert_eq!((upper, lower, other), (id.clone(), id, "Nobody".to_owned()));
     }
 }

@@ -31,11 +31,11 @@ pub fn uuid_v7(now: Timestamp, entropy: &dyn Entropy) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(millis, &entropy.array()).into_uuid()
 }
 
-/// Parses only the form that we print: one id has one spelling, so that ids can be compared as text.
+/// Parses the hyphenated form in any case. Ids are printed in lower case.
 fn parse_uuid(text: &str) -> Result<Uuid, ParseIdError> {
     let uuid = Uuid::try_parse(text).map_err(|_| ParseIdError)?;
     let mut buffer = Uuid::encode_buffer();
-    if *uuid.hyphenated().encode_lower(&mut buffer) == *text { Ok(uuid) } else { Err(ParseIdError) }
+    if uuid.hyphenated().encode_lower(&mut buffer).eq_ignore_ascii_case(text) { Ok(uuid) } else { Err(ParseIdError) }
 }
 
 macro_rules! id {
@@ -141,14 +141,25 @@ impl From<TherapistId> for UserId {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
+    proptest! {
+        #[test]
+        fn id_is_read_in_any_case_and_printed_in_lower_case(bytes: [u8; 16], capitals: u64) {
+            let id = UserId::from_bytes(bytes);
+            let printed = id.to_string();
+            let capital = |(at, c): (usize, char)| if capitals >> at & 1 == 1 { c.to_ascii_uppercase() } else { c };
+            let text: String = printed.chars().enumerate().map(capital).collect();
+            prop_assert_eq!(text.parse(), Ok(id), "{}", text);
+            prop_assert_eq!(printed.to_lowercase(), printed);
+        }
+    }
+
     #[test]
-    fn id_has_one_spelling() {
-        let text = "01933b5e-7a4c-7def-8abc-0123456789ab";
-        assert_eq!(text.parse::<UserId>().unwrap().to_string(), text);
+    fn other_forms_of_an_id_are_refused() {
         let others = [
-            "01933B5E-7A4C-7DEF-8ABC-0123456789AB",
             "01933b5e7a4c7def8abc0123456789ab",
             "{01933b5e-7a4c-7def-8abc-0123456789ab}",
             "urn:uuid:01933b5e-7a4c-7def-8abc-0123456789ab",

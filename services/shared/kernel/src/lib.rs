@@ -15,6 +15,7 @@ mod principal;
 pub mod setting;
 mod text;
 mod version;
+mod visible;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use date_time::OffsetDateTime;
@@ -25,5 +26,6 @@ pub use id::{AppointmentId, ClientId, EventId, LoginId, ParseIdError, SessionId,
 pub use jiff::Timestamp;
 pub use page::{Page, PageSize};
 pub use principal::{Party, Person, Role};
-pub use text::{Email, PersonName, Pincode, TextError, clean_text, fold};
+pub use text::{Email, PersonName, Pincode, TextError, clean_line, clean_text, fold_visible};
 pub use version::Version;
+pub use visible::is_blank;

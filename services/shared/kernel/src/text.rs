@@ -4,6 +4,8 @@ use std::str::FromStr;
 use email_address::{EmailAddress, Options};
 use unicode_normalization::UnicodeNormalization as _;
 
+use crate::visible::{is_blank, is_directional, is_ignorable};
+
 /// Error of a text, as a sentence that follows the name of its field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextError(pub &'static str);
@@ -14,11 +16,20 @@ impl fmt::Display for TextError {
     }
 }
 
-/// Returns a text as it is compared: compatibility forms unified (NFKC), lower case, runs of white space as one space.
-#[must_use]
-pub fn fold(text: &str) -> String {
+/// Returns an address as it is compared: compatibility forms unified (NFKC), lower case, runs of white space as one space.
+pub(crate) fn fold(text: &str) -> String {
     let lower: String = text.nfkc().flat_map(char::to_lowercase).nfkc().collect();
     lower.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Returns a name, or another text that people read, as it is compared: compatibility forms unified (NFKC), lower case,
+/// runs of white space as one space, without characters that Unicode ignores by default, such as joiners and soft
+/// hyphens. A text of nothing else keeps them.
+#[must_use]
+pub fn fold_visible(text: &str) -> String {
+    let visible: String = text.nfkc().filter(|c| !is_ignorable(*c)).collect();
+    let folded = fold(&visible);
+    if folded.is_empty() { fold(text) } else { folded }
 }
 
 /// Maximum bytes of a text before anything is done with it: none that is accepted can come to more.
@@ -27,17 +38,17 @@ const MOST_RAW: usize = 4096;
 /// characters fold to dozens.
 const MOST_FOLDED: usize = 900;
 
-/// Returns a line of text trimmed and in one canonical form (NFC): 1 to `most` characters, none of them a control
-/// character.
+/// Returns a line of text trimmed and in one canonical form (NFC): 1 to `most` characters, at least one of which shows
+/// something, and none of which is a control character or changes the direction of the text.
 ///
 /// # Errors
-/// `required` for an empty text, `long` for one that is too long, or another sentence.
-pub fn clean_text(text: &str, most: usize, required: &'static str, long: &'static str) -> Result<String, TextError> {
+/// `required` for a text that shows nothing, `long` for one that is too long, or another sentence.
+pub fn clean_line(text: &str, most: usize, required: &'static str, long: &'static str) -> Result<String, TextError> {
     if text.len() > MOST_RAW {
         return Err(TextError(long));
     }
     let clean: String = text.trim().nfc().collect();
-    if clean.is_empty() {
+    if is_blank(&clean) {
         return Err(TextError(required));
     }
     if clean.chars().count() > most {
@@ -46,6 +57,18 @@ pub fn clean_text(text: &str, most: usize, required: &'static str, long: &'stati
     if clean.chars().any(char::is_control) {
         return Err(TextError("must not contain control characters"));
     }
+    if clean.chars().any(is_directional) {
+        return Err(TextError("must not contain characters that embed, override or isolate the direction of text"));
+    }
+    Ok(clean)
+}
+
+/// Returns a [`clean_line`] that is short enough for a key when it is folded.
+///
+/// # Errors
+/// As [`clean_line`], and for a folded form of more than 900 bytes.
+pub fn clean_text(text: &str, most: usize, required: &'static str, long: &'static str) -> Result<String, TextError> {
+    let clean = clean_line(text, most, required, long)?;
     if fold(&clean).len() > MOST_FOLDED {
         return Err(TextError("is too long once its ligatures are spelt out: at most 900 bytes of UTF-8 (NFKC)"));
     }
@@ -63,6 +86,12 @@ macro_rules! text {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// A text from the store, where an earlier version may have put what is refused now.
+            #[must_use]
+            pub const fn from_stored(text: String) -> Self {
+                Self(text)
             }
 
             /// The text as it is compared and looked up: never empty, 900 bytes at most.
@@ -95,7 +124,7 @@ text! {
 }
 text! {
     /// A person's name: 1 to 200 characters.
-    PersonName, parse_name, fold
+    PersonName, parse_name, fold_visible
 }
 text! {
     /// A postal code: 3 to 10 letters, digits, spaces or hyphens, of which 3 are letters or digits. Folded, it has no
@@ -126,7 +155,7 @@ fn parse_pincode(text: &str) -> Result<String, TextError> {
     const INVALID: TextError =
         TextError("must be 3 to 10 letters, digits, spaces or hyphens, of which 3 are letters or digits");
     let text = clean_text(text, 10, "is required: 3 to 10 letters, digits, spaces or hyphens", INVALID.0)?;
-    let known = text.chars().all(|c| c.is_alphanumeric() || c == ' ' || c == '-');
+    let known = text.chars().all(|c| (c.is_alphanumeric() && !is_ignorable(c)) || c == ' ' || c == '-');
     if known && fold_pincode(&text).chars().count() >= 3 { Ok(text) } else { Err(INVALID) }
 }
 
@@ -152,6 +181,47 @@ mod tests {
         #[test]
         fn folding_is_idempotent(text in "\\PC*") {
             prop_assert_eq!(fold(&fold(&text)), fold(&text));
+            prop_assert_eq!(fold_visible(&fold_visible(&text)), fold_visible(&text));
+        }
+
+        #[test]
+        fn visible_folding_ignores_what_shows_nothing(
+            words in "[a-zA-Z\u{915}-\u{939} ]{0,5}[a-z]",
+            ignorable in "[\u{ad}\u{200b}-\u{200f}\u{2060}\u{feff}\u{3164}]{1,3}",
+            at: prop::sample::Index,
+        ) {
+            let (at, _) = words.char_indices().nth(at.index(words.chars().count())).unwrap();
+            let text = format!("{}{ignorable}{}", &words[..at], &words[at..]);
+            prop_assert_eq!(fold_visible(&text), fold_visible(&words));
+        }
+    }
+
+    #[test]
+    fn text_that_shows_nothing_folds_to_something() {
+        for blank in ["\u{200b}", "\u{ad}", "\u{3164}"] {
+            assert!(!fold_visible(blank).is_empty(), "earlier versions stored it");
+        }
+    }
+
+    #[test]
+    fn text_that_shows_nothing_is_missing() {
+        for blank in
+            ["", " ", "\u{200b}", "\u{2800}", "\u{3164}", "\u{ad}", "\u{feff}", "\u{2060}", "\u{200e}", "\u{202e}"]
+        {
+            assert_eq!(blank.parse::<PersonName>(), "".parse(), "{blank:?}");
+            assert_eq!(blank.parse::<Pincode>(), "".parse(), "{blank:?}");
+            assert_eq!(blank.parse::<Email>(), "".parse(), "{blank:?}");
+        }
+        for name in ["क्\u{200d}ष", "می\u{200c}خواهم", "\u{200f}שרה", "👩\u{200d}⚕\u{fe0f}"] {
+            assert_eq!(name.parse::<PersonName>().map(|name| name.as_str().to_owned()), Ok(name.to_owned()));
+        }
+    }
+
+    #[test]
+    fn text_that_changes_direction_is_refused() {
+        for c in ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}') {
+            assert!(format!("a{c}b").parse::<PersonName>().is_err(), "{c:?}");
+            assert!(format!("a{c}b@example.org").parse::<Email>().is_err(), "{c:?}");
         }
     }
 
@@ -191,7 +261,18 @@ mod tests {
         for good in ["110001", "SW1A 1AA", "12345-6789"] {
             assert!(good.parse::<Pincode>().is_ok(), "{good}");
         }
-        for bad in ["", "12", "12345678901", "12_45", "<script>", "---", "- -1- -", "1-2"] {
+        for bad in [
+            "",
+            "12",
+            "12345678901",
+            "12_45",
+            "<script>",
+            "---",
+            "- -1- -",
+            "1-2",
+            "1\u{3164}2\u{3164}",
+            "110\u{ad}001",
+        ] {
             assert!(bad.parse::<Pincode>().is_err(), "{bad}");
         }
     }

@@ -2,7 +2,7 @@
 
 use chassis::Context;
 use chassis::client::Upstream;
-use kernel::{Email, Error, Result, Violations};
+use kernel::{Email, Result, Violations};
 use proto::auth::v1::GetOwnAddressRequest;
 use proto::auth::v1::account_service_client::AccountServiceClient;
 
@@ -25,10 +25,7 @@ impl Accounts {
         let get =
             |transport, request| async move { AccountServiceClient::new(transport).get_own_address(request).await };
         let email = self.0.call(context, GetOwnAddressRequest {}, get).await?.email;
-        if email.is_empty() {
-            return Ok(None);
-        }
-        email.parse().map(Some).map_err(|_| Error::internal("an account has no valid address"))
+        Ok(if email.is_empty() { None } else { Some(Email::from_stored(email)) })
     }
 }
 
