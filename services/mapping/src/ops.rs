@@ -275,11 +275,12 @@ impl Ops {
         self.clients.of(context, visible.map(|relation| relation.client_id)).await
     }
 
-    /// Returns whether a therapist with this id has a profile.
+    /// Returns whether a client with this id has a profile.
     async fn has_client(&self, context: &Context, id: ClientId) -> Result<bool> {
         Ok(self.clients.of(context, [id]).await?.contains_key(&id))
     }
 
+    /// Returns whether a therapist with this id has a profile.
     async fn has_therapist(&self, context: &Context, id: TherapistId) -> Result<bool> {
         Ok(self.therapists.of(context, [id]).await?.contains_key(&id))
     }

@@ -1,5 +1,5 @@
 //! Migrates profiles of earlier versions, in which a profile had an address of its own, and was found by the
-//! characters of its name that show nothing, too.
+//! characters of its name and specialty that show nothing, too.
 //!
 //! Every request is served before it has run: such a profile is read as stored.
 
@@ -30,8 +30,9 @@ impl fmt::Display for Progress {
     }
 }
 
-/// Gives every profile the address of its account and its place in the directory. Services may run meanwhile, and an interrupted run may be repeated.
-/// `address` returns the address of an account; `report` is called with the progress after each page of the directory.
+/// Gives every profile the address of its account and its place in the directory. Services may run meanwhile, and an
+/// interrupted run may be repeated. `address` returns the address of an account; `report` is called with the progress
+/// after each page of the directory.
 ///
 /// # Errors
 /// UNAVAILABLE or INTERNAL, of the table or of `address`.
@@ -51,11 +52,11 @@ where
         let rows = if let Some(after) = after { query.after(after) } else { query }.page().await?;
         after = rows.next.clone();
         for item in rows.items {
-            let old = Therapist::try_from(item.clone())?;
+            let old = Therapist::try_from(item)?;
             progress.profiles += 1;
             // A profile without an account is about to be deleted.
             let Some(email) = address(old.id.into()).await? else { continue };
-            if email.as_str() == old.profile.email.as_str() && !store.is_misplaced(permit, &item, &old) {
+            if email.as_str() == old.profile.email.as_str() && !store.is_misplaced(permit, &old).await? {
                 continue;
             }
             // A concurrent write has stored the address of the account, or has deleted the account.

@@ -21,7 +21,7 @@ use crate::policy::{Browse, Migrate, Names, Own};
 use crate::text::Specialty;
 
 const BY_NAME: IndexDef = index("by_name", "directory");
-const BY_SPECIALTY: IndexDef = index("by_specialty", "specialty_key");
+const BY_SPECIALTY: IndexDef = index("by_specialty", SPECIALTY_KEY);
 const BY_PINCODE: IndexDef = index("by_pincode", "pincode_key");
 const BY_SPECIALTY_AND_PINCODE: IndexDef = index("by_specialty_and_pincode", "specialty_pincode_key");
 
@@ -44,6 +44,7 @@ const fn index(name: &'static str, partition: &'static str) -> IndexDef {
 
 const PROFILE: &str = "PROFILE";
 const NAME_KEY: &str = "name_key";
+const SPECIALTY_KEY: &str = "specialty_key";
 const DIRECTORY: &str = "THERAPISTS";
 /// Separator that sorts before every character of a name, so that a name precedes the longer names that begin with it.
 const SEPARATOR: char = '\u{1f}';
@@ -201,8 +202,11 @@ impl Store {
     }
 
     /// Returns whether a profile is not where this version would list it.
-    pub(crate) fn is_misplaced(&self, _permit: Migrate, item: &Item, therapist: &Therapist) -> bool {
-        item.text(NAME_KEY) != Some(&*name_key(therapist))
+    pub(crate) async fn is_misplaced(&self, _permit: Migrate, therapist: &Therapist) -> Result<bool> {
+        // The index that lists the profiles doesn't hold the key of the specialty.
+        let stored = self.0.get_item(&profile_key(therapist.id.into()), Fresh::Consistent).await?;
+        let keys = [(NAME_KEY, name_key(therapist)), (SPECIALTY_KEY, therapist.profile.specialty.folded())];
+        Ok(stored.is_some_and(|item| keys.iter().any(|(name, key)| item.text(name) != Some(key))))
     }
 
     /// Replaces the address in a profile if its version is unchanged, and places it anew in the directory. Returns
