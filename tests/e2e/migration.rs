@@ -1,4 +1,5 @@
-//! The upgrade of profiles that an earlier version stored: each had an address of its own, unique among clients.
+//! The upgrade of profiles that an earlier version stored: each had an address of its own, unique among clients, and was
+//! listed by all characters of its name and specialty.
 
 use dynamo::{Key, Update};
 use kit::mesh::{Someone, TestMesh};
@@ -6,7 +7,7 @@ use kit::test_env::TestEnv;
 use reqwest::Method;
 use serde_json::json;
 
-kit::on_each_env!(migrated_profiles_get_address_of_account,);
+kit::on_each_env!(migrated_profiles_get_address_of_account, migrated_therapist_is_found_without_joiners,);
 
 const OLD: &str = "Old.Home@example.org";
 
@@ -68,6 +69,28 @@ async fn migrated_profiles_get_address_of_account(env: TestEnv) {
     assert_eq!(found[0]["clientId"], asha.id.as_str());
     let profile = json!({"name": "Asha Rao", "email": asha.email, "pincode": "110002"});
     mesh.ask(Method::PUT, &format!("/clients/{}", asha.id), Some(&asha), Some(profile)).await.expect(200);
+    mesh.stop().await;
+}
+
+/// An earlier version listed a therapist by all characters of name and specialty, also those that show nothing.
+async fn migrated_therapist_is_found_without_joiners(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
+    let (asha, noor) = (mesh.client("Asha").await, mesh.therapist("No\u{200d}or", "Gri\u{ad}ef", "110001").await);
+    let table = mesh.dynamodb.connect(kit::entropy::seeded()).await.table(&therapists::THERAPISTS);
+    let key = Key::new(format!("THERAPIST#{}", noor.id), "PROFILE");
+    let listed =
+        table.update(&key).set("specialty_key", "gri\u{ad}ef").set("specialty_pincode_key", "gri\u{ad}ef\u{1f}110001");
+    let listed = listed.set("name_key", format!("no\u{200d}or\u{1f}{}", noor.id)).run().await.unwrap();
+    assert!(matches!(listed, Update::Done(_)));
+
+    for changed in [1, 0] {
+        let (_, of_therapists) = migrate(&mesh).await;
+        assert_eq!((of_therapists.profiles, of_therapists.changed), (1, changed));
+        for filter in ["name=noor", "specialty=grief", "specialty=grief&pincode=110001"] {
+            let page = mesh.get(&format!("/therapists?{filter}"), &asha).await.expect(200);
+            assert_eq!(page[0]["therapistId"], noor.id.as_str(), "{filter}");
+        }
+    }
     mesh.stop().await;
 }
 
