@@ -19,6 +19,7 @@ use crate::service::Services;
 kit::on_each_engine! {
     account_deletion_destroys_key_of_any_role,
     unknown_event_kind_changes_nothing,
+    id_in_capitals_names_the_same_key,
     invalid_id_is_rejected,
     batch_keeps_order_and_rejects_more_than_200_ids,
 }
@@ -86,9 +87,16 @@ async fn batch_keeps_order_and_rejects_more_than_200_ids(engine: Engine) {
     }
 }
 
+async fn id_in_capitals_names_the_same_key(engine: Engine) {
+    let services = services(engine).await;
+    let id = person().to_string();
+    let key = get(&services, &id).await.unwrap();
+    assert!(get(&services, &id.to_uppercase()).await.unwrap() == key, "another key");
+}
+
 async fn invalid_id_is_rejected(engine: Engine) {
     let services = services(engine).await;
-    for id in ["", "nobody", "01933B5E-7A4C-7DEF-8ABC-0123456789AB"] {
+    for id in ["", "nobody", "{01933b5e-7a4c-7def-8abc-0123456789ab}"] {
         let refused = get(&services, id).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{id}");
         assert!(refused.message().contains("personId"), "{refused}");
