@@ -40,7 +40,7 @@ pub(super) struct Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Forward {
     pub(super) target: Target,
-    /// Whether the postings of the target are all written, and no others.
+    /// True if the postings of the target are all written, and no others.
     pub(super) is_settled: bool,
     /// Postings beyond those of the target that may be written.
     pub(super) surplus: BTreeSet<Posting>,

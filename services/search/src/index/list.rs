@@ -15,7 +15,7 @@ pub struct Indexed {
     pub version: u64,
     /// The number of its terms.
     pub terms: usize,
-    /// Whether the write of this version is complete.
+    /// True if the write of this version is complete.
     pub is_settled: bool,
 }
 

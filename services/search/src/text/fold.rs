@@ -69,7 +69,7 @@ fn spelling(c: char) -> Option<&'static str> {
 
 struct Folder {
     folded: Vec<Folded>,
-    /// Whether a joiner follows the last character, a pictograph.
+    /// True if a joiner follows the last character, a pictograph.
     pictograph_joins: bool,
 }
 

@@ -163,7 +163,7 @@ fn texts_with_queries() -> impl Strategy<Value = (String, String)> {
         })
 }
 
-/// Where a query is found, the index has its terms.
+/// The index has the terms of every query that a text matches.
 fn terms_of_matches((any, (text, query)): (String, (String, String))) -> TestCaseResult {
     for (text, query) in [(&text, &query), (&text, &any), (&any, &query), (&any, &any)] {
         let Ok(parsed) = query.parse::<Query>() else { continue };

@@ -15,7 +15,7 @@ const SHORT_PREFIX: TextError = TextError("must have at least three letters befo
 
 /// Parses a query into phrases of one word or more.
 ///
-/// What is in quotes is a phrase, to be found as it is written. So is a run of characters without a space, though its
+/// Text in quotes is a phrase, to be found as it is written. So is a run of characters without a space, though its
 /// words may be inflected: `well-being` is two words, and so is what a script without spaces writes in one, but they
 /// were meant together, and are rarer than each. A `*` behind a run leaves the end of its last word open.
 ///

@@ -27,7 +27,7 @@ pub(super) struct Walk<'a> {
     pub(super) lists: Vec<List>,
 }
 
-/// What decides the highest undecided document.
+/// The step that decides the highest undecided document.
 pub(super) enum Need {
     /// Reading these lists, from these documents down.
     Reads(Vec<(usize, Document)>),

@@ -166,7 +166,7 @@ async fn documents_of_one_millisecond_and_of_two_scopes_are_all_found(engine: En
     assert_eq!(seen + rest.hits.len(), 20);
 }
 
-/// What is found in one scope below what is undecided in another is left to a later page.
+/// A hit of one scope below an undecided document of another is left to a later page.
 async fn search_of_words_that_never_meet_ends_short(engine: Engine) {
     let (world, scopes) = (World::new(engine).await, [scope(1), scope(2)]);
     fn apart(number: u32) -> Vec<&'static str> {

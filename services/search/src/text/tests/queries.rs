@@ -1,4 +1,4 @@
-//! What a query may be.
+//! Valid and invalid queries.
 
 use crate::Query;
 
