@@ -103,8 +103,7 @@ impl HttpRule {
 
     fn read(rpc: &MethodDescriptor, rule: &DynamicMessage) -> Result<Self, InvalidOption> {
         let text = |field: &str| rule.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned));
-        let methods =
-            [("get", "GET"), ("put", "PUT"), ("post", "POST"), ("delete", "DELETE"), ("patch", "PATCH")].into_iter();
+        let methods = [("get", "GET"), ("put", "PUT"), ("post", "POST"), ("delete", "DELETE"), ("patch", "PATCH")];
         let (field, method) = methods
             .into_iter()
             .find(|(field, _)| rule.has_field_by_name(field))
