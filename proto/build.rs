@@ -23,7 +23,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, MessageDesc
 
 use crate::options::{AccessRule, InvalidOption, RpcOptions};
 
-const ROOTS: [&str; 20] = [
+const ROOTS: [&str; 23] = [
     "therapy/appointments/v1/appointments.proto",
     "therapy/appointments/v1/facts.proto",
     "therapy/audit/v1/audit.proto",
@@ -35,12 +35,15 @@ const ROOTS: [&str; 20] = [
     "therapy/clients/v1/names.proto",
     "therapy/events/v1/events.proto",
     "therapy/journals/v1/journals.proto",
+    "therapy/journals/v1/texts.proto",
     "therapy/mapping/v1/consent.proto",
     "therapy/mapping/v1/invitations.proto",
     "therapy/mapping/v1/mapping.proto",
     "therapy/messages/v1/messages.proto",
+    "therapy/search/v1/search.proto",
     "therapy/sessions/v1/sessions.proto",
     "therapy/sessions/v1/slots.proto",
+    "therapy/sessions/v1/texts.proto",
     "therapy/therapists/v1/names.proto",
     "therapy/therapists/v1/therapists.proto",
     "therapy/vault/v1/vault.proto",

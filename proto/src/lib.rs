@@ -70,6 +70,10 @@ package! {
     messages, "therapy.messages.v1"
 }
 package! {
+    /// `therapy.search`: keyword search.
+    search, "therapy.search.v1"
+}
+package! {
     /// `therapy.sessions`: slots and their notes.
     sessions, "therapy.sessions.v1"
 }

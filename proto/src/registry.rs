@@ -41,4 +41,5 @@ services! {
     SESSIONS: "sessions", 50058;
     APPOINTMENTS: "appointments", 50059;
     MESSAGES: "messages", 50060;
+    SEARCH: "search", 50061;
 }

@@ -12,14 +12,15 @@ use proto::events::v1::subscriber_service_client::SubscriberServiceClient;
 use proto::events::v1::{DeliverRequest, Event};
 use tokio::time::Instant;
 
-use crate::mark::{find, key_of, remove};
+use crate::mark::{Topic, find, is_of, key_of, remove};
+use crate::metrics;
 
 /// Timeout of the background task for the subscribers of one stage.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 /// Keys of pending items that it holds in memory.
 const PAGE_SIZE: u16 = 100;
 /// Maximum events that it delivers concurrently: few, so that it doesn't slow down requests of people.
-const MAX_CONCURRENT: usize = 4;
+pub(crate) const MAX_CONCURRENT: usize = 4;
 
 /// A service that receives events.
 #[derive(Debug, Clone)]
@@ -37,6 +38,16 @@ pub trait Events: Send + Sync + 'static {
     /// # Errors
     /// INTERNAL when the item can't be read.
     fn pending(&self, item: Item) -> Result<Option<Event>>;
+
+    /// Returns the topic of the events: marks of other topics are left to other outboxes.
+    fn topic(&self) -> Topic {
+        Topic::Event
+    }
+
+    /// Returns whether an item stays when its event is acknowledged; if not, it is deleted.
+    fn keeps(&self, _key: &Key) -> bool {
+        true
+    }
 
     /// Runs after all subscribers have acknowledged an event, before the event is no longer pending. Must be
     /// idempotent.
@@ -103,11 +114,16 @@ impl Outbox {
 
     /// Tries to deliver each pending event once. An event that fails blocks no other, and is retried in the next round.
     async fn deliver_pending(&self) -> Result<()> {
-        let first = find(&self.table).limit(PAGE_SIZE);
+        let mut pending: u64 = 0;
+        let first = find(&self.table, self.events.topic()).limit(PAGE_SIZE);
         let mut page = first.clone().page().await?;
         loop {
+            pending = pending.saturating_add(page.items.len() as u64);
             stream::iter(page.items).for_each_concurrent(MAX_CONCURRENT, |shown| self.retry(shown)).await;
-            let Some(cursor) = page.next else { return Ok(()) };
+            let Some(cursor) = page.next else {
+                metrics::record_backlog(self.table.name(), self.events.topic(), pending);
+                return Ok(());
+            };
             page = first.clone().after(cursor).page().await?;
         }
     }
@@ -137,9 +153,13 @@ impl Outbox {
         }
         first?;
         self.events.settle().await?;
-        let finished = self.events.taken(remove(self.table.update(key), &event))?;
         // A failed condition means that another delivery has removed the mark.
-        finished.run().await.map(|_| ())
+        if self.events.keeps(key) {
+            let finished = self.events.taken(remove(self.table.update(key), &event))?;
+            finished.run().await.map(drop)
+        } else {
+            self.table.delete(key).when(is_of(&event)).run().await.map(drop)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! An event is stored in the item that it belongs to: the write that causes it adds a [`Mark`] there, so that there is
 //! never one without the other. The mark is in the index [`pending`] until every subscriber has acknowledged the event.
-//! The writer delivers it at once ([`Outbox::deliver`]), and a background task ([`Outbox::recover`]) redelivers it
+//! The writer delivers it at once ([`Outbox::deliver`], or [`Courier::deliver`] without waiting for it), and a background task ([`Outbox::recover`]) redelivers it
 //! while the mark exists: so no crash and no outage loses it. The first write fixes the id and the time of an event, so
 //! redeliveries are identical.
 //!
@@ -10,9 +10,12 @@
 //! subscribers need to know.
 
 mod config;
+mod courier;
 mod deliver;
 mod mark;
+mod metrics;
 
 pub use config::Config;
+pub use courier::Courier;
 pub use deliver::{Events, Outbox, Subscriber};
-pub use mark::{Mark, pending};
+pub use mark::{Mark, Topic, pending};

@@ -8,9 +8,6 @@ const PENDING: &str = "pending";
 const EVENT_ID: &str = "event_id";
 const EVENT_TIME: &str = "event_time";
 
-/// The value of the attribute `pending`, and so the partition of the index: one for every event of a table.
-const EVENT: &str = "EVENT";
-
 /// Returns the index of the items with a pending event, for the definition of a table with the key [`KeyDef::PK_SK`].
 /// The outbox needs nothing projected: it reads the item itself.
 #[must_use]
@@ -21,26 +18,37 @@ pub const fn pending(projection: Projection) -> IndexDef {
 /// The index as the outbox reads it.
 static INDEX: IndexDef = pending(Projection::KeysOnly);
 
+/// The kind of an outbox: a table may have one of each, and each delivers the events of its own topic alone.
+///
+/// It is the value of the attribute `pending`, and so the partition of the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Topic {
+    /// Events on which other services act.
+    Event,
+    /// Changes of texts, for search.
+    Text,
+}
+
 /// The attributes of an item with a pending event, to be flattened into the item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
-    pending: Pending,
+    pending: Topic,
     event_id: EventId,
     event_time: Timestamp,
-}
-
-/// The one value of the attribute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Pending {
-    #[serde(rename = "EVENT")]
-    Event,
 }
 
 impl Mark {
     /// Creates the mark of an event that happens now.
     #[must_use]
     pub fn new(clock: &dyn Clock, entropy: &dyn Entropy) -> Self {
-        Self { pending: Pending::Event, event_id: EventId::generate(clock, entropy), event_time: clock.now() }
+        Self::of_topic(Topic::Event, clock, entropy)
+    }
+
+    /// Creates the mark of an event of this topic that happens now.
+    #[must_use]
+    pub fn of_topic(topic: Topic, clock: &dyn Clock, entropy: &dyn Entropy) -> Self {
+        Self { pending: topic, event_id: EventId::generate(clock, entropy), event_time: clock.now() }
     }
 
     /// Returns the mark of an item, if an event is pending in it.
@@ -59,9 +67,19 @@ impl Mark {
     }
 }
 
-/// Returns the query for the keys of the items that have a mark.
-pub(crate) fn find(table: &dynamo::Table) -> dynamo::Query {
-    table.query_index(&INDEX, EVENT)
+impl Topic {
+    /// Returns the name, which is the value of the attribute.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Event => "EVENT",
+            Self::Text => "TEXT",
+        }
+    }
+}
+
+/// Returns the query for the keys of the items that have a mark of this topic.
+pub(crate) fn find(table: &dynamo::Table, topic: Topic) -> dynamo::Query {
+    table.query_index(&INDEX, topic.name())
 }
 
 /// Returns the key of an item that the index shows.
@@ -72,5 +90,22 @@ pub(crate) fn key_of(item: &Item) -> Result<Key> {
 
 /// Removes the mark of this event, on the condition that no other event was written meanwhile.
 pub(crate) fn remove(update: UpdateRequest, event: &Event) -> UpdateRequest {
-    update.remove(PENDING).remove(EVENT_ID).remove(EVENT_TIME).when(Condition::eq(EVENT_ID, &event.id))
+    update.remove(PENDING).remove(EVENT_ID).remove(EVENT_TIME).when(is_of(event))
+}
+
+/// Returns the condition that an item has the mark of this event.
+pub(crate) fn is_of(event: &Event) -> Condition {
+    Condition::eq(EVENT_ID, &event.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_of_topic_is_its_attribute() {
+        for topic in [Topic::Event, Topic::Text] {
+            assert_eq!(serde_json::to_value(topic).unwrap(), topic.name());
+        }
+    }
 }

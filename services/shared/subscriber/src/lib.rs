@@ -10,7 +10,8 @@ use kernel::Result as Outcome;
 use proto::events::v1::event::Kind;
 use proto::events::v1::subscriber_service_server::{SubscriberService, SubscriberServiceServer};
 use proto::events::v1::{
-    AppointmentRevoked, DeliverRequest, DeliverResponse, Event, RelationEnded, SessionBooked, SessionWithdrawn,
+    AppointmentRevoked, DeliverRequest, DeliverResponse, EntryChanged, Event, NotesChanged, RelationEnded,
+    SessionBooked, SessionWithdrawn,
 };
 use tonic::{Request, Response, Status};
 
@@ -52,6 +53,26 @@ pub trait EventHandler: Send + Sync + 'static {
 
     /// Handles the end of a relation by its client.
     fn relation_ended(&self, _context: &Context, _event: RelationEnded) -> impl Future<Output = Outcome<()>> + Send {
+        async { self.other() }
+    }
+
+    /// Handles the change of an entry, at the time that the event names.
+    fn entry_changed(
+        &self,
+        _context: &Context,
+        _event: EntryChanged,
+        _time: Option<prost_types::Timestamp>,
+    ) -> impl Future<Output = Outcome<()>> + Send {
+        async { self.other() }
+    }
+
+    /// Handles the change of notes, at the time that the event names.
+    fn notes_changed(
+        &self,
+        _context: &Context,
+        _event: NotesChanged,
+        _time: Option<prost_types::Timestamp>,
+    ) -> impl Future<Output = Outcome<()>> + Send {
         async { self.other() }
     }
 
@@ -98,6 +119,8 @@ pub async fn deliver(handler: &impl EventHandler, context: &Context, event: Even
         Some(Kind::SessionWithdrawn(event)) => handler.session_withdrawn(context, event).await,
         Some(Kind::AppointmentRevoked(event)) => handler.appointment_revoked(context, event).await,
         Some(Kind::RelationEnded(event)) => handler.relation_ended(context, event).await,
+        Some(Kind::EntryChanged(event)) => handler.entry_changed(context, event, time).await,
+        Some(Kind::NotesChanged(event)) => handler.notes_changed(context, event, time).await,
         None => handler.other(),
     }
 }
@@ -136,6 +159,8 @@ mod tests {
             Some(Kind::SessionWithdrawn(SessionWithdrawn::default())),
             Some(Kind::AppointmentRevoked(AppointmentRevoked::default())),
             Some(Kind::RelationEnded(RelationEnded::default())),
+            Some(Kind::EntryChanged(EntryChanged::default())),
+            Some(Kind::NotesChanged(NotesChanged::default())),
         ] {
             let event = Event { kind: kind.clone(), ..Event::default() };
             assert!(deliver(&Accounts { keeps_others: false }, &context, event.clone()).await.is_ok(), "{kind:?}");

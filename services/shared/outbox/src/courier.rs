@@ -1,0 +1,43 @@
+//! Delivers events right after the writes that caused them, without making the writers wait.
+
+use chassis::{Context, Tasks};
+use dynamo::Key;
+use futures_util::{StreamExt as _, stream};
+use proto::events::v1::Event;
+use tokio::sync::mpsc;
+
+use crate::deliver::{MAX_CONCURRENT, Outbox, TIMEOUT};
+
+/// Maximum events that wait for their first delivery.
+const CAPACITY: usize = 1_000;
+
+/// Delivers events in the background. Cheap to clone.
+///
+/// It holds a bounded number of events. What it has no room for, or what fails, is delivered by [`Outbox::recover`].
+#[derive(Debug, Clone)]
+pub struct Courier(mpsc::Sender<(Key, Event)>);
+
+impl Courier {
+    /// Starts the background task that delivers the events of an outbox.
+    #[must_use]
+    pub fn start(outbox: Outbox, tasks: &Tasks) -> Self {
+        let (queue, events) = mpsc::channel(CAPACITY);
+        tasks.spawn(deliver_all(outbox, events));
+        Self(queue)
+    }
+
+    /// Delivers the event of the item with this key soon, if there is room.
+    pub fn deliver(&self, key: Key, event: Event) {
+        // A full queue means that the subscribers are slow or away.
+        drop(self.0.try_send((key, event)));
+    }
+}
+
+async fn deliver_all(outbox: Outbox, events: mpsc::Receiver<(Key, Event)>) {
+    let events = stream::unfold(events, async |mut events| Some((events.recv().await?, events)));
+    let deliver = async |(key, event): (Key, Event)| {
+        // A failed delivery is logged already.
+        drop(outbox.deliver(&Context::background(TIMEOUT), &key, event).await);
+    };
+    events.for_each_concurrent(MAX_CONCURRENT, deliver).await;
+}
