@@ -28,6 +28,7 @@ pub const TABLES: &[&TableDef] = &[
     &sessions::SESSIONS,
     &appointments::APPOINTMENTS,
     &messages::MESSAGES,
+    &search::SEARCH_INDEX,
 ];
 
 /// Maximum wait for verifiers to fetch the first keys.
@@ -99,6 +100,7 @@ impl Starter<'_> {
             self.sessions(&addresses)?,
             self.appointments(&addresses)?,
             self.messages(&addresses)?,
+            self.search(&addresses)?,
         ];
         for service in services {
             let auth = self.upstream(service.name, auth::NAME, &addresses)?;
@@ -221,6 +223,21 @@ impl Starter<'_> {
             clients: self.upstream(messages::NAME, clients::NAME, addresses)?,
             therapists: self.upstream(messages::NAME, therapists::NAME, addresses)?,
             config: self.config.messages.clone(),
+            platform: self.platform.clone(),
+        })
+    }
+
+    fn search(&self, addresses: &Addresses) -> Result<Service, BoxError> {
+        search::build(search::Deps {
+            dynamodb: self.dynamodb.clone(),
+            secrets: self.secrets.clone(),
+            vault: self.upstream(search::NAME, vault::NAME, addresses)?,
+            keyring: self.config.keyring.clone(),
+            journals: self.upstream(search::NAME, journals::NAME, addresses)?,
+            sessions: self.upstream(search::NAME, sessions::NAME, addresses)?,
+            mapping: self.upstream(search::NAME, mapping::NAME, addresses)?,
+            clients: self.upstream(search::NAME, clients::NAME, addresses)?,
+            audit: self.upstream(search::NAME, audit::NAME, addresses)?,
             platform: self.platform.clone(),
         })
     }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each service with those that it calls.
-const CALLS: [(&str, &[&str]); 10] = [
+const CALLS: [(&str, &[&str]); 11] = [
     ("appointments", &["mapping", "sessions"]),
     ("audit", &["therapists"]),
     ("auth", &[]),
@@ -14,6 +14,7 @@ const CALLS: [(&str, &[&str]); 10] = [
     ("journals", &["audit", "mapping", "vault"]),
     ("mapping", &["auth", "clients", "therapists"]),
     ("messages", &["auth", "clients", "mapping", "therapists", "vault"]),
+    ("search", &["audit", "clients", "journals", "mapping", "sessions", "vault"]),
     ("sessions", &["mapping", "vault"]),
     ("therapists", &["auth"]),
     ("vault", &[]),

@@ -8,9 +8,12 @@
 //! |---|---|---|
 //! | pseudonym of the scope | tag ‖ time ‖ document id | a posting: the document has the term. No attributes |
 //! | pseudonym of the scope | `DOC#` ‖ document id | the forward item of a document: its version, and the keys of its postings, sealed |
+//! | pseudonym of a person | `SCOPE#` ‖ pseudonym | a scope that the person reads, sealed |
+//! | pseudonym of a person | `ENDED` | marker of an ended account, in whose scopes no document begins any more |
 //!
-//! Pseudonym and tags are MACs under a key of the scope alone, which is derived from its owner's data key. Bytes in keys
-//! are base32, so that a tag's postings are ordered by time.
+//! Pseudonym and tags of a scope are MACs under a key of the scope alone, which is derived from its owner's data key;
+//! pseudonyms of people are MACs under the service's secret. Bytes in keys are base32, so that a tag's postings are
+//! ordered by time.
 //!
 //! # Writes
 //!
@@ -23,6 +26,8 @@
 //! - a posting exists only while its document's forward item names it: a writer that is overtaken, or that crashed and
 //!   whose last request arrives late, can neither add nor delete one any more;
 //! - whoever writes next, of the same or of a newer version, knows every posting that may be left over and deletes it;
+//! - the first write of a document also lists the scope for the people who read it, and is made on condition that its
+//!   owner's account has not ended;
 //! - versions only grow. A removal leaves a forward item without postings for a day, so that no late writer undoes it.
 //!
 //! Batches of unconditional writes would cost half the write units. But no order of them is sound: a batch that
@@ -37,10 +42,11 @@
 
 mod base32;
 mod document;
+mod end;
 mod find;
 mod forward;
 mod list;
-mod purge;
+mod people;
 mod scope;
 #[cfg(test)]
 mod tests;
@@ -48,14 +54,17 @@ mod write;
 
 use std::sync::Arc;
 
+use dynamo::secret::Secrets;
 use dynamo::{EXPIRES_AT, KeyDef, Table, TableDef};
-use kernel::{Clock, Entropy};
+use kernel::{Clock, Entropy, Result};
 
 pub use document::{Document, DocumentId};
 pub use find::{Found, Hit, ParsePositionError, Position, Search, Searched};
 pub use list::{Indexed, IndexedPage};
 pub use scope::{ParsePartitionError, Partition, Scope, ScopeId};
 pub use write::Write;
+
+use crate::index::people::People;
 
 /// The table of the index.
 pub static SEARCH_INDEX: TableDef =
@@ -65,15 +74,18 @@ pub static SEARCH_INDEX: TableDef =
 #[derive(Clone)]
 pub struct Index {
     table: Table,
+    people: Arc<People>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
 
 impl Index {
     /// Creates the handle of the index in this table, which is [`SEARCH_INDEX`].
-    #[must_use]
-    pub fn new(table: Table, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { table, clock, entropy }
+    ///
+    /// # Errors
+    /// INTERNAL when keys can't be derived from the secrets.
+    pub fn new(table: Table, secrets: &Secrets, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self> {
+        Ok(Self { table, people: Arc::new(People::new(secrets)?), clock, entropy })
     }
 }
 

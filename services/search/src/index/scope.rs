@@ -19,6 +19,8 @@ pub enum ScopeId {
     SharedNotes(ClientId, TherapistId),
     /// The notes that a therapist shares with nobody.
     PrivateNotes(TherapistId),
+    /// The notes that a therapist shares with the client who will have the slot: nobody has it yet.
+    DraftNotes(TherapistId),
 }
 
 /// A scope with its keys, which are derived from the data key of its owner.
@@ -27,6 +29,7 @@ pub enum ScopeId {
 /// and a search of one scope can't touch another.
 #[derive(Debug, Clone)]
 pub struct Scope {
+    id: ScopeId,
     /// The owner's data key.
     pub(super) sealing: SealingKey,
     mac: MacKey,
@@ -51,7 +54,7 @@ impl ScopeId {
     pub fn owner(self) -> UserId {
         match self {
             Self::SharedJournal(client) | Self::PrivateJournal(client) | Self::SharedNotes(client, _) => client.into(),
-            Self::PrivateNotes(therapist) => therapist.into(),
+            Self::PrivateNotes(therapist) | Self::DraftNotes(therapist) => therapist.into(),
         }
     }
 
@@ -64,6 +67,7 @@ impl ScopeId {
                 key.derive(&[PURPOSE, b"shared notes", client.as_bytes(), therapist.as_bytes()])
             }
             Self::PrivateNotes(therapist) => key.derive(&[PURPOSE, b"private notes", therapist.as_bytes()]),
+            Self::DraftNotes(therapist) => key.derive(&[PURPOSE, b"draft notes", therapist.as_bytes()]),
         }
     }
 }
@@ -76,7 +80,13 @@ impl Scope {
     pub fn new(id: ScopeId, key: &SealingKey) -> Result<Self> {
         let mac = id.derive(key)?;
         let partition = Partition(shortened(mac.mac(&[b"partition"])));
-        Ok(Self { sealing: key.clone(), mac, partition })
+        Ok(Self { id, sealing: key.clone(), mac, partition })
+    }
+
+    /// Returns the documents that the scope is for.
+    #[must_use]
+    pub const fn id(&self) -> ScopeId {
+        self.id
     }
 
     /// Returns the scope's pseudonym.
@@ -179,6 +189,7 @@ mod tests {
             ScopeId::SharedNotes(client, therapist),
             ScopeId::SharedNotes(client, other),
             ScopeId::PrivateNotes(therapist),
+            ScopeId::DraftNotes(therapist),
         ];
         let scopes: Vec<_> = keys.iter().flat_map(|key| ids.map(|id| Scope::new(id, key).unwrap())).collect();
         let pseudonyms = scopes.iter().flat_map(|scope| [scope.partition.0, scope.tag("partition").0]);

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dynamo::{Action, Condition, Item, Key, PutRequest, Read, Transact, Update, Verdict};
-use kernel::{Error, Result};
+use kernel::{Error, Kind, Result};
 use retry::Policy;
 
 use crate::index::Index;
@@ -12,6 +12,9 @@ use crate::index::scope::Scope;
 
 /// Maximum postings that one transaction changes beside the forward item: it has 100 actions at most.
 const MAX_CHANGES: usize = 99;
+/// Number of them in the first transaction of a new document, which also lists the scope for two readers at most, and
+/// checks the owner's account.
+const MAX_FIRST_CHANGES: usize = MAX_CHANGES - 3;
 
 /// Time for which the forward item of a removed document is kept.
 const REMOVAL_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -23,6 +26,8 @@ pub enum Write {
     Done,
     /// The index has this version or a newer one already, or a newer one is being written.
     Stale,
+    /// The account of the scope's owner has ended, and nothing is written any more.
+    Ended,
 }
 
 /// A write of one document.
@@ -74,12 +79,16 @@ impl Index {
 
     async fn write(&self, scope: &Scope, id: DocumentId, target: Target) -> Result<Write> {
         let change = Change { index: self, scope, id, key: scope.forward(id), target };
-        let mut stored = self.table.get_item(&change.key, Read::Consistent).await?;
+        let read = || self.table.get_item(&change.key, Read::Consistent);
+        let mut stored = read().await?;
         let mut attempts = Policy::OPTIMISTIC.start(&*self.entropy);
         while attempts.next().await {
-            match change.attempt(stored).await? {
-                Attempt::Over(write) => return Ok(write),
-                Attempt::Overtaken(item) => stored = item,
+            match change.attempt(stored).await {
+                Ok(Attempt::Over(write)) => return Ok(write),
+                Ok(Attempt::Overtaken(item)) => stored = item,
+                // Another transaction runs on the same item, such as the owner's marker: it lasts for moments.
+                Err(error) if error.kind() == Kind::Aborted => stored = read().await?,
+                Err(error) => return Err(error),
             }
         }
         Err(Error::unavailable("others keep changing the forward item of a document"))
@@ -93,7 +102,8 @@ impl Change<'_> {
         let old = stored.map(open).transpose()?;
         if let Some(old) = &old {
             let (has, wanted) = (old.target.rank(), target.rank());
-            if has > wanted || has == wanted && old.is_settled {
+            // The terms of a version change with the code that makes them: then a rebuild writes it again.
+            if has > wanted || has == wanted && old.is_settled && old.target == *target {
                 return Ok(Attempt::Over(Write::Stale));
             }
         }
@@ -105,27 +115,46 @@ impl Change<'_> {
         let mut changes = puts.chain(deletions).collect::<Vec<Action>>().into_iter();
 
         let attempt = u64::from_be_bytes(index.entropy.array());
-        let unchanged = match &old {
-            Some(old) => Condition::eq(ATTEMPT, old.attempt),
-            None => Condition::absent(),
-        };
         let settled = Forward { target: target.clone(), is_settled: true, surplus: BTreeSet::new(), attempt };
+        let Some(old) = old else { return self.begin(settled, changes).await };
+        let unchanged = Condition::eq(ATTEMPT, old.attempt);
         if changes.len() <= MAX_CHANGES {
             return self.commit(self.row(&settled)?.when(unchanged), changes).await;
         }
         let unsettled = Forward { is_settled: false, surplus, ..settled.clone() };
         let first = self.row(&unsettled)?.when(unchanged);
         let begun = index.table.transact(batch(first.into(), &mut changes)).await?;
-        if let Some(overtaken) = overtaken(begun)? {
-            return Ok(overtaken);
+        match overtaken(begun)? {
+            Some(overtaken) => Ok(overtaken),
+            None => self.go_on(&settled, changes).await,
         }
-        let end = self.go_on(&settled, changes).await?;
-        // What a purge took away stays away.
+    }
+
+    /// Writes a document that the index doesn't have: lists its scope, unless the owner's account has ended.
+    async fn begin(&self, settled: Forward, mut changes: std::vec::IntoIter<Action>) -> Result<Attempt> {
+        let Index { table, people, entropy, .. } = self.index;
+        let is_whole = changes.len() <= MAX_FIRST_CHANGES;
+        let first = self.row(&Forward { is_settled: is_whole, ..settled.clone() })?.when(Condition::absent());
+        let mut actions = vec![first.into(), people.is_active(table, self.scope.id().owner())?];
+        actions.extend(people.list(table, self.scope, &**entropy)?);
+        actions.extend(changes.by_ref().take(MAX_FIRST_CHANGES));
+        match table.transact(actions).await? {
+            Transact::Done => people.note(self.scope.partition()),
+            Transact::Failed(verdicts) if verdicts.get(1).is_some_and(Verdict::is_condition_failed) => {
+                return Ok(Attempt::Over(Write::Ended));
+            }
+            failed @ Transact::Failed(_) => return overtaken(failed)?.ok_or_else(unexpected),
+        }
+        if is_whole { Ok(Attempt::Over(Write::Done)) } else { self.go_on(&settled, changes).await }
+    }
+
+    /// Makes the changes that the first transaction had no room for. What the end of the account took away stays away.
+    async fn go_on(&self, settled: &Forward, changes: std::vec::IntoIter<Action>) -> Result<Attempt> {
+        let end = self.finish(settled, changes).await?;
         Ok(if matches!(end, Attempt::Overtaken(None)) { Attempt::Over(Write::Stale) } else { end })
     }
 
-    /// Makes the changes that the first transaction had no room for.
-    async fn go_on(&self, settled: &Forward, mut changes: std::vec::IntoIter<Action>) -> Result<Attempt> {
+    async fn finish(&self, settled: &Forward, mut changes: std::vec::IntoIter<Action>) -> Result<Attempt> {
         let own = || Condition::eq(ATTEMPT, settled.attempt);
         while changes.len() > MAX_CHANGES {
             let check = self.index.table.check(&self.key, own());
@@ -150,7 +179,7 @@ impl Change<'_> {
     }
 
     fn row(&self, forward: &Forward) -> Result<PutRequest> {
-        let Index { table, clock, entropy } = self.index;
+        let Index { table, clock, entropy, .. } = self.index;
         let is_kept_for_a_while = forward.target.is_removed && forward.is_settled;
         let expires_at =
             is_kept_for_a_while.then(|| clock.now().as_second().saturating_add_unsigned(REMOVAL_KEPT.as_secs()));
@@ -175,6 +204,10 @@ fn overtaken(outcome: Transact) -> Result<Option<Attempt>> {
     let Transact::Failed(verdicts) = outcome else { return Ok(None) };
     match verdicts.into_iter().next() {
         Some(Verdict::ConditionFailed(item)) => Ok(Some(Attempt::Overtaken(item))),
-        Some(Verdict::Fine) | None => Err(Error::internal("DynamoDB reports a condition where there is none")),
+        Some(Verdict::Fine) | None => Err(unexpected()),
     }
+}
+
+fn unexpected() -> Error {
+    Error::internal("DynamoDB reports a condition where there is none")
 }

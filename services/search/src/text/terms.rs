@@ -17,10 +17,10 @@ const MAX_PREFIX: usize = 8;
 pub struct Term(String);
 
 impl Term {
-    /// Returns the term as bytes, of which no two terms have the same.
+    /// Returns the term as text, of which no two terms have the same.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// Returns the term of the words that have this stem.

@@ -48,6 +48,8 @@ pub struct Search<'a> {
     pub at: Option<Position>,
     /// Maximum hits.
     pub limit: u16,
+    /// Maximum hits that need not be looked up: few candidates are returned without it, and whoever opens them decides.
+    pub unchecked: u16,
 }
 
 /// A scope that is searched, and the bounds of time within it.
@@ -70,7 +72,7 @@ pub struct Found {
     pub next: Option<Position>,
 }
 
-/// A document that has all terms.
+/// A document that has all terms, or one of few candidates ([`Search::unchecked`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hit {
     /// The number of its scope in the search.
@@ -82,6 +84,7 @@ pub struct Hit {
 struct Finder<'a> {
     index: &'a Index,
     limit: usize,
+    unchecked: usize,
     first_page: u16,
     walks: Vec<Walk<'a>>,
     /// Documents that have all terms, with the numbers of their scopes.
@@ -114,6 +117,7 @@ impl Index {
     ///    any length. A list that turns out to have most candidates is read on instead, from the next candidate down,
     ///    because two common words have most of a page in common. So is a list that turns out to have few of them,
     ///    because it is the rarer one.
+    ///    If all candidates that are left are few ([`Search::unchecked`]), they are returned without a look-up.
     /// 4. The search ends when enough hits are known above the highest document that isn't decided yet.
     ///
     /// After 2,000 postings of a term in a scope, or 64 calls and one for each scope, the page ends short, with the
@@ -122,7 +126,7 @@ impl Index {
     /// # Errors
     /// UNAVAILABLE or INTERNAL, also when there are no terms or more than 16.
     pub async fn find(&self, search: &Search<'_>) -> Result<Found> {
-        let Search { scopes, terms, at, limit } = *search;
+        let Search { scopes, terms, at, limit, unchecked } = *search;
         let terms: BTreeSet<&str> = terms.iter().copied().collect();
         if terms.is_empty() || terms.len() > MAX_TERMS {
             return Err(Error::internal("a search has 1 to 16 terms"));
@@ -132,6 +136,7 @@ impl Index {
         let mut finder = Finder {
             index: self,
             limit: usize::from(limit),
+            unchecked: usize::from(unchecked.min(limit)),
             first_page: first_page(walks.len(), terms.len(), limit),
             calls: 0,
             walks,
@@ -202,8 +207,24 @@ impl Finder<'_> {
             if known >= self.limit || is_exhausted || self.calls == 0 {
                 return Ok(self.found(Some(place)));
             }
+            if let Some(candidates) = self.few_candidates() {
+                self.hits.extend(candidates);
+                return Ok(self.found(None));
+            }
             self.round().await?;
         }
+    }
+
+    /// Returns all candidates that are left, if they are known and few.
+    fn few_candidates(&self) -> Option<Vec<(Place, usize)>> {
+        let mut candidates = Vec::new();
+        for walk in &self.walks {
+            candidates.extend(walk.candidates()?.map(|document| (walk.place_of(document), walk.number)));
+            if self.hits.len() + candidates.len() > self.unchecked {
+                return None;
+            }
+        }
+        Some(candidates)
     }
 
     /// Returns the hits above the highest document that isn't decided.

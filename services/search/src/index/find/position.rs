@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use crate::index::base32;
 use crate::index::document::Document;
-use crate::index::scope::Partition;
+use crate::index::scope::{Partition, Scope};
 
 /// The place of a possible hit in the order of all: by document, and then by scope, because two scopes may have a
 /// document in common.
@@ -16,6 +16,20 @@ pub(super) struct Place {
 /// The highest place that the pages before have not decided. It fits any list of scopes and any bounds of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position(pub(super) Place);
+
+impl Position {
+    /// Returns the position of a document in a scope.
+    #[must_use]
+    pub const fn of(document: Document, scope: &Scope) -> Self {
+        Self(Place { document, partition: scope.partition() })
+    }
+
+    /// Returns the position right above those that a document has in any scope.
+    #[must_use]
+    pub const fn above(document: Document) -> Self {
+        Self(Place { document, partition: Partition::LAST })
+    }
+}
 
 /// The length of a position in bytes.
 const LEN: usize = 22 + 16;

@@ -103,6 +103,14 @@ impl<'a> Walk<'a> {
         Need::Checks(undecided.take(MAX_CANDIDATES).map(|document| (*document, unknown(*document).collect())).collect())
     }
 
+    /// Returns the undecided documents; none if they are not all known.
+    pub(super) fn candidates(&self) -> Option<impl Iterator<Item = Document>> {
+        let (_, lowest) = self.lowest();
+        let undecided = self.cursor.map(|cursor| lowest.loaded.range(..=cursor).rev().copied());
+        let candidates = undecided.into_iter().flatten().filter(|document| !self.is_ruled_out(*document));
+        lowest.next.is_none().then_some(candidates)
+    }
+
     fn is_ruled_out(&self, document: Document) -> bool {
         self.lists.iter().any(|list| list.has(document) == Some(false))
     }

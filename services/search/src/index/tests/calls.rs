@@ -51,8 +51,17 @@ async fn fill(world: &World, scope: &Scope, count: u32, rare: u32) {
 }
 
 async fn find(world: &World, scope: &Scope, terms: &[&str], limit: u16) -> (usize, Vec<(String, usize)>) {
+    find_unchecked(world, scope, terms, (limit, 0)).await
+}
+
+async fn find_unchecked(
+    world: &World,
+    scope: &Scope,
+    terms: &[&str],
+    (limit, unchecked): (u16, u16),
+) -> (usize, Vec<(String, usize)>) {
     let scopes = [everywhere(scope)];
-    let found = world.proxied.find(&Search { scopes: &scopes, terms, at: None, limit }).await.unwrap();
+    let found = world.proxied.find(&Search { scopes: &scopes, terms, at: None, limit, unchecked }).await.unwrap();
     (found.hits.len(), counted(world))
 }
 
@@ -63,6 +72,12 @@ async fn rare_and_common_word_are_three_calls_at_any_size(engine: Engine) {
         fill(&world, &scope, count, 20).await;
         let found = find(&world, &scope, &["wrare", "wcommon"], 20).await;
         assert_eq!(found, (20, calls(&[("BatchGetItem", 1), ("Query", 2)])), "{count}");
+        for unchecked in [20, 50] {
+            let found = find_unchecked(&world, &scope, &["wrare", "wcommon"], (20, unchecked)).await;
+            assert_eq!(found, (20, calls(&[("Query", 2)])), "{count} {unchecked}");
+        }
+        let found = find_unchecked(&world, &scope, &["wrare", "wcommon"], (50, 19)).await;
+        assert_eq!(found, (20, calls(&[("BatchGetItem", 1), ("Query", 2)])), "too many candidates: {count}");
         let found = find(&world, &scope, &["wrare", "wcommon", "wother"], 20).await;
         assert_eq!(found, (20, calls(&[("BatchGetItem", 1), ("Query", 3)])), "{count}");
         let found = find(&world, &scope, &["wnever", "wcommon"], 20).await;
@@ -89,7 +104,8 @@ async fn many_scopes_are_one_query_each(engine: Engine) {
     let searched: Vec<_> = scopes.iter().map(everywhere).collect();
     // All words in four scopes, the rarest in the others, and one look-up.
     for terms in [&["wrare", "wcommon"][..], &["wcommon", "wother"]] {
-        let found = world.proxied.find(&Search { scopes: &searched, terms, at: None, limit: 20 }).await.unwrap();
+        let found =
+            world.proxied.find(&Search { scopes: &searched, terms, at: None, limit: 20, unchecked: 0 }).await.unwrap();
         assert_eq!(found.hits.len(), 20);
         assert_eq!(counted(&world), calls(&[("BatchGetItem", 1), ("Query", 34)]), "{terms:?}");
     }

@@ -158,10 +158,15 @@ async fn documents_of_one_millisecond_and_of_two_scopes_are_all_found(engine: En
         }
     }
     // The position fits a list of scopes that has changed since.
-    let page = world.index.find(&Search { scopes: &searched, terms: &["one"], at: None, limit: 31 }).await.unwrap();
+    let page = world
+        .index
+        .find(&Search { scopes: &searched, terms: &["one"], at: None, limit: 31, unchecked: 0 })
+        .await
+        .unwrap();
     let at: Option<Position> = Some(page.next.unwrap().to_string().parse().unwrap());
     let fewer = [searched[2]];
-    let rest = world.index.find(&Search { scopes: &fewer, terms: &["one"], at, limit: 60 }).await.unwrap();
+    let rest =
+        world.index.find(&Search { scopes: &fewer, terms: &["one"], at, limit: 60, unchecked: 0 }).await.unwrap();
     let seen = page.hits.iter().filter(|hit| hit.scope == 2).count();
     assert_eq!(seen + rest.hits.len(), 20);
 }
@@ -180,7 +185,7 @@ async fn search_of_words_that_never_meet_ends_short(engine: Engine) {
     fill(&world, &scopes[1], [2, 4, 6].into_iter(), words).await;
     fill(&world, &scopes[1], [2, 4, 6].into_iter(), |_| vec!["odd"]).await;
     let searched = scopes.each_ref().map(everywhere);
-    let search = Search { scopes: &searched, terms: &["even", "odd"], at: None, limit: 20 };
+    let search = Search { scopes: &searched, terms: &["even", "odd"], at: None, limit: 20, unchecked: 0 };
     let first = world.proxied.find(&search).await.unwrap();
     let calls = world.proxy.take_calls().len();
     assert!(first.hits.is_empty() && first.next.is_some());
@@ -197,9 +202,14 @@ async fn search_needs_terms(engine: Engine) {
     let many: Vec<_> = (0..17).map(|number| number.to_string()).collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
     for terms in [&[][..], &many] {
-        let error = world.index.find(&Search { scopes: &searched, terms, at: None, limit: 20 }).await.unwrap_err();
+        let error = world
+            .index
+            .find(&Search { scopes: &searched, terms, at: None, limit: 20, unchecked: 0 })
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), Kind::Internal);
     }
-    let none = world.index.find(&Search { scopes: &[], terms: &many[..16], at: None, limit: 20 }).await.unwrap();
+    let none =
+        world.index.find(&Search { scopes: &[], terms: &many[..16], at: None, limit: 20, unchecked: 0 }).await.unwrap();
     assert_eq!((none.hits, none.next), (Vec::new(), None));
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ kit::on_each_engine![
     writers_and_removers_leave_the_newest_version,
     concurrent_deliveries_of_one_version_complete_it,
     overtaken_writer_changes_nothing_more,
-    writer_overtaken_by_a_purge_writes_nothing_more,
+    writer_overtaken_by_the_end_of_the_account_writes_nothing_more,
     newer_version_deletes_what_a_crashed_writer_left,
 ];
 
@@ -89,7 +90,7 @@ async fn overtaken_writer_changes_nothing_more(engine: Engine) {
             world.proxy.set(Mode::Pass).await;
             contents
         };
-        let (slow, contents) = join(slow, fast).await;
+        let (slow, contents) = Box::pin(join(slow, fast)).await;
         assert_eq!(slow.unwrap(), Write::Stale);
         assert_eq!(world.contents(&scope).await, contents);
         let expected = texts(&all[400..600]).map(|term| (scope.tag(term), document(1))).collect();
@@ -97,19 +98,21 @@ async fn overtaken_writer_changes_nothing_more(engine: Engine) {
     }
 }
 
-async fn writer_overtaken_by_a_purge_writes_nothing_more(engine: Engine) {
-    let (world, scope, all) = (World::new(engine).await, scope(1), terms(350));
-    for calls in [2, 3, 4] {
+async fn writer_overtaken_by_the_end_of_the_account_writes_nothing_more(engine: Engine) {
+    let (world, all) = (World::new(engine).await, terms(350));
+    for (byte, calls) in (1..).zip([1, 2, 3, 4]) {
+        let scope = scope(byte);
         let made = world.fail_after(calls, Mode::Hang).await;
         let slow = world.proxied.put(&scope, document(1), 1, texts(&all));
-        let purge = async {
+        let end = async {
             held(&made, calls).await;
-            world.index.purge(scope.partition()).await.unwrap();
+            world.index.end(scope.id().owner()).await.unwrap();
             world.proxy.set(Mode::Pass).await;
         };
-        let (slow, ()) = join(slow, purge).await;
-        assert_eq!(slow.unwrap(), Write::Stale, "{calls}");
+        let (slow, ()) = Box::pin(join(slow, end)).await;
+        assert_eq!(slow.unwrap(), if calls == 1 { Write::Ended } else { Write::Stale }, "{calls}");
         assert_eq!(world.contents(&scope).await, super::support::Contents::default());
+        assert_eq!(world.index.scopes_of(scope.id().owner()).await.unwrap(), BTreeSet::new());
     }
 }
 

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use kernel::{ClientId, TherapistId, UserId};
 use kit::engine::Engine;
 use serde::Deserialize;
 use serde_bytes::ByteBuf;
@@ -8,7 +9,6 @@ use super::support::{NOW, World, all_hits, document, everywhere, key, scope, ter
 use crate::index::document::Document;
 use crate::index::scope::{Scope, ScopeId};
 use crate::index::write::Write;
-use kernel::{ClientId, TherapistId};
 
 kit::on_each_engine![
     write_leaves_exactly_the_postings_of_the_newest_version,
@@ -16,7 +16,9 @@ kit::on_each_engine![
     removal_outlasts_late_writes_of_its_version,
     removal_expires_after_a_day,
     removal_before_the_first_write_keeps_it_out,
-    purge_deletes_one_scope_and_can_be_repeated,
+    end_of_an_account_deletes_its_scopes_and_can_be_repeated,
+    scope_of_two_readers_ends_with_its_owner,
+    same_version_with_other_terms_is_written_again,
     list_pages_hold_each_document_once,
     table_holds_no_readable_term,
     scopes_with_equal_terms_share_no_key,
@@ -108,24 +110,67 @@ async fn removal_before_the_first_write_keeps_it_out(engine: Engine) {
     assert!(world.contents(&scope).await.postings.is_empty());
 }
 
-async fn purge_deletes_one_scope_and_can_be_repeated(engine: Engine) {
+async fn end_of_an_account_deletes_its_scopes_and_can_be_repeated(engine: Engine) {
     let world = World::new(engine).await;
-    let (purged, kept, all) = (scope(1), scope(2), terms(400));
-    for scope in [&purged, &kept] {
+    let (ended, kept, all) = (scope(1), scope(2), terms(400));
+    for scope in [&ended, &kept] {
         for number in 0..3 {
             world.index.put(scope, document(number), 1, texts(&all)).await.unwrap();
         }
     }
     let before = world.contents(&kept).await;
+    let owner = ended.id().owner();
     world.fail_after(9, kit::fault::Mode::Throttle).await;
-    world.proxied.purge(purged.partition()).await.unwrap_err();
-    let left = world.contents(&purged).await.postings.len();
+    world.proxied.end(owner).await.unwrap_err();
+    let left = world.contents(&ended).await.postings.len();
     assert!((1..1200).contains(&left), "{left}");
     for _ in 0..2 {
-        world.index.purge(purged.partition()).await.unwrap();
-        assert_eq!(world.contents(&purged).await, super::support::Contents::default());
+        world.index.end(owner).await.unwrap();
+        assert_eq!(world.contents(&ended).await, super::support::Contents::default());
+        assert_eq!(world.index.put(&ended, document(7), 1, texts(&all)).await.unwrap(), Write::Ended);
+        assert_eq!(world.index.remove(&ended, document(8).id(), 1).await.unwrap(), Write::Ended);
     }
     assert_eq!(world.contents(&kept).await, before);
+}
+
+/// The notes that two people share end with the client's account, and stay findable for the client when the therapist's
+/// ends.
+async fn scope_of_two_readers_ends_with_its_owner(engine: Engine) {
+    let (world, all) = (World::new(engine).await, terms(2));
+    let client = |byte| ClientId::from_bytes([byte; 16]);
+    let therapists = [8, 9].map(|byte| TherapistId::from_bytes([byte; 16]));
+    let ids = [
+        ScopeId::SharedNotes(client(1), therapists[0]),
+        ScopeId::SharedNotes(client(1), therapists[1]),
+        ScopeId::SharedNotes(client(2), therapists[0]),
+        ScopeId::SharedJournal(client(1)),
+        ScopeId::PrivateNotes(therapists[0]),
+        ScopeId::DraftNotes(therapists[0]),
+    ];
+    for id in ids {
+        let scope = Scope::new(id, &key(1)).unwrap();
+        assert_eq!(world.index.put(&scope, document(1), 1, texts(&all)).await.unwrap(), Write::Done);
+    }
+    let scopes = async |person: UserId| world.index.scopes_of(person).await.unwrap();
+    let set = |ids: &[ScopeId]| ids.iter().copied().collect::<BTreeSet<_>>();
+    assert_eq!(scopes(client(1).into()).await, set(&[ids[0], ids[1], ids[3]]));
+    assert_eq!(scopes(therapists[0].into()).await, set(&[ids[0], ids[2], ids[4], ids[5]]));
+    world.index.end(therapists[0].into()).await.unwrap();
+    assert_eq!(scopes(therapists[0].into()).await, set(&[]));
+    assert_eq!(scopes(client(1).into()).await, set(&[ids[0], ids[1], ids[3]]), "the client's are left");
+    world.index.end(client(1).into()).await.unwrap();
+    assert_eq!(scopes(client(1).into()).await, set(&[]));
+    assert_eq!(scopes(therapists[1].into()).await, set(&[]));
+    assert_eq!(scopes(client(2).into()).await, set(&[ids[2]]));
+}
+
+/// The terms of a text change with the code that makes them.
+async fn same_version_with_other_terms_is_written_again(engine: Engine) {
+    let (world, scope, all) = (World::new(engine).await, scope(1), terms(5));
+    assert_eq!(world.index.put(&scope, document(1), 3, texts(&all[..3])).await.unwrap(), Write::Done);
+    assert_eq!(world.index.put(&scope, document(1), 3, texts(&all[..3])).await.unwrap(), Write::Stale);
+    assert_eq!(world.index.put(&scope, document(1), 3, texts(&all[2..])).await.unwrap(), Write::Done);
+    assert_eq!(world.contents(&scope).await.postings.len(), 3);
 }
 
 async fn list_pages_hold_each_document_once(engine: Engine) {

@@ -1,0 +1,63 @@
+use std::collections::BTreeSet;
+
+use dynamo::{Action, Key, Transact};
+use kernel::{Error, Result, UserId};
+
+use crate::index::Index;
+use crate::index::people::Listed;
+use crate::index::scope::{Partition, ScopeId};
+
+/// Items that one transaction deletes.
+const PAGE: u16 = 100;
+
+impl Index {
+    /// Returns the scopes that a person reads, as far as they ever had a document.
+    ///
+    /// # Errors
+    /// UNAVAILABLE or INTERNAL.
+    pub async fn scopes_of(&self, person: UserId) -> Result<BTreeSet<ScopeId>> {
+        let listed = self.people.scopes(&self.table, person).await?;
+        Ok(listed.into_iter().map(|listed| listed.id).collect())
+    }
+
+    /// Deletes every scope of a person's own, and keeps writers from beginning new documents in them. It needs no data
+    /// key. Idempotent: a repetition resumes after an interruption.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL.
+    pub async fn end(&self, person: UserId) -> Result<()> {
+        let Self { table, people, .. } = self;
+        people.mark_ended(table, person, &*self.clock).await?;
+        for Listed { id, partition } in people.scopes(table, person).await? {
+            let is_own = id.owner() == person;
+            if is_own {
+                self.delete_scope(partition).await?;
+            }
+            // The own entry goes last: until then a repetition finds the scope.
+            for reader in id.readers().filter(|reader| is_own && *reader != person).chain([person]) {
+                for key in people.places(reader, id) {
+                    table.delete(&key).run().await.map(drop)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_scope(&self, partition: Partition) -> Result<()> {
+        let partition = partition.to_string();
+        loop {
+            let rows = self.table.query(&*partition).consistent().limit(PAGE).page().await?;
+            let delete = |item: &dynamo::Item| {
+                let sort = item.text("sk").ok_or_else(|| Error::internal("an item of the index has no key"))?;
+                Ok(self.table.delete(&Key::new(&*partition, sort)).into())
+            };
+            let deletions = rows.items.iter().map(delete).collect::<Result<Vec<Action>>>()?;
+            if !deletions.is_empty() && matches!(self.table.transact(deletions).await?, Transact::Failed(_)) {
+                return Err(Error::internal("DynamoDB reports a condition where there is none"));
+            }
+            if rows.next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The scopes that each person reads, and the end of a person's account.
+//!
+//! A person's list has pseudonyms under the service's own secret, and is sealed with it, so that it outlives the data key
+//! that the scopes are derived from: when an account ends, its scopes are found without that key.
+
+use std::collections::BTreeSet;
+
+use dynamo::seal::{MacKey, Place, Sealed, SealingKey};
+use dynamo::secret::Secrets;
+use dynamo::{Action, Condition, Item, Key, Sort, Table};
+use kernel::{ClientId, Clock, Entropy, Error, Result, TherapistId, UserId};
+use quick_cache::sync::Cache;
+use serde::{Deserialize, Serialize};
+
+use crate::index::base32;
+use crate::index::scope::{Partition, Scope, ScopeId};
+
+const SCOPE: &str = "SCOPE#";
+const ENDED: &str = "ENDED";
+/// The sealed attribute.
+const CONTENT: &str = "content";
+/// Version of the form of the sealed content.
+const FORMAT: u8 = 1;
+
+/// Scopes that this process knows to be listed.
+const KNOWN_SCOPES: usize = 10_000;
+
+/// Seconds for which the marker of an ended account keeps writers out: longer than any of them lives.
+const MARKER_KEPT: i64 = 24 * 60 * 60;
+
+/// The lists of scopes. The current secret's keys come first.
+pub(super) struct People {
+    keys: Vec<PeopleKeys>,
+    listed: Cache<Partition, ()>,
+}
+
+struct PeopleKeys {
+    mac: MacKey,
+    sealing: SealingKey,
+}
+
+/// A scope of a person's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Listed {
+    pub(super) id: ScopeId,
+    pub(super) partition: Partition,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Row {
+    content: Sealed,
+    format: u8,
+}
+
+#[derive(Serialize)]
+struct Marker {
+    expires_at: i64,
+}
+
+impl People {
+    pub(super) fn new(secrets: &Secrets) -> Result<Self> {
+        let keys = secrets.derive_all("search/people")?.into_iter().map(|secret| {
+            let sealing = SealingKey::new(&secret)?;
+            Ok(PeopleKeys { mac: sealing.derive(&[b"search/v1", b"people"])?, sealing })
+        });
+        Ok(Self { keys: keys.collect::<Result<_>>()?, listed: Cache::new(KNOWN_SCOPES) })
+    }
+
+    /// Returns the actions that list a scope for its readers; none if this process knows that it is listed.
+    pub(super) fn list(&self, table: &Table, scope: &Scope, entropy: &dyn Entropy) -> Result<Vec<Action>> {
+        if self.listed.get(&scope.partition()).is_some() {
+            return Ok(Vec::new());
+        }
+        self.rows(table, scope, entropy)
+    }
+
+    /// Returns the actions that list a scope for its readers.
+    pub(super) fn rows(&self, table: &Table, scope: &Scope, entropy: &dyn Entropy) -> Result<Vec<Action>> {
+        let keys = self.keys.first().ok_or_else(no_keys)?;
+        let (id, partition) = (scope.id(), scope.partition());
+        let put = |reader: UserId| {
+            let key = keys.scope(reader, id);
+            let place = Place { table, key: &key, attribute: CONTENT, version: FORMAT };
+            let content = keys.sealing.seal(&place, &encode(Listed { id, partition }), entropy)?;
+            Ok(table.put(&key, &Row { content, format: FORMAT }).into())
+        };
+        id.readers().map(put).collect()
+    }
+
+    /// Notes that a scope is listed.
+    pub(super) fn note(&self, partition: Partition) {
+        self.listed.insert(partition, ());
+    }
+
+    /// Returns the scopes of a person's list, read consistently.
+    pub(super) async fn scopes(&self, table: &Table, person: UserId) -> Result<BTreeSet<Listed>> {
+        let mut listed = BTreeSet::new();
+        for keys in &self.keys {
+            let query = table.query(keys.partition(person)).sort(Sort::BeginsWith(SCOPE.to_owned())).consistent();
+            let mut next = Some(query.clone());
+            while let Some(page) = next {
+                let rows = page.page().await?;
+                for item in rows.items {
+                    listed.insert(keys.open(table, person, item)?);
+                }
+                next = rows.next.map(|cursor| query.clone().after(cursor));
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Returns the keys under which a scope is in a person's list.
+    pub(super) fn places(&self, person: UserId, id: ScopeId) -> impl Iterator<Item = Key> {
+        self.keys.iter().map(move |keys| keys.scope(person, id))
+    }
+
+    /// Returns the check that none of the owner's account has ended.
+    pub(super) fn is_active(&self, table: &Table, person: UserId) -> Result<Action> {
+        let keys = self.keys.first().ok_or_else(no_keys)?;
+        Ok(table.check(&keys.marker(person), Condition::absent()))
+    }
+
+    /// Marks an account as ended: from then on no document begins in a scope of it.
+    pub(super) async fn mark_ended(&self, table: &Table, person: UserId, clock: &dyn Clock) -> Result<()> {
+        let expires_at = clock.now().as_second().saturating_add(MARKER_KEPT);
+        for keys in &self.keys {
+            table.put(&keys.marker(person), &Marker { expires_at }).run().await.map(drop)?;
+        }
+        Ok(())
+    }
+}
+
+impl PeopleKeys {
+    fn partition(&self, person: UserId) -> String {
+        format!("PERSON#{}", base32::encode(&self.mac.mac(&[b"person", person.as_bytes()])[..16]))
+    }
+
+    fn scope(&self, person: UserId, id: ScopeId) -> Key {
+        let mac = self.mac.mac(&[b"scope", person.as_bytes(), &id.to_bytes()]);
+        Key::new(self.partition(person), format!("{SCOPE}{}", base32::encode(&mac[..16])))
+    }
+
+    fn marker(&self, person: UserId) -> Key {
+        Key::new(self.partition(person), ENDED)
+    }
+
+    fn open(&self, table: &Table, person: UserId, item: Item) -> Result<Listed> {
+        let broken = || Error::internal("an item of the index lists no scope");
+        let key = Key::new(self.partition(person), item.text("sk").ok_or_else(broken)?);
+        let Row { content, format } = item.parse()?;
+        let place = Place { table, key: &key, attribute: CONTENT, version: format };
+        decode(&self.sealing.open(&place, &content)?).filter(|_| format == FORMAT).ok_or_else(broken)
+    }
+}
+
+fn encode(Listed { id, partition }: Listed) -> Vec<u8> {
+    [partition.as_bytes().as_slice(), &id.to_bytes()].concat()
+}
+
+fn decode(content: &[u8]) -> Option<Listed> {
+    let (partition, id) = content.split_first_chunk::<16>()?;
+    Some(Listed { id: ScopeId::from_bytes(id)?, partition: Partition::from_bytes(*partition) })
+}
+
+fn no_keys() -> Error {
+    Error::internal("the service has no secret")
+}
+
+impl ScopeId {
+    /// Returns the people who read the scope.
+    pub(super) fn readers(self) -> impl Iterator<Item = UserId> {
+        let other = match self {
+            Self::SharedNotes(_, therapist) => Some(therapist.into()),
+            Self::SharedJournal(_) | Self::PrivateJournal(_) | Self::PrivateNotes(_) | Self::DraftNotes(_) => None,
+        };
+        std::iter::once(self.owner()).chain(other)
+    }
+
+    fn to_bytes(self) -> Vec<u8> {
+        let (kind, people): (u8, &[&[u8]]) = match &self {
+            Self::SharedJournal(client) => (1, &[client.as_bytes()]),
+            Self::PrivateJournal(client) => (2, &[client.as_bytes()]),
+            Self::SharedNotes(client, therapist) => (3, &[client.as_bytes(), therapist.as_bytes()]),
+            Self::PrivateNotes(therapist) => (4, &[therapist.as_bytes()]),
+            Self::DraftNotes(therapist) => (5, &[therapist.as_bytes()]),
+        };
+        std::iter::once(kind).chain(people.concat()).collect()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (kind, people) = bytes.split_first()?;
+        let (people, rest) = people.as_chunks::<16>();
+        let id = match (kind, people, rest) {
+            (1, [client], []) => Self::SharedJournal(ClientId::from_bytes(*client)),
+            (2, [client], []) => Self::PrivateJournal(ClientId::from_bytes(*client)),
+            (3, [client, therapist], []) => {
+                Self::SharedNotes(ClientId::from_bytes(*client), TherapistId::from_bytes(*therapist))
+            }
+            (4, [therapist], []) => Self::PrivateNotes(TherapistId::from_bytes(*therapist)),
+            (5, [therapist], []) => Self::DraftNotes(TherapistId::from_bytes(*therapist)),
+            (_, _, _) => return None,
+        };
+        Some(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listed_scope_round_trips() {
+        let (client, therapist) = (ClientId::from_bytes([1; 16]), TherapistId::from_bytes([2; 16]));
+        let partition = Partition::from_bytes([3; 16]);
+        for id in [
+            ScopeId::SharedJournal(client),
+            ScopeId::PrivateJournal(client),
+            ScopeId::SharedNotes(client, therapist),
+            ScopeId::PrivateNotes(therapist),
+            ScopeId::DraftNotes(therapist),
+        ] {
+            let bytes = encode(Listed { id, partition });
+            assert_eq!(decode(&bytes), Some(Listed { id, partition }));
+            assert_eq!(decode(&bytes[1..]), None);
+            assert_eq!(decode(&[bytes, vec![0; 16]].concat()).filter(|it| it.id == id), None);
+        }
+        assert_eq!(decode(&[0; 33]), None);
+    }
+}
