@@ -55,4 +55,11 @@ impl AuditService for Audit {
         self.record(Context::of(&request), request.into_inner()).await.map_err(to_status)?;
         Ok(Response::new(pb::RecordAccessResponse {}))
     }
+
+    async fn batch_record_accesses(
+        &self,
+        _: Request<pb::BatchRecordAccessesRequest>,
+    ) -> Result<Response<pb::BatchRecordAccessesResponse>, Status> {
+        Err(Status::unimplemented("comes next"))
+    }
 }

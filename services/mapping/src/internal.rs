@@ -24,6 +24,20 @@ impl ConsentService for Services {
         Ok(Response::new(grant.map(granted).unwrap_or_default()))
     }
 
+    async fn batch_check_journal_access(
+        &self,
+        _: Request<pb::BatchCheckJournalAccessRequest>,
+    ) -> Result<Response<pb::BatchCheckJournalAccessResponse>, Status> {
+        Err(Status::unimplemented("comes next"))
+    }
+
+    async fn list_searchable_clients(
+        &self,
+        _: Request<pb::ListSearchableClientsRequest>,
+    ) -> Result<Response<pb::ListSearchableClientsResponse>, Status> {
+        Err(Status::unimplemented("comes next"))
+    }
+
     async fn check_relation(
         &self,
         request: Request<pb::CheckRelationRequest>,

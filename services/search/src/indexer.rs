@@ -19,7 +19,7 @@ use crate::text::terms;
 /// Version of the first write of a text: no other scope has an older one.
 const FIRST: u64 = 1;
 /// Version after all others: ids of removed texts never come back.
-const LAST: u64 = u64::MAX;
+pub(crate) const LAST: u64 = u64::MAX;
 
 /// Seconds, from a change that is found at once to one that waits for an outage.
 const LAG_BOUNDARIES: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0];

@@ -6,6 +6,7 @@
 mod error;
 pub mod index;
 mod indexer;
+mod maintenance;
 mod model;
 mod ops;
 mod owners;
@@ -27,6 +28,7 @@ use proto::search::v1::search_service_server::{SERVICE_NAME as SEARCH, SearchSer
 use tonic::service::Routes;
 
 pub use index::SEARCH_INDEX;
+pub use maintenance::{Difference, Maintenance, OwnedText, Survey};
 pub use text::{Matches, Query, Snippet, Term, terms};
 
 use crate::index::Index;

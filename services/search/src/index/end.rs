@@ -5,7 +5,8 @@ use kernel::{Error, Result, UserId};
 
 use crate::index::Index;
 use crate::index::people::Listed;
-use crate::index::scope::{Partition, ScopeId};
+use crate::index::scope::{Partition, Scope, ScopeId};
+use crate::index::write::unexpected;
 
 /// Items that one transaction deletes.
 const PAGE: u16 = 100;
@@ -18,6 +19,19 @@ impl Index {
     pub async fn scopes_of(&self, person: UserId) -> Result<BTreeSet<ScopeId>> {
         let listed = self.people.scopes(&self.table, person).await?;
         Ok(listed.into_iter().map(|listed| listed.id).collect())
+    }
+
+    /// Lists a scope for the people who read it, as the first write of a document does.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL.
+    pub async fn list_scope(&self, scope: &Scope) -> Result<()> {
+        let rows = self.people.list(&self.table, scope, &*self.entropy)?;
+        if !rows.is_empty() && matches!(self.table.transact(rows).await?, Transact::Failed(_)) {
+            return Err(unexpected());
+        }
+        self.people.note(scope.partition());
+        Ok(())
     }
 
     /// Deletes every scope of a person's own, and keeps writers from beginning new documents in them. It needs no data
@@ -53,7 +67,7 @@ impl Index {
             };
             let deletions = rows.items.iter().map(delete).collect::<Result<Vec<Action>>>()?;
             if !deletions.is_empty() && matches!(self.table.transact(deletions).await?, Transact::Failed(_)) {
-                return Err(Error::internal("DynamoDB reports a condition where there is none"));
+                return Err(unexpected());
             }
             if rows.next.is_none() {
                 return Ok(());

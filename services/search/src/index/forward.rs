@@ -69,6 +69,17 @@ enum State {
 }
 
 impl Target {
+    /// Returns the target of a document with these terms.
+    pub(super) fn new<'a>(
+        scope: &Scope,
+        document: Document,
+        version: u64,
+        terms: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let tags = terms.into_iter().map(|term| scope.tag(term)).collect();
+        Self { version, is_removed: false, millisecond: document.millisecond(), tags }
+    }
+
     /// Returns the order of versions: removal comes last, because an owner deletes without counting on.
     pub(super) const fn rank(&self) -> (u64, bool) {
         (self.version, self.is_removed)

@@ -45,9 +45,9 @@ mod document;
 mod end;
 mod find;
 mod forward;
-mod list;
 mod people;
 mod scope;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -60,8 +60,8 @@ use kernel::{Clock, Entropy, Result};
 
 pub use document::{Document, DocumentId};
 pub use find::{Found, Hit, ParsePositionError, Position, Search, Searched};
-pub use list::{Indexed, IndexedPage};
 pub use scope::{ParsePartitionError, Partition, Scope, ScopeId};
+pub use survey::Indexed;
 pub use write::Write;
 
 use crate::index::people::People;

@@ -71,11 +71,6 @@ impl People {
         if self.listed.get(&scope.partition()).is_some() {
             return Ok(Vec::new());
         }
-        self.rows(table, scope, entropy)
-    }
-
-    /// Returns the actions that list a scope for its readers.
-    pub(super) fn rows(&self, table: &Table, scope: &Scope, entropy: &dyn Entropy) -> Result<Vec<Action>> {
         let keys = self.keys.first().ok_or_else(no_keys)?;
         let (id, partition) = (scope.id(), scope.partition());
         let put = |reader: UserId| {

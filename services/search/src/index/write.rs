@@ -37,6 +37,8 @@ struct Change<'a> {
     id: DocumentId,
     key: Key,
     target: Target,
+    /// True if the index is believed what it says that it has.
+    trusts: bool,
 }
 
 /// Result of one attempt.
@@ -60,9 +62,23 @@ impl Index {
         version: u64,
         terms: impl IntoIterator<Item = &'a str>,
     ) -> Result<Write> {
-        let tags = terms.into_iter().map(|term| scope.tag(term)).collect();
-        let target = Target { version, is_removed: false, millisecond: document.millisecond(), tags };
-        self.write(scope, document.id(), target).await
+        let target = Target::new(scope, document, version, terms);
+        self.write(scope, document.id(), target, true).await
+    }
+
+    /// Writes a version of a document as [`Index::put`] does, and also what the index says that it has of it already.
+    ///
+    /// # Errors
+    /// As of [`Index::put`].
+    pub async fn restore<'a>(
+        &self,
+        scope: &Scope,
+        document: Document,
+        version: u64,
+        terms: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Write> {
+        let target = Target::new(scope, document, version, terms);
+        self.write(scope, document.id(), target, false).await
     }
 
     /// Makes a document found by nothing, unless the index has a newer version of it. Idempotent, like [`Index::put`].
@@ -74,11 +90,11 @@ impl Index {
     /// As of [`Index::put`].
     pub async fn remove(&self, scope: &Scope, id: DocumentId, version: u64) -> Result<Write> {
         let target = Target { version, is_removed: true, millisecond: 0, tags: BTreeSet::new() };
-        self.write(scope, id, target).await
+        self.write(scope, id, target, true).await
     }
 
-    async fn write(&self, scope: &Scope, id: DocumentId, target: Target) -> Result<Write> {
-        let change = Change { index: self, scope, id, key: scope.forward(id), target };
+    async fn write(&self, scope: &Scope, id: DocumentId, target: Target, trusts: bool) -> Result<Write> {
+        let change = Change { index: self, scope, id, key: scope.forward(id), target, trusts };
         let read = || self.table.get_item(&change.key, Read::Consistent);
         let mut stored = read().await?;
         let mut attempts = Policy::OPTIMISTIC.start(&*self.entropy);
@@ -97,18 +113,21 @@ impl Index {
 
 impl Change<'_> {
     async fn attempt(&self, stored: Option<Item>) -> Result<Attempt> {
-        let Self { index, scope, id, key, target } = self;
+        let Self { index, scope, id, key, target, trusts } = self;
         let open = |item| Forward::open(&index.table, scope, key, item);
         let old = stored.map(open).transpose()?;
         if let Some(old) = &old {
             let (has, wanted) = (old.target.rank(), target.rank());
             // The terms of a version change with the code that makes them: then a rebuild writes it again.
-            if has > wanted || has == wanted && old.is_settled && old.target == *target {
+            if has > wanted || has == wanted && *trusts && old.is_settled && old.target == *target {
                 return Ok(Attempt::Over(Write::Stale));
             }
         }
         let new = target.postings();
-        let (possible, certain) = old.as_ref().map(|old| (old.possible(), old.certain())).unwrap_or_default();
+        let (possible, mut certain) = old.as_ref().map(|old| (old.possible(), old.certain())).unwrap_or_default();
+        if !trusts {
+            certain.clear();
+        }
         let surplus: BTreeSet<_> = possible.difference(&new).copied().collect();
         let puts = new.difference(&certain).map(|posting| self.put(*posting));
         let deletions = surplus.iter().map(|posting| index.table.delete(&posting.key(scope, *id)).into());
@@ -208,6 +227,6 @@ fn overtaken(outcome: Transact) -> Result<Option<Attempt>> {
     }
 }
 
-fn unexpected() -> Error {
+pub(super) fn unexpected() -> Error {
     Error::internal("DynamoDB reports a condition where there is none")
 }

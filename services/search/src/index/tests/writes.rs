@@ -19,7 +19,7 @@ kit::on_each_engine![
     end_of_an_account_deletes_its_scopes_and_can_be_repeated,
     scope_of_two_readers_ends_with_its_owner,
     same_version_with_other_terms_is_written_again,
-    list_pages_hold_each_document_once,
+    survey_tells_what_the_index_has,
     table_holds_no_readable_term,
     scopes_with_equal_terms_share_no_key,
 ];
@@ -173,31 +173,34 @@ async fn same_version_with_other_terms_is_written_again(engine: Engine) {
     assert_eq!(world.contents(&scope).await.postings.len(), 3);
 }
 
-async fn list_pages_hold_each_document_once(engine: Engine) {
-    let (world, scope, all) = (World::new(engine).await, scope(1), terms(9));
-    for number in 0..9_u32 {
-        let count = usize::try_from(number).unwrap();
-        world.index.put(&scope, document(number), u64::from(number) + 1, texts(&all[..count])).await.unwrap();
+async fn survey_tells_what_the_index_has(engine: Engine) {
+    let (world, scope, all) = (World::new(engine).await, scope(1), terms(300));
+    for number in 1..=4_u32 {
+        let count = usize::try_from(number).unwrap() * 60;
+        world.index.put(&scope, document(number), u64::from(number), texts(&all[..count])).await.unwrap();
     }
     world.index.remove(&scope, document(4).id(), 99).await.unwrap();
-    let expected: Vec<_> =
-        (0..9).filter(|number| *number != 4).map(|number| (document(number), u64::from(number) + 1)).collect();
-    for limit in [1, 2, 4, 9, 10] {
-        let (mut listed, mut after) = (Vec::new(), None);
-        loop {
-            let page = world.index.list(&scope, after, limit).await.unwrap();
-            for indexed in page.documents {
-                assert!(indexed.is_settled);
-                assert_eq!(indexed.terms as u64 + 1, indexed.version);
-                listed.push((indexed.document, indexed.version));
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        assert_eq!(listed, expected, "{limit}");
+    let (one, two) = (document(1), document(2));
+    world.table.delete(&scope.posting(scope.tag(&all[7]), one)).run().await.unwrap();
+    world.fill(&scope, [(&*all[290], two)]).await;
+    let survey = world.index.survey(&scope).await.unwrap();
+    let found: Vec<_> = survey.iter().map(|(id, it)| (*id, it.version, it.is_whole)).collect();
+    let expected = [(one, false), (two, false), (document(3), true)];
+    assert_eq!(found, expected.map(|(it, whole)| (it.id(), it.millisecond().cast_unsigned(), whole)));
+    let has = |document: Document, terms: &[String]| survey[&document.id()].has(&scope, document, texts(terms));
+    assert!(has(one, &all[..60]) && !has(one, &all[..59]) && !has(one, &all[1..61]));
+    assert!(!has(Document::new(9, one.id()), &all[..60]), "another time");
+    for (document, version) in [(one, 1), (two, 2)] {
+        let terms = &all[..usize::try_from(version).unwrap() * 60];
+        assert_eq!(world.index.put(&scope, document, version, texts(terms)).await.unwrap(), Write::Stale);
+        assert_eq!(world.index.restore(&scope, document, version, texts(terms)).await.unwrap(), Write::Done);
     }
+    let survey = world.index.survey(&scope).await.unwrap();
+    assert!(survey[&one.id()].is_whole, "a lost posting is back");
+    assert!(
+        !survey[&two.id()].is_whole,
+        "a foreign posting finds a text that doesn't match, which the opened text decides"
+    );
 }
 
 async fn table_holds_no_readable_term(engine: Engine) {

@@ -1,0 +1,141 @@
+//! Compares and restores the index, for operators.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use chassis::Platform;
+use dynamo::seal::SealingKey;
+use dynamo::secret::Secrets;
+use kernel::{Result, UserId};
+
+use crate::index::{Document, DocumentId, Index, Indexed, SEARCH_INDEX, Scope, ScopeId};
+use crate::indexer::LAST;
+use crate::text::{Term, terms};
+
+/// A text as its owner has it, with its place in the index.
+#[derive(Clone)]
+pub struct OwnedText {
+    /// The scope that it belongs in.
+    pub scope: ScopeId,
+    /// The document.
+    pub document: Document,
+    /// Its version.
+    pub version: u64,
+    /// The text.
+    pub text: String,
+}
+
+/// A difference between the index and the owner of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Difference {
+    /// The index doesn't have the text.
+    Missing,
+    /// The index has another version of it.
+    OtherVersion,
+    /// The index has other words of this version: a version of the software made them that splits or stems otherwise.
+    OtherWords,
+    /// The index has not all of its words, or more.
+    Incomplete,
+    /// The index has a text that its owner doesn't have.
+    LeftOver,
+}
+
+/// All that the index has of the texts that are sealed under one person's key.
+#[derive(Debug, Clone)]
+pub struct Survey(BTreeMap<ScopeId, BTreeMap<DocumentId, Indexed>>);
+
+/// The index, for operators.
+#[derive(Debug, Clone)]
+pub struct Maintenance(Index);
+
+impl Maintenance {
+    /// Opens the index.
+    ///
+    /// # Errors
+    /// INTERNAL when keys can't be derived from the secrets.
+    pub fn new(dynamodb: &dynamo::Client, secrets: &Secrets, platform: &Platform) -> Result<Self> {
+        let (clock, entropy) = (Arc::clone(&platform.clock), Arc::clone(&platform.entropy));
+        Index::new(dynamodb.table(&SEARCH_INDEX), secrets, clock, entropy).map(Self)
+    }
+
+    /// Reads all that the index has under a person's key.
+    ///
+    /// # Errors
+    /// UNAVAILABLE or INTERNAL.
+    pub async fn survey(&self, person: UserId, key: &SealingKey) -> Result<Survey> {
+        let mut scopes = BTreeMap::new();
+        for id in self.0.scopes_of(person).await?.into_iter().filter(|id| id.owner() == person) {
+            scopes.insert(id, self.0.survey(&Scope::new(id, key)?).await?);
+        }
+        Ok(Survey(scopes))
+    }
+
+    /// Makes the index have a text as its owner has it, whatever it says that it has.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL.
+    pub async fn restore(&self, key: &SealingKey, text: &OwnedText) -> Result<()> {
+        let OwnedText { scope, document, version, text } = text;
+        let (scope, terms) = (Scope::new(*scope, key)?, terms(text));
+        self.0.list_scope(&scope).await?;
+        self.0.restore(&scope, *document, *version, terms.iter().map(Term::as_str)).await.map(drop)
+    }
+
+    /// Makes the index have nothing of a text that its owner doesn't have any more.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL.
+    pub async fn remove(&self, key: &SealingKey, scope: ScopeId, id: DocumentId) -> Result<()> {
+        self.0.remove(&Scope::new(scope, key)?, id, LAST).await.map(drop)
+    }
+}
+
+impl Survey {
+    /// Compares a text with the index; `None` if they agree.
+    ///
+    /// # Errors
+    /// INTERNAL when the cryptographic library fails.
+    pub fn compare(&self, key: &SealingKey, text: &OwnedText) -> Result<Option<Difference>> {
+        let OwnedText { scope, document, version, text } = text;
+        let Some(indexed) = self.0.get(scope).and_then(|documents| documents.get(&document.id())) else {
+            return Ok(Some(Difference::Missing));
+        };
+        if indexed.version != *version {
+            return Ok(Some(Difference::OtherVersion));
+        }
+        let terms = terms(text);
+        if !indexed.has(&Scope::new(*scope, key)?, *document, terms.iter().map(Term::as_str)) {
+            return Ok(Some(Difference::OtherWords));
+        }
+        Ok((!indexed.is_whole).then_some(Difference::Incomplete))
+    }
+
+    /// Returns the texts of the index that are none of these.
+    pub fn left_over(&self, owned: &BTreeSet<(ScopeId, DocumentId)>) -> Vec<(ScopeId, DocumentId)> {
+        let all = self.0.iter().flat_map(|(scope, documents)| documents.keys().map(|id| (*scope, *id)));
+        all.filter(|document| !owned.contains(document)).collect()
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "is not in the index",
+            Self::OtherVersion => "is in the index in another version",
+            Self::OtherWords => "is in the index with other words",
+            Self::Incomplete => "is not completely in the index",
+            Self::LeftOver => "is left over in the index",
+        })
+    }
+}
+
+/// Hides the text, which a person wrote.
+impl fmt::Debug for OwnedText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedText")
+            .field("scope", &self.scope)
+            .field("document", &self.document)
+            .finish_non_exhaustive()
+    }
+}
