@@ -15,6 +15,7 @@ mod config;
 mod kek;
 mod model;
 mod ops;
+mod people;
 mod rewrap;
 mod service;
 mod store;
@@ -30,6 +31,7 @@ use proto::vault::v1::vault_service_server::{SERVICE_NAME as KEYS, VaultServiceS
 use tonic::service::Routes;
 
 pub use config::Config;
+pub use people::People;
 pub use rewrap::{Progress, rewrap};
 pub use store::DATA_KEYS;
 

@@ -12,7 +12,7 @@ use kit::wait::until;
 use super::{dynamodb, key_file, person, persons, replica, through_proxy};
 use crate::ops::Vault;
 use crate::store::{Stored, WRAPPED, key_of};
-use crate::{DATA_KEYS, Deps, Progress, build, rewrap};
+use crate::{DATA_KEYS, Deps, People, Progress, build, rewrap};
 
 kit::on_each_engine! {
     rewrapped_keys_open_without_old_file,
@@ -22,6 +22,7 @@ kit::on_each_engine! {
     lost_response_does_not_fail_rewrap,
     damaged_key_is_reported_and_blocks_no_other,
     missing_key_encryption_key_is_refused_with_remedy,
+    people_are_listed_with_their_keys_under_every_key_encryption_key,
 }
 
 /// Counts the keys that are wrapped by the current key-encryption key of a replica.
@@ -164,4 +165,29 @@ async fn missing_key_encryption_key_is_refused_with_remedy(engine: Engine) {
     assert_eq!((refused.kind(), refused.message()), (Kind::Internal, "something went wrong on our side"));
     assert_remedy(&refused.source().expect("a cause").to_string());
     assert!(matches!(early.store.read(person).await.unwrap(), Some(Stored::Key(_))), "the key was touched");
+}
+
+async fn people_are_listed_with_their_keys_under_every_key_encryption_key(engine: Engine) {
+    let dynamodb = dynamodb(engine).await;
+    let (old, gone) = (replica(&dynamodb, &[1]).await, person());
+    let (first, second) = (persons(130), persons(3));
+    old.all_bytes(&first).await;
+    old.bytes(gone).await.unwrap();
+    old.destroy(gone).await.unwrap();
+    replica(&dynamodb, &[2, 1]).await.all_bytes(&second).await;
+
+    let mut people = People::open(&dynamodb, &key_file(&[2, 1]), &Platform::system()).await.unwrap();
+    let mut listed = Vec::new();
+    while let Some(page) = people.next_page().await.unwrap() {
+        assert!(page.len() <= 100);
+        listed.extend(page);
+    }
+    listed.sort_unstable();
+    let mut expected = [first, second].concat();
+    expected.sort_unstable();
+    assert_eq!(listed, expected);
+    assert!(people.key(listed[0]).await.unwrap().is_some());
+    for nobody in [gone, person()] {
+        assert!(people.key(nobody).await.unwrap().is_none());
+    }
 }
