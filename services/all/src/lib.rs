@@ -5,6 +5,7 @@ mod config;
 pub mod demo;
 mod front;
 mod mesh;
+pub mod search_index;
 mod services;
 
 pub use config::{Config, Storage};

@@ -14,6 +14,7 @@ use chassis::{Platform, config};
 use clap::{Parser, Subcommand};
 use dynamo::secret::Secrets;
 use kernel::{BoxError, ClientId, SystemClock};
+use mesh::search_index::{self, SearchIndex};
 use mesh::{Config, Mesh, TABLES, demo, take_access_key};
 use proto::registry;
 
@@ -107,6 +108,14 @@ enum Command {
         place: DataDir,
     },
 
+    /// Makes the search index agree with the texts that journals and sessions hold, also those that were stored before
+    /// there was an index. Services may run meanwhile, and an interrupted run may be repeated.
+    RebuildSearch(SearchIndexArgs),
+
+    /// Compares the search index with the texts that journals and sessions hold, and names each difference. Services may
+    /// run meanwhile.
+    CheckSearch(SearchIndexArgs),
+
     /// Verifies the log of accesses to journals, and names the first record of each client that was altered, dropped,
     /// reordered or cut off.
     VerifyAudit {
@@ -129,6 +138,28 @@ enum Command {
         #[arg(long)]
         heads: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+struct SearchIndexArgs {
+    #[command(flatten)]
+    dynamodb: dynamo::Config,
+
+    #[command(flatten)]
+    place: DataDir,
+
+    /// The file with the secrets; by default `secrets` in the data directory.
+    #[arg(long, env = "MESH_SECRETS_FILE")]
+    secrets_file: Option<PathBuf>,
+
+    /// The file with the key-encryption keys; by default `key-encryption-keys` in the data directory.
+    #[arg(long, env = "MESH_KEY_ENCRYPTION_KEYS_FILE")]
+    key_encryption_keys_file: Option<PathBuf>,
+
+    /// Maximum texts that are compared in a second.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rate: u32,
 }
 
 /// The directory of the all-in-one's secrets, and of the access key of its DynamoDB while it runs.
@@ -174,6 +205,8 @@ async fn main() -> ExitCode {
             rewrap_keys(dynamodb, &place, key_encryption_keys_file).await
         }
         Some(Command::MigrateProfiles { dynamodb, place }) => migrate_profiles(dynamodb, &place).await,
+        Some(Command::RebuildSearch(args)) => rebuild_search(args).await,
+        Some(Command::CheckSearch(args)) => check_search(args).await,
         Some(Command::VerifyAudit { dynamodb, place, secrets_file, client, heads }) => {
             verify_audit(dynamodb, &place, secrets_file, client, heads.as_deref()).await
         }
@@ -314,6 +347,29 @@ async fn migrate_profiles(dynamodb: dynamo::Config, place: &DataDir) -> Result<(
         therapists::migrate(&dynamodb, |user| addresses.of(user), |progress| drop(say(&progress.to_string())));
     let therapists = of_therapists.await?;
     say(&format!("done: {clients}; {therapists}"))
+}
+
+async fn open_search_index(args: SearchIndexArgs) -> Result<SearchIndex, BoxError> {
+    let SearchIndexArgs { dynamodb, place, secrets_file, key_encryption_keys_file, rate } = args;
+    let secrets = place.secrets(secrets_file, "secrets", "MESH_SECRETS_FILE")?;
+    let keys = place.secrets(key_encryption_keys_file, "key-encryption-keys", "MESH_KEY_ENCRYPTION_KEYS_FILE")?;
+    SearchIndex::open(&place.connect(dynamodb).await?, &secrets, &keys, rate, &Platform::system()).await
+}
+
+async fn rebuild_search(args: SearchIndexArgs) -> Result<(), BoxError> {
+    let tell = |progress: search_index::Progress| drop(say(&progress.to_string()));
+    let done = open_search_index(args).await?.rebuild(tell).await?;
+    say(&format!("done: {done}, which are mended"))
+}
+
+async fn check_search(args: SearchIndexArgs) -> Result<(), BoxError> {
+    let tell = |progress: search_index::Progress| drop(say(&progress.to_string()));
+    let (done, findings) = open_search_index(args).await?.check(tell).await?;
+    for finding in &findings {
+        say(&finding.to_string())?;
+    }
+    say(&format!("done: {done}"))?;
+    if findings.is_empty() { Ok(()) } else { Err("the index differs from the texts: run mesh rebuild-search".into()) }
 }
 
 async fn verify_audit(

@@ -53,9 +53,9 @@ impl Indexer {
     pub(crate) async fn put_entry(&self, key: &SealingKey, entry: &EntryText) -> Result<()> {
         let EntryText { name, version, is_private, text } = entry;
         let (shared, private) = (ScopeId::SharedJournal(name.client), ScopeId::PrivateJournal(name.client));
-        let (right, wrong) = if *is_private { (private, shared) } else { (shared, private) };
-        self.remove(wrong, key, name.document().id(), *version).await?;
-        self.put(right, key, name.document(), *version, text).await
+        let other = if *is_private { shared } else { private };
+        self.remove(other, key, name.document().id(), *version).await?;
+        self.put(entry.scope(), key, name.document(), *version, text).await
     }
 
     /// Makes an entry that was removed found no more.

@@ -8,9 +8,11 @@ use chassis::Platform;
 use dynamo::seal::SealingKey;
 use dynamo::secret::Secrets;
 use kernel::{Result, UserId};
+use proto::journals::v1::EntryText;
 
 use crate::index::{Document, DocumentId, Index, Indexed, SEARCH_INDEX, Scope, ScopeId};
 use crate::indexer::LAST;
+use crate::owners;
 use crate::text::{Term, terms};
 
 /// A text as its owner has it, with its place in the index.
@@ -82,12 +84,25 @@ impl Maintenance {
         self.0.restore(&scope, *document, *version, terms.iter().map(Term::as_str)).await.map(drop)
     }
 
-    /// Makes the index have nothing of a text that its owner doesn't have any more.
+    /// Makes the index have nothing of a text in a scope in which its owner doesn't have it. The version is that of the
+    /// owner; `None` if the owner doesn't have the text at all.
     ///
     /// # Errors
     /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL.
-    pub async fn remove(&self, key: &SealingKey, scope: ScopeId, id: DocumentId) -> Result<()> {
-        self.0.remove(&Scope::new(scope, key)?, id, LAST).await.map(drop)
+    pub async fn remove(&self, key: &SealingKey, scope: ScopeId, id: DocumentId, version: Option<u64>) -> Result<()> {
+        self.0.remove(&Scope::new(scope, key)?, id, version.unwrap_or(LAST)).await.map(drop)
+    }
+}
+
+impl OwnedText {
+    /// Returns the text of an entry, as journals gives it.
+    ///
+    /// # Errors
+    /// INTERNAL when its ids are invalid.
+    pub fn of_entry(text: EntryText) -> Result<Self> {
+        let entry = owners::entry(text)?;
+        let scope = entry.scope();
+        Ok(Self { scope, document: entry.name.document(), version: entry.version, text: entry.text })
     }
 }
 

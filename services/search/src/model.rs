@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kernel::{ClientId, PageSize, SessionId, TherapistId};
 use ulid::Ulid;
 
-use crate::index::{Document, Position};
+use crate::index::{Document, Position, ScopeId};
 use crate::text::{Query, Snippet};
 
 /// The kind of a text.
@@ -131,6 +131,14 @@ impl EntryName {
     /// Returns the entry as the index knows it.
     pub(crate) fn document(self) -> Document {
         Document::new(self.id.timestamp_ms().cast_signed(), self.id.to_bytes())
+    }
+}
+
+impl EntryText {
+    /// Returns the scope that the entry belongs in.
+    pub(crate) const fn scope(&self) -> ScopeId {
+        let client = self.name.client;
+        if self.is_private { ScopeId::PrivateJournal(client) } else { ScopeId::SharedJournal(client) }
     }
 }
 

@@ -138,16 +138,16 @@ fn to_proto(name: EntryName) -> journals::EntryName {
     journals::EntryName { client_id: name.client.to_string(), entry_id: name.id.to_string() }
 }
 
-fn entry(text: journals::EntryText) -> Result<EntryText> {
+pub(crate) fn entry(text: journals::EntryText) -> Result<EntryText> {
     let is_private = text.visibility() == journals::Visibility::Private;
     let journals::EntryText { name, version, visibility: _, emotion, note } = text;
     let name = name.and_then(|name| from_proto(&name));
     let name = name.ok_or_else(|| Error::internal("journals answers an entry without a name"))?;
-    Ok(EntryText { name, version, is_private, text: journal_text(&emotion, &note) })
+    Ok(EntryText { name, version, is_private, text: searched(&emotion, &note) })
 }
 
 /// Returns the text of an entry that is searched: the emotion and the note, in lines of their own.
-fn journal_text(emotion: &str, note: &str) -> String {
+fn searched(emotion: &str, note: &str) -> String {
     format!("{emotion}\n{note}")
 }
 

@@ -6,7 +6,7 @@ use chassis::Platform;
 use dynamo::Cursor;
 use dynamo::seal::SealingKey;
 use dynamo::secret::Secrets;
-use kernel::{BoxError, Error, Result, UserId};
+use kernel::{BoxError, Error, UserId};
 
 use crate::model::KekId;
 use crate::open;
@@ -44,7 +44,7 @@ impl People {
     ///
     /// # Errors
     /// UNAVAILABLE or INTERNAL.
-    pub async fn next_page(&mut self) -> Result<Option<Vec<UserId>>> {
+    pub async fn next_page(&mut self) -> Result<Option<Vec<UserId>>, Error> {
         let Some(kek) = self.keks.front() else { return Ok(None) };
         let page = self.vault.store.wrapped_by(kek, PAGE_SIZE, self.after.take()).await?;
         self.after = page.next;
@@ -58,7 +58,7 @@ impl People {
     ///
     /// # Errors
     /// UNAVAILABLE or INTERNAL.
-    pub async fn key(&self, person: UserId) -> Result<Option<SealingKey>> {
+    pub async fn key(&self, person: UserId) -> Result<Option<SealingKey>, Error> {
         match self.vault.store.read(person).await? {
             Some(Stored::Key(wrapped)) => {
                 let key = self.vault.keys.unwrap(&wrapped, person).await?;
