@@ -208,6 +208,20 @@ impl ConsentService for Fakes {
         not_called()
     }
 
+    async fn batch_check_journal_access(
+        &self,
+        _: Request<mapping::BatchCheckJournalAccessRequest>,
+    ) -> Result<Response<mapping::BatchCheckJournalAccessResponse>, Status> {
+        not_called()
+    }
+
+    async fn list_searchable_clients(
+        &self,
+        _: Request<mapping::ListSearchableClientsRequest>,
+    ) -> Result<Response<mapping::ListSearchableClientsResponse>, Status> {
+        not_called()
+    }
+
     async fn check_relation(
         &self,
         _: Request<mapping::CheckRelationRequest>,
