@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::watched::{Seen, Trace, Watched};
 
 mod consent;
+mod internal;
 mod practice;
 
 /// Label of a request, its trace, and its expected DynamoDB calls in the order of their starts.

@@ -1,8 +1,8 @@
 //! The audit service: records accesses of therapists to clients' journals, chains, signs and verifies the records.
 //!
-//! An access is durable when it is acknowledged: one write. Within seconds it is linked into the chain of its client,
-//! whose end is signed. From then on, anyone who can write the table but lacks the secrets can't alter, drop, reorder
-//! or cut off a record without [`verify`] naming it.
+//! An access is durable when it is acknowledged: one write, or one transaction for a batch. Within seconds it is linked
+//! into the chain of its client, whose end is signed. From then on, anyone who can write the table but lacks the secrets
+//! can't alter, drop, reorder or cut off a record without [`verify`] naming it.
 //!
 //! Limits of the chain:
 //! - An unlinked record can be removed or changed unseen. It stays unlinked for `--audit-link-interval` and the time of

@@ -11,7 +11,7 @@ use peers::{TherapistName, TherapistNames};
 use crate::groups::{self, Group, MAX_RECORDS_READ};
 use crate::model::{Access, AccessId, Facts, People, Personal};
 use crate::policy::{Append, Read};
-use crate::store::Store;
+use crate::store::{NewRecord, Store};
 
 /// The use cases and their dependencies.
 pub(crate) struct Ops {
@@ -38,15 +38,29 @@ pub(crate) struct Shown {
 impl Recorder {
     /// Records an access and returns its id. It is durable when this returns.
     pub(crate) async fn record(&self, permit: Append, access: Access) -> Result<AccessId> {
+        let record = self.new_record(permit, access);
+        let id = record.facts.id;
+        self.store.append(record).await?;
+        Ok(id)
+    }
+
+    /// Records accesses and returns their ids, in their order. All are durable when this returns; after an error, all
+    /// or none are.
+    pub(crate) async fn record_all(&self, accesses: Vec<(Append, Access)>) -> Result<Vec<AccessId>> {
+        let records: Vec<_> = accesses.into_iter().map(|(permit, access)| self.new_record(permit, access)).collect();
+        let ids = records.iter().map(|record| record.facts.id).collect();
+        self.store.append_all(records).await?;
+        Ok(ids)
+    }
+
+    fn new_record(&self, permit: Append, access: Access) -> NewRecord {
         let Access { action, entry_count, entry_id, grant_id } = access;
         // The id and the time are of one moment: records sort by the one and show the other.
         let time = self.clock.now();
         let id = AccessId::generate(time, &*self.entropy);
         let personal = Personal { therapist: permit.therapist(), entry_id, grant_id, salt: self.entropy.array() };
         let people = People::of(permit.client(), &personal);
-        let facts = Facts { id, time, action, entry_count, people };
-        self.store.append(permit, &facts, personal).await?;
-        Ok(id)
+        NewRecord { permit, facts: Facts { id, time, action, entry_count, people }, personal }
     }
 }
 

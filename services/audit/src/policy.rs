@@ -8,6 +8,10 @@ use crate::error::only_for_therapists;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Read(ClientId);
 
+/// The right to record the accesses of one therapist.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AsTherapist(TherapistId);
+
 /// The right to record an access of one therapist to one client's journal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Append {
@@ -22,6 +26,12 @@ pub(crate) struct AllChains(());
 impl Read {
     pub(crate) const fn client(self) -> ClientId {
         self.0
+    }
+}
+
+impl AsTherapist {
+    pub(crate) const fn reading(self, client: ClientId) -> Append {
+        Append { client, therapist: self.0 }
     }
 }
 
@@ -44,10 +54,10 @@ pub(crate) fn read(person: Person, id: &str) -> Result<Read, Error> {
     Err(Error::not_your_account("clientId"))
 }
 
-/// Permits recording an access of the caller. A client reads no other journal than the own one, which is not recorded.
-pub(crate) fn append(person: Person, client: ClientId) -> Result<Append, Error> {
+/// Permits recording accesses of the caller. A client reads no other journal than the own one, which is not recorded.
+pub(crate) fn therapist(person: Person) -> Result<AsTherapist, Error> {
     match person.role {
-        Role::Therapist => Ok(Append { client, therapist: person.user_id.into() }),
+        Role::Therapist => Ok(AsTherapist(person.user_id.into())),
         Role::Client => Err(only_for_therapists()),
     }
 }
@@ -86,8 +96,8 @@ mod tests {
     #[test]
     fn only_therapist_reads_are_recorded() {
         let client = ClientId::from_bytes([2; 16]);
-        let permit = append(person(Role::Therapist), client).unwrap();
+        let permit = therapist(person(Role::Therapist)).unwrap().reading(client);
         assert_eq!((permit.client(), permit.therapist()), (client, TherapistId::from_bytes([1; 16])));
-        assert_eq!(append(person(Role::Client), client).unwrap_err().kind(), Kind::PermissionDenied);
+        assert_eq!(therapist(person(Role::Client)).unwrap_err().kind(), Kind::PermissionDenied);
     }
 }

@@ -30,7 +30,15 @@ impl Audit {
     async fn record(&self, context: Context, request: pb::RecordAccessRequest) -> Result<(), Error> {
         let person = context.person()?;
         let (client, access) = wire::access(request)?;
-        self.0.recorder.record(policy::append(person, client)?, access).await.map(drop)
+        self.0.recorder.record(policy::therapist(person)?.reading(client), access).await.map(drop)
+    }
+
+    async fn record_all(&self, context: Context, request: pb::BatchRecordAccessesRequest) -> Result<(), Error> {
+        let person = context.person()?;
+        let accesses = wire::accesses_to_record(request)?;
+        let own = policy::therapist(person)?;
+        let accesses = accesses.into_iter().map(|(client, access)| (own.reading(client), access)).collect();
+        self.0.recorder.record_all(accesses).await.map(drop)
     }
 }
 
@@ -58,8 +66,9 @@ impl AuditService for Audit {
 
     async fn batch_record_accesses(
         &self,
-        _: Request<pb::BatchRecordAccessesRequest>,
+        request: Request<pb::BatchRecordAccessesRequest>,
     ) -> Result<Response<pb::BatchRecordAccessesResponse>, Status> {
-        Err(Status::unimplemented("comes next"))
+        self.record_all(Context::of(&request), request.into_inner()).await.map_err(to_status)?;
+        Ok(Response::new(pb::BatchRecordAccessesResponse {}))
     }
 }

@@ -71,6 +71,13 @@ pub(crate) const LINKED_AT_ONCE: usize = 99;
 #[derive(Debug, Clone)]
 pub(crate) struct Store(Table);
 
+/// A record to add.
+pub(crate) struct NewRecord {
+    pub(crate) permit: Append,
+    pub(crate) facts: Facts,
+    pub(crate) personal: Personal,
+}
+
 /// The outcome of an extension of a chain.
 pub(crate) enum Extended {
     Done,
@@ -120,18 +127,45 @@ pub(crate) fn id_of(item: &Item) -> Result<AccessId> {
     id.ok_or_else(|| Error::internal("a record of the access log has no id"))
 }
 
+impl NewRecord {
+    fn into_row(self) -> (Key, Row) {
+        let Self { permit, facts, personal } = self;
+        let client = permit.client();
+        (record_key(client, facts.id), Row::new(&facts, personal, shard(client)))
+    }
+}
+
 impl Store {
     pub(crate) const fn new(table: Table) -> Self {
         Self(table)
     }
 
     /// Adds an unlinked record by one uncontended write.
-    pub(crate) async fn append(&self, permit: Append, facts: &Facts, personal: Personal) -> Result<()> {
-        let client = permit.client();
-        let row = Row::new(facts, personal, shard(client));
-        match self.0.put_new(&record_key(client, facts.id), &row).await? {
+    pub(crate) async fn append(&self, record: NewRecord) -> Result<()> {
+        let (key, row) = record.into_row();
+        match self.0.put_new(&key, &row).await? {
             Put::Done => Ok(()),
-            Put::Exists(_) => Err(Error::internal("two accesses were given one id")),
+            Put::Exists(_) => Err(same_id()),
+        }
+    }
+
+    /// Adds up to a hundred unlinked records by one uncontended transaction: all or none. A batch of writes has no
+    /// conditions, and could replace a record.
+    pub(crate) async fn append_all(&self, mut records: Vec<NewRecord>) -> Result<()> {
+        if records.len() < 2 {
+            // A single write costs half of a transaction.
+            return match records.pop() {
+                Some(record) => self.append(record).await,
+                None => Ok(()),
+            };
+        }
+        let puts = records.into_iter().map(|record| {
+            let (key, row) = record.into_row();
+            self.0.put(&key, &row).when(Condition::absent()).into()
+        });
+        match self.0.transact(puts).await? {
+            Transact::Done => Ok(()),
+            Transact::Failed(_) => Err(same_id()),
         }
     }
 
@@ -206,6 +240,10 @@ impl Store {
         let put = self.0.put(&head_key(client), &HeadRow::new(new)).when(same(old));
         Ok(matches!(put.run().await?, Update::Done(_)))
     }
+}
+
+fn same_id() -> Error {
+    Error::internal("two accesses were given one id")
 }
 
 fn same(head: &Head) -> Condition {

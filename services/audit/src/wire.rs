@@ -10,10 +10,19 @@ use crate::ops::Shown;
 
 /// Maximum length of the id of an entry or a grant in bytes.
 const MAX_ID_LEN: usize = 64;
+/// Maximum number of accesses in one request.
+const MAX_ACCESSES: usize = 100;
 
 /// Parses the page size of a request.
 pub(crate) fn page_size(asked: i32) -> Result<PageSize, Error> {
     convert::page::size_from_proto(asked).map_err(|wrong| Error::invalid("pageSize", wrong.0))
+}
+
+/// Parses a batch of accesses to record, each with the client whose journal it concerns.
+pub(crate) fn accesses_to_record(request: pb::BatchRecordAccessesRequest) -> Result<Vec<(ClientId, Access)>, Error> {
+    let pb::BatchRecordAccessesRequest { accesses } = request;
+    convert::batch::check_len("accesses", accesses.len(), MAX_ACCESSES)?;
+    accesses.into_iter().map(access).collect()
 }
 
 /// Parses an access to record, and the client whose journal it concerns.

@@ -1,6 +1,8 @@
 //! Implements the RPCs that other services call. Refusals are values of the answer: an error is a fault or a malformed
 //! request.
 
+use std::collections::BTreeSet;
+
 use chassis::{Context, to_status};
 use kernel::{Error, Kind, Page};
 use proto::mapping::v1 as pb;
@@ -10,8 +12,14 @@ use tonic::{Request, Response, Status};
 
 use crate::model::{ContactOutcome, Grant, Relation};
 use crate::policy::{self, Act, Side};
+use crate::searchable::{SearchableClients, WantedClients};
 use crate::service::Services;
 use crate::wire;
+
+/// Maximum clients in one request for grants.
+const MAX_CLIENTS: usize = 100;
+/// Maximum relations of a therapist whose clients are listed for a search.
+const MAX_RELATIONS: u16 = 1000;
 
 #[tonic::async_trait]
 impl ConsentService for Services {
@@ -26,16 +34,18 @@ impl ConsentService for Services {
 
     async fn batch_check_journal_access(
         &self,
-        _: Request<pb::BatchCheckJournalAccessRequest>,
+        request: Request<pb::BatchCheckJournalAccessRequest>,
     ) -> Result<Response<pb::BatchCheckJournalAccessResponse>, Status> {
-        Err(Status::unimplemented("comes next"))
+        let context = Context::of(&request);
+        self.journal_grants(&context, request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn list_searchable_clients(
         &self,
-        _: Request<pb::ListSearchableClientsRequest>,
+        request: Request<pb::ListSearchableClientsRequest>,
     ) -> Result<Response<pb::ListSearchableClientsResponse>, Status> {
-        Err(Status::unimplemented("comes next"))
+        let context = Context::of(&request);
+        self.searchable(&context, request.into_inner()).await.map(Response::new).map_err(to_status)
     }
 
     async fn check_relation(
@@ -85,6 +95,43 @@ impl Services {
             Some(permit) => self.0.journal_access(permit).await,
             None => Ok(None),
         }
+    }
+
+    async fn journal_grants(
+        &self,
+        context: &Context,
+        request: pb::BatchCheckJournalAccessRequest,
+    ) -> Result<pb::BatchCheckJournalAccessResponse, Error> {
+        let pb::BatchCheckJournalAccessRequest { client_ids } = request;
+        let Side::Therapist(own) = policy::side(context.person()?) else {
+            return Ok(pb::BatchCheckJournalAccessResponse::default());
+        };
+        let clients: BTreeSet<_> = convert::batch::from_proto("clientIds", &client_ids, MAX_CLIENTS)?;
+        let permits: Vec<_> = clients.into_iter().map(|client| own.towards(client)).collect();
+        let grants = self.0.journal_grants(&permits).await?;
+        let grants = grants.into_iter().map(|(client, grant)| wire::journal_grant(client, grant)).collect();
+        Ok(pb::BatchCheckJournalAccessResponse { grants })
+    }
+
+    async fn searchable(
+        &self,
+        context: &Context,
+        request: pb::ListSearchableClientsRequest,
+    ) -> Result<pb::ListSearchableClientsResponse, Error> {
+        let pb::ListSearchableClientsRequest { client_id, with_agreement } = request;
+        let Side::Therapist(own) = policy::side(context.person()?) else {
+            return Ok(pb::ListSearchableClientsResponse::default());
+        };
+        let found = if client_id.is_empty() {
+            let wanted = WantedClients { most: MAX_RELATIONS, confirmed: with_agreement };
+            self.0.searchable_clients(own, wanted).await?
+        } else if let Ok(client) = client_id.parse() {
+            let relation = self.0.searchable_client(own.towards(client)).await?;
+            SearchableClients::Found(relation.into_iter().collect())
+        } else {
+            SearchableClients::Found(Vec::new())
+        };
+        Ok(wire::searchable_clients(&found, with_agreement, self.0.now()))
     }
 
     async fn relation(&self, context: &Context, request: pb::CheckRelationRequest) -> Result<Option<Relation>, Error> {

@@ -13,6 +13,7 @@ mod model;
 mod ops;
 mod policy;
 mod rejections;
+mod searchable;
 mod service;
 mod store;
 #[cfg(test)]

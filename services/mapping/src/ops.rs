@@ -245,10 +245,15 @@ impl Ops {
         let now = self.now();
         let list = self.therapists_list(permit, Some(move |it: &Relation| it.is_agreed(now)), "agreed-clients");
         let Page { items, next } = list::page(&self.tokens, list, wanted).await?;
-        let found = items.iter().map(|it| permit.towards(it.client_id)).collect();
-        let mut items = self.store.read_all(found).await?;
-        items.retain(|it| it.is_agreed(self.now()));
-        Ok(Page { items, next })
+        Ok(Page { items: self.still_agreed(permit, &items).await?, next })
+    }
+
+    /// Returns those of these relations that their clients agree to, read consistently.
+    pub(crate) async fn still_agreed(&self, permit: AsTherapist, found: &[Relation]) -> Result<Vec<Relation>> {
+        let permits: Vec<_> = found.iter().map(|it| permit.towards(it.client_id)).collect();
+        let mut relations = self.store.read_all(&permits).await?;
+        relations.retain(|it| it.is_agreed(self.now()));
+        Ok(relations)
     }
 
     fn therapists_list<F>(&self, permit: AsTherapist, shown: Option<F>, binding: &'static str) -> List<F> {
@@ -287,10 +292,15 @@ impl Ops {
 
     /// Returns the grant by which the therapist may read the client's journal now.
     pub(crate) async fn journal_access(&self, permit: Act) -> Result<Option<Grant>> {
-        Ok(match self.store.read_with_accounts(permit).await? {
-            ActiveAccounts::Both(there) => there.and_then(|relation| relation.grant_at(self.now())),
-            ActiveAccounts::Ended(_) => None,
-        })
+        Ok(self.journal_grants(&[permit]).await?.pop().map(|(_, grant)| grant))
+    }
+
+    /// Returns the grants by which therapists may read the journals of these relations now, in the order of the clients'
+    /// ids.
+    pub(crate) async fn journal_grants(&self, permits: &[Act]) -> Result<Vec<(ClientId, Grant)>> {
+        let relations = self.store.read_all_with_accounts(permits).await?;
+        let now = self.now();
+        Ok(relations.iter().filter_map(|it| Some((it.client_id, it.grant_at(now)?))).collect())
     }
 
     /// Returns the relation, read consistently.

@@ -17,6 +17,8 @@
 //!
 //! A relation that its client has ended carries the event of that until appointments has acknowledged it (outbox).
 
+use std::collections::BTreeSet;
+
 use dynamo::{
     Action, Claim, Condition, EXPIRES_AT, IndexDef, Item, Key, KeyDef, Projection, Query, Read, Table, TableDef,
     Transact, Verdict,
@@ -77,6 +79,9 @@ struct Marker {
     ended_at: Timestamp,
 }
 
+/// Partitions of the markers that were read.
+struct Markers(BTreeSet<String>);
+
 /// Row of a relation with the mark of its pending event.
 #[derive(Serialize)]
 struct Marked<'a> {
@@ -93,6 +98,19 @@ impl outbox::Events for RelationEvents {
     fn pending(&self, item: Item) -> Result<Option<Event>> {
         Ok(Relation::try_from(item)?.event())
     }
+}
+
+impl Markers {
+    fn are_of(&self, user: UserId) -> bool {
+        self.0.contains(&marker_partition(user))
+    }
+}
+
+/// Returns the relations of these items in the order of the clients' ids.
+fn in_order(items: Vec<Item>) -> Result<Vec<Relation>> {
+    let mut relations = items.into_iter().map(Relation::try_from).collect::<Result<Vec<_>>>()?;
+    relations.sort_unstable_by_key(|relation| relation.client_id);
+    Ok(relations)
 }
 
 fn history_partition(pair: Pair) -> String {
@@ -112,26 +130,35 @@ impl Store {
     /// Returns the relation only while both accounts are active, by one call: the index by which a therapist's
     /// relations are ended lags, and may have missed one.
     pub(crate) async fn read_with_accounts(&self, permit: Act) -> Result<ActiveAccounts> {
-        let pair = permit.pair();
-        let people: [UserId; 2] = [pair.client.into(), pair.therapist.into()];
-        let keys = people.map(marker_key).into_iter().chain([key(pair)]).collect();
-        let items = self.0.batch_get(keys, Read::Consistent).await?;
-        let (markers, relation): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.text("sk") == Some(ENDED));
-        let is_ended = |user: &&UserId| markers.iter().any(|item| item.text("pk") == Some(&marker_partition(**user)));
-        if let Some(ended) = people.iter().find(is_ended) {
-            return Ok(ActiveAccounts::Ended(*ended));
+        let (markers, relations) = self.read_with_markers(&[permit]).await?;
+        if let Some(ended) = permit.pair().people().into_iter().find(|user| markers.are_of(*user)) {
+            return Ok(ActiveAccounts::Ended(ended));
         }
-        let relation = relation.into_iter().next().map(Relation::try_from).transpose()?;
-        Ok(ActiveAccounts::Both(relation.map(Box::new)))
+        Ok(ActiveAccounts::Both(relations.into_iter().next().map(Box::new)))
+    }
+
+    /// Returns those relations of these permits whose accounts are both active, read as by
+    /// [`Store::read_with_accounts`], in the order of the clients' ids. Up to 49 clients of one therapist are one call.
+    pub(crate) async fn read_all_with_accounts(&self, permits: &[Act]) -> Result<Vec<Relation>> {
+        let (markers, mut relations) = self.read_with_markers(permits).await?;
+        relations.retain(|relation| !relation.pair().people().into_iter().any(|user| markers.are_of(user)));
+        Ok(relations)
     }
 
     /// Returns the relations of these permits, read consistently, in the order of the clients' ids.
-    pub(crate) async fn read_all(&self, permits: Vec<Act>) -> Result<Vec<Relation>> {
-        let keys = permits.into_iter().map(|permit| key(permit.pair())).collect();
+    pub(crate) async fn read_all(&self, permits: &[Act]) -> Result<Vec<Relation>> {
+        let keys = permits.iter().map(|permit| key(permit.pair())).collect();
         let items = self.0.batch_get(keys, Read::Consistent).await?;
-        let mut relations = items.into_iter().map(Relation::try_from).collect::<Result<Vec<_>>>()?;
-        relations.sort_unstable_by_key(|relation| relation.client_id);
-        Ok(relations)
+        in_order(items)
+    }
+
+    async fn read_with_markers(&self, permits: &[Act]) -> Result<(Markers, Vec<Relation>)> {
+        let pairs = permits.iter().map(|permit| permit.pair());
+        let keys = pairs.flat_map(|pair| pair.people().map(marker_key).into_iter().chain([key(pair)])).collect();
+        let items = self.0.batch_get(keys, Read::Consistent).await?;
+        let (markers, relations): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.text("sk") == Some(ENDED));
+        let partitions = markers.iter().filter_map(|item| item.text("pk")).map(str::to_owned).collect();
+        Ok((Markers(partitions), in_order(relations)?))
     }
 
     /// Writes a changed relation, its history and the record of an idempotent request in one transaction, if the
@@ -152,7 +179,7 @@ impl Store {
                 && matches!(change.after.mapping, Mapping::Requested | Mapping::Active)
         };
         let begins = changes.iter().any(|change| is_mapping(change) || change.channel.is_some());
-        let people: &[UserId] = if begins { &[pair.client.into(), pair.therapist.into()] } else { &[] };
+        let people = if begins { &pair.people()[..] } else { &[] };
         let mut actions: Vec<Action> = vec![self.0.put(&key(pair), &row).when(unchanged).into()];
         actions.extend((old.version + 1..).zip(changes).map(|(version, change)| {
             self.0.put(&Key::new(history_partition(pair), format!("{version:020}")), change).into()

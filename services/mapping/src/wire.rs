@@ -5,6 +5,7 @@ use peers::TherapistName;
 use proto::mapping::v1 as pb;
 
 use crate::model::{Channel, ContactOutcome, Grant, Intent, Limits, Relation, Wanted, request_ends};
+use crate::searchable::SearchableClients;
 use crate::transition::{Access, Mapping};
 
 /// Parses the therapist's id in a client's request.
@@ -99,6 +100,34 @@ pub(crate) fn contact_outcome(outcome: ContactOutcome) -> pb::RecordContactRespo
         ContactOutcome::CallerWithoutProfile => (Outcome::CallerWithoutProfile, 0),
     };
     pb::RecordContactResponse { outcome: outcome.into(), version }
+}
+
+pub(crate) fn journal_grant(client: ClientId, grant: Grant) -> pb::JournalGrant {
+    let Grant { id, limits: Limits { entries_from, expires_at: _ } } = grant;
+    pb::JournalGrant {
+        client_id: client.to_string(),
+        grant_id: id.to_string(),
+        entries_from: entries_from.map(convert::time::to_proto),
+    }
+}
+
+pub(crate) fn searchable_clients(
+    found: &SearchableClients,
+    with_agreement: bool,
+    now: Timestamp,
+) -> pb::ListSearchableClientsResponse {
+    let relations = match found {
+        SearchableClients::Found(relations) => relations,
+        SearchableClients::TooMany => {
+            return pb::ListSearchableClientsResponse { too_many: true, clients: Vec::new() };
+        }
+    };
+    let client = |it: &Relation| pb::SearchableClient {
+        client_id: it.client_id.to_string(),
+        agreed_since: it.agreed_since(now).filter(|_| with_agreement).map(convert::time::to_proto),
+        grant: it.grant_at(now).map(|grant| journal_grant(it.client_id, grant)),
+    };
+    pb::ListSearchableClientsResponse { too_many: false, clients: relations.iter().map(client).collect() }
 }
 
 /// Parses the requested page.

@@ -9,7 +9,7 @@ use crate::matrix::rows::{Row, client, nothing, row, therapist};
 
 /// Returns all rows in the order of the calls: lists come first, before other rows add to what they count.
 pub(crate) fn rows() -> Vec<Row> {
-    [lists(), sessions(), slots(), appointments(), messages(), contact()].into_iter().flatten().collect()
+    [lists(), sessions(), texts(), slots(), appointments(), messages(), contact()].into_iter().flatten().collect()
 }
 
 fn session(fixture: &Fixture) -> Value {
@@ -124,6 +124,15 @@ fn sessions() -> Vec<Row> {
         row(NOTES, notes).setting(Setting::Booked),
         row(DELETE, session).with("available").setting(Setting::Available).changes(),
         row(DELETE, session).with("booked").setting(Setting::Booked).changes(),
+    ]
+}
+
+/// Returns the rows of notes for a search.
+fn texts() -> Vec<Row> {
+    const READABLE: &str = "/therapy.sessions.v1.NotesTextService/BatchGetReadableNotes";
+    vec![
+        row("/therapy.sessions.v1.NotesTextService/GetNotesText", session).setting(Setting::Booked),
+        row(READABLE, |fixture| json!({"sessionIds": [fixture.ids.session_id]})).setting(Setting::Booked),
     ]
 }
 

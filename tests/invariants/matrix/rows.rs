@@ -110,6 +110,10 @@ fn audit() -> Vec<Row> {
             "/therapy.audit.v1.AuditService/RecordAccess",
             |fixture| json!({"clientId": fixture.client.id, "action": "LIST", "entryCount": 1, "grantId": "a grant"}),
         ),
+        row("/therapy.audit.v1.AuditService/BatchRecordAccesses", |fixture| {
+            let access = |count| json!({"clientId": fixture.client.id, "action": "SEARCH", "entryCount": count, "grantId": "a grant"});
+            json!({"accesses": [access(1), access(2)]})
+        }),
     ]
 }
 
@@ -150,6 +154,11 @@ fn journals() -> Vec<Row> {
         row(
             "/therapy.journals.v1.JournalService/UpdateEntry",
             |it| json!({"clientId": it.client.id, "entryId": it.entry_id, "entry": {"note": "corrected"}}),
+        ),
+        row("/therapy.journals.v1.EntryTextService/GetEntryText", |fixture| json!({"name": entry(fixture)})),
+        row(
+            "/therapy.journals.v1.EntryTextService/BatchGetReadableEntries",
+            |fixture| json!({"names": [entry(fixture)]}),
         ),
         row("/therapy.journals.v1.JournalService/DeleteEntry", entry).changes(),
     ]
@@ -195,6 +204,11 @@ fn mapping() -> Vec<Row> {
 fn consent() -> Vec<Row> {
     vec![
         row("/therapy.mapping.v1.ConsentService/CheckJournalAccess", client),
+        row(
+            "/therapy.mapping.v1.ConsentService/BatchCheckJournalAccess",
+            |fixture| json!({"clientIds": [fixture.client.id]}),
+        ),
+        row("/therapy.mapping.v1.ConsentService/ListSearchableClients", nothing),
         row("/therapy.mapping.v1.ConsentService/CheckRelation", client),
         row("/therapy.mapping.v1.ConsentService/ListAgreedClients", |_| json!({"pageSize": 10})),
         row(
@@ -252,6 +266,7 @@ fn internal() -> Vec<Row> {
         deliver().at("journals"),
         deliver().at("mapping"),
         deliver().at("messages"),
+        deliver().at("search"),
         deliver().at("sessions"),
         deliver().at("therapists"),
         deliver().at("vault"),

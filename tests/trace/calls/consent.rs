@@ -6,7 +6,7 @@ use kit::mesh::Someone;
 use reqwest::Method;
 use serde_json::json;
 
-use super::Recorder;
+use super::{Recorder, internal};
 
 pub(super) async fn play(recorder: &mut Recorder<'_>) {
     let client = recorder.watched.mesh.client("Asha").await;
@@ -15,6 +15,7 @@ pub(super) async fn play(recorder: &mut Recorder<'_>) {
     invitations(recorder, &client, &therapist).await;
     let entry = entries(recorder, &client).await;
     reads(recorder, &client, &therapist, &entry).await;
+    internal::play(recorder, &client, &therapist).await;
     lists(recorder, &client, &therapist).await;
     endings(recorder, &client, &therapist).await;
     open_appointments(recorder).await;

@@ -63,7 +63,7 @@ impl From<Group> for Line {
 async fn record(world: &World, client: ClientId, content: Content) {
     let user_id = UserId::from_bytes([content.therapist; 16]);
     let person = Person { user_id, role: Role::Therapist, login_id: LoginId::from_bytes([9; 16]) };
-    world.recorder.record(policy::append(person, client).unwrap(), content.access).await.unwrap();
+    world.recorder.record(policy::therapist(person).unwrap().reading(client), content.access).await.unwrap();
 }
 
 /// Returns every page of a log, each made of at most `max_records` records.

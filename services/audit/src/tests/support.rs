@@ -62,7 +62,7 @@ impl World {
         let action = actions[usize::from(therapist)];
         let entry_id = if action == Action::Entry { format!("entry {number}") } else { String::new() };
         let access = Access { action, entry_count: number, entry_id, grant_id: format!("grant {therapist}") };
-        self.recorder.record(policy::append(person, client).unwrap(), access).await.unwrap()
+        self.recorder.record(policy::therapist(person).unwrap().reading(client), access).await.unwrap()
     }
 
     /// Links until no record is unlinked.

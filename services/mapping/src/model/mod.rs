@@ -4,7 +4,7 @@ mod invitation;
 
 use std::time::Duration;
 
-use kernel::{ClientId, Clock, Entropy, PageSize, TherapistId, Timestamp, uuid_v7};
+use kernel::{ClientId, Clock, Entropy, PageSize, TherapistId, Timestamp, UserId, uuid_v7};
 use outbox::Mark;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{Event, RelationEnded};
@@ -22,6 +22,13 @@ pub(crate) const REQUEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 pub(crate) struct Pair {
     pub(crate) client: ClientId,
     pub(crate) therapist: TherapistId,
+}
+
+impl Pair {
+    /// Returns the ids of both accounts.
+    pub(crate) fn people(self) -> [UserId; 2] {
+        [self.client.into(), self.therapist.into()]
+    }
 }
 
 /// Limits of a grant.
@@ -285,6 +292,17 @@ impl Relation {
     /// Returns whether the client has agreed to be related: is mapped, or has made contact.
     pub(crate) fn is_agreed(&self, now: Timestamp) -> bool {
         self.is_mapped(now) || self.has_contact_by_client()
+    }
+
+    /// Returns the time since which the client has agreed to be related: the earliest that the relation keeps. `None` if
+    /// the client hasn't agreed.
+    ///
+    /// These times are kept: the beginning of the present mapping, and for each channel the client's first contact since
+    /// the client last ended the relation.
+    pub(crate) fn agreed_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let mapped = self.is_mapped(now).then_some(self.mapping_since);
+        let contacts = self.contacts.iter().filter(|contact| contact.by == Actor::Client).map(|contact| contact.at);
+        mapped.into_iter().chain(contacts).min()
     }
 
     pub(crate) fn is_mapped(&self, now: Timestamp) -> bool {

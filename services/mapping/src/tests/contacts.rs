@@ -9,7 +9,6 @@ use kit::fault::{Mode, Proxy};
 use kit::peers::Peers;
 
 use super::{World, as_client, as_therapist, deleted};
-use crate::MAPPINGS;
 use crate::model::ContactOutcome::{self, CallerEnded, CallerWithoutProfile, NoSuchPeer};
 use crate::model::{Channel, Intent, Pair};
 use crate::policy::Act;
@@ -39,13 +38,7 @@ struct Fixture {
 impl Fixture {
     async fn new(engine: Engine) -> Self {
         let peers = Peers::start().await;
-        let config = engine.config().await;
-        let proxy = Proxy::start(&engine.endpoint().await);
-        let direct = config.clone().connect(kit::entropy::seeded()).await;
-        direct.create_or_verify(&[&MAPPINGS]).await.unwrap();
-        let proxied =
-            dynamo::Config { endpoint: Some(proxy.endpoint()), ..config }.connect(kit::entropy::seeded()).await;
-        let (world, direct) = (World::over(proxied, &peers.url()), World::over(direct, &peers.url()));
+        let (world, proxy, direct) = World::proxied(engine, &peers.url()).await;
         Self { world, peers, proxy, direct }
     }
 

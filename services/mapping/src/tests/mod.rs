@@ -8,6 +8,7 @@ mod expiry;
 mod history;
 mod lists;
 mod races;
+mod searching;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use chassis::{Context, Platform, SystemEntropy, Tasks};
 use dynamo::secret::{Secret, Secrets};
 use kernel::{ClientId, Error, LoginId, ManualClock, Person, Role, TherapistId, Timestamp, UserId};
 use kit::engine::Engine;
+use kit::fault::Proxy;
 use kit::subscriber::account_ended;
 use subscriber::AccountDeletionPermit;
 
@@ -28,6 +30,8 @@ use crate::transition::State;
 use crate::{Deps, MAPPINGS, ops};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Address at which no service is.
+const NOWHERE: &str = "http://127.0.0.1:9";
 const UNLIMITED: Intent = Intent::Grant(Limits { entries_from: None, expires_at: None });
 
 /// Fixture of the use cases with a table of its own and a manual clock. By default no other service is reachable.
@@ -40,7 +44,19 @@ impl World {
     async fn new(engine: Engine) -> Self {
         let dynamodb = engine.client().await;
         dynamodb.create_or_verify(&[&MAPPINGS]).await.unwrap();
-        Self::over(dynamodb, "http://127.0.0.1:9")
+        Self::over(dynamodb, NOWHERE)
+    }
+
+    /// Creates two fixtures over the same tables: the calls of the first to the database go through the proxy, those of the
+    /// second don't.
+    async fn proxied(engine: Engine, names: &str) -> (Self, Proxy, Self) {
+        let config = engine.config().await;
+        let proxy = Proxy::start(&engine.endpoint().await);
+        let direct = config.clone().connect(kit::entropy::seeded()).await;
+        direct.create_or_verify(&[&MAPPINGS]).await.unwrap();
+        let proxied =
+            dynamo::Config { endpoint: Some(proxy.endpoint()), ..config }.connect(kit::entropy::seeded()).await;
+        (Self::over(proxied, names), proxy, Self::over(direct, names))
     }
 
     /// Creates the fixture over existing tables, with the services that know names at this address.
@@ -49,9 +65,9 @@ impl World {
         let clock = ManualClock::new(Timestamp::from_second(4_102_444_800).unwrap());
         let shared = Arc::new(clock.clone());
         let tokens = Arc::new(Issuer::generate(shared.clone()).unwrap()).workload("mapping").tokens;
-        let auth = Upstream::new("http://127.0.0.1:9", tokens.clone(), kit::entropy::seeded()).unwrap();
+        let auth = Upstream::new(NOWHERE, tokens.clone(), kit::entropy::seeded()).unwrap();
         let clients = Upstream::new(names, tokens.clone(), kit::entropy::seeded()).unwrap();
-        let appointments = Upstream::new("http://127.0.0.1:9", tokens.clone(), kit::entropy::seeded()).unwrap();
+        let appointments = Upstream::new(NOWHERE, tokens.clone(), kit::entropy::seeded()).unwrap();
         let therapists = Upstream::new(names, tokens, kit::entropy::seeded()).unwrap();
         let events = outbox::Config { recovery_interval: DAY };
         let platform = Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() };

@@ -3,16 +3,19 @@
 use chassis::client::Upstream;
 use kernel::BoxError;
 use outbox::Subscriber;
-use proto::registry::{APPOINTMENTS, AUTH, JOURNALS, MAPPING, MESSAGES, SESSIONS, VAULT};
+use proto::registry::{APPOINTMENTS, AUTH, JOURNALS, MAPPING, MESSAGES, SEARCH, SESSIONS, VAULT};
 
 /// The subscribed services by name, in stages: logins end first, and services that cache keys are notified after vault
 /// has destroyed them.
-const STAGES: [&[&str]; 3] =
-    [&[AUTH.name], &[MAPPING.name, VAULT.name], &[JOURNALS.name, MESSAGES.name, APPOINTMENTS.name, SESSIONS.name]];
+const STAGES: [&[&str]; 3] = [
+    &[AUTH.name],
+    &[MAPPING.name, VAULT.name],
+    &[JOURNALS.name, MESSAGES.name, APPOINTMENTS.name, SESSIONS.name, SEARCH.name],
+];
 
 /// All subscribed services, in the order of the stages.
-pub const SUBSCRIBERS: [&str; 7] =
-    [AUTH.name, MAPPING.name, VAULT.name, JOURNALS.name, MESSAGES.name, APPOINTMENTS.name, SESSIONS.name];
+pub const SUBSCRIBERS: [&str; 8] =
+    [AUTH.name, MAPPING.name, VAULT.name, JOURNALS.name, MESSAGES.name, APPOINTMENTS.name, SESSIONS.name, SEARCH.name];
 
 /// Addresses of the subscribers. auth's address is known to every process.
 #[derive(Debug, Clone, clap::Args)]
@@ -41,6 +44,10 @@ pub struct Addresses {
     /// Address of sessions.
     #[arg(long, env = "MESH_SESSIONS_ADDRESS", default_value = SESSIONS.address)]
     pub sessions_address: String,
+
+    /// Address of search.
+    #[arg(long, env = "MESH_SEARCH_ADDRESS", default_value = SEARCH.address)]
+    pub search_address: String,
 }
 
 impl Addresses {
@@ -60,6 +67,7 @@ impl Addresses {
             (MESSAGES.name, &self.messages_address),
             (APPOINTMENTS.name, &self.appointments_address),
             (SESSIONS.name, &self.sessions_address),
+            (SEARCH.name, &self.search_address),
         ];
         let others = others.into_iter().map(|(name, address)| Ok(Subscriber { name, upstream: upstream(address)? }));
         std::iter::once(Ok(Subscriber { name: AUTH.name, upstream: auth })).chain(others).collect()
