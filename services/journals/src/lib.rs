@@ -7,6 +7,7 @@ mod entry_query;
 mod error;
 mod events;
 mod insights;
+mod journal_texts;
 mod model;
 mod ops;
 mod pages;
@@ -16,6 +17,7 @@ mod service;
 mod store;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod vocabulary;
 mod wire;
 
@@ -28,9 +30,11 @@ use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use keyring::Keyring;
 use outbox::{Courier, Outbox, Subscriber};
+use proto::journals::v1::entry_text_service_server::{EntryTextServiceServer, SERVICE_NAME as TEXTS};
 use proto::journals::v1::journal_service_server::{JournalServiceServer, SERVICE_NAME as JOURNAL};
 use tonic::service::Routes;
 
+pub use journal_texts::{JournalTexts, TextPage};
 pub use store::JOURNALS;
 
 use crate::changes::{Changes, EntryEvents};
@@ -77,9 +81,11 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     tasks.spawn(outbox.clone().recover(interval));
     let services = Journals(Arc::new(ops(deps, outbox)?));
     let journal = JournalServiceServer::new(services.clone());
+    let texts = EntryTextServiceServer::new(services.clone());
     let routes = Routes::new(journal.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
+        .add_service(texts.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(subscriber::server(services));
-    Ok(Service { name: NAME, grpc_services: &[JOURNAL, subscriber::SERVICE_NAME], routes, probe })
+    Ok(Service { name: NAME, grpc_services: &[JOURNAL, TEXTS, subscriber::SERVICE_NAME], routes, probe })
 }
 
 /// Creates the outbox of changed entries.

@@ -8,6 +8,7 @@
 //!
 //! Entry ids sort by the time of the emotion, so the descending order of the key is newest first.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dynamo::seal::{Place, Sealed, SealingKey};
@@ -54,6 +55,13 @@ pub(crate) enum Added {
     Done,
     /// The same request has added the entry with this id before.
     Replayed(EntryId),
+}
+
+/// Some entries of one journal, with the permit and the key to read them.
+pub(crate) struct Selection {
+    pub(crate) permit: Read,
+    pub(crate) key: SealingKey,
+    pub(crate) ids: BTreeSet<EntryId>,
 }
 
 /// Result of one read of a journal, newest first.
@@ -212,6 +220,23 @@ impl Store {
     pub(crate) async fn entry(&self, permit: &Read, key: &SealingKey, id: EntryId) -> Result<Option<Entry>> {
         let item = self.table.get_item(&key_of(permit.client(), id), Fresh::Consistent).await?;
         item.map(|item| self.open(permit, key, item)).transpose().map(|opened| opened.and_then(|(_, entry)| entry))
+    }
+
+    /// Returns those of the selected entries that their permits show, each with its permit, in no promised order. Makes
+    /// one call for each hundred.
+    pub(crate) async fn entries(&self, selections: &[Selection]) -> Result<Vec<(Read, Entry)>> {
+        let keys = |it: &Selection| it.ids.iter().map(|id| key_of(it.permit.client(), *id)).collect::<Vec<_>>();
+        let items = self.table.batch_get(selections.iter().flat_map(keys).collect(), Fresh::Consistent).await?;
+        let selections: HashMap<_, _> = selections.iter().map(|it| (partition(it.permit.client()), it)).collect();
+        let mut shown = Vec::new();
+        for item in items {
+            let selection = item.text("pk").and_then(|pk| selections.get(pk));
+            let selection = selection.ok_or_else(|| Error::internal("an entry was read of another journal"))?;
+            let Selection { permit, key, ids: _ } = selection;
+            let (_, entry) = self.open(permit, key, item)?;
+            shown.extend(entry.map(|entry| (permit.clone(), entry)));
+        }
+        Ok(shown)
     }
 
     /// Returns the query of the permitted part of a range, newest first; `None` when no part is permitted.

@@ -2,6 +2,7 @@
 
 mod changes;
 mod fixture;
+mod texts;
 
 use std::sync::Arc;
 
