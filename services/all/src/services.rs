@@ -174,6 +174,8 @@ impl Starter<'_> {
             keyring: self.config.keyring.clone(),
             mapping: self.upstream(journals::NAME, mapping::NAME, addresses)?,
             audit: self.upstream(journals::NAME, audit::NAME, addresses)?,
+            search: self.upstream(journals::NAME, registry::SEARCH.name, addresses)?,
+            events: self.config.account_deletion.clone(),
             platform: self.platform.clone(),
         })
     }

@@ -1,13 +1,18 @@
 //! Enforces consent: a therapist's read requires the client's grant, and is recorded in the client's access log before
 //! the answer is sent.
 
+use std::collections::HashMap;
+
 use chassis::Context;
 use chassis::client::Upstream;
-use kernel::{Error, Result};
+use kernel::{ClientId, Error, Result};
 use proto::audit::v1::audit_service_client::AuditServiceClient;
 use proto::audit::v1::{RecordAccessRequest, access};
 use proto::mapping::v1::consent_service_client::ConsentServiceClient;
-use proto::mapping::v1::{CheckJournalAccessRequest, CheckJournalAccessResponse};
+use proto::mapping::v1::{
+    BatchCheckJournalAccessRequest, BatchCheckJournalAccessResponse, CheckJournalAccessRequest,
+    CheckJournalAccessResponse, JournalGrant,
+};
 
 use crate::model::EntryId;
 use crate::policy::{Answer, Question, Read, Reading};
@@ -55,6 +60,26 @@ impl Consent {
         }
     }
 
+    /// Returns the permits to read, from the current grants for a therapist: by one call.
+    ///
+    /// # Errors
+    /// UNAVAILABLE or INTERNAL.
+    pub(crate) async fn permits(&self, context: &Context, readings: Vec<Reading>) -> Result<Vec<Read>> {
+        let (mut permits, mut questions) = (Vec::new(), Vec::new());
+        for reading in readings {
+            match reading {
+                Reading::Permitted(permit) => permits.push(permit),
+                Reading::Ask(question) => questions.push(question),
+            }
+        }
+        if !questions.is_empty() {
+            let mut answers = self.ask_all(context, &questions).await?;
+            let granted = |question: Question| question.answered(answers.remove(&question.client())?);
+            permits.extend(questions.into_iter().filter_map(granted));
+        }
+        Ok(permits)
+    }
+
     /// Returns the value that was read, after recording a therapist's read in the client's access log.
     ///
     /// # Errors
@@ -83,13 +108,29 @@ impl Consent {
         };
         let CheckJournalAccessResponse { granted, grant_id, entries_from } =
             self.mapping.call(context, request, check).await?;
-        let entries_from = match entries_from {
-            None => i64::MIN,
-            Some(from) => convert::millisecond::ceil_from_proto(from)
-                .map_err(|_| Error::internal("a grant begins at no instant"))?,
-        };
-        Ok(Answer { granted, grant_id, entries_from })
+        Ok(Answer { granted, grant_id, entries_from: first_covered(entries_from)? })
     }
+
+    /// Returns the answers of those journals of which anything may be read.
+    async fn ask_all(&self, context: &Context, questions: &[Question]) -> Result<HashMap<ClientId, Answer>> {
+        let client_ids = questions.iter().map(|question| question.client().to_string()).collect();
+        let check = |transport, request| async move {
+            ConsentServiceClient::new(transport).batch_check_journal_access(request).await
+        };
+        let BatchCheckJournalAccessResponse { grants } =
+            self.mapping.call(context, BatchCheckJournalAccessRequest { client_ids }, check).await?;
+        let answer = |JournalGrant { client_id, grant_id, entries_from }| {
+            let client = client_id.parse().map_err(|_| Error::internal("a grant names no client"))?;
+            Ok((client, Answer { granted: true, grant_id, entries_from: first_covered(entries_from)? }))
+        };
+        grants.into_iter().map(answer).collect()
+    }
+}
+
+/// Returns the first millisecond since 1970 that a grant covers.
+fn first_covered(entries_from: Option<prost_types::Timestamp>) -> Result<i64> {
+    let Some(from) = entries_from else { return Ok(i64::MIN) };
+    convert::millisecond::ceil_from_proto(from).map_err(|_| Error::internal("a grant begins at no instant"))
 }
 
 #[cfg(test)]

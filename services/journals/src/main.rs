@@ -26,8 +26,15 @@ struct Config {
     #[arg(long, env = "MESH_AUDIT_ADDRESS", default_value = proto::registry::AUDIT.address)]
     audit_address: String,
 
+    /// Address of the search service, which is told of changed entries.
+    #[arg(long, env = "MESH_SEARCH_ADDRESS", default_value = proto::registry::SEARCH.address)]
+    search_address: String,
+
     #[command(flatten)]
     keyring: keyring::Config,
+
+    #[command(flatten)]
+    events: outbox::Config,
 }
 
 impl Domain for Journals {
@@ -37,12 +44,14 @@ impl Domain for Journals {
     type Config = Config;
 
     async fn build(config: Config, given: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
-        let Config { vault_address, mapping_address, audit_address, keyring } = config;
+        let Config { vault_address, mapping_address, audit_address, search_address, keyring, events } = config;
         let deps = journals::Deps {
             vault: given.upstream(&vault_address)?,
             mapping: given.upstream(&mapping_address)?,
             audit: given.upstream(&audit_address)?,
+            search: given.upstream(&search_address)?,
             keyring,
+            events,
             dynamodb: given.dynamodb,
             secrets: given.secrets,
             platform: given.platform,

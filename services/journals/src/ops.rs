@@ -7,6 +7,7 @@ use kernel::{ClientId, Error, Result, Timestamp, Version};
 use keyring::Keyring;
 use retry::Policy;
 
+use crate::changes::Changes;
 use crate::consent::Consent;
 use crate::error::no_entry;
 use crate::model::{Change, Draft, Entry, EntryId};
@@ -20,6 +21,7 @@ pub(crate) struct Ops {
     pub(crate) idempotency: Idempotency,
     pub(crate) keyring: Keyring,
     pub(crate) consent: Consent,
+    pub(crate) changes: Changes,
     pub(crate) platform: Platform,
 }
 
@@ -36,8 +38,12 @@ impl Ops {
         let Draft { felt_at, content } = draft;
         let id = EntryId::generate(felt_at, &*self.platform.entropy);
         let entry = Entry::new(id, content, self.now());
-        match self.pages.store.add(permit, &key, &entry, claim.as_ref()).await? {
-            Added::Done => Ok(entry),
+        let mark = self.changes.mark();
+        match self.pages.store.add(permit, &key, &entry, mark, claim.as_ref()).await? {
+            Added::Done => {
+                self.changes.written(permit, id, mark);
+                Ok(entry)
+            }
             Added::Replayed(id) => self.own_entry(permit, &key, id).await,
         }
     }
@@ -60,7 +66,9 @@ impl Ops {
             }
             let read = old.version;
             let new = old.changed(change.clone(), self.now());
-            if self.pages.store.replace(permit, &key, read, &new).await? {
+            let mark = self.changes.mark();
+            if self.pages.store.replace(permit, &key, read, &new, mark).await? {
+                self.changes.written(permit, id, mark);
                 return Ok(new);
             }
         }
@@ -69,7 +77,12 @@ impl Ops {
 
     /// Removes an entry.
     pub(crate) async fn delete(&self, permit: Write, id: EntryId) -> Result<()> {
-        if self.pages.store.remove(permit, id).await? { Ok(()) } else { Err(no_entry()) }
+        let mark = self.changes.mark();
+        if !self.pages.store.remove(permit, id, mark).await? {
+            return Err(no_entry());
+        }
+        self.changes.removed(permit, id, mark);
+        Ok(())
     }
 
     /// Returns the key of a client's text; `None` when it was destroyed with the account.

@@ -13,6 +13,10 @@ pub(crate) struct Write(ClientId);
 #[derive(Debug, Clone)]
 pub(crate) struct Read(Scope);
 
+/// Permit to read the entries of one client for the index of search. No person reads, so no consent is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Index(ClientId);
+
 #[derive(Debug, Clone)]
 enum Scope {
     Own(ClientId),
@@ -56,6 +60,27 @@ impl Write {
     }
 
     /// Returns the permit to read the own journal.
+    pub(crate) const fn read(self) -> Read {
+        Read(Scope::Own(self.0))
+    }
+}
+
+impl Index {
+    /// Creates the permit for the search service, the only caller that the access rule of the RPC admits.
+    pub(crate) const fn of_search(client: ClientId) -> Self {
+        Self(client)
+    }
+
+    /// Creates the permit for the operators, who rebuild and check the index.
+    pub(crate) const fn of_operators(client: ClientId) -> Self {
+        Self(client)
+    }
+
+    pub(crate) const fn client(self) -> ClientId {
+        self.0
+    }
+
+    /// Returns the permit to read as the client does: the index has the PRIVATE entries too.
     pub(crate) const fn read(self) -> Read {
         Read(Scope::Own(self.0))
     }
@@ -156,6 +181,17 @@ pub(crate) fn read(person: Person, client: &str, missing: fn() -> Error) -> Resu
     }
 }
 
+/// Returns the authorizations to read these clients' journals: for a client the own one alone. Others are left out.
+pub(crate) fn read_several(person: Person, clients: impl IntoIterator<Item = ClientId>) -> Vec<Reading> {
+    let reading = |client: ClientId| match person.role {
+        Role::Client => {
+            (UserId::from(client) == person.user_id).then_some(Reading::Permitted(Read(Scope::Own(client))))
+        }
+        Role::Therapist => Some(Reading::Ask(Question(client))),
+    };
+    clients.into_iter().filter_map(reading).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use kernel::{Kind, LoginId};
@@ -170,6 +206,15 @@ mod tests {
 
     fn ids() -> (String, String) {
         (UserId::from_bytes([1; 16]).to_string(), UserId::from_bytes([2; 16]).to_string())
+    }
+
+    fn content(visibility: Visibility) -> Content {
+        Content {
+            emotion: "calm".parse().unwrap(),
+            intensity: Intensity::try_from(3).unwrap(),
+            note: String::new().try_into().unwrap(),
+            visibility,
+        }
     }
 
     #[test]
@@ -206,16 +251,30 @@ mod tests {
     }
 
     #[test]
+    fn client_reads_own_journal_of_several_and_therapist_is_asked_about_each() {
+        let clients = [1, 2].map(|byte| ClientId::from_bytes([byte; 16]));
+        let own = read_several(person(Role::Client), clients);
+        let [Reading::Permitted(own)] = &own[..] else { panic!("{own:?}") };
+        assert_eq!(own.client(), clients[0]);
+        let asked = read_several(person(Role::Therapist), clients);
+        assert!(asked.iter().all(|reading| matches!(reading, Reading::Ask(_))));
+        assert_eq!(asked.iter().map(Reading::client).collect::<Vec<_>>(), clients);
+    }
+
+    #[test]
+    fn index_has_private_entries_of_its_client() {
+        let client = ClientId::from_bytes([2; 16]);
+        for permit in [Index::of_search(client), Index::of_operators(client)].map(Index::read) {
+            assert_eq!((permit.client(), permit.within(Range::ALL)), (client, Range::ALL));
+            assert!(permit.shows(EntryId::last(0), &content(Visibility::Private)));
+        }
+    }
+
+    #[test]
     fn therapist_sees_shared_entries_within_the_grant() {
         let own = write(person(Role::Client), &ids().0).unwrap().read();
         let answer = Answer { granted: true, grant_id: "g".to_owned(), entries_from: 1000 };
         let granted = Question(own.client()).answered(answer).unwrap();
-        let content = |visibility| Content {
-            emotion: "calm".parse().unwrap(),
-            intensity: Intensity::try_from(3).unwrap(),
-            note: String::new().try_into().unwrap(),
-            visibility,
-        };
         for (visibility, millisecond, expected) in [
             (Visibility::Shared, 1000_i64, true),
             (Visibility::Shared, 999, false),

@@ -1,8 +1,10 @@
 //! Use cases that read a journal, for its client and for therapists.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chassis::Context;
 use dynamo::seal::SealingKey;
-use kernel::{Error, Page, Result};
+use kernel::{ClientId, Error, Page, Result};
 use proto::audit::v1::access::Action;
 
 use crate::consent::Undisclosed;
@@ -11,8 +13,8 @@ use crate::error::{no_entry, no_journal, too_many_entries};
 use crate::insights::{Plan, Sums};
 use crate::model::{Entry, EntryId, View};
 use crate::ops::Ops;
-use crate::policy::{Read, Reading};
-use crate::store::{Chunk, Store};
+use crate::policy::{Index, Read, Reading};
+use crate::store::{Chunk, Selection, Store};
 use crate::vocabulary::Family;
 
 /// Maximum entries that insights sum up.
@@ -53,6 +55,35 @@ impl Ops {
         let (sums, count) = sum(&self.pages.store, &permit, &key, plan, MAX_SUMMED).await?;
         let sums = self.consent.disclose(context, &permit, Undisclosed::new(sums, Action::Insight, count)).await?;
         sums.ok_or_else(too_many_entries)
+    }
+
+    /// Returns an entry for the index of search; `None` when it was removed, or its client's account has ended.
+    pub(crate) async fn indexed(&self, context: &Context, permit: Index, id: EntryId) -> Result<Option<Entry>> {
+        match self.key(context, permit.client()).await? {
+            Some(key) => self.pages.store.entry(&permit.read(), &key, id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Returns those of these entries that the caller may read now, each with its permit. Entries that don't exist are
+    /// left out like those that the caller may not read.
+    ///
+    /// Nothing is recorded in the access log here: the entries go to search, which shows a part of them, and records
+    /// that before it answers.
+    pub(crate) async fn readable(
+        &self,
+        context: &Context,
+        readings: Vec<Reading>,
+        mut ids: BTreeMap<ClientId, BTreeSet<EntryId>>,
+    ) -> Result<Vec<(Read, Entry)>> {
+        let permits = self.consent.permits(context, readings).await?;
+        let keys = self.keyring.keys(context, permits.iter().map(|permit| permit.client().into())).await?;
+        let selection = |permit: Read| {
+            let key = keys.get(&permit.client().into())?.clone();
+            Some(Selection { key, ids: ids.remove(&permit.client())?, permit })
+        };
+        let selections: Vec<_> = permits.into_iter().filter_map(selection).collect();
+        self.pages.store.entries(&selections).await
     }
 
     /// Returns the key that opens the permit's entries. A journal whose key was destroyed does not exist any more: a

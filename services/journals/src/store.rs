@@ -2,20 +2,23 @@
 //!
 //! | pk | sk | item |
 //! |---|---|---|
-//! | `CLIENT#<id>` | `ENTRY#<entry id>` | an entry, whose content is one sealed attribute |
+//! | `CLIENT#<id>` | `ENTRY#<entry id>` | an entry, whose content is one sealed attribute; with the mark of a change until search has taken it |
+//! | `CLIENT#<id>` | `REMOVED#<entry id>` | the mark of a removed entry, until search has taken it |
 //! | `IDEM#<digest>` | `IDEM` | the record of an idempotent request |
 //!
 //! Entry ids sort by the time of the emotion, so the descending order of the key is newest first.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dynamo::seal::{Place, Sealed, SealingKey};
 use dynamo::{
-    Claim, Condition, Cursor, Delete, EXPIRES_AT, Item, Key, KeyDef, Put, Query, Read as Fresh, Sort, Table, TableDef,
-    Transact, Update,
+    Claim, Condition, Cursor, EXPIRES_AT, Item, Key, KeyDef, Projection, Put, Query, Read as Fresh, Sort, Table,
+    TableDef, Transact, Update,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kernel::{ClientId, Entropy, Error, Result, Timestamp, Version};
+use outbox::Mark;
 use serde::{Deserialize, Serialize};
 use subscriber::AccountDeletionPermit;
 
@@ -24,9 +27,16 @@ use crate::model::{Entry, EntryId, Range, Visibility};
 use crate::policy::{Read, Write};
 
 /// The table of journals.
-pub static JOURNALS: TableDef = TableDef { name: "Journals", key: KeyDef::PK_SK, indexes: &[], ttl: Some(EXPIRES_AT) };
+pub static JOURNALS: TableDef = TableDef {
+    name: "Journals",
+    key: KeyDef::PK_SK,
+    indexes: &[outbox::pending(Projection::KeysOnly)],
+    ttl: Some(EXPIRES_AT),
+};
 
+const CLIENT: &str = "CLIENT#";
 const ENTRY: &str = "ENTRY#";
+const REMOVED: &str = "REMOVED#";
 
 /// The sealed attribute.
 const CONTENT: &str = "content";
@@ -47,6 +57,13 @@ pub(crate) enum Added {
     Replayed(EntryId),
 }
 
+/// Some entries of one journal, with the permit and the key to read them.
+pub(crate) struct Selection {
+    pub(crate) permit: Read,
+    pub(crate) key: SealingKey,
+    pub(crate) ids: BTreeSet<EntryId>,
+}
+
 /// Result of one read of a journal, newest first.
 pub(crate) struct Chunk {
     /// Entries that were read. Of those that the permit doesn't show there is only the id.
@@ -62,6 +79,14 @@ struct NewRow<'a> {
     created_at: Timestamp,
     updated_at: Timestamp,
     version: Version,
+    #[serde(flatten)]
+    mark: Mark,
+}
+
+#[derive(Serialize)]
+struct RemovedRow {
+    #[serde(flatten)]
+    mark: Mark,
 }
 
 #[derive(Deserialize)]
@@ -75,15 +100,37 @@ struct Row {
 }
 
 fn partition(client: ClientId) -> String {
-    format!("CLIENT#{client}")
+    format!("{CLIENT}{client}")
 }
 
 fn sort(id: EntryId) -> String {
     format!("{ENTRY}{id}")
 }
 
-fn key_of(client: ClientId, id: EntryId) -> Key {
+/// Returns the key of an entry.
+pub(crate) fn key_of(client: ClientId, id: EntryId) -> Key {
     Key::new(partition(client), sort(id))
+}
+
+/// Returns the key of the item that tells of an entry's removal.
+pub(crate) fn removed_key_of(client: ClientId, id: EntryId) -> Key {
+    Key::new(partition(client), format!("{REMOVED}{id}"))
+}
+
+/// Returns whether the key is that of an item that tells of a removal.
+pub(crate) fn is_removed(key: &Key) -> bool {
+    key.sort().is_some_and(|sort| sort.starts_with(REMOVED))
+}
+
+/// Returns the client and the id of the entry that an item is, or whose removal it tells of.
+///
+/// # Errors
+/// INTERNAL when it is another item.
+pub(crate) fn named(item: &Item) -> Result<(ClientId, EntryId)> {
+    let client = item.text("pk").and_then(|pk| pk.strip_prefix(CLIENT)).and_then(|id| id.parse().ok());
+    let id = item.text("sk").and_then(|sk| sk.strip_prefix(ENTRY).or_else(|| sk.strip_prefix(REMOVED)));
+    let id = id.and_then(|id| id.parse().ok());
+    client.zip(id).ok_or_else(|| Error::internal("an item of a journal names no entry"))
 }
 
 impl Store {
@@ -91,22 +138,24 @@ impl Store {
         Self { table, entropy }
     }
 
-    /// Stores a new entry, with the record of an idempotent request.
+    /// Stores a new entry with the mark of the change, and the record of an idempotent request.
     pub(crate) async fn add(
         &self,
         permit: Write,
         key: &SealingKey,
         entry: &Entry,
+        mark: Mark,
         claim: Option<&Claim>,
     ) -> Result<Added> {
         let place = key_of(permit.client(), entry.id);
         let sealed = self.seal(&place, key, entry)?;
-        let row = row(entry, &sealed);
+        let row = row(entry, &sealed, mark);
         // With 80 random bits, a taken id means that the source of randomness is broken.
         let taken = || Error::internal("the id of a new entry is taken");
         let Some(claim) = claim else {
             return match self.table.put_new(&place, &row).await? {
                 Put::Done => Ok(Added::Done),
+                Put::Exists(old) if is_own_write(&old, &sealed) => Ok(Added::Done),
                 Put::Exists(_) => Err(taken()),
             };
         };
@@ -121,22 +170,36 @@ impl Store {
         }
     }
 
-    /// Replaces an entry if its version is still the one that was read. Returns whether it was.
-    pub(crate) async fn replace(&self, permit: Write, key: &SealingKey, old: Version, new: &Entry) -> Result<bool> {
+    /// Replaces an entry, with the mark of the change, if its version is still the one that was read. Returns whether
+    /// it was.
+    ///
+    /// A mark that is there already is replaced too: the new event tells the subscriber no less than the old one.
+    pub(crate) async fn replace(
+        &self,
+        permit: Write,
+        key: &SealingKey,
+        old: Version,
+        new: &Entry,
+        mark: Mark,
+    ) -> Result<bool> {
         let place = key_of(permit.client(), new.id);
         let sealed = self.seal(&place, key, new)?;
-        let put = self.table.put(&place, &row(new, &sealed)).when(Condition::eq("version", old));
-        Ok(matches!(put.run().await?, Update::Done(_)))
+        let put = self.table.put(&place, &row(new, &sealed, mark)).when(Condition::eq("version", old));
+        Ok(match put.run().await? {
+            Update::Done(_) => true,
+            Update::ConditionFailed(item) => item.is_some_and(|item| is_own_write(&item, &sealed)),
+        })
     }
 
-    /// Removes an entry. Returns whether it existed.
-    pub(crate) async fn remove(&self, permit: Write, id: EntryId) -> Result<bool> {
+    /// Removes an entry, and leaves the mark of its removal in an item of its own. Returns whether it existed.
+    pub(crate) async fn remove(&self, permit: Write, id: EntryId, mark: Mark) -> Result<bool> {
         let delete = self.table.delete(&key_of(permit.client(), id)).when(Condition::exists());
-        Ok(matches!(delete.run().await?, Delete::Done(_)))
+        let put = self.table.put(&removed_key_of(permit.client(), id), &RemovedRow { mark });
+        Ok(matches!(self.table.transact([delete.into(), put.into()]).await?, Transact::Done))
     }
 
-    /// Removes every entry under the account's id; a therapist has none. Idempotent: a repetition resumes after an
-    /// interruption.
+    /// Removes every entry under the account's id, and every mark of a removal; a therapist has none. Idempotent: a
+    /// repetition resumes after an interruption.
     pub(crate) async fn erase(&self, permit: AccountDeletionPermit) -> Result<()> {
         let client = ClientId::from(permit.id());
         loop {
@@ -157,6 +220,23 @@ impl Store {
     pub(crate) async fn entry(&self, permit: &Read, key: &SealingKey, id: EntryId) -> Result<Option<Entry>> {
         let item = self.table.get_item(&key_of(permit.client(), id), Fresh::Consistent).await?;
         item.map(|item| self.open(permit, key, item)).transpose().map(|opened| opened.and_then(|(_, entry)| entry))
+    }
+
+    /// Returns those of the selected entries that their permits show, each with its permit, in no promised order. Makes
+    /// one call for each hundred.
+    pub(crate) async fn entries(&self, selections: &[Selection]) -> Result<Vec<(Read, Entry)>> {
+        let keys = |it: &Selection| it.ids.iter().map(|id| key_of(it.permit.client(), *id)).collect::<Vec<_>>();
+        let items = self.table.batch_get(selections.iter().flat_map(keys).collect(), Fresh::Consistent).await?;
+        let selections: HashMap<_, _> = selections.iter().map(|it| (partition(it.permit.client()), it)).collect();
+        let mut shown = Vec::new();
+        for item in items {
+            let selection = item.text("pk").and_then(|pk| selections.get(pk));
+            let selection = selection.ok_or_else(|| Error::internal("an entry was read of another journal"))?;
+            let Selection { permit, key, ids: _ } = selection;
+            let (_, entry) = self.open(permit, key, item)?;
+            shown.extend(entry.map(|entry| (permit.clone(), entry)));
+        }
+        Ok(shown)
     }
 
     /// Returns the query of the permitted part of a range, newest first; `None` when no part is permitted.
@@ -210,7 +290,14 @@ pub(crate) fn cursor(client: ClientId, id: EntryId) -> Cursor {
     Cursor::new([(pk.to_owned(), partition(client)), (sk.unwrap_or_default().to_owned(), sort(id))])
 }
 
-const fn row<'a>(entry: &Entry, content: &'a Sealed) -> NewRow<'a> {
+/// Returns whether an item was written with this content: by an attempt whose answer got lost. Its mark may be gone by
+/// now, so that the table doesn't recognize the write. No two seals are equal, as each has a nonce of its own.
+fn is_own_write(item: &Item, content: &Sealed) -> bool {
+    item.clone().parse::<Row>().is_ok_and(|row| row.content == *content)
+}
+
+const fn row<'a>(entry: &Entry, content: &'a Sealed, mark: Mark) -> NewRow<'a> {
     let Entry { id: _, content: _, created_at, updated_at, shared_since: _, version } = entry;
-    NewRow { content, format: content::FORMAT, created_at: *created_at, updated_at: *updated_at, version: *version }
+    let (created_at, updated_at, version) = (*created_at, *updated_at, *version);
+    NewRow { content, format: content::FORMAT, created_at, updated_at, version, mark }
 }

@@ -1,14 +1,19 @@
 //! Tests of the store and its pages, on both engines.
 
+mod changes;
+mod fixture;
+mod texts;
+
 use std::sync::Arc;
 
 use chassis::SystemEntropy;
 use dynamo::seal::SealingKey;
 use dynamo::secret::{Secret, Secrets};
 use dynamo::{Key, PageTokens, Table};
-use kernel::{ClientId, Kind, LoginId, PageSize, Person, Role, Timestamp, UserId, Version};
+use kernel::{ClientId, Kind, LoginId, PageSize, Person, Role, SystemClock, Timestamp, UserId, Version};
 use kit::engine::Engine;
 use kit::subscriber::account_ended;
+use outbox::{Mark, Topic};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -63,6 +68,11 @@ impl World {
     async fn new(engine: Engine) -> Self {
         let client = engine.client().await;
         client.create_or_verify(&[&JOURNALS]).await.unwrap();
+        Self::over(&client)
+    }
+
+    /// Creates the fixture over an existing table.
+    fn over(client: &dynamo::Client) -> Self {
         let table = client.table(&JOURNALS);
         let secrets = Secrets::new(Secret::new([1; 32]), vec![]);
         let pages = Pages {
@@ -83,6 +93,10 @@ impl World {
         question.answered(answer).unwrap()
     }
 
+    fn mark() -> Mark {
+        Mark::of_topic(Topic::Text, &SystemClock, &SystemEntropy)
+    }
+
     fn entry(millisecond: i64, emotion: &str, intensity: i32, visibility: Visibility) -> Entry {
         let now = Timestamp::from_millisecond(NOW).unwrap();
         let id = EntryId::generate(FeltAt::new(millisecond, now).unwrap(), &SystemEntropy);
@@ -97,7 +111,7 @@ impl World {
 
     async fn add(&self, millisecond: i64, emotion: &str, intensity: i32, visibility: Visibility) -> Entry {
         let entry = Self::entry(millisecond, emotion, intensity, visibility);
-        self.pages.store.add(self.permit, &self.key, &entry, None).await.unwrap();
+        self.pages.store.add(self.permit, &self.key, &entry, Self::mark(), None).await.unwrap();
         entry
     }
 
@@ -178,7 +192,7 @@ async fn entry_without_time_of_sharing_shows_its_last_change(engine: Engine) {
     {
         let new = World::entry(NOW, "calm", 3, Visibility::Shared);
         let entry = Entry { created_at, updated_at, version, shared_since: None, ..new };
-        world.pages.store.add(world.permit, &world.key, &entry, None).await.unwrap();
+        world.pages.store.add(world.permit, &world.key, &entry, World::mark(), None).await.unwrap();
         let read = async |permit: &Read| {
             permit.view(world.pages.store.entry(permit, &world.key, entry.id).await.unwrap().unwrap())
         };

@@ -1,5 +1,7 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use convert::{REQUIRED, millisecond};
 use jiff::tz::TimeZone;
 use kernel::{ClientId, Error, FreeText, Page, TextError, Timestamp, Version, Violations};
@@ -7,11 +9,14 @@ use proto::journals::v1 as pb;
 
 use crate::entry_query::{EntryQuery, Filter};
 use crate::insights::{self, Bucket, Bucketful, MAX_BUCKETS, Plan, Sums, Tally};
-use crate::model::{Change, Content, Draft, Emotion, EntryId, FeltAt, Intensity, Range, View, Visibility};
-use crate::policy::Write;
+use crate::model::{Change, Content, Draft, Emotion, Entry, EntryId, FeltAt, Intensity, Range, View, Visibility};
+use crate::policy::{Grant, Read, Write};
 use crate::vocabulary::{Family, VERSION, VOCABULARY, Words};
 
 const NOT_AFTER: &str = "must be later than from, by a millisecond at least";
+
+/// Maximum entries that search asks for at once.
+const MAX_NAMES: usize = 100;
 
 /// Default range of insights in milliseconds: 90 days.
 const DEFAULT_RANGE: i64 = 90 * 24 * 60 * 60 * 1000;
@@ -144,11 +149,7 @@ pub(crate) fn entry(entry: View, client: ClientId) -> pb::JournalEntry {
         intensity: Some(intensity.get().into()),
         timestamp: Some(millisecond::to_proto(id.millisecond())),
         note: Some(note.into()),
-        visibility: match visibility {
-            Visibility::Shared => pb::Visibility::Shared,
-            Visibility::Private => pb::Visibility::Private,
-        }
-        .into(),
+        visibility: visibility_to_proto(visibility).into(),
         created_at: Some(millisecond::to_proto(created_at.as_millisecond())),
         updated_at: Some(millisecond::to_proto(updated_at.as_millisecond())),
         etag: etag.map(|version| version.to_string()).unwrap_or_default(),
@@ -158,6 +159,47 @@ pub(crate) fn entry(entry: View, client: ClientId) -> pb::JournalEntry {
 pub(crate) fn entries(page: Page<View>, client: ClientId) -> pb::ListEntriesResponse {
     let (entries, next_page_token) = convert::page::to_proto(page.map(|it| entry(it, client)));
     pb::ListEntriesResponse { entries, next_page_token }
+}
+
+/// Parses the name of an entry; `None` when it names nothing.
+pub(crate) fn entry_name(name: &pb::EntryName) -> Option<(ClientId, EntryId)> {
+    let pb::EntryName { client_id, entry_id } = name;
+    client_id.parse().ok().zip(entry_id.parse().ok())
+}
+
+/// Parses the names of the wanted entries, each once. A name of nothing is skipped.
+pub(crate) fn entry_names(
+    request: pb::BatchGetReadableEntriesRequest,
+) -> Result<BTreeMap<ClientId, BTreeSet<EntryId>>, Error> {
+    let pb::BatchGetReadableEntriesRequest { names } = request;
+    convert::batch::check_len("names", names.len(), MAX_NAMES)?;
+    let mut ids = BTreeMap::<_, BTreeSet<_>>::new();
+    for (client, id) in names.iter().filter_map(entry_name) {
+        ids.entry(client).or_default().insert(id);
+    }
+    Ok(ids)
+}
+
+/// Returns the text of an entry for the index and for search.
+pub(crate) fn entry_text(client: ClientId, entry: Entry) -> pb::EntryText {
+    let Entry { id, content, created_at: _, updated_at: _, shared_since: _, version } = entry;
+    let Content { emotion, intensity: _, note, visibility } = content;
+    pb::EntryText {
+        name: Some(pb::EntryName { client_id: client.to_string(), entry_id: id.to_string() }),
+        version: version.number(),
+        visibility: visibility_to_proto(visibility).into(),
+        emotion: emotion.into(),
+        note: note.into(),
+    }
+}
+
+/// Returns the entries with the grants by which they may be read.
+pub(crate) fn readable_entries(entries: Vec<(Read, Entry)>) -> pb::BatchGetReadableEntriesResponse {
+    let readable = |(permit, entry): (Read, Entry)| {
+        let grant_id = permit.grant().map(Grant::id).unwrap_or_default().to_owned();
+        pb::ReadableEntry { text: Some(entry_text(permit.client(), entry)), grant_id }
+    };
+    pb::BatchGetReadableEntriesResponse { entries: entries.into_iter().map(readable).collect() }
 }
 
 pub(crate) fn insights(sums: &Sums) -> pb::Insights {
@@ -219,6 +261,13 @@ fn own(bad: &mut Violations, client_id: &str, permit: Write) {
 
 fn felt_at(timestamp: Option<prost_types::Timestamp>, now: Timestamp) -> Result<FeltAt, TextError> {
     FeltAt::new(millisecond::floor_from_proto(timestamp.ok_or(REQUIRED)?)?, now)
+}
+
+const fn visibility_to_proto(visibility: Visibility) -> pb::Visibility {
+    match visibility {
+        Visibility::Shared => pb::Visibility::Shared,
+        Visibility::Private => pb::Visibility::Private,
+    }
 }
 
 /// Parses the visibility of a request, if there is one.

@@ -47,6 +47,10 @@ pub struct State {
     pub ended_logins: HashSet<LoginId>,
     /// True if auth fails.
     pub is_auth_failing: bool,
+    /// Grants of clients to the therapist who calls.
+    pub grants: Vec<mapping::JournalGrant>,
+    /// Clients of each call for several grants.
+    pub grant_calls: Vec<Vec<String>>,
     /// Ids of the people that contact was recorded with, in order.
     pub contacts: Vec<String>,
     /// Ids of each call for names.
@@ -59,7 +63,7 @@ pub struct State {
 struct Fakes(Arc<Mutex<State>>);
 
 impl Peers {
-    /// Starts the fakes. Everybody has an account, and each contact is recorded.
+    /// Starts the fakes. Everybody has an account, each contact is recorded, and nothing is granted.
     ///
     /// # Panics
     /// If no port is free.
@@ -73,6 +77,8 @@ impl Peers {
             relation: 1,
             ended_logins: HashSet::new(),
             is_auth_failing: false,
+            grants: Vec::new(),
+            grant_calls: Vec::new(),
             contacts: Vec::new(),
             name_calls: Vec::new(),
             key_calls: 0,
@@ -210,9 +216,13 @@ impl ConsentService for Fakes {
 
     async fn batch_check_journal_access(
         &self,
-        _: Request<mapping::BatchCheckJournalAccessRequest>,
+        request: Request<mapping::BatchCheckJournalAccessRequest>,
     ) -> Result<Response<mapping::BatchCheckJournalAccessResponse>, Status> {
-        not_called()
+        let mut state = self.state();
+        let asked = request.into_inner().client_ids;
+        let grants = state.grants.iter().filter(|grant| asked.contains(&grant.client_id)).cloned().collect();
+        state.grant_calls.push(asked);
+        Ok(Response::new(mapping::BatchCheckJournalAccessResponse { grants }))
     }
 
     async fn list_searchable_clients(

@@ -120,7 +120,7 @@ async fn entries(recorder: &mut Recorder<'_>, client: &Someone) -> String {
     let request = recorder.request(Method::PUT, &path, Some(client), Some(&json!({"intensity": 4})));
     recorder.row("UpdateEntry", request, &["GetItem Journals", "PutItem Journals"]).await;
     let request = recorder.request(Method::DELETE, &format!("{journal}?entryId={id}"), Some(client), None);
-    recorder.row("DeleteEntry", request, &["DeleteItem Journals"]).await;
+    recorder.row("DeleteEntry", request, &["TransactWriteItems Journals"]).await;
     let request = recorder.request(Method::POST, &journal, Some(client), Some(&entry));
     recorder.row("CreateEntry, once more", request, &["PutItem Journals"]).await["entryId"].as_str().unwrap().to_owned()
 }

@@ -30,6 +30,12 @@ impl Key {
         Self { partition: partition.into(), sort: None }
     }
 
+    /// Returns the sort key; none in a table without one.
+    #[must_use]
+    pub fn sort(&self) -> Option<&str> {
+        self.sort.as_deref()
+    }
+
     pub(crate) fn parts(&self) -> (&str, &str) {
         (&self.partition, self.sort.as_deref().unwrap_or_default())
     }
