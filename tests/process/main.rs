@@ -8,4 +8,5 @@ mod lifecycle;
 mod messages;
 mod process;
 mod readme;
+mod search;
 mod settings;
