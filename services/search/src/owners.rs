@@ -167,7 +167,7 @@ fn notes(notes: sessions::NotesText) -> Result<Notes> {
         therapist: therapist_id.parse().map_err(|_| broken())?,
         client: client.map(|id| id.parse()).transpose().map_err(|_| broken())?,
         start: start.and_then(|start| convert::millisecond::floor_from_proto(start).ok()).ok_or_else(broken)?,
-        version,
+        version: version.into(),
         private: private_notes,
         shared: shared_notes,
     })
