@@ -143,7 +143,7 @@ pub(crate) fn entry(text: journals::EntryText) -> Result<EntryText> {
     let journals::EntryText { name, version, visibility: _, emotion, note } = text;
     let name = name.and_then(|name| from_proto(&name));
     let name = name.ok_or_else(|| Error::internal("journals answers an entry without a name"))?;
-    Ok(EntryText { name, version, is_private, text: searched(&emotion, &note) })
+    Ok(EntryText { name, version: version.into(), is_private, text: searched(&emotion, &note) })
 }
 
 /// Returns the text of an entry that is searched: the emotion and the note, in lines of their own.
