@@ -13,6 +13,12 @@ impl Version {
     /// The version of a new resource.
     pub const FIRST: Self = Self(1);
 
+    /// Returns the number of the version: 1 for a new resource, and one more after each change.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
     /// The version after this one.
     #[must_use]
     pub const fn next(self) -> Self {
