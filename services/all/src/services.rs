@@ -198,6 +198,7 @@ impl Starter<'_> {
             keyring: self.config.keyring.clone(),
             mapping: self.upstream(sessions::NAME, mapping::NAME, addresses)?,
             appointments: self.upstream(sessions::NAME, appointments::NAME, addresses)?,
+            search: self.upstream(sessions::NAME, registry::SEARCH.name, addresses)?,
             events: self.config.account_deletion.clone(),
             platform: self.platform.clone(),
         })

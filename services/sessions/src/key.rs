@@ -1,13 +1,24 @@
 //! Keys of sessions in the table and their positions in its indexes.
 
 use dynamo::Key;
-use kernel::{SessionId, TherapistId, Timestamp};
+use kernel::{ClientId, SessionId, TherapistId, Timestamp};
 
 use crate::model::Status;
 
 /// Returns the key of a session.
 pub(crate) fn session_key(id: SessionId) -> Key {
-    Key::new(format!("SESSION#{id}"), "SESSION")
+    Key::new(session_partition(id), "SESSION")
+}
+
+/// Returns the key of the item that tells search of changed notes: those that this client reads, or those that only the
+/// therapist reads.
+pub(crate) fn text_key(id: SessionId, client: Option<ClientId>) -> Key {
+    let client = client.map(|client| client.to_string()).unwrap_or_default();
+    Key::new(session_partition(id), format!("TEXT#{client}"))
+}
+
+fn session_partition(id: SessionId) -> String {
+    format!("SESSION#{id}")
 }
 
 /// Returns the unique sort key of a session in the indexes, ordered by start.

@@ -21,6 +21,7 @@ mod store;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod text_marks;
 mod transition;
 mod wire;
 
@@ -32,7 +33,7 @@ use dynamo::secret::Secrets;
 use dynamo::{Idempotency, PageTokens};
 use kernel::BoxError;
 use keyring::Keyring;
-use outbox::{Outbox, Subscriber};
+use outbox::{Courier, Outbox, Subscriber};
 use peers::Contacts;
 use proto::sessions::v1::session_service_server::{SERVICE_NAME as SESSION, SessionServiceServer};
 use proto::sessions::v1::slot_service_server::{SERVICE_NAME as SLOT, SlotServiceServer};
@@ -43,6 +44,7 @@ pub use store::SESSIONS;
 use crate::ops::Ops;
 use crate::service::Sessions;
 use crate::store::{Bookings, Store};
+use crate::text_marks::{TextMarks, Texts};
 
 /// Name of the service.
 pub const NAME: &str = proto::registry::SESSIONS.name;
@@ -62,6 +64,8 @@ pub struct Deps {
     pub mapping: Upstream,
     /// The service that receives the events of slots.
     pub appointments: Upstream,
+    /// The service that receives the events of notes.
+    pub search: Upstream,
     /// Configuration of the recovery of pending events.
     pub events: outbox::Config,
     /// Time, randomness and tasks.
@@ -77,6 +81,7 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let (interval, tasks) = (deps.events.recovery_interval, deps.platform.tasks.clone());
     let ops = ops(deps)?;
     tasks.spawn(ops.outbox.clone().recover(interval));
+    tasks.spawn(ops.text_outbox.clone().recover(interval));
     let services = Sessions(Arc::new(ops));
     let sessions = SessionServiceServer::new(services.clone());
     let slots = SlotServiceServer::new(services.clone());
@@ -87,13 +92,17 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
 }
 
 fn ops(deps: Deps) -> Result<Ops, BoxError> {
-    let Deps { dynamodb, secrets, vault, keyring, mapping, appointments, events: _, platform } = deps;
+    let Deps { dynamodb, secrets, vault, keyring, mapping, appointments, search, events: _, platform } = deps;
     let table = dynamodb.table(&SESSIONS);
-    let subscribers = vec![Subscriber { name: proto::registry::APPOINTMENTS.name, upstream: appointments }];
+    let appointments = vec![Subscriber { name: proto::registry::APPOINTMENTS.name, upstream: appointments }];
+    let search = vec![Subscriber { name: proto::registry::SEARCH.name, upstream: search }];
+    let text_outbox = Outbox::new(table.clone(), search, Texts);
+    let courier = Courier::start(text_outbox.clone(), &platform.tasks);
     Ok(Ops {
-        store: Store::new(table.clone()),
+        store: Store::new(table.clone(), TextMarks::new(courier, &platform)),
         tokens: PageTokens::new(&secrets, "sessions/page-tokens", Arc::clone(&platform.entropy))?,
-        outbox: Outbox::new(table.clone(), subscribers, Bookings),
+        outbox: Outbox::new(table.clone(), appointments, Bookings),
+        text_outbox,
         idempotency: Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?,
         keyring: Keyring::new(vault, &keyring, &platform),
         contacts: Contacts::new(mapping),

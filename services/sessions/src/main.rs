@@ -26,6 +26,10 @@ struct Config {
     #[arg(long, env = "MESH_APPOINTMENTS_ADDRESS", default_value = proto::registry::APPOINTMENTS.address)]
     appointments_address: String,
 
+    /// Address of the search service, which receives the events of notes.
+    #[arg(long, env = "MESH_SEARCH_ADDRESS", default_value = proto::registry::SEARCH.address)]
+    search_address: String,
+
     #[command(flatten)]
     keyring: keyring::Config,
 
@@ -40,11 +44,12 @@ impl Domain for Sessions {
     type Config = Config;
 
     async fn build(config: Config, context: ServiceContext) -> Result<(Service, Option<Keys>), BoxError> {
-        let Config { vault_address, mapping_address, appointments_address, keyring, events } = config;
+        let Config { vault_address, mapping_address, appointments_address, search_address, keyring, events } = config;
         let deps = sessions::Deps {
             vault: context.upstream(&vault_address)?,
             mapping: context.upstream(&mapping_address)?,
             appointments: context.upstream(&appointments_address)?,
+            search: context.upstream(&search_address)?,
             keyring,
             events,
             dynamodb: context.dynamodb,

@@ -3,11 +3,14 @@
 //! | pk | sk | item |
 //! |---|---|---|
 //! | `SESSION#<id>` | `SESSION` | a session with its notes and its pending event, which change in one write |
+//! | `SESSION#<id>` | `TEXT#` | that search must read the notes that only the therapist reads, until it has |
+//! | `SESSION#<id>` | `TEXT#<client id>` | that search must read the notes that this client reads, until it has |
 //! | `THERAPIST#<id>` | `DAY#<yyyy-mm-dd>` | times of the sessions of a therapist on a day of UTC |
 //! | `IDEM#<digest>` | `IDEM` | a request with an idempotency key |
 //!
 //! A write that sets or removes the time of a session is one transaction with the days that it touches, on condition
-//! that each is unchanged since it was read; every other write is one of the session alone.
+//! that each is unchanged since it was read. So is one that changes what search knows of the notes, with the items
+//! that say so. Every other write is one of the session alone.
 //!
 //! Lists are read from indexes, ordered by start; they usually lag by milliseconds.
 
@@ -28,6 +31,7 @@ use crate::model::Status;
 use crate::policy::{ClientPermit, FindSlotPermit, Own, SlotEndsPermit, SlotPermit, WritePermit, is_of_ended};
 use crate::row::{PENDING_EVENT, Row, VERSION};
 use crate::stored::{Seen, Stored};
+use crate::text_marks::{ChangedNotes, TextMarks};
 
 const BY_THERAPIST: IndexDef = index("by_therapist", "therapist_id");
 const BY_THERAPIST_STATUS: IndexDef = index("by_therapist_status", "therapist_status");
@@ -50,8 +54,10 @@ const DAY: &str = "DAY#";
 const EVENT_ID: &str = "event_id";
 
 /// Handle of the table.
-#[derive(Debug, Clone)]
-pub(crate) struct Store(Table);
+pub(crate) struct Store {
+    table: Table,
+    text_marks: TextMarks,
+}
 
 /// Outcome of a write.
 #[derive(Debug)]
@@ -73,12 +79,12 @@ fn day_key(therapist: TherapistId, day: Date) -> Key {
 }
 
 impl Store {
-    pub(crate) const fn new(table: Table) -> Self {
-        Self(table)
+    pub(crate) const fn new(table: Table, text_marks: TextMarks) -> Self {
+        Self { table, text_marks }
     }
 
     pub(crate) const fn table(&self) -> &Table {
-        &self.0
+        &self.table
     }
 
     /// Reads a session of the calling therapist.
@@ -104,7 +110,7 @@ impl Store {
     /// Reads sessions for their slots.
     pub(crate) async fn slots(&self, permit: &SlotEndsPermit) -> Result<Vec<Stored>> {
         let keys = permit.sessions().map(session_key).collect();
-        self.0.batch_get(keys, Read::Consistent).await?.into_iter().map(Stored::of).collect()
+        self.table.batch_get(keys, Read::Consistent).await?.into_iter().map(Stored::of).collect()
     }
 
     /// Reads a session of an ended account.
@@ -117,7 +123,7 @@ impl Store {
     }
 
     async fn read(&self, id: SessionId) -> Result<Option<Stored>> {
-        self.0.get_item(&session_key(id), Read::Consistent).await?.map(Stored::of).transpose()
+        self.table.get_item(&session_key(id), Read::Consistent).await?.map(Stored::of).transpose()
     }
 
     /// Reads these days of the own calendar.
@@ -133,7 +139,7 @@ impl Store {
     async fn days(&self, therapist: TherapistId, days: BTreeSet<Date>) -> Result<Calendar> {
         let keys = days.iter().map(|day| day_key(therapist, *day)).collect();
         let mut read: BTreeMap<Date, Day> = days.into_iter().map(|day| (day, Day::default())).collect();
-        for item in self.0.batch_get(keys, Read::Consistent).await? {
+        for item in self.table.batch_get(keys, Read::Consistent).await? {
             let date = item.text("sk").and_then(|sort| sort.strip_prefix(DAY)).and_then(|day| day.parse().ok());
             let date = date.ok_or_else(|| Error::internal("a day of a calendar is none"))?;
             read.insert(date, item.parse()?);
@@ -151,12 +157,17 @@ impl Store {
     ) -> Result<Written> {
         require(permit, new)?;
         let id = new.session().id;
-        let put = self.0.put(&session_key(id), &Row::written(new)).when(Condition::absent());
+        let put = self.table.put(&session_key(id), &Row::written(new)).when(Condition::absent());
         let claimed = claim.map(|claim| claim.action(&id.to_string()));
-        let actions = std::iter::once(put.into()).chain(self.day_actions(new.session().therapist, days)).chain(claimed);
-        let verdicts = match self.0.transact(actions).await {
+        let texts = self.text_marks.of(None, Some(new));
+        let others = self.day_actions(new.session().therapist, days).into_iter().chain(self.text_actions(&texts));
+        // The claim is last: its verdict is looked for there.
+        let verdicts = match self.table.transact(std::iter::once(put.into()).chain(others).chain(claimed)).await {
             Ok(Transact::Failed(verdicts)) => verdicts,
-            Ok(Transact::Done) => return Ok(Written::Done),
+            Ok(Transact::Done) => {
+                self.text_marks.deliver(texts);
+                return Ok(Written::Done);
+            }
             // Another transaction runs on the same day: the next attempt reads its result.
             Err(error) if error.kind() == Kind::Aborted => return Ok(Written::Conflict),
             Err(error) => return Err(error),
@@ -180,55 +191,73 @@ impl Store {
         days: Option<&Calendar>,
     ) -> Result<Written> {
         require(permit, old)?;
-        match self.replace_unless_contended(old, new, days).await {
-            // Another transaction runs on the same item and wins: the next attempt reads its result.
-            Err(error) if error.kind() == Kind::Aborted => Ok(Written::Conflict),
-            written => written,
+        let put = self.table.put(&session_key(new.session().id), &Row::written(new)).when(unchanged(old)?);
+        let texts = self.text_marks.of(Some(old), Some(new));
+        let days = days.map(|days| self.day_actions(new.session().therapist, days)).unwrap_or_default();
+        let others: Vec<_> = days.into_iter().chain(self.text_actions(&texts)).collect();
+        let done = if others.is_empty() {
+            put.run().await.map(|outcome| matches!(outcome, Update::Done(_)))
+        } else {
+            self.apply(put, others).await
+        };
+        if !unless_contended(done)? {
+            return Ok(Written::Conflict);
+        }
+        self.text_marks.deliver(texts);
+        Ok(Written::Done)
+    }
+
+    /// Applies a change of a session and what belongs to it in one transaction. Returns false if a condition does not
+    /// hold.
+    async fn apply(&self, change: impl Into<Action>, others: Vec<Action>) -> Result<bool> {
+        match self.table.transact(std::iter::once(change.into()).chain(others)).await? {
+            Transact::Done => Ok(true),
+            Transact::Failed(verdicts) if verdicts.iter().any(Verdict::is_condition_failed) => Ok(false),
+            Transact::Failed(_) => Err(Error::internal("a transaction failed without a reason")),
         }
     }
 
-    async fn replace_unless_contended(&self, old: &Stored, new: &Stored, days: Option<&Calendar>) -> Result<Written> {
-        let put = self.0.put(&session_key(new.session().id), &Row::written(new)).when(unchanged(old)?);
-        let Some(days) = days else {
-            return Ok(match put.run().await? {
-                Update::Done(_) => Written::Done,
-                Update::ConditionFailed(_) => Written::Conflict,
-            });
-        };
-        let actions = std::iter::once(put.into()).chain(self.day_actions(new.session().therapist, days));
-        Ok(match self.0.transact(actions).await? {
-            Transact::Done => Written::Done,
-            Transact::Failed(verdicts) if verdicts.iter().any(Verdict::is_condition_failed) => Written::Conflict,
-            Transact::Failed(_) => return Err(Error::internal("a transaction failed without a reason")),
-        })
+    fn text_actions(&self, changed: &[ChangedNotes]) -> Vec<Action> {
+        changed.iter().map(|changed| changed.put(&self.table)).collect()
     }
 
     fn day_actions(&self, therapist: TherapistId, days: &Calendar) -> Vec<Action> {
         let action = |(date, day): (Date, &Day)| {
             let unchanged = if day.version == 0 { Condition::absent() } else { Condition::eq(VERSION, day.version) };
             let new = Day { sessions: day.sessions.clone(), version: day.version + 1 };
-            self.0.put(&day_key(therapist, date), &new).when(unchanged).into()
+            self.table.put(&day_key(therapist, date), &new).when(unchanged).into()
         };
         days.days().map(action).collect()
     }
 
-    /// Removes a session that takes no time, if it is unchanged since it was read. Returns false if it has changed.
+    /// Removes a session that takes no time, if it is unchanged since it was read. Returns false if it has changed, or
+    /// is being changed.
     pub(crate) async fn remove(&self, permit: impl Into<WritePermit>, old: &Stored) -> Result<bool> {
         require(permit, old)?;
-        let delete = self.0.delete(&session_key(old.session().id)).when(unchanged(old)?);
-        Ok(matches!(delete.run().await?, Delete::Done(_)))
+        let delete = self.table.delete(&session_key(old.session().id)).when(unchanged(old)?);
+        let texts = self.text_marks.of(Some(old), None);
+        let done = if texts.is_empty() {
+            delete.run().await.map(|outcome| matches!(outcome, Delete::Done(_)))
+        } else {
+            self.apply(delete, self.text_actions(&texts)).await
+        };
+        let is_done = unless_contended(done)?;
+        if is_done {
+            self.text_marks.deliver(texts);
+        }
+        Ok(is_done)
     }
 
     /// Removes the calendar of an ended account, which only a therapist has.
     pub(crate) async fn remove_calendar(&self, permit: AccountDeletionPermit) -> Result<()> {
         let Party::Therapist(therapist) = permit.party() else { return Ok(()) };
-        let all = self.0.query(calendar_partition(therapist)).consistent();
+        let all = self.table.query(calendar_partition(therapist)).consistent();
         let mut next = Some(all.clone());
         while let Some(query) = next {
             let rows = query.page().await?;
             for item in &rows.items {
                 let sort = item.text("sk").ok_or_else(|| Error::internal("a day of a calendar has no key"))?;
-                let delete = self.0.delete(&Key::new(calendar_partition(therapist), sort));
+                let delete = self.table.delete(&Key::new(calendar_partition(therapist), sort));
                 delete.run().await.map(drop)?;
             }
             next = rows.next.map(|cursor| all.clone().after(cursor));
@@ -239,27 +268,36 @@ impl Store {
     /// Queries the therapist's own sessions, all or those with a status, ordered by start.
     pub(crate) fn all_of(&self, permit: Own, status: Option<Status>) -> Query {
         match status {
-            None => self.0.query_index(&BY_THERAPIST, permit.therapist().to_string()),
-            Some(status) => self.0.query_index(&BY_THERAPIST_STATUS, therapist_status(permit.therapist(), status)),
+            None => self.table.query_index(&BY_THERAPIST, permit.therapist().to_string()),
+            Some(status) => self.table.query_index(&BY_THERAPIST_STATUS, therapist_status(permit.therapist(), status)),
         }
     }
 
     /// Queries the sessions of the calling client.
     pub(crate) fn of_client(&self, permit: ClientPermit) -> Query {
-        self.0.query_index(&BY_CLIENT, permit.client().to_string())
+        self.table.query_index(&BY_CLIENT, permit.client().to_string())
     }
 
     /// Queries the available sessions of a therapist.
     pub(crate) fn available(&self, _: ClientPermit, therapist: TherapistId) -> Query {
-        self.0.query_index(&BY_THERAPIST_STATUS, therapist_status(therapist, Status::Available))
+        self.table.query_index(&BY_THERAPIST_STATUS, therapist_status(therapist, Status::Available))
     }
 
     /// Queries the sessions of an ended account.
     pub(crate) fn of_ended(&self, permit: AccountDeletionPermit) -> Query {
         match permit.party() {
-            Party::Client(client) => self.0.query_index(&BY_CLIENT, client.to_string()),
-            Party::Therapist(therapist) => self.0.query_index(&BY_THERAPIST, therapist.to_string()),
+            Party::Client(client) => self.table.query_index(&BY_CLIENT, client.to_string()),
+            Party::Therapist(therapist) => self.table.query_index(&BY_THERAPIST, therapist.to_string()),
         }
+    }
+}
+
+/// Returns the outcome of a write, which is false if another transaction runs on the same item and wins: the next
+/// attempt reads its result.
+fn unless_contended(done: Result<bool>) -> Result<bool> {
+    match done {
+        Err(error) if error.kind() == Kind::Aborted => Ok(false),
+        done => done,
     }
 }
 

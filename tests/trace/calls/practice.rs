@@ -72,7 +72,7 @@ async fn sessions(recorder: &mut Recorder<'_>, therapist: &Someone) {
     }
     let notes = json!({"sharedNotes": "ours"});
     let request = recorder.request(Method::PUT, &format!("{}/notes", session(&made)), Some(therapist), Some(&notes));
-    recorder.row("UpdateNotes", request, &["GetItem Sessions", "PutItem Sessions"]).await;
+    recorder.row("UpdateNotes", request, &["GetItem Sessions", "TransactWriteItems Sessions"]).await;
     let later = json!({"sessionDate": "2100-01-05T09:00:00Z"});
     let request = recorder.request(Method::PUT, &session(&made), Some(therapist), Some(&later));
     recorder.row("UpdateSession: another day", request, MOVE).await;
@@ -81,12 +81,12 @@ async fn sessions(recorder: &mut Recorder<'_>, therapist: &Someone) {
         "GetItem Sessions",
         "BatchGetItem Sessions",
         "TransactWriteItems Sessions",
-        // Its requests: none; then the cancelled session is deleted.
+        // Its requests: none; then the cancelled session is deleted, with an item for search, as it has notes.
         "GetItem Sessions",
         "Query Appointments",
         "UpdateItem Sessions",
         "GetItem Sessions",
-        "DeleteItem Sessions",
+        "TransactWriteItems Sessions",
     ];
     recorder.row("DeleteSession", request, calls).await;
 }

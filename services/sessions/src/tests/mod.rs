@@ -6,8 +6,9 @@ mod model;
 mod notes;
 mod races;
 mod saga;
+mod text_marks;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::client::Upstream;
@@ -36,16 +37,22 @@ use crate::{Deps, SESSIONS, ops};
 /// Start of the clock in the year 2100, so that nothing that expires by it has expired by the engines' own clocks.
 const NOW: i64 = 4_102_444_800;
 
-/// Fixture: the use cases over a separate table and a manual clock, with fakes of vault, mapping and appointments that
-/// a test controls.
+/// Fixture: the use cases over a separate table and a manual clock, with fakes of vault, mapping, appointments and
+/// search that a test controls.
 struct World {
     ops: Arc<Ops>,
     table: Table,
     clock: ManualClock,
     peers: Peers,
     deliveries: Deliveries,
-    reaction: Arc<std::sync::Mutex<Reaction>>,
-    _appointments: Subscriber,
+    reactions: Arc<Mutex<Reactions>>,
+    _subscribers: [Subscriber; 2],
+}
+
+/// Reactions of the subscribers to events.
+struct Reactions {
+    appointments: Reaction,
+    search: Reaction,
 }
 
 impl World {
@@ -57,9 +64,13 @@ impl World {
         let tokens = Arc::new(Issuer::generate(shared.clone()).unwrap()).workload("sessions").tokens;
         let upstream = |url: &str| Upstream::new(url, tokens.clone(), kit::entropy::seeded()).unwrap();
         let peers = Peers::start().await;
-        let (deliveries, reaction) = (Deliveries::default(), Arc::new(std::sync::Mutex::new(Reaction::Take)));
-        let react = Arc::clone(&reaction);
-        let appointments = deliveries.subscriber("appointments", move |_| *react.lock().unwrap()).await;
+        let deliveries = Deliveries::default();
+        let reactions = Reactions { appointments: Reaction::Take, search: Reaction::Take };
+        let reactions = Arc::new(Mutex::new(reactions));
+        let of = Arc::clone(&reactions);
+        let appointments = deliveries.subscriber("appointments", move |_| of.lock().unwrap().appointments).await;
+        let of = Arc::clone(&reactions);
+        let search = deliveries.subscriber("search", move |_| of.lock().unwrap().search).await;
         let deps = Deps {
             dynamodb: dynamodb.clone(),
             secrets: Secrets::new(Secret::new([7; 32]), vec![]),
@@ -67,6 +78,7 @@ impl World {
             keyring: keyring::Config { data_key_life: Duration::from_secs(30) },
             mapping: upstream(&peers.url()),
             appointments: upstream(&appointments.url()),
+            search: upstream(&search.url()),
             events: outbox::Config { recovery_interval: Duration::from_secs(10) },
             platform: Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() },
         };
@@ -77,8 +89,8 @@ impl World {
             clock,
             peers,
             deliveries,
-            reaction,
-            _appointments: appointments,
+            reactions,
+            _subscribers: [appointments, search],
         }
     }
 
@@ -95,7 +107,11 @@ impl World {
     }
 
     fn appointments(&self, reaction: Reaction) {
-        *self.reaction.lock().unwrap() = reaction;
+        self.reactions.lock().unwrap().appointments = reaction;
+    }
+
+    fn search(&self, reaction: Reaction) {
+        self.reactions.lock().unwrap().search = reaction;
     }
 
     /// Returns the events that appointments has taken.

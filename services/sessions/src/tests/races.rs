@@ -140,7 +140,7 @@ async fn concurrent_repeats_create_one_session(engine: Engine) {
     let claim =
         |body: &[u8]| world.ops.idempotency.claim_if_keyed(Some("key"), caller.as_bytes(), "rpc", body).unwrap();
     let send = async |body: &'static [u8]| {
-        let draft = super::draft(slot(1440, 30), None, "", "");
+        let draft = super::draft(slot(1440, 30), None, "shared", "private");
         world.ops.create(&super::context(), permit, draft, claim(body).as_ref()).await
     };
     let sent = join_all((0..8).map(|_| send(b"the request"))).await;
