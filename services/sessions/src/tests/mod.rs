@@ -7,6 +7,7 @@ mod notes;
 mod races;
 mod saga;
 mod text_marks;
+mod texts;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
