@@ -11,6 +11,7 @@ mod internal;
 mod key;
 mod list;
 mod model;
+mod operators;
 mod ops;
 mod policy;
 mod row;
@@ -41,6 +42,8 @@ use proto::sessions::v1::session_service_server::{SERVICE_NAME as SESSION, Sessi
 use proto::sessions::v1::slot_service_server::{SERVICE_NAME as SLOT, SlotServiceServer};
 use tonic::service::Routes;
 
+pub use model::NotesText;
+pub use operators::{NotesPage, NotesReader};
 pub use store::SESSIONS;
 
 use crate::ops::Ops;

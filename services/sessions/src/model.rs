@@ -62,21 +62,21 @@ pub(crate) struct ClientSession {
 
 /// Notes of a session, as they are indexed and searched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NotesText {
+pub struct NotesText {
     /// The session.
-    pub(crate) session: SessionId,
+    pub session: SessionId,
     /// The therapist.
-    pub(crate) therapist: TherapistId,
+    pub therapist: TherapistId,
     /// The client who may read the shared notes.
-    pub(crate) client: Option<ClientId>,
+    pub client: Option<ClientId>,
     /// The start of the session.
-    pub(crate) start: Timestamp,
+    pub start: Timestamp,
     /// The version of the session: each change makes a higher one.
-    pub(crate) version: Version,
+    pub version: Version,
     /// The private notes; empty where a client asks.
-    pub(crate) private_notes: FreeText,
+    pub private_notes: FreeText,
     /// The shared notes.
-    pub(crate) shared_notes: FreeText,
+    pub shared_notes: FreeText,
 }
 
 /// A new session.

@@ -286,7 +286,7 @@ impl Store {
     /// Queries the therapist's own sessions, all or those with a status, ordered by start.
     pub(crate) fn all_of(&self, permit: Own, status: Option<Status>) -> Query {
         match status {
-            None => self.table.query_index(&BY_THERAPIST, permit.therapist().to_string()),
+            None => by_therapist(&self.table, permit.therapist()),
             Some(status) => self.table.query_index(&BY_THERAPIST_STATUS, therapist_status(permit.therapist(), status)),
         }
     }
@@ -305,13 +305,18 @@ impl Store {
     pub(crate) fn of_ended(&self, permit: AccountDeletionPermit) -> Query {
         match permit.party() {
             Party::Client(client) => self.table.query_index(&BY_CLIENT, client.to_string()),
-            Party::Therapist(therapist) => self.table.query_index(&BY_THERAPIST, therapist.to_string()),
+            Party::Therapist(therapist) => by_therapist(&self.table, therapist),
         }
     }
 }
 
+/// Queries the sessions of a therapist, ordered by start.
+pub(crate) fn by_therapist(table: &Table, therapist: TherapistId) -> Query {
+    table.query_index(&BY_THERAPIST, therapist.to_string())
+}
+
 /// Reads sessions, in no promised order; missing ones are left out.
-async fn read_all(table: &Table, ids: impl IntoIterator<Item = SessionId>) -> Result<Vec<Stored>> {
+pub(crate) async fn read_all(table: &Table, ids: impl IntoIterator<Item = SessionId>) -> Result<Vec<Stored>> {
     let keys = ids.into_iter().map(session_key).collect();
     table.batch_get(keys, Read::Consistent).await?.into_iter().map(Stored::of).collect()
 }

@@ -1,6 +1,6 @@
-//! Notes for search, by its RPCs.
+//! Notes for search, by its RPCs and by the commands of operators.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use kernel::{Error, Kind, Role, SessionId, UserId};
@@ -9,10 +9,15 @@ use proto::sessions::v1 as pb;
 
 use super::{World, context, draft, noted, person, slot};
 use crate::model::{OwnSession, Status};
+use crate::operators::NotesReader;
 use crate::policy::{ClientPermit, Own};
 use crate::service::Sessions;
 
-kit::on_each_engine!(notes_text_is_that_of_now, person_reads_notes_as_in_the_session,);
+kit::on_each_engine!(
+    notes_text_is_that_of_now,
+    person_reads_notes_as_in_the_session,
+    operator_reads_all_notes_with_keys_of_readers,
+);
 
 async fn noted_session(world: &World, permit: Own, start: i64, client: Option<ClientPermit>) -> OwnSession {
     let draft = draft(slot(start, 30), client, "shared", "private");
@@ -127,4 +132,51 @@ async fn person_reads_notes_as_in_the_session(engine: Engine) {
     let asked = pb::BatchGetReadableNotesRequest { session_ids: asked };
     let anonymous = service(&world).readable_notes(&context(), &asked).await;
     assert_eq!(anonymous.unwrap_err().kind(), Kind::Unauthenticated);
+}
+
+async fn operator_reads_all_notes_with_keys_of_readers(engine: Engine) {
+    let world = World::new(engine).await;
+    let (permit, client, ended) = (world.therapist(), world.client(), world.client());
+    let people = [client, ended].map(|permit| permit.client().into());
+    let readers: HashSet<UserId> = people.into_iter().chain([permit.therapist().into()]).collect();
+    let mut expected = BTreeSet::new();
+    for (number, client) in (0..).zip([None, Some(client), Some(ended), None, Some(client)]) {
+        let session = noted_session(&world, permit, 1440 + number * 60, client).await;
+        let shared = if client == Some(ended) { "" } else { "shared" };
+        expected.insert((session.session.slot.start(), session.session.id, shared.to_owned()));
+    }
+    world.add(permit, slot(3000, 30), None).await.unwrap();
+    noted_session(&world, world.therapist(), 1440, Some(client)).await;
+    kit::wait::until("the index has all", async || world.all(permit).await.len() == 6).await;
+    destroy(&world, ended.client().into());
+
+    let reader = NotesReader::new(&world.dynamodb);
+    let (mut found, mut required, mut after, mut pages) = (BTreeSet::new(), HashSet::new(), None, 0);
+    loop {
+        let page = reader.page(permit.therapist(), after, 2).await.unwrap();
+        required.extend(page.readers());
+        let keys = world.ops.keys(&context(), page.readers()).await.unwrap();
+        for notes in page.open(keys.0).unwrap() {
+            assert_eq!((notes.therapist, notes.version), (permit.therapist(), kernel::Version::FIRST));
+            if !notes.private_notes.as_str().is_empty() {
+                found.insert((notes.start, notes.session, notes.shared_notes.as_str().to_owned()));
+            }
+        }
+        pages += 1;
+        after = page.next().cloned();
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((found, required), (expected, readers));
+    assert!(pages >= 3);
+    let page = reader.page(permit.therapist(), None, 100).await.unwrap();
+    let keys = world.ops.keys(&context(), [client.client().into()]).await.unwrap().0;
+    let wrong = page.readers().into_iter().zip(keys.values().cycle().cloned()).collect();
+    assert_eq!(page.open(wrong).unwrap_err().kind(), Kind::Internal);
+    let nothing = page.open(HashMap::new()).unwrap();
+    assert!(
+        nothing.iter().all(|notes| notes.private_notes.as_str().is_empty() && notes.shared_notes.as_str().is_empty())
+    );
+    assert_eq!(nothing.len(), 6);
 }
