@@ -2,12 +2,13 @@
 
 use chassis::Context;
 use futures_util::{TryStreamExt as _, stream};
-use kernel::{Error, Party, Result, SessionId, Timestamp};
+use kernel::{Party, Result, SessionId, Timestamp};
 use subscriber::AccountDeletionPermit;
 
 use crate::error;
 use crate::model::{Session, State};
 use crate::ops::Ops;
+use crate::row::id_of;
 use crate::slots::freed;
 use crate::store::Written;
 use crate::stored::{SealedNotes, Stored};
@@ -27,11 +28,8 @@ impl Ops {
         let mut next = Some(all.clone());
         while let Some(query) = next {
             let rows = query.page().await?;
-            let ids = rows.items.into_iter().map(|item| {
-                let id = item.text("session_id").and_then(|id| id.parse().ok());
-                id.ok_or_else(|| Error::internal("an index shows a session without its id"))
-            });
-            let left = stream::iter(ids).map_ok(|id| self.detach_account(context, permit, at, id));
+            let left =
+                stream::iter(rows.items.iter().map(id_of)).map_ok(|id| self.detach_account(context, permit, at, id));
             left.try_buffer_unordered(AT_ONCE.1).try_collect::<()>().await?;
             next = rows.next.map(|cursor| all.clone().after(cursor));
         }

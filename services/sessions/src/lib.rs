@@ -11,6 +11,7 @@ mod internal;
 mod key;
 mod list;
 mod model;
+mod operators;
 mod ops;
 mod policy;
 mod row;
@@ -22,6 +23,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 mod text_marks;
+mod texts;
 mod transition;
 mod wire;
 
@@ -35,10 +37,13 @@ use kernel::BoxError;
 use keyring::Keyring;
 use outbox::{Courier, Outbox, Subscriber};
 use peers::Contacts;
+use proto::sessions::v1::notes_text_service_server::{NotesTextServiceServer, SERVICE_NAME as NOTES_TEXT};
 use proto::sessions::v1::session_service_server::{SERVICE_NAME as SESSION, SessionServiceServer};
 use proto::sessions::v1::slot_service_server::{SERVICE_NAME as SLOT, SlotServiceServer};
 use tonic::service::Routes;
 
+pub use model::NotesText;
+pub use operators::{NotesPage, NotesReader};
 pub use store::SESSIONS;
 
 use crate::ops::Ops;
@@ -85,10 +90,12 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let services = Sessions(Arc::new(ops));
     let sessions = SessionServiceServer::new(services.clone());
     let slots = SlotServiceServer::new(services.clone());
+    let texts = NotesTextServiceServer::new(services.clone());
     let routes = Routes::new(sessions.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(slots.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
+        .add_service(texts.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(subscriber::server(services));
-    Ok(Service { name: NAME, grpc_services: &[SESSION, SLOT, subscriber::SERVICE_NAME], routes, probe })
+    Ok(Service { name: NAME, grpc_services: &[SESSION, SLOT, NOTES_TEXT, subscriber::SERVICE_NAME], routes, probe })
 }
 
 fn ops(deps: Deps) -> Result<Ops, BoxError> {

@@ -60,6 +60,25 @@ pub(crate) struct ClientSession {
     pub(crate) shared_notes: FreeText,
 }
 
+/// Notes of a session, as they are indexed and searched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotesText {
+    /// The session.
+    pub session: SessionId,
+    /// The therapist.
+    pub therapist: TherapistId,
+    /// The client who may read the shared notes.
+    pub client: Option<ClientId>,
+    /// The start of the session.
+    pub start: Timestamp,
+    /// The version of the session: each change makes a higher one.
+    pub version: Version,
+    /// The private notes; empty where a client asks.
+    pub private_notes: FreeText,
+    /// The shared notes.
+    pub shared_notes: FreeText,
+}
+
 /// A new session.
 #[derive(Debug)]
 pub(crate) struct Draft {
@@ -183,6 +202,20 @@ impl State {
     /// Returns whether it takes time of its therapist.
     pub(crate) const fn takes_time(self) -> bool {
         !matches!(self, Self::Cancelled(_))
+    }
+}
+
+impl NotesText {
+    pub(crate) const fn new(session: &Session, private_notes: FreeText, shared_notes: FreeText) -> Self {
+        let Session { id, therapist, slot, state, version } = *session;
+        let (client, start) = (state.client(), slot.start());
+        Self { session: id, therapist, client, start, version, private_notes, shared_notes }
+    }
+}
+
+impl From<ClientSession> for NotesText {
+    fn from(ClientSession { session, shared_notes }: ClientSession) -> Self {
+        Self::new(&session, FreeText::default(), shared_notes)
     }
 }
 

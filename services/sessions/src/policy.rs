@@ -31,6 +31,10 @@ pub(crate) struct SlotPermit(SessionId);
 #[derive(Debug)]
 pub(crate) struct SlotEndsPermit(BTreeSet<SessionId>);
 
+/// Permit to read the notes of one session for the index of search.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IndexPermit(SessionId);
+
 /// Permit to write the sessions that one of the other permits is for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WritePermit(Scope);
@@ -118,6 +122,17 @@ impl SlotEndsPermit {
 
     pub(crate) fn sessions(&self) -> impl Iterator<Item = SessionId> {
         self.0.iter().copied()
+    }
+}
+
+impl IndexPermit {
+    /// Creates the permit for the search service, the only caller that the access rule of this RPC admits.
+    pub(crate) const fn of_search(session: SessionId) -> Self {
+        Self(session)
+    }
+
+    pub(crate) const fn session(self) -> SessionId {
+        self.0
     }
 }
 

@@ -104,6 +104,12 @@ impl Row {
     }
 }
 
+/// Returns the id of a session that an index shows.
+pub(crate) fn id_of(item: &Item) -> Result<SessionId> {
+    let id = item.text("session_id").and_then(|id| id.parse().ok());
+    id.ok_or_else(|| Error::internal("an index shows a session without its id"))
+}
+
 impl Stored {
     /// Parses an item of the table.
     pub(crate) fn of(item: Item) -> Result<Self> {

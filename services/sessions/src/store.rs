@@ -28,7 +28,9 @@ use subscriber::AccountDeletionPermit;
 use crate::calendar::{Calendar, Day};
 use crate::key::{session_key, therapist_status};
 use crate::model::Status;
-use crate::policy::{ClientPermit, FindSlotPermit, Own, SlotEndsPermit, SlotPermit, WritePermit, is_of_ended};
+use crate::policy::{
+    ClientPermit, FindSlotPermit, IndexPermit, Own, SlotEndsPermit, SlotPermit, WritePermit, is_of_ended,
+};
 use crate::row::{PENDING_EVENT, Row, VERSION};
 use crate::stored::{Seen, Stored};
 use crate::text_marks::{ChangedNotes, TextMarks};
@@ -109,8 +111,24 @@ impl Store {
 
     /// Reads sessions for their slots.
     pub(crate) async fn slots(&self, permit: &SlotEndsPermit) -> Result<Vec<Stored>> {
-        let keys = permit.sessions().map(session_key).collect();
-        self.table.batch_get(keys, Read::Consistent).await?.into_iter().map(Stored::of).collect()
+        read_all(&self.table, permit.sessions()).await
+    }
+
+    /// Reads a session for its notes.
+    pub(crate) async fn indexed(&self, permit: IndexPermit) -> Result<Option<Stored>> {
+        self.read(permit.session()).await
+    }
+
+    /// Reads those of these sessions that are the calling therapist's.
+    pub(crate) async fn all_own(&self, permit: Own, ids: BTreeSet<SessionId>) -> Result<Vec<Stored>> {
+        let stored = read_all(&self.table, ids).await?;
+        Ok(stored.into_iter().filter(|stored| permit.owns(stored.session())).collect())
+    }
+
+    /// Reads those of these sessions whose shared notes the client may read.
+    pub(crate) async fn all_shared(&self, permit: ClientPermit, ids: BTreeSet<SessionId>) -> Result<Vec<Seen>> {
+        let stored = read_all(&self.table, ids).await?;
+        Ok(stored.into_iter().filter_map(|stored| stored.seen(permit)).filter(Seen::is_shared).collect())
     }
 
     /// Reads a session of an ended account.
@@ -268,7 +286,7 @@ impl Store {
     /// Queries the therapist's own sessions, all or those with a status, ordered by start.
     pub(crate) fn all_of(&self, permit: Own, status: Option<Status>) -> Query {
         match status {
-            None => self.table.query_index(&BY_THERAPIST, permit.therapist().to_string()),
+            None => by_therapist(&self.table, permit.therapist()),
             Some(status) => self.table.query_index(&BY_THERAPIST_STATUS, therapist_status(permit.therapist(), status)),
         }
     }
@@ -287,9 +305,20 @@ impl Store {
     pub(crate) fn of_ended(&self, permit: AccountDeletionPermit) -> Query {
         match permit.party() {
             Party::Client(client) => self.table.query_index(&BY_CLIENT, client.to_string()),
-            Party::Therapist(therapist) => self.table.query_index(&BY_THERAPIST, therapist.to_string()),
+            Party::Therapist(therapist) => by_therapist(&self.table, therapist),
         }
     }
+}
+
+/// Queries the sessions of a therapist, ordered by start.
+pub(crate) fn by_therapist(table: &Table, therapist: TherapistId) -> Query {
+    table.query_index(&BY_THERAPIST, therapist.to_string())
+}
+
+/// Reads sessions, in no promised order; missing ones are left out.
+pub(crate) async fn read_all(table: &Table, ids: impl IntoIterator<Item = SessionId>) -> Result<Vec<Stored>> {
+    let keys = ids.into_iter().map(session_key).collect();
+    table.batch_get(keys, Read::Consistent).await?.into_iter().map(Stored::of).collect()
 }
 
 /// Returns the outcome of a write, which is false if another transaction runs on the same item and wins: the next

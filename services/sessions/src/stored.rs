@@ -10,7 +10,7 @@ use proto::events::v1::event::Kind;
 use proto::events::v1::{Event, SessionBooked, SessionWithdrawn};
 
 use crate::key::session_key;
-use crate::model::{Booking, ClientSession, OwnSession, Session, State};
+use crate::model::{Booking, ClientSession, NotesText, OwnSession, Session, State};
 use crate::policy::{ClientPermit, Own, Visibility};
 use crate::transition::PendingEvent;
 
@@ -116,16 +116,21 @@ impl Stored {
     /// Returns the session as its therapist sees it; None for another therapist's. Notes whose key was destroyed are
     /// empty.
     pub(crate) fn own(&self, permit: Own, table: &Table, keys: &Keys) -> Result<Option<OwnSession>> {
-        let Self { session, sealed_notes: SealedNotes { private, shared: _ }, .. } = self;
-        if !permit.owns(session) {
+        if !permit.owns(&self.session) {
             return Ok(None);
         }
-        let seal_context = NoteSealContext { table, id: session.id, note: Note::Private };
-        Ok(Some(OwnSession {
-            session: *session,
-            shared_notes: self.shared_notes(table, keys)?,
-            private_notes: seal_context.open(keys.of(session.therapist), private.as_ref())?,
-        }))
+        let (private_notes, shared_notes) = (self.private_notes(table, keys)?, self.shared_notes(table, keys)?);
+        Ok(Some(OwnSession { session: self.session, shared_notes, private_notes }))
+    }
+
+    /// Returns all notes for search. Notes whose key was destroyed are empty.
+    pub(crate) fn notes_text(&self, table: &Table, keys: &Keys) -> Result<NotesText> {
+        Ok(NotesText::new(&self.session, self.private_notes(table, keys)?, self.shared_notes(table, keys)?))
+    }
+
+    fn private_notes(&self, table: &Table, keys: &Keys) -> Result<FreeText> {
+        let seal_context = NoteSealContext { table, id: self.session.id, note: Note::Private };
+        seal_context.open(keys.of(self.session.therapist), self.sealed_notes.private.as_ref())
     }
 
     /// Returns the shared notes; empty when their key was destroyed.
@@ -140,9 +145,14 @@ impl Seen {
         &self.0.session
     }
 
+    /// Returns true if the client may read the shared notes.
+    pub(crate) const fn is_shared(&self) -> bool {
+        matches!(self.1, Visibility::Shared)
+    }
+
     /// Returns true if the client's key is required to open it.
     pub(crate) const fn is_sealed(&self) -> bool {
-        matches!(self.1, Visibility::Shared) && self.0.sealed_notes.shared.is_some()
+        self.is_shared() && self.0.sealed_notes.shared.is_some()
     }
 
     /// Opens the session as the client sees it. Notes whose key was destroyed are empty.

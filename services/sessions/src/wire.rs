@@ -6,7 +6,9 @@ use proto::sessions::v1 as pb;
 
 use crate::change::reject_past_start;
 use crate::error;
-use crate::model::{Change, ClientSession, Draft, List, NotesChange, OwnSession, Range, Session, SessionQuery, Status};
+use crate::model::{
+    Change, ClientSession, Draft, List, NotesChange, NotesText, OwnSession, Range, Session, SessionQuery, Status,
+};
 use crate::slot::{HourMinute, Slot, SlotSpec};
 
 /// Converts a new session. Output-only fields are ignored.
@@ -191,6 +193,23 @@ fn message(session: &Session, shared_notes: FreeText) -> pb::Session {
         private_notes: Some(String::new()),
         etag: String::new(),
     }
+}
+
+/// Converts the notes of a session for search.
+///
+/// # Errors
+/// INTERNAL when the version is out of range.
+pub(crate) fn notes_text(notes: NotesText) -> Result<pb::NotesText> {
+    let NotesText { session, therapist, client, start, version, private_notes, shared_notes } = notes;
+    Ok(pb::NotesText {
+        session_id: session.to_string(),
+        therapist_id: therapist.to_string(),
+        client_id: client.map(|client| client.to_string()).unwrap_or_default(),
+        start: Some(convert::time::to_proto(start)),
+        version: version.number().try_into().map_err(Error::internal)?,
+        private_notes: private_notes.into(),
+        shared_notes: shared_notes.into(),
+    })
 }
 
 pub(crate) fn page(page: Page<pb::Session>) -> pb::ListSessionsResponse {

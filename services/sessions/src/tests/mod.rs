@@ -7,6 +7,7 @@ mod notes;
 mod races;
 mod saga;
 mod text_marks;
+mod texts;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -41,6 +42,7 @@ const NOW: i64 = 4_102_444_800;
 /// search that a test controls.
 struct World {
     ops: Arc<Ops>,
+    dynamodb: dynamo::Client,
     table: Table,
     clock: ManualClock,
     peers: Peers,
@@ -85,6 +87,7 @@ impl World {
         let table = dynamodb.table(&SESSIONS);
         Self {
             ops: Arc::new(ops(deps).unwrap()),
+            dynamodb,
             table,
             clock,
             peers,
