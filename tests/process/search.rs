@@ -136,6 +136,7 @@ async fn altered_search_index_is_found_and_restored() {
     assert!(world.check().1);
     let mut restored = keys(&table).await;
     let mut all = all;
-    (restored.sort(), all.sort());
+    restored.sort();
+    all.sort();
     assert_eq!(restored, all);
 }

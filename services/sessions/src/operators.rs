@@ -2,18 +2,18 @@
 //!
 //! Such a command acts for no person: it has the credentials of the table and gets the keys from their store itself.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use dynamo::seal::SealingKey;
 use dynamo::{Client, Cursor, Table};
-use kernel::{Result, TherapistId, UserId};
+use kernel::{Party, Result, SessionId, UserId};
 
 use crate::model::NotesText;
 use crate::row::id_of;
-use crate::store::{SESSIONS, by_therapist, read_all};
+use crate::store::{SESSIONS, all_of, read_all};
 use crate::stored::{Keys, Stored};
 
-/// Reads the notes of a therapist's sessions.
+/// Reads the notes of sessions.
 #[derive(Debug, Clone)]
 pub struct NotesReader(Table);
 
@@ -31,35 +31,37 @@ impl NotesReader {
         Self(dynamodb.table(&SESSIONS))
     }
 
-    /// Reads at most so many sessions of a therapist, in the order of their starts, after the end of a page.
+    /// Reads at most so many sessions of a person, in the order of their starts, after the end of a page.
     ///
     /// An index tells which sessions there are: it may lag, and shows a session twice or not at all whose start changes
     /// between two pages. The sessions themselves are read consistently, so that their notes are those of now.
     ///
     /// # Errors
     /// UNAVAILABLE, or INTERNAL for an item that is no session.
-    pub async fn page(&self, therapist: TherapistId, after: Option<Cursor>, limit: u16) -> Result<NotesPage> {
-        let all = by_therapist(&self.0, therapist).limit(limit);
+    pub async fn page(&self, party: Party, after: Option<Cursor>, limit: u16) -> Result<NotesPage> {
+        let all = all_of(&self.0, party).limit(limit);
         let rows = after.into_iter().fold(all, dynamo::Query::after).page().await?;
         let ids = rows.items.iter().map(id_of).collect::<Result<Vec<_>>>()?;
-        Ok(NotesPage { table: self.0.clone(), stored: read_all(&self.0, ids).await?, next: rows.next })
+        Ok(NotesPage { next: rows.next, ..self.of_sessions(ids).await? })
+    }
+
+    /// Reads these sessions, consistently. Those that don't exist are left out.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, or INTERNAL for an item that is no session.
+    pub async fn of_sessions(&self, ids: Vec<SessionId>) -> Result<NotesPage> {
+        Ok(NotesPage { table: self.0.clone(), stored: read_all(&self.0, ids).await?, next: None })
     }
 }
 
 impl NotesPage {
-    /// Returns the people whose keys open the notes.
-    #[must_use]
-    pub fn readers(&self) -> HashSet<UserId> {
-        self.stored.iter().flat_map(Stored::readers).collect()
-    }
-
     /// Returns the end of the page, to continue after it; none if it is the last.
     #[must_use]
     pub const fn next(&self) -> Option<&Cursor> {
         self.next.as_ref()
     }
 
-    /// Opens the notes with the keys of the [`readers`](Self::readers). Notes whose key is missing are empty.
+    /// Opens the notes with the keys of those who read them. Notes whose key is missing are empty.
     ///
     /// # Errors
     /// INTERNAL for notes that a key does not open.

@@ -303,15 +303,20 @@ impl Store {
 
     /// Queries the sessions of an ended account.
     pub(crate) fn of_ended(&self, permit: AccountDeletionPermit) -> Query {
-        match permit.party() {
-            Party::Client(client) => self.table.query_index(&BY_CLIENT, client.to_string()),
-            Party::Therapist(therapist) => by_therapist(&self.table, therapist),
-        }
+        all_of(&self.table, permit.party())
+    }
+}
+
+/// Queries the sessions of a person, ordered by start.
+pub(crate) fn all_of(table: &Table, party: Party) -> Query {
+    match party {
+        Party::Client(client) => table.query_index(&BY_CLIENT, client.to_string()),
+        Party::Therapist(therapist) => by_therapist(table, therapist),
     }
 }
 
 /// Queries the sessions of a therapist, ordered by start.
-pub(crate) fn by_therapist(table: &Table, therapist: TherapistId) -> Query {
+fn by_therapist(table: &Table, therapist: TherapistId) -> Query {
     table.query_index(&BY_THERAPIST, therapist.to_string())
 }
 

@@ -180,7 +180,7 @@ async fn survey_tells_what_the_index_has(engine: Engine) {
     }
     world.index.remove(&scope, document(4).id(), 99).await.unwrap();
     let (one, two) = (document(1), document(2));
-    world.table.delete(&scope.posting(scope.tag(&all[7]), one)).run().await.unwrap();
+    world.table.delete(&scope.posting(scope.tag(&all[7]), one)).run().await.map(drop).unwrap();
     world.fill(&scope, [(&*all[290], two)]).await;
     let survey = world.index.survey(&scope).await.unwrap();
     let found: Vec<_> = survey.iter().map(|(id, it)| (*id, it.version, it.is_whole)).collect();
