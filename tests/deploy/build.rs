@@ -1,5 +1,5 @@
 //! Copies the `main.rs` of every program to where the tests include it, so that they know its settings as clap does,
-//! without building and running twelve programs.
+//! without building and running thirteen programs.
 #![allow(clippy::disallowed_methods, reason = "cargo configures build scripts by variables")]
 
 use std::error::Error;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 /// Programs and their source directories.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("appointments", "services/appointments"),
     ("audit", "services/audit"),
     ("auth", "services/auth"),
@@ -17,6 +17,7 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("mapping", "services/mapping"),
     ("mesh", "services/all"),
     ("messages", "services/messages"),
+    ("search", "services/search"),
     ("sessions", "services/sessions"),
     ("therapists", "services/therapists"),
     ("vault", "services/vault"),

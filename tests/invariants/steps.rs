@@ -4,6 +4,9 @@ use kit::mesh::{Answer, Someone, TestMesh};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+/// Name of the client of a pair.
+pub(crate) const CLIENT_NAME: &str = "Asha";
+
 /// A client and a therapist, with the requests they make.
 #[derive(Clone)]
 pub(crate) struct Pair {
@@ -14,7 +17,7 @@ pub(crate) struct Pair {
 impl Pair {
     /// Registers a client and a therapist without a relation.
     pub(crate) async fn strangers(mesh: &TestMesh) -> Self {
-        let (client, therapist) = tokio::join!(mesh.client("Asha"), mesh.therapist("Noor", "Grief", "110001"));
+        let (client, therapist) = tokio::join!(mesh.client(CLIENT_NAME), mesh.therapist("Noor", "Grief", "110001"));
         Self { client, therapist }
     }
 
@@ -70,6 +73,16 @@ impl Pair {
     /// The client adds an entry.
     pub(crate) async fn write(&self, mesh: &TestMesh, entry: Value) -> Answer {
         mesh.ask(Method::POST, &format!("/journal/{}", self.client.id), Some(&self.client), Some(entry)).await
+    }
+
+    /// Waits until the client finds a word in the own journal. The index lags behind what was written.
+    pub(crate) async fn until_found(&self, mesh: &TestMesh, word: &str) {
+        let path = format!("/search?in=JOURNAL&q={word}");
+        let is_found = async || {
+            let hits = mesh.get(&path, &self.client).await.expect(200);
+            hits.as_array().is_some_and(|hits| !hits.is_empty())
+        };
+        kit::wait::until("the word is found", is_found).await;
     }
 
     /// Returns a path below the client's journal.

@@ -11,6 +11,7 @@ use crate::watched::{Seen, Trace, Watched};
 mod consent;
 mod internal;
 mod practice;
+mod search;
 
 /// Label of a request, its trace, and its expected DynamoDB calls in the order of their starts.
 type Row = (&'static str, Trace, &'static [&'static str]);
@@ -48,8 +49,8 @@ impl Recorder<'_> {
         answer.body
     }
 
-    /// Records a request of account deletion, whose event is delivered concurrently.
-    async fn ending(&mut self, what: &'static str, request: RequestBuilder, calls: &'static [&'static str]) {
+    /// Records a request with concurrent parts, such as the deliveries of the end of an account.
+    async fn concurrent(&mut self, what: &'static str, request: RequestBuilder, calls: &'static [&'static str]) {
         self.row(what, request, calls).await;
         self.at_once.extend(self.rows.pop());
     }
@@ -80,6 +81,7 @@ pub(crate) async fn play(watched: &Watched) -> Calls {
     profiles_of_therapists(&mut recorder, &therapist).await;
     practice::play(&mut recorder).await;
     consent::play(&mut recorder).await;
+    search::play(&mut recorder).await;
     Calls { rows: recorder.rows, at_once: recorder.at_once }
 }
 
@@ -179,9 +181,12 @@ async fn profiles_of_clients(recorder: &mut Recorder<'_>, client: &Someone, ther
         "PutItem Appointments",
         "Query Appointments",
         "Query Sessions",
+        // Searches: a marker, and the scopes of the person: none.
+        "PutItem SearchIndex",
+        "Query SearchIndex",
         "UpdateItem Clients",
     ];
-    recorder.ending("DeleteClient", request, calls).await;
+    recorder.concurrent("DeleteClient", request, calls).await;
 }
 
 async fn profiles_of_therapists(recorder: &mut Recorder<'_>, therapist: &Someone) {
@@ -237,9 +242,12 @@ async fn profiles_of_therapists(recorder: &mut Recorder<'_>, therapist: &Someone
         "Query Appointments",
         "Query Sessions",
         "Query Sessions",
+        // Searches: a marker, and the scopes of the person: none.
+        "PutItem SearchIndex",
+        "Query SearchIndex",
         "UpdateItem Therapists",
     ];
-    recorder.ending("DeleteTherapist", request, calls).await;
+    recorder.concurrent("DeleteTherapist", request, calls).await;
 }
 
 impl Calls {

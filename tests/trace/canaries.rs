@@ -60,6 +60,8 @@ fn requests(watched: &Watched, who: &Someone, table: &str) -> Vec<RequestBuilder
         request(Method::GET, &format!("/therapists?specialty={CANARY}&name={CANARY}&pageToken={CANARY}")),
         request(Method::GET, &format!("/clients?email={CANARY}.mail@example.org")),
         request(Method::GET, &format!("/clients/{CANARY}")),
+        request(Method::GET, &format!("/search?q={CANARY}&in=NOTES")),
+        request(Method::GET, &format!("/search?q={CANARY}&in={CANARY}&clientId={CANARY}&from={CANARY}")),
         request(Method::GET, &format!("/{CANARY}")),
         request(Method::POST, "/auth/login").json(&login),
         request(Method::POST, "/auth/register").json(&twice),

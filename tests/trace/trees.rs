@@ -53,6 +53,10 @@ server DELETE /clients/{client_id}
       client therapy.events.v1.SubscriberService/Deliver
         server therapy.events.v1.SubscriberService/Deliver
           client Query Sessions
+      client therapy.events.v1.SubscriberService/Deliver
+        server therapy.events.v1.SubscriberService/Deliver
+          client PutItem SearchIndex
+          client Query SearchIndex
       client UpdateItem Clients
 ";
 

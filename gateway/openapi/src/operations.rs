@@ -100,7 +100,7 @@ impl Writer<'_> {
         if let Some(body) = self.request_body(route, entry)? {
             operation.insert(text("requestBody"), body.into());
         }
-        let mut success = self.success(route)?;
+        let mut success = self.success(route, entry)?;
         if !entry.links.is_empty() {
             success.insert(text("links"), self.links(entry)?.into());
         }
@@ -195,7 +195,7 @@ impl Writer<'_> {
         Ok(Some(body))
     }
 
-    fn success(&mut self, route: &Route) -> Result<Map, Box<dyn Error>> {
+    fn success(&mut self, route: &Route, entry: &Operation) -> Result<Map, Box<dyn Error>> {
         let output = route.rpc.output();
         let file = output.parent_file();
         let mut headers = map([("Cache-Control", reference("headers", "Cache-Control"))]);
@@ -217,7 +217,11 @@ impl Writer<'_> {
         if route.rpc.is_server_streaming() {
             return Ok(stream(&output, headers, &example));
         }
-        let content = map([("application/json", map([("schema", schema), ("example", example)]).into())]);
+        let shown = match &entry.answers {
+            answers if answers.is_empty() => ("example", example),
+            answers => ("examples", answers.clone().into()),
+        };
+        let content = map([("application/json", map([("schema", schema), shown]).into())]);
         Ok(map([("description", text(description)), ("headers", headers.into()), ("content", content.into())]))
     }
 }

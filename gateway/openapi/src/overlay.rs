@@ -60,6 +60,9 @@ pub(crate) struct Operation {
     pub(crate) links: BTreeMap<String, BTreeMap<String, String>>,
     /// Of the body.
     pub(crate) example: Option<Value>,
+    /// Examples of the answer by name, instead of the one that is made of the fields' examples.
+    #[serde(default)]
+    pub(crate) answers: Map,
 }
 
 /// Description of a request's body.

@@ -11,6 +11,7 @@ local ROUTES = {
   { method = "GET", head = "emotions", path = "^/emotions$", body = "", given = {  }, takes = {  } },
   { method = "POST", head = "invitations", path = "^/invitations$", body = "*", given = {  }, takes = {  } },
   { method = "POST", head = "messages", path = "^/messages$", body = "*", given = {  }, takes = {  } },
+  { method = "GET", head = "search", path = "^/search$", body = "", given = {  }, takes = { ["q"] = 1, ["in"] = 2, ["clientId"] = 1, ["from"] = 1, ["to"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
   { method = "GET", head = "sessions", path = "^/sessions$", body = "", given = {  }, takes = { ["therapistId"] = 1, ["clientId"] = 1, ["status"] = 1, ["afterDate"] = 1, ["beforeDate"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
   { method = "POST", head = "sessions", path = "^/sessions$", body = "session", given = {  }, takes = { ["session"] = 1, ["session.sessionId"] = 1, ["session.therapistId"] = 1, ["session.clientId"] = 1, ["session.sessionDate"] = 1, ["session.startTime"] = 1, ["session.endTime"] = 1, ["session.status"] = 1, ["session.sharedNotes"] = 1, ["session.privateNotes"] = 1, ["session.etag"] = 1 } },
   { method = "GET", head = "therapists", path = "^/therapists$", body = "", given = {  }, takes = { ["specialty"] = 1, ["expertise"] = 1, ["pincode"] = 1, ["name"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },

@@ -3,6 +3,7 @@
 mod consent;
 mod parting;
 mod practice;
+mod search;
 
 use std::io::Write as _;
 
@@ -25,7 +26,7 @@ const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
 const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
 
 /// Runs the demo at `url`: two people find each other, agree on what one may read of the other's journal, make an
-/// appointment, write to each other, and part.
+/// appointment, write to each other, find texts again, and part.
 ///
 /// # Errors
 /// If a response breaks the contract; the error names it.
@@ -37,6 +38,7 @@ pub async fn play(url: &str, clock: &dyn Clock, entropy: &dyn Entropy) -> Result
     consent::write_and_read(&api, &client, &therapist, &grant).await?;
     practice::make_an_appointment(&api, &client, &therapist, clock.now()).await?;
     practice::write_to_each_other(&api, &client, &therapist).await?;
+    search::find_again(&api, &client, &therapist).await?;
     parting::choose_another(&api, &tag, &client, &therapist).await?;
     parting::part(&api, &client).await?;
     say("That was the story so far.")

@@ -34,6 +34,7 @@ service!(the_clients, "clients", Clients);
 service!(the_journals, "journals", Journals);
 service!(the_mapping, "mapping", Mapping);
 service!(the_messages, "messages", Messages);
+service!(the_search, "search", Searching);
 service!(the_sessions, "sessions", Sessions);
 service!(the_therapists, "therapists", Therapists);
 service!(the_vault, "vault", Vault);
@@ -64,6 +65,7 @@ pub(crate) fn all() -> BTreeMap<&'static str, Command> {
         ("mapping", the_mapping::command()),
         ("mesh", the_mesh::command()),
         ("messages", the_messages::command()),
+        ("search", the_search::command()),
         ("sessions", the_sessions::command()),
         ("therapists", the_therapists::command()),
         ("vault", the_vault::command()),

@@ -51,6 +51,9 @@ pub(crate) const CALLER_KINDS: [CallerKind; 11] = [
     CallerKind::NamedService,
 ];
 
+/// A word of the entry of a fixture.
+pub(crate) const ENTRY_WORD: &str = "matrix";
+
 /// Relation between the client and the therapist of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Relation {
@@ -256,6 +259,7 @@ impl<'a> Fixtures<'a> {
         let mesh = self.mesh;
         let pair = Pair::strangers(mesh).await;
         let made = pair.write(mesh, entry(mesh, "calm", "written for the matrix")).await.expect(201);
+        pair.until_found(mesh, ENTRY_WORD).await;
         relate(mesh, &pair, relation).await;
         let caller = match self.kind {
             CallerKind::Client => Some(pair.client.clone()),

@@ -4,8 +4,9 @@ use kit::mesh::PASSWORD;
 use proto::Rpc;
 use serde_json::{Value, json};
 
-use crate::matrix::fixtures::{Fixture, Relation, Setting};
+use crate::matrix::fixtures::{ENTRY_WORD, Fixture, Relation, Setting};
 use crate::matrix::practice;
+use crate::steps::CLIENT_NAME;
 
 /// One row of the table.
 pub(crate) struct Row {
@@ -68,7 +69,7 @@ pub(crate) fn row(rpc: &'static str, request: fn(&Fixture) -> Value) -> Row {
 
 /// Returns all rows in the order of the calls.
 pub(crate) fn rows() -> Vec<Row> {
-    let before = [audit(), clients(), journals(), mapping(), consent(), therapists(), internal()];
+    let before = [search(), audit(), clients(), journals(), mapping(), consent(), therapists(), internal()];
     before.into_iter().flatten().chain(practice::rows()).chain(auth()).collect()
 }
 
@@ -101,6 +102,16 @@ pub(crate) fn nothing(_: &Fixture) -> Value {
 fn email(fixture: &Fixture) -> &str {
     let caller = fixture.newcomer.as_ref().or(fixture.caller.as_ref());
     caller.map_or("nobody@example.org", |caller| &caller.email)
+}
+
+/// Returns the rows of searches, which run first: other rows change the entry that they find.
+fn search() -> Vec<Row> {
+    const SEARCH: &str = "/therapy.search.v1.SearchService/Search";
+    vec![
+        row(SEARCH, |_| json!({"q": ENTRY_WORD})).with("all"),
+        row(SEARCH, |fixture| json!({"q": ENTRY_WORD, "clientId": fixture.client.id})).with("the client's"),
+        row(SEARCH, |_| json!({"q": CLIENT_NAME, "in": ["CLIENTS"]})).with("clients by name"),
+    ]
 }
 
 fn audit() -> Vec<Row> {

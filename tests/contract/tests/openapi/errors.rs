@@ -38,7 +38,8 @@ pub(crate) fn failures(document: &Value, operation: &Value) -> BTreeMap<u16, BTr
 fn error_examples_match_their_status() {
     let document = document::load();
     for (row, operation) in document::operations(&document) {
-        for (status, response) in operation["responses"].as_object().unwrap() {
+        let responses = operation["responses"].as_object().unwrap().iter();
+        for (status, response) in responses.filter(|(status, _)| !status.starts_with('2')) {
             let json = &document::resolve(&document, response)["content"]["application/json"];
             for (reason, example) in json["examples"].as_object().into_iter().flatten() {
                 assert_eq!(json["schema"]["$ref"], "#/components/schemas/Error", "{row}");

@@ -91,11 +91,13 @@ fn target(document: &Value, row: &str, operation: &Value) -> (String, Map<String
         let parameter = document::resolve(document, parameter);
         let name = parameter["name"].as_str().unwrap();
         let example = &parameter["example"];
-        let text = example.as_str().map_or_else(|| example.to_string(), str::to_owned);
-        let text = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
         match parameter["in"].as_str() {
-            Some("path") => target = target.replace(&format!("{{{name}}}"), &text),
-            Some("query") if !example.is_null() => query.push(format!("{name}={text}")),
+            Some("path") => target = target.replace(&format!("{{{name}}}"), &encoded_parameter(example)),
+            Some("query") if example.is_array() => {
+                let items = example.as_array().into_iter().flatten();
+                query.extend(items.map(|item| format!("{name}={}", encoded_parameter(item))));
+            }
+            Some("query") if !example.is_null() => query.push(format!("{name}={}", encoded_parameter(example))),
             _ => {
                 assert!(parameter["required"] != true, "{row}: {name} is required and has no example");
                 continue;
@@ -110,6 +112,11 @@ fn target(document: &Value, row: &str, operation: &Value) -> (String, Map<String
     (target, sent)
 }
 
+fn encoded_parameter(value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string()
+}
+
 /// Encodes the message of an answer as the service does.
 fn encoded(route: &Route, example: &Value) -> Vec<u8> {
     let json = match &route.response_body {
@@ -119,15 +126,18 @@ fn encoded(route: &Route, example: &Value) -> Vec<u8> {
     DynamicMessage::deserialize(route.rpc.method.output(), json).unwrap().encode_to_vec()
 }
 
-/// Returns the example of the answer: for a stream, the data of its only event.
-fn answer(document: &Value, operation: &Value) -> Option<Value> {
-    let content = document::success(document, operation).1.get("content")?.as_object().unwrap();
-    let (media, json) = content.iter().next().unwrap();
-    if media == "application/json" {
-        return Some(json["example"].clone());
+/// Returns the examples of the answer: for a stream, the data of its only event; `None` for an answer without a body.
+fn answers(document: &Value, operation: &Value) -> Vec<Option<Value>> {
+    let Some(content) = document::success(document, operation).1.get("content") else { return vec![None] };
+    let (media, json) = content.as_object().unwrap().iter().next().unwrap();
+    if media != "application/json" {
+        let event = json["example"].as_str().unwrap().strip_prefix("data: ").unwrap();
+        return vec![Some(serde_json::from_str(event.strip_suffix("\n\n").unwrap()).unwrap())];
     }
-    let event = json["example"].as_str().unwrap().strip_prefix("data: ").unwrap();
-    Some(serde_json::from_str(event.strip_suffix("\n\n").unwrap()).unwrap())
+    match json.get("examples") {
+        None => vec![Some(json["example"].clone())],
+        Some(examples) => examples.as_object().unwrap().values().map(|it| Some(it["value"].clone())).collect(),
+    }
 }
 
 #[tokio::test]
@@ -135,36 +145,43 @@ async fn examples_reach_service_whole_and_answers_match() {
     let document = document::load();
     let operations = document::operations(&document);
     for route in routes(&pool()) {
-        let (row, operation) = (&route.row, operations[&route.row]);
-        let (status, success) = document::success(&document, operation);
-        let shown = answer(&document, operation);
-        let env = TestEnv::new(&route, &shown.as_ref().map_or_else(Vec::new, |shown| encoded(&route, shown)));
-
-        let body = operation.get("requestBody").map(|body| &body["content"]["application/json"]["example"]);
-        let (target, mut sent) = target(&document, row, operation);
-        let (got, text) = env.send(row, &target, body).await;
-        let text = std::str::from_utf8(&text).unwrap();
-        assert_eq!(got, status, "{row}: {text}");
-
-        match (route.body.as_str(), body) {
-            ("", _) => {}
-            ("*", body) => sent.extend(body.unwrap().as_object().unwrap().clone()),
-            (field, body) => {
-                let field = route.rpc.method.input().get_field_by_name(field).unwrap();
-                sent.insert(field.json_name().to_owned(), body.unwrap().clone());
-            }
+        let operation = operations[&route.row];
+        for shown in answers(&document, operation) {
+            check_example(&document, &route, operation, shown).await;
         }
-        let asked = env.asked.lock().unwrap().take().unwrap();
-        let asked = DynamicMessage::decode(route.rpc.method.input(), asked.as_slice()).unwrap();
-        assert_eq!(serde_json::to_value(&asked).unwrap(), Value::Object(sent), "{row}: what the service got");
+    }
+}
 
-        match shown {
-            None => assert!(text.is_empty() && success.get("content").is_none(), "{row}"),
-            Some(_) if route.rpc.method.is_server_streaming() => {
-                assert_eq!(text, success["content"]["text/event-stream"]["example"].as_str().unwrap(), "{row}");
-            }
-            Some(shown) => assert_eq!(serde_json::from_str::<Value>(text).unwrap(), shown, "{row}: the answer"),
+/// Checks the example of the request, and one of the answer; `None` for an answer without a body.
+async fn check_example(document: &Value, route: &Route, operation: &Value, shown: Option<Value>) {
+    let row = &route.row;
+    let (status, success) = document::success(document, operation);
+    let env = TestEnv::new(route, &shown.as_ref().map_or_else(Vec::new, |shown| encoded(route, shown)));
+
+    let body = operation.get("requestBody").map(|body| &body["content"]["application/json"]["example"]);
+    let (target, mut sent) = target(document, row, operation);
+    let (got, text) = env.send(row, &target, body).await;
+    let text = std::str::from_utf8(&text).unwrap();
+    assert_eq!(got, status, "{row}: {text}");
+
+    match (route.body.as_str(), body) {
+        ("", _) => {}
+        ("*", body) => sent.extend(body.unwrap().as_object().unwrap().clone()),
+        (field, body) => {
+            let field = route.rpc.method.input().get_field_by_name(field).unwrap();
+            sent.insert(field.json_name().to_owned(), body.unwrap().clone());
         }
+    }
+    let asked = env.asked.lock().unwrap().take().unwrap();
+    let asked = DynamicMessage::decode(route.rpc.method.input(), asked.as_slice()).unwrap();
+    assert_eq!(serde_json::to_value(&asked).unwrap(), Value::Object(sent), "{row}: what the service got");
+
+    match shown {
+        None => assert!(text.is_empty() && success.get("content").is_none(), "{row}"),
+        Some(_) if route.rpc.method.is_server_streaming() => {
+            assert_eq!(text, success["content"]["text/event-stream"]["example"].as_str().unwrap(), "{row}");
+        }
+        Some(shown) => assert_eq!(serde_json::from_str::<Value>(text).unwrap(), shown, "{row}: the answer"),
     }
 }
 
