@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kernel::{ClientId, PageSize, SessionId, TherapistId};
 use ulid::Ulid;
 
-use crate::index::{Document, Position, ScopeId};
+use crate::index::{Document, DocumentId, Position, ScopeId};
 use crate::text::{Query, Snippet};
 
 /// The kind of a text.
@@ -128,6 +128,11 @@ impl Range {
 }
 
 impl EntryName {
+    /// Returns the name of a client's entry that the index has under this id.
+    pub(crate) const fn of(client: ClientId, id: DocumentId) -> Self {
+        Self { client, id: Ulid::from_bytes(id) }
+    }
+
     /// Returns the entry as the index knows it.
     pub(crate) fn document(self) -> Document {
         Document::new(self.id.timestamp_ms().cast_signed(), self.id.to_bytes())

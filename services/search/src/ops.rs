@@ -11,14 +11,19 @@ use kernel::{ClientId, Error, Page, Result, SessionId};
 use keyring::Keyring;
 use peers::ClientNames;
 
-use crate::index::{Found as IndexFound, Index, Position, Scope, ScopeId, Search, Searched};
-use crate::model::{Found, Hit, Kind, NamedClient, Notes, Range, ReadableEntry, Request};
+use crate::error::too_many_clients;
+use crate::index::{
+    DocumentId, Found as IndexFound, Hit as IndexHit, Index, Position, Scope, ScopeId, Search, Searched,
+};
+use crate::model::{EntryName, Found, Hit, Kind, NamedClient, Notes, Range, ReadableEntry, Request};
 use crate::owners::{Disclosure, Owners, Searchable};
 use crate::policy::{ClientSearch, Clients, Side, TherapistSearch};
 use crate::text::{Snippet, Term};
 
 /// Maximum look-ups of candidates for one page: candidates that don't match leave room on it.
 const MAX_ROUNDS: usize = 4;
+/// Maximum scopes of one search: each costs a Query.
+const MAX_SCOPES: usize = 2_000;
 /// Maximum names of one call.
 const MAX_NAMES: usize = 200;
 /// Attribute of the position in a page token.
@@ -53,14 +58,14 @@ struct Round<'a> {
 }
 
 enum Candidate<'a> {
-    Text(ScopeId, crate::index::DocumentId),
+    Text(ScopeId, DocumentId),
     Name(&'a NamedClient),
 }
 
 /// Texts of one round that the caller may read.
 #[derive(Default)]
 struct Texts {
-    entries: HashMap<[u8; 16], ReadableEntry>,
+    entries: HashMap<EntryName, ReadableEntry>,
     notes: HashMap<SessionId, Notes>,
 }
 
@@ -137,6 +142,9 @@ impl Ops {
 
     /// Returns these scopes with their keys, but those whose key was destroyed.
     async fn scopes(&self, context: &Context, ids: Vec<(ScopeId, Range)>) -> Result<Vec<(Scope, Range)>> {
+        if ids.len() > MAX_SCOPES {
+            return Err(too_many_clients());
+        }
         let keys = self.keyring.keys(context, ids.iter().map(|(id, _)| id.owner())).await?;
         let scope = |(id, range): (ScopeId, Range)| {
             let key = keys.get(&id.owner())?;
@@ -171,7 +179,7 @@ impl Ops {
         let scopes: Vec<_> = space.scopes.iter().map(searched).collect();
         let search = Search { scopes: &scopes, terms, at, limit: room, unchecked: room };
         let IndexFound { hits, next } = self.index.find(&search).await?;
-        let text = |hit: crate::index::Hit| {
+        let text = |hit: IndexHit| {
             let scope = scopes[hit.scope].scope;
             (Position::of(hit.document, scope), Candidate::Text(scope.id(), hit.document.id()))
         };
@@ -192,7 +200,7 @@ impl Ops {
         for (_, candidate) in &round.candidates {
             match candidate {
                 Candidate::Text(ScopeId::SharedJournal(client) | ScopeId::PrivateJournal(client), id) => {
-                    entries.push(crate::model::EntryName { client: *client, id: ulid::Ulid::from_bytes(*id) });
+                    entries.push(EntryName::of(*client, *id));
                 }
                 Candidate::Text(_, id) => sessions.push(SessionId::from_bytes(*id)),
                 Candidate::Name(_) => {}
@@ -206,7 +214,7 @@ impl Ops {
         )
         .await?;
         Ok(Texts {
-            entries: entries.into_iter().map(|it| (it.entry.name.id.to_bytes(), it)).collect(),
+            entries: entries.into_iter().map(|it| (it.entry.name, it)).collect(),
             notes: notes.into_iter().map(|it| (it.session, it)).collect(),
         })
     }
@@ -248,10 +256,14 @@ impl PageBuilder {
 
 impl Texts {
     /// Returns the hit of a candidate, if the caller may read its text and it matches.
-    fn hit(&self, side: Side, request: &Request, scope: ScopeId, id: [u8; 16]) -> Option<Hit> {
+    fn hit(&self, side: Side, request: &Request, scope: ScopeId, id: DocumentId) -> Option<Hit> {
         let (found, millisecond, text) = match scope {
-            ScopeId::SharedJournal(_) | ScopeId::PrivateJournal(_) => {
-                let ReadableEntry { entry, grant } = self.entries.get(&id)?;
+            ScopeId::SharedJournal(client) | ScopeId::PrivateJournal(client) => {
+                let ReadableEntry { entry, grant } = self.entries.get(&EntryName::of(client, id))?;
+                // Its visibility may have changed since the index was written: then it is in the other scope, or will be.
+                if entry.scope() != scope {
+                    return None;
+                }
                 let found = Found::Entry { name: entry.name, is_private: entry.is_private, grant: grant.clone() };
                 (found, entry.name.document().millisecond(), &entry.text)
             }
