@@ -33,7 +33,7 @@ fn named(client_id: &str, entry_id: &str) -> pb::EntryName {
 fn text(permit: Write, entry: &Entry, visibility: pb::Visibility) -> pb::EntryText {
     pb::EntryText {
         name: Some(name(permit, entry)),
-        version: entry.version.number(),
+        version: u32::try_from(entry.version.number()).unwrap(),
         visibility: visibility.into(),
         emotion: entry.content.emotion.as_str().to_owned(),
         note: entry.content.note.as_str().to_owned(),
