@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use chassis::Context;
 use dynamo::seal::SealingKey;
-use kernel::{ClientId, Clock, Result, SessionId, TherapistId, Timestamp, UserId};
+use kernel::{Clock, Result, SessionId, Timestamp, UserId};
 use keyring::Keyring;
 use opentelemetry::global;
 use opentelemetry::metrics::Histogram;
@@ -65,29 +65,17 @@ impl Indexer {
         self.remove(ScopeId::PrivateJournal(name.client), key, id, LAST).await
     }
 
-    /// Makes the notes found that only their therapist reads, as they are now.
-    pub(crate) async fn put_own_notes(&self, key: &SealingKey, notes: &Notes) -> Result<()> {
-        let drafts = if notes.client.is_none() { &*notes.shared } else { "" };
-        self.put_notes(ScopeId::PrivateNotes(notes.therapist), key, notes, &notes.private).await?;
-        self.put_notes(ScopeId::DraftNotes(notes.therapist), key, notes, drafts).await
-    }
-
-    /// Makes the notes found that a client shares or shared with the therapist, as they are now.
-    pub(crate) async fn put_shared_notes(&self, client: ClientId, key: &SealingKey, notes: &Notes) -> Result<()> {
-        let shared = if notes.client == Some(client) { &*notes.shared } else { "" };
-        self.put_notes(ScopeId::SharedNotes(client, notes.therapist), key, notes, shared).await
+    /// Makes the notes of a session found in this scope, if any belong in it now.
+    pub(crate) async fn put_notes(&self, scope: ScopeId, key: &SealingKey, notes: &Notes) -> Result<()> {
+        match notes.text_of(scope) {
+            Some(text) => self.put(scope, key, notes.document(), notes.version, text).await,
+            None => self.remove(scope, key, notes.document().id(), notes.version).await,
+        }
     }
 
     /// Makes the notes of a session that was deleted found no more in a scope.
     pub(crate) async fn remove_notes(&self, scope: ScopeId, key: &SealingKey, session: SessionId) -> Result<()> {
         self.remove(scope, key, *session.as_bytes(), LAST).await
-    }
-
-    async fn put_notes(&self, scope: ScopeId, key: &SealingKey, notes: &Notes, text: &str) -> Result<()> {
-        if text.is_empty() {
-            return self.remove(scope, key, notes.document().id(), notes.version).await;
-        }
-        self.put(scope, key, notes.document(), notes.version, text).await
     }
 
     async fn put(&self, id: ScopeId, key: &SealingKey, document: Document, version: u64, text: &str) -> Result<()> {
@@ -114,34 +102,18 @@ impl Feed {
         }
     }
 
-    /// Takes the change of the notes that only the therapist of a session reads.
-    pub(crate) async fn own_notes_changed(
-        &self,
-        context: &Context,
-        session: SessionId,
-        therapist: TherapistId,
-    ) -> Result<()> {
-        let Some(key) = self.keyring.key(context, therapist.into()).await? else { return Ok(()) };
-        if let Some(notes) = self.owners.notes(context, session).await? {
-            return self.indexer.put_own_notes(&key, &notes).await;
+    /// Takes the change of notes that are sealed under the key of the scopes' owner.
+    pub(crate) async fn notes_changed(&self, context: &Context, session: SessionId, scopes: &[ScopeId]) -> Result<()> {
+        let Some(owner) = scopes.first().map(|scope| scope.owner()) else { return Ok(()) };
+        let Some(key) = self.keyring.key(context, owner).await? else { return Ok(()) };
+        let notes = self.owners.notes(context, session).await?;
+        for scope in scopes {
+            match &notes {
+                Some(notes) => self.indexer.put_notes(*scope, &key, notes).await?,
+                None => self.indexer.remove_notes(*scope, &key, session).await?,
+            }
         }
-        self.indexer.remove_notes(ScopeId::PrivateNotes(therapist), &key, session).await?;
-        self.indexer.remove_notes(ScopeId::DraftNotes(therapist), &key, session).await
-    }
-
-    /// Takes the change of the notes that a client shares or shared with the therapist of a session.
-    pub(crate) async fn shared_notes_changed(
-        &self,
-        context: &Context,
-        session: SessionId,
-        therapist: TherapistId,
-        client: ClientId,
-    ) -> Result<()> {
-        let Some(key) = self.keyring.key(context, client.into()).await? else { return Ok(()) };
-        match self.owners.notes(context, session).await? {
-            Some(notes) => self.indexer.put_shared_notes(client, &key, &notes).await,
-            None => self.indexer.remove_notes(ScopeId::SharedNotes(client, therapist), &key, session).await,
-        }
+        Ok(())
     }
 
     /// Takes the end of an account.

@@ -14,6 +14,7 @@ mod policy;
 mod service;
 mod text;
 mod wire;
+mod writers;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use kernel::BoxError;
 use keyring::Keyring;
 use peers::ClientNames;
 use proto::search::v1::search_service_server::{SERVICE_NAME as SEARCH, SearchServiceServer};
+use tokio::sync::Semaphore;
 use tonic::service::Routes;
 
 pub use index::SEARCH_INDEX;
@@ -33,9 +35,10 @@ pub use text::{Matches, Query, Snippet, Term, terms};
 
 use crate::index::Index;
 use crate::indexer::{Feed, Indexer};
-use crate::ops::Ops;
+use crate::ops::{MAX_READS, Ops};
 use crate::owners::Owners;
 use crate::service::Searches;
+use crate::writers::Writers;
 
 /// The name of the service.
 pub const NAME: &str = proto::registry::SEARCH.name;
@@ -83,8 +86,9 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
         clock: Arc::clone(&platform.clock),
     };
     let tokens = PageTokens::new(&secrets, "search/page-tokens", Arc::clone(&platform.entropy))?;
-    let ops = Ops { index, keyring, owners, names: ClientNames::new(clients), tokens };
-    let searches = Searches { ops: Arc::new(ops), feed };
+    let ops =
+        Ops { index, keyring, owners, names: ClientNames::new(clients), tokens, reads: Semaphore::new(MAX_READS) };
+    let searches = Searches { ops: Arc::new(ops), feed, writers: Writers::new(&platform.tasks) };
     let search = SearchServiceServer::new(searches.clone());
     let routes = Routes::new(search.max_decoding_message_size(MAX_RECEIVE).max_encoding_message_size(MAX_SEND))
         .add_service(subscriber::server(searches));

@@ -1,6 +1,7 @@
 //! Types of a search.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use kernel::{ClientId, PageSize, SessionId, TherapistId};
 use ulid::Ulid;
@@ -20,7 +21,6 @@ pub(crate) enum Kind {
 }
 
 /// A search, as somebody asks for it.
-#[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) query: Query,
     /// The query as it was written, for the binding of page tokens.
@@ -94,6 +94,7 @@ pub(crate) enum Found {
 }
 
 /// A client whose name has all words of a query.
+#[derive(Clone)]
 pub(crate) struct NamedClient {
     pub(crate) client: ClientId,
     /// Time since which the relation exists, in milliseconds since 1970.
@@ -110,6 +111,13 @@ impl Kind {
             Self::Notes => "NOTES",
             Self::Clients => "CLIENTS",
         }
+    }
+}
+
+/// Hides the query, which somebody wrote.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("kinds", &self.kinds).field("range", &self.range).finish_non_exhaustive()
     }
 }
 
@@ -148,6 +156,21 @@ impl EntryText {
 }
 
 impl Notes {
+    /// Returns the notes that anybody has written, with the scopes that they belong in.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (ScopeId, &str)> {
+        let shared = match self.client {
+            Some(client) => ScopeId::SharedNotes(client, self.therapist),
+            None => ScopeId::DraftNotes(self.therapist),
+        };
+        let texts = [(ScopeId::PrivateNotes(self.therapist), &*self.private), (shared, &*self.shared)];
+        texts.into_iter().filter(|(_, text)| !text.is_empty())
+    }
+
+    /// Returns the notes that belong in a scope; `None` if there are none.
+    pub(crate) fn text_of(&self, scope: ScopeId) -> Option<&str> {
+        self.texts().find(|(of, _)| *of == scope).map(|(_, text)| text)
+    }
+
     /// Returns the notes as the index knows them.
     pub(crate) fn document(&self) -> Document {
         Document::new(self.start, *self.session.as_bytes())

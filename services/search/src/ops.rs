@@ -4,12 +4,14 @@
 //! decide afresh what the caller may read, and the opened text decides whether it matches.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use chassis::Context;
 use dynamo::{Cursor, PageTokens};
 use kernel::{ClientId, Error, Page, Result, SessionId};
 use keyring::Keyring;
 use peers::ClientNames;
+use tokio::sync::Semaphore;
 
 use crate::error::too_many_clients;
 use crate::index::{
@@ -21,7 +23,11 @@ use crate::policy::{ClientSearch, Clients, Side, TherapistSearch};
 use crate::text::{Snippet, Term};
 
 /// Maximum look-ups of candidates for one page: candidates that don't match leave room on it.
-const MAX_ROUNDS: usize = 4;
+const MAX_ROUNDS: usize = 6;
+/// Maximum candidates of a look-up, whose texts are in memory at a time.
+const MAX_CANDIDATES: u16 = 64;
+/// Maximum look-ups of a process whose texts are in memory at a time.
+pub(crate) const MAX_READS: usize = 8;
 /// Maximum scopes of one search: each costs a Query.
 const MAX_SCOPES: usize = 2_000;
 /// Maximum names of one call.
@@ -36,6 +42,8 @@ pub(crate) struct Ops {
     pub(crate) owners: Owners,
     pub(crate) names: ClientNames,
     pub(crate) tokens: PageTokens,
+    /// Places of look-ups that read texts.
+    pub(crate) reads: Semaphore,
 }
 
 /// All that one caller may search now.
@@ -48,18 +56,27 @@ struct Space {
 /// A page that is being filled.
 struct PageBuilder {
     size: usize,
-    hits: Vec<(Position, Hit)>,
+    hits: Vec<Hit>,
+    /// Journals of which entries were opened, by their grants, and the number of entries that the page shows.
+    opened: BTreeMap<(ClientId, String), usize>,
 }
 
 /// Candidates of one round, in the order of hits.
-struct Round<'a> {
-    candidates: Vec<(Position, Candidate<'a>)>,
+struct Round {
+    candidates: Vec<(Position, Candidate)>,
     next: Option<Position>,
 }
 
-enum Candidate<'a> {
+#[derive(Clone)]
+enum Candidate {
     Text(ScopeId, DocumentId),
-    Name(&'a NamedClient),
+    Name(NamedClient),
+}
+
+/// Hits of one round, and the journals of which entries were opened for it, with the number of those that are hits.
+struct Matching {
+    hits: Vec<Hit>,
+    opened: BTreeMap<(ClientId, String), usize>,
 }
 
 /// Texts of one round that the caller may read.
@@ -71,25 +88,25 @@ struct Texts {
 
 impl Ops {
     /// Returns a page of hits, newest first. What a therapist reads of journals is in the access logs before it returns.
-    pub(crate) async fn search(&self, context: &Context, side: Side, request: &Request) -> Result<Page<Hit>> {
-        let binding = binding(side, request);
+    pub(crate) async fn search(&self, context: &Context, side: Side, request: Request) -> Result<Page<Hit>> {
+        let request = Arc::new(request);
+        let binding = binding(side, &request);
         let caller = side.person();
         let mut at = match &*request.token {
             "" => None,
             token => Some(position(&self.tokens.open(caller.as_bytes(), &binding, token)?)?),
         };
         let space = match side {
-            Side::Client(client) => self.space_of_client(context, client, request).await?,
-            Side::Therapist(therapist) => self.space_of_therapist(context, therapist, request).await?,
+            Side::Client(client) => self.space_of_client(context, client, &request).await?,
+            Side::Therapist(therapist) => self.space_of_therapist(context, therapist, &request).await?,
         };
         let terms = request.query.terms();
-        let mut page = PageBuilder { size: request.size.get().into(), hits: Vec::new() };
+        let terms: Vec<_> = terms.iter().map(Term::as_str).collect();
+        let mut page = PageBuilder { size: request.size.get().into(), hits: Vec::new(), opened: BTreeMap::new() };
         for _ in 0..MAX_ROUNDS {
-            let round =
-                self.round(&space, &terms.iter().map(Term::as_str).collect::<Vec<_>>(), at, page.room()).await?;
-            let texts = self.read(context, &round).await?;
-            page.extend(side, request, round.candidates, &texts);
+            let round = self.round(&space, &terms, at, page.room()).await?;
             at = round.next;
+            page.extend(self.matching(context, side, &request, round.candidates).await?);
             if at.is_none() || page.room() == 0 {
                 break;
             }
@@ -101,8 +118,23 @@ impl Ops {
             let cursor = Cursor::new([(POSITION.to_owned(), at.to_string())]);
             self.tokens.seal(caller.as_bytes(), &binding, &cursor)
         };
-        let next = at.map(seal).transpose()?;
-        Ok(Page { items: page.hits.into_iter().map(|(_, hit)| hit).collect(), next })
+        Ok(Page { items: page.hits, next: at.map(seal).transpose()? })
+    }
+
+    /// Returns the hits among candidates, and the journals of which entries were opened for it.
+    async fn matching(
+        &self,
+        context: &Context,
+        side: Side,
+        request: &Arc<Request>,
+        candidates: Vec<(Position, Candidate)>,
+    ) -> Result<Matching> {
+        let _place = self.reads.acquire().await.map_err(Error::unavailable)?;
+        let texts = self.read(context, &candidates).await?;
+        let request = Arc::clone(request);
+        // Long texts take milliseconds each, for which other requests must not wait.
+        let matching = tokio::task::spawn_blocking(move || texts.matching(side, &request, candidates));
+        matching.await.map_err(Error::internal)
     }
 
     async fn space_of_client(&self, context: &Context, permit: ClientSearch, request: &Request) -> Result<Space> {
@@ -174,9 +206,10 @@ impl Ops {
     }
 
     /// Finds the next candidates: texts and names in one order, from a position down.
-    async fn round<'a>(&self, space: &'a Space, terms: &[&str], at: Option<Position>, room: u16) -> Result<Round<'a>> {
-        let searched = |(scope, range): &'a (Scope, Range)| Searched { scope, from: range.from, to: range.to };
-        let scopes: Vec<_> = space.scopes.iter().map(searched).collect();
+    async fn round(&self, space: &Space, terms: &[&str], at: Option<Position>, room: u16) -> Result<Round> {
+        let scopes = space.scopes.iter();
+        let scopes: Vec<_> = scopes.map(|(scope, range)| Searched { scope, from: range.from, to: range.to }).collect();
+        let room = room.min(MAX_CANDIDATES);
         let search = Search { scopes: &scopes, terms, at, limit: room, unchecked: room };
         let IndexFound { hits, next } = self.index.find(&search).await?;
         let text = |hit: IndexHit| {
@@ -184,7 +217,7 @@ impl Ops {
             (Position::of(hit.document, scope), Candidate::Text(scope.id(), hit.document.id()))
         };
         // Names below what the index has decided come with a later round.
-        let names = space.names.iter().map(|name| (name.position(), Candidate::Name(name)));
+        let names = space.names.iter().map(|name| (name.position(), Candidate::Name(name.clone())));
         let names = names.filter(|(place, _)| at.is_none_or(|at| *place <= at));
         let (decided, later): (Vec<_>, Vec<_>) = names.partition(|(place, _)| next.is_none_or(|next| *place > next));
         let mut candidates: Vec<_> = hits.into_iter().map(text).chain(decided).collect();
@@ -195,9 +228,9 @@ impl Ops {
     }
 
     /// Reads the texts of candidates from their owners.
-    async fn read(&self, context: &Context, round: &Round<'_>) -> Result<Texts> {
+    async fn read(&self, context: &Context, candidates: &[(Position, Candidate)]) -> Result<Texts> {
         let (mut entries, mut sessions) = (Vec::new(), Vec::new());
-        for (_, candidate) in &round.candidates {
+        for (_, candidate) in candidates {
             match candidate {
                 Candidate::Text(ScopeId::SharedJournal(client) | ScopeId::PrivateJournal(client), id) => {
                     entries.push(EntryName::of(*client, *id));
@@ -226,35 +259,42 @@ impl PageBuilder {
         u16::try_from(self.size.saturating_sub(self.hits.len())).unwrap_or(u16::MAX)
     }
 
-    /// Adds the candidates that match.
-    fn extend(&mut self, side: Side, request: &Request, candidates: Vec<(Position, Candidate<'_>)>, texts: &Texts) {
-        for (place, candidate) in candidates {
-            let hit = match candidate {
-                Candidate::Text(scope, id) => texts.hit(side, request, scope, id),
-                Candidate::Name(name) => named(side, name),
-            };
-            self.hits.extend(hit.map(|hit| (place, hit)));
+    fn extend(&mut self, matching: Matching) {
+        for (journal, shown) in matching.opened {
+            *self.opened.entry(journal).or_default() += shown;
         }
+        self.hits.extend(matching.hits);
     }
 
-    /// Returns the journals that the page shows something of.
+    /// Returns the journals of which entries were opened, also those that the page shows nothing of: that nothing more
+    /// matches tells something of them too.
     fn disclosures(&self) -> Vec<Disclosure> {
-        let mut disclosed: BTreeMap<(ClientId, &str), usize> = BTreeMap::new();
-        for (_, hit) in &self.hits {
-            if let Found::Entry { name, grant, .. } = &hit.found {
-                *disclosed.entry((name.client, grant)).or_default() += 1;
-            }
-        }
-        let disclosure = |((client, grant), entries): ((ClientId, &str), usize)| Disclosure {
-            client,
-            grant: grant.to_owned(),
-            entries,
+        let disclosure = |((client, grant), entries): (&(ClientId, String), &usize)| Disclosure {
+            client: *client,
+            grant: grant.clone(),
+            entries: *entries,
         };
-        disclosed.into_iter().map(disclosure).collect()
+        self.opened.iter().map(disclosure).collect()
     }
 }
 
 impl Texts {
+    fn matching(self, side: Side, request: &Request, candidates: Vec<(Position, Candidate)>) -> Matching {
+        let journal = |it: &ReadableEntry| (it.entry.name.client, it.grant.clone());
+        let mut opened: BTreeMap<_, _> = self.entries.values().map(|it| (journal(it), 0)).collect();
+        let hit = |(_, candidate)| match candidate {
+            Candidate::Text(scope, id) => self.hit(side, request, scope, id),
+            Candidate::Name(name) => named(side, name),
+        };
+        let hits: Vec<_> = candidates.into_iter().filter_map(hit).collect();
+        for hit in &hits {
+            if let Found::Entry { name, grant, .. } = &hit.found {
+                *opened.entry((name.client, grant.clone())).or_default() += 1;
+            }
+        }
+        Matching { hits, opened }
+    }
+
     /// Returns the hit of a candidate, if the caller may read its text and it matches.
     fn hit(&self, side: Side, request: &Request, scope: ScopeId, id: DocumentId) -> Option<Hit> {
         let (found, millisecond, text) = match scope {
@@ -265,11 +305,11 @@ impl Texts {
                     return None;
                 }
                 let found = Found::Entry { name: entry.name, is_private: entry.is_private, grant: grant.clone() };
-                (found, entry.name.document().millisecond(), &entry.text)
+                (found, entry.name.document().millisecond(), &*entry.text)
             }
             ScopeId::SharedNotes(..) | ScopeId::PrivateNotes(_) | ScopeId::DraftNotes(_) => {
                 let notes = self.notes.get(&SessionId::from_bytes(id))?;
-                let (is_private, text) = notes.of(scope)?;
+                let (is_private, text) = (matches!(scope, ScopeId::PrivateNotes(_)), notes.text_of(scope)?);
                 if matches!(side, Side::Therapist(permit) if !permit.includes(notes.client)) {
                     return None;
                 }
@@ -282,22 +322,10 @@ impl Texts {
     }
 }
 
-impl Notes {
-    /// Returns the notes that are in a scope now, and true if they are private.
-    fn of(&self, scope: ScopeId) -> Option<(bool, &String)> {
-        match scope {
-            ScopeId::PrivateNotes(_) => Some((true, &self.private)),
-            ScopeId::DraftNotes(_) => self.client.is_none().then_some((false, &self.shared)),
-            ScopeId::SharedNotes(client, _) => (self.client == Some(client)).then_some((false, &self.shared)),
-            ScopeId::SharedJournal(_) | ScopeId::PrivateJournal(_) => None,
-        }
-    }
-}
-
-fn named(side: Side, name: &NamedClient) -> Option<Hit> {
+fn named(side: Side, name: NamedClient) -> Option<Hit> {
     let Side::Therapist(permit) = side else { return None };
     let found = Found::Client { client: name.client, therapist: permit.therapist() };
-    Some(Hit { found, millisecond: name.since, snippet: name.snippet.clone() })
+    Some(Hit { found, millisecond: name.since, snippet: name.snippet })
 }
 
 /// Returns the scope of a client's journal within the grant; `None` without one.

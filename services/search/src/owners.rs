@@ -139,7 +139,11 @@ fn to_proto(name: EntryName) -> journals::EntryName {
 }
 
 pub(crate) fn entry(text: journals::EntryText) -> Result<EntryText> {
-    let is_private = text.visibility() == journals::Visibility::Private;
+    let is_private = match text.visibility() {
+        journals::Visibility::Private => true,
+        journals::Visibility::Shared => false,
+        journals::Visibility::Unspecified => return Err(Error::internal("journals answers an entry without readers")),
+    };
     let journals::EntryText { name, version, visibility: _, emotion, note } = text;
     let name = name.and_then(|name| from_proto(&name));
     let name = name.ok_or_else(|| Error::internal("journals answers an entry without a name"))?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chassis::{Context, paged, to_status};
-use kernel::{Result as Outcome, Timestamp, Violations};
+use kernel::{ClientId, Result as Outcome, SessionId, TherapistId, Timestamp, UserId, Violations};
 use proto::events::v1::{EntryChanged, NotesChanged};
 use proto::journals::v1::EntryName;
 use proto::search::v1 as pb;
@@ -11,8 +11,10 @@ use proto::search::v1::search_service_server::SearchService;
 use subscriber::{AccountDeletionPermit, EventHandler};
 use tonic::{Request, Response, Status};
 
+use crate::index::ScopeId;
 use crate::indexer::Feed;
 use crate::ops::Ops;
+use crate::writers::{TIMEOUT, Writers};
 use crate::{owners, wire};
 
 /// The service of the proto, and the subscriber.
@@ -20,12 +22,13 @@ use crate::{owners, wire};
 pub(crate) struct Searches {
     pub(crate) ops: Arc<Ops>,
     pub(crate) feed: Feed,
+    pub(crate) writers: Writers,
 }
 
 impl Searches {
     async fn search(&self, context: Context, request: pb::SearchRequest) -> Outcome<pb::SearchResponse> {
         let (side, request) = wire::request(context.person()?, request)?;
-        self.ops.search(&context, side, &request).await.map(wire::response)
+        self.ops.search(&context, side, request).await.map(wire::response)
     }
 }
 
@@ -45,7 +48,7 @@ impl EventHandler for Searches {
 
     async fn entry_changed(
         &self,
-        context: &Context,
+        _: &Context,
         event: EntryChanged,
         time: Option<prost_types::Timestamp>,
     ) -> Outcome<()> {
@@ -55,33 +58,43 @@ impl EventHandler for Searches {
         let (Some(name), Some(time)) = (bad.check("event.entryChanged", name), changed(&mut bad, time)) else {
             return Err(bad.into_error());
         };
-        self.feed.entry_changed(context, name).await?;
-        self.feed.record_lag(time);
-        Ok(())
+        let feed = self.feed.clone();
+        let write = async move {
+            feed.entry_changed(&Context::background(TIMEOUT), name).await?;
+            feed.record_lag(time);
+            Ok(())
+        };
+        self.writers.run(name.client.into(), name.document().id(), write).await
     }
 
     async fn notes_changed(
         &self,
-        context: &Context,
+        _: &Context,
         event: NotesChanged,
         time: Option<prost_types::Timestamp>,
     ) -> Outcome<()> {
         let NotesChanged { session_id, therapist_id, client_id } = event;
         let mut bad = Violations::default();
-        let session = bad.check("event.notesChanged.sessionId", session_id.parse());
-        let therapist = bad.check("event.notesChanged.therapistId", therapist_id.parse());
-        let client = Some(client_id).filter(|id| !id.is_empty()).map(|id| id.parse()).transpose();
+        let session = bad.check("event.notesChanged.sessionId", session_id.parse::<SessionId>());
+        let therapist = bad.check("event.notesChanged.therapistId", therapist_id.parse::<TherapistId>());
+        let client = Some(client_id).filter(|id| !id.is_empty()).map(|id| id.parse::<ClientId>()).transpose();
         let client = bad.check("event.notesChanged.clientId", client);
         let time = changed(&mut bad, time);
         let (Some(session), Some(therapist), Some(client), Some(time)) = (session, therapist, client, time) else {
             return Err(bad.into_error());
         };
-        match client {
-            Some(client) => self.feed.shared_notes_changed(context, session, therapist, client).await?,
-            None => self.feed.own_notes_changed(context, session, therapist).await?,
-        }
-        self.feed.record_lag(time);
-        Ok(())
+        let scopes = match client {
+            Some(client) => vec![ScopeId::SharedNotes(client, therapist)],
+            None => vec![ScopeId::PrivateNotes(therapist), ScopeId::DraftNotes(therapist)],
+        };
+        let owner = client.map_or(therapist.into(), UserId::from);
+        let feed = self.feed.clone();
+        let write = async move {
+            feed.notes_changed(&Context::background(TIMEOUT), session, &scopes).await?;
+            feed.record_lag(time);
+            Ok(())
+        };
+        self.writers.run(owner, *session.as_bytes(), write).await
     }
 }
 

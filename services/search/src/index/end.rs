@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 
-use dynamo::{Action, Key, Transact};
+use dynamo::{Action, Key, Query, Sort, Transact};
 use kernel::{Error, Result, UserId};
 
 use crate::index::Index;
 use crate::index::people::Listed;
-use crate::index::scope::{Partition, Scope, ScopeId};
+use crate::index::scope::{FORWARD, Partition, Scope, ScopeId};
 use crate::index::write::unexpected;
 
 /// Items that one transaction deletes.
@@ -57,20 +57,28 @@ impl Index {
         Ok(())
     }
 
+    /// Deletes a scope: the forward items first, because every later write of a document needs its own.
     async fn delete_scope(&self, partition: Partition) -> Result<()> {
+        let all = self.table.query(partition.to_string()).consistent().limit(PAGE);
+        self.delete_all(partition, all.clone().sort(Sort::BeginsWith(FORWARD.to_owned()))).await?;
+        self.delete_all(partition, all).await
+    }
+
+    /// Deletes the items of a query until it finds none: a write may have been under way.
+    async fn delete_all(&self, partition: Partition, query: Query) -> Result<()> {
         let partition = partition.to_string();
         loop {
-            let rows = self.table.query(&*partition).consistent().limit(PAGE).page().await?;
+            let rows = query.clone().page().await?;
+            if rows.items.is_empty() {
+                return Ok(());
+            }
             let delete = |item: &dynamo::Item| {
                 let sort = item.text("sk").ok_or_else(|| Error::internal("an item of the index has no key"))?;
                 Ok(self.table.delete(&Key::new(&*partition, sort)).into())
             };
             let deletions = rows.items.iter().map(delete).collect::<Result<Vec<Action>>>()?;
-            if !deletions.is_empty() && matches!(self.table.transact(deletions).await?, Transact::Failed(_)) {
+            if matches!(self.table.transact(deletions).await?, Transact::Failed(_)) {
                 return Err(unexpected());
-            }
-            if rows.next.is_none() {
-                return Ok(());
             }
         }
     }

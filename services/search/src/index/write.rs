@@ -12,9 +12,10 @@ use crate::index::scope::Scope;
 
 /// Maximum postings that one transaction changes beside the forward item: it has 100 actions at most.
 const MAX_CHANGES: usize = 99;
-/// Number of them in the first transaction of a new document, which also lists the scope for two readers at most, and
-/// checks the owner's account.
-const MAX_FIRST_CHANGES: usize = MAX_CHANGES - 3;
+
+/// Maximum postings that a forward item names: an item has 400 KB at most, and a text twice as many terms as characters,
+/// of which it has 10,000.
+const MAX_LISTED: usize = 22_000;
 
 /// Time for which the forward item of a removed document is kept.
 const REMOVAL_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -113,7 +114,7 @@ impl Index {
 
 impl Change<'_> {
     async fn attempt(&self, stored: Option<Item>) -> Result<Attempt> {
-        let Self { index, scope, id, key, target, trusts } = self;
+        let Self { index, scope, key, target, trusts, .. } = self;
         let open = |item| Forward::open(&index.table, scope, key, item);
         let old = stored.map(open).transpose()?;
         if let Some(old) = &old {
@@ -123,6 +124,18 @@ impl Change<'_> {
                 return Ok(Attempt::Over(Write::Stale));
             }
         }
+        let listed = old.as_ref().map_or(0, |old| old.possible().difference(&target.postings()).count());
+        if listed + target.tags.len() > MAX_LISTED && listed > 0 && !target.tags.is_empty() {
+            let emptied = Target { tags: BTreeSet::new(), ..target.clone() };
+            self.replace(old, &emptied).await?;
+            return Ok(Attempt::Overtaken(index.table.get_item(key, Read::Consistent).await?));
+        }
+        self.replace(old, target).await
+    }
+
+    /// Replaces what the index has of the document by a target.
+    async fn replace(&self, old: Option<Forward>, target: &Target) -> Result<Attempt> {
+        let Self { index, scope, id, trusts, .. } = self;
         let new = target.postings();
         let (possible, mut certain) = old.as_ref().map(|old| (old.possible(), old.certain())).unwrap_or_default();
         if !trusts {
@@ -152,14 +165,16 @@ impl Change<'_> {
     /// Writes a document that the index doesn't have: lists its scope, unless the owner's account has ended.
     async fn begin(&self, settled: Forward, mut changes: std::vec::IntoIter<Action>) -> Result<Attempt> {
         let Index { table, people, entropy, .. } = self.index;
-        let is_whole = changes.len() <= MAX_FIRST_CHANGES;
+        let active = people.is_active(table, self.scope.id().owner());
+        let checks = active.len();
+        let others: Vec<_> = active.into_iter().chain(people.list(table, self.scope, &**entropy)?).collect();
+        let room = MAX_CHANGES.saturating_sub(others.len());
+        let is_whole = changes.len() <= room;
         let first = self.row(&Forward { is_settled: is_whole, ..settled.clone() })?.when(Condition::absent());
-        let mut actions = vec![first.into(), people.is_active(table, self.scope.id().owner())?];
-        actions.extend(people.list(table, self.scope, &**entropy)?);
-        actions.extend(changes.by_ref().take(MAX_FIRST_CHANGES));
+        let actions = std::iter::once(first.into()).chain(others).chain(changes.by_ref().take(room));
         match table.transact(actions).await? {
             Transact::Done => people.note(self.scope.partition()),
-            Transact::Failed(verdicts) if verdicts.get(1).is_some_and(Verdict::is_condition_failed) => {
+            Transact::Failed(verdicts) if verdicts.iter().skip(1).take(checks).any(Verdict::is_condition_failed) => {
                 return Ok(Attempt::Over(Write::Ended));
             }
             failed @ Transact::Failed(_) => return overtaken(failed)?.ok_or_else(unexpected),

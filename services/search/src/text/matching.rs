@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::pattern::Phrase;
-use super::words::{Word, Words};
+use super::pattern::{Phrase, Stemmed};
+use super::words::Words;
 
 /// Places where a text meets a query: at least one, in order, none within another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl Matches {
 /// Returns the places where a text meets each phrase; `None` if it doesn't meet all of them.
 pub(super) fn find(phrases: &[Phrase], text: &str) -> Option<Matches> {
     let words = Words::of(text);
-    let list = words.iter().collect::<Vec<_>>();
+    let list = words.iter().map(Stemmed::of).collect::<Vec<_>>();
     let mut places = Vec::new();
     for phrase in phrases {
         let others = places.len();
@@ -33,7 +33,7 @@ pub(super) fn find(phrases: &[Phrase], text: &str) -> Option<Matches> {
 }
 
 /// Returns the number of words that meet the phrase at the beginning of some words; `None` if they don't meet it.
-fn met_by(phrase: &Phrase, words: &[Word<'_>]) -> Option<usize> {
+fn met_by(phrase: &Phrase, words: &[Stemmed<'_>]) -> Option<usize> {
     phrase.iter().try_fold(0, |met, pattern| Some(met + pattern.met_by(&words[met..])?))
 }
 

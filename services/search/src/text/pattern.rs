@@ -1,5 +1,7 @@
 //! Patterns of words, of which queries are made.
 
+use std::borrow::Cow;
+
 use super::stems::stem;
 use super::terms::Term;
 use super::words::Word;
@@ -18,6 +20,18 @@ pub(super) enum Pattern {
     Prefix(String),
 }
 
+/// A word of a text with its stem.
+pub(super) struct Stemmed<'a> {
+    word: Word<'a>,
+    stem: Cow<'a, str>,
+}
+
+impl<'a> Stemmed<'a> {
+    pub(super) fn of(word: Word<'a>) -> Self {
+        Self { word, stem: stem(word.text) }
+    }
+}
+
 impl Pattern {
     /// Returns the pattern of the words that share their stem with a folded word.
     pub(super) fn inflected(word: &str) -> Self {
@@ -34,15 +48,15 @@ impl Pattern {
     }
 
     /// Returns the number of words that meet the pattern at the beginning of some words; `None` if they don't meet it.
-    pub(super) fn met_by(&self, words: &[Word<'_>]) -> Option<usize> {
-        let first = words.first()?;
+    pub(super) fn met_by(&self, words: &[Stemmed<'_>]) -> Option<usize> {
+        let Stemmed { word: first, stem } = words.first()?;
         match self {
-            Self::Stem(wanted) => (stem(first.text) == *wanted).then_some(1),
+            Self::Stem(wanted) => (stem == wanted).then_some(1),
             Self::Exact(wanted) => (first.text == wanted).then_some(1),
             Self::Prefix(prefix) => {
                 let within = if first.is_unspaced() { first.rest } else { first.text };
                 let left = first.rest.len() - within.strip_prefix(&**prefix).map(|_| prefix.len())?;
-                Some(words.iter().take_while(|word| word.rest.len() > left).count())
+                Some(words.iter().take_while(|other| other.word.rest.len() > left).count())
             }
         }
     }
