@@ -24,7 +24,7 @@ kit::on_each_env!(
     grpc_and_rest_answer_alike_on_one_address,
 );
 
-async fn channel(address: &str) -> Channel {
+pub(crate) async fn channel(address: &str) -> Channel {
     Channel::from_shared(address.to_owned()).unwrap().connect().await.unwrap()
 }
 

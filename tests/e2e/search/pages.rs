@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tonic::{Code, Request};
 
 use super::{NOBODY, finds, ids, next, pair, search, session, shown, with, write};
+use crate::internal::channel;
 
 kit::on_each_env!(
     filters_select_kinds_and_times,
@@ -203,7 +204,7 @@ async fn grpc_answers_like_rest(env: TestEnv) {
     let entry = write(&mesh, &asha, "a slab of slate", &json!({})).await;
     let notes = session(&mesh, &noor, 1, &json!({"sharedNotes": "write on slate", "clientId": asha.id})).await;
     finds(&mesh, &noor, &search("slate"), &[&notes, &entry]).await;
-    let mut client = SearchServiceClient::connect(mesh.url.clone()).await.unwrap();
+    let mut client = SearchServiceClient::new(channel(&mesh.url).await);
     let mut ask = async |who: &Someone, request: pb::SearchRequest| {
         let mut request = Request::new(request);
         request.metadata_mut().insert("authorization", format!("Bearer {}", who.token).parse().unwrap());
