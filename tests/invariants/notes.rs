@@ -58,7 +58,8 @@ async fn notes_and_messages_are_unreadable_in_tables(engine: Engine) {
     mesh.pass(Duration::from_secs(60));
     all_is_indexed(&mesh).await;
 
-    let tables = [SEARCH_INDEX, SESSIONS, "Appointments", MESSAGES, "Mappings", "DataKeys", "Users", "Clients", "Therapists"];
+    let tables =
+        [SEARCH_INDEX, SESSIONS, "Appointments", MESSAGES, "Mappings", "DataKeys", "Users", "Clients", "Therapists"];
     nowhere_readable(&mesh, &[PRIVATE, SHARED, MESSAGE], &tables).await;
     // Readers see the words, so the search above was for stored text.
     let seen = mesh.get(&format!("/sessions/{session}"), &pair.therapist).await.expect(200).to_string();

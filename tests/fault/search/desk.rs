@@ -25,7 +25,8 @@ pub(crate) fn search(word: &str) -> String {
 pub(crate) async fn finds(mesh: &TestMesh, who: &Someone, word: &str, expected: &[&str]) {
     let mut expected: Vec<_> = expected.iter().map(|id| (*id).to_owned()).collect();
     expected.sort_unstable();
-    until(&format!("{word} is in {expected:?}"), async || found(mesh, who, word).await.as_ref() == Some(&expected)).await;
+    until(&format!("{word} is in {expected:?}"), async || found(mesh, who, word).await.as_ref() == Some(&expected))
+        .await;
 }
 
 /// Returns the sorted ids of hits; `None` if search fails.

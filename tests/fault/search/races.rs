@@ -47,7 +47,8 @@ async fn racing_writers_and_deleter_leave_consistent_index(engine: Engine) {
     assert!(removed.iter().all(|status| *status == 200), "{removed:?}");
     assert!(deleted.iter().all(|status| *status == 204 || *status == 409), "{deleted:?}");
     for status in corrected.iter().chain(&noted) {
-        assert!(matches!(status, 200 | 404 | 409), "{corrected:?} {noted:?}");
+        // Many writers of one text may be told to try again.
+        assert!(matches!(status, 200 | 404 | 409 | 503), "{corrected:?} {noted:?}");
     }
     all_is_indexed(&world.store).await;
     desk.assert_consistent(mesh, &WORDS).await;
