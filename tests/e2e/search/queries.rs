@@ -78,7 +78,6 @@ async fn invalid_query_names_every_bad_parameter(env: TestEnv) {
         (format!("{}&in=journal", search("a")), &["in"]),
         (format!("{}&in=JOURNAL,", search("a")), &["in"]),
         (format!("{}&from=2100-01-01T00:00:00Z&to=2100-01-01T00:00:00Z", search("a")), &["to"]),
-        (format!("{}&pageSize=201", search("a")), &["pageSize"]),
         (format!("{}&pageSize=-1", search("a")), &["pageSize"]),
         ("/search?q=*&in=x&pageSize=-1".to_owned(), &["in", "pageSize", "q"]),
     ] {
@@ -98,15 +97,16 @@ async fn invalid_query_names_every_bad_parameter(env: TestEnv) {
     mesh.stop().await;
 }
 
-/// A front refuses what is far longer than the headers of a request, and search what the front takes.
+/// Search refuses what a front takes, and a front what is longer than the headers of any request.
 async fn long_query_is_refused(env: TestEnv) {
     let mesh = TestMesh::shared(env).await;
     let asha = mesh.client("Asha").await;
-    let refused = mesh.get(&format!("/search?q={}", vec!["word"; 500].join("+")), &asha).await;
-    refused.refused(400, "INVALID_FIELDS");
-    assert_eq!(refused.bad_fields(), ["q"]);
-    for query in ["a".repeat(10_000), "%C3%A9".repeat(10_000)] {
-        assert_eq!(mesh.get(&format!("/search?q={query}"), &asha).await.status, 431);
+    for query in [vec!["word"; 500].join("+"), "a".repeat(10_000)] {
+        let refused = mesh.get(&format!("/search?q={query}"), &asha).await;
+        refused.refused(400, "INVALID_FIELDS");
+        assert_eq!(refused.bad_fields(), ["q"]);
     }
+    let longer = format!("/search?q={}", "%C3%A9".repeat(10_000));
+    assert_eq!(mesh.get(&longer, &asha).await.status, 431);
     mesh.stop().await;
 }
