@@ -24,7 +24,7 @@ kit::on_each_env!(
     grpc_and_rest_answer_alike_on_one_address,
 );
 
-async fn channel(address: &str) -> Channel {
+pub(crate) async fn channel(address: &str) -> Channel {
     Channel::from_shared(address.to_owned()).unwrap().connect().await.unwrap()
 }
 
@@ -60,7 +60,7 @@ async fn internal_rpc_requires_workload_token(env: TestEnv) {
         let mut forged = Request::new(ended(&who));
         forged.metadata_mut().insert("workload-identity-token", who.token.parse().unwrap());
         assert_eq!(subscriber.deliver(forged).await.unwrap_err().code(), Code::Unauthenticated, "{service}");
-        let other = of_service(&mesh, "journals", ended(&who));
+        let other = of_service(&mesh, "audit", ended(&who));
         assert_eq!(subscriber.deliver(other).await.unwrap_err().code(), Code::PermissionDenied, "{service}");
     }
     mesh.get("/auth/me", &who).await.expect(200);

@@ -27,6 +27,7 @@ mod migration;
 mod profiles;
 mod related;
 mod repeats;
+mod search;
 mod sessions;
 mod shared_mesh;
 mod story;

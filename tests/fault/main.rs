@@ -10,5 +10,6 @@ mod listener;
 mod logins;
 mod lost_answers;
 mod overload;
+mod search;
 mod store_down;
 mod world;

@@ -10,6 +10,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::raw::{Tables, bytes_of};
+use crate::search::hits::{SEARCH_INDEX, all_is_indexed, search};
 use crate::steps::{Pair, entry};
 
 kit::on_each_engine!(journal_text_is_unreadable_in_tables);
@@ -36,12 +37,15 @@ async fn journal_text_is_unreadable_in_tables(engine: Engine) {
     let path = pair.journal(&format!("?entryId={}", gone["entryId"].as_str().unwrap()));
     mesh.ask(Method::DELETE, &path, Some(&pair.client), None).await.expect(200);
     mesh.pass(Duration::from_secs(60));
+    all_is_indexed(&mesh).await;
 
-    let tables = ["Journals", "Mappings", "Audit", "DataKeys", "Users", "Clients", "Therapists"];
+    let tables = [SEARCH_INDEX, "Journals", "Mappings", "Audit", "DataKeys", "Users", "Clients", "Therapists"];
     nowhere_readable(&mesh, &[EMOTION, NOTE, ADDRESS], &tables).await;
     // Readers see the canaries, so the search above was for stored text.
     let page = mesh.get(&pair.journal(""), &pair.therapist).await.expect(200);
     assert!(page.to_string().contains(EMOTION) && page.to_string().contains(NOTE), "{page}");
+    let found = mesh.get(&search(NOTE), &pair.therapist).await.expect(200);
+    assert!(found[0]["snippet"].as_str().unwrap().contains(NOTE), "{found}");
     mesh.stop().await;
 }
 
@@ -127,6 +131,10 @@ fn requests(mesh: &TestMesh, pair: &Pair, made: &Value) -> Vec<(&'static str, Re
             ask(Method::POST, "/invitations", therapist).json(&body).header("idempotency-key", "an invitation")
         }),
         ("the access log", ask(Method::GET, &format!("/clients/{}/access-log", client.id), client)),
+        ("a search", ask(Method::GET, &search(NOTE), client)),
+        ("a search by the therapist", ask(Method::GET, &format!("{}&pageSize=1", search(EMOTION)), therapist)),
+        ("a search for a beginning", ask(Method::GET, &search(&format!("{}*", &NOTE[..8])), therapist)),
+        ("a search by nonsense", ask(Method::GET, &format!("{}&in={NOTE}&pageToken={NOTE}", search(NOTE)), client)),
         ("the related", ask(Method::GET, &format!("/clients/{}/therapists", client.id), client)),
     ]
 }

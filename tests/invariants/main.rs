@@ -20,4 +20,5 @@ mod raw;
 mod records;
 mod register;
 mod seals;
+mod search;
 mod steps;

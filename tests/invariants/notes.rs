@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::canaries::nowhere_readable;
 use crate::practice::{Slot, change, id_of};
 use crate::raw::{RawItem, Tables};
+use crate::search::hits::{SEARCH_INDEX, all_is_indexed, search};
 use crate::steps::Pair;
 
 kit::on_each_engine!(
@@ -55,8 +56,10 @@ async fn notes_and_messages_are_unreadable_in_tables(engine: Engine) {
         assert_eq!(mesh.ask(Method::DELETE, &path, Some(&pair.therapist), None).await.status, 204);
     }
     mesh.pass(Duration::from_secs(60));
+    all_is_indexed(&mesh).await;
 
-    let tables = [SESSIONS, "Appointments", MESSAGES, "Mappings", "DataKeys", "Users", "Clients", "Therapists"];
+    let tables =
+        [SEARCH_INDEX, SESSIONS, "Appointments", MESSAGES, "Mappings", "DataKeys", "Users", "Clients", "Therapists"];
     nowhere_readable(&mesh, &[PRIVATE, SHARED, MESSAGE], &tables).await;
     // Readers see the words, so the search above was for stored text.
     let seen = mesh.get(&format!("/sessions/{session}"), &pair.therapist).await.expect(200).to_string();
@@ -88,7 +91,7 @@ fn requests(mesh: &TestMesh, pair: &Pair, [session, appointment, message]: [&str
     let say = |text: &str| json!({"receiverId": therapist.id, "message": text});
     let (post, put, get) = (Method::POST, Method::PUT, Method::GET);
     let status = format!("/appointments/{appointment}/status");
-    let list: [(&Method, String, &Someone, Value); 31] = [
+    let list: [(&Method, String, &Someone, Value); 34] = [
         (&post, "/sessions".to_owned(), therapist, free(0)),
         (&post, "/sessions".to_owned(), therapist, free(0)),
         (&post, "/sessions".to_owned(), therapist, with(free(1), "clientId", json!(client.id))),
@@ -120,6 +123,9 @@ fn requests(mesh: &TestMesh, pair: &Pair, [session, appointment, message]: [&str
         (&get, pair.history(), client, Value::Null),
         (&get, "/messages/conversations".to_owned(), therapist, Value::Null),
         (&get, format!("/messages/conversations?pageToken={MESSAGE}"), client, Value::Null),
+        (&get, search(&format!("{PRIVATE} \"{SHARED}\"")), therapist, Value::Null),
+        (&get, format!("{}&pageSize=1", search(SHARED)), client, Value::Null),
+        (&get, format!("{}&clientId={PRIVATE}&pageToken={SHARED}", search(PRIVATE)), therapist, Value::Null),
     ];
     let mut requests = Vec::new();
     for (number, (method, path, who, body)) in list.into_iter().enumerate() {
@@ -190,10 +196,15 @@ async fn private_notes_never_reach_clients(engine: Engine) {
         format!("/therapists/{therapist}"),
         "/therapists".to_owned(),
     ];
-    for path in &lists {
+    all_is_indexed(&mesh).await;
+    let searches = [PRIVATE, SHARED, "xan*", "and more"].map(search);
+    for path in lists.iter().chain(&searches) {
         never(&mesh.get(path, &pair.client).await);
         never(&mesh.get(path, &stranger).await);
     }
+    let found = mesh.get(&search(SHARED), &pair.client).await.expect(200);
+    assert_eq!(found.as_array().unwrap().len(), 2, "{found}");
+    assert_eq!(mesh.get(&search("and more"), &stranger).await.expect(200), json!([]));
     // Another therapist doesn't see them either.
     let other = mesh.therapist("Omar", "Sleep", "110001").await;
     for (session, _) in &sessions {

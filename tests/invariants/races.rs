@@ -34,11 +34,11 @@ const SOAK_READERS: usize = 32;
 const READS_AFTER: usize = 2;
 
 /// Requests that revoke a therapist's access to a journal.
-const REVOCATIONS: [Revocation; 4] =
+pub(crate) const REVOCATIONS: [Revocation; 4] =
     [Revocation::EndAccess, Revocation::Revoke, Revocation::EndMapping, Revocation::EndMappingByTherapist];
 
 #[derive(Debug, Clone, Copy)]
-enum Revocation {
+pub(crate) enum Revocation {
     /// DELETE /mapping/{clientId}/access
     EndAccess,
     /// PUT /journal/{clientId}/access {access: REVOKED}
@@ -50,8 +50,8 @@ enum Revocation {
 }
 
 /// Reads of a therapist.
-struct Reads {
-    paths: Vec<String>,
+pub(crate) struct Reads {
+    pub(crate) paths: Vec<String>,
 }
 
 async fn acknowledged_revocation_hides_journal(engine: Engine) {
@@ -158,7 +158,7 @@ async fn hidings(engine: Engine, rounds: usize, readers: usize) {
 }
 
 /// Runs readers during the change, and checks reads that start after its acknowledgement with `gone`.
-async fn race(
+pub(crate) async fn race(
     mesh: &TestMesh,
     pair: &Pair,
     reads: &Reads,
@@ -193,7 +193,7 @@ async fn race(
 }
 
 impl Revocation {
-    async fn play(self, mesh: &TestMesh, pair: &Pair) {
+    pub(crate) async fn play(self, mesh: &TestMesh, pair: &Pair) {
         let answer = match self {
             Self::EndAccess => pair.end_access(mesh).await,
             Self::Revoke => pair.access(mesh, json!({"access": "REVOKED"})).await,

@@ -147,6 +147,11 @@ impl<'a> Pair<'a> {
             ask(Method::GET, &format!("/therapists/{}/clients", therapist.id), therapist),
             ask(Method::GET, &format!("/clients/{}/access-log", client.id), client),
             ask(Method::GET, &format!("/clients/{}/access-log?pageToken={CANARY}", client.id), client),
+            ask(Method::GET, &format!("/search?q={CANARY}"), client),
+            ask(Method::GET, &format!("/search?q={CANARY}&pageSize=1"), therapist),
+            ask(Method::GET, &format!("/search?q=%22{CANARY}%20note%22%20{}*", &CANARY[..8]), therapist),
+            ask(Method::GET, &format!("/search?q={CANARY}&in={CANARY}&clientId={CANARY}&from={CANARY}"), therapist),
+            ask(Method::GET, &format!("/search?q={CANARY}&pageToken={CANARY}"), client),
             ask(Method::DELETE, &format!("{mapping}?{of_therapist}"), client),
         ]
     }

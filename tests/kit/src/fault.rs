@@ -134,6 +134,11 @@ impl Proxy {
         locked(&self.shared.next).extend(modes);
     }
 
+    /// Drops the modes that are queued.
+    pub fn clear(&self) {
+        locked(&self.shared.next).clear();
+    }
+
     /// Restricts faults to matching calls and forwards all others. [`Mode::Refuse`] still applies to all connections.
     pub fn only(&self, these: impl Fn(Call<'_>) -> bool + Send + Sync + 'static) {
         *locked(&self.shared.only) = Some(Box::new(these));
