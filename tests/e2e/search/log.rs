@@ -80,5 +80,11 @@ async fn search_is_logged_for_each_client_whose_entries_it_shows(env: TestEnv) {
     assert_eq!(told(&mesh, asha).await, now);
     assert_eq!(told(&mesh, ben).await, [line(of_ben, 1, 3, 6)]);
     assert_eq!(told(&mesh, tara).await, [json!(null); 0]);
+
+    // An entry that was opened and doesn't match is logged too: that it doesn't tells something of it.
+    let path = "/search?q=%22river+wide%22";
+    assert_eq!(look(path).await.expect(200), json!([]));
+    assert_eq!(told(&mesh, ben).await, [line(of_ben, 0, 1, 8), line(of_ben, 1, 3, 6)]);
+    assert_eq!(told(&mesh, asha).await, now);
     mesh.stop().await;
 }
