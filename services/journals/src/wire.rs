@@ -184,8 +184,7 @@ pub(crate) fn entry_text(client: ClientId, entry: Entry) -> pb::EntryText {
     let Content { emotion, intensity: _, note, visibility } = content;
     pb::EntryText {
         name: Some(pb::EntryName { client_id: client.to_string(), entry_id: id.to_string() }),
-        // Nobody corrects an entry four billion times.
-        version: u32::try_from(version.number()).unwrap_or(u32::MAX),
+        version: convert::version::to_proto(version),
         visibility: visibility_to_proto(visibility).into(),
         emotion: emotion.into(),
         note: note.into(),

@@ -47,7 +47,7 @@ impl Sessions {
     ) -> Outcome<Option<pb::NotesText>> {
         // No session has an invalid id.
         let Ok(id) = session_id.parse() else { return Ok(None) };
-        self.0.notes_text(context, IndexPermit::of_search(id)).await?.map(wire::notes_text).transpose()
+        Ok(self.0.notes_text(context, IndexPermit::of_search(id)).await?.map(wire::notes_text))
     }
 
     pub(crate) async fn readable_notes(
@@ -57,7 +57,7 @@ impl Sessions {
     ) -> Outcome<Vec<pb::NotesText>> {
         let side = policy::side(context.person()?);
         let ids = convert::batch::from_proto("sessionIds", session_ids, MAX_SESSIONS)?;
-        self.0.readable_notes(context, side, ids).await?.into_iter().map(wire::notes_text).collect()
+        Ok(self.0.readable_notes(context, side, ids).await?.into_iter().map(wire::notes_text).collect())
     }
 }
 
