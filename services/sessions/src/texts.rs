@@ -15,8 +15,8 @@ use crate::service::Sessions;
 use crate::stored::{Seen, Stored};
 use crate::wire;
 
-/// Maximum sessions whose notes are asked for at once.
-const MAX_SESSIONS: usize = 100;
+/// Maximum sessions whose notes are asked for at once: two notes of 10,000 characters each must fit an answer of 4 MiB.
+const MAX_SESSIONS: usize = 50;
 
 #[tonic::async_trait]
 impl NotesTextService for Sessions {
