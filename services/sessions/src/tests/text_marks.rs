@@ -234,6 +234,10 @@ async fn each_outbox_recovers_its_own_topic(engine: Engine) {
     world.appointments(Reaction::Fail);
     let (permit, client) = (world.therapist(), world.client());
     let id = prepared(&world, permit, Some(client)).await;
+    // The courier has tried: nothing but recovery delivers the marks now.
+    for key in [text_key(id, None), text_key(id, Some(client.client()))] {
+        refused(&world, &key).await;
+    }
     let interval = Duration::from_millis(20);
     world.search(Reaction::Take);
     world.appointments(Reaction::Take);
