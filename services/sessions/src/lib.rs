@@ -11,6 +11,7 @@ mod internal;
 mod key;
 mod list;
 mod model;
+mod notes;
 mod operators;
 mod ops;
 mod policy;

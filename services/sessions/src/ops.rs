@@ -1,4 +1,5 @@
-//! Use cases of sessions: creating, reading, changing and deleting them. Lists are in `list`, slots in `slots`.
+//! Use cases of sessions: creating, reading, changing and deleting them. Lists are in `list`, slots in `slots`, notes
+//! for search in `notes`.
 
 use std::time::Duration;
 
