@@ -33,7 +33,6 @@ pub(crate) struct Ops {
     pub(crate) keyring: Keyring,
     pub(crate) contacts: Contacts,
     pub(crate) outbox: Outbox,
-    pub(crate) text_outbox: Outbox,
     pub(crate) platform: Platform,
 }
 
