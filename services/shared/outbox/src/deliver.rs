@@ -112,6 +112,11 @@ impl Outbox {
         }
     }
 
+    /// Counts an event that is left to recovery, because the queue for its first delivery is full.
+    pub(crate) fn record_dropped(&self) {
+        metrics::record_dropped(self.table.name(), self.events.topic());
+    }
+
     /// Tries to deliver each pending event once. An event that fails blocks no other, and is retried in the next round.
     async fn deliver_pending(&self) -> Result<()> {
         let mut pending: u64 = 0;
