@@ -17,9 +17,9 @@ use crate::metrics;
 
 /// Timeout of the background task for the subscribers of one stage.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
-/// Keys of pending items that it holds in memory.
+/// Maximum keys of pending items that a background task holds in memory.
 const PAGE_SIZE: u16 = 100;
-/// Maximum events that it delivers concurrently: few, so that it doesn't slow down requests of people.
+/// Maximum events that one background task delivers concurrently: few, so that it doesn't slow down requests of people.
 pub(crate) const MAX_CONCURRENT: usize = 4;
 
 /// A service that receives events.
