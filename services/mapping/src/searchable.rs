@@ -20,7 +20,8 @@ pub(crate) struct ListLimits {
     pub(crate) relations: u16,
 }
 
-/// Limits of the answer to search. Therapists have far more relations than clients, as relations that have ended stay.
+/// Limits of the answer to search. Relations may be ten times as many, so that relations that no client agrees to switch
+/// off no search.
 const LIMITS: ListLimits = ListLimits { clients: 1_000, relations: 10_000 };
 
 /// Clients of a therapist.
