@@ -13,8 +13,6 @@ use crate::model::{Change, Content, Draft, Emotion, Entry, EntryId, FeltAt, Inte
 use crate::policy::{Grant, Read, Write};
 use crate::vocabulary::{Family, VERSION, VOCABULARY, Words};
 
-const NOT_AFTER: &str = "must be later than from, by a millisecond at least";
-
 /// Maximum entries that search asks for at once.
 const MAX_NAMES: usize = 100;
 
@@ -186,8 +184,7 @@ pub(crate) fn entry_text(client: ClientId, entry: Entry) -> pb::EntryText {
     let Content { emotion, intensity: _, note, visibility } = content;
     pb::EntryText {
         name: Some(pb::EntryName { client_id: client.to_string(), entry_id: id.to_string() }),
-        // Nobody corrects an entry four billion times.
-        version: u32::try_from(version.number()).unwrap_or(u32::MAX),
+        version: convert::version::to_proto(version),
         visibility: visibility_to_proto(visibility).into(),
         emotion: emotion.into(),
         note: note.into(),
@@ -301,7 +298,7 @@ fn range(
     let (from, to) = convert::range::from_proto(bad, ("from", from), ("to", to), millisecond::ceil_from_proto)?;
     let default = default(to);
     let range = Range { from: from.unwrap_or(default.from), to: default.to };
-    if range.from < range.to { Some(range) } else { bad.check("to", Err(NOT_AFTER)) }
+    convert::range::require_order(bad, ("from", range.from), ("to", range.to)).then_some(range)
 }
 
 #[cfg(test)]

@@ -12,14 +12,12 @@ use tonic::{Request, Response, Status};
 
 use crate::model::{ContactOutcome, Grant, Relation};
 use crate::policy::{self, Act, Side};
-use crate::searchable::{SearchableClients, WantedClients};
+use crate::searchable::SearchableClients;
 use crate::service::Services;
 use crate::wire;
 
 /// Maximum clients in one request for grants.
 const MAX_CLIENTS: usize = 100;
-/// Maximum relations of a therapist whose clients are listed for a search.
-const MAX_RELATIONS: u16 = 1000;
 
 #[tonic::async_trait]
 impl ConsentService for Services {
@@ -123,8 +121,7 @@ impl Services {
             return Ok(pb::ListSearchableClientsResponse::default());
         };
         let found = if client_id.is_empty() {
-            let wanted = WantedClients { most: MAX_RELATIONS, confirmed: with_agreement };
-            self.0.searchable_clients(own, wanted).await?
+            self.0.searchable_clients(own, with_agreement).await?
         } else if let Ok(client) = client_id.parse() {
             let relation = self.0.searchable_client(own.towards(client)).await?;
             SearchableClients::Found(relation.into_iter().collect())

@@ -11,6 +11,7 @@ mod internal;
 mod key;
 mod list;
 mod model;
+mod notes;
 mod operators;
 mod ops;
 mod policy;
@@ -84,9 +85,10 @@ pub struct Deps {
 pub fn build(deps: Deps) -> Result<Service, BoxError> {
     let probe = bootstrap::probe(&deps.dynamodb.table(&SESSIONS));
     let (interval, tasks) = (deps.events.recovery_interval, deps.platform.tasks.clone());
-    let ops = ops(deps)?;
+    let text_outbox = text_outbox(&deps);
+    tasks.spawn(text_outbox.clone().recover(interval));
+    let ops = ops(deps, text_outbox)?;
     tasks.spawn(ops.outbox.clone().recover(interval));
-    tasks.spawn(ops.text_outbox.clone().recover(interval));
     let services = Sessions(Arc::new(ops));
     let sessions = SessionServiceServer::new(services.clone());
     let slots = SlotServiceServer::new(services.clone());
@@ -98,18 +100,21 @@ pub fn build(deps: Deps) -> Result<Service, BoxError> {
     Ok(Service { name: NAME, grpc_services: &[SESSION, SLOT, NOTES_TEXT, subscriber::SERVICE_NAME], routes, probe })
 }
 
-fn ops(deps: Deps) -> Result<Ops, BoxError> {
-    let Deps { dynamodb, secrets, vault, keyring, mapping, appointments, search, events: _, platform } = deps;
+/// Creates the outbox of changed notes.
+fn text_outbox(deps: &Deps) -> Outbox {
+    let search = Subscriber { name: proto::registry::SEARCH.name, upstream: deps.search.clone() };
+    Outbox::new(deps.dynamodb.table(&SESSIONS), vec![search], Texts)
+}
+
+fn ops(deps: Deps, text_outbox: Outbox) -> Result<Ops, BoxError> {
+    let Deps { dynamodb, secrets, vault, keyring, mapping, appointments, search: _, events: _, platform } = deps;
     let table = dynamodb.table(&SESSIONS);
     let appointments = vec![Subscriber { name: proto::registry::APPOINTMENTS.name, upstream: appointments }];
-    let search = vec![Subscriber { name: proto::registry::SEARCH.name, upstream: search }];
-    let text_outbox = Outbox::new(table.clone(), search, Texts);
-    let courier = Courier::start(text_outbox.clone(), &platform.tasks);
+    let courier = Courier::start(text_outbox, &platform.tasks);
     Ok(Ops {
         store: Store::new(table.clone(), TextMarks::new(courier, &platform)),
         tokens: PageTokens::new(&secrets, "sessions/page-tokens", Arc::clone(&platform.entropy))?,
         outbox: Outbox::new(table.clone(), appointments, Bookings),
-        text_outbox,
         idempotency: Idempotency::new(table, &secrets, Arc::clone(&platform.clock))?,
         keyring: Keyring::new(vault, &keyring, &platform),
         contacts: Contacts::new(mapping),

@@ -5,17 +5,18 @@
 use std::collections::HashMap;
 
 use dynamo::seal::SealingKey;
-use dynamo::{Client, Cursor, Table};
+use dynamo::{Client, Cursor, Query, Table};
 use kernel::{Party, Result, SessionId, UserId};
 
 use crate::model::NotesText;
+use crate::policy::IndexPermit;
 use crate::row::id_of;
-use crate::store::{SESSIONS, all_of, read_all};
+use crate::store::NotesStore;
 use crate::stored::{Keys, Stored};
 
 /// Reads the notes of sessions.
 #[derive(Debug, Clone)]
-pub struct NotesReader(Table);
+pub struct NotesReader(NotesStore);
 
 /// Page of sessions with sealed notes.
 pub struct NotesPage {
@@ -25,10 +26,10 @@ pub struct NotesPage {
 }
 
 impl NotesReader {
-    /// Creates a reader of the table [`SESSIONS`].
+    /// Creates a reader of the table [`SESSIONS`](crate::SESSIONS).
     #[must_use]
     pub fn new(dynamodb: &Client) -> Self {
-        Self(dynamodb.table(&SESSIONS))
+        Self(NotesStore::new(dynamodb))
     }
 
     /// Reads at most so many sessions of a person, in the order of their starts, after the end of a page.
@@ -39,8 +40,8 @@ impl NotesReader {
     /// # Errors
     /// UNAVAILABLE, or INTERNAL for an item that is no session.
     pub async fn page(&self, party: Party, after: Option<Cursor>, limit: u16) -> Result<NotesPage> {
-        let all = all_of(&self.0, party).limit(limit);
-        let rows = after.into_iter().fold(all, dynamo::Query::after).page().await?;
+        let all = self.0.all_of(IndexPermit::of_operators(), party).limit(limit);
+        let rows = after.into_iter().fold(all, Query::after).page().await?;
         let ids = rows.items.iter().map(id_of).collect::<Result<Vec<_>>>()?;
         Ok(NotesPage { next: rows.next, ..self.of_sessions(ids).await? })
     }
@@ -50,7 +51,8 @@ impl NotesReader {
     /// # Errors
     /// UNAVAILABLE, or INTERNAL for an item that is no session.
     pub async fn of_sessions(&self, ids: Vec<SessionId>) -> Result<NotesPage> {
-        Ok(NotesPage { table: self.0.clone(), stored: read_all(&self.0, ids).await?, next: None })
+        let stored = self.0.read_all(IndexPermit::of_operators(), ids).await?;
+        Ok(NotesPage { table: self.0.table().clone(), stored, next: None })
     }
 }
 

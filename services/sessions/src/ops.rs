@@ -1,4 +1,5 @@
-//! Use cases of sessions: creating, reading, changing and deleting them. Lists are in `list`, slots in `slots`.
+//! Use cases of sessions: creating, reading, changing and deleting them. Lists are in `list`, slots in `slots`, notes
+//! for search in `notes`.
 
 use std::time::Duration;
 
@@ -32,7 +33,6 @@ pub(crate) struct Ops {
     pub(crate) keyring: Keyring,
     pub(crate) contacts: Contacts,
     pub(crate) outbox: Outbox,
-    pub(crate) text_outbox: Outbox,
     pub(crate) platform: Platform,
 }
 

@@ -31,9 +31,9 @@ pub(crate) struct SlotPermit(SessionId);
 #[derive(Debug)]
 pub(crate) struct SlotEndsPermit(BTreeSet<SessionId>);
 
-/// Permit to read the notes of one session for the index of search.
+/// Permit to read the notes of sessions for the index of search. No person reads.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct IndexPermit(SessionId);
+pub(crate) struct IndexPermit(());
 
 /// Permit to write the sessions that one of the other permits is for.
 #[derive(Debug, Clone, Copy)]
@@ -126,13 +126,14 @@ impl SlotEndsPermit {
 }
 
 impl IndexPermit {
-    /// Creates the permit for the search service, the only caller that the access rule of this RPC admits.
-    pub(crate) const fn of_search(session: SessionId) -> Self {
-        Self(session)
+    /// Creates the permit for the search service, the only caller that the access rule of the RPC admits.
+    pub(crate) const fn of_search() -> Self {
+        Self(())
     }
 
-    pub(crate) const fn session(self) -> SessionId {
-        self.0
+    /// Creates the permit for the operators, who rebuild and check the index.
+    pub(crate) const fn of_operators() -> Self {
+        Self(())
     }
 }
 

@@ -3,16 +3,18 @@
 //! | pk | sk | item |
 //! |---|---|---|
 //! | `SESSION#<id>` | `SESSION` | a session with its notes and its pending event, which change in one write |
-//! | `SESSION#<id>` | `TEXT#` | that search must read the notes that only the therapist reads, until it has |
-//! | `SESSION#<id>` | `TEXT#<client id>` | that search must read the notes that this client reads, until it has |
+//! | `SESSION#<id>` | `TEXT#` | the mark of changed notes that only the therapist reads, until search has read them |
+//! | `SESSION#<id>` | `TEXT#<client id>` | the mark of changed notes that this client reads, until search has read them |
 //! | `THERAPIST#<id>` | `DAY#<yyyy-mm-dd>` | times of the sessions of a therapist on a day of UTC |
 //! | `IDEM#<digest>` | `IDEM` | a request with an idempotency key |
 //!
 //! A write that sets or removes the time of a session is one transaction with the days that it touches, on condition
-//! that each is unchanged since it was read. So is one that changes what search knows of the notes, with the items
-//! that say so. Every other write is one of the session alone.
+//! that each is unchanged since it was read. So is one that changes the notes as search indexes them, with those
+//! marks. Every other write is one of the session alone.
 //!
 //! Lists are read from indexes, ordered by start; they usually lag by milliseconds.
+
+mod notes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +27,7 @@ use kernel::{Error, Kind, Party, Result, SessionId, TherapistId};
 use proto::events::v1::Event;
 use subscriber::AccountDeletionPermit;
 
+pub(crate) use self::notes::NotesStore;
 use crate::calendar::{Calendar, Day};
 use crate::key::{session_key, therapist_status};
 use crate::model::Status;
@@ -115,8 +118,8 @@ impl Store {
     }
 
     /// Reads a session for its notes.
-    pub(crate) async fn indexed(&self, permit: IndexPermit) -> Result<Option<Stored>> {
-        self.read(permit.session()).await
+    pub(crate) async fn indexed(&self, _: IndexPermit, id: SessionId) -> Result<Option<Stored>> {
+        self.read(id).await
     }
 
     /// Reads those of these sessions that are the calling therapist's.
@@ -308,7 +311,7 @@ impl Store {
 }
 
 /// Queries the sessions of a person, ordered by start.
-pub(crate) fn all_of(table: &Table, party: Party) -> Query {
+fn all_of(table: &Table, party: Party) -> Query {
     match party {
         Party::Client(client) => table.query_index(&BY_CLIENT, client.to_string()),
         Party::Therapist(therapist) => by_therapist(table, therapist),
@@ -321,7 +324,7 @@ fn by_therapist(table: &Table, therapist: TherapistId) -> Query {
 }
 
 /// Reads sessions, in no promised order; missing ones are left out.
-pub(crate) async fn read_all(table: &Table, ids: impl IntoIterator<Item = SessionId>) -> Result<Vec<Stored>> {
+async fn read_all(table: &Table, ids: impl IntoIterator<Item = SessionId>) -> Result<Vec<Stored>> {
     let keys = ids.into_iter().map(session_key).collect();
     table.batch_get(keys, Read::Consistent).await?.into_iter().map(Stored::of).collect()
 }

@@ -196,20 +196,17 @@ fn message(session: &Session, shared_notes: FreeText) -> pb::Session {
 }
 
 /// Converts the notes of a session for search.
-///
-/// # Errors
-/// INTERNAL when the version is out of range.
-pub(crate) fn notes_text(notes: NotesText) -> Result<pb::NotesText> {
+pub(crate) fn notes_text(notes: NotesText) -> pb::NotesText {
     let NotesText { session, therapist, client, start, version, private_notes, shared_notes } = notes;
-    Ok(pb::NotesText {
+    pb::NotesText {
         session_id: session.to_string(),
         therapist_id: therapist.to_string(),
         client_id: client.map(|client| client.to_string()).unwrap_or_default(),
         start: Some(convert::time::to_proto(start)),
-        version: version.number().try_into().map_err(Error::internal)?,
+        version: convert::version::to_proto(version),
         private_notes: private_notes.into(),
         shared_notes: shared_notes.into(),
-    })
+    }
 }
 
 pub(crate) fn page(page: Page<pb::Session>) -> pb::ListSessionsResponse {

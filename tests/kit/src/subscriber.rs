@@ -2,12 +2,14 @@
 #![allow(clippy::expect_used, reason = "a test service that cannot start has failed")]
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel::{Role, UserId};
 use proto::events::v1::subscriber_service_server::{SubscriberService, SubscriberServiceServer};
 use proto::events::v1::{AccountEnded, DeliverRequest, DeliverResponse, Event, account_ended};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
@@ -30,7 +32,7 @@ pub enum Reaction {
     Take,
     /// Fails with a code that is not retried at once.
     Fail,
-    /// Never answers.
+    /// Never answers, unless [`Deliveries::release`] makes it fail.
     Hang,
 }
 
@@ -47,7 +49,10 @@ pub struct Delivery {
 
 /// Deliveries to several subscribers, in order.
 #[derive(Debug, Clone, Default)]
-pub struct Deliveries(Arc<Mutex<Vec<Delivery>>>);
+pub struct Deliveries {
+    all: Arc<Mutex<Vec<Delivery>>>,
+    release: Arc<Notify>,
+}
 
 /// A running subscriber on its own port. It stops when dropped.
 #[derive(Debug)]
@@ -82,7 +87,12 @@ impl Deliveries {
     /// Returns all deliveries.
     #[must_use]
     pub fn all(&self) -> Vec<Delivery> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes the deliveries fail that hang now.
+    pub fn release(&self) {
+        self.release.notify_waiters();
     }
 
     /// Returns the events that a subscriber acknowledged.
@@ -112,15 +122,19 @@ impl<F: Fn(&Event) -> Reaction + Send + Sync + 'static> SubscriberService for Se
     async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
         let event = request.into_inner().event.ok_or_else(|| Status::new(Code::InvalidArgument, "no event"))?;
         let reaction = (self.react)(&event);
-        self.deliveries.0.lock().unwrap_or_else(PoisonError::into_inner).push(Delivery {
+        let mut released = pin!(self.deliveries.release.notified());
+        // Before others see the delivery, so that none misses its release.
+        released.as_mut().enable();
+        self.deliveries.all.lock().unwrap_or_else(PoisonError::into_inner).push(Delivery {
             to: self.name,
             event,
             reaction,
         });
         match reaction {
-            Reaction::Take => Ok(Response::new(DeliverResponse {})),
-            Reaction::Fail => Err(Status::new(Code::Internal, "the test says so")),
-            Reaction::Hang => std::future::pending().await,
+            Reaction::Take => return Ok(Response::new(DeliverResponse {})),
+            Reaction::Fail => {}
+            Reaction::Hang => released.await,
         }
+        Err(Status::new(Code::Internal, "the test says so"))
     }
 }

@@ -11,10 +11,11 @@ use proto::mapping::v1 as pb;
 use proto::mapping::v1::consent_service_server::ConsentService as _;
 use tonic::{Code, Request, Status};
 
-use super::{DAY, NOWHERE, UNLIMITED, World, by_client, deleted, person};
+use super::{DAY, NOWHERE, UNLIMITED, World, as_therapist, by_client, deleted, person};
 use crate::MAPPINGS;
 use crate::item::key;
-use crate::model::{Channel, Grant, GrantId, Intent, Limits, Pair, Relation};
+use crate::model::{Channel, Grant, GrantId, Intent, Limits, Pair, REQUEST_LIFE, Relation};
+use crate::searchable::{ListLimits, SearchableClients};
 use crate::service::Services;
 use crate::transition::{Access, Mapping};
 
@@ -27,7 +28,8 @@ kit::on_each_engine!(
     agreed_since_is_the_earliest_kept_agreement,
     relation_missing_in_the_index_is_found_by_its_client,
     relation_ended_after_the_index_was_read_is_left_out,
-    searchable_clients_are_limited_to_thousand_relations,
+    searchable_clients_are_limited_to_thousand,
+    relations_read_for_the_list_are_limited,
     calls_for_a_search_cost_one_read,
 );
 
@@ -55,6 +57,13 @@ const CASES: [(Steps, bool, bool); 16] = [
     (&[(true, MESSAGE), (true, Intent::Map), (true, UNLIMITED), (false, Intent::End)], false, true),
     (&[(true, MESSAGE), (true, Intent::End)], false, false),
     (&[(true, Intent::Map), (false, MESSAGE), (true, Intent::End)], false, false),
+];
+
+/// Histories of relations that their clients don't agree to.
+const NOT_AGREED: [Steps; 3] = [
+    &[(false, Intent::RequestMapping)],
+    &[(false, Intent::RequestMapping), (true, Intent::Reject)],
+    &[(true, Intent::Map), (true, UNLIMITED), (true, Intent::End)],
 ];
 
 fn request<T>(role: Role, id: impl Into<UserId>, message: T) -> Request<T> {
@@ -327,23 +336,53 @@ async fn relation_ended_after_the_index_was_read_is_left_out(engine: Engine) {
     assert_eq!(direct.ops.journal_access(by_client(revoked)).await.unwrap(), None);
 }
 
-async fn searchable_clients_are_limited_to_thousand_relations(engine: Engine) {
+async fn searchable_clients_are_limited_to_thousand(engine: Engine) {
     let (world, table) = World::with_table(engine).await;
     let therapist: TherapistId = world.user().into();
     let clients = store_granted(&world, &table, therapist, 1000).await;
-    for with_agreement in [false, true] {
-        let found = world.searchable(therapist, with_agreement).await;
-        assert_eq!(ids(&found), clients);
-        assert!(found.clients.iter().all(|it| it.grant.is_some()));
+    for steps in NOT_AGREED {
+        world.take(Pair { client: world.user().into(), therapist }, steps).await;
     }
-    // It counts though its client hasn't agreed to it.
-    let pair = Pair { client: world.user().into(), therapist };
-    world.take(pair, &[(false, Intent::RequestMapping)]).await;
+    let erased = world.user();
+    world.take(Pair { client: erased.into(), therapist }, &[(true, Intent::Map)]).await;
+    world.ops.handle_account_deleted(deleted(Role::Client, erased)).await.unwrap();
+    // Then the request has expired.
+    for later in [Duration::ZERO, REQUEST_LIFE] {
+        world.clock.advance(later);
+        for with_agreement in [false, true] {
+            let found = world.searchable(therapist, with_agreement).await;
+            assert_eq!(ids(&found), clients, "other relations don't count");
+            assert!(found.clients.iter().all(|it| it.grant.is_some()));
+        }
+    }
+    world.take(Pair { client: world.user().into(), therapist }, &[(true, MESSAGE)]).await;
     let too_many = pb::ListSearchableClientsResponse { too_many: true, clients: Vec::new() };
     for with_agreement in [false, true] {
         assert_eq!(world.searchable(therapist, with_agreement).await, too_many);
         assert_eq!(ids(&world.searchable_one(therapist, &clients[7], with_agreement).await), [&clients[7]]);
     }
+}
+
+/// Relations that no client agrees to are read page by page, up to a limit of their own.
+async fn relations_read_for_the_list_are_limited(engine: Engine) {
+    let world = World::new(engine).await;
+    let limits = ListLimits { clients: 1, relations: 4 };
+    let permit = as_therapist(world.user().into());
+    let client = || Pair { client: world.user().into(), therapist: permit.id() };
+    let count = async |with_agreement| {
+        let found = world.ops.searchable_clients_within(limits, permit, with_agreement).await.unwrap();
+        match found {
+            SearchableClients::Found(relations) => Some(relations.len()),
+            SearchableClients::TooMany => None,
+        }
+    };
+    for steps in NOT_AGREED {
+        world.take(client(), steps).await;
+    }
+    world.take(client(), &[(true, MESSAGE)]).await;
+    assert_eq!((count(false).await, count(true).await), (Some(1), Some(1)));
+    world.take(client(), NOT_AGREED[0]).await;
+    assert_eq!((count(false).await, count(true).await), (None, None));
 }
 
 async fn calls_for_a_search_cost_one_read(engine: Engine) {

@@ -23,6 +23,7 @@ use kernel::{Entropy, FreeText, UserId};
 use kit::engine::Engine;
 use kit::peers::Peers;
 use kit::subscriber::{Deliveries, Reaction, Subscriber, account_ended};
+use outbox::Outbox;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -33,7 +34,7 @@ use crate::model::{Booking, Change, Draft, NotesChange, OwnSession, Reservation,
 use crate::ops::Ops;
 use crate::policy::{self, ClientPermit, Own, Side, SlotPermit};
 use crate::slot::{Slot, SlotSpec};
-use crate::{Deps, SESSIONS, ops};
+use crate::{Deps, SESSIONS, ops, text_outbox};
 
 /// Start of the clock in the year 2100, so that nothing that expires by it has expired by the engines' own clocks.
 const NOW: i64 = 4_102_444_800;
@@ -42,6 +43,7 @@ const NOW: i64 = 4_102_444_800;
 /// search that a test controls.
 struct World {
     ops: Arc<Ops>,
+    text_outbox: Outbox,
     dynamodb: dynamo::Client,
     table: Table,
     clock: ManualClock,
@@ -85,8 +87,10 @@ impl World {
             platform: Platform { clock: shared, entropy: Arc::new(SystemEntropy), tasks: Tasks::default() },
         };
         let table = dynamodb.table(&SESSIONS);
+        let text_outbox = text_outbox(&deps);
         Self {
-            ops: Arc::new(ops(deps).unwrap()),
+            ops: Arc::new(ops(deps, text_outbox.clone()).unwrap()),
+            text_outbox,
             dynamodb,
             table,
             clock,

@@ -127,7 +127,7 @@ async fn person_reads_notes_as_in_the_session(engine: Engine) {
     let nobody = world.client().client();
     assert_eq!(readable(&world, Role::Client, nobody, asked.clone()).await.unwrap(), BTreeMap::new());
 
-    let many = readable(&world, Role::Client, client.client(), vec![booked.clone(); 101]).await;
+    let many = readable(&world, Role::Client, client.client(), vec![booked.clone(); 51]).await;
     assert_eq!(many.unwrap_err().violations()[0].field, "sessionIds");
     let asked = pb::BatchGetReadableNotesRequest { session_ids: asked };
     let anonymous = service(&world).readable_notes(&context(), &asked).await;

@@ -10,6 +10,7 @@ pub mod millisecond;
 pub mod page;
 pub mod range;
 pub mod time;
+pub mod version;
 
 use kernel::TextError;
 

@@ -15,6 +15,20 @@ pub fn from_proto<T>(
     from.zip(to)
 }
 
+/// Returns whether the end of a range of milliseconds, which is excluded, is later than its beginning, and notes it if
+/// it isn't. The bounds are given with their fields.
+pub fn require_order(
+    bad: &mut Violations,
+    (from_field, from): (&'static str, i64),
+    (to_field, to): (&'static str, i64),
+) -> bool {
+    let is_ordered = from < to;
+    if !is_ordered {
+        bad.add(to_field, format!("must be later than {from_field}, by a millisecond at least"));
+    }
+    is_ordered
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,5 +47,15 @@ mod tests {
         let refused = range(Some(i64::MAX), Some(i64::MIN)).unwrap_err();
         assert_eq!(refused.violations().iter().map(|bad| &*bad.field).collect::<Vec<_>>(), ["from", "to"]);
         assert_eq!(range(None, Some(i64::MAX)).unwrap_err().violations().len(), 1);
+    }
+
+    #[test]
+    fn end_that_is_not_later_is_noted() {
+        for (from, to, is_ordered) in [(-1, 0, true), (i64::MIN, i64::MAX, true), (7, 7, false), (8, 7, false)] {
+            let mut bad = Violations::default();
+            assert_eq!(require_order(&mut bad, ("from", from), ("to", to)), is_ordered, "{from} {to}");
+            let expected = if is_ordered { "" } else { "to must be later than from, by a millisecond at least" };
+            assert_eq!(bad.into_error().message(), expected);
+        }
     }
 }

@@ -5,31 +5,37 @@ use dynamo::Key;
 use futures_util::{StreamExt as _, stream};
 use proto::events::v1::Event;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::deliver::{MAX_CONCURRENT, Outbox, TIMEOUT};
-
-/// Maximum events that wait for their first delivery.
-const CAPACITY: usize = 1_000;
 
 /// Delivers events in the background. Cheap to clone.
 ///
 /// It holds a bounded number of events. What it has no room for, or what fails, is delivered by [`Outbox::recover`].
 #[derive(Debug, Clone)]
-pub struct Courier(mpsc::Sender<(Key, Event)>);
+pub struct Courier {
+    queue: mpsc::Sender<(Key, Event)>,
+    outbox: Outbox,
+}
 
 impl Courier {
+    /// Maximum events that wait for their first delivery.
+    pub const CAPACITY: usize = 1_000;
+
     /// Starts the background task that delivers the events of an outbox.
     #[must_use]
     pub fn start(outbox: Outbox, tasks: &Tasks) -> Self {
-        let (queue, events) = mpsc::channel(CAPACITY);
-        tasks.spawn(deliver_all(outbox, events));
-        Self(queue)
+        let (queue, events) = mpsc::channel(Self::CAPACITY);
+        tasks.spawn(deliver_all(outbox.clone(), events));
+        Self { queue, outbox }
     }
 
     /// Delivers the event of the item with this key soon, if there is room.
     pub fn deliver(&self, key: Key, event: Event) {
-        // A full queue means that the subscribers are slow or away.
-        drop(self.0.try_send((key, event)));
+        // A full queue means that the subscribers are slow or away. It is closed only while the process ends.
+        if let Err(TrySendError::Full(_)) = self.queue.try_send((key, event)) {
+            self.outbox.record_dropped();
+        }
     }
 }
 

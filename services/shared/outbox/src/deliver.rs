@@ -17,9 +17,9 @@ use crate::metrics;
 
 /// Timeout of the background task for the subscribers of one stage.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
-/// Keys of pending items that it holds in memory.
+/// Maximum keys of pending items that a background task holds in memory.
 const PAGE_SIZE: u16 = 100;
-/// Maximum events that it delivers concurrently: few, so that it doesn't slow down requests of people.
+/// Maximum events that one background task delivers concurrently: few, so that it doesn't slow down requests of people.
 pub(crate) const MAX_CONCURRENT: usize = 4;
 
 /// A service that receives events.
@@ -110,6 +110,11 @@ impl Outbox {
                 tracing::warn!(%error, cause = error.source(), "the events that are pending can't be read");
             }
         }
+    }
+
+    /// Counts an event that is left to recovery, because the queue for its first delivery is full.
+    pub(crate) fn record_dropped(&self) {
+        metrics::record_dropped(self.table.name(), self.events.topic());
     }
 
     /// Tries to deliver each pending event once. An event that fails blocks no other, and is retried in the next round.

@@ -18,7 +18,7 @@ pub const fn pending(projection: Projection) -> IndexDef {
 /// The index as the outbox reads it.
 static INDEX: IndexDef = pending(Projection::KeysOnly);
 
-/// The kind of an outbox: a table may have one of each, and each delivers the events of its own topic alone.
+/// The kind of an event. A table may have an outbox for each, which delivers the events of its own topic alone.
 ///
 /// It is the value of the attribute `pending`, and so the partition of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use dynamo::{EXPIRES_AT, Item, Key, KeyDef, Projection, Read, Table, TableDef, U
 use kernel::{Clock as _, ManualClock, Result, Timestamp};
 use kit::engine::Engine;
 use kit::subscriber::{Deliveries, Reaction, Subscriber};
-use outbox::{Events, Mark, Outbox};
+use outbox::{Events, Mark, Outbox, Topic};
 use proto::events::v1::event::Kind;
 use proto::events::v1::{AccountEnded, Event, account_ended::Role};
 use serde::Serialize;
@@ -40,9 +40,22 @@ struct Note<'a> {
     mark: Mark,
 }
 
-struct Notes;
+/// Events of the items.
+pub(crate) struct Notes {
+    pub(crate) topic: Topic,
+    /// False if an item is deleted when its event is acknowledged.
+    pub(crate) keeps: bool,
+}
 
 impl Events for Notes {
+    fn topic(&self) -> Topic {
+        self.topic
+    }
+
+    fn keeps(&self, _: &Key) -> bool {
+        self.keeps
+    }
+
     fn pending(&self, item: Item) -> Result<Option<Event>> {
         let subject = item.text("subject").unwrap_or_default().to_owned();
         Ok(Mark::of(&item)?.map(|mark| mark.event(ended(&subject))))
@@ -86,18 +99,28 @@ impl World {
 
     /// Returns an outbox that notifies the first subscriber before the other two, which it notifies concurrently.
     pub(crate) fn outbox(&self) -> Outbox {
+        self.outbox_of(Notes { topic: Topic::Event, keeps: true })
+    }
+
+    /// Returns an outbox for these events, which notifies the subscribers in the same order.
+    pub(crate) fn outbox_of(&self, events: Notes) -> Outbox {
         let mut named = NAMES.into_iter().zip(&self.subscribers).map(|(name, subscriber)| outbox::Subscriber {
             name,
             upstream: Upstream::new(&subscriber.url(), self.tokens.clone(), kit::entropy::seeded()).unwrap(),
         });
         let first = named.by_ref().take(1).collect();
-        Outbox::in_stages(self.table.clone(), vec![first, named.collect()], Notes)
+        Outbox::in_stages(self.table.clone(), vec![first, named.collect()], events)
     }
 
     /// Writes an item with its event, without delivering it.
     pub(crate) async fn write(&self, name: &str) -> Event {
+        self.write_of(Topic::Event, name).await
+    }
+
+    /// Writes an item with its event of this topic, without delivering it.
+    pub(crate) async fn write_of(&self, topic: Topic, name: &str) -> Event {
         self.clock.advance(Duration::from_nanos(1_000_001));
-        let mark = Mark::new(&self.clock, &SystemEntropy);
+        let mark = Mark::of_topic(topic, &self.clock, &SystemEntropy);
         let note = Note { subject: name, mark };
         let _ = self.table.put(&key(name), &note).run().await.unwrap();
         mark.event(ended(name))
@@ -118,8 +141,12 @@ impl World {
         self.deliveries.all().iter().any(|it| it.to == name)
     }
 
+    pub(crate) async fn find(&self, name: &str) -> Option<Item> {
+        self.table.get_item(&key(name), Read::Consistent).await.unwrap()
+    }
+
     pub(crate) async fn item(&self, name: &str) -> Item {
-        self.table.get_item(&key(name), Read::Consistent).await.unwrap().expect("the item is there")
+        self.find(name).await.expect("the item is there")
     }
 
     pub(crate) async fn is_pending(&self, name: &str) -> bool {
