@@ -1,6 +1,6 @@
 //! Faults at every call of an update of the index.
 //!
-//! Each command runs once without a fault, to count the calls that it and the update behind it take. Then it runs once for
+//! Each command runs once without a fault, to count the calls that the update behind it takes. Then it runs once for
 //! each of them: from that call on all fail until one has, or that one alone does. Afterwards search must find what the
 //! owners hold, whether the command was acknowledged or not. A call that fails in one way on one engine fails in the other
 //! way on the other.
@@ -8,7 +8,6 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use futures_util::future::join_all;
 use kit::engine::Engine;
 use kit::fault::{Call, Mode};
 use kit::mesh::{Answer, TestMesh};
@@ -20,6 +19,9 @@ use crate::search::desk::{Desk, all_is_indexed, is_taken, search};
 use crate::world::World;
 
 kit::on_each_engine!(faults_at_any_call_of_update_leave_consistent_index);
+
+/// The table of the index.
+const INDEX: &str = "SearchIndex";
 
 const MODES: [Mode; 2] = [Mode::Throttle, Mode::LoseAnswer];
 
@@ -91,20 +93,22 @@ fn next_hour() -> u32 {
 }
 
 async fn faults_at_any_call_of_update_leave_consistent_index(engine: Engine) {
-    // Most of the time is waiting, so that the commands run in parallel, each on its own tables.
-    join_all(COMMANDS.map(|command| faults(engine, command))).await;
-}
-
-async fn faults(engine: Engine, command: Command) {
     let world = World::start_with(engine, |config| {
         config.account_deletion.recovery_interval = SOON;
         config.dynamodb.max_attempts = 2;
     })
     .await;
-    let tables = [command.table(), "SearchIndex"].map(|table| format!("{}{table}", world.mesh.dynamodb.table_prefix));
+    for command in COMMANDS {
+        faults(engine, &world, command).await;
+    }
+    world.mesh.stop().await;
+}
+
+async fn faults(engine: Engine, world: &World, command: Command) {
+    let tables = [command.table(), INDEX].map(|table| format!("{}{table}", world.mesh.dynamodb.table_prefix));
     let meant = tables.clone();
     world.proxy.only(move |call| is_meant(call, &meant));
-    let steps = count(&world, command, &tables).await;
+    let steps = count(world, command, &tables).await;
     for step in 0..steps {
         // Other people each time: their texts are few.
         let desk = Desk::open(&world.mesh).await;
@@ -112,15 +116,14 @@ async fn faults(engine: Engine, command: Command) {
         // A call that was throttled had no effect, so that its retry needs no test.
         let is_once = *mode == Mode::LoseAnswer && step % 4 < 2;
         println!("{command:?}, {mode:?} at call {step} of {steps}, once: {is_once}");
-        fault(&world, &desk, command, (mode, step, is_once), &tables).await;
+        fault(world, &desk, command, (mode, step, is_once), &tables).await;
         all_is_indexed(&world.store).await;
         desk.assert_consistent(&world.mesh, &WORDS).await;
     }
-    world.mesh.stop().await;
 }
 
-/// Counts the calls of a command and of the update behind it when nothing fails.
-async fn count(world: &World, command: Command, tables: &[String]) -> usize {
+/// Counts the calls of the update behind a command when nothing fails.
+async fn count(world: &World, command: Command, tables: &[String; 2]) -> usize {
     let desk = Desk::open(&world.mesh).await;
     let target = command.prepare(&world.mesh, &desk).await;
     all_is_indexed(&world.store).await;
@@ -133,13 +136,13 @@ async fn count(world: &World, command: Command, tables: &[String]) -> usize {
     steps
 }
 
-/// Plays a command while its call of this number fails, alone or with all that follow.
+/// Plays a command while the call of this number of its update fails, alone or with all that follow.
 async fn fault(
     world: &World,
     desk: &Desk,
     command: Command,
     (mode, step, is_once): (&Mode, usize, bool),
-    tables: &[String],
+    tables: &[String; 2],
 ) {
     let target = command.prepare(&world.mesh, desk).await;
     all_is_indexed(&world.store).await;
@@ -161,7 +164,7 @@ async fn fault(
     world.proxy.set(Mode::Pass).await;
 }
 
-/// Returns true for the calls of a command and its update, without the queries for pending events.
-fn is_meant(call: Call<'_>, tables: &[String]) -> bool {
-    tables.iter().any(|table| call.names(table)) && !(call.operation == "Query" && call.names("pending"))
+/// Returns true for the calls of the index, and for writes of the texts' table that end an update.
+fn is_meant(call: Call<'_>, [texts, index]: &[String; 2]) -> bool {
+    call.names(index) || matches!(call.operation, "UpdateItem" | "DeleteItem") && call.names(texts)
 }

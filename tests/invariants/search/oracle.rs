@@ -72,8 +72,8 @@ impl Query {
         let count = 1 + world.random.below(2);
         let terms = (0..count).map(|_| Term::random(world)).collect();
         let all: &[&str] = if is_client { &[JOURNAL, NOTES] } else { &[JOURNAL, NOTES, CLIENTS] };
-        let kinds = if world.random.percent(50) { Vec::new() } else { vec![*world.random.pick(all)] };
-        let client = world.random.percent(30).then(|| {
+        let kinds = if world.random.percent(70) { Vec::new() } else { vec![*world.random.pick(all)] };
+        let client = world.random.percent(20).then(|| {
             if is_client {
                 return own.to_owned();
             }
@@ -82,8 +82,8 @@ impl Query {
             world.random.pick(&all).clone()
         });
         let (one, other) = (world.past(), world.past());
-        let from = world.random.percent(25).then_some(one);
-        let to = world.random.percent(25).then_some(other).filter(|to| from.is_none_or(|from| from < *to));
+        let from = world.random.percent(15).then_some(one);
+        let to = world.random.percent(15).then_some(other).filter(|to| from.is_none_or(|from| from < *to));
         Self { terms, kinds, client, from, to }
     }
 

@@ -21,7 +21,7 @@ const CHANGE_SEED: u64 = 13;
 /// Number of times that changes stop until the index has them all.
 const ROUNDS: usize = 4;
 /// Number of changes before each.
-const CHANGES: usize = 25;
+const CHANGES: usize = 40;
 /// Number of searches by each person while the index lags behind, and after it has caught up.
 const QUERIES: (usize, usize) = (2, 8);
 

@@ -15,7 +15,7 @@ const CLIENTS: usize = 3;
 const THERAPISTS: usize = 2;
 
 /// Words of texts, names and queries. None begins like another one, and none has the stem of another.
-pub(crate) const WORDS: [&str; 8] = ["amber", "birch", "copper", "dune", "elm", "fern", "granite", "harbour"];
+pub(crate) const WORDS: [&str; 6] = ["amber", "birch", "copper", "dune", "elm", "fern"];
 
 /// Milliseconds of the journals before the first time of the clock.
 const PAST: i64 = 60 * 60 * 1000;
