@@ -109,10 +109,10 @@ impl People {
         self.keys.iter().map(move |keys| keys.scope(person, id))
     }
 
-    /// Returns the check that none of the owner's account has ended.
-    pub(super) fn is_active(&self, table: &Table, person: UserId) -> Result<Action> {
-        let keys = self.keys.first().ok_or_else(no_keys)?;
-        Ok(table.check(&keys.marker(person), Condition::absent()))
+    /// Returns the checks that a person's account has not ended: one for each secret, because the replica that marked
+    /// the end may know others.
+    pub(super) fn is_active(&self, table: &Table, person: UserId) -> Vec<Action> {
+        self.keys.iter().map(|keys| table.check(&keys.marker(person), Condition::absent())).collect()
     }
 
     /// Marks an account as ended: from then on no document begins in a scope of it.

@@ -12,9 +12,6 @@ use crate::index::scope::Scope;
 
 /// Maximum postings that one transaction changes beside the forward item: it has 100 actions at most.
 const MAX_CHANGES: usize = 99;
-/// Number of them in the first transaction of a new document, which also lists the scope for two readers at most, and
-/// checks the owner's account.
-const MAX_FIRST_CHANGES: usize = MAX_CHANGES - 3;
 
 /// Time for which the forward item of a removed document is kept.
 const REMOVAL_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -152,14 +149,16 @@ impl Change<'_> {
     /// Writes a document that the index doesn't have: lists its scope, unless the owner's account has ended.
     async fn begin(&self, settled: Forward, mut changes: std::vec::IntoIter<Action>) -> Result<Attempt> {
         let Index { table, people, entropy, .. } = self.index;
-        let is_whole = changes.len() <= MAX_FIRST_CHANGES;
+        let mut others = people.is_active(table, self.scope.id().owner());
+        let checks = others.len();
+        others.extend(people.list(table, self.scope, &**entropy)?);
+        let room = MAX_CHANGES.saturating_sub(others.len());
+        let is_whole = changes.len() <= room;
         let first = self.row(&Forward { is_settled: is_whole, ..settled.clone() })?.when(Condition::absent());
-        let mut actions = vec![first.into(), people.is_active(table, self.scope.id().owner())?];
-        actions.extend(people.list(table, self.scope, &**entropy)?);
-        actions.extend(changes.by_ref().take(MAX_FIRST_CHANGES));
+        let actions = std::iter::once(first.into()).chain(others).chain(changes.by_ref().take(room));
         match table.transact(actions).await? {
             Transact::Done => people.note(self.scope.partition()),
-            Transact::Failed(verdicts) if verdicts.get(1).is_some_and(Verdict::is_condition_failed) => {
+            Transact::Failed(verdicts) if verdicts.iter().skip(1).take(checks).any(Verdict::is_condition_failed) => {
                 return Ok(Attempt::Over(Write::Ended));
             }
             failed @ Transact::Failed(_) => return overtaken(failed)?.ok_or_else(unexpected),
