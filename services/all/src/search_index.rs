@@ -190,7 +190,7 @@ impl SearchIndex {
 
     async fn restore(&self, key: &SealingKey, finding: &Finding) -> Result<(), Error> {
         match &finding.text {
-            Some(text) => self.index.restore(key, text).await,
+            Some(text) => self.index.restore(key, text).await.map(drop),
             None => self.index.remove(key, finding.place.0, finding.place.1, finding.version).await,
         }
     }

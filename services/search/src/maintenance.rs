@@ -10,7 +10,7 @@ use dynamo::secret::Secrets;
 use kernel::{Result, UserId};
 use proto::journals::v1::EntryText;
 
-use crate::index::{Document, DocumentId, Index, Indexed, SEARCH_INDEX, Scope, ScopeId};
+use crate::index::{Document, DocumentId, Index, Indexed, SEARCH_INDEX, Scope, ScopeId, Write};
 use crate::indexer::LAST;
 use crate::owners;
 use crate::text::{Term, terms};
@@ -73,15 +73,19 @@ impl Maintenance {
         Ok(Survey(scopes))
     }
 
-    /// Makes the index have a text as its owner has it, whatever it says that it has.
+    /// Makes the index have a text as its owner has it, whatever it says that it has. Returns false, and writes nothing,
+    /// if the account has ended.
     ///
     /// # Errors
     /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL.
-    pub async fn restore(&self, key: &SealingKey, text: &OwnedText) -> Result<()> {
+    pub async fn restore(&self, key: &SealingKey, text: &OwnedText) -> Result<bool> {
         let OwnedText { scope, document, version, text } = text;
         let (scope, terms) = (Scope::new(*scope, key)?, terms(text));
-        self.0.list_scope(&scope).await?;
-        self.0.restore(&scope, *document, *version, terms.iter().map(Term::as_str)).await.map(drop)
+        if !self.0.list_scope(&scope).await? {
+            return Ok(false);
+        }
+        let write = self.0.restore(&scope, *document, *version, terms.iter().map(Term::as_str)).await?;
+        Ok(write != Write::Ended)
     }
 
     /// Makes the index have nothing of a text in a scope in which its owner doesn't have it. The version is that of the
