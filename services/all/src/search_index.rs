@@ -96,6 +96,7 @@ impl SearchIndex {
         while let Some(people) = self.people.next_page().await? {
             for person in people {
                 let Some(key) = self.people.key(person).await? else { continue };
+                self.index.relist(person).await?;
                 for finding in self.compare(person, &key, &mut report).await? {
                     self.restore(&key, &finding).await?;
                 }

@@ -73,6 +73,14 @@ impl Maintenance {
         Ok(Survey(scopes))
     }
 
+    /// Lists a person's scopes under the current secret that are listed under older ones alone.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL.
+    pub async fn relist(&self, person: UserId) -> Result<()> {
+        self.0.relist(person).await
+    }
+
     /// Makes the index have a text as its owner has it, whatever it says that it has. Returns false, and writes nothing,
     /// if the account has ended.
     ///

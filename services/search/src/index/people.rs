@@ -138,6 +138,35 @@ impl People {
         Ok(listed)
     }
 
+    /// Lists the scopes of a person's own under the current secret that are listed under older ones alone, so that the
+    /// older ones can be removed. Idempotent.
+    pub(super) async fn relist(&self, table: &Table, person: UserId, entropy: &dyn Entropy) -> Result<()> {
+        let Some((current, older)) = self.keys.split_first().filter(|(_, older)| !older.is_empty()) else {
+            return Ok(());
+        };
+        let known = current.scopes(table, person).await?;
+        for keys in older {
+            let listed = keys.scopes(table, person).await?;
+            for listed in listed.into_iter().filter(|listed| listed.id.owner() == person && !known.contains(listed)) {
+                let readers = self.listing_readers(table, listed.id).await?;
+                self.list_for(table, listed, readers, entropy).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the readers who have a scope in their lists: of an ended account there is no list any more.
+    async fn listing_readers(&self, table: &Table, id: ScopeId) -> Result<Vec<UserId>> {
+        let mut readers = Vec::new();
+        for reader in id.readers() {
+            let keys = self.places(reader, id).collect();
+            if !table.batch_get(keys, Read::Consistent).await?.is_empty() {
+                readers.push(reader);
+            }
+        }
+        Ok(readers)
+    }
+
     /// Returns the keys under which a scope is in a person's list.
     pub(super) fn places(&self, person: UserId, id: ScopeId) -> impl Iterator<Item = Key> {
         self.keys.iter().map(move |keys| keys.scope(person, id))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Error, Result};
+use kernel::{Error, Result, UserId};
 
 use crate::index::Index;
 use crate::index::document::{Document, DocumentId};
@@ -74,6 +74,15 @@ impl Index {
         }
         let present = forwards.into_iter().filter(|(_, forward)| !forward.target.is_removed);
         Ok(present.map(|(id, forward)| (id, indexed(id, &forward, &postings))).collect())
+    }
+
+    /// Lists the scopes of a person's own under the current secret that are listed under older ones alone, so that the
+    /// older ones can be removed. Idempotent.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL.
+    pub async fn relist(&self, person: UserId) -> Result<()> {
+        self.people.relist(&self.table, person, &*self.entropy).await
     }
 }
 
