@@ -33,7 +33,7 @@ pub struct OwnedText {
 pub enum Difference {
     /// The index doesn't have the text.
     Missing,
-    /// The index has another version of it.
+    /// The index has another version of it, with other words or another time.
     OtherVersion,
     /// The index has other words of this version: a version of the software made them that splits or stems otherwise.
     OtherWords,
@@ -128,14 +128,15 @@ impl Survey {
         let Some(indexed) = self.0.get(scope).and_then(|documents| documents.get(&document.id())) else {
             return Ok(Some(Difference::Missing));
         };
-        if indexed.version != *version {
-            return Ok(Some(Difference::OtherVersion));
-        }
         let terms = terms(text);
-        if !indexed.has(&Scope::new(*scope, key)?, *document, terms.iter().map(Term::as_str)) {
-            return Ok(Some(Difference::OtherWords));
-        }
-        Ok((!indexed.is_whole).then_some(Difference::Incomplete))
+        Ok(if indexed.has(&Scope::new(*scope, key)?, *document, terms.iter().map(Term::as_str)) {
+            // Another version alone is no difference: a session has a new one also after a change of none of its texts.
+            (!indexed.is_whole).then_some(Difference::Incomplete)
+        } else if indexed.version == *version {
+            Some(Difference::OtherWords)
+        } else {
+            Some(Difference::OtherVersion)
+        })
     }
 
     /// Returns the texts of the index that are none of these.
@@ -149,7 +150,7 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Missing => "is not in the index",
-            Self::OtherVersion => "is in the index in another version",
+            Self::OtherVersion => "is in the index with the words of another version",
             Self::OtherWords => "is in the index with other words",
             Self::Incomplete => "is not completely in the index",
             Self::LeftOver => "is left over in the index",
