@@ -10,7 +10,7 @@ use dynamo::secret::Secrets;
 use kernel::{Result, UserId};
 use proto::journals::v1::EntryText;
 
-use crate::index::{Document, DocumentId, Index, Indexed, SEARCH_INDEX, Scope, ScopeId, Write};
+use crate::index::{Document, DocumentId, Index, SEARCH_INDEX, Scope, ScopeId, Surveyed, Write};
 use crate::indexer::LAST;
 use crate::owners;
 use crate::text::{Term, terms};
@@ -37,7 +37,7 @@ pub enum Difference {
     OtherVersion,
     /// The index has other words of this version: a version of the software made them that splits or stems otherwise.
     OtherWords,
-    /// The index has not all of its words, or more.
+    /// The index has not all of its words, or more, or can't tell which.
     Incomplete,
     /// The index has a text that its owner doesn't have.
     LeftOver,
@@ -45,7 +45,7 @@ pub enum Difference {
 
 /// All that the index has of the texts that are sealed under one person's key.
 #[derive(Debug, Clone)]
-pub struct Survey(BTreeMap<ScopeId, BTreeMap<DocumentId, Indexed>>);
+pub struct Survey(BTreeMap<ScopeId, Surveyed>);
 
 /// The index, for operators.
 #[derive(Debug, Clone)]
@@ -79,6 +79,17 @@ impl Maintenance {
     /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL.
     pub async fn relist(&self, person: UserId) -> Result<()> {
         self.0.relist(person).await
+    }
+
+    /// Discards the texts of a survey that can't be written any more because the index doesn't know what it has of them.
+    ///
+    /// # Errors
+    /// UNAVAILABLE or INTERNAL.
+    pub async fn discard_broken(&self, key: &SealingKey, survey: &Survey) -> Result<()> {
+        for (id, Surveyed { documents: _, broken }) in &survey.0 {
+            self.0.discard(&Scope::new(*id, key)?, broken).await?;
+        }
+        Ok(())
     }
 
     /// Makes the index have a text as its owner has it, whatever it says that it has. Returns false, and writes nothing,
@@ -125,7 +136,13 @@ impl Survey {
     /// INTERNAL when the cryptographic library fails.
     pub fn compare(&self, key: &SealingKey, text: &OwnedText) -> Result<Option<Difference>> {
         let OwnedText { scope, document, version, text } = text;
-        let Some(indexed) = self.0.get(scope).and_then(|documents| documents.get(&document.id())) else {
+        let Some(Surveyed { documents, broken }) = self.0.get(scope) else {
+            return Ok(Some(Difference::Missing));
+        };
+        if broken.contains(&document.id()) {
+            return Ok(Some(Difference::Incomplete));
+        }
+        let Some(indexed) = documents.get(&document.id()) else {
             return Ok(Some(Difference::Missing));
         };
         let terms = terms(text);
@@ -141,7 +158,10 @@ impl Survey {
 
     /// Returns the texts of the index that are none of these.
     pub fn left_over(&self, owned: &BTreeSet<(ScopeId, DocumentId)>) -> Vec<(ScopeId, DocumentId)> {
-        let all = self.0.iter().flat_map(|(scope, documents)| documents.keys().map(|id| (*scope, *id)));
+        let all = self
+            .0
+            .iter()
+            .flat_map(|(scope, Surveyed { documents, broken })| documents.keys().chain(broken).map(|id| (*scope, *id)));
         all.filter(|document| !owned.contains(document)).collect()
     }
 }

@@ -1,6 +1,6 @@
-//! Lists of scopes under replaced secrets.
+//! Surveys, the mending of broken documents, and lists of scopes under replaced secrets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dynamo::secret::{Secret, Secrets};
@@ -13,6 +13,7 @@ use crate::index::scope::{Scope, ScopeId};
 use crate::index::write::Write;
 
 kit::on_each_engine![
+    broken_document_is_discarded_and_restored,
     replaced_secret_is_needless_after_relisting,
     relisting_leaves_out_the_reader_whose_account_ended,
     end_of_an_account_keeps_writers_of_each_secret_out,
@@ -42,6 +43,29 @@ async fn scopes(index: &Index, person: impl Into<UserId>) -> BTreeSet<ScopeId> {
 /// Returns the number of items of the table.
 async fn count(world: &World) -> usize {
     world.table.scan(None).await.unwrap().items.len()
+}
+
+/// An item of another form, and one without attributes.
+async fn broken_document_is_discarded_and_restored(engine: Engine) {
+    let (world, scope, all) = (World::new(engine).await, scope(1), terms(150));
+    for number in 1..=3 {
+        world.index.put(&scope, document(number), 1, texts(&all)).await.unwrap();
+    }
+    let forward = |number| scope.forward(document(number).id());
+    world.table.update(&forward(1)).set("format", 9).run().await.map(drop).unwrap();
+    world.table.put(&forward(2), &BTreeMap::<String, String>::new()).run().await.map(drop).unwrap();
+    let surveyed = world.index.survey(&scope).await.unwrap();
+    assert_eq!(surveyed.broken, BTreeSet::from([document(1).id(), document(2).id()]));
+    assert_eq!(surveyed.documents.keys().copied().collect::<Vec<_>>(), [document(3).id()]);
+    world.index.restore(&scope, document(1), 2, texts(&all[..3])).await.unwrap_err();
+
+    world.index.discard(&scope, &surveyed.broken).await.unwrap();
+    let surveyed = world.index.survey(&scope).await.unwrap();
+    assert!(surveyed.broken.is_empty() && surveyed.documents.len() == 1);
+    assert_eq!(world.contents(&scope).await.postings.len(), 150, "those of the third are left");
+    assert_eq!(world.index.restore(&scope, document(1), 2, texts(&all[..3])).await.unwrap(), Write::Done);
+    let surveyed = world.index.survey(&scope).await.unwrap();
+    assert!(surveyed.documents[&document(1).id()].is_whole);
 }
 
 async fn replaced_secret_is_needless_after_relisting(engine: Engine) {
