@@ -10,7 +10,7 @@ use dynamo::secret::Secrets;
 use kernel::{Result, UserId};
 use proto::journals::v1::EntryText;
 
-use crate::index::{Document, DocumentId, Index, Indexed, SEARCH_INDEX, Scope, ScopeId};
+use crate::index::{Document, DocumentId, Index, SEARCH_INDEX, Scope, ScopeId, Surveyed, Write};
 use crate::indexer::LAST;
 use crate::owners;
 use crate::text::{Term, terms};
@@ -33,11 +33,11 @@ pub struct OwnedText {
 pub enum Difference {
     /// The index doesn't have the text.
     Missing,
-    /// The index has another version of it.
+    /// The index has another version of it, with other words or another time.
     OtherVersion,
     /// The index has other words of this version: a version of the software made them that splits or stems otherwise.
     OtherWords,
-    /// The index has not all of its words, or more.
+    /// The index has not all of its words, or more, or can't tell which.
     Incomplete,
     /// The index has a text that its owner doesn't have.
     LeftOver,
@@ -45,7 +45,7 @@ pub enum Difference {
 
 /// All that the index has of the texts that are sealed under one person's key.
 #[derive(Debug, Clone)]
-pub struct Survey(BTreeMap<ScopeId, BTreeMap<DocumentId, Indexed>>);
+pub struct Survey(BTreeMap<ScopeId, Surveyed>);
 
 /// The index, for operators.
 #[derive(Debug, Clone)]
@@ -73,15 +73,38 @@ impl Maintenance {
         Ok(Survey(scopes))
     }
 
-    /// Makes the index have a text as its owner has it, whatever it says that it has.
+    /// Lists a person's scopes under the current secret that are listed under older ones alone.
     ///
     /// # Errors
     /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL.
-    pub async fn restore(&self, key: &SealingKey, text: &OwnedText) -> Result<()> {
+    pub async fn relist(&self, person: UserId) -> Result<()> {
+        self.0.relist(person).await
+    }
+
+    /// Discards the texts of a survey that can't be written any more because the index doesn't know what it has of them.
+    ///
+    /// # Errors
+    /// UNAVAILABLE or INTERNAL.
+    pub async fn discard_broken(&self, key: &SealingKey, survey: &Survey) -> Result<()> {
+        for (id, Surveyed { documents: _, broken }) in &survey.0 {
+            self.0.discard(&Scope::new(*id, key)?, broken).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the index have a text as its owner has it, whatever it says that it has. Returns false, and writes nothing,
+    /// if the account has ended.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL.
+    pub async fn restore(&self, key: &SealingKey, text: &OwnedText) -> Result<bool> {
         let OwnedText { scope, document, version, text } = text;
         let (scope, terms) = (Scope::new(*scope, key)?, terms(text));
-        self.0.list_scope(&scope).await?;
-        self.0.restore(&scope, *document, *version, terms.iter().map(Term::as_str)).await.map(drop)
+        if !self.0.list_scope(&scope).await? {
+            return Ok(false);
+        }
+        let write = self.0.restore(&scope, *document, *version, terms.iter().map(Term::as_str)).await?;
+        Ok(write != Write::Ended)
     }
 
     /// Makes the index have nothing of a text in a scope in which its owner doesn't have it. The version is that of the
@@ -113,22 +136,32 @@ impl Survey {
     /// INTERNAL when the cryptographic library fails.
     pub fn compare(&self, key: &SealingKey, text: &OwnedText) -> Result<Option<Difference>> {
         let OwnedText { scope, document, version, text } = text;
-        let Some(indexed) = self.0.get(scope).and_then(|documents| documents.get(&document.id())) else {
+        let Some(Surveyed { documents, broken }) = self.0.get(scope) else {
             return Ok(Some(Difference::Missing));
         };
-        if indexed.version != *version {
-            return Ok(Some(Difference::OtherVersion));
+        if broken.contains(&document.id()) {
+            return Ok(Some(Difference::Incomplete));
         }
+        let Some(indexed) = documents.get(&document.id()) else {
+            return Ok(Some(Difference::Missing));
+        };
         let terms = terms(text);
-        if !indexed.has(&Scope::new(*scope, key)?, *document, terms.iter().map(Term::as_str)) {
-            return Ok(Some(Difference::OtherWords));
-        }
-        Ok((!indexed.is_whole).then_some(Difference::Incomplete))
+        Ok(if indexed.has(&Scope::new(*scope, key)?, *document, terms.iter().map(Term::as_str)) {
+            // Another version alone is no difference: a session has a new one also after a change of none of its texts.
+            (!indexed.is_whole).then_some(Difference::Incomplete)
+        } else if indexed.version == *version {
+            Some(Difference::OtherWords)
+        } else {
+            Some(Difference::OtherVersion)
+        })
     }
 
     /// Returns the texts of the index that are none of these.
     pub fn left_over(&self, owned: &BTreeSet<(ScopeId, DocumentId)>) -> Vec<(ScopeId, DocumentId)> {
-        let all = self.0.iter().flat_map(|(scope, documents)| documents.keys().map(|id| (*scope, *id)));
+        let all = self
+            .0
+            .iter()
+            .flat_map(|(scope, Surveyed { documents, broken })| documents.keys().chain(broken).map(|id| (*scope, *id)));
         all.filter(|document| !owned.contains(document)).collect()
     }
 }
@@ -137,7 +170,7 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Missing => "is not in the index",
-            Self::OtherVersion => "is in the index in another version",
+            Self::OtherVersion => "is in the index with the words of another version",
             Self::OtherWords => "is in the index with other words",
             Self::Incomplete => "is not completely in the index",
             Self::LeftOver => "is left over in the index",

@@ -21,17 +21,23 @@ impl Index {
         Ok(listed.into_iter().map(|listed| listed.id).collect())
     }
 
-    /// Lists a scope for the people who read it, as the first write of a document does.
+    /// Lists a scope for the people who read it, as the first write of a document does, unless it is listed. Returns
+    /// false, and writes nothing, if the owner's account has ended.
     ///
     /// # Errors
     /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL.
-    pub async fn list_scope(&self, scope: &Scope) -> Result<()> {
-        let rows = self.people.list(&self.table, scope, &*self.entropy)?;
-        if !rows.is_empty() && matches!(self.table.transact(rows).await?, Transact::Failed(_)) {
-            return Err(unexpected());
+    pub async fn list_scope(&self, scope: &Scope) -> Result<bool> {
+        let Self { table, people, entropy, .. } = self;
+        let listed = Listed { id: scope.id(), partition: scope.partition() };
+        if people.is_noted(listed.partition) {
+            return Ok(true);
         }
-        self.people.note(scope.partition());
-        Ok(())
+        let is_listed = people.is_listed(table, listed.id).await?
+            || people.list_for(table, listed, listed.id.readers().collect(), &**entropy).await?;
+        if is_listed {
+            people.note(listed.partition);
+        }
+        Ok(is_listed)
     }
 
     /// Deletes every scope of a person's own, and keeps writers from beginning new documents in them. It needs no data

@@ -61,7 +61,7 @@ use kernel::{Clock, Entropy, Result};
 pub use document::{Document, DocumentId};
 pub use find::{Found, Hit, ParsePositionError, Position, Search, Searched};
 pub use scope::{ParsePartitionError, Partition, Scope, ScopeId};
-pub use survey::Indexed;
+pub use survey::{Indexed, Surveyed};
 pub use write::Write;
 
 use crate::index::people::People;

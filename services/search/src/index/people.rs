@@ -7,13 +7,14 @@ use std::collections::BTreeSet;
 
 use dynamo::seal::{MacKey, Place, Sealed, SealingKey};
 use dynamo::secret::Secrets;
-use dynamo::{Action, Condition, Item, Key, Sort, Table};
+use dynamo::{Action, Condition, Item, Key, Read, Sort, Table, Transact, Verdict};
 use kernel::{ClientId, Clock, Entropy, Error, Result, TherapistId, UserId};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
 use crate::index::base32;
 use crate::index::scope::{Partition, Scope, ScopeId};
+use crate::index::write::unexpected;
 
 const SCOPE: &str = "SCOPE#";
 const ENDED: &str = "ENDED";
@@ -68,18 +69,59 @@ impl People {
 
     /// Returns the actions that list a scope for its readers; none if this process knows that it is listed.
     pub(super) fn list(&self, table: &Table, scope: &Scope, entropy: &dyn Entropy) -> Result<Vec<Action>> {
-        if self.listed.get(&scope.partition()).is_some() {
+        let listed = Listed { id: scope.id(), partition: scope.partition() };
+        if self.is_noted(listed.partition) {
             return Ok(Vec::new());
         }
+        listed.id.readers().map(|reader| self.put(table, listed, reader, entropy)).collect()
+    }
+
+    /// Lists a scope for these readers of it, without those whose account has ended. Returns false, and writes nothing,
+    /// if the owner's has ended.
+    pub(super) async fn list_for(
+        &self,
+        table: &Table,
+        listed: Listed,
+        readers: Vec<UserId>,
+        entropy: &dyn Entropy,
+    ) -> Result<bool> {
+        let owner = listed.id.owner();
+        for readers in [readers, vec![owner]] {
+            let others = readers.iter().filter(|reader| **reader != owner);
+            let mut actions: Vec<_> = [owner].iter().chain(others).flat_map(|it| self.is_active(table, *it)).collect();
+            for reader in readers {
+                actions.push(self.put(table, listed, reader, entropy)?);
+            }
+            match table.transact(actions).await? {
+                Transact::Done => return Ok(true),
+                Transact::Failed(verdicts) => {
+                    if verdicts.iter().take(self.keys.len()).any(Verdict::is_condition_failed) {
+                        return Ok(false);
+                    }
+                    // Another reader's account has ended: the owner remains.
+                }
+            }
+        }
+        Err(unexpected())
+    }
+
+    /// Returns whether a scope is in its owner's list under the current secret.
+    pub(super) async fn is_listed(&self, table: &Table, id: ScopeId) -> Result<bool> {
         let keys = self.keys.first().ok_or_else(no_keys)?;
-        let (id, partition) = (scope.id(), scope.partition());
-        let put = |reader: UserId| {
-            let key = keys.scope(reader, id);
-            let place = Place { table, key: &key, attribute: CONTENT, version: FORMAT };
-            let content = keys.sealing.seal(&place, &encode(Listed { id, partition }), entropy)?;
-            Ok(table.put(&key, &Row { content, format: FORMAT }).into())
-        };
-        id.readers().map(put).collect()
+        Ok(table.get_item(&keys.scope(id.owner(), id), Read::Consistent).await?.is_some())
+    }
+
+    fn put(&self, table: &Table, listed: Listed, reader: UserId, entropy: &dyn Entropy) -> Result<Action> {
+        let keys = self.keys.first().ok_or_else(no_keys)?;
+        let key = keys.scope(reader, listed.id);
+        let place = Place { table, key: &key, attribute: CONTENT, version: FORMAT };
+        let content = keys.sealing.seal(&place, &encode(listed), entropy)?;
+        Ok(table.put(&key, &Row { content, format: FORMAT }).into())
+    }
+
+    /// Returns whether this process knows that a scope is listed.
+    pub(super) fn is_noted(&self, partition: Partition) -> bool {
+        self.listed.get(&partition).is_some()
     }
 
     /// Notes that a scope is listed.
@@ -91,17 +133,38 @@ impl People {
     pub(super) async fn scopes(&self, table: &Table, person: UserId) -> Result<BTreeSet<Listed>> {
         let mut listed = BTreeSet::new();
         for keys in &self.keys {
-            let query = table.query(keys.partition(person)).sort(Sort::BeginsWith(SCOPE.to_owned())).consistent();
-            let mut next = Some(query.clone());
-            while let Some(page) = next {
-                let rows = page.page().await?;
-                for item in rows.items {
-                    listed.insert(keys.open(table, person, item)?);
-                }
-                next = rows.next.map(|cursor| query.clone().after(cursor));
-            }
+            listed.append(&mut keys.scopes(table, person).await?);
         }
         Ok(listed)
+    }
+
+    /// Lists the scopes of a person's own under the current secret that are listed under older ones alone, so that the
+    /// older ones can be removed. Idempotent.
+    pub(super) async fn relist(&self, table: &Table, person: UserId, entropy: &dyn Entropy) -> Result<()> {
+        let Some((current, older)) = self.keys.split_first().filter(|(_, older)| !older.is_empty()) else {
+            return Ok(());
+        };
+        let known = current.scopes(table, person).await?;
+        for keys in older {
+            let listed = keys.scopes(table, person).await?;
+            for listed in listed.into_iter().filter(|listed| listed.id.owner() == person && !known.contains(listed)) {
+                let readers = self.listing_readers(table, listed.id).await?;
+                self.list_for(table, listed, readers, entropy).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the readers who have a scope in their lists: of an ended account there is no list any more.
+    async fn listing_readers(&self, table: &Table, id: ScopeId) -> Result<Vec<UserId>> {
+        let mut readers = Vec::new();
+        for reader in id.readers() {
+            let keys = self.places(reader, id).collect();
+            if !table.batch_get(keys, Read::Consistent).await?.is_empty() {
+                readers.push(reader);
+            }
+        }
+        Ok(readers)
     }
 
     /// Returns the keys under which a scope is in a person's list.
@@ -109,7 +172,8 @@ impl People {
         self.keys.iter().map(move |keys| keys.scope(person, id))
     }
 
-    /// Returns the checks that an account has not ended.
+    /// Returns the checks that a person's account has not ended: one for each secret, because the replica that marked
+    /// the end may know others.
     pub(super) fn is_active(&self, table: &Table, person: UserId) -> Vec<Action> {
         self.keys.iter().map(|keys| table.check(&keys.marker(person), Condition::absent())).collect()
     }
@@ -127,6 +191,20 @@ impl People {
 impl PeopleKeys {
     fn partition(&self, person: UserId) -> String {
         format!("PERSON#{}", base32::encode(&self.mac.mac(&[b"person", person.as_bytes()])[..16]))
+    }
+
+    /// Returns the scopes that are in a person's list under this secret, read consistently.
+    async fn scopes(&self, table: &Table, person: UserId) -> Result<BTreeSet<Listed>> {
+        let query = table.query(self.partition(person)).sort(Sort::BeginsWith(SCOPE.to_owned())).consistent();
+        let (mut listed, mut next) = (BTreeSet::new(), Some(query.clone()));
+        while let Some(page) = next {
+            let rows = page.page().await?;
+            for item in rows.items {
+                listed.insert(self.open(table, person, item)?);
+            }
+            next = rows.next.map(|cursor| query.clone().after(cursor));
+        }
+        Ok(listed)
     }
 
     fn scope(&self, person: UserId, id: ScopeId) -> Key {

@@ -165,9 +165,9 @@ impl Change<'_> {
     /// Writes a document that the index doesn't have: lists its scope, unless the owner's account has ended.
     async fn begin(&self, settled: Forward, mut changes: std::vec::IntoIter<Action>) -> Result<Attempt> {
         let Index { table, people, entropy, .. } = self.index;
-        let active = people.is_active(table, self.scope.id().owner());
-        let checks = active.len();
-        let others: Vec<_> = active.into_iter().chain(people.list(table, self.scope, &**entropy)?).collect();
+        let mut others = people.is_active(table, self.scope.id().owner());
+        let checks = others.len();
+        others.extend(people.list(table, self.scope, &**entropy)?);
         let room = MAX_CHANGES.saturating_sub(others.len());
         let is_whole = changes.len() <= room;
         let first = self.row(&Forward { is_settled: is_whole, ..settled.clone() })?.when(Condition::absent());

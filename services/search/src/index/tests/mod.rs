@@ -2,6 +2,7 @@
 
 mod calls;
 mod find;
+mod maintenance;
 mod model;
 mod races;
 mod support;

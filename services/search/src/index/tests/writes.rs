@@ -58,7 +58,7 @@ async fn moved_document_is_posted_at_its_new_time(engine: Engine) {
         world.index.put(&scope, document, version, texts(&all)).await.unwrap();
         let contents = world.contents(&scope).await;
         assert_eq!(contents.postings, postings(&scope, [(document, &*all)]));
-        let survey = world.index.survey(&scope).await.unwrap();
+        let survey = world.index.survey(&scope).await.unwrap().documents;
         assert!(survey.len() == 1 && survey[&document.id()].has(&scope, document, texts(&all)));
     }
 }
@@ -76,7 +76,7 @@ async fn removal_outlasts_late_writes_of_its_version(engine: Engine) {
     }
     let contents = world.contents(&scope).await;
     assert_eq!((contents.postings.len(), contents.forwards.len()), (0, 1));
-    assert!(world.index.survey(&scope).await.unwrap().is_empty());
+    assert!(world.index.survey(&scope).await.unwrap().documents.is_empty());
     assert_eq!(world.index.put(&scope, document, 4, texts(&all)).await.unwrap(), Write::Done);
     assert_eq!(world.contents(&scope).await.postings.len(), 120);
 }
@@ -182,7 +182,7 @@ async fn survey_tells_what_the_index_has(engine: Engine) {
     let (one, two) = (document(1), document(2));
     world.table.delete(&scope.posting(scope.tag(&all[7]), one)).run().await.map(drop).unwrap();
     world.fill(&scope, [(&*all[290], two)]).await;
-    let survey = world.index.survey(&scope).await.unwrap();
+    let survey = world.index.survey(&scope).await.unwrap().documents;
     let found: Vec<_> = survey.iter().map(|(id, it)| (*id, it.version, it.is_whole)).collect();
     let expected = [(one, false), (two, false), (document(3), true)];
     assert_eq!(found, expected.map(|(it, whole)| (it.id(), it.millisecond().cast_unsigned(), whole)));
@@ -194,7 +194,7 @@ async fn survey_tells_what_the_index_has(engine: Engine) {
         assert_eq!(world.index.put(&scope, document, version, texts(terms)).await.unwrap(), Write::Stale);
         assert_eq!(world.index.restore(&scope, document, version, texts(terms)).await.unwrap(), Write::Done);
     }
-    let survey = world.index.survey(&scope).await.unwrap();
+    let survey = world.index.survey(&scope).await.unwrap().documents;
     assert!(survey[&one.id()].is_whole, "a lost posting is back");
     assert!(
         !survey[&two.id()].is_whole,
