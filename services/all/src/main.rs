@@ -109,7 +109,8 @@ enum Command {
     },
 
     /// Makes the search index agree with the texts that journals and sessions hold, also those that were stored before
-    /// there was an index. Services may run meanwhile, and an interrupted run may be repeated.
+    /// there was an index, and makes it independent of older secrets. Services may run meanwhile, and an interrupted run
+    /// may be repeated.
     RebuildSearch(SearchIndexArgs),
 
     /// Compares the search index with the texts that journals and sessions hold, and names each difference. Services may
@@ -157,7 +158,8 @@ struct SearchIndexArgs {
     #[arg(long, env = "MESH_KEY_ENCRYPTION_KEYS_FILE")]
     key_encryption_keys_file: Option<PathBuf>,
 
-    /// Maximum texts that are compared in a second.
+    /// Maximum texts that are compared in a second. Texts are read at this pace too; what the index has of a person is
+    /// read before, without a limit.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rate: u32,
 }
@@ -205,8 +207,8 @@ async fn main() -> ExitCode {
             rewrap_keys(dynamodb, &place, key_encryption_keys_file).await
         }
         Some(Command::MigrateProfiles { dynamodb, place }) => migrate_profiles(dynamodb, &place).await,
-        Some(Command::RebuildSearch(args)) => rebuild_search(args).await,
-        Some(Command::CheckSearch(args)) => check_search(args).await,
+        Some(Command::RebuildSearch(args)) => logged(&telemetry, rebuild_search(args)).await,
+        Some(Command::CheckSearch(args)) => logged(&telemetry, check_search(args)).await,
         Some(Command::VerifyAudit { dynamodb, place, secrets_file, client, heads }) => {
             verify_audit(dynamodb, &place, secrets_file, client, heads.as_deref()).await
         }
@@ -356,10 +358,22 @@ async fn open_search_index(args: SearchIndexArgs) -> Result<SearchIndex, BoxErro
     SearchIndex::open(&place.connect(dynamodb).await?, &secrets, &keys, rate, &Platform::system()).await
 }
 
+/// Runs a command with a log, which says why it failed in part.
+async fn logged(
+    telemetry: &telemetry::Config,
+    command: impl Future<Output = Result<(), BoxError>>,
+) -> Result<(), BoxError> {
+    let telemetry = telemetry::init("therapy-mesh", telemetry)?;
+    let done = command.await;
+    telemetry.shutdown(FLUSH_TIMEOUT).await;
+    done
+}
+
 async fn rebuild_search(args: SearchIndexArgs) -> Result<(), BoxError> {
     let tell = |progress: search_index::Progress| drop(say(&progress.to_string()));
     let done = open_search_index(args).await?.rebuild(tell).await?;
-    say(&format!("done: {done}, which are mended"))
+    say(&format!("done, the differences are mended: {done}"))?;
+    refuse_failures(done)
 }
 
 async fn check_search(args: SearchIndexArgs) -> Result<(), BoxError> {
@@ -369,7 +383,15 @@ async fn check_search(args: SearchIndexArgs) -> Result<(), BoxError> {
         say(&finding.to_string())?;
     }
     say(&format!("done: {done}"))?;
+    refuse_failures(done)?;
     if findings.is_empty() { Ok(()) } else { Err("the index differs from the texts: run mesh rebuild-search".into()) }
+}
+
+fn refuse_failures(search_index::Progress { failed, .. }: search_index::Progress) -> Result<(), BoxError> {
+    match failed {
+        0 => Ok(()),
+        _ => Err(format!("{failed} people failed: the log says why; run it again when that is mended").into()),
+    }
 }
 
 async fn verify_audit(

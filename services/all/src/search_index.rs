@@ -14,7 +14,7 @@ use journals::JournalTexts;
 use kernel::{BoxError, ClientId, Error, Party, SessionId, TherapistId, UserId};
 use search::index::{Document, DocumentId, ScopeId};
 use search::{Difference, Maintenance, OwnedText, Survey};
-use sessions::{NotesReader, NotesText};
+use sessions::{NotesPage, NotesReader, NotesText};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use ulid::Ulid;
 
@@ -42,28 +42,42 @@ pub struct Progress {
     pub texts: u64,
     /// Number of differences that were found.
     pub differences: u64,
+    /// Number of people whose texts could not all be compared or restored; the log says why.
+    pub failed: u64,
 }
 
-/// A difference between the index and a text.
-#[derive(Debug, Clone)]
+/// A difference between the index and a text, which it names by ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finding {
-    place: (ScopeId, DocumentId),
+    scope: ScopeId,
+    document: DocumentId,
     difference: Difference,
-    /// The text as its owner has it; `None` if the owner has none for this scope.
-    text: Option<OwnedText>,
-    /// The version that the owner has, in this scope or in another one; `None` if it has none.
-    version: Option<u64>,
 }
 
-/// The texts of one person.
-#[derive(Default)]
-struct Owned {
-    texts: Vec<OwnedText>,
+/// A place of a text in the index.
+type Place = (ScopeId, DocumentId);
+
+/// The purpose of a comparison.
+enum Task {
+    Restore,
+    Check(Vec<Finding>),
+}
+
+/// A person whose texts are compared.
+struct Person {
+    id: UserId,
+    key: SealingKey,
+    survey: Survey,
+    task: Task,
+    /// Places of the texts that were compared.
+    compared: BTreeSet<Place>,
+    /// Versions that the owners have, of entries and of sessions with and without notes.
     versions: BTreeMap<DocumentId, u64>,
 }
 
 impl SearchIndex {
-    /// Opens the tables. At most `rate` texts are compared in a second.
+    /// Opens the tables. At most `rate` texts are compared in a second, after what the index has of
+    /// the person was read; the pages of texts are read at that pace too.
     ///
     /// # Errors
     /// If vault's table can't be read, or holds data keys that none of the key-encryption keys unwraps.
@@ -86,168 +100,216 @@ impl SearchIndex {
         })
     }
 
-    /// Makes the index agree with the texts. `report` is called with the progress after each thousand texts.
+    /// Makes the index agree with the texts, and lists all scopes under the current secret. `report` is called with the
+    /// progress after each thousand texts.
     ///
-    /// An interrupted run may be repeated: what agrees is only compared.
+    /// An interrupted run may be repeated: what agrees is only compared. A person whose texts can't be compared or
+    /// restored is counted and named in the log, and the run goes on.
     ///
     /// # Errors
-    /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL.
+    /// UNAVAILABLE or INTERNAL when the people can't be listed.
     pub async fn rebuild(mut self, mut report: impl FnMut(Progress)) -> Result<Progress, Error> {
         while let Some(people) = self.people.next_page().await? {
             for person in people {
-                let Some(key) = self.people.key(person).await? else { continue };
-                self.index.relist(person).await?;
-                for finding in self.compare(person, &key, &mut report).await? {
-                    self.restore(&key, &finding).await?;
-                }
+                self.examine(person, Task::Restore, &mut report).await;
             }
         }
         Ok(self.progress)
     }
 
     /// Returns the differences between the index and the texts. What differs is compared again at the end, because
-    /// texts change meanwhile, and the index has the change only moments later. `report` is as of
+    /// texts change meanwhile, and the index has the change only moments later. `report` and failures are as of
     /// [`rebuild`](Self::rebuild).
     ///
     /// # Errors
-    /// UNAVAILABLE or INTERNAL.
+    /// UNAVAILABLE or INTERNAL when the people can't be listed.
     pub async fn check(mut self, mut report: impl FnMut(Progress)) -> Result<(Progress, Vec<Finding>), Error> {
         let mut differing = BTreeMap::new();
         while let Some(people) = self.people.next_page().await? {
             for person in people {
-                let Some(key) = self.people.key(person).await? else { continue };
-                let places: BTreeSet<_> =
-                    self.compare(person, &key, &mut report).await?.into_iter().map(|it| it.place).collect();
-                if !places.is_empty() {
-                    differing.insert(person, places);
+                let findings = self.examine(person, Task::Check(Vec::new()), &mut report).await;
+                if !findings.is_empty() {
+                    differing.insert(person, findings.iter().map(Finding::place).collect::<BTreeSet<_>>());
                 }
             }
         }
         let (mut progress, mut findings) = (self.progress, Vec::new());
         for (person, places) in differing {
-            let Some(key) = self.people.key(person).await? else { continue };
-            let again = self.compare(person, &key, &mut |_| ()).await?;
-            findings.extend(again.into_iter().filter(|finding| places.contains(&finding.place)));
+            let again = self.examine(person, Task::Check(Vec::new()), &mut |_| ()).await;
+            findings.extend(again.into_iter().filter(|finding| places.contains(&finding.place())));
         }
         progress.differences = findings.len() as u64;
+        progress.failed = self.progress.failed;
         Ok((progress, findings))
     }
 
-    /// Compares all texts that are sealed under a person's key.
+    /// Compares all texts that are sealed under a person's key. Returns the differences that a check found. Of a person
+    /// whose texts can't be compared or restored, only the log says so.
+    async fn examine(&mut self, person: UserId, task: Task, report: &mut impl FnMut(Progress)) -> Vec<Finding> {
+        match self.compare(person, task, report).await {
+            Ok(findings) => findings,
+            Err(error) => {
+                self.progress.failed += 1;
+                let cause = std::error::Error::source(&error);
+                tracing::error!(%person, %error, cause, "the search index of a person could not be compared or mended");
+                Vec::new()
+            }
+        }
+    }
+
     async fn compare(
         &mut self,
-        person: UserId,
-        key: &SealingKey,
+        id: UserId,
+        task: Task,
         report: &mut impl FnMut(Progress),
     ) -> Result<Vec<Finding>, Error> {
-        let survey = self.index.survey(person, key).await?;
-        let mut owned = self.owned(person, key).await?;
-        let mut findings = Vec::new();
-        for text in &owned.texts {
-            self.pace.tick().await;
-            self.progress.texts += 1;
-            if self.progress.texts.is_multiple_of(REPORTED) {
-                report(self.progress);
-            }
-            if let Some(difference) = survey.compare(key, text)? {
-                let place = (text.scope, text.document.id());
-                findings.push(Finding { place, difference, text: Some(text.clone()), version: Some(text.version) });
-            }
+        let Some(key) = self.people.key(id).await? else { return Ok(Vec::new()) };
+        if matches!(task, Task::Restore) {
+            self.index.relist(id).await?;
         }
-        findings.extend(self.left_over(&survey, &mut owned, person, key).await?);
+        let survey = self.index.survey(id, &key).await?;
+        if matches!(task, Task::Restore) {
+            self.index.discard_broken(&key, &survey).await?;
+        }
+        let (compared, versions) = (BTreeSet::new(), BTreeMap::new());
+        let mut person = Person { id, key, survey, task, compared, versions };
+        self.compare_entries(&mut person, report).await?;
+        for party in [Party::Client(id.into()), Party::Therapist(id.into())] {
+            self.compare_sessions(&mut person, party, report).await?;
+        }
+        self.compare_left_over(&mut person, report).await?;
         self.progress.people += 1;
-        self.progress.differences += findings.len() as u64;
-        Ok(findings)
+        Ok(match person.task {
+            Task::Restore => Vec::new(),
+            Task::Check(findings) => findings,
+        })
     }
 
-    /// Returns the texts of the index that their owner doesn't have there.
-    async fn left_over(
-        &self,
-        survey: &Survey,
-        owned: &mut Owned,
-        person: UserId,
-        key: &SealingKey,
-    ) -> Result<Vec<Finding>, Error> {
-        let places = |owned: &Owned| owned.texts.iter().map(|it| (it.scope, it.document.id())).collect::<BTreeSet<_>>();
-        let candidates = survey.left_over(&places(owned));
-        // The index of sessions that was read lags: what it doesn't show may be new.
-        let unknown = candidates.iter().filter(|(scope, _)| is_of_notes(*scope)).map(|(_, id)| *id);
-        let unknown: Vec<_> =
-            unknown.filter(|id| !owned.versions.contains_key(id)).map(SessionId::from_bytes).collect();
-        for ids in unknown.chunks(PAGE_SIZE.into()) {
-            let page = self.notes.of_sessions(ids.to_vec()).await?;
-            owned.add_all(person, page.open([(person, key.clone())].into())?);
-        }
-        let known = places(owned);
-        let left = candidates.into_iter().filter(|place| !known.contains(place));
-        let finding = |place: (ScopeId, DocumentId)| Finding {
-            place,
-            difference: Difference::LeftOver,
-            text: None,
-            version: owned.versions.get(&place.1).copied(),
-        };
-        Ok(left.map(finding).collect())
-    }
-
-    async fn restore(&self, key: &SealingKey, finding: &Finding) -> Result<(), Error> {
-        match &finding.text {
-            Some(text) => self.index.restore(key, text).await.map(drop),
-            None => self.index.remove(key, finding.place.0, finding.place.1, finding.version).await,
-        }
-    }
-
-    /// Reads all texts that are sealed under a person's key: of a client the entries and the shared notes, of a
-    /// therapist the other notes.
-    async fn owned(&self, person: UserId, key: &SealingKey) -> Result<Owned, Error> {
-        let mut owned = Owned::default();
+    /// Compares the entries of a client.
+    async fn compare_entries(&mut self, person: &mut Person, report: &mut impl FnMut(Progress)) -> Result<(), Error> {
         let mut after = None;
         loop {
-            let page = self.entries.page(person.into(), key, after).await?;
+            let page = self.entries.page(person.id.into(), &person.key, after).await?;
             for entry in page.texts {
-                owned.add(OwnedText::of_entry(entry)?);
+                self.compare_text(person, &OwnedText::of_entry(entry)?, report).await?;
             }
             after = page.next;
             if after.is_none() {
-                break;
+                return Ok(());
             }
         }
-        for party in [Party::Client(person.into()), Party::Therapist(person.into())] {
-            let mut after = None;
-            loop {
-                let page = self.notes.page(party, after, PAGE_SIZE).await?;
-                owned.add_all(person, page.open([(person, key.clone())].into())?);
-                after = page.next().cloned();
-                if after.is_none() {
-                    break;
+    }
+
+    /// Compares the notes of a person's sessions: of a client those that are shared, of a therapist the others.
+    async fn compare_sessions(
+        &mut self,
+        person: &mut Person,
+        party: Party,
+        report: &mut impl FnMut(Progress),
+    ) -> Result<(), Error> {
+        let mut after = None;
+        loop {
+            let page = self.notes.page(party, after, PAGE_SIZE).await?;
+            self.compare_notes(person, &page, report).await?;
+            after = page.next().cloned();
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn compare_notes(
+        &mut self,
+        person: &mut Person,
+        page: &NotesPage,
+        report: &mut impl FnMut(Progress),
+    ) -> Result<(), Error> {
+        for notes in page.open([(person.id, person.key.clone())].into())? {
+            person.versions.insert(*notes.session.as_bytes(), notes.version.number());
+            for text in person.own(notes) {
+                self.compare_text(person, &text, report).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares a text, unless it was compared: the lists of a person's two parts, and pages of a list, may overlap.
+    async fn compare_text(
+        &mut self,
+        person: &mut Person,
+        text: &OwnedText,
+        report: &mut impl FnMut(Progress),
+    ) -> Result<(), Error> {
+        let (scope, document) = (text.scope, text.document.id());
+        if !person.compared.insert((scope, document)) {
+            return Ok(());
+        }
+        person.versions.insert(document, text.version);
+        self.pace.tick().await;
+        self.progress.texts += 1;
+        if self.progress.texts.is_multiple_of(REPORTED) {
+            report(self.progress);
+        }
+        let Some(difference) = person.survey.compare(&person.key, text)? else { return Ok(()) };
+        let is_counted = match &mut person.task {
+            Task::Restore => self.index.restore(&person.key, text).await?,
+            Task::Check(findings) => {
+                findings.push(Finding { scope, document, difference });
+                true
+            }
+        };
+        self.progress.differences += u64::from(is_counted);
+        Ok(())
+    }
+
+    /// Finds the texts of the index that their owner doesn't have there.
+    async fn compare_left_over(&mut self, person: &mut Person, report: &mut impl FnMut(Progress)) -> Result<(), Error> {
+        // The index of sessions that was read lags: what it doesn't show may be new.
+        let unknown = person.left_over().into_iter().filter(|(scope, _)| is_of_notes(*scope)).map(|(_, id)| id);
+        let unknown: BTreeSet<_> = unknown.filter(|id| !person.versions.contains_key(id)).collect();
+        let unknown: Vec<_> = unknown.into_iter().map(SessionId::from_bytes).collect();
+        for ids in unknown.chunks(PAGE_SIZE.into()) {
+            let page = self.notes.of_sessions(ids.to_vec()).await?;
+            self.compare_notes(person, &page, report).await?;
+        }
+        for (scope, document) in person.left_over() {
+            self.progress.differences += 1;
+            match &mut person.task {
+                Task::Restore => {
+                    let version = person.versions.get(&document).copied();
+                    self.index.remove(&person.key, scope, document, version).await?;
                 }
+                Task::Check(findings) => findings.push(Finding { scope, document, difference: Difference::LeftOver }),
             }
         }
-        Ok(owned)
+        Ok(())
     }
 }
 
-impl Owned {
-    fn add(&mut self, text: OwnedText) {
-        self.versions.insert(text.document.id(), text.version);
-        self.texts.push(text);
+impl Person {
+    /// Returns the places of the index in which no text was compared.
+    fn left_over(&self) -> Vec<Place> {
+        self.survey.left_over(&self.compared)
     }
 
-    /// Adds the notes of sessions that are sealed under a person's key.
-    fn add_all(&mut self, person: UserId, notes: Vec<NotesText>) {
-        let (client, therapist) = (ClientId::from(person), TherapistId::from(person));
-        for notes in notes {
-            let NotesText { session, therapist: of, client: with, start, version, private_notes, shared_notes } = notes;
-            let document = Document::new(start.as_millisecond(), *session.as_bytes());
-            self.versions.insert(document.id(), version.number());
-            let own = [
-                (of == therapist, ScopeId::PrivateNotes(of), private_notes),
-                (of == therapist && with.is_none(), ScopeId::DraftNotes(of), shared_notes.clone()),
-                (with == Some(client), ScopeId::SharedNotes(client, of), shared_notes),
-            ];
-            for (_, scope, text) in own.into_iter().filter(|(is_own, _, text)| *is_own && !text.as_str().is_empty()) {
-                self.texts.push(OwnedText { scope, document, version: version.number(), text: text.into() });
-            }
-        }
+    /// Returns the notes of a session that are sealed under the person's key.
+    fn own(&self, notes: NotesText) -> impl Iterator<Item = OwnedText> + use<> {
+        let (client, therapist) = (ClientId::from(self.id), TherapistId::from(self.id));
+        let NotesText { session, therapist: of, client: with, start, version, private_notes, shared_notes } = notes;
+        let document = Document::new(start.as_millisecond(), *session.as_bytes());
+        let own = [
+            (of == therapist, ScopeId::PrivateNotes(of), private_notes),
+            (of == therapist && with.is_none(), ScopeId::DraftNotes(of), shared_notes.clone()),
+            (with == Some(client), ScopeId::SharedNotes(client, of), shared_notes),
+        ];
+        let own = own.into_iter().filter(|(is_own, _, text)| *is_own && !text.as_str().is_empty());
+        own.map(move |(_, scope, text)| OwnedText { scope, document, version: version.number(), text: text.into() })
+    }
+}
+
+impl Finding {
+    const fn place(&self) -> Place {
+        (self.scope, self.document)
     }
 }
 
@@ -258,17 +320,16 @@ const fn is_of_notes(scope: ScopeId) -> bool {
 
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { people, texts, differences } = self;
-        write!(f, "{texts} texts of {people} people compared, {differences} differences")
+        let Self { people, texts, differences, failed } = self;
+        write!(f, "{texts} texts of {people} people compared, {differences} differences, {failed} people failed")
     }
 }
 
 /// Names the text by ids.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scope, id) = self.place;
-        let entry = Ulid::from_bytes(id);
-        let session = SessionId::from_bytes(id);
+        let Self { scope, document, difference } = self;
+        let (entry, session) = (Ulid::from_bytes(*document), SessionId::from_bytes(*document));
         match scope {
             ScopeId::SharedJournal(client) => write!(f, "shared entry {entry} of client {client}"),
             ScopeId::PrivateJournal(client) => write!(f, "private entry {entry} of client {client}"),
@@ -276,7 +337,7 @@ impl fmt::Display for Finding {
             ScopeId::PrivateNotes(therapist) => write!(f, "private notes of session {session} of {therapist}"),
             ScopeId::DraftNotes(therapist) => write!(f, "shared notes of slot {session} of {therapist}"),
         }?;
-        write!(f, " {}", self.difference)
+        write!(f, " {difference}")
     }
 }
 
