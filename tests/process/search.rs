@@ -18,6 +18,8 @@ struct World {
     mesh: Process,
     client: Someone,
     therapist: Someone,
+    /// Id of the session with the notes.
+    session: String,
 }
 
 impl World {
@@ -26,7 +28,7 @@ impl World {
         let mesh = Process::start(data.path());
         let client = mesh.join("asha@example.org", "CLIENT").await;
         let therapist = mesh.join("noor@example.org", "THERAPIST").await;
-        let world = Self { data, mesh, client, therapist };
+        let mut world = Self { data, mesh, client, therapist, session: String::new() };
         let journal = format!("/journal/{}", world.client.id);
         for (note, visibility) in [("the harbour at dusk", "SHARED"), ("the harbour alone", "PRIVATE")] {
             let entry = json!({
@@ -39,7 +41,8 @@ impl World {
             "sessionDate": "2030-01-07T09:00:00Z", "endTime": "10:00",
             "privateNotes": "speak of the harbour", "sharedNotes": "write about the harbour",
         });
-        world.ask(Method::POST, "/sessions", &world.therapist, session, 201).await;
+        let made = world.ask(Method::POST, "/sessions", &world.therapist, session, 201).await;
+        world.session = made["sessionId"].as_str().unwrap().to_owned();
         world
     }
 
@@ -79,6 +82,11 @@ impl World {
     }
 }
 
+/// Replaces an item by one without attributes.
+async fn empty(table: &Table, key: &Key) {
+    table.put(key, &json!({})).run().await.map(drop).unwrap();
+}
+
 /// Returns the keys of all items.
 async fn keys(table: &Table) -> Vec<(String, String)> {
     let (mut keys, mut after) = (Vec::new(), None);
@@ -108,12 +116,13 @@ async fn search_index_is_rebuilt_from_texts_without_one() {
     assert!(!agrees);
     let missing = told.iter().filter(|line| line.ends_with("is not in the index"));
     assert_eq!(missing.count(), 4, "{told:?}");
-    assert!(told.contains("done: 4 texts of 2 people compared, 4 differences"), "{told:?}");
+    assert!(told.contains("done: 4 texts of 2 people compared, 4 differences, 0 people failed"), "{told:?}");
 
     let done = world.run("rebuild-search");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let told = String::from_utf8(done.stdout).unwrap();
-    assert!(told.contains("done: 4 texts of 2 people compared, 4 differences, which are mended"), "{told}");
+    let end = "done, the differences are mended: 4 texts of 2 people compared, 4 differences, 0 people failed";
+    assert!(told.contains(end), "{told}");
     assert_eq!(world.found().await, [2, 2]);
     assert!(world.check().1);
 }
@@ -139,4 +148,67 @@ async fn altered_search_index_is_found_and_restored() {
     restored.sort();
     all.sort();
     assert_eq!(restored, all);
+}
+
+/// A forward item that doesn't open stops neither the comparison nor the restoration.
+#[tokio::test]
+async fn corrupt_forward_item_is_found_and_restored() {
+    let world = World::start().await;
+    until("all texts are found", async || world.found().await == [2, 2]).await;
+    until("the index agrees", async || world.check().1).await;
+    let table = world.table().await;
+    let mut all = keys(&table).await;
+    let forwards: Vec<_> = all.iter().filter(|(_, sort)| sort.starts_with("DOC#")).collect();
+    assert_eq!(forwards.len(), 4);
+    for (partition, sort) in forwards {
+        empty(&table, &Key::new(partition, sort)).await;
+    }
+    let (told, agrees) = world.check();
+    assert!(!agrees);
+    let findings = told.iter().filter(|line| line.ends_with("is not completely in the index"));
+    assert_eq!(findings.count(), 4, "{told:?}");
+    assert!(world.run("rebuild-search").status.success());
+    assert!(world.check().1);
+    assert_eq!(world.found().await, [2, 2]);
+    let mut restored = keys(&table).await;
+    restored.sort();
+    all.sort();
+    assert_eq!(restored, all);
+}
+
+/// The version of the session grows, and its texts are the same.
+#[tokio::test]
+async fn changed_end_of_session_is_no_difference() {
+    let world = World::start().await;
+    until("all texts are found", async || world.found().await == [2, 2]).await;
+    until("the index agrees", async || world.check().1).await;
+    let path = format!("/sessions/{}", world.session);
+    world.ask(Method::PUT, &path, &world.therapist, json!({"endTime": "10:30"}), 200).await;
+    let (told, agrees) = world.check();
+    assert!(agrees, "{told:?}");
+}
+
+/// The index of one person can't be read, and that of the other is restored.
+#[tokio::test]
+async fn failing_person_is_reported_and_others_are_restored() {
+    let world = World::start().await;
+    until("all texts are found", async || world.found().await == [2, 2]).await;
+    until("the index agrees", async || world.check().1).await;
+    let table = world.table().await;
+    // Lists of people's scopes: the client's and the therapist's have two each.
+    let all = keys(&table).await;
+    let (partition, list) = all.iter().find(|(_, sort)| sort.starts_with("SCOPE#")).unwrap();
+    empty(&table, &Key::new(partition, list)).await;
+    for (partition, sort) in all.iter().filter(|(_, sort)| sort.starts_with("DOC#")) {
+        table.delete(&Key::new(partition, sort)).run().await.map(drop).unwrap();
+    }
+    for command in ["check-search", "rebuild-search"] {
+        let done = world.run(command);
+        assert!(!done.status.success());
+        let [told, log] = [done.stdout, done.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert!(told.contains("2 texts of 1 people compared, 2 differences, 1 people failed"), "{told}");
+        let named = [&world.client, &world.therapist].map(|who| log.contains(&who.id));
+        assert!(named[0] != named[1], "{log}");
+        assert!(log.contains("run it again"), "{log}");
+    }
 }
