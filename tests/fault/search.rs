@@ -19,9 +19,9 @@ use crate::world::World;
 kit::on_each_engine!(outage_of_index_loses_no_change);
 
 /// Interval between redeliveries: a minute of an outage takes six of them by default.
-const SOON: Duration = Duration::from_millis(50);
+const SOON: Duration = Duration::from_millis(200);
 /// Calls of the index that an outage sees, in a minute of six redeliveries and more.
-const CALLS: usize = 40;
+const CALLS: usize = 30;
 
 async fn outage_of_index_loses_no_change(engine: Engine) {
     let world = World::start_with(engine, |config| {
