@@ -52,7 +52,7 @@ async fn names_of_related_clients_are_found(env: TestEnv) {
     mesh.stop().await;
 }
 
-/// Whom the client has not agreed to is not found by name, as the directory shows none.
+/// A client who has not agreed is not found by name, as the directory shows none.
 async fn pending_request_gives_no_name(env: TestEnv) {
     let mesh = TestMesh::shared(env).await;
     let (noor, asha) = (therapist(&mesh).await, mesh.client("Asha Quill").await);

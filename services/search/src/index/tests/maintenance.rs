@@ -115,7 +115,7 @@ async fn end_of_an_account_keeps_writers_of_each_secret_out(engine: Engine) {
     }
 }
 
-/// What a rebuild does after it has read a text whose owner's account ends.
+/// A rebuild that has read a text whose owner's account ends.
 async fn scope_of_an_ended_account_is_not_listed(engine: Engine) {
     let world = World::new(engine).await;
     let notes = shared_notes();
