@@ -11,6 +11,7 @@ use std::time::Duration;
 use kit::engine::Engine;
 use kit::fault::Mode;
 use kit::wait::until;
+use mesh::Config;
 use serde_json::json;
 
 use crate::search::desk::{Desk, all_is_indexed, finds, search};
@@ -23,12 +24,16 @@ const SOON: Duration = Duration::from_millis(200);
 /// Calls of the index that an outage sees, in a minute of six redeliveries and more.
 const CALLS: usize = 30;
 
+/// Redelivers soon, and gives a loaded engine more time than other tests of faults do.
+fn recover_soon(config: &mut Config) {
+    config.account_deletion.recovery_interval = SOON;
+    config.dynamodb.max_attempts = 2;
+    config.dynamodb.attempt_timeout = Duration::from_millis(1500);
+    config.dynamodb.operation_timeout = Duration::from_secs(4);
+}
+
 async fn outage_of_index_loses_no_change(engine: Engine) {
-    let world = World::start_with(engine, |config| {
-        config.account_deletion.recovery_interval = SOON;
-        config.dynamodb.max_attempts = 2;
-    })
-    .await;
+    let world = World::start_with(engine, recover_soon).await;
     let mesh = &world.mesh;
     let desk = Desk::open(mesh).await;
     let (kept, removed) = (desk.write(mesh, "amber").await, desk.write(mesh, "amber").await);

@@ -14,8 +14,8 @@ use kit::mesh::{Answer, TestMesh};
 use kit::wait::until;
 use serde_json::json;
 
-use crate::search::SOON;
 use crate::search::desk::{Desk, all_is_indexed, is_taken, search};
+use crate::search::recover_soon;
 use crate::world::World;
 
 kit::on_each_engine!(faults_at_any_call_of_update_leave_consistent_index);
@@ -93,11 +93,7 @@ fn next_hour() -> u32 {
 }
 
 async fn faults_at_any_call_of_update_leave_consistent_index(engine: Engine) {
-    let world = World::start_with(engine, |config| {
-        config.account_deletion.recovery_interval = SOON;
-        config.dynamodb.max_attempts = 2;
-    })
-    .await;
+    let world = World::start_with(engine, recover_soon).await;
     for command in COMMANDS {
         faults(engine, &world, command).await;
     }
