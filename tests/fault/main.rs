@@ -1,5 +1,6 @@
 //! Tests of the mesh under faults: of DynamoDB, callers and connections, and under overload.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "a test that fails says at which step")]
 
 mod account_deletion;
 mod bookings;

@@ -207,8 +207,8 @@ async fn main() -> ExitCode {
             rewrap_keys(dynamodb, &place, key_encryption_keys_file).await
         }
         Some(Command::MigrateProfiles { dynamodb, place }) => migrate_profiles(dynamodb, &place).await,
-        Some(Command::RebuildSearch(args)) => logged(&telemetry, rebuild_search(args)).await,
-        Some(Command::CheckSearch(args)) => logged(&telemetry, check_search(args)).await,
+        Some(Command::RebuildSearch(args)) => Box::pin(logged(&telemetry, rebuild_search(args))).await,
+        Some(Command::CheckSearch(args)) => Box::pin(logged(&telemetry, check_search(args))).await,
         Some(Command::VerifyAudit { dynamodb, place, secrets_file, client, heads }) => {
             verify_audit(dynamodb, &place, secrets_file, client, heads.as_deref()).await
         }
