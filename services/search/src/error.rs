@@ -7,8 +7,8 @@ pub(crate) fn only_for_therapists() -> Error {
     Error::new(Kind::PermissionDenied, "ROLE_NOT_ALLOWED", "only therapists search CLIENTS: leave it out of in")
 }
 
-/// Returns the error for a therapist with too many related clients.
+/// Returns the error for a search among too many clients.
 pub(crate) fn too_many_clients() -> Error {
-    let message = "you have more than 1,000 related clients: name one by clientId";
+    let message = "this covers more clients than one search can: name one by clientId";
     Error::new(Kind::FailedPrecondition, "TOO_MANY_CLIENTS", message)
 }

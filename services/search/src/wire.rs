@@ -48,13 +48,8 @@ fn range(
 ) -> Option<Range> {
     let bounds = convert::range::from_proto(bad, ("from", from), ("to", to), convert::millisecond::ceil_from_proto);
     let (from, to) = bounds?;
-    let range =
-        Range { from: from.unwrap_or(Range::ALL.from), to: to.map_or(Range::ALL.to, |to| to.saturating_sub(1)) };
-    if from.is_some() && range.from > range.to {
-        bad.add("to", "must be later than from, by a millisecond at least");
-        return None;
-    }
-    Some(range)
+    let (from, to) = (from.unwrap_or(Range::ALL.from), to.unwrap_or(Range::ALL.to));
+    convert::range::require_order(bad, ("from", from), ("to", to)).then(|| Range { from, to: to.saturating_sub(1) })
 }
 
 /// Converts a page of hits.
