@@ -5,10 +5,11 @@ use kit::engine::Engine;
 use serde::Deserialize;
 use serde_bytes::ByteBuf;
 
-use super::support::{NOW, World, all_hits, document, everywhere, key, scope, terms, texts};
+use super::support::{Contents, NOW, World, all_hits, document, everywhere, key, scope, terms, texts};
 use crate::index::document::Document;
 use crate::index::scope::{Scope, ScopeId};
-use crate::index::write::Write;
+use crate::index::survey::Indexed;
+use crate::index::write::{DocumentVersion, Write};
 
 kit::on_each_engine![
     write_leaves_exactly_the_postings_of_the_newest_version,
@@ -20,6 +21,7 @@ kit::on_each_engine![
     scope_of_two_readers_ends_with_its_owner,
     same_version_with_other_terms_is_written_again,
     survey_tells_what_the_index_has,
+    documents_restored_together_are_as_those_put_one_by_one,
     table_holds_no_readable_term,
     scopes_with_equal_terms_share_no_key,
 ];
