@@ -23,6 +23,9 @@ kit::on_each_engine!(
     imported_entries_are_as_those_that_clients_add,
 );
 
+/// Time of the first imported entry: long ago by the machine's clock.
+const FELT: i64 = 1_700_000_000_000;
+
 /// Returns the name of an entry.
 fn name(permit: Write, entry: &Entry) -> pb::EntryName {
     named(&permit.client().to_string(), &entry.id.to_string())
@@ -232,7 +235,7 @@ async fn imported_entries_are_as_those_that_clients_add(engine: Engine) {
     let entry = |number| pb::JournalEntry {
         emotion: Some("calm".to_owned()),
         intensity: Some(3),
-        timestamp: Some(convert::millisecond::to_proto(NOW - number)),
+        timestamp: Some(convert::millisecond::to_proto(FELT + number)),
         note: Some(format!("by sea {number}")),
         ..pb::JournalEntry::default()
     };
