@@ -99,6 +99,6 @@ impl Import {
         let entries = numbers.map(|number| filling.entry(number)).collect();
         let texts = self.journals.add(filling.person.into(), &key, entries).await?;
         let texts = texts.into_iter().map(OwnedText::of_entry).collect::<kernel::Result<Vec<_>>>()?;
-        Ok(self.index.restore(&key, &texts).await?)
+        Ok(self.index.restore_all(&key, &texts).await?)
     }
 }
