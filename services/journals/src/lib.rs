@@ -6,6 +6,7 @@ mod content;
 mod entry_query;
 mod error;
 mod events;
+mod import;
 mod insights;
 mod journal_texts;
 mod model;
@@ -34,6 +35,7 @@ use proto::journals::v1::entry_text_service_server::{EntryTextServiceServer, SER
 use proto::journals::v1::journal_service_server::{JournalServiceServer, SERVICE_NAME as JOURNAL};
 use tonic::service::Routes;
 
+pub use import::JournalImport;
 pub use journal_texts::{JournalTexts, TextPage};
 pub use store::JOURNALS;
 

@@ -100,7 +100,12 @@ impl Ops {
 
     /// Returns the time, truncated to the stored millisecond.
     pub(crate) fn now(&self) -> Timestamp {
-        let now = self.platform.clock.now();
-        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+        now(&self.platform)
     }
+}
+
+/// Returns the time, truncated to the stored millisecond.
+pub(crate) fn now(platform: &Platform) -> Timestamp {
+    let now = platform.clock.now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }

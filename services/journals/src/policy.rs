@@ -55,6 +55,11 @@ pub(crate) struct Answer {
 }
 
 impl Write {
+    /// Creates the permit for the operators, who import entries.
+    pub(crate) const fn of_operators(client: ClientId) -> Self {
+        Self(client)
+    }
+
     pub(crate) const fn client(self) -> ClientId {
         self.0
     }

@@ -41,6 +41,9 @@ const REMOVED: &str = "REMOVED#";
 /// The sealed attribute.
 const CONTENT: &str = "content";
 
+/// Maximum entries of one transaction.
+const MAX_ACTIONS: usize = 100;
+
 /// Erasure of a journal: maximum entries of one read, and of those removed concurrently.
 const ERASED_AT_ONCE: (u16, usize) = (200, 8);
 
@@ -79,8 +82,9 @@ struct NewRow<'a> {
     created_at: Timestamp,
     updated_at: Timestamp,
     version: Version,
+    /// The mark of the change; `None` if whoever makes it tells search.
     #[serde(flatten)]
-    mark: Mark,
+    mark: Option<Mark>,
 }
 
 #[derive(Serialize)]
@@ -149,9 +153,7 @@ impl Store {
     ) -> Result<Added> {
         let place = key_of(permit.client(), entry.id);
         let sealed = self.seal(&place, key, entry)?;
-        let row = row(entry, &sealed, mark);
-        // With 80 random bits, a taken id means that the source of randomness is broken.
-        let taken = || Error::internal("the id of a new entry is taken");
+        let row = row(entry, &sealed, Some(mark));
         let Some(claim) = claim else {
             return match self.table.put_new(&place, &row).await? {
                 Put::Done => Ok(Added::Done),
@@ -170,6 +172,22 @@ impl Store {
         }
     }
 
+    /// Stores new entries without a mark, a hundred in a transaction.
+    pub(crate) async fn import(&self, permit: Write, key: &SealingKey, entries: &[Entry]) -> Result<()> {
+        let put = |entry: &Entry| {
+            let place = key_of(permit.client(), entry.id);
+            let sealed = self.seal(&place, key, entry)?;
+            Ok(self.table.put(&place, &row(entry, &sealed, None)).when(Condition::absent()).into())
+        };
+        for entries in entries.chunks(MAX_ACTIONS) {
+            let puts: Vec<_> = entries.iter().map(put).collect::<Result<_>>()?;
+            if matches!(self.table.transact(puts).await?, Transact::Failed(_)) {
+                return Err(taken());
+            }
+        }
+        Ok(())
+    }
+
     /// Replaces an entry, with the mark of the change, if its version is still the one that was read. Returns whether
     /// it was.
     ///
@@ -184,7 +202,7 @@ impl Store {
     ) -> Result<bool> {
         let place = key_of(permit.client(), new.id);
         let sealed = self.seal(&place, key, new)?;
-        let put = self.table.put(&place, &row(new, &sealed, mark)).when(Condition::eq("version", old));
+        let put = self.table.put(&place, &row(new, &sealed, Some(mark))).when(Condition::eq("version", old));
         Ok(match put.run().await? {
             Update::Done(_) => true,
             Update::ConditionFailed(item) => item.is_some_and(|item| is_own_write(&item, &sealed)),
@@ -290,13 +308,18 @@ pub(crate) fn cursor(client: ClientId, id: EntryId) -> Cursor {
     Cursor::new([(pk.to_owned(), partition(client)), (sk.unwrap_or_default().to_owned(), sort(id))])
 }
 
+/// Returns the error of a new entry whose id is taken. With 80 random bits, the source of randomness is broken.
+fn taken() -> Error {
+    Error::internal("the id of a new entry is taken")
+}
+
 /// Returns whether an item was written with this content: by an attempt whose answer got lost. Its mark may be gone by
 /// now, so that the table doesn't recognize the write. No two seals are equal, as each has a nonce of its own.
 fn is_own_write(item: &Item, content: &Sealed) -> bool {
     item.clone().parse::<Row>().is_ok_and(|row| row.content == *content)
 }
 
-const fn row<'a>(entry: &Entry, content: &'a Sealed, mark: Mark) -> NewRow<'a> {
+const fn row<'a>(entry: &Entry, content: &'a Sealed, mark: Option<Mark>) -> NewRow<'a> {
     let Entry { id: _, content: _, created_at, updated_at, shared_since: _, version } = entry;
     let (created_at, updated_at, version) = (*created_at, *updated_at, *version);
     NewRow { content, format: content::FORMAT, created_at, updated_at, version, mark }

@@ -10,7 +10,7 @@ use dynamo::secret::Secrets;
 use kernel::{Result, UserId};
 use proto::journals::v1::EntryText;
 
-use crate::index::{Document, DocumentId, Index, SEARCH_INDEX, Scope, ScopeId, Surveyed, Write};
+use crate::index::{Document, DocumentId, DocumentVersion, Index, SEARCH_INDEX, Scope, ScopeId, Surveyed, Write};
 use crate::indexer::LAST;
 use crate::owners;
 use crate::text::{Term, terms};
@@ -105,6 +105,27 @@ impl Maintenance {
         }
         let write = self.0.restore(&scope, *document, *version, terms.iter().map(Term::as_str)).await?;
         Ok(write != Write::Ended)
+    }
+
+    /// Makes the index have these texts as [`restore`](Self::restore) does each of them, and new texts many in a
+    /// transaction: for imports. No text may be there twice. Writes nothing if the account has ended.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, ABORTED (`CONFLICT`) or INTERNAL. What was written before the error stays.
+    pub async fn restore_all(&self, key: &SealingKey, texts: &[OwnedText]) -> Result<()> {
+        let scopes: BTreeSet<_> = texts.iter().map(|text| text.scope).collect();
+        for id in scopes {
+            let scope = Scope::new(id, key)?;
+            if !self.0.list_scope(&scope).await? {
+                return Ok(());
+            }
+            let version = |text: &OwnedText| {
+                let OwnedText { scope: _, document, version, text } = text;
+                DocumentVersion { document: *document, version: *version, terms: terms(text) }
+            };
+            self.0.restore_all(&scope, texts.iter().filter(|text| text.scope == id).map(version)).await?;
+        }
+        Ok(())
     }
 
     /// Makes the index have nothing of a text in a scope in which its owner doesn't have it. The version is that of the

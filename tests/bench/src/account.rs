@@ -62,6 +62,19 @@ impl Account {
         Ok(request.json(body).send().await?.error_for_status()?.json().await?)
     }
 
+    /// Changes an object through the front.
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<()> {
+        let request = self.http.put(format!("{}{path}", self.front)).bearer_auth(&self.token);
+        request.json(body).send().await?.error_for_status()?.bytes().await?;
+        Ok(())
+    }
+
+    /// Reads through the front.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value> {
+        let request = self.http.get(format!("{}{path}", self.front)).bearer_auth(&self.token);
+        Ok(request.send().await?.error_for_status()?.json().await?)
+    }
+
     /// Opens a stream of events through the front.
     pub(crate) async fn watch(&self, path: &str) -> Result<reqwest::Response> {
         let request = self.http.get(format!("{}{path}", self.front)).bearer_auth(&self.token);

@@ -1,9 +1,10 @@
 //! Benchmarks of the mesh: latency, throughput, memory, startup time, and the effect of a flood of logins.
 //!
 //! ```sh
-//! cargo run --release -p bench                  # about nine minutes
+//! cargo run --release -p bench                  # about fourteen minutes
 //! cargo run --release -p bench -- --check       # fails if a target is missed
 //! cargo run --release -p bench -- --only fronts # the REST front alone, about three minutes
+//! cargo run --release -p bench -- --only search # search alone, about five minutes
 //! cargo run --release -p bench -- --soak 10m    # ten minutes of load on each front
 //! cargo run --release -p bench -- --attacks 30s # other callers during attacks, about eight minutes
 //! ```
@@ -29,6 +30,14 @@
 //!   sending over REST in turns with the raw SDK's PutItem of that size; 200 clients who watch over REST, and the delay
 //!   from the acknowledgement of a message to its delivery; the free slots of a week, of a therapist who offers only
 //!   that week and of one who offers 10^4 slots, in turns.
+//! - **Search**: entries of three words, which are imported straight into the tables: sealed and indexed by the same
+//!   library code as in the services, in transactions of a hundred items. A therapist searches over REST: in one named
+//!   client's journal of 10^3 and of 10^5 entries in turns, for a rare and a common word, which have 20 hits, and for the
+//!   newest 50 of two common ones; and for the same in 200 journals of 500 entries. `tests/trace` asserts how many calls
+//!   of DynamoDB that takes, and the tests of `search` how many an entry of 200 words does.
+//! - **Writing with search**: adding an entry of 200 words over REST, in turns with another mesh. That one has no table
+//!   of the index: its search gets the entry's text and gives up at the first call. Each entry is added when the one
+//!   before is found, so that its delay from the acknowledgement to the first search that finds it is measured too.
 //! - **Fronts**: the embedded gateway compared with Envoy, direct gRPC and axum handlers: see [`front`].
 //! - **Attacks**: latency and failures of other callers during attacks on a front: see [`attacks`].
 
@@ -41,6 +50,7 @@ mod load;
 mod practice;
 mod process;
 mod report;
+mod search;
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -59,6 +69,7 @@ use crate::load::{latencies, latency_under, throughput};
 use crate::practice::practice;
 use crate::process::Mesh;
 use crate::report::Report;
+use crate::search::{searches, writing};
 
 /// Result whose error ends the run.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -112,6 +123,8 @@ struct Cli {
 enum Part {
     /// The mesh.
     Mesh,
+    /// Searches, and the cost of the index.
+    Search,
     /// The fronts.
     Fronts,
 }
@@ -158,10 +171,15 @@ fn run(cli: Cli) -> Result<Report> {
         Runtime::new()?.block_on(attacks::attacks(&mesh, time, &mut report))?;
         return Ok(report);
     }
-    if only != Some(Part::Fronts) {
+    let is_wanted = |part| only.is_none_or(|only| only == part);
+    if is_wanted(Part::Mesh) {
         Runtime::new()?.block_on(measure(&mesh, time, &mut report))?;
     }
-    if only != Some(Part::Mesh) {
+    if is_wanted(Part::Search) {
+        report.searches(&Runtime::new()?.block_on(searches(&mesh, time))?);
+        report.writing(&Runtime::new()?.block_on(writing(&mesh, time))?);
+    }
+    if is_wanted(Part::Fronts) {
         front::fronts(&build("gateway", gateway)?, &mesh, time)?.report(&mut report);
     }
     Ok(report)

@@ -53,7 +53,7 @@ impl Mesh {
             .args(["--listen", "127.0.0.1:0", "--services-port", "0", "--dynamodb-port", "0", "--data-dir"])
             .arg(data)
             // Request logs would distort the measurement and fill the terminal.
-            .args(["--log", "error"])
+            .env("MESH_LOG", "error")
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

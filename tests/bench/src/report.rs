@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::journal::Journals;
 use crate::load::{Latencies, Throughput, Times, UnderLogins};
 use crate::practice::Practice;
+use crate::search::{Searches, Writing};
 
 const MEGABYTE: f64 = 1e6;
 
@@ -128,6 +129,53 @@ impl Report {
         self.target("p50 from acknowledged to seen", format!("{late:.3} ms"), "≤ 250 ms", late <= 250.0);
         let ratio = millis(many, 0.5) / millis(few, 0.5);
         self.target("p50 at 10^4 other sessions to that at none", format!("{ratio:.2}"), "≤ 1.20", ratio <= 1.2);
+    }
+
+    pub(crate) fn searches(&mut self, searches: &Searches) {
+        let Searches { imported: (entries, took), rare, common, many } = searches;
+        let value = format!("{entries} in {:.0} s", took.as_secs_f64());
+        self.target("entries imported", value, "≤ 300 s", *took <= Duration::from_secs(300));
+        for (what, times) in [
+            ("rare and common word, 10^3 entries", &rare[0]),
+            ("rare and common word, 10^5 entries", &rare[1]),
+            ("two common words, 10^3 entries", &common[0]),
+            ("two common words, 10^5 entries", &common[1]),
+            ("rare and common word, 200 journals", &many[0]),
+            ("two common words, 200 journals", &many[1]),
+        ] {
+            let value = format!("p50 {:.3} ms, p99 {:.3} ms", millis(times, 0.5), millis(times, 0.99));
+            self.figure(format!("{what} ({} calls)", times.len()), value);
+        }
+        for (words, [short, long], (target, most)) in
+            [("rare and common word", rare, ("≤ 1.20", 1.2)), ("two common words", common, ("≤ 1.30", 1.3))]
+        {
+            let ratio = millis(long, 0.5) / millis(short, 0.5);
+            let what = format!("p50 of {words} at 10^5 to that at 10^3");
+            self.target(&what, format!("{ratio:.2}"), target, ratio <= most);
+        }
+        for (words, times) in ["rare and common word", "two common words"].into_iter().zip(many) {
+            let median = millis(times, 0.5);
+            let what = format!("p50 of {words} in 200 journals");
+            self.target(&what, format!("{median:.3} ms"), "≤ 300 ms", median <= 300.0);
+        }
+    }
+
+    pub(crate) fn writing(&mut self, writing: &Writing) {
+        let Writing { with, without, findable, busy: [busy, busy_without] } = writing;
+        for (what, times) in [
+            ("entry of 200 words, with search", with),
+            ("entry of 200 words, without", without),
+            ("acknowledged to findable", findable),
+            ("entry of 200 words, no pause, with search", busy),
+            ("entry of 200 words, no pause, without", busy_without),
+        ] {
+            let value = format!("p50 {:.3} ms, p99 {:.3} ms", millis(times, 0.5), millis(times, 0.99));
+            self.figure(format!("{what} ({} calls)", times.len()), value);
+        }
+        let ratio = millis(with, 0.5) / millis(without, 0.5);
+        self.target("p50 of adding with search to that without", format!("{ratio:.2}"), "≤ 1.10", ratio <= 1.1);
+        let late = millis(findable, 0.5);
+        self.target("p50 from acknowledged to findable", format!("{late:.3} ms"), "≤ 200 ms", late <= 200.0);
     }
 
     /// Prints all lines and returns true if a target was missed.

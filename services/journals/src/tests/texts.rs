@@ -2,14 +2,16 @@
 
 use kernel::{ClientId, Kind, Person, Result, Role};
 use kit::engine::Engine;
+use outbox::Mark;
 use proto::journals::v1 as pb;
 use proto::mapping::v1::JournalGrant;
 
 use super::fixture::{Fixture, context, note};
 use super::{NOW, person, write};
-use crate::JournalTexts;
 use crate::model::{Change, Entry, Visibility};
 use crate::policy::Write;
+use crate::store::key_of;
+use crate::{JournalImport, JournalTexts};
 
 kit::on_each_engine!(
     text_is_that_of_the_entry_as_it_is_now,
@@ -18,7 +20,11 @@ kit::on_each_engine!(
     texts_of_many_journals_are_asked_for_at_once,
     batch_without_person_or_of_too_many_names_is_refused,
     operators_list_every_text_of_a_journal,
+    imported_entries_are_as_those_that_clients_add,
 );
+
+/// Time of the first imported entry: long ago by the machine's clock.
+const FELT: i64 = 1_700_000_000_000;
 
 /// Returns the name of an entry.
 fn name(permit: Write, entry: &Entry) -> pb::EntryName {
@@ -220,4 +226,31 @@ async fn operators_list_every_text_of_a_journal(engine: Engine) {
     let refused = texts.page(other.client(), &key, None).await.unwrap_err();
     assert_eq!(refused.kind(), Kind::Internal, "a key opens its own journal alone");
     assert!(texts.page(write(3).client(), &key, None).await.unwrap().texts.is_empty());
+}
+
+async fn imported_entries_are_as_those_that_clients_add(engine: Engine) {
+    let fixture = Fixture::new(engine).await;
+    let permit = write(1);
+    let key = fixture.journals.0.key(&context(None), permit.client()).await.unwrap().unwrap();
+    let entry = |number| pb::JournalEntry {
+        emotion: Some("calm".to_owned()),
+        intensity: Some(3),
+        timestamp: Some(convert::millisecond::to_proto(FELT + number)),
+        note: Some(format!("by sea {number}")),
+        ..pb::JournalEntry::default()
+    };
+    let import = JournalImport::new(&fixture.dynamodb, &fixture.journals.0.platform);
+    let added = import.add(permit.client(), &key, (0..205).map(entry).collect()).await.unwrap();
+    assert_eq!((added.len(), &*added[7].note, added[7].version), (205, "by sea 7", 1));
+    for text in &added[..3] {
+        let name = text.name.clone().unwrap();
+        assert_eq!(fixture.text(name.clone()).await.as_ref(), Some(text));
+        let item = fixture.item(&key_of(permit.client(), name.entry_id.parse().unwrap())).await.unwrap();
+        assert!(Mark::of(&item).unwrap().is_none(), "search isn't told");
+    }
+    assert_eq!(fixture.items(permit.client()).await, 205);
+    let invalid = pb::JournalEntry { intensity: Some(6), ..entry(300) };
+    let refused = import.add(permit.client(), &key, vec![entry(301), invalid]).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::InvalidArgument);
+    assert_eq!(fixture.items(permit.client()).await, 205);
 }

@@ -70,13 +70,13 @@ enum State {
 
 impl Target {
     /// Returns the target of a document with these terms.
-    pub(super) fn new<'a>(
+    pub(super) fn new(
         scope: &Scope,
         document: Document,
         version: u64,
-        terms: impl IntoIterator<Item = &'a str>,
+        terms: impl IntoIterator<Item: AsRef<str>>,
     ) -> Self {
-        let tags = terms.into_iter().map(|term| scope.tag(term)).collect();
+        let tags = terms.into_iter().map(|term| scope.tag(term.as_ref())).collect();
         Self { version, is_removed: false, millisecond: document.millisecond(), tags }
     }
 

@@ -62,7 +62,7 @@ pub use document::{Document, DocumentId};
 pub use find::{Found, Hit, ParsePositionError, Position, Search, Searched};
 pub use scope::{ParsePartitionError, Partition, Scope, ScopeId};
 pub use survey::{Indexed, Surveyed};
-pub use write::Write;
+pub use write::{DocumentVersion, Write};
 
 use crate::index::people::People;
 

@@ -17,6 +17,9 @@ const MAX_CHANGES: usize = 99;
 /// of which it has 10,000.
 const MAX_LISTED: usize = 22_000;
 
+/// Maximum people for whom a write lists a scope.
+const MAX_READERS: usize = 2;
+
 /// Time for which the forward item of a removed document is kept.
 const REMOVAL_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -29,6 +32,17 @@ pub enum Write {
     Stale,
     /// The account of the scope's owner has ended, and nothing is written any more.
     Ended,
+}
+
+/// A version of a document, with its terms.
+#[derive(Debug, Clone)]
+pub struct DocumentVersion<T> {
+    /// The document.
+    pub document: Document,
+    /// Its version.
+    pub version: u64,
+    /// Its terms, and no others.
+    pub terms: T,
 }
 
 /// A write of one document.
@@ -80,6 +94,68 @@ impl Index {
     ) -> Result<Write> {
         let target = Target::new(scope, document, version, terms);
         self.write(scope, document.id(), target, false).await
+    }
+
+    /// Writes each of these versions as [`Index::restore`] does, and new documents many in a transaction. No document may
+    /// be there twice.
+    ///
+    /// # Errors
+    /// As of [`Index::put`]. What was written before the error stays.
+    pub async fn restore_all<T>(
+        &self,
+        scope: &Scope,
+        versions: impl IntoIterator<Item = DocumentVersion<T>>,
+    ) -> Result<()>
+    where
+        T: IntoIterator<Item: AsRef<str>>,
+    {
+        let checks = self.people.is_active(&self.table, scope.id().owner()).len();
+        let most = (MAX_CHANGES + 1).saturating_sub(checks + MAX_READERS);
+        let (mut group, mut room) = (Vec::new(), most);
+        for DocumentVersion { document, version, terms } in versions {
+            let target = Target::new(scope, document, version, terms);
+            let items = 1 + target.tags.len();
+            if items > room {
+                self.restore_group(scope, std::mem::take(&mut group)).await?;
+                room = most;
+            }
+            room = room.saturating_sub(items);
+            group.push((document.id(), target));
+        }
+        self.restore_group(scope, group).await
+    }
+
+    /// Writes these documents in one transaction, or one by one if the index has one of them already.
+    async fn restore_group(&self, scope: &Scope, targets: Vec<(DocumentId, Target)>) -> Result<()> {
+        if targets.len() > 1 && self.begin_group(scope, &targets).await? {
+            return Ok(());
+        }
+        for (id, target) in targets {
+            self.write(scope, id, target, false).await.map(drop)?;
+        }
+        Ok(())
+    }
+
+    /// Writes documents that the index doesn't have. Returns whether they were written: all of them or none.
+    async fn begin_group(&self, scope: &Scope, targets: &[(DocumentId, Target)]) -> Result<bool> {
+        let mut actions = self.people.is_active(&self.table, scope.id().owner());
+        actions.extend(self.people.list(&self.table, scope, &*self.entropy)?);
+        for (id, target) in targets {
+            let key = scope.forward(*id);
+            let change = Change { index: self, scope, id: *id, key, target: target.clone(), trusts: false };
+            actions.push(change.row(&change.settled())?.when(Condition::absent()).into());
+            actions.extend(target.postings().into_iter().map(|posting| change.put(posting)));
+        }
+        match self.table.transact(actions).await {
+            Ok(Transact::Done) => {
+                self.people.note(scope.partition());
+                Ok(true)
+            }
+            Ok(Transact::Failed(_)) => Ok(false),
+            // Another transaction runs on the owner's marker.
+            Err(error) if error.kind() == Kind::Aborted => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes a document found by nothing, unless the index has a newer version of it. Idempotent, like [`Index::put`].
@@ -146,8 +222,7 @@ impl Change<'_> {
         let deletions = surplus.iter().map(|posting| index.table.delete(&posting.key(scope, *id)).into());
         let mut changes = puts.chain(deletions).collect::<Vec<Action>>().into_iter();
 
-        let attempt = u64::from_be_bytes(index.entropy.array());
-        let settled = Forward { target: target.clone(), is_settled: true, surplus: BTreeSet::new(), attempt };
+        let settled = self.settled();
         let Some(old) = old else { return self.begin(settled, changes).await };
         let unchanged = Condition::eq(ATTEMPT, old.attempt);
         if changes.len() <= MAX_CHANGES {
@@ -160,6 +235,12 @@ impl Change<'_> {
             Some(overtaken) => Ok(overtaken),
             None => self.go_on(&settled, changes).await,
         }
+    }
+
+    /// Returns the forward item of a new attempt, with nothing left to do.
+    fn settled(&self) -> Forward {
+        let attempt = u64::from_be_bytes(self.index.entropy.array());
+        Forward { target: self.target.clone(), is_settled: true, surplus: BTreeSet::new(), attempt }
     }
 
     /// Writes a document that the index doesn't have: lists its scope, unless the owner's account has ended.

@@ -39,6 +39,12 @@ impl Term {
     }
 }
 
+impl AsRef<str> for Term {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
 /// Hides the term, which is of what people wrote.
 impl fmt::Debug for Term {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use kit::engine::Engine;
 
 use super::support::{World, document, everywhere, scope, terms, texts};
+use crate::index::DocumentVersion;
 use crate::index::find::Search;
 use crate::index::scope::Scope;
 
 kit::on_each_engine![
     write_is_one_read_and_a_transaction_of_100,
+    entry_of_200_long_words_is_at_most_25_writes,
+    new_documents_share_transactions,
     rare_and_common_word_are_three_calls_at_any_size,
     two_common_words_are_two_queries_at_any_size,
     many_scopes_are_one_query_each,
@@ -39,6 +42,28 @@ async fn write_is_one_read_and_a_transaction_of_100(engine: Engine) {
     assert_eq!(put(3, 2..400).await, calls(&[("GetItem", 1), ("PutItem", 1)]), "a change of nothing but the version");
     world.proxied.remove(&scope, document(1).id(), 4).await.unwrap();
     assert_eq!(counted(&world), calls(&[("GetItem", 1), ("TransactWriteItems", 5)]));
+}
+
+/// No two words share a prefix, and each has all that the index has of a word.
+async fn entry_of_200_long_words_is_at_most_25_writes(engine: Engine) {
+    let (world, scope) = (World::new(engine).await, scope(1));
+    let letter = |number: u8| char::from(b'a' + number);
+    let word = |number: u8| format!("{}{}oughtiness", letter(number / 20), letter(number % 20));
+    let text = (0..200).map(word).collect::<Vec<_>>().join(" ");
+    let terms = crate::text::terms(&text);
+    assert_eq!(terms.len(), 200 * 7);
+    world.proxied.put(&scope, document(1), 1, terms.iter().map(|term| term.as_str())).await.unwrap();
+    let counted = counted(&world);
+    assert_eq!(counted, calls(&[("GetItem", 1), ("TransactWriteItems", 15)]));
+}
+
+async fn new_documents_share_transactions(engine: Engine) {
+    let (world, scope, all) = (World::new(engine).await, scope(1), terms(6));
+    let versions = (0..28).map(|number| DocumentVersion { document: document(number), version: 1, terms: &all });
+    world.proxied.restore_all(&scope, versions.clone()).await.unwrap();
+    assert_eq!(counted(&world), calls(&[("TransactWriteItems", 3)]));
+    world.proxied.restore_all(&scope, versions.take(2)).await.unwrap();
+    assert_eq!(counted(&world), calls(&[("GetItem", 2), ("TransactWriteItems", 3)]), "documents that are there");
 }
 
 /// Documents of a common word, of which every so many-th also has a rare one, and all another common one.

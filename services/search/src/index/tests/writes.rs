@@ -5,10 +5,11 @@ use kit::engine::Engine;
 use serde::Deserialize;
 use serde_bytes::ByteBuf;
 
-use super::support::{NOW, World, all_hits, document, everywhere, key, scope, terms, texts};
+use super::support::{Contents, NOW, World, all_hits, document, everywhere, key, scope, terms, texts};
 use crate::index::document::Document;
 use crate::index::scope::{Scope, ScopeId};
-use crate::index::write::Write;
+use crate::index::survey::Indexed;
+use crate::index::write::{DocumentVersion, Write};
 
 kit::on_each_engine![
     write_leaves_exactly_the_postings_of_the_newest_version,
@@ -20,6 +21,7 @@ kit::on_each_engine![
     scope_of_two_readers_ends_with_its_owner,
     same_version_with_other_terms_is_written_again,
     survey_tells_what_the_index_has,
+    documents_restored_together_are_as_those_put_one_by_one,
     table_holds_no_readable_term,
     scopes_with_equal_terms_share_no_key,
 ];
@@ -200,6 +202,34 @@ async fn survey_tells_what_the_index_has(engine: Engine) {
         !survey[&two.id()].is_whole,
         "a foreign posting finds a text that doesn't match, which the opened text decides"
     );
+}
+
+async fn documents_restored_together_are_as_those_put_one_by_one(engine: Engine) {
+    let (world, one, many, all) = (World::new(engine).await, scope(1), scope(2), terms(300));
+    // Of many terms, of none, of a newer version that the index has already, and of one that was removed.
+    let counts = [5, 300, 0, 40, 40, 40, 20, 7];
+    let version = |(number, count)| DocumentVersion { document: document(number), version: 2, terms: &all[..count] };
+    let versions: Vec<_> = (1..).zip(counts).map(version).collect();
+    for scope in [&one, &many] {
+        world.index.put(scope, document(6), 3, texts(&all[..9])).await.unwrap();
+        world.index.put(scope, document(7), 1, texts(&all[..9])).await.unwrap();
+        world.index.remove(scope, document(8).id(), 9).await.unwrap();
+    }
+    for DocumentVersion { document, version, terms } in &versions {
+        world.index.put(&one, *document, *version, texts(terms)).await.unwrap();
+    }
+    world.index.restore_all(&many, versions).await.unwrap();
+    let survey = async |scope| world.index.survey(scope).await.unwrap().documents;
+    let (expected, found) = (survey(&one).await, survey(&many).await);
+    let told = |it: &Indexed| (it.version, it.millisecond, it.is_whole);
+    assert_eq!(found.values().map(told).collect::<Vec<_>>(), expected.values().map(told).collect::<Vec<_>>());
+    assert!(found.values().all(|it| it.is_whole));
+    let postings = async |scope| world.contents(scope).await.postings.len();
+    assert_eq!(postings(&many).await, postings(&one).await);
+    world.index.end(many.id().owner()).await.unwrap();
+    let versions = (1..=2).map(|number| DocumentVersion { document: document(number), version: 1, terms: ["wcalm"] });
+    world.index.restore_all(&many, versions).await.unwrap();
+    assert_eq!(world.contents(&many).await, Contents::default(), "an account that has ended gets nothing");
 }
 
 async fn table_holds_no_readable_term(engine: Engine) {
