@@ -48,8 +48,9 @@ fn range(
 ) -> Option<Range> {
     let bounds = convert::range::from_proto(bad, ("from", from), ("to", to), convert::millisecond::ceil_from_proto);
     let (from, to) = bounds?;
-    let (from, to) = (from.unwrap_or(Range::ALL.from), to.unwrap_or(Range::ALL.to));
-    convert::range::require_order(bad, ("from", from), ("to", to)).then(|| Range { from, to: to.saturating_sub(1) })
+    let (first, end) = (from.unwrap_or(Range::ALL.from), to.unwrap_or(Range::ALL.to));
+    let is_ordered = convert::range::require_order(bad, ("from", first), ("to", end));
+    is_ordered.then(|| Range { from: first, to: to.map_or(Range::ALL.to, |to| to.saturating_sub(1)) })
 }
 
 /// Converts a page of hits.

@@ -75,6 +75,8 @@ pub static SEARCH_INDEX: TableDef =
 pub struct Index {
     table: Table,
     people: Arc<People>,
+    /// Maximum postings that a forward item names.
+    max_listed: usize,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -85,7 +87,7 @@ impl Index {
     /// # Errors
     /// INTERNAL when keys can't be derived from the secrets.
     pub fn new(table: Table, secrets: &Secrets, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self> {
-        Ok(Self { table, people: Arc::new(People::new(secrets)?), clock, entropy })
+        Ok(Self { table, people: Arc::new(People::new(secrets)?), max_listed: write::MAX_LISTED, clock, entropy })
     }
 }
 

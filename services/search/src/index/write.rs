@@ -15,7 +15,7 @@ const MAX_CHANGES: usize = 99;
 
 /// Maximum postings that a forward item names: an item has 400 KB at most, and a text twice as many terms as characters,
 /// of which it has 10,000.
-const MAX_LISTED: usize = 22_000;
+pub(super) const MAX_LISTED: usize = 22_000;
 
 /// Maximum people for whom a write lists a scope.
 const MAX_READERS: usize = 2;
@@ -143,7 +143,7 @@ impl Index {
         for (id, target) in targets {
             let key = scope.forward(*id);
             let change = Change { index: self, scope, id: *id, key, target: target.clone(), trusts: false };
-            actions.push(change.row(&change.settled())?.when(Condition::absent()).into());
+            actions.push(change.row(&change.settled(target))?.when(Condition::absent()).into());
             actions.extend(target.postings().into_iter().map(|posting| change.put(posting)));
         }
         match self.table.transact(actions).await {
@@ -201,7 +201,7 @@ impl Change<'_> {
             }
         }
         let listed = old.as_ref().map_or(0, |old| old.possible().difference(&target.postings()).count());
-        if listed + target.tags.len() > MAX_LISTED && listed > 0 && !target.tags.is_empty() {
+        if listed + target.tags.len() > index.max_listed && listed > 0 && !target.tags.is_empty() {
             let emptied = Target { tags: BTreeSet::new(), ..target.clone() };
             self.replace(old, &emptied).await?;
             return Ok(Attempt::Overtaken(index.table.get_item(key, Read::Consistent).await?));
@@ -222,7 +222,7 @@ impl Change<'_> {
         let deletions = surplus.iter().map(|posting| index.table.delete(&posting.key(scope, *id)).into());
         let mut changes = puts.chain(deletions).collect::<Vec<Action>>().into_iter();
 
-        let settled = self.settled();
+        let settled = self.settled(target);
         let Some(old) = old else { return self.begin(settled, changes).await };
         let unchanged = Condition::eq(ATTEMPT, old.attempt);
         if changes.len() <= MAX_CHANGES {
@@ -238,9 +238,9 @@ impl Change<'_> {
     }
 
     /// Returns the forward item of a new attempt, with nothing left to do.
-    fn settled(&self) -> Forward {
+    fn settled(&self, target: &Target) -> Forward {
         let attempt = u64::from_be_bytes(self.index.entropy.array());
-        Forward { target: self.target.clone(), is_settled: true, surplus: BTreeSet::new(), attempt }
+        Forward { target: target.clone(), is_settled: true, surplus: BTreeSet::new(), attempt }
     }
 
     /// Writes a document that the index doesn't have: lists its scope, unless the owner's account has ended.

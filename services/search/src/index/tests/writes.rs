@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_bytes::ByteBuf;
 
 use super::support::{Contents, NOW, World, all_hits, document, everywhere, key, scope, terms, texts};
+use crate::index::Index;
 use crate::index::document::Document;
 use crate::index::scope::{Scope, ScopeId};
 use crate::index::survey::Indexed;
@@ -20,6 +21,7 @@ kit::on_each_engine![
     end_of_an_account_deletes_its_scopes_and_can_be_repeated,
     scope_of_two_readers_ends_with_its_owner,
     same_version_with_other_terms_is_written_again,
+    text_that_replaces_another_long_one_leaves_its_own_postings,
     survey_tells_what_the_index_has,
     documents_restored_together_are_as_those_put_one_by_one,
     table_holds_no_readable_term,
@@ -163,6 +165,20 @@ async fn scope_of_two_readers_ends_with_its_owner(engine: Engine) {
     assert_eq!(scopes(client(1).into()).await, set(&[]));
     assert_eq!(scopes(therapists[1].into()).await, set(&[]));
     assert_eq!(scopes(client(2).into()).await, set(&[ids[2]]));
+}
+
+/// A forward item has no room for the postings of two long texts.
+async fn text_that_replaces_another_long_one_leaves_its_own_postings(engine: Engine) {
+    let (world, scope, all) = (World::new(engine).await, scope(1), terms(500));
+    let index = Index { max_listed: 300, ..world.index.clone() };
+    for (version, range) in (1..).zip([0..250, 250..500, 100..300, 0..300]) {
+        let written = index.put(&scope, document(1), version, texts(&all[range.clone()])).await.unwrap();
+        assert_eq!(written, Write::Done);
+        let contents = world.contents(&scope).await;
+        assert_eq!(contents.postings, postings(&scope, [(document(1), &all[range.clone()])]), "{range:?}");
+        let forward = &contents.forwards[&document(1).id()];
+        assert!(forward.is_settled && forward.surplus.is_empty() && forward.target.tags.len() == range.len());
+    }
 }
 
 /// The terms of a text change with the code that makes them.
