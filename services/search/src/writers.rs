@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chassis::Tasks;
 use kernel::{Error, Result, UserId};
+use opentelemetry::trace::FutureExt as _;
 use tokio::sync::oneshot;
 
 use crate::index::DocumentId;
@@ -58,6 +59,8 @@ impl Writers {
             return Err(Error::unavailable("a text of this owner is being indexed"));
         };
         let (done, outcome) = oneshot::channel();
+        // The calls that it makes belong to the trace of the delivery.
+        let write = write.with_current_context();
         self.tasks.spawn(async move {
             let written = tokio::time::timeout(TIMEOUT, write).await;
             drop(claim);
