@@ -54,6 +54,8 @@ pub struct RpcOptions {
     pub access: AccessRule,
     /// HTTP rules; none if it has no route.
     pub http: Vec<HttpRule>,
+    /// Set if a call may be repeated.
+    pub idempotent: bool,
 }
 
 impl RpcOptions {
@@ -70,15 +72,15 @@ impl RpcOptions {
         if access.is_internal() && !http.is_empty() {
             return invalid("an internal RPC must not have a route");
         }
-        let level = rpc.method_descriptor_proto().options.as_ref().map(|options| options.idempotency_level());
-        if access.is_internal() && level.is_none_or(|level| level == IdempotencyLevel::IdempotencyUnknown) {
+        let idempotent = idempotency_level(rpc) != IdempotencyLevel::IdempotencyUnknown;
+        if access.is_internal() && !idempotent {
             return invalid("services repeat the calls between them: say `option idempotency_level`");
         }
         let shown = http.iter().map(|rule| &*rule.response_body).find(|field| !field.is_empty());
         if shown.is_some_and(|field| rpc.output().get_field_by_name(field).is_none()) {
             return invalid("there is no such field to answer with as response_body names");
         }
-        Ok(Self { access, http })
+        Ok(Self { access, http, idempotent })
     }
 
     /// Returns the JSON name of the field that is the response body; empty for the whole message.
@@ -182,6 +184,13 @@ impl fmt::Display for InvalidOption {
 }
 
 impl Error for InvalidOption {}
+
+/// Returns the `idempotency_level` of an RPC.
+#[must_use]
+pub fn idempotency_level(rpc: &MethodDescriptor) -> IdempotencyLevel {
+    let proto = rpc.method_descriptor_proto();
+    proto.options.as_ref().map_or(IdempotencyLevel::IdempotencyUnknown, |options| options.idempotency_level())
+}
 
 /// Returns the message in an option of an RPC; none if it is not set.
 fn option(rpc: &MethodDescriptor, name: &str) -> Option<DynamicMessage> {

@@ -2,13 +2,52 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use prost_reflect::prost_types::method_options::IdempotencyLevel;
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
-use proto::options::RpcOptions;
+use proto::options::{RpcOptions, idempotency_level};
 
 use crate::{methods, rpcs};
 
 /// RPCs that anyone may call without a token.
 const ANONYMOUS: [&str; 4] = ["GetJwks", "Login", "Refresh", "Register"];
+
+/// RPCs whose `idempotency_level` is another than that of their HTTP method, and the reason.
+const OTHER_LEVELS: [(&str, IdempotencyLevel, &str); 8] = [
+    ("ListEntries", IdempotencyLevel::Idempotent, "a therapist's read is in the client's access log"),
+    ("GetEntry", IdempotencyLevel::Idempotent, "a therapist's read is in the client's access log"),
+    ("GetInsights", IdempotencyLevel::Idempotent, "a therapist's read is in the client's access log"),
+    ("Search", IdempotencyLevel::Idempotent, "a therapist's search is in the clients' access logs"),
+    ("ListConsentRequests", IdempotencyLevel::Idempotent, "invitations become requests"),
+    ("ChangePassword", IdempotencyLevel::IdempotencyUnknown, "the former password, sent again, is a failed attempt"),
+    ("UpdateSession", IdempotencyLevel::IdempotencyUnknown, "shared notes, sent again, could reach the next client"),
+    ("UpdateNotes", IdempotencyLevel::IdempotencyUnknown, "shared notes, sent again, could reach the next client"),
+];
+
+/// Returns the RPCs whose `idempotency_level` is not that of their HTTP method, and exceptions that are none.
+#[must_use]
+pub fn unexpected_idempotency(pool: &DescriptorPool) -> Vec<String> {
+    let mut exceptions: BTreeSet<_> = OTHER_LEVELS.iter().map(|(name, ..)| *name).collect();
+    let mut complaints = Vec::new();
+    for method in methods(pool) {
+        let options = RpcOptions::of(&method).unwrap();
+        let Some(route) = options.http.first() else { continue };
+        let usual = match route.method {
+            "GET" => IdempotencyLevel::NoSideEffects,
+            "PUT" | "DELETE" => IdempotencyLevel::Idempotent,
+            _ => IdempotencyLevel::IdempotencyUnknown,
+        };
+        let exception = OTHER_LEVELS.iter().find(|(name, level, _)| *name == method.name() && *level != usual);
+        let expected = exception.map_or(usual, |(name, level, _)| {
+            exceptions.remove(name);
+            *level
+        });
+        if idempotency_level(&method) != expected {
+            complaints.push(format!("{}: idempotency_level must be {}", method.full_name(), expected.as_str_name()));
+        }
+    }
+    complaints.extend(exceptions.into_iter().map(|name| format!("{name} is no exception")));
+    complaints
+}
 
 /// Returns the RPCs that fail the build: without an access rule, or with options that contradict each other.
 #[must_use]
