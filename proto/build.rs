@@ -180,8 +180,9 @@ fn row(method: &MethodDescriptor) -> Result<String, InvalidOption> {
     let AccessRule { callers, workloads, http_status, ends } = options.access;
     Ok(format!(
         "callers: &[{}], workloads: &{workloads:?}, http_status: {http_status}, response_body: {response_body:?}, \
-         streams: {}, ends: Ends::{ends:?}",
+         streams: {}, ends: Ends::{ends:?}, idempotent: {}",
         callers.iter().map(|caller| format!("Caller::{caller:?}")).collect::<Vec<_>>().join(", "),
         method.is_server_streaming(),
+        options.idempotent,
     ))
 }

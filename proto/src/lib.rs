@@ -5,6 +5,7 @@
 //! says which services it calls. The readers of options are behind the feature `options`, for the crates that read
 //! descriptors.
 
+pub mod calls;
 pub mod code;
 mod ends;
 #[cfg(feature = "options")]
@@ -13,6 +14,8 @@ pub mod options;
 pub mod path_template;
 pub mod registry;
 mod rpc;
+#[cfg(feature = "options")]
+pub mod service_config;
 
 pub use rpc::{Caller, Ends};
 
@@ -109,6 +112,8 @@ pub struct Rpc {
     pub streams: bool,
     /// Calls that end something.
     pub ends: Ends,
+    /// Set if a call may be repeated: its proto says NO_SIDE_EFFECTS or IDEMPOTENT.
+    pub idempotent: bool,
 }
 
 include!(concat!(env!("OUT_DIR"), "/rpcs.rs"));
@@ -133,6 +138,12 @@ impl Rpc {
     #[must_use]
     pub fn allows_anonymous(&self) -> bool {
         self.callers.contains(&Caller::Anyone)
+    }
+
+    /// Returns the retry policy of its calls; none if a call must not be repeated.
+    #[must_use]
+    pub const fn retries(&self) -> Option<&'static calls::Retries> {
+        calls::Retries::of(self.callers.is_empty(), self.idempotent)
     }
 
     /// Returns the service's full name: what stands between the slashes of the path.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use clap::Parser;
 use envoy_config::Target;
+use prost_reflect::DescriptorPool;
 
 /// Root of the repository.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -13,7 +14,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// Tasks of the repository.
 #[derive(Debug, Parser)]
 enum Task {
-    /// Writes every generated file: the OpenAPI document and the configuration of Envoy.
+    /// Writes every generated file: the OpenAPI document, the gRPC service config and the configuration of Envoy.
     Regenerate,
 }
 
@@ -25,6 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn regenerate(root: &Path) -> Result<(), Box<dyn Error>> {
     write(&root.join("gateway/openapi/swagger.yaml"), openapi::document(proto::DESCRIPTOR_SET)?.as_bytes())?;
+    let pool = DescriptorPool::decode(proto::DESCRIPTOR_SET)?;
+    write(&root.join("proto/service_config.json"), proto::service_config::document(&pool)?.as_bytes())?;
     for (name, content) in envoy_config::files(Target::Kubernetes)? {
         write(&root.join("k8s/base/envoy").join(name), &content)?;
     }

@@ -54,11 +54,13 @@ fn no_place_misses_rpc_of_mesh() {
 fn places(sets: &Sets) -> Vec<(&'static str, Vec<String>)> {
     let pool = pool(sets);
     let unwritten = openapi::document(&sets.descriptors).err().map(|error| error.to_string());
+    let service_config = proto::service_config::document(&pool).unwrap().into_bytes();
     let envoy = Settings { descriptor_set: Cow::Owned(sets.envoy.clone()), ..Settings::of(Target::Kubernetes) };
     vec![
         ("services/<domain>/src", tables::unhandled(&pool)),
         ("gateway/openapi/overlay.yaml", unwritten.into_iter().collect()),
         ("gateway/openapi/swagger.yaml", document::differences(&document::load(), &pool)),
+        ("proto/service_config.json", tables::stale("proto", &[("service_config.json", service_config)])),
         ("k8s/base/envoy", tables::stale("k8s/base/envoy", &envoy.files().unwrap())),
         ("tests/invariants/matrix", tables::without_matrix_row(&pool, &tables::matrix_rows())),
         ("tests/parity/mesh", script::uncovered(&pool)),
@@ -70,7 +72,12 @@ fn places(sets: &Sets) -> Vec<(&'static str, Vec<String>)> {
 /// Returns violations of the rules that an RPC meets by itself.
 fn broken_rules(sets: &Sets) -> Vec<String> {
     let pool = pool(sets);
-    let rules = [descriptors::unsupported_fields, descriptors::unexpectedly_public, descriptors::mixed_services];
+    let rules = [
+        descriptors::unsupported_fields,
+        descriptors::unexpectedly_public,
+        descriptors::mixed_services,
+        descriptors::unexpected_idempotency,
+    ];
     rules.iter().flat_map(|rule| rule(&pool)).collect()
 }
 

@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that finds nothing has failed")]
 
 use std::collections::BTreeSet;
+use std::fs;
 
-use contract::{descriptors, pool};
+use contract::{ROOT, descriptors, pool};
 use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 use proto::{RPCS, Rpc};
 
@@ -40,6 +41,30 @@ fn only_token_and_key_rpcs_are_public() {
 #[test]
 fn internal_rpcs_share_no_service_with_public_ones() {
     assert_eq!(descriptors::mixed_services(&pool()), Vec::<String>::new());
+}
+
+/// A caller may repeat what reads, replaces or removes; what creates takes an idempotency key.
+#[test]
+fn idempotency_level_follows_http_method() {
+    assert_eq!(descriptors::unexpected_idempotency(&pool()), Vec::<String>::new());
+}
+
+#[test]
+fn service_config_has_each_rpc_once() {
+    let written = fs::read_to_string(format!("{ROOT}/proto/service_config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&written).unwrap();
+    let mut paths = Vec::new();
+    for method_config in config["methodConfig"].as_array().unwrap() {
+        for name in method_config["name"].as_array().unwrap() {
+            let path = format!("/{}/{}", name["service"].as_str().unwrap(), name["method"].as_str().unwrap());
+            let rpc = Rpc::find(&path).unwrap();
+            assert_eq!(method_config.get("retryPolicy").is_some(), rpc.idempotent, "{path}");
+            assert_eq!(method_config.get("timeout").is_some(), !rpc.streams, "{path}");
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    assert_eq!(paths, RPCS.iter().map(|rpc| rpc.path).collect::<Vec<_>>());
 }
 
 #[test]

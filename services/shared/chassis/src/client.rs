@@ -2,14 +2,17 @@
 //! one place that retries, within a budget.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context as Cx, Poll};
 use std::time::Duration;
 
 use http::{HeaderValue, Uri};
 use kernel::{BoxError, Entropy, Error};
+use proto::Rpc;
+use proto::calls::{RETRY_RATIO, Retries, TIMEOUT};
 use retry::Policy;
 use telemetry::layer::{RpcClient, RpcClientTelemetry};
+use tokio::time::Instant;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tower::retry::budget::{Budget as _, TpsBudget};
@@ -42,13 +45,14 @@ impl Upstream {
         let uri: Uri = address.parse()?;
         let telemetry = RpcClientTelemetry::new(uri.host().unwrap_or_default(), uri.port_u16());
         let transport = telemetry.layer(WithToken { inner: channel, tokens });
-        // At most a fifth more calls than were made, plus ten a second so that a quiet service may retry at all.
-        Ok(Self { transport, budget: Arc::new(TpsBudget::new(Duration::from_secs(10), 10, 0.2)), entropy })
+        // Ten retries a second in any case, so that a quiet service may retry at all.
+        let budget = TpsBudget::new(Duration::from_secs(10), 10, RETRY_RATIO);
+        Ok(Self { transport, budget: Arc::new(budget), entropy })
     }
 
-    /// Calls an RPC within a context. It may be called more than once: every RPC between services states in its proto
-    /// that it is idempotent (`idempotency_level`), or the protos would not build; any other that is called here must
-    /// only read.
+    /// Calls an RPC within a context, by the timeout and the retry policy that `proto::calls` has for it: it is called
+    /// more than once only if its proto states that it is idempotent (`idempotency_level`), as that of every RPC between
+    /// services does.
     ///
     /// # Errors
     /// UNAVAILABLE when the service can't be reached or answers that it can't serve; RESOURCE_EXHAUSTED when it is
@@ -61,25 +65,44 @@ impl Upstream {
         Fut: Future<Output = Result<tonic::Response<R>, Status>>,
     {
         self.budget.deposit();
-        let mut attempts = Policy::CALL.start(&*self.entropy);
-        attempts.next().await;
+        let deadline = context.deadline.min(Instant::now() + TIMEOUT);
+        let called = CalledRpc::default();
+        let mut attempts = None;
         loop {
-            let answer = rpc(self.transport.clone(), context.outgoing(message.clone()));
-            let Ok(answer) = tokio::time::timeout_at(context.deadline, answer).await else {
+            let mut request = context.outgoing(deadline, message.clone());
+            request.extensions_mut().insert(called.clone());
+            let answer = rpc(self.transport.clone(), request);
+            let Ok(answer) = tokio::time::timeout_at(deadline, answer).await else {
                 return Err(exceeded());
             };
             let status = match answer {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(status) => status,
             };
-            // Shed load was refused before anything was done for it; another replica may have room.
-            let is_transient = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
-            let may_retry = is_transient && attempts.remain() && self.budget.withdraw();
+            let Some(retries) = called.retries().filter(|retries| retries.codes.contains(&status.code())) else {
+                return Err(upstream_error(status));
+            };
+            let attempts = attempts.get_or_insert_with(|| policy(retries).start_after_first(&*self.entropy));
+            let may_retry = attempts.remain() && self.budget.withdraw();
             let delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
-            if !may_retry || !attempts.next_within(context.deadline, delay).await {
+            if !may_retry || !attempts.next_within(deadline, delay).await {
                 return Err(upstream_error(status));
             }
         }
+    }
+}
+
+const fn policy(retries: &Retries) -> Policy {
+    Policy::new(retries.attempts, retries.base, retries.longest)
+}
+
+/// RPC that a call has turned out to be: its path is known when the request leaves.
+#[derive(Debug, Clone, Default)]
+struct CalledRpc(Arc<OnceLock<&'static Rpc>>);
+
+impl CalledRpc {
+    fn retries(&self) -> Option<&'static Retries> {
+        self.0.get().and_then(|rpc| rpc.retries())
     }
 }
 
@@ -123,7 +146,7 @@ fn unauthenticated_error(status: Status) -> Error {
     }
 }
 
-/// Puts the service's own token on every call.
+/// Puts the service's own token on every call, and notes which RPC is called.
 #[derive(Debug, Clone)]
 pub struct WithToken<S> {
     inner: S,
@@ -155,6 +178,11 @@ where
             value.set_sensitive(true);
             request.headers_mut().insert(WORKLOAD_TOKEN, value);
         }
+        if let Some(called) = request.extensions().get::<CalledRpc>()
+            && let Some(rpc) = Rpc::find(request.uri().path())
+        {
+            called.0.get_or_init(|| rpc);
+        }
         self.inner.call(request)
     }
 }
@@ -165,6 +193,25 @@ mod tests {
 
     use super::*;
     use crate::status::to_status;
+
+    #[tokio::test]
+    async fn only_idempotent_rpc_has_retry_policy() {
+        let clock = Arc::new(kernel::SystemClock);
+        let tokens = Arc::new(identity::Issuer::generate(clock).unwrap()).workload("clients").tokens;
+        let inner = tower::service_fn(async |_: http::Request<()>| Ok::<_, std::convert::Infallible>(()));
+        let mut service = WithToken::new(inner, tokens);
+        for (path, codes) in [
+            ("/therapy.events.v1.SubscriberService/Deliver", Some(2)),
+            ("/therapy.auth.v1.AuthService/GetJwks", Some(1)),
+            ("/therapy.auth.v1.AuthService/Login", None),
+            ("/therapy.auth.v1.AuthService/Nothing", None),
+        ] {
+            let called = CalledRpc::default();
+            let request = http::Request::builder().uri(path).extension(called.clone()).body(()).unwrap();
+            service.call(request).await.unwrap();
+            assert_eq!(called.retries().map(|retries| retries.codes.len()), codes, "{path}");
+        }
+    }
 
     #[test]
     fn only_access_token_errors_reach_caller() {

@@ -117,10 +117,10 @@ impl Context {
         Err(Error::new(Kind::PermissionDenied, "REAUTHENTICATION_REQUIRED", message))
     }
 
-    /// A request to another service within this context: on behalf of the same person, with what is left of the time.
-    pub(crate) fn outgoing<T>(&self, message: T) -> tonic::Request<T> {
+    /// A request to another service within this context: on behalf of the same person, with the time until `deadline`.
+    pub(crate) fn outgoing<T>(&self, deadline: Instant, message: T) -> tonic::Request<T> {
         let mut request = tonic::Request::new(message);
-        request.set_timeout(self.deadline.saturating_duration_since(Instant::now()).saturating_sub(HOP_MARGIN));
+        request.set_timeout(deadline.saturating_duration_since(Instant::now()).saturating_sub(HOP_MARGIN));
         if let Some(token) = &self.access_token {
             request.metadata_mut().insert(AUTHORIZATION, token.clone());
         }

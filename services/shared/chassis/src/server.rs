@@ -208,6 +208,12 @@ mod tests {
         config: Config,
     }
 
+    /// The service config tells callers of it.
+    #[test]
+    fn default_deadline_is_timeout_of_service_config() {
+        assert_eq!(Cli::parse_from(["test"]).config.default_deadline, proto::calls::TIMEOUT);
+    }
+
     #[test]
     fn stack_has_declared_order() {
         let config = Cli::parse_from(["test"]).config;

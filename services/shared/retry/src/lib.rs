@@ -18,16 +18,15 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Calls of another service that was busy or not reachable.
-    pub const CALL: Self = Self::new(3, Duration::from_millis(100), Duration::from_secs(1));
-
     /// Calls of DynamoDB that the SDK doesn't retry: conflicts with transactions, and what a batch left unprocessed.
     pub const DYNAMODB: Self = Self::new(5, Duration::from_millis(15), Duration::from_millis(200));
 
     /// Read-modify-write loops on an item that others change too: a conditional write that failed is made again from a new read.
     pub const OPTIMISTIC: Self = Self::new(16, Duration::from_millis(4), Duration::from_millis(200));
 
-    const fn new(attempts: u32, base: Duration, longest: Duration) -> Self {
+    /// Creates a policy of at most `attempts`; the wait before a retry doubles from `base` up to `longest`.
+    #[must_use]
+    pub const fn new(attempts: u32, base: Duration, longest: Duration) -> Self {
         Self { attempts, base, longest }
     }
 
@@ -41,6 +40,12 @@ impl Policy {
     #[must_use]
     pub const fn start<'a>(self, entropy: &'a dyn Entropy) -> Attempts<'a> {
         Attempts { policy: self, entropy, made: 0 }
+    }
+
+    /// Starts counting attempts by this policy, of which the first was made.
+    #[must_use]
+    pub const fn start_after_first<'a>(self, entropy: &'a dyn Entropy) -> Attempts<'a> {
+        Attempts { policy: self, entropy, made: 1 }
     }
 
     /// Returns the wait before a retry, the first of which is 1; `random` spreads it over its range.
@@ -117,6 +122,8 @@ mod tests {
 
     use super::Policy;
 
+    const CALL: Policy = Policy::new(3, Duration::from_millis(100), Duration::from_secs(1));
+
     /// Bytes that are all the same.
     struct Fixed(u8);
 
@@ -135,15 +142,15 @@ mod tests {
 
     #[test]
     fn wait_is_spread_down_to_zero() {
-        assert_eq!(Policy::CALL.wait(1, 0), Duration::ZERO);
-        assert!(Policy::CALL.wait(1, u16::MAX / 2) < Policy::CALL.wait(1, u16::MAX));
+        assert_eq!(CALL.wait(1, 0), Duration::ZERO);
+        assert!(CALL.wait(1, u16::MAX / 2) < CALL.wait(1, u16::MAX));
     }
 
     #[tokio::test(start_paused = true)]
     async fn attempts_are_bounded_and_the_first_is_at_once() {
         let entropy = Fixed(u8::MAX);
         let started = Instant::now();
-        let mut attempts = Policy::CALL.start(&entropy);
+        let mut attempts = CALL.start(&entropy);
         assert!(attempts.next().await);
         assert_eq!(started.elapsed(), Duration::ZERO);
         assert!(attempts.next().await);
@@ -157,7 +164,7 @@ mod tests {
     async fn retry_info_is_obeyed_with_jitter_on_top() {
         for (entropy, jitter) in [(Fixed(0), Duration::ZERO), (Fixed(u8::MAX), Duration::from_millis(100))] {
             let (started, late) = (Instant::now(), Instant::now() + Duration::from_secs(60));
-            let mut attempts = Policy::CALL.start(&entropy);
+            let mut attempts = CALL.start(&entropy);
             assert!(attempts.next_within(late, None).await);
             assert!(attempts.next_within(late, Some(Duration::from_secs(2))).await);
             assert_eq!(started.elapsed(), Duration::from_secs(2) + jitter);
@@ -168,12 +175,12 @@ mod tests {
     async fn attempt_after_the_deadline_is_refused_at_once() {
         let entropy = Fixed(u8::MAX);
         let deadline = Instant::now() + Duration::from_millis(50);
-        let mut attempts = Policy::CALL.start(&entropy);
+        let mut attempts = CALL.start(&entropy);
         assert!(attempts.next_within(deadline, None).await);
         let asked = Instant::now();
         assert!(!attempts.next_within(deadline, None).await);
         assert_eq!(asked.elapsed(), Duration::ZERO);
         advance(Duration::from_secs(1)).await;
-        assert!(!Policy::CALL.start(&entropy).next_within(deadline, None).await);
+        assert!(!CALL.start(&entropy).next_within(deadline, None).await);
     }
 }
