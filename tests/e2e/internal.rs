@@ -14,6 +14,7 @@ use reqwest::Method;
 use serde_json::json;
 use tonic::transport::Channel;
 use tonic::{Code, Request};
+use tonic_types::StatusExt as _;
 
 kit::on_each_env!(
     fronts:
@@ -36,9 +37,7 @@ fn bearer<T>(message: T, token: &str) -> Request<T> {
 
 /// Returns a request with the workload token of the service of this name.
 fn of_service<T>(mesh: &TestMesh, name: &str, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("workload-identity-token", mesh.workload_token(name).parse().unwrap());
-    request
+    with_workload_token(message, &mesh.workload_token(name))
 }
 
 /// Returns the event of a client's account deletion.
@@ -48,21 +47,42 @@ fn ended(who: &Someone) -> DeliverRequest {
     DeliverRequest { event: Some(event) }
 }
 
+fn reason(refused: &tonic::Status) -> String {
+    refused.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
+}
+
+/// Returns a request whose workload token is this text.
+fn with_workload_token<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("workload-identity-token", token.parse().unwrap());
+    request
+}
+
 async fn internal_rpc_requires_workload_token(env: TestEnv) {
     let mesh = TestMesh::shared(env).await;
     let who = mesh.client("Asha").await;
     for service in ["auth", "mapping", "vault"] {
         let mut subscriber = SubscriberServiceClient::new(channel(&mesh.service(service)).await);
-        let refused = subscriber.deliver(ended(&who)).await.unwrap_err();
-        assert_eq!(refused.code(), Code::Unauthenticated, "{service}");
-        let refused = subscriber.deliver(bearer(ended(&who), &who.token)).await.unwrap_err();
-        assert_eq!(refused.code(), Code::Unauthenticated, "{service}");
-        let mut forged = Request::new(ended(&who));
-        forged.metadata_mut().insert("workload-identity-token", who.token.parse().unwrap());
-        assert_eq!(subscriber.deliver(forged).await.unwrap_err().code(), Code::Unauthenticated, "{service}");
-        let other = of_service(&mesh, "audit", ended(&who));
-        assert_eq!(subscriber.deliver(other).await.unwrap_err().code(), Code::PermissionDenied, "{service}");
+        let mut two = of_service(&mesh, "clients", ended(&who));
+        two.metadata_mut().append("workload-identity-token", mesh.workload_token("clients").parse().unwrap());
+        for (request, code, expected) in [
+            (Request::new(ended(&who)), Code::Unauthenticated, "WORKLOAD_TOKEN_MISSING"),
+            (bearer(ended(&who), &who.token), Code::Unauthenticated, "WORKLOAD_TOKEN_MISSING"),
+            (with_workload_token(ended(&who), &who.token), Code::Unauthenticated, "WORKLOAD_TOKEN_INVALID"),
+            (with_workload_token(ended(&who), "nonsense"), Code::Unauthenticated, "WORKLOAD_TOKEN_INVALID"),
+            (two, Code::Unauthenticated, "WORKLOAD_TOKEN_INVALID"),
+            (of_service(&mesh, "audit", ended(&who)), Code::PermissionDenied, "WORKLOAD_NOT_ALLOWED"),
+            (of_service(&mesh, "reports", ended(&who)), Code::PermissionDenied, "WORKLOAD_NOT_ALLOWED"),
+        ] {
+            let refused = subscriber.deliver(request).await.unwrap_err();
+            assert_eq!((refused.code(), &*reason(&refused)), (code, expected), "{service}");
+        }
     }
+    // What people call, and its front, is told nothing of it.
+    let mut clients = ClientServiceClient::new(channel(&mesh.service("clients")).await);
+    let mut request = bearer(GetClientRequest { client_id: who.id.clone() }, &who.token);
+    request.metadata_mut().insert("workload-identity-token", "nonsense".parse().unwrap());
+    clients.get_client(request).await.unwrap();
     mesh.get("/auth/me", &who).await.expect(200);
     mesh.stop().await;
 }

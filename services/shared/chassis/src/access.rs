@@ -49,7 +49,10 @@ fn check(rpc: Option<&Rpc>, caller: &Caller) -> Result<(), Error> {
             Some(_) => {
                 Err(Error::new(Kind::PermissionDenied, "WORKLOAD_NOT_ALLOWED", "this service may not call this"))
             }
-            None => Err(Error::new(Kind::Unauthenticated, "WORKLOAD_TOKEN_MISSING", "only services may call this")),
+            None => {
+                let message = "only services may call this: send a workload token in workload-identity-token";
+                Err(Error::new(Kind::Unauthenticated, "WORKLOAD_TOKEN_MISSING", message))
+            }
         };
     }
     let Some(person) = &caller.person else {

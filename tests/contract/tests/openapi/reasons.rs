@@ -11,7 +11,7 @@ use crate::errors::{CODES, failures};
 
 /// Reasons that users of the REST API never see: those of calls between services and over gRPC, the front's own for a
 /// service that gives no reason, and that of a path that isn't in the document.
-const UNDOCUMENTED: [&str; 15] = [
+const UNDOCUMENTED: [&str; 16] = [
     "ABORTED",
     "ALREADY_EXISTS",
     "BODY_INCOMPLETE",
@@ -26,6 +26,7 @@ const UNDOCUMENTED: [&str; 15] = [
     "UNKNOWN_ENCODING",
     "UNKNOWN_METHOD",
     "WORKLOAD_NOT_ALLOWED",
+    "WORKLOAD_TOKEN_INVALID",
     "WORKLOAD_TOKEN_MISSING",
 ];
 

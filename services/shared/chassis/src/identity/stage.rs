@@ -1,4 +1,5 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use http::HeaderMap;
 use kernel::{Error, Kind, Person, Role};
@@ -38,8 +39,12 @@ impl Stage for IdentityStage {
         let wanted = rpc.is_some_and(|rpc| !rpc.allows_anonymous());
         // Between services the caller is the service: a token that expires on the way ends no call.
         let needed = rpc.is_some_and(|rpc| !rpc.is_internal());
-        let workload =
-            one(request.headers(), WORKLOAD_TOKEN).ok().flatten().and_then(|token| self.workloads.verify(token));
+        let workload = match self.workload(request.headers()) {
+            Ok(workload) => workload,
+            Err(error) if rpc.is_some_and(Rpc::is_internal) => return to_status(error).into_http(),
+            // People are told nothing of a front's token: it only makes its word on their address believed.
+            Err(_) => None,
+        };
         let verified = if wanted { self.person(request.headers()).await } else { Ok(None) };
         let verified = match verified {
             Ok(verified) => verified,
@@ -62,6 +67,17 @@ impl Stage for IdentityStage {
 }
 
 impl IdentityStage {
+    /// Returns the name of the calling service; none if it sends no workload token.
+    fn workload(&self, headers: &HeaderMap) -> Result<Option<Arc<str>>, Error> {
+        let invalid = || {
+            let message = "workload-identity-token: send one token that is valid here: signed by the issuer of this mesh, \
+                           for its audience, and not expired";
+            Error::new(Kind::Unauthenticated, "WORKLOAD_TOKEN_INVALID", message)
+        };
+        let Some(token) = one(headers, WORKLOAD_TOKEN).map_err(|_| invalid())? else { return Ok(None) };
+        self.workloads.verify(token).map(Some).ok_or_else(invalid)
+    }
+
     async fn person(&self, headers: &HeaderMap) -> Result<Option<Verified>, Error> {
         let Some(value) = one(headers, AUTHORIZATION)? else {
             return Ok(None);
