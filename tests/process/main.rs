@@ -10,3 +10,4 @@ mod process;
 mod readme;
 mod search;
 mod settings;
+mod workloads;

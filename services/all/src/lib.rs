@@ -3,11 +3,13 @@
 
 mod config;
 pub mod demo;
+pub mod files;
 mod front;
 mod mesh;
 pub mod search_index;
 mod services;
+pub mod workloads;
 
 pub use config::{Config, Storage};
-pub use mesh::{Mesh, take_access_key};
+pub use mesh::{Mesh, take_access_key, workload_issuer};
 pub use services::TABLES;

@@ -1,25 +1,19 @@
 //! Runs the whole mesh in one process, and its operator's commands.
 
-use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use audit::Heads;
-use chassis::identity::Issuer;
 use chassis::{Platform, config};
 use clap::{Parser, Subcommand};
 use dynamo::secret::Secrets;
-use kernel::{BoxError, ClientId, SystemClock};
+use kernel::{BoxError, ClientId, setting};
 use mesh::search_index::{self, SearchIndex};
-use mesh::{Config, Mesh, TABLES, demo, take_access_key};
-use proto::registry;
+use mesh::{Config, Mesh, TABLES, demo, files, take_access_key, workload_issuer, workloads};
 
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The therapy-journaling mesh in one process: all services, the REST front, and an embedded DynamoDB.
 ///
@@ -46,16 +40,43 @@ enum Command {
         url: String,
     },
 
-    /// Writes a token for each service, and the keys that verify them, for deployments without a cluster that issues
-    /// them.
+    /// Writes a token for each service or for other workloads, and the keys that verify them, for deployments without a
+    /// cluster that issues them.
     WorkloadKeys {
-        /// The directory to write to: `jwks.json` and `<service>.token`.
+        /// Names of the workloads; without any, the services and the front. What a name may call, the rules of the RPCs
+        /// decide.
+        #[arg(value_parser = workloads::name)]
+        names: Vec<String>,
+
+        /// The directory to write to: `<name>.token`, and `jwks.json`, where the keys of earlier runs are kept.
         #[arg(long)]
         dir: PathBuf,
+
+        /// Replace tokens that are there. The old ones stay valid until they expire.
+        #[arg(long)]
+        force: bool,
 
         /// Validity of the tokens in days.
         #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
         days: u32,
+    },
+
+    /// Prints a token that the all-in-one of a data directory accepts from the workload of that name.
+    WorkloadToken {
+        /// Name of the workload. What it may call, the rules of the RPCs decide.
+        #[arg(value_parser = workloads::name)]
+        name: String,
+
+        #[command(flatten)]
+        place: DataDir,
+
+        /// The file with the secrets; by default `secrets` in the data directory.
+        #[arg(long, env = "MESH_SECRETS_FILE")]
+        secrets_file: Option<PathBuf>,
+
+        /// Validity of the token.
+        #[arg(long, default_value = "1h", value_parser = setting::duration)]
+        life: Duration,
     },
 
     /// Creates the missing files that services in separate containers share: `secrets/secrets`,
@@ -200,7 +221,10 @@ async fn main() -> ExitCode {
             let Platform { clock, entropy, .. } = Platform::system();
             demo::play(&url, &*clock, &*entropy).await
         }
-        Some(Command::WorkloadKeys { dir, days }) => write_workload_keys(&dir, days),
+        Some(Command::WorkloadKeys { names, dir, force, days }) => write_workload_keys(&names, &dir, force, days),
+        Some(Command::WorkloadToken { name, place, secrets_file, life }) => {
+            workload_token(&name, &place, secrets_file, life)
+        }
         Some(Command::Prepare { dir, renew, days }) => prepare(&dir, renew, days),
         Some(Command::CreateTables { dynamodb, place }) => create_tables(dynamodb, &place).await,
         Some(Command::RewrapKeys { dynamodb, place, key_encryption_keys_file }) => {
@@ -257,72 +281,25 @@ fn absolute(path: &Path) -> String {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-/// Returns the workloads that have a token: the services and the front.
-fn workloads() -> impl Iterator<Item = &'static str> {
-    registry::NAMES.into_iter().chain([registry::FRONT])
-}
-
-fn write_workload_keys(dir: &Path, days: u32) -> Result<(), BoxError> {
-    let issuer = Issuer::generate(Arc::new(SystemClock))?;
-    let write = |name: &str, text: String| {
-        let path = dir.join(name);
-        std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
-    };
-    let write_token = |name: &str, token: String| {
-        let path = dir.join(format!("{name}.token"));
-        write_secret(&path, &token).map_err(|error| format!("{}: {error}", path.display()))
-    };
-    make(dir)?;
-    write("jwks.json", issuer.jwks().to_string())?;
-    let names: Vec<&str> = workloads().collect();
-    for name in &names {
-        write_token(name, issuer.mint(name, DAY * days))?;
-    }
-    say(&format!("wrote jwks.json and a token for each of {} to {}", names.join(", "), dir.display()))
+fn write_workload_keys(names: &[String], dir: &Path, force: bool, days: u32) -> Result<(), BoxError> {
+    let written = workloads::write_keys(names, dir, force, days)?;
+    say(&format!("wrote jwks.json and a token for each of {} to {}", written.join(", "), dir.display()))
 }
 
 fn prepare(dir: &Path, renew: bool, days: u32) -> Result<(), BoxError> {
     let Platform { entropy, .. } = Platform::system();
     for name in ["secrets", "key-encryption-keys"] {
         let place = dir.join(name);
-        make(&place)?;
+        files::make(&place)?;
         bootstrap::make_secrets(&place.join(name), &*entropy)?;
     }
-    prepare_tokens(&dir.join("workload"), renew, days)?;
+    workloads::prepare(&dir.join("workload"), renew, days)?;
     say(&format!("{} holds what services share", dir.display()))
 }
 
-/// Creates the missing tokens, or all. The signing key is never stored: each run generates another, and adds its public
-/// key to every key set, beside the earlier ones, before it writes a token.
-fn prepare_tokens(dir: &Path, renew: bool, days: u32) -> Result<(), BoxError> {
-    let place = |name: &str| dir.join(name);
-    let names: Vec<_> = workloads().filter(|name| renew || !place(name).join("token").exists()).collect();
-    if names.is_empty() {
-        return Ok(());
-    }
-    let issuer = Issuer::generate(Arc::new(SystemClock))?;
-    let mut keys = keys_of(issuer.jwks());
-    for file in workloads().map(|name| place(name).join("jwks.json")).filter(|file| file.exists()) {
-        let known = std::fs::read(&file).map_err(BoxError::from).and_then(|json| Ok(serde_json::from_slice(&json)?));
-        let known = known.map_err(|error| format!("{}: {error}", file.display()))?;
-        keys.extend(keys_of(&known).into_iter().filter(|known| !keys.contains(known)).collect::<Vec<_>>());
-    }
-    let keys = serde_json::json!({ "keys": keys }).to_string();
-    for name in workloads() {
-        make(&place(name))?;
-        write_whole(&place(name).join("jwks.json"), &keys)?;
-    }
-    names.into_iter().try_for_each(|name| write_whole(&place(name).join("token"), &issuer.mint(name, DAY * days)))
-}
-
-/// Returns the keys of a JSON Web Key Set.
-fn keys_of(jwks: &serde_json::Value) -> Vec<serde_json::Value> {
-    jwks["keys"].as_array().cloned().unwrap_or_default()
-}
-
-/// Creates a directory if it is missing.
-fn make(dir: &Path) -> Result<(), BoxError> {
-    std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()).into())
+fn workload_token(name: &str, place: &DataDir, file: Option<PathBuf>, life: Duration) -> Result<(), BoxError> {
+    let secrets = place.secrets(file, "secrets", "MESH_SECRETS_FILE")?;
+    say(&workload_issuer(&secrets, &Platform::system())?.mint(name, life))
 }
 
 async fn create_tables(dynamodb: dynamo::Config, place: &DataDir) -> Result<(), BoxError> {
@@ -410,7 +387,7 @@ async fn verify_audit(
     if !report.is_sound() {
         return Err("the log of accesses was tampered with".into());
     }
-    heads.map_or(Ok(()), |file| write_whole(file, &now.to_string()))
+    heads.map_or(Ok(()), |file| files::write_whole(file, &now.to_string()))
 }
 
 /// Reads the heads kept by an earlier verification: none before the first.
@@ -420,20 +397,6 @@ fn read_heads(file: &Path) -> Result<Heads, BoxError> {
         read => read.map_err(|error| format!("{}: {error}", file.display()))?,
     };
     text.parse().map_err(|error| format!("{}: {error}", file.display()).into())
-}
-
-/// Replaces a file atomically.
-fn write_whole(file: &Path, text: &str) -> Result<(), BoxError> {
-    let new = file.with_added_extension("new");
-    let written = write_secret(&new, text).and_then(|()| std::fs::rename(&new, file));
-    written.map_err(|error| format!("{}: {error}", file.display()).into())
-}
-
-/// Writes a file that only its owner may read, also over one that others could.
-fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(text.as_bytes())
 }
 
 fn say(text: &str) -> Result<(), BoxError> {

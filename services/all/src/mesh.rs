@@ -58,7 +58,7 @@ impl Mesh {
         };
         dynamodb.create_or_verify(TABLES).await?;
 
-        let issuer = Arc::new(Issuer::generate(Arc::clone(&platform.clock))?);
+        let issuer = Arc::new(workload_issuer(&secrets, &platform)?);
         let starter = Starter {
             config: &config,
             dynamodb,
@@ -109,6 +109,14 @@ impl Mesh {
         }
         well
     }
+}
+
+/// Returns the issuer of workload tokens of the all-in-one that has these secrets.
+///
+/// # Errors
+/// If the key can't be made.
+pub fn workload_issuer(secrets: &Secrets, platform: &Platform) -> Result<Issuer, BoxError> {
+    Issuer::from_seed(&*secrets.derive("workload-issuer")?, Arc::clone(&platform.clock))
 }
 
 /// Reads the secrets and the key-encryption keys from the named files, or creates them at the first start.

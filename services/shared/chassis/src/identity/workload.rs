@@ -243,7 +243,18 @@ impl Issuer {
     /// # Errors
     /// If the key can't be made.
     pub fn generate(clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
-        let pair = Ed25519KeyPair::generate()?;
+        Self::of(&Ed25519KeyPair::generate()?, clock)
+    }
+
+    /// An issuer whose key (Ed25519) is made of a secret seed: two of the same seed are the same issuer.
+    ///
+    /// # Errors
+    /// If the key can't be made.
+    pub fn from_seed(seed: &[u8; 32], clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
+        Self::of(&Ed25519KeyPair::from_seed_unchecked(seed)?, clock)
+    }
+
+    fn of(pair: &Ed25519KeyPair, clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
         let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
         let kid = x[..16].to_owned();
         let key = EncodingKey::from_ed_der(pair.to_pkcs8v1()?.as_ref());
