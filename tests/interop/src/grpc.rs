@@ -9,7 +9,7 @@ use kit::mesh::{Someone, TestMesh};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::tools::{error_output, output, python, script, tool};
+use crate::tools::{ROOT, error_output, output, python, script, tool};
 
 const JOURNALS: &str = "therapy.journals.v1.JournalService";
 
@@ -54,6 +54,31 @@ async fn reflection_lists_public_rpcs_only() {
         assert!(error_output.contains("not found"), "{symbol}: {error_output}");
     }
     mesh.stop().await;
+}
+
+#[tokio::test]
+async fn both_reflection_versions_are_at_front_and_services() {
+    let mesh = TestMesh::start(Engine::Embedded).await;
+    let services = proto::registry::NAMES.map(|name| mesh.service(name));
+    let mut reflection = python("python").await;
+    let reflection = reflection.arg(script("python/reflection.py")).arg(address(&mesh.url));
+    let printed = output(reflection.args(services.iter().map(|url| address(url)))).await;
+    let listed: Vec<Value> = serde_json::from_str(&printed).unwrap();
+    for listed in &listed {
+        assert_eq!(listed["v1"], listed["v1alpha"]);
+    }
+    let shows = |at: usize, name: &str| listed[at]["v1"].as_array().unwrap().iter().any(|it| it == name);
+    assert!(shows(0, JOURNALS) && !shows(0, "therapy.events.v1.SubscriberService"), "{printed}");
+    assert!(shows(1, "therapy.auth.v1.AuthService") && !shows(1, JOURNALS), "{printed}");
+    assert!((1..listed.len()).all(|at| shows(at, "grpc.health.v1.Health")), "{printed}");
+    mesh.stop().await;
+}
+
+#[tokio::test]
+async fn python_grpc_client_follows_service_config() {
+    let config = format!("{ROOT}/proto/service_config.json");
+    let mut client = python("python").await;
+    assert_eq!(output(client.arg(script("python/service_config.py")).arg(config)).await, "followed\n");
 }
 
 #[tokio::test]
