@@ -1,16 +1,20 @@
-//! The tour of the README, run in one shell against a new mesh.
+//! The tour of the README and the commands of docs/calling.md, each run in one shell against a new mesh.
 //!
-//! Every block ```` ```console ```` of the section "A tour" holds commands and their answers. A command is a line that
-//! begins with `$ ` and continues while the line ends with a backslash. Answers are compared exactly, except that `…`
-//! matches any text on one line, and that the address in the README stands for that of the mesh.
+//! Every block ```` ```console ```` of the tour's section or of the page holds commands and their answers. A command is a
+//! line that begins with `$ ` and continues while the line ends with a backslash. Answers are compared exactly, except that
+//! `…` matches any text on one line, that default addresses stand for those of the mesh, and `cargo run` for the binary.
 
 use std::fs::{read_to_string, write};
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
+
+use proto::registry::SERVICES;
 
 use crate::process::Process;
 
-const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
-const ADDRESS: &str = "http://127.0.0.1:8080";
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+const ADDRESS: &str = "127.0.0.1:8080";
 const SECTION: &str = "## A tour";
 /// Separator that the shell prints after each command; no answer contains it.
 const MARK: &str = "--- the next command ---";
@@ -26,10 +30,10 @@ fn section(readme: &str) -> impl Iterator<Item = &str> {
     tour.take_while(|line| !line.starts_with("## "))
 }
 
-fn steps(readme: &str) -> Vec<Step> {
+fn steps<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let (mut in_block, mut goes_on) = (false, false);
-    for line in section(readme) {
+    for line in lines {
         match line {
             "```console" => in_block = true,
             "```" => in_block = false,
@@ -45,7 +49,7 @@ fn steps(readme: &str) -> Vec<Step> {
                     goes_on = command.ends_with('\\');
                 }
                 (None, Some(step)) => step.answer = format!("{}{line}\n", step.answer),
-                (None, None) => panic!("the tour begins with an answer: {line}"),
+                (None, None) => panic!("it begins with an answer: {line}"),
             },
         }
     }
@@ -65,29 +69,60 @@ fn is_answer(shown: &str, answer: &str) -> bool {
     shown.lines().count() == answer.lines().count() && shown.lines().zip(answer.lines()).all(|(s, a)| is_shown(s, a))
 }
 
-#[test]
-fn readme_tour_runs_as_documented() {
-    let readme = read_to_string(README).expect("there is a README.md");
-    let steps = steps(&readme);
-    assert!(!steps.is_empty(), "README.md has a section {SECTION:?} with ```console blocks and `$ ` commands");
-    assert!(steps.iter().any(|step| step.command.contains(ADDRESS)), "the tour speaks to {ADDRESS}");
-
+/// Plays commands against a new mesh, and compares their answers. `programs` is a directory of programs to be found.
+fn play(steps: &[Step], programs: Option<&Path>) {
+    assert!(!steps.is_empty(), "there are ```console blocks and `$ ` commands");
+    assert!(steps.iter().any(|step| step.command.contains(ADDRESS)), "the commands speak to {ADDRESS}");
     let data = tempfile::tempdir().unwrap();
     let mesh = Process::start(data.path());
+    let mut stand_ins = vec![
+        (ADDRESS.to_owned(), mesh.url.trim_start_matches("http://").to_owned()),
+        ("cargo run -q --".to_owned(), env!("CARGO_BIN_EXE_mesh").to_owned()),
+    ];
+    for service in mesh.announced("services").split(", ") {
+        let (name, address) = service.split_once(' ').expect("a name and an address");
+        let entry = SERVICES.iter().find(|entry| entry.name == name).expect("a service");
+        stand_ins.push((entry.address.trim_start_matches("http://").to_owned(), address.to_owned()));
+    }
+
     let script: String = steps.iter().map(|step| format!("{}\nprintf '\\n%s\\n' '{MARK}'\n", step.command)).collect();
+    let script = stand_ins.iter().fold(script, |script, (shown, real)| script.replace(shown, real));
     let file = data.path().join("tour.sh");
-    write(&file, script.replace(ADDRESS, &mesh.url)).unwrap();
-    let played = Command::new("bash").arg(&file).output().expect("bash runs");
-    let said = String::from_utf8(played.stdout).expect("answers in UTF-8").replace(&mesh.url, ADDRESS);
+    write(&file, script).unwrap();
+    let mut shell = Command::new("bash");
+    shell.arg(&file).env("MESH_DATA_DIR", data.path());
+    if let Some(programs) = programs {
+        let found = std::env::join_paths([programs, Path::new("/usr/bin"), Path::new("/bin")]).unwrap();
+        shell.env("PATH", found);
+    }
+    let played = shell.output().expect("bash runs");
+    let said = String::from_utf8(played.stdout).expect("answers in UTF-8");
+    let said = stand_ins.iter().fold(said, |said, (shown, real)| said.replace(real, shown));
     let stderr = String::from_utf8_lossy(&played.stderr);
     assert_eq!(stderr, "", "the shell complains; the tour needs curl");
 
     let mark = format!("\n{MARK}\n");
     let mut answers = said.split(&mark);
-    for Step { command, answer: shown } in &steps {
+    for Step { command, answer: shown } in steps {
         let answer = answers.next().expect("an answer to each command");
         assert!(is_answer(shown, answer), "$ {command}\nshould answer\n{shown}\nbut answers\n{answer}");
     }
+}
+
+#[test]
+fn readme_tour_runs_as_documented() {
+    let readme = read_to_string(format!("{ROOT}/README.md")).expect("there is a README.md");
+    play(&steps(section(&readme)), None);
+}
+
+#[test]
+fn calling_page_runs_as_documented() {
+    let page = read_to_string(format!("{ROOT}/docs/calling.md")).expect("there is a docs/calling.md");
+    let tool = Command::new(format!("{ROOT}/.ci/tools")).arg("grpcurl").output().expect("the tools are there");
+    let programs = tempfile::tempdir().unwrap();
+    let tool = String::from_utf8(tool.stdout).expect("a path in UTF-8");
+    symlink(tool.trim_end(), programs.path().join("grpcurl")).unwrap();
+    play(&steps(page.lines()), Some(programs.path()));
 }
 
 #[test]
@@ -112,5 +147,5 @@ fn ellipsis_matches_any_text_on_its_line() {
 fn tour_is_parsed_into_commands_and_answers() {
     let readme = "## A tour\n\ntext\n\n```console\n$ one \\\n    more\n1\n2\n$ two\n```\n```sh\n$ no\n```\n## Next\n```console\n$ no\n```\n";
     let step = |command: &str, answer: &str| Step { command: command.to_owned(), answer: answer.to_owned() };
-    assert_eq!(steps(readme), [step("one \\\n    more", "1\n2\n"), step("two", "")]);
+    assert_eq!(steps(section(readme)), [step("one \\\n    more", "1\n2\n"), step("two", "")]);
 }
