@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
-use proto::options::{RpcOptions, idempotency_level};
+use proto::options::{HttpRule, RpcOptions, idempotency_level};
 
 use crate::{methods, rpcs};
 
@@ -86,6 +86,16 @@ pub fn unexpectedly_public(pool: &DescriptorPool) -> Vec<String> {
     let public: BTreeSet<_> = rpcs.map(|rpc| format!("{} {:?}", rpc.path(), rpc.access.callers)).collect();
     let expected = ANONYMOUS.map(|name| format!("/therapy.auth.v1.AuthService/{name} [Anyone]")).into();
     public.symmetric_difference(&expected).cloned().collect()
+}
+
+/// Returns the routes that the last released version has and this one doesn't: `METHOD path`.
+#[must_use]
+pub fn removed_routes(released: &DescriptorPool, pool: &DescriptorPool) -> Vec<String> {
+    let routes = |pool: &DescriptorPool| -> BTreeSet<String> {
+        let rules = methods(pool).flat_map(|method| HttpRule::of(&method).unwrap());
+        rules.map(|rule| format!("{} {}", rule.method, rule.path)).collect()
+    };
+    routes(released).difference(&routes(pool)).cloned().collect()
 }
 
 /// Returns services that have both internal RPCs and others.

@@ -35,6 +35,8 @@ fn exactly_listed_places_miss_added_rpc() {
     let added = Sets::with_added_rpc(Rule::Stated);
     assert_eq!(descriptors::unusable_options(&pool(&added)), Vec::<String>::new());
     assert_eq!(broken_rules(&added), Vec::<String>::new());
+    let removed = descriptors::removed_routes(&pool(&added), &contract::pool());
+    assert_eq!(removed, ["GET /sessions/{session_id}/summary"]);
 
     let proto = (PROTO, descriptors::unusable_options(&unruled));
     let complaining = [proto].into_iter().chain(places(&added)).filter(|(_, complaints)| !complaints.is_empty());

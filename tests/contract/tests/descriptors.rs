@@ -49,6 +49,14 @@ fn idempotency_level_follows_http_method() {
     assert_eq!(descriptors::unexpected_idempotency(&pool()), Vec::<String>::new());
 }
 
+/// `buf breaking` compares messages and RPCs (`.ci/lint`), and knows no routes.
+#[test]
+fn released_routes_are_kept() {
+    let released = fs::read(format!("{ROOT}/proto/released.binpb")).unwrap();
+    let released = DescriptorPool::decode(&*released).unwrap();
+    assert_eq!(descriptors::removed_routes(&released, &pool()), Vec::<String>::new());
+}
+
 #[test]
 fn service_config_has_each_rpc_once() {
     let written = fs::read_to_string(format!("{ROOT}/proto/service_config.json")).unwrap();
