@@ -33,6 +33,14 @@ fn help_lists_every_setting_with_default() {
     }
 }
 
+/// The same as in `info.version` of the API document, and in the tags of the images.
+#[test]
+fn version_is_that_of_workspace() {
+    let mut command = mesh(&[]);
+    command.arg("--version");
+    assert_eq!(String::from_utf8(run(command).stdout).unwrap(), format!("mesh {}\n", env!("CARGO_PKG_VERSION")));
+}
+
 /// Asserts that a start is refused with a sentence that names the setting.
 fn assert_refused(name: &str, value: &str, more: &[(&str, &str)]) {
     let directory = tempfile::tempdir().unwrap();

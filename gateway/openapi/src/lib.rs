@@ -38,9 +38,11 @@ pub fn document(descriptors: &[u8]) -> Result<String, Box<dyn Error>> {
     components.insert(text("examples"), written.examples.into());
     components.insert(text("schemas"), written.schemas.into());
 
+    let mut info = overlay.info.clone();
+    info.insert(text("version"), text(env!("CARGO_PKG_VERSION")));
     let mut document = Map::new();
     document.insert(text("openapi"), text("3.1.0"));
-    document.insert(text("info"), overlay.info.clone());
+    document.insert(text("info"), info.into());
     document.insert(text("servers"), overlay.servers.clone());
     document.insert(text("security"), yaml::list([map([("accessToken", yaml::list([]))]).into()]));
     document.insert(

@@ -12,7 +12,7 @@ const OVERLAY: &str = include_str!("../overlay.yaml");
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Overlay {
-    pub(crate) info: Value,
+    pub(crate) info: Map,
     pub(crate) servers: Value,
     pub(crate) tags: Vec<Tag>,
     /// Names of components, by the full names of enums.

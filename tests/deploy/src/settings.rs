@@ -8,6 +8,13 @@ use crate::manifests::{self, containers, items, words};
 use crate::{compose, programs};
 
 #[test]
+fn programs_have_version_of_workspace() {
+    for (name, command) in programs::all() {
+        assert_eq!(command.get_version(), Some(env!("CARGO_PKG_VERSION")), "{name}");
+    }
+}
+
+#[test]
 fn kubernetes_settings_are_accepted_by_programs() {
     for manifests in manifests::all() {
         for (name, deployment) in manifests.deployments("service") {
