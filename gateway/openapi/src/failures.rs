@@ -5,8 +5,9 @@ use std::error::Error;
 
 use proto::{Caller, code};
 
-use crate::contract::Route;
+use crate::contract::{Contract, Route};
 use crate::overlay::{Overlay, Reason, StatusOverlay};
+use crate::reasons;
 use crate::yaml::{Map, Value, list, map, reference, text};
 
 /// Returns whether the operation takes an `Idempotency-Key`: every POST but those of accounts.
@@ -24,10 +25,15 @@ pub(crate) struct Failures<'o> {
 }
 
 impl<'o> Failures<'o> {
-    pub(crate) fn new(overlay: &'o Overlay, routes: &[Route]) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(contract: &Contract, overlay: &'o Overlay) -> Result<Self, Box<dyn Error>> {
         let mut failures = Self { overlay, reasons: overlay.reasons()?, common: BTreeMap::new() };
+        for (name, reason) in &failures.reasons {
+            if reason.code != reasons::code_of(contract, name)? {
+                return Err(format!("overlay.yaml: {name} has another code in reason.proto").into());
+            }
+        }
         let mut counts: BTreeMap<(u16, Vec<String>), usize> = BTreeMap::new();
-        for route in routes {
+        for route in &contract.routes {
             for set in failures.of(route)? {
                 *counts.entry(set).or_default() += 1;
             }

@@ -29,7 +29,7 @@ impl Operations {
     /// If the overlay names something that the descriptors don't have, or lacks a required part.
     pub(crate) fn write(contract: &Contract, overlay: &Overlay) -> Result<Self, Box<dyn Error>> {
         check_names(contract, overlay)?;
-        let failures = Failures::new(overlay, &contract.routes)?;
+        let failures = Failures::new(contract, overlay)?;
         let mut writer = Writer { contract, overlay, failures: &failures, schemas: Schemas::new(contract, overlay) };
         let mut paths = Map::new();
         for tag in &overlay.tags {
@@ -41,6 +41,9 @@ impl Operations {
                     path.insert(text(route.http.method.to_lowercase()), operation.into());
                 }
             }
+        }
+        for reasons in [&contract.reasons, &contract.field_reasons] {
+            writer.schemas.enumeration(reasons)?;
         }
         paths.extend(overlay.paths.clone());
         let schemas = writer.schemas.into_components();

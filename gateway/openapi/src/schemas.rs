@@ -160,7 +160,8 @@ impl<'a> Schemas<'a> {
         Ok(schema)
     }
 
-    fn enumeration(&mut self, kind: &EnumDescriptor) -> Result<Value, Box<dyn Error>> {
+    /// Returns a reference to the schema of an enum, which is written on first use.
+    pub(crate) fn enumeration(&mut self, kind: &EnumDescriptor) -> Result<Value, Box<dyn Error>> {
         let name = match (self.overlay.names.get(kind.full_name()), kind.parent_message()) {
             (Some(name), _) => name.clone(),
             (None, Some(parent)) => format!("{}{}", parent.name(), kind.name()),

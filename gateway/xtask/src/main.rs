@@ -13,7 +13,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// Tasks of the repository.
 #[derive(Debug, Parser)]
 enum Task {
-    /// Writes every generated file: the OpenAPI document and the configuration of Envoy.
+    /// Writes every generated file: the OpenAPI document, the page about errors and the configuration of Envoy.
     Regenerate,
 }
 
@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn regenerate(root: &Path) -> Result<(), Box<dyn Error>> {
     write(&root.join("gateway/openapi/swagger.yaml"), openapi::document(proto::DESCRIPTOR_SET)?.as_bytes())?;
+    write(&root.join("docs/errors.md"), openapi::errors(proto::DESCRIPTOR_SET)?.as_bytes())?;
     for (name, content) in envoy_config::files(Target::Kubernetes)? {
         write(&root.join("k8s/base/envoy").join(name), &content)?;
     }

@@ -250,6 +250,13 @@ def part(asha: Person, noor: Person) -> None:
     refused("REFRESH_TOKEN_INVALID", 401, refresh.sync_detailed(client=NOBODY, body=body))
 
 
+def read_unknown_reason() -> None:
+    """A reason of a later version is read as text."""
+    detail = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "domain": "therapy", "metadata": {}}
+    assert models.ErrorInfo.from_dict({**detail, "reason": "NOT_FOUND"}).reason is models.ErrorReason.NOT_FOUND
+    assert models.ErrorInfo.from_dict({**detail, "reason": "OF_A_LATER_VERSION"}).reason == "OF_A_LATER_VERSION"
+
+
 def main() -> None:
     """Plays the whole story."""
     asha, noor = meet()
@@ -258,6 +265,7 @@ def main() -> None:
     book(asha, noor)
     talk(asha, noor)
     part(asha, noor)
+    read_unknown_reason()
     print("played")
 
 

@@ -7,7 +7,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 
 import { type Client, createClient } from './generated/client/index.js';
 import * as api from './generated/sdk.gen.js';
-import type { ApiError, TokenPair, UserRole } from './generated/types.gen.js';
+import type { ApiError, ErrorReason, TokenPair, UserRole } from './generated/types.gen.js';
 import { pages } from './pages.js';
 
 const PASSWORD = 'seven quiet herons';
@@ -28,7 +28,11 @@ async function ok<Data>(call: Promise<Answer<Data, ApiError>>, status = 200): Pr
 }
 
 /** Asserts that a call fails with this status and reason. */
-async function refused(reason: string, status: number, call: Promise<Answer<unknown, ApiError>>): Promise<void> {
+async function refused(
+    reason: ErrorReason,
+    status: number,
+    call: Promise<Answer<unknown, ApiError>>,
+): Promise<void> {
     const { data, error, response } = await call;
     assert.equal(response?.status, status, `${response?.url}: ${JSON.stringify(error ?? data)}`);
     assert(error !== undefined);

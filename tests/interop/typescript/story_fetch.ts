@@ -11,6 +11,7 @@ import { pages } from './pages.js';
 import type { components, paths } from './schema.js';
 
 type ApiError = components['schemas']['ApiError'];
+type ErrorReason = components['schemas']['ErrorReason'];
 
 const PASSWORD = 'seven quiet herons';
 const DAY = 24 * 3600 * 1000;
@@ -30,7 +31,7 @@ async function ok<Data>(call: Promise<Answer<Data>>, status = 200): Promise<Data
 }
 
 /** Asserts that a call fails with this status and reason. */
-async function refused(reason: string, status: number, call: Promise<Answer<unknown>>): Promise<void> {
+async function refused(reason: ErrorReason, status: number, call: Promise<Answer<unknown>>): Promise<void> {
     const { data, error, response } = await call;
     assert.equal(response.status, status, `${response.url}: ${JSON.stringify(error ?? data)}`);
     assert(error !== undefined);
