@@ -23,7 +23,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, MessageDesc
 
 use crate::options::{AccessRule, InvalidOption, RpcOptions};
 
-const ROOTS: [&str; 23] = [
+const ROOTS: [&str; 24] = [
     "therapy/appointments/v1/appointments.proto",
     "therapy/appointments/v1/facts.proto",
     "therapy/audit/v1/audit.proto",
@@ -33,6 +33,7 @@ const ROOTS: [&str; 23] = [
     "therapy/auth/v1/logins.proto",
     "therapy/clients/v1/clients.proto",
     "therapy/clients/v1/names.proto",
+    "therapy/errors/v1/reason.proto",
     "therapy/events/v1/events.proto",
     "therapy/journals/v1/journals.proto",
     "therapy/journals/v1/texts.proto",

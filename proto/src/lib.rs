@@ -57,6 +57,10 @@ package! {
     clients, "therapy.clients.v1"
 }
 package! {
+    /// `therapy.errors`: the reasons of errors.
+    errors, "therapy.errors.v1"
+}
+package! {
     /// `therapy.events`: events for other services.
     events, "therapy.events.v1"
 }

@@ -16,6 +16,10 @@ use crate::prose::{Glossary, camel_case, markdown};
 #[derive(Debug)]
 pub(crate) struct Contract {
     pub(crate) routes: Vec<Route>,
+    /// The reasons of errors.
+    pub(crate) reasons: EnumDescriptor,
+    /// The reasons of bad fields.
+    pub(crate) field_reasons: EnumDescriptor,
     comments: HashMap<(String, Vec<i32>), String>,
     /// The values of the enums.
     values: HashSet<String>,
@@ -57,7 +61,16 @@ impl Contract {
         }
         let is_ours = |kind: &EnumDescriptor| kind.full_name().starts_with("therapy.");
         let values = pool.all_enums().filter(is_ours).flat_map(|kind| examples::values(&kind)).collect();
-        Ok(Self { routes, comments: pool.files().flat_map(|file| comments_of(&file)).collect(), values })
+        let named = |name: &str| pool.get_enum_by_name(name).ok_or_else(|| format!("there is no enum {name}"));
+        let reasons = named("therapy.errors.v1.Reason")?;
+        let field_reasons = named("therapy.errors.v1.FieldReason")?;
+        Ok(Self {
+            routes,
+            reasons,
+            field_reasons,
+            comments: pool.files().flat_map(|file| comments_of(&file)).collect(),
+            values,
+        })
     }
 
     /// Every field of every message, as `Message.field` and by its name alone.

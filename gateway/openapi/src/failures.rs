@@ -5,8 +5,9 @@ use std::error::Error;
 
 use proto::{Caller, code};
 
-use crate::contract::Route;
-use crate::overlay::{Bare, Overlay, Reason, StatusOverlay};
+use crate::contract::{Contract, Route};
+use crate::overlay::{Overlay, Reason, StatusOverlay};
+use crate::reasons;
 use crate::yaml::{Map, Value, list, map, reference, text};
 
 /// Returns whether the operation takes an `Idempotency-Key`: every POST but those of accounts.
@@ -24,10 +25,15 @@ pub(crate) struct Failures<'o> {
 }
 
 impl<'o> Failures<'o> {
-    pub(crate) fn new(overlay: &'o Overlay, routes: &[Route]) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(contract: &Contract, overlay: &'o Overlay) -> Result<Self, Box<dyn Error>> {
         let mut failures = Self { overlay, reasons: overlay.reasons()?, common: BTreeMap::new() };
+        for (name, reason) in &failures.reasons {
+            if reason.code != reasons::code_of(contract, name)? {
+                return Err(format!("overlay.yaml: {name} has another code in reason.proto").into());
+            }
+        }
         let mut counts: BTreeMap<(u16, Vec<String>), usize> = BTreeMap::new();
-        for route in routes {
+        for route in &contract.routes {
             for set in failures.of(route)? {
                 *counts.entry(set).or_default() += 1;
             }
@@ -53,7 +59,9 @@ impl<'o> Failures<'o> {
         }
         let mut sets = BTreeMap::<u16, Vec<String>>::new();
         for (name, reason) in self.reasons.iter().filter(|(name, _)| wanted.contains(name.as_str())) {
-            sets.entry(status(reason)?).or_default().push(name.clone());
+            for status in statuses(reason)? {
+                sets.entry(status).or_default().push(name.clone());
+            }
         }
         Ok(sets)
     }
@@ -68,21 +76,14 @@ impl<'o> Failures<'o> {
             };
             Ok((text(status.to_string()), written))
         };
-        let mut responses = self.of(route)?.into_iter().map(response).collect::<Result<Vec<_>, Box<dyn Error>>>()?;
-        let bare = |(status, bare): (&u16, &Bare)| (text(status.to_string()), reference("responses", &bare.name));
-        responses.extend(self.overlay.bare.iter().map(bare));
-        responses.sort_by(|(one, _), (other, _)| one.as_str().cmp(&other.as_str()));
-        Ok(responses.into_iter().collect())
+        self.of(route)?.into_iter().map(response).collect()
     }
 
     /// The components that `responses` refers to.
     pub(crate) fn components(&self) -> Result<Map, Box<dyn Error>> {
         let component =
             |(status, set): (&u16, &Vec<String>)| Ok((text(&self.status(*status)?.name), self.response(*status, set)?));
-        let mut components = self.common.iter().map(component).collect::<Result<Map, Box<dyn Error>>>()?;
-        let bare = |bare: &Bare| (text(&bare.name), map([("description", text(&bare.description))]).into());
-        components.extend(self.overlay.bare.values().map(bare));
-        Ok(components)
+        self.common.iter().map(component).collect()
     }
 
     /// An example for each reason.
@@ -100,7 +101,7 @@ impl<'o> Failures<'o> {
         }
         let mut headers = map([("Cache-Control", reference("headers", "Cache-Control"))]);
         headers.extend(entry.headers.iter().map(|name| (text(name), reference("headers", name))));
-        let json = map([("schema", reference("schemas", "Error")), ("examples", examples.into())]);
+        let json = map([("schema", reference("schemas", "ApiError")), ("examples", examples.into())]);
         let content = map([("application/json", json.into())]);
         Ok(map([("description", text(description)), ("headers", headers.into()), ("content", content.into())]).into())
     }
@@ -110,9 +111,10 @@ impl<'o> Failures<'o> {
     }
 }
 
-fn status(reason: &Reason) -> Result<u16, String> {
-    let known = reason.status.or_else(|| code::from_name(&reason.code).map(code::http_status));
-    known.ok_or_else(|| format!("overlay.yaml: {} is no code", reason.code))
+/// Returns the HTTP statuses of a reason.
+fn statuses(reason: &Reason) -> Result<Vec<u16>, String> {
+    let code = code::from_name(&reason.code).ok_or_else(|| format!("overlay.yaml: {} is no code", reason.code))?;
+    Ok(if reason.statuses.is_empty() { vec![code::http_status(code)] } else { reason.statuses.clone() })
 }
 
 /// Returns the reasons that every operation of this kind can answer.
@@ -123,6 +125,7 @@ fn of_every(route: &Route) -> Vec<&'static str> {
         "MALFORMED_PATH",
         "CREDENTIALS_AMBIGUOUS",
         "HOST_NOT_ALLOWED",
+        "HEADERS_TOO_LARGE",
         "RESOURCE_EXHAUSTED",
         "INTERNAL",
         "UNAVAILABLE",

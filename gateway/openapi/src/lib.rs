@@ -9,6 +9,7 @@ mod failures;
 mod operations;
 mod overlay;
 mod prose;
+mod reasons;
 mod schemas;
 mod yaml;
 
@@ -21,6 +22,14 @@ use crate::yaml::{Map, map, text};
 
 /// Header comment of the document: its sources, and the command that writes it.
 const HEAD: &str = "# Made from the protos and overlay.yaml by `cargo xtask regenerate`: edit those.\n";
+
+/// Returns the page about the reasons of errors, `docs/errors.md`, as Markdown.
+///
+/// # Errors
+/// If the descriptors can't be read, or lack a part of a reason.
+pub fn errors(descriptors: &[u8]) -> Result<String, Box<dyn Error>> {
+    reasons::page(&Contract::read(descriptors)?, &Overlay::load()?)
+}
 
 /// Returns the document of an encoded `google.protobuf.FileDescriptorSet` as YAML (OpenAPI 3.1).
 ///

@@ -29,7 +29,7 @@ impl Operations {
     /// If the overlay names something that the descriptors don't have, or lacks a required part.
     pub(crate) fn write(contract: &Contract, overlay: &Overlay) -> Result<Self, Box<dyn Error>> {
         check_names(contract, overlay)?;
-        let failures = Failures::new(overlay, &contract.routes)?;
+        let failures = Failures::new(contract, overlay)?;
         let mut writer = Writer { contract, overlay, failures: &failures, schemas: Schemas::new(contract, overlay) };
         let mut paths = Map::new();
         for tag in &overlay.tags {
@@ -41,6 +41,9 @@ impl Operations {
                     path.insert(text(route.http.method.to_lowercase()), operation.into());
                 }
             }
+        }
+        for reasons in [&contract.reasons, &contract.field_reasons] {
+            writer.schemas.enumeration(reasons)?;
         }
         paths.extend(overlay.paths.clone());
         let schemas = writer.schemas.into_components();
@@ -79,17 +82,20 @@ impl Writer<'_> {
         let entry = self.overlay.operations.get(name).ok_or(format!("overlay.yaml: no operation {name}"))?;
         let id = operation_id(name);
         let is_alias = route.alias > 0;
-        let (id, summary) = match route.alias {
-            0 => (id, entry.summary.clone()),
+        let (alias_id, summary) = match route.alias {
+            0 => (id.clone(), entry.summary.clone()),
             1 => (format!("{id}Alias"), format!("{} (another path)", entry.summary)),
             more => (format!("{id}Alias{more}"), format!("{} (another path)", entry.summary)),
         };
         let mut operation = map([
-            ("operationId", text(id)),
+            ("operationId", text(alias_id)),
             ("tags", list([text(tag)])),
             ("summary", text(summary)),
             ("description", text(self.description(route, is_alias))),
         ]);
+        if is_alias {
+            operation.insert(text("x-alias-of"), text(id));
+        }
         if route.access.allows_anonymous() {
             operation.insert(text("security"), list([]));
         }
@@ -136,7 +142,7 @@ impl Writer<'_> {
             _ => "For clients and therapists.",
         };
         let first = self.contract.routes.iter().find(|other| other.rpc == route.rpc).filter(|_| is_alias);
-        let same = first.map(|first| format!(" The same as `{first}`."));
+        let same = first.map(|first| format!(" An alias: the same method as `{first}`, at another path. Use either."));
         format!("{who}{}\n\n{comment}", same.unwrap_or_default())
     }
 
@@ -182,8 +188,8 @@ impl Writer<'_> {
             }
             Body::Field(field) => (message_of(field)?, self.contract.markdown(&file, field.path()), Vec::new()),
         };
-        let name = entry.body.name.as_deref().unwrap_or(message.name());
-        let schema = self.schemas.message(name, &message, side, &without)?;
+        let name = entry.body.name.clone().unwrap_or_else(|| self.schemas.name_of(&message));
+        let schema = self.schemas.message(&name, &message, side, &without)?;
         let example = entry.example.clone().ok_or(format!("overlay.yaml: {} has no example", route.rpc.name()))?;
         let json = map([("schema", schema), ("example", example)]);
         let mut body = map([("description", text(comment))]);
@@ -206,12 +212,12 @@ impl Writer<'_> {
             let item = message_of(field)?;
             headers.insert(text("x-next-page-token"), reference("headers", "x-next-page-token"));
             let description = self.contract.markdown(&file, field.path());
-            let items = self.schemas.message(item.name(), &item, Side::Answer, &[])?;
+            let items = self.schemas.message(&self.schemas.name_of(&item), &item, Side::Answer, &[])?;
             let schema = map([("type", text("array")), ("items", items)]).into();
             (description, schema, list([examples::of_message(self.overlay, &item)?]))
         } else {
             let description = self.contract.markdown(&file, output.path());
-            let schema = self.schemas.message(output.name(), &output, Side::Answer, &[])?;
+            let schema = self.schemas.message(&self.schemas.name_of(&output), &output, Side::Answer, &[])?;
             (description, schema, examples::of_message(self.overlay, &output)?)
         };
         if route.rpc.is_server_streaming() {

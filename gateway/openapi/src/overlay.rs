@@ -15,7 +15,7 @@ pub(crate) struct Overlay {
     pub(crate) info: Map,
     pub(crate) servers: Value,
     pub(crate) tags: Vec<Tag>,
-    /// Names of components, by the full names of enums.
+    /// Names of components, by the full names of messages and enums.
     pub(crate) names: BTreeMap<String, String>,
     /// By the names of RPCs.
     pub(crate) operations: BTreeMap<String, Operation>,
@@ -25,8 +25,6 @@ pub(crate) struct Overlay {
     reasons: Map,
     /// By HTTP status.
     pub(crate) statuses: BTreeMap<u16, StatusOverlay>,
-    /// Responses that any request can get, by HTTP status.
-    pub(crate) bare: BTreeMap<u16, Bare>,
     pub(crate) security_schemes: Value,
     pub(crate) headers: Map,
     pub(crate) parameters: Map,
@@ -97,8 +95,9 @@ pub(crate) struct Field {
 pub(crate) struct Reason {
     /// The name of its google.rpc.Code.
     pub(crate) code: String,
-    /// The HTTP status, where the code does not decide it.
-    pub(crate) status: Option<u16>,
+    /// The HTTP statuses, where the code does not decide them.
+    #[serde(default)]
+    pub(crate) statuses: Vec<u16>,
     pub(crate) says: String,
     /// Of the example.
     pub(crate) message: String,
@@ -117,15 +116,6 @@ pub(crate) struct StatusOverlay {
     pub(crate) title: String,
     #[serde(default)]
     pub(crate) headers: Vec<String>,
-}
-
-/// A response without a body that can be relied on.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Bare {
-    /// The component.
-    pub(crate) name: String,
-    pub(crate) description: String,
 }
 
 impl Overlay {

@@ -44,6 +44,14 @@ impl<'a> Schemas<'a> {
         self.components.into_iter().map(|(name, schema)| (text(name), schema)).collect()
     }
 
+    /// Returns the name of a message's component. `LogoutResponse` becomes `LogoutResult`: generated code calls the answer of an
+    /// operation by its name and `Response`, whatever its schema.
+    pub(crate) fn name_of(&self, message: &MessageDescriptor) -> String {
+        let own = message.name();
+        let named = self.overlay.names.get(message.full_name()).cloned();
+        named.or_else(|| Some(format!("{}Result", own.strip_suffix("Response")?))).unwrap_or_else(|| own.to_owned())
+    }
+
     /// Returns a reference to the schema of a message, which is written on first use.
     pub(crate) fn message(
         &mut self,
@@ -129,7 +137,9 @@ impl<'a> Schemas<'a> {
             Kind::Message(message) if message.full_name() == "google.protobuf.Timestamp" => {
                 formatted("string", "date-time")
             }
-            Kind::Message(message) => return as_map(self.message(message.name(), &message, side, &[])?),
+            Kind::Message(message) => {
+                return as_map(self.message(&self.name_of(&message), &message, side, &[])?);
+            }
             Kind::Enum(_) if some_values => plain("string"),
             Kind::Enum(kind) => return as_map(self.enumeration(&kind)?),
             Kind::String => plain("string"),
@@ -150,7 +160,8 @@ impl<'a> Schemas<'a> {
         Ok(schema)
     }
 
-    fn enumeration(&mut self, kind: &EnumDescriptor) -> Result<Value, Box<dyn Error>> {
+    /// Returns a reference to the schema of an enum, which is written on first use.
+    pub(crate) fn enumeration(&mut self, kind: &EnumDescriptor) -> Result<Value, Box<dyn Error>> {
         let name = match (self.overlay.names.get(kind.full_name()), kind.parent_message()) {
             (Some(name), _) => name.clone(),
             (None, Some(parent)) => format!("{}{}", parent.name(), kind.name()),

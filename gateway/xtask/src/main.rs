@@ -14,7 +14,8 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// Tasks of the repository.
 #[derive(Debug, Parser)]
 enum Task {
-    /// Writes every generated file: the OpenAPI document, the gRPC service config and the configuration of Envoy.
+    /// Writes every generated file: the OpenAPI document, the page about errors, the gRPC service config and the
+    /// configuration of Envoy.
     Regenerate,
 }
 
@@ -28,6 +29,7 @@ fn regenerate(root: &Path) -> Result<(), Box<dyn Error>> {
     write(&root.join("gateway/openapi/swagger.yaml"), openapi::document(proto::DESCRIPTOR_SET)?.as_bytes())?;
     let pool = DescriptorPool::decode(proto::DESCRIPTOR_SET)?;
     write(&root.join("proto/service_config.json"), proto::service_config::document(&pool)?.as_bytes())?;
+    write(&root.join("docs/errors.md"), openapi::errors(proto::DESCRIPTOR_SET)?.as_bytes())?;
     for (name, content) in envoy_config::files(Target::Kubernetes)? {
         write(&root.join("k8s/base/envoy").join(name), &content)?;
     }

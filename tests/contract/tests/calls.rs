@@ -29,6 +29,16 @@ fn services_call_only_the_listed_ones() {
 }
 
 #[test]
+fn picture_in_readme_shows_the_listed_calls() {
+    let readme = fs::read_to_string(format!("{}/README.md", contract::ROOT)).unwrap();
+    let picture = readme.split("subgraph mesh").nth(1).unwrap().split("    end\n").next().unwrap();
+    let rows = picture.lines().filter_map(|line| line.trim().split_once(" --> "));
+    let shown: Vec<_> = rows.map(|(service, calls)| (service, calls.split(" & ").collect::<Vec<_>>())).collect();
+    let listed: Vec<_> = CALLS.into_iter().filter(|(_, calls)| !calls.is_empty()).collect();
+    assert_eq!(shown, listed.iter().map(|(service, calls)| (*service, calls.to_vec())).collect::<Vec<_>>());
+}
+
+#[test]
 fn clients_are_read_from_dependencies_alone() {
     let manifest = "[dependencies]\nkeyring.workspace = true\n\
                     peers = { workspace = true, features = [\"auth\", \"mapping\"] }\n\

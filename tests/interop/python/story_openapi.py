@@ -7,6 +7,7 @@ import datetime
 import secrets
 import sys
 import uuid
+from typing import Any, TypeVar
 
 PACKAGES, URL = sys.argv[1:]
 sys.path.insert(0, PACKAGES)
@@ -43,31 +44,34 @@ from therapy_journaling_client.api.relations_and_consent import (
 )
 from therapy_journaling_client.api.sessions import create_session, get_session, list_sessions, update_notes
 from therapy_journaling_client.api.therapists import create_therapist, list_therapists
+from therapy_journaling_client.types import Response
+
+from pages import pages
+
+Body = TypeVar("Body")
 
 PASSWORD = "seven quiet herons"
 NOBODY = generated.Client(base_url=URL, raise_on_unexpected_status=True)
 
 
-def ok(operation, *path, code=200, **arguments):
-    """Calls an operation, asserts its status and returns the parsed body."""
-    answer = whole(operation, *path, code=code, **arguments)
-    assert code == 204 or answer.parsed is not None, f"{operation.__name__}: nothing parsed"
+def ok(answer: Response[models.ApiError | Body], code: int = 200) -> Body:
+    """Asserts the status of an answer and returns the parsed body."""
+    assert answer.status_code == code, f"{answer.status_code} {answer.content!r}"
+    assert answer.parsed is not None and not isinstance(answer.parsed, models.ApiError)
     return answer.parsed
 
 
-def whole(operation, *path, code=200, **arguments):
-    """Calls an operation, asserts its status and returns the whole response."""
-    answer = operation.sync_detailed(*path, **arguments)
-    assert answer.status_code == code, f"{operation.__name__}: {answer.status_code} {answer.content!r}"
-    return answer
+def done(answer: Response[Any]) -> None:
+    """Asserts that an answer is successful and has no body."""
+    assert (answer.status_code, answer.content) == (204, b""), f"{answer.status_code} {answer.content!r}"
 
 
-def refused(reason, operation, *path, code, **arguments):
-    """Asserts that an operation fails with this status and reason."""
-    error = ok(operation, *path, code=code, **arguments)
-    assert isinstance(error, models.Error), f"{operation.__name__}: {error}"
-    reasons = [detail.reason for detail in error.details if isinstance(detail, models.ErrorInfo)]
-    assert reasons == [reason], f"{operation.__name__}: {error}"
+def refused(reason: str, code: int, answer: Response[Any]) -> None:
+    """Asserts that an operation failed with this status and reason."""
+    assert answer.status_code == code, f"{answer.status_code} {answer.content!r}"
+    assert isinstance(answer.parsed, models.ApiError), answer.content
+    reasons = [detail.reason for detail in answer.parsed.details if isinstance(detail, models.ErrorInfo)]
+    assert reasons == [reason], answer.parsed
 
 
 class Person:
@@ -76,12 +80,12 @@ class Person:
     def __init__(self, role: models.UserRole):
         self.email = f"{role.value.lower()}.{secrets.token_hex(6)}@example.org"
         body = models.RegisterRequest(email=self.email, password=PASSWORD, role=role)
-        user = ok(register, client=NOBODY, body=body, code=201)
-        pair = ok(login, client=NOBODY, body=models.LoginRequest(email=self.email, password=PASSWORD))
+        user = ok(register.sync_detailed(client=NOBODY, body=body), 201)
+        pair = ok(login.sync_detailed(client=NOBODY, body=models.LoginRequest(email=self.email, password=PASSWORD)))
         assert pair.user == user and pair.token_type == "Bearer"
         self.id, self.joined = user.user_id, user.created_at
         self.take(pair)
-        assert ok(get_me, client=self.client) == user
+        assert ok(get_me.sync_detailed(client=self.client)) == user
 
     def take(self, pair: models.TokenPair) -> None:
         """Uses these tokens from now on."""
@@ -94,40 +98,40 @@ class Person:
 def meet() -> tuple[Person, Person]:
     """Both register and create profiles; each finds the other."""
     asha, noor = Person(models.UserRole.CLIENT), Person(models.UserRole.THERAPIST)
-    profile = models.ClientProfile(name="Asha Rao", email=asha.email, pincode="110002")
-    made = ok(create_client, client=asha.client, body=profile, code=201)
+    profile = models.ClientProfileInput(name="Asha Rao", email=asha.email, pincode="110002")
+    made = ok(create_client.sync_detailed(client=asha.client, body=profile), 201)
     assert made.client_id == asha.id
     name = f"Noor Haddad {secrets.token_hex(4)}"
-    profile = models.TherapistProfile(name=name, email=noor.email, specialty="Grief", pincode="110001")
-    ok(create_therapist, client=noor.client, body=profile, code=201)
-    refused("PROFILE_EXISTS", create_therapist, client=noor.client, body=profile, code=409)
+    practice = models.TherapistProfileInput(name=name, email=noor.email, specialty="Grief", pincode="110001")
+    ok(create_therapist.sync_detailed(client=noor.client, body=practice), 201)
+    refused("PROFILE_EXISTS", 409, create_therapist.sync_detailed(client=noor.client, body=practice))
 
-    found = ok(list_therapists, client=asha.client, specialty="grief", name=name.lower())
+    found = ok(list_therapists.sync_detailed(client=asha.client, specialty="grief", name=name.lower()))
     assert [therapist.therapist_id for therapist in found] == [noor.id]
     invitation = models.CreateInvitationRequest(email=asha.email, request_type=models.RequestType.MAPPING)
-    ok(create_invitation, client=noor.client, body=invitation, code=202)
-    assert ok(list_clients, client=noor.client, email=asha.email) == []
-    assert ok(list_clients, client=noor.client) == []
-    pair = ok(refresh, client=NOBODY, body=models.RefreshRequest(refresh_token=noor.refresh_token))
+    ok(create_invitation.sync_detailed(client=noor.client, body=invitation), 202)
+    assert ok(list_clients.sync_detailed(client=noor.client, email=asha.email)) == []
+    assert ok(list_clients.sync_detailed(client=noor.client)) == []
+    pair = ok(refresh.sync_detailed(client=NOBODY, body=models.RefreshRequest(refresh_token=noor.refresh_token)))
     noor.take(pair)
     return asha, noor
 
 
 def agree(asha: Person, noor: Person) -> None:
     """The client accepts the invitation; the therapist asks for the journal, and the client accepts."""
-    waiting = ok(list_consent_requests, asha.id, client=asha.client)
+    waiting = ok(list_consent_requests.sync_detailed(asha.id, client=asha.client))
     assert [(request.therapist_id, request.request_type) for request in waiting] == [(noor.id, "MAPPING")]
     answer = models.MappingAnswer(status=models.MappingAnswerStatus.ACCEPTED)
-    mapped = ok(answer_mapping_request, asha.id, client=asha.client, therapist_id=noor.id, body=answer)
+    mapped = ok(answer_mapping_request.sync_detailed(asha.id, client=asha.client, therapist_id=noor.id, body=answer))
     assert mapped.mapping_status == models.MappingStatus.ACTIVE
 
-    refused("NOT_FOUND", list_entries, asha.id, client=noor.client, code=404)
+    refused("NOT_FOUND", 404, list_entries.sync_detailed(asha.id, client=noor.client))
     ask = models.RequestConsentRequest(request_type=models.RequestType.JOURNAL_ACCESS)
-    ok(request_consent, asha.id, client=noor.client, body=ask, code=201)
+    ok(request_consent.sync_detailed(asha.id, client=noor.client, body=ask), 201)
     change = models.JournalAccessChange(access=models.JournalAccessChangeAccess.ACCEPTED)
-    granted = ok(update_journal_access, asha.id, client=asha.client, therapist_id=noor.id, body=change)
+    granted = ok(update_journal_access.sync_detailed(asha.id, client=asha.client, therapist_id=noor.id, body=change))
     assert granted.journal_access == models.JournalAccessStatus.ACCEPTED
-    related = ok(list_related_clients, noor.id, client=noor.client)
+    related = ok(list_related_clients.sync_detailed(noor.id, client=noor.client))
     assert [(relation.client_id, relation.client_name) for relation in related] == [(asha.id, "Asha Rao")]
 
 
@@ -141,43 +145,41 @@ def write(asha: Person, noor: Person) -> None:
             emotion="lonely", intensity=intensity, timestamp=felt, note="The flat was so quiet.", visibility=visibility
         )
         key = str(uuid.uuid4())
-        once = ok(create_entry, asha.id, client=asha.client, body=entry, idempotency_key=key, code=201)
-        again = ok(create_entry, asha.id, client=asha.client, body=entry, idempotency_key=key, code=201)
+        once = ok(create_entry.sync_detailed(asha.id, client=asha.client, body=entry, idempotency_key=key), 201)
+        again = ok(create_entry.sync_detailed(asha.id, client=asha.client, body=entry, idempotency_key=key), 201)
         assert once == again, "a repeated POST makes nothing twice"
         written.append(once)
 
-    read, token = [], generated.types.UNSET
-    while token is not None:
-        page = whole(list_entries, asha.id, client=noor.client, page_size=1, page_token=token)
-        read += [entry.intensity for entry in page.parsed]
-        token = page.headers.get("x-next-page-token")
+    shared = pages(lambda token: list_entries.sync_detailed(asha.id, client=noor.client, page_size=1, page_token=token))
+    read = [entry.intensity for entry in shared]
     assert read == [1, 3, 4], f"what is shared, newest first: {read}"
 
     first = written[0]
     change = models.JournalEntryChange(note="The flat was quiet.", etag=first.etag)
-    corrected = ok(update_entry, asha.id, first.entry_id, client=asha.client, body=change)
+    corrected = ok(update_entry.sync_detailed(asha.id, first.entry_id, client=asha.client, body=change))
     assert (corrected.note, corrected.intensity) == ("The flat was quiet.", 1)
-    refused("STALE_ETAG", update_entry, asha.id, first.entry_id, client=asha.client, body=change, code=409)
-    seen = ok(get_entry, asha.id, first.entry_id, client=noor.client)
+    refused("STALE_ETAG", 409, update_entry.sync_detailed(asha.id, first.entry_id, client=asha.client, body=change))
+    seen = ok(get_entry.sync_detailed(asha.id, first.entry_id, client=noor.client))
     assert seen.etag == "", "a therapist is not told how often an entry was corrected"
     assert {**seen.to_dict(), "etag": corrected.etag} == corrected.to_dict()
-    ok(delete_entry, asha.id, client=asha.client, entry_id=written[3].entry_id)
+    ok(delete_entry.sync_detailed(asha.id, client=asha.client, entry_id=written[3].entry_id))
     insights = ok(
-        get_insights,
-        asha.id,
-        client=noor.client,
-        bucket=models.Bucket.WEEK,
-        time_zone="Asia/Kolkata",
-        from_=asha.joined - datetime.timedelta(days=10),
-        to=asha.joined,
+        get_insights.sync_detailed(
+            asha.id,
+            client=noor.client,
+            bucket=models.Bucket.WEEK,
+            time_zone="Asia/Kolkata",
+            from_=asha.joined - datetime.timedelta(days=10),
+            to=asha.joined,
+        )
     )
     assert sum(family.count for bucket in insights.buckets for family in bucket.families) == 2
-    accesses = ok(list_accesses, asha.id, client=asha.client)
+    accesses = ok(list_accesses.sync_detailed(asha.id, client=asha.client))
     assert {access.therapist_id for access in accesses} == {noor.id}
 
     entry = models.NewJournalEntry(emotion="lonely", intensity=9, timestamp=asha.joined)
-    refused("INVALID_FIELDS", create_entry, asha.id, client=asha.client, body=entry, code=400)
-    refused("ROLE_NOT_ALLOWED", create_entry, asha.id, client=noor.client, body=entry, code=403)
+    refused("INVALID_FIELDS", 400, create_entry.sync_detailed(asha.id, client=asha.client, body=entry))
+    refused("ROLE_NOT_ALLOWED", 403, create_entry.sync_detailed(asha.id, client=noor.client, body=entry))
 
 
 def book(asha: Person, noor: Person) -> None:
@@ -185,32 +187,33 @@ def book(asha: Person, noor: Person) -> None:
     day = (asha.joined + datetime.timedelta(days=7)).replace(
         hour=0, minute=0, second=0, microsecond=0, tzinfo=datetime.timezone(datetime.timedelta(hours=5, minutes=30))
     )
-    body = models.NewSession(session_date=day, start_time="10:00", end_time="10:50", private_notes="The flat.")
-    session = ok(create_session, client=noor.client, body=body, code=201)
+    slot = models.NewSession(session_date=day, start_time="10:00", end_time="10:50", private_notes="The flat.")
+    session = ok(create_session.sync_detailed(client=noor.client, body=slot), 201)
     assert session.session_date == day and session.session_date.utcoffset() == day.utcoffset()
-    refused("SESSION_OVERLAPS", create_session, client=noor.client, body=body, code=409)
+    refused("SESSION_OVERLAPS", 409, create_session.sync_detailed(client=noor.client, body=slot))
     available = ok(
-        list_sessions,
-        client=asha.client,
-        therapist_id=noor.id,
-        status=models.SessionStatus.AVAILABLE,
-        after_date=day,
-        before_date=day + datetime.timedelta(days=1),
+        list_sessions.sync_detailed(
+            client=asha.client,
+            therapist_id=noor.id,
+            status=models.SessionStatus.AVAILABLE,
+            after_date=day,
+            before_date=day + datetime.timedelta(days=1),
+        )
     )
     assert [(found.session_id, found.private_notes) for found in available] == [(session.session_id, "")]
-    body = models.CreateAppointmentRequest(
+    wish = models.CreateAppointmentRequest(
         therapist_id=noor.id, appointment_date=day.replace(hour=10), session_id=session.session_id
     )
-    asked = ok(create_appointment, client=asha.client, body=body, code=201)
-    waiting = ok(list_appointments, client=noor.client, status=models.AppointmentState.PENDING)
+    asked = ok(create_appointment.sync_detailed(client=asha.client, body=wish), 201)
+    waiting = ok(list_appointments.sync_detailed(client=noor.client, status=models.AppointmentStatus.PENDING))
     assert [appointment.client_id for appointment in waiting] == [asha.id]
     accept = models.StatusChange(status=models.StatusChangeStatus.ACCEPTED, etag=asked.etag)
-    ok(update_appointment_status, asked.appointment_id, client=noor.client, body=accept)
-    seen = ok(get_appointment_status, asked.appointment_id, client=asha.client)
-    assert seen.status == models.AppointmentState.ACCEPTED
+    ok(update_appointment_status.sync_detailed(asked.appointment_id, client=noor.client, body=accept))
+    seen = ok(get_appointment_status.sync_detailed(asked.appointment_id, client=asha.client))
+    assert seen.status == models.AppointmentStatus.ACCEPTED
     notes = models.Notes(shared_notes="Bring three things that helped.")
-    ok(update_notes, session.session_id, client=noor.client, body=notes)
-    booked = ok(get_session, session.session_id, client=asha.client)
+    ok(update_notes.sync_detailed(session.session_id, client=noor.client, body=notes))
+    booked = ok(get_session.sync_detailed(session.session_id, client=asha.client))
     assert (booked.status, booked.client_id, booked.private_notes) == ("BOOKED", str(asha.id), "")
     assert booked.shared_notes == "Bring three things that helped."
 
@@ -218,17 +221,18 @@ def book(asha: Person, noor: Person) -> None:
 def talk(asha: Person, noor: Person) -> None:
     """They exchange messages; both see the same conversation."""
     body = models.SendMessageRequest(receiver_id=noor.id, message="Could we find another day?")
-    sent = ok(send_message, client=asha.client, body=body, code=201)
+    sent = ok(send_message.sync_detailed(client=asha.client, body=body), 201)
     body = models.SendMessageRequest(receiver_id=asha.id, message="Of course.")
-    ok(send_message, client=noor.client, body=body, code=201)
-    conversations = ok(list_conversations, client=noor.client)
+    ok(send_message.sync_detailed(client=noor.client, body=body), 201)
+    conversations = ok(list_conversations.sync_detailed(client=noor.client))
     assert [(found.peer_id, found.peer_name, found.unread_count) for found in conversations] == [
         (asha.id, "Asha Rao", 1)
     ]
     read = models.MarkReadRequest(peer_id=asha.id, message_id=sent.message_id)
-    assert ok(mark_read, client=noor.client, body=read).unread_count == 0
+    assert ok(mark_read.sync_detailed(client=noor.client, body=read)).unread_count == 0
     of_both = [
-        ok(list_messages, client=person.client, sender_id=asha.id, receiver_id=noor.id) for person in (asha, noor)
+        ok(list_messages.sync_detailed(client=person.client, sender_id=asha.id, receiver_id=noor.id))
+        for person in (asha, noor)
     ]
     assert of_both[0] == of_both[1]
     assert [message.message for message in of_both[0]] == ["Of course.", "Could we find another day?"]
@@ -236,14 +240,21 @@ def talk(asha: Person, noor: Person) -> None:
 
 def part(asha: Person, noor: Person) -> None:
     """The mapping ends, and then the client's account is deleted with its data."""
-    ended = ok(end_mapping, asha.id, client=noor.client, therapist_id=noor.id)
+    ended = ok(end_mapping.sync_detailed(asha.id, client=noor.client, therapist_id=noor.id))
     assert ended.journal_access == models.JournalAccessStatus.REVOKED
-    refused("NOT_FOUND", list_entries, asha.id, client=noor.client, code=404)
-    ok(delete_client, asha.id, client=asha.client, code=204)
-    refused("ACCOUNT_ENDED", get_me, client=asha.client, code=401)
-    ok(logout, client=noor.client, body=models.LogoutRequest())
+    refused("NOT_FOUND", 404, list_entries.sync_detailed(asha.id, client=noor.client))
+    done(delete_client.sync_detailed(asha.id, client=asha.client))
+    refused("ACCOUNT_ENDED", 401, get_me.sync_detailed(client=asha.client))
+    ok(logout.sync_detailed(client=noor.client, body=models.LogoutRequest()))
     body = models.RefreshRequest(refresh_token=noor.refresh_token)
-    refused("REFRESH_TOKEN_INVALID", refresh, client=NOBODY, body=body, code=401)
+    refused("REFRESH_TOKEN_INVALID", 401, refresh.sync_detailed(client=NOBODY, body=body))
+
+
+def read_unknown_reason() -> None:
+    """A reason of a later version is read as text."""
+    detail = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "domain": "therapy", "metadata": {}}
+    assert models.ErrorInfo.from_dict({**detail, "reason": "NOT_FOUND"}).reason is models.ErrorReason.NOT_FOUND
+    assert models.ErrorInfo.from_dict({**detail, "reason": "OF_A_LATER_VERSION"}).reason == "OF_A_LATER_VERSION"
 
 
 def main() -> None:
@@ -254,6 +265,7 @@ def main() -> None:
     book(asha, noor)
     talk(asha, noor)
     part(asha, noor)
+    read_unknown_reason()
     print("played")
 
 

@@ -9,9 +9,9 @@ use kit::mesh::TestMesh;
 use kit::test_env::TestEnv;
 use tokio::process::Command;
 
-use crate::tools::{DOCUMENT, output, python, script, tool};
+use crate::tools::{DOCUMENT, ROOT, output, python, script, tool};
 
-kit::on_each_env!(fronts: generated_python_client_plays_story, generated_typescript_client_plays_story);
+kit::on_each_env!(fronts: generated_python_client_plays_story, generated_typescript_clients_play_story);
 
 async fn generated_python_client_plays_story(env: TestEnv) {
     let made = tempfile::tempdir().unwrap();
@@ -22,6 +22,10 @@ async fn generated_python_client_plays_story(env: TestEnv) {
     generator.arg(script("python/openapi-python-client.yaml")).arg("--output-path");
     let said = output(generator.arg(made.path().join(package)).current_dir(made.path())).await;
     assert!(!said.contains("Warning"), "{said}");
+    let mut types = python("mypy").await;
+    types.env("MYPYPATH", made.path()).arg("--config-file").arg(script("python/mypy.ini"));
+    types.arg("--cache-dir").arg(made.path().join("types"));
+    output(types.arg(script("python/story_openapi.py"))).await;
 
     let mesh = TestMesh::start(env).await;
     let mut story = python("python").await;
@@ -30,7 +34,7 @@ async fn generated_python_client_plays_story(env: TestEnv) {
     mesh.stop().await;
 }
 
-async fn generated_typescript_client_plays_story(env: TestEnv) {
+async fn generated_typescript_clients_play_story(env: TestEnv) {
     let made = tempfile::tempdir().unwrap();
     let modules = tool("npm").await.join("node_modules");
     copy(&script("typescript"), made.path());
@@ -41,13 +45,29 @@ async fn generated_typescript_client_plays_story(env: TestEnv) {
         command
     };
     output(program("openapi-ts").args(["--no-log-file", "--input", DOCUMENT])).await;
+    output(program("openapi-typescript").args([DOCUMENT, "--output", "schema.ts"])).await;
     output(program("tsc").args(["--project", "."])).await;
 
     let mesh = TestMesh::start(env).await;
-    let mut story = Command::new("node");
-    let story = story.arg(made.path().join("compiled/story.js")).arg(&mesh.url);
-    assert_eq!(output(story).await, "played\n");
+    for story in ["story.js", "story_fetch.js"] {
+        let mut node = Command::new("node");
+        let node = node.arg(made.path().join("compiled").join(story)).arg(&mesh.url);
+        assert_eq!(output(node).await, "played\n", "{story}");
+    }
     mesh.stop().await;
+}
+
+/// docs/clients.md shows the helpers that the stories use.
+#[test]
+fn documented_helpers_are_those_of_the_stories() {
+    let text = fs::read_to_string(format!("{ROOT}/docs/clients.md")).unwrap();
+    for (language, path) in [("python", "python/pages.py"), ("ts", "typescript/pages.ts")] {
+        let helper = fs::read_to_string(script(path)).unwrap();
+        assert!(
+            text.contains(&format!("```{language}\n{helper}```\n")),
+            "docs/clients.md does not show {path} as it is"
+        );
+    }
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -7,7 +7,8 @@ import { randomBytes, randomUUID } from 'node:crypto';
 
 import { type Client, createClient } from './generated/client/index.js';
 import * as api from './generated/sdk.gen.js';
-import type { TokenPair, UserRole } from './generated/types.gen.js';
+import type { ApiError, ErrorReason, TokenPair, UserRole } from './generated/types.gen.js';
+import { pages } from './pages.js';
 
 const PASSWORD = 'seven quiet herons';
 const DAY = 24 * 3600 * 1000;
@@ -19,27 +20,23 @@ const nobody = createClient({ baseUrl });
 type Answer<Data, Failure> = { data?: Data; error?: Failure; response?: Response };
 
 /** Asserts the status of a call and returns the body. */
-async function ok<Data>(call: Promise<Answer<Data, unknown>>, status = 200): Promise<NonNullable<Data>> {
-    return (await whole(call, status)).data;
-}
-
-/** Asserts the status of a call and returns the body and the headers. */
-async function whole<Data>(
-    call: Promise<Answer<Data, unknown>>,
-    status = 200,
-): Promise<{ data: NonNullable<Data>; headers: Headers }> {
+async function ok<Data>(call: Promise<Answer<Data, ApiError>>, status = 200): Promise<NonNullable<Data>> {
     const { data, error, response } = await call;
     assert.equal(response?.status, status, `${response?.url}: ${JSON.stringify(error ?? data)}`);
     assert(data !== undefined && data !== null);
-    return { data, headers: response.headers };
+    return data;
 }
 
 /** Asserts that a call fails with this status and reason. */
-async function refused(reason: string, status: number, call: Promise<Answer<unknown, unknown>>): Promise<void> {
+async function refused(
+    reason: ErrorReason,
+    status: number,
+    call: Promise<Answer<unknown, ApiError>>,
+): Promise<void> {
     const { data, error, response } = await call;
     assert.equal(response?.status, status, `${response?.url}: ${JSON.stringify(error ?? data)}`);
-    const { details } = error as { details: { reason?: string }[] };
-    assert.deepEqual(details.flatMap((detail) => detail.reason ?? []), [reason]);
+    assert(error !== undefined);
+    assert.deepEqual(error.details.flatMap((detail) => ('reason' in detail ? detail.reason : [])), [reason]);
 }
 
 /** A logged-in user. */
@@ -108,13 +105,12 @@ async function write(asha: Person, noor: Person): Promise<void> {
     }
 
     const read: number[] = [];
-    let pageToken: string | undefined;
-    do {
-        const query = { pageSize: 1, ...(pageToken === undefined ? {} : { pageToken }) };
-        const page = await whole(api.listEntries({ client: noor.client, path, query }));
-        read.push(...page.data.map((entry) => entry.intensity));
-        pageToken = page.headers.get('x-next-page-token') ?? undefined;
-    } while (pageToken !== undefined);
+    const shared = pages((pageToken) => {
+        return api.listEntries({ client: noor.client, path, query: { pageSize: 1, pageToken } });
+    });
+    for await (const entry of shared) {
+        read.push(entry.intensity);
+    }
     assert.deepEqual(read, [1, 3]);
 
     const bad = { emotion: 'lonely', intensity: 9, timestamp: asha.joined.toISOString() };
@@ -156,7 +152,8 @@ async function talk(asha: Person, noor: Person): Promise<void> {
     const next = stream.next();
     await ok(api.sendMessage({ client: noor.client, body: { receiverId: asha.id, message: 'Of course.' } }), 201);
     const heard: unknown = (await next).value;
-    assert.equal((heard as { message: string }).message, 'Of course.');
+    assert(typeof heard === 'object' && heard !== null && 'message' in heard);
+    assert.equal(heard.message, 'Of course.');
     end.abort();
 
     const pair = { senderId: asha.id, receiverId: noor.id };

@@ -14,7 +14,7 @@ mod examples;
 mod lints;
 mod reasons;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use contract::{document, pool, rest};
 
@@ -45,6 +45,41 @@ fn operation_ids_are_rpc_names_and_unique() {
         rest::routes(&pool()).into_iter().map(|route| lower_camel(route.rpc.method.name())).collect();
     rpcs.extend(["getDocs", "getDocument", "getHealth"].map(str::to_owned));
     assert_eq!(called, rpcs);
+}
+
+#[test]
+fn aliases_name_the_operation_of_their_method() {
+    let document = document::load();
+    let operations = document::operations(&document);
+    let mut first = BTreeMap::new();
+    for route in rest::routes(&pool()) {
+        let operation = operations[&route.row];
+        match first.get(&route.rpc.path()) {
+            None => {
+                assert!(operation.get("x-alias-of").is_none(), "{}", route.row);
+                first.insert(route.rpc.path(), (route.row, operation["operationId"].clone()));
+            }
+            Some((row, id)) => {
+                assert_eq!(&operation["x-alias-of"], id, "{}", route.row);
+                assert!(operation["description"].as_str().unwrap().contains(&format!("`{row}`")), "{}", route.row);
+            }
+        }
+    }
+}
+
+/// Generators name the types of an operation after it, and some rename what collides with those or with names of their own.
+#[test]
+fn schema_names_differ_from_names_of_generated_code() {
+    let document = document::load();
+    let mut taken: BTreeSet<_> = ["Client", "Config", "Error", "Options", "Response"].map(str::to_owned).into();
+    for operation in document::operations(&document).values() {
+        let (first, rest) = operation["operationId"].as_str().unwrap().split_at(1);
+        let of_operation = ["Data", "Error", "Errors", "Response", "Responses"];
+        taken.extend(of_operation.map(|kind| format!("{}{rest}{kind}", first.to_uppercase())));
+    }
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let collide: Vec<_> = schemas.keys().filter(|name| taken.contains(*name)).collect();
+    assert_eq!(collide, Vec::<&String>::new(), "overlay.yaml: name them in `names`");
 }
 
 fn lower_camel(name: &str) -> String {

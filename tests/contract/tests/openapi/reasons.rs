@@ -68,6 +68,13 @@ fn reason_of(arguments: &str) -> Option<(String, String)> {
 }
 
 #[test]
+fn committed_page_about_errors_matches_emitter() {
+    let committed = fs::read_to_string(format!("{ROOT}/docs/errors.md")).unwrap();
+    let written = openapi::errors(proto::DESCRIPTOR_SET).unwrap();
+    assert!(committed == written, "docs/errors.md is stale: cargo xtask regenerate");
+}
+
+#[test]
 fn documented_reasons_match_codes_in_source() {
     let document = document::load();
     let examples = document["components"]["examples"].as_object().unwrap();

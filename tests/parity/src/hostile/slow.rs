@@ -25,7 +25,7 @@ const WHY: &str = "Hyper closes without a word where it has no request yet";
 /// Time between two repetitions.
 const PACE: Duration = Duration::from_millis(500);
 
-/// Returns the statuses received until the front closes.
+/// Returns the statuses received until the front closes, each with the reason of its error.
 async fn ends(front: SocketAddr, first: &'static str, repeated: &'static str) -> String {
     let exchange = async {
         let (mut reader, mut writer) = TcpStream::connect(front).await.unwrap().into_split();
@@ -41,9 +41,16 @@ async fn ends(front: SocketAddr, first: &'static str, repeated: &'static str) ->
             _ = reader.read_to_end(&mut received) => {}
             () = trickle => {}
         }
-        statuses(&received)
+        with_reasons(&received)
     };
     tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| "no end".to_owned())
+}
+
+/// Returns the statuses of the answers, and after them the reasons of those that are errors as JSON.
+fn with_reasons(received: &[u8]) -> String {
+    let text = String::from_utf8_lossy(received);
+    let reasons = text.split("\"reason\":\"").skip(1).filter_map(|rest| rest.split('"').next());
+    [statuses(received)].into_iter().chain(reasons.map(str::to_owned)).collect::<Vec<_>>().join(" ")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,20 +58,38 @@ async fn unfinished_http1_request_is_timed_out() {
     const POST: &str = "POST /front/kinds HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
     let body = |framing: &str, begun: &str| -> &'static str { format!("{POST}{framing}\r\n\r\n{begun}").leak() };
     let rows = [
-        Row::differ("half a line", slow("GET /front/it", ""), "408", "", WHY),
-        Row::differ("half a head", slow("GET /front/items/a HTTP/1.1\r\nhost: a\r\n", ""), "408", "", WHY),
+        Row::differ("half a line", slow("GET /front/it", ""), "408 DEADLINE_EXCEEDED", "", WHY),
         Row::differ(
-            "a head that goes on",
-            slow("GET /front/items/a HTTP/1.1\r\nhost: a\r\n", "x-a: b\r\n"),
-            "408",
+            "half a head",
+            slow("GET /front/items/a HTTP/1.1\r\nhost: a\r\n", ""),
+            "408 DEADLINE_EXCEEDED",
             "",
             WHY,
         ),
-        Row::alike("half a body", slow(body("content-length: 1000", "{"), ""), "408"),
-        Row::alike("a body that goes on", slow(body("content-length: 1000", "{"), " "), "408"),
-        Row::alike("a chunk that never ends", slow(body("transfer-encoding: chunked", "ff\r\n{"), ""), "408"),
-        Row::alike("chunks that go on", slow(body("transfer-encoding: chunked", "1\r\n{\r\n"), "1\r\n \r\n"), "408"),
-        Row::alike("a size that never ends", slow(body("transfer-encoding: chunked", "000"), "0"), "408"),
+        Row::differ(
+            "a head that goes on",
+            slow("GET /front/items/a HTTP/1.1\r\nhost: a\r\n", "x-a: b\r\n"),
+            "408 DEADLINE_EXCEEDED",
+            "",
+            WHY,
+        ),
+        Row::alike("half a body", slow(body("content-length: 1000", "{"), ""), "408 DEADLINE_EXCEEDED"),
+        Row::alike("a body that goes on", slow(body("content-length: 1000", "{"), " "), "408 DEADLINE_EXCEEDED"),
+        Row::alike(
+            "a chunk that never ends",
+            slow(body("transfer-encoding: chunked", "ff\r\n{"), ""),
+            "408 DEADLINE_EXCEEDED",
+        ),
+        Row::alike(
+            "chunks that go on",
+            slow(body("transfer-encoding: chunked", "1\r\n{\r\n"), "1\r\n \r\n"),
+            "408 DEADLINE_EXCEEDED",
+        ),
+        Row::alike(
+            "a size that never ends",
+            slow(body("transfer-encoding: chunked", "000"), "0"),
+            "408 DEADLINE_EXCEEDED",
+        ),
     ];
     check_rows(&Pair::start().await, 3, &rows, |front, attempt| ends(front, attempt.first, attempt.repeated)).await;
 }
