@@ -7,6 +7,7 @@
 
 pub mod code;
 mod ends;
+mod http_body;
 #[cfg(feature = "options")]
 pub mod options;
 #[cfg(feature = "options")]
@@ -14,6 +15,7 @@ pub mod path_template;
 pub mod registry;
 mod rpc;
 
+pub use http_body::HttpBody;
 pub use rpc::{Caller, Ends};
 
 /// A package of the protos, with the code that is generated from it.
