@@ -85,7 +85,10 @@ fn generate(
 ) -> Result<(), Box<dyn Error>> {
     let packages: BTreeSet<_> = pool.services().map(|s| s.package_name().to_owned()).collect();
     let without_debug = redacted.iter().map(|message| format!(".{}", message.full_name()));
-    let mut config = tonic_prost_build::configure().build_transport(false).skip_debug(without_debug);
+    let mut config = tonic_prost_build::configure()
+        .build_transport(false)
+        .skip_debug(without_debug)
+        .extern_path(".google.api.HttpBody", "crate::HttpBody");
     for package in packages {
         let domain = package.split('.').nth(1).ok_or("a package is therapy.<domain>.v1")?.to_owned();
         config = config

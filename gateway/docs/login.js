@@ -1,5 +1,7 @@
 // The form that registers and logs in. The tokens are in variables of this module and nowhere else.
 
+import { mark, unmark, violations } from "/docs/violations.js";
+
 const form = document.getElementById("login");
 const account = document.getElementById("account");
 const said = document.getElementById("said");
@@ -60,6 +62,7 @@ export function makeLogin({ changed }) {
     event.preventDefault();
     const { action, email, password, role } = Object.fromEntries(new FormData(form));
     submit.disabled = true;
+    unmark(form);
     say("");
     try {
       if (action === "register") {
@@ -73,7 +76,11 @@ export function makeLogin({ changed }) {
       say("You are logged in.");
     } catch (error) {
       say(error.message, true);
-      form.elements.email.focus();
+      const bad = violations(error.answer).filter(({ field }) => form.elements[field]);
+      for (const { field, description } of bad) {
+        mark(form.elements[field], `${description}.`);
+      }
+      form.elements[bad[0]?.field ?? "email"].focus();
     } finally {
       submit.disabled = false;
     }
@@ -101,30 +108,41 @@ export function makeLogin({ changed }) {
   });
 }
 
-/** Sends JSON and returns the JSON of the answer. Throws an `Error` with words for people, and the `status` if there is one. */
-async function call(path, body, token) {
+/** Reads JSON as somebody. Throws as `call` does. */
+export function get(path, token) {
+  return answered(path, { headers: { authorization: `Bearer ${token}` } });
+}
+
+/**
+ * Sends JSON and returns the JSON of the answer. Throws an `Error` with words for people, and the `status` and the `answer` if
+ * there is one.
+ */
+function call(path, body, token) {
   const headers = { "content-type": "application/json" };
   if (token) {
     headers.authorization = `Bearer ${token}`;
   }
+  return answered(path, { method: "POST", headers, body: JSON.stringify(body) });
+}
+
+async function answered(path, request) {
   let response;
   try {
-    response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body), credentials: "omit" });
+    response = await fetch(path, { ...request, credentials: "omit" });
   } catch {
     throw new Error("The server can't be reached.");
   }
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) {
     const error = new Error(words(answer) ?? `The server answered ${response.status}.`);
-    throw Object.assign(error, { status: response.status });
+    throw Object.assign(error, { status: response.status, answer });
   }
   return answer;
 }
 
 /** What a google.rpc.Status says: each bad field, or the message. */
 function words(status) {
-  const violations = (status.details ?? []).flatMap((detail) => detail.fieldViolations ?? []);
-  const text = violations.map(({ field, description }) => `${field}: ${description}`).join("; ") || status.message;
+  const text = violations(status).map(({ field, description }) => `${field}: ${description}`).join("; ") || status.message;
   return text && `${text[0].toUpperCase()}${text.slice(1)}.`.replace(/\.\.$/, ".");
 }
 
@@ -145,7 +163,8 @@ function show(user) {
     account.querySelector("[data-email]").textContent = user.email;
     account.querySelector("[data-role]").textContent = user.role === "CLIENT" ? "Client" : "Therapist";
     account.querySelector("[data-id]").textContent = user.userId;
-    document.getElementById("first").hidden = user.role !== "CLIENT";
+    document.getElementById("first-client").hidden = user.role !== "CLIENT";
+    document.getElementById("first-therapist").hidden = user.role !== "THERAPIST";
     account.focus();
   }
 }

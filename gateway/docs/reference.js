@@ -1,8 +1,14 @@
 // The reference, by Swagger UI: what is set, and what is added so that one can begin without reading it first.
 
+import { fetchLive } from "/docs/events.js";
+import { markOperation } from "/docs/violations.js";
+
 const SCHEME = "accessToken";
 /** The parameters of paths that are the caller's own id, by role. */
 const OWN_ID = { CLIENT: "clientId", THERAPIST: "therapistId" };
+
+/** On a phone, sections are closed until somebody opens them. */
+const narrow = matchMedia("(max-width: 40rem)");
 
 /** Shows the reference in an element. */
 export function makeReference(element) {
@@ -15,13 +21,14 @@ export function makeReference(element) {
     plugins: [forThisPage],
     layout: "BaseLayout",
     deepLinking: true,
-    docExpansion: "list",
+    docExpansion: narrow.matches ? "none" : "list",
     tryItOutEnabled: true,
     displayRequestDuration: true,
     defaultModelsExpandDepth: 0,
     defaultModelExpandDepth: 2,
     persistAuthorization: false,
     validatorUrl: null,
+    requestInterceptor: (request) => Object.assign(request, { userFetch: fetchLive }),
     onComplete() {
       leaveOut(ui);
       loaded();
@@ -45,9 +52,19 @@ export function makeReference(element) {
       ui.authActions.logout([SCHEME]);
     },
 
+    /** Shows the operations with this text in their summary, path or method; all of them if it is empty. */
+    async filter(text) {
+      await whenLoaded;
+      ui.layoutActions.updateFilter(text || false);
+      for (const tag of new Set(operations(ui).map(({ tag }) => tag))) {
+        ui.layoutActions.show(["operations-tag", tag], text !== "" || !narrow.matches);
+      }
+    },
+
     /** Opens an operation and brings it into view. */
     async open(operationId) {
       await whenLoaded;
+      clearFilter();
       const { tag } = operations(ui).find((operation) => operation.operationId === operationId);
       ui.layoutActions.show(["operations-tag", tag], true);
       ui.layoutActions.show(["operations", tag, operationId], true);
@@ -61,15 +78,36 @@ export function makeReference(element) {
   };
 }
 
-/** The document as it reads best on this page. */
+/** The document as it reads best on this page, a filter of operations, and errors beside the fields that they name. */
 function forThisPage() {
   return {
+    fn: {
+      opsFilter: (tags, text) =>
+        tags
+          .map((tag) => tag.update("operations", (all) => all.filter((operation) => matches(operation, text))))
+          .filter((tag) => tag.get("operations").size),
+    },
+    wrapComponents: {
+      FilterContainer: () => () => null,
+      InfoContainer: (Original, { React }) => (props) =>
+        React.createElement(
+          "details",
+          { className: "everywhere", open: !narrow.matches },
+          React.createElement("summary", null, "What holds everywhere"),
+          React.createElement(Original, props),
+        ),
+    },
     statePlugins: {
       spec: {
         wrapActions: {
+          setResponse: (set) => (path, method, response) => {
+            // Swagger UI renders what it has read first.
+            requestAnimationFrame(() => markOperation(path, method, response));
+            return set(path, method, response);
+          },
           updateJsonSpec: (update) => (document) => {
             // The guide has said it already.
-            const [, rest] = document.info.description.split(/^(?=## What holds everywhere)/m);
+            const [, rest] = document.info.description.split(/^## What holds everywhere$/m);
             document.info.description = rest ?? document.info.description;
             return update(document);
           },
@@ -77,6 +115,21 @@ function forThisPage() {
       },
     },
   };
+}
+
+/** Whether an operation has every word of a text in its summary, path or method. */
+function matches(operation, text) {
+  const summary = operation.getIn(["operation", "summary"]) ?? "";
+  const own = `${operation.get("method")} ${operation.get("path")} ${summary}`.toLowerCase();
+  return text.toLowerCase().split(/\s+/).every((word) => own.includes(word));
+}
+
+function clearFilter() {
+  const filter = document.getElementById("filter");
+  if (filter.value) {
+    filter.value = "";
+    filter.dispatchEvent(new Event("input"));
+  }
 }
 
 function operations(ui) {

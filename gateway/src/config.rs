@@ -36,10 +36,6 @@ pub struct Config {
     /// Maximum duration of a stream; its reader then resumes from where it stopped.
     #[arg(long, env = "MESH_STREAM_TIMEOUT", default_value = "1h", value_parser = setting::duration)]
     pub stream_timeout: Duration,
-
-    /// Interval of keep-alive comments on a silent stream of server-sent events.
-    #[arg(long, env = "MESH_STREAM_SILENCE", default_value = "15s", value_parser = setting::duration)]
-    pub stream_silence: Duration,
 }
 
 impl Config {

@@ -42,7 +42,7 @@ impl Cors {
             (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE"),
             (
                 ACCESS_CONTROL_ALLOW_HEADERS,
-                "authorization, content-type, idempotency-key, grpc-timeout, x-grpc-web, x-user-agent",
+                "authorization, content-type, idempotency-key, last-event-id, grpc-timeout, x-grpc-web, x-user-agent",
             ),
             (ACCESS_CONTROL_MAX_AGE, "600"),
         ];

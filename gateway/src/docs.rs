@@ -21,6 +21,9 @@ static STYLE: Asset = Asset::own(include_bytes!("../docs/style.css"), CSS);
 static SCRIPT: Asset = Asset::own(include_bytes!("../docs/page.js"), JAVASCRIPT);
 static LOGIN: Asset = Asset::own(include_bytes!("../docs/login.js"), JAVASCRIPT);
 static REFERENCE: Asset = Asset::own(include_bytes!("../docs/reference.js"), JAVASCRIPT);
+static EVENTS: Asset = Asset::own(include_bytes!("../docs/events.js"), JAVASCRIPT);
+static INSIGHTS: Asset = Asset::own(include_bytes!("../docs/insights.js"), JAVASCRIPT);
+static VIOLATIONS: Asset = Asset::own(include_bytes!("../docs/violations.js"), JAVASCRIPT);
 static ICON: Asset = Asset::own(include_bytes!("../docs/icon.svg"), "image/svg+xml");
 static LIBRARY_SCRIPT: Asset =
     Asset::gzip(include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz")), JAVASCRIPT);
@@ -54,6 +57,9 @@ pub(crate) fn answer(parts: &Parts) -> Option<(&'static str, Response<Body>)> {
         "/docs/page.js" => ("/docs/page.js", &SCRIPT),
         "/docs/login.js" => ("/docs/login.js", &LOGIN),
         "/docs/reference.js" => ("/docs/reference.js", &REFERENCE),
+        "/docs/events.js" => ("/docs/events.js", &EVENTS),
+        "/docs/insights.js" => ("/docs/insights.js", &INSIGHTS),
+        "/docs/violations.js" => ("/docs/violations.js", &VIOLATIONS),
         "/docs/icon.svg" => ("/docs/icon.svg", &ICON),
         "/docs/swagger-ui.js" => ("/docs/swagger-ui.js", &LIBRARY_SCRIPT),
         "/docs/swagger-ui.css" => ("/docs/swagger-ui.css", &LIBRARY_STYLE),

@@ -162,9 +162,10 @@ fuzz::target!(
     vec((select(&NAMES[..]), fuzz::bytes(&["Bearer a", ",", "1S", "k", " ", "127.0.0.1", "\u{e9}"])), 0..8)
 );
 
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "authorization",
     "idempotency-key",
+    "last-event-id",
     "traceparent",
     "tracestate",
     "grpc-timeout",
@@ -200,7 +201,9 @@ fn headers(sent: Vec<(&'static str, Vec<u8>)>) -> TestCaseResult {
                 "content-type" => Some("application/grpc".parse().unwrap()),
                 "te" => Some("trailers".parse().unwrap()),
                 "x-forwarded-for" => Some("192.0.2.1".parse().unwrap()),
-                "authorization" | "idempotency-key" | "traceparent" | "tracestate" => sent.get(name).cloned(),
+                "authorization" | "idempotency-key" | "last-event-id" | "traceparent" | "tracestate" => {
+                    sent.get(name).cloned()
+                }
                 _ => None,
             };
             prop_assert_eq!(call.get(name).cloned(), expected, "{}", name);

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chassis::IDEMPOTENCY_KEY;
+use chassis::{IDEMPOTENCY_KEY, LAST_EVENT_ID};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
 use transport::{FORWARDED_FOR, TrustedProxies};
 
@@ -15,9 +15,10 @@ pub(crate) const NEXT_PAGE_TOKEN: HeaderName = HeaderName::from_static("x-next-p
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Headers that pass from a caller to a service.
-const REQUEST_HEADERS: [HeaderName; 4] = [
+const REQUEST_HEADERS: [HeaderName; 5] = [
     AUTHORIZATION,
     HeaderName::from_static(IDEMPOTENCY_KEY),
+    HeaderName::from_static(LAST_EVENT_ID),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
 ];
@@ -131,6 +132,7 @@ mod tests {
         let sent = headers(&[
             ("authorization", "Bearer x"),
             ("idempotency-key", "k"),
+            ("last-event-id", "7"),
             ("traceparent", "t"),
             ("x-user-id", "somebody"),
             ("x-forwarded-for", "1.2.3.4"),
@@ -143,7 +145,18 @@ mod tests {
         let call = of_rest(&sent, Some("192.0.2.1:1".parse().unwrap()), &TrustedProxies::default()).unwrap();
         let mut names: Vec<_> = call.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
-        assert_eq!(names, ["authorization", "content-type", "idempotency-key", "te", "traceparent", "x-forwarded-for"]);
+        assert_eq!(
+            names,
+            [
+                "authorization",
+                "content-type",
+                "idempotency-key",
+                "last-event-id",
+                "te",
+                "traceparent",
+                "x-forwarded-for"
+            ]
+        );
         assert_eq!(call["x-forwarded-for"], "192.0.2.1");
     }
 

@@ -23,7 +23,7 @@ use crate::metadata::{self, GRPC_TIMEOUT, NEXT_PAGE_TOKEN, timeout_value};
 use crate::rest_error::{self, RestError};
 use crate::route::{BodyRule, Route, Segments, Success};
 use crate::shared::{Shared, peer};
-use crate::stream::{EventStream, RawStream, raw};
+use crate::stream::{RawStream, raw};
 use crate::transcode::Printer;
 
 /// Margin before the deadline within which CANCELLED of a service means that the deadline is exceeded.
@@ -152,7 +152,7 @@ async fn succeed(
             Some(part) => {
                 let (content_type, data) = raw(&part).map_err(|_| RestError::broken_answer())?;
                 let rest = if route.streams {
-                    Body::new(RawStream::new(data, frames))
+                    Body::new(RawStream::new(&content_type, data, frames))
                 } else {
                     finish(&mut frames).await?;
                     Body::new(Full::new(data))
@@ -161,10 +161,6 @@ async fn succeed(
             }
             None => with_type(Body::empty(), HeaderValue::from_static("application/octet-stream")),
         },
-        Success::Message(id) if route.streams => {
-            let events = EventStream::new(Arc::clone(&front.table), id, frames, front.limits.stream_silence);
-            with_type(Body::new(events), HeaderValue::from_static("text/event-stream"))
-        }
         Success::Message(_) | Success::Field(..) => {
             let message = first(&mut frames).await?.ok_or_else(RestError::broken_answer)?;
             finish(&mut frames).await?;

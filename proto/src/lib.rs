@@ -8,6 +8,7 @@
 pub mod calls;
 pub mod code;
 mod ends;
+mod http_body;
 #[cfg(feature = "options")]
 pub mod options;
 #[cfg(feature = "options")]
@@ -17,6 +18,7 @@ mod rpc;
 #[cfg(feature = "options")]
 pub mod service_config;
 
+pub use http_body::HttpBody;
 pub use rpc::{Caller, Ends};
 
 /// A package of the protos, with the code that is generated from it.

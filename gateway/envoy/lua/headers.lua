@@ -5,6 +5,7 @@
 local INWARDS = {
   ["authorization"] = true,
   ["idempotency-key"] = true,
+  ["last-event-id"] = true,
   ["traceparent"] = true,
   ["tracestate"] = true,
   ["grpc-timeout"] = true,

@@ -83,6 +83,12 @@ impl Contract {
         messages.flat_map(|message| message.fields().flat_map(names).collect::<Vec<_>>()).collect()
     }
 
+    /// Returns a message of our protos by its name without the package.
+    pub(crate) fn message(&self, name: &str) -> Option<MessageDescriptor> {
+        let pool = self.routes.first()?.rpc.parent_pool().clone();
+        pool.all_messages().find(|message| message.name() == name && message.full_name().starts_with("therapy."))
+    }
+
     /// The comment before something as Markdown; empty if there is none.
     pub(crate) fn markdown(&self, file: &FileDescriptor, path: &[i32]) -> String {
         let comment = self.comments.get(&(file.name().to_owned(), path.to_vec())).map_or("", String::as_str);

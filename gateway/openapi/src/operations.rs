@@ -9,7 +9,7 @@ use proto::Caller;
 use crate::contract::{Body, Contract, Route};
 use crate::examples;
 use crate::failures::{Failures, takes_idempotency_key};
-use crate::overlay::{Operation, Overlay};
+use crate::overlay::{Events, Operation, Overlay};
 use crate::schemas::{Schemas, Side, behaves};
 use crate::yaml::{Map, Value, json, list, map, reference, text};
 
@@ -99,7 +99,7 @@ impl Writer<'_> {
         if route.access.allows_anonymous() {
             operation.insert(text("security"), list([]));
         }
-        let parameters = self.parameters(route)?;
+        let parameters = self.parameters(route, entry)?;
         if !parameters.is_empty() {
             operation.insert(text("parameters"), list(parameters));
         }
@@ -146,7 +146,7 @@ impl Writer<'_> {
         format!("{who}{}\n\n{comment}", same.unwrap_or_default())
     }
 
-    fn parameters(&mut self, route: &Route) -> Result<Vec<Value>, Box<dyn Error>> {
+    fn parameters(&mut self, route: &Route, entry: &Operation) -> Result<Vec<Value>, Box<dyn Error>> {
         let mut parameters = Vec::new();
         for name in route.variables() {
             let field = route.rpc.input().get_field_by_name(name).ok_or(format!("no field {name}"))?;
@@ -157,6 +157,9 @@ impl Writer<'_> {
         }
         if takes_idempotency_key(route) {
             parameters.push(reference("parameters", "IdempotencyKey"));
+        }
+        if entry.events.is_some() {
+            parameters.push(reference("parameters", "LastEventId"));
         }
         Ok(parameters)
     }
@@ -208,6 +211,10 @@ impl Writer<'_> {
         if route.access.http_status == 204 {
             return Ok(map([("description", text("It is done; the answer is empty.")), ("headers", headers.into())]));
         }
+        if let Some(Events { message, id }) = &entry.events {
+            let event = self.contract.message(message).ok_or(format!("overlay.yaml: there is no message {message}"))?;
+            return Ok(stream(message, id, headers, &examples::of_message(self.overlay, &event)?));
+        }
         let (description, schema, example) = if let Some(field) = &route.response_body {
             let item = message_of(field)?;
             headers.insert(text("x-next-page-token"), reference("headers", "x-next-page-token"));
@@ -220,9 +227,6 @@ impl Writer<'_> {
             let schema = self.schemas.message(&self.schemas.name_of(&output), &output, Side::Answer, &[])?;
             (description, schema, examples::of_message(self.overlay, &output)?)
         };
-        if route.rpc.is_server_streaming() {
-            return Ok(stream(&output, headers, &example));
-        }
         let shown = match &entry.answers {
             answers if answers.is_empty() => ("example", example),
             answers => ("examples", answers.clone().into()),
@@ -232,16 +236,16 @@ impl Writer<'_> {
     }
 }
 
-/// Returns the success response of a streaming RPC.
-fn stream(event: &MessageDescriptor, headers: Map, example: &Value) -> Map {
+/// Returns the success response of an RPC that streams events.
+fn stream(message: &str, id: &str, headers: Map, example: &Value) -> Map {
     let description = format!(
-        "Server-sent events, until the stream ends. The data of each is a `{}` as JSON. A line that begins with a colon only \
-         shows that the stream is alive.",
-        event.name()
+        "Server-sent events, until the stream ends. The data of each is a `{message}` as JSON, and its id is the `{id}`, to resume \
+         after. A line that begins with a colon only shows that the stream is alive."
     );
     let what = "Server-sent events (the HTML standard, section 9.2).";
     let schema = map([("type", text("string")), ("description", text(what))]);
-    let example = text(format!("data: {}\n\n", json(example)));
+    let id = example.get(id).and_then(Value::as_str).unwrap_or_default();
+    let example = text(format!("id: {id}\ndata: {}\n\n", json(example)));
     let content = map([("text/event-stream", map([("schema", schema.into()), ("example", example)]).into())]);
     map([("description", text(description)), ("headers", headers.into()), ("content", content.into())])
 }

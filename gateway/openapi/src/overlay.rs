@@ -61,6 +61,18 @@ pub(crate) struct Operation {
     /// Examples of the answer by name, instead of the one that is made of the fields' examples.
     #[serde(default)]
     pub(crate) answers: Map,
+    /// Of a stream of server-sent events.
+    pub(crate) events: Option<Events>,
+}
+
+/// Description of server-sent events.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Events {
+    /// Name of the message that is the data of each event.
+    pub(crate) message: String,
+    /// Its field that is the id of the event, as JSON names it.
+    pub(crate) id: String,
 }
 
 /// Description of a request's body.

@@ -170,6 +170,9 @@ impl Table {
             "" => Success::Message(output),
             field => Success::Field(output, slot(output, field)?),
         };
+        if method.is_server_streaming() && success != Success::Raw {
+            return Err(format!("a stream has a route only as parts of one body: of {HTTP_BODY}"));
+        }
         if !self.tree.insert(verb, &rule.path, self.routes.len()) {
             return Err(format!("{} {} is taken or too long", rule.method, rule.path));
         }

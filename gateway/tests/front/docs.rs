@@ -9,12 +9,15 @@ use reqwest::header::HeaderMap;
 use crate::test_env::{TestEnv, json, reason};
 
 /// Every path of the page, with its type.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 12] = [
     ("/docs", "text/html; charset=utf-8"),
     ("/docs/style.css", "text/css; charset=utf-8"),
     ("/docs/page.js", "text/javascript; charset=utf-8"),
     ("/docs/login.js", "text/javascript; charset=utf-8"),
     ("/docs/reference.js", "text/javascript; charset=utf-8"),
+    ("/docs/events.js", "text/javascript; charset=utf-8"),
+    ("/docs/insights.js", "text/javascript; charset=utf-8"),
+    ("/docs/violations.js", "text/javascript; charset=utf-8"),
     ("/docs/icon.svg", "image/svg+xml"),
     ("/docs/swagger-ui.js", "text/javascript; charset=utf-8"),
     ("/docs/swagger-ui.css", "text/css; charset=utf-8"),

@@ -103,7 +103,7 @@ async fn cors_allows_only_listed_origins() {
     assert_eq!(allowed.headers()["access-control-allow-origin"], "https://app.example.org");
     assert_eq!(
         allowed.headers()["access-control-allow-headers"],
-        "authorization, content-type, idempotency-key, grpc-timeout, x-grpc-web, x-user-agent"
+        "authorization, content-type, idempotency-key, last-event-id, grpc-timeout, x-grpc-web, x-user-agent"
     );
     let refused = ask("https://evil.example.org").await.unwrap();
     assert_eq!(refused.status(), 404);

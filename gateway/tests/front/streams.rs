@@ -9,14 +9,15 @@ use tokio_stream::StreamExt as _;
 use crate::test_env::TestEnv;
 
 #[tokio::test]
-async fn events_have_server_sent_event_format() {
+async fn events_pass_unchanged() {
     let env = TestEnv::start(&[]).await;
     let response = env.get("/front/watch?after=4&count=2").send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     assert_eq!(
         response.text().await.unwrap(),
-        "data: {\"number\":5,\"text\":\"event 1\\nof two lines\"}\n\n\
-         data: {\"number\":6,\"text\":\"event 2\\nof two lines\"}\n\n"
+        ":\n\n\
+         id: 5\ndata: {\"number\":5,\"text\":\"event 1\\nof two lines\"}\n\n\
+         id: 6\ndata: {\"number\":6,\"text\":\"event 2\\nof two lines\"}\n\n"
     );
 }
 
@@ -42,17 +43,21 @@ async fn http_body_keeps_its_content_type() {
     assert_eq!(env.get("/front/export").send().await.unwrap().status(), 200);
 }
 
-/// Returns a service that begins a stream and sends nothing. The stream owns a value of `hold`, which is dropped with it.
+/// Returns a service that begins a stream of events with a comment and sends nothing more. The stream owns a value of `hold`,
+/// which is dropped with it.
 fn silent<T: Send + 'static>(hold: impl Fn() -> T + Clone + Send + Sync + 'static) -> Upstream {
     Upstream::local(tower::service_fn(move |_: http::Request<tonic::body::Body>| {
         let held = hold();
         async move {
-            let silence = tokio_stream::pending::<Result<http_body::Frame<bytes::Bytes>, Infallible>>();
-            let silence = silence.map(move |frame| {
+            let comment = [b"\x0a\x11text/event-stream".as_slice(), b"\x12\x03:\n\n"].concat();
+            let prefix = [0, 0, 0, 0, u8::try_from(comment.len()).unwrap()];
+            let first = http_body::Frame::data(bytes::Bytes::from([&prefix[..], &comment].concat()));
+            let frames = tokio_stream::once(Ok::<_, Infallible>(first)).chain(tokio_stream::pending());
+            let frames = frames.map(move |frame| {
                 let _until_the_end = &held;
                 frame
             });
-            Ok::<_, Infallible>(http::Response::new(tonic::body::Body::new(http_body_util::StreamBody::new(silence))))
+            Ok::<_, Infallible>(http::Response::new(tonic::body::Body::new(http_body_util::StreamBody::new(frames))))
         }
     }))
 }
@@ -62,18 +67,9 @@ async fn stream_ends_at_its_timeout() {
     let env = TestEnv::with_upstream(silent(|| ()), None, &["--stream-timeout", "200ms"], &[]).await;
     let events = env.get("/front/watch").send().await.unwrap();
     assert_eq!(events.status(), 200);
-    assert_eq!(events.text().await.unwrap(), "");
-}
-
-#[tokio::test]
-async fn silent_stream_sends_keep_alive_comments() {
-    let env = TestEnv::with_upstream(silent(|| ()), None, &["--stream-silence", "50ms"], &[]).await;
-    let mut events = env.get("/front/watch").send().await.unwrap();
     assert_eq!(events.headers()["cache-control"], "no-store");
     assert_eq!(events.headers().get("content-length"), None);
-    for _ in 0..3 {
-        assert_eq!(events.chunk().await.unwrap().unwrap(), ":\n\n");
-    }
+    assert_eq!(events.text().await.unwrap(), ":\n\n");
 }
 
 #[tokio::test]
@@ -81,7 +77,7 @@ async fn stream_ends_at_shutdown() {
     let env = TestEnv::with_upstream(silent(|| ()), None, &[], &[]).await;
     let events = env.get("/front/watch").send().await.unwrap();
     drop(env);
-    assert_eq!(events.text().await.unwrap(), "");
+    assert_eq!(events.text().await.unwrap(), ":\n\n");
 }
 
 #[tokio::test]

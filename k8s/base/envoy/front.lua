@@ -58,6 +58,7 @@ end
 local INWARDS = {
   ["authorization"] = true,
   ["idempotency-key"] = true,
+  ["last-event-id"] = true,
   ["traceparent"] = true,
   ["tracestate"] = true,
   ["grpc-timeout"] = true,
@@ -169,7 +170,7 @@ end
 local PREFLIGHT = {
   [":status"] = "200",
   ["access-control-allow-methods"] = "GET, POST, PUT, DELETE",
-  ["access-control-allow-headers"] = "authorization, content-type, idempotency-key, grpc-timeout, x-grpc-web, x-user-agent",
+  ["access-control-allow-headers"] = "authorization, content-type, idempotency-key, last-event-id, grpc-timeout, x-grpc-web, x-user-agent",
   ["access-control-max-age"] = "600",
 }
 local OUTWARDS_PREFLIGHT = {

@@ -105,6 +105,9 @@ impl Tally {
 }
 
 impl MessageId {
+    /// The id before that of any message, to resume after where there is none yet.
+    pub(crate) const BEFORE_FIRST: Self = Self(Ulid::nil());
+
     const POSITION_BITS: u32 = 40;
     const LOW: u128 = (1 << Self::POSITION_BITS) - 1;
 

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use chassis::{Context, paged, to_status};
+use chassis::{Context, EventStream, event_stream, last_event_id, paged, to_status};
 use futures_util::{Stream, stream};
 use kernel::{Error, zip_violations};
 use prost::Message as _;
@@ -11,6 +11,7 @@ use proto::messages::v1 as pb;
 use proto::messages::v1::message_service_server::MessageService;
 use tonic::{Request, Response, Status};
 
+use crate::model::{Message, Pair};
 use crate::ops::Ops;
 use crate::policy;
 use crate::watch::Watching;
@@ -112,18 +113,38 @@ impl MessageService for Messages {
     ) -> Result<Response<Self::WatchConversationStream>, Status> {
         let context = Context::of(&request);
         let watching = self.watch(context, request.into_inner()).await.map_err(to_status)?;
-        Ok(Response::new(Box::pin(stream::unfold(Some(watching), step))))
+        let to_proto = |message, pair| Ok(wire::message(message, pair));
+        Ok(Response::new(Box::pin(stream::unfold(Some(watching), move |watching| step(watching, to_proto)))))
+    }
+
+    type WatchConversationEventsStream = EventStream;
+
+    async fn watch_conversation_events(
+        &self,
+        request: Request<pb::WatchConversationRequest>,
+    ) -> Result<Response<Self::WatchConversationEventsStream>, Status> {
+        let (context, last) = (Context::of(&request), last_event_id(&request));
+        let mut request = request.into_inner();
+        // A reader that reconnects sends its first URL again, whose `after` is older.
+        if let Some(last) = last {
+            request.after = last;
+        }
+        let watching = self.watch(context, request).await.map_err(to_status)?;
+        let seen = watching.seen();
+        let events = stream::unfold(Some(watching), |watching| step(watching, wire::event));
+        Ok(Response::new(event_stream(seen, events)))
     }
 }
 
 /// Returns the next element of a watch stream, which is read only on demand. An error is the last element.
-async fn step(watching: Option<Watching>) -> Option<(Result<pb::Message, Status>, Option<Watching>)> {
+async fn step<T>(
+    watching: Option<Watching>,
+    convert: impl Fn(Message, Pair) -> Result<T, Error>,
+) -> Option<(Result<T, Status>, Option<Watching>)> {
     let mut watching = watching?;
-    match watching.next().await {
-        Ok(message) => {
-            let message = wire::message(message, watching.permit().pair());
-            Some((Ok(message), Some(watching)))
-        }
+    let next = watching.next().await;
+    match next.and_then(|message| convert(message, watching.permit().pair())) {
+        Ok(message) => Some((Ok(message), Some(watching))),
         Err(error) => Some((Err(to_status(error)), None)),
     }
 }

@@ -180,6 +180,11 @@ impl Store {
         Ok(row.filter(|row| row.message_id == id.to_string()))
     }
 
+    /// Reads the last message, still sealed, if there is one.
+    pub(crate) async fn last(&self, permit: Member) -> Result<Option<Row>> {
+        Ok(self.history(permit).limit(1).page().await?.parse::<Row>()?.pop())
+    }
+
     /// Returns the query of the whole conversation, newest first.
     pub(crate) fn history(&self, permit: Member) -> Query {
         self.table.query(thread(permit.pair())).descending().consistent()
@@ -226,7 +231,7 @@ impl Store {
     /// Opens a message. Every message read from the table passes here.
     pub(crate) fn open(&self, permit: Member, key: &SealingKey, row: Row) -> Result<Message> {
         let Row { sk, message_id, content: sealed, format, by_client: _ } = row;
-        let id = message_id.parse().map_err(|_| Error::internal("a stored message has no id"))?;
+        let id = parse_id(&message_id)?;
         let home = Key::new(thread(permit.pair()), sk);
         let place = Place { table: &self.table, key: &home, attribute: CONTENT, version: format };
         let (sender, text) = content::decode(format, &key.open(&place, &sealed)?)?;
@@ -241,6 +246,10 @@ impl Store {
 }
 
 impl Row {
+    pub(crate) fn id(&self) -> Result<MessageId> {
+        parse_id(&self.message_id)
+    }
+
     pub(crate) fn position(&self) -> Result<Position> {
         self.sk.parse().map(Position).map_err(|_| Error::internal("a stored message has no position"))
     }
@@ -249,6 +258,10 @@ impl Row {
     pub(crate) fn tally(&self) -> Result<Tally> {
         Ok(Tally { last: self.position()?, by_client: self.by_client })
     }
+}
+
+fn parse_id(message_id: &str) -> Result<MessageId> {
+    message_id.parse().map_err(|_| Error::internal("a stored message has no id"))
 }
 
 /// Returns the cursor of a conversation in a member's list.

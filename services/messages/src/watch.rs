@@ -38,6 +38,8 @@ pub(crate) struct Watching {
     permit: Member,
     expires: Timestamp,
     subscription: Subscription,
+    /// Id of the last message before the first that is delivered.
+    seen: MessageId,
     /// Position of the last message that was read.
     position: Position,
     /// True if there may be newer messages.
@@ -62,12 +64,17 @@ impl Ops {
         if !self.logins.ended(&context, &[(person.user_id, person.login_id)]).await?.is_empty() {
             return Err(login_ended());
         }
-        let position = match after {
-            Some(after) => self.store.row(permit, after).await?.ok_or_else(no_such_after)?.position()?,
-            None => self.store.tail(permit).await?.tally.last,
+        let last = match after {
+            Some(MessageId::BEFORE_FIRST) => None,
+            Some(after) => Some(self.store.row(permit, after).await?.ok_or_else(no_such_after)?),
+            None => self.store.last(permit).await?,
+        };
+        let (seen, position) = match last {
+            Some(row) => (row.id()?, row.position()?),
+            None => (MessageId::BEFORE_FIRST, Position::default()),
         };
         let (ops, page, behind) = (Arc::clone(self), VecDeque::new(), after.is_some());
-        Ok(Watching { ops, context, permit, expires, subscription, position, behind, page })
+        Ok(Watching { ops, context, permit, expires, subscription, seen, position, behind, page })
     }
 }
 
@@ -102,6 +109,11 @@ impl Watching {
 
     pub(crate) const fn permit(&self) -> Member {
         self.permit
+    }
+
+    /// Returns the id after which the same messages are watched again.
+    pub(crate) const fn seen(&self) -> MessageId {
+        self.seen
     }
 
     fn check_not_ended(&mut self) -> Result<()> {

@@ -1,7 +1,9 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
-use kernel::{Page, Result, TextError, UserId, Violations};
+use chassis::Event;
+use kernel::{Page, Result, TextError, Timestamp, UserId, Violations};
 use proto::messages::v1 as pb;
+use serde::Serialize;
 
 use crate::lists::Conversation;
 use crate::model::{Message, MessageId, Pair, Text, Wanted};
@@ -86,6 +88,29 @@ pub(crate) fn message(message: Message, pair: Pair) -> pb::Message {
         message: text.into(),
         timestamp: Some(convert::time::to_proto(id.at())),
     }
+}
+
+/// A message as JSON, as fronts print it in a list.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageJson {
+    message_id: String,
+    sender_id: String,
+    receiver_id: String,
+    message: String,
+    timestamp: String,
+}
+
+/// Returns the event of a message, whose id is that of the message.
+pub(crate) fn event(message: Message, pair: Pair) -> Result<Event> {
+    let (id, timestamp) = (message.id, millisecond(message.id.at()));
+    let pb::Message { message_id, sender_id, receiver_id, message, timestamp: _ } = self::message(message, pair);
+    Event::new(id, &MessageJson { message_id, sender_id, receiver_id, message, timestamp })
+}
+
+/// Prints an instant as the JSON mapping of proto3 does: in UTC, with three digits of fraction or none.
+fn millisecond(at: Timestamp) -> String {
+    if at.subsec_millisecond() == 0 { format!("{at}") } else { format!("{at:.3}") }
 }
 
 pub(crate) fn messages(page: Page<Message>, pair: Pair) -> pb::ListMessagesResponse {

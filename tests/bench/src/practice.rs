@@ -183,7 +183,7 @@ async fn watched(mesh: &Mesh, http: &reqwest::Client, noor: &Account, time: Dura
             clients.push(id);
             watchers.spawn(async move {
                 while let Ok(Some(chunk)) = stream.chunk().await {
-                    if chunk.starts_with(b"data:") && tell.send(Instant::now()).is_err() {
+                    if chunk.starts_with(b"id:") && tell.send(Instant::now()).is_err() {
                         return;
                     }
                 }

@@ -118,6 +118,9 @@ fn operation(route: &Route) -> Operation {
     if route.row.starts_with("POST ") && !route.row.starts_with("POST /auth/") {
         parameters.insert(("header".to_owned(), "Idempotency-Key".to_owned()), (false, Shape::Text));
     }
+    if route.rpc.method.is_server_streaming() {
+        parameters.insert(("header".to_owned(), "Last-Event-ID".to_owned()), (false, Shape::Text));
+    }
     Operation {
         public: access.allows_anonymous(),
         parameters,

@@ -1,48 +1,60 @@
-//! GET /messages/watch: messages as server-sent events, as they are stored.
+//! GET /messages/watch: messages as server-sent events, as they are stored, each with the id to resume after.
 
 use std::time::Duration;
 
 use kit::mesh::{Someone, TestMesh};
-use kit::test_env::TestEnv;
-use reqwest::{Method, Response};
+use kit::test_env::{Front, TestEnv};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
 use super::{NOBODY, Two, send};
 
 kit::on_each_env!(
     watcher_receives_messages_and_resumes,
+    event_is_printed_as_in_history,
+    reader_reconnects_by_last_event_id,
     invalid_watch_is_rejected_before_first_event,
     watch_ends_with_login,
     watch_ends_with_account,
     watch_ends_with_token,
 );
 
-/// A stream of server-sent events.
+/// A stream of server-sent events, read as EventSource does.
 struct Events {
     response: Response,
     read: String,
+    /// Id of the last event.
+    id: String,
 }
 
 impl Events {
     async fn begin(mesh: &TestMesh, who: &Someone, peer: &Someone, after: Option<&Value>) -> Self {
         let after = after.and_then(|message| message["messageId"].as_str()).map(|id| format!("&after={id}"));
         let path = format!("/messages/watch?peerId={}{}", peer.id, after.unwrap_or_default());
-        let response = mesh.request(Method::GET, &path).bearer_auth(&who.token).send().await.unwrap();
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self { response, read: String::new() }
+        Self::of(mesh.request(Method::GET, &path).bearer_auth(&who.token)).await
     }
 
-    /// Returns the data of the next event; `None` at the end.
-    async fn next(&mut self) -> Option<Value> {
+    async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let mut events = Self { response, read: String::new(), id: String::new() };
+        // Before anything is sent, there is an id to resume after.
+        let begin = events.block().await.expect("it begins at once");
+        assert!(begin.starts_with(":\nretry: 3000\nid: "), "{begin}");
+        events
+    }
+
+    /// Returns the next block of lines; `None` at the end.
+    async fn block(&mut self) -> Option<String> {
         loop {
-            if let Some((event, rest)) = self.read.split_once("\n\n") {
-                let data: String = event.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
-                self.read = rest.to_owned();
-                if !data.is_empty() {
-                    return Some(serde_json::from_str(&data).unwrap());
+            if let Some((block, rest)) = self.read.split_once("\n\n") {
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.read = rest;
+                if let Some(id) = block.lines().find_map(|line| line.strip_prefix("id: ")) {
+                    id.clone_into(&mut self.id);
                 }
-                continue;
+                return Some(block);
             }
             let chunk = tokio::time::timeout(Duration::from_secs(60), self.response.chunk()).await;
             match chunk.expect("something comes, or it ends").unwrap() {
@@ -50,6 +62,22 @@ impl Events {
                 None => return None,
             }
         }
+    }
+
+    /// Returns the data of the next event; `None` at the end.
+    async fn data(&mut self) -> Option<String> {
+        loop {
+            let block = self.block().await?;
+            if let Some(data) = block.lines().find_map(|line| line.strip_prefix("data: ")) {
+                return Some(data.to_owned());
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Option<Value> {
+        let data: Value = serde_json::from_str(&self.data().await?).unwrap();
+        assert_eq!(data["messageId"], self.id);
+        Some(data)
     }
 
     async fn take(&mut self, count: usize) -> Vec<Value> {
@@ -90,6 +118,65 @@ async fn watcher_receives_messages_and_resumes(env: TestEnv) {
         }
     }
     drop(by_therapist);
+    mesh.stop().await;
+}
+
+async fn event_is_printed_as_in_history(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
+    let Two { client, therapist, .. } = &Two::join(&mesh).await;
+    send(&mesh, client, therapist, "Hello.").await.expect(201);
+    let mut events = Events::begin(&mesh, client, therapist, None).await;
+    let texts = ["\"quoted\", \\ and / and \t\r\n\n\ndata: x", "\u{2028}<&>é☃😀", "id: 1"];
+    for text in texts {
+        mesh.pass(Duration::from_millis(120));
+        send(&mesh, therapist, client, text).await.expect(201);
+    }
+    let history = format!("/messages/history?senderId={}&receiverId={}", client.id, therapist.id);
+    let request = mesh.request(Method::GET, &history).bearer_auth(&client.token);
+    let printed = request.send().await.unwrap().text().await.unwrap();
+    let mut listed: Vec<Value> = serde_json::from_str(&printed).unwrap();
+    listed.pop().expect("the message before the watch");
+    for text in texts {
+        let data = events.data().await.unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&data).unwrap(), listed.pop().unwrap(), "{text:?}");
+        // Envoy escapes more characters than JSON asks for.
+        assert!(env.front == Front::Envoy || printed.contains(&data), "{data}");
+    }
+    drop(events);
+    mesh.stop().await;
+}
+
+/// EventSource sends the id of the last event with its first URL, so that the header wins over an older `after`.
+async fn reader_reconnects_by_last_event_id(env: TestEnv) {
+    let mesh = TestMesh::start(env).await;
+    let Two { client, therapist, .. } = &Two::join(&mesh).await;
+    let path = format!("/messages/watch?peerId={}", therapist.id);
+    let again = async |path: &str, id: &str| {
+        Events::of(mesh.request(Method::GET, path).bearer_auth(&client.token).header("last-event-id", id)).await
+    };
+    // The connection breaks before the first message, which is sent meanwhile.
+    let id = Events::begin(&mesh, client, therapist, None).await.id;
+    let mut sent = vec![send(&mesh, client, therapist, "first").await.expect(201)];
+    let mut events = again(&path, &id).await;
+    assert_eq!(events.take(1).await, sent);
+    // From now on, and it breaks again.
+    let id = Events::begin(&mesh, client, therapist, None).await.id;
+    assert_eq!(id, sent[0]["messageId"]);
+    for text in ["second", "third"] {
+        sent.push(send(&mesh, client, therapist, text).await.expect(201));
+    }
+    assert_eq!(again(&path, &id).await.take(2).await, sent[1..]);
+    assert_eq!(events.take(2).await, sent[1..]);
+
+    let from_first = format!("{path}&after={}", sent[0]["messageId"].as_str().unwrap());
+    assert_eq!(again(&from_first, sent[1]["messageId"].as_str().unwrap()).await.take(1).await, sent[2..]);
+    for bad in ["x", "01KJQP9F40XYV5M3C2D7R8T6WQ"] {
+        let request = mesh.request(Method::GET, &from_first).bearer_auth(&client.token).header("last-event-id", bad);
+        let refused = kit::mesh::answer(request).await;
+        refused.refused(400, "INVALID_FIELDS");
+        assert_eq!(refused.bad_fields(), ["after"], "{bad}");
+    }
+    drop(events);
     mesh.stop().await;
 }
 

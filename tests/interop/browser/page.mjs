@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -50,6 +50,10 @@ async function play(page) {
   await page.getByLabel("Password", { exact: true }).fill("short");
   await page.getByRole("button", { name: "Register and log in" }).click();
   await page.getByRole("status").filter({ hasText: "password" }).waitFor();
+  // The error stands beside the field too.
+  const bad = page.getByLabel("Password", { exact: true });
+  assert.equal(await bad.getAttribute("aria-invalid"), "true");
+  await page.locator(`#${await bad.getAttribute("aria-errormessage")}`).filter({ hasText: "12" }).waitFor();
   assert.deepEqual(problems.splice(0).map((text) => /status of 400/.test(text)), [true]);
   await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
   await page.getByRole("button", { name: "Register and log in" }).click();
@@ -82,6 +86,11 @@ async function play(page) {
   assert.deepEqual(listed.body.map(({ entryId, note }) => [entryId, note]), [[written.body.entryId, NOTE]]);
   assert.match(listed.shown, /Walked home along the river\./);
 
+  await namesBadFields(page, problems);
+  await drawsInsights(page, profile.body.clientId);
+  await findsOperations(page);
+  await watchesMessages(page, profile.body.clientId);
+
   // The opened operations are accessible too.
   await isForEverybody(page);
   assert.deepEqual(await page.evaluate(() => [{ ...localStorage }, { ...sessionStorage }, document.cookie]), [{}, {}, ""]);
@@ -92,12 +101,121 @@ async function play(page) {
   await page.getByRole("button", { name: "Log in", exact: true }).waitFor();
   await page.locator(".auth-wrapper .authorize.unlocked").waitFor();
 
-  await page.setViewportSize({ width: 360, height: 740 });
-  const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-  assert.ok(content <= screen, `a phone of ${screen} px has to scroll to ${content}`);
+  // The steps of a therapist.
+  await page.getByLabel("As a therapist").check({ force: true });
+  await page.getByRole("link", { name: "POST /sessions" }).waitFor();
+  assert.equal(await page.getByRole("link", { name: "POST /journal/{clientId}" }).isVisible(), false);
+
+  await isShortOnPhones(page);
 
   assert.deepEqual(problems, []);
   assert.deepEqual(foreignRequests, []);
+}
+
+/** Errors stand beside the parameter, or the body, that they are about, until the next answer. */
+async function namesBadFields(page, problems) {
+  const entry = { emotion: "hopeful", intensity: 9, timestamp: "2026-03-02T18:30:00Z" };
+  assert.equal((await tryOut(page, "createEntry", entry)).status, 400);
+  const block = page.locator('.opblock[id$="-createEntry"]');
+  await block.locator(".violation").filter({ hasText: /^intensity: / }).waitFor();
+  assert.equal(await block.locator("textarea.body-param__text").getAttribute("aria-invalid"), "true");
+  assert.equal((await tryOut(page, "createEntry", { ...entry, intensity: 5 })).status, 201);
+  await block.locator(".violation").waitFor({ state: "detached" });
+
+  const list = page.locator('.opblock[id$="-listEntries"]');
+  const token = list.locator('tr[data-param-name="pageToken"]');
+  await token.locator("input").fill("none");
+  assert.equal((await tryOut(page, "listEntries")).status, 400);
+  await token.locator(".violation").waitFor();
+  await token.locator("input").fill("");
+  assert.deepEqual(problems.splice(0).map((text) => /status of 400/.test(text)), [true, true]);
+}
+
+/** The chart says in words and numbers what it shows. */
+async function drawsInsights(page, clientId) {
+  assert.equal(await page.getByLabel("Client id").inputValue(), clientId);
+  const now = new Date().toISOString();
+  const { family } = (await tryOut(page, "createEntry", { emotion: "lonely", intensity: 4, timestamp: now })).body;
+  await page.getByRole("button", { name: "Draw" }).click();
+  const chart = page.getByRole("img", { name: "Entries of each family of emotions over time" });
+  await chart.waitFor();
+  assert.match(await chart.locator("desc").textContent(), new RegExp(`\\b${family}: 1\\b`));
+  const texts = await chart.locator("text").allTextContents();
+  assert.ok([family, "1", "⌀ 4.0"].every((text) => texts.includes(text)), texts.join("; "));
+  assert.match(texts[texts.indexOf(family) + 1], /^.+ to .+$/);
+}
+
+async function findsOperations(page) {
+  await page.getByLabel("Find an operation").fill("get insights");
+  await page.locator('.opblock[id$="-createEntry"]').waitFor({ state: "detached" });
+  assert.deepEqual(await page.locator(".opblock-summary-path").allTextContents(), ["/journal/{clientId}/insights"]);
+  await page.getByLabel("Find an operation").fill("");
+  await page.locator('.opblock[id$="-createEntry"]').waitFor();
+}
+
+/** A watch shows events as they come, and stops. The snippet of the README reads them too, and resumes. */
+async function watchesMessages(page, clientId) {
+  const post = async (path, body, token) => {
+    const headers = { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) };
+    const answer = await fetch(`${origin}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+    assert.ok(answer.ok, `${path}: ${answer.status}`);
+    return answer.json();
+  };
+  const account = { email: "noor@example.com", password: "eight loud sparrows" };
+  const noor = await post("/auth/register", { ...account, role: "THERAPIST" });
+  const { accessToken } = await post("/auth/login", account);
+  await post("/therapists", { name: "Noor", email: account.email, specialty: "Grief", pincode: "110001" }, accessToken);
+  const say = (message) => post("/messages", { receiverId: clientId, message }, accessToken);
+  assert.equal((await tryOut(page, "sendMessage", { receiverId: noor.userId, message: "Hello." })).status, 201);
+
+  const block = page.locator('.opblock[id$="-watchConversationEvents"]');
+  await block.locator(".opblock-summary-control").click();
+  await block.locator('tr[data-param-name="peerId"] input').fill(noor.userId);
+  await block.getByRole("button", { name: "Execute" }).click();
+  await block.getByText("Events are shown as they come.").waitFor();
+  for (const text of ["Of course.", "Ten past is fine."]) {
+    await say(text);
+    await block.getByRole("log").getByText(text).waitFor();
+  }
+  await block.getByRole("button", { name: "Stop" }).click();
+  await block.getByRole("log").waitFor({ state: "detached" });
+  await block.locator(".live-responses-table").getByText("Ten past is fine.").waitFor();
+
+  const readme = await readFile(new URL("../../../README.md", import.meta.url), "utf8");
+  const snippet = /^```js\n(.*?)^```$/ms.exec(readme)[1];
+  const seen = await say("One.");
+  await say("Two.");
+  // As the therapist, whose token is at hand. The function is made by the debugger, which no policy of the page stops.
+  const read = page.evaluate(`(async () => {
+    ${snippet}
+    const read = [];
+    for await (const { message } of watch("${clientId}", () => "${accessToken}", "${seen.messageId}")) {
+      read.push(message);
+      if (read.length === 2) return read;
+    }
+  })()`);
+  await say("Three.");
+  assert.deepEqual(await read, ["Two.", "Three."]);
+}
+
+/** On a phone nothing is wider than the screen, and sections are closed. */
+async function isShortOnPhones(page) {
+  await page.setViewportSize({ width: 390, height: 844 });
+  // Without the fragment, which opens an operation.
+  await page.goto(`${origin}/docs`);
+  await page.locator(".opblock-tag-section").first().waitFor();
+  for (const width of [390, 360]) {
+    await page.setViewportSize({ width, height: 844 });
+    const [content, screen, height] = await page.evaluate(() => {
+      const { scrollWidth, scrollHeight } = document.documentElement;
+      return [scrollWidth, innerWidth, scrollHeight];
+    });
+    assert.ok(content <= screen, `a phone of ${screen} px has to scroll to ${content}`);
+    assert.ok(height < 6 * 844, `the page is ${height} px long`);
+  }
+  assert.equal(await page.locator(".opblock").count(), 0);
+  await page.getByLabel("Find an operation").fill("add journal");
+  await page.locator('.opblock[id$="-createEntry"]').waitFor();
 }
 
 /** Records browser errors and warnings, violations of the Content-Security-Policy, and requests to other origins. */

@@ -148,7 +148,7 @@ async function talk(asha: Person, noor: Person): Promise<void> {
     const sent = await ok(api.sendMessage({ client: asha.client, body: first }), 201);
     const query = { peerId: noor.id, after: sent.messageId };
     const end = new AbortController();
-    const { stream } = await api.watchConversation({ client: asha.client, query, signal: end.signal });
+    const { stream } = await api.watchConversationEvents({ client: asha.client, query, signal: end.signal });
     const next = stream.next();
     await ok(api.sendMessage({ client: noor.client, body: { receiverId: asha.id, message: 'Of course.' } }), 201);
     const heard: unknown = (await next).value;

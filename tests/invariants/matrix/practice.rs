@@ -208,9 +208,12 @@ fn appointments() -> Vec<Row> {
 fn messages() -> Vec<Row> {
     const SEND: &str = "/therapy.messages.v1.MessageService/SendMessage";
     const READ: &str = "/therapy.messages.v1.MessageService/MarkRead";
-    const WATCH: &str = "/therapy.messages.v1.MessageService/WatchConversation";
+    const WATCHES: [&str; 2] = [
+        "/therapy.messages.v1.MessageService/WatchConversation",
+        "/therapy.messages.v1.MessageService/WatchConversationEvents",
+    ];
     let to_client = |fixture: &Fixture| json!({"receiverId": fixture.client.id, "message": "a word"});
-    vec![
+    let mut rows = vec![
         row(SEND, |fixture| json!({"receiverId": fixture.therapist.id, "message": "a word"}))
             .with("to the therapist")
             .changes(),
@@ -228,14 +231,19 @@ fn messages() -> Vec<Row> {
         row(READ, |fixture| json!({"peerId": fixture.client.id, "messageId": fixture.ids.message_id}))
             .with("with the client")
             .setting(Setting::Thread),
-        row(WATCH, |fixture| json!({"peerId": fixture.therapist.id}))
-            .with("with the therapist")
-            .setting(Setting::Thread),
-        row(WATCH, |fixture| json!({"peerId": fixture.client.id})).with("with the client").setting(Setting::Thread),
-        row(WATCH, |fixture| json!({"peerId": fixture.client.id, "after": fixture.ids.message_id}))
-            .with("with the client, after a message")
-            .setting(Setting::Thread),
-    ]
+    ];
+    for rpc in WATCHES {
+        rows.extend([
+            row(rpc, |fixture| json!({"peerId": fixture.therapist.id}))
+                .with("with the therapist")
+                .setting(Setting::Thread),
+            row(rpc, |fixture| json!({"peerId": fixture.client.id})).with("with the client").setting(Setting::Thread),
+            row(rpc, |fixture| json!({"peerId": fixture.client.id, "after": fixture.ids.message_id}))
+                .with("with the client, resumed")
+                .setting(Setting::Thread),
+        ]);
+    }
+    rows
 }
 
 /// Returns the rows of other services that depend on contact: it gives the profile, and nothing of the journal.

@@ -10,7 +10,8 @@ use std::time::Duration;
 use prost_types::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::time::interval;
+use tokio_stream::wrappers::{IntervalStream, TcpListenerStream};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::metadata::KeyAndValueRef;
 use tonic::transport::Server;
@@ -127,6 +128,7 @@ type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl FrontService for Answers {
     type ExportStream = BoxStream<HttpBody>;
     type WatchStream = BoxStream<Event>;
+    type WatchEventsStream = BoxStream<HttpBody>;
     type ChatStream = BoxStream<Event>;
 
     async fn get_item(&self, request: Request<GetItemRequest>) -> Answer<Item> {
@@ -215,6 +217,26 @@ impl FrontService for Answers {
             return events.remove(0).map(|_| unreachable!("the only event is an error"));
         }
         Ok(Response::new(Box::pin(tokio_stream::iter(events))))
+    }
+
+    async fn watch_events(&self, request: Request<WatchRequest>) -> Answer<Self::WatchEventsStream> {
+        let is_silent = request.get_ref().count < 0;
+        let events = self.watch(request).await?.into_inner().map(|event| {
+            let Event { number, text } = event?;
+            let json = serde_json::json!({"number": number, "text": text});
+            Ok(format!("id: {number}\ndata: {json}\n\n"))
+        });
+        let comment = || Ok(":\n\n".to_owned());
+        let parts: BoxStream<String> = if is_silent {
+            Box::pin(IntervalStream::new(interval(Duration::from_secs(2))).map(move |_| comment()))
+        } else {
+            Box::pin(tokio_stream::once(comment()).chain(events))
+        };
+        let part = |text: String| {
+            let content_type = "text/event-stream".to_owned();
+            HttpBody { content_type, data: text.into_bytes(), extensions: Vec::new() }
+        };
+        Ok(Response::new(Box::pin(parts.map(move |text| text.map(part)))))
     }
 
     async fn fail(&self, request: Request<FailRequest>) -> Answer<()> {

@@ -4,6 +4,8 @@ use kit::mesh::Someone;
 use proto::events::v1::event::Kind;
 use proto::events::v1::subscriber_service_client::SubscriberServiceClient;
 use proto::events::v1::{DeliverRequest, Event, SessionBooked};
+use proto::messages::v1::WatchConversationRequest;
+use proto::messages::v1::message_service_client::MessageServiceClient;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tonic::transport::Channel;
@@ -361,15 +363,15 @@ async fn messages(recorder: &mut Recorder<'_>, client: &Someone, therapist: &Som
     recorder.row("MarkRead", request, &["GetItem Messages", "UpdateItem Messages"]).await;
 }
 
-/// Records watches: login, position, a page, and an empty page. An idle watch makes no calls.
+/// Records watches, as events and over gRPC: login, position, a page, and an empty page. An idle watch makes no calls.
 async fn watching(recorder: &mut Recorder<'_>, client: &Someone, therapist: &Someone) {
     let history = format!("/messages/history?senderId={}&receiverId={}", client.id, therapist.id);
     let all = recorder.watched.mesh.get(&history, client).await.expect(200);
     let first = all.as_array().unwrap().last().unwrap()["messageId"].as_str().unwrap().to_owned();
     for (what, after, calls) in [
-        ("WatchConversation from now on", String::new(), &["BatchGetItem Users", "GetItem Messages"][..]),
+        ("WatchConversationEvents from now on", String::new(), &["BatchGetItem Users", "Query Messages"][..]),
         (
-            "WatchConversation after a message",
+            "WatchConversationEvents after a message",
             format!("&after={first}"),
             &["BatchGetItem Users", "GetItem Messages", "Query Messages", "Query Messages"][..],
         ),
@@ -378,4 +380,13 @@ async fn watching(recorder: &mut Recorder<'_>, client: &Someone, therapist: &Som
         let request = recorder.request(Method::GET, &watch, Some(client), None);
         recorder.stream(what, request, !after.is_empty(), calls).await;
     }
+    let channel = Channel::from_shared(recorder.watched.mesh.url.clone()).unwrap().connect().await.unwrap();
+    let mut request = tonic::Request::new(WatchConversationRequest { peer_id: therapist.id.clone(), after: first });
+    let (trace, parent) = recorder.watched.new_trace();
+    request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    request.metadata_mut().insert("authorization", format!("Bearer {}", client.token).parse().unwrap());
+    let mut watched = MessageServiceClient::new(channel).watch_conversation(request).await.unwrap().into_inner();
+    assert!(watched.message().await.unwrap().is_some());
+    let calls = &["BatchGetItem Users", "GetItem Messages", "Query Messages"];
+    recorder.rows.push(("WatchConversation after a message", trace, calls));
 }

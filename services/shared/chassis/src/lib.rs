@@ -12,6 +12,7 @@ pub mod config;
 mod context;
 mod deadline;
 mod drain;
+mod event_stream;
 #[cfg(test)]
 mod fuzz;
 pub mod health;
@@ -28,6 +29,7 @@ mod tasks;
 pub use answer::{HTTP_BODY_FIELD, HTTP_CODE};
 pub use caller::Caller;
 pub use context::{AUTHORIZATION, Context, IDEMPOTENCY_KEY, WORKLOAD_TOKEN};
+pub use event_stream::{Event, EventStream, LAST_EVENT_ID, event_stream, last_event_id};
 pub use health::Probe;
 pub use keyed_mutex::{KeyedMutex, KeyedMutexGuard};
 pub use limit::{MAX_RECEIVE, MAX_SEND};

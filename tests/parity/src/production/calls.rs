@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use prost::Message as _;
-use proto::messages::v1::Message;
+use proto::HttpBody;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::service::{Reply, Service};
@@ -52,14 +52,20 @@ async fn stream_events_are_not_buffered() {
     let messages = Mutex::new(Some(messages));
     let service = Service::start(move |_| Reply::Stream(messages.lock().unwrap().take().unwrap())).await;
     let envoy = service.envoy(|settings| settings.tokens = None).await;
+    let part = |data: &'static str| {
+        let content_type = "text/event-stream".to_owned();
+        HttpBody { content_type, data: data.into() }.encode_to_vec()
+    };
+    events.send(part(":\n\n")).unwrap();
     let watch = reqwest::get(format!("{}/messages/watch?peerId=1", envoy.url()));
     let mut watch = tokio::time::timeout(Duration::from_secs(10), watch).await.unwrap().unwrap();
     assert_eq!(watch.headers()["content-type"], "text/event-stream");
-    for text in ["first", "second"] {
-        events.send(Message { message: text.to_owned(), ..Message::default() }.encode_to_vec()).unwrap();
-        let event = tokio::time::timeout(Duration::from_secs(10), watch.chunk()).await.unwrap().unwrap().unwrap();
-        let event = String::from_utf8(event.into()).unwrap();
-        assert!(event.starts_with("data: {") && event.contains(text) && event.ends_with("\n\n"), "{event}");
+    let mut read =
+        async || tokio::time::timeout(Duration::from_secs(10), watch.chunk()).await.unwrap().unwrap().unwrap();
+    assert_eq!(read().await, ":\n\n");
+    for event in ["data: first\n\n", "data: second\n\n"] {
+        events.send(part(event)).unwrap();
+        assert_eq!(read().await, event);
     }
     drop(events);
     assert_eq!(watch.chunk().await.unwrap(), None);
