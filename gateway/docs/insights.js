@@ -24,9 +24,10 @@ export function makeInsights() {
     said.textContent = "";
     try {
       const [count, days] = SPANS[bucket];
-      const from = new Date(Date.now() - (count - 1) * days * DAY_MS).toISOString();
+      const now = Date.now();
+      const [from, to] = [now - (count - 1) * days * DAY_MS, now].map((time) => new Date(time).toISOString());
       const timeZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-      const query = new URLSearchParams({ from, bucket, timeZone });
+      const query = new URLSearchParams({ from, to, bucket, timeZone });
       const [insights, vocabulary] = await Promise.all([
         get(`/journal/${encodeURIComponent(clientId.trim())}/insights?${query}`, token),
         get("/emotions", token),
