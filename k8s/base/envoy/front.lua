@@ -61,9 +61,9 @@ local INWARDS = {
   ["last-event-id"] = true,
   ["traceparent"] = true,
   ["tracestate"] = true,
-  ["grpc-timeout"] = true,
-  ["grpc-encoding"] = true,
   ["grpc-accept-encoding"] = true,
+  ["grpc-encoding"] = true,
+  ["grpc-timeout"] = true,
   ["te"] = true,
   ["content-type"] = true,
   ["content-length"] = true,
@@ -79,8 +79,8 @@ local INWARDS = {
 -- Headers that pass from a service to a caller, over REST and over gRPC.
 local OUTWARDS = {
   ["cache-control"] = true,
-  ["x-next-page-token"] = true,
   ["retry-after"] = true,
+  ["x-next-page-token"] = true,
   ["www-authenticate"] = true,
   ["content-type"] = true,
   ["content-length"] = true,
@@ -89,11 +89,11 @@ local OUTWARDS = {
   ["date"] = true,
 }
 local OUTWARDS_GRPC = {
+  ["grpc-accept-encoding"] = true,
+  ["grpc-encoding"] = true,
   ["grpc-status"] = true,
   ["grpc-message"] = true,
   ["grpc-status-details-bin"] = true,
-  ["grpc-encoding"] = true,
-  ["grpc-accept-encoding"] = true,
 }
 
 -- Removes all headers but the pseudo-headers and those on one of the lists.
@@ -151,10 +151,7 @@ end
 -- Lets a page of this origin read an answer.
 local function show(headers, origin)
   headers:replace("access-control-allow-origin", origin)
-  headers:replace(
-    "access-control-expose-headers",
-    "x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin"
-  )
+  headers:replace("access-control-expose-headers", "cache-control, retry-after, x-next-page-token, grpc-status, grpc-message, grpc-status-details-bin")
 end
 
 -- Tells caches that answers differ by origin, once there are origins whose pages may call: also of an answer to a request
@@ -170,7 +167,7 @@ end
 local PREFLIGHT = {
   [":status"] = "200",
   ["access-control-allow-methods"] = "GET, POST, PUT, DELETE",
-  ["access-control-allow-headers"] = "authorization, content-type, idempotency-key, last-event-id, grpc-timeout, x-grpc-web, x-user-agent",
+  ["access-control-allow-headers"] = "authorization, idempotency-key, last-event-id, traceparent, tracestate, content-type, grpc-timeout, x-grpc-web, x-user-agent",
   ["access-control-max-age"] = "600",
 }
 local OUTWARDS_PREFLIGHT = {
