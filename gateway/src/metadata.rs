@@ -132,6 +132,7 @@ mod tests {
             ("idempotency-key", "k"),
             ("last-event-id", "7"),
             ("traceparent", "t"),
+            ("x-request-id", "r"),
             ("x-user-id", "somebody"),
             ("x-forwarded-for", "1.2.3.4"),
             ("workload-identity-token", "w"),
@@ -152,7 +153,8 @@ mod tests {
                 "last-event-id",
                 "te",
                 "traceparent",
-                "x-forwarded-for"
+                "x-forwarded-for",
+                "x-request-id"
             ]
         );
         assert_eq!(call["x-forwarded-for"], "192.0.2.1");

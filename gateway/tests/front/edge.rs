@@ -87,8 +87,9 @@ async fn unreachable_service_is_unavailable_with_retry_after() {
 async fn request_ends_at_its_timeout() {
     let env = TestEnv::start(&["--request-timeout", "200ms"]).await;
     let started = Instant::now();
-    let status = json(env.get("/front/hang"), 504).await;
+    let status = json(env.get("/front/hang").header("x-request-id", "ticket-7"), 504).await;
     assert_eq!(reason(&status), "DEADLINE_EXCEEDED");
+    assert_eq!(status["details"][1]["requestId"], "ticket-7");
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
