@@ -58,6 +58,8 @@ fn requests() -> Vec<(Request, bool)> {
 
 async fn answer(front: SocketAddr, request: &Request, ids: &[&[u8]]) -> Answer {
     let mut request = request.clone();
+    // Envoy's own, which no caller chooses.
+    request.headers.push(("x-new-request-id".to_owned(), b"chosen".to_vec()));
     request.headers.extend(ids.iter().map(|id| ("x-request-id".to_owned(), id.to_vec())));
     if request.method == "GRPC" { call(front, &request, b"\x0a\x01a").await } else { send(front, &request).await }
 }
