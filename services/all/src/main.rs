@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use dynamo::secret::Secrets;
 use kernel::{BoxError, ClientId, setting};
 use mesh::search_index::{self, SearchIndex};
-use mesh::{Config, Mesh, TABLES, demo, files, take_access_key, workload_issuer, workloads};
+use mesh::{Config, Mesh, TABLES, demo, files, invocation, take_access_key, workload_issuer, workloads};
 
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -33,11 +33,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the demo against a running mesh, and prints every request and response.
+    /// Plays a story against a running mesh, and prints who calls, and every request and response. Its accounts are ended.
     Demo {
         /// URL of the mesh.
         #[arg(long, default_value = "http://127.0.0.1:8080", value_parser = demo::front_url)]
         url: String,
+
+        /// Fill a sandbox instead, which stays, and print its logins: a client with half a year of entries, two
+        /// therapists, sessions and messages.
+        #[arg(long)]
+        keep: bool,
     },
 
     /// Writes a token for each service or for other workloads, and the keys that verify them, for deployments without a
@@ -217,9 +222,9 @@ async fn main() -> ExitCode {
     let Cli { command, config, telemetry } = config::read::<Cli>();
     let done = match command {
         None => serve(config, &telemetry).await,
-        Some(Command::Demo { url }) => {
+        Some(Command::Demo { url, keep }) => {
             let Platform { clock, entropy, .. } = Platform::system();
-            demo::play(&url, &*clock, &*entropy).await
+            if keep { demo::keep(&url, &*clock, &*entropy).await } else { demo::play(&url, &*clock, &*entropy).await }
         }
         Some(Command::WorkloadKeys { names, dir, force, days }) => write_workload_keys(&names, &dir, force, days),
         Some(Command::WorkloadToken { name, place, secrets_file, life }) => {
@@ -265,15 +270,19 @@ async fn serve(config: Config, telemetry: &telemetry::Config) -> Result<(), BoxE
 
 fn announcement(mesh: &Mesh, data: &str) -> String {
     let services = mesh.services().map(|(name, address)| format!("{name} {address}")).collect::<Vec<_>>().join(", ");
+    let front = format!("http://{}", mesh.address());
     format!(
         "The mesh is up. Ctrl-C stops it.
-  REST and gRPC  http://{front}
+  REST and gRPC  {front}
+  page           {front}/docs
   services       {services}
   DynamoDB       {dynamodb}
   data           {data}
-  try            cargo run -- demo --url http://{front}",
-        front = mesh.address(),
+  try            {story}
+                 {sandbox}",
         dynamodb = mesh.dynamodb(),
+        story = invocation::with(&format!("demo --url {front}         # plays a story, request by request")),
+        sandbox = invocation::with(&format!("demo --keep --url {front}  # fills a sandbox, and prints its logins")),
     )
 }
 
