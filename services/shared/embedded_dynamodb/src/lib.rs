@@ -45,28 +45,28 @@ pub enum Storage {
 #[non_exhaustive]
 pub enum StartError {
     /// Another process uses the data.
-    #[error("the data directory {} is in use by another process; stop that one, or choose another directory", .0.display())]
+    #[error("the data directory {} is in use by another process; stop that one", .0.display())]
     InUse(PathBuf),
     /// The data can't be read or written.
-    #[error("the data directory {} can't be used; check that it is a directory you may write to", .0.display())]
+    #[error("the data directory {} can't be used; make it a directory that you may write to", .0.display())]
     Directory(PathBuf, #[source] io::Error),
     /// The file is there but can't be opened.
     #[error("the data in {path} can't be opened: {1}; if it was damaged, restore a copy or remove the file", path = .0.display())]
     Open(PathBuf, String),
     /// The port can't be bound.
-    #[error("the engine can't listen on port {0}; choose another, or 0 for any that is free")]
+    #[error("the embedded DynamoDB can't listen on port {0}")]
     Port(u16, #[source] io::Error),
     /// The operating system gives no thread.
-    #[error("the engine gets no thread")]
+    #[error("the operating system gives the embedded DynamoDB no thread")]
     Thread(#[source] io::Error),
     /// The thread ended before it was ready.
-    #[error("the engine ended while it started; the log says why")]
+    #[error("the embedded DynamoDB ended while it started; the log says why")]
     Ended,
 }
 
 /// The engine did not end in time, or not well: requests were under way or the server failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the engine did not stop well: {0}")]
+#[error("the embedded DynamoDB did not stop well: {0}")]
 pub struct StopError(String);
 
 /// A running engine. It stops when dropped; [`stop`](Self::stop) lets requests end first.

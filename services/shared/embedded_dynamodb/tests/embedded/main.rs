@@ -53,7 +53,7 @@ async fn directory_in_use_is_refused() {
     let first = start(in_directory(&directory), 0).await.unwrap();
     let error = start(in_directory(&directory), 0).await.unwrap_err();
     assert!(matches!(error, StartError::InUse(_)), "{error}");
-    assert!(error.to_string().contains("is in use by another process; stop that one, or choose another"), "{error}");
+    assert!(error.to_string().contains("is in use by another process; stop that one"), "{error}");
     first.stop().await.unwrap();
     start(in_directory(&directory), 0).await.unwrap().stop().await.unwrap();
 }
