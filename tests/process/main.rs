@@ -4,6 +4,7 @@
 mod access;
 mod demo;
 mod erasure;
+mod full;
 mod journal;
 mod lifecycle;
 mod messages;

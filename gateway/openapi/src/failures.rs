@@ -130,6 +130,7 @@ fn of_every(route: &Route) -> Vec<&'static str> {
         "INTERNAL",
         "UNAVAILABLE",
         "STOPPING",
+        "STORAGE_FULL",
         "OVERLOADED",
         "TOO_MANY_REQUESTS",
         "REQUEST_TOO_SLOW",

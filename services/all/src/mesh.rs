@@ -68,6 +68,7 @@ impl Mesh {
             key_encryption_keys,
             issuer: Arc::clone(&issuer),
             platform: platform.clone(),
+            space: engine.as_ref().map(Engine::space),
         };
         let services = starter.start_all().await?;
         let front = RunningFront::start(listener, &config, hosts, &services, &issuer)?;
@@ -172,7 +173,12 @@ struct Files(Eraser);
 
 impl dynamo::Erasure for Files {
     fn erase(&self) -> Pin<Box<dyn Future<Output = kernel::Result<()>> + Send + '_>> {
-        Box::pin(async { self.0.erase().await.map_err(Error::unavailable) })
+        Box::pin(async {
+            self.0
+                .erase()
+                .await
+                .map_err(|error| if error.is_full() { Error::storage_full(error) } else { Error::unavailable(error) })
+        })
     }
 }
 
@@ -198,7 +204,7 @@ async fn start_engine(storage: &Storage, platform: &Platform) -> Result<Engine, 
     let place = if storage.memory {
         embedded_dynamodb::Storage::Memory
     } else {
-        embedded_dynamodb::Storage::Directory(storage.data_dir.clone())
+        embedded_dynamodb::Storage::Directory { path: storage.data_dir.clone(), limit: storage.data_limit }
     };
     Engine::start(place, storage.dynamodb_port, &*platform.entropy).await.map_err(|error| {
         let remedy = match &error {

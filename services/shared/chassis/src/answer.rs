@@ -10,6 +10,7 @@ use tonic_types::StatusExt as _;
 use transport::too_large;
 
 use crate::access::{is_infrastructure, unknown_method};
+use crate::client::is_storage_full;
 use crate::stage::{Inner, Request, Response, Stage, forward};
 use crate::status::to_status;
 
@@ -63,7 +64,7 @@ impl Stage for AnswerStage {
 
 /// Returns the status of an internal RPC as another service gets it.
 fn for_peer(status: Status) -> Status {
-    if status.code() != Code::Unavailable {
+    if status.code() != Code::Unavailable || is_storage_full(&status) {
         return status;
     }
     let mut details = status.get_error_details();

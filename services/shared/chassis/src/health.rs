@@ -37,6 +37,15 @@ impl Probe {
         Self(Arc::new(move || Box::pin(check())))
     }
 
+    /// Returns a probe that succeeds if both do.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self::new(move || {
+            let (one, other) = ((self.0)(), (other.0)());
+            async { one.await.and(other.await) }
+        })
+    }
+
     async fn succeeds(&self) -> bool {
         match tokio::time::timeout(PROBE_TIMEOUT, (self.0)()).await {
             Ok(Ok(())) => true,
