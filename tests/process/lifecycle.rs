@@ -24,7 +24,7 @@ async fn announcement_shows_addresses_and_next_step() {
     for service in ["auth 127.0.0.1:", "clients 127.0.0.1:", "therapists 127.0.0.1:"] {
         assert!(mesh.announced("services").contains(service), "{}", mesh.announcement);
     }
-    assert_eq!(mesh.announced("page"), format!("{}/docs", mesh.url));
+    assert_eq!(mesh.announced("docs"), format!("{}/docs", mesh.url));
 }
 
 /// After the announcement the process handles signals and shuts down gracefully.

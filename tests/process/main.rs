@@ -8,6 +8,7 @@ mod full;
 mod journal;
 mod lifecycle;
 mod messages;
+mod origins;
 mod process;
 mod readme;
 mod search;

@@ -8,7 +8,9 @@ local function origin_of(handle, headers)
   end
   local settings = handle:streamInfo():dynamicMetadata():get("front.settings")
   for allowed in settings["origins"]:gmatch("%S+") do
-    if allowed == "*" or allowed == origin then
+    local host = allowed:match("^(.+):%*$")
+    local port = host ~= nil and origin:sub(1, #host) == host and origin:sub(#host + 1)
+    if allowed == "*" or allowed == origin or port and (port == "" or port:find("^:%d+$")) then
       return origin
     end
   end

@@ -106,8 +106,16 @@ async fn cors_allows_only_listed_origins() {
         "authorization, content-type, idempotency-key, last-event-id, grpc-timeout, x-grpc-web, x-user-agent"
     );
     let refused = ask("https://evil.example.org").await.unwrap();
-    assert_eq!(refused.status(), 404);
+    assert_eq!(refused.status(), 403);
     assert_eq!(refused.headers().get("access-control-allow-origin"), None);
+    let body: serde_json::Value = refused.json().await.unwrap();
+    assert_eq!(body["details"][0]["reason"], "ORIGIN_NOT_ALLOWED", "{body}");
+    assert!(body["message"].as_str().is_some_and(|told| told.contains("MESH_CORS_ORIGINS")), "{body}");
+    // Without an origin, or a method to ask for, it is no preflight request.
+    for (name, value) in [("origin", "https://evil.example.org"), ("access-control-request-method", "POST")] {
+        let other = env.request("OPTIONS", "/front/items").header(name, value).send().await.unwrap();
+        assert_eq!(other.status(), 404, "{name}");
+    }
 
     let read = env.get("/front/items").header("origin", "https://app.example.org").send().await.unwrap();
     assert_eq!(

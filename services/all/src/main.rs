@@ -231,15 +231,20 @@ async fn main() -> ExitCode {
             workload_token(&name, &place, secrets_file, life)
         }
         Some(Command::Prepare { dir, renew, days }) => prepare(&dir, renew, days),
-        Some(Command::CreateTables { dynamodb, place }) => create_tables(dynamodb, &place).await,
-        Some(Command::RewrapKeys { dynamodb, place, key_encryption_keys_file }) => {
-            rewrap_keys(dynamodb, &place, key_encryption_keys_file).await
+        Some(Command::CreateTables { dynamodb, place }) => {
+            Box::pin(logged(&telemetry, create_tables(dynamodb, &place))).await
         }
-        Some(Command::MigrateProfiles { dynamodb, place }) => migrate_profiles(dynamodb, &place).await,
+        Some(Command::RewrapKeys { dynamodb, place, key_encryption_keys_file }) => {
+            Box::pin(logged(&telemetry, rewrap_keys(dynamodb, &place, key_encryption_keys_file))).await
+        }
+        Some(Command::MigrateProfiles { dynamodb, place }) => {
+            Box::pin(logged(&telemetry, migrate_profiles(dynamodb, &place))).await
+        }
         Some(Command::RebuildSearch(args)) => Box::pin(logged(&telemetry, rebuild_search(args))).await,
         Some(Command::CheckSearch(args)) => Box::pin(logged(&telemetry, check_search(args))).await,
         Some(Command::VerifyAudit { dynamodb, place, secrets_file, client, heads }) => {
-            verify_audit(dynamodb, &place, secrets_file, client, heads.as_deref()).await
+            let verified = verify_audit(dynamodb, &place, secrets_file, client, heads.as_deref());
+            Box::pin(logged(&telemetry, verified)).await
         }
     };
     match done {
@@ -251,15 +256,17 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(config: Config, telemetry: &telemetry::Config) -> Result<(), BoxError> {
+async fn serve(mut config: Config, telemetry: &telemetry::Config) -> Result<(), BoxError> {
     // Files that the process creates, the database too, are accessible to its owner only.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let telemetry = telemetry::init("therapy-mesh", telemetry)?;
     let storage = config.storage.clone();
+    config.front.allow_pages_of_this_machine(config.listen);
+    let pages = pages(&config);
     let mesh = Mesh::start(config, Platform::system()).await?;
     let data = if storage.memory { "in memory, gone at the end".to_owned() } else { absolute(&storage.data_dir) };
     let shutdown_signal = bootstrap::shutdown_signal()?;
-    say(&announcement(&mesh, &data))?;
+    say(&announcement(&mesh, &data, &pages))?;
 
     shutdown_signal.await;
     say("stopping: the requests under way may end")?;
@@ -268,16 +275,27 @@ async fn serve(config: Config, telemetry: &telemetry::Config) -> Result<(), BoxE
     if well { say("stopped") } else { Err("some requests or tasks did not end in time".into()) }
 }
 
-fn announcement(mesh: &Mesh, data: &str) -> String {
+/// Returns the end of a sentence about the pages that may call from a browser.
+fn pages(config: &Config) -> String {
+    let origins = config.front.cors_origins.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if origins.is_empty() {
+        "of other sites may not call; MESH_CORS_ORIGINS allows some".to_owned()
+    } else {
+        format!("of {origins} may call; MESH_CORS_ORIGINS sets which")
+    }
+}
+
+fn announcement(mesh: &Mesh, data: &str, pages: &str) -> String {
     let services = mesh.services().map(|(name, address)| format!("{name} {address}")).collect::<Vec<_>>().join(", ");
     let front = format!("http://{}", mesh.address());
     format!(
         "The mesh is up. Ctrl-C stops it.
   REST and gRPC  {front}
-  page           {front}/docs
+  docs           {front}/docs
   services       {services}
   DynamoDB       {dynamodb}
   data           {data}
+  browser pages  {pages}
   try            {story}
                  {sandbox}",
         dynamodb = mesh.dynamodb(),
@@ -344,7 +362,7 @@ async fn open_search_index(args: SearchIndexArgs) -> Result<SearchIndex, BoxErro
     SearchIndex::open(&place.connect(dynamodb).await?, &secrets, &keys, rate, &Platform::system()).await
 }
 
-/// Runs a command with a log, which says why it failed in part.
+/// Runs a command with a log, as the services have one: it says why the command failed in part.
 async fn logged(
     telemetry: &telemetry::Config,
     command: impl Future<Output = Result<(), BoxError>>,
