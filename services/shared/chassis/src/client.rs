@@ -222,6 +222,14 @@ mod tests {
     }
 
     #[test]
+    fn full_storage_reaches_caller_without_retry_delay() {
+        let error = upstream_error(to_status(Error::storage_full("no space")));
+        assert_eq!((error.kind(), error.reason(), error.retry_delay()), (Kind::Unavailable, STORAGE_FULL, None));
+        let error = upstream_error(to_status(Error::unavailable("no table")));
+        assert_eq!((error.reason(), error.retry_delay()), ("UNAVAILABLE", Some(Duration::from_secs(1))));
+    }
+
+    #[test]
     fn only_access_token_errors_reach_caller() {
         assert_eq!(upstream_error(to_status(identity::expired())).reason(), "TOKEN_EXPIRED");
         let nobody = Error::new(Kind::Unauthenticated, "WORKLOAD_REQUIRED", "who are you?");
