@@ -105,8 +105,16 @@ async fn cors_allows_only_listed_origins() {
     assert_eq!(allowed.headers()["access-control-allow-origin"], "https://app.example.org");
     assert_eq!(allowed.headers()["access-control-allow-headers"], headers::allowed_to_pages());
     let refused = ask("https://evil.example.org").await.unwrap();
-    assert_eq!(refused.status(), 404);
+    assert_eq!(refused.status(), 403);
     assert_eq!(refused.headers().get("access-control-allow-origin"), None);
+    let body: serde_json::Value = refused.json().await.unwrap();
+    assert_eq!(body["details"][0]["reason"], "ORIGIN_NOT_ALLOWED", "{body}");
+    assert!(body["message"].as_str().is_some_and(|told| told.contains("MESH_CORS_ORIGINS")), "{body}");
+    // Without an origin, or a method to ask for, it is no preflight request.
+    for (name, value) in [("origin", "https://evil.example.org"), ("access-control-request-method", "POST")] {
+        let other = env.request("OPTIONS", "/front/items").header(name, value).send().await.unwrap();
+        assert_eq!(other.status(), 404, "{name}");
+    }
 
     let read = env.get("/front/items").header("origin", "https://app.example.org").send().await.unwrap();
     assert_eq!(read.headers()["access-control-expose-headers"], headers::exposed_to_pages());
