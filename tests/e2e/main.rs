@@ -11,6 +11,7 @@
 mod access_log;
 mod account_deletion;
 mod accounts;
+mod addresses;
 mod appointments;
 mod directory;
 mod embedded_only;

@@ -4,6 +4,7 @@
 
 mod clock;
 mod date_time;
+mod email;
 mod entropy;
 mod error;
 mod free_text;
