@@ -11,6 +11,7 @@ mod messages;
 mod origins;
 mod process;
 mod readme;
+mod request_ids;
 mod search;
 mod settings;
 mod workloads;
