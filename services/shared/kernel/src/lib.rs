@@ -13,8 +13,10 @@ mod fuzz;
 mod id;
 mod page;
 mod principal;
+mod rfc3339;
 pub mod setting;
 mod text;
+mod utc_date_time;
 mod version;
 mod visible;
 
@@ -28,5 +30,6 @@ pub use jiff::Timestamp;
 pub use page::{Page, PageSize};
 pub use principal::{Party, Person, Role};
 pub use text::{Email, PersonName, Pincode, TextError, clean_line, clean_text, fold_visible};
+pub use utc_date_time::UtcDateTime;
 pub use version::Version;
 pub use visible::is_blank;
