@@ -13,6 +13,7 @@ mod fuzz;
 mod id;
 mod page;
 mod principal;
+mod request_id;
 mod rfc3339;
 pub mod setting;
 mod text;
@@ -29,6 +30,7 @@ pub use id::{AppointmentId, ClientId, EventId, LoginId, ParseIdError, SessionId,
 pub use jiff::Timestamp;
 pub use page::{Page, PageSize};
 pub use principal::{Party, Person, Role};
+pub use request_id::RequestId;
 pub use text::{Email, PersonName, Pincode, TextError, clean_line, clean_text, fold_visible};
 pub use utc_date_time::UtcDateTime;
 pub use version::Version;
