@@ -33,4 +33,5 @@ mod sessions;
 mod shared_mesh;
 mod story;
 mod texts;
+mod times;
 mod tokens;

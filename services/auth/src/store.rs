@@ -91,9 +91,7 @@ pub(crate) struct KeyRecord {
 
 impl Account {
     pub(crate) fn new(user_id: UserId, email: &Email, role: Role, now: Timestamp) -> Self {
-        // A time that people read needs no nanoseconds; one that can't be cut stays as it is.
-        let created_at = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
-        Self { user_id, email: email.as_str().to_owned(), role: role.as_str().to_owned(), created_at, epoch: 1 }
+        Self { user_id, email: email.as_str().to_owned(), role: role.as_str().to_owned(), created_at: now, epoch: 1 }
     }
 
     pub(crate) fn address(&self) -> Email {
