@@ -58,10 +58,11 @@ impl Watched {
         (Trace(number), format!("00-{number:032x}-{CALLER:016x}-01"))
     }
 
-    /// Sends a request in a trace of its own.
+    /// Sends a request in a trace of its own, with an id of its own.
     pub(crate) async fn ask(&self, request: RequestBuilder) -> (Trace, Answer) {
         let (trace, parent) = self.new_trace();
-        (trace, answer(request.header("traceparent", parent)).await)
+        let id = format!("request-{}", trace.0);
+        (trace, answer(request.header("traceparent", parent).header("x-request-id", id)).await)
     }
 
     /// Stops the mesh, which ends every span. Returns the telemetry.

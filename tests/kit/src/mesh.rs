@@ -10,6 +10,7 @@ use chassis::{Platform, SystemEntropy, Tasks};
 use clap::Parser;
 use kernel::{ManualClock, Timestamp};
 use mesh::{Config, Mesh};
+use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -281,13 +282,16 @@ impl Someone {
     }
 }
 
-/// Returns an HTTP client with the tests' timeout for each read.
+/// Returns an HTTP client with the tests' timeout for each read. Its requests have one id, unless they bring their own, so that
+/// equal errors are equal.
 ///
 /// # Panics
 /// If TLS can't be initialised.
 #[must_use]
 pub fn http_client() -> reqwest::Client {
-    reqwest::Client::builder().read_timeout(wait::TIMEOUT).build().expect("a client")
+    let id = (HeaderName::from_static("x-request-id"), HeaderValue::from_static("tests"));
+    let builder = reqwest::Client::builder().default_headers([id].into_iter().collect());
+    builder.read_timeout(wait::TIMEOUT).build().expect("a client")
 }
 
 /// Sends a request.
