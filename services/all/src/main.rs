@@ -134,6 +134,18 @@ enum Command {
         place: DataDir,
     },
 
+    /// Moves addresses stored by earlier versions to the form by which they are compared now, in which all spellings of
+    /// one address are one. Names the accounts that have one address in two spellings, and leaves both as they are.
+    /// Services may run meanwhile; run it once after the last replica of an earlier version has stopped, and again if it
+    /// was interrupted.
+    RekeyAddresses {
+        #[command(flatten)]
+        dynamodb: dynamo::Config,
+
+        #[command(flatten)]
+        place: DataDir,
+    },
+
     /// Makes the search index agree with the texts that journals and sessions hold, also those that were stored before
     /// there was an index, and makes it independent of older secrets. Services may run meanwhile, and an interrupted run
     /// may be repeated.
@@ -239,6 +251,9 @@ async fn main() -> ExitCode {
         }
         Some(Command::MigrateProfiles { dynamodb, place }) => {
             Box::pin(logged(&telemetry, migrate_profiles(dynamodb, &place))).await
+        }
+        Some(Command::RekeyAddresses { dynamodb, place }) => {
+            Box::pin(logged(&telemetry, rekey_addresses(dynamodb, &place))).await
         }
         Some(Command::RebuildSearch(args)) => Box::pin(logged(&telemetry, rebuild_search(args))).await,
         Some(Command::CheckSearch(args)) => Box::pin(logged(&telemetry, check_search(args))).await,
@@ -353,6 +368,16 @@ async fn migrate_profiles(dynamodb: dynamo::Config, place: &DataDir) -> Result<(
         therapists::migrate(&dynamodb, |user| addresses.of(user), |progress| drop(say(&progress.to_string())));
     let therapists = of_therapists.await?;
     say(&format!("done: {clients}; {therapists}"))
+}
+
+async fn rekey_addresses(dynamodb: dynamo::Config, place: &DataDir) -> Result<(), BoxError> {
+    let dynamodb = place.connect(dynamodb).await?;
+    let (progress, collisions) = auth::rekey_addresses(&dynamodb, |progress| drop(say(&progress.to_string()))).await?;
+    for collision in &collisions {
+        say(&collision.to_string())?;
+    }
+    say(&format!("done: {progress}"))?;
+    if collisions.is_empty() { Ok(()) } else { Err("some accounts have one address in two spellings".into()) }
 }
 
 async fn open_search_index(args: SearchIndexArgs) -> Result<SearchIndex, BoxError> {

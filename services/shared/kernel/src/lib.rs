@@ -4,6 +4,7 @@
 
 mod clock;
 mod date_time;
+mod email;
 mod entropy;
 mod error;
 mod free_text;
@@ -13,8 +14,10 @@ mod id;
 mod page;
 mod principal;
 mod request_id;
+mod rfc3339;
 pub mod setting;
 mod text;
+mod utc_date_time;
 mod version;
 mod visible;
 
@@ -29,5 +32,6 @@ pub use page::{Page, PageSize};
 pub use principal::{Party, Person, Role};
 pub use request_id::RequestId;
 pub use text::{Email, PersonName, Pincode, TextError, clean_line, clean_text, fold_visible};
+pub use utc_date_time::UtcDateTime;
 pub use version::Version;
 pub use visible::is_blank;
