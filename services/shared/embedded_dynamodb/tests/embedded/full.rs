@@ -26,7 +26,7 @@ fn fill(engine: &Engine) -> usize {
     let (number, refused) = (0..)
         .map(|number| (number, put(engine, number)))
         .find(|(_, answer)| answer != "{}")
-        .expect("the limit is reached");
+        .unwrap();
     assert!(refused.contains("#StorageFullException"), "{refused}");
     number
 }
