@@ -70,3 +70,21 @@ async fn unsigned_request_is_rejected_by_either_storage() {
         }
     }
 }
+
+/// What a command does is logged as in a service, on standard error.
+#[test]
+fn operator_command_logs_what_it_does() {
+    let data = tempfile::tempdir().unwrap();
+    let mesh = Process::start(data.path());
+    let settings = [
+        ("MESH_DYNAMODB_ENDPOINT", mesh.announced("DynamoDB")),
+        ("MESH_DATA_DIR", data.path().to_str().unwrap()),
+        ("MESH_TABLE_PREFIX", "other-"),
+    ];
+    let mut create = command(&settings);
+    create.arg("create-tables");
+    let done = run(create);
+    let (told, log) = (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
+    assert!(done.status.success() && told.starts_with("the tables are as they must be: "), "{told}\n{log}");
+    assert!(log.contains("made a table") && log.contains("other-Users"), "{log}");
+}

@@ -207,12 +207,12 @@ async fn start_engine(storage: &Storage, platform: &Platform) -> Result<Engine, 
         embedded_dynamodb::Storage::Directory { path: storage.data_dir.clone(), limit: storage.data_limit }
     };
     Engine::start(place, storage.dynamodb_port, &*platform.entropy).await.map_err(|error| {
-        let remedy = match &error {
-            StartError::Port(..) => "; set MESH_DYNAMODB_PORT to another port, or to 0 for any that is free",
-            StartError::InUse(_) | StartError::Directory(..) | StartError::Open(..) => {
-                "; or set MESH_DATA_DIR to another directory"
-            }
-            _ => "",
+        let remedy = if matches!(error, StartError::Port(..)) {
+            "; set MESH_DYNAMODB_PORT to another port, or to 0 for any that is free"
+        } else if matches!(error, StartError::InUse(_) | StartError::Directory(..) | StartError::Open(..)) {
+            "; or set MESH_DATA_DIR to another directory"
+        } else {
+            ""
         };
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
         format!("{error}{cause}{remedy}").into()

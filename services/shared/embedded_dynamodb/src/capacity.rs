@@ -65,8 +65,8 @@ impl Capacity {
 
 /// Returns whether a request failed for lack of space.
 pub(crate) fn is_full(error: &DynoxideError) -> bool {
-    match error {
-        DynoxideError::SqliteError(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
-        other => other.to_string().ends_with(FULL),
+    if let DynoxideError::SqliteError(error) = error {
+        return error.sqlite_error_code() == Some(ErrorCode::DiskFull);
     }
+    matches!(error, DynoxideError::InternalServerError(message) if message.ends_with(FULL))
 }

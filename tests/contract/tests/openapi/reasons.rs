@@ -10,8 +10,8 @@ use contract::document::{self, NO_RPCS};
 use crate::errors::{CODES, failures};
 
 /// Reasons that users of the REST API never see: those of calls between services and over gRPC, the front's own for a
-/// service that gives no reason, and that of a path that isn't in the document.
-const UNDOCUMENTED: [&str; 16] = [
+/// service that gives no reason, that of a path that isn't in the document, and that of preflight requests, which browsers make.
+const UNDOCUMENTED: [&str; 17] = [
     "ABORTED",
     "ALREADY_EXISTS",
     "BODY_INCOMPLETE",
@@ -19,6 +19,7 @@ const UNDOCUMENTED: [&str; 16] = [
     "INVALID_ARGUMENT",
     "MALFORMED_MESSAGE",
     "MESSAGE_TOO_LARGE",
+    "ORIGIN_NOT_ALLOWED",
     "PERMISSION_DENIED",
     "ROUTE_NOT_FOUND",
     "UNAUTHENTICATED",

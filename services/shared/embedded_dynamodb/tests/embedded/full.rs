@@ -23,10 +23,8 @@ fn put(engine: &Engine, number: usize) -> String {
 
 /// Puts items until there is no space for another. Returns their number.
 fn fill(engine: &Engine) -> usize {
-    let (number, refused) = (0..)
-        .map(|number| (number, put(engine, number)))
-        .find(|(_, answer)| answer != "{}")
-        .expect("the limit is reached");
+    let (number, refused) =
+        (0..).map(|number| (number, put(engine, number))).find(|(_, answer)| answer != "{}").unwrap();
     assert!(refused.contains("#StorageFullException"), "{refused}");
     number
 }
