@@ -3,10 +3,13 @@
 
 mod access;
 mod addresses;
+mod demo;
 mod erasure;
+mod full;
 mod journal;
 mod lifecycle;
 mod messages;
+mod origins;
 mod process;
 mod readme;
 mod request_ids;

@@ -24,7 +24,7 @@ mod visible;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use date_time::OffsetDateTime;
 pub use entropy::Entropy;
-pub use error::{BoxError, Error, Kind, Result, Violation, Violations, zip_violations};
+pub use error::{BoxError, Error, Kind, Result, STORAGE_FULL, Violation, Violations, zip_violations};
 pub use free_text::FreeText;
 pub use id::{AppointmentId, ClientId, EventId, LoginId, ParseIdError, SessionId, TherapistId, UserId, uuid_v7};
 pub use jiff::Timestamp;
