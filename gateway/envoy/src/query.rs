@@ -1,7 +1,9 @@
-//! Query parameters that each route accepts, as patterns and tables of Lua for `query.lua.tmpl`.
+//! Query parameters that each route accepts, and the times in its body, as patterns and tables of Lua for `query.lua.tmpl`.
+
+use std::collections::BTreeSet;
 
 use minijinja::{Value, context};
-use prost_reflect::{Kind, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 use proto::options::HttpRule;
 use proto::path_template::{PathTemplate, Segment};
 
@@ -27,7 +29,12 @@ fn values_of(method: &MethodDescriptor, route: &HttpRule) -> Value {
         Some(Segment::Literal(text)) => &**text,
         Some(Segment::Any) | None => "*",
     };
-    let takes = takes.iter().map(|(field_path, often)| format!("[\"{field_path}\"] = {}", if *often { 2 } else { 1 }));
+    let takes = takes.iter().map(|(field_path, way)| format!("[\"{field_path}\"] = {}", *way as u8));
+    let times = match input.get_field_by_name(&route.body).map(|field| field.kind()) {
+        Some(Kind::Message(body)) => times(&body, DEPTH),
+        _ if route.body == "*" => times(&input, DEPTH),
+        _ => BTreeSet::new(),
+    };
     context! {
         verb => route.method,
         head,
@@ -35,24 +42,57 @@ fn values_of(method: &MethodDescriptor, route: &HttpRule) -> Value {
         body,
         given => given.collect::<Vec<_>>().join(", "),
         takes => takes.collect::<Vec<_>>().join(", "),
+        times => times.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", "),
     }
 }
 
-/// Returns the paths of a message's fields by JSON name, and whether each may be given more than once.
-fn parameters(message: &MessageDescriptor, depth: usize) -> Vec<(String, bool)> {
+/// The way in which a parameter is given, by its number in the table.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Once = 1,
+    Repeatedly = 2,
+    AsTime = 3,
+}
+
+/// Returns the paths of a message's fields by JSON name, and how each may be given.
+fn parameters(message: &MessageDescriptor, depth: usize) -> Vec<(String, Way)> {
     let mut all = Vec::new();
     for field in message.fields() {
-        all.push((field.json_name().to_owned(), field.is_list()));
+        let way = match (field.is_list(), is_time(&field)) {
+            (true, _) => Way::Repeatedly,
+            (false, true) => Way::AsTime,
+            (false, false) => Way::Once,
+        };
+        all.push((field.json_name().to_owned(), way));
         if let Kind::Message(inner) = field.kind()
             && depth > 1
             && !field.is_list()
             && !inner.full_name().starts_with("google.protobuf.")
         {
             let inner = parameters(&inner, depth - 1).into_iter();
-            all.extend(inner.map(|(field_path, often)| (format!("{}.{field_path}", field.json_name()), often)));
+            all.extend(inner.map(|(field_path, way)| (format!("{}.{field_path}", field.json_name()), way)));
         }
     }
     all
+}
+
+/// Returns the names of the times in a message, as the proto and as JSON has them.
+fn times(message: &MessageDescriptor, depth: usize) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for field in message.fields() {
+        if is_time(&field) {
+            all.extend([field.name().to_owned(), field.json_name().to_owned()]);
+        } else if let Kind::Message(inner) = field.kind()
+            && depth > 1
+        {
+            all.extend(times(&inner, depth - 1));
+        }
+    }
+    all
+}
+
+fn is_time(field: &FieldDescriptor) -> bool {
+    matches!(field.kind(), Kind::Message(message) if message.full_name() == "google.protobuf.Timestamp")
 }
 
 /// Converts a path template to a pattern of Lua.
