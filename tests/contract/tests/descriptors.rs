@@ -49,6 +49,31 @@ fn idempotency_level_follows_http_method() {
     assert_eq!(descriptors::unexpected_idempotency(&pool()), Vec::<String>::new());
 }
 
+#[test]
+fn changes_of_what_has_an_etag_take_if_match() {
+    let names = |is_meant: fn(&Rpc) -> bool| {
+        let meant = RPCS.iter().filter(|rpc| is_meant(rpc));
+        meant.filter_map(|rpc| rpc.path.rsplit('/').next()).collect::<Vec<_>>()
+    };
+    let changes = [
+        "CancelAppointment",
+        "UpdateAppointmentStatus",
+        "DeleteClient",
+        "UpdateClient",
+        "DeleteEntry",
+        "UpdateEntry",
+        "DeleteSession",
+        "UpdateNotes",
+        "UpdateSession",
+        "DeleteTherapist",
+        "UpdateTherapist",
+    ];
+    assert_eq!(names(|rpc| rpc.takes_if_match), changes);
+    let reads = ["GetAppointment", "GetClient", "GetEntry", "GetSession", "GetTherapist"];
+    assert_eq!(names(|rpc| rpc.answers_etag && rpc.reads), reads);
+    assert_eq!(names(|rpc| rpc.takes_if_match && rpc.reads), Vec::<&str>::new());
+}
+
 /// `buf breaking` compares messages and RPCs (`.ci/lint`), and knows no routes.
 #[test]
 fn released_routes_are_kept() {
