@@ -21,12 +21,13 @@ use crate::drain::DrainStage;
 use crate::health::{Probe, Reporter};
 use crate::identity::{self, AccessTokens, IdentityStage, WorkloadVerifier};
 use crate::limit::{self, LimitStage};
+use crate::precondition::PreconditionStage;
 use crate::stage::{Inner, Order, StageLayer};
 
 /// The order of the layers within [`RpcTelemetry`], from the outermost inwards.
 ///
 /// The limit is the innermost: it reads the request to its end, and counts by who calls.
-pub const LAYERS: [&str; 6] = ["drain", "deadline", "answer", "identity", "access", "limit"];
+pub const LAYERS: [&str; 7] = ["drain", "deadline", "answer", "identity", "access", "precondition", "limit"];
 
 /// Settings of serving, the same for every service.
 #[derive(Debug, Clone, clap::Args)]
@@ -175,6 +176,7 @@ fn stack(config: &Config, drain: DrainStage, identity: IdentityStage, routes: Ro
         .layer(StageLayer(AnswerStage))
         .layer(StageLayer(identity))
         .layer(StageLayer(AccessStage))
+        .layer(StageLayer(PreconditionStage))
         .layer(StageLayer(LimitStage::new(&config.limits)))
         .service(routes)
 }
