@@ -13,7 +13,7 @@ use http::{Method, Response};
 use tonic::body::Body;
 
 /// Response headers that a page may read besides the safelisted ones.
-const EXPOSED: &str = "x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin";
+const EXPOSED: &str = "etag, x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin";
 
 /// The origins whose pages may call.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +42,7 @@ impl Cors {
             (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE"),
             (
                 ACCESS_CONTROL_ALLOW_HEADERS,
-                "authorization, content-type, idempotency-key, last-event-id, grpc-timeout, x-grpc-web, x-user-agent",
+                "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, grpc-timeout, x-grpc-web, x-user-agent",
             ),
             (ACCESS_CONTROL_MAX_AGE, "600"),
         ];

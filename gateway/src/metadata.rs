@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chassis::{IDEMPOTENCY_KEY, LAST_EVENT_ID};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
+use http::header::{
+    AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, TE,
+};
 use transport::{FORWARDED_FOR, TrustedProxies};
 
 use crate::rest_error::RestError;
@@ -15,9 +17,11 @@ pub(crate) const NEXT_PAGE_TOKEN: HeaderName = HeaderName::from_static("x-next-p
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Headers that pass from a caller to a service.
-const REQUEST_HEADERS: [HeaderName; 5] = [
+const REQUEST_HEADERS: [HeaderName; 7] = [
     AUTHORIZATION,
     HeaderName::from_static(IDEMPOTENCY_KEY),
+    IF_MATCH,
+    IF_NONE_MATCH,
     HeaderName::from_static(LAST_EVENT_ID),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
@@ -28,8 +32,9 @@ const GRPC_REQUEST_HEADERS: [HeaderName; 3] =
     [CONTENT_TYPE, HeaderName::from_static("grpc-encoding"), HeaderName::from_static("grpc-accept-encoding")];
 
 /// Headers and trailers that pass from a service to a caller that speaks gRPC.
-const GRPC_RESPONSE_HEADERS: [HeaderName; 7] = [
+const GRPC_RESPONSE_HEADERS: [HeaderName; 8] = [
     CONTENT_TYPE,
+    ETAG,
     HeaderName::from_static("grpc-status"),
     HeaderName::from_static("grpc-message"),
     HeaderName::from_static("grpc-status-details-bin"),
@@ -96,8 +101,8 @@ pub(crate) fn response_headers(headers: &HeaderMap) -> HeaderMap {
 
 fn copy(names: &[HeaderName], from: &HeaderMap, to: &mut HeaderMap) {
     for name in names {
-        if let Some(value) = from.get(name) {
-            to.insert(name.clone(), value.clone());
+        for value in from.get_all(name) {
+            to.append(name.clone(), value.clone());
         }
     }
 }
@@ -132,6 +137,9 @@ mod tests {
         let sent = headers(&[
             ("authorization", "Bearer x"),
             ("idempotency-key", "k"),
+            ("if-match", "\"1\""),
+            ("if-match", "\"2\""),
+            ("if-none-match", "\"3\""),
             ("last-event-id", "7"),
             ("traceparent", "t"),
             ("x-user-id", "somebody"),
@@ -151,6 +159,8 @@ mod tests {
                 "authorization",
                 "content-type",
                 "idempotency-key",
+                "if-match",
+                "if-none-match",
                 "last-event-id",
                 "te",
                 "traceparent",
@@ -158,6 +168,8 @@ mod tests {
             ]
         );
         assert_eq!(call["x-forwarded-for"], "192.0.2.1");
+        // A list may be sent in parts.
+        assert_eq!(call.get_all("if-match").iter().collect::<Vec<_>>(), ["\"1\"", "\"2\""]);
     }
 
     #[test]

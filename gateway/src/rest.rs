@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
@@ -171,19 +171,22 @@ async fn succeed(
     match metadata.get(chassis::HTTP_CODE).map(HeaderValue::as_bytes) {
         Some(b"201") => *response.status_mut() = StatusCode::CREATED,
         Some(b"202") => *response.status_mut() = StatusCode::ACCEPTED,
-        Some(b"204") => {
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            *response.body_mut() = Body::empty();
-            response.headers_mut().remove(CONTENT_TYPE);
-        }
+        Some(b"204") => without_body(&mut response, StatusCode::NO_CONTENT),
+        Some(b"304") => without_body(&mut response, StatusCode::NOT_MODIFIED),
         _ => {}
     }
-    for name in [NEXT_PAGE_TOKEN, CACHE_CONTROL] {
+    for name in [NEXT_PAGE_TOKEN, CACHE_CONTROL, ETAG] {
         if let Some(value) = metadata.get(&name) {
             response.headers_mut().insert(name, value.clone());
         }
     }
     Ok(response)
+}
+
+fn without_body(response: &mut Response<Body>, status: StatusCode) {
+    *response.status_mut() = status;
+    *response.body_mut() = Body::empty();
+    response.headers_mut().remove(CONTENT_TYPE);
 }
 
 async fn first(frames: &mut Frames) -> Result<Option<Bytes>, Failure> {

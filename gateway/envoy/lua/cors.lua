@@ -20,7 +20,7 @@ local function show(headers, origin)
   headers:replace("access-control-allow-origin", origin)
   headers:replace(
     "access-control-expose-headers",
-    "x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin"
+    "etag, x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin"
   )
 end
 
@@ -37,7 +37,7 @@ end
 local PREFLIGHT = {
   [":status"] = "200",
   ["access-control-allow-methods"] = "GET, POST, PUT, DELETE",
-  ["access-control-allow-headers"] = "authorization, content-type, idempotency-key, last-event-id, grpc-timeout, x-grpc-web, x-user-agent",
+  ["access-control-allow-headers"] = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, grpc-timeout, x-grpc-web, x-user-agent",
   ["access-control-max-age"] = "600",
 }
 local OUTWARDS_PREFLIGHT = {

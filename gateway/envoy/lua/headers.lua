@@ -5,6 +5,8 @@
 local INWARDS = {
   ["authorization"] = true,
   ["idempotency-key"] = true,
+  ["if-match"] = true,
+  ["if-none-match"] = true,
   ["last-event-id"] = true,
   ["traceparent"] = true,
   ["tracestate"] = true,
@@ -26,6 +28,7 @@ local INWARDS = {
 -- Headers that pass from a service to a caller, over REST and over gRPC.
 local OUTWARDS = {
   ["cache-control"] = true,
+  ["etag"] = true,
   ["x-next-page-token"] = true,
   ["retry-after"] = true,
   ["www-authenticate"] = true,

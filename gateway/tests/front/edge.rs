@@ -103,7 +103,7 @@ async fn cors_allows_only_listed_origins() {
     assert_eq!(allowed.headers()["access-control-allow-origin"], "https://app.example.org");
     assert_eq!(
         allowed.headers()["access-control-allow-headers"],
-        "authorization, content-type, idempotency-key, last-event-id, grpc-timeout, x-grpc-web, x-user-agent"
+        "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, grpc-timeout, x-grpc-web, x-user-agent"
     );
     let refused = ask("https://evil.example.org").await.unwrap();
     assert_eq!(refused.status(), 404);
@@ -112,7 +112,7 @@ async fn cors_allows_only_listed_origins() {
     let read = env.get("/front/items").header("origin", "https://app.example.org").send().await.unwrap();
     assert_eq!(
         read.headers()["access-control-expose-headers"],
-        "x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin"
+        "etag, x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin"
     );
     assert_eq!(read.headers()["x-next-page-token"], "next");
 }

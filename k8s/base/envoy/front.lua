@@ -58,6 +58,8 @@ end
 local INWARDS = {
   ["authorization"] = true,
   ["idempotency-key"] = true,
+  ["if-match"] = true,
+  ["if-none-match"] = true,
   ["last-event-id"] = true,
   ["traceparent"] = true,
   ["tracestate"] = true,
@@ -79,6 +81,7 @@ local INWARDS = {
 -- Headers that pass from a service to a caller, over REST and over gRPC.
 local OUTWARDS = {
   ["cache-control"] = true,
+  ["etag"] = true,
   ["x-next-page-token"] = true,
   ["retry-after"] = true,
   ["www-authenticate"] = true,
@@ -153,7 +156,7 @@ local function show(headers, origin)
   headers:replace("access-control-allow-origin", origin)
   headers:replace(
     "access-control-expose-headers",
-    "x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin"
+    "etag, x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin"
   )
 end
 
@@ -170,7 +173,7 @@ end
 local PREFLIGHT = {
   [":status"] = "200",
   ["access-control-allow-methods"] = "GET, POST, PUT, DELETE",
-  ["access-control-allow-headers"] = "authorization, content-type, idempotency-key, last-event-id, grpc-timeout, x-grpc-web, x-user-agent",
+  ["access-control-allow-headers"] = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, grpc-timeout, x-grpc-web, x-user-agent",
   ["access-control-max-age"] = "600",
 }
 local OUTWARDS_PREFLIGHT = {
@@ -479,7 +482,7 @@ local function describe_error(handle, http)
   end
 end
 
--- Does what Envoy's own filters can't: the success codes 201, 202 and 204, lists as top-level arrays, errors as
+-- Does what Envoy's own filters can't: the success codes 201, 202 and 204, and 304, lists as top-level arrays, errors as
 -- google.rpc.Status, CORS as the embedded front has it, and allowlists of metadata. Runs first, so it sees requests as they
 -- came and answers as they leave.
 
@@ -576,10 +579,10 @@ function envoy_on_response(handle)
     set_body(handle, refusal(body_of(handle), settings["bodies"]), "application/json")
   elseif http ~= "200" then
     describe_error(handle, http)
-  elseif code == "204" then
+  elseif code == "204" or code == "304" then
     set_body(handle, "")
     headers = handle:headers()
-    headers:replace(":status", "204")
+    headers:replace(":status", code)
     headers:remove("content-length")
     headers:remove("content-type")
   else

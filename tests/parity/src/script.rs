@@ -6,12 +6,13 @@ use prost_reflect::DescriptorPool;
 use crate::corpus::{self, Recorded, Request};
 
 /// Parts of the script in order: later ones use what earlier ones create.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 11] = [
     include_str!("../mesh/accounts.txt"),
     include_str!("../mesh/profiles.txt"),
     include_str!("../mesh/mapping.txt"),
     include_str!("../mesh/journal.txt"),
     include_str!("../mesh/sessions.txt"),
+    include_str!("../mesh/preconditions.txt"),
     include_str!("../mesh/messages.txt"),
     include_str!("../mesh/search.txt"),
     include_str!("../mesh/nobody.txt"),
