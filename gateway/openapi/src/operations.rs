@@ -111,6 +111,9 @@ impl Writer<'_> {
             success.insert(text("links"), self.links(entry)?.into());
         }
         let mut responses = map([(&*route.access.http_status.to_string(), success.into())]);
+        if route.takes_if_none_match() {
+            responses.insert(text("304"), not_modified());
+        }
         responses.extend(self.failures.responses(route)?);
         operation.insert(text("responses"), responses.into());
         Ok(operation)
@@ -157,6 +160,12 @@ impl Writer<'_> {
         }
         if takes_idempotency_key(route) {
             parameters.push(reference("parameters", "IdempotencyKey"));
+        }
+        if route.takes_if_match {
+            parameters.push(reference("parameters", "IfMatch"));
+        }
+        if route.takes_if_none_match() {
+            parameters.push(reference("parameters", "IfNoneMatch"));
         }
         if entry.events.is_some() {
             parameters.push(reference("parameters", "LastEventId"));
@@ -208,6 +217,9 @@ impl Writer<'_> {
         let output = route.rpc.output();
         let file = output.parent_file();
         let mut headers = map([("Cache-Control", reference("headers", "Cache-Control"))]);
+        if route.answers_etag() {
+            headers.insert(text("ETag"), reference("headers", "ETag"));
+        }
         if route.access.http_status == 204 {
             return Ok(map([("description", text("It is done; the answer is empty.")), ("headers", headers.into())]));
         }
@@ -234,6 +246,13 @@ impl Writer<'_> {
         let content = map([("application/json", map([("schema", schema), shown]).into())]);
         Ok(map([("description", text(description)), ("headers", headers.into()), ("content", content.into())]))
     }
+}
+
+/// Returns the response to a caller who knows the present etag.
+fn not_modified() -> Value {
+    let headers = ["Cache-Control", "ETag"].map(|name| (name, reference("headers", name)));
+    map([("description", text("It is still what you have; the answer is empty.")), ("headers", map(headers).into())])
+        .into()
 }
 
 /// Returns the success response of an RPC that streams events.
