@@ -12,12 +12,12 @@ const PARTS: [&str; 11] = [
     include_str!("../mesh/mapping.txt"),
     include_str!("../mesh/journal.txt"),
     include_str!("../mesh/sessions.txt"),
-    include_str!("../mesh/preconditions.txt"),
     include_str!("../mesh/messages.txt"),
     include_str!("../mesh/search.txt"),
     include_str!("../mesh/nobody.txt"),
     include_str!("../mesh/hostile.txt"),
     include_str!("../mesh/endings.txt"),
+    include_str!("../mesh/preconditions.txt"),
 ];
 
 /// Returns the requests of the script.
