@@ -1,8 +1,13 @@
 -- Errors as google.rpc.Status: the front's own, and those that Envoy's filters answer.
 
--- A google.rpc.Status as JSON, with an ErrorInfo and, if a field is at fault, a BadRequest. All arguments are ours or
--- plain names: nothing has to be escaped.
-local function status(code, reason, message, field, description)
+-- The id of the request; empty if the request was answered before front.lua saw it.
+local function request_id_of(handle)
+  return (handle:streamInfo():dynamicMetadata():get("front") or {})["request_id"] or ""
+end
+
+-- A google.rpc.Status as JSON, with an ErrorInfo, if a field is at fault a BadRequest, and the id of the request. All arguments
+-- are ours or plain names: nothing has to be escaped.
+local function status(handle, code, reason, message, field, description)
   local details = '{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"' .. reason .. '","domain":"therapy","metadata":{}}'
   if field ~= nil then
     details = details
@@ -12,6 +17,13 @@ local function status(code, reason, message, field, description)
       .. description
       .. '","reason":""}]}'
   end
+  if code == 14 then
+    details = details .. ',{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}'
+  end
+  details = details
+    .. ',{"@type":"type.googleapis.com/google.rpc.RequestInfo","requestId":"'
+    .. request_id_of(handle)
+    .. '","servingData":""}'
   return '{"code":' .. code .. ',"message":"' .. message .. '","details":[' .. details .. "]}"
 end
 
@@ -31,6 +43,7 @@ local function describe_native(handle, code, reason, message, retry)
   if retry then
     bytes = bytes .. any("RetryInfo", protobuf(1, string.char(8, 1)))
   end
+  bytes = bytes .. any("RequestInfo", protobuf(1, request_id_of(handle)))
   local headers = handle:headers()
   headers:replace("grpc-status", tostring(code))
   headers:replace("grpc-message", message)
@@ -43,7 +56,7 @@ local function refuse(handle, native, http, code, reason, message)
   handle:streamInfo():dynamicMetadata():set("front", "refused", true)
   handle:streamInfo():dynamicMetadata():set("front", "code", code)
   handle:streamInfo():dynamicMetadata():set("front", "reason", reason)
-  handle:respond({ [":status"] = http }, native and message or status(code, reason, message))
+  handle:respond({ [":status"] = http }, native and message or status(handle, code, reason, message))
 end
 
 -- Messages of Envoy's token verifier, and those of the services for the same errors.
@@ -117,18 +130,18 @@ end
 
 -- The transcoder's sentence quotes what was sent, which may be what a person wrote: only the name of the field stays.
 -- `bodies` names the fields that bodies are, with spaces between them.
-local function refusal(sentence, bodies)
+local function refusal(handle, sentence, bodies)
   if sentence:find("Root element must be a message", 1, true) then
-    return status(3, "INVALID_FIELDS", "body must be an object", "body", "must be an object")
+    return status(handle, 3, "INVALID_FIELDS", "body must be an object", "body", "must be an object")
   end
   for _, fault in ipairs(FAULTS) do
     local field = sentence:match(fault[1])
     if field ~= nil then
       field = fault.as_sent and field or path_of(field, bodies)
-      return status(3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault[2])
+      return status(handle, 3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault[2])
     end
   end
-  return status(3, "MALFORMED_JSON", "the body is not JSON, or not of the form that this path takes")
+  return status(handle, 3, "MALFORMED_JSON", "the body is not JSON, or not of the form that this path takes")
 end
 
 -- Sets the HTTP headers of an error.

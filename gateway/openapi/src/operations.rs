@@ -8,7 +8,7 @@ use proto::Caller;
 
 use crate::contract::{Body, Contract, Route};
 use crate::examples;
-use crate::failures::{Failures, takes_idempotency_key};
+use crate::failures::{Failures, common_headers, takes_idempotency_key};
 use crate::overlay::{Events, Operation, Overlay};
 use crate::schemas::{Schemas, Side, behaves};
 use crate::yaml::{Map, Value, json, list, map, reference, text};
@@ -99,10 +99,7 @@ impl Writer<'_> {
         if route.access.allows_anonymous() {
             operation.insert(text("security"), list([]));
         }
-        let parameters = self.parameters(route, entry)?;
-        if !parameters.is_empty() {
-            operation.insert(text("parameters"), list(parameters));
-        }
+        operation.insert(text("parameters"), list(self.parameters(route, entry)?));
         if let Some(body) = self.request_body(route, entry)? {
             operation.insert(text("requestBody"), body.into());
         }
@@ -170,6 +167,7 @@ impl Writer<'_> {
         if entry.events.is_some() {
             parameters.push(reference("parameters", "LastEventId"));
         }
+        parameters.push(reference("parameters", "RequestId"));
         Ok(parameters)
     }
 
@@ -216,7 +214,7 @@ impl Writer<'_> {
     fn success(&mut self, route: &Route, entry: &Operation) -> Result<Map, Box<dyn Error>> {
         let output = route.rpc.output();
         let file = output.parent_file();
-        let mut headers = map([("Cache-Control", reference("headers", "Cache-Control"))]);
+        let mut headers = common_headers();
         if route.answers_etag() {
             headers.insert(text("ETag"), reference("headers", "ETag"));
         }
@@ -250,9 +248,10 @@ impl Writer<'_> {
 
 /// Returns the response to a caller who knows the present etag.
 fn not_modified() -> Value {
-    let headers = ["Cache-Control", "ETag"].map(|name| (name, reference("headers", name)));
-    map([("description", text("It is still what you have; the answer is empty.")), ("headers", map(headers).into())])
-        .into()
+    let mut headers = common_headers();
+    headers.insert(text("ETag"), reference("headers", "ETag"));
+    let description = "It is still what you have; the answer is empty.";
+    map([("description", text(description)), ("headers", headers.into())]).into()
 }
 
 /// Returns the success response of an RPC that streams events.

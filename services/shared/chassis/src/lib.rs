@@ -22,6 +22,7 @@ mod limit;
 mod paged;
 mod platform;
 mod precondition;
+mod request_id;
 pub mod server;
 mod stage;
 mod status;

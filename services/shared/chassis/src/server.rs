@@ -22,12 +22,14 @@ use crate::health::{Probe, Reporter};
 use crate::identity::{self, AccessTokens, IdentityStage, WorkloadVerifier};
 use crate::limit::{self, LimitStage};
 use crate::precondition::PreconditionStage;
+use crate::request_id::RequestIdStage;
 use crate::stage::{Inner, Order, StageLayer};
 
 /// The order of the layers within [`RpcTelemetry`], from the outermost inwards.
 ///
 /// The limit is the innermost: it reads the request to its end, and counts by who calls.
-pub const LAYERS: [&str; 7] = ["drain", "deadline", "answer", "identity", "access", "precondition", "limit"];
+pub const LAYERS: [&str; 8] =
+    ["request_id", "drain", "deadline", "answer", "identity", "access", "precondition", "limit"];
 
 /// Settings of serving, the same for every service.
 #[derive(Debug, Clone, clap::Args)]
@@ -171,6 +173,7 @@ pub async fn start(
 /// The one declared stack: [`LAYERS`], and then the RPCs.
 fn stack(config: &Config, drain: DrainStage, identity: IdentityStage, routes: Routes) -> impl Inner + Order {
     ServiceBuilder::new()
+        .layer(StageLayer(RequestIdStage))
         .layer(StageLayer(drain))
         .layer(StageLayer(DeadlineStage { default: config.default_deadline, most: config.max_deadline }))
         .layer(StageLayer(AnswerStage))

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
 use crate::text::fold;
-use crate::{Email, EntityTags, Expected, OffsetDateTime, PersonName, Pincode, UserId};
+use crate::{Email, EntityTags, Expected, OffsetDateTime, PersonName, Pincode, RequestId, UserId};
 
 /// Most bytes of a folded text: it is part of keys of DynamoDB.
 const MOST_FOLDED: usize = 900;
@@ -209,5 +209,18 @@ fn entity_tags(header: Vec<u8>) -> TestCaseResult {
     let expected = Expected::from(tags.clone());
     prop_assert!(expected.check("1").is_err() || tags.has("1"));
     prop_assert!(expected.check_absent().is_err());
+    Ok(())
+}
+
+fuzz::target!(
+    request_ids,
+    fuzz::bytes(&["a", "Z", "0", ".", "_", "-", " ", ",", "\n", "\r", "\"", "\0", "ä", "<<", "%0a"])
+);
+
+fn request_ids(text: Vec<u8>) -> TestCaseResult {
+    let text = String::from_utf8_lossy(&text);
+    let is_id =
+        !text.is_empty() && text.len() <= 128 && text.chars().all(|c| "._-".contains(c) || c.is_ascii_alphanumeric());
+    prop_assert_eq!(text.parse::<RequestId>().map(|id| id.to_string()).ok(), is_id.then(|| text.into_owned()));
     Ok(())
 }

@@ -14,6 +14,7 @@ mod fuzz;
 mod id;
 mod page;
 mod principal;
+mod request_id;
 pub mod setting;
 mod text;
 mod version;
@@ -30,6 +31,7 @@ pub use id::{AppointmentId, ClientId, EventId, LoginId, ParseIdError, SessionId,
 pub use jiff::Timestamp;
 pub use page::{Page, PageSize};
 pub use principal::{Party, Person, Role};
+pub use request_id::RequestId;
 pub use text::{Email, PersonName, Pincode, TextError, clean_line, clean_text, fold_visible};
 pub use version::Version;
 pub use visible::is_blank;
