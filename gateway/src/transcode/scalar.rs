@@ -8,6 +8,8 @@ use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
+use kernel::TextError;
+
 use crate::json::is_number;
 use crate::proto_time::{Instant, parse_duration, parse_timestamp};
 use crate::schema::{EnumId, Kind, MessageId, Schema, Shape};
@@ -69,8 +71,7 @@ fn put_message(schema: &Schema, id: MessageId, text: &str, out: &mut Vec<u8>) ->
     let message = schema.message(id);
     match message.shape {
         Shape::Timestamp => {
-            let must = "must be a time as RFC 3339 writes it, such as 2024-05-01T12:00:00Z";
-            put_instant(out, parse_timestamp(text).ok_or(InvalidValue::because(must))?);
+            put_instant(out, parse_timestamp(text).map_err(|TextError(must)| InvalidValue::because(must))?);
         }
         Shape::Duration => {
             let must = "must be a number of seconds with an s, such as 1.5s";

@@ -1,6 +1,6 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
-use kernel::{AppointmentId, Error, Page, Party, Role, TextError, Timestamp, UserId, Violations};
+use kernel::{AppointmentId, Error, OffsetDateTime, Page, Party, Role, TextError, Timestamp, UserId, Violations};
 use proto::appointments::v1 as pb;
 use proto::appointments::v1::appointment::Status as Shown;
 use proto::events::v1 as events;
@@ -24,7 +24,7 @@ pub(crate) fn request(caller: UserId, request: &pb::CreateAppointmentRequest) ->
         bad.add("appointmentDate", "is required");
         None
     } else {
-        bad.check("appointmentDate", appointment_date.parse())
+        bad.check("appointmentDate", appointment_date.parse().map(OffsetDateTime::to_millisecond))
     };
     let session = bad.check("sessionId", convert::id::optional_from_proto(session_id));
     match (therapist, date, session) {

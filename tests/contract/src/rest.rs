@@ -136,6 +136,7 @@ fn operation(route: &Route) -> Operation {
     if route.rpc.method.is_server_streaming() {
         parameters.insert(("header".to_owned(), "Last-Event-ID".to_owned()), (false, Shape::Text));
     }
+    parameters.insert(("header".to_owned(), "x-request-id".to_owned()), (false, Shape::Text));
     let is_tagged = route.rpc.method.output().get_field_by_name("etag").is_some();
     let not_modified = is_tagged && route.row.starts_with("GET ");
     let conditions = [("If-Match", TAKE_IF_MATCH.contains(&route.rpc.method.name())), ("If-None-Match", not_modified)];

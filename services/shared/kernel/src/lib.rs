@@ -4,6 +4,7 @@
 
 mod clock;
 mod date_time;
+mod email;
 mod entity_tag;
 mod entropy;
 mod error;
@@ -15,8 +16,10 @@ mod id;
 mod page;
 mod principal;
 mod request_id;
+mod rfc3339;
 pub mod setting;
 mod text;
+mod utc_date_time;
 mod version;
 mod visible;
 
@@ -24,7 +27,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use date_time::OffsetDateTime;
 pub use entity_tag::{EntityTag, EntityTags, MalformedEntityTags};
 pub use entropy::Entropy;
-pub use error::{BoxError, Error, Kind, Result, Violation, Violations, zip_violations};
+pub use error::{BoxError, Error, Kind, Result, STORAGE_FULL, Violation, Violations, zip_violations};
 pub use expected::Expected;
 pub use free_text::FreeText;
 pub use id::{AppointmentId, ClientId, EventId, LoginId, ParseIdError, SessionId, TherapistId, UserId, uuid_v7};
@@ -33,5 +36,6 @@ pub use page::{Page, PageSize};
 pub use principal::{Party, Person, Role};
 pub use request_id::RequestId;
 pub use text::{Email, PersonName, Pincode, TextError, clean_line, clean_text, fold_visible};
+pub use utc_date_time::UtcDateTime;
 pub use version::Version;
 pub use visible::is_blank;
