@@ -71,6 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("descriptors.pb"), &encoded)?;
     let pool = DescriptorPool::decode(encoded.as_slice())?;
     fs::write(out.join("rpcs.rs"), rpc_table(&pool)?)?;
+    fs::write(out.join("etags.rs"), etags(&pool)?)?;
     let redacted = redacted(&pool);
     fs::write(out.join("redacted.rs"), debug_of(&redacted)?)?;
     generate(&compiler, &pool, &redacted)?;
@@ -120,6 +121,26 @@ fn debug_of(redacted: &[MessageDescriptor]) -> Result<String, Box<dyn Error>> {
             "impl ::core::fmt::Debug for crate::{path} {{
     fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {{
         f.debug_struct({name:?}).finish_non_exhaustive()
+    }}
+}}"
+        )?;
+    }
+    Ok(code)
+}
+
+/// Implements the trait of answers that have an etag.
+fn etags(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
+    let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let answers = methods.map(|method| method.output()).filter(options::has_etag);
+    let names: BTreeSet<_> = answers.map(|answer| answer.full_name().to_owned()).collect();
+    let mut code = String::new();
+    for name in names {
+        let path = name.strip_prefix("therapy.").ok_or("only our own messages have etags")?.replace('.', "::");
+        writeln!(
+            code,
+            "impl crate::Versioned for crate::{path} {{
+    fn etag(&self) -> &str {{
+        &self.etag
     }}
 }}"
         )?;
@@ -184,9 +205,12 @@ fn row(method: &MethodDescriptor) -> Result<String, InvalidOption> {
     let AccessRule { callers, workloads, http_status, ends } = options.access;
     Ok(format!(
         "callers: &[{}], workloads: &{workloads:?}, http_status: {http_status}, response_body: {response_body:?}, \
-         streams: {}, ends: Ends::{ends:?}, idempotent: {}",
+         streams: {}, ends: Ends::{ends:?}, idempotent: {}, reads: {}, takes_if_match: {}, answers_etag: {}",
         callers.iter().map(|caller| format!("Caller::{caller:?}")).collect::<Vec<_>>().join(", "),
         method.is_server_streaming(),
         options.idempotent,
+        options.reads,
+        options.takes_if_match,
+        options::has_etag(&method.output()),
     ))
 }

@@ -11,6 +11,7 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
+use kernel::EntityTags;
 use tonic::body::Body;
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
@@ -118,7 +119,7 @@ fn is_zero_weight(weight: &str) -> bool {
 
 /// Returns whether `if-none-match` has this tag or `*` (RFC 9110, section 13.1.2).
 fn matches_etag(headers: &HeaderMap, tag: &HeaderValue) -> bool {
-    let tags =
-        headers.get_all(IF_NONE_MATCH).into_iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    tags.map(<[u8]>::trim_ascii).any(|known| known == b"*" || known.strip_prefix(b"W/").unwrap_or(known) == tag)
+    let known: Vec<_> = headers.get_all(IF_NONE_MATCH).iter().map(HeaderValue::as_bytes).collect();
+    let opaque = tag.to_str().unwrap_or_default().trim_matches('"');
+    EntityTags::parse(&known.join(&b',')).is_ok_and(|known| known.has(opaque))
 }

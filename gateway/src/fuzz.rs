@@ -163,9 +163,11 @@ fuzz::target!(
     vec((select(&NAMES[..]), fuzz::bytes(&["Bearer a", ",", "1S", "k", " ", "127.0.0.1", "\u{e9}"])), 0..8)
 );
 
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 17] = [
     "authorization",
     "idempotency-key",
+    "if-match",
+    "if-none-match",
     "last-event-id",
     "traceparent",
     "tracestate",
@@ -204,6 +206,10 @@ fn headers(sent: Vec<(&'static str, Vec<u8>)>) -> TestCaseResult {
                 "x-forwarded-for" => Some("192.0.2.1".parse().unwrap()),
                 "authorization" | "idempotency-key" | "last-event-id" | "traceparent" | "tracestate" => {
                     sent.get(name).cloned()
+                }
+                "if-match" | "if-none-match" => {
+                    let parts: Vec<_> = sent.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+                    HeaderValue::from_bytes(&parts.join(&b',')).ok()
                 }
                 _ => None,
             };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chassis::IDEMPOTENCY_KEY;
 use front_settings::headers;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, TE};
 use transport::{FORWARDED_FOR, TrustedProxies};
 
 use crate::rest_error::RestError;
@@ -70,6 +70,15 @@ fn shared(headers: &HeaderMap, peer: Option<SocketAddr>, proxies: &TrustedProxie
     }
     let mut call = HeaderMap::with_capacity(16);
     copy(&REQUEST, headers, &mut call);
+    for list in [IF_MATCH, IF_NONE_MATCH] {
+        // A list may be sent in parts (RFC 9110, section 5.3).
+        let parts: Vec<_> = headers.get_all(&list).iter().map(HeaderValue::as_bytes).collect();
+        if let [_, _, ..] = parts[..]
+            && let Ok(joined) = HeaderValue::from_bytes(&parts.join(&b','))
+        {
+            call.insert(list, joined);
+        }
+    }
     call.insert(TE, HeaderValue::from_static("trailers"));
     if let Some(peer) = peer
         && let Ok(origin) = HeaderValue::try_from(proxies.origin(peer.ip(), headers).to_string())
@@ -130,6 +139,9 @@ mod tests {
         let sent = headers(&[
             ("authorization", "Bearer x"),
             ("idempotency-key", "k"),
+            ("if-match", "\"1\""),
+            ("if-match", "\"2\""),
+            ("if-none-match", "\"3\""),
             ("last-event-id", "7"),
             ("traceparent", "t"),
             ("x-request-id", "r"),
@@ -150,6 +162,8 @@ mod tests {
                 "authorization",
                 "content-type",
                 "idempotency-key",
+                "if-match",
+                "if-none-match",
                 "last-event-id",
                 "te",
                 "traceparent",
@@ -158,6 +172,7 @@ mod tests {
             ]
         );
         assert_eq!(call["x-forwarded-for"], "192.0.2.1");
+        assert_eq!(call["if-match"], "\"1\",\"2\"");
     }
 
     #[test]

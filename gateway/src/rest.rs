@@ -171,15 +171,18 @@ async fn succeed(
     match answered.get(chassis::HTTP_CODE).map(HeaderValue::as_bytes) {
         Some(b"201") => *response.status_mut() = StatusCode::CREATED,
         Some(b"202") => *response.status_mut() = StatusCode::ACCEPTED,
-        Some(b"204") => {
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            *response.body_mut() = Body::empty();
-            response.headers_mut().remove(CONTENT_TYPE);
-        }
+        Some(b"204") => without_body(&mut response, StatusCode::NO_CONTENT),
+        Some(b"304") => without_body(&mut response, StatusCode::NOT_MODIFIED),
         _ => {}
     }
     metadata::copy_response(answered, response.headers_mut());
     Ok(response)
+}
+
+fn without_body(response: &mut Response<Body>, status: StatusCode) {
+    *response.status_mut() = status;
+    *response.body_mut() = Body::empty();
+    response.headers_mut().remove(CONTENT_TYPE);
 }
 
 async fn first(frames: &mut Frames) -> Result<Option<Bytes>, Failure> {

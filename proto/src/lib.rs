@@ -120,12 +120,27 @@ pub struct Rpc {
     pub ends: Ends,
     /// Set if a call may be repeated: its proto says NO_SIDE_EFFECTS or IDEMPOTENT.
     pub idempotent: bool,
+    /// Set if it changes nothing: it is a GET over REST, or its proto says NO_SIDE_EFFECTS.
+    pub reads: bool,
+    /// Set if a call may name the etag that the resource must have: it changes or removes what has one.
+    pub takes_if_match: bool,
+    /// Set if the message that it answers has an etag.
+    pub answers_etag: bool,
 }
 
 include!(concat!(env!("OUT_DIR"), "/rpcs.rs"));
 
 // `Debug` of messages with a field that must not be printed, by `debug_redact` in the protos.
 include!(concat!(env!("OUT_DIR"), "/redacted.rs"));
+
+/// An answer with an etag.
+pub trait Versioned {
+    /// Returns the etag of the resource; empty if the caller may not know it.
+    fn etag(&self) -> &str;
+}
+
+// `Versioned` of each message with an etag that an RPC answers.
+include!(concat!(env!("OUT_DIR"), "/etags.rs"));
 
 impl Rpc {
     /// Returns the rule of a path, or none: a path without a rule may be called by nobody.

@@ -2,11 +2,12 @@
 //!
 //! `build.rs` compiles this file too, so that every RPC in a binary has options that these readers accept.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
-use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
+use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, Value};
 
 use crate::path_template::PathTemplate;
 use crate::rpc::{Caller, Ends};
@@ -56,6 +57,10 @@ pub struct RpcOptions {
     pub http: Vec<HttpRule>,
     /// Set if a call may be repeated.
     pub idempotent: bool,
+    /// Set if it only reads.
+    pub reads: bool,
+    /// Set if a call may name the etag that the resource must have.
+    pub takes_if_match: bool,
 }
 
 impl RpcOptions {
@@ -80,7 +85,8 @@ impl RpcOptions {
         if shown.is_some_and(|field| rpc.output().get_field_by_name(field).is_none()) {
             return invalid("there is no such field to answer with as response_body names");
         }
-        Ok(Self { access, http, idempotent })
+        let (reads, takes_if_match) = (reads(rpc, &http), takes_if_match(rpc, &http));
+        Ok(Self { access, http, idempotent, reads, takes_if_match })
     }
 
     /// Returns the JSON name of the field that is the response body; empty for the whole message.
@@ -184,6 +190,39 @@ impl fmt::Display for InvalidOption {
 }
 
 impl Error for InvalidOption {}
+
+/// Returns whether an RPC only reads: each route is a GET, or its proto says NO_SIDE_EFFECTS.
+#[must_use]
+pub fn reads(rpc: &MethodDescriptor, http: &[HttpRule]) -> bool {
+    let is_get = !http.is_empty() && http.iter().all(|rule| rule.method == "GET");
+    is_get || idempotency_level(rpc) == IdempotencyLevel::NoSideEffects
+}
+
+/// Returns whether a message shows the version of a resource.
+#[must_use]
+pub fn has_etag(message: &MessageDescriptor) -> bool {
+    message.get_field_by_name("etag").is_some()
+}
+
+/// Returns whether an RPC changes what has an etag: by PUT with an etag in the body, or by DELETE where an RPC of the same
+/// service reads by the same fields, and answers an etag.
+#[must_use]
+pub fn takes_if_match(rpc: &MethodDescriptor, http: &[HttpRule]) -> bool {
+    let fields = |rpc: &MethodDescriptor| {
+        let input = rpc.input();
+        input.fields().map(|field| field.name().to_owned()).collect::<BTreeSet<_>>()
+    };
+    http.iter().any(|rule| match rule.method {
+        "PUT" => {
+            let body = rpc.input().get_field_by_name(&rule.body).map(|field| field.kind());
+            body.as_ref().and_then(Kind::as_message).is_some_and(has_etag)
+        }
+        "DELETE" => {
+            rpc.parent_service().methods().any(|other| has_etag(&other.output()) && fields(&other) == fields(rpc))
+        }
+        _ => false,
+    })
+}
 
 /// Returns the `idempotency_level` of an RPC.
 #[must_use]

@@ -25,6 +25,7 @@ mod journals;
 mod mapping;
 mod messages;
 mod migration;
+mod preconditions;
 mod profiles;
 mod related;
 mod repeats;

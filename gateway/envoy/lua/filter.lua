@@ -1,4 +1,4 @@
--- Does what Envoy's own filters can't: the success codes 201, 202 and 204, lists as top-level arrays, errors as
+-- Does what Envoy's own filters can't: the success codes 201, 202 and 204, and 304, lists as top-level arrays, errors as
 -- google.rpc.Status, CORS as the embedded front has it, and allowlists of metadata. Runs first, so it sees requests as they
 -- came and answers as they leave.
 
@@ -112,10 +112,10 @@ function envoy_on_response(handle)
     set_body(handle, refusal(handle, body_of(handle), settings["bodies"]), "application/json")
   elseif http ~= "200" then
     describe_error(handle, http)
-  elseif code == "204" then
+  elseif code == "204" or code == "304" then
     set_body(handle, "")
     headers = handle:headers()
-    headers:replace(":status", "204")
+    headers:replace(":status", code)
     headers:remove("content-length")
     headers:remove("content-type")
   else

@@ -1,6 +1,5 @@
 //! Reads the rule, the routes and the retry policy of each RPC from the descriptors.
 
-use prost_reflect::prost_types::method_options::IdempotencyLevel;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use proto::options::{self, AccessRule, HttpRule, InvalidOption};
 
@@ -60,18 +59,16 @@ fn rpc(method: &MethodDescriptor) -> Result<Option<Rpc>, InvalidOption> {
     let Some(access) = AccessRule::of(method)?.filter(|access| !access.is_internal()) else { return Ok(None) };
     let routes = HttpRule::of(method)?;
     let service = method.parent_service().full_name().to_owned();
-    let level = method.method_descriptor_proto().options.as_ref().map(|options| options.idempotency_level());
-    let reads = !routes.is_empty() && routes.iter().all(|route| route.method == "GET");
     Ok(Some(Rpc {
         path: format!("/{service}/{}", method.name()),
         domain: service.split('.').nth(1).unwrap_or_default().to_owned(),
         service,
         method: method.clone(),
+        retryable: options::reads(method, &routes),
         routes,
         allows_anonymous: access.allows_anonymous(),
         streams: method.is_server_streaming(),
         takes_stream: method.is_client_streaming(),
-        retryable: reads || level == Some(IdempotencyLevel::NoSideEffects),
     }))
 }
 

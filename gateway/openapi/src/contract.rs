@@ -7,7 +7,7 @@ use std::fmt;
 use prost_reflect::{
     DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor, MethodDescriptor,
 };
-use proto::options::{AccessRule, HttpRule, InvalidOption};
+use proto::options::{self, AccessRule, HttpRule, InvalidOption};
 
 use crate::examples;
 use crate::prose::{Glossary, camel_case, markdown};
@@ -36,6 +36,8 @@ pub(crate) struct Route {
     pub(crate) body: Body,
     /// Field of the response that is the body; none for the whole message.
     pub(crate) response_body: Option<FieldDescriptor>,
+    /// Set if it may name the etag that the resource must have.
+    pub(crate) takes_if_match: bool,
 }
 
 /// Part of the request that is the body.
@@ -129,6 +131,16 @@ impl Route {
         self.rpc.parent_service().full_name().to_owned()
     }
 
+    /// Returns whether its answer has an etag.
+    pub(crate) fn answers_etag(&self) -> bool {
+        options::has_etag(&self.rpc.output())
+    }
+
+    /// Returns whether it answers 304 to a caller who knows the present etag.
+    pub(crate) fn takes_if_none_match(&self) -> bool {
+        self.http.method == "GET" && self.answers_etag()
+    }
+
     pub(crate) fn has_body(&self) -> bool {
         self.body != Body::None
     }
@@ -154,10 +166,12 @@ fn comments_of(file: &FileDescriptor) -> Vec<((String, Vec<i32>), String)> {
 }
 
 fn routes_of(rpc: &MethodDescriptor) -> Result<Vec<Route>, InvalidOption> {
-    HttpRule::of(rpc)?.into_iter().enumerate().map(|(alias, http)| route(rpc, alias, http)).collect()
+    let routes = HttpRule::of(rpc)?;
+    let takes_if_match = options::takes_if_match(rpc, &routes);
+    routes.into_iter().enumerate().map(|(alias, http)| route(rpc, alias, http, takes_if_match)).collect()
 }
 
-fn route(rpc: &MethodDescriptor, alias: usize, http: HttpRule) -> Result<Route, InvalidOption> {
+fn route(rpc: &MethodDescriptor, alias: usize, http: HttpRule, takes_if_match: bool) -> Result<Route, InvalidOption> {
     let access = AccessRule::of(rpc)?.ok_or_else(|| InvalidOption::of(rpc, "has no access rule"))?;
     let field = |message: MessageDescriptor, name: &str| {
         message.get_field_by_name(name).ok_or_else(|| InvalidOption::of(rpc, format!("no field {name}")))
@@ -171,5 +185,5 @@ fn route(rpc: &MethodDescriptor, alias: usize, http: HttpRule) -> Result<Route, 
         "" => None,
         name => Some(field(rpc.output(), name)?),
     };
-    Ok(Route { rpc: rpc.clone(), access, http, alias, body, response_body })
+    Ok(Route { rpc: rpc.clone(), access, http, alias, body, response_body, takes_if_match })
 }

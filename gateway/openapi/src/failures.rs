@@ -156,6 +156,9 @@ fn of_every(route: &Route) -> Vec<&'static str> {
     if takes_idempotency_key(route) {
         reasons.push("IDEMPOTENCY_KEY_REUSED");
     }
+    if route.takes_if_match {
+        reasons.push("STALE_ETAG");
+    }
     reasons
 }
 

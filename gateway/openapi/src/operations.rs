@@ -108,6 +108,9 @@ impl Writer<'_> {
             success.insert(text("links"), self.links(entry)?.into());
         }
         let mut responses = map([(&*route.access.http_status.to_string(), success.into())]);
+        if route.takes_if_none_match() {
+            responses.insert(text("304"), not_modified());
+        }
         responses.extend(self.failures.responses(route)?);
         operation.insert(text("responses"), responses.into());
         Ok(operation)
@@ -154,6 +157,12 @@ impl Writer<'_> {
         }
         if takes_idempotency_key(route) {
             parameters.push(reference("parameters", "IdempotencyKey"));
+        }
+        if route.takes_if_match {
+            parameters.push(reference("parameters", "IfMatch"));
+        }
+        if route.takes_if_none_match() {
+            parameters.push(reference("parameters", "IfNoneMatch"));
         }
         if entry.events.is_some() {
             parameters.push(reference("parameters", "LastEventId"));
@@ -206,6 +215,9 @@ impl Writer<'_> {
         let output = route.rpc.output();
         let file = output.parent_file();
         let mut headers = common_headers();
+        if route.answers_etag() {
+            headers.insert(text("ETag"), reference("headers", "ETag"));
+        }
         if route.access.http_status == 204 {
             return Ok(map([("description", text("It is done; the answer is empty.")), ("headers", headers.into())]));
         }
@@ -232,6 +244,14 @@ impl Writer<'_> {
         let content = map([("application/json", map([("schema", schema), shown]).into())]);
         Ok(map([("description", text(description)), ("headers", headers.into()), ("content", content.into())]))
     }
+}
+
+/// Returns the response to a caller who knows the present etag.
+fn not_modified() -> Value {
+    let mut headers = common_headers();
+    headers.insert(text("ETag"), reference("headers", "ETag"));
+    let description = "It is still what you have; the answer is empty.";
+    map([("description", text(description)), ("headers", headers.into())]).into()
 }
 
 /// Returns the success response of an RPC that streams events.

@@ -5,11 +5,19 @@
 //! beside its own code.
 
 /// Headers that pass from a caller to a service.
-pub const REQUEST: [&str; 6] =
-    ["authorization", "idempotency-key", "last-event-id", "traceparent", "tracestate", "x-request-id"];
+pub const REQUEST: [&str; 8] = [
+    "authorization",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "last-event-id",
+    "traceparent",
+    "tracestate",
+    "x-request-id",
+];
 
 /// Headers that pass from a service to a caller.
-pub const RESPONSE: [&str; 4] = ["cache-control", "retry-after", "x-next-page-token", "x-request-id"];
+pub const RESPONSE: [&str; 5] = ["cache-control", "etag", "retry-after", "x-next-page-token", "x-request-id"];
 
 /// Headers of gRPC about the coding of messages, which pass in both directions.
 pub const GRPC_CODING: [&str; 2] = ["grpc-accept-encoding", "grpc-encoding"];

@@ -58,6 +58,8 @@ end
 local INWARDS = {
   ["authorization"] = true,
   ["idempotency-key"] = true,
+  ["if-match"] = true,
+  ["if-none-match"] = true,
   ["last-event-id"] = true,
   ["traceparent"] = true,
   ["tracestate"] = true,
@@ -80,6 +82,7 @@ local INWARDS = {
 -- Headers that pass from a service to a caller, over REST and over gRPC.
 local OUTWARDS = {
   ["cache-control"] = true,
+  ["etag"] = true,
   ["retry-after"] = true,
   ["x-next-page-token"] = true,
   ["x-request-id"] = true,
@@ -172,7 +175,7 @@ end
 -- Lets a page of this origin read an answer.
 local function show(headers, origin)
   headers:replace("access-control-allow-origin", origin)
-  headers:replace("access-control-expose-headers", "cache-control, retry-after, x-next-page-token, x-request-id, grpc-status, grpc-message, grpc-status-details-bin")
+  headers:replace("access-control-expose-headers", "cache-control, etag, retry-after, x-next-page-token, x-request-id, grpc-status, grpc-message, grpc-status-details-bin")
 end
 
 -- Tells caches that answers differ by origin, once there are origins whose pages may call: also of an answer to a request
@@ -188,7 +191,7 @@ end
 local PREFLIGHT = {
   [":status"] = "200",
   ["access-control-allow-methods"] = "GET, POST, PUT, DELETE",
-  ["access-control-allow-headers"] = "authorization, idempotency-key, last-event-id, traceparent, tracestate, x-request-id, content-type, grpc-timeout, x-grpc-web, x-user-agent",
+  ["access-control-allow-headers"] = "authorization, idempotency-key, if-match, if-none-match, last-event-id, traceparent, tracestate, x-request-id, content-type, grpc-timeout, x-grpc-web, x-user-agent",
   ["access-control-max-age"] = "600",
 }
 local OUTWARDS_PREFLIGHT = {
@@ -510,7 +513,7 @@ local function describe_error(handle, http)
   end
 end
 
--- Does what Envoy's own filters can't: the success codes 201, 202 and 204, lists as top-level arrays, errors as
+-- Does what Envoy's own filters can't: the success codes 201, 202 and 204, and 304, lists as top-level arrays, errors as
 -- google.rpc.Status, CORS as the embedded front has it, and allowlists of metadata. Runs first, so it sees requests as they
 -- came and answers as they leave.
 
@@ -624,10 +627,10 @@ function envoy_on_response(handle)
     set_body(handle, refusal(handle, body_of(handle), settings["bodies"]), "application/json")
   elseif http ~= "200" then
     describe_error(handle, http)
-  elseif code == "204" then
+  elseif code == "204" or code == "304" then
     set_body(handle, "")
     headers = handle:headers()
-    headers:replace(":status", "204")
+    headers:replace(":status", code)
     headers:remove("content-length")
     headers:remove("content-type")
   else

@@ -2,7 +2,7 @@
 
 use chassis::Context;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use kernel::{AppointmentId, Party, Result, Timestamp};
+use kernel::{AppointmentId, Expected, Party, Result, Timestamp};
 use subscriber::AccountDeletionPermit;
 
 use crate::model::Appointment;
@@ -82,6 +82,6 @@ impl Ops {
         if !is_open || old.has_begun(at) {
             return Ok(false);
         }
-        self.step(policy::ended(permit), old.id, Action::AccountEnded, None).await.map(|_| true)
+        self.step(policy::ended(permit), old.id, Action::AccountEnded, &Expected::Anything).await.map(|_| true)
     }
 }

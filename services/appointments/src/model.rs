@@ -64,6 +64,12 @@ impl Appointment {
         if is_expired { Status::Expired } else { self.stored_status.into() }
     }
 
+    /// Returns the etag. It changes with the status, also when a request expires, which changes nothing that is stored.
+    pub(crate) fn etag_at(&self, now: Timestamp) -> String {
+        let expired = if self.status_at(now) == Status::Expired { "-EXPIRED" } else { "" };
+        format!("{}{expired}", self.version)
+    }
+
     pub(crate) fn has_begun(&self, now: Timestamp) -> bool {
         self.starts.instant() <= now
     }

@@ -3,7 +3,7 @@
 
 use chassis::{Context, KeyedMutex, Platform};
 use dynamo::{Claim, Idempotency, PageTokens};
-use kernel::{AppointmentId, Error, Kind, Page, Result, SessionId, TherapistId, Timestamp, UserId, Version};
+use kernel::{AppointmentId, Error, Expected, Kind, Page, Result, SessionId, TherapistId, Timestamp, UserId, Version};
 use outbox::{Mark, Outbox};
 use peers::{Channel, Contacts};
 use retry::Policy;
@@ -143,7 +143,10 @@ impl Ops {
         let query = SlotQuery { therapist: asked.pair.therapist, session: Some(asked.session), time: None };
         match self.sessions.find(context, query).await {
             Ok(SlotLookup::None | SlotLookup::Taken) => {
-                match self.step(policy::session(asked.session).permit(), asked.id, Action::Lost, None).await? {
+                match self
+                    .step(policy::session(asked.session).permit(), asked.id, Action::Lost, &Expected::Anything)
+                    .await?
+                {
                     StepOutcome::Done(now) => Ok(now),
                     StepOutcome::Removed | StepOutcome::Refused(_) | StepOutcome::Absent => {
                         Err(error::no_appointment())
@@ -167,7 +170,7 @@ impl Ops {
         permit: Permit,
         id: AppointmentId,
         action: Action,
-        expected: Option<Version>,
+        expected: &Expected,
     ) -> Result<Appointment> {
         if action == Action::Accept {
             return self.accept(context, permit, id, expected).await;
@@ -183,12 +186,10 @@ impl Ops {
         context: &Context,
         permit: Permit,
         id: AppointmentId,
-        expected: Option<Version>,
+        expected: &Expected,
     ) -> Result<Appointment> {
         let asked = self.get(permit, id).await?;
-        if expected.is_some_and(|expected| expected != asked.version) {
-            return Err(Version::stale());
-        }
+        expected.check(asked.etag_at(self.now()))?;
         match transition::step(permit.actor(), Action::Accept, asked.status_at(self.now())) {
             Step::Refused(refusal) => return Err(refusal.into_error()),
             Step::Unchanged | Step::Removed => return Ok(asked),
@@ -198,11 +199,15 @@ impl Ops {
             Reserved::Booked => self.accepted(context, permit, &asked).await,
             Reserved::Moved => Err(error::session_moved()),
             Reserved::Taken => {
-                self.step(policy::session(asked.session).permit(), id, Action::Lost, None).await?.into_result()?;
+                self.step(policy::session(asked.session).permit(), id, Action::Lost, &Expected::Anything)
+                    .await?
+                    .into_result()?;
                 Err(error::slot_taken())
             }
             Reserved::Gone => {
-                self.step(policy::session(asked.session).permit(), id, Action::Lost, None).await?.into_result()?;
+                self.step(policy::session(asked.session).permit(), id, Action::Lost, &Expected::Anything)
+                    .await?
+                    .into_result()?;
                 Err(error::session_gone())
             }
             // The deletion of the account removes the client's requests, but its event may not be handled here yet.
@@ -229,28 +234,26 @@ impl Ops {
 
     /// Cancels a request of the client. A concurrent acceptance that has booked the session finds no appointment, and
     /// releases the slot.
-    pub(crate) async fn cancel(&self, permit: Permit, id: AppointmentId) -> Result<()> {
-        let outcome = self.step(permit, id, Action::Cancel, None).await?;
+    pub(crate) async fn cancel(&self, permit: Permit, id: AppointmentId, expected: &Expected) -> Result<()> {
+        let outcome = self.step(permit, id, Action::Cancel, expected).await?;
         if matches!(outcome, StepOutcome::Removed) { Ok(()) } else { outcome.into_result().map(drop) }
     }
 
     /// Applies an action to an appointment in its current status, and repeats that under contention.
     ///
     /// # Errors
-    /// ABORTED when the version is not the expected one, or under persistent contention; UNAVAILABLE or INTERNAL.
+    /// ABORTED when the etag is not an expected one, or under persistent contention; UNAVAILABLE or INTERNAL.
     pub(crate) async fn step(
         &self,
         permit: Permit,
         id: AppointmentId,
         action: Action,
-        expected: Option<Version>,
+        expected: &Expected,
     ) -> Result<StepOutcome> {
         let mut attempts = Policy::OPTIMISTIC.start(&*self.platform.entropy);
         while attempts.next().await {
             let Some(old) = self.store.read(permit, id).await? else { return Ok(StepOutcome::Absent) };
-            if expected.is_some_and(|expected| expected != old.version) {
-                return Err(Version::stale());
-            }
+            expected.check(old.etag_at(self.now()))?;
             let (written, outcome) = match old.step(permit.actor(), action, self.now()) {
                 Step::Unchanged => return Ok(StepOutcome::Done(old)),
                 Step::Refused(refusal) => return Ok(StepOutcome::Refused(refusal)),

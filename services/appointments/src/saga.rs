@@ -9,7 +9,7 @@ use std::time::Duration;
 use chassis::Context;
 use dynamo::Item;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use kernel::{AppointmentId, Kind, Result, SessionId, Version};
+use kernel::{AppointmentId, Expected, Kind, Result, SessionId, Version};
 use outbox::Events;
 use proto::events::v1::Event;
 use tokio::time::Instant;
@@ -43,7 +43,7 @@ impl Ops {
         if unasked && !self.create_unasked(permit, booked).await? {
             return self.release_slot(context, session, appointment).await;
         }
-        match self.step(permit.permit(), appointment, Action::Booked, None).await? {
+        match self.step(permit.permit(), appointment, Action::Booked, &Expected::Anything).await? {
             StepOutcome::Done(_) => self.reject_waiting(permit).await,
             StepOutcome::Refused(_) | StepOutcome::Absent | StepOutcome::Removed => {
                 self.release_slot(context, session, appointment).await
@@ -78,7 +78,7 @@ impl Ops {
         let Withdrawn { session, appointment, available } = withdrawn;
         let permit = policy::session(session);
         if let Some(appointment) = appointment {
-            self.step(permit.permit(), appointment, Action::Withdrawn, None).await?;
+            self.step(permit.permit(), appointment, Action::Withdrawn, &Expected::Anything).await?;
         }
         if available { Ok(()) } else { self.reject_waiting(permit).await }
     }
@@ -101,7 +101,7 @@ impl Ops {
     }
 
     async fn reject(&self, permit: SessionPermit, id: AppointmentId) -> Result<()> {
-        match self.step(permit.permit(), id, Action::Lost, None).await {
+        match self.step(permit.permit(), id, Action::Lost, &Expected::Anything).await {
             Err(error) if error.kind() == Kind::Internal => {
                 tracing::error!(%error, cause = std::error::Error::source(&error), "a request that waits can't be rejected");
                 Ok(())

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use chassis::{Context, paged, to_status};
-use kernel::{Error, Page, Result as Outcome, Version, zip_violations};
+use chassis::{Context, paged, tagged, to_status};
+use kernel::{Error, Page, Result as Outcome, zip_violations};
 use prost::Message as _;
 use proto::appointments::v1 as pb;
 use proto::appointments::v1::appointment_service_server::AppointmentService;
@@ -49,20 +49,20 @@ impl Services {
     async fn update(&self, context: &Context, request: pb::UpdateAppointmentStatusRequest) -> Outcome<Appointment> {
         let pb::UpdateAppointmentStatusRequest { appointment_id, status } = request;
         let pb::StatusChange { status, etag } = status.unwrap_or_default();
-        let action = wire::action(status)?;
+        let expected = context.expected.and_etag(&etag);
+        let (action, expected) = zip_violations(wire::action(status), expected)?;
         let permit = policy::act(context.person()?, action)?;
-        let expected = Version::expected(&etag)?;
-        self.0.act(context, permit, wire::id(&appointment_id)?, action, expected).await
+        self.0.act(context, permit, wire::id(&appointment_id)?, action, &expected).await
     }
 
     async fn cancel(&self, context: &Context, id: &str) -> Outcome<()> {
         let permit = policy::act(context.person()?, Action::Cancel)?;
-        self.0.cancel(permit, wire::id(id)?).await
+        self.0.cancel(permit, wire::id(id)?, &context.expected).await
     }
 
     fn shown(&self, appointment: Result<Appointment, Error>) -> Result<Response<pb::Appointment>, Status> {
         let appointment = appointment.map_err(to_status)?;
-        Ok(Response::new(wire::appointment(&appointment, self.0.now())))
+        Ok(tagged(wire::appointment(&appointment, self.0.now())))
     }
 }
 

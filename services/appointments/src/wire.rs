@@ -162,7 +162,7 @@ pub(crate) fn appointment(it: &Appointment, now: Timestamp) -> pb::Appointment {
         appointment_date: it.date.to_string(),
         status: shown(it.status_at(now)).into(),
         created_at: Some(convert::time::to_proto(it.created_at)),
-        etag: it.version.to_string(),
+        etag: it.etag_at(now),
     }
 }
 

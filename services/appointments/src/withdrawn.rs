@@ -1,6 +1,6 @@
 //! Handles the end of a relation by its client.
 
-use kernel::Result;
+use kernel::{Expected, Result};
 
 use crate::ops::Ops;
 use crate::policy::Withdrawal;
@@ -16,7 +16,7 @@ impl Ops {
     pub(crate) async fn end_relation(&self, permit: Withdrawal, version: u32) -> Result<()> {
         self.store.close(permit, version).await?;
         for id in self.store.asked_before(permit, version, self.now()).await? {
-            self.step(permit.permit(), id, Action::RelationEnded, None).await?;
+            self.step(permit.permit(), id, Action::RelationEnded, &Expected::Anything).await?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use account_deletion::AccountDeletions;
 use chassis::{Context, Platform};
 use dynamo::{Claim, Idempotency};
-use kernel::{ClientId, Email, Error, Page, PageSize, Result, Version};
+use kernel::{ClientId, Email, Error, Expected, Page, PageSize, Result, Version};
 use peers::{Accounts, Logins};
 use retry::Policy;
 
@@ -94,13 +94,11 @@ impl Ops {
         }
     }
 
-    pub(crate) async fn replace(&self, permit: Own, profile: Profile, expected: Option<Version>) -> Result<Client> {
+    pub(crate) async fn replace(&self, permit: Own, profile: Profile, expected: &Expected) -> Result<Client> {
         let mut attempts = Policy::OPTIMISTIC.start(&*self.platform.entropy);
         while attempts.next().await {
             let old = self.existing(permit.read()).await?;
-            if expected.is_some_and(|expected| expected != old.version) {
-                return Err(Version::stale());
-            }
+            expected.check(old.version)?;
             if self.store.replace(permit, &old, profile.clone()).await? {
                 return Ok(Client { id: permit.id(), profile, version: old.version.next() });
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{Context, paged, to_status};
+use chassis::{Context, paged, tagged, to_status};
 use kernel::{Error, Page, zip_violations};
 use prost::Message as _;
 use proto::clients::v1 as pb;
@@ -63,8 +63,11 @@ impl Clients {
         let pb::UpdateClientRequest { client_id, client } = request;
         let permit = policy::own_named(context.person()?, &client_id)?;
         let account = self.0.accounts.own_address(&context).await?;
-        let (profile, expected) = wire::replacement(client.unwrap_or_default(), permit.id(), account.as_ref())?;
-        self.0.replace(permit, profile, expected).await
+        let client = client.unwrap_or_default();
+        let expected = context.expected.and_etag(&client.etag);
+        let profile = wire::profile(client, permit.id(), account.as_ref());
+        let (profile, expected) = zip_violations(profile, expected)?;
+        self.0.replace(permit, profile, &expected).await
     }
 
     async fn delete(&self, context: Context, request: pb::DeleteClientRequest) -> Result<(), Error> {
@@ -102,7 +105,7 @@ impl ClientService for Clients {
 }
 
 fn respond(client: Result<Client, Error>) -> Result<Response<pb::Client>, Status> {
-    client.map(wire::client).map(Response::new).map_err(to_status)
+    client.map(wire::client).map(tagged).map_err(to_status)
 }
 
 impl Names {

@@ -1,6 +1,6 @@
 //! Converts between the messages of the proto and the types of the domain; every field by its name.
 
-use kernel::{ClientId, Email, Error, Page, Version, Violations};
+use kernel::{ClientId, Email, Error, Page, Violations};
 use proto::clients::v1 as pb;
 
 use crate::error::INVALID_PAGE_TOKEN;
@@ -38,8 +38,7 @@ pub(crate) fn names(clients: Vec<Client>) -> pb::BatchGetClientNamesResponse {
     pb::BatchGetClientNamesResponse { names: clients.into_iter().map(name).collect() }
 }
 
-/// Parses a whole profile. An id in it must be `id`, and its address that of the account. An etag is ignored: a new
-/// profile has none.
+/// Parses a whole profile but for its etag. An id in it must be `id`, and its address that of the account.
 pub(crate) fn profile(client: pb::Client, id: ClientId, account: Option<&Email>) -> Result<Profile, Error> {
     let pb::Client { client_id, name, email, pincode, etag: _ } = client;
     let mut bad = Violations::default();
@@ -53,16 +52,6 @@ pub(crate) fn profile(client: pb::Client, id: ClientId, account: Option<&Email>)
         (Some(name), Some(email), Some(pincode)) if bad.is_empty() => Ok(Profile { name, email, pincode }),
         _ => Err(bad.into_error()),
     }
-}
-
-/// Parses a whole profile and the version that it replaces.
-pub(crate) fn replacement(
-    client: pb::Client,
-    id: ClientId,
-    account: Option<&Email>,
-) -> Result<(Profile, Option<Version>), Error> {
-    let etag = client.etag.clone();
-    Ok((profile(client, id, account)?, Version::expected(&etag)?))
 }
 
 pub(crate) fn client(client: Client) -> pb::Client {

@@ -3,7 +3,7 @@
 use chassis::{Context, Platform};
 use dynamo::seal::SealingKey;
 use dynamo::{Claim, Idempotency};
-use kernel::{ClientId, Error, Result, Timestamp, Version};
+use kernel::{ClientId, Error, Expected, Result, Timestamp, Version};
 use keyring::Keyring;
 use retry::Policy;
 
@@ -55,15 +55,13 @@ impl Ops {
         permit: Write,
         id: EntryId,
         change: Change,
-        expected: Option<Version>,
+        expected: &Expected,
     ) -> Result<Entry> {
         let key = self.own_key(context, permit).await?;
         let mut attempts = Policy::OPTIMISTIC.start(&*self.platform.entropy);
         while attempts.next().await {
             let old = self.own_entry(permit, &key, id).await?;
-            if expected.is_some_and(|expected| expected != old.version) {
-                break;
-            }
+            expected.check(old.version)?;
             let read = old.version;
             let new = old.changed(change.clone(), self.now());
             let mark = self.changes.mark();
@@ -76,13 +74,27 @@ impl Ops {
     }
 
     /// Removes an entry.
-    pub(crate) async fn delete(&self, permit: Write, id: EntryId) -> Result<()> {
+    pub(crate) async fn delete(&self, permit: Write, id: EntryId, expected: &Expected) -> Result<()> {
         let mark = self.changes.mark();
-        if !self.pages.store.remove(permit, id, mark).await? {
-            return Err(no_entry());
+        let mut attempts = Policy::OPTIMISTIC.start(&*self.platform.entropy);
+        while attempts.next().await {
+            // Without an expectation the entry isn't read.
+            let present = match expected {
+                Expected::Anything | Expected::Existing => None,
+                Expected::OneOf(_) => Some(self.pages.store.version(permit, id).await?.ok_or_else(no_entry)?),
+            };
+            if let Some(present) = present {
+                expected.check(present)?;
+            }
+            if self.pages.store.remove(permit, id, present, mark).await? {
+                self.changes.removed(permit, id, mark);
+                return Ok(());
+            }
+            if present.is_none() {
+                return Err(no_entry());
+            }
         }
-        self.changes.removed(permit, id, mark);
-        Ok(())
+        Err(Version::stale())
     }
 
     /// Returns the key of a client's text; `None` when it was destroyed with the account.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{Context, paged, to_status};
+use chassis::{Context, paged, tagged, to_status};
 use kernel::{Error, zip_violations};
 use prost::Message as _;
 use proto::journals::v1 as pb;
@@ -59,8 +59,10 @@ impl Journals {
         let pb::UpdateEntryRequest { client_id, entry_id, entry } = request;
         let permit = policy::write(context.person()?, &client_id)?;
         let id = entry_id.parse::<EntryId>().map_err(|_| no_entry())?;
-        let (change, expected) = wire::change(entry.unwrap_or_default(), permit, id)?;
-        let entry = self.0.update(&context, permit, id, change, expected).await?;
+        let entry = entry.unwrap_or_default();
+        let expected = context.expected.and_etag(&entry.etag);
+        let (change, expected) = zip_violations(wire::change(entry, permit, id), expected)?;
+        let entry = self.0.update(&context, permit, id, change, &expected).await?;
         Ok(wire::entry(permit.read().view(entry), permit.client()))
     }
 
@@ -68,7 +70,7 @@ impl Journals {
         let pb::DeleteEntryRequest { client_id, entry_id } = request;
         let permit = policy::write(context.person()?, &client_id)?;
         let id = wire::to_remove(&entry_id)?.ok_or_else(no_entry)?;
-        self.0.delete(permit, id).await
+        self.0.delete(permit, id, &context.expected).await
     }
 
     async fn insights(&self, context: Context, request: pb::GetInsightsRequest) -> Result<pb::Insights, Error> {
@@ -93,18 +95,18 @@ impl JournalService for Journals {
         &self,
         request: Request<pb::CreateEntryRequest>,
     ) -> Result<Response<pb::JournalEntry>, Status> {
-        self.create(Context::of(&request), request.into_inner()).await.map(Response::new).map_err(to_status)
+        self.create(Context::of(&request), request.into_inner()).await.map(tagged).map_err(to_status)
     }
 
     async fn get_entry(&self, request: Request<pb::GetEntryRequest>) -> Result<Response<pb::JournalEntry>, Status> {
-        self.get(Context::of(&request), request.into_inner()).await.map(Response::new).map_err(to_status)
+        self.get(Context::of(&request), request.into_inner()).await.map(tagged).map_err(to_status)
     }
 
     async fn update_entry(
         &self,
         request: Request<pb::UpdateEntryRequest>,
     ) -> Result<Response<pb::JournalEntry>, Status> {
-        self.update(Context::of(&request), request.into_inner()).await.map(Response::new).map_err(to_status)
+        self.update(Context::of(&request), request.into_inner()).await.map(tagged).map_err(to_status)
     }
 
     async fn delete_entry(

@@ -209,9 +209,23 @@ impl Store {
         })
     }
 
-    /// Removes an entry, and leaves the mark of its removal in an item of its own. Returns whether it existed.
-    pub(crate) async fn remove(&self, permit: Write, id: EntryId, mark: Mark) -> Result<bool> {
-        let delete = self.table.delete(&key_of(permit.client(), id)).when(Condition::exists());
+    /// Returns the version of an entry; none if it doesn't exist.
+    pub(crate) async fn version(&self, permit: Write, id: EntryId) -> Result<Option<Version>> {
+        let item = self.table.get_item(&key_of(permit.client(), id), Fresh::Consistent).await?;
+        item.map(|item| item.parse::<Row>().map(|row| row.version)).transpose()
+    }
+
+    /// Removes an entry, and leaves the mark of its removal in an item of its own. Returns whether it existed, in this
+    /// version if one is named.
+    pub(crate) async fn remove(
+        &self,
+        permit: Write,
+        id: EntryId,
+        version: Option<Version>,
+        mark: Mark,
+    ) -> Result<bool> {
+        let is_there = version.map_or_else(Condition::exists, |version| Condition::eq("version", version));
+        let delete = self.table.delete(&key_of(permit.client(), id)).when(is_there);
         let put = self.table.put(&removed_key_of(permit.client(), id), &RemovedRow { mark });
         Ok(matches!(self.table.transact([delete.into(), put.into()]).await?, Transact::Done))
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use convert::{REQUIRED, millisecond};
 use jiff::tz::TimeZone;
-use kernel::{ClientId, Error, FreeText, Page, TextError, Timestamp, Version, Violations};
+use kernel::{ClientId, Error, FreeText, Page, TextError, Timestamp, Violations};
 use proto::journals::v1 as pb;
 
 use crate::entry_query::{EntryQuery, Filter};
@@ -50,8 +50,8 @@ pub(crate) fn draft(entry: pb::JournalEntry, permit: Write, now: Timestamp) -> R
     }
 }
 
-/// Parses the correction of an entry, and the version that it expects.
-pub(crate) fn change(entry: pb::JournalEntry, permit: Write, id: EntryId) -> Result<(Change, Option<Version>), Error> {
+/// Parses the correction of an entry, but for its etag.
+pub(crate) fn change(entry: pb::JournalEntry, permit: Write, id: EntryId) -> Result<Change, Error> {
     let pb::JournalEntry {
         entry_id,
         client_id,
@@ -63,7 +63,7 @@ pub(crate) fn change(entry: pb::JournalEntry, permit: Write, id: EntryId) -> Res
         visibility,
         created_at: _,
         updated_at: _,
-        etag,
+        etag: _,
     } = entry;
     let mut bad = Violations::default();
     own(&mut bad, &client_id, permit);
@@ -80,13 +80,12 @@ pub(crate) fn change(entry: pb::JournalEntry, permit: Write, id: EntryId) -> Res
     if !bad.is_empty() {
         return Err(bad.into_error());
     }
-    let change = Change {
+    Ok(Change {
         emotion: emotion.flatten(),
         intensity: intensity.flatten(),
         note: note.flatten(),
         visibility: visibility.flatten(),
-    };
-    Ok((change, Version::expected(&etag)?))
+    })
 }
 
 /// Parses the id of the entry to remove; `None` when the text is not an id.

@@ -1,6 +1,6 @@
 //! Plans a therapist's change of a session. Pure.
 
-use kernel::{Result, Timestamp, Version, Violations};
+use kernel::{Result, Timestamp, Violations};
 
 use crate::error;
 use crate::model::{Change, Session, State};
@@ -29,9 +29,7 @@ pub(crate) fn reject_past_start(slot: Slot, now: Timestamp, bad: &mut Violations
 /// ABORTED (`STALE_ETAG`).
 pub(crate) fn plan(old: &Session, change: &Change, now: Timestamp) -> Result<Plan> {
     let slot = slot(old, change, now)?;
-    if change.expected.is_some_and(|expected| expected != old.version) {
-        return Err(Version::stale());
-    }
+    change.expected.check(old.version)?;
     let step = match change.status {
         None => None,
         Some(asked) => transition::step(old.state, asked, slot.has_begun(now))?,
@@ -65,7 +63,7 @@ fn slot(old: &Session, change: &Change, now: Timestamp) -> Result<Slot> {
 
 #[cfg(test)]
 mod tests {
-    use kernel::{AppointmentId, ClientId, OffsetDateTime, SessionId, TherapistId};
+    use kernel::{AppointmentId, ClientId, Expected, OffsetDateTime, SessionId, TherapistId, Version};
 
     use super::*;
     use crate::model::{Booking, Status};
@@ -88,6 +86,10 @@ mod tests {
         let some = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap());
         let date = (!date.is_empty()).then(|| date.parse::<OffsetDateTime>().unwrap());
         Change { date, start: some(start), end: some(end), ..Change::default() }
+    }
+
+    fn expected(version: Version) -> Expected {
+        Expected::Anything.and_etag(&version.to_string()).unwrap()
     }
 
     fn now() -> Timestamp {
@@ -142,7 +144,7 @@ mod tests {
                 let sent_back = Change {
                     status: Some(state.status()),
                     client: state.client().map(|client| client.to_string()),
-                    expected: Some(old.version),
+                    expected: expected(old.version),
                     ..reschedule(date, "09:00", "10:00")
                 };
                 let plan = plan(&old, &sent_back, now()).unwrap();
@@ -194,7 +196,7 @@ mod tests {
             (ahead(booked()), of(&ClientId::from_bytes([9; 16]).to_string()), "clientId"),
             (ahead(booked()), of("nobody"), "clientId"),
             (ahead(State::Available), of(&CLIENT.to_string()), "clientId"),
-            (ahead(State::Available), Change { expected: Some(Version::FIRST.next()), ..moved }, "STALE_ETAG"),
+            (ahead(State::Available), Change { expected: expected(Version::FIRST.next()), ..moved }, "STALE_ETAG"),
         ] {
             assert_eq!(outcome(&old, &change).err().unwrap_or_default(), expected, "{change:?} of {old:?}");
         }

@@ -1,6 +1,6 @@
 //! Domain types of sessions. They can't hold a value that the contract forbids, and don't print notes.
 
-use kernel::{AppointmentId, ClientId, FreeText, PageSize, SessionId, TherapistId, Timestamp, Version};
+use kernel::{AppointmentId, ClientId, Expected, FreeText, PageSize, SessionId, TherapistId, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::slot::{HourMinute, Slot};
@@ -99,8 +99,8 @@ pub(crate) struct Change {
     /// Expected client, which can't be changed.
     pub(crate) client: Option<String>,
     pub(crate) notes: NotesChange,
-    /// Expected version of the session.
-    pub(crate) expected: Option<Version>,
+    /// Expected etags of the session.
+    pub(crate) expected: Expected,
 }
 
 /// Change of the notes; `None` leaves a field unchanged.

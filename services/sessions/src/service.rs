@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{Context, paged, to_status};
+use chassis::{Context, paged, tagged, to_status};
 use kernel::{Error, Page, zip_violations};
 use prost::Message as _;
 use proto::sessions::v1 as pb;
@@ -66,7 +66,7 @@ impl Sessions {
         let session = session.unwrap_or_default();
         let permit = policy::own(context.person()?, &session.therapist_id)?;
         let id = wire::session_id(&session_id)?;
-        let change = wire::change(session, id)?;
+        let change = wire::change(session, id, &context.expected)?;
         self.0.update(&context, permit, id, &change).await.map(wire::own)
     }
 
@@ -74,7 +74,7 @@ impl Sessions {
         let pb::UpdateNotesRequest { session_id, notes } = request;
         let permit = policy::own(context.person()?, "")?;
         let id = wire::session_id(&session_id)?;
-        let change = wire::notes(notes.unwrap_or_default())?;
+        let change = wire::notes(notes.unwrap_or_default(), &context.expected)?;
         self.0.update(&context, permit, id, &change).await.map(wire::own)
     }
 
@@ -101,11 +101,11 @@ impl SessionService for Sessions {
         request: Request<pb::CreateSessionRequest>,
     ) -> Result<Response<pb::Session>, Status> {
         let created = self.create(Context::of(&request), request.into_inner()).await;
-        created.map(Response::new).map_err(to_status)
+        created.map(tagged).map_err(to_status)
     }
 
     async fn get_session(&self, request: Request<pb::GetSessionRequest>) -> Result<Response<pb::Session>, Status> {
-        self.get(Context::of(&request), request.into_inner()).await.map(Response::new).map_err(to_status)
+        self.get(Context::of(&request), request.into_inner()).await.map(tagged).map_err(to_status)
     }
 
     async fn update_session(
@@ -113,12 +113,12 @@ impl SessionService for Sessions {
         request: Request<pb::UpdateSessionRequest>,
     ) -> Result<Response<pb::Session>, Status> {
         let updated = self.update(Context::of(&request), request.into_inner()).await;
-        updated.map(Response::new).map_err(to_status)
+        updated.map(tagged).map_err(to_status)
     }
 
     async fn update_notes(&self, request: Request<pb::UpdateNotesRequest>) -> Result<Response<pb::Session>, Status> {
         let updated = Self::update_notes(self, Context::of(&request), request.into_inner()).await;
-        updated.map(Response::new).map_err(to_status)
+        updated.map(tagged).map_err(to_status)
     }
 
     async fn delete_session(&self, request: Request<pb::DeleteSessionRequest>) -> Result<Response<()>, Status> {

@@ -1,7 +1,10 @@
 //! Converts between proto messages and domain types, naming every field.
 
 use convert::REQUIRED;
-use kernel::{Error, FreeText, OffsetDateTime, Page, Result, SessionId, TextError, Timestamp, Version, Violations};
+use kernel::{
+    Error, Expected, FreeText, OffsetDateTime, Page, Result, SessionId, TextError, Timestamp, Violations,
+    zip_violations,
+};
 use proto::sessions::v1 as pb;
 
 use crate::change::reject_past_start;
@@ -53,11 +56,11 @@ pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
     }
 }
 
-/// Converts a change of the session that the path names.
+/// Converts a change of the session that the path names; its etag is added to what is expected already.
 ///
 /// # Errors
-/// INVALID_ARGUMENT names every bad field; ABORTED (`STALE_ETAG`).
-pub(crate) fn change(session: pb::Session, id: SessionId) -> Result<Change> {
+/// INVALID_ARGUMENT names every bad field.
+pub(crate) fn change(session: pb::Session, id: SessionId, expected: &Expected) -> Result<Change> {
     let pb::Session {
         session_id,
         therapist_id: _,
@@ -79,32 +82,34 @@ pub(crate) fn change(session: pb::Session, id: SessionId) -> Result<Change> {
     let end = times(&mut bad, "endTime", end_time);
     let status = bad.check("status", requested_status(status));
     let notes = notes_change(&mut bad, shared_notes, private_notes);
-    if !bad.is_empty() {
-        return Err(bad.into_error());
-    }
-    Ok(Change {
+    let changed = Change {
         date: date.flatten(),
         start: start.flatten(),
         end: end.flatten(),
         status: status.flatten(),
         client: Some(client_id).filter(|id| !id.is_empty()),
         notes,
-        expected: Version::expected(&etag)?,
-    })
+        expected: Expected::Anything,
+    };
+    expecting(changed, bad, expected, &etag)
 }
 
 /// Converts a change of the notes of a session.
 ///
 /// # Errors
 /// As [`change`].
-pub(crate) fn notes(notes: pb::Notes) -> Result<Change> {
+pub(crate) fn notes(notes: pb::Notes, expected: &Expected) -> Result<Change> {
     let pb::Notes { private_notes, shared_notes, etag } = notes;
     let mut bad = Violations::default();
     let notes = notes_change(&mut bad, shared_notes, private_notes);
-    if !bad.is_empty() {
-        return Err(bad.into_error());
-    }
-    Ok(Change { notes, expected: Version::expected(&etag)?, ..Change::default() })
+    expecting(Change { notes, ..Change::default() }, bad, expected, &etag)
+}
+
+/// Adds what a change expects, if no field is bad.
+fn expecting(change: Change, bad: Violations, expected: &Expected, etag: &str) -> Result<Change> {
+    let fields = if bad.is_empty() { Ok(()) } else { Err(bad.into_error()) };
+    let ((), expected) = zip_violations(fields, expected.and_etag(etag))?;
+    Ok(Change { expected, ..change })
 }
 
 fn notes_change(bad: &mut Violations, shared: Option<String>, private: Option<String>) -> NotesChange {
@@ -240,7 +245,7 @@ pub(crate) fn instant(field: &'static str, instant: prost_types::Timestamp) -> R
 
 #[cfg(test)]
 mod tests {
-    use kernel::{AppointmentId, ClientId, Kind, TherapistId};
+    use kernel::{AppointmentId, ClientId, Kind, TherapistId, Version};
 
     use super::*;
     use crate::model::{Booking, State};
@@ -286,10 +291,12 @@ mod tests {
             session_id: "other".to_owned(),
             status: 7,
             private_notes: Some("\u{0}".to_owned()),
+            etag: "1".to_owned(),
             ..sent("now", "soon", "later")
         };
-        let expected = ["sessionId", "sessionDate", "startTime", "endTime", "status", "privateNotes"];
-        assert_eq!(fields(&change(session, SessionId::from_bytes([1; 16])).unwrap_err()), expected);
+        let expected = ["sessionId", "sessionDate", "startTime", "endTime", "status", "privateNotes", "etag"];
+        let if_match = Expected::OneOf(vec![b"2".to_vec()]);
+        assert_eq!(fields(&change(session, SessionId::from_bytes([1; 16]), &if_match).unwrap_err()), expected);
         let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
         let request = pb::ListSessionsRequest {
             therapist_id: "x".to_owned(),

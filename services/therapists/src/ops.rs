@@ -3,7 +3,7 @@
 use account_deletion::AccountDeletions;
 use chassis::{Context, Platform};
 use dynamo::{Claim, Idempotency, PageRequest, PageTokens};
-use kernel::{Error, Page, Result, TherapistId, Version};
+use kernel::{Error, Expected, Page, Result, TherapistId, Version};
 use peers::{Accounts, Logins};
 use retry::Policy;
 
@@ -64,13 +64,11 @@ impl Ops {
         }
     }
 
-    pub(crate) async fn replace(&self, permit: Own, profile: Profile, expected: Option<Version>) -> Result<Therapist> {
+    pub(crate) async fn replace(&self, permit: Own, profile: Profile, expected: &Expected) -> Result<Therapist> {
         let mut attempts = Policy::OPTIMISTIC.start(&*self.platform.entropy);
         while attempts.next().await {
             let old = self.get(permit.browse(), permit.id()).await?;
-            if expected.is_some_and(|expected| expected != old.version) {
-                return Err(Version::stale());
-            }
+            expected.check(old.version)?;
             if self.store.replace(permit, &old, profile.clone()).await? {
                 return Ok(Therapist { id: permit.id(), profile, version: old.version.next() });
             }

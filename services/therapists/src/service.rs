@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{Context, paged, to_status};
+use chassis::{Context, paged, tagged, to_status};
 use dynamo::PageRequest;
 use kernel::{Error, Page, zip_violations};
 use prost::Message as _;
@@ -67,8 +67,11 @@ impl Therapists {
         let pb::UpdateTherapistRequest { therapist_id, therapist } = request;
         let permit = policy::own_named(context.person()?, &therapist_id)?;
         let account = self.0.accounts.own_address(&context).await?;
-        let (profile, expected) = wire::replacement(therapist.unwrap_or_default(), permit.id(), account.as_ref())?;
-        self.0.replace(permit, profile, expected).await
+        let therapist = therapist.unwrap_or_default();
+        let expected = context.expected.and_etag(&therapist.etag);
+        let profile = wire::profile(therapist, permit.id(), account.as_ref());
+        let (profile, expected) = zip_violations(profile, expected)?;
+        self.0.replace(permit, profile, &expected).await
     }
 
     async fn delete(&self, context: Context, request: pb::DeleteTherapistRequest) -> Result<(), Error> {
@@ -115,7 +118,7 @@ impl TherapistService for Therapists {
 }
 
 fn respond(therapist: Result<Therapist, Error>) -> Result<Response<pb::Therapist>, Status> {
-    therapist.map(wire::therapist).map(Response::new).map_err(to_status)
+    therapist.map(wire::therapist).map(tagged).map_err(to_status)
 }
 
 impl Names {

@@ -1,6 +1,6 @@
 //! Converts between the messages of the proto and the types of the domain; every field by its name.
 
-use kernel::{Email, Error, Page, Pincode, TherapistId, Version, Violations};
+use kernel::{Email, Error, Page, Pincode, TherapistId, Violations};
 use proto::therapists::v1 as pb;
 
 use crate::model::{Filter, ListQuery, Profile, Therapist};
@@ -49,8 +49,7 @@ pub(crate) fn names(therapists: Vec<Therapist>) -> pb::BatchGetTherapistNamesRes
     pb::BatchGetTherapistNamesResponse { names: therapists.into_iter().map(name).collect() }
 }
 
-/// Parses a whole profile. An id in it must be `id`, and its address that of the account. An etag is ignored: a new
-/// profile has none.
+/// Parses a whole profile but for its etag. An id in it must be `id`, and its address that of the account.
 pub(crate) fn profile(therapist: pb::Therapist, id: TherapistId, account: Option<&Email>) -> Result<Profile, Error> {
     let pb::Therapist { therapist_id, name, email, specialty, pincode, etag: _ } = therapist;
     let mut bad = Violations::default();
@@ -67,16 +66,6 @@ pub(crate) fn profile(therapist: pb::Therapist, id: TherapistId, account: Option
         }
         _ => Err(bad.into_error()),
     }
-}
-
-/// Parses a whole profile and the version that it replaces.
-pub(crate) fn replacement(
-    therapist: pb::Therapist,
-    id: TherapistId,
-    account: Option<&Email>,
-) -> Result<(Profile, Option<Version>), Error> {
-    let etag = therapist.etag.clone();
-    Ok((profile(therapist, id, account)?, Version::expected(&etag)?))
 }
 
 pub(crate) fn therapist(therapist: Therapist) -> pb::Therapist {

@@ -28,6 +28,10 @@ pub struct Operation {
     pub answer: Answer,
     /// True if the answer has the next page token header.
     pub pages: bool,
+    /// True if the answer has the header `ETag`.
+    pub tagged: bool,
+    /// True if 304 is an answer, without a body and with the header `ETag`.
+    pub not_modified: bool,
 }
 
 /// Body of a successful answer.
@@ -145,6 +149,10 @@ pub fn read(document: &Value, operation: &Value) -> Operation {
         status,
         answer,
         pages: success["headers"].get("x-next-page-token").is_some(),
+        tagged: success["headers"].get("ETag").is_some(),
+        not_modified: operation["responses"]
+            .get("304")
+            .is_some_and(|response| response.get("content").is_none() && response["headers"].get("ETag").is_some()),
     }
 }
 

@@ -38,6 +38,21 @@ const CHOICES: [(&str, &[&str]); 2] = [
     ("StatusChange.status", &["ACCEPTED", "REJECTED", "REVOKED"]),
 ];
 
+/// Changes of what has an etag, ordered by the paths of the RPCs.
+pub const TAKE_IF_MATCH: [&str; 11] = [
+    "CancelAppointment",
+    "UpdateAppointmentStatus",
+    "DeleteClient",
+    "UpdateClient",
+    "DeleteEntry",
+    "UpdateEntry",
+    "DeleteSession",
+    "UpdateNotes",
+    "UpdateSession",
+    "DeleteTherapist",
+    "UpdateTherapist",
+];
+
 /// A REST route of an RPC.
 #[derive(Debug)]
 pub struct Route {
@@ -122,6 +137,12 @@ fn operation(route: &Route) -> Operation {
         parameters.insert(("header".to_owned(), "Last-Event-ID".to_owned()), (false, Shape::Text));
     }
     parameters.insert(("header".to_owned(), "x-request-id".to_owned()), (false, Shape::Text));
+    let is_tagged = route.rpc.method.output().get_field_by_name("etag").is_some();
+    let not_modified = is_tagged && route.row.starts_with("GET ");
+    let conditions = [("If-Match", TAKE_IF_MATCH.contains(&route.rpc.method.name())), ("If-None-Match", not_modified)];
+    for (name, _) in conditions.into_iter().filter(|(_, is_taken)| *is_taken) {
+        parameters.insert(("header".to_owned(), name.to_owned()), (false, Shape::Text));
+    }
     Operation {
         public: access.allows_anonymous(),
         parameters,
@@ -129,6 +150,8 @@ fn operation(route: &Route) -> Operation {
         status: access.http_status,
         answer: answer(route),
         pages: route.rpc.method.output().get_field_by_name("next_page_token").is_some(),
+        tagged: is_tagged,
+        not_modified,
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use contract::rest::TAKE_IF_MATCH;
 use contract::{ROOT, descriptors, pool};
 use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 use proto::{RPCS, Rpc};
@@ -47,6 +48,18 @@ fn internal_rpcs_share_no_service_with_public_ones() {
 #[test]
 fn idempotency_level_follows_http_method() {
     assert_eq!(descriptors::unexpected_idempotency(&pool()), Vec::<String>::new());
+}
+
+#[test]
+fn changes_of_what_has_an_etag_take_if_match() {
+    let names = |is_meant: fn(&Rpc) -> bool| {
+        let meant = RPCS.iter().filter(|rpc| is_meant(rpc));
+        meant.filter_map(|rpc| rpc.path.rsplit('/').next()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(|rpc| rpc.takes_if_match), TAKE_IF_MATCH);
+    let reads = ["GetAppointment", "GetClient", "GetEntry", "GetSession", "GetTherapist"];
+    assert_eq!(names(|rpc| rpc.answers_etag && rpc.reads), reads);
+    assert_eq!(names(|rpc| rpc.takes_if_match && rpc.reads), Vec::<&str>::new());
 }
 
 /// `buf breaking` compares messages and RPCs (`.ci/lint`), and knows no routes.

@@ -6,7 +6,7 @@ use prost_reflect::DescriptorPool;
 use crate::corpus::{self, Recorded, Request};
 
 /// Parts of the script in order: later ones use what earlier ones create.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 11] = [
     include_str!("../mesh/accounts.txt"),
     include_str!("../mesh/profiles.txt"),
     include_str!("../mesh/mapping.txt"),
@@ -17,6 +17,7 @@ const PARTS: [&str; 10] = [
     include_str!("../mesh/nobody.txt"),
     include_str!("../mesh/hostile.txt"),
     include_str!("../mesh/endings.txt"),
+    include_str!("../mesh/preconditions.txt"),
 ];
 
 /// Returns the requests of the script.

@@ -105,7 +105,7 @@ pub(crate) fn decode(method: &str, received: &[u8], closed: bool) -> Option<Answ
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
     let header = |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-    let body = if method == "HEAD" || status == 204 {
+    let body = if method == "HEAD" || matches!(status, 204 | 304) {
         rest.to_vec()
     } else if header("transfer-encoding") == Some("chunked") {
         dechunk(rest)?

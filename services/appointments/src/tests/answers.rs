@@ -1,4 +1,4 @@
-use kernel::{Kind, Role, Version};
+use kernel::{Expected, Kind, Role, Version};
 use kit::engine::Engine;
 use proto::sessions::v1::reserve_slot_response::Outcome as Reserve;
 
@@ -16,6 +16,7 @@ kit::on_each_engine!(
     request_expires_when_session_begins,
     client_cancels_only_pending_requests,
     stale_etag_is_rejected,
+    expired_request_has_another_etag,
     foreign_appointment_is_not_found,
 );
 
@@ -94,7 +95,7 @@ async fn begun_session_cannot_be_revoked(engine: Engine) {
     world.therapist(asked.id, Action::Accept).await.unwrap();
     world.advance(HOUR);
     assert_eq!(reason(&world.therapist(asked.id, Action::Revoke).await), "SESSION_OVER");
-    let by_client = world.ops.act(&context(), as_client(&asked), asked.id, Action::Revoke, None).await;
+    let by_client = world.ops.act(&context(), as_client(&asked), asked.id, Action::Revoke, &Expected::Anything).await;
     assert_eq!(reason(&by_client), "SESSION_OVER");
     assert_eq!(world.practice.state(slot), State::Booked(asked.id), "the session keeps its client");
 }
@@ -112,13 +113,13 @@ async fn request_expires_when_session_begins(engine: Engine) {
         assert_eq!(reason(&world.therapist(asked.id, action).await), "APPOINTMENT_EXPIRED");
     }
     assert_eq!(reason(&world.client(&asked, Action::Revoke).await), "NOT_ACCEPTED");
-    assert_eq!(reason(&world.ops.cancel(as_client(&asked), asked.id).await), "NOT_PENDING");
+    assert_eq!(reason(&world.ops.cancel(as_client(&asked), asked.id, &Expected::Anything).await), "NOT_PENDING");
     assert_eq!(world.practice.state(slot), State::Available);
 }
 
 async fn client_cancels_only_pending_requests(engine: Engine) {
     let world = World::new(engine).await;
-    let cancel = async |it: &Appointment| world.ops.cancel(as_client(it), it.id).await;
+    let cancel = async |it: &Appointment| world.ops.cancel(as_client(it), it.id, &Expected::Anything).await;
     let asked = world.asked(world.slot(1)).await;
     cancel(&asked).await.unwrap();
     assert_eq!(world.stored(&asked).await, None);
@@ -131,8 +132,9 @@ async fn client_cancels_only_pending_requests(engine: Engine) {
 async fn stale_etag_is_rejected(engine: Engine) {
     let world = World::new(engine).await;
     let asked = world.asked(world.slot(1)).await;
-    let act = async |action, expected| {
-        world.ops.act(&context(), world.as_therapist(), asked.id, action, Some(expected)).await
+    let act = async |action, expected: Version| {
+        let expected = Expected::Anything.and_etag(&expected.to_string()).unwrap();
+        world.ops.act(&context(), world.as_therapist(), asked.id, action, &expected).await
     };
     for action in [Action::Accept, Action::Reject] {
         assert_eq!(reason(&act(action, asked.version.next()).await), "STALE_ETAG");
@@ -140,6 +142,33 @@ async fn stale_etag_is_rejected(engine: Engine) {
     let accepted = act(Action::Accept, Version::FIRST).await.unwrap();
     assert_eq!(reason(&act(Action::Revoke, asked.version).await), "STALE_ETAG");
     assert!(act(Action::Revoke, accepted.version).await.is_ok());
+    let (asked, cancel) = (world.asked(world.slot(2)).await, async |it: &Appointment, expected: &Expected| {
+        world.ops.cancel(as_client(it), it.id, expected).await
+    });
+    for stale in [Expected::OneOf(vec![b"2".to_vec()]), Expected::OneOf(Vec::new())] {
+        assert_eq!(reason(&cancel(&asked, &stale).await), "STALE_ETAG");
+        assert_eq!(world.status(&asked).await, Some(Status::Pending));
+    }
+    cancel(&asked, &Expected::OneOf(vec![b"2".to_vec(), b"1".to_vec()])).await.unwrap();
+    assert_eq!(reason(&cancel(&asked, &Expected::Existing).await), "NOT_FOUND");
+}
+
+/// What was read before is not the same afterwards, though nothing is stored.
+async fn expired_request_has_another_etag(engine: Engine) {
+    let world = World::new(engine).await;
+    let (asked, accepted) = (world.asked(world.slot(1)).await, world.accepted(world.slot(1)).await);
+    let etags = || [&asked, &accepted].map(|it| it.etag_at(world.ops.now()));
+    let [pending, booked] = etags();
+    world.advance(HOUR);
+    let [expired, begun] = etags();
+    assert_ne!(expired, pending);
+    assert_eq!(begun, booked);
+    let reject = async |etag: &str| {
+        let expected = Expected::Anything.and_etag(etag).unwrap();
+        world.ops.act(&context(), world.as_therapist(), asked.id, Action::Reject, &expected).await
+    };
+    assert_eq!(reason(&reject(&pending).await), "STALE_ETAG");
+    assert_eq!(reason(&reject(&expired).await), "APPOINTMENT_EXPIRED");
 }
 
 async fn foreign_appointment_is_not_found(engine: Engine) {
@@ -148,9 +177,12 @@ async fn foreign_appointment_is_not_found(engine: Engine) {
     for role in [Role::Client, Role::Therapist] {
         let permit = policy::read(person(role, world.user()));
         assert_eq!(reason(&world.ops.get(permit, accepted.id).await), "NOT_FOUND");
-        assert_eq!(reason(&world.ops.cancel(permit, accepted.id).await), "NOT_FOUND");
+        assert_eq!(reason(&world.ops.cancel(permit, accepted.id, &Expected::Anything).await), "NOT_FOUND");
         for action in [Action::Accept, Action::Reject, Action::Revoke] {
-            assert_eq!(reason(&world.ops.act(&context(), permit, accepted.id, action, None).await), "NOT_FOUND");
+            assert_eq!(
+                reason(&world.ops.act(&context(), permit, accepted.id, action, &Expected::Anything).await),
+                "NOT_FOUND"
+            );
         }
     }
     assert_eq!(world.ops.get(as_client(&accepted), accepted.id).await.unwrap().id, accepted.id);

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use kernel::{ClientId, Role};
+use kernel::{ClientId, Expected, Role};
 use kit::engine::Engine;
 
 use super::{HOUR, World, context, person};
@@ -31,7 +31,7 @@ async fn appointment_is_open_until_session_ends(engine: Engine) {
     is_open(&all).await;
     world.therapist(revoked.id, Action::Revoke).await.unwrap();
     world.therapist(rejected.id, Action::Reject).await.unwrap();
-    world.ops.cancel(super::as_client(&removed), removed.id).await.unwrap();
+    world.ops.cancel(super::as_client(&removed), removed.id, &Expected::Anything).await.unwrap();
     is_open(&[expires.pair.client, accepted.pair.client]).await;
     world.advance(HOUR);
     is_open(&[accepted.pair.client]).await;

@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use futures_util::future::join_all;
-use kernel::{ClientId, SessionId};
+use kernel::{ClientId, Expected, SessionId};
 use kit::engine::Engine;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -87,7 +87,7 @@ impl History<'_> {
             Command::Revoke(client) => self.act(client, Action::Revoke).await,
             Command::Cancel(client) => {
                 if let Some(it) = self.last(client) {
-                    let _refused = world.ops.cancel(as_client(&it), it.id).await;
+                    let _refused = world.ops.cancel(as_client(&it), it.id, &Expected::Anything).await;
                 }
             }
             Command::LateReservation(client) => {

@@ -18,8 +18,8 @@ use chassis::identity::Issuer;
 use chassis::{Context, Platform, SystemEntropy, Tasks};
 use dynamo::secret::{Secret, Secrets};
 use kernel::{
-    AppointmentId, ClientId, Error, LoginId, ManualClock, Person, Result, Role, SessionId, TherapistId, Timestamp,
-    UserId,
+    AppointmentId, ClientId, Error, Expected, LoginId, ManualClock, Person, Result, Role, SessionId, TherapistId,
+    Timestamp, UserId,
 };
 use kit::engine::Engine;
 use kit::peers::Peers;
@@ -103,11 +103,11 @@ impl World {
     }
 
     async fn therapist(&self, id: AppointmentId, action: Action) -> Result<Appointment> {
-        self.ops.act(&context(), self.as_therapist(), id, action, None).await
+        self.ops.act(&context(), self.as_therapist(), id, action, &Expected::Anything).await
     }
 
     async fn client(&self, it: &Appointment, action: Action) -> Result<Appointment> {
-        self.ops.act(&context(), as_client(it), it.id, action, None).await
+        self.ops.act(&context(), as_client(it), it.id, action, &Expected::Anything).await
     }
 
     fn as_therapist(&self) -> Permit {

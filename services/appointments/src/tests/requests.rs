@@ -1,5 +1,5 @@
 use futures_util::future::join_all;
-use kernel::{ClientId, Kind, Role, TherapistId};
+use kernel::{ClientId, Expected, Kind, Role, TherapistId};
 use kit::engine::Engine;
 use proto::mapping::v1::record_contact_response::Outcome as Contact;
 use proto::sessions::v1::find_slot_response::Outcome as Find;
@@ -101,7 +101,7 @@ async fn pending_requests_per_therapist_are_limited_to_five(engine: Engine) {
     assert!(world.ask(world.user().into(), slots[5]).await.is_ok(), "others may ask");
     world.therapist(asked[4].id, Action::Reject).await.unwrap();
     asked.push(world.ask(client, slots[5]).await.unwrap());
-    world.ops.cancel(as_client(&asked[3]), asked[3].id).await.unwrap();
+    world.ops.cancel(as_client(&asked[3]), asked[3].id, &Expected::Anything).await.unwrap();
     world.ask(client, slots[6]).await.unwrap();
     assert_eq!(reason(&world.ask(client, slots[7]).await), "TOO_MANY_REQUESTS_PENDING");
     world.advance(HOUR);
@@ -157,7 +157,7 @@ async fn repeated_key_returns_same_appointment_despite_changes(engine: Engine) {
     };
     let (one, other) = (world.slot(1), world.slot(2));
     let (asked, cancelled) = (ask("one", one).await.unwrap(), ask("other", other).await.unwrap());
-    world.ops.cancel(as_client(&cancelled), cancelled.id).await.unwrap();
+    world.ops.cancel(as_client(&cancelled), cancelled.id, &Expected::Anything).await.unwrap();
     world.peers.state().contact = Contact::NoSuchPeer;
     world.advance(HOUR * 3);
     assert_eq!(ask("one", one).await.unwrap(), asked, "the relation and the session are over");

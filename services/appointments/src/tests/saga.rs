@@ -1,6 +1,6 @@
 use chassis::SystemEntropy;
 use futures_util::future::join;
-use kernel::{AppointmentId, SessionId};
+use kernel::{AppointmentId, Expected, SessionId};
 use kit::engine::Engine;
 use kit::wait::until;
 use proto::events::v1::event::Kind;
@@ -55,7 +55,7 @@ async fn booking_of_ended_appointment_releases_slot(engine: Engine) {
         let slot = world.slot(1);
         let asked = world.asked(slot).await;
         match end {
-            End::Cancelled => world.ops.cancel(as_client(&asked), asked.id).await.unwrap(),
+            End::Cancelled => world.ops.cancel(as_client(&asked), asked.id, &Expected::Anything).await.unwrap(),
             End::Rejected => drop(world.therapist(asked.id, Action::Reject).await.unwrap()),
             End::Withdrawn => world.deliver(withdrawn(slot, Some(asked.id), true)).await.unwrap(),
             End::Revoked => {
@@ -170,7 +170,7 @@ async fn booking_racing_request_end_has_one_winner(engine: Engine) {
         let cancels = round % 2 == 0;
         let end = async || {
             if cancels {
-                return world.ops.cancel(as_client(&asked), asked.id).await.is_ok();
+                return world.ops.cancel(as_client(&asked), asked.id, &Expected::Anything).await.is_ok();
             }
             world.therapist(asked.id, Action::Reject).await.is_ok()
         };

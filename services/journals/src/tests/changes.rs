@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dynamo::seal::SealingKey;
 use dynamo::{Condition, Key, Update};
-use kernel::{ClientId, Entropy, Role, Version};
+use kernel::{ClientId, Entropy, Error, Expected, Role, Version};
 use kit::engine::Engine;
 use kit::subscriber::{Reaction, account_ended};
 use kit::wait::until;
@@ -26,6 +26,7 @@ kit::on_each_engine!(
     written_entry_is_told_to_search_and_loses_its_mark,
     removed_entry_leaves_marked_item_until_search_has_taken_it,
     removal_of_missing_entry_writes_nothing,
+    stale_removal_is_rejected,
     untaken_changes_of_an_entry_are_redelivered_as_one,
     hanging_search_delays_no_writer,
     marks_of_removals_are_in_no_list,
@@ -86,7 +87,7 @@ async fn removed_entry_leaves_marked_item_until_search_has_taken_it(engine: Engi
     let entry = fixture.add(permit, NOW, Visibility::Shared).await;
     is_taken(&fixture, 1).await;
     fixture.search(Reaction::Fail);
-    fixture.journals.0.delete(permit, entry.id).await.unwrap();
+    fixture.journals.0.delete(permit, entry.id, &Expected::Anything).await.unwrap();
     until("the removal is delivered", async || fixture.delivered().len() == 2).await;
     let (home, removed) = (key_of(permit.client(), entry.id), removed_key_of(permit.client(), entry.id));
     assert!(fixture.item(&home).await.is_none());
@@ -105,10 +106,32 @@ async fn removal_of_missing_entry_writes_nothing(engine: Engine) {
     let fixture = Fixture::new(engine).await;
     let permit = write(1);
     let entry = World::entry(NOW, "calm", 3, Visibility::Shared);
-    let refused = fixture.journals.0.delete(permit, entry.id).await.unwrap_err();
+    let refused = fixture.journals.0.delete(permit, entry.id, &Expected::Anything).await.unwrap_err();
     assert_eq!(refused.message(), crate::error::no_entry().message());
     assert_eq!(fixture.items(permit.client()).await, 0);
     assert_eq!(fixture.delivered(), []);
+}
+
+async fn stale_removal_is_rejected(engine: Engine) {
+    let fixture = Fixture::new(engine).await;
+    let permit = write(1);
+    let entry = fixture.add(permit, NOW, Visibility::Shared).await;
+    let remove = async |etags: &[&[u8]]| {
+        let expected = Expected::OneOf(etags.iter().map(|etag| etag.to_vec()).collect());
+        fixture.journals.0.delete(permit, entry.id, &expected).await.as_ref().map_err(Error::reason).copied()
+    };
+    assert_eq!(remove(&[b"2"]).await, Err("STALE_ETAG"));
+    let corrected = fixture.correct(permit, &entry, Change { note: Some(note("more")), ..Change::default() }).await;
+    for stale in [&[b"1" as &[u8]] as &[&[u8]], &[b"1", b"3"], &[b"02"], &[]] {
+        assert_eq!(remove(stale).await, Err("STALE_ETAG"));
+    }
+    let world = World::over(&fixture.dynamodb);
+    // Another correction between the check and the write.
+    let mark = World::mark();
+    assert!(!world.pages.store.remove(permit, entry.id, Some(entry.version), mark).await.unwrap());
+    assert_eq!(corrected.version, Version::FIRST.next());
+    assert_eq!(remove(&[b"1", b"2"]).await, Ok(()));
+    assert_eq!(remove(&[b"2"]).await, Err("NOT_FOUND"));
 }
 
 /// A later change replaces the mark of an earlier one: search asks for the text as it is now.
@@ -135,7 +158,7 @@ async fn hanging_search_delays_no_writer(engine: Engine) {
     let permit = write(1);
     for number in 0..10 {
         let entry = fixture.add(permit, NOW - number, Visibility::Shared).await;
-        fixture.journals.0.delete(permit, entry.id).await.unwrap();
+        fixture.journals.0.delete(permit, entry.id, &Expected::Anything).await.unwrap();
     }
     // A few deliveries hang, and the others wait for them.
     assert!(fixture.delivered().len() < 20);
@@ -148,7 +171,7 @@ async fn marks_of_removals_are_in_no_list(engine: Engine) {
         entries.push(world.add(NOW - number, "calm", 3, Visibility::Shared).await);
     }
     for entry in entries.iter().step_by(2) {
-        assert!(world.pages.store.remove(world.permit, entry.id, World::mark()).await.unwrap());
+        assert!(world.pages.store.remove(world.permit, entry.id, None, World::mark()).await.unwrap());
     }
     entries = entries.into_iter().skip(1).step_by(2).collect();
     for permit in [world.permit.read(), world.granted("g", i64::MIN)] {
@@ -173,7 +196,7 @@ async fn account_deletion_erases_marks_of_removals(engine: Engine) {
     for permit in [permit, other] {
         let entry = fixture.add(permit, NOW, Visibility::Shared).await;
         fixture.add(permit, NOW, Visibility::Shared).await;
-        fixture.journals.0.delete(permit, entry.id).await.unwrap();
+        fixture.journals.0.delete(permit, entry.id, &Expected::Anything).await.unwrap();
         assert_eq!(fixture.items(permit.client()).await, 2);
     }
     let event = account_ended(Role::Client, permit.client().into());

@@ -8,7 +8,7 @@ use chassis::identity::Issuer;
 use chassis::{Context, Platform};
 use dynamo::secret::{Secret, Secrets};
 use dynamo::{Item, Key, Read, Table};
-use kernel::{ClientId, FreeText, Person, SystemClock};
+use kernel::{ClientId, Expected, FreeText, Person, SystemClock};
 use kit::engine::Engine;
 use kit::peers::Peers;
 use kit::subscriber::{Deliveries, Reaction, Subscriber};
@@ -90,7 +90,7 @@ impl Fixture {
     }
 
     pub(super) async fn correct(&self, permit: Write, entry: &Entry, change: Change) -> Entry {
-        self.journals.0.update(&context(None), permit, entry.id, change, None).await.unwrap()
+        self.journals.0.update(&context(None), permit, entry.id, change, &Expected::Anything).await.unwrap()
     }
 
     /// Returns the item of this entry, or of its removal.

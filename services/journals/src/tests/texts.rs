@@ -1,6 +1,6 @@
 //! Tests of the texts of entries for search, and for operators.
 
-use kernel::{ClientId, Kind, Person, Result, Role};
+use kernel::{ClientId, Expected, Kind, Person, Result, Role};
 use kit::engine::Engine;
 use outbox::Mark;
 use proto::journals::v1 as pb;
@@ -99,7 +99,7 @@ async fn text_is_that_of_the_entry_as_it_is_now(engine: Engine) {
         assert_eq!(fixture.text(absent.clone()).await, None, "{absent:?}");
     }
     let removed = fixture.add(permit, NOW, Visibility::Shared).await;
-    fixture.journals.0.delete(permit, removed.id).await.unwrap();
+    fixture.journals.0.delete(permit, removed.id, &Expected::Anything).await.unwrap();
     assert_eq!(fixture.text(name(permit, &removed)).await, None);
     // The key is destroyed before the entries are.
     fixture.peers.end(permit.client().into());
@@ -114,7 +114,7 @@ async fn client_gets_own_entries_alone(engine: Engine) {
     let private = fixture.add(permit, NOW - 1, Visibility::Private).await;
     let foreign = fixture.add(other, NOW, Visibility::Shared).await;
     let removed = fixture.add(permit, NOW, Visibility::Shared).await;
-    fixture.journals.0.delete(permit, removed.id).await.unwrap();
+    fixture.journals.0.delete(permit, removed.id, &Expected::Anything).await.unwrap();
     let own = [name(permit, &shared), name(permit, &private)];
     let names = [
         own[0].clone(),
@@ -214,7 +214,7 @@ async fn operators_list_every_text_of_a_journal(engine: Engine) {
         expected.push(text(permit, &entry, shown));
     }
     let removed = fixture.add(permit, NOW, Visibility::Shared).await;
-    fixture.journals.0.delete(permit, removed.id).await.unwrap();
+    fixture.journals.0.delete(permit, removed.id, &Expected::Anything).await.unwrap();
     fixture.add(other, NOW, Visibility::Shared).await;
     let key = fixture.journals.0.key(&context(None), permit.client()).await.unwrap().unwrap();
     let texts = JournalTexts::new(&fixture.dynamodb);

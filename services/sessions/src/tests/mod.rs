@@ -19,7 +19,7 @@ use dynamo::Table;
 use dynamo::secret::{Secret, Secrets};
 use jiff::tz::Offset;
 use kernel::{AppointmentId, ClientId, Error, LoginId, ManualClock, Person, Role, SessionId, TherapistId, Timestamp};
-use kernel::{Entropy, FreeText, UserId};
+use kernel::{Entropy, Expected, FreeText, UserId, Version};
 use kit::engine::Engine;
 use kit::peers::Peers;
 use kit::subscriber::{Deliveries, Reaction, Subscriber, account_ended};
@@ -184,6 +184,12 @@ fn context() -> Context {
     Context::background(Duration::from_secs(60))
 }
 
+fn expecting(expected: Expected) -> Context {
+    let mut context = context();
+    context.expected = expected;
+    context
+}
+
 fn person(role: Role, user_id: UserId) -> Person {
     Person { user_id, role, login_id: LoginId::from_bytes([9; 16]) }
 }
@@ -233,6 +239,11 @@ fn draft(slot: Slot, client: Option<ClientPermit>, shared: &str, private: &str) 
 
 fn noted(shared: Option<&str>, private: Option<&str>) -> Change {
     Change { notes: NotesChange { shared: shared.map(text), private: private.map(text) }, ..Change::default() }
+}
+
+/// Returns the expectation of a change that names a version.
+fn expected(version: Version) -> Expected {
+    Expected::Anything.and_etag(&version.to_string()).unwrap()
 }
 
 fn reason<T>(outcome: &Result<T, Error>) -> &'static str {

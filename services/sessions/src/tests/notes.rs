@@ -1,7 +1,7 @@
 use kernel::Kind;
 use kit::engine::Engine;
 
-use super::{World, context, draft, noted, reason, slot};
+use super::{World, context, draft, expected, noted, reason, slot};
 use crate::model::{Change, OwnSession, Status};
 use crate::policy::{ClientPermit, Own};
 
@@ -112,9 +112,9 @@ async fn notes_change_alone_and_empty_notes_are_removed(engine: Engine) {
     assert_eq!(read(&world, client, &session).await.unwrap(), "new");
     let changed = world.update(permit, id, noted(None, Some(""))).await.unwrap();
     assert_eq!(texts(&changed), ("new", ""));
-    let stale = Change { expected: Some(session.session.version), ..noted(Some("late"), None) };
+    let stale = Change { expected: expected(session.session.version), ..noted(Some("late"), None) };
     assert_eq!(reason(&world.update(permit, id, stale).await), "STALE_ETAG");
-    let present = Change { expected: Some(changed.session.version), ..noted(Some("in time"), None) };
+    let present = Change { expected: expected(changed.session.version), ..noted(Some("in time"), None) };
     assert_eq!(texts(&world.update(permit, id, present).await.unwrap()), ("in time", ""));
     let other = world.therapist();
     assert_eq!(world.update(other, id, noted(Some("x"), None)).await.unwrap_err().kind(), Kind::NotFound);

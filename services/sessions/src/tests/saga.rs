@@ -1,4 +1,4 @@
-use kernel::{Kind as ErrorKind, Timestamp};
+use kernel::{Expected, Kind as ErrorKind, Timestamp};
 use kit::engine::Engine;
 use kit::subscriber::Reaction;
 use kit::wait::until;
@@ -6,7 +6,7 @@ use proto::events::v1::event::Kind;
 use proto::events::v1::{SessionBooked, SessionWithdrawn};
 use proto::mapping::v1::record_contact_response::Outcome;
 
-use super::{World, at, context, reason, slot};
+use super::{World, at, context, expected, expecting, reason, slot};
 use crate::model::{Change, Reserved, SlotLookup, SlotSelector, State, Status};
 use crate::policy::ClientPermit;
 
@@ -17,6 +17,8 @@ kit::on_each_engine!(
     withdrawal_event_names_its_appointment,
     undelivered_booking_blocks_status_changes,
     deletion_waits_for_event_delivery,
+    stale_deletion_is_rejected,
+    deletion_loses_no_concurrent_change,
     recovery_delivers_pending_event,
     booked_session_keeps_start_and_may_change_end,
     slot_is_found_by_id_or_time,
@@ -166,6 +168,50 @@ async fn deletion_waits_for_event_delivery(engine: Engine) {
     let other = world.therapist();
     let foreign = world.add(other, slot(1440, 30), None).await.unwrap();
     assert_eq!(delete(foreign.session.id).await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+async fn stale_deletion_is_rejected(engine: Engine) {
+    let world = World::new(engine).await;
+    let (permit, client) = (world.therapist(), world.client());
+    for client in [None, Some(client)] {
+        let read = world.add(permit, slot(1440, 30), client).await.unwrap();
+        let id = read.session.id;
+        let delete = async |expected| world.ops.delete(&expecting(expected), permit, id).await;
+        let changed = world.update(permit, id, super::noted(None, Some("changed since"))).await.unwrap();
+        let taken = world.taken().len();
+        for stale in [expected(read.session.version), Expected::OneOf(Vec::new())] {
+            assert_eq!(reason(&delete(stale).await), "STALE_ETAG");
+        }
+        let kept = world.read(permit, &read).await.unwrap();
+        assert_eq!((kept.session, world.taken().len()), (changed.session, taken), "it is as it was");
+        // A session that is booked is cancelled first, which makes another version.
+        delete(expected(changed.session.version)).await.unwrap();
+        assert_eq!(reason(&delete(Expected::Existing).await), "NOT_FOUND");
+    }
+}
+
+/// Whoever deletes a session in the version that was read loses no change of another, also between the cancellation of a
+/// booked session and its removal.
+async fn deletion_loses_no_concurrent_change(engine: Engine) {
+    let world = World::new(engine).await;
+    let (permit, client) = (world.therapist(), world.client());
+    for number in 0..24 {
+        let read =
+            world.add(permit, slot(1440 + number * 30, 30), Some(client).filter(|_| number % 2 == 0)).await.unwrap();
+        let id = read.session.id;
+        let context = expecting(expected(read.session.version));
+        let change = async {
+            for _ in 0..number % 4 {
+                tokio::task::yield_now().await;
+            }
+            world.update(permit, id, super::noted(None, Some("of another"))).await
+        };
+        let (changed, deleted) = tokio::join!(change, world.ops.delete(&context, permit, id));
+        match deleted {
+            Ok(()) => assert_eq!(reason(&changed), "NOT_FOUND"),
+            Err(_) => assert_eq!((reason(&deleted), reason(&changed)), ("STALE_ETAG", "")),
+        }
+    }
 }
 
 async fn recovery_delivers_pending_event(engine: Engine) {

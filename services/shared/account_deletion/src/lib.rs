@@ -53,14 +53,14 @@ impl AccountDeletions {
         Self { table, outbox, role, platform, key }
     }
 
-    /// Deletes an account, whether it has a profile or not. `deletion_write` returns the version of the profile, and
-    /// another write for the transaction that replaces it. `precondition` is awaited before anything is written, unless
-    /// the deletion has begun before: repeating it changes nothing.
+    /// Deletes an account, whether it has a profile or not, unless the context expects another one. `deletion_write`
+    /// returns the version of the profile, and another write for the transaction that replaces it. `precondition` is
+    /// awaited before anything is written, unless the deletion has begun before: repeating it changes nothing.
     ///
     /// # Errors
-    /// Those of `precondition`; ABORTED (`STALE_ETAG`) when others keep changing the profile; UNAVAILABLE or
-    /// DEADLINE_EXCEEDED when a subscriber or DynamoDB doesn't answer, or what was deleted can't be overwritten: if the
-    /// tombstone is there, recovery will finish it.
+    /// Those of `precondition`; ABORTED (`STALE_ETAG`) when the profile isn't the expected one, or others keep changing
+    /// it; UNAVAILABLE or DEADLINE_EXCEEDED when a subscriber or DynamoDB doesn't answer, or what was deleted can't be
+    /// overwritten: if the tombstone is there, recovery will finish it.
     pub async fn end<P>(
         &self,
         context: &Context,
@@ -75,15 +75,15 @@ impl AccountDeletions {
         let (mut precondition, mut refusal) = (Some(precondition), None);
         let mut attempts = Policy::OPTIMISTIC.start(&*self.platform.entropy);
         while attempts.next().await {
-            let (unchanged, also) = match Stored::of(self.table.get_item(&key, Read::Consistent).await?)? {
+            let (unchanged, also, is_expected) = match Stored::of(self.table.get_item(&key, Read::Consistent).await?)? {
                 Stored::Tombstone(Tombstone { pending: None }) => return Ok(()),
                 Stored::Tombstone(Tombstone { pending: Some(event) }) => {
                     return self.outbox.deliver(context, &key, event).await;
                 }
-                Stored::Nothing => (Condition::absent(), None),
+                Stored::Nothing => (Condition::absent(), None, context.expected.check_absent()),
                 Stored::Profile(profile) => {
                     let (version, also) = deletion_write(profile);
-                    (Condition::eq("version", version), also)
+                    (Condition::eq("version", version), also, context.expected.check(version))
                 }
             };
             if let Some(refusal) = refusal {
@@ -96,6 +96,7 @@ impl AccountDeletions {
                 refusal = Some(error);
                 continue;
             }
+            is_expected?;
             let mark = Mark::new(&*self.platform.clock, &*self.platform.entropy);
             let tombstone = NewTombstone::new(user, self.role, mark);
             let replacement = self.table.put(&key, &tombstone).when(unchanged).into();

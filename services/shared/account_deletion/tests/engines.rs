@@ -13,7 +13,7 @@ use chassis::client::Upstream;
 use chassis::identity::Issuer;
 use chassis::{Context, Platform, SystemEntropy, Tasks};
 use dynamo::{Condition, EXPIRES_AT, Erasure, Item, Key, KeyDef, Read, Table, TableDef};
-use kernel::{Error, Kind, ManualClock, Result, Role, Timestamp, UserId, Version};
+use kernel::{Error, Expected, Kind, ManualClock, Result, Role, Timestamp, UserId, Version};
 use kit::engine::Engine;
 use kit::subscriber::Reaction::{Fail, Take};
 use kit::subscriber::{Deliveries, Subscriber};
@@ -28,6 +28,7 @@ kit::on_each_engine!(
     failed_deletion_is_finished_by_recovery,
     concurrent_deletions_send_one_event,
     deletion_requires_current_profile_version,
+    deletion_of_unexpected_profile_writes_nothing,
     deletion_stays_pending_until_disk_is_erased,
     refused_deletion_writes_nothing,
     begun_deletion_skips_precondition,
@@ -223,6 +224,28 @@ async fn deletion_requires_current_profile_version(engine: Engine) {
     let context = Context::background(Duration::from_secs(20));
     world.deletions.end(&context, USER, std::future::ready(Ok(())), stale).await.unwrap();
     assert!(changes.load(Ordering::Relaxed));
+    assert_eq!(world.deliveries.all().len(), NAMES.len());
+}
+
+async fn deletion_of_unexpected_profile_writes_nothing(engine: Engine) {
+    let world = World::new(engine, Role::Client).await;
+    let end = async |expected: &Expected| {
+        let mut context = Context::background(Duration::from_secs(20));
+        context.expected = expected.clone();
+        let ended = world.deletions.end(&context, USER, std::future::ready(Ok(())), |it: Profile| (it.version, None));
+        ended.await.as_ref().map_err(Error::reason).copied()
+    };
+    let (present, stale) = (Expected::OneOf(vec![b"1".to_vec()]), Expected::OneOf(vec![b"2".to_vec()]));
+    for expected in [&Expected::Existing, &present] {
+        assert_eq!(end(expected).await, Err("STALE_ETAG"), "there is no profile");
+    }
+    world.profile().await;
+    assert_eq!(end(&stale).await, Err("STALE_ETAG"));
+    assert_eq!(world.there().await.text("name"), Some(SECRET));
+    assert!(world.deliveries.all().is_empty());
+    assert_eq!(end(&present).await, Ok(()));
+    // The repetition finds what the first one did.
+    assert_eq!(end(&present).await, Ok(()));
     assert_eq!(world.deliveries.all().len(), NAMES.len());
 }
 

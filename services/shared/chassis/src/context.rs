@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use kernel::{Error, Kind, Person, Timestamp};
+use kernel::{Error, Expected, Kind, Person, Timestamp};
 use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
 
@@ -47,6 +47,8 @@ pub struct Context {
     pub source: IpAddr,
     /// The key that makes a POST repeatable, if one was sent.
     pub idempotency_key: Option<String>,
+    /// The etags that a change expects of the resource, by `If-Match`.
+    pub expected: Expected,
     /// Expiry of the person's access token, if one came with the call: an answer that is a stream ends then.
     pub token_expires: Option<Timestamp>,
     /// Time at which the person proved the password, if the access token says it.
@@ -66,6 +68,7 @@ impl Context {
             deadline: extensions.get::<Deadline>().map_or_else(Instant::now, |deadline| deadline.0),
             source: extensions.get::<ClientAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.0),
             idempotency_key: key.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned()),
+            expected: extensions.get::<Expected>().cloned().unwrap_or_default(),
             token_expires: times.map(|times| times.expires),
             authenticated: times.and_then(|times| times.authenticated),
             access_token: request.metadata().get(AUTHORIZATION).cloned().map(sensitive),
@@ -80,6 +83,7 @@ impl Context {
             deadline: Instant::now() + timeout,
             source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             idempotency_key: None,
+            expected: Expected::Anything,
             token_expires: None,
             authenticated: None,
             access_token: None,

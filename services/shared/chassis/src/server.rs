@@ -21,13 +21,15 @@ use crate::drain::DrainStage;
 use crate::health::{Probe, Reporter};
 use crate::identity::{self, AccessTokens, IdentityStage, WorkloadVerifier};
 use crate::limit::{self, LimitStage};
+use crate::precondition::PreconditionStage;
 use crate::request_id::RequestIdStage;
 use crate::stage::{Inner, Order, StageLayer};
 
 /// The order of the layers within [`RpcTelemetry`], from the outermost inwards.
 ///
 /// The limit is the innermost: it reads the request to its end, and counts by who calls.
-pub const LAYERS: [&str; 7] = ["request_id", "drain", "deadline", "answer", "identity", "access", "limit"];
+pub const LAYERS: [&str; 8] =
+    ["request_id", "drain", "deadline", "answer", "identity", "access", "precondition", "limit"];
 
 /// Settings of serving, the same for every service.
 #[derive(Debug, Clone, clap::Args)]
@@ -177,6 +179,7 @@ fn stack(config: &Config, drain: DrainStage, identity: IdentityStage, routes: Ro
         .layer(StageLayer(AnswerStage))
         .layer(StageLayer(identity))
         .layer(StageLayer(AccessStage))
+        .layer(StageLayer(PreconditionStage))
         .layer(StageLayer(LimitStage::new(&config.limits)))
         .service(routes)
 }

@@ -5,8 +5,10 @@
 mod clock;
 mod date_time;
 mod email;
+mod entity_tag;
 mod entropy;
 mod error;
+mod expected;
 mod free_text;
 #[cfg(test)]
 mod fuzz;
@@ -23,8 +25,10 @@ mod visible;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use date_time::OffsetDateTime;
+pub use entity_tag::{EntityTag, EntityTags, MalformedEntityTags};
 pub use entropy::Entropy;
 pub use error::{BoxError, Error, Kind, Result, STORAGE_FULL, Violation, Violations, zip_violations};
+pub use expected::Expected;
 pub use free_text::FreeText;
 pub use id::{AppointmentId, ClientId, EventId, LoginId, ParseIdError, SessionId, TherapistId, UserId, uuid_v7};
 pub use jiff::Timestamp;

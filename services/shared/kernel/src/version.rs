@@ -25,18 +25,6 @@ impl Version {
         Self(self.0 + 1)
     }
 
-    /// Parses the version that an update expects; none when it sent no etag.
-    ///
-    /// # Errors
-    /// ABORTED (`STALE_ETAG`) for a text that was never an etag of ours: no present version can have it.
-    pub fn expected(etag: &str) -> Result<Option<Self>, Error> {
-        if etag.is_empty() {
-            return Ok(None);
-        }
-        let digits = etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"');
-        digits.parse().map(|version| Some(Self(version))).map_err(|_| Self::stale())
-    }
-
     /// The answer to an update with an old etag.
     #[must_use]
     pub fn stale() -> Error {
