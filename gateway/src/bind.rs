@@ -6,17 +6,20 @@ mod fuzz;
 
 use std::borrow::Cow;
 
-use kernel::{Error, Violations};
+use kernel::{Error, FieldError, FieldReason, Violations};
 
 use crate::json::Malformed;
 use crate::percent::{decode_parameter, decode_segment};
 use crate::route::{BodyRule, Route, resolve};
 use crate::schema::{Cardinality, Field, MessageId, Schema};
-use crate::transcode::{BadFields, InvalidValue, MAX_NAMED, parse_field, parse_message, put_text, wire_type};
+use crate::transcode::{BadFields, EXCLUDED, MAX_NAMED, parse_field, parse_message, put_text, wire_type};
 use crate::wire::{WireType, close_length, put_tag};
 
 /// Maximum characters of an unknown parameter's name in an error.
 const ECHO: usize = 64;
+
+/// Error of a path variable or a parameter that is no percent-encoded UTF-8.
+const BADLY_ENCODED: FieldError = FieldError::new(FieldReason::Malformed, "is badly percent-encoded");
 
 /// Appends the request's message.
 ///
@@ -63,7 +66,7 @@ fn bind_body(
     parsed.map_err(|fault| malformed(body, fault))?;
     for field in wrong {
         let path = if field.path.is_empty() { whole.to_owned() } else { field.path };
-        bad.add(path, field.must.0);
+        bad.add(path, field.error);
     }
     Ok(())
 }
@@ -82,13 +85,13 @@ fn bind_path(schema: &Schema, route: &Route, segments: &[&str], out: &mut Vec<u8
                 Ok(decoded) if at == 0 => text = decoded,
                 Ok(decoded) => text = Cow::Owned(format!("{text}/{decoded}")),
                 Err(_) => {
-                    bad.add(variable.name.to_string(), "is badly percent-encoded");
+                    bad.add(variable.name.to_string(), BADLY_ENCODED);
                     return;
                 }
             }
         }
-        if let Err(must) = put_at(schema, route.input, &variable.field, &text, out) {
-            bad.add(variable.name.to_string(), must.0);
+        if let Err(error) = put_at(schema, route.input, &variable.field, &text, out) {
+            bad.add(variable.name.to_string(), error);
         }
     }
 }
@@ -103,10 +106,10 @@ fn bind_query(schema: &Schema, route: &Route, query: &str, out: &mut Vec<u8>, ba
                 let bound = bind_parameter(schema, route, &name, value, &mut seen, out);
                 (name, bound)
             }
-            Err(_) => (Cow::Borrowed(name), Err(InvalidValue::because("is badly percent-encoded"))),
+            Err(_) => (Cow::Borrowed(name), Err(BADLY_ENCODED)),
         };
-        if let Err(must) = bound {
-            bad.add(echo(&name), must.0);
+        if let Err(error) = bound {
+            bad.add(echo(&name), error);
             named += 1;
         }
         if named == MAX_NAMED {
@@ -122,33 +125,33 @@ fn bind_parameter(
     value: &str,
     seen: &mut Vec<Vec<usize>>,
     out: &mut Vec<u8>,
-) -> Result<(), InvalidValue> {
-    const UNKNOWN: InvalidValue = InvalidValue::because("is no parameter of this path");
+) -> Result<(), FieldError> {
+    const UNKNOWN: FieldError = FieldError::new(FieldReason::NotAllowed, "is no parameter of this path");
     if route.body == BodyRule::Whole {
         return Err(UNKNOWN);
     }
     let field_path = resolve(schema, route.input, name).ok_or(UNKNOWN)?;
     if route.body == BodyRule::Field(field_path[0]) {
-        return Err(InvalidValue::because("belongs in the body"));
+        return Err(FieldError::new(FieldReason::NotAllowed, "belongs in the body"));
     }
     if route.variables.iter().any(|variable| *variable.field == *field_path) {
-        return Err(InvalidValue::because("is given by the path"));
+        return Err(FieldError::new(FieldReason::NotAllowed, "is given by the path"));
     }
-    let text = decode_parameter(value).map_err(|_| InvalidValue::because("is badly percent-encoded"))?;
+    let text = decode_parameter(value).map_err(|_| BADLY_ENCODED)?;
     put_at(schema, route.input, &field_path, &text, out)?;
     let field = field_at(schema, route.input, &field_path);
     if field.is_some_and(|field| field.cardinality == Cardinality::Repeated) {
         return Ok(());
     }
     if seen.contains(&field_path) {
-        return Err(InvalidValue::because("is given more than once"));
+        return Err(FieldError::new(FieldReason::NotAllowed, "is given more than once"));
     }
     let sibling = |other: &Vec<usize>| match (other.split_last(), field_path.split_last(), field) {
         (Some((other, before)), Some((_, same)), Some(field)) => before == same && field.oneof_siblings.contains(other),
         _ => false,
     };
     if seen.iter().any(sibling) {
-        return Err(InvalidValue::because("excludes another field that is set as well"));
+        return Err(FieldError::new(FieldReason::NotAllowed, EXCLUDED));
     }
     seen.push(field_path);
     Ok(())
@@ -162,7 +165,7 @@ fn put_at(
     field_path: &[usize],
     text: &str,
     out: &mut Vec<u8>,
-) -> Result<(), InvalidValue> {
+) -> Result<(), FieldError> {
     let Some((first, rest)) = field_path.split_first() else { return Ok(()) };
     let field = &schema.message(id).fields[*first];
     if let Some(inner) = field.kind.message()

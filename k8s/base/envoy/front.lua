@@ -335,15 +335,17 @@ end
 
 -- A google.rpc.Status as JSON, with an ErrorInfo and, if a field is at fault, a BadRequest. All arguments are ours or
 -- plain names: nothing has to be escaped.
-local function status(code, reason, message, field, description)
+local function status(code, reason, message, field, fault)
   local details = '{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"' .. reason .. '","domain":"therapy","metadata":{}}'
   if field ~= nil then
     details = details
       .. ',{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"'
       .. field
       .. '","description":"'
-      .. description
-      .. '","reason":""}]}'
+      .. fault[2]
+      .. '","reason":"'
+      .. fault[3]
+      .. '"}]}'
   end
   return '{"code":' .. code .. ',"message":"' .. message .. '","details":[' .. details .. "]}"
 end
@@ -432,13 +434,13 @@ local function describe_own(handle, front)
   end
 end
 
--- Patterns of the transcoder's sentences about a field, and our descriptions of the fault.
+-- Patterns of the transcoder's sentences about a field, our descriptions of the fault, and its reasons.
 local FAULTS = {
-  { '^Could not find field "([%w_]+)"', "is no parameter of this path", as_sent = true },
-  { '^Encountered a non%-leaf field "([%w_]+)"', "is no parameter of this path", as_sent = true },
-  { "Cannot set '([%w_]+)' for type oneof", "excludes a field that is set already" },
-  { "Starting an object on a scalar field for type ([%w_]+)$", "has a value of the wrong type" },
-  { "^([%w_%.%[%]]+): ", "has a value of the wrong type" },
+  { '^Could not find field "([%w_]+)"', "is no parameter of this path", "NOT_ALLOWED", as_sent = true },
+  { '^Encountered a non%-leaf field "([%w_]+)"', "is no parameter of this path", "NOT_ALLOWED", as_sent = true },
+  { "Cannot set '([%w_]+)' for type oneof", "excludes a field that is set already", "NOT_ALLOWED" },
+  { "Starting an object on a scalar field for type ([%w_]+)$", "has a value of the wrong type", "MALFORMED" },
+  { "^([%w_%.%[%]]+): ", "has a value of the wrong type", "MALFORMED" },
 }
 
 -- The path of a field as the caller sees it: without the field of the message that the body is.
@@ -452,13 +454,13 @@ end
 -- `bodies` names the fields that bodies are, with spaces between them.
 local function refusal(sentence, bodies)
   if sentence:find("Root element must be a message", 1, true) then
-    return status(3, "INVALID_FIELDS", "body must be an object", "body", "must be an object")
+    return status(3, "INVALID_FIELDS", "body must be an object", "body", { "", "must be an object", "MALFORMED" })
   end
   for _, fault in ipairs(FAULTS) do
     local field = sentence:match(fault[1])
     if field ~= nil then
       field = fault.as_sent and field or path_of(field, bodies)
-      return status(3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault[2])
+      return status(3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault)
     end
   end
   return status(3, "MALFORMED_JSON", "the body is not JSON, or not of the form that this path takes")

@@ -130,7 +130,7 @@ local function refusal(faults)
   local sentences, violations = {}, {}
   for at, wrong in ipairs(faults) do
     sentences[at] = wrong.name .. " " .. wrong.what
-    violations[at] = '{"field":' .. quote(wrong.name) .. ',"description":' .. quote(wrong.what) .. ',"reason":""}'
+    violations[at] = '{"field":' .. quote(wrong.name) .. ',"description":' .. quote(wrong.what) .. ',"reason":"NOT_ALLOWED"}'
   end
   return '{"code":3,"message":'
     .. quote(table.concat(sentences, "; "))

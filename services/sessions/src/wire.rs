@@ -1,7 +1,9 @@
 //! Converts between proto messages and domain types, naming every field.
 
 use convert::REQUIRED;
-use kernel::{Error, FreeText, OffsetDateTime, Page, Result, SessionId, Timestamp, Version, Violations};
+use kernel::{
+    Error, FieldError, FieldReason, FreeText, OffsetDateTime, Page, Result, SessionId, Timestamp, Version, Violations,
+};
 use proto::sessions::v1 as pb;
 
 use crate::change::reject_past_start;
@@ -34,7 +36,7 @@ pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
     let end = bad.check("endTime", end_time.ok_or(REQUIRED).and_then(|text| text.parse::<HourMinute>()));
     let slot = match (date, start, end) {
         (Some(date), Some(start), Some(end)) => {
-            Slot::new(SlotSpec { date, start, end }).map_err(|(field, wrong)| bad.add(field, wrong.to_string())).ok()
+            Slot::new(SlotSpec { date, start, end }).map_err(|(field, wrong)| bad.add(field, wrong)).ok()
         }
         _ => None,
     };
@@ -72,7 +74,7 @@ pub(crate) fn change(session: pb::Session, id: SessionId) -> Result<Change> {
     } = session;
     let mut bad = Violations::default();
     if !session_id.is_empty() && session_id.parse() != Ok(id) {
-        bad.add("sessionId", "must be the id of the path, or be left out");
+        bad.add("sessionId", FieldError::new(FieldReason::Mismatch, "must be the id of the path, or be left out"));
     }
     let date = session_date.map(|text| bad.check("sessionDate", text.parse::<OffsetDateTime>()));
     let start = times(&mut bad, "startTime", start_time);
@@ -152,7 +154,7 @@ fn range(
     let (after, before) = (("afterDate", after), ("beforeDate", before));
     let (from, to) = convert::range::from_proto(bad, after, before, convert::time::second_from_proto)?;
     if from.zip(to).is_some_and(|(from, to)| from >= to) {
-        bad.add("beforeDate", "must be later than afterDate");
+        bad.add("beforeDate", FieldError::new(FieldReason::OutOfRange, "must be later than afterDate"));
     }
     Some(Range { from, to })
 }
@@ -215,13 +217,13 @@ pub(crate) fn page(page: Page<pb::Session>) -> pb::ListSessionsResponse {
 }
 
 /// Parses the status of a request; None if it is unspecified.
-fn requested_status(status: i32) -> std::result::Result<Option<Status>, &'static str> {
+fn requested_status(status: i32) -> std::result::Result<Option<Status>, FieldError> {
     match pb::SessionStatus::try_from(status) {
         Ok(pb::SessionStatus::Unspecified) => Ok(None),
         Ok(pb::SessionStatus::Available) => Ok(Some(Status::Available)),
         Ok(pb::SessionStatus::Booked) => Ok(Some(Status::Booked)),
         Ok(pb::SessionStatus::Cancelled) => Ok(Some(Status::Cancelled)),
-        Err(_) => Err("must be AVAILABLE, BOOKED or CANCELLED"),
+        Err(_) => Err(FieldError::not_one_of(&["AVAILABLE", "BOOKED", "CANCELLED"])),
     }
 }
 
@@ -230,7 +232,7 @@ fn requested_status(status: i32) -> std::result::Result<Option<Status>, &'static
 /// # Errors
 /// INVALID_ARGUMENT when it is out of range.
 pub(crate) fn instant(field: &'static str, instant: prost_types::Timestamp) -> Result<Timestamp> {
-    convert::time::from_proto(instant).map_err(|wrong| Error::invalid(field, wrong.0))
+    convert::time::from_proto(instant).map_err(|wrong| Error::invalid(field, wrong))
 }
 
 #[cfg(test)]

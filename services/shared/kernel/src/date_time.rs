@@ -6,7 +6,7 @@ use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, civil};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::TextError;
+use crate::{FieldError, FieldReason};
 
 /// An instant and the offset from UTC in which it was given (RFC 3339), such as `2026-12-01T09:00:00+05:30`.
 ///
@@ -55,11 +55,13 @@ impl fmt::Display for OffsetDateTime {
 }
 
 impl FromStr for OffsetDateTime {
-    type Err = TextError;
+    type Err = FieldError;
 
-    fn from_str(text: &str) -> Result<Self, TextError> {
-        const INVALID: TextError =
-            TextError("must be an RFC 3339 date-time with its offset, such as 2026-12-01T09:00:00+05:30");
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        const INVALID: FieldError = FieldError::new(
+            FieldReason::Malformed,
+            "must be an RFC 3339 date-time with its offset, such as 2026-12-01T09:00:00+05:30",
+        );
         let at = text.char_indices().skip(FIRST_OF_OFFSET).find(|(_, c)| matches!(c, 'Z' | 'z' | '+' | '-'));
         let (at, _) = at.ok_or(INVALID)?;
         let (local, offset) = text.split_at_checked(at).ok_or(INVALID)?;
@@ -69,9 +71,9 @@ impl FromStr for OffsetDateTime {
         let offset = parse_offset(offset).ok_or(INVALID)?;
         let local: civil::DateTime = local.parse().map_err(|_| INVALID)?;
         let instant = TimeZone::fixed(offset).to_timestamp(local);
-        let instant = instant.map_err(|_| TextError("must be before 9999-12-30"))?;
+        let instant = instant.map_err(|_| FieldError::new(FieldReason::OutOfRange, "must be before 9999-12-30"))?;
         if instant.as_second() < FIRST_SECOND {
-            return Err(TextError("must not be before 0001-01-01 in UTC"));
+            return Err(FieldError::new(FieldReason::OutOfRange, "must not be before 0001-01-01 in UTC"));
         }
         Ok(Self { instant, offset })
     }

@@ -5,16 +5,7 @@ use email_address::{EmailAddress, Options};
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::visible::{is_blank, is_directional, is_ignorable};
-
-/// Error of a text, as a sentence that follows the name of its field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TextError(pub &'static str);
-
-impl fmt::Display for TextError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
+use crate::{FieldError, FieldReason};
 
 /// Returns an address as it is compared: compatibility forms unified (NFKC), lower case, runs of white space as one space.
 pub(crate) fn fold(text: &str) -> String {
@@ -42,23 +33,26 @@ const MOST_FOLDED: usize = 900;
 /// something, and none of which is a control character or changes the direction of the text.
 ///
 /// # Errors
-/// `required` for a text that shows nothing, `long` for one that is too long, or another sentence.
-pub fn clean_line(text: &str, most: usize, required: &'static str, long: &'static str) -> Result<String, TextError> {
+/// [`FieldError::blank`], [`FieldError::too_long`], or that of a character.
+pub fn clean_line(text: &str, most: usize) -> Result<String, FieldError> {
     if text.len() > MOST_RAW {
-        return Err(TextError(long));
+        return Err(FieldError::too_long(most));
     }
     let clean: String = text.trim().nfc().collect();
     if is_blank(&clean) {
-        return Err(TextError(required));
+        return Err(FieldError::blank(1, most));
     }
     if clean.chars().count() > most {
-        return Err(TextError(long));
+        return Err(FieldError::too_long(most));
     }
     if clean.chars().any(char::is_control) {
-        return Err(TextError("must not contain control characters"));
+        return Err(FieldError::new(FieldReason::ForbiddenCharacter, "must not contain control characters"));
     }
     if clean.chars().any(is_directional) {
-        return Err(TextError("must not contain characters that embed, override or isolate the direction of text"));
+        return Err(FieldError::new(
+            FieldReason::ForbiddenCharacter,
+            "must not contain characters that embed, override or isolate the direction of text",
+        ));
     }
     Ok(clean)
 }
@@ -67,10 +61,13 @@ pub fn clean_line(text: &str, most: usize, required: &'static str, long: &'stati
 ///
 /// # Errors
 /// As [`clean_line`], and for a folded form of more than 900 bytes.
-pub fn clean_text(text: &str, most: usize, required: &'static str, long: &'static str) -> Result<String, TextError> {
-    let clean = clean_line(text, most, required, long)?;
+pub fn clean_text(text: &str, most: usize) -> Result<String, FieldError> {
+    let clean = clean_line(text, most)?;
     if fold(&clean).len() > MOST_FOLDED {
-        return Err(TextError("is too long once its ligatures are spelt out: at most 900 bytes of UTF-8 (NFKC)"));
+        return Err(FieldError::new(
+            FieldReason::TooLong,
+            "is too long once its ligatures are spelt out: at most 900 bytes of UTF-8 (NFKC)",
+        ));
     }
     Ok(clean)
 }
@@ -102,9 +99,9 @@ macro_rules! text {
         }
 
         impl FromStr for $name {
-            type Err = TextError;
+            type Err = FieldError;
 
-            fn from_str(text: &str) -> Result<Self, TextError> {
+            fn from_str(text: &str) -> Result<Self, FieldError> {
                 $parse(text).map(Self)
             }
         }
@@ -132,13 +129,14 @@ text! {
     Pincode, parse_pincode, fold_pincode
 }
 
-fn parse_name(text: &str) -> Result<String, TextError> {
-    clean_text(text, 200, "is required: 1 to 200 characters", "is too long: at most 200 characters")
+fn parse_name(text: &str) -> Result<String, FieldError> {
+    clean_text(text, 200)
 }
 
-fn parse_email(text: &str) -> Result<String, TextError> {
-    const INVALID: TextError = TextError("is not an e-mail address: write it like name@example.org");
-    let text = clean_text(text, 254, "is required", "is too long: at most 254 characters")?;
+fn parse_email(text: &str) -> Result<String, FieldError> {
+    const INVALID: FieldError =
+        FieldError::new(FieldReason::Malformed, "is not an e-mail address: write it like name@example.org");
+    let text = clean_text(text, 254)?;
     let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
     // The form by which an account is found is an address too: some characters fold to an `@`, a space, or what no
     // domain has.
@@ -151,12 +149,20 @@ fn parse_email(text: &str) -> Result<String, TextError> {
     Ok(text)
 }
 
-fn parse_pincode(text: &str) -> Result<String, TextError> {
-    const INVALID: TextError =
-        TextError("must be 3 to 10 letters, digits, spaces or hyphens, of which 3 are letters or digits");
-    let text = clean_text(text, 10, "is required: 3 to 10 letters, digits, spaces or hyphens", INVALID.0)?;
-    let known = text.chars().all(|c| (c.is_alphanumeric() && !is_ignorable(c)) || c == ' ' || c == '-');
-    if known && fold_pincode(&text).chars().count() >= 3 { Ok(text) } else { Err(INVALID) }
+fn parse_pincode(text: &str) -> Result<String, FieldError> {
+    const FORM: &str = "must be 3 to 10 letters, digits, spaces or hyphens, of which 3 are letters or digits";
+    if is_blank(text) {
+        return Err(FieldError::blank(3, 10));
+    }
+    let text = clean_text(text, 10)?;
+    let is_known = |c: char| (c.is_alphanumeric() && !is_ignorable(c)) || c == ' ' || c == '-';
+    if !text.chars().all(is_known) {
+        Err(FieldError::new(FieldReason::ForbiddenCharacter, FORM))
+    } else if fold_pincode(&text).chars().count() < 3 {
+        Err(FieldError::new(FieldReason::TooShort, FORM))
+    } else {
+        Ok(text)
+    }
 }
 
 fn fold_pincode(text: &str) -> String {

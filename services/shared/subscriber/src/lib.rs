@@ -145,7 +145,11 @@ mod tests {
         }
 
         fn other(&self) -> Outcome<()> {
-            if self.keeps_others { Err(Error::invalid("event", "is unknown")) } else { Ok(()) }
+            if self.keeps_others {
+                Err(Error::invalid("event", FieldError::new(FieldReason::UnknownValue, "is unknown")))
+            } else {
+                Ok(())
+            }
         }
     }
 
