@@ -12,7 +12,7 @@ use crate::json::Malformed;
 use crate::percent::{decode_parameter, decode_segment};
 use crate::route::{BodyRule, Route, resolve};
 use crate::schema::{Cardinality, Field, MessageId, Schema};
-use crate::transcode::{BadFields, EXCLUDED, MAX_NAMED, parse_field, parse_message, put_text, wire_type};
+use crate::transcode::{BadField, BadFields, EXCLUDED, MAX_NAMED, parse_field, parse_message, put_text, wire_type};
 use crate::wire::{WireType, close_length, put_tag};
 
 /// Maximum characters of an unknown parameter's name in an error.
@@ -33,42 +33,49 @@ pub(crate) fn bind(
     body: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let mut bad = Violations::default();
-    bind_body(schema, route, body, out, &mut bad)?;
+    let mut of_body = BadFields::new();
+    bind_body(schema, route, body, out, &mut of_body)?;
     // After the body: on the wire the last value of a field wins, and the path takes precedence over the body.
-    bind_path(schema, route, segments, out, &mut bad);
-    if let Some(query) = query {
-        bind_query(schema, route, query, out, &mut bad);
+    let (mut of_path, mut of_query) = (BadFields::new(), BadFields::new());
+    bind_path(schema, route, segments, out, &mut of_path);
+    bind_query(schema, route, query.unwrap_or_default(), out, &mut of_query);
+    if of_body.is_empty() && of_path.is_empty() && of_query.is_empty() {
+        return Ok(());
     }
-    if bad.is_empty() { Ok(()) } else { Err(bad.into_error()) }
+    if let Some(rules) = route.rules {
+        if let Some(message) = body_message(schema, route) {
+            let json = std::str::from_utf8(body).unwrap_or_default();
+            of_body = rules.judge_body(schema, message, json, of_body);
+        }
+        of_query = rules.judge_query(schema, route.input, query.unwrap_or_default(), of_query);
+    }
+    let mut bad = Violations::default();
+    for BadField { path, error } in of_body.into_iter().chain(of_path).chain(of_query) {
+        bad.add(if path.is_empty() { "body".to_owned() } else { path }, error);
+    }
+    Err(bad.into_error())
 }
 
-fn bind_body(
-    schema: &Schema,
-    route: &Route,
-    body: &[u8],
-    out: &mut Vec<u8>,
-    bad: &mut Violations,
-) -> Result<(), Error> {
+/// Returns the message whose fields the body has.
+fn body_message(schema: &Schema, route: &Route) -> Option<MessageId> {
+    match route.body {
+        BodyRule::Ignored => None,
+        BodyRule::Whole => Some(route.input),
+        BodyRule::Field(slot) => schema.message(route.input).fields[slot].kind.message(),
+    }
+}
+
+fn bind_body(schema: &Schema, route: &Route, body: &[u8], out: &mut Vec<u8>, bad: &mut BadFields) -> Result<(), Error> {
     if body.is_empty() || route.body == BodyRule::Ignored {
         return Ok(());
     }
     let json = std::str::from_utf8(body)
         .map_err(|error| malformed(body, Malformed::new(error.valid_up_to(), "it is not UTF-8")))?;
-    let mut wrong = BadFields::new();
-    let (parsed, whole) = match route.body {
-        BodyRule::Field(slot) => {
-            let field = &schema.message(route.input).fields[slot];
-            (parse_field(schema, field, json, out, &mut wrong), &*field.json)
-        }
-        BodyRule::Whole | BodyRule::Ignored => (parse_message(schema, route.input, json, out, &mut wrong), "body"),
+    let parsed = match route.body {
+        BodyRule::Field(slot) => parse_field(schema, &schema.message(route.input).fields[slot], json, out, bad),
+        BodyRule::Whole | BodyRule::Ignored => parse_message(schema, route.input, json, out, bad),
     };
-    parsed.map_err(|fault| malformed(body, fault))?;
-    for field in wrong {
-        let path = if field.path.is_empty() { whole.to_owned() } else { field.path };
-        bad.add(path, field.error);
-    }
-    Ok(())
+    parsed.map_err(|fault| malformed(body, fault))
 }
 
 fn malformed(body: &[u8], fault: Malformed) -> Error {
@@ -77,7 +84,7 @@ fn malformed(body: &[u8], fault: Malformed) -> Error {
     Error::new(kernel::Kind::InvalidArgument, "MALFORMED_JSON", message)
 }
 
-fn bind_path(schema: &Schema, route: &Route, segments: &[&str], out: &mut Vec<u8>, bad: &mut Violations) {
+fn bind_path(schema: &Schema, route: &Route, segments: &[&str], out: &mut Vec<u8>, bad: &mut BadFields) {
     for variable in &route.variables {
         let mut text = Cow::Borrowed("");
         for (at, segment) in segments[variable.segments.clone()].iter().enumerate() {
@@ -85,20 +92,19 @@ fn bind_path(schema: &Schema, route: &Route, segments: &[&str], out: &mut Vec<u8
                 Ok(decoded) if at == 0 => text = decoded,
                 Ok(decoded) => text = Cow::Owned(format!("{text}/{decoded}")),
                 Err(_) => {
-                    bad.add(variable.name.to_string(), BADLY_ENCODED);
+                    bad.push(BadField { path: variable.name.to_string(), error: BADLY_ENCODED });
                     return;
                 }
             }
         }
         if let Err(error) = put_at(schema, route.input, &variable.field, &text, out) {
-            bad.add(variable.name.to_string(), error);
+            bad.push(BadField { path: variable.name.to_string(), error });
         }
     }
 }
 
-fn bind_query(schema: &Schema, route: &Route, query: &str, out: &mut Vec<u8>, bad: &mut Violations) {
+fn bind_query(schema: &Schema, route: &Route, query: &str, out: &mut Vec<u8>, bad: &mut BadFields) {
     let mut seen: Vec<Vec<usize>> = Vec::new();
-    let mut named = 0;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, bound) = match decode_parameter(name) {
@@ -109,10 +115,9 @@ fn bind_query(schema: &Schema, route: &Route, query: &str, out: &mut Vec<u8>, ba
             Err(_) => (Cow::Borrowed(name), Err(BADLY_ENCODED)),
         };
         if let Err(error) = bound {
-            bad.add(echo(&name), error);
-            named += 1;
+            bad.push(BadField { path: echo(&name), error });
         }
-        if named == MAX_NAMED {
+        if bad.len() == MAX_NAMED {
             return;
         }
     }

@@ -36,7 +36,7 @@ pub(crate) fn draft(entry: pb::JournalEntry, permit: Write, now: Timestamp) -> R
     } = entry;
     let mut bad = Violations::default();
     own(&mut bad, &client_id, permit);
-    let emotion = bad.check("emotion", emotion.ok_or(REQUIRED).and_then(|text| text.parse::<Emotion>()));
+    let emotion = bad.check("emotion", emotion.unwrap_or_default().parse::<Emotion>());
     let intensity = bad.check("intensity", intensity.ok_or(REQUIRED).and_then(Intensity::try_from));
     let felt_at = bad.check("timestamp", felt_at(timestamp, now));
     let note = bad.check("note", FreeText::try_from(note.unwrap_or_default()));
@@ -105,7 +105,7 @@ pub(crate) fn entry_query(request: pb::ListEntriesRequest) -> Result<EntryQuery,
     let emotion = Some(emotion).filter(|emotion| !emotion.is_empty());
     let emotion = emotion.map(|emotion| bad.check("emotion", emotion.parse::<Emotion>()));
     let min_intensity = Some(min_intensity).filter(|min| *min != 0);
-    let min_intensity = min_intensity.map(|min| bad.check("minIntensity", Intensity::try_from(min)));
+    let min_intensity = min_intensity.map(|min| bad.check("minIntensity", least_intensity(min)));
     let size = bad.check("pageSize", convert::page::size_from_proto(page_size));
     match (range, size) {
         (Some(range), Some(size)) if bad.is_empty() => {
@@ -259,6 +259,11 @@ fn own(bad: &mut Violations, client_id: &str, permit: Write) {
     if !client_id.is_empty() && client_id.parse() != Ok(permit.client()) {
         bad.add("clientId", FieldError::new(FieldReason::Mismatch, "must be your own id, or be left out"));
     }
+}
+
+/// Parses the least intensity of a filter, for which zero is the same as none.
+fn least_intensity(least: i32) -> Result<Intensity, FieldError> {
+    Intensity::try_from(least).map_err(|_| FieldError::out_of_range(0, 5))
 }
 
 fn felt_at(timestamp: Option<prost_types::Timestamp>, now: Timestamp) -> Result<FeltAt, FieldError> {

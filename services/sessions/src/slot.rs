@@ -24,8 +24,7 @@ impl FromStr for HourMinute {
     type Err = FieldError;
 
     fn from_str(text: &str) -> Result<Self, FieldError> {
-        const INVALID: FieldError =
-            FieldError::new(FieldReason::Malformed, "must be a time of the day as HH:MM, from 00:00 to 23:59");
+        const INVALID: FieldError = FieldError::NOT_A_TIME_OF_DAY;
         let &[h1, h2, b':', m1, m2] = text.as_bytes() else { return Err(INVALID) };
         let digit = |byte: u8| i8::try_from(byte.checked_sub(b'0')?).ok().filter(|digit| *digit < 10);
         let number = |tens, ones| Some(digit(tens)? * 10 + digit(ones)?);

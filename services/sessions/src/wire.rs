@@ -31,9 +31,9 @@ pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
         etag: _,
     } = session;
     let mut bad = Violations::default();
-    let date = bad.check("sessionDate", session_date.ok_or(REQUIRED).and_then(|text| text.parse::<OffsetDateTime>()));
+    let date = bad.check("sessionDate", required(session_date).and_then(|text| text.parse::<OffsetDateTime>()));
     let start = times(&mut bad, "startTime", start_time);
-    let end = bad.check("endTime", end_time.ok_or(REQUIRED).and_then(|text| text.parse::<HourMinute>()));
+    let end = bad.check("endTime", required(end_time).and_then(|text| text.parse::<HourMinute>()));
     let slot = match (date, start, end) {
         (Some(date), Some(start), Some(end)) => {
             Slot::new(SlotSpec { date, start, end }).map_err(|(field, wrong)| bad.add(field, wrong)).ok()
@@ -53,6 +53,11 @@ pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
         }
         _ => Err(bad.into_error()),
     }
+}
+
+/// Returns a text that must be there and not be empty.
+fn required(text: Option<String>) -> std::result::Result<String, FieldError> {
+    text.filter(|text| !text.is_empty()).ok_or(REQUIRED)
 }
 
 /// Converts a change of the session that the path names.

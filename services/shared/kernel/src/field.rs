@@ -77,6 +77,9 @@ impl FieldError {
     pub const REQUIRED: Self = Self::new(FieldReason::Required, "is required");
     /// Error of an id that is none.
     pub const NOT_AN_ID: Self = Self::new(FieldReason::Malformed, "is not an id");
+    /// Error of a text that is no time of a day.
+    pub const NOT_A_TIME_OF_DAY: Self =
+        Self::new(FieldReason::Malformed, "must be a time of the day as HH:MM, from 00:00 to 23:59");
     /// Error of a count below zero.
     pub const NEGATIVE: Self = Self::new(FieldReason::OutOfRange, "must not be negative");
 
