@@ -3,6 +3,8 @@
 
 #[cfg(test)]
 mod fuzz;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
@@ -18,8 +20,14 @@ use crate::wire::{WireType, close_length, put_tag};
 /// Maximum characters of an unknown parameter's name in an error.
 const ECHO: usize = 64;
 
+/// U+FEFF in UTF-8. RFC 8259, section 8.1, forbids to send one.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Error of a path variable or a parameter that is no percent-encoded UTF-8.
 const BADLY_ENCODED: FieldError = FieldError::new(FieldReason::Malformed, "is badly percent-encoded");
+
+/// Description of a parameter whose plus, as forms encode a space, was meant as one.
+const PLUS_IS_SPACE: &str = "has a + that stands for a space: write + as %2B";
 
 /// Appends the request's message.
 ///
@@ -68,6 +76,9 @@ fn body_message(schema: &Schema, route: &Route) -> Option<MessageId> {
 fn bind_body(schema: &Schema, route: &Route, body: &[u8], out: &mut Vec<u8>, bad: &mut BadFields) -> Result<(), Error> {
     if body.is_empty() || route.body == BodyRule::Ignored {
         return Ok(());
+    }
+    if body.starts_with(BYTE_ORDER_MARK) {
+        return Err(malformed(body, Malformed::new(0, "it begins with a byte order mark: send it without one")));
     }
     let json = std::str::from_utf8(body)
         .map_err(|error| malformed(body, Malformed::new(error.valid_up_to(), "it is not UTF-8")))?;
@@ -143,7 +154,11 @@ fn bind_parameter(
         return Err(FieldError::new(FieldReason::NotAllowed, "is given by the path"));
     }
     let text = decode_parameter(value).map_err(|_| BADLY_ENCODED)?;
-    put_at(schema, route.input, &field_path, &text, out)?;
+    let put = |text: &str, out: &mut Vec<u8>| put_at(schema, route.input, &field_path, text, out);
+    put(&text, out).map_err(|error| {
+        let has_plus = value.contains('+') && put(&text.replace(' ', "+"), &mut Vec::new()).is_ok();
+        if has_plus { FieldError::new(FieldReason::Malformed, PLUS_IS_SPACE) } else { error }
+    })?;
     let field = field_at(schema, route.input, &field_path);
     if field.is_some_and(|field| field.cardinality == Cardinality::Repeated) {
         return Ok(());

@@ -74,7 +74,7 @@ impl<'s> Parser<'s, '_, '_> {
     /// The members of an object, as fields.
     fn message_content(&mut self, id: MessageId) -> Result<(), Malformed> {
         if self.json.peek()? != Token::Object {
-            return self.wrong("must be an object");
+            return self.wrong(if self.path.is_empty() { "must be a JSON object" } else { "must be an object" });
         }
         self.json.enter()?;
         let fields = &self.schema.message(id).fields;
