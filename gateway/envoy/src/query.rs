@@ -1,7 +1,7 @@
 //! Query parameters that each route accepts, as patterns and tables of Lua for `query.lua.tmpl`.
 
 use minijinja::{Value, context};
-use prost_reflect::{Kind, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 use proto::options::HttpRule;
 use proto::path_template::{PathTemplate, Segment};
 
@@ -27,7 +27,7 @@ fn values_of(method: &MethodDescriptor, route: &HttpRule) -> Value {
         Some(Segment::Literal(text)) => &**text,
         Some(Segment::Any) | None => "*",
     };
-    let takes = takes.iter().map(|(field_path, often)| format!("[\"{field_path}\"] = {}", if *often { 2 } else { 1 }));
+    let takes = takes.iter().map(|(field_path, takes)| format!("[\"{field_path}\"] = {takes}"));
     context! {
         verb => route.method,
         head,
@@ -38,21 +38,36 @@ fn values_of(method: &MethodDescriptor, route: &HttpRule) -> Value {
     }
 }
 
-/// Returns the paths of a message's fields by JSON name, and whether each may be given more than once.
-fn parameters(message: &MessageDescriptor, depth: usize) -> Vec<(String, bool)> {
+/// Returns the paths of a message's fields by JSON name, and what each takes.
+fn parameters(message: &MessageDescriptor, depth: usize) -> Vec<(String, &'static str)> {
     let mut all = Vec::new();
     for field in message.fields() {
-        all.push((field.json_name().to_owned(), field.is_list()));
+        all.push((field.json_name().to_owned(), takes(&field)));
         if let Kind::Message(inner) = field.kind()
             && depth > 1
             && !field.is_list()
             && !inner.full_name().starts_with("google.protobuf.")
         {
             let inner = parameters(&inner, depth - 1).into_iter();
-            all.extend(inner.map(|(field_path, often)| (format!("{}.{field_path}", field.json_name()), often)));
+            all.extend(inner.map(|(field_path, takes)| (format!("{}.{field_path}", field.json_name()), takes)));
         }
     }
     all
+}
+
+/// Returns the constant of the script for what a parameter takes.
+fn takes(field: &FieldDescriptor) -> &'static str {
+    let kind = field.kind();
+    let message = kind.as_message().map(MessageDescriptor::full_name);
+    if field.is_list() {
+        "REPEATED"
+    } else if kind == Kind::Bool || message == Some("google.protobuf.BoolValue") {
+        "BOOL"
+    } else if message == Some("google.protobuf.Timestamp") {
+        "TIME"
+    } else {
+        "ONCE"
+    }
 }
 
 /// Converts a path template to a pattern of Lua.

@@ -333,8 +333,8 @@ end
 
 -- Errors as google.rpc.Status: the front's own, and those that Envoy's filters answer.
 
--- A google.rpc.Status as JSON, with an ErrorInfo and, if a field is at fault, a BadRequest. All arguments are ours or
--- plain names: nothing has to be escaped.
+-- A google.rpc.Status as JSON, with an ErrorInfo and, if a field is at fault, a BadRequest with the description and the reason
+-- of a fault. All arguments are ours or plain names: nothing has to be escaped.
 local function status(code, reason, message, field, fault)
   local details = '{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"' .. reason .. '","domain":"therapy","metadata":{}}'
   if field ~= nil then
@@ -443,6 +443,9 @@ local FAULTS = {
   { "^([%w_%.%[%]]+): ", "has a value of the wrong type", "MALFORMED" },
 }
 
+-- The fault of a body that is another JSON value.
+local NO_OBJECT = { "Root element must be a message", "must be a JSON object", "MALFORMED" }
+
 -- The path of a field as the caller sees it: without the field of the message that the body is.
 local function path_of(field, bodies)
   local first, rest = field:match("^([%w_]+)%.(.+)$")
@@ -453,8 +456,8 @@ end
 -- The transcoder's sentence quotes what was sent, which may be what a person wrote: only the name of the field stays.
 -- `bodies` names the fields that bodies are, with spaces between them.
 local function refusal(sentence, bodies)
-  if sentence:find("Root element must be a message", 1, true) then
-    return status(3, "INVALID_FIELDS", "body must be an object", "body", { "", "must be an object", "MALFORMED" })
+  if sentence:find(NO_OBJECT[1], 1, true) then
+    return status(3, "INVALID_FIELDS", "body " .. NO_OBJECT[2], "body", NO_OBJECT)
   end
   for _, fault in ipairs(FAULTS) do
     local field = sentence:match(fault[1])

@@ -2,20 +2,21 @@
 -- the body. Runs after front.lua, which has seen to it that the path can be decoded and makes the answer whole.
 
 -- The routes, the more literal first: the body of each ("*", a field or nothing), the fields that the path gives, and
--- the parameters that it takes, 1 for once and 2 for repeated.
+-- the parameters that it takes: ONCE, REPEATED, or once as a value of this type.
+local ONCE, REPEATED, BOOL, TIME = 1, 2, 3, 4
 local ROUTES = {
-  { method = "GET", head = "appointments", path = "^/appointments$", body = "", given = {  }, takes = { ["clientId"] = 1, ["therapistId"] = 1, ["status"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
+  { method = "GET", head = "appointments", path = "^/appointments$", body = "", given = {  }, takes = { ["clientId"] = ONCE, ["therapistId"] = ONCE, ["status"] = ONCE, ["pageSize"] = ONCE, ["pageToken"] = ONCE } },
   { method = "POST", head = "appointments", path = "^/appointments$", body = "*", given = {  }, takes = {  } },
-  { method = "GET", head = "clients", path = "^/clients$", body = "", given = {  }, takes = { ["email"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
-  { method = "POST", head = "clients", path = "^/clients$", body = "client", given = {  }, takes = { ["client"] = 1, ["client.clientId"] = 1, ["client.name"] = 1, ["client.email"] = 1, ["client.pincode"] = 1, ["client.etag"] = 1 } },
+  { method = "GET", head = "clients", path = "^/clients$", body = "", given = {  }, takes = { ["email"] = ONCE, ["pageSize"] = ONCE, ["pageToken"] = ONCE } },
+  { method = "POST", head = "clients", path = "^/clients$", body = "client", given = {  }, takes = { ["client"] = ONCE, ["client.clientId"] = ONCE, ["client.name"] = ONCE, ["client.email"] = ONCE, ["client.pincode"] = ONCE, ["client.etag"] = ONCE } },
   { method = "GET", head = "emotions", path = "^/emotions$", body = "", given = {  }, takes = {  } },
   { method = "POST", head = "invitations", path = "^/invitations$", body = "*", given = {  }, takes = {  } },
   { method = "POST", head = "messages", path = "^/messages$", body = "*", given = {  }, takes = {  } },
-  { method = "GET", head = "search", path = "^/search$", body = "", given = {  }, takes = { ["q"] = 1, ["in"] = 2, ["clientId"] = 1, ["from"] = 1, ["to"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
-  { method = "GET", head = "sessions", path = "^/sessions$", body = "", given = {  }, takes = { ["therapistId"] = 1, ["clientId"] = 1, ["status"] = 1, ["afterDate"] = 1, ["beforeDate"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
-  { method = "POST", head = "sessions", path = "^/sessions$", body = "session", given = {  }, takes = { ["session"] = 1, ["session.sessionId"] = 1, ["session.therapistId"] = 1, ["session.clientId"] = 1, ["session.sessionDate"] = 1, ["session.startTime"] = 1, ["session.endTime"] = 1, ["session.status"] = 1, ["session.sharedNotes"] = 1, ["session.privateNotes"] = 1, ["session.etag"] = 1 } },
-  { method = "GET", head = "therapists", path = "^/therapists$", body = "", given = {  }, takes = { ["specialty"] = 1, ["expertise"] = 1, ["pincode"] = 1, ["name"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
-  { method = "POST", head = "therapists", path = "^/therapists$", body = "therapist", given = {  }, takes = { ["therapist"] = 1, ["therapist.therapistId"] = 1, ["therapist.name"] = 1, ["therapist.email"] = 1, ["therapist.specialty"] = 1, ["therapist.pincode"] = 1, ["therapist.etag"] = 1 } },
+  { method = "GET", head = "search", path = "^/search$", body = "", given = {  }, takes = { ["q"] = ONCE, ["in"] = REPEATED, ["clientId"] = ONCE, ["from"] = TIME, ["to"] = TIME, ["pageSize"] = ONCE, ["pageToken"] = ONCE } },
+  { method = "GET", head = "sessions", path = "^/sessions$", body = "", given = {  }, takes = { ["therapistId"] = ONCE, ["clientId"] = ONCE, ["status"] = ONCE, ["afterDate"] = TIME, ["beforeDate"] = TIME, ["pageSize"] = ONCE, ["pageToken"] = ONCE } },
+  { method = "POST", head = "sessions", path = "^/sessions$", body = "session", given = {  }, takes = { ["session"] = ONCE, ["session.sessionId"] = ONCE, ["session.therapistId"] = ONCE, ["session.clientId"] = ONCE, ["session.sessionDate"] = ONCE, ["session.startTime"] = ONCE, ["session.endTime"] = ONCE, ["session.status"] = ONCE, ["session.sharedNotes"] = ONCE, ["session.privateNotes"] = ONCE, ["session.etag"] = ONCE } },
+  { method = "GET", head = "therapists", path = "^/therapists$", body = "", given = {  }, takes = { ["specialty"] = ONCE, ["expertise"] = ONCE, ["pincode"] = ONCE, ["name"] = ONCE, ["pageSize"] = ONCE, ["pageToken"] = ONCE } },
+  { method = "POST", head = "therapists", path = "^/therapists$", body = "therapist", given = {  }, takes = { ["therapist"] = ONCE, ["therapist.therapistId"] = ONCE, ["therapist.name"] = ONCE, ["therapist.email"] = ONCE, ["therapist.specialty"] = ONCE, ["therapist.pincode"] = ONCE, ["therapist.etag"] = ONCE } },
   { method = "POST", head = "auth", path = "^/auth/register$", body = "*", given = {  }, takes = {  } },
   { method = "POST", head = "auth", path = "^/auth/login$", body = "*", given = {  }, takes = {  } },
   { method = "POST", head = "auth", path = "^/auth/refresh$", body = "*", given = {  }, takes = {  } },
@@ -24,44 +25,44 @@ local ROUTES = {
   { method = "PUT", head = "auth", path = "^/auth/password$", body = "*", given = {  }, takes = {  } },
   { method = "GET", head = ".well-known", path = "^/%.well%-known/jwks%.json$", body = "", given = {  }, takes = {  } },
   { method = "POST", head = "therapists", path = "^/therapists/map%-client$", body = "*", given = {  }, takes = {  } },
-  { method = "GET", head = "messages", path = "^/messages/history$", body = "", given = {  }, takes = { ["senderId"] = 1, ["receiverId"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
-  { method = "GET", head = "messages", path = "^/messages/conversations$", body = "", given = {  }, takes = { ["pageSize"] = 1, ["pageToken"] = 1 } },
+  { method = "GET", head = "messages", path = "^/messages/history$", body = "", given = {  }, takes = { ["senderId"] = ONCE, ["receiverId"] = ONCE, ["pageSize"] = ONCE, ["pageToken"] = ONCE } },
+  { method = "GET", head = "messages", path = "^/messages/conversations$", body = "", given = {  }, takes = { ["pageSize"] = ONCE, ["pageToken"] = ONCE } },
   { method = "PUT", head = "messages", path = "^/messages/read$", body = "*", given = {  }, takes = {  } },
-  { method = "GET", head = "messages", path = "^/messages/watch$", body = "", given = {  }, takes = { ["peerId"] = 1, ["after"] = 1 } },
-  { method = "GET", head = "appointments", path = "^/appointments/[^/]+$", body = "", given = { ["appointmentId"] = true }, takes = { ["appointmentId"] = 1 } },
-  { method = "DELETE", head = "appointments", path = "^/appointments/[^/]+$", body = "", given = { ["appointmentId"] = true }, takes = { ["appointmentId"] = 1 } },
-  { method = "GET", head = "clients", path = "^/clients/[^/]+$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = 1 } },
-  { method = "PUT", head = "clients", path = "^/clients/[^/]+$", body = "client", given = { ["clientId"] = true }, takes = { ["clientId"] = 1, ["client"] = 1, ["client.clientId"] = 1, ["client.name"] = 1, ["client.email"] = 1, ["client.pincode"] = 1, ["client.etag"] = 1 } },
-  { method = "DELETE", head = "clients", path = "^/clients/[^/]+$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = 1 } },
-  { method = "GET", head = "journal", path = "^/journal/[^/]+$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = 1, ["from"] = 1, ["to"] = 1, ["emotion"] = 1, ["minIntensity"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
-  { method = "POST", head = "journal", path = "^/journal/[^/]+$", body = "entry", given = { ["clientId"] = true }, takes = { ["clientId"] = 1, ["entry"] = 1, ["entry.entryId"] = 1, ["entry.clientId"] = 1, ["entry.emotion"] = 1, ["entry.intensity"] = 1, ["entry.timestamp"] = 1, ["entry.note"] = 1, ["entry.family"] = 1, ["entry.visibility"] = 1, ["entry.createdAt"] = 1, ["entry.updatedAt"] = 1, ["entry.etag"] = 1 } },
-  { method = "DELETE", head = "journal", path = "^/journal/[^/]+$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = 1, ["entryId"] = 1 } },
+  { method = "GET", head = "messages", path = "^/messages/watch$", body = "", given = {  }, takes = { ["peerId"] = ONCE, ["after"] = ONCE } },
+  { method = "GET", head = "appointments", path = "^/appointments/[^/]+$", body = "", given = { ["appointmentId"] = true }, takes = { ["appointmentId"] = ONCE } },
+  { method = "DELETE", head = "appointments", path = "^/appointments/[^/]+$", body = "", given = { ["appointmentId"] = true }, takes = { ["appointmentId"] = ONCE } },
+  { method = "GET", head = "clients", path = "^/clients/[^/]+$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE } },
+  { method = "PUT", head = "clients", path = "^/clients/[^/]+$", body = "client", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE, ["client"] = ONCE, ["client.clientId"] = ONCE, ["client.name"] = ONCE, ["client.email"] = ONCE, ["client.pincode"] = ONCE, ["client.etag"] = ONCE } },
+  { method = "DELETE", head = "clients", path = "^/clients/[^/]+$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE } },
+  { method = "GET", head = "journal", path = "^/journal/[^/]+$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE, ["from"] = TIME, ["to"] = TIME, ["emotion"] = ONCE, ["minIntensity"] = ONCE, ["pageSize"] = ONCE, ["pageToken"] = ONCE } },
+  { method = "POST", head = "journal", path = "^/journal/[^/]+$", body = "entry", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE, ["entry"] = ONCE, ["entry.entryId"] = ONCE, ["entry.clientId"] = ONCE, ["entry.emotion"] = ONCE, ["entry.intensity"] = ONCE, ["entry.timestamp"] = TIME, ["entry.note"] = ONCE, ["entry.family"] = ONCE, ["entry.visibility"] = ONCE, ["entry.createdAt"] = TIME, ["entry.updatedAt"] = TIME, ["entry.etag"] = ONCE } },
+  { method = "DELETE", head = "journal", path = "^/journal/[^/]+$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE, ["entryId"] = ONCE } },
   { method = "POST", head = "mapping", path = "^/mapping/[^/]+$", body = "*", given = { ["clientId"] = true }, takes = {  } },
-  { method = "PUT", head = "mapping", path = "^/mapping/[^/]+$", body = "answer", given = { ["clientId"] = true }, takes = { ["clientId"] = 1, ["therapistId"] = 1, ["answer"] = 1, ["answer.status"] = 1 } },
-  { method = "DELETE", head = "mapping", path = "^/mapping/[^/]+$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = 1, ["therapistId"] = 1 } },
-  { method = "GET", head = "mapping", path = "^/mapping/[^/]+$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = 1, ["journalAccess"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
-  { method = "GET", head = "sessions", path = "^/sessions/[^/]+$", body = "", given = { ["sessionId"] = true }, takes = { ["sessionId"] = 1 } },
-  { method = "PUT", head = "sessions", path = "^/sessions/[^/]+$", body = "session", given = { ["sessionId"] = true }, takes = { ["sessionId"] = 1, ["session"] = 1, ["session.sessionId"] = 1, ["session.therapistId"] = 1, ["session.clientId"] = 1, ["session.sessionDate"] = 1, ["session.startTime"] = 1, ["session.endTime"] = 1, ["session.status"] = 1, ["session.sharedNotes"] = 1, ["session.privateNotes"] = 1, ["session.etag"] = 1 } },
-  { method = "DELETE", head = "sessions", path = "^/sessions/[^/]+$", body = "", given = { ["sessionId"] = true }, takes = { ["sessionId"] = 1 } },
-  { method = "GET", head = "therapists", path = "^/therapists/[^/]+$", body = "", given = { ["therapistId"] = true }, takes = { ["therapistId"] = 1 } },
-  { method = "PUT", head = "therapists", path = "^/therapists/[^/]+$", body = "therapist", given = { ["therapistId"] = true }, takes = { ["therapistId"] = 1, ["therapist"] = 1, ["therapist.therapistId"] = 1, ["therapist.name"] = 1, ["therapist.email"] = 1, ["therapist.specialty"] = 1, ["therapist.pincode"] = 1, ["therapist.etag"] = 1 } },
-  { method = "DELETE", head = "therapists", path = "^/therapists/[^/]+$", body = "", given = { ["therapistId"] = true }, takes = { ["therapistId"] = 1 } },
-  { method = "GET", head = "appointments", path = "^/appointments/[^/]+/status$", body = "", given = { ["appointmentId"] = true }, takes = { ["appointmentId"] = 1 } },
-  { method = "PUT", head = "appointments", path = "^/appointments/[^/]+/status$", body = "status", given = { ["appointmentId"] = true }, takes = { ["appointmentId"] = 1, ["status"] = 1, ["status.status"] = 1, ["status.etag"] = 1 } },
-  { method = "GET", head = "clients", path = "^/clients/[^/]+/access%-log$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
-  { method = "GET", head = "clients", path = "^/clients/[^/]+/journals$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = 1, ["from"] = 1, ["to"] = 1, ["emotion"] = 1, ["minIntensity"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
-  { method = "POST", head = "clients", path = "^/clients/[^/]+/journals$", body = "entry", given = { ["clientId"] = true }, takes = { ["clientId"] = 1, ["entry"] = 1, ["entry.entryId"] = 1, ["entry.clientId"] = 1, ["entry.emotion"] = 1, ["entry.intensity"] = 1, ["entry.timestamp"] = 1, ["entry.note"] = 1, ["entry.family"] = 1, ["entry.visibility"] = 1, ["entry.createdAt"] = 1, ["entry.updatedAt"] = 1, ["entry.etag"] = 1 } },
-  { method = "GET", head = "journal", path = "^/journal/[^/]+/insights$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = 1, ["from"] = 1, ["to"] = 1, ["bucket"] = 1, ["timeZone"] = 1 } },
+  { method = "PUT", head = "mapping", path = "^/mapping/[^/]+$", body = "answer", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE, ["therapistId"] = ONCE, ["answer"] = ONCE, ["answer.status"] = ONCE } },
+  { method = "DELETE", head = "mapping", path = "^/mapping/[^/]+$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE, ["therapistId"] = ONCE } },
+  { method = "GET", head = "mapping", path = "^/mapping/[^/]+$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE, ["journalAccess"] = BOOL, ["pageSize"] = ONCE, ["pageToken"] = ONCE } },
+  { method = "GET", head = "sessions", path = "^/sessions/[^/]+$", body = "", given = { ["sessionId"] = true }, takes = { ["sessionId"] = ONCE } },
+  { method = "PUT", head = "sessions", path = "^/sessions/[^/]+$", body = "session", given = { ["sessionId"] = true }, takes = { ["sessionId"] = ONCE, ["session"] = ONCE, ["session.sessionId"] = ONCE, ["session.therapistId"] = ONCE, ["session.clientId"] = ONCE, ["session.sessionDate"] = ONCE, ["session.startTime"] = ONCE, ["session.endTime"] = ONCE, ["session.status"] = ONCE, ["session.sharedNotes"] = ONCE, ["session.privateNotes"] = ONCE, ["session.etag"] = ONCE } },
+  { method = "DELETE", head = "sessions", path = "^/sessions/[^/]+$", body = "", given = { ["sessionId"] = true }, takes = { ["sessionId"] = ONCE } },
+  { method = "GET", head = "therapists", path = "^/therapists/[^/]+$", body = "", given = { ["therapistId"] = true }, takes = { ["therapistId"] = ONCE } },
+  { method = "PUT", head = "therapists", path = "^/therapists/[^/]+$", body = "therapist", given = { ["therapistId"] = true }, takes = { ["therapistId"] = ONCE, ["therapist"] = ONCE, ["therapist.therapistId"] = ONCE, ["therapist.name"] = ONCE, ["therapist.email"] = ONCE, ["therapist.specialty"] = ONCE, ["therapist.pincode"] = ONCE, ["therapist.etag"] = ONCE } },
+  { method = "DELETE", head = "therapists", path = "^/therapists/[^/]+$", body = "", given = { ["therapistId"] = true }, takes = { ["therapistId"] = ONCE } },
+  { method = "GET", head = "appointments", path = "^/appointments/[^/]+/status$", body = "", given = { ["appointmentId"] = true }, takes = { ["appointmentId"] = ONCE } },
+  { method = "PUT", head = "appointments", path = "^/appointments/[^/]+/status$", body = "status", given = { ["appointmentId"] = true }, takes = { ["appointmentId"] = ONCE, ["status"] = ONCE, ["status.status"] = ONCE, ["status.etag"] = ONCE } },
+  { method = "GET", head = "clients", path = "^/clients/[^/]+/access%-log$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE, ["pageSize"] = ONCE, ["pageToken"] = ONCE } },
+  { method = "GET", head = "clients", path = "^/clients/[^/]+/journals$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE, ["from"] = TIME, ["to"] = TIME, ["emotion"] = ONCE, ["minIntensity"] = ONCE, ["pageSize"] = ONCE, ["pageToken"] = ONCE } },
+  { method = "POST", head = "clients", path = "^/clients/[^/]+/journals$", body = "entry", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE, ["entry"] = ONCE, ["entry.entryId"] = ONCE, ["entry.clientId"] = ONCE, ["entry.emotion"] = ONCE, ["entry.intensity"] = ONCE, ["entry.timestamp"] = TIME, ["entry.note"] = ONCE, ["entry.family"] = ONCE, ["entry.visibility"] = ONCE, ["entry.createdAt"] = TIME, ["entry.updatedAt"] = TIME, ["entry.etag"] = ONCE } },
+  { method = "GET", head = "journal", path = "^/journal/[^/]+/insights$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE, ["from"] = TIME, ["to"] = TIME, ["bucket"] = ONCE, ["timeZone"] = ONCE } },
   { method = "POST", head = "mapping", path = "^/mapping/[^/]+/request$", body = "*", given = { ["clientId"] = true }, takes = {  } },
-  { method = "DELETE", head = "mapping", path = "^/mapping/[^/]+/access$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = 1, ["therapistId"] = 1 } },
-  { method = "PUT", head = "journal", path = "^/journal/[^/]+/access$", body = "change", given = { ["clientId"] = true }, takes = { ["clientId"] = 1, ["therapistId"] = 1, ["change"] = 1, ["change.access"] = 1, ["change.entriesFrom"] = 1, ["change.expiresAt"] = 1 } },
-  { method = "GET", head = "mapping", path = "^/mapping/[^/]+/requests$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
-  { method = "GET", head = "clients", path = "^/clients/[^/]+/therapists$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
-  { method = "GET", head = "therapists", path = "^/therapists/[^/]+/clients$", body = "", given = { ["therapistId"] = true }, takes = { ["therapistId"] = 1, ["pageSize"] = 1, ["pageToken"] = 1 } },
-  { method = "PUT", head = "sessions", path = "^/sessions/[^/]+/notes$", body = "notes", given = { ["sessionId"] = true }, takes = { ["sessionId"] = 1, ["notes"] = 1, ["notes.privateNotes"] = 1, ["notes.sharedNotes"] = 1, ["notes.etag"] = 1 } },
-  { method = "GET", head = "journal", path = "^/journal/[^/]+/entries/[^/]+$", body = "", given = { ["clientId"] = true, ["entryId"] = true }, takes = { ["clientId"] = 1, ["entryId"] = 1 } },
-  { method = "PUT", head = "journal", path = "^/journal/[^/]+/entries/[^/]+$", body = "entry", given = { ["clientId"] = true, ["entryId"] = true }, takes = { ["clientId"] = 1, ["entryId"] = 1, ["entry"] = 1, ["entry.entryId"] = 1, ["entry.clientId"] = 1, ["entry.emotion"] = 1, ["entry.intensity"] = 1, ["entry.timestamp"] = 1, ["entry.note"] = 1, ["entry.family"] = 1, ["entry.visibility"] = 1, ["entry.createdAt"] = 1, ["entry.updatedAt"] = 1, ["entry.etag"] = 1 } },
-  { method = "PUT", head = "therapists", path = "^/therapists/[^/]+/clients/[^/]+/journal%-access$", body = "change", given = { ["therapistId"] = true, ["clientId"] = true }, takes = { ["clientId"] = 1, ["therapistId"] = 1, ["change"] = 1, ["change.access"] = 1, ["change.entriesFrom"] = 1, ["change.expiresAt"] = 1 } },
+  { method = "DELETE", head = "mapping", path = "^/mapping/[^/]+/access$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE, ["therapistId"] = ONCE } },
+  { method = "PUT", head = "journal", path = "^/journal/[^/]+/access$", body = "change", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE, ["therapistId"] = ONCE, ["change"] = ONCE, ["change.access"] = ONCE, ["change.entriesFrom"] = TIME, ["change.expiresAt"] = TIME } },
+  { method = "GET", head = "mapping", path = "^/mapping/[^/]+/requests$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE, ["pageSize"] = ONCE, ["pageToken"] = ONCE } },
+  { method = "GET", head = "clients", path = "^/clients/[^/]+/therapists$", body = "", given = { ["clientId"] = true }, takes = { ["clientId"] = ONCE, ["pageSize"] = ONCE, ["pageToken"] = ONCE } },
+  { method = "GET", head = "therapists", path = "^/therapists/[^/]+/clients$", body = "", given = { ["therapistId"] = true }, takes = { ["therapistId"] = ONCE, ["pageSize"] = ONCE, ["pageToken"] = ONCE } },
+  { method = "PUT", head = "sessions", path = "^/sessions/[^/]+/notes$", body = "notes", given = { ["sessionId"] = true }, takes = { ["sessionId"] = ONCE, ["notes"] = ONCE, ["notes.privateNotes"] = ONCE, ["notes.sharedNotes"] = ONCE, ["notes.etag"] = ONCE } },
+  { method = "GET", head = "journal", path = "^/journal/[^/]+/entries/[^/]+$", body = "", given = { ["clientId"] = true, ["entryId"] = true }, takes = { ["clientId"] = ONCE, ["entryId"] = ONCE } },
+  { method = "PUT", head = "journal", path = "^/journal/[^/]+/entries/[^/]+$", body = "entry", given = { ["clientId"] = true, ["entryId"] = true }, takes = { ["clientId"] = ONCE, ["entryId"] = ONCE, ["entry"] = ONCE, ["entry.entryId"] = ONCE, ["entry.clientId"] = ONCE, ["entry.emotion"] = ONCE, ["entry.intensity"] = ONCE, ["entry.timestamp"] = TIME, ["entry.note"] = ONCE, ["entry.family"] = ONCE, ["entry.visibility"] = ONCE, ["entry.createdAt"] = TIME, ["entry.updatedAt"] = TIME, ["entry.etag"] = ONCE } },
+  { method = "PUT", head = "therapists", path = "^/therapists/[^/]+/clients/[^/]+/journal%-access$", body = "change", given = { ["therapistId"] = true, ["clientId"] = true }, takes = { ["clientId"] = ONCE, ["therapistId"] = ONCE, ["change"] = ONCE, ["change.access"] = ONCE, ["change.entriesFrom"] = TIME, ["change.expiresAt"] = TIME } },
 }
 
 -- The longest name that is echoed, in bytes.
@@ -95,21 +96,33 @@ local function canonical(name)
   return (name:gsub("_(%w)", string.upper))
 end
 
--- Returns the fault of a parameter, or nil. `seen` has those before it.
-local function fault(route, name, seen)
+-- Returns the fault of a value that Envoy would take otherwise than JSON does, or whose plus became a space, or nil.
+local function fault_of_value(takes, value)
+  if takes == BOOL and value ~= "true" and value ~= "false" then
+    return { "must be true or false", "MALFORMED" }
+  elseif takes == TIME and value:find("^%d+%-%d+%-%d+[Tt]%d+:%d+:[%d.]+ %d+:%d+$") then
+    return { "has a + that stands for a space: write + as %2B", "MALFORMED" }
+  end
+  return nil
+end
+
+-- Returns the description and the reason of a parameter's fault, or nil. `seen` has those before it.
+local function fault(route, name, value, seen)
   local way = canonical(name)
   local takes = route.takes[way]
   if takes == nil then
-    return "is no parameter of this path"
+    return { "is no parameter of this path", "NOT_ALLOWED" }
   elseif route.body ~= "" and way:match("^[^.]*") == route.body then
-    return "belongs in the body"
+    return { "belongs in the body", "NOT_ALLOWED" }
   elseif route.given[way] then
-    return "is given by the path"
-  elseif takes == 1 and seen[way] then
-    return "is given more than once"
+    return { "is given by the path", "NOT_ALLOWED" }
+  end
+  local wrong = fault_of_value(takes, value)
+  if wrong == nil and takes ~= REPEATED and seen[way] then
+    return { "is given more than once", "NOT_ALLOWED" }
   end
   seen[way] = true
-  return nil
+  return wrong
 end
 
 local function quote(text)
@@ -129,8 +142,9 @@ end
 local function refusal(faults)
   local sentences, violations = {}, {}
   for at, wrong in ipairs(faults) do
-    sentences[at] = wrong.name .. " " .. wrong.what
-    violations[at] = '{"field":' .. quote(wrong.name) .. ',"description":' .. quote(wrong.what) .. ',"reason":"NOT_ALLOWED"}'
+    local what, why = unpack(wrong.fault)
+    sentences[at] = wrong.name .. " " .. what
+    violations[at] = '{"field":' .. quote(wrong.name) .. ',"description":' .. quote(what) .. ',"reason":"' .. why .. '"}'
   end
   return '{"code":3,"message":'
     .. quote(table.concat(sentences, "; "))
@@ -150,10 +164,11 @@ function envoy_on_request(handle)
   end
   local faults, seen, pairs = {}, {}, {}
   for pair in query:gmatch("[^&]+") do
-    local name = decode(pair:match("^[^=]*"))
-    local what = fault(route, name, seen)
-    if what ~= nil then
-      faults[#faults + 1] = { name = echo(name), what = what }
+    local name, value = pair:match("^([^=]*)=?(.*)$")
+    name = decode(name)
+    local wrong = fault(route, name, decode(value), seen)
+    if wrong ~= nil then
+      faults[#faults + 1] = { name = echo(name), fault = wrong }
     end
     -- A name alone has an empty value: the transcoder would pass it over.
     pairs[#pairs + 1] = pair:find("=", 1, true) and pair or pair .. "="
