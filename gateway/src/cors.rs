@@ -3,7 +3,9 @@
 //!
 //! Not by tower-http, which answers every OPTIONS request itself, even where the origin is not allowed or there is no preflight.
 
-use front_settings::Origin;
+use std::sync::LazyLock;
+
+use front_settings::{Origin, headers};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue,
@@ -12,8 +14,15 @@ use http::header::{
 use http::{Method, Response};
 use tonic::body::Body;
 
-/// Response headers that a page may read besides the safelisted ones.
-const EXPOSED: &str = "x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin";
+/// Headers that a page may send.
+static ALLOWED: LazyLock<HeaderValue> = LazyLock::new(|| value(&headers::allowed_to_pages()));
+/// Headers that a page may read.
+static EXPOSED: LazyLock<HeaderValue> = LazyLock::new(|| value(&headers::exposed_to_pages()));
+
+/// Returns a list of header names as a value, which it always is: names are of fewer characters.
+fn value(list: &str) -> HeaderValue {
+    HeaderValue::try_from(list).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
 
 /// The origins whose pages may call.
 #[derive(Debug, Clone, Default)]
@@ -38,22 +47,17 @@ impl Cors {
         let origin = self.allowed(headers)?;
         let mut response = Response::new(Body::empty());
         Self::show(origin, response.headers_mut());
-        let answer = [
-            (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE"),
-            (
-                ACCESS_CONTROL_ALLOW_HEADERS,
-                "authorization, content-type, idempotency-key, last-event-id, grpc-timeout, x-grpc-web, x-user-agent",
-            ),
-            (ACCESS_CONTROL_MAX_AGE, "600"),
-        ];
-        response.headers_mut().extend(answer.map(|(name, value)| (name, HeaderValue::from_static(value))));
+        let told = response.headers_mut();
+        told.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, PUT, DELETE"));
+        told.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED.clone());
+        told.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
         Some(response)
     }
 
     /// Lets a page of this origin read an answer.
     pub(crate) fn show(origin: &HeaderValue, answer: &mut HeaderMap) {
         answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+        answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED.clone());
     }
 
     /// Tells caches that answers differ by origin, once there are origins whose pages may call: also of an answer to a

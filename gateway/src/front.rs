@@ -13,6 +13,7 @@ use http_body::Body as _;
 use kernel::BoxError;
 use opentelemetry::trace::FutureExt as _;
 use telemetry::http::{HttpBody, HttpCall};
+use telemetry::request_id;
 use tonic::body::Body;
 use tower::Service;
 
@@ -54,7 +55,7 @@ where
             let (parts, body) = request.into_parts();
             let body = Body::new(body);
             let mut call = HttpCall::start(&parts.method, &parts.headers);
-            // Calls and logs on the way belong to the request's trace.
+            // Calls, logs and errors on the way have the request's id and its trace.
             let context = call.context().clone();
             let is_native = is_grpc(&parts.headers);
             let is_head = parts.method == Method::HEAD;
@@ -78,6 +79,7 @@ where
             if is_head {
                 response = without_body(response);
             }
+            request_id::insert(call.request_id(), response.headers_mut());
             Ok(call.wrap(response))
         })
     }

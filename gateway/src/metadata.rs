@@ -1,42 +1,34 @@
-//! Allowlists of the headers that pass. No other header does: neither to a service (claimed identities, tokens of services,
-//! binary metadata) nor to a caller (internal headers of the services).
+//! Passes the listed headers on ([`front_settings::headers`]). No other header does: neither to a service (claimed identities,
+//! tokens of services, binary metadata) nor to a caller (internal headers of the services).
 
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use chassis::{IDEMPOTENCY_KEY, LAST_EVENT_ID};
+use chassis::IDEMPOTENCY_KEY;
+use front_settings::headers;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
 use transport::{FORWARDED_FOR, TrustedProxies};
 
 use crate::rest_error::RestError;
 
-/// The token of the next page, which services set and callers read.
-pub(crate) const NEXT_PAGE_TOKEN: HeaderName = HeaderName::from_static("x-next-page-token");
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Headers that pass from a caller to a service.
-const REQUEST_HEADERS: [HeaderName; 5] = [
-    AUTHORIZATION,
-    HeaderName::from_static(IDEMPOTENCY_KEY),
-    HeaderName::from_static(LAST_EVENT_ID),
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-];
-
+static REQUEST: Names = LazyLock::new(|| names(&[&headers::REQUEST]));
 /// Headers that pass besides if the caller speaks gRPC.
-const GRPC_REQUEST_HEADERS: [HeaderName; 3] =
-    [CONTENT_TYPE, HeaderName::from_static("grpc-encoding"), HeaderName::from_static("grpc-accept-encoding")];
+static GRPC_REQUEST: Names = LazyLock::new(|| names(&[&["content-type"], &headers::GRPC_CODING]));
+/// Headers that pass from a service to a caller.
+static RESPONSE: Names = LazyLock::new(|| names(&[&headers::RESPONSE]));
+/// Headers and trailers that pass besides if the caller speaks gRPC.
+static GRPC_RESPONSE: Names =
+    LazyLock::new(|| names(&[&["content-type"], &headers::GRPC_CODING, &headers::GRPC_STATUS]));
 
-/// Headers and trailers that pass from a service to a caller that speaks gRPC.
-const GRPC_RESPONSE_HEADERS: [HeaderName; 7] = [
-    CONTENT_TYPE,
-    HeaderName::from_static("grpc-status"),
-    HeaderName::from_static("grpc-message"),
-    HeaderName::from_static("grpc-status-details-bin"),
-    HeaderName::from_static("grpc-encoding"),
-    HeaderName::from_static("grpc-accept-encoding"),
-    NEXT_PAGE_TOKEN,
-];
+type Names = LazyLock<Vec<HeaderName>>;
+
+fn names(lists: &[&[&'static str]]) -> Vec<HeaderName> {
+    lists.concat().into_iter().map(HeaderName::from_static).collect()
+}
 
 /// Returns the headers of a call to a service for a REST request.
 ///
@@ -62,7 +54,7 @@ pub(crate) fn of_grpc(
     proxies: &TrustedProxies,
 ) -> Result<HeaderMap, RestError> {
     let mut call = shared(headers, peer, proxies)?;
-    copy(&GRPC_REQUEST_HEADERS, headers, &mut call);
+    copy(&GRPC_REQUEST, headers, &mut call);
     Ok(call)
 }
 
@@ -77,7 +69,7 @@ fn shared(headers: &HeaderMap, peer: Option<SocketAddr>, proxies: &TrustedProxie
         return Err(RestError::two_keys());
     }
     let mut call = HeaderMap::with_capacity(16);
-    copy(&REQUEST_HEADERS, headers, &mut call);
+    copy(&REQUEST, headers, &mut call);
     call.insert(TE, HeaderValue::from_static("trailers"));
     if let Some(peer) = peer
         && let Ok(origin) = HeaderValue::try_from(proxies.origin(peer.ip(), headers).to_string())
@@ -87,10 +79,16 @@ fn shared(headers: &HeaderMap, peer: Option<SocketAddr>, proxies: &TrustedProxie
     Ok(call)
 }
 
-/// Returns those of an answer's headers, or trailers, that a caller may see.
-pub(crate) fn response_headers(headers: &HeaderMap) -> HeaderMap {
+/// Copies those of an answer's headers that a caller of REST may see.
+pub(crate) fn copy_response(headers: &HeaderMap, answer: &mut HeaderMap) {
+    copy(&RESPONSE, headers, answer);
+}
+
+/// Returns those of an answer's headers, or trailers, that a caller of gRPC may see.
+pub(crate) fn grpc_response(headers: &HeaderMap) -> HeaderMap {
     let mut answer = HeaderMap::with_capacity(8);
-    copy(&GRPC_RESPONSE_HEADERS, headers, &mut answer);
+    copy(&RESPONSE, headers, &mut answer);
+    copy(&GRPC_RESPONSE, headers, &mut answer);
     answer
 }
 
@@ -134,6 +132,7 @@ mod tests {
             ("idempotency-key", "k"),
             ("last-event-id", "7"),
             ("traceparent", "t"),
+            ("x-request-id", "r"),
             ("x-user-id", "somebody"),
             ("x-forwarded-for", "1.2.3.4"),
             ("workload-identity-token", "w"),
@@ -154,7 +153,8 @@ mod tests {
                 "last-event-id",
                 "te",
                 "traceparent",
-                "x-forwarded-for"
+                "x-forwarded-for",
+                "x-request-id"
             ]
         );
         assert_eq!(call["x-forwarded-for"], "192.0.2.1");

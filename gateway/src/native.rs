@@ -141,7 +141,7 @@ fn filtered(response: Response<Body>, deadline: Deadline, held: Held) -> Respons
     let (parts, body) = response.into_parts();
     let mut filtered = Response::new(Body::new(Filtered { body: Some(body), deadline, _held: held }));
     *filtered.status_mut() = parts.status;
-    *filtered.headers_mut() = metadata::response_headers(&parts.headers);
+    *filtered.headers_mut() = metadata::grpc_response(&parts.headers);
     filtered
 }
 
@@ -164,11 +164,11 @@ impl HttpBody for Filtered {
             let error = ready!(self.deadline.poll(cx));
             self.body = None;
             let last = error.into_status().into_http::<Body>();
-            return Poll::Ready(Some(Ok(Frame::trailers(metadata::response_headers(last.headers())))));
+            return Poll::Ready(Some(Ok(Frame::trailers(metadata::grpc_response(last.headers())))));
         };
         Poll::Ready(frame.map(|frame| {
             frame.map(|frame| match frame.into_trailers() {
-                Ok(trailers) => Frame::trailers(metadata::response_headers(&trailers)),
+                Ok(trailers) => Frame::trailers(metadata::grpc_response(&trailers)),
                 Err(data) => data,
             })
         }))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
@@ -19,7 +19,7 @@ use crate::admission::{Kind, until_its_end};
 use crate::bind::bind;
 use crate::deadline::Deadline;
 use crate::frames::{Frames, PREFIX, close_frame};
-use crate::metadata::{self, GRPC_TIMEOUT, NEXT_PAGE_TOKEN, timeout_value};
+use crate::metadata::{self, GRPC_TIMEOUT, timeout_value};
 use crate::rest_error::{self, RestError};
 use crate::route::{BodyRule, Route, Segments, Success};
 use crate::shared::{Shared, peer};
@@ -144,7 +144,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 async fn succeed(
     front: &Arc<Shared>,
     route: &Route,
-    metadata: &HeaderMap,
+    answered: &HeaderMap,
     mut frames: Frames,
 ) -> Result<Response<Body>, Failure> {
     let mut response = match route.success {
@@ -168,7 +168,7 @@ async fn succeed(
             with_type(Body::new(Full::new(json)), HeaderValue::from_static("application/json"))
         }
     };
-    match metadata.get(chassis::HTTP_CODE).map(HeaderValue::as_bytes) {
+    match answered.get(chassis::HTTP_CODE).map(HeaderValue::as_bytes) {
         Some(b"201") => *response.status_mut() = StatusCode::CREATED,
         Some(b"202") => *response.status_mut() = StatusCode::ACCEPTED,
         Some(b"204") => {
@@ -178,11 +178,7 @@ async fn succeed(
         }
         _ => {}
     }
-    for name in [NEXT_PAGE_TOKEN, CACHE_CONTROL] {
-        if let Some(value) = metadata.get(&name) {
-            response.headers_mut().insert(name, value.clone());
-        }
-    }
+    metadata::copy_response(answered, response.headers_mut());
     Ok(response)
 }
 

@@ -82,7 +82,7 @@ struct Member<'s, 'a> {
     /// JSON name of the field.
     field: &'s str,
     /// The field in errors.
-    path: String,
+    path: Cow<'s, str>,
     value: Given<'a>,
 }
 
@@ -91,9 +91,9 @@ static OPERATIONS: &[Operation] = include!(concat!(env!("OUT_DIR"), "/rules.rs")
 /// Returns the rules of a route; none if the document has no field of its requests.
 pub(crate) fn of(method: &str, template: &str) -> Option<&'static Operation> {
     let is_same = |path: &str| {
-        let (mut ours, mut theirs) = (path.split('/'), template.split('/'));
-        ours.by_ref().zip(theirs.by_ref()).all(|(our, their)| our == their || our == "{}" && their.starts_with('{'))
-            && path.split('/').count() == template.split('/').count()
+        let (ours, theirs) = (path.split('/'), template.split('/'));
+        ours.clone().count() == theirs.clone().count()
+            && ours.zip(theirs).all(|(our, their)| our == their || our == "{}" && their.starts_with('{'))
     };
     OPERATIONS.iter().find(|operation| operation.method == method && is_same(operation.path))
 }
@@ -119,7 +119,11 @@ impl Operation {
                 && let Some(slot) = schema.message(message).named(&name)
             {
                 let field = &schema.message(message).fields[slot];
-                given.push(Member { field: &field.json, path: name.into_owned(), value: Given::Parameter(value) });
+                given.push(Member {
+                    field: &field.json,
+                    path: name.into_owned().into(),
+                    value: Given::Parameter(value),
+                });
             }
         }
         judge(self.query, &given, bad)
@@ -142,7 +146,7 @@ fn members<'s, 'a>(schema: &'s Schema, message: MessageId, body: &'a str) -> Res
         };
         if let Some(slot) = schema.message(message).named(&name) {
             let field = &schema.message(message).fields[slot];
-            given.push(Member { field: &field.json, path: field.json.to_string(), value });
+            given.push(Member { field: &field.json, path: Cow::Borrowed(&field.json), value });
         }
     }
     Ok(given)
@@ -180,10 +184,7 @@ impl Rule {
             Given::Text(text) if text.is_empty() => self.empty(),
             Given::Text(text) => self.takes.text(text),
             Given::Number(number) => self.takes.number(number),
-            Given::Parameter(text) => match self.takes {
-                Takes::Whole { .. } => self.takes.number(text),
-                _ => self.takes.text(text),
-            },
+            Given::Parameter(text) => self.takes.text(text),
             Given::Other => self.takes.other(),
         }
     }
@@ -213,7 +214,13 @@ impl Takes {
             Self::Text { least, most: Some(most), .. } => FieldError::blank(least.max(1), most),
             Self::Email => "".parse::<Email>().err().unwrap_or(FieldError::REQUIRED),
             Self::OneOf(names) => FieldError::missing_one_of(names),
-            _ => FieldError::REQUIRED,
+            Self::Text { most: None, .. }
+            | Self::Id
+            | Self::DateTime
+            | Self::TimeOfDay
+            | Self::Whole { .. }
+            | Self::Bool
+            | Self::List => FieldError::REQUIRED,
         }
     }
 
@@ -235,7 +242,8 @@ impl Takes {
             Self::Id => text.parse::<UserId>().err().map(FieldError::from),
             Self::DateTime => text.parse::<OffsetDateTime>().err(),
             Self::TimeOfDay => (!is_time_of_day(text)).then_some(FieldError::NOT_A_TIME_OF_DAY),
-            Self::OneOf(names) => (!names.contains(&text)).then(|| FieldError::not_one_of(names)),
+            // Enums may be given by number, also in a string. The service knows the numbers.
+            Self::OneOf(names) => (!names.contains(&text) && !is_number(text)).then(|| FieldError::not_one_of(names)),
             // A number may be written as a string.
             Self::Whole { .. } => self.number(text),
             Self::Bool | Self::List => None,
@@ -255,7 +263,9 @@ impl Takes {
                 }
             }
             Self::OneOf(_) => None,
-            _ => self.other(),
+            Self::Text { .. } | Self::Email | Self::Id | Self::DateTime | Self::TimeOfDay | Self::Bool | Self::List => {
+                self.other()
+            }
         }
     }
 

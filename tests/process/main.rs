@@ -8,6 +8,7 @@ mod lifecycle;
 mod messages;
 mod process;
 mod readme;
+mod request_ids;
 mod search;
 mod settings;
 mod workloads;

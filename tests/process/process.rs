@@ -40,6 +40,11 @@ impl Process {
 
     /// Starts a mesh with additional settings.
     pub(crate) fn start_with(data: &Path, more: &[(&str, &str)]) -> Self {
+        Self::start_logging(data, more, Stdio::inherit())
+    }
+
+    /// Starts a mesh with additional settings, which writes its log here.
+    pub(crate) fn start_logging(data: &Path, more: &[(&str, &str)], log: impl Into<Stdio>) -> Self {
         let settings = [
             ("MESH_LISTEN", "127.0.0.1:0"),
             ("MESH_SERVICES_PORT", "0"),
@@ -47,7 +52,8 @@ impl Process {
             ("MESH_DATA_DIR", data.to_str().expect("a path in UTF-8")),
             ("MESH_LOG", "warn"),
         ];
-        let mut child = mesh(&[&settings, more].concat()).stdout(Stdio::piped()).spawn().expect("the binary runs");
+        let mut command = mesh(&[&settings, more].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the binary runs");
         let (sender, output) = channel();
         let lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));

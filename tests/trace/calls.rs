@@ -1,9 +1,10 @@
 //! DynamoDB calls of each RPC: a change of the calls of a request fails the test.
 
+use std::any::Any;
 use std::collections::BTreeSet;
 
 use kit::mesh::{PASSWORD, Someone};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::watched::{Seen, Trace, Watched};
@@ -26,8 +27,8 @@ struct Recorder<'a> {
     watched: &'a Watched,
     rows: Vec<Row>,
     at_once: Vec<Row>,
-    /// Open streams, kept until all requests are made.
-    streams: Vec<Response>,
+    /// Open streams, kept until all requests are made: one that is dropped may miss its last call.
+    streams: Vec<Box<dyn Any>>,
 }
 
 impl Recorder<'_> {
@@ -70,7 +71,7 @@ impl Recorder<'_> {
         while comes && !read.windows(5).any(|it| it == b"data:") {
             read.extend(response.chunk().await.unwrap().expect("another event"));
         }
-        self.streams.push(response);
+        self.streams.push(Box::new(response));
         self.rows.push((what, trace, calls));
     }
 }

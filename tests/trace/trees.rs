@@ -123,8 +123,13 @@ impl Trees {
         assert_eq!(seen.received.services.iter().map(String::as_str).collect::<Vec<_>>(), ["mesh"]);
     }
 
-    /// Asserts that each server span has its line in the access log, with its trace and span ids.
+    /// Asserts that each server span has its line in the access log, with its trace and span ids, and that all lines of a trace
+    /// have the id of the one request.
     fn logs_are_joined(&self, seen: &Seen, trace: Trace) {
+        let lines = seen.received.logs.iter().filter(|log| log.trace_id == trace.id());
+        let ids: Vec<_> =
+            lines.map(|log| text(&log.attributes, "request_id").expect("a line names its request")).collect();
+        assert!(!ids.is_empty() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
         let spans = seen.spans(trace);
         for span in spans.iter().filter(|span| span.kind() == SpanKind::Server) {
             let mut lines = seen.received.logs.iter().filter(|log| log.span_id == span.span_id);

@@ -78,7 +78,7 @@ impl Watched {
 }
 
 impl Trace {
-    fn id(self) -> Vec<u8> {
+    pub(crate) fn id(self) -> Vec<u8> {
         u128::from(self.0).to_be_bytes().to_vec()
     }
 }

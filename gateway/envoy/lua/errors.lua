@@ -1,8 +1,13 @@
 -- Errors as google.rpc.Status: the front's own, and those that Envoy's filters answer.
 
--- A google.rpc.Status as JSON, with an ErrorInfo and, if a field is at fault, a BadRequest with the description and the reason
--- of a fault. All arguments are ours or plain names: nothing has to be escaped.
-local function status(code, reason, message, field, fault)
+-- The id of the request; empty if the request was answered before front.lua saw it.
+local function request_id_of(handle)
+  return (handle:streamInfo():dynamicMetadata():get("front") or {})["request_id"] or ""
+end
+
+-- A google.rpc.Status as JSON, with an ErrorInfo, if a field is at fault a BadRequest with the description and the reason of the
+-- fault, and the id of the request. All arguments are ours or plain names: nothing has to be escaped.
+local function status(handle, code, reason, message, field, fault)
   local details = '{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"' .. reason .. '","domain":"therapy","metadata":{}}'
   if field ~= nil then
     details = details
@@ -14,6 +19,13 @@ local function status(code, reason, message, field, fault)
       .. fault[3]
       .. '"}]}'
   end
+  if code == 14 then
+    details = details .. ',{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}'
+  end
+  details = details
+    .. ',{"@type":"type.googleapis.com/google.rpc.RequestInfo","requestId":"'
+    .. request_id_of(handle)
+    .. '","servingData":""}'
   return '{"code":' .. code .. ',"message":"' .. message .. '","details":[' .. details .. "]}"
 end
 
@@ -33,6 +45,7 @@ local function describe_native(handle, code, reason, message, retry)
   if retry then
     bytes = bytes .. any("RetryInfo", protobuf(1, string.char(8, 1)))
   end
+  bytes = bytes .. any("RequestInfo", protobuf(1, request_id_of(handle)))
   local headers = handle:headers()
   headers:replace("grpc-status", tostring(code))
   headers:replace("grpc-message", message)
@@ -45,7 +58,7 @@ local function refuse(handle, native, http, code, reason, message)
   handle:streamInfo():dynamicMetadata():set("front", "refused", true)
   handle:streamInfo():dynamicMetadata():set("front", "code", code)
   handle:streamInfo():dynamicMetadata():set("front", "reason", reason)
-  handle:respond({ [":status"] = http }, native and message or status(code, reason, message))
+  handle:respond({ [":status"] = http }, native and message or status(handle, code, reason, message))
 end
 
 -- Messages of Envoy's token verifier, and those of the services for the same errors.
@@ -122,18 +135,18 @@ end
 
 -- The transcoder's sentence quotes what was sent, which may be what a person wrote: only the name of the field stays.
 -- `bodies` names the fields that bodies are, with spaces between them.
-local function refusal(sentence, bodies)
+local function refusal(handle, sentence, bodies)
   if sentence:find(NO_OBJECT[1], 1, true) then
-    return status(3, "INVALID_FIELDS", "body " .. NO_OBJECT[2], "body", NO_OBJECT)
+    return status(handle, 3, "INVALID_FIELDS", "body " .. NO_OBJECT[2], "body", NO_OBJECT)
   end
   for _, fault in ipairs(FAULTS) do
     local field = sentence:match(fault[1])
     if field ~= nil then
       field = fault.as_sent and field or path_of(field, bodies)
-      return status(3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault)
+      return status(handle, 3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault)
     end
   end
-  return status(3, "MALFORMED_JSON", "the body is not JSON, or not of the form that this path takes")
+  return status(handle, 3, "MALFORMED_JSON", "the body is not JSON, or not of the form that this path takes")
 end
 
 -- Sets the HTTP headers of an error.

@@ -14,6 +14,19 @@ function envoy_on_request(handle)
     front:set("front", "page", content_type)
   end
 
+  -- Before anything is refused: every answer and every error has it.
+  local new = headers:get("x-new-request-id")
+  if not is_request_id(headers:get("x-request-id")) then
+    headers:replace("x-request-id", new)
+  end
+  front:set("front", "request_id", headers:get("x-request-id"))
+  -- Log lines have a trace also where no spans are made. Where they are, Envoy writes its own over this one.
+  if not trace_of(headers:get("traceparent")) then
+    local digits = new:gsub("-", "")
+    headers:replace("traceparent", "00-" .. digits .. "-" .. digits:sub(1, 16) .. "-01")
+  end
+  front:set("front", "trace_id", trace_of(headers:get("traceparent")))
+
   local authority, path = headers:get(":authority") or "", headers:get(":path") or ""
   -- Envoy joins repeated headers with commas, and no host has one.
   if authority:find(",", 1, true) then
@@ -86,13 +99,12 @@ function envoy_on_response(handle)
     set_body(handle, http == "200" and '{"status":"SERVING"}' or '{"status":"NOT_SERVING"}', "application/json")
   elseif headers:get("content-type") == "text/x-refusal" and http ~= "400" then
     local answered, code, reason, message = unpack(TOKENS[body_of(handle)] or TOKEN_INVALID)
-    local retry = code == 14 and ',{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}]}' or "]}"
-    set_body(handle, status(code, reason, message):sub(1, -3) .. retry, "application/json")
+    set_body(handle, status(handle, code, reason, message), "application/json")
     handle:headers():replace(":status", answered)
     describe_error(handle, answered)
   elseif headers:get("content-type") == "text/x-refusal" then
     local settings = handle:streamInfo():dynamicMetadata():get("front.settings")
-    set_body(handle, refusal(body_of(handle), settings["bodies"]), "application/json")
+    set_body(handle, refusal(handle, body_of(handle), settings["bodies"]), "application/json")
   elseif http ~= "200" then
     describe_error(handle, http)
   elseif code == "204" then

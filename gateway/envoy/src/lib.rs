@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 pub use settings::{MAX_BODY, Rate, Settings, Target, Tls, TokenRules, Upstream};
 
-use front_settings::{HostPattern, NoHosts, Origin};
+use front_settings::{HostPattern, NoHosts, Origin, headers};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 
@@ -30,12 +30,12 @@ const QUERY: &str = include_str!("../lua/query.lua.tmpl");
 
 /// Lua filter for everything that Envoy's own filters can't do; the same for every target. A filter is one file, so the
 /// parts follow each other, each after those that it uses.
-pub const FRONT_LUA: &str = concat!(
+const FRONT: &str = concat!(
     include_str!("../lua/hosts.lua"),
     "\n",
-    include_str!("../lua/headers.lua"),
+    include_str!("../lua/headers.lua.tmpl"),
     "\n",
-    include_str!("../lua/cors.lua"),
+    include_str!("../lua/cors.lua.tmpl"),
     "\n",
     include_str!("../lua/bodies.lua"),
     "\n",
@@ -85,7 +85,7 @@ impl Settings {
     pub fn files(&self) -> Result<Vec<File>, Error> {
         let mut files = vec![
             ("envoy.yaml", self.render()?.into_bytes()),
-            ("front.lua", FRONT_LUA.as_bytes().to_vec()),
+            ("front.lua", render_front()?.into_bytes()),
             ("query.lua", self.render_query()?.into_bytes()),
             ("descriptors.pb", self.descriptor_set.to_vec()),
         ];
@@ -205,6 +205,18 @@ impl Settings {
         })
         .collect()
     }
+}
+
+/// Renders `front.lua`, with the headers that pass.
+fn render_front() -> Result<String, Error> {
+    let values = context! {
+        request => [&headers::REQUEST[..], &headers::GRPC_CODING].concat(),
+        response => headers::RESPONSE,
+        grpc_response => [&headers::GRPC_CODING[..], &headers::GRPC_STATUS].concat(),
+        allowed => headers::allowed_to_pages(),
+        exposed => headers::exposed_to_pages(),
+    };
+    fill("front.lua.tmpl", FRONT, values)
 }
 
 fn values_of(rpc: &Rpc) -> Value {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::{fs, thread};
 
-use envoy_config::{Error, FRONT_LUA, Settings, Target, Tls, files};
+use envoy_config::{Error, Settings, Target, Tls, files};
+use front_settings::headers;
 use serde_yaml_ng::Value;
 
 const TARGETS: [Target; 3] = [Target::Local, Target::Compose, Target::Kubernetes];
@@ -73,9 +74,27 @@ fn container_files_are_complete_and_deterministic() {
         assert_eq!(first, files(target).unwrap());
         let names: Vec<_> = first.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["envoy.yaml", "front.lua", "query.lua", "descriptors.pb", "workload.yaml"]);
-        assert_eq!(first[1].1, FRONT_LUA.as_bytes());
     }
     assert_eq!(files(Target::Local).unwrap().len(), 4);
+}
+
+/// The embedded front takes its headers from the same list.
+#[test]
+fn headers_are_those_of_the_list() {
+    let rendered = files(Target::Kubernetes).unwrap();
+    let front = String::from_utf8(rendered[1].1.clone()).unwrap();
+    let table = |name: &str| -> Vec<&str> {
+        let (_, begun) = front.split_once(&format!("local {name} = {{\n")).unwrap();
+        let lines = begun.split("\n}").next().unwrap().lines();
+        lines.filter_map(|line| line.trim().strip_prefix("[\"")?.strip_suffix("\"] = true,")).collect()
+    };
+    let grpc = [&headers::GRPC_CODING[..], &headers::GRPC_STATUS].concat();
+    assert!(table("INWARDS").starts_with(&[&headers::REQUEST[..], &headers::GRPC_CODING].concat()));
+    assert!(table("OUTWARDS").starts_with(&headers::RESPONSE));
+    assert_eq!(table("OUTWARDS_GRPC"), grpc);
+    for told in [headers::allowed_to_pages(), headers::exposed_to_pages()] {
+        assert!(front.contains(&format!("\"{told}\"")), "{told}");
+    }
 }
 
 /// Internal RPCs have no route, and only reads are retried.

@@ -15,6 +15,11 @@ pub(crate) fn takes_idempotency_key(route: &Route) -> bool {
     route.http.method == "POST" && !route.http.path.as_str().starts_with("/auth/")
 }
 
+/// Returns the headers of every answer.
+pub(crate) fn common_headers() -> Map {
+    map(["Cache-Control", "x-request-id"].map(|name| (name, reference("headers", name))))
+}
+
 /// Error responses of every operation. Those that several operations share are components.
 #[derive(Debug)]
 pub(crate) struct Failures<'o> {
@@ -99,7 +104,7 @@ impl<'o> Failures<'o> {
             description.push_str(&format!("\n- `{name}`: {}", reason.says));
             examples.insert(text(name), reference("examples", name));
         }
-        let mut headers = map([("Cache-Control", reference("headers", "Cache-Control"))]);
+        let mut headers = common_headers();
         headers.extend(entry.headers.iter().map(|name| (text(name), reference("headers", name))));
         let json = map([("schema", reference("schemas", "ApiError")), ("examples", examples.into())]);
         let content = map([("application/json", json.into())]);
@@ -168,6 +173,10 @@ fn example(name: &str, reason: &Reason) -> Result<Value, Box<dyn Error>> {
     if let Some(seconds) = reason.retry {
         details.push(detail("RetryInfo", map([("retryDelay", text(format!("{seconds}s")))])));
     }
+    details.push(detail(
+        "RequestInfo",
+        map([("requestId", text("3f9c1e52-6f0e-4c77-9a55-0f9d5b8e2a31")), ("servingData", text(""))]),
+    ));
     let value = [("code", i32::from(code).into()), ("message", text(&reason.message)), ("details", list(details))];
     Ok(map([("summary", text(&reason.says)), ("value", map(value).into())]).into())
 }

@@ -8,7 +8,7 @@ use proto::Caller;
 
 use crate::contract::{Body, Contract, Route};
 use crate::examples;
-use crate::failures::{Failures, takes_idempotency_key};
+use crate::failures::{Failures, common_headers, takes_idempotency_key};
 use crate::overlay::{Events, Operation, Overlay};
 use crate::schemas::{Schemas, Side, behaves};
 use crate::yaml::{Map, Value, json, list, map, reference, text};
@@ -99,10 +99,7 @@ impl Writer<'_> {
         if route.access.allows_anonymous() {
             operation.insert(text("security"), list([]));
         }
-        let parameters = self.parameters(route, entry)?;
-        if !parameters.is_empty() {
-            operation.insert(text("parameters"), list(parameters));
-        }
+        operation.insert(text("parameters"), list(self.parameters(route, entry)?));
         if let Some(body) = self.request_body(route, entry)? {
             operation.insert(text("requestBody"), body.into());
         }
@@ -161,6 +158,7 @@ impl Writer<'_> {
         if entry.events.is_some() {
             parameters.push(reference("parameters", "LastEventId"));
         }
+        parameters.push(reference("parameters", "RequestId"));
         Ok(parameters)
     }
 
@@ -207,7 +205,7 @@ impl Writer<'_> {
     fn success(&mut self, route: &Route, entry: &Operation) -> Result<Map, Box<dyn Error>> {
         let output = route.rpc.output();
         let file = output.parent_file();
-        let mut headers = map([("Cache-Control", reference("headers", "Cache-Control"))]);
+        let mut headers = common_headers();
         if route.access.http_status == 204 {
             return Ok(map([("description", text("It is done; the answer is empty.")), ("headers", headers.into())]));
         }

@@ -1,7 +1,9 @@
-//! Settings that both fronts share: the hosts that a front answers to, and the origins whose pages may call.
+//! Settings that both fronts share: the hosts that a front answers to, the origins whose pages may call, and the headers that
+//! pass.
 
 #[cfg(test)]
 mod fuzz;
+pub mod headers;
 mod hosts;
 mod origin;
 

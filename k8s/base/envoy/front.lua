@@ -61,9 +61,10 @@ local INWARDS = {
   ["last-event-id"] = true,
   ["traceparent"] = true,
   ["tracestate"] = true,
-  ["grpc-timeout"] = true,
-  ["grpc-encoding"] = true,
+  ["x-request-id"] = true,
   ["grpc-accept-encoding"] = true,
+  ["grpc-encoding"] = true,
+  ["grpc-timeout"] = true,
   ["te"] = true,
   ["content-type"] = true,
   ["content-length"] = true,
@@ -79,8 +80,9 @@ local INWARDS = {
 -- Headers that pass from a service to a caller, over REST and over gRPC.
 local OUTWARDS = {
   ["cache-control"] = true,
-  ["x-next-page-token"] = true,
   ["retry-after"] = true,
+  ["x-next-page-token"] = true,
+  ["x-request-id"] = true,
   ["www-authenticate"] = true,
   ["content-type"] = true,
   ["content-length"] = true,
@@ -89,11 +91,11 @@ local OUTWARDS = {
   ["date"] = true,
 }
 local OUTWARDS_GRPC = {
+  ["grpc-accept-encoding"] = true,
+  ["grpc-encoding"] = true,
   ["grpc-status"] = true,
   ["grpc-message"] = true,
   ["grpc-status-details-bin"] = true,
-  ["grpc-encoding"] = true,
-  ["grpc-accept-encoding"] = true,
 }
 
 -- Removes all headers but the pseudo-headers and those on one of the lists.
@@ -107,6 +109,23 @@ local function keep(headers, list, more)
   for _, name in ipairs(refused) do
     headers:remove(name)
   end
+end
+
+-- Returns whether a request id is well-formed. Repeated headers are joined with commas, which it has none of.
+local function is_request_id(id)
+  return id ~= nil and #id <= 128 and id:find("^[%w._-]+$") ~= nil
+end
+
+-- Returns the id of the trace that a traceparent names (W3C Trace Context); none of a malformed one.
+local function trace_of(traceparent)
+  local version, trace, span = (traceparent or ""):match("^(%x%x)%-(%x+)%-(%x+)%-%x%x")
+  local is_valid = trace ~= nil
+    and version ~= "ff"
+    and #trace == 32
+    and #span == 16
+    and trace:find("[^0]") ~= nil
+    and not traceparent:find("%u")
+  return is_valid and trace or nil
 end
 
 local function is_grpc(content_type)
@@ -151,10 +170,7 @@ end
 -- Lets a page of this origin read an answer.
 local function show(headers, origin)
   headers:replace("access-control-allow-origin", origin)
-  headers:replace(
-    "access-control-expose-headers",
-    "x-next-page-token, retry-after, grpc-status, grpc-message, grpc-status-details-bin"
-  )
+  headers:replace("access-control-expose-headers", "cache-control, retry-after, x-next-page-token, x-request-id, grpc-status, grpc-message, grpc-status-details-bin")
 end
 
 -- Tells caches that answers differ by origin, once there are origins whose pages may call: also of an answer to a request
@@ -170,7 +186,7 @@ end
 local PREFLIGHT = {
   [":status"] = "200",
   ["access-control-allow-methods"] = "GET, POST, PUT, DELETE",
-  ["access-control-allow-headers"] = "authorization, content-type, idempotency-key, last-event-id, grpc-timeout, x-grpc-web, x-user-agent",
+  ["access-control-allow-headers"] = "authorization, idempotency-key, last-event-id, traceparent, tracestate, x-request-id, content-type, grpc-timeout, x-grpc-web, x-user-agent",
   ["access-control-max-age"] = "600",
 }
 local OUTWARDS_PREFLIGHT = {
@@ -333,9 +349,14 @@ end
 
 -- Errors as google.rpc.Status: the front's own, and those that Envoy's filters answer.
 
--- A google.rpc.Status as JSON, with an ErrorInfo and, if a field is at fault, a BadRequest with the description and the reason
--- of a fault. All arguments are ours or plain names: nothing has to be escaped.
-local function status(code, reason, message, field, fault)
+-- The id of the request; empty if the request was answered before front.lua saw it.
+local function request_id_of(handle)
+  return (handle:streamInfo():dynamicMetadata():get("front") or {})["request_id"] or ""
+end
+
+-- A google.rpc.Status as JSON, with an ErrorInfo, if a field is at fault a BadRequest, and the id of the request. All arguments
+-- are ours or plain names: nothing has to be escaped.
+local function status(handle, code, reason, message, field, description)
   local details = '{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"' .. reason .. '","domain":"therapy","metadata":{}}'
   if field ~= nil then
     details = details
@@ -347,6 +368,13 @@ local function status(code, reason, message, field, fault)
       .. fault[3]
       .. '"}]}'
   end
+  if code == 14 then
+    details = details .. ',{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}'
+  end
+  details = details
+    .. ',{"@type":"type.googleapis.com/google.rpc.RequestInfo","requestId":"'
+    .. request_id_of(handle)
+    .. '","servingData":""}'
   return '{"code":' .. code .. ',"message":"' .. message .. '","details":[' .. details .. "]}"
 end
 
@@ -366,6 +394,7 @@ local function describe_native(handle, code, reason, message, retry)
   if retry then
     bytes = bytes .. any("RetryInfo", protobuf(1, string.char(8, 1)))
   end
+  bytes = bytes .. any("RequestInfo", protobuf(1, request_id_of(handle)))
   local headers = handle:headers()
   headers:replace("grpc-status", tostring(code))
   headers:replace("grpc-message", message)
@@ -378,7 +407,7 @@ local function refuse(handle, native, http, code, reason, message)
   handle:streamInfo():dynamicMetadata():set("front", "refused", true)
   handle:streamInfo():dynamicMetadata():set("front", "code", code)
   handle:streamInfo():dynamicMetadata():set("front", "reason", reason)
-  handle:respond({ [":status"] = http }, native and message or status(code, reason, message))
+  handle:respond({ [":status"] = http }, native and message or status(handle, code, reason, message))
 end
 
 -- Messages of Envoy's token verifier, and those of the services for the same errors.
@@ -455,18 +484,18 @@ end
 
 -- The transcoder's sentence quotes what was sent, which may be what a person wrote: only the name of the field stays.
 -- `bodies` names the fields that bodies are, with spaces between them.
-local function refusal(sentence, bodies)
-  if sentence:find(NO_OBJECT[1], 1, true) then
-    return status(3, "INVALID_FIELDS", "body " .. NO_OBJECT[2], "body", NO_OBJECT)
+local function refusal(handle, sentence, bodies)
+  if sentence:find("Root element must be a message", 1, true) then
+    return status(handle, 3, "INVALID_FIELDS", "body must be an object", "body", "must be an object")
   end
   for _, fault in ipairs(FAULTS) do
     local field = sentence:match(fault[1])
     if field ~= nil then
       field = fault.as_sent and field or path_of(field, bodies)
-      return status(3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault)
+      return status(handle, 3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault[2])
     end
   end
-  return status(3, "MALFORMED_JSON", "the body is not JSON, or not of the form that this path takes")
+  return status(handle, 3, "MALFORMED_JSON", "the body is not JSON, or not of the form that this path takes")
 end
 
 -- Sets the HTTP headers of an error.
@@ -499,6 +528,19 @@ function envoy_on_request(handle)
   if is_page then
     front:set("front", "page", content_type)
   end
+
+  -- Before anything is refused: every answer and every error has it.
+  local new = headers:get("x-new-request-id")
+  if not is_request_id(headers:get("x-request-id")) then
+    headers:replace("x-request-id", new)
+  end
+  front:set("front", "request_id", headers:get("x-request-id"))
+  -- Log lines have a trace also where no spans are made. Where they are, Envoy writes its own over this one.
+  if not trace_of(headers:get("traceparent")) then
+    local digits = new:gsub("-", "")
+    headers:replace("traceparent", "00-" .. digits .. "-" .. digits:sub(1, 16) .. "-01")
+  end
+  front:set("front", "trace_id", trace_of(headers:get("traceparent")))
 
   local authority, path = headers:get(":authority") or "", headers:get(":path") or ""
   -- Envoy joins repeated headers with commas, and no host has one.
@@ -572,13 +614,12 @@ function envoy_on_response(handle)
     set_body(handle, http == "200" and '{"status":"SERVING"}' or '{"status":"NOT_SERVING"}', "application/json")
   elseif headers:get("content-type") == "text/x-refusal" and http ~= "400" then
     local answered, code, reason, message = unpack(TOKENS[body_of(handle)] or TOKEN_INVALID)
-    local retry = code == 14 and ',{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}]}' or "]}"
-    set_body(handle, status(code, reason, message):sub(1, -3) .. retry, "application/json")
+    set_body(handle, status(handle, code, reason, message), "application/json")
     handle:headers():replace(":status", answered)
     describe_error(handle, answered)
   elseif headers:get("content-type") == "text/x-refusal" then
     local settings = handle:streamInfo():dynamicMetadata():get("front.settings")
-    set_body(handle, refusal(body_of(handle), settings["bodies"]), "application/json")
+    set_body(handle, refusal(handle, body_of(handle), settings["bodies"]), "application/json")
   elseif http ~= "200" then
     describe_error(handle, http)
   elseif code == "204" then

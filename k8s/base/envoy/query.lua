@@ -1,5 +1,6 @@
 -- Rejects query parameters that the route does not take: Envoy's transcoder would let a parameter override the path and
--- the body. Runs after front.lua, which has seen to it that the path can be decoded and makes the answer whole.
+-- the body. Runs after front.lua, which has seen to it that the path can be decoded and the request has a well-formed id, and
+-- makes the answer whole.
 
 -- The routes, the more literal first: the body of each ("*", a field or nothing), the fields that the path gives, and
 -- the parameters that it takes: ONCE, REPEATED, or once as a value of this type.
@@ -139,7 +140,7 @@ local function echo(name)
   end))
 end
 
-local function refusal(faults)
+local function refusal(faults, request_id)
   local sentences, violations = {}, {}
   for at, wrong in ipairs(faults) do
     local what, why = unpack(wrong.fault)
@@ -151,7 +152,9 @@ local function refusal(faults)
     .. ',"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"INVALID_FIELDS","domain":"therapy","metadata":{}}'
     .. ',{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":['
     .. table.concat(violations, ",")
-    .. "]}]}"
+    .. ']},{"@type":"type.googleapis.com/google.rpc.RequestInfo","requestId":"'
+    .. request_id
+    .. '","servingData":""}]}'
 end
 
 function envoy_on_request(handle)
@@ -175,7 +178,7 @@ function envoy_on_request(handle)
   end
   if #faults > 0 then
     handle:streamInfo():dynamicMetadata():set("front", "refused", true)
-    return handle:respond({ [":status"] = "400" }, refusal(faults))
+    return handle:respond({ [":status"] = "400" }, refusal(faults, headers:get("x-request-id")))
   end
   local whole = path .. "?" .. table.concat(pairs, "&")
   if whole ~= headers:get(":path") then

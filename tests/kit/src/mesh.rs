@@ -319,6 +319,13 @@ impl Answer {
         assert_eq!((self.status, self.reason()), (status, reason), "{}", self.body);
         assert!(self.body["code"].as_i64().is_some_and(|code| code > 0), "{}", self.body);
         assert!(self.body["message"].as_str().is_some_and(|message| !message.is_empty()), "{}", self.body);
+        let id = self.headers["x-request-id"].to_str().expect("an id is ASCII");
+        assert_eq!(
+            self.detail("google.rpc.RequestInfo").map(|info| &info["requestId"]),
+            Some(&id.into()),
+            "{}",
+            self.body
+        );
         &self.body
     }
 

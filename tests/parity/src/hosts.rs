@@ -11,7 +11,7 @@ use crate::wire::{Answer, call, send};
 const MESSAGE: &[u8] = b"\x0a\x01a";
 
 fn request(method: &str, target: &str, host: &str, headers: &[(&str, &str)], body: &[u8]) -> Request {
-    let headers = [&[("host", host)], headers].concat();
+    let headers = [&[("host", host), ("x-request-id", "hosts-1")], headers].concat();
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
     Request { method: method.to_owned(), target: target.into(), headers, body: body.to_vec() }
 }

@@ -7,6 +7,7 @@ mod hostile;
 mod hosts;
 mod mesh;
 mod production;
+mod request_ids;
 mod wire;
 
 use std::net::SocketAddr;
@@ -123,12 +124,30 @@ async fn embedded(service: &Front) -> (SocketAddr, DropGuard) {
     (address, guard)
 }
 
+/// Sends a request with an id and a trace, unless it has its own: errors and services show them, and are alike then. An id that
+/// the front has made is masked.
 async fn answer(front: SocketAddr, request: &Request, pool: &DescriptorPool) -> Answer {
-    if request.method == "GRPC" {
-        wire::call(front, request, &message(request, pool)).await
-    } else {
-        wire::send(front, request).await
+    let mut request = request.clone();
+    for (name, value) in [
+        ("x-request-id", "recorded.1_request-2"),
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ] {
+        if !request.has_header(name) {
+            request.headers.push((name.to_owned(), value.into()));
+        }
     }
+    let mut answer = if request.method == "GRPC" {
+        wire::call(front, &request, &message(&request, pool)).await
+    } else {
+        wire::send(front, &request).await
+    };
+    if let Some(id) = answer.headers.get("x-request-id").map(|values| values.concat())
+        && !request.headers.iter().any(|(name, sent)| name == "x-request-id" && *sent == id.as_bytes())
+    {
+        answer.body = String::from_utf8_lossy(&answer.body).replace(&id, "{made}").into_bytes();
+        answer.headers.insert("x-request-id".to_owned(), vec!["{made}".to_owned()]);
+    }
+    answer
 }
 
 /// Returns the message of a native call: encoded from its JSON, or the bytes as they are.

@@ -42,6 +42,7 @@ async fn service_down_answers_unavailable_with_retry_after() {
     let envoy = envoy_without_services().await;
     let answer = send(envoy.address(), &request("GET", "/.well-known/jwks.json")).await;
     assert_eq!(answer.status, 503);
+    let id = answer.headers["x-request-id"].concat();
     assert_eq!(answer.headers["retry-after"], ["1"]);
     let status: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(
@@ -50,6 +51,7 @@ async fn service_down_answers_unavailable_with_retry_after() {
     );
     assert_eq!(status["details"][0]["reason"], "UNAVAILABLE");
     assert_eq!(status["details"][1]["retryDelay"], "1s");
+    assert_eq!((&status["details"][2]["requestId"], id.len()), (&id.as_str().into(), 36));
 
     let answer = call(envoy.address(), &request("GRPC", "/therapy.auth.v1.AuthService/GetJwks"), b"").await;
     assert_eq!(answer.headers["grpc-status"], ["14"]);

@@ -387,6 +387,7 @@ async fn watching(recorder: &mut Recorder<'_>, client: &Someone, therapist: &Som
     request.metadata_mut().insert("authorization", format!("Bearer {}", client.token).parse().unwrap());
     let mut watched = MessageServiceClient::new(channel).watch_conversation(request).await.unwrap().into_inner();
     assert!(watched.message().await.unwrap().is_some());
-    let calls = &["BatchGetItem Users", "GetItem Messages", "Query Messages"];
+    recorder.streams.push(Box::new(watched));
+    let calls = &["BatchGetItem Users", "GetItem Messages", "Query Messages", "Query Messages"];
     recorder.rows.push(("WatchConversation after a message", trace, calls));
 }

@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use kernel::{Error, Kind};
 use pin_project_lite::pin_project;
 use proto::Rpc;
+use telemetry::request_id;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::Status;
 use transport::public_status;
@@ -86,7 +87,7 @@ impl Body for Ending {
 
 fn stopping() -> Status {
     let error = Error::new(Kind::Unavailable, "STOPPING", "the service is being stopped; ask again");
-    public_status(&error)
+    public_status(&error, request_id::current().as_ref())
 }
 
 fn trailers() -> Result<Frame<Bytes>, Status> {

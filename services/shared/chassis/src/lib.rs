@@ -21,6 +21,7 @@ mod keyed_mutex;
 mod limit;
 mod paged;
 mod platform;
+mod request_id;
 pub mod server;
 mod stage;
 mod status;

@@ -21,12 +21,13 @@ use crate::drain::DrainStage;
 use crate::health::{Probe, Reporter};
 use crate::identity::{self, AccessTokens, IdentityStage, WorkloadVerifier};
 use crate::limit::{self, LimitStage};
+use crate::request_id::RequestIdStage;
 use crate::stage::{Inner, Order, StageLayer};
 
 /// The order of the layers within [`RpcTelemetry`], from the outermost inwards.
 ///
 /// The limit is the innermost: it reads the request to its end, and counts by who calls.
-pub const LAYERS: [&str; 6] = ["drain", "deadline", "answer", "identity", "access", "limit"];
+pub const LAYERS: [&str; 7] = ["request_id", "drain", "deadline", "answer", "identity", "access", "limit"];
 
 /// Settings of serving, the same for every service.
 #[derive(Debug, Clone, clap::Args)]
@@ -170,6 +171,7 @@ pub async fn start(
 /// The one declared stack: [`LAYERS`], and then the RPCs.
 fn stack(config: &Config, drain: DrainStage, identity: IdentityStage, routes: Routes) -> impl Inner + Order {
     ServiceBuilder::new()
+        .layer(StageLayer(RequestIdStage))
         .layer(StageLayer(drain))
         .layer(StageLayer(DeadlineStage { default: config.default_deadline, most: config.max_deadline }))
         .layer(StageLayer(AnswerStage))

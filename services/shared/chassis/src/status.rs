@@ -3,15 +3,16 @@
 use std::error::Error as _;
 
 use kernel::{Error, Kind};
+use telemetry::request_id;
 use tonic::Status;
 use transport::public_status;
 
-/// Returns the status that a caller gets for an error. Logs the cause, so call it once per error: at the border.
+/// Returns the status that a caller gets for an error, with the id of the request that the calling task works for. Logs the cause, so call it once per error: at the border.
 #[must_use]
 #[allow(clippy::needless_pass_by_value, reason = "the error ends here")]
 pub fn to_status(error: Error) -> Status {
     log(&error);
-    public_status(&error)
+    public_status(&error, request_id::current().as_ref())
 }
 
 fn log(error: &Error) {

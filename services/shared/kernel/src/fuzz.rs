@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
 use crate::text::fold;
-use crate::{Email, OffsetDateTime, PersonName, Pincode, UserId, Version};
+use crate::{Email, OffsetDateTime, PersonName, Pincode, RequestId, UserId, Version};
 
 /// Most bytes of a folded text: it is part of keys of DynamoDB.
 const MOST_FOLDED: usize = 900;
@@ -200,5 +200,18 @@ fn ids_and_etags(text: Vec<u8>) -> TestCaseResult {
     if let Ok(Some(version)) = Version::expected(&text) {
         prop_assert_eq!(Version::expected(&version.to_string()).ok(), Some(Some(version)));
     }
+    Ok(())
+}
+
+fuzz::target!(
+    request_ids,
+    fuzz::bytes(&["a", "Z", "0", ".", "_", "-", " ", ",", "\n", "\r", "\"", "\0", "ä", "<<", "%0a"])
+);
+
+fn request_ids(text: Vec<u8>) -> TestCaseResult {
+    let text = String::from_utf8_lossy(&text);
+    let is_id =
+        !text.is_empty() && text.len() <= 128 && text.chars().all(|c| "._-".contains(c) || c.is_ascii_alphanumeric());
+    prop_assert_eq!(text.parse::<RequestId>().map(|id| id.to_string()).ok(), is_id.then(|| text.into_owned()));
     Ok(())
 }

@@ -13,6 +13,7 @@ mod fuzz;
 mod id;
 mod page;
 mod principal;
+mod request_id;
 pub mod setting;
 mod text;
 mod version;
@@ -28,6 +29,7 @@ pub use id::{AppointmentId, ClientId, EventId, LoginId, ParseIdError, SessionId,
 pub use jiff::Timestamp;
 pub use page::{Page, PageSize};
 pub use principal::{Party, Person, Role};
+pub use request_id::RequestId;
 pub use text::{Email, PersonName, Pincode, clean_line, clean_text, fold_visible};
 pub use version::Version;
 pub use visible::is_blank;

@@ -1,8 +1,9 @@
-//! Log lines on standard error: one readable line, or one JSON object, each with the trace it belongs to.
+//! Log lines on standard error: one readable line, or one JSON object, each with the request and the trace it belongs to.
 
 use std::fmt;
 use std::io;
 
+use kernel::RequestId;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use serde_json::Value;
@@ -15,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 type Console<S, F> = Layer<S, DefaultFields, F, fn() -> io::Stderr>;
 
-/// `time LEVEL target: message field=value … trace_id=…`.
+/// `time LEVEL target: message field=value … request_id=… trace_id=…`.
 pub(crate) fn pretty<S>(ansi: bool) -> Console<S, Pretty>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -25,7 +26,7 @@ where
     if ansi { layer } else { layer.with_ansi(false) }
 }
 
-/// `{"timestamp", "level", "target", "message", …fields, "trace_id", "span_id"}`.
+/// `{"timestamp", "level", "target", "message", …fields, "request_id", "trace_id", "span_id"}`.
 pub(crate) fn json<S>() -> Console<S, Json>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -33,11 +34,18 @@ where
     Layer::default().event_format(Json).with_ansi(false).with_writer(io::stderr as fn() -> io::Stderr)
 }
 
-/// Runs `with` on the span that the calling task is in, if it is in one.
-fn in_span(with: impl FnOnce(&SpanContext) -> fmt::Result) -> fmt::Result {
-    Context::map_current(|context| match context.span().span_context() {
-        span if span.is_valid() => with(span),
-        _ => Ok(()),
+/// The request and the span that a task works for, if there are any.
+struct Origin<'a> {
+    request: Option<&'a RequestId>,
+    span: Option<&'a SpanContext>,
+}
+
+/// Runs `write` on the origin of the calling task.
+fn with_origin(write: impl FnOnce(Origin<'_>) -> fmt::Result) -> fmt::Result {
+    Context::map_current(|context| {
+        let active = context.span();
+        let span = Some(active.span_context()).filter(|span| span.is_valid());
+        write(Origin { request: context.get(), span })
     })
 }
 
@@ -60,7 +68,10 @@ where
             metadata.target()
         )?;
         ctx.field_format().format_fields(out.by_ref(), event)?;
-        in_span(|span| write!(out, " {dim}trace_id={}{plain}", span.trace_id()))?;
+        with_origin(|Origin { request, span }| {
+            request.map_or(Ok(()), |request| write!(out, " {dim}request_id={request}{plain}"))?;
+            span.map_or(Ok(()), |span| write!(out, " {dim}trace_id={}{plain}", span.trace_id()))
+        })?;
         writeln!(out)
     }
 }
@@ -96,7 +107,12 @@ where
         let mut members = Members { out: out.by_ref(), result: Ok(()) };
         event.record(&mut members);
         members.result?;
-        in_span(|span| write!(out, ",\"trace_id\":\"{}\",\"span_id\":\"{}\"", span.trace_id(), span.span_id()))?;
+        with_origin(|Origin { request, span }| {
+            // No character of either needs an escape.
+            request.map_or(Ok(()), |request| write!(out, ",\"request_id\":\"{request}\""))?;
+            let ids = span.map(|span| (span.trace_id(), span.span_id()));
+            ids.map_or(Ok(()), |(trace, span)| write!(out, ",\"trace_id\":\"{trace}\",\"span_id\":\"{span}\""))
+        })?;
         writeln!(out, "}}")
     }
 }
@@ -149,7 +165,7 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
-    use crate::propagation;
+    use crate::{propagation, request_id};
 
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -164,7 +180,7 @@ mod tests {
         }
     }
 
-    /// Returns the output of `log` within the span of a caller.
+    /// Returns the output of `log` within the request and the span of a caller.
     fn logged(
         format: impl FormatEvent<tracing_subscriber::Registry, DefaultFields> + Send + Sync + 'static,
         log: fn(),
@@ -175,14 +191,15 @@ mod tests {
         let mut headers = HeaderMap::new();
         let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         headers.insert("traceparent", ::http::HeaderValue::from_static(parent));
-        let _entered = propagation::extract(&headers).attach();
+        headers.insert("x-request-id", ::http::HeaderValue::from_static("ticket-7"));
+        let _entered = propagation::extract(&headers).with_value(request_id::extract(&headers)).attach();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
         let bytes = sink.0.lock().expect("no writer panicked").clone();
         String::from_utf8(bytes).expect("UTF-8")
     }
 
     #[test]
-    fn json_line_has_fields_and_trace() {
+    fn json_line_has_fields_request_and_trace() {
         let line = logged(Json, || {
             tracing::warn!(target: "t", text = "a \"b\"\n", count = 3, share = f64::NAN, ok = true, "it {}", "broke");
         });
@@ -193,15 +210,15 @@ mod tests {
         assert!(time.as_str().is_some_and(|time| time.ends_with('Z')), "{time}");
         let expected = serde_json::json!({
             "level": "WARN", "target": "t", "message": "it broke", "text": "a \"b\"\n", "count": 3, "share": null,
-            "ok": true, "trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "b7ad6b7169203331",
+            "ok": true, "request_id": "ticket-7", "trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "b7ad6b7169203331",
         });
         assert_eq!(object, expected);
     }
 
     #[test]
-    fn pretty_line_ends_with_trace() {
+    fn pretty_line_ends_with_request_and_trace() {
         let line = logged(Pretty, || tracing::info!(target: "t", count = 3, "it works"));
-        let trace = "trace_id=0af7651916cd43dd8448eb211c80319c";
+        let trace = "request_id=ticket-7 trace_id=0af7651916cd43dd8448eb211c80319c";
         assert!(line.ends_with(&format!("  INFO t: it works count=3 {trace}\n")), "{line}");
     }
 }

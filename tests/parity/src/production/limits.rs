@@ -29,6 +29,7 @@ async fn rate_limited_caller_gets_retry_after() {
     let status: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!((&status["code"], &status["details"][0]["reason"]), (&8.into(), &"RESOURCE_EXHAUSTED".into()));
     assert_eq!(status["details"][1]["retryDelay"], "1s");
+    assert_eq!(status["details"][2]["requestId"], answer.headers["x-request-id"].concat());
 
     let native = request("GRPC", "/therapy.auth.v1.AuthService/GetJwks", b"");
     let mut answer = call(envoy.address(), &native, b"").await;
@@ -41,6 +42,7 @@ async fn rate_limited_caller_gets_retry_after() {
     assert_eq!(answer.headers["grpc-status"], ["8"], "{answer}");
     assert_eq!(answer.headers["grpc-message"], ["too much was asked; wait and try again"]);
     assert!(answer.headers.contains_key("grpc-status-details-bin"), "{answer}");
+    assert_eq!(answer.headers["x-request-id"].len(), 1, "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,6 +70,7 @@ async fn request_logs_one_line_and_span_without_secrets() {
         (&line["status"], &line["upstream"], &line["trace_id"]),
         (&200.into(), &"clients".into(), &TRACE.into())
     );
+    assert_eq!(line["request_id"], service.calls()[0].headers["x-request-id"].to_str().unwrap(), "{line}");
     assert!(line["milliseconds"].is_u64() && line["time"].as_str().unwrap().ends_with('Z'), "{line}");
     assert_eq!(lines[2]["route"], Value::Null, "{:?}", lines[2]);
 

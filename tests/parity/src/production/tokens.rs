@@ -73,13 +73,9 @@ async fn service(jwks: Vec<u8>) -> Service {
 }
 
 fn request(method: &str, target: &str, authorization: Option<&str>) -> Request {
-    let headers = authorization.map(|value| ("authorization".to_owned(), value.into()));
-    Request {
-        method: method.to_owned(),
-        target: target.into(),
-        headers: headers.into_iter().collect(),
-        body: Vec::new(),
-    }
+    let headers = [("x-request-id", Some("tokens-1")), ("authorization", authorization)];
+    let headers = headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
+    Request { method: method.to_owned(), target: target.into(), headers: headers.collect(), body: Vec::new() }
 }
 
 fn reason(answer: &Answer) -> String {

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue, StringValue};
 use tonic::Code;
 
 use super::method::Method;
 use super::server::CallerSlot;
 use crate::semconv::{self, instruments};
+use crate::span;
 
 /// The server that a client calls, as its configuration names it.
 #[derive(Debug, Clone)]
@@ -64,9 +65,8 @@ impl Call {
             Side::Server(_) => SpanKind::Server,
             Side::Client(_) => SpanKind::Client,
         };
-        let tracer = &instruments().tracer;
-        let span = tracer.span_builder(method.span_name()).with_kind(kind).with_attributes(attributes);
-        let context = parent.with_span(span.start_with_context(tracer, parent));
+        let builder = SpanBuilder::from_name(method.span_name()).with_kind(kind).with_attributes(attributes);
+        let context = span::start(builder, parent);
         Self { context, method, side, started: Instant::now(), timeout, ended: false }
     }
 

@@ -12,11 +12,10 @@ use super::body::RpcBody;
 use super::call::{Call, Peer};
 use super::method::Method;
 use super::server::ResponseFuture;
-use crate::grpc_timeout;
-use crate::propagation;
+use crate::{grpc_timeout, propagation, request_id};
 
 /// Measures each call that goes out: a client span under the caller's current one, `rpc.client.call.duration`, and a
-/// `traceparent` header that makes the server's span a child of it.
+/// `traceparent` header that makes the server's span a child of it. The call has the request's id in `x-request-id`.
 ///
 /// A call that is dropped was cancelled, or, where the time in its `grpc-timeout` is over, is DEADLINE_EXCEEDED. Within
 /// retries each attempt is a span.
@@ -67,6 +66,7 @@ where
         let timeout = grpc_timeout(request.headers());
         let call = Call::outgoing(&parent, method, timeout, self.peer.clone());
         propagation::inject(call.context(), request.headers_mut());
+        request_id::inject(call.context(), request.headers_mut());
         let _entered = call.context().clone().attach();
         ResponseFuture { inner: self.inner.call(request), call: Some(call) }
     }

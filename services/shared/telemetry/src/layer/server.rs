@@ -13,11 +13,12 @@ use tower::{Layer, Service};
 use super::body::RpcBody;
 use super::call::Call;
 use super::method::Method;
-use crate::grpc_timeout;
-use crate::propagation;
+use crate::{grpc_timeout, propagation, request_id};
 
 /// Measures each call that comes in: a server span whose parent is the caller's, `rpc.server.call.duration`, and one
 /// line in the log under the target `access`.
+///
+/// The id of the request is the one in `x-request-id`, if that is well-formed, else a new one.
 ///
 /// Belongs outermost, so that what other layers refuse is measured too.
 #[derive(Debug, Clone, Copy, Default)]
@@ -71,7 +72,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let caller = CallerSlot::default();
         request.extensions_mut().insert(caller.clone());
-        let parent = propagation::extract(request.headers());
+        let parent = propagation::extract(request.headers()).with_value(request_id::extract(request.headers()));
         let timeout = grpc_timeout(request.headers());
         let call = Call::incoming(&parent, Method::of(request.uri().path()), timeout, caller);
         let _entered = call.context().clone().attach();

@@ -209,7 +209,7 @@ async fn open(address: SocketAddr) -> io::Result<TokioIo<TcpStream>> {
 }
 
 fn unavailable(failure: Option<Failure>) -> Status {
-    let mut status = public_status(&Error::unavailable("no replica can be reached"));
+    let mut status = public_status(&Error::unavailable("no replica can be reached"), None);
     if let Some(failure) = failure {
         status.set_source(failure);
     }
