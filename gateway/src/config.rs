@@ -16,7 +16,8 @@ pub struct Config {
     #[arg(long, env = "MESH_HOSTS", value_delimiter = ',')]
     pub hosts: Vec<HostPattern>,
 
-    /// Origins whose pages may call, such as https://app.example.org; * for any. Default: none.
+    /// Origins whose pages may call, such as https://app.example.org, or http://localhost:* for every port of a host; *
+    /// for any. By default none; in the all-in-one on loopback http://localhost:* and http://127.0.0.1:*.
     #[arg(long, env = "MESH_CORS_ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<Origin>,
 
@@ -45,6 +46,13 @@ impl Config {
     /// If that is not loopback and no host is listed.
     pub fn hosts_at(&self, listen: SocketAddr) -> Result<Hosts, NoHosts> {
         Hosts::of(listen.ip(), self.hosts.clone())
+    }
+
+    /// Lets pages of this machine call a front that listens on loopback, unless origins are listed.
+    pub fn allow_pages_of_this_machine(&mut self, listen: SocketAddr) {
+        if self.cors_origins.is_empty() && listen.ip().to_canonical().is_loopback() {
+            self.cors_origins = Origin::of_this_machine();
+        }
     }
 }
 

@@ -39,6 +39,14 @@ impl Cors {
         self.0.iter().any(|allowed| allowed.covers(origin.as_bytes())).then_some(origin)
     }
 
+    /// Returns whether a request is the preflight request of an origin that is not allowed.
+    pub(crate) fn refuses(&self, method: &Method, headers: &HeaderMap) -> bool {
+        method == Method::OPTIONS
+            && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+            && headers.contains_key(ORIGIN)
+            && self.allowed(headers).is_none()
+    }
+
     /// Answers a preflight request; none if the request is no preflight, or its origin is not allowed.
     pub(crate) fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
         if method != Method::OPTIONS || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {

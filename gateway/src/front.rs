@@ -93,6 +93,9 @@ async fn http(shared: &Arc<Shared>, call: &mut HttpCall, parts: &Parts, body: Bo
     if let Some(answer) = shared.cors.preflight(&parts.method, &parts.headers) {
         return answer;
     }
+    if shared.cors.refuses(&parts.method, &parts.headers) {
+        return with_no_store(RestError::foreign_origin().into_response(&shared.table.schema));
+    }
     let path = parts.uri.path();
     let method = if parts.method == Method::HEAD && takes_head(path) { &Method::GET } else { &parts.method };
     let segments = Segments::of(path);

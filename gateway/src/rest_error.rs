@@ -42,6 +42,13 @@ impl RestError {
         Error::new(Kind::PermissionDenied, "HOST_NOT_ALLOWED", message).into()
     }
 
+    /// Returns the error for the preflight request of an origin whose pages may not call.
+    pub(crate) fn foreign_origin() -> Self {
+        let message = "origin: pages of this origin may not call; the operator allows them by MESH_CORS_ORIGINS, or \
+                       --cors-origins of Envoy's configuration";
+        Error::new(Kind::PermissionDenied, "ORIGIN_NOT_ALLOWED", message).into()
+    }
+
     pub(crate) fn body_too_large(limit: usize) -> Self {
         let message = format!("the body is larger than {limit} bytes");
         let error = Error::new(Kind::InvalidArgument, "BODY_TOO_LARGE", message);

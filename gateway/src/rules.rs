@@ -6,7 +6,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use kernel::{Email, FieldError, FieldReason, OffsetDateTime, UserId};
+use kernel::{Email, FieldError, FieldReason, OffsetDateTime, UserId, UtcDateTime};
 
 use crate::json::{Malformed, Reader, Token, is_number};
 use crate::percent::decode_parameter;
@@ -240,7 +240,8 @@ impl Takes {
             }
             Self::Email => text.parse::<Email>().err(),
             Self::Id => text.parse::<UserId>().err().map(FieldError::from),
-            Self::DateTime => text.parse::<OffsetDateTime>().err(),
+            // A `Timestamp` has another range than a date-time that keeps its offset.
+            Self::DateTime => text.parse::<OffsetDateTime>().err().filter(|_| text.parse::<UtcDateTime>().is_err()),
             Self::TimeOfDay => (!is_time_of_day(text)).then_some(FieldError::NOT_A_TIME_OF_DAY),
             // Enums may be given by number, also in a string. The service knows the numbers.
             Self::OneOf(names) => (!names.contains(&text) && !is_number(text)).then(|| FieldError::not_one_of(names)),

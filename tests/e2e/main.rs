@@ -11,6 +11,7 @@
 mod access_log;
 mod account_deletion;
 mod accounts;
+mod addresses;
 mod appointments;
 mod directory;
 mod embedded_only;
@@ -32,4 +33,5 @@ mod sessions;
 mod shared_mesh;
 mod story;
 mod texts;
+mod times;
 mod tokens;

@@ -22,7 +22,8 @@ async fn operator_command_requires_access_key() {
     let (dynamodb, place) = (mesh.announced("DynamoDB"), data.path().to_str().unwrap());
     let key = data.path().join("dynamodb-access-key");
     assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    let commands = [&["create-tables"][..], &["rewrap-keys"], &["verify-audit"], &["migrate-profiles"]];
+    let commands =
+        [&["create-tables"][..], &["rewrap-keys"], &["verify-audit"], &["migrate-profiles"], &["rekey-addresses"]];
     for arguments in commands {
         let (done, told) = operate(arguments, dynamodb, place);
         assert!(done, "{arguments:?}: {told}");

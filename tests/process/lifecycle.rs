@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::process::{Process, mesh, run};
+use crate::process::Process;
 
 #[tokio::test]
 async fn announcement_shows_addresses_and_next_step() {
@@ -24,7 +24,7 @@ async fn announcement_shows_addresses_and_next_step() {
     for service in ["auth 127.0.0.1:", "clients 127.0.0.1:", "therapists 127.0.0.1:"] {
         assert!(mesh.announced("services").contains(service), "{}", mesh.announcement);
     }
-    assert_eq!(mesh.announced("try"), format!("cargo run -- demo --url {}", mesh.url));
+    assert_eq!(mesh.announced("docs"), format!("{}/docs", mesh.url));
 }
 
 /// After the announcement the process handles signals and shuts down gracefully.
@@ -138,39 +138,4 @@ async fn acknowledged_data_survives_kill() {
     mesh.kill();
     let mesh = Process::start(data.path());
     there.assert_kept(&mesh).await;
-}
-
-#[test]
-fn demo_can_be_repeated_on_one_mesh() {
-    let data = tempfile::tempdir().unwrap();
-    let process = Process::start(data.path());
-    for _ in 0..2 {
-        let mut demo = mesh(&[]);
-        demo.args(["demo", "--url", &process.url]);
-        let played = run(demo);
-        let told = String::from_utf8(played.stdout).unwrap();
-        assert!(played.status.success(), "{told}\n{}", String::from_utf8_lossy(&played.stderr));
-        assert!(told.contains("→ POST /auth/register") && told.contains("← 204"), "{told}");
-        assert!(!told.contains("seven quiet herons"), "a password is never shown");
-    }
-}
-
-#[test]
-fn demo_without_mesh_explains_how_to_start_one() {
-    let mut demo = mesh(&[]);
-    demo.args(["demo", "--url", "http://127.0.0.1:1"]);
-    let played = run(demo);
-    let told = String::from_utf8(played.stderr).unwrap();
-    assert!(!played.status.success() && told.contains("cargo run"), "{told}");
-}
-
-#[test]
-fn demo_with_invalid_url_explains_format() {
-    for wrong in ["nonsense", "127.0.0.1:8080", "https://127.0.0.1:8080"] {
-        let mut demo = mesh(&[]);
-        demo.args(["demo", "--url", wrong]);
-        let played = run(demo);
-        let told = String::from_utf8(played.stderr).unwrap();
-        assert!(!played.status.success() && told.contains("write it as http://host:port"), "{told}");
-    }
 }

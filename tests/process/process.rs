@@ -58,7 +58,7 @@ impl Process {
         let lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let mut mesh = Self { child, output, announcement: String::new(), url: String::new(), http: http_client() };
-        while !mesh.announcement.contains("  try") {
+        while !mesh.announcement.contains("demo --keep") {
             let line = mesh.output.recv_timeout(wait::TIMEOUT).expect("the mesh starts and says so");
             mesh.announcement.push_str(&line);
             mesh.announcement.push('\n');

@@ -1,7 +1,11 @@
 //! Settings: each is documented, and an invalid one is rejected by name.
 
+use std::fs::Permissions;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use clap::{CommandFactory as _, Parser};
 
@@ -125,6 +129,59 @@ fn unusable_resource_is_rejected_with_its_setting() {
     let told = String::from_utf8(refused.stderr).unwrap();
     assert!(!refused.status.success() && told.contains("secrets: line 1"), "{told}");
     assert!(!told.contains("not a secret"), "a secret is never shown");
+}
+
+/// Starts a mesh on this data directory, by a program if there is one. Returns the errors of the refused start.
+fn refused_start(data: &Path, program: &[&str]) -> String {
+    let settings = [
+        ("MESH_LISTEN", "127.0.0.1:0"),
+        ("MESH_SERVICES_PORT", "0"),
+        ("MESH_DYNAMODB_PORT", "0"),
+        ("MESH_DATA_DIR", data.to_str().unwrap()),
+    ];
+    let mut command = mesh(&settings);
+    if let [name, arguments @ ..] = program {
+        command = Command::new(name);
+        command.args(arguments).arg(env!("CARGO_BIN_EXE_mesh")).env_clear().envs(settings).stdin(Stdio::null());
+    }
+    let refused = run(command);
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && refused.stdout.is_empty(), "{told}");
+    assert!(
+        told.contains(data.to_str().unwrap()) && told.contains("MESH_DATA_DIR") && !told.contains("panicked"),
+        "{told}"
+    );
+    told
+}
+
+#[test]
+fn unusable_data_directory_is_rejected_with_remedy() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for data in [file.clone(), file.join("data")] {
+        let told = refused_start(&data, &[]);
+        assert!(told.contains("make it a directory that you may write to"), "{told}");
+    }
+    for name in ["lock", "secrets", "key-encryption-keys", "dynamodb.sqlite", "dynamodb-access-key"] {
+        let data = place.path().join(format!("with-{name}"));
+        std::fs::create_dir_all(data.join(name)).unwrap();
+        refused_start(&data, &[]);
+    }
+}
+
+#[test]
+fn read_only_data_directory_is_rejected_with_remedy() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, Permissions::from_mode(0o555)).unwrap();
+    // Root writes to it all the same, unless it gives that up.
+    let is_root = rustix::process::geteuid().is_root();
+    let program: &[&str] = if is_root { &["setpriv", "--bounding-set=-dac_override"] } else { &[] };
+    let told = refused_start(&data, program);
+    assert!(told.contains("Permission denied") && told.contains("make it a directory that you may write to"), "{told}");
+    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "nothing is created");
 }
 
 #[test]

@@ -38,12 +38,17 @@ function envoy_on_request(handle)
   end
 
   local origin = (is_page or not native) and origin_of(handle, headers)
+  local is_preflight = method == "OPTIONS" and not native and headers:get("access-control-request-method") ~= nil
   if origin then
     front:set("front", "origin", origin)
-    if method == "OPTIONS" and headers:get("access-control-request-method") ~= nil then
+    if is_preflight then
       front:set("front", "preflight", true)
       return handle:respond(PREFLIGHT, "")
     end
+  elseif is_preflight and headers:get("origin") ~= nil then
+    return refuse(handle, native, "403", 7, "ORIGIN_NOT_ALLOWED",
+      "origin: pages of this origin may not call; the operator allows them by MESH_CORS_ORIGINS, or "
+        .. "--cors-origins of Envoy's configuration")
   end
 
   local authorization = headers:get("authorization") or ""

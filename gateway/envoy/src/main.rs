@@ -35,7 +35,8 @@ struct Cli {
     #[arg(long, value_delimiter = ',')]
     hosts: Vec<HostPattern>,
 
-    /// Origins whose pages may call, such as https://app.example.org; * for any.
+    /// Origins whose pages may call, such as https://app.example.org, or http://localhost:* for every port of a host; *
+    /// for any.
     #[arg(long, value_delimiter = ',')]
     cors_origins: Vec<Origin>,
 

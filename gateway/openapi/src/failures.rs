@@ -135,6 +135,7 @@ fn of_every(route: &Route) -> Vec<&'static str> {
         "INTERNAL",
         "UNAVAILABLE",
         "STOPPING",
+        "STORAGE_FULL",
         "OVERLOADED",
         "TOO_MANY_REQUESTS",
         "REQUEST_TOO_SLOW",

@@ -42,7 +42,10 @@ fn origins(text: Vec<u8>) -> TestCaseResult {
     let text = String::from_utf8_lossy(&text);
     let Ok(origin) = text.parse::<Origin>() else { return Ok(()) };
     prop_assert_eq!(origin.to_string(), &*text);
-    prop_assert!(origin.covers(text.as_bytes()));
+    let any_port = text.strip_suffix(":*");
+    for own in any_port.map_or_else(|| vec![text.to_string()], |host| vec![host.to_owned(), format!("{host}:1")]) {
+        prop_assert!(origin.covers(own.as_bytes()), "{}", own);
+    }
     if text != "*" {
         for other in
             [&text[1..], &text[..text.len() - 1], &format!("{text}.example.org"), &format!("{text}/"), "null", ""]

@@ -2,15 +2,36 @@ use std::fmt;
 use std::str::FromStr;
 
 /// An origin whose pages may call, as browsers write it in the header `origin` (RFC 6454, section 6.1): a scheme, a
-/// host, and a port where it isn't the scheme's own. `*` is any.
+/// host, and a port where it isn't the scheme's own. The port `*` is any, and `*` alone is any origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);
 
+/// The port of an origin that is any.
+const ANY_PORT: &str = ":*";
+
 impl Origin {
+    /// Returns the origins of pages that a program on this machine serves, over plain HTTP.
+    #[must_use]
+    pub fn of_this_machine() -> Vec<Self> {
+        ["http://localhost", "http://127.0.0.1"].map(|host| Self(format!("{host}{ANY_PORT}"))).into()
+    }
+
     /// Returns whether a page of `origin`, by the word of the browser, may call.
     #[must_use]
     pub fn covers(&self, origin: &[u8]) -> bool {
-        self.0 == "*" || self.0.as_bytes() == origin
+        match self.0.strip_suffix(ANY_PORT) {
+            Some(host) => origin.strip_prefix(host.as_bytes()).is_some_and(is_port),
+            None => self.0 == "*" || self.0.as_bytes() == origin,
+        }
+    }
+}
+
+/// Returns whether the end of an origin is a port, or nothing, which is the port of the scheme.
+fn is_port(end: &[u8]) -> bool {
+    match end {
+        [] => true,
+        [b':', digits @ ..] => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
     }
 }
 
@@ -28,7 +49,8 @@ impl FromStr for Origin {
     /// with the port that the scheme has anyway.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const FORM: &str = "write it as scheme://host, or scheme://host:port where the port is not the scheme's own, in small \
-                            letters and with no slash at its end, such as https://app.example.org, or * for any";
+                            letters and with no slash at its end, such as https://app.example.org; with :* for any port, or * \
+                            alone for any origin";
         if text == "*" {
             return Ok(Self(text.to_owned()));
         }
@@ -44,6 +66,9 @@ impl FromStr for Origin {
         let is_address = host.starts_with('[') && host.ends_with(']') && is_of(b"[]:.", host);
         let is_host = is_of(b"-._", host) || is_address;
         let is_port = port.is_none_or(|port| {
+            if port == "*" {
+                return true;
+            }
             let is_number = port.parse::<u16>().is_ok_and(|number| number.to_string() == port);
             is_number && !matches!((scheme, port), ("http", "80") | ("https", "443"))
         });
@@ -64,6 +89,8 @@ mod tests {
             "http://[::1]:3000",
             "app://localhost",
             "http://a.example:443",
+            "http://localhost:*",
+            "http://[::1]:*",
         ] {
             assert_eq!(good.parse::<Origin>().map(|origin| origin.to_string()), Ok(good.to_owned()));
         }
@@ -82,6 +109,9 @@ mod tests {
             "https://app.example.org:08443",
             "https://a b",
             "https://*.example.org",
+            "https://*",
+            "http://localhost:*80",
+            "http://localhost:**",
             "http://::1",
             "null",
         ] {
@@ -94,5 +124,28 @@ mod tests {
         let [own, any] = ["https://a.example", "*"].map(|text| text.parse::<Origin>().unwrap());
         assert!(own.covers(b"https://a.example") && !own.covers(b"https://a.example.org") && !own.covers(b"*"));
         assert!(any.covers(b"https://a.example"));
+    }
+
+    #[test]
+    fn any_port_covers_ports_of_one_host() {
+        let origins = Origin::of_this_machine();
+        let covered = |origin: &str| origins.iter().any(|allowed| allowed.covers(origin.as_bytes()));
+        for own in ["http://localhost:3000", "http://localhost", "http://127.0.0.1:65535", "http://127.0.0.1"] {
+            assert!(covered(own), "{own}");
+        }
+        for foreign in [
+            "https://localhost:3000",
+            "http://localhost.evil.example",
+            "http://localhost:3000.evil.example",
+            "http://localhost:",
+            "http://localhost:*",
+            "http://127.0.0.12",
+            "http://127.0.0.1:80/",
+            "http://evil.example:3000",
+            "null",
+        ] {
+            assert!(!covered(foreign), "{foreign}");
+        }
+        assert!(origins.iter().all(|origin| origin.to_string().parse() == Ok(origin.clone())));
     }
 }

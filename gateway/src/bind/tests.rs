@@ -34,7 +34,7 @@ fn plus_in_a_time_of_a_query_is_explained() {
     let expected = "from has a + that stands for a space: write + as %2B";
     assert_eq!(message(&Method::GET, "/journal/a?from=2026-01-01T00:00:00+05:30", b""), expected);
     let space = message(&Method::GET, "/journal/a?from=2026-01-01T00:00:00%2005:30", b"");
-    assert!(space.starts_with("from must be a time"), "{space}");
+    assert!(space.starts_with("from must be an RFC 3339"), "{space}");
     let other = message(&Method::GET, "/journal/a?from=to+morrow", b"");
-    assert!(other.starts_with("from must be a time"), "{other}");
+    assert!(other.starts_with("from must be an RFC 3339"), "{other}");
 }

@@ -34,7 +34,7 @@ fn well_formed_request_is_not_judged() {
 
 #[test]
 fn format_error_names_every_bad_field_by_its_bounds() {
-    let date = "must be a time as RFC 3339 writes it, such as 2024-05-01T12:00:00Z";
+    let date = "must be an RFC 3339 date-time with its offset, such as 2026-12-01T09:00:00+05:30";
     let entry = r#"{"emotion":"","intensity":9,"timestamp":"x","note":7,"visibility":"HIDDEN"}"#;
     assert_eq!(
         refused(&http::Method::POST, "/journal/a", entry),
@@ -73,7 +73,7 @@ fn query_is_judged_beside_body_and_path() {
     assert_eq!(
         list,
         [
-            row("to", "MALFORMED", "must be a time as RFC 3339 writes it, such as 2024-05-01T12:00:00Z"),
+            row("to", "MALFORMED", "must be an RFC 3339 date-time with its offset, such as 2026-12-01T09:00:00+05:30"),
             row("minIntensity", "OUT_OF_RANGE", "must be 0 to 5"),
             row("pageSize", "MALFORMED", "must be a whole number, not negative"),
         ]

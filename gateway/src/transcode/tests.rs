@@ -299,7 +299,7 @@ fn bad_fields_are_reported_together_with_paths() {
             "aBool must be true or false",
             "aString must be a string",
             "anEnum must be OPEN or CLOSED",
-            "timestamp must be a time as RFC 3339 writes it, such as 2024-05-01T12:00:00Z",
+            "timestamp must be an RFC 3339 date-time with its offset, such as 2026-12-01T09:00:00+05:30",
             "inner.number must be a whole number from -2147483648 to 2147483647",
             "inner.inner.number must be a whole number",
             "inners[1].number must be a whole number",

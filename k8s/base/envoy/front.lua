@@ -160,7 +160,9 @@ local function origin_of(handle, headers)
   end
   local settings = handle:streamInfo():dynamicMetadata():get("front.settings")
   for allowed in settings["origins"]:gmatch("%S+") do
-    if allowed == "*" or allowed == origin then
+    local host = allowed:match("^(.+):%*$")
+    local port = host ~= nil and origin:sub(1, #host) == host and origin:sub(#host + 1)
+    if allowed == "*" or allowed == origin or port and (port == "" or port:find("^:%d+$")) then
       return origin
     end
   end
@@ -354,9 +356,9 @@ local function request_id_of(handle)
   return (handle:streamInfo():dynamicMetadata():get("front") or {})["request_id"] or ""
 end
 
--- A google.rpc.Status as JSON, with an ErrorInfo, if a field is at fault a BadRequest, and the id of the request. All arguments
--- are ours or plain names: nothing has to be escaped.
-local function status(handle, code, reason, message, field, description)
+-- A google.rpc.Status as JSON, with an ErrorInfo, if a field is at fault a BadRequest with the description and the reason of the
+-- fault, and the id of the request. All arguments are ours or plain names: nothing has to be escaped.
+local function status(handle, code, reason, message, field, fault)
   local details = '{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"' .. reason .. '","domain":"therapy","metadata":{}}'
   if field ~= nil then
     details = details
@@ -485,14 +487,14 @@ end
 -- The transcoder's sentence quotes what was sent, which may be what a person wrote: only the name of the field stays.
 -- `bodies` names the fields that bodies are, with spaces between them.
 local function refusal(handle, sentence, bodies)
-  if sentence:find("Root element must be a message", 1, true) then
-    return status(handle, 3, "INVALID_FIELDS", "body must be an object", "body", "must be an object")
+  if sentence:find(NO_OBJECT[1], 1, true) then
+    return status(handle, 3, "INVALID_FIELDS", "body " .. NO_OBJECT[2], "body", NO_OBJECT)
   end
   for _, fault in ipairs(FAULTS) do
     local field = sentence:match(fault[1])
     if field ~= nil then
       field = fault.as_sent and field or path_of(field, bodies)
-      return status(handle, 3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault[2])
+      return status(handle, 3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault)
     end
   end
   return status(handle, 3, "MALFORMED_JSON", "the body is not JSON, or not of the form that this path takes")
@@ -553,12 +555,17 @@ function envoy_on_request(handle)
   end
 
   local origin = (is_page or not native) and origin_of(handle, headers)
+  local is_preflight = method == "OPTIONS" and not native and headers:get("access-control-request-method") ~= nil
   if origin then
     front:set("front", "origin", origin)
-    if method == "OPTIONS" and headers:get("access-control-request-method") ~= nil then
+    if is_preflight then
       front:set("front", "preflight", true)
       return handle:respond(PREFLIGHT, "")
     end
+  elseif is_preflight and headers:get("origin") ~= nil then
+    return refuse(handle, native, "403", 7, "ORIGIN_NOT_ALLOWED",
+      "origin: pages of this origin may not call; the operator allows them by MESH_CORS_ORIGINS, or "
+        .. "--cors-origins of Envoy's configuration")
   end
 
   local authorization = headers:get("authorization") or ""

@@ -61,6 +61,11 @@ pub struct Storage {
     #[arg(long, env = "MESH_DATA_DIR", default_value = "therapy-data")]
     pub data_dir: PathBuf,
 
+    /// Maximum size of the embedded DynamoDB's file in bytes, 4 MiB or more; by default the disk alone bounds it. Not used
+    /// with MESH_MEMORY or MESH_DYNAMODB_ENDPOINT.
+    #[arg(long, env = "MESH_DATA_LIMIT", value_parser = clap::value_parser!(u64).range(4 << 20..))]
+    pub data_limit: Option<u64>,
+
     /// Keep everything in memory, lost when the process ends.
     #[arg(long, env = "MESH_MEMORY", value_parser = clap::builder::BoolishValueParser::new())]
     pub memory: bool,

@@ -1,15 +1,20 @@
-//! Runs the demo against a running mesh, and prints every request and response.
+//! Plays a story against a running mesh, or fills it with a sandbox.
 
+mod api;
 mod consent;
 mod parting;
 mod practice;
+mod sandbox;
 mod search;
 
 use std::io::Write as _;
 
 use kernel::{BoxError, Clock, Entropy};
-use reqwest::{Client, Method, Response, StatusCode, Url};
-use serde_json::{Value, json};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+pub use api::front_url;
+use api::{ApiClient, Person};
 
 /// The password of every account of the demo.
 const PASSWORD: &str = "seven quiet herons";
@@ -25,132 +30,53 @@ const NO_CONTENT: StatusCode = StatusCode::NO_CONTENT;
 const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
 const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
 
-/// Runs the demo at `url`: two people find each other, agree on what one may read of the other's journal, make an
-/// appointment, write to each other, find texts again, and part.
+/// Plays the story at `url`, and prints every request and response: two people find each other, agree on what one may read
+/// of the other's journal, make an appointment, write to each other, find texts again, and part. Ends every account of the
+/// story, also if it stops early.
 ///
 /// # Errors
-/// If a response breaks the contract; the error names it.
+/// If a response breaks the contract, or an account can't be ended; the error names it.
 pub async fn play(url: &str, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<(), BoxError> {
-    let tag = entropy.array::<4>().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let api = ApiClient { url: url.trim_end_matches('/').to_owned(), http: Client::new() };
-    let (client, therapist) = consent::meet(&api, &tag).await?;
-    let grant = consent::agree(&api, &client, &therapist).await?;
-    consent::write_and_read(&api, &client, &therapist, &grant).await?;
-    practice::make_an_appointment(&api, &client, &therapist, clock.now()).await?;
-    practice::write_to_each_other(&api, &client, &therapist).await?;
-    search::find_again(&api, &client, &therapist).await?;
-    parting::choose_another(&api, &tag, &client, &therapist).await?;
-    parting::part(&api, &client).await?;
-    say("That was the story so far.")
+    let mut api = ApiClient::new(url, true);
+    match tell(&mut api, &tag(entropy), clock).await {
+        Ok(()) => say("That was the story so far. Nothing of it is left; --keep fills a sandbox that stays."),
+        Err(error) => Err(undone(&mut api, error).await),
+    }
 }
 
-/// Parses the URL of a front.
+/// Fills the mesh at `url` with people to try things with, and prints their logins. Each call makes others.
 ///
 /// # Errors
-/// A sentence with the expected form.
-pub fn front_url(text: &str) -> Result<String, &'static str> {
-    let is_front = Url::parse(text).is_ok_and(|url| url.scheme() == "http" && url.has_host());
-    if is_front { Ok(text.to_owned()) } else { Err("write it as http://host:port") }
-}
-
-/// A person who is logged in.
-struct Person {
-    id: String,
-    token: String,
-}
-
-struct ApiClient {
-    url: String,
-    http: Client,
-}
-
-impl ApiClient {
-    /// Registers an account and logs in.
-    async fn join(&self, email: &str, role: &str) -> Result<Person, BoxError> {
-        let account = json!({"email": email, "password": PASSWORD, "role": role});
-        self.send(POST, "/auth/register", None, Some(account), CREATED).await?;
-        let login = json!({"email": email, "password": PASSWORD});
-        let answer = self.send(POST, "/auth/login", None, Some(login), OK).await?;
-        let text = |at| answer.pointer(at).and_then(Value::as_str).map(str::to_owned);
-        let (id, token) = (text("/user/userId"), text("/accessToken"));
-        Ok(Person { id: id.ok_or("the login gave no user")?, token: token.ok_or("the login gave no access token")? })
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        who: Option<&Person>,
-        body: Option<Value>,
-        expected: StatusCode,
-    ) -> Result<Value, BoxError> {
-        let response = self.ask(&method, path, who, body.as_ref()).await?;
-        let status = response.status();
-        let text = response.text().await?;
-        let answer = if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? };
-        say(&format!(
-            "← {status}{}\n",
-            if text.is_empty() { String::new() } else { format!("\n  {}", show(&answer)) }
-        ))?;
-        if status == expected { Ok(answer) } else { Err(format!("{method} {path} should answer {expected}").into()) }
-    }
-
-    /// Opens a stream of server-sent events.
-    async fn watch(&self, path: &str, who: &Person) -> Result<Events, BoxError> {
-        let response = self.ask(&GET, path, Some(who), None).await?;
-        if response.status() == OK {
-            Ok(Events { response, read: String::new() })
-        } else {
-            Err(format!("GET {path} should answer {OK}").into())
-        }
-    }
-
-    async fn ask(
-        &self,
-        method: &Method,
-        path: &str,
-        who: Option<&Person>,
-        body: Option<&Value>,
-    ) -> Result<Response, BoxError> {
-        let mut request = self.http.request(method.clone(), format!("{}{path}", self.url));
-        let mut shown = format!("→ {method} {path}");
-        if let Some(who) = who {
-            request = request.bearer_auth(&who.token);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-            shown.push_str(&format!("\n  {}", show(body)));
-        }
-        say(&shown)?;
-        let answered = request.send().await;
-        Ok(answered.map_err(|error| {
-            format!("{} does not answer ({error}); start the mesh with `cargo run`, or give --url", self.url)
-        })?)
+/// If a response breaks the contract; the error names it. Then the accounts are ended.
+pub async fn keep(url: &str, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<(), BoxError> {
+    let mut api = ApiClient::new(url, false);
+    match sandbox::fill(&mut api, &tag(entropy), clock.now()).await {
+        Ok(logins) => say(&logins),
+        Err(error) => Err(undone(&mut api, error).await),
     }
 }
 
-/// A stream of server-sent events (HTML Living Standard, section 9.2).
-struct Events {
-    response: Response,
-    read: String,
+/// Returns a part of the names and addresses of one call.
+fn tag(entropy: &dyn Entropy) -> String {
+    entropy.array::<4>().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-impl Events {
-    /// Returns the data of the next event.
-    async fn next(&mut self) -> Result<Value, BoxError> {
-        loop {
-            if let Some((event, rest)) = self.read.split_once("\n\n") {
-                let data: String = event.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
-                self.read = rest.to_owned();
-                if !data.is_empty() {
-                    say(&format!("← data: {data}\n"))?;
-                    return Ok(serde_json::from_str(&data)?);
-                }
-            } else {
-                let chunk = self.response.chunk().await?.ok_or("the stream of events ended")?;
-                self.read.push_str(std::str::from_utf8(&chunk)?);
-            }
-        }
+async fn tell(api: &mut ApiClient, tag: &str, clock: &dyn Clock) -> Result<(), BoxError> {
+    let (client, therapist) = consent::meet(api, tag).await?;
+    let grant = consent::agree(api, &client, &therapist).await?;
+    consent::write_and_read(api, &client, &therapist, &grant).await?;
+    practice::make_an_appointment(api, &client, &therapist, clock.now()).await?;
+    practice::write_to_each_other(api, &client, &therapist).await?;
+    search::find_again(api, &client, &therapist).await?;
+    let other = parting::choose_another(api, tag, &client, &therapist).await?;
+    parting::part(api, &client, [&therapist, &other]).await
+}
+
+/// Ends the accounts that are left. Returns the error, and that of the ends if there is one.
+async fn undone(api: &mut ApiClient, error: BoxError) -> BoxError {
+    match api.end_all().await {
+        Ok(()) => error,
+        Err(left) => format!("{error}; {left}").into(),
     }
 }
 
@@ -166,17 +92,6 @@ fn expect(answer: &Value, at: &str, expected: &str) -> Result<(), BoxError> {
 fn text(answer: &Value, at: &str) -> Result<String, BoxError> {
     let found = answer.pointer(at).and_then(Value::as_str).filter(|found| !found.is_empty());
     found.map(str::to_owned).ok_or_else(|| format!("the answer should have a text at {at}").into())
-}
-
-/// Formats JSON on one line, without credentials.
-fn show(value: &Value) -> String {
-    let mut shown = value.clone();
-    for secret in ["password", "accessToken", "refreshToken"] {
-        if let Some(text) = shown.get_mut(secret) {
-            *text = Value::String("…".to_owned());
-        }
-    }
-    shown.to_string()
 }
 
 fn say(line: &str) -> Result<(), BoxError> {

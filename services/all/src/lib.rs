@@ -5,6 +5,7 @@ mod config;
 pub mod demo;
 pub mod files;
 mod front;
+pub mod invocation;
 mod mesh;
 pub mod search_index;
 mod services;

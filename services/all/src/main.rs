@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use dynamo::secret::Secrets;
 use kernel::{BoxError, ClientId, setting};
 use mesh::search_index::{self, SearchIndex};
-use mesh::{Config, Mesh, TABLES, demo, files, take_access_key, workload_issuer, workloads};
+use mesh::{Config, Mesh, TABLES, demo, files, invocation, take_access_key, workload_issuer, workloads};
 
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -33,11 +33,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the demo against a running mesh, and prints every request and response.
+    /// Plays a story against a running mesh, and prints who calls, and every request and response. Its accounts are ended.
     Demo {
         /// URL of the mesh.
         #[arg(long, default_value = "http://127.0.0.1:8080", value_parser = demo::front_url)]
         url: String,
+
+        /// Fill a sandbox instead, which stays, and print its logins: a client with half a year of entries, two
+        /// therapists, sessions and messages.
+        #[arg(long)]
+        keep: bool,
     },
 
     /// Writes a token for each service or for other workloads, and the keys that verify them, for deployments without a
@@ -122,6 +127,18 @@ enum Command {
     /// removes the index of those addresses. Services may run meanwhile; run it once after the last replica of an
     /// earlier version has stopped, and again if it was interrupted.
     MigrateProfiles {
+        #[command(flatten)]
+        dynamodb: dynamo::Config,
+
+        #[command(flatten)]
+        place: DataDir,
+    },
+
+    /// Moves addresses stored by earlier versions to the form by which they are compared now, in which all spellings of
+    /// one address are one. Names the accounts that have one address in two spellings, and leaves both as they are.
+    /// Services may run meanwhile; run it once after the last replica of an earlier version has stopped, and again if it
+    /// was interrupted.
+    RekeyAddresses {
         #[command(flatten)]
         dynamodb: dynamo::Config,
 
@@ -217,24 +234,32 @@ async fn main() -> ExitCode {
     let Cli { command, config, telemetry } = config::read::<Cli>();
     let done = match command {
         None => serve(config, &telemetry).await,
-        Some(Command::Demo { url }) => {
+        Some(Command::Demo { url, keep }) => {
             let Platform { clock, entropy, .. } = Platform::system();
-            demo::play(&url, &*clock, &*entropy).await
+            if keep { demo::keep(&url, &*clock, &*entropy).await } else { demo::play(&url, &*clock, &*entropy).await }
         }
         Some(Command::WorkloadKeys { names, dir, force, days }) => write_workload_keys(&names, &dir, force, days),
         Some(Command::WorkloadToken { name, place, secrets_file, life }) => {
             workload_token(&name, &place, secrets_file, life)
         }
         Some(Command::Prepare { dir, renew, days }) => prepare(&dir, renew, days),
-        Some(Command::CreateTables { dynamodb, place }) => create_tables(dynamodb, &place).await,
-        Some(Command::RewrapKeys { dynamodb, place, key_encryption_keys_file }) => {
-            rewrap_keys(dynamodb, &place, key_encryption_keys_file).await
+        Some(Command::CreateTables { dynamodb, place }) => {
+            Box::pin(logged(&telemetry, create_tables(dynamodb, &place))).await
         }
-        Some(Command::MigrateProfiles { dynamodb, place }) => migrate_profiles(dynamodb, &place).await,
+        Some(Command::RewrapKeys { dynamodb, place, key_encryption_keys_file }) => {
+            Box::pin(logged(&telemetry, rewrap_keys(dynamodb, &place, key_encryption_keys_file))).await
+        }
+        Some(Command::MigrateProfiles { dynamodb, place }) => {
+            Box::pin(logged(&telemetry, migrate_profiles(dynamodb, &place))).await
+        }
+        Some(Command::RekeyAddresses { dynamodb, place }) => {
+            Box::pin(logged(&telemetry, rekey_addresses(dynamodb, &place))).await
+        }
         Some(Command::RebuildSearch(args)) => Box::pin(logged(&telemetry, rebuild_search(args))).await,
         Some(Command::CheckSearch(args)) => Box::pin(logged(&telemetry, check_search(args))).await,
         Some(Command::VerifyAudit { dynamodb, place, secrets_file, client, heads }) => {
-            verify_audit(dynamodb, &place, secrets_file, client, heads.as_deref()).await
+            let verified = verify_audit(dynamodb, &place, secrets_file, client, heads.as_deref());
+            Box::pin(logged(&telemetry, verified)).await
         }
     };
     match done {
@@ -246,15 +271,17 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(config: Config, telemetry: &telemetry::Config) -> Result<(), BoxError> {
+async fn serve(mut config: Config, telemetry: &telemetry::Config) -> Result<(), BoxError> {
     // Files that the process creates, the database too, are accessible to its owner only.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let telemetry = telemetry::init("therapy-mesh", telemetry)?;
     let storage = config.storage.clone();
+    config.front.allow_pages_of_this_machine(config.listen);
+    let pages = pages(&config);
     let mesh = Mesh::start(config, Platform::system()).await?;
     let data = if storage.memory { "in memory, gone at the end".to_owned() } else { absolute(&storage.data_dir) };
     let shutdown_signal = bootstrap::shutdown_signal()?;
-    say(&announcement(&mesh, &data))?;
+    say(&announcement(&mesh, &data, &pages))?;
 
     shutdown_signal.await;
     say("stopping: the requests under way may end")?;
@@ -263,17 +290,32 @@ async fn serve(config: Config, telemetry: &telemetry::Config) -> Result<(), BoxE
     if well { say("stopped") } else { Err("some requests or tasks did not end in time".into()) }
 }
 
-fn announcement(mesh: &Mesh, data: &str) -> String {
+/// Returns the end of a sentence about the pages that may call from a browser.
+fn pages(config: &Config) -> String {
+    let origins = config.front.cors_origins.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if origins.is_empty() {
+        "of other sites may not call; MESH_CORS_ORIGINS allows some".to_owned()
+    } else {
+        format!("of {origins} may call; MESH_CORS_ORIGINS sets which")
+    }
+}
+
+fn announcement(mesh: &Mesh, data: &str, pages: &str) -> String {
     let services = mesh.services().map(|(name, address)| format!("{name} {address}")).collect::<Vec<_>>().join(", ");
+    let front = format!("http://{}", mesh.address());
     format!(
         "The mesh is up. Ctrl-C stops it.
-  REST and gRPC  http://{front}
+  REST and gRPC  {front}
+  docs           {front}/docs
   services       {services}
   DynamoDB       {dynamodb}
   data           {data}
-  try            cargo run -- demo --url http://{front}",
-        front = mesh.address(),
+  browser pages  {pages}
+  try            {story}
+                 {sandbox}",
         dynamodb = mesh.dynamodb(),
+        story = invocation::with(&format!("demo --url {front}         # plays a story, request by request")),
+        sandbox = invocation::with(&format!("demo --keep --url {front}  # fills a sandbox, and prints its logins")),
     )
 }
 
@@ -328,6 +370,16 @@ async fn migrate_profiles(dynamodb: dynamo::Config, place: &DataDir) -> Result<(
     say(&format!("done: {clients}; {therapists}"))
 }
 
+async fn rekey_addresses(dynamodb: dynamo::Config, place: &DataDir) -> Result<(), BoxError> {
+    let dynamodb = place.connect(dynamodb).await?;
+    let (progress, collisions) = auth::rekey_addresses(&dynamodb, |progress| drop(say(&progress.to_string()))).await?;
+    for collision in &collisions {
+        say(&collision.to_string())?;
+    }
+    say(&format!("done: {progress}"))?;
+    if collisions.is_empty() { Ok(()) } else { Err("some accounts have one address in two spellings".into()) }
+}
+
 async fn open_search_index(args: SearchIndexArgs) -> Result<SearchIndex, BoxError> {
     let SearchIndexArgs { dynamodb, place, secrets_file, key_encryption_keys_file, rate } = args;
     let secrets = place.secrets(secrets_file, "secrets", "MESH_SECRETS_FILE")?;
@@ -335,7 +387,7 @@ async fn open_search_index(args: SearchIndexArgs) -> Result<SearchIndex, BoxErro
     SearchIndex::open(&place.connect(dynamodb).await?, &secrets, &keys, rate, &Platform::system()).await
 }
 
-/// Runs a command with a log, which says why it failed in part.
+/// Runs a command with a log, as the services have one: it says why the command failed in part.
 async fn logged(
     telemetry: &telemetry::Config,
     command: impl Future<Output = Result<(), BoxError>>,

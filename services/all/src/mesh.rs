@@ -1,3 +1,4 @@
+use std::error::Error as _;
 use std::fs::DirBuilder;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -9,8 +10,9 @@ use std::time::Duration;
 use chassis::identity::Issuer;
 use chassis::{Platform, Running};
 use dynamo::secret::{Secret, Secrets};
-use embedded_dynamodb::{Engine, Eraser};
+use embedded_dynamodb::{Engine, Eraser, StartError};
 use kernel::{BoxError, Error};
+use rustix::fs::{Access, access};
 
 use crate::front::RunningFront;
 use crate::services::{Starter, TABLES, bind};
@@ -66,6 +68,7 @@ impl Mesh {
             key_encryption_keys,
             issuer: Arc::clone(&issuer),
             platform: platform.clone(),
+            space: engine.as_ref().map(Engine::space),
         };
         let services = starter.start_all().await?;
         let front = RunningFront::start(listener, &config, hosts, &services, &issuer)?;
@@ -132,29 +135,36 @@ fn secrets(storage: &Storage, platform: &Platform) -> Result<(Secrets, Secrets),
     Ok((of(&storage.secrets_file, own_secrets)?, of(&storage.key_encryption_keys_file, own_keys)?))
 }
 
+/// Creates the data directory if it is missing, and checks that files can be created in it.
 fn make_directory(directory: &Path) -> Result<(), BoxError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    made.map_err(|error| {
+    let usable = made.and_then(|()| Ok(access(directory, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?));
+    usable.map_err(|error| {
         let directory = directory.display();
-        format!("the data directory {directory} can't be made: {error}; set MESH_DATA_DIR to another one").into()
+        let remedy = "make it a directory that you may write to, or set MESH_DATA_DIR to another one";
+        format!("the data directory {directory} can't be used: {error}; {remedy}").into()
     })
+}
+
+/// Adds the remedy to an error of a file that the data directory holds.
+fn of_data_directory(error: &BoxError) -> BoxError {
+    format!("{error}; restore the file from a copy, or set MESH_DATA_DIR to another directory").into()
 }
 
 /// Returns the key-encryption keys in the data directory, created if missing: vault rejects them if it needs others.
 fn own_keys(directory: &Path, platform: &Platform) -> Result<Secrets, BoxError> {
-    bootstrap::make_secrets(&directory.join("key-encryption-keys"), &*platform.entropy)
+    let keys = bootstrap::make_secrets(&directory.join("key-encryption-keys"), &*platform.entropy);
+    keys.map_err(|error| of_data_directory(&error))
 }
 
 /// Returns the secrets in the data directory, created if both they and the data are missing.
 fn own_secrets(directory: &Path, platform: &Platform) -> Result<Secrets, BoxError> {
     let file = directory.join("secrets");
     if embedded_dynamodb::has_data(directory) && !file.exists() {
-        let missing = file.display();
-        return Err(
-            format!("{missing} is missing, without which the data can't be read: restore it from a copy").into()
-        );
+        let missing = format!("{} is missing, without which the data can't be read", file.display());
+        return Err(of_data_directory(&missing.into()));
     }
-    bootstrap::make_secrets(&file, &*platform.entropy)
+    bootstrap::make_secrets(&file, &*platform.entropy).map_err(|error| of_data_directory(&error))
 }
 
 /// Erasure in the files of the embedded engine.
@@ -163,7 +173,12 @@ struct Files(Eraser);
 
 impl dynamo::Erasure for Files {
     fn erase(&self) -> Pin<Box<dyn Future<Output = kernel::Result<()>> + Send + '_>> {
-        Box::pin(async { self.0.erase().await.map_err(Error::unavailable) })
+        Box::pin(async {
+            self.0
+                .erase()
+                .await
+                .map_err(|error| if error.is_full() { Error::storage_full(error) } else { Error::unavailable(error) })
+        })
     }
 }
 
@@ -189,11 +204,17 @@ async fn start_engine(storage: &Storage, platform: &Platform) -> Result<Engine, 
     let place = if storage.memory {
         embedded_dynamodb::Storage::Memory
     } else {
-        embedded_dynamodb::Storage::Directory(storage.data_dir.clone())
+        embedded_dynamodb::Storage::Directory { path: storage.data_dir.clone(), limit: storage.data_limit }
     };
     Engine::start(place, storage.dynamodb_port, &*platform.entropy).await.map_err(|error| {
-        let remedy =
-            if matches!(error, embedded_dynamodb::StartError::Port(..)) { ": set MESH_DYNAMODB_PORT" } else { "" };
-        format!("{error}{remedy}").into()
+        let remedy = match &error {
+            StartError::Port(..) => "; set MESH_DYNAMODB_PORT to another port, or to 0 for any that is free",
+            StartError::InUse(_) | StartError::Directory(..) | StartError::Open(..) => {
+                "; or set MESH_DATA_DIR to another directory"
+            }
+            _ => "",
+        };
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        format!("{error}{cause}{remedy}").into()
     })
 }

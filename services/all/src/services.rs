@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use chassis::client::Upstream;
 use chassis::identity::{AccessTokens, Issuer, Keys};
-use chassis::{Platform, Running, Service, server};
+use chassis::{Platform, Probe, Running, Service, server};
 use dynamo::TableDef;
 use dynamo::secret::Secrets;
-use kernel::BoxError;
+use embedded_dynamodb::Space;
+use kernel::{BoxError, Error};
 use outbox::Subscriber;
 use proto::registry;
 use tokio::net::TcpListener;
@@ -42,6 +43,8 @@ pub(crate) struct Starter<'a> {
     pub(crate) key_encryption_keys: Secrets,
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) platform: Platform,
+    /// Space of the embedded DynamoDB.
+    pub(crate) space: Option<Space>,
 }
 
 /// The listeners of all services, bound before any of them starts: services call each other both ways.
@@ -256,12 +259,23 @@ impl Starter<'_> {
         account_deletion::SUBSCRIBERS.into_iter().map(subscriber).collect()
     }
 
-    async fn start(&self, listener: TcpListener, service: Service, keys: Keys) -> Result<Running, BoxError> {
+    async fn start(&self, listener: TcpListener, mut service: Service, keys: Keys) -> Result<Running, BoxError> {
+        if let Some(space) = self.space.clone() {
+            service.probe = service.probe.and(space_probe(space));
+        }
         keys.wait(FIRST_KEYS_TIMEOUT).await;
         let people = AccessTokens::new(self.config.server.identity(), keys, Arc::clone(&self.platform.clock));
         let workloads = self.issuer.workload(service.name).verifier;
         server::start(service, listener, &self.config.server, people, workloads).await
     }
+}
+
+/// Returns a probe that succeeds while something can be stored.
+fn space_probe(space: Space) -> Probe {
+    Probe::new(move || {
+        let space = space.clone();
+        async move { if space.is_left().await { Ok(()) } else { Err(Error::storage_full("no write succeeds")) } }
+    })
 }
 
 /// Binds a listener. The error names the setting of its address.

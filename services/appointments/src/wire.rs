@@ -1,6 +1,8 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
-use kernel::{AppointmentId, Error, FieldError, FieldReason, Page, Party, Role, Timestamp, UserId, Violations};
+use kernel::{
+    AppointmentId, Error, FieldError, FieldReason, OffsetDateTime, Page, Party, Role, Timestamp, UserId, Violations,
+};
 use proto::appointments::v1 as pb;
 use proto::appointments::v1::appointment::Status as Shown;
 use proto::events::v1 as events;
@@ -24,7 +26,7 @@ pub(crate) fn request(caller: UserId, request: &pb::CreateAppointmentRequest) ->
         bad.add("appointmentDate", FieldError::REQUIRED);
         None
     } else {
-        bad.check("appointmentDate", appointment_date.parse())
+        bad.check("appointmentDate", appointment_date.parse().map(OffsetDateTime::to_millisecond))
     };
     let session = bad.check("sessionId", convert::id::optional_from_proto(session_id));
     match (therapist, date, session) {

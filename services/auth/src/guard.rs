@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use chassis::{KeyedMutex, Tasks};
-use kernel::{Clock, Email, Error, Result};
+use kernel::{Clock, Email, Error, Result, UserId};
 use transport::SourceNetwork;
 
 use crate::Config;
 use crate::password::{Hasher, Password};
-use crate::store::{Credential, Failures, Store, Subject, Subjects};
+use crate::store::{Failures, FoundCredential, Store, Subject, Subjects};
 use crate::throttle::Policy;
 
 /// Verifies passwords.
@@ -50,7 +50,8 @@ impl Guard {
         }))
     }
 
-    /// Returns the credential of an address, if the password is its own.
+    /// Returns the credential of an address, if the password is its own. Where several accounts have the address in
+    /// different spellings, it is that of `owner` or, without one, that of the spelling as typed.
     ///
     /// Otherwise counts a failure of the address and of the source, even if the caller has hung up by then. While
     /// either has too many failures, nothing is verified.
@@ -60,11 +61,13 @@ impl Guard {
     pub(crate) async fn verify_password(
         &self,
         email: Email,
+        owner: Option<UserId>,
         password: Password,
         source: IpAddr,
-    ) -> Result<Option<Credential>> {
+    ) -> Result<Option<FoundCredential>> {
         let inner = Arc::clone(&self.0);
-        let verified = self.0.tasks.to_completion(async move { inner.verify_password(&email, password, source).await });
+        let verified =
+            self.0.tasks.to_completion(async move { inner.verify_password(&email, owner, password, source).await });
         verified.await.ok_or_else(|| Error::internal("a password could not be proved to the end"))?
     }
 
@@ -79,23 +82,30 @@ impl Guard {
 }
 
 impl Inner {
-    async fn verify_password(&self, email: &Email, password: Password, source: IpAddr) -> Result<Option<Credential>> {
+    async fn verify_password(
+        &self,
+        email: &Email,
+        owner: Option<UserId>,
+        password: Password,
+        source: IpAddr,
+    ) -> Result<Option<FoundCredential>> {
         let (of_account, of_source) =
             (self.subjects.account(email), self.subjects.source(&SourceNetwork::of(source).to_string()));
         let _lock = self.locks.lock(email.folded()).await;
-        let (account, credential) = tokio::try_join!(self.present(&of_account), self.store.credential(email))?;
+        let (account, found) = tokio::try_join!(self.present(&of_account), self.store.credentials(email))?;
+        let found = found.into_iter().find(|found| owner.is_none_or(|owner| found.credential.user_id == owner));
         // A throttled source takes no hashing thread.
         self.present(&of_source).await?;
         let slot = self.hasher.slot(source).await?;
         let source = self.present(&of_source).await?;
-        let hash = credential.as_ref().map(|credential| credential.password_hash.as_str());
+        let hash = found.as_ref().map(|found| found.credential.password_hash.as_str());
         let verified = slot.verify(password, hash).await?;
         drop(slot);
         if verified {
             if account.count > 0 {
                 self.store.forget_failures(&of_account).await?;
             }
-            return Ok(credential);
+            return Ok(found);
         }
         let now = self.clock.now();
         tokio::try_join!(

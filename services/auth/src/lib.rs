@@ -9,6 +9,7 @@ mod login;
 mod model;
 mod ops;
 mod password;
+mod rekey;
 mod service;
 mod store;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use tonic::service::Routes;
 
 pub use accounts::Addresses;
 pub use config::Config;
+pub use rekey::{Collision, Progress, rekey_addresses};
 pub use store::USERS;
 
 use crate::accounts::Accounts;

@@ -14,7 +14,7 @@ use crate::guard::Guard;
 use crate::login::{Login, Replica};
 use crate::model::{RefreshToken, Registration};
 use crate::password::{Hasher, Password};
-use crate::store::{Account, Changed, Store};
+use crate::store::{Account, Changed, FoundCredential, Store};
 use crate::token::{AccessSigner, RefreshTokens};
 
 /// Use cases with their dependencies.
@@ -57,7 +57,7 @@ impl Ops {
     /// the later write decides which it is; the lookup here saves the hash.
     async fn reserve(&self, email: &Email, source: IpAddr) -> Result<()> {
         let budgets = self.budgets.lock(source).await?;
-        if self.store.credential(email).await?.is_some() {
+        if !self.store.credentials(email).await?.is_empty() {
             budgets.spend(Budget::TakenAddresses).await?;
             return Err(email_taken());
         }
@@ -65,7 +65,8 @@ impl Ops {
     }
 
     pub(crate) async fn login(&self, email: Email, password: Password, source: IpAddr) -> Result<Tokens> {
-        let credential = self.guard.verify_password(email, password, source).await?.ok_or_else(bad_credentials)?;
+        let found = self.guard.verify_password(email, None, password, source).await?.ok_or_else(bad_credentials)?;
+        let credential = found.credential;
         let account = self.store.account(credential.user_id).await?.ok_or_else(bad_credentials)?;
         // The password was changed, or the account ended, during the verification: it was right a moment ago.
         if account.epoch != credential.epoch {
@@ -127,13 +128,11 @@ impl Ops {
         source: IpAddr,
     ) -> Result<()> {
         let account = self.me(person).await?;
-        let email = account.address();
-        let Some(credential) = self.guard.verify_password(email.clone(), current, source).await? else {
-            return Err(wrong_password());
-        };
+        let verified = self.guard.verify_password(account.address(), Some(person.user_id), current, source).await?;
+        let FoundCredential { form, credential } = verified.ok_or_else(wrong_password)?;
         let hash = self.hasher.slot(source).await?.hash(new).await?;
         let (hashes, now) = ((credential.password_hash.as_str(), hash.as_str()), self.clock.now());
-        match self.store.change_password(&account, &email, hashes, person.login_id, now).await? {
+        match self.store.change_password(&account, &form, hashes, person.login_id, now).await? {
             Changed::Done => Ok(()),
             Changed::Conflict => Err(account_conflict()),
             Changed::LoggedOut => Err(login_ended()),

@@ -2,11 +2,13 @@
 //!
 //! | pk | sk | item |
 //! |---|---|---|
-//! | `EMAIL#<folded address>` | `ACCOUNT` | the password hash and whose it is; unique by its key |
+//! | `EMAIL#<folded address>` | `ACCOUNT` | the password hash and whose it is; unique by its key, which earlier versions folded less |
 //! | `USER#<id>` | `ACCOUNT` | the account |
 //! | `USER#<id>` | `LOGIN#<login>` | one login, with the generation of its current refresh token |
 //! | `FAILURES#<digest>` | `COUNT` | failed logins of an address or a source, and what a source has spent of a budget |
 //! | `SIGNING` | `KEY#<number>` | a signing key, its private half sealed |
+
+mod credentials;
 
 use std::collections::HashMap;
 
@@ -18,6 +20,8 @@ use dynamo::{Condition, EXPIRES_AT, Item, Key, KeyDef, Put, Read, Sort, Table, T
 use kernel::{Email, Error, LoginId, Result, Role, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
+use self::credentials::credential_key;
+pub(crate) use self::credentials::{FoundCredential, Moved, ScannedCredentials};
 use crate::login::Login;
 use crate::model::RefreshToken;
 
@@ -87,9 +91,7 @@ pub(crate) struct KeyRecord {
 
 impl Account {
     pub(crate) fn new(user_id: UserId, email: &Email, role: Role, now: Timestamp) -> Self {
-        // A time that people read needs no nanoseconds; one that can't be cut stays as it is.
-        let created_at = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
-        Self { user_id, email: email.as_str().to_owned(), role: role.as_str().to_owned(), created_at, epoch: 1 }
+        Self { user_id, email: email.as_str().to_owned(), role: role.as_str().to_owned(), created_at: now, epoch: 1 }
     }
 
     pub(crate) fn address(&self) -> Email {
@@ -136,10 +138,6 @@ impl Subject {
     }
 }
 
-fn email_key(email: &str) -> Key {
-    Key::new(format!("EMAIL#{email}"), ACCOUNT)
-}
-
 fn user_key(user: UserId) -> Key {
     Key::new(format!("USER#{user}"), ACCOUNT)
 }
@@ -157,24 +155,6 @@ impl Store {
         Self(table)
     }
 
-    /// Stores an account, unless its address has one.
-    pub(crate) async fn add_account(&self, account: &Account, email: &Email, password_hash: String) -> Result<bool> {
-        let credential = Credential { user_id: account.user_id, password_hash, epoch: account.epoch };
-        let added = self.0.transact([
-            self.0.put(&email_key(&email.folded()), &credential).when(Condition::absent()).into(),
-            self.0.put(&user_key(account.user_id), account).when(Condition::absent()).into(),
-        ]);
-        match added.await? {
-            Transact::Done => Ok(true),
-            Transact::Failed(verdicts) if verdicts.first().is_some_and(Verdict::is_condition_failed) => Ok(false),
-            Transact::Failed(_) => Err(Error::internal("a new account's id is taken")),
-        }
-    }
-
-    pub(crate) async fn credential(&self, email: &Email) -> Result<Option<Credential>> {
-        self.0.get(&email_key(&email.folded()), Read::Consistent).await
-    }
-
     pub(crate) async fn account(&self, user: UserId) -> Result<Option<Account>> {
         self.0.get(&user_key(user), Read::Consistent).await
     }
@@ -183,12 +163,12 @@ impl Store {
         self.0.get(&login_key(user, id), Read::Consistent).await
     }
 
-    /// Replaces the password of an account and ends every login but one, if nobody else changed it meanwhile and that
-    /// login is open. It also ends the grace period of every refresh token that was used before.
+    /// Replaces the password of an account, whose credential is in this form, and ends every login but one, if nobody else
+    /// changed it meanwhile and that login is open. It also ends the grace period of every refresh token that was used before.
     pub(crate) async fn change_password(
         &self,
         account: &Account,
-        email: &Email,
+        form: &str,
         (old_hash, new_hash): (&str, &str),
         keep: LoginId,
         now: Timestamp,
@@ -196,7 +176,7 @@ impl Store {
         let epoch = account.epoch + 1;
         let changed = self.0.transact([
             self.0
-                .update(&email_key(&email.folded()))
+                .update(&credential_key(form))
                 .set("password_hash", new_hash)
                 .set("epoch", epoch)
                 .when(Condition::eq("password_hash", old_hash))
@@ -227,13 +207,16 @@ impl Store {
         let mut address = None;
         if let Some(account) = self.account(user).await? {
             let email = account.address();
+            let found = self.credentials(&email).await?.into_iter().find(|found| found.credential.user_id == user);
+            // Only another call that ends the same account, or one that moves its credential, can have been faster.
+            let raced = || Error::unavailable("the credential of an account was moved or deleted meanwhile");
+            let FoundCredential { form, .. } = found.ok_or_else(raced)?;
             let ended = self.0.transact([
-                self.0.delete(&email_key(&email.folded())).when(Condition::eq("user_id", user)).into(),
+                self.0.delete(&credential_key(&form)).when(Condition::eq("user_id", user)).into(),
                 self.0.delete(&user_key(user)).into(),
             ]);
             if let Transact::Failed(_) = ended.await? {
-                // Only another call that ends the same account can have been faster.
-                return Err(Error::unavailable("an account was ended twice at once"));
+                return Err(raced());
             }
             address = Some(email);
         }

@@ -17,7 +17,7 @@ const MAX_LOGINS: usize = 200;
 pub(crate) fn registration(request: pb::RegisterRequest) -> Result<Registration, Error> {
     let pb::RegisterRequest { email, password, role } = request;
     let mut bad = Violations::default();
-    let email = bad.check("email", email.parse::<Email>());
+    let email = bad.check("email", email.parse().and_then(Email::with_valid_domain));
     let password = bad.check("password", Password::chosen(&password));
     let role = bad.check("role", role_of(role));
     match (email, password, role) {

@@ -89,8 +89,9 @@ pub(crate) fn profile_key(user: UserId) -> Key {
     Key::new(format!("CLIENT#{user}"), PROFILE)
 }
 
+/// Returns the key of the item that an earlier version stored for an address.
 fn address_key(email: &Email) -> Key {
-    Key::new(format!("{EMAIL}{}", email.folded()), PROFILE)
+    Key::new(format!("{EMAIL}{}", email.folded_before()), PROFILE)
 }
 
 /// Returns the part of a client that the permit shows.
@@ -205,7 +206,7 @@ impl Store {
     async fn put(&self, old: &Client, new: &Client) -> Result<bool> {
         let unchanged = Condition::eq("version", old.version);
         let put = self.0.put(&profile_key(new.id.into()), &Row::from(new)).when(unchanged);
-        if new.profile.email.folded() == old.profile.email.folded() {
+        if new.profile.email.folded_before() == old.profile.email.folded_before() {
             return Ok(matches!(put.run().await?, Update::Done(_)));
         }
         let drop = self.0.delete(&address_key(&old.profile.email));

@@ -198,6 +198,6 @@ fn granted(grant: Grant) -> pb::CheckJournalAccessResponse {
     pb::CheckJournalAccessResponse {
         granted: true,
         grant_id: id.to_string(),
-        entries_from: limits.entries_from.map(convert::time::to_proto),
+        entries_from: limits.entries_from.map(convert::time::utc_to_proto),
     }
 }

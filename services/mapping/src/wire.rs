@@ -67,9 +67,9 @@ pub(crate) fn access_change(
             bad.add(*field, FieldError::new(FieldReason::NotAllowed, "is only for access ACCEPTED: leave it out"));
         }
     }
-    let entries_from = entries_from.and_then(|from| bad.check("entriesFrom", limit(from)));
-    let expires_at = expires_at.and_then(|at| bad.check("expiresAt", limit(at)));
-    if access == Ok(Status::Accepted) && expires_at.is_some_and(|at| at <= now) {
+    let entries_from = entries_from.and_then(|from| bad.check("entriesFrom", convert::time::utc_from_proto(from)));
+    let expires_at = expires_at.and_then(|at| bad.check("expiresAt", convert::time::utc_from_proto(at)));
+    if access == Ok(Status::Accepted) && expires_at.is_some_and(|at| at <= now.into()) {
         bad.add("expiresAt", FieldError::new(FieldReason::OutOfRange, "must be in the future"));
     }
     let intent = match access {
@@ -115,7 +115,7 @@ pub(crate) fn journal_grant(client: ClientId, grant: Grant) -> pb::JournalGrant 
     pb::JournalGrant {
         client_id: client.to_string(),
         grant_id: id.to_string(),
-        entries_from: entries_from.map(convert::time::to_proto),
+        entries_from: entries_from.map(convert::time::utc_to_proto),
     }
 }
 
@@ -142,12 +142,6 @@ pub(crate) fn searchable_clients(
 pub(crate) fn wanted(page_size: i32, token: &str) -> Result<Wanted<'_>, Error> {
     let size = convert::page::size_from_proto(page_size).map_err(|wrong| Error::invalid("pageSize", wrong))?;
     Ok(Wanted { size, token })
-}
-
-fn limit(time: prost_types::Timestamp) -> Result<Timestamp, FieldError> {
-    const INVALID: FieldError =
-        FieldError::new(FieldReason::OutOfRange, "must be a time in RFC 3339, such as 2026-01-05T21:30:00Z");
-    convert::time::from_proto(time).map_err(|_| INVALID)
 }
 
 const fn mapping_status(mapping: Mapping) -> pb::mapping::Status {
@@ -193,7 +187,7 @@ pub(crate) fn relation(relation: &Relation, now: Timestamp) -> pb::Relation {
 
 fn limits(grant: Option<Grant>) -> (Option<prost_types::Timestamp>, Option<prost_types::Timestamp>) {
     let limits = grant.map(|grant| grant.limits).unwrap_or_default();
-    (limits.entries_from.map(convert::time::to_proto), limits.expires_at.map(convert::time::to_proto))
+    (limits.entries_from.map(convert::time::utc_to_proto), limits.expires_at.map(convert::time::utc_to_proto))
 }
 
 pub(crate) fn therapist_relation(it: &Relation, name: TherapistName, now: Timestamp) -> pb::TherapistRelation {

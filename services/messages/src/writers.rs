@@ -8,7 +8,7 @@ use std::time::Duration;
 use chassis::Platform;
 use dynamo::Claim;
 use dynamo::seal::SealingKey;
-use kernel::{Error, Kind, Result, Timestamp};
+use kernel::{Error, Kind, Result, STORAGE_FULL, Timestamp};
 use opentelemetry::trace::FutureExt as _;
 use retry::Policy;
 use tokio::sync::{mpsc, oneshot};
@@ -256,7 +256,11 @@ fn answer(jobs: impl IntoIterator<Item = Waiting>, outcomes: impl IntoIterator<I
 fn fail(jobs: Vec<Waiting>, error: &Error) {
     let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
     let passes = matches!(error.kind(), Kind::Unavailable | Kind::Aborted);
-    let copy = || if passes { Error::unavailable(cause.clone()) } else { Error::internal(cause.clone()) };
+    let copy = || match error.reason() {
+        STORAGE_FULL => Error::storage_full(cause.clone()),
+        _ if passes => Error::unavailable(cause.clone()),
+        _ => Error::internal(cause.clone()),
+    };
     let outcomes: Vec<_> = jobs.iter().map(|_| Err(copy())).collect();
     answer(jobs, outcomes);
 }

@@ -275,7 +275,7 @@ impl Ops {
         let Some(event) = stored.event()? else { return Ok(()) };
         let rest = context.deadline.saturating_duration_since(Instant::now());
         let context = context.renewed(DELIVERY_TIMEOUT.min(rest / 2));
-        self.outbox.deliver(&context, &session_key(stored.session().id), event).await.map_err(Error::unavailable)
+        self.outbox.deliver(&context, &session_key(stored.session().id), event).await.map_err(Error::of_dependency)
     }
 
     /// Returns the attempts of a change that races others of the same session or day.

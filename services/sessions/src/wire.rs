@@ -31,7 +31,7 @@ pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
         etag: _,
     } = session;
     let mut bad = Violations::default();
-    let date = bad.check("sessionDate", required(session_date).and_then(|text| text.parse::<OffsetDateTime>()));
+    let date = bad.check("sessionDate", required(session_date).and_then(|text| session_day(&text)));
     let start = times(&mut bad, "startTime", start_time);
     let end = bad.check("endTime", required(end_time).and_then(|text| text.parse::<HourMinute>()));
     let slot = match (date, start, end) {
@@ -81,7 +81,7 @@ pub(crate) fn change(session: pb::Session, id: SessionId) -> Result<Change> {
     if !session_id.is_empty() && session_id.parse() != Ok(id) {
         bad.add("sessionId", FieldError::new(FieldReason::Mismatch, "must be the id of the path, or be left out"));
     }
-    let date = session_date.map(|text| bad.check("sessionDate", text.parse::<OffsetDateTime>()));
+    let date = session_date.map(|text| bad.check("sessionDate", session_day(&text)));
     let start = times(&mut bad, "startTime", start_time);
     let end = times(&mut bad, "endTime", end_time);
     let status = bad.check("status", requested_status(status));
@@ -118,6 +118,11 @@ fn notes_change(bad: &mut Violations, shared: Option<String>, private: Option<St
     let shared = shared.map(|text| bad.check("sharedNotes", FreeText::try_from(text)));
     let private = private.map(|text| bad.check("privateNotes", FreeText::try_from(text)));
     NotesChange { shared: shared.flatten(), private: private.flatten() }
+}
+
+/// Parses the day of a session, which is kept to the millisecond.
+fn session_day(text: &str) -> std::result::Result<OffsetDateTime, FieldError> {
+    text.parse().map(OffsetDateTime::to_millisecond)
 }
 
 /// Parses an optional time; None if it is invalid, Some(None) if it is absent.

@@ -121,6 +121,7 @@ fn operation(route: &Route) -> Operation {
     if route.rpc.method.is_server_streaming() {
         parameters.insert(("header".to_owned(), "Last-Event-ID".to_owned()), (false, Shape::Text));
     }
+    parameters.insert(("header".to_owned(), "x-request-id".to_owned()), (false, Shape::Text));
     Operation {
         public: access.allows_anonymous(),
         parameters,

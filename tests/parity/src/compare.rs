@@ -59,9 +59,10 @@ fn detail<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
 /// Returns the fields that an error names. Each must have a reason of the list.
 fn fields(status: &Value) -> Vec<&Value> {
     let violations = detail(status, "BadRequest").and_then(|detail| detail["fieldViolations"].as_array());
-    let field = |violation: &'_ Value| {
+    let mut fields = Vec::new();
+    for violation in violations.into_iter().flatten() {
         assert!(FieldReason::ALL.iter().any(|reason| violation["reason"] == reason.name()), "{status}");
-        &violation["field"]
-    };
-    violations.into_iter().flatten().map(field).collect()
+        fields.push(&violation["field"]);
+    }
+    fields
 }

@@ -21,7 +21,7 @@ pub(super) async fn find_again(api: &ApiClient, client: &Person, therapist: &Per
 
     say("Related clients are found by name, and a private entry by nobody but its client.")?;
     find(api, therapist, "/search?q=asha&in=CLIENTS", "CLIENTS").await?;
-    let hits = api.send(GET, "/search?q=ready", Some(therapist), None, OK).await?;
+    let hits = api.send(GET, "/search?q=ready", therapist, None, OK).await?;
     if hits.as_array().is_some_and(Vec::is_empty) {
         Ok(())
     } else {
@@ -33,7 +33,7 @@ pub(super) async fn find_again(api: &ApiClient, client: &Person, therapist: &Per
 async fn find(api: &ApiClient, who: &Person, path: &str, kind: &str) -> Result<(), BoxError> {
     let (attempts, pause) = ATTEMPTS;
     for _ in 1..attempts {
-        let hits = api.send(GET, path, Some(who), None, OK).await?;
+        let hits = api.send(GET, path, who, None, OK).await?;
         if expect(&hits, "/0/kind", kind).is_ok() {
             return Ok(());
         }

@@ -19,18 +19,22 @@ impl Addresses {
 
     /// Returns the partition of a new invitation to this address.
     pub(crate) fn to(&self, address: &Email) -> Option<String> {
-        self.0.first().map(|key| partition(key, address))
+        self.0.first().map(|key| partition(key, &address.folded()))
     }
 
     /// Returns the partitions of the invitations to the owner of an account with this address. This is the only place
     /// that decides which addresses match.
     pub(crate) fn of_owner(&self, account: &Email) -> Vec<String> {
-        self.0.iter().map(|key| partition(key, account)).collect()
+        let (folded, before) = (account.folded(), account.folded_before());
+        // Invitations that an earlier version stored.
+        let before = (before != folded).then_some(before);
+        let forms = [folded].into_iter().chain(before);
+        forms.flat_map(|form| self.0.iter().map(move |key| partition(key, &form))).collect()
     }
 }
 
-fn partition(key: &hmac::Key, address: &Email) -> String {
-    format!("INVITED#{}", URL_SAFE_NO_PAD.encode(hmac::sign(key, address.folded().as_bytes())))
+fn partition(key: &hmac::Key, form: &str) -> String {
+    format!("INVITED#{}", URL_SAFE_NO_PAD.encode(hmac::sign(key, form.as_bytes())))
 }
 
 #[cfg(test)]
@@ -53,5 +57,18 @@ mod tests {
         assert!(!addresses(&[2]).of_owner(&asha).contains(&sent));
         assert!(!addresses(&[1]).of_owner(&ben).contains(&sent));
         assert!(!sent.contains("asha"));
+    }
+
+    #[test]
+    fn addresses_match_in_any_spelling_and_as_earlier_versions_folded_them() {
+        let addresses = Addresses::new(&Secrets::new(Secret::new([1; 32]), vec![])).unwrap();
+        let [unicode, punycode] =
+            ["asha@exämple.org", "asha@xn--exmple-cua.org"].map(|text| text.parse::<Email>().unwrap());
+        assert_eq!(addresses.to(&unicode), addresses.to(&punycode));
+        assert!(addresses.of_owner(&unicode).contains(&addresses.to(&punycode).unwrap()));
+        let before = partition(&addresses.0[0], &unicode.folded_before());
+        assert!(addresses.of_owner(&unicode).contains(&before));
+        let plain: Email = "asha@example.org".parse().unwrap();
+        assert_eq!(addresses.of_owner(&plain).len(), 1, "a query each");
     }
 }

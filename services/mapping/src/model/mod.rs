@@ -4,7 +4,7 @@ mod invitation;
 
 use std::time::Duration;
 
-use kernel::{ClientId, Clock, Entropy, PageSize, TherapistId, Timestamp, UserId, uuid_v7};
+use kernel::{ClientId, Clock, Entropy, PageSize, TherapistId, Timestamp, UserId, UtcDateTime, uuid_v7};
 use outbox::Mark;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{Event, RelationEnded};
@@ -36,10 +36,10 @@ impl Pair {
 pub(crate) struct Limits {
     /// Entries whose emotion was felt at or after this instant.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) entries_from: Option<Timestamp>,
+    pub(crate) entries_from: Option<UtcDateTime>,
     /// The grant ends by itself at this instant.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<UtcDateTime>,
 }
 
 /// The id of a grant (UUIDv7).
@@ -271,15 +271,16 @@ impl Relation {
 
     /// Returns the states at an instant: requests and grants expire without a write.
     pub(crate) fn at(&self, now: Timestamp) -> State {
-        let is_over = |end: Timestamp| end <= now;
+        let request_is_over = |since: Timestamp| request_ends(since) <= now;
+        let is_over = |end: UtcDateTime| end <= now.into();
         let asked = self.mapping == Mapping::Requested;
-        let mapping = if asked && is_over(request_ends(self.mapping_since)) { Mapping::Expired } else { self.mapping };
-        let access_ends = match self.access {
-            Access::Pending => Some(request_ends(self.access_since)),
-            Access::Accepted => self.grant.and_then(|grant| grant.limits.expires_at),
-            Access::None | Access::Rejected | Access::Expired | Access::Revoked => None,
+        let mapping = if asked && request_is_over(self.mapping_since) { Mapping::Expired } else { self.mapping };
+        let access_is_over = match self.access {
+            Access::Pending => request_is_over(self.access_since),
+            Access::Accepted => self.grant.and_then(|grant| grant.limits.expires_at).is_some_and(is_over),
+            Access::None | Access::Rejected | Access::Expired | Access::Revoked => false,
         };
-        let access = if access_ends.is_some_and(is_over) { Access::Expired } else { self.access };
+        let access = if access_is_over { Access::Expired } else { self.access };
         State { mapping, access }
     }
 

@@ -51,14 +51,15 @@ async fn grant_expires_at_its_expiry(engine: Engine) {
     let world = World::new(engine).await;
     let pair = world.new_pair();
     world.client(pair, Intent::Map).await.unwrap();
-    let limits = Limits { entries_from: None, expires_at: world.ops.now().checked_add(DAY).ok() };
+    let limits = Limits { entries_from: None, expires_at: world.ops.now().checked_add(DAY).ok().map(Into::into) };
     let granted = world.client(pair, Intent::Grant(limits)).await.unwrap().grant;
     world.clock.advance(DAY - Duration::from_nanos(1));
     assert_eq!(world.ops.journal_access(by_client(pair)).await.unwrap(), granted);
     world.clock.advance(Duration::from_nanos(1));
     assert_eq!(world.ops.journal_access(by_client(pair)).await.unwrap(), None);
     assert_eq!(world.state(pair).await.access, Access::Expired);
-    let other = Limits { entries_from: limits.entries_from, expires_at: world.ops.now().checked_add(DAY).ok() };
+    let other =
+        Limits { entries_from: limits.entries_from, expires_at: world.ops.now().checked_add(DAY).ok().map(Into::into) };
     assert_ne!(world.client(pair, Intent::Grant(other)).await.unwrap().grant, granted);
     world.clock.advance(DAY);
     assert_eq!(world.client(pair, Intent::RevokeAccess).await.unwrap().access, Access::Revoked);

@@ -16,7 +16,7 @@ const SEED: [u8; 32] = *b"consent is what the client says.";
 fn arbitrary_action() -> impl Strategy<Value = (bool, Intent, u32)> {
     let limits = (proptest::option::of(0..3_i64), proptest::option::of(1..40_i64));
     let grant = limits.prop_map(|(from, until)| {
-        let day = |days: i64| kernel::Timestamp::from_second(4_102_444_800 + days * 86_400).unwrap();
+        let day = |days: i64| kernel::Timestamp::from_second(4_102_444_800 + days * 86_400).unwrap().into();
         Intent::Grant(Limits { entries_from: from.map(day), expires_at: until.map(|days| day(days * 20)) })
     });
     let plain = proptest::sample::select(vec![

@@ -81,7 +81,7 @@ async fn grant_is_replaced_only_by_other_limits(engine: Engine) {
     world.client(pair, Intent::Map).await.unwrap();
     let first = world.client(pair, UNLIMITED).await.unwrap();
     assert_eq!(world.client(pair, UNLIMITED).await.unwrap(), first);
-    let limits = crate::model::Limits { entries_from: Some(world.ops.now()), expires_at: None };
+    let limits = crate::model::Limits { entries_from: Some(world.ops.now().into()), expires_at: None };
     world.clock.advance(super::DAY);
     let second = world.client(pair, Intent::Grant(limits)).await.unwrap();
     assert_ne!(second.grant.unwrap().id, first.grant.unwrap().id);

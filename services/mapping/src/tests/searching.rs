@@ -201,7 +201,7 @@ async fn batch_check_leaves_out_expired_grants(engine: Engine) {
     let pair = world.new_pair();
     world.client(pair, Intent::Map).await.unwrap();
     let (from, over) = (Timestamp::from_second(1_800_000_000).unwrap(), world.ops.now().checked_add(DAY).unwrap());
-    let limits = Limits { entries_from: Some(from), expires_at: Some(over) };
+    let limits = Limits { entries_from: Some(from.into()), expires_at: Some(over.into()) };
     let grant = world.client(pair, Intent::Grant(limits)).await.unwrap().grant.unwrap();
     let expected = [pb::JournalGrant {
         client_id: pair.client.to_string(),

@@ -40,8 +40,12 @@ pub fn read_secrets(path: &Path) -> Result<Secrets, BoxError> {
 pub fn make_secrets(path: &Path, entropy: &dyn Entropy) -> Result<Secrets, BoxError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(mut file) => {
-            file.write_all(format!("{}\n", STANDARD.encode(entropy.array::<32>())).as_bytes())?;
-            file.sync_all()?;
+            let secret = format!("{}\n", STANDARD.encode(entropy.array::<32>()));
+            if let Err(error) = file.write_all(secret.as_bytes()).and_then(|()| file.sync_all()) {
+                // A part of a secret would be refused at the next start.
+                let _ = std::fs::remove_file(path);
+                return Err(format!("{}: {error}", path.display()).into());
+            }
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Err(format!("{}: {error}", path.display()).into()),

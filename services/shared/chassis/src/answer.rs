@@ -10,6 +10,7 @@ use tonic_types::StatusExt as _;
 use transport::too_large;
 
 use crate::access::{is_infrastructure, unknown_method};
+use crate::client::is_storage_full;
 use crate::stage::{Inner, Request, Response, Stage, forward};
 use crate::status::to_status;
 
@@ -63,7 +64,7 @@ impl Stage for AnswerStage {
 
 /// Returns the status of an internal RPC as another service gets it.
 fn for_peer(status: Status) -> Status {
-    if status.code() != Code::Unavailable {
+    if status.code() != Code::Unavailable || is_storage_full(&status) {
         return status;
     }
     let mut details = status.get_error_details();
@@ -131,17 +132,19 @@ mod tests {
     async fn services_may_retry_unavailable_sooner_than_people() {
         let unavailable: fn() -> Error = || Error::unavailable("the store is down");
         for (path, error, delay) in [
-            (INTERNAL, unavailable, PEER_RETRY_DELAY),
-            (ROUTABLE, unavailable, Duration::from_secs(1)),
+            (INTERNAL, unavailable, Some(PEER_RETRY_DELAY)),
+            (ROUTABLE, unavailable, Some(Duration::from_secs(1))),
             // Load that is shed needs its time, whoever made it.
-            (INTERNAL, overloaded, Duration::from_secs(1)),
+            (INTERNAL, overloaded, Some(Duration::from_secs(1))),
+            // No retry makes space.
+            (INTERNAL, || Error::storage_full("no space"), None),
         ] {
             let (status, made) = (answered(path, error).await, to_status(error()));
             assert_eq!((status.code(), status.message()), (made.code(), made.message()));
             let (details, made) = (status.get_error_details(), made.get_error_details());
             let reason = |details: &ErrorDetails| details.error_info().unwrap().reason.clone();
             assert_eq!(reason(&details), reason(&made));
-            assert_eq!(details.retry_info().unwrap().retry_delay, Some(delay), "{path}: {status:?}");
+            assert_eq!(details.retry_info().and_then(|info| info.retry_delay), delay, "{path}: {status:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context as Cx, Poll};
 use std::time::Duration;
 
 use http::{HeaderValue, Uri};
-use kernel::{BoxError, Entropy, Error};
+use kernel::{BoxError, Entropy, Error, STORAGE_FULL};
 use proto::Rpc;
 use proto::calls::{RETRY_RATIO, Retries, TIMEOUT};
 use retry::Policy;
@@ -79,7 +79,9 @@ impl Upstream {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(status) => status,
             };
-            let Some(retries) = called.retries().filter(|retries| retries.codes.contains(&status.code())) else {
+            let Some(retries) =
+                called.retries().filter(|retries| retries.codes.contains(&status.code()) && !is_storage_full(&status))
+            else {
                 return Err(upstream_error(status));
             };
             let attempts = attempts.get_or_insert_with(|| policy(retries).start_after_first(&*self.entropy));
@@ -112,8 +114,14 @@ impl std::fmt::Debug for Upstream {
     }
 }
 
+/// Returns whether a callee answers that the storage is full, which no retry mends.
+pub(crate) fn is_storage_full(status: &Status) -> bool {
+    status.get_details_error_info().is_some_and(|info| info.reason == STORAGE_FULL)
+}
+
 fn upstream_error(status: Status) -> Error {
     match status.code() {
+        Code::Unavailable if is_storage_full(&status) => Error::storage_full(status),
         // The channel obeys `grpc-timeout` too, and may be the first to say so.
         Code::Cancelled if is_out_of_time(&status) => exceeded(),
         // Load that the callee sheds is shed here too: it is no outage of this service.
@@ -211,6 +219,14 @@ mod tests {
             service.call(request).await.unwrap();
             assert_eq!(called.retries().map(|retries| retries.codes.len()), codes, "{path}");
         }
+    }
+
+    #[test]
+    fn full_storage_reaches_caller_without_retry_delay() {
+        let error = upstream_error(to_status(Error::storage_full("no space")));
+        assert_eq!((error.kind(), error.reason(), error.retry_delay()), (Kind::Unavailable, STORAGE_FULL, None));
+        let error = upstream_error(to_status(Error::unavailable("no table")));
+        assert_eq!((error.reason(), error.retry_delay()), ("UNAVAILABLE", Some(Duration::from_secs(1))));
     }
 
     #[test]

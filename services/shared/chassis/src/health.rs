@@ -37,17 +37,24 @@ impl Probe {
         Self(Arc::new(move || Box::pin(check())))
     }
 
-    async fn succeeds(&self) -> bool {
+    /// Returns a probe that succeeds if both do.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self::new(move || {
+            let (one, other) = ((self.0)(), (other.0)());
+            async { one.await.and(other.await) }
+        })
+    }
+
+    /// Returns the reason why a service can't serve, if it can't.
+    async fn fault(&self) -> Option<String> {
         match tokio::time::timeout(PROBE_TIMEOUT, (self.0)()).await {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, cause = std::error::Error::source(&error), "the health probe failed");
-                false
-            }
-            Err(_) => {
-                tracing::warn!("the health probe took too long");
-                false
-            }
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(match std::error::Error::source(&error) {
+                Some(cause) => format!("{error}: {cause}"),
+                None => error.to_string(),
+            }),
+            Err(_) => Some("it took too long".to_owned()),
         }
     }
 }
@@ -100,16 +107,23 @@ impl Reporter {
         }
     }
 
-    /// Probes once, and reports.
-    pub(crate) async fn update(&self, probe: &Probe) {
-        self.set(probe.succeeds().await).await;
+    /// Probes once, and reports. Logs what is other than before, and returns the fault.
+    pub(crate) async fn update(&self, probe: &Probe, before: Option<String>) -> Option<String> {
+        let fault = probe.fault().await;
+        match (&fault, before) {
+            (Some(fault), before) if before.as_ref() != Some(fault) => tracing::warn!(fault, "the health probe failed"),
+            (None, Some(_)) => tracing::info!("the health probe succeeds again"),
+            _ => {}
+        }
+        self.set(fault.is_none()).await;
+        fault
     }
 
     /// Probes again and again.
-    pub(crate) async fn watch(&self, probe: Probe, interval: Duration) {
+    pub(crate) async fn watch(&self, probe: Probe, interval: Duration, mut fault: Option<String>) {
         loop {
             tokio::time::sleep(interval).await;
-            self.update(&probe).await;
+            fault = self.update(&probe, fault).await;
         }
     }
 }

@@ -135,7 +135,7 @@ pub async fn start(
     let names = std::iter::once(String::new()).chain(grpc_services.iter().map(|&name| name.to_owned())).collect();
     let reporter = Reporter { reporter, services: names };
     reporter.alive().await;
-    reporter.update(&probe).await;
+    let fault = reporter.update(&probe, None).await;
 
     let routes = reflection(routes.add_service(health), grpc_services)?;
     let trusted_proxies = TrustedProxies::new(&config.identity.trusted_proxies);
@@ -154,7 +154,7 @@ pub async fn start(
     #[allow(clippy::disallowed_methods, reason = "its owner is the Running that is returned, which waits for it")]
     let served = tokio::spawn(async move {
         let watch = async {
-            drain_begun.run_until_cancelled(reporter.watch(probe, interval)).await;
+            drain_begun.run_until_cancelled(reporter.watch(probe, interval, fault)).await;
             // Watchers of health get NOT_SERVING before their streams end.
             reporter.set(false).await;
             stopped.cancelled().await;

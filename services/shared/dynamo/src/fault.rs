@@ -107,6 +107,9 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let cause = Fault { operation, table: table.to_owned(), class: class(error).to_owned(), detail: chain(error) };
+    if cause.class == STORAGE_FULL_EXCEPTION {
+        return Error::storage_full(cause);
+    }
     let passing = if let SdkError::ServiceError(answer) = error {
         answer.raw().status().is_server_error() || answer.err().code().is_some_and(is_passing)
     } else {
@@ -114,6 +117,9 @@ where
     };
     if passing { Error::unavailable(cause) } else { Error::internal(cause) }
 }
+
+/// Code of the embedded DynamoDB for a write that finds no space.
+const STORAGE_FULL_EXCEPTION: &str = "StorageFullException";
 
 /// Returns true for DynamoDB's transient error codes with status 400.
 pub(crate) fn is_passing(code: &str) -> bool {

@@ -5,6 +5,7 @@
 //! which its owner finds in the data directory ([`access_key`]); it listens on 127.0.0.1 only.
 
 mod admission;
+mod capacity;
 mod key;
 mod operations;
 mod server;
@@ -35,7 +36,12 @@ use crate::store::Store;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Storage {
     /// A file in this directory, which is created if it is missing. Acknowledged writes survive a power failure.
-    Directory(PathBuf),
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Maximum size of the file in bytes. Without it the disk alone bounds it. A file that is larger takes no more.
+        limit: Option<u64>,
+    },
     /// Memory: the items are gone when the engine stops.
     Memory,
 }
@@ -45,35 +51,35 @@ pub enum Storage {
 #[non_exhaustive]
 pub enum StartError {
     /// Another process uses the data.
-    #[error("the data directory {} is in use by another process; stop that one, or choose another directory", .0.display())]
+    #[error("the data directory {} is in use by another process; stop that one", .0.display())]
     InUse(PathBuf),
     /// The data can't be read or written.
-    #[error("the data directory {} can't be used; check that it is a directory you may write to", .0.display())]
+    #[error("the data directory {} can't be used; make it a directory that you may write to", .0.display())]
     Directory(PathBuf, #[source] io::Error),
     /// The file is there but can't be opened.
     #[error("the data in {path} can't be opened: {1}; if it was damaged, restore a copy or remove the file", path = .0.display())]
     Open(PathBuf, String),
     /// The port can't be bound.
-    #[error("the engine can't listen on port {0}; choose another, or 0 for any that is free")]
+    #[error("the embedded DynamoDB can't listen on port {0}")]
     Port(u16, #[source] io::Error),
     /// The operating system gives no thread.
-    #[error("the engine gets no thread")]
+    #[error("the operating system gives the embedded DynamoDB no thread")]
     Thread(#[source] io::Error),
     /// The thread ended before it was ready.
-    #[error("the engine ended while it started; the log says why")]
+    #[error("the embedded DynamoDB ended while it started; the log says why")]
     Ended,
 }
 
 /// The engine did not end in time, or not well: requests were under way or the server failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the engine did not stop well: {0}")]
+#[error("the embedded DynamoDB did not stop well: {0}")]
 pub struct StopError(String);
 
 /// A running engine. It stops when dropped; [`stop`](Self::stop) lets requests end first.
 pub struct Engine {
     address: SocketAddr,
     key: AccessKey,
-    eraser: Eraser,
+    store: Weak<Store>,
     stop: oneshot::Sender<()>,
     stopped: oneshot::Receiver<Result<(), StopError>>,
 }
@@ -81,6 +87,10 @@ pub struct Engine {
 /// Overwrites what was deleted from a running engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Eraser(Weak<Store>);
+
+/// Tells whether a running engine has space. Cheap to clone.
+#[derive(Clone)]
+pub struct Space(Weak<Store>);
 
 /// Interval between deletions of expired items.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
@@ -108,7 +118,7 @@ impl Engine {
         let expected = key.clone();
         let run = move || match Opened::new(&storage, port, expected) {
             Ok((opened, address)) => {
-                if ready.send(Ok((address, opened.eraser()))).is_ok() {
+                if ready.send(Ok((address, Arc::downgrade(&opened.store)))).is_ok() {
                     // A dropped engine has no receiver of the outcome.
                     let _ = done.send(opened.serve(stopping));
                 }
@@ -118,8 +128,8 @@ impl Engine {
             }
         };
         thread::Builder::new().name("dynamodb".to_owned()).spawn(run).map_err(StartError::Thread)?;
-        let (address, eraser) = started.await.map_err(|_| StartError::Ended)??;
-        Ok(Self { address, key, eraser, stop, stopped })
+        let (address, store) = started.await.map_err(|_| StartError::Ended)??;
+        Ok(Self { address, key, store, stop, stopped })
     }
 
     /// Returns the address for the SDK, such as `http://127.0.0.1:8000`.
@@ -137,7 +147,13 @@ impl Engine {
     /// Returns the handle that overwrites deleted content.
     #[must_use]
     pub fn eraser(&self) -> Eraser {
-        self.eraser.clone()
+        Eraser(Weak::clone(&self.store))
+    }
+
+    /// Returns the handle that tells whether there is space.
+    #[must_use]
+    pub fn space(&self) -> Space {
+        Space(Weak::clone(&self.store))
     }
 
     /// Stops: takes no more connections, lets the requests under way end, closes the file and frees the directory.
@@ -162,9 +178,24 @@ impl Eraser {
     }
 }
 
+impl Space {
+    /// Returns false from a write that failed for lack of space until there is some again, on the disk and up to the
+    /// limit.
+    pub async fn is_left(&self) -> bool {
+        let Some(store) = self.0.upgrade() else { return true };
+        spawn_blocking(move || store.has_space()).await.unwrap_or(true)
+    }
+}
+
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Space {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Space").finish_non_exhaustive()
     }
 }
 
@@ -197,17 +228,13 @@ impl Opened {
             listen(port).map_err(|error| StartError::Port(port, error))?
         };
         let directory = match storage {
-            Storage::Directory(directory) => Some(directory.clone()),
+            Storage::Directory { path, .. } => Some(path.clone()),
             Storage::Memory => None,
         };
         if let Some(directory) = &directory {
             key.write(directory).map_err(|error| StartError::Directory(directory.clone(), error))?;
         }
         Ok((Self { runtime, listener, store, key, directory }, address))
-    }
-
-    fn eraser(&self) -> Eraser {
-        Eraser(Arc::downgrade(&self.store))
     }
 
     fn serve(self, stopping: oneshot::Receiver<()>) -> Result<(), StopError> {

@@ -23,6 +23,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::StopError;
 use crate::admission::admits;
+use crate::capacity::is_full;
 use crate::key::AccessKey;
 use crate::store::Store;
 
@@ -43,6 +44,10 @@ const TARGET: &str = "DynamoDB_20120810.";
 const REFUSED: &str = concat!(
     r#"{"__type":"com.amazon.coral.service#UnrecognizedClientException","#,
     r#""message":"The security token included in the request is invalid."}"#,
+);
+const FULL: &str = concat!(
+    r#"{"__type":"com.dynoxide#StorageFullException","#,
+    r#""message":"The disk is full, or the database has the maximum size."}"#,
 );
 const UNKNOWN: &str = r#"{"__type":"com.amazon.coral.service#UnknownOperationException"}"#;
 
@@ -141,6 +146,8 @@ impl Server {
         };
         match self.store.run(operation, &body.to_bytes()) {
             Some(Ok(answer)) => json(StatusCode::OK, answer.into()),
+            // No code of DynamoDB says so. Status 400, so that an SDK doesn't repeat the request.
+            Some(Err(error)) if is_full(&error) => json(StatusCode::BAD_REQUEST, FULL.into()),
             Some(Err(error)) => {
                 tracing::debug!(operation, error = error.error_type(), "DynamoDB refuses");
                 refusal(&error)

@@ -17,6 +17,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::{Connection, ErrorCode};
 use tokio::task::JoinError;
 
+use crate::capacity::{Capacity, FULL, is_full};
 use crate::{DATABASE_FILE, StartError, Storage, operations};
 
 const LOCK_FILE: &str = "lock";
@@ -33,6 +34,14 @@ const CHECKPOINT_POLL_INTERVAL: Duration = Duration::from_millis(1);
 #[error("deleted content can't be overwritten: {0}")]
 pub struct EraseError(String);
 
+impl EraseError {
+    /// Returns whether there was no space to rewrite the file.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.ends_with(FULL)
+    }
+}
+
 /// An open database.
 pub(crate) struct Store {
     database: Database,
@@ -41,6 +50,7 @@ pub(crate) struct Store {
 
 struct Files {
     connection: Mutex<Connection>,
+    capacity: Capacity,
     /// Held shared by requests, and exclusively while the file is rewritten.
     access: RwLock<()>,
     /// Number of the last rewrite that has begun.
@@ -60,7 +70,7 @@ impl Store {
                 let database = database.map_err(|error| StartError::Open("memory".into(), error.to_string()))?;
                 Ok(Self { database, files: None })
             }
-            Storage::Directory(directory) => {
+            Storage::Directory { path: directory, limit } => {
                 let lock = lock(directory)?;
                 let file = directory.join(DATABASE_FILE);
                 let failed = |error: String| StartError::Open(file.clone(), error);
@@ -68,8 +78,10 @@ impl Store {
                 let uri = format!("file:{}?cache=shared", utf8_percent_encode(path, PATH));
                 let connection = open_with_secure_delete(&uri).map_err(|error| failed(error.to_string()))?;
                 let database = Database::new(&uri).map_err(|error| failed(error.to_string()))?;
+                let capacity = Capacity::bound(&connection, *limit, directory.clone());
                 let files = Files {
                     connection: Mutex::new(connection),
+                    capacity: capacity.map_err(|error| failed(error.to_string()))?,
                     access: RwLock::new(()),
                     begun: AtomicU64::new(0),
                     done: AtomicU64::new(0),
@@ -86,12 +98,30 @@ impl Store {
         let access = self.files.as_ref().map(|files| files.access.read().unwrap_or_else(PoisonError::into_inner));
         let answer = operations::run(&self.database, operation, body);
         drop(access);
+        if let (Some(Err(error)), Some(files)) = (&answer, &self.files)
+            && is_full(error)
+        {
+            files.capacity.note_full();
+        }
         answer
     }
 
     /// Overwrites what was deleted before the call, in all files. Concurrent calls share one rewrite.
     pub(crate) fn erase(&self) -> Result<(), EraseError> {
-        self.files.as_ref().map_or(Ok(()), Files::rewrite)
+        let Some(files) = &self.files else { return Ok(()) };
+        files.rewrite().inspect_err(|error| {
+            if error.is_full() {
+                files.capacity.note_full();
+            }
+        })
+    }
+
+    /// Returns whether there is space for more.
+    pub(crate) fn has_space(&self) -> bool {
+        self.files.as_ref().is_none_or(|files| {
+            let _requests = files.access.read().unwrap_or_else(PoisonError::into_inner);
+            files.capacity.has_space(&files.connection())
+        })
     }
 
     /// Deletes the expired items.

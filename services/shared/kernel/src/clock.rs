@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 /// Source of the time. Injected, so that expiry is a test and not a sleep.
 pub trait Clock: Send + Sync + 'static {
-    /// The present instant.
+    /// The present instant; of the machine's clock, to the millisecond.
     fn now(&self) -> Timestamp;
 }
 
@@ -16,8 +16,15 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods, reason = "this is the one place where the machine is asked")]
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        floor_to_millisecond(Timestamp::now())
     }
+}
+
+/// Returns an instant without what it has beyond milliseconds, also before 1970.
+pub(crate) fn floor_to_millisecond(instant: Timestamp) -> Timestamp {
+    const MILLISECOND: i128 = 1_000_000;
+    let floor = instant.as_nanosecond().div_euclid(MILLISECOND) * MILLISECOND;
+    Timestamp::from_nanosecond(floor).unwrap_or(instant)
 }
 
 /// A clock that stands still until it is moved. Clones share their time.

@@ -48,6 +48,9 @@ pub struct Violation {
     pub error: FieldError,
 }
 
+/// Reason of errors for lack of space.
+pub const STORAGE_FULL: &str = "STORAGE_FULL";
+
 /// Error with a public sentence for the caller and a cause for the log.
 ///
 /// The public part never holds what people wrote, nor anything internal.
@@ -101,6 +104,20 @@ impl Error {
         Self::new(Kind::Unavailable, "UNAVAILABLE", "the service can't answer right now; try again")
             .retry_after(Duration::from_secs(1))
             .caused_by(cause)
+    }
+
+    /// UNAVAILABLE (`STORAGE_FULL`), without a time to wait: only an operator can make space.
+    #[must_use]
+    pub fn storage_full(cause: impl Into<BoxError>) -> Self {
+        let message = "the storage is full: nothing can be stored until the operator makes space";
+        Self::new(Kind::Unavailable, STORAGE_FULL, message).caused_by(cause)
+    }
+
+    /// Returns the error of a request whose dependency failed: UNAVAILABLE, or this error if that says that the storage is
+    /// full.
+    #[must_use]
+    pub fn of_dependency(self) -> Self {
+        if self.reason == STORAGE_FULL { self } else { Self::unavailable(self) }
     }
 
     /// INTERNAL, a fault of ours: the cause is logged and not shown to the caller.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
 use crate::text::fold;
-use crate::{Email, OffsetDateTime, PersonName, Pincode, RequestId, UserId, Version};
+use crate::{Email, OffsetDateTime, PersonName, Pincode, RequestId, UserId, UtcDateTime, Version};
 
 /// Most bytes of a folded text: it is part of keys of DynamoDB.
 const MOST_FOLDED: usize = 900;
@@ -19,6 +19,7 @@ fuzz::target!(
         "2024-02-29T23:59:59.999999999+05:30",
         "0001-01-01T00:00:00-23:59",
         "9999-12-31",
+        "9999-12-31T23:59:59.999999999Z",
         "-",
         "+",
         ":",
@@ -44,7 +45,14 @@ fuzz::target!(
 
 fn date_times(text: Vec<u8>) -> TestCaseResult {
     let text = String::from_utf8_lossy(&text);
+    let in_utc = text.parse::<UtcDateTime>();
+    if let Ok(instant) = in_utc {
+        prop_assert_eq!(instant.to_string().parse(), Ok(instant));
+        let (seconds, nanoseconds) = instant.to_unix();
+        prop_assert_eq!(UtcDateTime::from_unix(seconds, nanoseconds), Some(instant));
+    }
     let Ok(told) = text.parse::<OffsetDateTime>() else { return Ok(()) };
+    prop_assert_eq!(in_utc, Ok(UtcDateTime::from(told.instant())));
     // Another reader sees the same instant.
     prop_assert_eq!(text.parse::<Timestamp>().ok(), Some(told.instant()));
     let printed = told.to_string();

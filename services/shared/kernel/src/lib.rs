@@ -4,6 +4,7 @@
 
 mod clock;
 mod date_time;
+mod email;
 mod entropy;
 mod error;
 mod field;
@@ -14,15 +15,17 @@ mod id;
 mod page;
 mod principal;
 mod request_id;
+mod rfc3339;
 pub mod setting;
 mod text;
+mod utc_date_time;
 mod version;
 mod visible;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use date_time::OffsetDateTime;
 pub use entropy::Entropy;
-pub use error::{BoxError, Error, Kind, Result, Violation, Violations, zip_violations};
+pub use error::{BoxError, Error, Kind, Result, STORAGE_FULL, Violation, Violations, zip_violations};
 pub use field::{FieldError, FieldReason};
 pub use free_text::FreeText;
 pub use id::{AppointmentId, ClientId, EventId, LoginId, ParseIdError, SessionId, TherapistId, UserId, uuid_v7};
@@ -31,5 +34,6 @@ pub use page::{Page, PageSize};
 pub use principal::{Party, Person, Role};
 pub use request_id::RequestId;
 pub use text::{Email, PersonName, Pincode, clean_line, clean_text, fold_visible};
+pub use utc_date_time::UtcDateTime;
 pub use version::Version;
 pub use visible::is_blank;

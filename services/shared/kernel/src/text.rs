@@ -1,13 +1,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use email_address::{EmailAddress, Options};
 use unicode_normalization::UnicodeNormalization as _;
 
+use crate::email;
 use crate::visible::{is_blank, is_directional, is_ignorable};
 use crate::{FieldError, FieldReason};
 
-/// Returns an address as it is compared: compatibility forms unified (NFKC), lower case, runs of white space as one space.
+/// Returns a text as it is compared: compatibility forms unified (NFKC), lower case, runs of white space as one space.
 pub(crate) fn fold(text: &str) -> String {
     let lower: String = text.nfkc().flat_map(char::to_lowercase).nfkc().collect();
     lower.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -116,8 +116,9 @@ macro_rules! text {
 }
 
 text! {
-    /// An e-mail address (RFC 5321): at most 254 characters, no display name, no address literal.
-    Email, parse_email, fold
+    /// An e-mail address (RFC 5321, RFC 6531): at most 254 characters, no display name, no address literal. All spellings
+    /// of one mailbox are folded alike.
+    Email, email::parse, email::fold_address
 }
 text! {
     /// A person's name: 1 to 200 characters.
@@ -131,22 +132,6 @@ text! {
 
 fn parse_name(text: &str) -> Result<String, FieldError> {
     clean_text(text, 200)
-}
-
-fn parse_email(text: &str) -> Result<String, FieldError> {
-    const INVALID: FieldError =
-        FieldError::new(FieldReason::Malformed, "is not an e-mail address: write it like name@example.org");
-    let text = clean_text(text, 254)?;
-    let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
-    // The form by which an account is found is an address too: some characters fold to an `@`, a space, or what no
-    // domain has.
-    for form in [&text, &fold(&text)] {
-        if form.chars().any(char::is_whitespace) || form.chars().count() > 254 {
-            return Err(INVALID);
-        }
-        EmailAddress::parse_with_options(form, options).map_err(|_| INVALID)?;
-    }
-    Ok(text)
 }
 
 fn parse_pincode(text: &str) -> Result<String, FieldError> {
@@ -251,7 +236,6 @@ mod tests {
             "a\0@b.org",
             "a\u{ff20}b.org@c.org",
             "a\u{a8}@b.org",
-            "a@\u{130}b.org",
             &long,
         ] {
             assert!(bad.parse::<Email>().is_err(), "{bad}");

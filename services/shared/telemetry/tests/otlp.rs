@@ -94,7 +94,7 @@ async fn call_exports_one_trace_with_logs_and_metrics() {
     assert_eq!(line.span_id, server.span_id);
     let mut fields: Vec<&str> = line.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
     fields.sort_unstable();
-    assert_eq!(fields, ["caller", "code", "duration_ms", "method"]);
+    assert_eq!(fields, ["caller", "code", "duration_ms", "method", "request_id"]);
 
     for name in ["rpc.client.call.duration", "rpc.server.call.duration"] {
         let metric = received.metrics.iter().find(|metric| metric.name == name);

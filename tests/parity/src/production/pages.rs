@@ -38,7 +38,8 @@ async fn cors_allows_only_configured_origins() {
     assert_eq!(told.headers["access-control-max-age"], ["600"]);
     assert_eq!(told.headers["vary"], ["origin"]);
     let told = send(envoy.address(), &asked("https://evil.example.org")).await;
-    assert_eq!(told.status, 404, "{told}");
+    assert_eq!(told.status, 403, "{told}");
+    assert!(String::from_utf8_lossy(&told.body).contains(r#""reason":"ORIGIN_NOT_ALLOWED""#), "{told}");
     assert!(!told.headers.keys().any(|name| name.starts_with("access-control")), "{told}");
 
     // The page may read every answer, including Envoy's own errors; other pages may read none.

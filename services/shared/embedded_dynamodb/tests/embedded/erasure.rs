@@ -40,7 +40,7 @@ fn on_disk(directory: &Path, bytes: &str) -> Vec<PathBuf> {
 #[tokio::test]
 async fn erased_items_are_in_no_file() {
     let directory = tempfile::tempdir().unwrap();
-    let Storage::Directory(path) = in_directory(&directory) else { unreachable!() };
+    let Storage::Directory { path, .. } = in_directory(&directory) else { unreachable!() };
     let engine = start(in_directory(&directory), 0).await.unwrap();
     let at = path.clone();
     let engine = blocking(move || {
@@ -77,7 +77,7 @@ async fn erased_items_are_in_no_file() {
 #[tokio::test]
 async fn start_erases_leftovers_of_older_versions() {
     let directory = tempfile::tempdir().unwrap();
-    let Storage::Directory(path) = in_directory(&directory) else { unreachable!() };
+    let Storage::Directory { path, .. } = in_directory(&directory) else { unreachable!() };
     let engine = start(in_directory(&directory), 0).await.unwrap();
     let engine = blocking(move || {
         create_table(&engine);

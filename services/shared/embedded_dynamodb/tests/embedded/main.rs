@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod erasure;
+mod full;
 mod support;
 mod unauthorized;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use embedded_dynamodb::{StartError, Storage};
 
-use crate::support::{address, blocking, call, create_table, in_directory, signed, start};
+use crate::support::{address, blocking, call, create_table, in_directory, in_path, signed, start};
 
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -53,7 +54,7 @@ async fn directory_in_use_is_refused() {
     let first = start(in_directory(&directory), 0).await.unwrap();
     let error = start(in_directory(&directory), 0).await.unwrap_err();
     assert!(matches!(error, StartError::InUse(_)), "{error}");
-    assert!(error.to_string().contains("is in use by another process; stop that one, or choose another"), "{error}");
+    assert!(error.to_string().contains("is in use by another process; stop that one"), "{error}");
     first.stop().await.unwrap();
     start(in_directory(&directory), 0).await.unwrap().stop().await.unwrap();
 }
@@ -63,8 +64,8 @@ async fn directory_mode_is_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let directory = tempfile::tempdir().unwrap();
-    let Storage::Directory(path) = in_directory(&directory) else { unreachable!() };
-    let engine = start(Storage::Directory(path.clone()), 0).await.unwrap();
+    let Storage::Directory { path, .. } = in_directory(&directory) else { unreachable!() };
+    let engine = start(in_path(path.clone()), 0).await.unwrap();
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     engine.stop().await.unwrap();
 }
@@ -74,13 +75,13 @@ async fn start_errors_name_their_cause() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
     std::fs::write(&file, "not a directory").unwrap();
-    let error = start(Storage::Directory(file), 0).await.unwrap_err();
+    let error = start(in_path(file), 0).await.unwrap_err();
     assert!(matches!(error, StartError::Directory(..)), "{error}");
 
     let damaged = directory.path().join("damaged");
     std::fs::create_dir(&damaged).unwrap();
     std::fs::write(damaged.join("dynamodb.sqlite"), "x".repeat(8192)).unwrap();
-    let error = start(Storage::Directory(damaged), 0).await.unwrap_err();
+    let error = start(in_path(damaged), 0).await.unwrap_err();
     assert!(matches!(error, StartError::Open(..)), "{error}");
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

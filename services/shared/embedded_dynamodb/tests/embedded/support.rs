@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use embedded_dynamodb::{Engine, StartError, Storage};
@@ -26,7 +27,11 @@ impl Entropy for Counter {
 static ENTROPY: Counter = Counter(AtomicU8::new(1));
 
 pub(crate) fn in_directory(directory: &TempDir) -> Storage {
-    Storage::Directory(directory.path().join("made/by/the engine?#%"))
+    in_path(directory.path().join("made/by/the engine?#%"))
+}
+
+pub(crate) fn in_path(path: PathBuf) -> Storage {
+    Storage::Directory { path, limit: None }
 }
 
 pub(crate) async fn start(storage: Storage, port: u16) -> Result<Engine, StartError> {

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use embedded_dynamodb::{Engine, Storage, access_key};
 
-use crate::support::{address, blocking, call, create_table, in_directory, send, signed, start};
+use crate::support::{address, blocking, call, create_table, in_directory, in_path, send, signed, start};
 
 const REFUSAL: &str = concat!(
     r#"{"__type":"com.amazon.coral.service#UnrecognizedClientException","#,
@@ -67,11 +67,11 @@ async fn unauthorized_request_is_refused_by_file_engine() {
 #[tokio::test]
 async fn key_file_is_owner_only_and_renewed_at_start() {
     let directory = tempfile::tempdir().unwrap();
-    let Storage::Directory(path) = in_directory(&directory) else { unreachable!() };
+    let Storage::Directory { path, .. } = in_directory(&directory) else { unreachable!() };
     let file = path.join("dynamodb-access-key");
     let mut before = String::new();
     for _ in 0..2 {
-        let engine = start(Storage::Directory(path.clone()), 0).await.unwrap();
+        let engine = start(in_path(path.clone()), 0).await.unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(access_key(&path).unwrap().unwrap(), engine.access_key());
         assert_ne!(engine.access_key(), before);
@@ -83,7 +83,7 @@ async fn key_file_is_owner_only_and_renewed_at_start() {
     std::fs::write(&file, "x").unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     access_key(&path).unwrap_err();
-    let engine = start(Storage::Directory(path), 0).await.unwrap();
+    let engine = start(in_path(path), 0).await.unwrap();
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     engine.stop().await.unwrap();
 }
