@@ -4,7 +4,8 @@
 //! the headers), `bind` (path, query and body into the RPC's message), `upstream` (the call), `frames` (the messages of the
 //! answer), `transcode` (the answer as JSON), or `rest_error` (the error as JSON).
 //!
-//! The front holds no rule of the product: direct calls to the services get the same answers.
+//! The front decides by no rule of the product: direct calls to the services get the same answers. It knows the `rules` of
+//! fields that the OpenAPI document has, to name all bad fields of a request that has no form of its message.
 
 mod admission;
 mod bind;
@@ -27,6 +28,7 @@ mod request_validation;
 mod rest;
 mod rest_error;
 mod route;
+mod rules;
 mod schema;
 mod server;
 mod shared;

@@ -6,7 +6,7 @@
 
 use std::io::Write as _;
 
-use kernel::{TextError, UtcDateTime};
+use kernel::{FieldError, UtcDateTime};
 
 const NANOS_PER_SECOND: i32 = 1_000_000_000;
 /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
@@ -26,7 +26,7 @@ pub(crate) struct Instant {
 ///
 /// # Errors
 /// If it is malformed, a leap second, or outside the years 1 to 9999.
-pub(crate) fn parse_timestamp(text: &str) -> Result<Instant, TextError> {
+pub(crate) fn parse_timestamp(text: &str) -> Result<Instant, FieldError> {
     let (seconds, nanos) = text.parse::<UtcDateTime>()?.to_unix();
     Ok(Instant { seconds, nanos })
 }

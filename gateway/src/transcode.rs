@@ -13,6 +13,6 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use parse::{BadFields, MAX_NAMED, parse_field, parse_message};
+pub(crate) use parse::{BadField, BadFields, EXCLUDED, MAX_NAMED, parse_field, parse_message};
 pub(crate) use print::Printer;
-pub(crate) use scalar::{InvalidValue, put_text, wire_type};
+pub(crate) use scalar::{put_text, wire_type};

@@ -9,7 +9,7 @@ use kit::mesh::TestMesh;
 use reqwest::Method;
 use serde_json::json;
 
-kit::on_each_engine!(mistyped_profile_names_every_bad_field);
+kit::on_each_engine!(mistyped_request_names_every_bad_field);
 
 /// Maximum number of tests that run through the embedded front alone.
 const MOST: usize = 1;
@@ -42,7 +42,7 @@ fn other_tests_run_through_envoy_too() {
 }
 
 /// Envoy's transcoder stops at the first value that its field can't hold, so the refusal names that field alone.
-async fn mistyped_profile_names_every_bad_field(engine: Engine) {
+async fn mistyped_request_names_every_bad_field(engine: Engine) {
     let mesh = TestMesh::shared(engine).await;
     let asha = mesh.join("CLIENT").await;
     let profile = json!({"name": 7, "email": ["x"], "pincode": {"a": 1}});
@@ -50,5 +50,15 @@ async fn mistyped_profile_names_every_bad_field(engine: Engine) {
     refused.refused(400, "INVALID_FIELDS");
     assert_eq!(refused.bad_fields(), ["email", "name", "pincode"]);
     assert_eq!(mesh.get("/clients", &asha).await.expect(200), json!([]), "nothing was written");
+    let path = format!("/journal/{}", asha.id);
+    let entry = json!({"emotion": "", "intensity": 9, "timestamp": "x"});
+    let mistyped = mesh.ask(Method::POST, &path, Some(&asha), Some(entry)).await;
+    mistyped.refused(400, "INVALID_FIELDS");
+    assert_eq!(mistyped.bad_fields(), ["emotion", "intensity", "timestamp"]);
+    // The front and the service tell the same faults in the same words.
+    let entry = json!({"emotion": "", "intensity": 9, "timestamp": "2099-01-01T00:00:00Z"});
+    let invalid = mesh.ask(Method::POST, &path, Some(&asha), Some(entry)).await;
+    assert_eq!(invalid.bad_fields(), ["emotion", "intensity"]);
+    assert_eq!(mistyped.violations()[..2], invalid.violations()[..]);
     mesh.stop().await;
 }

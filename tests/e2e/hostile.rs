@@ -4,7 +4,13 @@ use kit::mesh::{TestMesh, answer};
 use kit::test_env::TestEnv;
 use reqwest::Method;
 
-kit::on_each_env!(fronts: malformed_body_is_rejected, unknown_route_is_not_found, odd_metadata_is_ignored,);
+kit::on_each_env!(fronts:
+    malformed_body_is_rejected,
+    body_that_is_no_object_is_named_as_body,
+    misread_parameter_is_explained,
+    unknown_route_is_not_found,
+    odd_metadata_is_ignored,
+);
 
 async fn malformed_body_is_rejected(env: TestEnv) {
     let mesh = TestMesh::shared(env).await;
@@ -22,6 +28,34 @@ async fn malformed_body_is_rejected(env: TestEnv) {
     assert_eq!(answer(large.body(vec![b' '; 2 * 1024 * 1024])).await.status, 413);
     let form = mesh.request(Method::POST, "/auth/login").header("content-type", "application/x-www-form-urlencoded");
     assert_eq!(answer(form.body("email=a&password=b")).await.status, 400);
+    mesh.stop().await;
+}
+
+async fn body_that_is_no_object_is_named_as_body(env: TestEnv) {
+    let mesh = TestMesh::shared(env).await;
+    let asha = mesh.client("Asha").await;
+    for path in ["/auth/login", "/auth/register"] {
+        for body in ["null", "7", "\"a\""] {
+            let request = mesh.request(Method::POST, path).header("content-type", "application/json");
+            let refused = answer(request.bearer_auth(&asha.token).body(body)).await;
+            refused.refused(400, "INVALID_FIELDS");
+            assert_eq!(refused.violations(), [("body", "MALFORMED", "must be a JSON object")], "{path} {body}");
+        }
+    }
+    mesh.stop().await;
+}
+
+async fn misread_parameter_is_explained(env: TestEnv) {
+    let mesh = TestMesh::shared(env).await;
+    let asha = mesh.client("Asha").await;
+    for value in ["True", "TRUE", "1", "yes", ""] {
+        let refused = mesh.get(&format!("/mapping/{}?journalAccess={value}", asha.id), &asha).await;
+        refused.refused(400, "INVALID_FIELDS");
+        assert_eq!(refused.violations(), [("journalAccess", "MALFORMED", "must be true or false")], "{value}");
+    }
+    let refused = mesh.get(&format!("/journal/{}?from=2026-01-01T00:00:00+05:30", asha.id), &asha).await;
+    let expected = ("from", "MALFORMED", "has a + that stands for a space: write + as %2B");
+    assert_eq!(refused.violations(), [expected]);
     mesh.stop().await;
 }
 

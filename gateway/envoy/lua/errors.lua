@@ -5,17 +5,19 @@ local function request_id_of(handle)
   return (handle:streamInfo():dynamicMetadata():get("front") or {})["request_id"] or ""
 end
 
--- A google.rpc.Status as JSON, with an ErrorInfo, if a field is at fault a BadRequest, and the id of the request. All arguments
--- are ours or plain names: nothing has to be escaped.
-local function status(handle, code, reason, message, field, description)
+-- A google.rpc.Status as JSON, with an ErrorInfo, if a field is at fault a BadRequest with the description and the reason of the
+-- fault, and the id of the request. All arguments are ours or plain names: nothing has to be escaped.
+local function status(handle, code, reason, message, field, fault)
   local details = '{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"' .. reason .. '","domain":"therapy","metadata":{}}'
   if field ~= nil then
     details = details
       .. ',{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"'
       .. field
       .. '","description":"'
-      .. description
-      .. '","reason":""}]}'
+      .. fault[2]
+      .. '","reason":"'
+      .. fault[3]
+      .. '"}]}'
   end
   if code == 14 then
     details = details .. ',{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}'
@@ -112,14 +114,17 @@ local function describe_own(handle, front)
   end
 end
 
--- Patterns of the transcoder's sentences about a field, and our descriptions of the fault.
+-- Patterns of the transcoder's sentences about a field, our descriptions of the fault, and its reasons.
 local FAULTS = {
-  { '^Could not find field "([%w_]+)"', "is no parameter of this path", as_sent = true },
-  { '^Encountered a non%-leaf field "([%w_]+)"', "is no parameter of this path", as_sent = true },
-  { "Cannot set '([%w_]+)' for type oneof", "excludes a field that is set already" },
-  { "Starting an object on a scalar field for type ([%w_]+)$", "has a value of the wrong type" },
-  { "^([%w_%.%[%]]+): ", "has a value of the wrong type" },
+  { '^Could not find field "([%w_]+)"', "is no parameter of this path", "NOT_ALLOWED", as_sent = true },
+  { '^Encountered a non%-leaf field "([%w_]+)"', "is no parameter of this path", "NOT_ALLOWED", as_sent = true },
+  { "Cannot set '([%w_]+)' for type oneof", "excludes a field that is set already", "NOT_ALLOWED" },
+  { "Starting an object on a scalar field for type ([%w_]+)$", "has a value of the wrong type", "MALFORMED" },
+  { "^([%w_%.%[%]]+): ", "has a value of the wrong type", "MALFORMED" },
 }
+
+-- The fault of a body that is another JSON value.
+local NO_OBJECT = { "Root element must be a message", "must be a JSON object", "MALFORMED" }
 
 -- The path of a field as the caller sees it: without the field of the message that the body is.
 local function path_of(field, bodies)
@@ -131,14 +136,14 @@ end
 -- The transcoder's sentence quotes what was sent, which may be what a person wrote: only the name of the field stays.
 -- `bodies` names the fields that bodies are, with spaces between them.
 local function refusal(handle, sentence, bodies)
-  if sentence:find("Root element must be a message", 1, true) then
-    return status(handle, 3, "INVALID_FIELDS", "body must be an object", "body", "must be an object")
+  if sentence:find(NO_OBJECT[1], 1, true) then
+    return status(handle, 3, "INVALID_FIELDS", "body " .. NO_OBJECT[2], "body", NO_OBJECT)
   end
   for _, fault in ipairs(FAULTS) do
     local field = sentence:match(fault[1])
     if field ~= nil then
       field = fault.as_sent and field or path_of(field, bodies)
-      return status(handle, 3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault[2])
+      return status(handle, 3, "INVALID_FIELDS", field .. " " .. fault[2], field, fault)
     end
   end
   return status(handle, 3, "MALFORMED_JSON", "the body is not JSON, or not of the form that this path takes")

@@ -29,7 +29,7 @@ fn values_of(method: &MethodDescriptor, route: &HttpRule) -> Value {
         Some(Segment::Literal(text)) => &**text,
         Some(Segment::Any) | None => "*",
     };
-    let takes = takes.iter().map(|(field_path, way)| format!("[\"{field_path}\"] = {}", *way as u8));
+    let takes = takes.iter().map(|(field_path, takes)| format!("[\"{field_path}\"] = {takes}"));
     let times = match input.get_field_by_name(&route.body).map(|field| field.kind()) {
         Some(Kind::Message(body)) => times(&body, DEPTH),
         _ if route.body == "*" => times(&input, DEPTH),
@@ -46,31 +46,18 @@ fn values_of(method: &MethodDescriptor, route: &HttpRule) -> Value {
     }
 }
 
-/// The way in which a parameter is given, by its number in the table.
-#[derive(Debug, Clone, Copy)]
-enum Way {
-    Once = 1,
-    Repeatedly = 2,
-    AsTime = 3,
-}
-
-/// Returns the paths of a message's fields by JSON name, and how each may be given.
-fn parameters(message: &MessageDescriptor, depth: usize) -> Vec<(String, Way)> {
+/// Returns the paths of a message's fields by JSON name, and what each takes.
+fn parameters(message: &MessageDescriptor, depth: usize) -> Vec<(String, &'static str)> {
     let mut all = Vec::new();
     for field in message.fields() {
-        let way = match (field.is_list(), is_time(&field)) {
-            (true, _) => Way::Repeatedly,
-            (false, true) => Way::AsTime,
-            (false, false) => Way::Once,
-        };
-        all.push((field.json_name().to_owned(), way));
+        all.push((field.json_name().to_owned(), takes(&field)));
         if let Kind::Message(inner) = field.kind()
             && depth > 1
             && !field.is_list()
             && !inner.full_name().starts_with("google.protobuf.")
         {
             let inner = parameters(&inner, depth - 1).into_iter();
-            all.extend(inner.map(|(field_path, way)| (format!("{}.{field_path}", field.json_name()), way)));
+            all.extend(inner.map(|(field_path, takes)| (format!("{}.{field_path}", field.json_name()), takes)));
         }
     }
     all
@@ -93,6 +80,21 @@ fn times(message: &MessageDescriptor, depth: usize) -> BTreeSet<String> {
 
 fn is_time(field: &FieldDescriptor) -> bool {
     matches!(field.kind(), Kind::Message(message) if message.full_name() == "google.protobuf.Timestamp")
+}
+
+/// Returns the constant of the script for what a parameter takes.
+fn takes(field: &FieldDescriptor) -> &'static str {
+    let kind = field.kind();
+    let message = kind.as_message().map(MessageDescriptor::full_name);
+    if field.is_list() {
+        "REPEATED"
+    } else if kind == Kind::Bool || message == Some("google.protobuf.BoolValue") {
+        "BOOL"
+    } else if is_time(field) {
+        "TIME"
+    } else {
+        "ONCE"
+    }
 }
 
 /// Converts a path template to a pattern of Lua.

@@ -11,6 +11,7 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 use proto::options::HttpRule;
 
 use super::tree::{Node, Segments};
+use crate::rules::{self, Operation};
 use crate::schema::{Cardinality, Compiler, Field, MessageId, Schema, Shape};
 
 /// The types of error details, which travel as `Any`.
@@ -69,6 +70,8 @@ pub(crate) struct Route {
     pub(crate) success: Success,
     /// True if it answers with a stream.
     pub(crate) streams: bool,
+    /// Rules of the fields of its requests; none if they are not documented.
+    pub(crate) rules: Option<&'static Operation>,
 }
 
 /// A field that the path fills.
@@ -185,6 +188,7 @@ impl Table {
             variables,
             success,
             streams: method.is_server_streaming(),
+            rules: rules::of(rule.method, rule.path.as_str()),
         }));
         Ok(())
     }

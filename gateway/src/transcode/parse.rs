@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::scalar::{InvalidValue, put_text, wire_type};
+use super::scalar::{put_text, wire_type};
+use kernel::{FieldError, FieldReason};
+
 use crate::json::{Malformed, Reader, Token};
 use crate::schema::{Cardinality, EnumId, Field, Kind, MessageId, Schema, Shape};
 use crate::wire::{WireType, close_length, put_tag, put_varint};
@@ -12,13 +14,16 @@ use crate::wire::{WireType, close_length, put_tag, put_varint};
 /// Maximum bad fields of a body, or of a query, in an error; more of them are no honest mistake.
 pub(crate) const MAX_NAMED: usize = 100;
 
+/// Description of a field of a oneof that has another one.
+pub(crate) const EXCLUDED: &str = "excludes another field that is set as well";
+
 /// A field with an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BadField {
     /// The path to it as the caller writes it, such as `inners[2].text`.
     pub(crate) path: String,
-    /// Requirement that the value fails.
-    pub(crate) must: InvalidValue,
+    /// What is wrong with the value.
+    pub(crate) error: FieldError,
 }
 
 /// All fields with an invalid value.
@@ -69,7 +74,7 @@ impl<'s> Parser<'s, '_, '_> {
     /// The members of an object, as fields.
     fn message_content(&mut self, id: MessageId) -> Result<(), Malformed> {
         if self.json.peek()? != Token::Object {
-            return self.wrong("must be an object");
+            return self.wrong(if self.path.is_empty() { "must be a JSON object" } else { "must be an object" });
         }
         self.json.enter()?;
         let fields = &self.schema.message(id).fields;
@@ -86,7 +91,7 @@ impl<'s> Parser<'s, '_, '_> {
             if self.json.peek()? == Token::Null {
                 self.json.literal("null")?;
             } else if field.oneof_siblings.iter().any(|sibling| chosen.contains(sibling)) {
-                self.wrong("excludes another field that is set as well")?;
+                self.refuse(FieldError::new(FieldReason::NotAllowed, EXCLUDED))?;
             } else {
                 if !field.oneof_siblings.is_empty() && !chosen.contains(&slot) {
                     chosen.push(slot);
@@ -137,8 +142,8 @@ impl<'s> Parser<'s, '_, '_> {
             put_tag(self.out, key.number, wire_type(key.kind));
             let known = put_text(self.schema, key.kind, &name, self.out);
             self.path.push(Step::Key(name.into_owned()));
-            if let Err(must) = known {
-                self.note(must);
+            if let Err(error) = known {
+                self.note(error);
             }
             self.tagged(value)?;
             self.path.pop();
@@ -183,8 +188,8 @@ impl<'s> Parser<'s, '_, '_> {
             (Token::False, Kind::Bool) => self.json.literal("false").map(|()| Cow::Borrowed("false"))?,
             _ => return self.wrong(must(looks)),
         };
-        if let Err(must) = put_text(self.schema, kind, &text, self.out) {
-            self.note(must);
+        if let Err(error) = put_text(self.schema, kind, &text, self.out) {
+            self.note(error);
         }
         Ok(())
     }
@@ -194,19 +199,24 @@ impl<'s> Parser<'s, '_, '_> {
         let text = self.json.number()?;
         if let Ok(number) = text.parse::<i32>() {
             put_varint(self.out, i64::from(number).cast_unsigned());
-        } else if let Err(must) = put_text(self.schema, Kind::Enum(id), text, self.out) {
-            self.note(must);
+        } else if let Err(error) = put_text(self.schema, Kind::Enum(id), text, self.out) {
+            self.note(error);
         }
         Ok(())
     }
 
     /// Records that the next value is of the wrong type, and skips it.
     fn wrong(&mut self, must: &'static str) -> Result<(), Malformed> {
-        self.note(InvalidValue::because(must));
+        self.refuse(FieldError::new(FieldReason::Malformed, must))
+    }
+
+    /// Records the error of the next value, and skips it.
+    fn refuse(&mut self, error: FieldError) -> Result<(), Malformed> {
+        self.note(error);
         self.json.skip()
     }
 
-    fn note(&mut self, must: InvalidValue) {
+    fn note(&mut self, error: FieldError) {
         if self.bad.len() == MAX_NAMED {
             return;
         }
@@ -220,7 +230,7 @@ impl<'s> Parser<'s, '_, '_> {
                 Step::Key(key) => write!(path, "[\"{}\"]", key.escape_debug()),
             };
         }
-        self.bad.push(BadField { path, must });
+        self.bad.push(BadField { path, error });
     }
 }
 

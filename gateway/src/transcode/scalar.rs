@@ -1,6 +1,5 @@
 //! Single values: from the text of a path, a parameter, a JSON string or a JSON number to the wire.
 
-use std::borrow::Cow;
 use std::str::FromStr;
 
 use base64::Engine as _;
@@ -8,22 +7,12 @@ use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
-use kernel::TextError;
+use kernel::{FieldError, FieldReason};
 
 use crate::json::is_number;
 use crate::proto_time::{Instant, parse_duration, parse_timestamp};
 use crate::schema::{EnumId, Kind, MessageId, Schema, Shape};
 use crate::wire::{WireType, close_length, put_bytes, put_tag, put_varint, zigzag};
-
-/// Error: the text is no value of its kind. Holds the requirement, as a sentence that follows the field's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct InvalidValue(pub(crate) Cow<'static, str>);
-
-impl InvalidValue {
-    pub(crate) const fn because(must: &'static str) -> Self {
-        Self(Cow::Borrowed(must))
-    }
-}
 
 /// Returns the wire type of a kind.
 pub(crate) const fn wire_type(kind: Kind) -> WireType {
@@ -43,7 +32,7 @@ pub(crate) const fn wire_type(kind: Kind) -> WireType {
 }
 
 /// Appends the value that a text names, without a tag. A number is written as JSON writes it.
-pub(crate) fn put_text(schema: &Schema, kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<(), InvalidValue> {
+pub(crate) fn put_text(schema: &Schema, kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<(), FieldError> {
     match kind {
         Kind::Double => out.extend_from_slice(&double(text)?.to_le_bytes()),
         Kind::Float => out.extend_from_slice(&float(text)?.to_le_bytes()),
@@ -67,15 +56,15 @@ pub(crate) fn put_text(schema: &Schema, kind: Kind, text: &str, out: &mut Vec<u8
 }
 
 /// Appends a message that is one value in JSON.
-fn put_message(schema: &Schema, id: MessageId, text: &str, out: &mut Vec<u8>) -> Result<(), InvalidValue> {
+fn put_message(schema: &Schema, id: MessageId, text: &str, out: &mut Vec<u8>) -> Result<(), FieldError> {
     let message = schema.message(id);
     match message.shape {
         Shape::Timestamp => {
-            put_instant(out, parse_timestamp(text).map_err(|TextError(must)| InvalidValue::because(must))?);
+            put_instant(out, parse_timestamp(text)?);
         }
         Shape::Duration => {
             let must = "must be a number of seconds with an s, such as 1.5s";
-            put_instant(out, parse_duration(text).ok_or(InvalidValue::because(must))?);
+            put_instant(out, parse_duration(text).ok_or(FieldError::new(FieldReason::Malformed, must))?);
         }
         Shape::Wrapper => {
             let start = out.len();
@@ -85,7 +74,7 @@ fn put_message(schema: &Schema, id: MessageId, text: &str, out: &mut Vec<u8>) ->
             }
             close_length(out, start);
         }
-        Shape::Object | Shape::Any => return Err(InvalidValue::because("must be an object")),
+        Shape::Object | Shape::Any => return Err(FieldError::new(FieldReason::Malformed, "must be an object")),
     }
     Ok(())
 }
@@ -100,8 +89,8 @@ fn put_instant(out: &mut Vec<u8>, instant: Instant) {
     close_length(out, start);
 }
 
-fn double(text: &str) -> Result<f64, InvalidValue> {
-    const MUST: InvalidValue = InvalidValue::because("must be a number");
+fn double(text: &str) -> Result<f64, FieldError> {
+    const MUST: FieldError = FieldError::new(FieldReason::Malformed, "must be a number");
     match text {
         "NaN" => return Ok(f64::NAN),
         "Infinity" => return Ok(f64::INFINITY),
@@ -113,36 +102,36 @@ fn double(text: &str) -> Result<f64, InvalidValue> {
     if value.is_finite() {
         Ok(value)
     } else {
-        Err(InvalidValue::because("must be a number within the range of a double"))
+        Err(FieldError::new(FieldReason::OutOfRange, "must be a number within the range of a double"))
     }
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the nearest float is what is meant")]
-fn float(text: &str) -> Result<f32, InvalidValue> {
+fn float(text: &str) -> Result<f32, FieldError> {
     let wide = double(text)?;
     let value = wide as f32;
     if value.is_infinite() && wide.is_finite() {
-        return Err(InvalidValue::because("must be a number within the range of a float"));
+        return Err(FieldError::new(FieldReason::OutOfRange, "must be a number within the range of a float"));
     }
     // Parsed directly: through a double it would be rounded twice.
     if wide.is_finite() { Ok(text.parse().unwrap_or(value)) } else { Ok(value) }
 }
 
-fn int32(text: &str) -> Result<i32, InvalidValue> {
-    integer(text).ok_or(InvalidValue::because("must be a whole number from -2147483648 to 2147483647"))
+fn int32(text: &str) -> Result<i32, FieldError> {
+    integer(text).ok_or_else(|| not_whole(text, "must be a whole number from -2147483648 to 2147483647"))
 }
 
-fn int64(text: &str) -> Result<i64, InvalidValue> {
+fn int64(text: &str) -> Result<i64, FieldError> {
     const MUST: &str = "must be a whole number from -9223372036854775808 to 9223372036854775807";
-    integer(text).ok_or(InvalidValue::because(MUST))
+    integer(text).ok_or_else(|| not_whole(text, MUST))
 }
 
-fn uint32(text: &str) -> Result<u32, InvalidValue> {
-    integer(text).ok_or(InvalidValue::because("must be a whole number from 0 to 4294967295"))
+fn uint32(text: &str) -> Result<u32, FieldError> {
+    integer(text).ok_or_else(|| not_whole(text, "must be a whole number from 0 to 4294967295"))
 }
 
-fn uint64(text: &str) -> Result<u64, InvalidValue> {
-    integer(text).ok_or(InvalidValue::because("must be a whole number from 0 to 18446744073709551615"))
+fn uint64(text: &str) -> Result<u64, FieldError> {
+    integer(text).ok_or_else(|| not_whole(text, "must be a whole number from 0 to 18446744073709551615"))
 }
 
 /// A whole number within the range of its type; it may be written with a fraction or an exponent, as `1.0` or `1e3`.
@@ -155,15 +144,22 @@ fn integer<T: FromStr + TryFrom<i128>>(text: &str) -> Option<T> {
     })
 }
 
-fn boolean(text: &str) -> Result<bool, InvalidValue> {
+/// Returns the error of a text that is no whole number, or one out of the range of its type.
+fn not_whole(text: &str, must: &'static str) -> FieldError {
+    let value = Some(text).filter(|text| is_number(text)).and_then(|text| text.parse::<f64>().ok());
+    let is_whole = value.is_some_and(|value| value.is_infinite() || value.fract() == 0.0);
+    FieldError::new(if is_whole { FieldReason::OutOfRange } else { FieldReason::Malformed }, must)
+}
+
+fn boolean(text: &str) -> Result<bool, FieldError> {
     match text {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(InvalidValue::because("must be true or false")),
+        _ => Err(FieldError::new(FieldReason::Malformed, "must be true or false")),
     }
 }
 
-fn enumeration(schema: &Schema, id: EnumId, text: &str) -> Result<i32, InvalidValue> {
+fn enumeration(schema: &Schema, id: EnumId, text: &str) -> Result<i32, FieldError> {
     let kind = schema.enumeration(id);
     if let Some(number) = kind.number(text) {
         return Ok(number);
@@ -175,15 +171,17 @@ fn enumeration(schema: &Schema, id: EnumId, text: &str) -> Result<i32, InvalidVa
         return Ok(number);
     }
     // The value that stands for none (AIP-126) is no remedy.
-    let names = kind.names().filter(|name| !name.ends_with("_UNSPECIFIED")).collect::<Vec<_>>().join(", ");
-    Err(InvalidValue(Cow::Owned(format!("must be one of {names}"))))
+    let names = kind.names().filter(|name| !name.ends_with("_UNSPECIFIED")).collect::<Vec<_>>();
+    Err(FieldError::not_one_of(&names))
 }
 
 /// Decodes base64 of either alphabet, padded or not.
-fn base64(text: &str) -> Result<Vec<u8>, InvalidValue> {
+fn base64(text: &str) -> Result<Vec<u8>, FieldError> {
     let alphabet: &Alphabet = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
     let lenient = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
-    GeneralPurpose::new(alphabet, lenient).decode(text).map_err(|_| InvalidValue::because("must be bytes in base64"))
+    GeneralPurpose::new(alphabet, lenient)
+        .decode(text)
+        .map_err(|_| FieldError::new(FieldReason::Malformed, "must be bytes in base64"))
 }

@@ -2,7 +2,7 @@
 //!
 //! Nobody can tell an invalid id, an unknown appointment and one of other people apart: all are [`no_appointment`].
 
-use kernel::{Error, Kind};
+use kernel::{Error, FieldError, FieldReason, Kind};
 
 use crate::transition::Refusal;
 
@@ -41,11 +41,14 @@ pub(crate) fn session_over() -> Error {
 }
 
 pub(crate) fn not_a_time_of_session() -> Error {
-    Error::invalid("appointmentDate", "must be a time of the session")
+    Error::invalid("appointmentDate", FieldError::new(FieldReason::Mismatch, "must be a time of the session"))
 }
 
 pub(crate) fn ambiguous_session() -> Error {
-    Error::invalid("sessionId", "is required: more than one session is meant by the time")
+    Error::invalid(
+        "sessionId",
+        FieldError::new(FieldReason::Required, "is required: more than one session is meant by the time"),
+    )
 }
 
 pub(crate) fn session_moved() -> Error {

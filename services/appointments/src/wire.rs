@@ -1,6 +1,8 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
-use kernel::{AppointmentId, Error, OffsetDateTime, Page, Party, Role, TextError, Timestamp, UserId, Violations};
+use kernel::{
+    AppointmentId, Error, FieldError, FieldReason, OffsetDateTime, Page, Party, Role, Timestamp, UserId, Violations,
+};
 use proto::appointments::v1 as pb;
 use proto::appointments::v1::appointment::Status as Shown;
 use proto::events::v1 as events;
@@ -18,10 +20,10 @@ pub(crate) fn request(caller: UserId, request: &pb::CreateAppointmentRequest) ->
     let mut bad = Violations::default();
     let therapist = bad.check("therapistId", convert::id::from_proto(therapist_id));
     if therapist_id.parse() == Ok(caller) {
-        bad.add("therapistId", "must be a therapist, and not you");
+        bad.add("therapistId", FieldError::new(FieldReason::Unsuitable, "must be a therapist, and not you"));
     }
     let date = if appointment_date.is_empty() {
-        bad.add("appointmentDate", "is required");
+        bad.add("appointmentDate", FieldError::REQUIRED);
         None
     } else {
         bad.check("appointmentDate", appointment_date.parse().map(OffsetDateTime::to_millisecond))
@@ -33,15 +35,17 @@ pub(crate) fn request(caller: UserId, request: &pb::CreateAppointmentRequest) ->
     }
 }
 
+/// Names of the statuses that can be requested.
+const ANSWERS: [&str; 3] = ["ACCEPTED", "REJECTED", "REVOKED"];
+
 /// Parses the action that leads to a requested status.
 pub(crate) fn action(status: i32) -> Result<Action, Error> {
     match Shown::try_from(status) {
         Ok(Shown::Accepted) => Ok(Action::Accept),
         Ok(Shown::Rejected) => Ok(Action::Reject),
         Ok(Shown::Revoked) => Ok(Action::Revoke),
-        Ok(Shown::Unspecified | Shown::Pending | Shown::Expired) | Err(_) => {
-            Err(Error::invalid("status", "must be ACCEPTED, REJECTED or REVOKED"))
-        }
+        Ok(Shown::Unspecified) => Err(Error::invalid("status", FieldError::missing_one_of(&ANSWERS))),
+        Ok(Shown::Pending | Shown::Expired) | Err(_) => Err(Error::invalid("status", FieldError::not_one_of(&ANSWERS))),
     }
 }
 
@@ -75,7 +79,7 @@ pub(crate) fn wanted(role: Role, request: pb::ListAppointmentsRequest) -> Result
         Ok(Shown::Expired) => Some(Status::Expired),
         Ok(Shown::Revoked) => Some(Status::Revoked),
         Err(_) => {
-            bad.add("status", "must be PENDING, ACCEPTED, REJECTED, EXPIRED or REVOKED");
+            bad.add("status", FieldError::not_one_of(&["PENDING", "ACCEPTED", "REJECTED", "EXPIRED", "REVOKED"]));
             None
         }
     };
@@ -141,7 +145,7 @@ pub(crate) fn relation_ended(ended: &events::RelationEnded) -> Result<RelationEn
     Ok(RelationEnded { pair, version: *version })
 }
 
-const NO_TIME: TextError = TextError("is no time");
+const NO_TIME: FieldError = FieldError::new(FieldReason::Malformed, "is no time");
 
 const fn shown(status: Status) -> Shown {
     match status {

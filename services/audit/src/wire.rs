@@ -1,6 +1,6 @@
 //! Converts between the messages of the proto and the types of the domain; every field by its name.
 
-use kernel::{ClientId, Error, Page, PageSize, Violations};
+use kernel::{ClientId, Error, FieldError, FieldReason, Page, PageSize, Violations};
 use proto::audit::v1 as pb;
 use proto::audit::v1::access::Action as PbAction;
 
@@ -15,7 +15,7 @@ const MAX_ACCESSES: usize = 100;
 
 /// Parses the page size of a request.
 pub(crate) fn page_size(asked: i32) -> Result<PageSize, Error> {
-    convert::page::size_from_proto(asked).map_err(|wrong| Error::invalid("pageSize", wrong.0))
+    convert::page::size_from_proto(asked).map_err(|wrong| Error::invalid("pageSize", wrong))
 }
 
 /// Parses a batch of accesses to record, each with the client whose journal it concerns.
@@ -30,11 +30,14 @@ pub(crate) fn access(request: pb::RecordAccessRequest) -> Result<(ClientId, Acce
     let pb::RecordAccessRequest { client_id, action, entry_count, entry_id, grant_id } = request;
     let mut bad = Violations::default();
     let client = bad.check("clientId", client_id.parse::<ClientId>());
-    let action = bad.check("action", self::action(action).ok_or("must be one of the actions"));
-    let entry_count = bad.check("entryCount", u32::try_from(entry_count).map_err(|_| "must not be negative"));
+    let action = bad.check(
+        "action",
+        self::action(action).ok_or(FieldError::new(FieldReason::UnknownValue, "must be one of the actions")),
+    );
+    let entry_count = bad.check("entryCount", u32::try_from(entry_count).map_err(|_| FieldError::NEGATIVE));
     for (field, id) in [("entryId", &entry_id), ("grantId", &grant_id)] {
         if id.len() > MAX_ID_LEN {
-            bad.add(field, "is too long for an id");
+            bad.add(field, FieldError::new(FieldReason::TooLong, "is too long for an id"));
         }
     }
     match (client, action, entry_count) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chassis::{Context, to_status};
-use kernel::Error;
+use kernel::{Error, FieldError, FieldReason};
 use proto::auth::v1 as pb;
 use proto::auth::v1::auth_service_server::AuthService;
 use proto::auth::v1::login_service_server::LoginService;
@@ -133,7 +133,7 @@ impl EventHandler for Events {
 
     /// Refuses the event, so that the outbox keeps it.
     fn other(&self) -> Result<(), Error> {
-        Err(Error::invalid("event", "is of no kind that is known here"))
+        Err(Error::invalid("event", FieldError::new(FieldReason::UnknownValue, "is of no kind that is known here")))
     }
 }
 

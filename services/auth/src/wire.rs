@@ -1,6 +1,6 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
-use kernel::{Email, Error, Role, Violations};
+use kernel::{Email, Error, FieldError, FieldReason, Role, Violations};
 use proto::auth::v1 as pb;
 
 use crate::model::{EndedLoginsQuery, Registration};
@@ -9,6 +9,8 @@ use crate::password::Password;
 use crate::store::Account;
 use crate::token::PublicKey;
 
+/// Names of the roles.
+const ROLES: [&str; 2] = ["CLIENT", "THERAPIST"];
 /// Maximum logins in one request.
 const MAX_LOGINS: usize = 200;
 
@@ -34,7 +36,7 @@ pub(crate) fn login(request: pb::LoginRequest) -> Result<(Email, Password), Erro
 
 pub(crate) fn refresh(request: pb::RefreshRequest) -> Result<String, Error> {
     let pb::RefreshRequest { refresh_token } = request;
-    if refresh_token.is_empty() { Err(Error::invalid("refreshToken", "is required")) } else { Ok(refresh_token) }
+    if refresh_token.is_empty() { Err(Error::invalid("refreshToken", FieldError::REQUIRED)) } else { Ok(refresh_token) }
 }
 
 pub(crate) fn change_password(request: pb::ChangePasswordRequest) -> Result<(Password, Password), Error> {
@@ -43,7 +45,7 @@ pub(crate) fn change_password(request: pb::ChangePasswordRequest) -> Result<(Pas
     let current = bad.check("currentPassword", Password::offered(&current_password));
     let new = bad.check("newPassword", Password::chosen(&new_password));
     if new.is_some() && current == new {
-        bad.add("newPassword", "must differ from the current one");
+        bad.add("newPassword", FieldError::new(FieldReason::Unsuitable, "must differ from the current one"));
     }
     current.zip(new).filter(|_| bad.is_empty()).ok_or_else(|| bad.into_error())
 }
@@ -90,10 +92,11 @@ pub(crate) fn jwk(key: PublicKey) -> pb::Jwk {
     pb::Jwk { kty, crv, x, kid, r#use, alg }
 }
 
-fn role_of(role: i32) -> Result<Role, &'static str> {
+fn role_of(role: i32) -> Result<Role, FieldError> {
     match pb::user::Role::try_from(role) {
         Ok(pb::user::Role::Client) => Ok(Role::Client),
         Ok(pb::user::Role::Therapist) => Ok(Role::Therapist),
-        Ok(pb::user::Role::Unspecified) | Err(_) => Err("is required: CLIENT or THERAPIST"),
+        Ok(pb::user::Role::Unspecified) => Err(FieldError::missing_one_of(&ROLES)),
+        Err(_) => Err(FieldError::not_one_of(&ROLES)),
     }
 }

@@ -1,9 +1,10 @@
 //! Errors of clients' profiles.
 
-use kernel::{Error, Kind};
+use kernel::{Error, FieldError, FieldReason, Kind};
 
-/// Description of a page token that no page of the list has issued.
-pub(crate) const INVALID_PAGE_TOKEN: &str = "is not a token of this list; leave it out to start from the first page";
+/// Error of a page token that no page of the list has issued.
+pub(crate) const INVALID_PAGE_TOKEN: FieldError =
+    FieldError::new(FieldReason::Malformed, "is not a token of this list; leave it out to start from the first page");
 
 /// Returns the error for a client that doesn't exist, and alike for one that the caller may not see.
 pub(crate) fn no_such_client() -> Error {

@@ -1,6 +1,6 @@
 //! Converts between the messages of the proto and the types of the domain; every field by its name.
 
-use kernel::{ClientId, Email, Error, Page, Violations};
+use kernel::{ClientId, Email, Error, FieldError, FieldReason, Page, Violations};
 use proto::clients::v1 as pb;
 
 use crate::error::INVALID_PAGE_TOKEN;
@@ -43,7 +43,7 @@ pub(crate) fn profile(client: pb::Client, id: ClientId, account: Option<&Email>)
     let pb::Client { client_id, name, email, pincode, etag: _ } = client;
     let mut bad = Violations::default();
     if !client_id.is_empty() && client_id.parse() != Ok(id) {
-        bad.add("clientId", "must be your own id, or be left out");
+        bad.add("clientId", FieldError::new(FieldReason::Mismatch, "must be your own id, or be left out"));
     }
     let name = bad.check("name", name.parse());
     let email = peers::profile_address(&mut bad, &email, account);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use kernel::{Entropy, FreeText, TextError, Timestamp, Version};
+use kernel::{Entropy, FieldError, FieldReason, FreeText, Timestamp, Version};
 use ulid::Ulid;
 
 /// Maximum milliseconds that a client's clock may be ahead of the service's.
@@ -90,8 +90,6 @@ pub(crate) struct Range {
 }
 
 impl Emotion {
-    const BOUNDS: &'static str = "must be 1 to 100 characters";
-
     /// Creates an emotion from the store, where an earlier version may have put what is refused now.
     pub(crate) const fn from_stored(text: String) -> Self {
         Self(text)
@@ -108,10 +106,10 @@ impl Emotion {
 }
 
 impl FromStr for Emotion {
-    type Err = TextError;
+    type Err = FieldError;
 
-    fn from_str(text: &str) -> Result<Self, TextError> {
-        kernel::clean_line(text, 100, Self::BOUNDS, Self::BOUNDS).map(Self)
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        kernel::clean_line(text, 100).map(Self)
     }
 }
 
@@ -134,12 +132,12 @@ impl Intensity {
 }
 
 impl TryFrom<i32> for Intensity {
-    type Error = TextError;
+    type Error = FieldError;
 
-    fn try_from(number: i32) -> Result<Self, TextError> {
+    fn try_from(number: i32) -> Result<Self, FieldError> {
         match u8::try_from(number) {
             Ok(number @ 1..=5) => Ok(Self(number)),
-            Ok(_) | Err(_) => Err(TextError("must be 1 to 5")),
+            Ok(_) | Err(_) => Err(FieldError::out_of_range(1, 5)),
         }
     }
 }
@@ -153,12 +151,15 @@ impl fmt::Debug for Intensity {
 
 impl FeltAt {
     /// Validates the instant: not before 1970, and not after `now` by more than the clock skew.
-    pub(crate) fn new(millisecond: i64, now: Timestamp) -> Result<Self, TextError> {
+    pub(crate) fn new(millisecond: i64, now: Timestamp) -> Result<Self, FieldError> {
         let Ok(felt) = u64::try_from(millisecond) else {
-            return Err(TextError("must not be before 1970"));
+            return Err(FieldError::new(FieldReason::OutOfRange, "must not be before 1970"));
         };
         if millisecond > now.as_millisecond().saturating_add(SKEW) {
-            return Err(TextError("must not be in the future: at most five minutes from now, for clocks that differ"));
+            return Err(FieldError::new(
+                FieldReason::OutOfRange,
+                "must not be in the future: at most five minutes from now, for clocks that differ",
+            ));
         }
         Ok(Self(felt))
     }

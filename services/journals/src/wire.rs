@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use convert::{REQUIRED, millisecond};
 use jiff::tz::TimeZone;
-use kernel::{ClientId, Error, FreeText, Page, TextError, Timestamp, Violations};
+use kernel::{ClientId, Error, FieldError, FieldReason, FreeText, Page, Timestamp, Violations};
 use proto::journals::v1 as pb;
 
 use crate::entry_query::{EntryQuery, Filter};
@@ -36,7 +36,7 @@ pub(crate) fn draft(entry: pb::JournalEntry, permit: Write, now: Timestamp) -> R
     } = entry;
     let mut bad = Violations::default();
     own(&mut bad, &client_id, permit);
-    let emotion = bad.check("emotion", emotion.ok_or(REQUIRED).and_then(|text| text.parse::<Emotion>()));
+    let emotion = bad.check("emotion", emotion.unwrap_or_default().parse::<Emotion>());
     let intensity = bad.check("intensity", intensity.ok_or(REQUIRED).and_then(Intensity::try_from));
     let felt_at = bad.check("timestamp", felt_at(timestamp, now));
     let note = bad.check("note", FreeText::try_from(note.unwrap_or_default()));
@@ -68,10 +68,13 @@ pub(crate) fn change(entry: pb::JournalEntry, permit: Write, id: EntryId) -> Res
     let mut bad = Violations::default();
     own(&mut bad, &client_id, permit);
     if !entry_id.is_empty() && entry_id.parse() != Ok(id) {
-        bad.add("entryId", "must be the id of the path, or be left out");
+        bad.add("entryId", FieldError::new(FieldReason::Mismatch, "must be the id of the path, or be left out"));
     }
     if timestamp.is_some_and(|timestamp| millisecond::floor_from_proto(timestamp) != Ok(id.millisecond())) {
-        bad.add("timestamp", "can't be changed: remove the entry and add another one");
+        bad.add(
+            "timestamp",
+            FieldError::new(FieldReason::Immutable, "can't be changed: remove the entry and add another one"),
+        );
     }
     let emotion = emotion.map(|text| bad.check("emotion", text.parse::<Emotion>()));
     let intensity = intensity.map(|number| bad.check("intensity", Intensity::try_from(number)));
@@ -90,7 +93,7 @@ pub(crate) fn change(entry: pb::JournalEntry, permit: Write, id: EntryId) -> Res
 
 /// Parses the id of the entry to remove; `None` when the text is not an id.
 pub(crate) fn to_remove(entry_id: &str) -> Result<Option<EntryId>, Error> {
-    if entry_id.is_empty() { Err(Error::invalid("entryId", "is required")) } else { Ok(entry_id.parse().ok()) }
+    if entry_id.is_empty() { Err(Error::invalid("entryId", FieldError::REQUIRED)) } else { Ok(entry_id.parse().ok()) }
 }
 
 /// Parses the query of a list of entries.
@@ -101,7 +104,7 @@ pub(crate) fn entry_query(request: pb::ListEntriesRequest) -> Result<EntryQuery,
     let emotion = Some(emotion).filter(|emotion| !emotion.is_empty());
     let emotion = emotion.map(|emotion| bad.check("emotion", emotion.parse::<Emotion>()));
     let min_intensity = Some(min_intensity).filter(|min| *min != 0);
-    let min_intensity = min_intensity.map(|min| bad.check("minIntensity", Intensity::try_from(min)));
+    let min_intensity = min_intensity.map(|min| bad.check("minIntensity", least_intensity(min)));
     let size = bad.check("pageSize", convert::page::size_from_proto(page_size));
     match (range, size) {
         (Some(range), Some(size)) if bad.is_empty() => {
@@ -124,13 +127,14 @@ pub(crate) fn plan(request: pb::GetInsightsRequest, now: Timestamp) -> Result<Pl
         Ok(pb::Bucket::Unspecified | pb::Bucket::Day) => Some(Bucket::Day),
         Ok(pb::Bucket::Week) => Some(Bucket::Week),
         Ok(pb::Bucket::Month) => Some(Bucket::Month),
-        Err(_) => bad.check("bucket", Err("must be DAY, WEEK or MONTH")),
+        Err(_) => bad.check("bucket", Err(FieldError::not_one_of(&["DAY", "WEEK", "MONTH"]))),
     };
     let zone = bad.check("timeZone", zone(&time_zone));
     match (range, bucket, zone) {
         (Some(range), Some(bucket), Some(zone)) if bad.is_empty() => {
             let message = || format!("makes more than {MAX_BUCKETS} buckets of this time: choose a longer one");
-            Plan::new(zone, bucket, range).ok_or_else(|| Error::invalid("bucket", message()))
+            let too_short = || FieldError::of(FieldReason::OutOfRange, message());
+            Plan::new(zone, bucket, range).ok_or_else(|| Error::invalid("bucket", too_short()))
         }
         _ => Err(bad.into_error()),
     }
@@ -252,11 +256,16 @@ pub(crate) fn vocabulary() -> pb::Vocabulary {
 
 fn own(bad: &mut Violations, client_id: &str, permit: Write) {
     if !client_id.is_empty() && client_id.parse() != Ok(permit.client()) {
-        bad.add("clientId", "must be your own id, or be left out");
+        bad.add("clientId", FieldError::new(FieldReason::Mismatch, "must be your own id, or be left out"));
     }
 }
 
-fn felt_at(timestamp: Option<prost_types::Timestamp>, now: Timestamp) -> Result<FeltAt, TextError> {
+/// Parses the least intensity of a filter, for which zero is the same as none.
+fn least_intensity(least: i32) -> Result<Intensity, FieldError> {
+    Intensity::try_from(least).map_err(|_| FieldError::out_of_range(0, 5))
+}
+
+fn felt_at(timestamp: Option<prost_types::Timestamp>, now: Timestamp) -> Result<FeltAt, FieldError> {
     FeltAt::new(millisecond::floor_from_proto(timestamp.ok_or(REQUIRED)?)?, now)
 }
 
@@ -268,21 +277,21 @@ const fn visibility_to_proto(visibility: Visibility) -> pb::Visibility {
 }
 
 /// Parses the visibility of a request, if there is one.
-fn parse_visibility(visibility: i32) -> Result<Option<Visibility>, &'static str> {
+fn parse_visibility(visibility: i32) -> Result<Option<Visibility>, FieldError> {
     match pb::Visibility::try_from(visibility) {
         Ok(pb::Visibility::Unspecified) => Ok(None),
         Ok(pb::Visibility::Shared) => Ok(Some(Visibility::Shared)),
         Ok(pb::Visibility::Private) => Ok(Some(Visibility::Private)),
-        Err(_) => Err("must be SHARED or PRIVATE"),
+        Err(_) => Err(FieldError::not_one_of(&["SHARED", "PRIVATE"])),
     }
 }
 
-fn zone(name: &str) -> Result<TimeZone, &'static str> {
+fn zone(name: &str) -> Result<TimeZone, FieldError> {
     if name.is_empty() {
         return Ok(TimeZone::UTC);
     }
     let zone = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown());
-    zone.ok_or("is not an IANA time zone such as Asia/Kolkata")
+    zone.ok_or(FieldError::new(FieldReason::UnknownValue, "is not an IANA time zone such as Asia/Kolkata"))
 }
 
 /// Parses a range whose bounds may be left out: `default` returns the missing ones, given the end if it is there.

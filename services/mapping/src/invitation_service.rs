@@ -1,7 +1,7 @@
 //! Implements the RPC by which therapists invite clients.
 
 use chassis::{Context, to_status};
-use kernel::{Email, Error, Violations, zip_violations};
+use kernel::{Email, Error, FieldError, Violations, zip_violations};
 use prost::Message as _;
 use proto::mapping::v1 as pb;
 use proto::mapping::v1::invitation_service_server::InvitationService;
@@ -11,6 +11,7 @@ use crate::error;
 use crate::model::InvitedTo;
 use crate::policy::{self, Side};
 use crate::service::Services;
+use crate::wire;
 
 /// Path of this RPC, which separates its idempotency keys from those of others.
 const CREATE: &str = "/therapy.mapping.v1.InvitationService/CreateInvitation";
@@ -47,10 +48,10 @@ fn from_proto(request: &pb::CreateInvitationRequest) -> Result<(Email, InvitedTo
     let asked = match pb::RequestType::try_from(*request_type) {
         Ok(pb::RequestType::Mapping) => Some(InvitedTo::Mapping),
         Ok(pb::RequestType::JournalAccess) => Some(InvitedTo::JournalAccess),
-        Ok(pb::RequestType::Unspecified) | Err(_) => {
-            bad.add("requestType", "must be MAPPING or JOURNAL_ACCESS");
-            None
+        Ok(pb::RequestType::Unspecified) => {
+            bad.check("requestType", Err(FieldError::missing_one_of(&wire::REQUEST_TYPES)))
         }
+        Err(_) => bad.check("requestType", Err(FieldError::not_one_of(&wire::REQUEST_TYPES))),
     };
     email.zip(asked).ok_or_else(|| bad.into_error())
 }

@@ -1,6 +1,6 @@
 //! Converts between the messages of the protos and the types of the domain, and reports violations by field.
 
-use kernel::{ClientId, Error, TherapistId, Timestamp, Violations};
+use kernel::{ClientId, Error, FieldError, FieldReason, TherapistId, Timestamp, Violations};
 use peers::TherapistName;
 use proto::mapping::v1 as pb;
 
@@ -8,23 +8,31 @@ use crate::model::{Channel, ContactOutcome, Grant, Intent, Limits, Relation, Wan
 use crate::searchable::SearchableClients;
 use crate::transition::{Access, Mapping};
 
+/// Names of what a therapist can ask for.
+pub(crate) const REQUEST_TYPES: [&str; 2] = ["MAPPING", "JOURNAL_ACCESS"];
+/// Names of a client's answers to a request.
+const ANSWERS: [&str; 2] = ["ACCEPTED", "REJECTED"];
+/// Names of a client's decisions on access to the journal.
+const DECISIONS: [&str; 3] = ["ACCEPTED", "REJECTED", "REVOKED"];
+
 /// Parses the therapist's id in a client's request.
 pub(crate) fn therapist_id(id: &str) -> Result<TherapistId, Error> {
-    convert::id::from_proto(id).map_err(|wrong| Error::invalid("therapistId", wrong.0))
+    convert::id::from_proto(id).map_err(|wrong| Error::invalid("therapistId", wrong))
 }
 
 /// Parses the client's id in a therapist's request.
 pub(crate) fn client_id(id: &str) -> Result<ClientId, Error> {
-    convert::id::from_proto(id).map_err(|wrong| Error::invalid("clientId", wrong.0))
+    convert::id::from_proto(id).map_err(|wrong| Error::invalid("clientId", wrong))
 }
 
 /// Parses the type of a therapist's request.
 pub(crate) fn request_type(request_type: i32) -> Result<pb::RequestType, Error> {
     match pb::RequestType::try_from(request_type) {
         Ok(asked @ (pb::RequestType::Mapping | pb::RequestType::JournalAccess)) => Ok(asked),
-        Ok(pb::RequestType::Unspecified) | Err(_) => {
-            Err(Error::invalid("requestType", "must be MAPPING or JOURNAL_ACCESS"))
+        Ok(pb::RequestType::Unspecified) => {
+            Err(Error::invalid("requestType", FieldError::missing_one_of(&REQUEST_TYPES)))
         }
+        Err(_) => Err(Error::invalid("requestType", FieldError::not_one_of(&REQUEST_TYPES))),
     }
 }
 
@@ -36,10 +44,8 @@ pub(crate) fn answer(therapist: &str, answer: Option<pb::MappingAnswer>) -> Resu
     let intent = match pb::mapping_answer::Status::try_from(status) {
         Ok(pb::mapping_answer::Status::Accepted) => Some(Intent::Accept),
         Ok(pb::mapping_answer::Status::Rejected) => Some(Intent::Reject),
-        Ok(pb::mapping_answer::Status::Unspecified) | Err(_) => {
-            bad.add("status", "must be ACCEPTED or REJECTED");
-            None
-        }
+        Ok(pb::mapping_answer::Status::Unspecified) => bad.check("status", Err(FieldError::missing_one_of(&ANSWERS))),
+        Err(_) => bad.check("status", Err(FieldError::not_one_of(&ANSWERS))),
     };
     therapist.zip(intent).ok_or_else(|| bad.into_error())
 }
@@ -58,21 +64,21 @@ pub(crate) fn access_change(
     let limited = [("entriesFrom", entries_from.is_some()), ("expiresAt", expires_at.is_some())];
     if access != Ok(Status::Accepted) {
         for (field, _) in limited.iter().filter(|(_, is_there)| *is_there) {
-            bad.add(*field, "is only for access ACCEPTED: leave it out");
+            bad.add(*field, FieldError::new(FieldReason::NotAllowed, "is only for access ACCEPTED: leave it out"));
         }
     }
     let entries_from = entries_from.and_then(|from| bad.check("entriesFrom", convert::time::utc_from_proto(from)));
     let expires_at = expires_at.and_then(|at| bad.check("expiresAt", convert::time::utc_from_proto(at)));
     if access == Ok(Status::Accepted) && expires_at.is_some_and(|at| at <= now.into()) {
-        bad.add("expiresAt", "must be in the future");
+        bad.add("expiresAt", FieldError::new(FieldReason::OutOfRange, "must be in the future"));
     }
     let intent = match access {
         Ok(Status::Accepted) => Some(Intent::Grant(Limits { entries_from, expires_at })),
         Ok(Status::Rejected) => Some(Intent::RejectAccess),
         Ok(Status::Revoked) => Some(Intent::RevokeAccess),
-        Ok(Status::Unspecified | Status::None | Status::Pending | Status::Expired) | Err(_) => {
-            bad.add("access", "must be ACCEPTED, REJECTED or REVOKED");
-            None
+        Ok(Status::Unspecified) => bad.check("access", Err(FieldError::missing_one_of(&DECISIONS))),
+        Ok(Status::None | Status::Pending | Status::Expired) | Err(_) => {
+            bad.check("access", Err(FieldError::not_one_of(&DECISIONS)))
         }
     };
     match therapist.zip(intent) {
@@ -87,7 +93,9 @@ pub(crate) fn channel(kind: i32) -> Result<Channel, Error> {
     match Kind::try_from(kind) {
         Ok(Kind::Message) => Ok(Channel::Message),
         Ok(Kind::Appointment) => Ok(Channel::Appointment),
-        Ok(Kind::Unspecified) | Err(_) => Err(Error::invalid("kind", "must be MESSAGE or APPOINTMENT")),
+        Ok(Kind::Unspecified) | Err(_) => {
+            Err(Error::invalid("kind", FieldError::not_one_of(&["MESSAGE", "APPOINTMENT"])))
+        }
     }
 }
 
@@ -132,7 +140,7 @@ pub(crate) fn searchable_clients(
 
 /// Parses the requested page.
 pub(crate) fn wanted(page_size: i32, token: &str) -> Result<Wanted<'_>, Error> {
-    let size = convert::page::size_from_proto(page_size).map_err(|wrong| Error::invalid("pageSize", wrong.0))?;
+    let size = convert::page::size_from_proto(page_size).map_err(|wrong| Error::invalid("pageSize", wrong))?;
     Ok(Wanted { size, token })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kernel::{Error, Kind};
+use kernel::{Error, FieldError, FieldReason, Kind};
 
 /// Returns the error for a receiver that doesn't exist, and alike for one to whom the caller may not write.
 pub(crate) fn no_receiver() -> Error {
@@ -21,7 +21,13 @@ pub(crate) fn no_conversation() -> Error {
 
 /// Returns the error for a message to resume after that is not in the conversation.
 pub(crate) fn no_such_after() -> Error {
-    Error::invalid("after", "is no message of this conversation; leave it out to get those from now on")
+    Error::invalid(
+        "after",
+        FieldError::new(
+            FieldReason::UnknownValue,
+            "is no message of this conversation; leave it out to get those from now on",
+        ),
+    )
 }
 
 /// Returns the error for a watcher whose login has ended.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use kernel::{ClientId, Entropy, FreeText, PageSize, TextError, TherapistId, Timestamp, UserId};
+use kernel::{ClientId, Entropy, FieldError, FieldReason, FreeText, PageSize, TherapistId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -139,13 +139,13 @@ impl fmt::Display for MessageId {
 }
 
 impl FromStr for MessageId {
-    type Err = TextError;
+    type Err = FieldError;
 
     /// Parses the printed form in any case.
-    fn from_str(text: &str) -> Result<Self, TextError> {
+    fn from_str(text: &str) -> Result<Self, FieldError> {
         let is_printed = |id: &Ulid| id.array_to_str(&mut [0; ulid::ULID_LEN]).eq_ignore_ascii_case(text);
         let id = Ulid::from_string(text).ok().filter(is_printed);
-        id.map(Self).ok_or(TextError("is not the id of a message"))
+        id.map(Self).ok_or(FieldError::new(FieldReason::Malformed, "is not the id of a message"))
     }
 }
 
@@ -161,11 +161,14 @@ impl Text {
 }
 
 impl TryFrom<String> for Text {
-    type Error = TextError;
+    type Error = FieldError;
 
-    fn try_from(text: String) -> Result<Self, TextError> {
+    fn try_from(text: String) -> Result<Self, FieldError> {
         if kernel::is_blank(&text) {
-            return Err(TextError("is required: 1 to 10,000 characters, not only white space"));
+            return Err(FieldError::new(
+                FieldReason::Required,
+                "is required: 1 to 10,000 characters, not only white space",
+            ));
         }
         FreeText::try_from(text).map(Self)
     }

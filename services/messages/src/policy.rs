@@ -1,6 +1,6 @@
 //! Authorization for conversations. Pure: the store requires permits, which only this module creates.
 
-use kernel::{Error, Person, Role, UserId, Violations};
+use kernel::{Error, FieldError, Person, Role, UserId, Violations};
 
 use crate::error::{not_a_member, not_the_sender};
 use crate::model::{Pair, Side};
@@ -104,7 +104,7 @@ pub(crate) fn other<'a>(
         (false, false) => {
             let mut bad = Violations::default();
             for (field, _) in [one, another].into_iter().filter(|(_, id)| id.is_empty()) {
-                bad.add(field, "is required");
+                bad.add(field, FieldError::REQUIRED);
             }
             Err(if bad.is_empty() { not_a_member() } else { bad.into_error() })
         }

@@ -1,7 +1,7 @@
 //! Converts between the messages of the proto and the types of the domain, and reports violations by field.
 
 use chassis::Event;
-use kernel::{Page, Result, TextError, Timestamp, UserId, Violations};
+use kernel::{FieldError, FieldReason, Page, Result, Timestamp, UserId, Violations};
 use proto::messages::v1 as pb;
 use serde::Serialize;
 
@@ -74,9 +74,13 @@ pub(crate) fn parse_watch_conversation(
     permit.zip(after).ok_or_else(|| bad.into_error())
 }
 
-fn with(own: Own, peer: &str) -> std::result::Result<Member, TextError> {
+fn with(own: Own, peer: &str) -> std::result::Result<Member, FieldError> {
     let peer = convert::id::from_proto::<UserId>(peer)?;
-    if peer == own.id() { Err(TextError("must be somebody else's id, not your own")) } else { Ok(own.with(peer)) }
+    if peer == own.id() {
+        Err(FieldError::new(FieldReason::Unsuitable, "must be somebody else's id, not your own"))
+    } else {
+        Ok(own.with(peer))
+    }
 }
 
 pub(crate) fn message(message: Message, pair: Pair) -> pb::Message {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use chassis::{Context, paged, to_status};
-use kernel::{ClientId, Result as Outcome, SessionId, TherapistId, Timestamp, UserId, Violations};
+use kernel::{
+    ClientId, FieldError, FieldReason, Result as Outcome, SessionId, TherapistId, Timestamp, UserId, Violations,
+};
 use proto::events::v1::{EntryChanged, NotesChanged};
 use proto::journals::v1::EntryName;
 use proto::search::v1 as pb;
@@ -54,7 +56,8 @@ impl EventHandler for Searches {
     ) -> Outcome<()> {
         let EntryChanged { client_id, entry_id } = event;
         let mut bad = Violations::default();
-        let name = owners::from_proto(&EntryName { client_id, entry_id }).ok_or("must be the ids of an entry");
+        let name = owners::from_proto(&EntryName { client_id, entry_id })
+            .ok_or(FieldError::new(FieldReason::Malformed, "must be the ids of an entry"));
         let (Some(name), Some(time)) = (bad.check("event.entryChanged", name), changed(&mut bad, time)) else {
             return Err(bad.into_error());
         };

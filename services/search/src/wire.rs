@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kernel::{Error, Page, TextError, Violations};
+use kernel::{Error, FieldError, FieldReason, Page, Violations};
 use proto::journals::v1::Visibility;
 use proto::search::v1 as pb;
 
@@ -32,11 +32,16 @@ pub(crate) fn request(person: kernel::Person, request: pb::SearchRequest) -> Res
 }
 
 /// Converts the kinds, each given by commas or by repetition; none are named by an empty text.
-fn kinds(given: &[String]) -> Result<BTreeSet<Kind>, TextError> {
+fn kinds(given: &[String]) -> Result<BTreeSet<Kind>, FieldError> {
     let names = given.iter().filter(|names| !names.is_empty()).flat_map(|names| names.split(','));
     let kind = |name: &str| Kind::ALL.into_iter().find(|kind| kind.name() == name.trim());
     names
-        .map(|name| kind(name).ok_or(TextError("must be JOURNAL, NOTES or CLIENTS, or several separated by commas")))
+        .map(|name| {
+            kind(name).ok_or(FieldError::new(
+                FieldReason::UnknownValue,
+                "must be JOURNAL, NOTES or CLIENTS, or several separated by commas",
+            ))
+        })
         .collect()
 }
 

@@ -1,6 +1,6 @@
 //! Plans a therapist's change of a session. Pure.
 
-use kernel::{Result, Timestamp, Violations};
+use kernel::{FieldError, FieldReason, Result, Timestamp, Violations};
 
 use crate::error;
 use crate::model::{Change, Session, State};
@@ -18,7 +18,7 @@ pub(crate) struct Plan {
 /// Adds a violation if a new slot starts in the past.
 pub(crate) fn reject_past_start(slot: Slot, now: Timestamp, bad: &mut Violations) {
     if slot.start() < now {
-        bad.add(slot.start_field(), "must not be in the past");
+        bad.add(slot.start_field(), FieldError::new(FieldReason::OutOfRange, "must not be in the past"));
     }
 }
 
@@ -46,10 +46,13 @@ fn slot(old: &Session, change: &Change, now: Timestamp) -> Result<Slot> {
     let mut bad = Violations::default();
     let is_present = |client: &String| old.state.client().is_some_and(|present| client.parse() == Ok(present));
     if client.as_ref().is_some_and(|client| !is_present(client)) {
-        bad.add("clientId", "can't be changed: it must be what it is, or be left out");
+        bad.add(
+            "clientId",
+            FieldError::new(FieldReason::Immutable, "can't be changed: it must be what it is, or be left out"),
+        );
     }
     let spec = old.slot.spec().changed(*date, *start, *end);
-    let slot = Slot::new(spec).map_err(|(field, wrong)| bad.add(field, wrong.to_string())).ok();
+    let slot = Slot::new(spec).map_err(|(field, wrong)| bad.add(field, wrong)).ok();
     if let Some(slot) = slot
         && slot.start() != old.slot.start()
     {

@@ -1,7 +1,7 @@
 //! RPCs for other services. Expected outcomes are part of the response; an error is a fault or an invalid request.
 
 use chassis::{Context, to_status};
-use kernel::{Error, Result as Outcome, SessionId, Timestamp, Violations};
+use kernel::{Error, FieldError, FieldReason, Result as Outcome, SessionId, Timestamp, Violations};
 use proto::events::v1::AppointmentRevoked;
 use proto::sessions::v1 as pb;
 use proto::sessions::v1::find_slot_response::Outcome as FindOutcome;
@@ -93,7 +93,12 @@ impl Sessions {
         let time = time.map(|time| wire::instant("time", time)).transpose()?;
         let Ok(therapist) = therapist_id.parse() else { return Ok(SlotLookup::None) };
         let selector = match (session_id.is_empty(), time) {
-            (true, None) => return Err(Error::invalid("time", "is required where no session is named")),
+            (true, None) => {
+                return Err(Error::invalid(
+                    "time",
+                    FieldError::new(FieldReason::Required, "is required where no session is named"),
+                ));
+            }
             (true, Some(time)) => SlotSelector::At(time),
             (false, time) => match session_id.parse() {
                 Ok(id) => SlotSelector::Session(id, time),
@@ -132,7 +137,7 @@ fn reservation(request: pb::ReserveSlotRequest) -> Outcome<Option<(SlotPermit, R
     let appointment = bad.check("appointmentId", appointment_id.parse());
     let client = bad.check("clientId", client_id.parse());
     let (Some(appointment), Some(client)) = (appointment, client) else { return Err(bad.into_error()) };
-    let start = wire::instant("start", start.ok_or_else(|| Error::invalid("start", "is required"))?)?;
+    let start = wire::instant("start", start.ok_or_else(|| Error::invalid("start", FieldError::REQUIRED))?)?;
     let (Ok(session), Ok(therapist)) = (session_id.parse(), therapist_id.parse()) else { return Ok(None) };
     let wanted = Reservation { therapist, booking: Booking { client, appointment }, start };
     Ok(Some((SlotPermit::of_appointments(session), wanted)))

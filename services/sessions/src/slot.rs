@@ -6,7 +6,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
-use kernel::{OffsetDateTime, TextError};
+use kernel::{FieldError, FieldReason, OffsetDateTime};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A time of a day, to the minute: `HH:MM`, from `00:00` to `23:59`.
@@ -21,10 +21,10 @@ impl HourMinute {
 }
 
 impl FromStr for HourMinute {
-    type Err = TextError;
+    type Err = FieldError;
 
-    fn from_str(text: &str) -> Result<Self, TextError> {
-        const INVALID: TextError = TextError("must be a time of the day as HH:MM, from 00:00 to 23:59");
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        const INVALID: FieldError = FieldError::NOT_A_TIME_OF_DAY;
         let &[h1, h2, b':', m1, m2] = text.as_bytes() else { return Err(INVALID) };
         let digit = |byte: u8| i8::try_from(byte.checked_sub(b'0')?).ok().filter(|digit| *digit < 10);
         let number = |tens, ones| Some(digit(tens)? * 10 + digit(ones)?);
@@ -101,25 +101,29 @@ pub(crate) struct Slot {
 }
 
 /// An invalid field of a [`SlotSpec`], and its error.
-pub(crate) type FieldError = (&'static str, TextError);
+pub(crate) type InvalidField = (&'static str, FieldError);
 
 impl Slot {
     /// Computes the slot of a specification.
-    pub(crate) fn new(spec: SlotSpec) -> Result<Self, FieldError> {
+    pub(crate) fn new(spec: SlotSpec) -> Result<Self, InvalidField> {
         let SlotSpec { date, start, end } = spec;
         let start = match start {
             Some(start) => start,
             None => HourMinute::of(date.time()).ok_or((
                 "sessionDate",
-                TextError("must be of whole minutes, unless startTime says when the session starts"),
+                FieldError::new(
+                    FieldReason::OutOfRange,
+                    "must be of whole minutes, unless startTime says when the session starts",
+                ),
             ))?,
         };
         if end <= start {
-            return Err(("endTime", TextError("must be later than the start")));
+            return Err(("endTime", FieldError::new(FieldReason::OutOfRange, "must be later than the start")));
         }
         let instant = |time: HourMinute| date.at(time.0).map(OffsetDateTime::instant);
-        let (start, end) =
-            instant(start).zip(instant(end)).ok_or(("sessionDate", TextError("must be before 9999-12-30")))?;
+        let (start, end) = instant(start)
+            .zip(instant(end))
+            .ok_or(("sessionDate", FieldError::new(FieldReason::OutOfRange, "must be before 9999-12-30")))?;
         Ok(Self { spec, start, end })
     }
 
@@ -178,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    fn slot(date: &str, start: &str, end: &str) -> Result<Slot, FieldError> {
+    fn slot(date: &str, start: &str, end: &str) -> Result<Slot, (&'static str, FieldError)> {
         let start = (!start.is_empty()).then(|| start.parse().unwrap());
         Slot::new(SlotSpec { date: date.parse().unwrap(), start, end: end.parse().unwrap() })
     }

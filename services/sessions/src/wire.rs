@@ -2,7 +2,7 @@
 
 use convert::REQUIRED;
 use kernel::{
-    Error, Expected, FreeText, OffsetDateTime, Page, Result, SessionId, TextError, Timestamp, Violations,
+    Error, Expected, FieldError, FieldReason, FreeText, OffsetDateTime, Page, Result, SessionId, Timestamp, Violations,
     zip_violations,
 };
 use proto::sessions::v1 as pb;
@@ -32,12 +32,12 @@ pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
         etag: _,
     } = session;
     let mut bad = Violations::default();
-    let date = bad.check("sessionDate", session_date.ok_or(REQUIRED).and_then(|text| session_day(&text)));
+    let date = bad.check("sessionDate", required(session_date).and_then(|text| session_day(&text)));
     let start = times(&mut bad, "startTime", start_time);
-    let end = bad.check("endTime", end_time.ok_or(REQUIRED).and_then(|text| text.parse::<HourMinute>()));
+    let end = bad.check("endTime", required(end_time).and_then(|text| text.parse::<HourMinute>()));
     let slot = match (date, start, end) {
         (Some(date), Some(start), Some(end)) => {
-            Slot::new(SlotSpec { date, start, end }).map_err(|(field, wrong)| bad.add(field, wrong.to_string())).ok()
+            Slot::new(SlotSpec { date, start, end }).map_err(|(field, wrong)| bad.add(field, wrong)).ok()
         }
         _ => None,
     };
@@ -54,6 +54,11 @@ pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
         }
         _ => Err(bad.into_error()),
     }
+}
+
+/// Returns a text that must be there and not be empty.
+fn required(text: Option<String>) -> std::result::Result<String, FieldError> {
+    text.filter(|text| !text.is_empty()).ok_or(REQUIRED)
 }
 
 /// Converts a change of the session that the path names; its etag is added to what is expected already.
@@ -75,7 +80,7 @@ pub(crate) fn change(session: pb::Session, id: SessionId, expected: &Expected) -
     } = session;
     let mut bad = Violations::default();
     if !session_id.is_empty() && session_id.parse() != Ok(id) {
-        bad.add("sessionId", "must be the id of the path, or be left out");
+        bad.add("sessionId", FieldError::new(FieldReason::Mismatch, "must be the id of the path, or be left out"));
     }
     let date = session_date.map(|text| bad.check("sessionDate", session_day(&text)));
     let start = times(&mut bad, "startTime", start_time);
@@ -119,7 +124,7 @@ fn notes_change(bad: &mut Violations, shared: Option<String>, private: Option<St
 }
 
 /// Parses the day of a session, which is kept to the millisecond.
-fn session_day(text: &str) -> std::result::Result<OffsetDateTime, TextError> {
+fn session_day(text: &str) -> std::result::Result<OffsetDateTime, FieldError> {
     text.parse().map(OffsetDateTime::to_millisecond)
 }
 
@@ -162,7 +167,7 @@ fn range(
     let (after, before) = (("afterDate", after), ("beforeDate", before));
     let (from, to) = convert::range::from_proto(bad, after, before, convert::time::second_from_proto)?;
     if from.zip(to).is_some_and(|(from, to)| from >= to) {
-        bad.add("beforeDate", "must be later than afterDate");
+        bad.add("beforeDate", FieldError::new(FieldReason::OutOfRange, "must be later than afterDate"));
     }
     Some(Range { from, to })
 }
@@ -225,13 +230,13 @@ pub(crate) fn page(page: Page<pb::Session>) -> pb::ListSessionsResponse {
 }
 
 /// Parses the status of a request; None if it is unspecified.
-fn requested_status(status: i32) -> std::result::Result<Option<Status>, &'static str> {
+fn requested_status(status: i32) -> std::result::Result<Option<Status>, FieldError> {
     match pb::SessionStatus::try_from(status) {
         Ok(pb::SessionStatus::Unspecified) => Ok(None),
         Ok(pb::SessionStatus::Available) => Ok(Some(Status::Available)),
         Ok(pb::SessionStatus::Booked) => Ok(Some(Status::Booked)),
         Ok(pb::SessionStatus::Cancelled) => Ok(Some(Status::Cancelled)),
-        Err(_) => Err("must be AVAILABLE, BOOKED or CANCELLED"),
+        Err(_) => Err(FieldError::not_one_of(&["AVAILABLE", "BOOKED", "CANCELLED"])),
     }
 }
 
@@ -240,7 +245,7 @@ fn requested_status(status: i32) -> std::result::Result<Option<Status>, &'static
 /// # Errors
 /// INVALID_ARGUMENT when it is out of range.
 pub(crate) fn instant(field: &'static str, instant: prost_types::Timestamp) -> Result<Timestamp> {
-    convert::time::from_proto(instant).map_err(|wrong| Error::invalid(field, wrong.0))
+    convert::time::from_proto(instant).map_err(|wrong| Error::invalid(field, wrong))
 }
 
 #[cfg(test)]

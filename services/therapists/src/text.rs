@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use kernel::{TextError, clean_text, fold_visible, is_blank};
+use kernel::{FieldError, clean_text, fold_visible, is_blank};
 
 /// Expertise of a therapist: 1 to 200 characters.
 #[derive(Clone, PartialEq, Eq)]
@@ -27,11 +27,10 @@ impl Specialty {
 }
 
 impl FromStr for Specialty {
-    type Err = TextError;
+    type Err = FieldError;
 
-    fn from_str(text: &str) -> Result<Self, TextError> {
-        let required = "is required: 1 to 200 characters";
-        clean_text(text, 200, required, "is too long: at most 200 characters").map(Self)
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        clean_text(text, 200).map(Self)
     }
 }
 
@@ -46,12 +45,11 @@ impl fmt::Debug for Specialty {
 ///
 /// # Errors
 /// If no name can begin so.
-pub(crate) fn fold_prefix(text: &str) -> Result<String, TextError> {
-    const INVALID: &str = "must be the beginning of a name: at most 200 characters, no control characters";
+pub(crate) fn fold_prefix(text: &str) -> Result<String, FieldError> {
     if is_blank(text) {
         return Ok(String::new());
     }
-    clean_text(text, 200, INVALID, INVALID).map(|text| fold_visible(&text))
+    clean_text(text, 200).map(|text| fold_visible(&text))
 }
 
 #[cfg(test)]

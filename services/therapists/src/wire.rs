@@ -1,6 +1,6 @@
 //! Converts between the messages of the proto and the types of the domain; every field by its name.
 
-use kernel::{Email, Error, Page, Pincode, TherapistId, Violations};
+use kernel::{Email, Error, FieldError, FieldReason, Page, Pincode, TherapistId, Violations};
 use proto::therapists::v1 as pb;
 
 use crate::model::{Filter, ListQuery, Profile, Therapist};
@@ -20,7 +20,10 @@ pub(crate) fn list(request: pb::ListTherapistsRequest) -> Result<ListQuery, Erro
         }
         let folded = bad.check(field, text.parse::<Specialty>()).map(|specialty| specialty.folded());
         if filter.specialty.is_some() && filter.specialty != folded {
-            bad.add("expertise", "means the same as specialty: send one of them");
+            bad.add(
+                "expertise",
+                FieldError::new(FieldReason::NotAllowed, "means the same as specialty: send one of them"),
+            );
         }
         filter.specialty = folded;
     }
@@ -54,7 +57,7 @@ pub(crate) fn profile(therapist: pb::Therapist, id: TherapistId, account: Option
     let pb::Therapist { therapist_id, name, email, specialty, pincode, etag: _ } = therapist;
     let mut bad = Violations::default();
     if !therapist_id.is_empty() && therapist_id.parse() != Ok(id) {
-        bad.add("therapistId", "must be your own id, or be left out");
+        bad.add("therapistId", FieldError::new(FieldReason::Mismatch, "must be your own id, or be left out"));
     }
     let name = bad.check("name", name.parse());
     let email = peers::profile_address(&mut bad, &email, account);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chassis::{Context, to_status};
-use kernel::{Error, ParseIdError, UserId};
+use kernel::{Error, FieldError, FieldReason, ParseIdError, UserId};
 use proto::vault::v1 as pb;
 use proto::vault::v1::vault_service_server::VaultService;
 use subscriber::{AccountDeletionPermit, EventHandler};
@@ -63,9 +63,11 @@ fn response(key: Option<DataKey>) -> pb::GetDataKeyResponse {
 fn users(ids: &[String]) -> Result<Vec<UserId>, Error> {
     convert::batch::check_len("personIds", ids.len(), MAX_KEYS)?;
     let parsed = ids.iter().map(|id| id.parse());
-    parsed.collect::<Result<_, _>>().map_err(|_| Error::invalid("personIds", "must be ids of people"))
+    parsed
+        .collect::<Result<_, _>>()
+        .map_err(|_| Error::invalid("personIds", FieldError::new(FieldReason::Malformed, "must be ids of people")))
 }
 
 fn user(id: &str) -> Result<UserId, Error> {
-    id.parse().map_err(|error: ParseIdError| Error::invalid("personId", error.to_string()))
+    id.parse().map_err(|error: ParseIdError| Error::invalid("personId", error))
 }

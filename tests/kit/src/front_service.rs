@@ -16,7 +16,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::metadata::KeyAndValueRef;
 use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status, Streaming};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 use self::generated::google::api::HttpBody;
 use self::v1::front_internal_service_server::{FrontInternalService, FrontInternalServiceServer};
@@ -109,6 +109,10 @@ fn refusal(code: Code, reason: &str, message: &str) -> Status {
     Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, "therapy", HashMap::new()))
 }
 
+fn violation(field: &str, reason: &str, description: &str) -> FieldViolation {
+    FieldViolation { reason: reason.to_owned(), ..FieldViolation::new(field, description) }
+}
+
 fn made_up(id: impl ToString) -> Item {
     Item {
         item_id: id.to_string(),
@@ -155,7 +159,7 @@ impl FrontService for Answers {
         let item = request.into_inner().item.unwrap_or_default();
         match item.title.as_str() {
             "" => {
-                let mut details = ErrorDetails::with_bad_request_violation("title", "is required");
+                let mut details = ErrorDetails::with_bad_request([violation("title", "REQUIRED", "is required")]);
                 details.set_error_info("INVALID_FIELDS", "therapy", HashMap::new());
                 Err(Status::with_error_details(Code::InvalidArgument, "title is required", details))
             }
@@ -244,8 +248,8 @@ impl FrontService for Answers {
         let mut details = ErrorDetails::new();
         if request.details {
             details.set_error_info("FAILED_ON_PURPOSE", "therapy", HashMap::new());
-            details.add_bad_request_violation("item.title", "is required");
-            details.add_bad_request_violation("item.weight", "must be at least 1");
+            let title = violation("item.title", "REQUIRED", "is required");
+            details.set_bad_request([title, violation("item.weight", "OUT_OF_RANGE", "must be at least 1")]);
         }
         if let Ok(seconds @ 1..) = u64::try_from(request.retry_after) {
             details.set_retry_info(Some(Duration::from_secs(seconds)));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use chassis::{Platform, SystemEntropy, Tasks};
 use clap::Parser;
-use kernel::{ManualClock, Timestamp};
+use kernel::{FieldReason, ManualClock, Timestamp};
 use mesh::{Config, Mesh};
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder};
@@ -340,12 +340,33 @@ impl Answer {
     }
 
     /// Returns the fields that an error names, sorted.
+    ///
+    /// # Panics
+    /// If one has no reason of the list.
     #[must_use]
+    #[track_caller]
     pub fn bad_fields(&self) -> Vec<&str> {
-        let violations = self.detail("google.rpc.BadRequest").and_then(|bad| bad["fieldViolations"].as_array());
-        let mut fields: Vec<_> = violations.into_iter().flatten().filter_map(|v| v["field"].as_str()).collect();
+        let mut fields: Vec<_> = self.violations().into_iter().map(|(field, ..)| field).collect();
         fields.sort_unstable();
         fields
+    }
+
+    /// Returns the fields that an error names, each with its reason and its description.
+    ///
+    /// # Panics
+    /// If one has no reason of the list.
+    #[must_use]
+    #[track_caller]
+    pub fn violations(&self) -> Vec<(&str, &str, &str)> {
+        let violations = self.detail("google.rpc.BadRequest").and_then(|bad| bad["fieldViolations"].as_array());
+        let mut all = Vec::new();
+        for violation in violations.into_iter().flatten() {
+            let [field, reason, description] =
+                ["field", "reason", "description"].map(|part| violation[part].as_str().unwrap_or_default());
+            assert!(FieldReason::ALL.iter().any(|listed| listed.name() == reason), "{violation}");
+            all.push((field, reason, description));
+        }
+        all
     }
 
     /// Returns the retry delay of an error, in seconds.

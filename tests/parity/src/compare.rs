@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use kernel::FieldReason;
 use serde_json::Value;
 
 use crate::wire::Answer;
@@ -55,7 +56,13 @@ fn detail<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
     status["details"].as_array()?.iter().find(|detail| detail["@type"] == *name)
 }
 
+/// Returns the fields that an error names. Each must have a reason of the list.
 fn fields(status: &Value) -> Vec<&Value> {
     let violations = detail(status, "BadRequest").and_then(|detail| detail["fieldViolations"].as_array());
-    violations.into_iter().flatten().map(|violation| &violation["field"]).collect()
+    let mut fields = Vec::new();
+    for violation in violations.into_iter().flatten() {
+        assert!(FieldReason::ALL.iter().any(|reason| violation["reason"] == reason.name()), "{status}");
+        fields.push(&violation["field"]);
+    }
+    fields
 }

@@ -6,7 +6,7 @@ mod queue;
 
 pub(crate) use hasher::Hasher;
 
-use kernel::TextError;
+use kernel::{FieldError, FieldReason};
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
@@ -17,7 +17,6 @@ const SHORTEST: usize = 12;
 const LONGEST: usize = 128;
 /// Maximum bytes before normalisation: a longer text has too many characters, however it is written.
 const LONGEST_IN_BYTES: usize = 4096;
-const TOO_LONG: TextError = TextError("is too long: at most 128 characters");
 
 /// A password as it is hashed: in one canonical form (NFKC), wiped from memory when dropped.
 #[derive(PartialEq, Eq)]
@@ -25,26 +24,32 @@ pub(crate) struct Password(Zeroizing<String>);
 
 impl Password {
     /// Parses a password to be verified: it may be wrong, but not longer than any password.
-    pub(crate) fn offered(text: &str) -> Result<Self, TextError> {
+    pub(crate) fn offered(text: &str) -> Result<Self, FieldError> {
         if text.len() > LONGEST_IN_BYTES {
-            return Err(TOO_LONG);
+            return Err(FieldError::too_long(LONGEST));
         }
         let password = Self(Zeroizing::new(text.nfkc().collect()));
         match password.0.chars().count() {
-            0 => Err(TextError("is required")),
-            length if length > LONGEST => Err(TOO_LONG),
+            0 => Err(FieldError::REQUIRED),
+            length if length > LONGEST => Err(FieldError::too_long(LONGEST)),
             _ => Ok(password),
         }
     }
 
     /// Parses a new password.
-    pub(crate) fn chosen(text: &str) -> Result<Self, TextError> {
+    pub(crate) fn chosen(text: &str) -> Result<Self, FieldError> {
+        if text.is_empty() {
+            return Err(FieldError::blank(SHORTEST, LONGEST));
+        }
         let password = Self::offered(text)?;
         if password.0.chars().count() < SHORTEST {
-            return Err(TextError("is too short: 12 to 128 characters, for instance a few unrelated words"));
+            return Err(FieldError::too_short(SHORTEST, LONGEST));
         }
         if password.is_common() {
-            return Err(TextError("is one of the common passwords: choose one that nobody else has"));
+            return Err(FieldError::new(
+                FieldReason::Unsuitable,
+                "is one of the common passwords: choose one that nobody else has",
+            ));
         }
         Ok(password)
     }

@@ -1,6 +1,6 @@
 //! Parses queries.
 
-use kernel::TextError;
+use kernel::{FieldError, FieldReason};
 
 use super::pattern::{Pattern, Phrase};
 use super::terms::MIN_PREFIX;
@@ -11,7 +11,8 @@ const MAX_CHARACTERS: usize = 200;
 /// Maximum words of a query: each is looked up in the index of each journal. More than a sentence has.
 const MAX_WORDS: usize = 16;
 
-const SHORT_PREFIX: TextError = TextError("must have at least three letters before each *");
+const SHORT_PREFIX: FieldError =
+    FieldError::new(FieldReason::TooShort, "must have at least three letters before each *");
 
 /// Parses a query into phrases of one word or more.
 ///
@@ -21,13 +22,13 @@ const SHORT_PREFIX: TextError = TextError("must have at least three letters befo
 ///
 /// # Errors
 /// If it is too long, holds no word or too many, control characters, or a prefix that is too short.
-pub(super) fn parse(text: &str) -> Result<Vec<Phrase>, TextError> {
+pub(super) fn parse(text: &str) -> Result<Vec<Phrase>, FieldError> {
     let text = text.trim();
     if text.chars().count() > MAX_CHARACTERS {
-        return Err(TextError("is too long: at most 200 characters"));
+        return Err(FieldError::too_long(200));
     }
     if text.chars().any(char::is_control) {
-        return Err(TextError("must not contain control characters"));
+        return Err(FieldError::new(FieldReason::ForbiddenCharacter, "must not contain control characters"));
     }
     let mut phrases = Vec::new();
     for (at, part) in split_at_quotes(text).into_iter().enumerate() {
@@ -41,10 +42,10 @@ pub(super) fn parse(text: &str) -> Result<Vec<Phrase>, TextError> {
     }
     phrases.retain(|phrase: &Phrase| !phrase.is_empty());
     match phrases.iter().map(Vec::len).sum() {
-        0 => Err(TextError("must hold a word: letters, digits or an emoji")),
+        0 => Err(FieldError::new(FieldReason::Required, "must hold a word: letters, digits or an emoji")),
         1..=MAX_WORDS if phrases.iter().flatten().all(|pattern| pattern.term().is_none()) => Err(SHORT_PREFIX),
         1..=MAX_WORDS => Ok(phrases),
-        _ => Err(TextError("has too many words: at most 16")),
+        _ => Err(FieldError::new(FieldReason::TooLong, "has too many words: at most 16")),
     }
 }
 
@@ -75,7 +76,7 @@ fn is_quote(text: &str, at: usize, c: char) -> bool {
     }
 }
 
-fn parse_run(run: &str) -> Result<Phrase, TextError> {
+fn parse_run(run: &str) -> Result<Phrase, FieldError> {
     let words = Words::of(run);
     let mut phrase = words.iter().map(|word| Pattern::inflected(word.text)).collect::<Phrase>();
     if words.tail().starts_with('*') {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use kernel::TextError;
+use kernel::FieldError;
 
 use super::matching::{Matches, find};
 use super::parser::parse;
@@ -30,9 +30,9 @@ impl Query {
 }
 
 impl FromStr for Query {
-    type Err = TextError;
+    type Err = FieldError;
 
-    fn from_str(text: &str) -> Result<Self, TextError> {
+    fn from_str(text: &str) -> Result<Self, FieldError> {
         parse(text).map(Self)
     }
 }

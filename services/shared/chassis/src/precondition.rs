@@ -1,5 +1,5 @@
 use http::{HeaderMap, HeaderValue};
-use kernel::{EntityTags, Error, Expected};
+use kernel::{EntityTags, Error, Expected, FieldError, FieldReason, MalformedEntityTags};
 use proto::{Rpc, Versioned};
 use tonic::metadata::MetadataValue;
 
@@ -64,11 +64,13 @@ impl Preconditions {
     fn of(rpc: &Rpc, headers: &HeaderMap) -> Result<Self, Error> {
         let expected = tags(headers, IF_MATCH, "If-Match")?;
         if expected.is_some() && !rpc.takes_if_match {
-            return Err(Error::invalid("If-Match", "must be left out: only a change of what has an etag takes it"));
+            let excess = "must be left out: only a change of what has an etag takes it";
+            return Err(Error::invalid("If-Match", FieldError::new(FieldReason::NotAllowed, excess)));
         }
         let known = tags(headers, IF_NONE_MATCH, "If-None-Match")?;
         if known.is_some() && !rpc.reads {
-            return Err(Error::invalid("If-None-Match", "must be left out: only reading takes it"));
+            let excess = "must be left out: only reading takes it";
+            return Err(Error::invalid("If-None-Match", FieldError::new(FieldReason::NotAllowed, excess)));
         }
         Ok(Self { expected: expected.map(Expected::from).unwrap_or_default(), known })
     }
@@ -81,7 +83,8 @@ fn tags(headers: &HeaderMap, header: &str, name: &'static str) -> Result<Option<
         return Ok(None);
     }
     let tags = EntityTags::parse(&values.join(&b','));
-    tags.map(Some).map_err(|malformed| Error::invalid(name, malformed.to_string()))
+    let malformed = |error: MalformedEntityTags| FieldError::of(FieldReason::Malformed, error.to_string());
+    tags.map(Some).map_err(|error| Error::invalid(name, malformed(error)))
 }
 
 /// Returns the etag of an answer, without its quotes.

@@ -2,14 +2,18 @@
 
 use std::str::FromStr;
 
-use kernel::Error;
+use kernel::{Error, FieldError, FieldReason};
 
 /// Checks the number of elements of a batch.
 ///
 /// # Errors
 /// INVALID_ARGUMENT for more than `most`.
 pub fn check_len(field: &'static str, len: usize, most: usize) -> Result<(), Error> {
-    if len > most { Err(Error::invalid(field, format!("must be {most} at most"))) } else { Ok(()) }
+    if len > most { Err(Error::invalid(field, too_many(most))) } else { Ok(()) }
+}
+
+fn too_many(most: usize) -> FieldError {
+    FieldError::of(FieldReason::TooLong, format!("must be {most} at most"))
 }
 
 /// Converts the ids of a batch. An invalid id names nothing, and is skipped.

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use kernel::{ParseIdError, TextError, UserId};
+use kernel::{FieldError, ParseIdError, UserId};
 
 use crate::REQUIRED;
 
@@ -10,7 +10,7 @@ use crate::REQUIRED;
 ///
 /// # Errors
 /// If it is missing or invalid.
-pub fn from_proto<T: FromStr<Err = ParseIdError>>(text: &str) -> Result<T, TextError> {
+pub fn from_proto<T: FromStr<Err = ParseIdError>>(text: &str) -> Result<T, FieldError> {
     optional_from_proto(text)?.ok_or(REQUIRED)
 }
 
@@ -18,8 +18,8 @@ pub fn from_proto<T: FromStr<Err = ParseIdError>>(text: &str) -> Result<T, TextE
 ///
 /// # Errors
 /// If it is invalid.
-pub fn optional_from_proto<T: FromStr<Err = ParseIdError>>(text: &str) -> Result<Option<T>, TextError> {
-    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(TextError::from) }
+pub fn optional_from_proto<T: FromStr<Err = ParseIdError>>(text: &str) -> Result<Option<T>, FieldError> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(FieldError::from) }
 }
 
 /// Rewrites ids as they are printed, so that requests that differ only in the case of an id have the same bytes. Leaves
@@ -43,10 +43,10 @@ mod tests {
         let id = UserId::from_bytes([1; 16]);
         assert_eq!(from_proto(&id.to_string()), Ok(id));
         assert_eq!(from_proto::<UserId>(""), Err(REQUIRED));
-        assert_eq!(from_proto::<UserId>("x"), Err(TextError("is not an id")));
+        assert_eq!(from_proto::<UserId>("x"), Err(FieldError::NOT_AN_ID));
         assert_eq!(optional_from_proto(&id.to_string()), Ok(Some(id)));
         assert_eq!(optional_from_proto::<UserId>(""), Ok(None));
-        assert_eq!(optional_from_proto::<UserId>("x"), Err(TextError("is not an id")));
+        assert_eq!(optional_from_proto::<UserId>("x"), Err(FieldError::NOT_AN_ID));
     }
 
     #[test]

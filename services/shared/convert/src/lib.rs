@@ -12,7 +12,7 @@ pub mod range;
 pub mod time;
 pub mod version;
 
-use kernel::TextError;
+use kernel::FieldError;
 
 /// Error of a field that must be there.
-pub const REQUIRED: TextError = TextError("is required");
+pub const REQUIRED: FieldError = FieldError::REQUIRED;

@@ -1,6 +1,6 @@
 //! Instants as milliseconds since 1970.
 
-use kernel::TextError;
+use kernel::FieldError;
 
 use crate::time::{FIRST_SECOND, LAST_SECOND, in_range};
 
@@ -13,7 +13,7 @@ pub const LAST: i64 = LAST_SECOND * 1000 + 999;
 ///
 /// # Errors
 /// If it is out of range.
-pub fn floor_from_proto(time: prost_types::Timestamp) -> Result<i64, TextError> {
+pub fn floor_from_proto(time: prost_types::Timestamp) -> Result<i64, FieldError> {
     let (seconds, nanos) = in_range(time)?;
     Ok(seconds * 1000 + i64::from(nanos) / 1_000_000)
 }
@@ -22,7 +22,7 @@ pub fn floor_from_proto(time: prost_types::Timestamp) -> Result<i64, TextError> 
 ///
 /// # Errors
 /// If it is out of range.
-pub fn ceil_from_proto(time: prost_types::Timestamp) -> Result<i64, TextError> {
+pub fn ceil_from_proto(time: prost_types::Timestamp) -> Result<i64, FieldError> {
     let (seconds, nanos) = in_range(time)?;
     Ok((seconds * 1000 + (i64::from(nanos) + 999_999) / 1_000_000).min(LAST))
 }

@@ -1,13 +1,13 @@
 //! Pages of lists.
 
-use kernel::{Page, PageSize, TextError};
+use kernel::{FieldError, Page, PageSize};
 
 /// Converts the requested number of items of a page.
 ///
 /// # Errors
 /// If it is negative.
-pub fn size_from_proto(size: i32) -> Result<PageSize, TextError> {
-    PageSize::from_request(size).ok_or(TextError("must not be negative"))
+pub fn size_from_proto(size: i32) -> Result<PageSize, FieldError> {
+    PageSize::from_request(size).ok_or(FieldError::NEGATIVE)
 }
 
 /// Converts the token of the next page, which is empty after the last one.
@@ -29,7 +29,7 @@ mod tests {
 
     #[test]
     fn negative_size_is_refused() {
-        assert_eq!(size_from_proto(-1), Err(TextError("must not be negative")));
+        assert_eq!(size_from_proto(-1), Err(FieldError::NEGATIVE));
         assert_eq!(size_from_proto(7).map(PageSize::get), Ok(7));
     }
 

@@ -1,6 +1,6 @@
 //! Ranges of instants.
 
-use kernel::{TextError, Violations};
+use kernel::{FieldError, FieldReason, Violations};
 
 /// Converts the bounds of a range, given with their fields: each may be left out. Returns none if one is invalid, and
 /// notes it.
@@ -8,7 +8,7 @@ pub fn from_proto<T>(
     bad: &mut Violations,
     (from_field, from): (&'static str, Option<prost_types::Timestamp>),
     (to_field, to): (&'static str, Option<prost_types::Timestamp>),
-    bound: impl Fn(prost_types::Timestamp) -> Result<T, TextError>,
+    bound: impl Fn(prost_types::Timestamp) -> Result<T, FieldError>,
 ) -> Option<(Option<T>, Option<T>)> {
     let from = bad.check(from_field, from.map(&bound).transpose());
     let to = bad.check(to_field, to.map(&bound).transpose());
@@ -24,7 +24,8 @@ pub fn require_order(
 ) -> bool {
     let is_ordered = from < to;
     if !is_ordered {
-        bad.add(to_field, format!("must be later than {from_field}, by a millisecond at least"));
+        let description = format!("must be later than {from_field}, by a millisecond at least");
+        bad.add(to_field, FieldError::of(FieldReason::OutOfRange, description));
     }
     is_ordered
 }

@@ -1,9 +1,10 @@
 //! Instants.
 
-use kernel::{TextError, Timestamp, UtcDateTime};
+use kernel::{FieldError, FieldReason, Timestamp, UtcDateTime};
 
 /// Error of a `google.protobuf.Timestamp` out of its range.
-pub const OUT_OF_RANGE: TextError = TextError("is not an instant from the year 1 to the year 9999");
+pub const OUT_OF_RANGE: FieldError =
+    FieldError::new(FieldReason::OutOfRange, "is not an instant from the year 1 to the year 9999");
 
 /// First and last second of a `google.protobuf.Timestamp` since 1970.
 pub(crate) const FIRST_SECOND: i64 = -62_135_596_800;
@@ -13,7 +14,7 @@ pub(crate) const LAST_SECOND: i64 = 253_402_300_799;
 ///
 /// # Errors
 /// If it is out of range, or on 9999-12-31, which the kernel's type ends before.
-pub fn from_proto(time: prost_types::Timestamp) -> Result<Timestamp, TextError> {
+pub fn from_proto(time: prost_types::Timestamp) -> Result<Timestamp, FieldError> {
     let (seconds, nanos) = in_range(time)?;
     Timestamp::new(seconds, nanos).map_err(|_| OUT_OF_RANGE)
 }
@@ -22,7 +23,7 @@ pub fn from_proto(time: prost_types::Timestamp) -> Result<Timestamp, TextError> 
 ///
 /// # Errors
 /// If it is out of range.
-pub fn second_from_proto(time: prost_types::Timestamp) -> Result<Timestamp, TextError> {
+pub fn second_from_proto(time: prost_types::Timestamp) -> Result<Timestamp, FieldError> {
     let (seconds, nanos) = in_range(time)?;
     let second = seconds + i64::from(nanos > 0);
     Ok(Timestamp::from_second(second.min(Timestamp::MAX.as_second())).unwrap_or(Timestamp::MAX))
@@ -39,7 +40,7 @@ pub fn to_proto(time: Timestamp) -> prost_types::Timestamp {
 ///
 /// # Errors
 /// If it is out of range.
-pub fn utc_from_proto(time: prost_types::Timestamp) -> Result<UtcDateTime, TextError> {
+pub fn utc_from_proto(time: prost_types::Timestamp) -> Result<UtcDateTime, FieldError> {
     let prost_types::Timestamp { seconds, nanos } = time;
     UtcDateTime::from_unix(seconds, nanos).map(UtcDateTime::to_millisecond).ok_or(OUT_OF_RANGE)
 }
@@ -52,7 +53,7 @@ pub fn utc_to_proto(time: UtcDateTime) -> prost_types::Timestamp {
 }
 
 /// Returns the seconds and nanoseconds of an instant that is in range.
-pub(crate) fn in_range(time: prost_types::Timestamp) -> Result<(i64, i32), TextError> {
+pub(crate) fn in_range(time: prost_types::Timestamp) -> Result<(i64, i32), FieldError> {
     let prost_types::Timestamp { seconds, nanos } = time;
     let is_in_range = (FIRST_SECOND..=LAST_SECOND).contains(&seconds) && (0..=999_999_999).contains(&nanos);
     if is_in_range { Ok((seconds, nanos)) } else { Err(OUT_OF_RANGE) }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use kernel::{Clock, Error, Kind, Result};
+use kernel::{Clock, Error, FieldError, FieldReason, Kind, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::condition::Condition;
@@ -53,7 +53,10 @@ impl IdempotentRequest<'_> {
     fn partition(&self) -> Result<String> {
         let Self { caller, rpc, key, body: _ } = self;
         if !(1..=255).contains(&key.len()) || !key.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            return Err(Error::invalid("Idempotency-Key", "must be 1 to 255 printable ASCII characters"));
+            return Err(Error::invalid(
+                "Idempotency-Key",
+                FieldError::new(FieldReason::Malformed, "must be 1 to 255 printable ASCII characters"),
+            ));
         }
         let name = digest::digest(&digest::SHA256, &frame([caller, rpc.as_bytes(), key.as_bytes()]));
         Ok(format!("IDEM#{}", URL_SAFE_NO_PAD.encode(name)))

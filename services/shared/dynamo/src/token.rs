@@ -3,7 +3,7 @@ use std::sync::Arc;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use kernel::{Entropy, Error, Page, PageSize, Result};
+use kernel::{Entropy, Error, FieldError, FieldReason, Page, PageSize, Result};
 
 use crate::frame::{frame, unframe};
 use crate::item::{Cursor, Item};
@@ -158,7 +158,13 @@ impl PageTokens {
 }
 
 fn refused() -> Error {
-    Error::invalid("pageToken", "is not a token of this list; leave it out to start from the first page")
+    Error::invalid(
+        "pageToken",
+        FieldError::new(
+            FieldReason::Malformed,
+            "is not a token of this list; leave it out to start from the first page",
+        ),
+    )
 }
 
 fn aad(caller: &[u8], query: &[u8]) -> Aad<Vec<u8>> {

@@ -7,7 +7,7 @@ use jiff::{Timestamp, civil};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::floor_to_millisecond;
-use crate::{TextError, rfc3339};
+use crate::{FieldError, FieldReason, rfc3339};
 
 /// An instant and the offset from UTC in which it was given (RFC 3339), such as `2026-12-01T09:00:00+05:30`.
 ///
@@ -62,14 +62,14 @@ impl fmt::Display for OffsetDateTime {
 }
 
 impl FromStr for OffsetDateTime {
-    type Err = TextError;
+    type Err = FieldError;
 
-    fn from_str(text: &str) -> Result<Self, TextError> {
+    fn from_str(text: &str) -> Result<Self, FieldError> {
         let (local, offset) = rfc3339::parse(text)?;
         let instant = TimeZone::fixed(offset).to_timestamp(local);
-        let instant = instant.map_err(|_| TextError("must be before 9999-12-30"))?;
+        let instant = instant.map_err(|_| FieldError::new(FieldReason::OutOfRange, "must be before 9999-12-30"))?;
         if instant.as_second() < FIRST_SECOND {
-            return Err(TextError("must not be before 0001-01-01 in UTC"));
+            return Err(FieldError::new(FieldReason::OutOfRange, "must not be before 0001-01-01 in UTC"));
         }
         Ok(Self { instant, offset })
     }

@@ -4,20 +4,30 @@
 //! domain and its Punycode (`xn--…`) are one. Its local part has compatibility forms unified (NFKC), is in lower case,
 //! and is unquoted where it can be (RFC 5321, section 4.1.2).
 
+use std::fmt;
+use std::str::FromStr;
+
 use email_address::{EmailAddress, Options};
 use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
 
-use crate::Email;
-use crate::text::{TextError, clean_text, fold};
+use crate::text::{clean_text, fold, text};
+use crate::{FieldError, FieldReason};
 
 /// Maximum characters of an address, as it is written and in its canonical form.
 const MAX_LEN: usize = 254;
 
-const INVALID: TextError = TextError("is not an e-mail address: write it like name@example.org");
+const INVALID: FieldError =
+    FieldError::new(FieldReason::Malformed, "is not an e-mail address: write it like name@example.org");
 
-pub(crate) fn parse(text: &str) -> Result<String, TextError> {
-    let text = clean_text(text, MAX_LEN, "is required", "is too long: at most 254 characters")?;
+text! {
+    /// An e-mail address (RFC 5321, RFC 6531): at most 254 characters, no display name, no address literal. All spellings
+    /// of one mailbox are folded alike.
+    Email, parse, fold_address
+}
+
+fn parse(text: &str) -> Result<String, FieldError> {
+    let text = clean_text(text, MAX_LEN)?;
     // Some characters fold to an `@`, or to a space.
     let folded = fold(&text);
     if [&text, &folded].into_iter().any(|form| form.chars().any(char::is_whitespace)) || !fits(&folded) {
@@ -38,7 +48,7 @@ pub(crate) fn parse(text: &str) -> Result<String, TextError> {
 
 /// Returns the form by which an account with this address is found: the canonical one, or that of earlier versions if its
 /// domain can't exist.
-pub(crate) fn fold_address(text: &str) -> String {
+fn fold_address(text: &str) -> String {
     let folded = fold(text);
     canonical(&folded).unwrap_or(folded)
 }
@@ -48,10 +58,13 @@ impl Email {
     ///
     /// # Errors
     /// If the domain is invalid by UTS #46, or has other ASCII than letters, digits and hyphens.
-    pub fn with_valid_domain(self) -> Result<Self, TextError> {
+    pub fn with_valid_domain(self) -> Result<Self, FieldError> {
         match canonical(&fold(self.as_str())) {
             Some(_) => Ok(self),
-            None => Err(TextError("has a domain that can't exist: write the address like name@example.org")),
+            None => Err(FieldError::new(
+                FieldReason::Malformed,
+                "has a domain that can't exist: write the address like name@example.org",
+            )),
         }
     }
 

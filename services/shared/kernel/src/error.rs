@@ -2,6 +2,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use crate::FieldError;
+
 /// Any error, as the cause of one of ours.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -42,8 +44,8 @@ pub enum Kind {
 pub struct Violation {
     /// The field as the caller writes it (camelCase, dots into messages).
     pub field: Cow<'static, str>,
-    /// A sentence that follows the field's name.
-    pub description: Cow<'static, str>,
+    /// What is wrong with it.
+    pub error: FieldError,
 }
 
 /// Reason of errors for lack of space.
@@ -71,9 +73,9 @@ impl Error {
 
     /// INVALID_ARGUMENT for one field.
     #[must_use]
-    pub fn invalid(field: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
+    pub fn invalid(field: &'static str, error: impl Into<FieldError>) -> Self {
         let mut violations = Violations::default();
-        violations.add(field, description);
+        violations.add(field, error);
         violations.into_error()
     }
 
@@ -201,13 +203,17 @@ pub struct Violations(Vec<Violation>);
 
 impl Violations {
     /// Notes that a field is wrong.
-    pub fn add(&mut self, field: impl Into<Cow<'static, str>>, description: impl Into<Cow<'static, str>>) {
-        self.0.push(Violation { field: field.into(), description: description.into() });
+    pub fn add(&mut self, field: impl Into<Cow<'static, str>>, error: impl Into<FieldError>) {
+        self.0.push(Violation { field: field.into(), error: error.into() });
     }
 
     /// Returns the value if the field is right; notes what is wrong otherwise.
-    pub fn check<T, E: fmt::Display>(&mut self, field: &'static str, parsed: std::result::Result<T, E>) -> Option<T> {
-        parsed.map_err(|error| self.add(field, error.to_string())).ok()
+    pub fn check<T, E: Into<FieldError>>(
+        &mut self,
+        field: &'static str,
+        parsed: std::result::Result<T, E>,
+    ) -> Option<T> {
+        parsed.map_err(|error| self.add(field, error)).ok()
     }
 
     /// Returns whether no field is wrong so far.
@@ -219,7 +225,7 @@ impl Violations {
     /// The error that names every bad field.
     #[must_use]
     pub fn into_error(self) -> Error {
-        let all = self.0.iter().map(|v| format!("{} {}", v.field, v.description)).collect::<Vec<_>>().join("; ");
+        let all = self.0.iter().map(|v| format!("{} {}", v.field, v.error)).collect::<Vec<_>>().join("; ");
         let mut error = Error::new(Kind::InvalidArgument, "INVALID_FIELDS", all);
         error.violations = self.0;
         error

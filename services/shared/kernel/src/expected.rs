@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{EntityTags, Error, Result, Version};
+use crate::{EntityTags, Error, FieldError, FieldReason, Result, Version};
 
 /// Etags that a change expects of the resource (AIP-154), so that it doesn't overwrite what its caller hasn't read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,7 +26,9 @@ impl Expected {
         let etag = etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"').as_bytes();
         match self {
             Self::OneOf(etags) if !etags.iter().any(|other| other == etag) => {
-                Err(Error::invalid("etag", "must be one of those in If-Match, or be left out"))
+                const OTHER: FieldError =
+                    FieldError::new(FieldReason::Mismatch, "must be one of those in If-Match, or be left out");
+                Err(Error::invalid("etag", OTHER))
             }
             Self::Anything | Self::Existing | Self::OneOf(_) => Ok(Self::OneOf(vec![etag.to_vec()])),
         }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::TextError;
+use crate::{FieldError, FieldReason};
 
 /// Text that somebody wrote in lines of their own, such as a note: at most 10,000 characters, kept as they were
 /// written.
@@ -18,14 +18,17 @@ impl FreeText {
 }
 
 impl TryFrom<String> for FreeText {
-    type Error = TextError;
+    type Error = FieldError;
 
-    fn try_from(text: String) -> Result<Self, TextError> {
+    fn try_from(text: String) -> Result<Self, FieldError> {
         if text.chars().count() > 10_000 {
-            return Err(TextError("is too long: at most 10,000 characters"));
+            return Err(FieldError::too_long(10_000));
         }
         if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-            return Err(TextError("must not contain control characters other than tabs and the ends of lines"));
+            return Err(FieldError::new(
+                FieldReason::ForbiddenCharacter,
+                "must not contain control characters other than tabs and the ends of lines",
+            ));
         }
         Ok(Self(text))
     }

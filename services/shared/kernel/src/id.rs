@@ -4,7 +4,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Clock, Entropy, TextError, Timestamp};
+use crate::{Clock, Entropy, FieldError, Timestamp};
 
 /// Error of a text that is not an id of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,15 +12,15 @@ pub struct ParseIdError;
 
 impl fmt::Display for ParseIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        TextError::from(*self).fmt(f)
+        FieldError::from(*self).fmt(f)
     }
 }
 
 impl std::error::Error for ParseIdError {}
 
-impl From<ParseIdError> for TextError {
+impl From<ParseIdError> for FieldError {
     fn from(_: ParseIdError) -> Self {
-        Self("is not an id")
+        Self::NOT_AN_ID
     }
 }
 

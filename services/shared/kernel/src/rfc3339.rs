@@ -3,11 +3,14 @@
 use jiff::civil;
 use jiff::tz::Offset;
 
-use crate::TextError;
+use crate::{FieldError, FieldReason};
 
-const INVALID: TextError =
-    TextError("must be an RFC 3339 date-time with its offset, such as 2026-12-01T09:00:00+05:30");
-const LEAP_SECOND: TextError = TextError("must not be in a leap second: the seconds of a minute are 00 to 59");
+const INVALID: FieldError = FieldError::new(
+    FieldReason::Malformed,
+    "must be an RFC 3339 date-time with its offset, such as 2026-12-01T09:00:00+05:30",
+);
+const LEAP_SECOND: FieldError =
+    FieldError::new(FieldReason::OutOfRange, "must not be in a leap second: the seconds of a minute are 00 to 59");
 
 /// Form of a `date-time` without fraction and offset. The last field of it are the seconds.
 const FORM: &[u8] = b"dddd-dd-ddTdd:dd:dd";
@@ -16,7 +19,7 @@ const FORM: &[u8] = b"dddd-dd-ddTdd:dd:dd";
 ///
 /// # Errors
 /// If the text has another form, or names a day or a time that there isn't. Second 60 has an error of its own.
-pub(crate) fn parse(text: &str) -> Result<(civil::DateTime, Offset), TextError> {
+pub(crate) fn parse(text: &str) -> Result<(civil::DateTime, Offset), FieldError> {
     let rest = text.get(FORM.len()..).ok_or(INVALID)?;
     let at = rest.find(['Z', 'z', '+', '-']).ok_or(INVALID)?;
     let (local, offset) = text.split_at_checked(FORM.len() + at).ok_or(INVALID)?;

@@ -3,18 +3,8 @@ use std::str::FromStr;
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::email;
 use crate::visible::{is_blank, is_directional, is_ignorable};
-
-/// Error of a text, as a sentence that follows the name of its field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TextError(pub &'static str);
-
-impl fmt::Display for TextError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
+use crate::{FieldError, FieldReason};
 
 /// Returns a text as it is compared: compatibility forms unified (NFKC), lower case, runs of white space as one space.
 pub(crate) fn fold(text: &str) -> String {
@@ -42,23 +32,26 @@ const MOST_FOLDED: usize = 900;
 /// something, and none of which is a control character or changes the direction of the text.
 ///
 /// # Errors
-/// `required` for a text that shows nothing, `long` for one that is too long, or another sentence.
-pub fn clean_line(text: &str, most: usize, required: &'static str, long: &'static str) -> Result<String, TextError> {
+/// [`FieldError::blank`], [`FieldError::too_long`], or that of a character.
+pub fn clean_line(text: &str, most: usize) -> Result<String, FieldError> {
     if text.len() > MOST_RAW {
-        return Err(TextError(long));
+        return Err(FieldError::too_long(most));
     }
     let clean: String = text.trim().nfc().collect();
     if is_blank(&clean) {
-        return Err(TextError(required));
+        return Err(FieldError::blank(1, most));
     }
     if clean.chars().count() > most {
-        return Err(TextError(long));
+        return Err(FieldError::too_long(most));
     }
     if clean.chars().any(char::is_control) {
-        return Err(TextError("must not contain control characters"));
+        return Err(FieldError::new(FieldReason::ForbiddenCharacter, "must not contain control characters"));
     }
     if clean.chars().any(is_directional) {
-        return Err(TextError("must not contain characters that embed, override or isolate the direction of text"));
+        return Err(FieldError::new(
+            FieldReason::ForbiddenCharacter,
+            "must not contain characters that embed, override or isolate the direction of text",
+        ));
     }
     Ok(clean)
 }
@@ -67,10 +60,13 @@ pub fn clean_line(text: &str, most: usize, required: &'static str, long: &'stati
 ///
 /// # Errors
 /// As [`clean_line`], and for a folded form of more than 900 bytes.
-pub fn clean_text(text: &str, most: usize, required: &'static str, long: &'static str) -> Result<String, TextError> {
-    let clean = clean_line(text, most, required, long)?;
+pub fn clean_text(text: &str, most: usize) -> Result<String, FieldError> {
+    let clean = clean_line(text, most)?;
     if fold(&clean).len() > MOST_FOLDED {
-        return Err(TextError("is too long once its ligatures are spelt out: at most 900 bytes of UTF-8 (NFKC)"));
+        return Err(FieldError::new(
+            FieldReason::TooLong,
+            "is too long once its ligatures are spelt out: at most 900 bytes of UTF-8 (NFKC)",
+        ));
     }
     Ok(clean)
 }
@@ -102,9 +98,9 @@ macro_rules! text {
         }
 
         impl FromStr for $name {
-            type Err = TextError;
+            type Err = FieldError;
 
-            fn from_str(text: &str) -> Result<Self, TextError> {
+            fn from_str(text: &str) -> Result<Self, FieldError> {
                 $parse(text).map(Self)
             }
         }
@@ -117,12 +113,8 @@ macro_rules! text {
         }
     };
 }
+pub(crate) use text;
 
-text! {
-    /// An e-mail address (RFC 5321, RFC 6531): at most 254 characters, no display name, no address literal. All spellings
-    /// of one mailbox are folded alike.
-    Email, email::parse, email::fold_address
-}
 text! {
     /// A person's name: 1 to 200 characters.
     PersonName, parse_name, fold_visible
@@ -133,16 +125,24 @@ text! {
     Pincode, parse_pincode, fold_pincode
 }
 
-fn parse_name(text: &str) -> Result<String, TextError> {
-    clean_text(text, 200, "is required: 1 to 200 characters", "is too long: at most 200 characters")
+fn parse_name(text: &str) -> Result<String, FieldError> {
+    clean_text(text, 200)
 }
 
-fn parse_pincode(text: &str) -> Result<String, TextError> {
-    const INVALID: TextError =
-        TextError("must be 3 to 10 letters, digits, spaces or hyphens, of which 3 are letters or digits");
-    let text = clean_text(text, 10, "is required: 3 to 10 letters, digits, spaces or hyphens", INVALID.0)?;
-    let known = text.chars().all(|c| (c.is_alphanumeric() && !is_ignorable(c)) || c == ' ' || c == '-');
-    if known && fold_pincode(&text).chars().count() >= 3 { Ok(text) } else { Err(INVALID) }
+fn parse_pincode(text: &str) -> Result<String, FieldError> {
+    const FORM: &str = "must be 3 to 10 letters, digits, spaces or hyphens, of which 3 are letters or digits";
+    if is_blank(text) {
+        return Err(FieldError::blank(3, 10));
+    }
+    let text = clean_text(text, 10)?;
+    let is_known = |c: char| (c.is_alphanumeric() && !is_ignorable(c)) || c == ' ' || c == '-';
+    if !text.chars().all(is_known) {
+        Err(FieldError::new(FieldReason::ForbiddenCharacter, FORM))
+    } else if fold_pincode(&text).chars().count() < 3 {
+        Err(FieldError::new(FieldReason::TooShort, FORM))
+    } else {
+        Ok(text)
+    }
 }
 
 fn fold_pincode(text: &str) -> String {
@@ -154,6 +154,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Email;
 
     #[test]
     fn folding_ignores_case_width_and_spacing() {

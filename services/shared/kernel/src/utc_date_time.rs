@@ -5,9 +5,10 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp, civil};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{TextError, rfc3339};
+use crate::{FieldError, FieldReason, rfc3339};
 
-const OUT_OF_RANGE: TextError = TextError("must be from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z");
+const OUT_OF_RANGE: FieldError =
+    FieldError::new(FieldReason::OutOfRange, "must be from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z");
 
 /// An instant from the year 1 to the year 9999, as in a `google.protobuf.Timestamp`: [`Timestamp`] ends two hours into
 /// the last day but one.
@@ -62,9 +63,9 @@ impl From<Timestamp> for UtcDateTime {
 
 /// As RFC 3339 writes it, with an offset or `Z`.
 impl FromStr for UtcDateTime {
-    type Err = TextError;
+    type Err = FieldError;
 
-    fn from_str(text: &str) -> Result<Self, TextError> {
+    fn from_str(text: &str) -> Result<Self, FieldError> {
         let (local, offset) = rfc3339::parse(text)?;
         let east = SignedDuration::from_secs(i64::from(offset.seconds()));
         let instant = local.checked_sub(east).map(Self).map_err(|_| OUT_OF_RANGE)?;

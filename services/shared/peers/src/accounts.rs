@@ -2,7 +2,7 @@
 
 use chassis::Context;
 use chassis::client::Upstream;
-use kernel::{Email, Result, Violations};
+use kernel::{Email, FieldError, FieldReason, Result, Violations};
 use proto::auth::v1::GetOwnAddressRequest;
 use proto::auth::v1::account_service_client::AccountServiceClient;
 
@@ -36,7 +36,7 @@ pub fn profile_address(bad: &mut Violations, given: &str, account: Option<&Email
     match account {
         Some(account) if account.folded() == given.folded() => Some(account.clone()),
         Some(_) => {
-            bad.add("email", "must be the address of your account");
+            bad.add("email", FieldError::new(FieldReason::Mismatch, "must be the address of your account"));
             None
         }
         None => Some(given),

@@ -1,6 +1,6 @@
 //! Parses the event of an ended account into the permit to delete what a service holds of it.
 
-use kernel::{Party, Result, Role, Timestamp, UserId, Violations};
+use kernel::{FieldError, Party, Result, Role, Timestamp, UserId, Violations};
 use proto::events::v1::{AccountEnded, account_ended};
 
 /// Permit to delete what a service holds of one account. Only the event of the account's end gives it.
@@ -23,7 +23,7 @@ impl AccountDeletionPermit {
             Ok(account_ended::Role::Client) => Some(Role::Client),
             Ok(account_ended::Role::Therapist) => Some(Role::Therapist),
             Ok(account_ended::Role::Unspecified) | Err(_) => {
-                bad.check("event.accountEnded.role", Err("must be CLIENT or THERAPIST"))
+                bad.check("event.accountEnded.role", Err(FieldError::not_one_of(&["CLIENT", "THERAPIST"])))
             }
         };
         let time = bad.check("event.time", time.map(convert::time::from_proto).transpose());

@@ -129,7 +129,7 @@ pub async fn deliver(handler: &impl EventHandler, context: &Context, event: Even
 mod tests {
     use std::time::Duration;
 
-    use kernel::{Error, Kind as ErrorKind};
+    use kernel::{Error, FieldError, FieldReason, Kind as ErrorKind};
     use proto::events::v1::AccountEnded;
 
     use super::*;
@@ -145,7 +145,11 @@ mod tests {
         }
 
         fn other(&self) -> Outcome<()> {
-            if self.keeps_others { Err(Error::invalid("event", "is unknown")) } else { Ok(()) }
+            if self.keeps_others {
+                Err(Error::invalid("event", FieldError::new(FieldReason::UnknownValue, "is unknown")))
+            } else {
+                Ok(())
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use kernel::{Error, Kind, RequestId};
+use kernel::{Error, FieldError, Kind, RequestId, Violation};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
@@ -35,10 +35,7 @@ pub fn public_status(error: &Error, request: Option<&RequestId>) -> Status {
     let mut details = ErrorDetails::new();
     details.set_error_info(error.reason(), ERROR_DOMAIN, HashMap::new());
     if !error.violations().is_empty() {
-        let violations = error.violations().iter();
-        details.set_bad_request(
-            violations.map(|v| FieldViolation::new(v.field.as_ref(), v.description.as_ref())).collect::<Vec<_>>(),
-        );
+        details.set_bad_request(error.violations().iter().map(violation).collect::<Vec<_>>());
     }
     if let Some(wait) = error.retry_delay() {
         details.set_retry_info(Some(wait));
@@ -49,6 +46,11 @@ pub fn public_status(error: &Error, request: Option<&RequestId>) -> Status {
     Status::with_error_details(code(error.kind()), error.message(), details)
 }
 
+fn violation(violation: &Violation) -> FieldViolation {
+    let Violation { field, error: FieldError { reason, description } } = violation;
+    FieldViolation { reason: reason.name().to_owned(), ..FieldViolation::new(field.as_ref(), description.as_ref()) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -57,7 +59,7 @@ mod tests {
 
     #[test]
     fn status_has_public_half_without_cause() {
-        let error = Error::invalid("email", "is required")
+        let error = Error::invalid("email", FieldError::REQUIRED)
             .retry_after(Duration::from_secs(7))
             .caused_by(std::io::Error::other("table Users is gone"));
         let status = public_status(&error, Some(&"ticket-7".parse().unwrap()));
@@ -65,7 +67,8 @@ mod tests {
         let details = status.get_error_details();
         let info = details.error_info().unwrap();
         assert_eq!((info.reason.as_str(), info.domain.as_str()), ("INVALID_FIELDS", "therapy"));
-        assert_eq!(details.bad_request().unwrap().field_violations[0].field, "email");
+        let bad = &details.bad_request().unwrap().field_violations[0];
+        assert_eq!((&*bad.field, &*bad.description, &*bad.reason), ("email", "is required", "REQUIRED"));
         assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_secs(7)));
         assert_eq!(details.request_info().unwrap().request_id, "ticket-7");
         assert!(!format!("{status:?}").contains("Users"));

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use contract::ROOT;
 use contract::document::{self, NO_RPCS};
+use contract::{ROOT, pool};
+use kernel::FieldReason;
 
 use crate::errors::{CODES, failures};
 
@@ -73,6 +74,15 @@ fn committed_page_about_errors_matches_emitter() {
     let committed = fs::read_to_string(format!("{ROOT}/docs/errors.md")).unwrap();
     let written = openapi::errors(proto::DESCRIPTOR_SET).unwrap();
     assert!(committed == written, "docs/errors.md is stale: cargo xtask regenerate");
+}
+
+#[test]
+fn reasons_of_fields_match_list() {
+    let listed = pool().get_enum_by_name("therapy.errors.v1.FieldReason").unwrap();
+    let listed: BTreeSet<_> =
+        listed.values().filter(|value| value.number() != 0).map(|value| value.name().to_owned()).collect();
+    let in_code: BTreeSet<_> = FieldReason::ALL.into_iter().map(|reason| reason.name().to_owned()).collect();
+    assert_eq!(in_code, listed);
 }
 
 #[test]
