@@ -58,8 +58,11 @@ pub(crate) fn bind(
         of_query = rules.judge_query(schema, route.input, query.unwrap_or_default(), of_query);
     }
     let mut bad = Violations::default();
-    for BadField { path, error } in of_body.into_iter().chain(of_path).chain(of_query) {
+    for BadField { path, error } in of_body {
         bad.add(if path.is_empty() { "body".to_owned() } else { path }, error);
+    }
+    for BadField { path, error } in of_path.into_iter().chain(of_query) {
+        bad.add(path, error);
     }
     Err(bad.into_error())
 }

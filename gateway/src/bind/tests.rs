@@ -38,3 +38,9 @@ fn plus_in_a_time_of_a_query_is_explained() {
     let other = message(&Method::GET, "/journal/a?from=to+morrow", b"");
     assert!(other.starts_with("from must be an RFC 3339"), "{other}");
 }
+
+/// A parameter may have an empty name.
+#[test]
+fn parameter_without_a_name_is_not_the_body() {
+    assert_eq!(message(&Method::GET, "/journal/a?=1", b""), " is no parameter of this path");
+}

@@ -2,6 +2,7 @@
 //! holds only these, each as the gzip file that browsers take. Writes the rules of fields that `swagger.yaml` documents.
 #![allow(clippy::disallowed_methods, reason = "cargo configures build scripts by variables")]
 
+#[path = "build/rules.rs"]
 mod rules;
 
 use std::env;
@@ -24,6 +25,7 @@ const DOCUMENT: &str = "openapi/swagger.yaml";
 const FILES: [&str; 2] = ["swagger-ui-bundle.js", "swagger-ui.css"];
 
 fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=build");
     println!("cargo:rerun-if-changed={DOCUMENT}");
     let out = PathBuf::from(env::var("OUT_DIR")?);
