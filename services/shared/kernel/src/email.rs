@@ -8,15 +8,20 @@ use email_address::{EmailAddress, Options};
 use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
 
-use crate::Email;
-use crate::text::{TextError, clean_text, fold};
+use crate::text::{TextError, clean_text, fold, text};
+
+text! {
+    /// An e-mail address (RFC 5321, RFC 6531): at most 254 characters, no display name, no address literal. All spellings
+    /// of one mailbox are folded alike.
+    Email, parse, fold_address
+}
 
 /// Maximum characters of an address, as it is written and in its canonical form.
 const MAX_LEN: usize = 254;
 
 const INVALID: TextError = TextError("is not an e-mail address: write it like name@example.org");
 
-pub(crate) fn parse(text: &str) -> Result<String, TextError> {
+fn parse(text: &str) -> Result<String, TextError> {
     let text = clean_text(text, MAX_LEN, "is required", "is too long: at most 254 characters")?;
     // Some characters fold to an `@`, or to a space.
     let folded = fold(&text);
@@ -38,7 +43,7 @@ pub(crate) fn parse(text: &str) -> Result<String, TextError> {
 
 /// Returns the form by which an account with this address is found: the canonical one, or that of earlier versions if its
 /// domain can't exist.
-pub(crate) fn fold_address(text: &str) -> String {
+fn fold_address(text: &str) -> String {
     let folded = fold(text);
     canonical(&folded).unwrap_or(folded)
 }

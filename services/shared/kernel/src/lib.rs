@@ -23,6 +23,7 @@ mod visible;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use date_time::OffsetDateTime;
+pub use email::Email;
 pub use entropy::Entropy;
 pub use error::{BoxError, Error, Kind, Result, STORAGE_FULL, Violation, Violations, zip_violations};
 pub use free_text::FreeText;
@@ -31,7 +32,7 @@ pub use jiff::Timestamp;
 pub use page::{Page, PageSize};
 pub use principal::{Party, Person, Role};
 pub use request_id::RequestId;
-pub use text::{Email, PersonName, Pincode, TextError, clean_line, clean_text, fold_visible};
+pub use text::{PersonName, Pincode, TextError, clean_line, clean_text, fold_visible};
 pub use utc_date_time::UtcDateTime;
 pub use version::Version;
 pub use visible::is_blank;
