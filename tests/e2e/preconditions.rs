@@ -180,7 +180,7 @@ async fn precondition_is_rejected_where_it_would_be_ignored(env: TestEnv) {
         refused.refused(400, "INVALID_FIELDS");
         assert_eq!(refused.bad_fields(), [name], "{path} {header:?}");
     }
-    // What a list knows has no etag.
+    // A list has no etag.
     let list = ask(&mesh, Method::GET, "/clients", &asha, ("if-none-match", "*"), &Value::Null).await;
     assert!(!list.headers.contains_key(ETAG));
     list.expect(200);

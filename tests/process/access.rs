@@ -71,7 +71,7 @@ async fn unsigned_request_is_rejected_by_either_storage() {
     }
 }
 
-/// What a command does is logged as in a service, on standard error.
+/// Commands log on standard error, as services do.
 #[test]
 fn operator_command_logs_what_it_does() {
     let data = tempfile::tempdir().unwrap();

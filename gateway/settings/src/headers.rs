@@ -44,7 +44,7 @@ pub fn exposed_to_pages() -> String {
 mod tests {
     use super::*;
 
-    /// What a front decides itself, or what tells services who calls, is on no list.
+    /// Headers that a front decides on itself, or that tell services who calls, are on no list.
     #[test]
     fn identity_and_hop_headers_are_on_no_list() {
         let listed = [&REQUEST[..], &RESPONSE, &GRPC_CODING, &GRPC_STATUS, &PAGE_REQUEST].concat();

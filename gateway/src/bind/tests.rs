@@ -13,7 +13,7 @@ fn message(method: &Method, target: &str, body: &[u8]) -> String {
     bound.unwrap_err().message().to_owned()
 }
 
-/// Whether the body is the message of the RPC, or one of its fields, which REST users don't see.
+/// The body is the message of the RPC, or one of its fields: REST users don't see which.
 #[test]
 fn body_that_is_no_object_is_named_as_body() {
     for (path, body) in [("/auth/login", "null"), ("/journal/a", "null"), ("/journal/a", "[]"), ("/journal/a", "7")] {

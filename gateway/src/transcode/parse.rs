@@ -22,7 +22,7 @@ pub(crate) const EXCLUDED: &str = "excludes another field that is set as well";
 pub(crate) struct BadField {
     /// The path to it as the caller writes it, such as `inners[2].text`.
     pub(crate) path: String,
-    /// What is wrong with the value.
+    /// Fault of the value.
     pub(crate) error: FieldError,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use convert::{REQUIRED, millisecond};
+use convert::millisecond;
 use jiff::tz::TimeZone;
 use kernel::{ClientId, Error, FieldError, FieldReason, FreeText, Page, Timestamp, Violations};
 use proto::journals::v1 as pb;
@@ -37,7 +37,7 @@ pub(crate) fn draft(entry: pb::JournalEntry, permit: Write, now: Timestamp) -> R
     let mut bad = Violations::default();
     own(&mut bad, &client_id, permit);
     let emotion = bad.check("emotion", emotion.unwrap_or_default().parse::<Emotion>());
-    let intensity = bad.check("intensity", intensity.ok_or(REQUIRED).and_then(Intensity::try_from));
+    let intensity = bad.check("intensity", intensity.ok_or(FieldError::REQUIRED).and_then(Intensity::try_from));
     let felt_at = bad.check("timestamp", felt_at(timestamp, now));
     let note = bad.check("note", FreeText::try_from(note.unwrap_or_default()));
     let visibility = bad.check("visibility", parse_visibility(visibility));
@@ -266,7 +266,7 @@ fn least_intensity(least: i32) -> Result<Intensity, FieldError> {
 }
 
 fn felt_at(timestamp: Option<prost_types::Timestamp>, now: Timestamp) -> Result<FeltAt, FieldError> {
-    FeltAt::new(millisecond::floor_from_proto(timestamp.ok_or(REQUIRED)?)?, now)
+    FeltAt::new(millisecond::floor_from_proto(timestamp.ok_or(FieldError::REQUIRED)?)?, now)
 }
 
 const fn visibility_to_proto(visibility: Visibility) -> pb::Visibility {

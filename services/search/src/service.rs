@@ -103,5 +103,5 @@ impl EventHandler for Searches {
 
 /// Converts the time of an event.
 fn changed(bad: &mut Violations, time: Option<prost_types::Timestamp>) -> Option<Timestamp> {
-    bad.check("event.time", time.ok_or(convert::REQUIRED).and_then(convert::time::from_proto))
+    bad.check("event.time", time.ok_or(FieldError::REQUIRED).and_then(convert::time::from_proto))
 }

@@ -19,7 +19,7 @@ pub(crate) fn request(person: kernel::Person, request: pb::SearchRequest) -> Res
     let mut bad = Violations::default();
     let kinds = bad.check("in", kinds(&r#in));
     let side = policy::side(person, kinds.as_ref().unwrap_or(&BTreeSet::new()), &client_id)?;
-    let query = bad.check("q", if q.is_empty() { Err(convert::REQUIRED) } else { q.parse() });
+    let query = bad.check("q", if q.is_empty() { Err(FieldError::REQUIRED) } else { q.parse() });
     let range = range(&mut bad, from, to);
     let size = bad.check("pageSize", convert::page::size_from_proto(page_size));
     match (query, kinds, range, size) {

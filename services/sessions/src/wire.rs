@@ -1,6 +1,5 @@
 //! Converts between proto messages and domain types, naming every field.
 
-use convert::REQUIRED;
 use kernel::{
     Error, Expected, FieldError, FieldReason, FreeText, OffsetDateTime, Page, Result, SessionId, Timestamp, Violations,
     zip_violations,
@@ -58,7 +57,7 @@ pub(crate) fn draft(session: pb::Session, now: Timestamp) -> Result<Draft> {
 
 /// Returns a text that must be there and not be empty.
 fn required(text: Option<String>) -> std::result::Result<String, FieldError> {
-    text.filter(|text| !text.is_empty()).ok_or(REQUIRED)
+    text.filter(|text| !text.is_empty()).ok_or(FieldError::REQUIRED)
 }
 
 /// Converts a change of the session that the path names; its etag is added to what is expected already.

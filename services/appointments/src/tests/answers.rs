@@ -153,7 +153,7 @@ async fn stale_etag_is_rejected(engine: Engine) {
     assert_eq!(reason(&cancel(&asked, &Expected::Existing).await), "NOT_FOUND");
 }
 
-/// What was read before is not the same afterwards, though nothing is stored.
+/// The etag that was read before is stale afterwards, though nothing is stored.
 async fn expired_request_has_another_etag(engine: Engine) {
     let world = World::new(engine).await;
     let (asked, accepted) = (world.asked(world.slot(1)).await, world.accepted(world.slot(1)).await);

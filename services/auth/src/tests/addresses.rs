@@ -104,7 +104,7 @@ async fn every_spelling_finds_account_of_earlier_version(engine: Engine) {
     }
 }
 
-/// Whoever has such a spelling types it again. No other spelling leads to it before the rekeying.
+/// An account with such a spelling is found by that spelling alone before the rekeying.
 async fn spelling_of_earlier_version_gets_no_second_account(engine: Engine) {
     let world = World::new(engine).await;
     for text in ["\"a\\sha\"@example.org", "ben@mail。exämple.org", "cara@xn--EXMPLE-CUA.org", "\"d.\\.a\"@example.org"]

@@ -190,7 +190,7 @@ async fn stale_deletion_is_rejected(engine: Engine) {
     }
 }
 
-/// Whoever deletes a session in the version that was read loses no change of another, also between the cancellation of a
+/// A deletion of the session in the version that was read loses no change of another, also between the cancellation of a
 /// booked session and its removal.
 async fn deletion_loses_no_concurrent_change(engine: Engine) {
     let world = World::new(engine).await;

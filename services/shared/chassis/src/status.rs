@@ -7,7 +7,8 @@ use telemetry::request_id;
 use tonic::Status;
 use transport::public_status;
 
-/// Returns the status that a caller gets for an error, with the id of the request that the calling task works for. Logs the cause, so call it once per error: at the border.
+/// Returns the status that a caller gets for an error, with the id of the request that the calling task works for. Logs
+/// the cause, so call it once per error: at the border.
 #[must_use]
 #[allow(clippy::needless_pass_by_value, reason = "the error ends here")]
 pub fn to_status(error: Error) -> Status {

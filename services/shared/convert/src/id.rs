@@ -4,14 +4,12 @@ use std::str::FromStr;
 
 use kernel::{FieldError, ParseIdError, UserId};
 
-use crate::REQUIRED;
-
 /// Converts an id that must be there.
 ///
 /// # Errors
 /// If it is missing or invalid.
 pub fn from_proto<T: FromStr<Err = ParseIdError>>(text: &str) -> Result<T, FieldError> {
-    optional_from_proto(text)?.ok_or(REQUIRED)
+    optional_from_proto(text)?.ok_or(FieldError::REQUIRED)
 }
 
 /// Converts an id that may be left out.
@@ -42,7 +40,7 @@ mod tests {
     fn missing_and_invalid_id_are_told_apart() {
         let id = UserId::from_bytes([1; 16]);
         assert_eq!(from_proto(&id.to_string()), Ok(id));
-        assert_eq!(from_proto::<UserId>(""), Err(REQUIRED));
+        assert_eq!(from_proto::<UserId>(""), Err(FieldError::REQUIRED));
         assert_eq!(from_proto::<UserId>("x"), Err(FieldError::NOT_AN_ID));
         assert_eq!(optional_from_proto(&id.to_string()), Ok(Some(id)));
         assert_eq!(optional_from_proto::<UserId>(""), Ok(None));

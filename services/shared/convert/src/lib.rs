@@ -11,8 +11,3 @@ pub mod page;
 pub mod range;
 pub mod time;
 pub mod version;
-
-use kernel::FieldError;
-
-/// Error of a field that must be there.
-pub const REQUIRED: FieldError = FieldError::REQUIRED;

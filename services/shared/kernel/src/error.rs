@@ -44,7 +44,7 @@ pub enum Kind {
 pub struct Violation {
     /// The field as the caller writes it (camelCase, dots into messages).
     pub field: Cow<'static, str>,
-    /// What is wrong with it.
+    /// Fault of the field.
     pub error: FieldError,
 }
 
