@@ -67,11 +67,11 @@ impl Preconditions {
             let excess = "must be left out: only a change of what has an etag takes it";
             return Err(Error::invalid("If-Match", FieldError::new(FieldReason::NotAllowed, excess)));
         }
-        let known = tags(headers, IF_NONE_MATCH, "If-None-Match")?;
-        if known.is_some() && !rpc.reads {
+        if headers.contains_key(IF_NONE_MATCH) && !rpc.reads {
             let excess = "must be left out: only reading takes it";
             return Err(Error::invalid("If-None-Match", FieldError::new(FieldReason::NotAllowed, excess)));
         }
+        let known = if rpc.answers_etag { tags(headers, IF_NONE_MATCH, "If-None-Match")? } else { None };
         Ok(Self { expected: expected.map(Expected::from).unwrap_or_default(), known })
     }
 }
