@@ -57,7 +57,7 @@ pub(crate) fn parse_mark_read(request: &pb::MarkReadRequest, own: Own) -> Result
     let pb::MarkReadRequest { peer_id, message_id } = request;
     let mut bad = Violations::default();
     let permit = bad.check("peerId", with(own, peer_id));
-    let id = bad.check("messageId", message_id.parse());
+    let id = bad.check("messageId", if message_id.is_empty() { Err(FieldError::REQUIRED) } else { message_id.parse() });
     permit.zip(id).ok_or_else(|| bad.into_error())
 }
 
