@@ -64,7 +64,7 @@ impl Stored {
     }
 
     /// Notes that a deletion of this version has made it.
-    pub(crate) const fn with_deleted_version(self, deleted_version: Option<Version>) -> Self {
+    pub(crate) fn with_deleted_version(self, deleted_version: Option<Version>) -> Self {
         Self { deleted_version, ..self }
     }
 
