@@ -242,7 +242,7 @@ impl Takes {
             Self::Id => text.parse::<UserId>().err().map(FieldError::from),
             // A `Timestamp` has another range than a date-time that keeps its offset.
             Self::DateTime => text.parse::<OffsetDateTime>().err().filter(|_| text.parse::<UtcDateTime>().is_err()),
-            Self::TimeOfDay => (!is_time_of_day(text)).then_some(FieldError::NOT_A_TIME_OF_DAY),
+            Self::TimeOfDay => kernel::parse_time_of_day(text).err(),
             // Enums may be given by number, also in a string. The service knows the numbers.
             Self::OneOf(names) => (!names.contains(&text) && !is_number(text)).then(|| FieldError::not_one_of(names)),
             // A number may be written as a string.
@@ -294,10 +294,4 @@ fn not_whole(least: i64, most: i64) -> FieldError {
         _ => format!("must be a whole number, {least} to {most}"),
     };
     FieldError::of(FieldReason::Malformed, description)
-}
-
-fn is_time_of_day(text: &str) -> bool {
-    let &[h1, h2, b':', m1, m2] = text.as_bytes() else { return false };
-    let is_hour = matches!((h1, h2), (b'0' | b'1', b'0'..=b'9') | (b'2', b'0'..=b'3'));
-    is_hour && matches!((m1, m2), (b'0'..=b'5', b'0'..=b'9'))
 }
