@@ -68,7 +68,7 @@ pub(crate) fn bind(
 }
 
 /// Returns the message whose fields the body has.
-fn body_message(schema: &Schema, route: &Route) -> Option<MessageId> {
+pub(crate) fn body_message(schema: &Schema, route: &Route) -> Option<MessageId> {
     match route.body {
         BodyRule::Ignored => None,
         BodyRule::Whole => Some(route.input),

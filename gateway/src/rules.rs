@@ -78,9 +78,8 @@ enum Given<'a> {
 }
 
 /// A member of a body, or a parameter of a query.
+#[derive(Debug, Clone)]
 struct Member<'s, 'a> {
-    /// JSON name of the field.
-    field: &'s str,
     /// The field in errors.
     path: Cow<'s, str>,
     value: Given<'a>,
@@ -106,34 +105,36 @@ impl Operation {
         if bad.iter().any(|field| field.path.is_empty()) {
             return bad;
         }
-        let given = members(schema, message, body).unwrap_or_default();
-        judge(self.body, &given, bad)
+        let given = members(self.body, schema, message, body);
+        judge(self.body, &given.unwrap_or_else(|_| vec![None; self.body.len()]), bad)
     }
 
     /// Adds the parameters of a query that break their rules to those that don't have the form of their type.
     pub(crate) fn judge_query(&self, schema: &Schema, message: MessageId, query: &str, bad: BadFields) -> BadFields {
-        let mut given = Vec::new();
+        let mut given = vec![None; self.query.len()];
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             if let (Ok(name), Ok(value)) = (decode_parameter(name), decode_parameter(value))
                 && let Some(slot) = schema.message(message).named(&name)
             {
                 let field = &schema.message(message).fields[slot];
-                given.push(Member {
-                    field: &field.json,
-                    path: name.into_owned().into(),
-                    value: Given::Parameter(value),
-                });
+                let member = Member { path: name.into_owned().into(), value: Given::Parameter(value) };
+                keep(self.query, &field.json, member, &mut given);
             }
         }
         judge(self.query, &given, bad)
     }
 }
 
-/// Returns the members of a body that are fields.
-fn members<'s, 'a>(schema: &'s Schema, message: MessageId, body: &'a str) -> Result<Vec<Member<'s, 'a>>, Malformed> {
+/// Returns the last member of a body for each rule.
+fn members<'s, 'a>(
+    rules: &[Rule],
+    schema: &'s Schema,
+    message: MessageId,
+    body: &'a str,
+) -> Result<Vec<Option<Member<'s, 'a>>>, Malformed> {
     let mut json = Reader::new(body);
-    let (mut given, mut first) = (Vec::new(), true);
+    let (mut given, mut first) = (vec![None; rules.len()], true);
     json.peek()?;
     json.enter()?;
     while let Some(name) = json.next_key(first)? {
@@ -146,18 +147,26 @@ fn members<'s, 'a>(schema: &'s Schema, message: MessageId, body: &'a str) -> Res
         };
         if let Some(slot) = schema.message(message).named(&name) {
             let field = &schema.message(message).fields[slot];
-            given.push(Member { field: &field.json, path: Cow::Borrowed(&field.json), value });
+            keep(rules, &field.json, Member { path: Cow::Borrowed(&field.json), value }, &mut given);
         }
     }
     Ok(given)
 }
 
-/// Returns the bad fields in the order of the rules, and then those without a rule.
-fn judge(rules: &[Rule], given: &[Member<'_, '_>], mut bad: BadFields) -> BadFields {
+/// Puts a member in the place of its field's rule, if it has one: of members with one name the last counts.
+fn keep<'s, 'a>(rules: &[Rule], field: &str, member: Member<'s, 'a>, given: &mut [Option<Member<'s, 'a>>]) {
+    if let Some((_, place)) = rules.iter().zip(given).find(|(rule, _)| rule.name == field) {
+        *place = Some(member);
+    }
+}
+
+/// Returns the bad fields in the order of the rules, and then those without a rule. Each rule has its member, if there is
+/// one.
+fn judge(rules: &[Rule], given: &[Option<Member<'_, '_>>], mut bad: BadFields) -> BadFields {
     let mut judged = BadFields::new();
-    for rule in rules {
-        let member = given.iter().rev().find(|member| member.field == rule.name);
-        let (path, value) = member.map_or((rule.name, &Given::Nothing), |member| (&*member.path, &member.value));
+    for (rule, member) in rules.iter().zip(given) {
+        let (path, value) =
+            member.as_ref().map_or((rule.name, &Given::Nothing), |member| (&*member.path, &member.value));
         let (theirs, others): (BadFields, _) = bad.into_iter().partition(|field| is_in(&field.path, path));
         bad = others;
         match rule.error(value) {

@@ -120,6 +120,20 @@ fn texts_are_judged_by_length_and_form() {
     assert_eq!(fields, ["clientId", "sessionDate", "startTime", "endTime", "status"]);
 }
 
+/// A body of one name, over and over, takes no more memory than one with each name once.
+#[test]
+fn repeated_member_takes_one_place() {
+    let (table, path) = (table(), Segments::of("/journal/a").unwrap());
+    let route = table.find(&http::Method::POST, &path).unwrap();
+    let rules = route.rules.unwrap().body;
+    let message = crate::bind::body_message(&table.schema, route).unwrap();
+    let body = format!(r#"{{{}"note":"last"}}"#, r#""note":0,"#.repeat(1000));
+    let given = members(rules, &table.schema, message, &body).unwrap();
+    assert_eq!(given.len(), rules.len());
+    let given: Vec<_> = given.into_iter().flatten().map(|member| (member.path, member.value)).collect();
+    assert_eq!(given, [("note".into(), Given::Text("last".into()))]);
+}
+
 /// A route whose requests have fields, and no rules, would name too few.
 #[test]
 fn every_route_with_fields_has_rules() {
