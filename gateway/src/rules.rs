@@ -6,7 +6,8 @@ mod tests;
 
 use std::borrow::Cow;
 
-use kernel::{Email, FieldError, FieldReason, OffsetDateTime, UserId, UtcDateTime};
+use kernel::{Email, FieldError, FieldReason, OffsetDateTime, Pincode, UserId, UtcDateTime};
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::json::{Malformed, Reader, Token, is_number};
 use crate::percent::decode_parameter;
@@ -37,13 +38,24 @@ struct Rule {
 /// Values that a field takes.
 #[derive(Debug)]
 enum Takes {
-    /// Texts of so many characters.
+    /// Texts of at most so many characters, counted as they are written.
     Text {
-        least: usize,
         most: Option<usize>,
         /// True if one of them must show something.
         visible: bool,
     },
+    /// Texts of one line with at most so many characters, counted in the form in which services keep them.
+    Line {
+        most: usize,
+        /// True if one of them must show something.
+        visible: bool,
+    },
+    /// Passwords of so many characters, counted in the form in which they are hashed (NFKC).
+    Password {
+        least: usize,
+        most: Option<usize>,
+    },
+    Pincode,
     Email,
     Id,
     /// Date-times of RFC 3339.
@@ -201,12 +213,19 @@ impl Rule {
     /// Returns the error of an empty string: where none is required, it may stand for no text and no id.
     fn empty(&self) -> Option<FieldError> {
         match self.takes {
-            Takes::Text { least: 0, visible: false, .. } | Takes::Id if !self.required => None,
+            Takes::Text { visible: false, .. } | Takes::Line { visible: false, .. } | Takes::Id if !self.required => {
+                None
+            }
             Takes::OneOf(_) | Takes::Whole { .. } | Takes::Bool | Takes::List => self.takes.text(""),
             Takes::DateTime | Takes::TimeOfDay if !self.required => self.takes.text(""),
-            Takes::Text { .. } | Takes::Email | Takes::Id | Takes::DateTime | Takes::TimeOfDay => {
-                Some(self.takes.missing())
-            }
+            Takes::Text { .. }
+            | Takes::Line { .. }
+            | Takes::Password { .. }
+            | Takes::Pincode
+            | Takes::Email
+            | Takes::Id
+            | Takes::DateTime
+            | Takes::TimeOfDay => Some(self.takes.missing()),
         }
     }
 }
@@ -220,10 +239,13 @@ impl Takes {
     /// Returns the error of a field that is required and missing.
     fn missing(&self) -> FieldError {
         match *self {
-            Self::Text { least, most: Some(most), .. } => FieldError::blank(least.max(1), most),
+            Self::Text { most: Some(most), .. } | Self::Line { most, .. } => FieldError::blank(1, most),
+            Self::Password { least, most: Some(most) } => FieldError::blank(least, most),
+            Self::Pincode => "".parse::<Pincode>().err().unwrap_or(FieldError::REQUIRED),
             Self::Email => "".parse::<Email>().err().unwrap_or(FieldError::REQUIRED),
             Self::OneOf(names) => FieldError::missing_one_of(names),
             Self::Text { most: None, .. }
+            | Self::Password { most: None, .. }
             | Self::Id
             | Self::DateTime
             | Self::TimeOfDay
@@ -236,17 +258,22 @@ impl Takes {
     /// Returns the error of a text that is not empty.
     fn text(&self, text: &str) -> Option<FieldError> {
         match *self {
-            Self::Text { least, most, visible } => {
+            Self::Text { visible: true, .. } if kernel::is_blank(text) => Some(self.missing()),
+            Self::Text { most, visible } => {
                 let length = if visible { text.trim() } else { text }.chars().count();
-                if visible && kernel::is_blank(text) {
-                    Some(self.missing())
-                } else if let Some(most) = most.filter(|most| length > *most) {
-                    Some(FieldError::too_long(most))
-                } else {
-                    let most = most.filter(|_| length < least)?;
-                    Some(FieldError::too_short(least, most))
+                most.filter(|most| length > *most).map(FieldError::too_long)
+            }
+            Self::Line { visible: false, .. } if kernel::is_blank(text) => None,
+            Self::Line { most, .. } => kernel::clean_line(text, most).err(),
+            Self::Password { least, most } => {
+                let most = most?;
+                match text.nfkc().take(most + 1).count() {
+                    length if length > most => Some(FieldError::too_long(most)),
+                    length if length < least => Some(FieldError::too_short(least, most)),
+                    _ => None,
                 }
             }
+            Self::Pincode => text.parse::<Pincode>().err(),
             Self::Email => text.parse::<Email>().err(),
             Self::Id => text.parse::<UserId>().err().map(FieldError::from),
             // A `Timestamp` has another range than a date-time that keeps its offset.
@@ -273,16 +300,25 @@ impl Takes {
                 }
             }
             Self::OneOf(_) => None,
-            Self::Text { .. } | Self::Email | Self::Id | Self::DateTime | Self::TimeOfDay | Self::Bool | Self::List => {
-                self.other()
-            }
+            Self::Text { .. }
+            | Self::Line { .. }
+            | Self::Password { .. }
+            | Self::Pincode
+            | Self::Email
+            | Self::Id
+            | Self::DateTime
+            | Self::TimeOfDay
+            | Self::Bool
+            | Self::List => self.other(),
         }
     }
 
     /// Returns the error of a value of another JSON type.
     fn other(&self) -> Option<FieldError> {
         match *self {
-            Self::Text { .. } | Self::Email => Some(FieldError::new(FieldReason::Malformed, "must be a string")),
+            Self::Text { .. } | Self::Line { .. } | Self::Password { .. } | Self::Pincode | Self::Email => {
+                Some(FieldError::new(FieldReason::Malformed, "must be a string"))
+            }
             Self::Id => Some(FieldError::NOT_AN_ID),
             Self::DateTime => "".parse::<OffsetDateTime>().err(),
             Self::TimeOfDay => Some(FieldError::NOT_A_TIME_OF_DAY),
