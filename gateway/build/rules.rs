@@ -14,6 +14,9 @@ const PATTERNS: [(&str, Option<&str>); 2] = [
     ("^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$", None),
 ];
 
+/// Fields with texts of one line that services keep in a canonical form, unless they have no maximum length.
+const LINES: [&str; 3] = ["name", "specialty", "emotion"];
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Returns a slice of `Operation`, one for each operation with fields in its body or its query.
@@ -75,12 +78,12 @@ impl Document {
 
     fn rule(&self, name: &Value, required: bool, schema: &Value) -> Result<String> {
         let name = name.as_str().ok_or("a field has a name")?;
-        let takes = self.takes(schema).map_err(|why| format!("{name}: {why}"))?;
+        let takes = self.takes(name, schema).map_err(|why| format!("{name}: {why}"))?;
         Ok(format!("Rule {{ name: {name:?}, required: {required}, takes: {takes} }}, "))
     }
 
     /// Returns a variant of `Takes`.
-    fn takes(&self, schema: &Value) -> Result<String> {
+    fn takes(&self, name: &str, schema: &Value) -> Result<String> {
         let whole = |keyword: &str| schema[keyword].as_i64();
         let resolved = self.resolved(schema);
         if let Some(names) = resolved["enum"].as_sequence() {
@@ -92,6 +95,11 @@ impl Document {
             (Some("string"), "email") => "Takes::Email".to_owned(),
             (Some("string"), "uuid") => "Takes::Id".to_owned(),
             (Some("string"), "date-time") => "Takes::DateTime".to_owned(),
+            (Some("string"), "password") => {
+                let least = whole("minLength").unwrap_or_default();
+                format!("Takes::Password {{ least: {least}, most: {:?} }}", whole("maxLength"))
+            }
+            (Some("string"), _) if name == "pincode" && whole("minLength").is_some() => "Takes::Pincode".to_owned(),
             (Some("string"), _) => {
                 let pattern = schema["pattern"].as_str();
                 let known = PATTERNS.iter().find(|(known, _)| Some(*known) == pattern);
@@ -102,8 +110,15 @@ impl Document {
                 if !visible && pattern.is_some() && known.is_none() {
                     return Err(format!("no rule for the pattern {pattern:?}").into());
                 }
-                let (least, most) = (whole("minLength").unwrap_or_default(), whole("maxLength"));
-                format!("Takes::Text {{ least: {least}, most: {most:?}, visible: {visible} }}")
+                if whole("minLength").is_some_and(|least| least != 1 || !visible) {
+                    return Err("no rule for a minimum length of characters that may show nothing".into());
+                }
+                match whole("maxLength") {
+                    Some(most) if LINES.contains(&name) => {
+                        format!("Takes::Line {{ most: {most}, visible: {visible} }}")
+                    }
+                    most => format!("Takes::Text {{ most: {most:?}, visible: {visible} }}"),
+                }
             }
             (Some("integer"), "int32") => {
                 let least = whole("minimum").unwrap_or(i32::MIN.into());

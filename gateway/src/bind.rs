@@ -68,7 +68,7 @@ pub(crate) fn bind(
 }
 
 /// Returns the message whose fields the body has.
-fn body_message(schema: &Schema, route: &Route) -> Option<MessageId> {
+pub(crate) fn body_message(schema: &Schema, route: &Route) -> Option<MessageId> {
     match route.body {
         BodyRule::Ignored => None,
         BodyRule::Whole => Some(route.input),
@@ -100,21 +100,19 @@ fn malformed(body: &[u8], fault: Malformed) -> Error {
 
 fn bind_path(schema: &Schema, route: &Route, segments: &[&str], out: &mut Vec<u8>, bad: &mut BadFields) {
     for variable in &route.variables {
-        let mut text = Cow::Borrowed("");
-        for (at, segment) in segments[variable.segments.clone()].iter().enumerate() {
-            match decode_segment(segment) {
-                Ok(decoded) if at == 0 => text = decoded,
-                Ok(decoded) => text = Cow::Owned(format!("{text}/{decoded}")),
-                Err(_) => {
-                    bad.push(BadField { path: variable.name.to_string(), error: BADLY_ENCODED });
-                    return;
-                }
-            }
-        }
-        if let Err(error) = put_at(schema, route.input, &variable.field, &text, out) {
+        let bound = decode_variable(&segments[variable.segments.clone()])
+            .and_then(|text| put_at(schema, route.input, &variable.field, &text, out));
+        if let Err(error) = bound {
             bad.push(BadField { path: variable.name.to_string(), error });
         }
     }
+}
+
+/// Decodes the segments of a variable.
+fn decode_variable<'a>(segments: &[&'a str]) -> Result<Cow<'a, str>, FieldError> {
+    let mut decoded = segments.iter().map(|segment| decode_segment(segment).map_err(|_| BADLY_ENCODED));
+    let first = decoded.next().unwrap_or(Ok(Cow::Borrowed("")))?;
+    decoded.try_fold(first, |text, next| Ok(Cow::Owned(format!("{text}/{}", next?))))
 }
 
 fn bind_query(schema: &Schema, route: &Route, query: &str, out: &mut Vec<u8>, bad: &mut BadFields) {

@@ -6,7 +6,8 @@ mod tests;
 
 use std::borrow::Cow;
 
-use kernel::{Email, FieldError, FieldReason, OffsetDateTime, UserId, UtcDateTime};
+use kernel::{Email, FieldError, FieldReason, OffsetDateTime, Pincode, UserId, UtcDateTime};
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::json::{Malformed, Reader, Token, is_number};
 use crate::percent::decode_parameter;
@@ -37,13 +38,24 @@ struct Rule {
 /// Values that a field takes.
 #[derive(Debug)]
 enum Takes {
-    /// Texts of so many characters.
+    /// Texts of at most so many characters, counted as they are written.
     Text {
-        least: usize,
         most: Option<usize>,
         /// True if one of them must show something.
         visible: bool,
     },
+    /// Texts of one line with at most so many characters, counted in the form in which services keep them.
+    Line {
+        most: usize,
+        /// True if one of them must show something.
+        visible: bool,
+    },
+    /// Passwords of so many characters, counted in the form in which they are hashed (NFKC).
+    Password {
+        least: usize,
+        most: Option<usize>,
+    },
+    Pincode,
     Email,
     Id,
     /// Date-times of RFC 3339.
@@ -78,9 +90,8 @@ enum Given<'a> {
 }
 
 /// A member of a body, or a parameter of a query.
+#[derive(Debug, Clone)]
 struct Member<'s, 'a> {
-    /// JSON name of the field.
-    field: &'s str,
     /// The field in errors.
     path: Cow<'s, str>,
     value: Given<'a>,
@@ -106,34 +117,36 @@ impl Operation {
         if bad.iter().any(|field| field.path.is_empty()) {
             return bad;
         }
-        let given = members(schema, message, body).unwrap_or_default();
-        judge(self.body, &given, bad)
+        let given = members(self.body, schema, message, body);
+        judge(self.body, &given.unwrap_or_else(|_| vec![None; self.body.len()]), bad)
     }
 
     /// Adds the parameters of a query that break their rules to those that don't have the form of their type.
     pub(crate) fn judge_query(&self, schema: &Schema, message: MessageId, query: &str, bad: BadFields) -> BadFields {
-        let mut given = Vec::new();
+        let mut given = vec![None; self.query.len()];
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             if let (Ok(name), Ok(value)) = (decode_parameter(name), decode_parameter(value))
                 && let Some(slot) = schema.message(message).named(&name)
             {
                 let field = &schema.message(message).fields[slot];
-                given.push(Member {
-                    field: &field.json,
-                    path: name.into_owned().into(),
-                    value: Given::Parameter(value),
-                });
+                let member = Member { path: name.into_owned().into(), value: Given::Parameter(value) };
+                keep(self.query, &field.json, member, &mut given);
             }
         }
         judge(self.query, &given, bad)
     }
 }
 
-/// Returns the members of a body that are fields.
-fn members<'s, 'a>(schema: &'s Schema, message: MessageId, body: &'a str) -> Result<Vec<Member<'s, 'a>>, Malformed> {
+/// Returns the last member of a body for each rule.
+fn members<'s, 'a>(
+    rules: &[Rule],
+    schema: &'s Schema,
+    message: MessageId,
+    body: &'a str,
+) -> Result<Vec<Option<Member<'s, 'a>>>, Malformed> {
     let mut json = Reader::new(body);
-    let (mut given, mut first) = (Vec::new(), true);
+    let (mut given, mut first) = (vec![None; rules.len()], true);
     json.peek()?;
     json.enter()?;
     while let Some(name) = json.next_key(first)? {
@@ -146,18 +159,26 @@ fn members<'s, 'a>(schema: &'s Schema, message: MessageId, body: &'a str) -> Res
         };
         if let Some(slot) = schema.message(message).named(&name) {
             let field = &schema.message(message).fields[slot];
-            given.push(Member { field: &field.json, path: Cow::Borrowed(&field.json), value });
+            keep(rules, &field.json, Member { path: Cow::Borrowed(&field.json), value }, &mut given);
         }
     }
     Ok(given)
 }
 
-/// Returns the bad fields in the order of the rules, and then those without a rule.
-fn judge(rules: &[Rule], given: &[Member<'_, '_>], mut bad: BadFields) -> BadFields {
+/// Puts a member in the place of its field's rule, if it has one: of members with one name the last counts.
+fn keep<'s, 'a>(rules: &[Rule], field: &str, member: Member<'s, 'a>, given: &mut [Option<Member<'s, 'a>>]) {
+    if let Some((_, place)) = rules.iter().zip(given).find(|(rule, _)| rule.name == field) {
+        *place = Some(member);
+    }
+}
+
+/// Returns the bad fields in the order of the rules, and then those without a rule. Each rule has its member, if there is
+/// one.
+fn judge(rules: &[Rule], given: &[Option<Member<'_, '_>>], mut bad: BadFields) -> BadFields {
     let mut judged = BadFields::new();
-    for rule in rules {
-        let member = given.iter().rev().find(|member| member.field == rule.name);
-        let (path, value) = member.map_or((rule.name, &Given::Nothing), |member| (&*member.path, &member.value));
+    for (rule, member) in rules.iter().zip(given) {
+        let (path, value) =
+            member.as_ref().map_or((rule.name, &Given::Nothing), |member| (&*member.path, &member.value));
         let (theirs, others): (BadFields, _) = bad.into_iter().partition(|field| is_in(&field.path, path));
         bad = others;
         match rule.error(value) {
@@ -192,12 +213,19 @@ impl Rule {
     /// Returns the error of an empty string: where none is required, it may stand for no text and no id.
     fn empty(&self) -> Option<FieldError> {
         match self.takes {
-            Takes::Text { least: 0, visible: false, .. } | Takes::Id if !self.required => None,
+            Takes::Text { visible: false, .. } | Takes::Line { visible: false, .. } | Takes::Id if !self.required => {
+                None
+            }
             Takes::OneOf(_) | Takes::Whole { .. } | Takes::Bool | Takes::List => self.takes.text(""),
             Takes::DateTime | Takes::TimeOfDay if !self.required => self.takes.text(""),
-            Takes::Text { .. } | Takes::Email | Takes::Id | Takes::DateTime | Takes::TimeOfDay => {
-                Some(self.takes.missing())
-            }
+            Takes::Text { .. }
+            | Takes::Line { .. }
+            | Takes::Password { .. }
+            | Takes::Pincode
+            | Takes::Email
+            | Takes::Id
+            | Takes::DateTime
+            | Takes::TimeOfDay => Some(self.takes.missing()),
         }
     }
 }
@@ -211,10 +239,13 @@ impl Takes {
     /// Returns the error of a field that is required and missing.
     fn missing(&self) -> FieldError {
         match *self {
-            Self::Text { least, most: Some(most), .. } => FieldError::blank(least.max(1), most),
+            Self::Text { most: Some(most), .. } | Self::Line { most, .. } => FieldError::blank(1, most),
+            Self::Password { least, most: Some(most) } => FieldError::blank(least, most),
+            Self::Pincode => "".parse::<Pincode>().err().unwrap_or(FieldError::REQUIRED),
             Self::Email => "".parse::<Email>().err().unwrap_or(FieldError::REQUIRED),
             Self::OneOf(names) => FieldError::missing_one_of(names),
             Self::Text { most: None, .. }
+            | Self::Password { most: None, .. }
             | Self::Id
             | Self::DateTime
             | Self::TimeOfDay
@@ -227,22 +258,27 @@ impl Takes {
     /// Returns the error of a text that is not empty.
     fn text(&self, text: &str) -> Option<FieldError> {
         match *self {
-            Self::Text { least, most, visible } => {
+            Self::Text { visible: true, .. } if kernel::is_blank(text) => Some(self.missing()),
+            Self::Text { most, visible } => {
                 let length = if visible { text.trim() } else { text }.chars().count();
-                if visible && kernel::is_blank(text) {
-                    Some(self.missing())
-                } else if let Some(most) = most.filter(|most| length > *most) {
-                    Some(FieldError::too_long(most))
-                } else {
-                    let most = most.filter(|_| length < least)?;
-                    Some(FieldError::too_short(least, most))
+                most.filter(|most| length > *most).map(FieldError::too_long)
+            }
+            Self::Line { visible: false, .. } if kernel::is_blank(text) => None,
+            Self::Line { most, .. } => kernel::clean_line(text, most).err(),
+            Self::Password { least, most } => {
+                let most = most?;
+                match text.nfkc().take(most + 1).count() {
+                    length if length > most => Some(FieldError::too_long(most)),
+                    length if length < least => Some(FieldError::too_short(least, most)),
+                    _ => None,
                 }
             }
+            Self::Pincode => text.parse::<Pincode>().err(),
             Self::Email => text.parse::<Email>().err(),
             Self::Id => text.parse::<UserId>().err().map(FieldError::from),
             // A `Timestamp` has another range than a date-time that keeps its offset.
             Self::DateTime => text.parse::<OffsetDateTime>().err().filter(|_| text.parse::<UtcDateTime>().is_err()),
-            Self::TimeOfDay => (!is_time_of_day(text)).then_some(FieldError::NOT_A_TIME_OF_DAY),
+            Self::TimeOfDay => kernel::parse_time_of_day(text).err(),
             // Enums may be given by number, also in a string. The service knows the numbers.
             Self::OneOf(names) => (!names.contains(&text) && !is_number(text)).then(|| FieldError::not_one_of(names)),
             // A number may be written as a string.
@@ -264,16 +300,25 @@ impl Takes {
                 }
             }
             Self::OneOf(_) => None,
-            Self::Text { .. } | Self::Email | Self::Id | Self::DateTime | Self::TimeOfDay | Self::Bool | Self::List => {
-                self.other()
-            }
+            Self::Text { .. }
+            | Self::Line { .. }
+            | Self::Password { .. }
+            | Self::Pincode
+            | Self::Email
+            | Self::Id
+            | Self::DateTime
+            | Self::TimeOfDay
+            | Self::Bool
+            | Self::List => self.other(),
         }
     }
 
     /// Returns the error of a value of another JSON type.
     fn other(&self) -> Option<FieldError> {
         match *self {
-            Self::Text { .. } | Self::Email => Some(FieldError::new(FieldReason::Malformed, "must be a string")),
+            Self::Text { .. } | Self::Line { .. } | Self::Password { .. } | Self::Pincode | Self::Email => {
+                Some(FieldError::new(FieldReason::Malformed, "must be a string"))
+            }
             Self::Id => Some(FieldError::NOT_AN_ID),
             Self::DateTime => "".parse::<OffsetDateTime>().err(),
             Self::TimeOfDay => Some(FieldError::NOT_A_TIME_OF_DAY),
@@ -294,10 +339,4 @@ fn not_whole(least: i64, most: i64) -> FieldError {
         _ => format!("must be a whole number, {least} to {most}"),
     };
     FieldError::of(FieldReason::Malformed, description)
-}
-
-fn is_time_of_day(text: &str) -> bool {
-    let &[h1, h2, b':', m1, m2] = text.as_bytes() else { return false };
-    let is_hour = matches!((h1, h2), (b'0' | b'1', b'0'..=b'9') | (b'2', b'0'..=b'3'));
-    is_hour && matches!((m1, m2), (b'0'..=b'5', b'0'..=b'9'))
 }

@@ -111,7 +111,8 @@ async fn leap_second_is_refused_everywhere(env: TestEnv) {
         ),
     ];
     for (field, refused) in refused {
-        assert_eq!((refused.status, refused.bad_fields()), (400, vec![field]), "{}", refused.body);
+        let violations: Vec<_> = refused.violations().into_iter().map(|(field, reason, _)| (field, reason)).collect();
+        assert_eq!((refused.status, violations), (400, vec![(field, "OUT_OF_RANGE")]), "{}", refused.body);
     }
     mesh.stop().await;
 }

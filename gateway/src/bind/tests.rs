@@ -39,6 +39,14 @@ fn plus_in_a_time_of_a_query_is_explained() {
     assert!(other.starts_with("from must be an RFC 3339"), "{other}");
 }
 
+#[test]
+fn every_badly_encoded_variable_is_named() {
+    let path = "/therapists/%ff/clients/%zz/journal-access?x=1";
+    let expected =
+        "therapistId is badly percent-encoded; clientId is badly percent-encoded; x is no parameter of this path";
+    assert_eq!(message(&Method::PUT, path, br#"{"access":"ACCEPTED"}"#), expected);
+}
+
 /// A parameter may have an empty name.
 #[test]
 fn parameter_without_a_name_is_not_the_body() {

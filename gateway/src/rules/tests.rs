@@ -120,6 +120,94 @@ fn texts_are_judged_by_length_and_form() {
     assert_eq!(fields, ["clientId", "sessionDate", "startTime", "endTime", "status"]);
 }
 
+/// Returns the description of each bad field of a body beside `etag`, whose type is wrong.
+fn refused_beside_etag(path: &str, body: &str) -> Vec<(String, &'static str, String)> {
+    let mut bad = refused(&http::Method::POST, path, &body.replacen('{', r#"{"etag":7,"#, 1));
+    assert_eq!(bad.pop(), Some(row("etag", "MALFORMED", "must be a string")));
+    bad
+}
+
+#[test]
+fn line_is_counted_in_its_canonical_form() {
+    for (name, expected) in [
+        ("e\u{301}".repeat(200), None),
+        (format!("  {}  ", "é".repeat(200)), None),
+        ("e\u{301}".repeat(201), Some(row("name", "TOO_LONG", "is too long: at most 200 characters"))),
+        ("\u{200b}".to_owned(), Some(row("name", "REQUIRED", "is required: 1 to 200 characters"))),
+    ] {
+        let body = format!(r#"{{"name":"{name}","email":"a@example.org","pincode":"110001"}}"#);
+        assert_eq!(refused_beside_etag("/clients", &body), Vec::from_iter(expected), "{name}");
+    }
+}
+
+/// A name to search for may be blank: any name begins so.
+#[test]
+fn name_in_a_query_is_counted_in_its_canonical_form() {
+    for (name, bad) in [
+        ("e%CC%81".repeat(200), &["pageSize"][..]),
+        ("%20".repeat(300), &["pageSize"]),
+        ("e%CC%81".repeat(201), &["name", "pageSize"]),
+    ] {
+        let list = refused(&http::Method::GET, &format!("/therapists?pageSize=x&name={name}"), "");
+        assert_eq!(list.into_iter().map(|bad| bad.0).collect::<Vec<_>>(), bad, "{name}");
+    }
+}
+
+#[test]
+fn password_is_counted_in_the_form_that_is_hashed() {
+    for (password, expected) in [
+        ("\u{fb03}".repeat(6), None),
+        ("\u{fb03}".repeat(3), Some(row("password", "TOO_SHORT", "is too short: 12 to 128 characters"))),
+        ("e\u{301}".repeat(128), None),
+        ("\u{fb03}".repeat(43), Some(row("password", "TOO_LONG", "is too long: at most 128 characters"))),
+    ] {
+        let body = format!(r#"{{"email":"a@example.org","password":"{password}","role":7.5}}"#);
+        let mut bad = refused(&http::Method::POST, "/auth/register", &body);
+        assert_eq!(bad.pop().unwrap().0, "role");
+        assert_eq!(bad, Vec::from_iter(expected), "{password}");
+    }
+    let login = r#"{"email":7,"password":"short"}"#;
+    assert_eq!(refused(&http::Method::POST, "/auth/login", login), [row("email", "MALFORMED", "must be a string")]);
+}
+
+#[test]
+fn pincode_is_judged_without_the_spaces_around_it() {
+    const FORM: &str = "must be 3 to 10 letters, digits, spaces or hyphens, of which 3 are letters or digits";
+    for (pincode, expected) in [
+        ("     110001     ", None),
+        ("\u{fb03}", None),
+        ("     1     ", Some(row("pincode", "TOO_SHORT", FORM))),
+        (" ", Some(row("pincode", "REQUIRED", "is required: 3 to 10 characters"))),
+    ] {
+        let body = format!(r#"{{"name":"A","email":"a@example.org","pincode":"{pincode}"}}"#);
+        assert_eq!(refused_beside_etag("/clients", &body), Vec::from_iter(expected), "{pincode}");
+    }
+}
+
+#[test]
+fn free_text_is_counted_as_it_is_written() {
+    let entry = |note: &str| {
+        format!(r#"{{"emotion":"calm","intensity":3,"timestamp":"2026-01-01T00:00:00Z","note":"{note}"}}"#)
+    };
+    assert_eq!(refused_beside_etag("/journal/a", &entry(&"é\\n".repeat(5_000))), []);
+    let long = row("note", "TOO_LONG", "is too long: at most 10,000 characters");
+    assert_eq!(refused_beside_etag("/journal/a", &entry(&"e\u{301}".repeat(5_001))), [long]);
+}
+
+/// A body of one name, over and over, takes no more memory than one with each name once.
+#[test]
+fn repeated_member_takes_one_place() {
+    let (table, path) = (table(), Segments::of("/journal/a").unwrap());
+    let route = table.find(&http::Method::POST, &path).unwrap();
+    let rules = route.rules.unwrap().body;
+    let message = crate::bind::body_message(&table.schema, route).unwrap();
+    let body = format!(r#"{{{}"note":"last"}}"#, r#""note":0,"#.repeat(1000));
+    let given = members(rules, &table.schema, message, &body).unwrap();
+    assert_eq!(given.len(), rules.len());
+    let given: Vec<_> = given.into_iter().flatten().map(|member| (member.path, member.value)).collect();
+    assert_eq!(given, [("note".into(), Given::Text("last".into()))]);
+}
+
 /// A route whose requests have fields, and no rules, would name too few.
 #[test]
 fn every_route_with_fields_has_rules() {

@@ -12,7 +12,8 @@ use crate::wire::Answer;
 /// - `status`: the HTTP status
 /// - `header:<name>`: a header, or the trailer of a native call
 /// - `code`, `reason`, `fields`: an error's code, the reason of its ErrorInfo, the fields of its BadRequest
-/// - `text`: the rest of an error, if code, reason and fields are equal
+/// - `field-reasons`: the reasons of the fields that both name
+/// - `text`: the rest of an error, if all of these are equal
 /// - `json`: the JSON value of the body
 /// - `bytes`: the bytes of the body, if the JSON values are equal
 pub(crate) fn aspects(envoy: &Answer, embedded: &Answer) -> BTreeSet<String> {
@@ -32,7 +33,8 @@ pub(crate) fn aspects(envoy: &Answer, embedded: &Answer) -> BTreeSet<String> {
             let details = [
                 ("code", a["code"] == b["code"]),
                 ("reason", detail(&a, "ErrorInfo") == detail(&b, "ErrorInfo")),
-                ("fields", fields(&a) == fields(&b)),
+                ("fields", fields(&a).map(|(field, _)| field).eq(fields(&b).map(|(field, _)| field))),
+                ("field-reasons", fields(&a).all(|one| fields(&b).all(|other| one.0 != other.0 || one.1 == other.1))),
             ];
             note("text", a == b || details.iter().any(|(_, alike)| !alike));
             details.iter().for_each(|(aspect, alike)| note(aspect, *alike));
@@ -56,13 +58,44 @@ fn detail<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
     status["details"].as_array()?.iter().find(|detail| detail["@type"] == *name)
 }
 
-/// Returns the fields that an error names. Each must have a reason of the list.
-fn fields(status: &Value) -> Vec<&Value> {
+/// Returns the fields that an error names, each with its reason, which must be one of the list.
+fn fields(status: &Value) -> impl Iterator<Item = (&Value, &Value)> {
     let violations = detail(status, "BadRequest").and_then(|detail| detail["fieldViolations"].as_array());
-    let mut fields = Vec::new();
-    for violation in violations.into_iter().flatten() {
-        assert!(FieldReason::ALL.iter().any(|reason| violation["reason"] == reason.name()), "{status}");
-        fields.push(&violation["field"]);
+    violations.into_iter().flatten().map(move |violation| {
+        let (field, reason) = (&violation["field"], &violation["reason"]);
+        assert!(FieldReason::ALL.iter().any(|listed| *reason == listed.name()), "{status}");
+        (field, reason)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refusal(fields: &[(&str, &str)]) -> Answer {
+        let violations: Vec<_> =
+            fields.iter().map(|(field, reason)| json!({"field": field, "reason": reason, "description": ""})).collect();
+        let detail = json!({"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations});
+        Answer {
+            status: 400,
+            headers: [("content-type".to_owned(), vec!["application/json".to_owned()])].into(),
+            body: json!({"code": 3, "message": "", "details": [detail]}).to_string().into_bytes(),
+        }
     }
-    fields
+
+    #[test]
+    fn fields_and_their_reasons_are_aspects() {
+        let one = refusal(&[("from", "MALFORMED")]);
+        for (other, expected) in [
+            (&[("from", "MALFORMED")][..], &[][..]),
+            (&[("from", "OUT_OF_RANGE")], &["field-reasons"]),
+            (&[("to", "MALFORMED")], &["fields"]),
+            (&[("from", "MALFORMED"), ("to", "MALFORMED")], &["fields"]),
+            (&[("from", "OUT_OF_RANGE"), ("to", "MALFORMED")], &["field-reasons", "fields"]),
+        ] {
+            assert!(aspects(&one, &refusal(other)).iter().eq(expected), "{other:?}");
+        }
+    }
 }
