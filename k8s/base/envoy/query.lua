@@ -1,6 +1,6 @@
 -- Rejects query parameters that the route does not take: Envoy's transcoder would let a parameter override the path and
--- the body. Rejects leap seconds, which the transcoder would take for the next minute. Runs after front.lua, which has seen to it that the path can be decoded and the request has a well-formed id, and
--- makes the answer whole.
+-- the body. Rejects leap seconds, which the transcoder would take for the next minute. Runs after front.lua, which has
+-- seen to it that the path can be decoded and the request has a well-formed id, and makes the answer whole.
 
 -- The routes, the more literal first: the body of each ("*", a field or nothing), the fields that the path gives, and
 -- the parameters that it takes: ONCE, REPEATED, or once as a value of this type; then the times in its body, by name.
@@ -106,7 +106,7 @@ local function fault_of_value(takes, value)
   elseif takes == TIME and value:find("^%d+%-%d+%-%d+[Tt]%d+:%d+:[%d.]+ %d+:%d+$") then
     return { "has a + that stands for a space: write + as %2B", "MALFORMED" }
   elseif takes == TIME and value:find("^" .. LEAP_SECOND) then
-    return { "must not be in a leap second: the seconds of a minute are 00 to 59", "MALFORMED" }
+    return { "must not be in a leap second: the seconds of a minute are 00 to 59", "OUT_OF_RANGE" }
   end
   return nil
 end
@@ -161,8 +161,8 @@ local function refusal(faults, request_id)
     .. '","servingData":""}]}'
 end
 
--- Makes leap seconds in the body what the transcoder refuses. It reads the body as it comes, and so finds none that comes in
--- two pieces.
+-- Makes leap seconds in the body what the transcoder refuses. It reads the body as it comes, and so finds none that comes
+-- in two pieces.
 local function spoil_leap_seconds(handle, times)
   for chunk in handle:bodyChunks() do
     local text = chunk:getBytes(0, chunk:length())
