@@ -2,7 +2,7 @@
 //! millisecond, and second 60 is refused.
 
 use kit::mesh::{Answer, Someone, TestMesh};
-use kit::test_env::TestEnv;
+use kit::test_env::{Front, TestEnv};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -111,8 +111,11 @@ async fn leap_second_is_refused_everywhere(env: TestEnv) {
         ),
     ];
     for (field, refused) in refused {
+        // Envoy's transcoder has one reason for each Timestamp in a body that it can't read.
+        let is_timestamp_in_body = ["entriesFrom", "expiresAt", "timestamp"].contains(&field);
+        let reason = if env.front == Front::Envoy && is_timestamp_in_body { "MALFORMED" } else { "OUT_OF_RANGE" };
         let violations: Vec<_> = refused.violations().into_iter().map(|(field, reason, _)| (field, reason)).collect();
-        assert_eq!((refused.status, violations), (400, vec![(field, "OUT_OF_RANGE")]), "{}", refused.body);
+        assert_eq!((refused.status, violations), (400, vec![(field, reason)]), "{}", refused.body);
     }
     mesh.stop().await;
 }

@@ -12,7 +12,7 @@ use crate::wire::Answer;
 /// - `status`: the HTTP status
 /// - `header:<name>`: a header, or the trailer of a native call
 /// - `code`, `reason`, `fields`: an error's code, the reason of its ErrorInfo, the fields of its BadRequest
-/// - `field-reasons`: the reasons of the fields that both name
+/// - `field-reasons`: a field that both name has a reason by Envoy that it doesn't have by the embedded front
 /// - `text`: the rest of an error, if all of these are equal
 /// - `json`: the JSON value of the body
 /// - `bytes`: the bytes of the body, if the JSON values are equal
@@ -30,11 +30,13 @@ pub(crate) fn aspects(envoy: &Answer, embedded: &Answer) -> BTreeSet<String> {
     }
     match (json(envoy), json(embedded)) {
         (Some(a), Some(b)) if envoy.status >= 400 && embedded.status >= 400 => {
+            let (envoys, ours) = (fields(&a), fields(&b));
+            let is_named = |name| ours.iter().any(|(field, _)| *field == name);
             let details = [
                 ("code", a["code"] == b["code"]),
                 ("reason", detail(&a, "ErrorInfo") == detail(&b, "ErrorInfo")),
-                ("fields", fields(&a).map(|(field, _)| field).eq(fields(&b).map(|(field, _)| field))),
-                ("field-reasons", fields(&a).all(|one| fields(&b).all(|other| one.0 != other.0 || one.1 == other.1))),
+                ("fields", envoys.iter().map(|field| field.0).eq(ours.iter().map(|field| field.0))),
+                ("field-reasons", envoys.iter().all(|field| ours.contains(field) || !is_named(field.0))),
             ];
             note("text", a == b || details.iter().any(|(_, alike)| !alike));
             details.iter().for_each(|(aspect, alike)| note(aspect, *alike));
@@ -59,13 +61,15 @@ fn detail<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
 }
 
 /// Returns the fields that an error names, each with its reason, which must be one of the list.
-fn fields(status: &Value) -> impl Iterator<Item = (&Value, &Value)> {
+fn fields(status: &Value) -> Vec<(&Value, &Value)> {
     let violations = detail(status, "BadRequest").and_then(|detail| detail["fieldViolations"].as_array());
-    violations.into_iter().flatten().map(move |violation| {
+    let mut fields = Vec::new();
+    for violation in violations.into_iter().flatten() {
         let (field, reason) = (&violation["field"], &violation["reason"]);
         assert!(FieldReason::ALL.iter().any(|listed| *reason == listed.name()), "{status}");
-        (field, reason)
-    })
+        fields.push((field, reason));
+    }
+    fields
 }
 
 #[cfg(test)]
@@ -94,6 +98,7 @@ mod tests {
             (&[("to", "MALFORMED")], &["fields"]),
             (&[("from", "MALFORMED"), ("to", "MALFORMED")], &["fields"]),
             (&[("from", "OUT_OF_RANGE"), ("to", "MALFORMED")], &["field-reasons", "fields"]),
+            (&[("from", "OUT_OF_RANGE"), ("from", "MALFORMED")], &["fields"]),
         ] {
             assert!(aspects(&one, &refusal(other)).iter().eq(expected), "{other:?}");
         }
