@@ -253,7 +253,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
             Err(Lost)
         }
         Mode::Throttle => Ok(error("ProvisionedThroughputExceededException", "")),
-        Mode::Conflict if operation == "TransactWriteItems" => {
+        Mode::Conflict if matches!(operation.as_str(), "TransactGetItems" | "TransactWriteItems") => {
             Ok(error("TransactionCanceledException", r#","CancellationReasons":[{"Code":"TransactionConflict"}]"#))
         }
         Mode::Conflict => Ok(error("TransactionConflictException", "")),

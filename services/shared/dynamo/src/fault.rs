@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::query::QueryError;
 use aws_sdk_dynamodb::operation::scan::ScanError;
+use aws_sdk_dynamodb::operation::transact_get_items::TransactGetItemsError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::CancellationReason;
@@ -69,15 +70,20 @@ macro_rules! conditional {
 }
 conditional!(PutItemError, UpdateItemError, DeleteItemError);
 
-impl Modelled for TransactWriteItemsError {
-    fn outcome(&self) -> Option<Rejection> {
-        if let Self::TransactionCanceledException(cancelled) = self {
-            Some(Rejection::Cancelled(cancelled.cancellation_reasons().to_vec()))
-        } else {
-            None
+macro_rules! transactional {
+    ($($error:ident),*) => {$(
+        impl Modelled for $error {
+            fn outcome(&self) -> Option<Rejection> {
+                if let Self::TransactionCanceledException(cancelled) = self {
+                    Some(Rejection::Cancelled(cancelled.cancellation_reasons().to_vec()))
+                } else {
+                    None
+                }
+            }
         }
-    }
+    )*};
 }
+transactional!(TransactGetItemsError, TransactWriteItemsError);
 
 macro_rules! unconditional {
     ($($error:ident),*) => {$(

@@ -136,11 +136,16 @@ async fn transaction_conflicts_are_retried_then_aborted(engine: Engine) {
     proxy.next([Mode::Conflict, Mode::Conflict]);
     assert!(matches!(table.transact([put().into()]).await.unwrap(), Transact::Done));
 
+    proxy.next([Mode::Conflict, Mode::Conflict]);
+    assert!(table.transact_get(&[key("a")]).await.unwrap()[0].is_some());
+
     proxy.set(Mode::Conflict).await;
     for error in [put().run().await.unwrap_err(), table.transact([put().into()]).await.unwrap_err()] {
         assert_eq!((error.kind(), error.reason()), (Kind::Aborted, "CONFLICT"));
         assert!(error.retry_delay().is_some());
     }
+    // A read has nothing that its caller could lose.
+    assert_unavailable(&table.transact_get(&[key("a")]).await.unwrap_err());
 }
 
 async fn each_operation_sends_one_request(engine: Engine) {
@@ -151,7 +156,17 @@ async fn each_operation_sends_one_request(engine: Engine) {
     table.get_item(&key("a"), Read::Consistent).await.unwrap();
     table.query("THINGS").limit(10).page().await.unwrap();
     let _ = table.transact([table.check(&key("a"), Condition::absent())]).await.unwrap();
+    table.transact_get(&[key("a"), key("b")]).await.unwrap();
     let _ = table.delete(&key("a")).run().await.unwrap();
-    let calls = ["PutItem", "PutItem", "UpdateItem", "GetItem", "Query", "TransactWriteItems", "DeleteItem"];
+    let calls = [
+        "PutItem",
+        "PutItem",
+        "UpdateItem",
+        "GetItem",
+        "Query",
+        "TransactWriteItems",
+        "TransactGetItems",
+        "DeleteItem",
+    ];
     assert_eq!(proxy.take_calls(), calls);
 }

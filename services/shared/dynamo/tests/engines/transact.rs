@@ -11,6 +11,8 @@ kit::on_each_engine![
     concurrent_transactions_on_one_item_commit_one,
     transaction_of_100_actions_is_atomic,
     two_actions_on_one_item_are_internal_error,
+    transactional_read_answers_in_order_of_keys,
+    transactional_read_sees_moved_item_once,
 ];
 
 async fn transaction_applies_all_actions(engine: Engine) {
@@ -88,4 +90,36 @@ async fn two_actions_on_one_item_are_internal_error(engine: Engine) {
     let table = table(engine).await;
     let put = || table.put(&key("a"), &thing("a", 1)).into();
     assert_eq!(table.transact([put(), put()]).await.unwrap_err().kind(), Kind::Internal);
+}
+
+async fn transactional_read_answers_in_order_of_keys(engine: Engine) {
+    let table = table(engine).await;
+    for name in ["a", "b"] {
+        let _ = table.put_new(&key(name), &thing(name, 1)).await.unwrap();
+    }
+    let read = table.transact_get(&[key("b"), key("missing"), key("a")]).await.unwrap();
+    let read: Vec<Option<Thing>> = read.into_iter().map(|item| item.map(|item| item.parse().unwrap())).collect();
+    assert_eq!(read, [Some(thing("b", 1)), None, Some(thing("a", 1))]);
+}
+
+async fn transactional_read_sees_moved_item_once(engine: Engine) {
+    let table = table(engine).await;
+    let (one, other) = (key("one"), key("other"));
+    let _ = table.put_new(&one, &thing("moved", 1)).await.unwrap();
+    let moving = async {
+        for _ in 0..16 {
+            for (from, to) in [(&one, &other), (&other, &one)] {
+                let put = table.put(to, &thing("moved", 1)).when(Condition::absent());
+                let moved = table.transact([put.into(), table.delete(from).when(Condition::exists()).into()]);
+                assert!(matches!(moved.await.unwrap(), Transact::Done));
+            }
+        }
+    };
+    let reading = async {
+        for _ in 0..64 {
+            let read = table.transact_get(&[one.clone(), other.clone()]).await.unwrap();
+            assert_eq!(read.into_iter().flatten().count(), 1);
+        }
+    };
+    tokio::join!(moving, reading);
 }
