@@ -91,16 +91,27 @@ async fn accounts(recorder: &mut Recorder<'_>) -> (Someone, Someone) {
     let account = json!({"email": "counted@example.org", "password": PASSWORD, "role": "CLIENT"});
     let request = recorder.request(Method::POST, "/auth/register", None, Some(&account));
     // Failures of the source, its budgets, the missing credential; then the spent budget.
-    let calls =
-        &["GetItem Users", "BatchGetItem Users", "BatchGetItem Users", "UpdateItem Users", "TransactWriteItems Users"];
+    let calls = &[
+        "GetItem Users",
+        "BatchGetItem Users",
+        "TransactGetItems Users",
+        "UpdateItem Users",
+        "TransactWriteItems Users",
+    ];
     recorder.row("Register", request, calls).await;
 
     let login = json!({"email": "counted@example.org", "password": PASSWORD});
     let request = recorder.request(Method::POST, "/auth/login", None, Some(&login));
     // Failures of the address and its credential, those of the source before and after the wait for a thread; then the
     // account.
-    let calls =
-        &["GetItem Users", "BatchGetItem Users", "GetItem Users", "GetItem Users", "GetItem Users", "PutItem Users"];
+    let calls = &[
+        "GetItem Users",
+        "TransactGetItems Users",
+        "GetItem Users",
+        "GetItem Users",
+        "GetItem Users",
+        "PutItem Users",
+    ];
     let first = Someone::of(&recorder.row("Login", request, calls).await);
 
     let refresh = json!({"refreshToken": first.refresh});
@@ -119,7 +130,7 @@ async fn accounts(recorder: &mut Recorder<'_>) -> (Someone, Someone) {
     let calls = &[
         "GetItem Users",
         "GetItem Users",
-        "BatchGetItem Users",
+        "TransactGetItems Users",
         "GetItem Users",
         "GetItem Users",
         "TransactWriteItems Users",
@@ -170,7 +181,7 @@ async fn profiles_of_clients(recorder: &mut Recorder<'_>, client: &Someone, ther
         "TransactWriteItems Clients",
         // The account and its credential.
         "GetItem Users",
-        "BatchGetItem Users",
+        "TransactGetItems Users",
         "TransactWriteItems Users",
         "Query Users",
         "DeleteItem Users",
@@ -233,7 +244,7 @@ async fn profiles_of_therapists(recorder: &mut Recorder<'_>, therapist: &Someone
         "TransactWriteItems Therapists",
         // The account and its credential.
         "GetItem Users",
-        "BatchGetItem Users",
+        "TransactGetItems Users",
         "TransactWriteItems Users",
         "Query Users",
         "DeleteItem Users",

@@ -49,6 +49,15 @@ fn rate_errors_and_durations_are_measured(seen: &Seen) {
     let failures = series("rpc.server.call.duration", "error.type");
     assert!(failures.contains("UNAVAILABLE"), "{failures:?}");
     let operations = series("db.client.operation.duration", "db.operation.name");
-    let all = ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems", "UpdateItem"];
+    let all = [
+        "BatchGetItem",
+        "DeleteItem",
+        "GetItem",
+        "PutItem",
+        "Query",
+        "TransactGetItems",
+        "TransactWriteItems",
+        "UpdateItem",
+    ];
     assert_eq!(operations.iter().map(String::as_str).collect::<Vec<_>>(), all);
 }

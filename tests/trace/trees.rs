@@ -29,7 +29,7 @@ server DELETE /clients/{client_id}
       client therapy.events.v1.SubscriberService/Deliver
         server therapy.events.v1.SubscriberService/Deliver
           client GetItem Users
-          client BatchGetItem Users
+          client TransactGetItems Users
           client TransactWriteItems Users
           client Query Users
           client DeleteItem Users

@@ -3,8 +3,6 @@
 //! A new credential is stored under [`Email::folded`]. Earlier versions folded less, so a look-up reads all of
 //! [`Email::lookup_forms`], and [`crate::rekey_addresses`] moves what is under another form.
 
-use std::collections::HashMap;
-
 use dynamo::{Condition, Cursor, Item, Key, Read, Transact, Verdict};
 use kernel::{Email, Error, Result, UserId};
 
@@ -63,19 +61,14 @@ impl Store {
 
     /// Returns the credentials of an address, in the order of its [`Email::lookup_forms`], by one call. There are several
     /// only if earlier versions took spellings of it for different addresses.
+    ///
+    /// The forms are read at one moment: a credential that is moved meanwhile is in one of them.
     pub(crate) async fn credentials(&self, email: &Email) -> Result<Vec<FoundCredential>> {
         let forms = email.lookup_forms();
-        let keys = forms.iter().map(|form| credential_key(form)).collect();
-        let mut found = HashMap::new();
-        for item in self.0.batch_get(keys, Read::Consistent).await? {
-            let form = form_of(&item).map(str::to_owned);
-            found.extend(form.zip(Some(item.parse::<Credential>()?)));
-        }
-        let ordered = forms.into_iter().filter_map(|form| {
-            let credential = found.remove(&form)?;
-            Some(FoundCredential { form, credential })
-        });
-        Ok(ordered.collect())
+        let keys: Vec<_> = forms.iter().map(|form| credential_key(form)).collect();
+        let found = self.0.transact_get(&keys).await?;
+        let found = forms.into_iter().zip(found).filter_map(|(form, item)| Some((form, item?)));
+        found.map(|(form, item)| Ok(FoundCredential { form, credential: item.parse()? })).collect()
     }
 
     /// Returns the credential in this form.

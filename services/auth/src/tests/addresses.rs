@@ -2,8 +2,9 @@
 
 use chassis::SystemEntropy;
 use dynamo::{Condition, Key, Transact};
-use kernel::{Clock as _, Email, LoginId, Role, UserId};
+use kernel::{Clock as _, Email, LoginId, Role, Timestamp, UserId};
 use kit::engine::Engine;
+use kit::fault::{Mode, Proxy};
 use serde_json::Value;
 
 use super::World;
@@ -19,6 +20,7 @@ kit::on_each_engine!(
     spelling_of_earlier_version_gets_no_second_account,
     account_of_earlier_version_changes_password_and_ends,
     rekeyed_address_is_found_and_free_after_account_deletion,
+    address_is_found_while_it_is_moved,
     colliding_accounts_keep_their_spellings,
     rekeying_retries_changed_credential_and_may_be_repeated,
     domain_that_cannot_exist_keeps_its_account,
@@ -160,6 +162,37 @@ async fn rekeyed_address_is_found_and_free_after_account_deletion(engine: Engine
     world.logins.0.end_account(unicode.user_id).await.unwrap();
     assert!(world.found(PUNYCODE).await.is_empty());
     world.account(PUNYCODE).await;
+}
+
+/// One call reads all forms: a move between two reads would hide the account from both.
+async fn address_is_found_while_it_is_moved(engine: Engine) {
+    let config = engine.config().await;
+    let proxy = Proxy::start(&engine.endpoint().await);
+    let proxied = dynamo::Config { endpoint: Some(proxy.endpoint()), ..config };
+    let dynamodb = proxied.connect(kit::entropy::seeded()).await;
+    dynamodb.create_or_verify(&[&USERS]).await.unwrap();
+    let world = World::over(dynamodb, Timestamp::from_second(4_102_444_800).unwrap(), |_| ()).await;
+    let account = world.old_account(UNICODE).await;
+    let _ = proxy.take_calls();
+    // The first attempt meets a move.
+    proxy.next([Mode::Conflict]);
+    assert_eq!(world.found(PUNYCODE).await, [account.user_id]);
+    assert!(world.found("nobody@exämple.org").await.is_empty());
+    let calls = ["TransactGetItems", "TransactGetItems", "TransactGetItems"];
+    assert_eq!(proxy.take_calls(), calls, "an unknown address takes the same call");
+
+    let moving = async {
+        for _ in 0..8 {
+            world.move_raw(&email(UNICODE).folded_before(), PUNYCODE).await;
+            world.move_raw(PUNYCODE, &email(UNICODE).folded_before()).await;
+        }
+    };
+    let looking_up = async {
+        for text in [UNICODE, PUNYCODE].repeat(16) {
+            assert_eq!(world.found(text).await, [account.user_id], "{text}");
+        }
+    };
+    tokio::join!(moving, looking_up);
 }
 
 async fn colliding_accounts_keep_their_spellings(engine: Engine) {
