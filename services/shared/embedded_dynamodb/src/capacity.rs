@@ -10,13 +10,16 @@ use rusqlite::{Connection, ErrorCode};
 /// Free bytes that end the state of a full storage, so that it doesn't flap.
 const ENOUGH: u64 = 256 * 1024;
 /// SQLite's message of `SQLITE_FULL`, which is all that dynoxide passes on.
-pub(crate) const FULL: &str = "database or disk is full";
+pub(crate) const FULL_MESSAGE: &str = "database or disk is full";
 
 /// Space of a database: up to its limit, and on the disk of its directory.
 pub(crate) struct Capacity {
     directory: PathBuf,
     /// Whether a write has failed for lack of space, and there has not been enough since.
     full: AtomicBool,
+    /// Whether the log says that the storage is full. Space for a small write isn't space for each: so only a write that
+    /// succeeds ends this, and not each refused one has a line.
+    reported: AtomicBool,
 }
 
 impl Capacity {
@@ -27,30 +30,38 @@ impl Capacity {
             let pages = i64::try_from(limit).unwrap_or(i64::MAX) / size;
             connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
         }
-        Ok(Self { directory, full: AtomicBool::new(false) })
+        Ok(Self { directory, full: AtomicBool::new(false), reported: AtomicBool::new(false) })
     }
 
     /// Notes that a write failed for lack of space.
     pub(crate) fn note_full(&self) {
-        if !self.full.swap(true, Ordering::Relaxed) {
+        self.full.store(true, Ordering::Relaxed);
+        if !self.reported.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 "the storage is full: the disk, or MESH_DATA_LIMIT if it is set; nothing more can be stored"
             );
         }
     }
 
-    /// Returns whether there is space, as far as is known: it is measured only after a write has failed.
-    pub(crate) fn has_space(&self, connection: &Connection) -> bool {
-        if !self.full.load(Ordering::Relaxed) {
-            return true;
-        }
-        let has_enough =
-            self.free(connection).inspect_err(|error| tracing::warn!(%error, "free space can't be measured"));
-        let has_enough = has_enough.is_ok_and(|free| free >= ENOUGH);
-        if has_enough && self.full.swap(false, Ordering::Relaxed) {
+    /// Notes that a write succeeded.
+    pub(crate) fn note_written(&self) {
+        if self.reported.load(Ordering::Relaxed) && !self.is_full() && self.reported.swap(false, Ordering::Relaxed) {
             tracing::info!("the storage has space again");
         }
-        has_enough
+    }
+
+    /// Returns whether a write has failed for lack of space, and there has not been enough since.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// Measures the space of a full storage.
+    pub(crate) fn measure(&self, connection: &Connection) {
+        match self.free(connection) {
+            Ok(free) if free >= ENOUGH => self.full.store(false, Ordering::Relaxed),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "free space can't be measured"),
+        }
     }
 
     /// Returns the free bytes: those up to the limit, or those on the disk if they are fewer.
@@ -68,5 +79,32 @@ pub(crate) fn is_full(error: &DynoxideError) -> bool {
     if let DynoxideError::SqliteError(error) = error {
         return error.sqlite_error_code() == Some(ErrorCode::DiskFull);
     }
-    matches!(error, DynoxideError::InternalServerError(message) if message.ends_with(FULL))
+    matches!(error, DynoxideError::InternalServerError(message) if message.ends_with(FULL_MESSAGE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn capacity() -> (Capacity, Connection) {
+        let connection = Connection::open_in_memory().unwrap();
+        (Capacity::bound(&connection, None, std::env::temp_dir()).unwrap(), connection)
+    }
+
+    #[test]
+    fn full_storage_is_reported_until_a_write_succeeds() {
+        let (capacity, connection) = capacity();
+        assert!(!capacity.is_full());
+        for _ in 0..2 {
+            capacity.note_full();
+            assert!(capacity.is_full() && capacity.reported.load(Ordering::Relaxed));
+            // A small write that finds a page.
+            capacity.note_written();
+            assert!(capacity.is_full() && capacity.reported.load(Ordering::Relaxed));
+            capacity.measure(&connection);
+            assert!(!capacity.is_full() && capacity.reported.load(Ordering::Relaxed), "nothing was written yet");
+        }
+        capacity.note_written();
+        assert!(!capacity.reported.load(Ordering::Relaxed));
+    }
 }

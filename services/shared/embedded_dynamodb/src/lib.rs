@@ -183,7 +183,10 @@ impl Space {
     /// limit.
     pub async fn is_left(&self) -> bool {
         let Some(store) = self.0.upgrade() else { return true };
-        spawn_blocking(move || store.has_space()).await.unwrap_or(true)
+        if !store.is_full() {
+            return true;
+        }
+        spawn_blocking(move || !store.is_still_full()).await.unwrap_or(true)
     }
 }
 

@@ -28,6 +28,11 @@ pub(crate) fn run(database: &Database, operation: &str, body: &[u8]) -> Option<R
     })
 }
 
+/// Returns whether an operation takes space.
+pub(crate) fn stores(operation: &str) -> bool {
+    matches!(operation, "PutItem" | "UpdateItem" | "BatchWriteItem" | "TransactWriteItems")
+}
+
 fn answer<Q: DeserializeOwned, A: Serialize>(body: &[u8], run: impl FnOnce(Q) -> Result<A>) -> Result<String> {
     // The parser's message would quote the request.
     let unreadable = |_| DynoxideError::ValidationException("the request has a value that can't be read".to_owned());

@@ -45,7 +45,7 @@ const REFUSED: &str = concat!(
     r#"{"__type":"com.amazon.coral.service#UnrecognizedClientException","#,
     r#""message":"The security token included in the request is invalid."}"#,
 );
-const FULL: &str = concat!(
+const FULL_ANSWER: &str = concat!(
     r#"{"__type":"com.dynoxide#StorageFullException","#,
     r#""message":"The disk is full, or the database has the maximum size."}"#,
 );
@@ -147,7 +147,7 @@ impl Server {
         match self.store.run(operation, &body.to_bytes()) {
             Some(Ok(answer)) => json(StatusCode::OK, answer.into()),
             // No code of DynamoDB says so. Status 400, so that an SDK doesn't repeat the request.
-            Some(Err(error)) if is_full(&error) => json(StatusCode::BAD_REQUEST, FULL.into()),
+            Some(Err(error)) if is_full(&error) => json(StatusCode::BAD_REQUEST, FULL_ANSWER.into()),
             Some(Err(error)) => {
                 tracing::debug!(operation, error = error.error_type(), "DynamoDB refuses");
                 refusal(&error)

@@ -4,11 +4,11 @@
 //! and empties the write-ahead log. Dynoxide keeps its SQLite connection to itself. So the store has a second one, and
 //! both share one cache: the setting is the cache's, and holds whatever flags SQLite was built with.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::{Connection, ErrorCode};
 use tokio::task::JoinError;
 
-use crate::capacity::{Capacity, FULL, is_full};
+use crate::capacity::{Capacity, FULL_MESSAGE, is_full};
 use crate::{DATABASE_FILE, StartError, Storage, operations};
 
 const LOCK_FILE: &str = "lock";
@@ -38,7 +38,7 @@ impl EraseError {
     /// Returns whether there was no space to rewrite the file.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.0.ends_with(FULL)
+        self.0.ends_with(FULL_MESSAGE)
     }
 }
 
@@ -98,10 +98,10 @@ impl Store {
         let access = self.files.as_ref().map(|files| files.access.read().unwrap_or_else(PoisonError::into_inner));
         let answer = operations::run(&self.database, operation, body);
         drop(access);
-        if let (Some(Err(error)), Some(files)) = (&answer, &self.files)
-            && is_full(error)
-        {
-            files.capacity.note_full();
+        match (&answer, &self.files) {
+            (Some(Err(error)), Some(files)) if is_full(error) => files.capacity.note_full(),
+            (Some(Ok(_)), Some(files)) if operations::stores(operation) => files.capacity.note_written(),
+            _ => {}
         }
         answer
     }
@@ -116,12 +116,21 @@ impl Store {
         })
     }
 
-    /// Returns whether there is space for more.
-    pub(crate) fn has_space(&self) -> bool {
-        self.files.as_ref().is_none_or(|files| {
-            let _requests = files.access.read().unwrap_or_else(PoisonError::into_inner);
-            files.capacity.has_space(&files.connection())
-        })
+    /// Returns whether a write has failed for lack of space, and there has not been enough since. Waits for nothing.
+    pub(crate) fn is_full(&self) -> bool {
+        self.files.as_ref().is_some_and(|files| files.capacity.is_full())
+    }
+
+    /// Measures the space of a full storage, and returns whether it is still full. While the file is rewritten, or
+    /// another call measures, it is what was known before.
+    pub(crate) fn is_still_full(&self) -> bool {
+        let Some(files) = &self.files else { return false };
+        if let (Some(_requests), Some(connection)) = (free(files.access.try_read()), free(files.connection.try_lock()))
+            && files.capacity.is_full()
+        {
+            files.capacity.measure(&connection);
+        }
+        files.capacity.is_full()
     }
 
     /// Deletes the expired items.
@@ -202,6 +211,15 @@ impl From<JoinError> for EraseError {
     }
 }
 
+/// Returns the guard of a lock that nobody holds.
+fn free<G>(attempt: Result<G, TryLockError<G>>) -> Option<G> {
+    match attempt {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
 /// Opens a connection to a shared cache that overwrites deleted content, and rewrites without a temporary file.
 fn open_with_secure_delete(uri: &str) -> Result<Connection, EraseError> {
     let connection = Connection::open(uri)?;
@@ -219,7 +237,28 @@ fn lock(directory: &Path) -> Result<File, StartError> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StartError::InUse(directory.to_owned())),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
+        Err(fs::TryLockError::WouldBlock) => Err(StartError::InUse(directory.to_owned())),
+        Err(fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A rewrite of a large file takes longer than the timeout of a probe.
+    #[test]
+    fn space_is_known_while_file_is_rewritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&Storage::Directory { path: directory.path().to_owned(), limit: None }).unwrap();
+        let files = store.files.as_ref().unwrap();
+        let (rewrite, connection) = (files.access.write().unwrap(), files.connection());
+        assert!(!store.is_full());
+        files.capacity.note_full();
+        assert!(store.is_full() && store.is_still_full());
+        drop(rewrite);
+        assert!(store.is_still_full(), "a checkpoint holds the connection");
+        drop(connection);
+        assert!(!store.is_still_full() && !store.is_full());
     }
 }
