@@ -193,28 +193,26 @@ impl Ops {
         Ok(SealedNotes { private, shared })
     }
 
-    /// Removes a session, if it is the expected one, after subscribers have taken the event of its cancellation.
+    /// Removes a session, if it is the expected one, after subscribers have taken the event of its cancellation. A
+    /// deletion that failed in between may be repeated with the same expectation. A change in between is not lost: the
+    /// session is then cancelled, and stays.
     pub(crate) async fn delete(&self, context: &Context, permit: Own, id: SessionId) -> Result<()> {
-        let (mut attempts, mut is_known, mut cancelled) = (self.attempts(), false, None);
+        let (mut attempts, mut is_known) = (self.attempts(), false);
         while attempts.next().await {
             let Some(old) = self.store.own(permit, id).await? else {
                 return if is_known { Ok(()) } else { Err(error::no_session()) };
             };
             is_known = true;
-            // Its own cancellation makes another version.
-            if cancelled != Some(old.session().version) {
-                context.expected.check(old.session().version)?;
-            }
+            old.check_deletion(&context.expected)?;
             if old.pending().is_some() {
                 self.deliver_pending(context, &old).await?;
             } else if old.session().state.takes_time() {
                 let step = transition::cancel(old.session().state);
                 let session = Session { state: step.state, version: old.session().version.next(), ..*old.session() };
-                let new = Stored::new(session, old.sealed_notes().clone(), self.pending_event(Some(step)));
-                match self.replace(permit, &old, &new).await? {
-                    Written::Done => cancelled = Some(new.session().version),
-                    Written::Conflict | Written::Replayed(_) => {}
-                }
+                let new = Stored::new(session, old.sealed_notes().clone(), self.pending_event(Some(step)))
+                    .with_deleted_version(Some(old.session().version));
+                // The next attempt reads the outcome.
+                let _ = self.replace(permit, &old, &new).await?;
             } else if self.store.remove(permit, &old).await? {
                 return Ok(());
             }

@@ -36,6 +36,8 @@ pub(crate) struct Row {
     #[serde(rename = "happened", default, skip_serializing_if = "Option::is_none")]
     event: Option<PendingEvent>,
     version: Version,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deleted_version: Option<Version>,
     /// Sort key of the indexes.
     starts: String,
     /// Partition of the index by status.
@@ -68,6 +70,7 @@ impl Row {
             shared_notes: shared,
             event,
             version,
+            deleted_version: stored.deleted_version(),
             starts: position(slot.start(), id),
             therapist_status: therapist_status(therapist, state.status()),
         };
@@ -87,6 +90,7 @@ impl Row {
             shared_notes,
             event,
             version,
+            deleted_version: _,
             starts: _,
             therapist_status: _,
         } = self;
@@ -114,8 +118,10 @@ impl Stored {
     /// Parses an item of the table.
     pub(crate) fn of(item: Item) -> Result<Self> {
         let mark = Mark::of(&item)?;
-        let (session, sealed_notes, event) = item.parse::<Row>()?.parts()?;
-        Ok(Self::new(session, sealed_notes, mark.zip(event)))
+        let row: Row = item.parse()?;
+        let deleted_version = row.deleted_version;
+        let (session, sealed_notes, event) = row.parts()?;
+        Ok(Self::new(session, sealed_notes, mark.zip(event)).with_deleted_version(deleted_version))
     }
 
     /// Parses an item, if it is a session of the calling therapist.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use dynamo::Table;
 use dynamo::seal::{Place, Sealed, SealingKey};
-use kernel::{Entropy, Error, FreeText, Result, SessionId, UserId};
+use kernel::{Entropy, Error, Expected, FreeText, Result, SessionId, UserId, Version};
 use outbox::Mark;
 use proto::events::v1::event::Kind;
 use proto::events::v1::{Event, SessionBooked, SessionWithdrawn};
@@ -41,6 +41,8 @@ pub(crate) struct Stored {
     session: Session,
     sealed_notes: SealedNotes,
     pending: Option<(Mark, PendingEvent)>,
+    /// Version that a deletion cancelled, if it has not changed otherwise since.
+    deleted_version: Option<Version>,
 }
 
 /// Stored session for a client who may see it.
@@ -58,7 +60,25 @@ impl Stored {
         sealed_notes: SealedNotes,
         pending: Option<(Mark, PendingEvent)>,
     ) -> Self {
-        Self { session, sealed_notes, pending }
+        Self { session, sealed_notes, pending, deleted_version: None }
+    }
+
+    /// Notes that a deletion of this version has made it.
+    pub(crate) fn with_deleted_version(self, deleted_version: Option<Version>) -> Self {
+        Self { deleted_version, ..self }
+    }
+
+    pub(crate) const fn deleted_version(&self) -> Option<Version> {
+        self.deleted_version
+    }
+
+    /// Checks that a deletion may remove it: in the expected version, or as the deletion of that version left it.
+    ///
+    /// # Errors
+    /// ABORTED (`STALE_ETAG`).
+    pub(crate) fn check_deletion(&self, expected: &Expected) -> Result<()> {
+        let checked = expected.check(self.session.version);
+        checked.or_else(|stale| self.deleted_version.map_or(Err(stale), |version| expected.check(version)))
     }
 
     pub(crate) const fn session(&self) -> &Session {

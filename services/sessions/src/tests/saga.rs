@@ -19,6 +19,7 @@ kit::on_each_engine!(
     deletion_waits_for_event_delivery,
     stale_deletion_is_rejected,
     deletion_loses_no_concurrent_change,
+    failed_deletion_completes_when_repeated,
     recovery_delivers_pending_event,
     booked_session_keeps_start_and_may_change_end,
     slot_is_found_by_id_or_time,
@@ -209,8 +210,40 @@ async fn deletion_loses_no_concurrent_change(engine: Engine) {
         let (changed, deleted) = tokio::join!(change, world.ops.delete(&context, permit, id));
         match deleted {
             Ok(()) => assert_eq!(reason(&changed), "NOT_FOUND"),
-            Err(_) => assert_eq!((reason(&deleted), reason(&changed)), ("STALE_ETAG", "")),
+            Err(_) => {
+                assert_eq!((reason(&deleted), reason(&changed)), ("STALE_ETAG", ""));
+                assert_eq!(reason(&world.ops.delete(&context, permit, id).await), "STALE_ETAG", "also repeated");
+                assert_eq!(world.read(permit, &read).await.unwrap().private_notes.as_str(), "of another");
+            }
         }
+    }
+}
+
+/// The same `If-Match` deletes a session that the failed deletion has cancelled, unless it was changed since.
+async fn failed_deletion_completes_when_repeated(engine: Engine) {
+    let world = World::new(engine).await;
+    let (permit, client) = (world.therapist(), world.client());
+    for (number, (delivered, changed)) in [(false, false), (true, false), (false, true)].into_iter().enumerate() {
+        let start = 1440 + 30 * i64::try_from(number).unwrap();
+        let read = world.add(permit, slot(start, 30), Some(client)).await.unwrap();
+        let id = read.session.id;
+        let delete = async |version| world.ops.delete(&expecting(expected(version)), permit, id).await;
+        world.appointments(Reaction::Fail);
+        assert_eq!(reason(&delete(read.session.version).await), "UNAVAILABLE");
+        world.appointments(Reaction::Take);
+        if delivered {
+            let stored = world.ops.store.own(permit, id).await.unwrap().unwrap();
+            world.ops.deliver_pending(&context(), &stored).await.unwrap();
+        }
+        if changed {
+            let changed = world.update(permit, id, super::noted(None, Some("changed since"))).await.unwrap();
+            assert_eq!(changed.session.state.status(), Status::Cancelled);
+            assert_eq!(reason(&delete(read.session.version).await), "STALE_ETAG");
+            delete(changed.session.version).await.unwrap();
+        } else {
+            delete(read.session.version).await.unwrap();
+        }
+        assert_eq!(world.read(permit, &read).await.unwrap_err().kind(), ErrorKind::NotFound);
     }
 }
 
