@@ -1,8 +1,11 @@
 //! The demo: a story that leaves nothing behind, and a sandbox that stays.
 
-use std::process::{Command, Stdio};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
+use kit::wait;
 use reqwest::Method;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::process::{Process, mesh, run};
@@ -74,6 +77,48 @@ async fn story_that_stops_early_ends_its_accounts() {
         assert_eq!(login(&mesh, email).await.0, 401, "{email}");
     }
     assert!(told.contains("Asha, client → DELETE /clients/") && told.contains("Noor, therapist → DELETE /therapists/"));
+}
+
+/// Starts the demo, and reads its output up to the end of a request that begins so.
+fn demo_until(mesh: &Process, request: &str) -> (Child, BufReader<ChildStdout>, String) {
+    let mut demo = crate::process::mesh(&[]);
+    demo.args(["demo", "--url", &mesh.url]);
+    let mut child = demo.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut told = String::new();
+    while !told.lines().rev().nth(1).is_some_and(|line| line.starts_with(request)) {
+        assert!(output.read_line(&mut told).unwrap() > 0, "{told}");
+    }
+    (child, output, told)
+}
+
+fn succeeds(mut demo: Child) -> bool {
+    wait::blocking("the demo ends", || demo.try_wait().unwrap()).success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_story_ends_its_accounts() {
+    let data = tempfile::tempdir().unwrap();
+    let mesh = Process::start(data.path());
+    for signal in [Signal::INT, Signal::TERM] {
+        let (demo, mut output, mut told) = demo_until(&mesh, "Noor, therapist → POST /auth/register");
+        kill_process(Pid::from_child(&demo), signal).unwrap();
+        std::io::Read::read_to_string(&mut output, &mut told).unwrap();
+        assert!(!succeeds(demo), "{told}");
+        assert!(told.contains("Noor, therapist → DELETE /therapists/"), "{told}");
+        assert_eq!(login(&mesh, addresses(&told)[0]).await.0, 401, "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn story_that_nobody_reads_ends_its_accounts() {
+    let data = tempfile::tempdir().unwrap();
+    let mesh = Process::start(data.path());
+    let (demo, output, told) = demo_until(&mesh, "Noor, therapist → POST /therapists");
+    assert_eq!(login(&mesh, addresses(&told)[0]).await.0, 200, "{told}");
+    drop(output);
+    assert!(!succeeds(demo));
+    assert_eq!(login(&mesh, addresses(&told)[0]).await.0, 401, "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

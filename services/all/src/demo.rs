@@ -32,12 +32,12 @@ const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
 
 /// Plays the story at `url`, and prints every request and response: two people find each other, agree on what one may read
 /// of the other's journal, make an appointment, write to each other, find texts again, and part. Ends every account of the
-/// story, also if it stops early.
+/// story, also if it stops early, by an error or a signal to stop.
 ///
 /// # Errors
-/// If a response breaks the contract, or an account can't be ended; the error names it.
+/// If a response breaks the contract, or an account can't be ended; the error names it. If it is interrupted.
 pub async fn play(url: &str, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<(), BoxError> {
-    let mut api = ApiClient::new(url, true);
+    let mut api = ApiClient::new(url, true, bootstrap::shutdown_signal()?)?;
     match tell(&mut api, &tag(entropy), clock).await {
         Ok(()) => say("That was the story so far. Nothing of it is left; --keep fills a sandbox that stays."),
         Err(error) => Err(undone(&mut api, error).await),
@@ -47,9 +47,9 @@ pub async fn play(url: &str, clock: &dyn Clock, entropy: &dyn Entropy) -> Result
 /// Fills the mesh at `url` with people to try things with, and prints their logins. Each call makes others.
 ///
 /// # Errors
-/// If a response breaks the contract; the error names it. Then the accounts are ended.
+/// If a response breaks the contract, the error names it, or if it is interrupted. Then the accounts are ended.
 pub async fn keep(url: &str, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<(), BoxError> {
-    let mut api = ApiClient::new(url, false);
+    let mut api = ApiClient::new(url, false, bootstrap::shutdown_signal()?)?;
     match sandbox::fill(&mut api, &tag(entropy), clock.now()).await {
         Ok(logins) => say(&logins),
         Err(error) => Err(undone(&mut api, error).await),
@@ -74,7 +74,7 @@ async fn tell(api: &mut ApiClient, tag: &str, clock: &dyn Clock) -> Result<(), B
 
 /// Ends the accounts that are left. Returns the error, and that of the ends if there is one.
 async fn undone(api: &mut ApiClient, error: BoxError) -> BoxError {
-    match api.end_all().await {
+    match api.end_all(&error).await {
         Ok(()) => error,
         Err(left) => format!("{error}; {left}").into(),
     }

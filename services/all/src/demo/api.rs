@@ -1,11 +1,21 @@
 //! Calls the mesh as the people of the demo, and prints each request with its caller, and each response.
 
+use std::io;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
 use kernel::BoxError;
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde_json::{Value, json};
 
 use super::{CREATED, DELETE, NO_CONTENT, OK, PASSWORD, POST, say};
 use crate::invocation;
+
+/// Timeout of a connection to the front.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Timeout of each read of a response; the front's own timeout of a request is shorter.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A person who is logged in.
 #[derive(Clone)]
@@ -25,13 +35,22 @@ pub(super) struct ApiClient {
     http: Client,
     /// Prints each request and response.
     shows: bool,
+    /// Ends when the demo is to stop.
+    interrupted: Shared<BoxFuture<'static, ()>>,
     /// Accounts that have not been ended.
     accounts: Vec<Person>,
 }
 
 impl ApiClient {
-    pub(super) fn new(url: &str, shows: bool) -> Self {
-        Self { url: url.trim_end_matches('/').to_owned(), http: Client::new(), shows, accounts: Vec::new() }
+    /// Creates a client that sends no more requests of the story once `interrupted` ends.
+    pub(super) fn new(
+        url: &str,
+        shows: bool,
+        interrupted: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Self, BoxError> {
+        let url = url.trim_end_matches('/').to_owned();
+        let http = Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build()?;
+        Ok(Self { url, http, shows, interrupted: interrupted.boxed().shared(), accounts: Vec::new() })
     }
 
     /// Registers a client, and logs in.
@@ -45,6 +64,8 @@ impl ApiClient {
     }
 
     async fn join(&mut self, name: &str, email: &str, role: &str, accounts: &str) -> Result<Person, BoxError> {
+        self.unless_interrupted(async { Ok(()) }).await?;
+        // From here it isn't interrupted: only with the answers can the account be ended.
         let account = json!({"email": email, "password": PASSWORD, "role": role});
         self.exchange(POST, "/auth/register", name, None, Some(account), CREATED).await?;
         let login = json!({"email": email, "password": PASSWORD});
@@ -62,15 +83,18 @@ impl ApiClient {
         Ok(person)
     }
 
-    /// Ends a person's account.
+    /// Ends a person's account, also if the demo is interrupted.
     pub(super) async fn end(&mut self, who: &Person) -> Result<(), BoxError> {
-        self.send(DELETE, &who.account, who, None, NO_CONTENT).await?;
+        self.exchange(DELETE, &who.account, &who.name, Some(&who.token), None, NO_CONTENT).await?;
         self.accounts.retain(|other| other.id != who.id);
         Ok(())
     }
 
-    /// Ends every account that is left, also when others can't be ended. The error names the first of those.
-    pub(super) async fn end_all(&mut self) -> Result<(), BoxError> {
+    /// Ends every account that is left after an error, also when others can't be ended. The error names the first of
+    /// those.
+    pub(super) async fn end_all(&mut self, cause: &BoxError) -> Result<(), BoxError> {
+        // Nobody reads the output any more.
+        self.shows &= !cause.is::<io::Error>();
         let mut ended = Ok(());
         for who in self.accounts.clone() {
             if let Err(error) = self.end(&who).await {
@@ -89,7 +113,15 @@ impl ApiClient {
         body: Option<Value>,
         expected: StatusCode,
     ) -> Result<Value, BoxError> {
-        self.exchange(method, path, &who.name, Some(&who.token), body, expected).await
+        self.unless_interrupted(self.exchange(method, path, &who.name, Some(&who.token), body, expected)).await
+    }
+
+    async fn unless_interrupted<T>(&self, step: impl Future<Output = Result<T, BoxError>>) -> Result<T, BoxError> {
+        tokio::select! {
+            biased;
+            () = self.interrupted.clone() => Err("the demo was interrupted".into()),
+            done = step => done,
+        }
     }
 
     async fn exchange(
@@ -121,7 +153,8 @@ impl ApiClient {
 
     /// Opens a stream of server-sent events.
     pub(super) async fn watch(&self, path: &str, who: &Person) -> Result<Events<'_>, BoxError> {
-        let response = self.ask(&Method::GET, path, &who.name, Some(&who.token), None).await?;
+        let asked = self.ask(&Method::GET, path, &who.name, Some(&who.token), None);
+        let response = self.unless_interrupted(asked).await?;
         if response.status() == OK {
             Ok(Events { api: self, response, read: String::new() })
         } else {
@@ -178,7 +211,9 @@ impl Events<'_> {
                     return Ok(serde_json::from_str(&data)?);
                 }
             } else {
-                let chunk = self.response.chunk().await?.ok_or("the stream of events ended")?;
+                let (api, response) = (self.api, &mut self.response);
+                let read = async { Ok(response.chunk().await?) };
+                let chunk = api.unless_interrupted(read).await?.ok_or("the stream of events ended")?;
                 self.read.push_str(std::str::from_utf8(&chunk)?);
             }
         }
