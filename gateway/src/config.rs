@@ -17,7 +17,8 @@ pub struct Config {
     pub hosts: Vec<HostPattern>,
 
     /// Origins whose pages may call, such as https://app.example.org, or http://localhost:* for every port of a host; *
-    /// for any. By default none; in the all-in-one on loopback http://localhost:* and http://127.0.0.1:*.
+    /// for any, none for no page. By default none; in the all-in-one on loopback http://localhost:* and
+    /// http://127.0.0.1:*.
     #[arg(long, env = "MESH_CORS_ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<Origin>,
 
@@ -48,11 +49,12 @@ impl Config {
         Hosts::of(listen.ip(), self.hosts.clone())
     }
 
-    /// Lets pages of this machine call a front that listens on loopback, unless origins are listed.
+    /// Lets pages of this machine call a front that listens on loopback, unless origins or `none` are listed.
     pub fn allow_pages_of_this_machine(&mut self, listen: SocketAddr) {
         if self.cors_origins.is_empty() && listen.ip().to_canonical().is_loopback() {
             self.cors_origins = Origin::of_this_machine();
         }
+        self.cors_origins.retain(|origin| !origin.is_none());
     }
 }
 

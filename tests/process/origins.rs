@@ -62,6 +62,16 @@ async fn listed_origins_replace_those_of_this_machine() {
 }
 
 #[tokio::test]
+async fn none_allows_no_pages_on_loopback() {
+    let data = tempfile::tempdir().unwrap();
+    let mesh = Process::start_with(data.path(), &[("MESH_CORS_ORIGINS", "none")]);
+    assert!(mesh.announced("browser pages").starts_with("of other sites may not call"), "{}", mesh.announcement);
+    for origin in LOCAL.iter().chain(&FOREIGN).chain(&["none"]) {
+        assert_refused(&mesh, origin).await;
+    }
+}
+
+#[tokio::test]
 async fn public_front_allows_no_pages_by_default() {
     let data = tempfile::tempdir().unwrap();
     let mesh = Process::start_with(data.path(), &[("MESH_LISTEN", "0.0.0.0:0"), ("MESH_HOSTS", "localhost")]);

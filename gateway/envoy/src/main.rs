@@ -141,7 +141,7 @@ fn settings(cli: Cli) -> io::Result<Settings> {
     if !cli.hosts.is_empty() {
         settings.hosts = cli.hosts;
     }
-    settings.cors_origins = cli.cors_origins;
+    settings.cors_origins = cli.cors_origins.into_iter().filter(|origin| !origin.is_none()).collect();
     settings.max_connections = cli.max_connections;
     settings.trusted_hops = cli.trusted_hops;
     settings.tls = cli.tls_certificate.zip(cli.tls_key).map(|(certificate, key)| Tls { certificate, key });

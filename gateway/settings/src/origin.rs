@@ -2,10 +2,12 @@ use std::fmt;
 use std::str::FromStr;
 
 /// An origin whose pages may call, as browsers write it in the header `origin` (RFC 6454, section 6.1): a scheme, a
-/// host, and a port where it isn't the scheme's own. The port `*` is any, and `*` alone is any origin.
+/// host, and a port where it isn't the scheme's own. The port `*` is any, and `*` alone is any origin; `none` is no origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);
 
+/// The text of no origin.
+const NONE: &str = "none";
 /// The port of an origin that is any.
 const ANY_PORT: &str = ":*";
 
@@ -16,12 +18,18 @@ impl Origin {
         ["http://localhost", "http://127.0.0.1"].map(|host| Self(format!("{host}{ANY_PORT}"))).into()
     }
 
+    /// Returns whether it is no origin.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.0 == NONE
+    }
+
     /// Returns whether a page of `origin`, by the word of the browser, may call.
     #[must_use]
     pub fn covers(&self, origin: &[u8]) -> bool {
         match self.0.strip_suffix(ANY_PORT) {
             Some(host) => origin.strip_prefix(host.as_bytes()).is_some_and(is_port),
-            None => self.0 == "*" || self.0.as_bytes() == origin,
+            None => self.0 == "*" || !self.is_none() && self.0.as_bytes() == origin,
         }
     }
 }
@@ -49,9 +57,9 @@ impl FromStr for Origin {
     /// with the port that the scheme has anyway.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const FORM: &str = "write it as scheme://host, or scheme://host:port where the port is not the scheme's own, in small \
-                            letters and with no slash at its end, such as https://app.example.org; with :* for any port, or * \
-                            alone for any origin";
-        if text == "*" {
+                            letters and with no slash at its end, such as https://app.example.org; with :* for any port; or * for any \
+                            origin, or none for no origin";
+        if text == "*" || text == NONE {
             return Ok(Self(text.to_owned()));
         }
         let is_of = |allowed: &[u8], part: &str| {
@@ -84,6 +92,7 @@ mod tests {
     fn origin_is_as_browsers_write_it() {
         for good in [
             "*",
+            "none",
             "https://app.example.org",
             "http://127.0.0.1:3000",
             "http://[::1]:3000",
@@ -124,6 +133,8 @@ mod tests {
         let [own, any] = ["https://a.example", "*"].map(|text| text.parse::<Origin>().unwrap());
         assert!(own.covers(b"https://a.example") && !own.covers(b"https://a.example.org") && !own.covers(b"*"));
         assert!(any.covers(b"https://a.example"));
+        let none: Origin = "none".parse().unwrap();
+        assert!(none.is_none() && !any.is_none() && !none.covers(b"none") && !none.covers(b"https://a.example"));
     }
 
     #[test]
