@@ -211,9 +211,8 @@ impl Ops {
                 let session = Session { state: step.state, version: old.session().version.next(), ..*old.session() };
                 let new = Stored::new(session, old.sealed_notes().clone(), self.pending_event(Some(step)))
                     .with_deleted_version(Some(old.session().version));
-                match self.replace(permit, &old, &new).await? {
-                    Written::Done | Written::Conflict | Written::Replayed(_) => {}
-                }
+                // The next attempt reads the outcome.
+                let _ = self.replace(permit, &old, &new).await?;
             } else if self.store.remove(permit, &old).await? {
                 return Ok(());
             }

@@ -173,7 +173,7 @@ async fn address_is_found_while_it_is_moved(engine: Engine) {
     dynamodb.create_or_verify(&[&USERS]).await.unwrap();
     let world = World::over(dynamodb, Timestamp::from_second(4_102_444_800).unwrap(), |_| ()).await;
     let account = world.old_account(UNICODE).await;
-    proxy.take_calls();
+    let _ = proxy.take_calls();
     // The first attempt meets a move.
     proxy.next([Mode::Conflict]);
     assert_eq!(world.found(PUNYCODE).await, [account.user_id]);

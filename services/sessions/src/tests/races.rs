@@ -109,7 +109,7 @@ async fn cancellation_racing_reservation_leaves_no_booking(engine: Engine) {
         let session = world.add(permit, slot(1440 + round * 60, 30), None).await.unwrap();
         let (client, appointment) = (world.client(), world.appointment());
         let cancel = world.set(permit, session.session.id, Status::Cancelled);
-        let (reserved, cancelled) = join(world.reserve(&session, client, appointment), cancel).await;
+        let (reserved, cancelled) = Box::pin(join(world.reserve(&session, client, appointment), cancel)).await;
         cancelled.unwrap();
         let withdrawn = world.taken().into_iter().any(|event| {
             matches!(event.kind, Some(Kind::SessionWithdrawn(SessionWithdrawn { appointment_id, .. }))

@@ -115,10 +115,12 @@ impl Table {
                     let answers = output.responses.unwrap_or_default().into_iter();
                     return Ok(answers.map(|answer| answer.item.map(Item)).collect());
                 }
-                Err(Rejection::Cancelled(reasons)) => match classify(GET, reasons) {
-                    Rejection::Conflict => {}
-                    rejection => return Err(rejection.into_error()),
-                },
+                Err(Rejection::Cancelled(reasons)) => {
+                    let rejection = classify(GET, reasons);
+                    if !matches!(rejection, Rejection::Conflict) {
+                        return Err(rejection.into_error());
+                    }
+                }
                 Err(rejection) => return Err(rejection.into_error()),
             }
         }
