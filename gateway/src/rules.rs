@@ -83,7 +83,7 @@ enum Given<'a> {
     Text(Cow<'a, str>),
     /// A JSON number.
     Number(Cow<'a, str>),
-    /// The text of a parameter, which may stand for a value of any type. An empty one counts as none.
+    /// The text of a parameter, which may stand for a value of any type. An empty one counts as none, but for a number.
     Parameter(Cow<'a, str>),
     /// Another JSON value.
     Other,
@@ -201,7 +201,9 @@ impl Rule {
     fn error(&self, given: &Given<'_>) -> Option<FieldError> {
         match given {
             Given::Nothing => self.required.then(|| self.takes.missing()),
-            Given::Parameter(text) if text.is_empty() => self.error(&Given::Nothing),
+            Given::Parameter(text) if text.is_empty() && !matches!(self.takes, Takes::Whole { .. }) => {
+                self.error(&Given::Nothing)
+            }
             Given::Text(text) if text.is_empty() => self.empty(),
             Given::Text(text) => self.takes.text(text),
             Given::Number(number) => self.takes.number(number),
@@ -295,7 +297,9 @@ impl Takes {
                 #[allow(clippy::cast_precision_loss, reason = "the bounds are of 32 bits")]
                 match value {
                     Some(value) if value.fract() == 0.0 && (least as f64..=most as f64).contains(&value) => None,
-                    Some(value) if value.fract() == 0.0 || value.is_infinite() => Some(out_of_range(least, most)),
+                    Some(value) if value.fract() == 0.0 || value.is_infinite() => {
+                        Some(out_of_range(value, least, most))
+                    }
                     _ => Some(not_whole(least, most)),
                 }
             }
@@ -329,8 +333,14 @@ impl Takes {
     }
 }
 
-fn out_of_range(least: i64, most: i64) -> FieldError {
-    if least == 0 && most == i64::from(i32::MAX) { FieldError::NEGATIVE } else { FieldError::out_of_range(least, most) }
+fn out_of_range(value: f64, least: i64, most: i64) -> FieldError {
+    match (least, most) {
+        (0, most) if most == i64::from(i32::MAX) && value < 0.0 => FieldError::NEGATIVE,
+        (0, most) if most == i64::from(i32::MAX) => {
+            FieldError::of(FieldReason::OutOfRange, format!("must be at most {most}"))
+        }
+        _ => FieldError::out_of_range(least, most),
+    }
 }
 
 fn not_whole(least: i64, most: i64) -> FieldError {

@@ -80,6 +80,20 @@ fn query_is_judged_beside_body_and_path() {
     );
 }
 
+#[test]
+fn size_of_page_is_judged_by_its_own_bounds() {
+    for (size, reason, description) in [
+        ("", "MALFORMED", "must be a whole number, not negative"),
+        ("1.5", "MALFORMED", "must be a whole number, not negative"),
+        ("-2147483649", "OUT_OF_RANGE", "must not be negative"),
+        ("2147483648", "OUT_OF_RANGE", "must be at most 2147483647"),
+        ("1e400", "OUT_OF_RANGE", "must be at most 2147483647"),
+    ] {
+        let list = refused(&http::Method::GET, &format!("/journal/a?pageSize={size}"), "");
+        assert_eq!(list, [row("pageSize", reason, description)], "{size}");
+    }
+}
+
 /// Callers may write names as the proto has them.
 #[test]
 fn parameter_is_named_as_it_was_written() {
