@@ -606,6 +606,9 @@ function envoy_on_response(handle)
   local field = headers:get("x-http-body-field")
   local is_health = headers:get("x-envoy-upstream-healthchecked-cluster") ~= nil
   local front = handle:streamInfo():dynamicMetadata():get("front") or {}
+  if front["request_id"] ~= nil then
+    headers:replace("x-request-id", front["request_id"])
+  end
   keep(headers, OUTWARDS, front["native"] and OUTWARDS_GRPC or front["preflight"] and OUTWARDS_PREFLIGHT)
   if front["origin"] ~= nil then
     show(headers, front["origin"])

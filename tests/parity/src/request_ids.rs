@@ -43,6 +43,7 @@ fn requests() -> Vec<(Request, bool)> {
         (request("GET", "/nothing", &[], b""), true),
         (request("GET", "/front/items/a?unknown=1", &[], b""), true),
         (request("GET", "/front/items/%zz", &[], b""), true),
+        (request("GET", "/%00", &[], b""), true),
         (request("GET", "/front/items/a", &[two], b""), true),
         (request("GET", "/front/items/a", &[foreign], b""), true),
         (request("POST", "/front/kinds", &[json], b"{"), true),
