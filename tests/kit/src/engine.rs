@@ -129,7 +129,19 @@ kill $watch
 "#;
 
 impl Local {
+    /// Starts the process, again while another program takes the port that was free.
     async fn start() -> Self {
+        loop {
+            match Self::start_at_free_port().await {
+                Ok(local) => return local,
+                Err(log) if log.contains("Failed to bind") => {}
+                Err(log) => panic!("DynamoDB Local does not start; it needs `java`, version 17 or later:\n{log}"),
+            }
+        }
+    }
+
+    /// Starts the process once; returns its log if it does not start.
+    async fn start_at_free_port() -> Result<Self, String> {
         let home = home();
         let port = free_port();
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -149,11 +161,11 @@ impl Local {
         while tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
             let ended = watchdog.try_wait().expect("the state of the shell").is_some();
             if ended || started.elapsed() > START_TIMEOUT {
-                panic!("DynamoDB Local does not start; it needs `java`, version 17 or later:\n{}", read(&log));
+                return Err(read(&log));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Self { port, _watchdog: watchdog, _directory: directory }
+        Ok(Self { port, _watchdog: watchdog, _directory: directory })
     }
 }
 
@@ -167,7 +179,7 @@ fn home() -> String {
 
 /// Returns a free port: DynamoDB Local can't choose its own.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a port is free");
     listener.local_addr().expect("the port is known").port()
 }
 
