@@ -15,10 +15,10 @@ pub(crate) const FULL_MESSAGE: &str = "database or disk is full";
 /// Space of a database: up to its limit, and on the disk of its directory.
 pub(crate) struct Capacity {
     directory: PathBuf,
-    /// Whether a write has failed for lack of space, and there has not been enough since.
+    /// True from a write that fails for lack of space until there is enough again.
     full: AtomicBool,
-    /// Whether the log says that the storage is full. Space for a small write isn't space for each: so only a write that
-    /// succeeds ends this, and not each refused one has a line.
+    /// True from the line in the log that says that the storage is full until a write succeeds. Space for a small write
+    /// isn't space for each: so not each refused one has a line.
     reported: AtomicBool,
 }
 
